@@ -1,4 +1,4 @@
-"""Tell the lab's Dagster, if it has one, what a command changed in what is served, or made."""
+"""Report to the lab's Dagster, if it has one, which model a command trained and which served release it changed."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -17,10 +17,10 @@ if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `
 
 @contextmanager
 def dagster_told(lab: "Lab", command: str) -> Iterator[None]:
-    """Report each pointer that the `with` block moves, also if the block fails. `command` is the cause that is shown.
+    """Report to Dagster each served release that the `with` block changes, even if the block fails.
 
-    If Dagster cannot be told, a note says so. Dagster is imported only if a pointer was moved, because that takes a
-    second.
+    Dagster shows `command` as the cause. If the report to Dagster fails, a note on stderr says so. Dagster is imported
+    only if a served release has changed, because the import takes a second.
     """
     from thumblab_pipelines.pointer_moves import Move, pointer_moves
 
@@ -55,7 +55,7 @@ def _tell(lab: "Lab", events: "Sequence[Event]") -> None:
     from thumblab_pipelines.dagster_observations import tell_dagster
 
     home = _home(lab)
-    assert home is not None  # The callers have checked this.
+    assert home is not None  # The callers have checked that `_home()` is not None.
     problem = tell_dagster(home, lab.settings.data_dir.resolve(), events)
     if problem is not None:
         click.echo(f"note: {problem}", err=True)
@@ -64,8 +64,8 @@ def _tell(lab: "Lab", events: "Sequence[Event]") -> None:
 def _home(lab: "Lab") -> Path | None:
     """Return the folder with the `dagster.yaml` of the lab, or None if the lab has no Dagster.
 
-    In a container, DAGSTER_HOME names this folder. Otherwise `thumblab up` has made it in the data folder. A `DAGSTER_HOME`
-    of another project is passed over: its `dagster.yaml` does not name the lab's storage.
+    In a container, DAGSTER_HOME names this folder. Otherwise `thumblab up` has made it in the data folder. A
+    `DAGSTER_HOME` whose `dagster.yaml` does not name the lab's storage belongs to another project, and is ignored.
     """
     named = os.environ.get("DAGSTER_HOME")
     for folder in (*([Path(named)] if named else []), lab.settings.data_dir.resolve() / "dagster"):

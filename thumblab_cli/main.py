@@ -17,10 +17,10 @@ COMMANDS = {
         "Run the whole lab once, without a key or a network, and rank a few thumbnails.",
     ),
     "up": ("up", "Run Dagster, MLflow and the scoring service until Ctrl-C."),
-    "doctor": ("doctor", "Examine the lab, and say what is wrong and which command mends it."),
+    "doctor": ("doctor", "Examine the lab, report what is wrong, and name the command that repairs it."),
     "logs": ("logs", "Show the logs of the servers of `thumblab up`."),
     "summary": ("watching.summary", "Print what happened in the lab during the last day."),
-    "alert": ("watching.alert", "List and close open alerts, and try where they are sent."),
+    "alert": ("watching.alert", "List and close open alerts, and send a test alert."),
     "import": (
         "importing.catalogue",
         "Read a folder of thumbnails and their views into the lab.",
@@ -40,10 +40,10 @@ COMMANDS = {
     "crawl": ("crawl", "Plan the crawl for training, and show its progress."),
     "quota": ("quota", "Show the YouTube quota that is left today."),
     "channel": ("channel", "Learn from the videos of your own channel."),
-    "experiment": ("experiment", "Keep, report and plan tests of two or three thumbnails on one video."),
-    "predictions": ("predictions", "Show and delete what the scoring service kept of its answers."),
-    "score": ("score", "Rank thumbnails against each other and their niche."),
-    "evaluate": ("evaluate", "Evaluate the ranking model beside its baselines."),
+    "experiment": ("experiment", "Store, report and plan tests of two or three thumbnails on one video."),
+    "predictions": ("predictions", "Show and delete the answers that the scoring service kept."),
+    "score": ("score", "Rank thumbnails against each other and against the videos of their niche."),
+    "evaluate": ("evaluate", "Evaluate the ranking model and compare it with simple baselines."),
     "train": ("train", "Train the ranking model on the newest pairs of the lab."),
     "fine-tune": (
         "fine_tune",
@@ -54,16 +54,16 @@ COMMANDS = {
     "models": ("models", "Fetch the small model files that the lab can use."),
     "mcp": ("mcp", "Let an assistant ask the scoring service (Model Context Protocol)."),
     "backup": ("copies.backup", "Copy the lab into a folder while it runs, or check such a copy."),
-    "restore": ("copies.restore", "Make a lab of a backup, here or on another machine."),
+    "restore": ("copies.restore", "Restore a lab from a backup, on this or another machine."),
     "db": ("db", "Start, stop and migrate the database."),
-    "key": ("key", "Print the API key of the scoring service; make, list and revoke others."),
+    "key": ("key", "Print the API key of the scoring service; make, list and revoke more keys."),
 }
-"""The subcommands by name. For each subcommand, this has the name of its module in `thumblab_cli.commands`, and a help
-text of one line.
+"""The subcommands by name. The value is the name of the subcommand's module in `thumblab_cli.commands`, and a help text
+of one line.
 """
 
 _RESUMED = {"demo", "import", "refresh", "train", "fine-tune", "backup"}
-"""The subcommands that can be run again after they were stopped. They then continue where they were stopped."""
+"""The subcommands that continue where they were stopped when they are run again."""
 
 
 class LazyGroup(click.Group):
@@ -112,7 +112,7 @@ class LazyGroup(click.Group):
 
 
 def _other_lab(ctx: click.Context, error: NoServedModelError) -> str:
-    """Return the end of an error message. It names another lab that runs now, and says how to use that lab.
+    """Return the end of an error message that names another lab which runs now, and how to use it.
 
     Return an empty text if no other lab runs.
     """
@@ -149,7 +149,8 @@ def cli() -> None:
 
 def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
-        # Titles and file names may contain any character. Characters that the terminal cannot show are replaced.
+        # Titles and file names may contain any character. Replace characters that the terminal's encoding lacks,
+        # because printing them raises an error.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     cli(prog_name="thumblab")

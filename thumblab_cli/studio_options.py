@@ -6,7 +6,7 @@ import click
 
 
 def _columns(context: click.Context, option: click.Parameter, given: Sequence[str]) -> dict[str, str]:
-    """Return the column that each `--column NAME=COLUMN` names, by NAME."""
+    """Parse the options `--column NAME=COLUMN`, and return COLUMN by NAME."""
     from thumblab_pipelines.owner_ctr.studio_names import FIELDS
 
     columns: dict[str, str] = {}
@@ -15,7 +15,7 @@ def _columns(context: click.Context, option: click.Parameter, given: Sequence[st
         if not mark or not column.strip():
             raise click.BadParameter(f"{text!r} is not of the form NAME=COLUMN, such as rate='Click rate (%)'")
         if name not in FIELDS:
-            raise click.BadParameter(f"{name!r} is none of {', '.join(FIELDS)}")
+            raise click.BadParameter(f"{name!r} is not a known figure; use one of {', '.join(FIELDS)}")
         columns[name] = column
     return columns
 
@@ -26,7 +26,8 @@ column_option = click.option(
     multiple=True,
     metavar="NAME=COLUMN",
     callback=_columns,
-    help="Read a figure from this column, given by its name or its number. NAME is video, title, published, duration, "
+    help="COLUMN is the name or the number of the column in the export that holds the figure NAME. NAME is video, "
+    "title, published, duration, "
     "views, watch_hours, impressions, rate, shown_in_feed or stayed.",
 )
 

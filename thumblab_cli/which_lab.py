@@ -20,7 +20,7 @@ def demo_option(function: Callable[..., Any]) -> Callable[..., Any]:
     @click.option(
         "--catalogue",
         type=click.Path(exists=True, file_okay=False, path_type=Path),
-        help="With --demo: use the lab that `thumblab demo --catalogue` made of this folder.",
+        help="With --demo: use the lab that `thumblab demo --catalogue` made from this folder.",
     )
     @functools.wraps(function)
     def command(*arguments: Any, demo: bool, catalogue: Path | None, **options: Any) -> Any:
@@ -53,7 +53,7 @@ def demo_settings(catalogue: Path | None) -> Settings:
         # `.env` is for the user's own lab.
         "serving_url": os.environ.get("THUMBLAB_SERVING_URL") or None,
         "image_encoder": os.environ.get("THUMBLAB_IMAGE_ENCODER", "builtin"),
-        # The demo also uses the face model that the user's own lab uses.
+        # Use the face model of the user's own lab, so that the demo need not fetch one.
         "face_model": face_model(own),
     }
     return own.in_folder(own.data_dir.resolve() / name).model_copy(update=changes)

@@ -50,7 +50,7 @@ def test_a_channel_is_collected_added_listed_and_removed(shell: Shell, environme
     done = shell("add", video.channel_id, "--niche", video.niche)
     assert (done.exit_code, done.stderr) == (0, "")
     assert f"{video.channel_title} ({video.channel_id})" in done.stdout
-    assert "videos used, the newest of 2026-" in done.stdout
+    assert "videos used, the newest published on 2026-" in done.stdout
     assert "vectors were made" in done.stdout
     assert "is served (fitted in 0." in done.stdout
     assert f"score with --channel {video.channel_id}" in done.stdout

@@ -261,7 +261,7 @@ def test_the_model_chooses_which_two_to_test(
     done = shell("plan", *pictures, "--title", "A title", "--niche", "tech", "--channel", CHANNEL)
     assert (done.exit_code, done.stderr) == (0, "")
     a, b, c = map(str, pictures)
-    assert f"Test {b} against {c}: the model says that the first wins with 63 %" in done.stdout
+    assert f"Test {b} against {c}: the model says that the first image wins with 63 %" in done.stdout
     assert asked == [([a, b, c], "A title", "tech", CHANNEL)]
     half = shell("plan", *pictures, "--title", "A title")
     assert (half.exit_code, half.stderr.count("\n")) == (1, 1)

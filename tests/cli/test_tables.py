@@ -55,9 +55,16 @@ def test_the_main_figures_are_printed_and_fit_80_columns(all_figures: list[Evalu
     text = printed_evaluation(all_figures)
     assert text.count("0.612 [0.550, 0.650]") == 3 * 4
     assert text.count("0.687 [0.610, 0.720]") == 3 * 4
-    for name in ("the model", "the model, not adapted", "age only", "and a ridge per channel", "12,345", "6,789"):
+    for name in (
+        "the model",
+        "the model, not adapted",
+        "age only",
+        "title and image (ridge per channel)",
+        "12,345",
+        "6,789",
+    ):
         assert name in text
-    assert "off by 0.031 on average (ECE, 0.012 by chance alone); too close to call 42%" in " ".join(text.split())
+    assert "off by 0.031 on average (ECE, 0.012 by chance alone); 42% too close to call" in " ".join(text.split())
     assert "0.123" not in text
     assert max(len(line) for line in text.splitlines()) <= 80
     assert "…" not in text
@@ -155,7 +162,10 @@ def test_tables_of_large_numbers_are_complete_in_80_columns() -> None:
         (plan_table(plan), ("entertainment", "1,500", "199,001", "200,002", "9,530", "66,710")),
         (status_table([niche]), ("2026-11-27 03:00", "199,876", "1234", "HNSW32", "0.999", "2,345.7")),
         (crawl_table({"entertainment": crawled}), ("1,512", "1,413", "1,311", "1,214", "208,231", "198,217")),
-        (quota_table([Balance("searches", 10_000, 9_999, True)], "Quota"), ("9,999", "0 (YouTube says so)")),
+        (
+            quota_table([Balance("searches", 10_000, 9_999, True)], "Quota"),
+            ("9,999", "0 (YouTube reports it as spent)"),
+        ),
     ):
         output = printed_table(made)
         assert max(map(len, output.splitlines())) <= 80
@@ -179,6 +189,7 @@ def test_the_ceiling_is_the_planted_qualitys_own_auc_on_the_pairs_of_the_model()
         Evaluation("new_channels", "all", "planted", "auc", 0.79, 0.77, 0.81, 900, 9),
     ]
     assert ceiling_lines(planted, 0.8) == [
-        "On these pairs of known channels the planted quality itself reaches 0.830 (0.80 in expectation)."
+        "On these pairs of known channels the planted quality itself reaches an AUC of 0.830 "
+        "(0.80 on average over many catalogues)."
     ]
     assert ceiling_lines(planted[1:], 0.8) == []

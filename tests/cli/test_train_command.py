@@ -113,7 +113,7 @@ def test_an_error_of_mlflow_after_the_training_is_one_sentence_and_no_failure(
     assert store.get(MODEL, ALL, printed["release"])
     assert done.stderr.splitlines()[-1] == (
         f"{printed['release']} is published but not logged (MlflowException: the disk is full); repair MLflow. "
-        "The same command then logs the model without training again."
+        "Repeat the same command: it logs the model without training again."
     )
 
 

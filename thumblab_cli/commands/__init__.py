@@ -1,1 +1,1 @@
-"""The subcommands of `thumblab`. Each of them has a module of its own."""
+"""The subcommands of `thumblab`. Each subcommand has its own module."""

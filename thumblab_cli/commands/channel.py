@@ -37,11 +37,15 @@ def command() -> None:
 @click.option(
     "--catalogue",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Import this folder first (see `thumblab import`). CHANNEL may be left out if the folder has one channel.",
+    help="Import this folder first (see `thumblab import`). CHANNEL may be left out if the folder has only one "
+    "channel.",
 )
 @click.option("--niche", type=click.Choice(NICHES), help="The niche for a channel that is new to the lab.")
 @click.option("--refresh", is_flag=True, help="Collect the newest uploads first, even if the lab has some already.")
-@click.option("--name", help="With EXPORT: the title or the id of the channel. Default: the name in the file's name.")
+@click.option(
+    "--name",
+    help="With EXPORT: the title or the id of the channel. Default: the channel's name in the name of the file.",
+)
 @as_of_option
 @column_option
 @click.option("--demo", is_flag=True, help="Use the demo's lab, which `thumblab up --demo` runs.")
@@ -49,15 +53,15 @@ def command() -> None:
 def add(names: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Fit an adapter of the served model to the videos of a channel, and serve this adapter.
 
-    CHANNEL is the channel's id, its exact title, its @handle or its link. Its videos are those of the lab. If the lab
-    has none, they are collected from YouTube, which needs an API key.
+    CHANNEL is the channel's id, its exact title, its @handle or its link. The command uses the channel's videos that
+    the lab has. If the lab has none of them, they are collected from YouTube, which needs an API key.
 
     EXPORT is a .zip or .csv file that YouTube Studio made, in any language. It names the videos of your channel, so no
     API key is needed. The thumbnails are downloaded by the ids of the videos. Several exports are merged.
 
     Prints whether the adapter helps. To measure this, the lab fits an adapter to the oldest 80 % of the channel's
-    videos. It then compares how well the model orders pairs of the newest 20 % of the videos, with the adapter and
-    without it.
+    videos. It then compares how well the model orders pairs of the newest 20 % of the videos, first with the adapter
+    and then without it.
 
     \b
     For example:
@@ -104,7 +108,7 @@ def add(names: tuple[str, ...], as_json: bool, **given: Any) -> None:
 @command.command("list")
 @_json
 def list_command(as_json: bool) -> None:
-    """List the channel adapters that were added, and say of each whether the served model uses it."""
+    """List the channel adapters that were added. For each adapter, say whether the served model uses it."""
     from thumblab_cli.printing.printable import printable
     from thumblab_pipelines.channels.add import list_channels
     from thumblab_pipelines.lab import Lab
@@ -116,7 +120,9 @@ def list_command(as_json: bool) -> None:
     for adapter in adapters:
         until = "" if adapter.newest is None else f" to {adapter.newest[:10]}"
         state = "in use" if adapter.fault is None else f"not used: {adapter.fault}; add the channel again"
-        of_key = "" if adapter.key is None else f", of the key {adapter.key}" + " (revoked)" * adapter.key_revoked
+        of_key = (
+            "" if adapter.key is None else f", belongs to the key {adapter.key}" + " (revoked)" * adapter.key_revoked
+        )
         click.echo(f"{adapter.channel_id} {printable(adapter.title)}: {adapter.videos} videos{until}{of_key}, {state}")
     if not adapters:
         click.echo("No channel adapter was added; `thumblab channel add CHANNEL` adds one.")
@@ -143,14 +149,14 @@ def remove(channel: str) -> None:
 @command.command()
 @click.argument("channel")
 @click.argument("key", required=False)
-@click.option("--lab", "to_lab", is_flag=True, help="Give CHANNEL to the lab itself.")
+@click.option("--lab", "to_lab", is_flag=True, help="Make the channel belong to the lab and to no key.")
 @click.option("--title", help="The new title of CHANNEL.")
 def give(channel: str, key: str | None, to_lab: bool, title: str | None) -> None:
-    """Give CHANNEL to the API key with the name KEY.
+    """Make CHANNEL belong to the API key with the name KEY.
 
-    A channel that comes in over HTTP belongs to the key that sent it. All others belong to the lab. Without the scope
-    `admin`, only the key to which a channel belongs may change it over HTTP, and gets answers that use its click-through
-    rates. See docs/keys.md.
+    A channel that was added over HTTP belongs to the key of that request. All other channels belong to the lab. Without
+    the scope `admin`, only the key to which a channel belongs may change it over HTTP, and gets answers that use its
+    click-through rates. See docs/keys.md.
 
     CHANNEL is the channel's id, its exact title, its @handle or its link.
     """
@@ -169,7 +175,7 @@ def _is_export(name: str) -> bool:
     """Return whether an argument is a file and not the name of a channel."""
     try:
         return Path(name).suffix.lower() in (".zip", ".csv") or Path(name).is_file()
-    except OSError:  # The name is too long for a path.
+    except OSError:  # A channel title may be too long for a path. The system then raises OSError.
         return False
 
 
@@ -189,7 +195,7 @@ def _check_options(names: "Sequence[str]", exports: "Sequence[Path]", given: dic
 def _from_exports(
     console: "Console", lab: "Lab", exports: "Sequence[Path]", given: dict[str, Any]
 ) -> "tuple[ImportedExports, AddedChannel]":
-    """Import the exports and fit the adapter, see `add_exports`. Print what was imported as soon as it is known."""
+    """Import the exports and fit the adapter with `add_exports`. Print what was imported before the adapter is fitted."""
     from thumblab_cli.printing.imports import print_exports
     from thumblab_cli.printing.tables import progress_bars
     from thumblab_pipelines.channels.export_channel import GivenExports
@@ -214,9 +220,11 @@ def _show(console: "Console", added: "AddedChannel") -> None:
 
     fitted = added.fitted
     lines = [f"{printable(fitted.title)} ({fitted.channel_id})"]
-    lines.append(f"{fitted.videos} videos used" + (f", the newest of {fitted.newest[:10]}" if fitted.newest else ""))
+    lines.append(
+        f"{fitted.videos} videos used" + (f", the newest published on {fitted.newest[:10]}" if fitted.newest else "")
+    )
     if fitted.compared:
-        lines.append(f"{fitted.compared} pairs of pictures used that were compared on one video")
+        lines.append(f"{fitted.compared} pairs of pictures used that YouTube compared on the same video")
     lines += [f"{count} left out: {reason}" for reason, count in fitted.left_out.items()]
     if added.stopped is not None:
         lines.append(f"not all uploads were collected: {added.stopped}")

@@ -10,8 +10,8 @@ import click
 def command() -> None:
     """Start, stop and migrate the database.
 
-    Without THUMBLAB_DATABASE_URL the lab runs its own PostgreSQL server. This server starts when it is needed, and
-    stops when the last process that uses it ends.
+    Without THUMBLAB_DATABASE_URL the lab runs its own PostgreSQL server. This server starts when a command needs it,
+    and stops when the last process that uses it ends.
     """
 
 

@@ -1,4 +1,4 @@
-"""`thumblab doctor`: examine the lab, and say what is wrong and what mends it."""
+"""`thumblab doctor`: examine the lab, report what is wrong, and name the command that repairs it."""
 
 import json
 from pathlib import Path
@@ -11,16 +11,16 @@ import click
 @click.option(
     "--catalogue",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="With --demo: examine the lab that `thumblab demo --catalogue` made of this folder.",
+    help="With --demo: examine the lab that `thumblab demo --catalogue` made from this folder.",
 )
-@click.option("--quiet", is_flag=True, help="Print only warnings and errors, so nothing if there are none.")
+@click.option("--quiet", is_flag=True, help="Print only warnings and errors. Print nothing if there are none.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def command(ctx: click.Context, demo: bool, catalogue: Path | None, quiet: bool, as_json: bool) -> None:
-    """Examine the machine, the lab and its servers. Say what is wrong, and which command mends it.
+    """Examine the machine, the lab and its servers. Report what is wrong, and name the command that repairs it.
 
-    Nothing is changed, started or migrated, and no network is used but the database, the proxies and the servers of the
-    lab. The exit status is 1 if there is an error, and 0 if there are only warnings or nothing.
+    The command changes, starts and migrates nothing. It connects only to the database, the proxies and the servers of
+    the lab. The exit status is 1 if a check reports an error. Otherwise it is 0, also if there are warnings.
     """
     from thumblab_cli.doctor import report
     from thumblab_cli.doctor.examine import Result, examine

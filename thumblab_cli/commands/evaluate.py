@@ -16,8 +16,9 @@ if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `
     from thumblab_pipelines.lab import Lab
 
 _SHARE = 0.8
-"""When this command trains a model, it adapts the model to the oldest videos of each channel. This is their share of
-all videos of the channel."""
+"""A model that this command trains is adapted to the oldest videos of each channel. This number is the share of a
+channel's videos that the model is adapted to.
+"""
 
 
 @click.command(name="evaluate")
@@ -31,8 +32,8 @@ all videos of the channel."""
 @click.option(
     "--adapt",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="With --catalogue and --model: adapt the model to this share of each channel's videos, the oldest first, such "
-    "as 0.8, and evaluate it on the rest.",
+    help="With --catalogue and --model: adapt the model to this share of each channel's videos, and evaluate it on "
+    "the rest. 0.8 adapts it to the oldest 80 %.",
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Train with this seed.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
@@ -49,7 +50,7 @@ def command(
     new pictures.
 
     With --catalogue and --model: evaluate the given model, with the encoders that it was trained with. Pairs with a
-    video that the model was trained on are left out. The output says how many.
+    video that the model was trained on are left out. The output shows the number of these pairs.
     """
     from thumblab_cli.printing.tables import wide_console
     from thumblab_pipelines.lab import Lab

@@ -1,4 +1,4 @@
-"""`thumblab experiment`: keep, report and plan tests of two or three thumbnails or titles on one video."""
+"""`thumblab experiment`: store, report and plan tests of two or three thumbnails or titles on one video."""
 
 import json
 from dataclasses import asdict
@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `
     from thumblab_pipelines.experiments.plan import ExperimentPlan
 
 _SHOWN_LINES = 50
-"""The default of `--limit`: how many experiments, notes or problems of rows a command prints."""
+"""The default of `--limit`: the largest number of experiments, notes or faulty rows that a command prints."""
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _day = click.DateTime(["%Y-%m-%d"])
@@ -29,7 +29,7 @@ _only_channel = click.option("--channel", help="Only this channel: its id, exact
 
 @click.group()
 def command() -> None:
-    """Keep what happened when you tried two or three thumbnails on one video, and plan the next test.
+    """Store the outcome of a test of two or three thumbnails on one video, and plan the next test.
 
     YouTube has no API for its Test & Compare, so you copy the outcome from YouTube Studio. See docs/experiments.md.
     """
@@ -44,10 +44,16 @@ def command() -> None:
     "--outcome",
     required=True,
     type=click.Choice(["winner", "performed-the-same", "inconclusive"]),
-    help="What YouTube says of the test.",
+    help="The outcome that YouTube shows for the test.",
 )
 @click.option("--winner", type=int, help="The number of the winning variant. Default: the one with the largest share.")
-@click.option("--picture", "pictures", multiple=True, type=_picture, help="The picture of a variant; give 2 or 3.")
+@click.option(
+    "--picture",
+    "pictures",
+    multiple=True,
+    type=_picture,
+    help="The picture of a variant. Give the option 2 or 3 times.",
+)
 @click.option("--title", "titles", multiple=True, help="The title of all variants, or one for each variant.")
 @click.option("--share", "shares", multiple=True, type=float, help="The share of watch time of each variant, in %.")
 @click.option("--impressions", multiple=True, type=click.IntRange(min=0), help="The impressions of each variant.")
@@ -94,7 +100,7 @@ def add(as_json: bool, **given: Any) -> None:
     type=click.IntRange(1),
     default=_SHOWN_LINES,
     show_default=True,
-    help="Print at most this many notes, and at most this many problems. --json prints all of them.",
+    help="The largest number of notes, and of problems, to print. --json prints all of them.",
 )
 @_json
 def import_command(file: Path, limit: int, as_json: bool) -> None:
@@ -127,7 +133,11 @@ def import_command(file: Path, limit: int, as_json: bool) -> None:
 
 @command.command("list")
 @_only_channel
-@click.option("--limit", type=click.IntRange(1), help="List at most this many. Default: 50, and all with --json.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    help="The largest number of experiments to list. Default: 50; with --json, all of them.",
+)
 @_json
 def list_command(channel: str | None, limit: int | None, as_json: bool) -> None:
     """List the experiments, the newest first."""
@@ -203,13 +213,15 @@ def remove(experiment_id: int) -> None:
     type=click.FloatRange(0, min_open=True),
     default=10,
     show_default=True,
-    help="The difference to find, in %.",
+    help="The relative lift that the test must be able to find, in %.",
 )
-@click.option("--title", help="The title, with --niche: the served model then chooses which two to test.")
+@click.option(
+    "--title", help="The title of the video. Given with --niche, the served model chooses which two images to test."
+)
 @click.option("--niche", type=click.Choice(NICHES), help="The niche of the video.")
 @_json
 def plan(images: tuple[Path, ...], channel: str | None, as_json: bool, **options: Any) -> None:
-    """Say how many impressions a test of two of the IMAGEs needs, which two to test, and which are too alike.
+    """Plan a test of two of the IMAGEs: how many impressions it needs, which two to test, and which are too alike.
 
     The lift is relative: 10 % lifts a click-through rate of 5 % to 5.5 %. If one picture is better by the lift, the
     test finds this difference with a probability of 80 %. If the pictures are equally good, the test still reports a
@@ -272,7 +284,7 @@ def _plan_lines(planned: "ExperimentPlan", source: str) -> list[str]:
     pair = planned.pair
     return [
         *lines,
-        f"Test {names[pair.first]} against {names[pair.second]}: the model says that the first wins with "
+        f"Test {names[pair.first]} against {names[pair.second]}: the model says that the first image wins with "
         f"{int(percent(pair.win_probability))} %, and the outcome is expected to tell {pair.information:.2f} of 1 bit.",
     ]
 
@@ -285,7 +297,7 @@ def _logs(probabilities: "Sequence[float | None]") -> list[float | None]:
 
 
 def _stored(channel: str | None, limit: int | None = None) -> "tuple[list[StoredExperiment], int]":
-    """Return the newest experiments of a channel, or of all channels, and the number of all of them.
+    """Return the newest experiments of a channel, or of all channels, and the total number of stored experiments.
 
     At most `limit` experiments are returned.
     """
@@ -304,7 +316,7 @@ def _variants(
 ) -> "list[GivenVariant[Path]]":
     """Return the variants of an experiment. If only one title is given, it is the title of all pictures.
 
-    Raise `LabError` if any other option is given, but not exactly once for each variant.
+    Raise `LabError` if an option other than `--title` is given, but not exactly once for each variant.
     """
     from thumblab_core.experiments.records import GivenVariant
 

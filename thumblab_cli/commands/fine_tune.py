@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 _FIELDS = {
     "heads": "Start with the heads of the newest ranking model, or with random heads.",
-    "epochs": "How often each picture is shown.",
+    "epochs": "The number of epochs. An epoch shows each picture once.",
     "pictures": "Pictures in a batch.",
-    "accumulate": "Batches that make one step. Use several if a larger batch does not fit into memory.",
+    "accumulate": "The number of batches in one optimizer step. Use several if a larger batch does not fit into "
+    "memory.",
     "encoder_rate": "The learning rate of the last block of the image tower.",
     "layer_decay": "The learning rate of each block is that of the block after it, times this factor.",
     "heads_rate": "The learning rate of the heads.",
@@ -48,9 +49,10 @@ class _Blocks(click.ParamType[Any]):
 @options_of(FineTuneConfig, _FIELDS)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool, **chosen: Any) -> None:
-    """Fine-tune the last blocks of the image encoder on the training pairs that the lab made last.
+    """Fine-tune the last blocks of the image encoder on the newest training pairs of the lab.
 
-    The encoder must be an open_clip model. The result is a new encoder. The lab uses it only when the settings name it.
+    The encoder must be an open_clip model. The result is a new encoder. The lab uses the new encoder only when
+    THUMBLAB_IMAGE_ENCODER names it.
 
     If the command is killed, run the same command again. It resumes after the last complete epoch. If nothing has
     changed since the last fine-tuning, the command shows the existing encoder again. See docs/encoders.md.
@@ -72,7 +74,7 @@ def command(as_json: bool, **chosen: Any) -> None:
 
 
 def _summary(release: "Release") -> dict[str, Any]:
-    """Return what `--json` prints about an encoder release."""
+    """Return the facts that `--json` prints about an encoder release."""
     from thumblab_pipelines.finetune.fine_tune import encoder_setting
 
     facts = ["base", "blocks", "pairs_release", "forgotten", "pictures", "unreadable", "pairs", "validation_auc_before"]

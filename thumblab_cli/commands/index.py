@@ -25,10 +25,10 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 class _VideoIdsCommand(click.Command):
-    """A command that takes video ids as arguments, and reads an id that begins with a hyphen as an id.
+    """A command whose arguments are video ids, also if an id begins with a hyphen.
 
-    One YouTube id in 64 begins with a hyphen, and some of these begin with `-h`. click would read such ids as options.
-    Of the arguments that begin with `-h`, this class reads only `-h` itself as an option.
+    One YouTube id in 64 begins with a hyphen, and some of these begin with `-h`. click reads an id that begins with
+    `-h` as the option `-h`. This class reads only the argument `-h` itself as that option.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -60,7 +60,8 @@ def command() -> None:
 def status(niches: tuple[str, ...], as_json: bool) -> None:
     """Show which index each niche serves, when this index was built, and how it is searched.
 
-    Also shows how many thumbnails each index has, how many videos were changed in it, and what is not served yet.
+    Also shows how many thumbnails each index has, how many videos `upsert` and `delete` changed, and which videos are
+    not served yet.
     """
     from thumblab_cli.printing.library_index import status_table
     from thumblab_cli.printing.tables import wide_console
@@ -157,7 +158,8 @@ def delete(niche: str, video_ids: tuple[str, ...], as_json: bool) -> None:
     "--to",
     "release_id",
     metavar="RELEASE",
-    help="An index release that `thumblab index verify` lists. Default: the release that was served before.",
+    help="An index release that `thumblab index verify` lists. Default: the release that was served before the "
+    "current one.",
 )
 def rollback(niche: str, release_id: str | None) -> None:
     """Serve an older index of a niche, and hold it. No refresh replaces it until `thumblab index resume` ends the hold."""
@@ -166,7 +168,7 @@ def rollback(niche: str, release_id: str | None) -> None:
     lab = _lab()
     with dagster_told(lab, "index rollback"):
         release = roll_back(lab, niche, release_id)
-    click.echo(f"{niche} serves {release.release_id}, and is held there.")
+    click.echo(f"{niche} serves {release.release_id}. `thumblab index resume {niche}` ends this hold.")
 
 
 @command.command("resume")
@@ -185,7 +187,7 @@ def resume_command(niche: str) -> None:
 @_niches
 @_json
 def verify(niches: tuple[str, ...], as_json: bool) -> None:
-    """Read every index release as the service would, and say of each whether it is good or damaged.
+    """Read every index release as the service does, and report whether it is good or damaged.
 
     The exit status is 1 if a niche serves a damaged release.
     """
@@ -230,8 +232,10 @@ def prune(niches: tuple[str, ...], keep: int | None) -> None:
     "--image", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Find pictures like this one."
 )
 @click.option("--video", "video_id", help="Find pictures like the thumbnail of this video in the library.")
-@click.option("--text", "words", help="Find pictures that show this. The image encoder needs a text tower.")
-@click.option("-k", "count", type=click.IntRange(1, 1000), default=10, show_default=True, help="Thumbnails to find.")
+@click.option("--text", "words", help="Find pictures that match this text. The image encoder must have a text tower.")
+@click.option(
+    "-k", "count", type=click.IntRange(1, 1000), default=10, show_default=True, help="The number of thumbnails to find."
+)
 @click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Published on this day or later.")
 @click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="Published on this day or earlier.")
 @_json
@@ -241,7 +245,7 @@ def search(
     since: datetime | None,
     until: datetime | None,
     as_json: bool,
-    **query: Any,  # click passes the keys image, video_id and words.
+    **query: Any,  # click passes the values of --image, --video and --text under these names.
 ) -> None:
     """Find the thumbnails that are most similar to a picture, to the thumbnail of a video, or to a text.
 

@@ -24,7 +24,7 @@ def command(ctx: click.Context, chosen: "Settings") -> None:
 
     If the service of another lab is running, a message on stderr says so, and no key is generated.
 
-    The subcommands keep named keys for other people and programs. A running service follows each change at once.
+    The subcommands keep named keys for other people and programs. A running service uses each change at once.
     """
     if ctx.invoked_subcommand is None:
         _print_own_key(chosen)
@@ -36,7 +36,8 @@ def command(ctx: click.Context, chosen: "Settings") -> None:
 def _require_demo(chosen: "Settings") -> None:
     """Raise `LabError` if the chosen lab is the demo's and does not exist.
 
-    A key of the user's own lab may be made before the lab, for example for a server that starts later.
+    The user's own lab needs no such check: its key may be made before the lab, for example for a server that starts
+    later.
     """
     from thumblab_core.settings import settings
 
@@ -120,9 +121,9 @@ def list_command(chosen: "Settings", as_json: bool) -> None:
 @click.argument("name")
 @demo_option
 def rotate(chosen: "Settings", name: str) -> None:
-    """Replace the key called NAME by a new one, and print the new one. The old key ends at once.
+    """Replace the key called NAME with a new key, and print the new key. The old key ends at once.
 
-    The name `default` replaces the lab's own key. The page in the browser then asks for the new one.
+    The name `default` replaces the lab's own key. The page in the browser then asks for the new key.
     """
     from thumblab_core.keys.generated_key import rotate_generated_key
 

@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 
 
 _PAUSE_S = 0.25
-"""Seconds between two looks at the logs."""
+"""With `--follow`, the seconds between two reads of the log files."""
 
 
 @click.command(name="logs")
 @click.argument("servers", nargs=-1, metavar="[SERVER]...")
-@click.option("-f", "--follow", is_flag=True, help="Show also what is added, until Ctrl-C.")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing new lines until Ctrl-C.")
 @click.option("-n", "--lines", default=100, show_default=True, type=click.IntRange(0), help="The number of last lines.")
 @demo_option
 def command(servers: tuple[str, ...], follow: bool, lines: int, chosen: "Settings") -> None:
     """Show the last lines of the logs of all servers, or of each SERVER, in the order of time.
 
     The servers are dagster, dagster-code, dagster-daemon, mlflow and scoring. The log of `up` says which of them ended
-    and were started again. What runs of Dagster print is in the log of dagster-code.
+    and were started again. The output of Dagster's runs is in the log of dagster-code.
     """
     from thumblab_cli.printing.printable import printable
     from thumblab_cli.servers import logs
@@ -48,7 +48,7 @@ def command(servers: tuple[str, ...], follow: bool, lines: int, chosen: "Setting
             name = f"{line.server:<{width}} " if len(wanted) > 1 else ""
             click.echo(f"{line.local_time()} {name}{printable(line.text.expandtabs(4))}")
 
-    # What is added from now on is followed before the last lines are read, so that no line is left out.
+    # Start to follow the logs before their last lines are read, so that no line between the two is missed.
     added = logs.Followed(chosen.data_dir, wanted) if follow else None
     last = logs.last_lines(chosen.data_dir, wanted, lines)
     show(last)

@@ -14,13 +14,19 @@ def command() -> None:
     """Show and delete the answers that the scoring service kept.
 
     The service keeps its answers if THUMBLAB_KEEP_PREDICTIONS is true. The Dagster asset `prediction_quality` compares
-    them with what happened to the candidates. See docs/predictions.md.
+    the kept answers with the outcomes of the candidates. See docs/predictions.md.
     """
 
 
 @command.command("list")
 @click.option("--channel", help="Only this channel: its id, exact title, @handle or link.")
-@click.option("--most", type=click.IntRange(min=1), default=20, show_default=True, help="Show at most so many.")
+@click.option(
+    "--most",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="The largest number of predictions to show.",
+)
 @_json
 def list_command(channel: str | None, most: int, as_json: bool) -> None:
     """List the kept predictions, the newest first. Each is shown with its candidates and its outcomes."""
@@ -57,14 +63,18 @@ def list_command(channel: str | None, most: int, as_json: bool) -> None:
 
 
 @command.command()
-@click.option("--channel", help="Only those of this channel: its id, exact title, @handle or link.")
-@click.option("--before", type=click.DateTime(["%Y-%m-%d"]), help="Only those from before this day (YYYY-MM-DD, UTC).")
+@click.option("--channel", help="Delete only the predictions for this channel: its id, exact title, @handle or link.")
+@click.option(
+    "--before",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Delete only the predictions made before this day (YYYY-MM-DD, UTC).",
+)
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @_json
 def purge(channel: str | None, before: datetime | None, yes: bool, as_json: bool) -> None:
     """Delete kept predictions, with their candidates and outcomes. Without options, delete all of them.
 
-    A running service writes its answers to the database with a delay. So it may still add answers after the deletion.
+    A running service writes its answers to the database with a delay, so it may still add answers after the deletion.
     """
     from thumblab_pipelines.lab import Lab
     from thumblab_pipelines.predictions.store import channel_of_predictions, purge_predictions

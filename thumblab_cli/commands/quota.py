@@ -10,7 +10,9 @@ import click
 @click.command(name="quota")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> None:
-    """Show how much of today's YouTube Data API quota the lab has spent, and what is left, in each bucket.
+    """Show how much of today's YouTube Data API quota is spent and left.
+
+    YouTube counts the quota in buckets, such as one for searches.
 
     Days begin at midnight in California, when YouTube resets the quota.
     """

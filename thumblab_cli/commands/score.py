@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `
     from thumblab_serving.scoring.intake import Source
 
 _MOST_WAITS, _LONGEST_WAIT_S = 10, 60.0
-"""How often, and at most how many seconds at a time, the command waits for a service that is busy."""
+"""How often the command waits for a busy service, and how many seconds one wait takes at most."""
 
 
 @click.command("score")
@@ -39,7 +39,8 @@ _MOST_WAITS, _LONGEST_WAIT_S = 10, 60.0
 @click.option(
     "--channel",
     metavar="ID|TITLE|@HANDLE|LINK",
-    help="Your channel. If the lab knows it, the answer is adapted to it. TITLE is as in `thumblab channel list`.",
+    help="Your channel. If the lab has an adapter of the channel, the answer uses it. TITLE is the exact title that "
+    "`thumblab channel list` shows.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="The CSV file for the results of a folder or a table.")
 @click.option("--again", is_flag=True, help="With --out: score the requests that had an error again.")
@@ -50,15 +51,15 @@ def command(images: tuple[str, ...], chosen: "Settings", local: bool, as_json: b
     """Rank thumbnails. Each IMAGE is a file, or a URL on an allowed image host.
 
     A winner is named only if evaluations have proven that the model orders pictures better than chance. Otherwise the
-    thumbnails are ordered by evidence: by the mean of their percentiles among the thumbnails of the niche.
+    thumbnails are ordered by evidence, which is the mean of their percentiles among the thumbnails of the niche.
 
-    Lists the sub-scores that are low for the niche, with what the lab saw in the picture and what to change. --json
+    Also lists the sub-scores that are low for the niche, what the lab saw in the picture, and what to change. --json
     prints all sub-scores with their evidence. With several titles, each title is compared with each thumbnail.
 
     With --out, scores all pictures of a FOLDER or a TABLE, and continues where it was stopped. The pictures of a
-    subfolder, or of a `group` in the table, are ranked against each other. All others are scored alone. The table has a
-    column `thumbnail` (a path or URL), and may have title, niche, channel and group. The exit status is 0 only if every
-    row was used and every picture was scored, now or before; else it is 1.
+    subfolder, or of a `group` in the table, are ranked against each other. All other pictures are scored alone. The
+    table has a column `thumbnail` (a path or URL), and may have title, niche, channel and group. The exit status is 0
+    if every row was used and every picture was scored, in this call or an earlier one. Otherwise it is 1.
 
     If THUMBLAB_SERVING_URL is set, the service at that URL answers. With --demo, this variable is read only from the
     environment, and not from .env. If the variable is not set, the service of this lab's `thumblab up` answers. If that
@@ -146,7 +147,7 @@ def _answer(
         try:
             answer = _score_by_service(settings.serving_url, settings, sources, form)
         except _NoAnswerError as error:
-            raise LabError(f"{error}; repair the service, or give --local to score in this process") from None
+            raise LabError(f"{error}; check the service, or give --local to score in this process") from None
         return answer, f"the service at {settings.serving_url}"
     if running is not None:
         try:
@@ -157,7 +158,7 @@ def _answer(
 
 
 class _NoAnswerError(LabError):
-    """The error that is raised if a service gave no answer. A different service or this process may still give one.
+    """The error for a service that gave no answer. A different service or this process may still give one.
 
     `retry_after` is the number of seconds after which the service asks to try again, or None.
     """
@@ -190,7 +191,7 @@ def _source(image: str, name: str) -> "Source":
 
 
 def _form(titles: "Sequence[str]", niches: "Sequence[str]", channel_id: str | None) -> "ScoreForm":
-    """Return the fields of the scoring request, after the same checks that the service makes.
+    """Check the fields of the scoring request as the service does, and return them.
 
     Raise `LabError` if a field is invalid.
     """
@@ -213,7 +214,7 @@ def _asking(settings: "Settings", local: bool) -> "Iterator[Callable[[ScoreReque
     """Yield a function that answers many requests, by one service or by this process.
 
     The function raises `RefusedRequestError` for a request that cannot be answered. It raises another `LabError` for a
-    failure that may end, and that other requests would meet too.
+    failure that may pass and that all requests would meet, such as a service that is down.
     """
     from thumblab_cli.scoring.refused import RefusedRequestError
     from thumblab_core.running import running_lab
@@ -321,7 +322,7 @@ def _score_by_service(url: str, settings: "Settings", sources: "Sequence[Source]
         ) from None
 
     def merged(of_niche: ScoreAnswer) -> ScoreAnswer:
-        """Return the answer with the pictures that were not sent, because they could not be read."""
+        """Add to the answer the pictures that were not sent to the service because they could not be read."""
         by_id = {thumbnail.id: thumbnail for thumbnail in of_niche.thumbnails}
         thumbnails = [
             by_id.get(s.id) or ThumbnailScore(id=s.id, error=s.error, title=s.title or form.all_titles[0])

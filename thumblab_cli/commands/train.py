@@ -30,9 +30,9 @@ _FIELDS = {
     "pair_loss": "The loss of a pair: a margin loss, or the log odds of winning (Bradley-Terry).",
     "margin": "For the margin loss: by how much the winner must score higher than the loser.",
     "least_margin": "Leave out pairs with a smaller margin: 0.1 means that the loser has 10 % fewer views.",
-    "label_smoothing": "Move outcomes towards one half by this share; 0: off.",
-    "mixup_alpha": "Mix each pair with another one, in a share drawn from Beta(A, A); 0: off.",
-    "swa_start": "Average the weights from this epoch on; 0: off.",
+    "label_smoothing": "Label smoothing: move the outcome of each pair towards one half by this share; 0: off.",
+    "mixup_alpha": "Mixup: mix each pair with another pair, in a share drawn from Beta(A, A); 0: off.",
+    "swa_start": "Average the weights of all epochs from this epoch on; 0: off.",
     "pairs_per_video": "Pairs in an epoch, per video; 0: all of them.",
     "seed": "The seed of the random numbers.",
 }
@@ -47,11 +47,12 @@ _FIELDS = {
 @click.option("--no-mlflow", is_flag=True, help="Do not log to MLflow.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(logs: Path | None, chosen: "Settings", no_mlflow: bool, as_json: bool, **fields: Any) -> None:
-    """Train the ranking model on the training pairs that the lab made last, evaluate it and publish it. The new model
-    is not served yet.
+    """Train the ranking model on the newest training pairs of the lab, evaluate it and publish it.
+
+    The new model is not served yet.
 
     If the command is stopped or killed, run the same command again to resume the training. If nothing has changed since
-    the last training, the command shows the existing model again.
+    the last training, the command trains nothing and shows the existing model.
 
     \b
     To train with several processes:
@@ -92,7 +93,7 @@ def _log_to_mlflow(lab: "Lab", built: "BuiltModel") -> "Tracked | None":
     """
     from thumblab_pipelines.models.tracking import Tracker, log_model
 
-    hint = "The same command then logs the model without training again."
+    hint = "Repeat the same command: it logs the model without training again."
     try:
         tracker = Tracker.connect(lab.settings.mlflow_url)
     except LabError as error:

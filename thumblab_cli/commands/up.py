@@ -35,7 +35,7 @@ _DATABASE_SECONDS = 5
 @click.option(
     "--dagster-port",
     type=click.IntRange(1, 65535),
-    help="Default: the port of the last start, at first 3000, or the next free port if that is taken.",
+    help="Default: the port of the last start, or 3000 at the first start. If that port is taken: the next free port.",
 )
 @click.option(
     "--mlflow-port",
@@ -43,13 +43,13 @@ _DATABASE_SECONDS = 5
     help="Default: the port of the last start. At the first start: 5000, or the next free port if that is taken.",
 )
 def command(demo: bool, catalogue: Path | None, dagster_port: int | None, mlflow_port: int | None) -> None:
-    """Run the Dagster UI and daemon, MLflow, and the scoring service with its page, until Ctrl-C.
+    """Run the Dagster UI and daemon, MLflow, and the scoring service with its web page, until Ctrl-C.
 
-    A server that ends by itself is started again, and so is the lab's own database. The pauses before further starts
-    grow from 0 seconds to 5 minutes. `thumblab logs` shows what the servers log.
+    A server that ends by itself is started again. The same holds for the lab's own database. The pauses before further
+    starts grow from 0 seconds to 5 minutes. `thumblab logs` shows what the servers log.
 
-    Ctrl-C, SIGTERM and SIGHUP stop everything within 10 seconds. Runs of Dagster that are stopped so are tried again at
-    the next start, and continue from what they have stored.
+    Ctrl-C, SIGTERM and SIGHUP stop everything within 10 seconds. Dagster tries the stopped runs again at the next
+    start. They continue from what they have stored.
     """
     from thumblab_cli.demo.lab import demo_lab
     from thumblab_cli.printing.tables import wide_console
@@ -67,7 +67,7 @@ def command(demo: bool, catalogue: Path | None, dagster_port: int | None, mlflow
     running = Running(
         lab_servers.dagster_url(planned.dagster), lab_servers.mlflow_url(planned.mlflow), str(scoring.url)
     )
-    # This first check comes before the command writes any file.
+    # Check the ports before the command writes any file.
     _refuse_taken_ports(running, chosen.serving_host, planned.scoring)
     make_writable_data_folder(chosen.data_dir)
     _stop_on_signals()
@@ -118,7 +118,7 @@ def _run(
     _refuse_taken_ports(running, chosen.serving_host, planned.scoring)
     ports.keep_ports(chosen, planned)
     supervisor = stack.enter_context(Supervisor(chosen.data_dir, environment))
-    # These three need each other only to answer certain requests, so they start at the same time.
+    # These three servers do not need each other to start, so they start at the same time.
     _start(console, supervisor, [mlflow, code, scoring])
     # The webserver and the daemon read the definitions from the code server as they start.
     _start(console, supervisor, [dagster])
@@ -126,18 +126,18 @@ def _run(
         port = getattr(planned, name)
         console.print(f"Something else listens on port {usual}, so {name} is on port {port}, now and later.")
     _print_addresses(console, running, chosen)
-    # The daemon comes last. It starts the runs that are due, and they need MLflow. Only the webserver can tell whether
-    # the daemon is alive. Meanwhile, a person can use the page.
+    # Start the daemon last: it starts the runs that are due, and these runs need MLflow. Only the webserver can tell
+    # whether the daemon is alive, so the webserver must run already.
     _start(console, supervisor, daemon)
     console.print("Ctrl-C stops everything.")
     _supervise(console, supervisor, chosen)
 
 
 def _stop_on_signals() -> None:
-    """Let each of the signals that end a program raise KeyboardInterrupt.
+    """Make SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt.
 
-    The program that started this process may have made this process ignore one of them. For example, a shell starts
-    background jobs with SIGINT ignored. Only SIGHUP stays ignored, because that is what `nohup` asks for.
+    A parent may have made this process ignore a signal: a shell, for example, starts background jobs with SIGINT
+    ignored. Only SIGHUP stays ignored in this case, because `nohup` asks for that.
     """
     for number in _SIGNALS - {signal.SIGHUP}:
         signal.signal(number, signal.default_int_handler)
@@ -181,7 +181,7 @@ def _start(console: "Console", supervisor: "Supervisor", servers: "Sequence[Serv
 
 
 def _supervise(console: "Console", supervisor: "Supervisor", chosen: "Settings") -> None:
-    """Watch the servers and the database for ever, and start again what has ended."""
+    """Watch the servers and the database until Ctrl-C. Restart each of them that has ended."""
     from thumblab_cli.servers import log_keeper
     from thumblab_cli.servers.clock_watch import ClockWatch
     from thumblab_cli.servers.database_watch import DatabaseWatch
@@ -192,13 +192,15 @@ def _supervise(console: "Console", supervisor: "Supervisor", chosen: "Settings")
     def print_line(line: str) -> None:
         log(line)
         now = f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
-        with suppress(OSError):  # The output may be a file on a full disk, and the servers must go on.
+        # The output may be a file on a full disk. An error of printing must not end the servers.
+        with suppress(OSError):
             console.print(f"{now} {line}", markup=False, highlight=False, soft_wrap=True)
 
     database, clock = DatabaseWatch(chosen), ClockWatch()
     for second in count():
         if back := clock.seconds_set_back():
-            # The daemon remembers when it last looked at each schedule, and would wait until the clock is there again.
+            # The daemon remembers the time of its last look at each schedule. After the clock was set back, it starts
+            # no run until the clock reaches that time again. A restart makes it forget.
             print_line(f"the clock was set back by {back:.0f} s, so dagster-daemon is started again")
             supervisor.kill("dagster-daemon")
         if second % _DATABASE_SECONDS == 0:

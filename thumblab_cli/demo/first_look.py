@@ -1,4 +1,4 @@
-"""Write a page with the winners of a niche, to look at while the demo goes on with the other niches."""
+"""Write a page with the winners of a niche. A person can look at it while the demo works on the other niches."""
 
 from html import escape
 from pathlib import Path
@@ -25,10 +25,11 @@ p { margin: .25rem 0 }
 
 
 def write_winners(lab: "Lab", niche: str, path: Path) -> int:
-    """Write a page of the winners in the served library of a niche to `path`, and return how many it shows.
+    """Write a page of a niche's winners to `path`, and return the number of winners on it.
 
-    The page shows at most 24, those first that got the most views for their channel. `path` lies in the data folder,
-    because the page refers to the pictures in the image store. If the niche has no winner, nothing is written.
+    The winners are the thumbnails whose videos got far more views than usual for their channel. The page shows at most
+    24 of them, the largest ratio first. `path` lies in the data folder, because the page refers to the pictures in the
+    image store. If the niche has no winner, nothing is written.
     """
     from thumblab_core.database.tables import thumbnails
     from thumblab_core.index.items import WINNER_RULE

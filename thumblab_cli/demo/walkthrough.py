@@ -68,7 +68,7 @@ def _print_end(console: Console, new: int, seconds: float, folder: Path | None, 
     if new == 0:
         console.print(f"\nNothing was new: 0 downloaded, 0 encoded, 0 measured, 0 trained ({seconds:.0f} s).")
     else:
-        console.print(f"\nDone in {seconds:.0f} s. Run it again: it finds everything there and does nothing twice.")
+        console.print(f"\nDone in {seconds:.0f} s. A second run of the demo uses these results and repeats no work.")
     extra = f" --catalogue {folder}" if folder else ""
     console.print(
         f"Next:\n  {_command()} up --demo{extra}   the Dagster UI with these runs, MLflow, and a page to score your own\n"
@@ -83,7 +83,7 @@ def _start_mlflow(console: Console, supervisor: Supervisor, lab: DemoLab) -> lis
 
     Return the servers that the caller must wait for: MLflow, or no server if MLflow runs already.
 
-    MLflow takes seconds to start. It starts while the demo collects videos, because collecting does not need it.
+    MLflow takes seconds to start, so it starts while the demo collects videos. Collecting does not need MLflow.
     """
     if lab.mlflow_port is None:
         return []
@@ -100,7 +100,7 @@ def _start_mlflow(console: Console, supervisor: Supervisor, lab: DemoLab) -> lis
 
 
 def _command() -> str:
-    """Return what to type in a shell to start `thumblab`: this name if the shell finds it, and otherwise a path.
+    """Return the shell command that starts `thumblab`: its name if the shell finds it, and otherwise its path.
 
     In a fresh clone, for example, the command is in .venv/bin.
     """
@@ -184,10 +184,10 @@ def _print_training(console: Console, outcome: Outcome, lab: DemoLab) -> int:
 
 
 def _ceiling(lab: DemoLab, pairs_release: str) -> list["Evaluation"]:
-    """Return evaluations in which the planted quality orders the held-out pairs of the release `pairs_release`.
+    """Return how well the planted quality orders the held-out pairs of the release `pairs_release`.
 
-    The planted quality is the true quality of a video in the synthetic catalogue. For a catalogue of the user, which
-    has no planted quality, return [].
+    The planted quality is the true quality of a video in the synthetic catalogue, so no model can be expected to do
+    better. For a catalogue of the user, which has no planted quality, return [].
     """
     import numpy as np
     import pandas as pd

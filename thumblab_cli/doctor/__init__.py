@@ -1,1 +1,1 @@
-"""Examine a lab without changing it: what is wrong, and which command mends it."""
+"""Examine a lab without changing it. Report what is wrong, and which command repairs it."""

@@ -1,4 +1,4 @@
-"""Check the alerts: that none is open, and that no message waits for a channel which does not take it."""
+"""Check that no alert is open, and that no alert message is waiting because its channel refused it."""
 
 from collections.abc import Iterator
 
@@ -13,16 +13,18 @@ def alerts(examined: Examined) -> Iterator[Finding]:
     try:
         state = read_state(examined.settings.data_dir)
     except LabError as problem:
-        yield warning(str(problem), "do what this sentence says")
+        yield warning(str(problem), "follow the advice in the line above")
         return
     if state is None:
-        yield skipped("nothing watches this lab: it has no `monitoring.json`, which Dagster's sensor `alerts` makes")
+        yield skipped(
+            "no alert can be sent: the file `monitoring.json` is missing, so Dagster's sensor `alerts` has not run yet"
+        )
         return
     refused = {delivery.channel: delivery for delivery in reversed(state.deliveries) if delivery.problem}
     for channel, delivery in refused.items():
         waiting = sum(delivery.channel == channel for delivery in state.deliveries)
         yield warning(
-            f"the channel {channel} takes no messages ({waiting} waiting): {delivery.problem}",
+            f"the channel {channel} refuses messages ({waiting} waiting): {delivery.problem}",
             "correct the settings of the channel, then run `thumblab alert test`; the messages are sent again",
         )
     for alert in state.alerts.values():

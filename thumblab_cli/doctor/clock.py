@@ -14,7 +14,10 @@ _WARNING_S, _ERROR_S = 5.0, 60.0
 
 
 def clock(examined: Examined) -> Iterator[Finding]:
-    """Compare the clock with the database's, and with the releases that were made before. Check the time zones."""
+    """Compare the clock of this machine with the clock of the database and with the dates of earlier releases.
+
+    Check that the time zone of the schedules is known.
+    """
     mend = "set the clock: timedatectl set-ntp true"
     now = examined.machine.now()
     try:
@@ -23,13 +26,14 @@ def clock(examined: Examined) -> Iterator[Finding]:
         yield error("the time zone Australia/Hobart is unknown, so no schedule runs", "pip install tzdata")
     ahead = [release for release in served_releases(examined) if _made(release) - now.timestamp() > _ERROR_S]
     behind = None
-    if examined.settings.database_url is not None:  # The embedded server has the clock of this machine.
+    # The embedded database server uses the clock of this machine, so only an external database is compared.
+    if examined.settings.database_url is not None:
         behind = _seconds_behind_database(examined)
     if behind is not None and abs(behind) >= _WARNING_S:
         what = f"the clock is {abs(behind):.0f} s {'behind' if behind > 0 else 'ahead of'} that of the database"
         yield error(what, mend) if abs(behind) >= _ERROR_S else warning(what, mend)
     elif ahead:
-        yield error(f"the clock says {now:%Y-%m-%d %H:%M} UTC, but {ahead[-1]} was made later", mend)
+        yield error(f"the clock says {now:%Y-%m-%d %H:%M} UTC, but the release {ahead[-1]} was made later", mend)
     elif behind is not None:
         yield fine(f"{now:%Y-%m-%d %H:%M:%S} UTC, {abs(behind):.1f} s from the clock of the database")
     else:
@@ -48,7 +52,7 @@ def _seconds_behind_database(examined: Examined) -> float | None:
             before = examined.machine.now()
             theirs = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
             after = examined.machine.now()
-    except LabError:  # The check of the database reports this.
+    except LabError:  # The check `database` reports this error.
         return None
-    # The database read its clock at some moment between the two readings of this one.
+    # The database read its clock between the two readings of this machine's clock.
     return float((theirs - (before + (after - before) / 2)).total_seconds())

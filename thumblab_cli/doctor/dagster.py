@@ -13,7 +13,9 @@ from thumblab_core.releases.release import INDEX
 from thumblab_core.releases.release_store import ReleaseStore
 
 _LATE = timedelta(hours=36)
-"""The library of a niche is refreshed daily. After this time, one refresh was missed, and the next is half a day late."""
+"""Each niche is refreshed daily. A last refresh older than this means that one refresh was missed, and that the next is
+half a day late.
+"""
 
 _STATE = """
 query State($repository: RepositorySelector!) {
@@ -38,7 +40,7 @@ _VIDEOS = "SELECT niche, count(*) FROM videos GROUP BY niche"
 
 
 def daemon(examined: Examined) -> Iterator[Finding]:
-    """Check that each part of Dagster's daemon, which starts and watches runs, has given a sign of life lately."""
+    """Check that each part of Dagster's daemon has sent a heartbeat lately. The daemon starts and watches the runs."""
     if not examined.has_dagster:
         yield skipped(f"`{examined.up()}` does not run, so Dagster does not run either")
         return
@@ -52,7 +54,7 @@ def daemon(examined: Examined) -> Iterator[Finding]:
         return
     dead = sorted(status["daemonType"] for status in statuses if status["required"] and not status["healthy"])
     if dead:
-        yield error(f"Dagster's daemon gives no sign of life ({', '.join(dead)}), so no run starts", restart)
+        yield error(f"Dagster's daemon sends no heartbeat ({', '.join(dead)}), so no run starts", restart)
     else:
         yield fine(f"{len(statuses)} parts, all alive")
 
@@ -72,8 +74,8 @@ def schedules(examined: Examined) -> Iterator[Finding]:
         reason = " ".join(str(listed.get("message", "")).split())[:200]
         yield error(
             f"Dagster cannot load the lab's definitions: {reason}",
-            f"`{examined.up()}` starts an ended code server again within a minute; if this stays, "
-            f"{examined.up('logs dagster-code')} has the whole error",
+            f"`{examined.up()}` restarts an ended code server within a minute; if the error stays, "
+            f"{examined.up('logs dagster-code')} shows all of it",
         )
         return
     kinds = (("schedule", listed), ("sensor", state["sensorsOrError"]))
@@ -91,7 +93,10 @@ def schedules(examined: Examined) -> Iterator[Finding]:
 
 
 def refreshed(examined: Examined) -> Iterator[Finding]:
-    """Check when each niche was last refreshed: by a run that succeeded, or by the index that it made."""
+    """Check when each niche was last refreshed.
+
+    This is the end of its last successful run, or the time of its served index.
+    """
     last = _served_since(examined)
     for niche, moment in _last_runs(examined).items():
         last[niche] = max(last.get(niche, moment), moment)
@@ -120,7 +125,10 @@ def _hours(age: timedelta) -> str:
 
 
 def _served_since(examined: Examined) -> dict[str, datetime]:
-    """Return when the served index of each niche read the library. A niche whose index cannot be read is left out."""
+    """Return, for each niche, when its served index was read from the database.
+
+    A niche whose index cannot be read is left out.
+    """
     store, found = ReleaseStore(examined.settings.releases), dict[str, datetime]()
     for niche in NICHES:
         try:
@@ -133,7 +141,7 @@ def _served_since(examined: Examined) -> dict[str, datetime]:
 
 
 def _last_runs(examined: Examined) -> dict[str, datetime]:
-    """Return when the last good refresh of each niche ended, from Dagster's records."""
+    """Return, for each niche, when its last successful refresh ended. Dagster's records have this time."""
     from thumblab_serving.dagster_runs.graphql import NoDagsterError
 
     if not examined.has_dagster:
@@ -141,7 +149,7 @@ def _last_runs(examined: Examined) -> dict[str, datetime]:
     try:
         query = "".join(_LAST_RUN.format(niche=niche, status="SUCCESS") for niche in NICHES)
         answer = _ask(examined, f"{{ {query} }}", {})
-    except NoDagsterError:  # The check of the daemon reports this.
+    except NoDagsterError:  # The check `daemon` reports this error.
         return {}
     ends = {niche: [run["endTime"] for run in answer[niche].get("results", []) if run["endTime"]] for niche in NICHES}
     return {niche: datetime.fromtimestamp(found[0], UTC) for niche, found in ends.items() if found}
@@ -154,7 +162,7 @@ def _videos(examined: Examined) -> dict[str, int]:
     try:
         with examined.database() as connection:
             return {str(niche): int(count) for niche, count in connection.execute(text(_VIDEOS))}
-    except (NotRunningError, LabError, DBAPIError):  # The check of the database reports this.
+    except (NotRunningError, LabError, DBAPIError):  # The check `database` reports this error.
         return {}
 
 
@@ -165,7 +173,7 @@ def _state(examined: Examined) -> dict[str, Any]:
 
 
 def _ask(examined: Examined, query: str, variables: dict[str, Any]) -> dict[str, Any]:
-    """Return the answer of the lab's Dagster. Raises LabError if it gives none."""
+    """Send a GraphQL query to the lab's Dagster and return its answer. Raise LabError if there is no answer."""
     from thumblab_serving.dagster_runs.graphql import DagsterGraphql
 
     async def ask() -> dict[str, Any]:

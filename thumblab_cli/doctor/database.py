@@ -1,4 +1,7 @@
-"""Check the database: that it answers, its version and its extension, the lab's tables, and the rights of the role."""
+"""Check that the database answers.
+
+Check its version, the extension pgvector, the lab's tables and the rights of the role.
+"""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -13,7 +16,7 @@ if TYPE_CHECKING:
 _OLDEST_SERVER = 150_000
 """PostgreSQL 15. Older versions get no security fixes any more."""
 _OLDEST_EXTENSION = (0, 8)
-"""pgvector 0.8 has the iterative scans that the search in large libraries uses."""
+"""pgvector 0.8. Older versions lack the iterative index scans that the search in large libraries uses."""
 _BUSY = 0.9
 
 _FACTS = """
@@ -28,7 +31,7 @@ SELECT current_setting('server_version') AS version, current_setting('server_ver
 
 
 def database(examined: Examined) -> Iterator[Finding]:
-    """Ask the database. Nothing is started, made or migrated."""
+    """Check the database with queries. Start, create and migrate nothing."""
     from thumblab_core.embedded_postgres.server import other_host
 
     external = examined.settings.database_url is not None
@@ -46,7 +49,9 @@ def database(examined: Examined) -> Iterator[Finding]:
         yield skipped(str(reason))
     except LabError as problem:
         own = f"{examined.on_folder('db stop --force')}, and run the doctor again after the next command"
-        yield error(str(problem), "correct THUMBLAB_DATABASE_URL, or start its server" if external else own)
+        yield error(
+            str(problem), "correct THUMBLAB_DATABASE_URL, or start the server that it names" if external else own
+        )
 
 
 def _asked(connection: "Connection", external: bool, examined: Examined) -> Iterator[Finding]:
@@ -59,7 +64,7 @@ def _asked(connection: "Connection", external: bool, examined: Examined) -> Iter
         return
     driver = connection.connection.driver_connection
     assert driver is not None
-    # If a pooler is in between, another process of the server answers than the one that the client connected to.
+    # A different process id means that a connection pooler stands between the client and the server.
     pooled = " behind a pooler" if facts.backend != driver.info.backend_pid else ""
     kind = f"an external server{pooled}" if external else "the lab's own server"
     yield fine(f"{kind}, PostgreSQL {facts.version}, pgvector {facts.extension}, the tables are current")
@@ -67,11 +72,15 @@ def _asked(connection: "Connection", external: bool, examined: Examined) -> Iter
 
 def _faults_of_server(facts: "Row[Any]") -> Iterator[Finding]:
     if facts.number < _OLDEST_SERVER:
-        yield warning(f"PostgreSQL {facts.version} gets no fixes any more", "upgrade the server to 15 or later")
+        yield warning(
+            f"PostgreSQL {facts.version} gets no security fixes any more", "upgrade the server to 15 or later"
+        )
     if facts.read_only:
         yield error("the database is read-only", "use the address of the primary server in THUMBLAB_DATABASE_URL")
     if facts.used >= facts.most * _BUSY:
-        yield warning(f"{facts.used} of {facts.most} connections are taken", "raise max_connections of the server")
+        yield warning(
+            f"{facts.used} of {facts.most} connections of the server are in use", "raise max_connections of the server"
+        )
     if facts.extension is None:
         by_hand = "CREATE EXTENSION vector (in this database, as its owner)"
         mend = by_hand if facts.available else "install pgvector on the server"

@@ -1,6 +1,6 @@
 """Check the model files: the weights of the image encoder and of the title encoder, and the face detector.
 
-No network is used and no model is loaded.
+The checks use no network and load no model.
 """
 
 import importlib.util
@@ -13,7 +13,7 @@ from thumblab_core.encoders.names import split_precision
 from thumblab_core.errors import LabError
 
 SECONDS = 60.0
-"""Seconds that the check of the image encoder may take. Importing open_clip may take many of them."""
+"""Seconds that the check of the image encoder may take. Importing open_clip alone may take most of this time."""
 _OTHER = "or set THUMBLAB_IMAGE_ENCODER to another encoder (docs/encoders.md)"
 
 
@@ -22,14 +22,14 @@ def image_encoder(examined: Examined) -> Iterator[Finding]:
     name = examined.settings.image_encoder
     kind, _, rest = split_precision(name)[0].partition(":")
     if kind == "builtin":
-        yield fine("builtin, which needs no weights")
+        yield fine("builtin: this encoder needs no file of weights")
     elif kind == "onnx":
         path = Path(rest).expanduser()
         missing = [str(file) for file in (path, path.with_suffix(".json")) if not file.is_file()]
         if missing:
-            yield error(f"{name} lacks {' and '.join(missing)}", f"put the file there, {_OTHER}")
+            yield error(f"{name} lacks {' and '.join(missing)}", f"put the missing file into this folder, {_OTHER}")
         else:
-            yield fine(f"{name}, and its files are there")
+            yield fine(f"{name}: its files are present")
     else:
         yield from _open_clip(name, *rest.split("/", 1))
 
@@ -45,15 +45,15 @@ def _open_clip(name: str, model: str, weights: str) -> Iterator[Finding]:
 
     if is_path(weights):
         if Path(weights).is_file():
-            yield fine(f"{name}, and its file of weights is there")
+            yield fine(f"{name}: its file of weights is present")
         else:
-            yield error(f"{name}: there is no file {weights}", f"put the weights there, {_OTHER}")
+            yield error(f"{name}: there is no file {weights}", f"put the weights at this path, {_OTHER}")
         return
     known = open_clip.get_pretrained_cfg(model, weights)
     if not known:
         yield error(f"open_clip has no weights {weights} for {model}", f"use another name, {_OTHER}")
     elif _in_cache(known):
-        yield fine(f"{name}, and its weights were downloaded before")
+        yield fine(f"{name}: its weights are on this machine")
     else:
         yield warning(
             f"the weights of {name} are not on this machine; the first run downloads up to 2 GB from the hub",
@@ -62,12 +62,12 @@ def _open_clip(name: str, model: str, weights: str) -> Iterator[Finding]:
 
 
 def _in_cache(known: dict[str, object]) -> bool:
-    """Return whether the cache of the hub has the weights that open_clip's entry names."""
+    """Return whether the local cache of the Hugging Face hub has the weights that open_clip names for this model."""
     from huggingface_hub import try_to_load_from_cache
     from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 
     repository, _, file = str(known.get("hf_hub") or "").rpartition("/")
-    if not repository:  # The weights come from an address, and open_clip keeps them in this folder.
+    if not repository:  # open_clip downloads such weights from a URL and keeps them in this folder.
         return (Path("~/.cache/clip").expanduser() / str(known.get("url", "")).rpartition("/")[2]).is_file()
     names = [file] if file else [HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME]
     return any(isinstance(try_to_load_from_cache(repository, name), str) for name in names)
@@ -81,7 +81,8 @@ def title_encoder(examined: Examined) -> Iterator[Finding]:
     name = examined.settings.title_encoder
     mend = "set THUMBLAB_TITLE_ENCODER=minilm, whose weights are installed with the lab, or the path of a model"
     try:
-        load.title_encoder(name)  # This computes the digest of the weights, and loads no model.
+        # `text_encoder_release` reads the weights to compute their digest, and loads no model.
+        load.title_encoder(name)
     except LabError as problem:
         yield error(str(problem), "make setup")
         return
@@ -89,7 +90,7 @@ def title_encoder(examined: Examined) -> Iterator[Finding]:
         yield error(f"the title encoder {name} cannot be read ({problem.strerror})", mend)
         return
     if name == CARRIED or (Path(name) / "config.json").is_file():
-        yield fine(f"{name}, and its weights are there")
+        yield fine(f"{name}: its weights are present")
     elif "/" in name and (name.startswith(("/", ".", "~")) or name.count("/") > 1):
         yield error(f"there is no model in the folder {name}", mend)
     else:
@@ -97,7 +98,7 @@ def title_encoder(examined: Examined) -> Iterator[Finding]:
 
         repository = name if "/" in name else f"sentence-transformers/{name}"
         if isinstance(try_to_load_from_cache(repository, "config.json"), str):
-            yield fine(f"{name}, and its weights were downloaded before")
+            yield fine(f"{name}: its weights are on this machine")
         else:
             yield warning(
                 f"the title encoder {name} is not on this machine", f"run while the hub can be reached, or {mend}"
@@ -115,7 +116,8 @@ def face_model(examined: Examined) -> Iterator[Finding]:
         return
     if path is None:
         yield warning(
-            "there is no face detector, so faces are not detected, and every answer says so",
+            "there is no face detector, so faces are not detected, and every answer of the service is marked as "
+            "degraded",
             f"thumblab models pull; {examined.command('refresh --no-train')}",
         )
     else:

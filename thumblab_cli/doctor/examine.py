@@ -1,4 +1,4 @@
-"""Run the checks of the doctor in their order, each with a limit of time, and take secrets out of what they say."""
+"""Run the checks of the doctor in order, each with a time limit. Remove secrets from the results."""
 
 import threading
 import time
@@ -28,7 +28,7 @@ _SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Check:
-    """A check: its name, the function that makes it, and how many seconds it may take."""
+    """A check of the doctor: its name, its function, and the seconds that it may take."""
 
     name: str
     function: Callable[[Examined], Iterable[Finding]]
@@ -60,7 +60,7 @@ CHECKS = (
 
 @dataclass(frozen=True)
 class Result:
-    """What a check found, and the seconds that it took."""
+    """The findings of a check, and the seconds that the check took."""
 
     name: str
     findings: tuple[Finding, ...]
@@ -85,7 +85,7 @@ def _findings(check: Check, examined: Examined) -> list[Finding]:
 
     def run() -> None:
         try:
-            # A list is extended item by item, so what was found before an error or the limit of time is kept.
+            # `extend` adds findings one by one, so the findings before an error or the time limit are kept.
             for finding in check.function(examined):
                 found.append(finding)  # noqa: PERF402
         except ModuleNotFoundError as problem:
@@ -96,7 +96,7 @@ def _findings(check: Check, examined: Examined) -> list[Finding]:
         finally:
             ended.set()
 
-    # A system call that hangs, for example on a network file system, cannot be interrupted. So the thread is left alone.
+    # Leave the thread alone: a system call that hangs, for example on a network file system, cannot be interrupted.
     threading.Thread(target=run, name=f"check {check.name}", daemon=True).start()
     if ended.wait(check.seconds):
         return found

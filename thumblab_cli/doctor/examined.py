@@ -1,4 +1,4 @@
-"""Give the checks of the doctor what they examine: the lab's settings, the machine, and a connection to the database."""
+"""Provide what the checks of the doctor examine: the lab's settings, the machine, and a connection to the database."""
 
 import time
 from collections.abc import Iterator
@@ -21,12 +21,18 @@ _CHANGE_SECONDS = 5.0
 
 
 class NotRunningError(LabError):
-    """The error that is raised if the embedded database does not run. This is no fault: it starts when it is needed."""
+    """The error for an embedded database that does not run.
+
+    This is no fault, because a command starts the database when it needs it.
+    """
 
 
 @dataclass(frozen=True)
 class Examined:
-    """The lab that is examined. `demo` says whether it is a demo's lab, made of `catalogue` or of the drawn one."""
+    """The lab that the doctor examines.
+
+    `demo`: whether it is a demo's lab. `catalogue`: the catalogue of the demo's lab, or None for the synthetic one.
+    """
 
     settings: Settings
     machine: Machine
@@ -34,28 +40,28 @@ class Examined:
     catalogue: Path | None = None
 
     def command(self, command: str) -> str:
-        """Return the command that does for this lab what `thumblab COMMAND` does for the user's own lab.
+        """Return the shell command that does `thumblab COMMAND` for this lab.
 
-        For a demo's lab, this is `thumblab demo`, which makes again whatever is missing.
+        For a demo's lab this is `thumblab demo`, which makes everything that is missing.
         """
         return f"thumblab demo{self._catalogue}" if self.demo else f"thumblab {command}"
 
     def on_folder(self, command: str) -> str:
-        """Return a command that has no option `--demo`, for this lab."""
+        """Return a shell command for this lab, for a subcommand without the option `--demo`."""
         return f"THUMBLAB_DATA_DIR={self.settings.data_dir} thumblab {command}" if self.demo else f"thumblab {command}"
 
     def up(self, command: str = "up") -> str:
-        """Return a command that has the option `--demo`, for this lab."""
+        """Return a shell command for this lab, for a subcommand with the option `--demo`."""
         return f"thumblab {command} --demo{self._catalogue}" if self.demo else f"thumblab {command}"
 
     @property
     def exists(self) -> bool:
-        """Whether the lab was made: its data folder, or for an external database the settings, show that."""
+        """Whether the lab exists: it has a data folder, or the settings name an external database."""
         return self.settings.data_dir.is_dir() or self.settings.database_url is not None
 
     @property
     def has_dagster(self) -> bool:
-        """Whether a Dagster of this lab is known: that of a running `thumblab up`, or of the settings."""
+        """Whether this lab has a Dagster: from a running `thumblab up`, or from the settings."""
         return self.dagster_page is not None
 
     @property
@@ -70,7 +76,7 @@ class Examined:
 
     @property
     def is_scheduled(self) -> bool:
-        """Whether a person expects the lab to refresh itself: it can ask YouTube, or its Dagster runs."""
+        """Whether the lab is expected to refresh itself: it has a YouTube API key, or its Dagster runs."""
         return self.settings.youtube_api_key is not None or self.has_dagster
 
     @property
@@ -79,7 +85,7 @@ class Examined:
 
     @contextmanager
     def database(self) -> Iterator["Connection"]:
-        """Yield a connection that can only read, in a transaction that is rolled back. Nothing is started or migrated.
+        """Yield a read-only connection in a transaction that is rolled back at the end. Nothing is started or migrated.
 
         Raises NotRunningError if the embedded server does not run, and LabError if the database does not answer.
         """
@@ -103,7 +109,7 @@ class Examined:
             connection.engine.dispose()
 
     def _connected(self) -> "Connection":
-        """Return a connection. If the embedded server is starting or stopping, wait until that has ended."""
+        """Return a connection. If the embedded server is starting or stopping, wait for the end of the start or stop."""
         from sqlalchemy.pool import NullPool
 
         from thumblab_core.database.engine import explained, make_engine
@@ -124,7 +130,7 @@ class Examined:
             time.sleep(0.1)
 
     def _stops(self) -> bool:
-        """Return whether the lab has an embedded server, and it stops now."""
+        """Return whether the lab's embedded server is stopping now."""
         from thumblab_core.database.urls import running_database_url
 
         deadline = time.monotonic() + _CHANGE_SECONDS

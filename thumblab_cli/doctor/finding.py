@@ -1,11 +1,11 @@
-"""Define what a check of the doctor returns."""
+"""Define the findings that a check of the doctor returns."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Level(StrEnum):
-    """How bad a finding is. A check that could not be made is `skipped`, which is neither good nor bad."""
+    """The severity of a finding. `skipped` means that the check could not run, so nothing is known."""
 
     OK = "ok"
     SKIPPED = "skipped"
@@ -15,7 +15,10 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """A fact about the lab. A warning or an error also says in `mend` what mends it, if possible as a command."""
+    """A fact about the lab that a check found.
+
+    For a warning or an error, `mend` says how to repair it, if possible as a command.
+    """
 
     level: Level
     what: str

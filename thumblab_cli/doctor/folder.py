@@ -1,4 +1,4 @@
-"""Check the data folder: that files can be made in it, that they belong to this user, and that secrets are private."""
+"""Check that files can be made in the data folder, that its files belong to this user, and that secrets are private."""
 
 import os
 import stat
@@ -14,7 +14,7 @@ _PRIVATE = ("api-key", "api-keys.json")
 
 
 def folder(examined: Examined) -> Iterator[Finding]:
-    """Check the rights of the data folder, of what is directly in it, and of the release store."""
+    """Check the permissions of the data folder, of the files and folders directly in it, and of the release store."""
     data = examined.settings.data_dir
     if not data.exists():
         yield skipped(f"there is no lab in {data} yet; `thumblab up`, `thumblab import` and `thumblab demo` make one")
@@ -34,7 +34,7 @@ def folder(examined: Examined) -> Iterator[Finding]:
 
 def _unwritable(place: Path, elsewhere: str) -> Iterator[Finding]:
     try:
-        # Permission bits may allow writing although the file system is read-only, so a file is made as a test.
+        # Create a file as a test, because the permission bits do not show a read-only file system.
         tempfile.TemporaryFile(dir=place).close()
     except OSError as problem:
         user = os.geteuid()
@@ -42,7 +42,7 @@ def _unwritable(place: Path, elsewhere: str) -> Iterator[Finding]:
 
 
 def _of_others(data: Path) -> Iterator[Finding]:
-    """Find what this user cannot write although it is in the folder, for example because root ran the lab once."""
+    """Find files in the data folder that this user cannot write, for example because root ran the lab once."""
     if os.geteuid() == 0:
         return
     # The cluster of the embedded database may belong to another user. `thumblab_core.embedded_postgres` handles that.

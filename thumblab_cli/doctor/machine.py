@@ -10,12 +10,15 @@ from pathlib import Path
 import psutil
 
 _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
-"""Files with the limit of the memory of a container, for both versions of cgroups."""
+"""The files that hold the memory limit of a container, for cgroups version 2 and version 1."""
 
 
 @dataclass(frozen=True)
 class Room:
-    """What is free on a file system. `files` is None if the file system has no limit on the number of files."""
+    """The free space of a file system.
+
+    `files` is the number of files that can still be made, or None if it has no limit.
+    """
 
     bytes: int
     files: int | None
@@ -56,7 +59,7 @@ class Machine:
 
 
 def room_at(folder: Path) -> Room:
-    """Return what is free on the file system of a folder. Raises `OSError` if the folder cannot be reached."""
+    """Return the free space of the file system of a folder. Raises `OSError` if the folder cannot be reached."""
     state = os.statvfs(folder)
     return Room(state.f_bavail * state.f_frsize, state.f_favail if state.f_files else None)
 
@@ -65,6 +68,6 @@ def _container_limit() -> int | None:
     for file in _CGROUP_LIMITS:
         try:
             return int(file.read_text())
-        except (OSError, ValueError):  # There is no such file, or it says `max`.
+        except (OSError, ValueError):  # The file is missing, or it holds the word `max`: there is no limit.
             continue
     return None

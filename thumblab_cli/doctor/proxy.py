@@ -1,4 +1,4 @@
-"""Check the proxies of the environment."""
+"""Check the proxies that the environment variables set."""
 
 import socket
 from collections.abc import Iterator, Mapping
@@ -14,22 +14,25 @@ _VARIABLES = ("http_proxy", "https_proxy", "all_proxy")
 
 
 def proxy(examined: Examined) -> Iterator[Finding]:
-    """Check the proxies of the environment: that each can be used and answers, and that this machine is excluded."""
+    """Check the proxies that the environment variables set.
+
+    Each must be usable and answer, and `no_proxy` must exclude this machine.
+    """
     environment = examined.machine.environment
     proxies = {name: environment.get(name) or environment.get(name.upper()) or "" for name in _VARIABLES}
     proxies = {name: value for name, value in proxies.items() if value}
     if not proxies:
         yield fine("no proxy is set")
         return
-    # Often, all of the variables name the same proxy.
+    # All variables often name the same proxy, so each proxy is tried once.
     names = {value: [name for name in proxies if proxies[name] == value] for value in dict.fromkeys(proxies.values())}
     faults = [finding for value, of in names.items() for finding in _faults_of_proxy(" and ".join(of), value)]
     yield from faults
     missing = _not_excluded(environment)
     if missing:
         yield warning(
-            f"no_proxy lacks {', '.join(missing)}: the lab's own programs bypass the proxy there, but curl, dg and "
-            "other programs on this machine ask it for the lab's servers",
+            f"no_proxy lacks {', '.join(missing)}: the lab's own programs bypass the proxy for these names, but curl, "
+            f"dg and other programs send their requests to the lab's servers through the proxy",
             f"export no_proxy={','.join(NAMES)}",
         )
     elif not faults:
@@ -46,14 +49,14 @@ def _faults_of_proxy(name: str, value: str) -> Iterator[Finding]:
         return
     if parts.scheme not in _SCHEMES or not host:
         known = ", ".join(sorted(_SCHEMES))
-        yield error(f"{name} has the scheme {parts.scheme}, and the lab knows {known}", mend)
+        yield error(f"{name} has the scheme {parts.scheme}, but the lab supports only {known}", mend)
         return
     try:
         socket.create_connection((host, port), _SECONDS).close()
     except OSError as problem:
         reason = problem.strerror or type(problem).__name__
         yield error(
-            f"the proxy {host}:{port} does not answer ({reason}), so YouTube and model hubs cannot be asked", mend
+            f"the proxy {host}:{port} does not answer ({reason}), so YouTube and model hubs cannot be reached", mend
         )
 
 
@@ -62,7 +65,7 @@ def _port(parts: SplitResult) -> int:
 
 
 def _not_excluded(environment: Mapping[str, str]) -> list[str]:
-    """Return the usual names of this machine that the environment does not exclude from its proxies."""
+    """Return the names of this machine, such as localhost, that `no_proxy` lacks."""
     excluded = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
     hosts = {host.strip() for host in excluded.split(",")}
     return [] if "*" in hosts else [name for name in ("127.0.0.1", "localhost") if name not in hosts]

@@ -16,11 +16,11 @@ SECONDS = 60.0
 """Seconds that the check of all served files may take."""
 _RESERVE_S = 5.0
 _MODEL_DAYS = 9
-"""The model is trained every Monday. A model that is older has missed a training."""
+"""The model is trained every Monday. A served model of more days than this has missed a training."""
 
 
 def served_releases(examined: Examined) -> list[Release]:
-    """Return the served releases of all kinds and scopes, without those whose manifest cannot be read."""
+    """Return the served releases of all kinds and scopes. Leave out releases whose manifest cannot be read."""
     releases = []
     for kind, scope in _scopes(examined):
         with suppress(LabError):
@@ -53,7 +53,7 @@ def releases(examined: Examined) -> Iterator[Finding]:
             damaged += 1
             yield error(str(problem), _repair(examined, kind, scope))
     if not damaged:
-        yield fine(f"{verified} served releases, and no file of them is damaged")
+        yield fine(f"{verified} served releases, none with a damaged file")
 
 
 def _repair(examined: Examined, kind: str, scope: str) -> str:
@@ -92,7 +92,7 @@ def _faults_of_model(examined: Examined, served: Release) -> Iterator[Finding]:
     name, chosen = str(served.info.get("image_encoder_name", "")), examined.settings.image_encoder
     if name and name.partition("@")[0] != chosen:
         yield warning(
-            f"the served model was trained with the encoder {name}, and THUMBLAB_IMAGE_ENCODER is {chosen}",
+            f"the served model was trained with the encoder {name}, but THUMBLAB_IMAGE_ENCODER is {chosen}",
             f"{examined.command('refresh')}, or set THUMBLAB_IMAGE_ENCODER={name.partition('@')[0]}",
         )
     held = ReleaseStore(examined.settings.releases).serving.held(MODEL, ALL)

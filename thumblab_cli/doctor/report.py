@@ -19,7 +19,10 @@ _MARKS = {
 
 
 def print_result(console: Console, result: Result, quiet: bool) -> None:
-    """Print a line for each finding, and below a fault a line with what mends it. If `quiet`, print only faults."""
+    """Print a line for each finding.
+
+    Below a warning or an error, print how to repair it. If `quiet`, print only warnings and errors.
+    """
     for finding in result.findings:
         if quiet and finding.mend is None:
             continue
@@ -39,7 +42,7 @@ def summary(results: Sequence[Result]) -> str:
 
 
 def count(results: Sequence[Result], level: Level) -> int:
-    """Return how many findings have this level."""
+    """Return the number of findings with this level."""
     return sum(finding.level is level for result in results for finding in result.findings)
 
 

@@ -1,4 +1,4 @@
-"""Check the servers of `thumblab up`: that they answer while it runs, and that their ports are free while it does not."""
+"""Check the servers of `thumblab up`. While `up` runs, they must answer. Otherwise, their ports must be free."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -17,7 +17,7 @@ _HEALTH = {"dagster": "/server_info", "mlflow": "/health", "scoring": "/health"}
 
 
 def servers(examined: Examined) -> Iterator[Finding]:
-    """Ask each server of the running `thumblab up`. If none runs, check that it could start."""
+    """Send a request to each server of the running `thumblab up`. If `up` does not run, check that it can start."""
     running = running_lab(examined.settings.data_dir)
     if running is None:
         yield from _ports(examined)
@@ -43,7 +43,7 @@ def _silent(examined: Examined, name: str, url: str) -> Iterator[Finding]:
     if status != httpx.codes.OK:
         yield error(f"{name} answers with status {status} at {url}", mend)
     elif ready is not None and ready.status_code != httpx.codes.OK:
-        mend = f"do what this sentence says, or wait while the service loads; {log}"
+        mend = f"follow the advice in the line above, or wait while the service loads; {log}"
         yield warning(f"the scoring service cannot answer yet: {_reason(ready)}", mend)
 
 
@@ -86,7 +86,7 @@ def _ports(examined: Examined) -> Iterator[Finding]:
 
 
 def _listener(url: str) -> str:
-    """Return which program listens at the URL, or an empty text if the system does not tell."""
+    """Return the name of the program that listens at the URL, or an empty text if the system hides it."""
     port = urlsplit(url).port
     try:
         listening = [c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.laddr]

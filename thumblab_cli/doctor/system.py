@@ -14,14 +14,16 @@ GIB = 2**30
 _EXTRAS = {"serving": "fastapi", "pipelines": "dagster"}
 """The extras of the lab's distribution, each with a package that shows whether the extra is installed."""
 _LEAST_DISK, _GOOD_DISK = 1 * GIB, 5 * GIB
-"""Below the first, a refresh or a training may fail halfway. Below the second, it soon will."""
+"""Below `_LEAST_DISK`, a refresh or a training may fail halfway: an error. Below `_GOOD_DISK`, this will happen soon: a
+warning.
+"""
 _LEAST_FILES = 10_000
 _LEAST_MEMORY, _GOOD_MEMORY, _LEAST_FREE = 2 * GIB, 4 * GIB, 1 * GIB
 """The service takes up to 1.5 GB with the built-in encoder, and Dagster, MLflow and a run take about as much again."""
 
 
 def python(examined: Examined) -> Iterator[Finding]:
-    """Check the version of Python, and that each package which the lab needs is there in a version that it accepts."""
+    """Check the version of Python, and the presence and version of each package that the lab needs."""
     lab = importlib.metadata.metadata("thumblab")
     supported = str(lab["Requires-Python"] or ">=3.11")
     version = examined.machine.python
@@ -32,12 +34,13 @@ def python(examined: Examined) -> Iterator[Finding]:
         )
     wrong = sorted(_wrong_packages(lab.get_all("Requires-Dist") or []))
     if wrong:
-        what = f"packages are missing or have another version: {', '.join(wrong)}"
+        what = f"packages are missing or have a wrong version: {', '.join(wrong)}"
         yield error(what, "rm -f .venv/.ready; make setup")
     missing = [extra for extra, package in _EXTRAS.items() if _version(package) is None]
     if missing:
         yield skipped(
-            f"installed without {' and '.join(f'thumblab[{extra}]' for extra in missing)}; what needs them does not run"
+            f"installed without {' and '.join(f'thumblab[{extra}]' for extra in missing)}; the parts of the lab that "
+            f"need them do not run"
         )
     if not wrong and not missing and version in SpecifierSet(supported):
         yield fine(f"Python {version}, with every package that the lab needs")
@@ -65,7 +68,7 @@ def _version(package: str) -> str | None:
 
 
 def disk(examined: Examined) -> Iterator[Finding]:
-    """Check the free space where the data, the releases and the embedded database are."""
+    """Check the free disk space of the data folder, the release store and the embedded database."""
     chosen = examined.settings
     folders = {
         "data folder": chosen.data_dir,
@@ -81,7 +84,7 @@ def disk(examined: Examined) -> Iterator[Finding]:
         room = examined.machine.room(place)
         mend = f"delete files on the file system of {place}, or set THUMBLAB_DATA_DIR to a folder on a larger one"
         if room.files is not None and room.files < _LEAST_FILES:
-            yield error(f"the {what} has room for {room.files:,} more files only", mend)
+            yield error(f"the {what} has room for only {room.files:,} more files", mend)
         if room.bytes < _LEAST_DISK:
             yield error(
                 f"the {what} has {room.bytes / GIB:.1f} GiB left, and a run needs {_LEAST_DISK / GIB:.0f}", mend

@@ -12,7 +12,7 @@ _FROM_YOUTUBE = "SELECT EXISTS (SELECT FROM videos WHERE source = 'youtube')"
 
 
 def api_key(examined: Examined) -> Iterator[Finding]:
-    """Check whether a key is set, and whether it looks like one. YouTube is not asked."""
+    """Check whether an API key is set and has the form of a YouTube key. No request is sent to YouTube."""
     key = examined.settings.youtube_api_key
     if examined.demo:
         yield fine("the demo's emulator needs no key of YouTube")
@@ -42,7 +42,7 @@ def _has_videos_from_youtube(examined: Examined) -> bool:
     try:
         with examined.database() as connection:
             return bool(connection.execute(text(_FROM_YOUTUBE)).scalar())
-    except (LabError, DBAPIError):  # The check of the database reports this.
+    except (LabError, DBAPIError):  # The check `database` reports this error.
         return False
 
 
@@ -63,7 +63,7 @@ def quota(examined: Examined) -> Iterator[Finding]:
         yield skipped(str(reason))
         return
     except (LabError, DBAPIError):
-        yield skipped("the database cannot be asked, or has no tables yet")
+        yield skipped("the database does not answer, or has no tables yet")
         return
     spent = [balance for balance in balances if balance.left == 0]
     for balance in spent:

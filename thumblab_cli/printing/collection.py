@@ -18,14 +18,14 @@ _CALLS = {
     "searches": "search",
     "stats": "counts of 50 videos",
 }
-"""The calls that are charged to each bucket of the quota."""
+"""The kinds of calls that YouTube charges to each bucket of the quota."""
 
 
 def quota_table(balances: Sequence["Balance"], title: str) -> Table:
-    """Return a table with a row for each bucket. It shows the daily limit, and how much of it is spent and left."""
+    """Return a table with a row for each bucket. The table shows the daily limit, and how much of it is spent and left."""
     built = table("bucket", "calls", "a day", "spent", "left", words=("bucket", "calls"), title=title)
     for balance in balances:
-        left = "0 (YouTube says so)" if balance.exhausted else f"{balance.left:,}"
+        left = "0 (YouTube reports it as spent)" if balance.exhausted else f"{balance.left:,}"
         built.add_row(balance.bucket, _CALLS[balance.bucket], f"{balance.limit:,}", f"{balance.spent:,}", left)
     return built
 
@@ -33,9 +33,9 @@ def quota_table(balances: Sequence["Balance"], title: str) -> Table:
 def plan_table(plan: "Plan") -> Table:
     """Return a table with a row for each niche.
 
-    It shows how many channels the crawl has found, must still find, and must still walk. Walking a channel means
-    reading its list of uploads. It also shows how many videos are listed and expected, and how many searches and units
-    the crawl will cost.
+    The table shows how many channels the crawl has found, must still find, and must still walk. To walk a channel is to
+    read its list of uploads. The table also shows how many videos are listed and expected, and the searches and quota
+    units that the crawl will cost.
     """
     title = f"The crawl, at {plan.videos_per_channel:.0f} videos a channel"
     columns = ("niche", "found", "to find", "to walk", "listed", "expected", "searches", "units")
@@ -58,7 +58,10 @@ def plan_table(plan: "Plan") -> Table:
 
 
 def crawl_table(counted: Mapping[str, "Counted"]) -> Table:
-    """Return a table with a row for each niche. It shows how many channels and videos are kept, left out or waiting."""
+    """Return a table with a row for each niche.
+
+    The table shows how many channels and videos are kept, left out or waiting.
+    """
     columns = ("niche", "channels", "left out", "to check", "to walk", "videos", "kept", "waiting")
     built = table(*columns, words=("niche",), title="The crawl")
     for niche, state in counted.items():
@@ -76,7 +79,7 @@ def crawl_table(counted: Mapping[str, "Counted"]) -> Table:
 
 
 def reasons_table(counted: Mapping[str, "Counted"]) -> Table:
-    """Return a table of the reasons why channels and videos were left out. It has the counts over all niches together."""
+    """Return a table of the reasons why channels and videos were left out. The table counts over all niches together."""
     from thumblab_pipelines.collection.crawl_rules import KEPT
 
     built = table("what", "why", "how many", words=("what", "why"), title="Left out")

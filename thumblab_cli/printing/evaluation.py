@@ -19,7 +19,7 @@ CHANNEL_SLICE = "channel:"
 channel's id."""
 
 _SPLITS = {
-    "future": "the future of known channels (last 20 % of each by time)",
+    "future": "newest videos of known channels (last 20 % of each by time)",
     "new_channels": "unseen channels",
     "adapted": "unseen channels, adapted on the first 80 % of each",
 }
@@ -32,7 +32,7 @@ _SCORERS = {
     "title": "title only (ridge)",
     "image": "image only (ridge)",
     "linear": "title and image (ridge)",
-    "partial_pooling": "and a ridge per channel",
+    "partial_pooling": "title and image (ridge per channel)",
     "planted": "planted truth (ceiling)",
 }
 
@@ -66,8 +66,8 @@ def ceiling_lines(planted: Sequence["Evaluation"], expected: float) -> list[str]
     higher AUC on the same pairs. `expected` is the AUC that the planted quality has on average over many catalogues.
     """
     return [
-        f"On these pairs of {_SHORT_SPLITS[e.split]} the planted quality itself reaches {e.value:.3f} "
-        f"({expected:.2f} in expectation)."
+        f"On these pairs of {_SHORT_SPLITS[e.split]} the planted quality itself reaches an AUC of {e.value:.3f} "
+        f"({expected:.2f} on average over many catalogues)."
         for e in planted
         if (e.split, e.slice, e.metric) == ("future", "all", "auc") and e.value is not None
     ]
@@ -92,7 +92,7 @@ def evaluation_table(evaluations: Sequence["Evaluation"], split: str) -> Table:
 
 
 def one_title_table(evaluations: Sequence["Evaluation"]) -> Table:
-    """Return a table of AUCs with their 95 % intervals for the question of one title, by split and scorer.
+    """Return a table of AUCs with their 95 % intervals for two pictures under the same title, by split and scorer.
 
     A scorer is the model or a reference model.
 
@@ -105,10 +105,10 @@ def one_title_table(evaluations: Sequence["Evaluation"]) -> Table:
 
 
 def one_video_table(evaluations: Sequence["Evaluation"]) -> Table:
-    """Return a table of AUCs with their 95 % intervals for two pictures that one video showed, by split and scorer.
+    """Return a table of AUCs with their 95 % intervals for two pictures that the same video used, by split and scorer.
 
-    The splits have different numbers of pairs. The title of the table gives, for each column, the largest of these
-    numbers.
+    The splits have different numbers of pairs. The title of the table shows the largest number of pairs for each
+    column.
     """
     aucs = [e for e in evaluations if (e.question, e.metric) == ("one_video", "auc")]
     names = {"experiment": "experiments", "changed_thumbnail": "changed thumbnails"}
@@ -151,7 +151,10 @@ def channel_table(evaluations: Sequence["Evaluation"]) -> Table:
 
 
 def calibration_lines(evaluations: Sequence["Evaluation"]) -> list[str]:
-    """Return a line for each split whose calibration was measured. It says how good the win probabilities are."""
+    """Return a line for each split whose calibration was measured.
+
+    Calibration compares win probabilities with actual outcomes.
+    """
     values = {(e.split, e.metric): e.value for e in evaluations if (e.slice, e.scorer) == ("all", "model")}
     lines = []
     for split, name in _SHORT_SPLITS.items():
@@ -162,7 +165,7 @@ def calibration_lines(evaluations: Sequence["Evaluation"]) -> list[str]:
             expected = "" if by_chance is None else f", {by_chance:.3f} by chance alone"
             lines.append(
                 f"Win probabilities, {name}: off by {error:.3f} on average (ECE{expected}); "
-                f"too close to call {abstained:.0%}{decided}"
+                f"{abstained:.0%} too close to call{decided}"
             )
     return lines
 

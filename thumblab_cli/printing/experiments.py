@@ -1,4 +1,4 @@
-"""Print experiments, the result of an import of experiments, and the outcomes of each channel."""
+"""Print experiments, the result of their import, and the outcomes of each channel."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

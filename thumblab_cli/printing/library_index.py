@@ -15,7 +15,8 @@ if TYPE_CHECKING:  # Only type checkers import these modules here. The commands 
 def status_table(statuses: "Sequence[IndexStatus]") -> Table:
     """Return a table with a row for each niche.
 
-    It shows when the served release was built, how the index is searched, and the size of all index releases together.
+    The table shows when the served release was built, how the index is searched, and the size of all index releases
+    together.
     """
     columns = ("niche", "built (UTC)", "pictures", "changed", "search", "recall", "MB")
     rows = table(*columns, words=("niche", "built (UTC)", "search"))
@@ -31,7 +32,7 @@ def status_table(statuses: "Sequence[IndexStatus]") -> Table:
 
 
 def hit_line(hit: "Hit") -> str:
-    """Return a line for a hit of a search. It shows the cosine similarity, niche, video id, title and views."""
+    """Return a line for a hit of a search. The line shows the cosine similarity, niche, video id, title and views."""
     item = hit.item
     multiple = "" if item.outlier_multiple is None else f"{item.outlier_multiple:.1f}x its channel, "
     rate = f"{multiple}{item.views_per_hour:,.0f} views/h"

@@ -1,4 +1,4 @@
-"""Print the grid of several titles and pictures as text for people."""
+"""Print how each package (a title with a picture) ranks, as text for people."""
 
 from rich.markup import escape
 
@@ -8,7 +8,7 @@ from thumblab_serving.schemas.packages import PackageOut, PackagesOut
 
 
 def print_packages(packages: PackagesOut) -> None:
-    """Print a table of the packages, the best first, and the verdict on them."""
+    """Print a table of the packages, the best first, and a sentence on which package wins."""
     console = wide_console()
     rows = table("rank", "title", "thumbnail", "score", "wins", "loses to the best", words=("title", "thumbnail"))
     for package in sorted(packages.grid, key=lambda one: one.rank or len(packages.grid) + 1):

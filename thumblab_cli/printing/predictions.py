@@ -1,4 +1,4 @@
-"""Print kept predictions."""
+"""Print the answers of the scoring service that the lab kept."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -14,7 +14,8 @@ _OTHERS = ("engagement", "similarity", "closest winner")
 
 
 def print_answer(answer: ScoreAnswer, answered_by: str, note: str | None) -> None:
-    """Print a table of the candidates, the verdict, why and advice for each candidate, and what the answer lacks.
+    """Print a table of the candidates, the verdict, the reasons and advice for each candidate, and what the answer
+    lacks.
 
     `answered_by` names the service or process that gave the answer. `note` is a warning about the videos in the
     library, for example that they are synthetic. None stands for no warning.
@@ -34,7 +35,7 @@ def print_answer(answer: ScoreAnswer, answered_by: str, note: str | None) -> Non
         lines = _why(thumbnail) + _weaknesses(thumbnail, answer.niche)
         if lines:
             console.print(f"[bold]{escape(thumbnail.id)}[/]", highlight=False, soft_wrap=True)
-        # A line may quote text from the picture. Square brackets in it are printed, and not read as markup.
+        # A line may quote text from the picture. Rich must print its square brackets and not read them as markup.
         for line in lines:
             console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
     for sentence in answer.degraded:
@@ -46,7 +47,10 @@ def print_answer(answer: ScoreAnswer, answered_by: str, note: str | None) -> Non
 
 
 def _common_why(answer: ScoreAnswer) -> list[str]:
-    """Return a line if it is unknown of all candidates what moved their scores, and the reason if they share it."""
+    """If the reasons for the scores are unknown for all candidates, return one line that says why.
+
+    Otherwise return no line.
+    """
     why = [thumbnail.why for thumbnail in answer.thumbnails if thumbnail.why is not None]
     if not why or any(one.unknown is None for one in why):
         return []
@@ -54,7 +58,7 @@ def _common_why(answer: ScoreAnswer) -> list[str]:
 
 
 def _why(thumbnail: ThumbnailScore) -> list[str]:
-    """Return a line that says what moved the score of a candidate, or no line if this is unknown."""
+    """Return a line with the reasons for a candidate's score, or no line if they are unknown."""
     return [] if thumbnail.why is None or thumbnail.why.unknown is not None else [f"why: {thumbnail.why.summary}"]
 
 
@@ -131,7 +135,7 @@ def _verdict(answer: ScoreAnswer) -> str:
         Verdict.LEANING: f"is ahead, not by much ({chance})",
         Verdict.TOO_CLOSE_TO_CALL: f"is first, but it is too close to call ({chance})",
         Verdict.ONLY_ONE: "is the only one that could be ranked" if answer.winner else "Only one could be read",
-        Verdict.NO_VERDICT: "No verdict: too few of them are like any picture that the model was trained on",
+        Verdict.NO_VERDICT: "No verdict: too few candidates are similar to the pictures that the model was trained on",
     }
     winner = "" if answer.winner is None else f"[bold green]{escape(answer.winner)}[/] "
     group = _group_of(answer.winner, answer)

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from thumblab_pipelines.progress import Progress as ProgressListener
 
 _NO_WIDTH = 100_000
-"""The width in columns of a console that is not a terminal. Every line that the lab prints is shorter."""
+"""The width, in characters, of a console that is not a terminal. Every line that the lab prints is shorter."""
 
 _LINE_SECONDS = 10.0
-"""Seconds between two lines of progress, if the output is not a terminal."""
+"""Seconds between two lines of progress if the output is not a terminal."""
 
 
 def wide_console(stderr: bool = False, quiet: bool = False) -> Console:
@@ -34,7 +34,7 @@ def wide_console(stderr: bool = False, quiet: bool = False) -> Console:
 
 
 def table(*columns: str, words: Collection[str] = (), title: str | None = None) -> Table:
-    """Return an empty table. If it is too wide for the console, the text in its cells is wrapped and never cut.
+    """Return an empty table. If the table is too wide for the console, the text in its cells is wrapped and never cut.
 
     The columns in `words` are aligned to the left. The other columns hold numbers and are aligned to the right.
     """
@@ -70,13 +70,13 @@ def progress_bars(console: Console) -> Iterator["ProgressListener"]:
 
 
 def _no_lines(what: str, done: int, total: int) -> None:
-    """Print nothing."""
+    """Ignore the progress of a task."""
 
 
 def progress_lines() -> "ProgressListener":
     """Return a progress listener that prints a line to standard error every `_LINE_SECONDS` seconds.
 
-    The time counts from the first report, so work that takes less time prints nothing.
+    The seconds count from the first report, so shorter work prints nothing.
     """
     last: float | None = None
 

@@ -1,5 +1,5 @@
 """Write the pages of the reference from the code: `python -m thumblab_cli.reference`.
 
 The pages are docs/reference/*.md, and the diagram of the assets is docs/images/assets.svg. A test fails while one of
-them is out of date.
+these files is out of date.
 """

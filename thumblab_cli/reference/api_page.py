@@ -16,7 +16,7 @@ from thumblab_serving.http.auth import needed_scope
 _INTRODUCTION = f"""\
 # HTTP API
 
-The scoring service describes itself at `/openapi.json`. This page is the same for people. A request carries its key as
+The scoring service describes itself at `/openapi.json`. This page shows the same for people. A request carries its key as
 `X-API-Key: KEY` or `Authorization: Bearer KEY`; `thumblab key` prints the lab's own key, which has all scopes
 ([keys](../keys.md)). Bodies and answers are JSON, unless a request says otherwise. [Limits of the scoring
 service](../service.md) says what a request may cost.
@@ -100,7 +100,7 @@ def _body(body: Mapping[str, Any]) -> str:
 
 
 def _answers(responses: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield a row for each status. All statuses of errors share the last row."""
+    """Yield a table row for each status of an answer. All error statuses share the last row."""
     errors = []
     for status, response in sorted(responses.items()):
         contents = response.get("content", {})
@@ -144,7 +144,10 @@ def _default(schema: Mapping[str, Any]) -> str:
 
 
 def _type(schema: Mapping[str, Any]) -> str:
-    """Return the type of a value in words, such as `integer, 1 to 100`. A type with a section links to it."""
+    """Return the type of a value in words, such as `integer, 1 to 100`.
+
+    A type that has its own section on the page becomes a link.
+    """
     if "$ref" in schema:
         name = schema["$ref"].removeprefix(_SCHEMAS)
         return f"[`{name}`](#{name.lower()})"

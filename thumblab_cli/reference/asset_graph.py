@@ -1,7 +1,7 @@
 """Draw docs/images/assets.svg, the graph of the assets and of the scoring service, from Dagster's definitions.
 
-The graph is drawn from top to bottom. A row has the assets whose longest way from a source has the same length. An arrow
-that another way implies is left out.
+The graph is drawn from top to bottom. The assets in a row have the same longest distance from a source. An arrow is
+left out if a longer path joins the same two assets.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ _COLOURS = {
 _WIDTH, _HEIGHT, _GAP_X, _GAP_Y, _MARGIN = 130, 32, 12, 28, 12
 
 Graph = Mapping[str, frozenset[str]]
-"""The names of the nodes that each node is made from, by its name."""
+"""For the name of each node, the names of the nodes that it is made from."""
 
 
 def svg() -> str:
@@ -39,7 +39,7 @@ def svg() -> str:
 
 
 def drawn(parents: Graph, groups: Mapping[str, str]) -> str:
-    """Return the drawing of a graph. `groups` has the group of each node, which gives the colour of its box."""
+    """Return the graph as SVG. `groups` has the group of each node, which decides the colour of its box."""
     places = _places(parents)
     shown = _without_implied(parents)
     width = max(x for x, _ in places.values()) + _WIDTH + _MARGIN
@@ -62,7 +62,7 @@ def drawn(parents: Graph, groups: Mapping[str, str]) -> str:
 
 
 def _rows(parents: Graph) -> list[list[str]]:
-    """Return the names in each row. The row of a node is the length of its longest way from a source."""
+    """Return the names of the nodes in each row. The row of a node is its longest distance from a source."""
     depths: dict[str, int] = {}
 
     def depth(name: str) -> int:
@@ -75,7 +75,7 @@ def _rows(parents: Graph) -> list[list[str]]:
 
 
 def _places(parents: Graph) -> dict[str, tuple[int, int]]:
-    """Return the upper left corner of each box. A box is below the middle of the boxes that it is made from."""
+    """Return the upper left corner of each box. A box lies below the middle of the boxes that its asset is made from."""
     shown = _without_implied(parents)
     step = _WIDTH + _GAP_X
     lefts: dict[str, float] = {}
@@ -99,7 +99,7 @@ def _mean(numbers: list[float], otherwise: float) -> float:
 
 
 def _without_implied(parents: Graph) -> dict[str, frozenset[str]]:
-    """Return the graph without the arrows from a node to one that it also reaches over others."""
+    """Return the graph without each arrow whose two nodes are also joined by a longer path."""
 
     def above(name: str) -> frozenset[str]:
         return parents[name].union(*map(above, parents[name]))

@@ -57,7 +57,7 @@ def _asset(graph: AssetGraph, node: AssetNode) -> str:
     if node.pools:
         facts.append(f"Pool: {codes(sorted(node.pools))}.")
     if not node.is_materializable:
-        facts.append("Dagster shows it, and does not make it.")
+        facts.append("Dagster shows this asset, and does not make it.")
     text = f"### {name_of(node.key)}\n\n{node.description or ''}\n\n{' '.join(facts)}\n"
     keys = sorted(node.check_keys, key=lambda key: key.name)
     if not keys:

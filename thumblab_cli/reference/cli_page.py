@@ -13,7 +13,7 @@ _INTRODUCTION = f"""\
 # Commands
 
 Each command prints this help with `--help`. A command that fails prints one line on stderr, and ends with exit status 1.
-A wrong option ends it with 2, and Ctrl-C with 130. Options with `--json` print JSON on stdout, for programs.
+A wrong option ends it with 2, and Ctrl-C with 130. The option `--json` prints JSON on stdout, for programs.
 
 {GENERATED}"""
 
@@ -27,7 +27,7 @@ def page() -> str:
 
 
 def _contexts(context: click.Context, level: int) -> Iterator[tuple[int, click.Context]]:
-    """Yield the context of a command and of all its subcommands, each with the level of its heading."""
+    """Yield click's context of a command and of all its subcommands, each with the level of its heading on the page."""
     yield level, context
     if isinstance(context.command, click.Group):
         for name in context.command.list_commands(context):

@@ -1,4 +1,4 @@
-"""Write Markdown."""
+"""Format the parts of a page in Markdown."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,7 +6,7 @@ GENERATED = "This page is generated from the code: `python -m thumblab_cli.refer
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table. A cell may have several lines and any character."""
+    """Return a Markdown table. A cell may hold several lines and any character."""
     lines = [head, ["---"] * len(head), *([cell(text) for text in row] for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 

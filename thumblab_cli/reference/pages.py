@@ -1,4 +1,4 @@
-"""Name the generated files, and the function that returns the text of each."""
+"""List the generated files, each with the function that returns its text."""
 
 from thumblab_cli.reference import api_page, asset_graph, assets_page, cli_page, tables_page
 from thumblab_core.settings import CHECKOUT

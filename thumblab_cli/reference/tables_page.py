@@ -11,9 +11,9 @@ _INTRODUCTION = f"""\
 # Tables
 
 PostgreSQL keeps the facts of the lab in these tables. All moments are in UTC. A count that YouTube does not report is
-NULL, never 0. The explanation of a column is its comment in the database. A column without one means what its name says;
-the [glossary](../glossary.md) has the words. [Storage](../architecture.md#storage) says what is kept outside the
-database.
+NULL, never 0. The explanation of a column is its comment in the database. A column without a comment means what its name
+says; the [glossary](../glossary.md) explains the words. [Storage](../architecture.md#storage) lists what is kept outside
+the database.
 
 {GENERATED}"""
 
@@ -21,24 +21,27 @@ _POSTGRESQL = make_url("postgresql+psycopg://").get_dialect()()
 
 MEANINGS = {
     "channels": "A row for each channel that the lab knows.",
-    "videos": "A row for each video, in one niche. Deleting it deletes what was made of it.",
+    "videos": "A row for each video, in one niche. Deleting the row also deletes everything that was made from the "
+    "video.",
     "video_stats": "A row for each observation: the counts of one video at one moment.",
     "views_at_age": "The views of a video at a fixed age, estimated from its observations.",
-    "thumbnails": "The current picture of each video, or why there is none.",
+    "thumbnails": "The current picture of each video, or the reason why there is none.",
     "thumbnail_versions": "The pictures and titles that a video had, and when they were seen.",
     "embeddings": "A unit vector for each picture and title, by encoder.",
     "visual_features": "The six sub-scores of each picture, with their evidence.",
-    "channel_baselines": "What the videos of a channel usually get.",
+    "channel_baselines": "The views that the videos of a channel usually get.",
     "model_evaluations": "The figures of each model on held-out pairs.",
     "reach_reports": "The reports of the YouTube Reporting API that were imported.",
     "video_reach": "The true click-through rates of the owner's videos, by day and source.",
-    "quota_ledger": "What was spent of YouTube's quota, by day and bucket.",
-    "charts": "In which regions YouTube keeps a chart of a category.",
-    "crawl_searches": "The searches of the crawl, and how far each has come.",
-    "crawl_channels": "The channels that the crawl has found, and how far it has walked their uploads.",
-    "crawl_videos": "The uploads that the crawl has seen, and what became of each.",
+    "quota_ledger": "The quota of YouTube that was spent, by day and bucket.",
+    "charts": "The regions in which YouTube has a chart of a category.",
+    "crawl_searches": "The searches of the crawl, and the progress of each search.",
+    "crawl_channels": "The channels that the crawl has found, and how many of their uploads it has read.",
+    "crawl_videos": "The uploads that the crawl has seen, and whether each was kept or left out.",
 }
-"""What each table without a comment in the database is for. A changed comment would need a migration."""
+"""The purpose of each table that has no comment in the database. The text is here because adding a comment needs a
+migration.
+"""
 
 
 def page() -> str:

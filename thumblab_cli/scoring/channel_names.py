@@ -14,19 +14,22 @@ if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `
 
 
 class ChannelIds:
-    """Finds the ids of the channels that a person names. Each name is looked up only once, and errors are kept too."""
+    """Find the ids of the channels that a person names.
+
+    Each name is looked up only once, and an error is remembered too.
+    """
 
     def __init__(self, settings: "Settings") -> None:
         self._settings = settings
         self._found: dict[str, str | LabError] = {}
 
     def of(self, name: str) -> str:
-        """Return the id of the channel that `name` names: by its id, exact title, @handle or link.
+        """Return the id of the channel whose id, exact title, @handle or link is `name`.
 
-        The added channels are searched first, and then the others that the lab knows; for a @handle, the other way round.
-        A @handle that the lab does not know is looked up on YouTube. Raises `RefusedRequestError` if the name is wrong.
-        Raises another `LabError` if YouTube or the lab's database could not be asked. Then other names would fail too,
-        and the same name may be found later.
+        The channels with an adapter are searched first, and then all channels of the lab. For a @handle, the order is
+        reversed. A @handle that the lab does not know is looked up on YouTube. Raises `RefusedRequestError` if the name
+        is wrong. Raises another `LabError` if YouTube or the lab's database could not be asked. In that case other
+        names fail too, and the same name may be found later.
         """
         if name not in self._found:
             try:
@@ -49,7 +52,8 @@ class ChannelIds:
         adapters, database = ChannelAdapters(store), ServiceDatabase(self._settings)
         try:
             name = channel_name(given)
-            # An adapter has the @handle of the time when it was fitted. The database knows if the @handle has moved since.
+            # An adapter stores the @handle of the day when it was fitted. The database knows whether the @handle
+            # belongs to another channel now.
             added = None if name.startswith("@") else adapters.find(name)
             channel_id = added or ChannelNames(store, database).known_id(name)
         except LabError as error:

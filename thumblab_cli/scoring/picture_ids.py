@@ -7,11 +7,11 @@ from thumblab_serving.schemas.item_id import MAX_ID, cleaned_id
 
 
 def picture_ids(names: Iterable[str]) -> dict[str, str]:
-    """Return a distinct id for each of the distinct names among paths and URLs. Most names are their own ids."""
+    """Return a distinct id for each distinct path or URL. Most paths and URLs serve as their own ids."""
     ids: dict[str, str] = {}
     taken: set[str] = set()
     for name in dict.fromkeys(names):
-        # A name of a file may hold bytes that are not UTF-8.
+        # The name of a file may hold bytes that are not UTF-8.
         own = id_ = cleaned_id(os.fsencode(name).decode(errors="backslashreplace"))
         number = 2
         while id_ in taken:

@@ -4,4 +4,7 @@ from thumblab_core.errors import LabError
 
 
 class RefusedRequestError(LabError):
-    """The error for a request that cannot be answered, whoever is asked. Other requests may be answered."""
+    """The error for a request that no service can answer, because the request itself is wrong.
+
+    Other requests may be answered.
+    """

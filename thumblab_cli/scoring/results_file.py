@@ -1,4 +1,4 @@
-"""The table to which `thumblab score` writes results. A command that was stopped continues with it."""
+"""The table to which `thumblab score` writes results. A command that was stopped continues with this table."""
 
 import csv
 import io
@@ -14,7 +14,9 @@ from thumblab_serving.batches.result_table import COLUMNS as ANSWER_COLUMNS
 from thumblab_serving.batches.result_table import Row, csv_line, csv_line_of_texts
 
 COLUMNS = ("request", "rows", "group", "channel", *(name for name in ANSWER_COLUMNS if name not in ("item", "id")))
-"""The columns. `request` is the key of the request that the row belongs to, and `rows` the number of its rows."""
+"""The columns of the table. `request` is the key of the request that the row belongs to, and `rows` the number of rows
+of this request.
+"""
 
 
 class ResultsFile:
@@ -22,10 +24,10 @@ class ResultsFile:
 
     `done` has the keys of these requests when the file is opened, and `with_errors` those that have a row with an error.
 
-    Opening it keeps the rows of the requests that have all their rows. Other rows are what an interrupted write left,
-    and are dropped. With `again`, the rows of requests with an error are dropped too.
+    Opening the file keeps the rows of each request that has all its rows. All other rows are dropped, because an
+    interrupted write left them. With `again`, the rows of requests with an error are dropped too.
 
-    Raises `LabError` if there is such a file, but not with these columns, or if it cannot be written.
+    Raises `LabError` if the file exists with other columns, or if it cannot be written.
     """
 
     def __init__(self, path: Path, again: bool) -> None:
@@ -42,13 +44,13 @@ class ResultsFile:
                 file.writelines(map(csv_line_of_texts, [COLUMNS, *lines]))
             sync(new)
             new.replace(path)
-            # A name of a folder or file may hold bytes that are not UTF-8.
+            # The name of a folder or file may hold bytes that are not UTF-8.
             self._file = path.open("a", newline="", encoding="utf-8", errors="backslashreplace")
         except (OSError, csv.Error, UnicodeDecodeError) as error:
             raise LabError(f"--out: {path} cannot be used ({error}); give another file") from None
 
     def write(self, request: ScoreRequest, rows: Sequence[Row]) -> None:
-        """Add the results of a request."""
+        """Append the results of a request to the file."""
         about = {"request": request.key, "rows": len(rows), "group": request.group, "channel": request.channel}
         self._file.write("".join(csv_line([(about | dict(row)).get(name) for name in COLUMNS]) for row in rows))
         self._file.flush()
@@ -59,15 +61,16 @@ class ResultsFile:
 
     @staticmethod
     def _rows(path: Path) -> dict[str, list[dict[str, str]]]:
-        """Return the rows of an existing file by request. Its last line is left out if it was not written to its end."""
+        """Return the rows of an existing file by request. The last line is left out if an interrupted write cut it."""
         if not path.exists():
             return {}
-        text = path.read_bytes().decode()  # `read_text` would replace the line breaks in cells.
+        # `read_text` replaces the line breaks in cells, so bytes are read and decoded.
+        text = path.read_bytes().decode()
         whole = text[: text.rfind("\n") + 1]
-        # `splitlines` would also split at characters that are no line break in CSV, such as U+2028.
+        # `splitlines` also splits at characters such as U+2028, which are no line breaks in CSV.
         reader = csv.DictReader(io.StringIO(whole, newline=""))
         if text and tuple(reader.fieldnames or ()) != COLUMNS:
-            raise LabError(f"--out: {path} is not a table of this command's results; give another file")
+            raise LabError(f"--out: {path} is not a table of results of `thumblab score`; give another file")
         rows: dict[str, list[dict[str, str]]] = defaultdict(list)
         for row in reader:
             rows[row["request"]].append(row)

@@ -38,10 +38,11 @@ def score_path(path: Path, defaults: Defaults, out: Path, again: bool, ask: Ask)
     known = f", {counts.before} were done before" if counts.before else ""
     click.echo(f"Scored {counts.scored} requests{known}. The results are in {out}.")
     if counts.failed:
-        click.echo(f"{counts.failed} of them have no scored thumbnail.")
+        click.echo(f"{counts.failed} of the scored requests have no scored thumbnail.")
     if counts.with_errors:
         click.echo(
-            f"{counts.with_errors} of all have a row with an error; the column `error` says why. --again tries them again."
+            f"{counts.with_errors} of all requests have a row with an error; the column `error` says why. --again "
+            f"tries them again."
         )
     if skipped:
         click.echo(f"{skipped} rows of {path} were skipped, see above.")
@@ -52,8 +53,8 @@ def score_path(path: Path, defaults: Defaults, out: Path, again: bool, ask: Ask)
 class Counts:
     """What was done with the requests.
 
-    `scored` of them were answered in this call and `before` in an earlier one. Of the scored ones, `failed` have no
-    scored thumbnail. Of all, `with_errors` have a row with an error.
+    `scored` of them were answered in this call and `before` in an earlier one. `failed` counts the scored requests
+    without a scored thumbnail. `with_errors` counts all requests that have a row with an error.
     """
 
     scored: int
@@ -87,7 +88,7 @@ def score_many(requests: Sequence[ScoreRequest], out: Path, again: bool, ask: As
 
 
 def _rows(request: ScoreRequest, ask: Ask) -> tuple[Sequence[Row], bool]:
-    """Return the rows of a request, and whether a thumbnail was scored."""
+    """Return the rows of a request for the results file, and whether a thumbnail was scored."""
     try:
         answer = ask(request)
     except RefusedRequestError as error:

@@ -25,7 +25,7 @@ _LARGEST_TABLE = 64 * 2**20
 
 @dataclass(frozen=True)
 class ScoreRequest:
-    """Pictures that are ranked against each other, with what they are ranked for.
+    """Pictures that are ranked against each other, with the titles, niches and channel that they are ranked for.
 
     `group` names the request. `images` are paths or URLs. There is at least one title and one niche.
     """
@@ -38,14 +38,14 @@ class ScoreRequest:
 
     @property
     def key(self) -> str:
-        """A short digest of the request. It recognises a request whose results are in the table already."""
+        """A short digest of the request. It shows whether the results of a request are already in the table."""
         asked = [self.group, self.titles, self.niches, self.channel, *self.images]
         return hashlib.sha256(json.dumps(asked).encode(errors="surrogateescape")).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
 class Defaults:
-    """What the command's options say of a request for which the folder or the table says nothing."""
+    """The values of the command's options. They are used for a request whose folder or table has no value."""
 
     titles: tuple[str, ...]
     niches: tuple[str, ...]
@@ -53,7 +53,7 @@ class Defaults:
 
 
 def folder_requests(folder: Path, defaults: Defaults) -> list[ScoreRequest]:
-    """Return a request for each picture in a folder, and one for the pictures of each of its subfolders.
+    """Return a request for each picture in a folder, and one request for all pictures of each subfolder.
 
     Raises `LabError` if there is no picture, or if the title or the niche is missing.
     """
@@ -74,9 +74,10 @@ def folder_requests(folder: Path, defaults: Defaults) -> list[ScoreRequest]:
 class RequestTable(ReadTable):
     """A CSV table with a row for each picture.
 
-    The column `thumbnail` has a path, from the folder of the table, or a URL. The columns `title`, `niche` and `channel`
-    may be missing or empty. Then the command's options are used. Rows with the same text in the column `group` are
-    ranked against each other. They must have the same title, niche and channel. A row without a group is scored alone.
+    The column `thumbnail` has a path, from the folder of the table, or a URL. The columns `title`, `niche` and
+    `channel` may be missing or empty. The command's options replace missing values. Rows with the same text in the
+    column `group` are ranked against each other. They must have the same title, niche and channel. A row without a
+    group is scored alone.
     """
 
     path: Path
@@ -117,7 +118,7 @@ class RequestTable(ReadTable):
         return line, ScoreRequest(group, titles, niches, texts["channel"] or self.defaults.channel, (path,))
 
     def _grouped(self, rows: Iterator[tuple[int, ScoreRequest]]) -> Iterator[ScoreRequest]:
-        """Yield a request for each group, in the order of their first rows."""
+        """Yield a request for each group of rows, ordered by the first row of each group."""
         groups: dict[str, ScoreRequest] = {}
         for line, row in rows:
             known = groups.get(row.group)

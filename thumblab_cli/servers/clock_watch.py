@@ -3,11 +3,11 @@
 import time
 
 _LEAST_S = 60.0
-"""A smaller step is ignored. It makes no schedule of Dagster late."""
+"""In seconds. A smaller step of the clock is ignored, because it makes no schedule of Dagster late."""
 
 
 class ClockWatch:
-    """A watch that compares the clock with a clock that nobody can set."""
+    """A watch that compares the system clock with the monotonic clock, which nobody can set."""
 
     def __init__(self) -> None:
         self._difference = _difference()

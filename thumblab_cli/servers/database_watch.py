@@ -17,9 +17,10 @@ class DatabaseWatch:
     """A watch over the embedded database of a lab. An external database is not watched, because others start it."""
 
     def __init__(self, settings: Settings, pauses: Sequence[float] = (0.0, 5.0, 25.0, 60.0, 300.0)) -> None:
-        """`pauses` holds the seconds before the first and each later start. The last is used for all starts after it.
+        """`pauses` holds the seconds before the first and each later start.
 
-        A database that has run for two minutes counts as one that has not ended before.
+        The last pause is used for all later starts. After the database has run for two minutes, the pauses begin again
+        with the first.
         """
         self._settings = settings
         self._pauses = pauses
@@ -27,9 +28,9 @@ class DatabaseWatch:
         self._last_end = self._due = 0.0
 
     def mend(self, report: Callable[[str], None]) -> None:
-        """Start the database again if it has ended, and call `report` with a sentence about that.
+        """Start the database again if it has ended, and call `report` with a sentence about the end.
 
-        Raise LabError if the files of the database are gone. A new and empty database would hide that they are.
+        Raise LabError if the files of the database are gone, because a new, empty database would hide this loss.
         """
         from thumblab_core.database.urls import running_database_url
         from thumblab_core.embedded_postgres import location, server
@@ -47,7 +48,7 @@ class DatabaseWatch:
             self._ends = 0
         if now < self._due:
             return
-        report(f"the lab's database has ended; its log is {log}. It is started again, for time {self._ends + 1}.")
+        report(f"the lab's database has ended; its log is {log}. It is started again (restart {self._ends + 1}).")
         try:
             server.start(self._settings)
         except LabError as error:
@@ -59,7 +60,8 @@ class DatabaseWatch:
     def _shorten_log(self) -> None:
         """Move the content of a large log to `log.1`. The server keeps the file open, so the file itself must stay.
 
-        What the server logs between the copy and the cut is lost. The server appends, so it goes on at the new end.
+        Lines that the server logs between the copy and the truncation are lost. The server appends, so it continues at
+        the new end.
         """
         log = self._settings.data_dir / "postgres" / "log"
         with suppress(OSError):  # The database is external, or the disk is full. The next call tries again.

@@ -12,14 +12,16 @@ from thumblab_cli.servers.logs import MOST_BYTES, OLD_FILES
 
 
 class KeptLog:
-    """A pipe to a process that writes the log. This process keeps the pipe's other end open too.
+    """A pipe to a process that writes the log.
 
-    So if the writing process is killed, the server can still print, and another process takes over what it prints.
+    The supervisor also keeps the reading end of the pipe open. If the writing process is killed, the server can
+    therefore still print, and a new writing process continues.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        with suppress(OSError):  # The process that writes the log tries again with each line.
+        # If the log file cannot be created now, the process that writes the log tries again with each line.
+        with suppress(OSError):
             path.touch()
         self._reading: int | None
         self._reading, self._writing = os.pipe()
@@ -32,19 +34,22 @@ class KeptLog:
 
     @contextmanager
     def writing(self) -> Iterator[int]:
-        """Yield the descriptor to which the server prints. It is closed in this process when the block ends."""
+        """Yield the file descriptor to which the server prints. This process closes it when the `with` block ends."""
         try:
             yield self._writing
         finally:
             os.close(self._writing)
 
     def mend(self) -> None:
-        """Start another process if the one that writes the log was killed."""
+        """Start the process that writes the log again if it was killed."""
         if self._keeper.poll() is not None:
             self._keeper = self._start()
 
     def wait(self, seconds: float) -> None:
-        """Wait until everything is written that an ended server has printed. If workers of it run, wait `seconds`."""
+        """Wait until all output of an ended server is in its log.
+
+        Wait at most `seconds`, because workers of the server may still run.
+        """
         with suppress(subprocess.TimeoutExpired):
             self._keeper.wait(seconds)
 

@@ -16,10 +16,10 @@ from thumblab_serving.dagster_runs.graphql import REPOSITORY
 DAGSTER_ENVIRONMENT = {
     # On a busy machine with two cores, starting the process of a run may take more than Dagster's default of 60 s.
     "DAGSTER_GRPC_TIMEOUT_SECONDS": "180",
-    # Without this, a backfill fails for good if the daemon looks at it while the code server does not load.
+    # Without this variable, a backfill fails for good if the daemon looks at it while the code server is down.
     "DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR": "1",
 }
-"""The variables of Dagster's servers. The pipelines image has the same."""
+"""The environment variables of Dagster's servers. The container image of the pipelines sets the same variables."""
 
 
 def mlflow_url(port: int) -> str:
@@ -51,7 +51,8 @@ def mlflow_server(settings: Settings, port: int) -> Server:
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
     installed = Path(str(importlib.metadata.distribution("mlflow").locate_file("")))
-    if "%" in str(installed):  # MLflow's migrations read a percent sign in their own path as a variable.
+    # MLflow's migrations read a percent sign in their own path as a variable, so MLflow runs from a link without one.
+    if "%" in str(installed):
         environment["PYTHONPATH"] = str(link_to(installed))
     return Server("mlflow", command, base, answers_at(f"{base}/health"), environment)
 
@@ -65,7 +66,9 @@ def scoring_server(settings: Settings, port: int) -> Server:
 
 
 def dagster_servers(port: int, home: Path) -> list[Server]:
-    """Return Dagster's code server, webserver and daemon. The last two ask the first one, and start none of their own.
+    """Return Dagster's code server, webserver and daemon.
+
+    The webserver and the daemon use this code server, and start none of their own.
 
     The code server loads the definitions and executes the runs. With a `workspace.yaml` that names a module, the
     webserver and the daemon would each have a code server, and the daemon would replace its own every minute.
@@ -74,13 +77,13 @@ def dagster_servers(port: int, home: Path) -> list[Server]:
     """
     for old in home.glob("code-*.sock"):
         old.unlink(missing_ok=True)
-    # A code server removes its socket when it ends. One that an earlier `up` left behind may end after this start, so
-    # each start has its own name.
+    # A code server removes its socket when it ends. A code server of an earlier `up` may end after this start, so each
+    # start gives its socket a new name.
     name = REPOSITORY["repositoryLocationName"]
     socket = _short(home) / f"code-{os.getpid()}.sock"
     workspace = home / "workspace.yaml"
     location = {"socket": str(socket), "location_name": name}
-    workspace.write_text(json.dumps({"load_from": [{"grpc_server": location}]}))  # YAML contains JSON.
+    workspace.write_text(json.dumps({"load_from": [{"grpc_server": location}]}))  # JSON is valid YAML.
     base = dagster_url(port)
     code = ["dagster", "api", "grpc", "--socket", str(socket), "--location-name", name]
     code += ["--module-name", "thumblab_pipelines.definitions", "--use-python-environment-entry-point"]
@@ -96,7 +99,7 @@ def dagster_servers(port: int, home: Path) -> list[Server]:
 
 
 def _short(folder: Path) -> Path:
-    """Return a path of the folder that the address of a socket can have, which is short and has no special characters."""
+    """Return a path of the folder that is short enough for a Unix socket and has no special characters."""
     from thumblab_core.embedded_postgres.cluster import link_to
 
     return folder if re.fullmatch(r"[\w/.-]{1,90}", str(folder), re.ASCII) else link_to(folder)

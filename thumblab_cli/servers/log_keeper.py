@@ -1,10 +1,10 @@
 """Write what a server prints to its log file, with the time before each line, and keep the file small.
 
 The supervisor runs this module as a script, one process per server. Its standard input is the pipe that the server and
-its workers print to. The script ends when the last of them has ended. So it also keeps what they print after the
-supervisor was killed.
+its workers print to. The script ends when the server and all its workers have ended, so it also logs what they print
+after the supervisor was killed.
 
-If a line cannot be written, for example because the disk is full, that line is lost and the server goes on.
+If a line cannot be written, for example because the disk is full, that line is lost and the server keeps running.
 """
 
 import os
@@ -18,16 +18,16 @@ from logging.handlers import RotatingFileHandler
 _BLOCK = 2**16
 _LONGEST_LINE = 2**16
 _COLOUR = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]")
-"""The codes with which programs colour a terminal, although a log is none."""
+"""The codes that colour text on a terminal. Some programs print them even if their output is not a terminal."""
 
 
 class _LogFile(RotatingFileHandler):
     def handleError(self, _: LogRecord) -> None:  # noqa: N802  the name is that of the library
-        """Do nothing: the script has no other place to report an error to."""
+        """Ignore errors of logging, because the script has no other place to report them."""
 
 
 def lines(descriptor: int) -> Iterator[str]:
-    """Yield the lines of a pipe until it is closed. A longer line than 64 KiB is cut into several."""
+    """Yield the lines of a pipe until it is closed. A line longer than 64 KiB is cut into several lines."""
     rest = b""
     while block := os.read(descriptor, _BLOCK):
         *complete, rest = (rest + block).split(b"\n")

@@ -1,4 +1,4 @@
-"""Read the log files of a lab's servers: all of them in the order of time, and what is added to them."""
+"""Read the log files of a lab's servers in the order of time, and follow the lines that are added."""
 
 import os
 import re
@@ -37,7 +37,7 @@ def log_path(data_dir: Path, server: str) -> Path:
 
 
 def servers_with_logs(data_dir: Path) -> list[str]:
-    """Return the names of the servers of which there is a log."""
+    """Return the names of the servers that have a log."""
     return sorted(path.stem for path in (data_dir / "logs").glob("*.log"))
 
 
@@ -50,7 +50,7 @@ def last_lines(data_dir: Path, servers: Collection[str], count: int) -> list[Lin
 class Followed:
     """The lines that are added to the logs of some servers after this object was made.
 
-    A log that is rotated is followed in its new file, and one that is made later is read from its beginning.
+    A rotated log is followed in its new file. A log that is created later is read from its beginning.
     """
 
     def __init__(self, data_dir: Path, servers: Collection[str]) -> None:
@@ -67,7 +67,10 @@ def end_of_log(path: Path, count: int) -> list[str]:
 
 
 class _Place:
-    """What was read of a log file. The file may be missing, and may be replaced by a new one."""
+    """The position up to which a log file was read.
+
+    The file may be missing, and rotation may replace it with a new file.
+    """
 
     def __init__(self, path: Path, server: str) -> None:
         self._path, self._server = path, server
@@ -112,7 +115,7 @@ class _Place:
 
 
 def _tail(path: Path, server: str, count: int) -> list[Line]:
-    """Return the last lines of the file. If they are fewer than `count`, read the older files before it too."""
+    """Return the last lines of the file. If the file has fewer lines than `count`, read the older, rotated files too."""
     lines: list[Line] = []
     for file in (path, *(path.with_name(f"{path.name}.{number}") for number in range(1, OLD_FILES + 1))):
         lines = [*_end(file, server, count), *lines]
@@ -122,7 +125,10 @@ def _tail(path: Path, server: str, count: int) -> list[Line]:
 
 
 def _end(file: Path, server: str, count: int) -> list[Line]:
-    """Return the last `count` lines of a file, which is read from its end in larger and larger pieces."""
+    """Return the last `count` lines of a file.
+
+    Read the file from its end, in pieces of growing size, because it may be large.
+    """
     with suppress(FileNotFoundError):
         try:
             with file.open("rb") as opened:
@@ -145,7 +151,7 @@ def _end(file: Path, server: str, count: int) -> list[Line]:
 
 
 def _parsed(line: bytes, server: str, moment: str) -> Line:
-    """Return a line of a log. A line without a time, which an earlier version wrote, gets that of the line before."""
+    """Parse a line of a log. A line without a time, written by an earlier version, gets the time of the line before it."""
     text = line.decode(errors="replace")
     first, _, rest = text.partition(" ")
     return Line(first, server, rest) if _TIME.fullmatch(first) else Line(moment, server, text)

@@ -27,7 +27,10 @@ _OTHER_PORT = {"dagster": "--dagster-port", "mlflow": "--mlflow-port", "scoring"
 
 @dataclass(frozen=True)
 class Ports:
-    """The ports of the servers of `thumblab up`. `moved` maps a server to the usual port that it could not have."""
+    """The ports of the servers of `thumblab up`.
+
+    `moved` maps each server whose usual port was taken to that usual port.
+    """
 
     dagster: int
     mlflow: int
@@ -40,9 +43,10 @@ def plan_ports(settings: Settings, dagster: int | None = None, mlflow: int | Non
 
     A port that the user gives (the arguments, or `serving_port` in the settings) is never replaced. Otherwise, a server
     gets the port of its last start. At its first start it gets its usual port, or a free port if the usual one is
-    taken. Dagster's port is also replaced at later starts, because only links in old runs of MLflow depend on it. The
-    ports of MLflow and of the scoring service stay, because links, bookmarks and what the page keeps in a browser
-    depend on them. So the result may have a port that is taken; `refuse_taken` detects that.
+    taken. Dagster's port is also replaced at later starts if it is taken, because only links in old runs of MLflow
+    depend on it. The ports of MLflow and of the scoring service stay the same, because links, bookmarks and the page's
+    storage in a browser depend on them. The result may therefore hold a port that is taken; `refuse_taken` detects this
+    case.
     """
     data_dir, moved = settings.data_dir, {}
     scoring_given = settings.serving_port if "serving_port" in settings.model_fields_set else None
@@ -120,7 +124,7 @@ def _keep_port(memory: Path, port: int) -> None:
 
 
 def free_port(preferred: int = 0, host: str = LOOPBACK, without: Collection[int] = ()) -> int:
-    """Return a port of `host` on which no program listens now, and which is not in `without`.
+    """Return a port of `host` that is free now and is not in `without`.
 
     The result is `preferred` if that port is free, or the first free one of the next ports.
     """
@@ -135,7 +139,8 @@ def free_port(preferred: int = 0, host: str = LOOPBACK, without: Collection[int]
 
 @contextmanager
 def _bound(host: str, port: int) -> Iterator[int]:
-    """Take the port on every address that a name has, as asyncio's servers do, and yield it. 0 means any free port.
+    """Bind the port on every address of a host name, as asyncio's servers do, and yield the port. 0 means any free
+    port.
 
     Raises `OSError` if the name is unknown, or if the port cannot be had on one of the addresses.
     """
@@ -152,7 +157,7 @@ def _bound(host: str, port: int) -> Iterator[int]:
 
 
 def refuse_taken(name: str, url: str) -> None:
-    """Raise LabError if another program listens at the URL. The lab would mistake this program for its own server.
+    """Raise LabError if another program listens at the URL, because the lab cannot tell it from its own server.
 
     `name` is the name of the server, one of the keys of `_OTHER_PORT`.
     """
@@ -167,7 +172,7 @@ def refuse_taken(name: str, url: str) -> None:
 def refuse_unusable(name: str, host: str, port: int) -> None:
     """Raise LabError if this process cannot listen on the port of `host`, which is a name or an address.
 
-    The server would end with the same problem, but only seconds later and with a traceback.
+    This check gives a clear error at once. The server itself fails only seconds later, with a traceback.
     """
     setting = "THUMBLAB_SERVING_HOST"
     advice = f"set {setting} to an address of this machine, such as 127.0.0.1, ::1 or 0.0.0.0"

@@ -1,4 +1,4 @@
-"""Tell whether a server is ready."""
+"""Functions that say whether a server is ready."""
 
 import socket
 import time
@@ -35,10 +35,10 @@ def listens_on(path: Path) -> Callable[[], bool]:
 
 
 def daemon_beats(dagster_url: str) -> Callable[[], bool]:
-    """Return a function that says whether every part of Dagster's daemon has given a sign of life since this call.
+    """Return a function that says whether every part of Dagster's daemon has sent a heartbeat since this call.
 
-    The daemon has no address. It writes its signs of life to the database, and Dagster's webserver shows them. A sign
-    that an earlier daemon wrote does not count.
+    The daemon has no address. It writes its heartbeats to the database, and Dagster's webserver shows them. A heartbeat
+    of an earlier daemon does not count.
     """
     since = time.time()
 

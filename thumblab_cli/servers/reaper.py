@@ -3,8 +3,8 @@
 The parent process runs this module as a script. The script reads from a pipe, to which only the parent writes. The
 parent writes a line `+PGID` for each process group that it starts, and `-PGID` for each group that has ended.
 
-When the parent ends, the kernel closes the pipe. The script then sends SIGTERM to the groups that are left. It waits
-for the number of seconds in its argument, and sends SIGKILL to the groups that still run.
+When the parent ends, the kernel closes the pipe. The script then sends SIGTERM to the process groups that still run. It
+waits for the number of seconds in its argument. Then it sends SIGKILL to the groups that have not ended.
 """
 
 import os

@@ -22,16 +22,17 @@ _PATIENCE = 180.0
 _LONG_LIFE = 120.0
 """If a server has run for this number of seconds, its earlier ends no longer delay its next start.
 
-The pauses keep a server that cannot run from taking all of the processor. One that has run this long can.
+Pauses before a restart stop a broken server from using the whole processor. A server that has run this long is not
+broken.
 """
 _END_SECONDS = 3.0
 """The number of seconds that all servers together have to end. A server that still runs then is killed.
 
-Nothing is lost by that: what runs of Dagster have stored stays, and they are tried again at the next start.
+Killing loses no stored work: Dagster tries the runs again at the next start, and they continue from what they stored.
 """
 
 _LOG_SECONDS = 1.0
-"""The number of seconds that the processes which keep the logs have to write what the ended servers printed."""
+"""After the servers have ended, the processes that write their logs have this number of seconds to write the rest."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,9 @@ class Server:
     url: str | None
     """The address of the server for a person. It is None for Dagster's code server and daemon."""
     is_ready: Callable[[], bool] | None
-    """Returns whether the server is ready. If it is None, `Supervisor.wait` does not wait for the server."""
+    """A function that returns whether the server is ready. If it is None, `Supervisor.wait` does not wait for the
+    server.
+    """
     environment: dict[str, str] = field(default_factory=dict)
     """The environment variables of this server, in addition to those of the supervisor."""
 
@@ -61,7 +64,7 @@ class Supervisor:
         patience: float = 10.0,
         pauses: Sequence[float] = (0.0, 5.0, 25.0, 60.0, 300.0),
     ) -> None:
-        """Set the environment and the limits of the servers.
+        """Set the environment variables and the time limits of the servers.
 
         `environment` holds variables that the servers get in addition to those of this process. If this process is
         killed, the servers have `patience` seconds to end before they are killed too. `pauses` holds the seconds before
@@ -71,7 +74,7 @@ class Supervisor:
         self._patience = patience
         self._pauses = pauses
         self._data_dir = data_dir
-        # The logs are always UTF-8, also if the terminal has another encoding.
+        # The logs are always in UTF-8, even if the terminal has another encoding.
         self._environment = {**os.environ, "PYTHONIOENCODING": "utf-8", **environment}
         self._servers: dict[str, Server] = {}
         self._children: dict[str, subprocess.Popen[bytes]] = {}
@@ -173,7 +176,7 @@ class Supervisor:
                 pause = self._pauses[min(self._ends[name], len(self._pauses)) - 1]
                 self._due[name] = now + pause
                 when = f"in {pause:.0f} s" if pause else "now"
-                report(f"{self._end_of(name)}. It is started again {when}, for time {self._ends[name]}.")
+                report(f"{self._end_of(name)}. It is started again {when} (restart {self._ends[name]}).")
             if now >= self._due[name]:
                 del self._due[name]
                 _signal(child, signal.SIGKILL)  # Workers of the ended server may still hold its port.

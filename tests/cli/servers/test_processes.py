@@ -142,7 +142,7 @@ def test_a_server_that_ends_is_restarted_without_its_old_workers(tmp_path: Path)
         assert gone([worker], 5), "a worker may hold the port of its server"
         wait_until(lambda: log.read_text().count("up") == 2)
         assert len(psutil.Process().children(recursive=True)) == len(below)
-    assert reports == [f"frail ended with status -9: up (the whole log: {log}). It is started again now, for time 1."]
+    assert reports == [f"frail ended with status -9: up (the whole log: {log}). It is started again now (restart 1)."]
 
 
 def test_a_server_that_the_supervisor_kills_is_started_again_at_once(tmp_path: Path) -> None:
@@ -168,9 +168,9 @@ def test_a_server_that_keeps_ending_is_started_again_after_longer_and_longer_pau
         supervisor.start(server("steady 2", POLITE))
         supervisor.mend(reports.append)
     assert [report.rpartition("It is started again ")[2] for report in reports] == [
-        "now, for time 1.",
-        "now, for time 2.",
-        "in 300 s, for time 3.",
+        "now (restart 1).",
+        "now (restart 2).",
+        "in 300 s (restart 3).",
     ]
     assert all(report.startswith("hopeless ended with status 3: ") for report in reports)
     assert all("no disk (the whole log: " in report for report in reports)

@@ -143,7 +143,7 @@ def test_up_starts_a_killed_server_again_and_keeps_its_log_small(data_dir: Path)
         (report,) = mend()
         assert (
             report
-            == f"the lab's database has ended; its log is {data_dir}/postgres/log. It is started again, for time 1."
+            == f"the lab's database has ended; its log is {data_dir}/postgres/log. It is started again (restart 1)."
         )
         assert sql(data_dir, "SELECT n FROM kept") == 7
         assert postmaster(data_dir).pid != first.pid

@@ -147,7 +147,7 @@ def test_a_table_names_titles_niches_and_groups_and_bad_rows_stop_no_other(score
     table.write_text("\n".join(lines))
     done = score(table)
     assert done.exit_code == 1, done.stderr
-    assert "1 of all have a row with an error" in done.stdout
+    assert "1 of all requests have a row with an error" in done.stdout
     assert "4 rows of" in done.stdout
     problems = [line.partition(" is skipped: ")[2] for line in done.stderr.splitlines() if "is skipped" in line]
     assert len(problems) == 4
@@ -178,7 +178,7 @@ def test_a_group_of_too_many_pictures_is_an_error_in_its_row(score, rows, folder
         (folder / "video" / f"more-{number}.jpg").write_bytes(draw(number))
     done = score(folder, "--title", TITLE, "--niche", "tech")
     assert done.exit_code == 1
-    assert "1 of them have no scored thumbnail" in done.stdout
+    assert "1 of the scored requests have no scored thumbnail" in done.stdout
     assert "at most 20 thumbnails" in rows()[2]["error"]
 
 
@@ -189,7 +189,7 @@ def test_the_exit_status_is_0_only_if_every_picture_was_scored_now_or_before(sco
         done = score(*arguments)
         assert done.exit_code == 1
         assert f"Scored {scored} requests" in done.stdout
-        assert "1 of all have a row with an error; the column `error` says why" in done.stdout
+        assert "1 of all requests have a row with an error; the column `error` says why" in done.stdout
     failed = next(row for row in rows() if row["error"])
     assert (failed["title"], failed["thumbnail"]) == (TITLE, str(folder / "video" / "c.jpg"))
     (folder / "video" / "c.jpg").write_bytes(draw(3))

@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 
 @click.command(name="backup")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--verify", "only_verify", is_flag=True, help="Only read and check the backup that FOLDER has.")
+@click.option("--verify", "only_verify", is_flag=True, help="Only read and check the backup in FOLDER. Copy nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @demo_option
 def command(folder: Path, only_verify: bool, as_json: bool, chosen: "Settings") -> None:
-    """Copy databases, pictures, releases, MLflow's artifacts and keys into FOLDER. The lab may run meanwhile.
+    """Copy databases, pictures, releases, MLflow's artifacts and keys into FOLDER. The lab may keep running.
 
-    FOLDER is empty, or has an earlier backup of this lab: then only what is new is copied. The folder becomes private,
-    because it has the API keys. Settings (`.env`) are not copied; the command says which the lab has.
+    FOLDER is empty or holds an earlier backup of this lab. An earlier backup is brought up to date by copying only new
+    files. FOLDER is made private, because it holds the API keys. Settings (`.env`) are not copied. The command lists
+    the settings of the lab.
     """
     from thumblab_cli.printing.tables import progress_bars, wide_console
     from thumblab_pipelines.backup.backup import back_up

@@ -1,4 +1,4 @@
-"""`thumblab restore`: make a lab of a backup."""
+"""`thumblab restore`: restore a lab from a backup."""
 
 import json
 from dataclasses import asdict
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @demo_option
 def command(folder: Path, as_json: bool, chosen: "Settings") -> None:
-    """Make a lab of the backup in FOLDER, in the data folder of the settings (THUMBLAB_DATA_DIR), which must be empty.
+    """Restore the backup in FOLDER into the data folder (THUMBLAB_DATA_DIR), which must be empty.
 
-    The whole backup is checked before anything is written. Restore only backups that you trust: they can run code as
-    the lab.
+    The whole backup is checked before anything is written. Restore only backups that you trust: a backup may hold code,
+    which the lab then runs.
     """
     from thumblab_cli.commands.copies.backup import settings_line
     from thumblab_cli.printing.tables import progress_bars, wide_console

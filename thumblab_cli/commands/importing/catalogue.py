@@ -9,7 +9,9 @@ import click
 
 @click.command(name="import")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--serve", is_flag=True, help="Afterwards encode, index, serve and train, as `thumblab refresh` does.")
+@click.option(
+    "--serve", is_flag=True, help="After the import, encode, index, serve and train as `thumblab refresh` does."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(folder: Path, serve: bool, as_json: bool) -> None:
     """Read FOLDER/videos.csv and its images into the lab.

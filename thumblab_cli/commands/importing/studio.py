@@ -19,7 +19,8 @@ def command(files: tuple[Path, ...], as_of: datetime | None, columns: dict[str, 
     """Import exports of YouTube Studio into the lab.
 
     A FILE is the .zip that YouTube Studio makes, or a table in it, in any language. docs/own-channel.md says how to
-    export. `thumblab channel add FILE` also imports the videos and their thumbnails.
+    export. This command imports only the rates. `thumblab channel add FILE` also imports the videos and their
+    thumbnails.
 
     Each video keeps the impressions and the click-through rate of its newest export. A row that cannot be read is
     reported and skipped. If a file cannot be read, the other files are imported and the exit status is not zero.

@@ -1,1 +1,1 @@
-"""Commands that say how the lab does, and that try the channels of alerts."""
+"""Commands that report the state of the lab, and that test where alerts are sent."""

@@ -1,4 +1,4 @@
-"""`thumblab alert`: list and close the open alerts, and try the channels that they are sent to."""
+"""`thumblab alert`: list and close the open alerts, and send test alerts."""
 
 import os
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @click.group(name="alert")
 def command() -> None:
-    """List the open alerts, close one, or try the channels that alerts are sent to. See docs/alerts.md."""
+    """List the open alerts, close an alert, or send a test alert. See docs/alerts.md."""
 
 
 @command.command(name="list")
@@ -46,12 +46,12 @@ def list_alerts(as_json: bool, chosen: "Settings") -> None:
 @click.argument("cause")
 @demo_option
 def close(cause: str, chosen: "Settings") -> None:
-    """Close an open alert, so that nobody is told of it again. A new failure opens it again.
+    """Close an open alert, so that no more messages are sent about it.
 
-    What is late stays closed until it is not late any more.
+    A new failure opens the alert again. An alert about late work stays closed until the work is on time again.
 
-    CAUSE is the name before the first colon in `thumblab alert list`. An alert closes by itself when what failed succeeds,
-    or after seven days without a new failure.
+    CAUSE is the name before the first colon in `thumblab alert list`. An alert closes by itself when the failed work
+    succeeds, or after seven days without a new failure.
     """
     from thumblab_core.data_folder import require_lab
     from thumblab_core.errors import LabError
@@ -70,9 +70,9 @@ def close(cause: str, chosen: "Settings") -> None:
 @command.command()
 @demo_option
 def test(chosen: "Settings") -> None:
-    """Send a test alert to each channel of the settings, and say what each answered.
+    """Send a test alert to each alert channel of the settings (a webhook or mail), and print its answer.
 
-    The exit status is 1 if a channel did not take it, or if there is no channel.
+    The exit status is 1 if a channel refuses the alert, or if no channel is set.
     """
     from thumblab_core.errors import LabError
     from thumblab_core.keys.secret_texts import secret_texts, without_secrets

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 def command(as_json: bool, chosen: "Settings") -> None:
     """Print the summary of the last 24 hours that Dagster sends every day.
 
-    It has the refreshes of each niche, the quota, the model, the checks that warn, the disk and the open alerts.
+    The summary shows the refreshes of each niche, the quota, the model, the checks with warnings, the disk and the open
+    alerts.
     """
     from pydantic import TypeAdapter
 
