@@ -1,2 +1,4 @@
-"""Benchmarks that compare the lab with other programs and methods. Each run measures all sides of its comparison.
-`make bench` runs some of them."""
+"""Benchmarks that compare the lab with other programs and methods.
+
+Each benchmark measures all programs that it compares in the same run. `make bench` runs some of them.
+"""

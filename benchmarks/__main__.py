@@ -50,13 +50,16 @@ def best(work: Callable[[], object]) -> float:
 
 
 def stages() -> Table:
-    """Measure the encoders and the sub-scores on synthetic thumbnails. Compare each with decoding the JPEG file."""
+    """Measure the encoders and the sub-scores on synthetic thumbnails.
+
+    Compare the time of each with the time to decode the JPEG file.
+    """
     catalogue = synthetic_catalogue(_IMAGES)
     files = [catalogue.image(video_id) for video_id in catalogue.videos]
     titles = [video.title for video in catalogue.videos.values()]
     pictures = [decode(data).pixels for data in files]
     encoder, sentences, meter = BuiltinEncoder(), title_encoder("minilm"), Meter(None)
-    sentences.encode_texts(titles[:1])  # The first call loads the model. The time of loading must not count.
+    sentences.encode_texts(titles[:1])  # The first call also loads the model, so it is not timed.
     seconds_by_stage = {
         "decode and check JPEG": best(lambda: [decode(data) for data in files]),
         "encode, built-in": best(lambda: encoder.encode_images(pictures)),

@@ -5,7 +5,7 @@ A good correction puts videos into the order that their views at one fixed age w
     python -m benchmarks.age_correction [DIR]
 
 DIR holds the view series that `benchmarks.fixed_age` reads. Each correction is fitted to one half of the videos and
-evaluated on the other half. Then it is fitted to the second half and evaluated on the first.
+evaluated on the other half. Then it is fitted to the second half of the videos and evaluated on the first half.
 
 The last table compares the corrections on the synthetic catalogue. In this catalogue, each video is observed once, and
 the formula by which views grow with age is known.
@@ -57,7 +57,7 @@ _SEEDS = (7, 1, 2)
 def thinned(points: Points) -> Points:
     """Return at most 12 of the observations of a video, spaced about evenly in log age.
 
-    If all observations were used, a year of daily observations would outweigh the first week.
+    Without thinning, a year of daily observations would outweigh the first week.
     """
     ages, views = points
     steps = np.searchsorted(ages, np.geomspace(ages[0], ages[-1], _POINTS)).clip(0, len(ages) - 1)
@@ -104,8 +104,8 @@ def fit_square(histories: Sequence[Points]) -> Curve:
 def fit_isotonic(histories: Sequence[Points]) -> Curve:
     """Fit ln views by an increasing curve that all videos share, plus a constant for each video, its level.
 
-    Two steps are repeated 50 times. The first fits the levels to the current curve. The second fits the curve to these
-    levels.
+    Two steps are repeated 50 times. The first step fits the levels to the current curve. The second step fits the curve
+    to these levels.
     """
     from sklearn.isotonic import IsotonicRegression
 
@@ -134,7 +134,7 @@ METHODS: dict[str, Fit] = {
 def list_of_2017(folder: Path) -> list[Points]:
     """Return the view series of the videos in YouTube's daily trending list of 2017.
 
-    The list has no publication times. So each video is assumed to be half a day old on its first day in the list.
+    The list has no publication times, so each video is assumed to be half a day old on its first day in the list.
     Videos with fewer than three days in the list are left out.
     """
     rows = pd.read_csv(folder / "trending_daily_2017_us.csv", dtype=str)
@@ -171,12 +171,13 @@ class Evaluation:
 
 
 def on_histories(histories: Sequence[Points], at: float) -> dict[str, tuple[Evaluation, Evaluation]]:
-    """Evaluate each age correction on random pairs of real videos. A pair has one random observation of each video.
+    """Evaluate each age correction on random pairs of real videos.
 
-    The true order of a pair is the order of the views at the age of `at` hours. These views are invented, because the
-    lab compares only videos of one channel, but the videos of a pair usually come from two channels. Ln views at the
-    age `at` are drawn from a normal distribution with the spread that videos of one channel have. The views at another
-    age follow from the views at the age `at` and from the real growth of the video.
+    A pair has one random observation of each of its two videos. The true order of a pair is the order of the views at
+    the age of `at` hours. These views are simulated, because the videos of a random pair usually come from two channels
+    of different size, and the lab compares only videos of one channel. Ln views at the age `at` are drawn from a normal
+    distribution with the spread that videos of one channel have. The views at another age follow from the views at the
+    age `at` and from the real growth of the video.
 
     The result has two evaluations for each correction. The first is on all pairs. The second is on the pairs in which
     the older video is at most twice as old as the other.
@@ -245,7 +246,7 @@ def on_synthetic(corpora: Sequence[pd.DataFrame]) -> Iterator[tuple[str, Evaluat
 
     The first evaluation is on all pairs, and the second on pairs of similar age.
 
-    Each correction is fitted to the training part. A synthetic video has only one observation. So the videos of a
+    Each correction is fitted to the training part. A synthetic video has only one observation, so the videos of a
     channel are used as if they were the observations of one video.
     """
     for name, fit in (METHODS | {"power of age": _channel_power}).items():

@@ -35,8 +35,8 @@ def timed(search: Search, queries: Any, truth: Any, setting: str = "", work: Sea
     """Return the recall of a search, and its time per query.
 
     The queries are timed in three rounds. Each round gives a median and a 99th percentile of the time per query. The
-    smallest median and the smallest 99th percentile are returned, because other programs slowed these rounds down the
-    least. If the function `work` is given, it is timed instead of `search`. It may return anything.
+    smallest of each is returned, because other programs slowed that round down the least. If the function `work` is
+    given, `work` is timed instead of `search`, and its result is ignored.
     """
     work = work or search
     rounds = []
@@ -69,8 +69,8 @@ def cheapest(values: Sequence[int], recall_at: Callable[[int], float], target: f
     """Return the smallest of the `values` of a search parameter with which the recall reaches `target`.
 
     If the recall reaches `target` with none of the values, return the last value. `values` are in increasing order.
-    `recall_at` is a function that measures the recall with a value. A recall counts as reaching `target` if it is at
-    most 0.00005 smaller.
+    `recall_at` is a function that measures the recall with a value. A recall that is at most 0.00005 below `target`
+    counts as reaching it.
     """
     low, high = 0, len(values) - 1
     while low < high:
@@ -80,7 +80,10 @@ def cheapest(values: Sequence[int], recall_at: Callable[[int], float], target: f
 
 
 def rising(first: int, last: int) -> list[int]:
-    """Return integers from `first` to `last`. Each is about 10 % larger than the one before, and at least 1 larger."""
+    """Return increasing integers from `first` to `last`.
+
+    Each integer is about 10 % larger than the integer before it, and at least 1 larger.
+    """
     values = [first]
     while values[-1] < last:
         values.append(min(last, max(values[-1] + 1, round(values[-1] * 1.1))))

@@ -1,7 +1,7 @@
 """Compare the search of the lab with numpy, autofaiss and pgvector.
 
 Each search finds the 200 nearest vectors of one query at a time, on one thread. The vectors imitate those of an image
-encoder. They are clusters in a space of few dimensions, with noise in all dimensions. The queries have the same
+encoder. The vectors form clusters in a space of few dimensions, with noise in all dimensions. The queries have the same
 distribution but are not in the library.
 """
 
@@ -129,8 +129,7 @@ class Lab:
     def at(self, target: float) -> Point:
         """Measure the search with the smallest value of its parameter whose recall reaches `target`.
 
-        A search with a smaller value is faster. The search in an exact index has no parameter, so no value is chosen
-        for it.
+        A search with a smaller value is faster. The search in an exact index has no parameter.
         """
         name, values = parameter_of(self._index.kind.factory, len(self._index))
         if name is None:
@@ -154,8 +153,10 @@ class Lab:
 
 
 def numpy_search(task: Task) -> Contender:
-    """Measure a search by numpy. It computes the similarities of the query with all vectors, picks the 200 vectors that
-    are most similar, and sorts only these.
+    """Measure a search by numpy.
+
+    It computes the similarities of the query with all vectors, picks the 200 vectors that are most similar, and sorts
+    only these 200.
     """
 
     def search(query: Vectors) -> Rows:
@@ -180,8 +181,8 @@ def autofaiss(task: Task, target: float, folder: Path) -> Contender:
     """Measure autofaiss in a separate Python environment, which the first call creates inside the lab's environment."""
     python = Path(sys.prefix) / "autofaiss" / "bin" / "python"
     try:
-        # If the installation was interrupted in an earlier run of the benchmark, the environment exists, but autofaiss
-        # cannot be imported. Then autofaiss is installed again.
+        # The environment may exist without autofaiss, if an earlier run was interrupted during the installation. In
+        # this case, install autofaiss again.
         if not python.exists() or subprocess.run([python, "-c", "import autofaiss"], capture_output=True).returncode:
             _run([sys.executable, "-m", "venv", "--clear", str(python.parents[1])])
             _run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *_AUTOFAISS])
@@ -211,8 +212,8 @@ def pgvector(task: Task, target: float, url: str) -> Contender:
                 copy.write_row((row, binary(vector)))
         # With 2 GB, pgvector can build an index of 100,000 vectors in memory.
         connection.execute("SET maintenance_work_mem = '2GB'")
-        # The process that runs CREATE INDEX builds the index together with the workers. So one worker fewer than there
-        # are cores is enough.
+        # The process that runs CREATE INDEX builds the index together with the workers. One worker fewer than the
+        # number of cores is therefore enough.
         connection.execute(f"SET max_parallel_maintenance_workers = {(os.cpu_count() or 1) - 1}")
         start = time.perf_counter()
         connection.execute("CREATE INDEX ON library USING hnsw (vector vector_ip_ops)")

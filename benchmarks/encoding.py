@@ -42,8 +42,8 @@ _TITLES = 64
 class Model:
     """The name of a model, and the numbers of pictures that are encoded in one round.
 
-    In a round, the code in open_clip's README encodes `eager` pictures. The lab's code encodes `pictures` pictures, and
-    so does its forward pass alone.
+    In a round, the code in open_clip's README encodes `eager` pictures. The lab's code, and the forward pass alone,
+    encode `pictures` pictures.
     """
 
     name: str
@@ -80,7 +80,7 @@ def measure(model: Model, files: Sequence[Path], folder: Path, console: Console)
     settling = time.perf_counter() - start
     console.print(f"{model.name}: {settled.precision} settled in {settling:.0f} s", style="dim")
     lab_encoder = OpenClipEncoder(model.name, str(folder / f"{model.name}.pt"), settled.release)
-    lab_encoder.encode_images(pictures[:1])  # The first call compiles the model. The time of compiling must not count.
+    lab_encoder.encode_images(pictures[:1])  # The first call also compiles the model, so it is not timed.
     tower = lab_encoder.tower
     assert isinstance(tower, CompiledTower)
     ready = stack([lab_encoder.prepare(picture) for picture in pictures[: max(_BATCHES)]], lab_encoder.preprocessing)

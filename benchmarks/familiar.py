@@ -1,4 +1,4 @@
-"""Measure, for several sets of pictures, which share of the set counts as unlike the training pictures.
+"""Measure which share of a set of pictures counts as unlike the training pictures, for several sets.
 
 A picture counts as unlike the training pictures if its cosine with the nearest training picture is below a threshold.
 

@@ -26,7 +26,7 @@ _REPEATS = 3
 
 
 def epoch_seconds(inputs: TowerInputs) -> float:
-    """Train the last blocks on every picture once, and return the seconds that this took."""
+    """Train the last blocks on every picture once, and return the seconds of this epoch."""
     optimiser = torch.optim.AdamW(inputs.tower.parameters.values(), 1e-5)
     rows = np.arange(len(inputs.kept))
     start = time.perf_counter()
@@ -55,8 +55,7 @@ def measure(model: str, pictures: int, trained: list[int]) -> Table:
     for blocks in trained:
         tower = TrainableTower(visual, blocks)
         with tempfile.TemporaryDirectory() as name:
-            # `kept` gets the inputs of the two kinds of epochs: first the stored activations, and then the stored
-            # pictures.
+            # Each item of `kept` is the input of one kind of epoch: the stored activations, or the stored pictures.
             kept = []
             for byte_limit in (2**40, 0):
                 folder = Path(name) / str(byte_limit)

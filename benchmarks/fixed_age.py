@@ -4,9 +4,9 @@
 
 DIR holds `trending_hourly_2025-02.csv`, `daily_2025-2026.csv` and `trending_daily_2017_us.csv`.
 
-Some observations of real view series are hidden, as if the videos had been observed less often. Every hidden view
-count is estimated from the observations that are not hidden. The tables show the relative error
-|estimate - count| / count in percent. Each cell has the median, the 90th percentile and the 99th percentile.
+Some observations of real view series are hidden, to imitate videos that are observed less often. Every hidden view
+count is estimated from the observations that are not hidden. The tables show the relative error |estimate - count| /
+count in percent. Each cell has the median, the 90th percentile and the 99th percentile.
 """
 
 import sys
@@ -35,8 +35,9 @@ At least two observations are kept, and they are sorted by age.
 _DEFAULT = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "view_histories"
 CHOSEN = "views over log age"
 """The method that the lab uses."""
-# A gap is the time between two observations that are kept one after the other. It is described by the ratio of their
-# two ages. `_RATIOS` are the gaps that this benchmark makes, and `_RATIO_EDGES` the edges of the bins in the tables.
+# A gap is the time between two consecutive kept observations. Its size is the ratio of the ages at the two
+# observations. `_RATIOS` are the gaps that this benchmark makes, and `_RATIO_EDGES` the edges of the bins in the
+# tables.
 _RATIOS = (1.05, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0)
 _RATIO_EDGES = (1.0, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 6.0)
 _SIDES = (1.1, 1.2, 1.3, MAX_AGE_RATIO**0.5, 1.6)
@@ -85,7 +86,7 @@ def _histories(rows: pd.DataFrame) -> list[History]:
 
 
 def _product(at: Float64s, ages: Float64s, views: Float64s) -> Float64s:
-    """Estimate views with the function that the lab uses, but also in gaps that are too long for the lab."""
+    """Estimate views with the lab's own function. The lab refuses long gaps; here they are estimated too."""
     estimates = views_at_ages(at.tolist(), ages, views, [_ERA] * len(ages), max_ratio=np.inf)
     return np.array([estimate.views for estimate in estimates])
 
@@ -132,8 +133,8 @@ def errors(histories: Sequence[History], keeps: Keeps) -> pd.DataFrame:
 
     A row belongs to a hidden observation. The columns are `video_id`, `age`, `ratio` and one for each method. `ratio`
     is the age at the next kept observation, divided by the age at the previous kept observation. Each view series is
-    thinned several times, and each time another observation is the first that is kept. So an observation may have
-    several rows.
+    thinned several times, and each time the first kept observation is a different one. An observation may therefore
+    have several rows.
     """
     frames = []
     for history in histories:
@@ -232,8 +233,8 @@ def without_publication(folder: Path) -> Table:
     The list has no publication times, so the ages of its videos are unknown.
 
     For three consecutive days, the views on the middle day are interpolated linearly in time, which needs no age. If
-    the middle day is k days after the first observation of the video, the video is at least k days old on this day. So
-    the age on the following day is at most (k + 1) / (k - 1) times the age on the preceding day.
+    the middle day is k days after the first observation of the video, the video is at least k days old on this day. The
+    age on the following day is therefore at most (k + 1) / (k - 1) times the age on the preceding day.
     """
     rows = pd.read_csv(folder / "trending_daily_2017_us.csv", dtype=str)
     # The file writes a date as the number day.month, so a date in October ends in .1 instead of .10. All dates are in

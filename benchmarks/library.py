@@ -54,7 +54,9 @@ _UPSERTS = 7
 _PER_CHANNEL = 30
 """The number of videos in each channel."""
 _LEAST_SEARCHED = 1_000
-"""The size of the smallest library in which searches are timed. It replaces smaller sizes in `--sizes`."""
+"""The size of the smallest library in which searches are timed. Smaller sizes in `--sizes` are raised to this size for
+the searches.
+"""
 _POLL_INTERVAL_S = 0.005
 
 _ROWS = f"""
@@ -108,8 +110,8 @@ def open_lab(server_settings: Settings, size: int) -> Lab:
     lab = Lab.open(lab_settings)
     insert(lab, Space().draw(size))
     with lab.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        # Without statistics of the tables, PostgreSQL chooses slow query plans. PostgreSQL would collect these
-        # statistics by itself only after minutes.
+        # Without statistics of the tables, PostgreSQL chooses slow query plans. PostgreSQL itself collects these
+        # statistics only after minutes.
         connection.execute(text("VACUUM ANALYZE"))
         connection.execute(text("CHECKPOINT"))
     compute_baselines(lab, _NICHE)

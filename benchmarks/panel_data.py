@@ -28,8 +28,8 @@ _DAYS_APART, _AGES_APART = 30, 1.0
 _OBSERVED_AT = 0.65
 """The time of day at which the views are assumed to have been observed, as a share of a day.
 
-The panel has only the date of an observation. If an earlier time were assumed, more videos would seem to have been
-observed before their publication.
+The panel has only the date of an observation. The value is late in the day: with an earlier time, more videos would
+seem to be observed before their publication.
 """
 _KNOTS = (0.25, 0.5, 0.65, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 6.0, 10.0, 20.0)
 """The ages in days at which the slope of the age curve may change. The age curve gives log views by age."""
@@ -89,8 +89,8 @@ class Panel:
 
         The age curve is a sum of pieces. A piece is 0 up to a certain age, and rises linearly from there on. The
         weights of the pieces are fitted to the known videos by ridge regression. Before the fit, the local trend of the
-        channel is subtracted from views and pieces. Otherwise, the size and the growth of a channel would be mistaken
-        for effects of age.
+        channel is subtracted from views and pieces. Without this step, the size and the growth of a channel would be
+        mistaken for effects of age.
         """
         pieces = np.maximum(np.clip(self.age, 0, _OLDEST)[:, None] - np.array([0.0, *_KNOTS]), 0.0)
         above = np.clip(self.above_trend(self.views, known)[known], -_OUTLIER, _OUTLIER)

@@ -31,7 +31,7 @@ _FOLDS = 3
 
 @dataclass(frozen=True)
 class Bar:
-    """The bar, which is the simple model that better models must beat. It is a ridge regression on a title.
+    """The bar: the simple model that better models must beat. The bar is a ridge regression on a title.
 
     The inputs are the hashed words and groups of characters of the title. One regression is fitted to all channels. The
     log views above the channel's trend, minus the scores of this regression, are its residuals. For each channel, a
@@ -53,7 +53,8 @@ class Bar:
         return cls(panel, csr_array(hstack([normalize(half) for half in halves], format="csr")))
 
     def choose(self, known: Flags) -> tuple[float, float]:
-        """Return two penalties: the best for the regression of all channels, and the best for those of single channels.
+        """Return two penalties: the best penalty for the regression of all channels, and the best for the regressions
+        of single channels.
 
         To compare penalties, the regressions are fitted to the oldest four fifths of each channel's known videos. They
         are then evaluated on the pairs of the newest fifth.

@@ -3,16 +3,16 @@
     python -m benchmarks.planted [--videos 1800 20000] [--seed 7] [--effects none|confounded|one_title] [--json]
 
 In the synthetic catalogue (`demo.catalogues.synthetic`), views are computed from a known number for each video, its
-planted quality. So the best possible AUC is known, for two questions:
+planted quality. The best possible AUC is therefore known, for two questions:
 
     package     Which of two videos of a channel got more views? They differ in title and picture.
     one title   Which of their two pictures would get more views if both had the same title?
 
 For each size of the catalogue, three models are trained with the lab's default settings. The first learns from the
-pictures, encoded by the built-in encoder. The second learns from them too, but with `TrainConfig.partial_out` off. Its
-weights of the pictures are then fitted to the views, and not to the residuals. The third learns from the attributes
-from which the pictures are drawn. It shows which AUC is possible with a perfect encoder. The tables call this model
-`perfect eye`.
+pictures, encoded by the built-in encoder. The second learns from the same pictures, but with `TrainConfig.partial_out`
+off. Its weights of the pictures are then fitted to the views, and not to the residuals. The third learns from the
+attributes from which the pictures are drawn. It shows which AUC is possible with a perfect encoder. The tables call
+this model `perfect eye`.
 
 `--effects` adds effects to the catalogue (`demo.catalogues.effects`). With `confounded`, the topic of a video affects
 both its picture and its views. `one_title` adds this effect and three more: the effect of the words in a picture
@@ -90,7 +90,7 @@ class PlantedData:
         return np.array([self.catalogue.attributes(video_id) for video_id in self.ids])
 
     def way(self, scores: Floats, part: str | None) -> float:
-        """Return how far the scores come on the way from chance (0) to the planted quality (1).
+        """Return how far the AUC of the scores lies between chance (0) and the planted quality (1).
 
         The result is (AUC of the scores - 0.5) / (AUC of the planted quality - 0.5). Both AUCs are computed on the same
         pairs.
@@ -106,8 +106,8 @@ class PlantedData:
     def with_perfect_eye(self) -> Dataset:
         """Return a copy of the training data in which the six attributes of each picture replace its image vector.
 
-        A perfect encoder would read these attributes from the picture. So the model that learns from this copy is
-        called `perfect eye`.
+        A perfect encoder would read these attributes from the picture. The model that learns from this copy is
+        therefore called `perfect eye`.
         """
         return dataclasses.replace(self.data, images=self.attributes.astype(np.float32))
 
@@ -116,8 +116,8 @@ class PlantedData:
 
         Each value is the correlation of prediction and attribute on the test pictures. Attributes have no noise, so the
         values depend only on the vectors and their number, and not on views. For each attribute, four ridge penalties
-        are tried, and the best correlation on the test pictures is returned. A single model for all attributes, with
-        one penalty, would reach at most these values.
+        are tried, and the best correlation on the test pictures is returned. A single model of all attributes, with one
+        penalty, can reach at most these values.
         """
         train_rows, test_rows = self.data.rows(TRAIN), self.data.rows(TEST)
         images = self.data.images - self.data.images[train_rows].mean(axis=0)
@@ -136,9 +136,9 @@ def planted_data(
 ) -> PlantedData:
     """Draw and encode the pictures of a synthetic catalogue, make pairs of its videos, and return the training data.
 
-    A `Dataset` belongs to a pairs release, so one is written below `folder`. The words in the pictures come from the
-    catalogue, which drew them. If `encode` is False, no picture is drawn, and the data has no vectors of pictures.
-    `PlantedData.with_perfect_eye` does not need these vectors.
+    A `Dataset` belongs to a pairs release, so this function writes a pairs release below `folder`. The words in the
+    pictures come from the catalogue, which drew them. If `encode` is False, no picture is drawn, and the data has no
+    vectors of pictures. `PlantedData.with_perfect_eye` does not need these vectors.
     """
     catalogue = synthetic_catalogue(videos, seed, effects)
     by_date = sorted(catalogue.videos.values(), key=lambda video: (video.published_at, video.video_id))

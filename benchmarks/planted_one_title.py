@@ -1,8 +1,8 @@
 """Measure how well a model compares two pictures under one title, on the synthetic catalogue.
 
 Take two videos of a channel, and one of their two titles. The catalogue knows how much better one picture is than the
-other under this title. So the probability that this picture would get more views is known too. The figures are computed
-from these probabilities, and not from views that are drawn at random.
+other under this title. The probability that this picture would get more views is therefore known too. The figures are
+computed from these probabilities, and not from random views.
 """
 
 from __future__ import annotations

@@ -6,17 +6,16 @@ CATALOGUE is a folder with `videos.csv` and `images/`. It is imported and encode
 folder, and the lab makes pairs of its videos.
 
 Every variant is trained on four windows of the catalogue. The windows have the oldest 55 %, 70 %, 85 % and 100 % of the
-videos of each channel. Each window is split anew into 68 % training, 12 % validation and 20 % test by date. The
-variant is evaluated on the test part. If a variant is better in all four windows, the reason is not chance in a single
-window.
+videos of each channel. Each window is split anew into 68 % training, 12 % validation and 20 % test by date. The variant
+is evaluated on the test part. A variant that is better in all four windows is not better by chance in a single window.
 
 The lab's usual training also trains models for the evaluation on unseen channels. This benchmark leaves them out. For
 each variant, window and seed, it trains only one model of all channels.
 
 The global model is the model without channel adapters. An adapter multiplies the score of the global model by `kept`,
 and adds what the channel's own videos teach. To measure `kept`, three more models must be trained, each without one
-third of the channels. So `kept` is measured only once for each window, with the default recipe and the first seed. All
-variants use that value.
+third of the channels. To save time, `kept` is measured only once for each window, with the default recipe and the first
+seed. All variants use that value.
 """
 
 import argparse
@@ -146,8 +145,8 @@ VARIANTS: dict[str, Variant] = {
 def truncated(data: Dataset, share: float) -> Dataset:
     """Return the first `share` of the videos of each channel by date, with a new split and new pairs.
 
-    Two things were estimated on the training part of the whole catalogue: which videos are outliers, and how views grow
-    with age. They are not estimated anew for the window. One-video pairs are left out, because some of them happened
+    The outliers among the videos and the growth of views with age were estimated on the training part of the whole
+    catalogue. They are not estimated anew for the window. One-video pairs are left out, because some of them happened
     after the window.
     """
     by_channel = data.videos.groupby("channel_id")

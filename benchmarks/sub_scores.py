@@ -2,9 +2,9 @@
 
     python -m benchmarks.sub_scores [CATALOGUE] [--faces MODEL]
 
-CATALOGUE is a folder with `videos.csv` and `images/`. The default is the synthetic catalogue. Its views are invented,
-so its correlations say nothing about real videos. MODEL is the file of the face model. The default is the file that the
-settings name.
+CATALOGUE is a folder with `videos.csv` and `images/`. The default is the synthetic catalogue. The views of the
+synthetic catalogue are computed, so its correlations say nothing about real videos. MODEL is the file of the face
+model. The default is the file that the settings name.
 
 The cost is the processor time of all threads together, in milliseconds. When the machine is busy with other work,
 processor time changes less than elapsed time.
@@ -46,11 +46,15 @@ _REFERENCE = 1280
 """The size in pixels of the text detector's input that is the reference. The words that are found with other sizes are
 compared with the words that are found with this size."""
 _LEGIBLE = 5.0
-"""A line of text counts as small if it is lower than this many pixels when the picture is shown 120 pixels wide."""
+"""A line of text counts as small if it is lower than this number of pixels in a picture scaled to a width of 120
+pixels.
+"""
 _FEWEST = 20
 """A channel with fewer videos than this is left out of the correlation within channels."""
 _NEIGHBOURS = 10
-"""The local level at a video is a median over this many videos of its channel before it, and as many after it."""
+"""The local level at a video is a median over this number of the channel's videos before it, and the same number after
+it.
+"""
 _RESAMPLES = 400
 """The number of bootstrap samples from which an interval is computed."""
 
@@ -58,8 +62,8 @@ _RESAMPLES = 400
 def milliseconds(work: Callable[[Pixels], object], pictures: Sequence[Pixels]) -> float:
     """Return the milliseconds of processor time per picture.
 
-    Two passes over the pictures are made. The first pass compiles code for the picture sizes, so only the second is
-    timed.
+    Two passes over the pictures are made. The first pass compiles code for the picture sizes, so only the second pass
+    is timed.
     """
     for _ in range(2):
         start = time.process_time()
@@ -71,8 +75,8 @@ def milliseconds(work: Callable[[Pixels], object], pictures: Sequence[Pixels]) -
 def words(lines: Sequence[Line], small: bool) -> set[str]:
     """Return the words of at least three letters in some lines of text.
 
-    If `small` is true, these are the small lines, and otherwise the lines that are not small. A line is small if it is
-    under 5 pixels high when the picture is shown 120 pixels wide.
+    If `small` is true, only the small lines are used. Otherwise only the other lines are used. A line is small if it is
+    less than 5 pixels high in a picture that is scaled to a width of 120 pixels.
     """
     readable = (line for line in lines if isinstance(line, TextLine))
     text = " ".join(line.text for line in readable if (line.height_at_120 < _LEGIBLE) == small)

@@ -4,9 +4,8 @@
 
 CATALOGUE is a folder with `videos.csv` and `images/`. N is the number of random videos that are used, 1,200 by default.
 A text is what the lab can read in the picture of a video. Each text is compared with three kinds of titles: the title
-of its own video, the titles of all other videos, and the titles of those other videos that belong to the same channel.
-The table has a row for each of several values of `title_match`. A row gives the share of comparisons of each kind that
-reach the value.
+of its own video, the titles of all other videos, and the titles of other videos of the same channel. The table has a
+row for each of several values of `title_match`. A row gives the share of comparisons of each kind that reach the value.
 """
 
 import argparse
@@ -64,7 +63,7 @@ def main() -> None:
     groups = {
         "its own": match[own],
         "another video's": match[~own],
-        "another of its channel": match[(channel[:, None] == channel[None]) & ~own],
+        "other titles of its channel": match[(channel[:, None] == channel[None]) & ~own],
     }
     table = Table(
         title=f"Texts that reach a match, of {len(texts_by_video):,} with text", title_justify="left", box=SIMPLE_HEAD

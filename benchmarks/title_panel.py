@@ -3,16 +3,16 @@
     python -m benchmarks.title_panel [DIR]
 
 DIR holds `panel.parquet`. A pair has two videos of one channel. They were published at most 30 days apart, and their
-ages at their first observation differ by at most a day. The known videos are those that a model may learn from. Two
-questions are asked:
+ages at their first observation differ by at most a day. A model may learn only from the known videos. Two questions are
+asked:
 
     future   Pairs of the newest 20 % of each channel's videos. The known videos are the oldest 80 % of each channel.
     unseen   All pairs. The channels are divided into four folds. Each fold is scored by models that learnt only from
              the channels of the three other folds. The models see the titles of a scored channel, but not its views.
 
 The AUC of each channel with at least ten pairs is computed. The result is the mean of these AUCs, with a 95 % interval.
-It is computed twice. First, the winner of a pair is the video with more views after a correction for age, which is
-fitted to the known videos. Then it is the video with more raw views.
+The result is computed twice. First, the winner of a pair is the video with more views after a correction for age, which
+is fitted to the known videos. Then the winner is the video with more raw views.
 
 The title recipe (`thumblab_pipelines.training.titles`) is also fitted with the hour and the weekday of publication, for
 the question `future`.
@@ -200,10 +200,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", metavar="DIR", type=Path, nargs="?", default=_DEFAULT, help=f"a folder with {FILE}")
     parser.add_argument("--json", action="store_true", help="print every figure as JSON")
-    parser.add_argument("--seed", type=int, default=0, help="draws the folds of unseen channels (default: 0)")
-    parser.add_argument("--vectors", metavar="FILE", type=Path, help="keep the titles' vectors in this .npy file")
     parser.add_argument(
-        "--without-lab", action="store_true", help="leave out the lab's present models: encode no title"
+        "--seed", type=int, default=0, help="the seed that draws the folds of unseen channels (default: 0)"
+    )
+    parser.add_argument(
+        "--vectors",
+        metavar="FILE",
+        type=Path,
+        help="store the vectors of the titles in this .npy file, and read them from it in later runs",
+    )
+    parser.add_argument(
+        "--without-lab",
+        action="store_true",
+        help="leave out the lab's present models, which need the vectors of the titles",
     )
     options = parser.parse_args()
     if not (options.folder / FILE).is_file():

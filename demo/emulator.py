@@ -127,7 +127,7 @@ class Emulator:
         self._world.apply_changes(before)
 
     def inject(self, fault: Fault, *, endpoint: str | None = None, times: int | None = 1, after: int = 0) -> None:
-        """Let a fault hit later requests. If several faults are due, a request gets the oldest one.
+        """Let a fault hit later requests. If several faults are due, a request gets the oldest fault.
 
         Args:
             fault: a fault that one of the functions of `demo.faults` returned.
@@ -150,10 +150,10 @@ class Emulator:
         self._faults.heal()
 
     def remove(self, video_id: str) -> None:
-        """Delete a video. No list contains it any more, and requests for its pictures get status 404.
+        """Delete a video.
 
-        This method raises KeyError for an unknown id. So do `make_private`, `close_channel`, `change_thumbnail` and
-        `rename`.
+        No list contains the video any more, and requests for its pictures get status 404. Raise KeyError for an unknown
+        id. The methods `make_private`, `close_channel`, `change_thumbnail` and `rename` do so too.
         """
         self._world.remove(video_id)
 

@@ -59,7 +59,7 @@ class ReachReport:
 def reach_csv(rows: Iterable[tuple[date, str, str, int, float]]) -> str:
     """Return rows as CSV text with a header.
 
-    A row has the day, the channel id, the video id, the impressions, and the click-through rate as a fraction.
+    Each row holds the day, the channel id, the video id, the impressions, and the click-through rate as a fraction.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")

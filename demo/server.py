@@ -48,7 +48,7 @@ class Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        # A client may disconnect at any time. The resulting error is no fault of the server, so it is not printed.
+        # A client may disconnect at any time. The resulting error is not a fault of the server, so it is not printed.
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
@@ -86,8 +86,8 @@ class _Handler(BaseHTTPRequestHandler):
         """
         length = self.headers.get("Content-Length") or ""
         if not length.isascii() or not length.isdigit() or int(length) > _LARGEST_BODY:
-            # The body is too long, or its length is unknown, so it is not read. On an open connection, the server would
-            # then take the body for the next request. The connection is therefore closed.
+            # The body is too long, or its length is unknown, so it is not read. The connection is then closed.
+            # Otherwise the server takes the unread body for the next request.
             self.close_connection = True
             self._send(
                 error_reply(ApiError(411, "contentLengthRequired", "A form of at most 1 MiB is needed.", "global"))

@@ -208,7 +208,7 @@ class World:
         return self._source.image_size(video_id) if changed is None else changed.size
 
     def image_version(self, video: CatalogueVideo) -> tuple[str, datetime]:
-        """Return a name for the present picture of a video, and the time since which the video has had this picture.
+        """Return a name for the present picture of a video, and the time at which the video got this picture.
 
         If the video gets a new picture, the name changes.
         """

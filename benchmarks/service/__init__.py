@@ -1,1 +1,1 @@
-"""Compare the scoring service with the obvious FastAPI handler, and with the bare work that an answer needs."""
+"""Compare the scoring service with a plain FastAPI handler, and with the same work without a server."""

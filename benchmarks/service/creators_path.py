@@ -2,9 +2,10 @@
 
     python -m benchmarks.service.creators_path [VIDEOS]
 
-The YouTube emulator serves the thumbnails of a channel with VIDEOS videos (default: 300). The benchmark writes an export
-of YouTube Studio with these videos, starts `thumblab up` in an empty folder, sends the export as the page does, waits
-until the import has ended, and scores three pictures for the channel. Nothing else should use the machine.
+The YouTube emulator serves the thumbnails of a channel with VIDEOS videos (default: 300). The benchmark writes an
+export of YouTube Studio with these videos, and starts `thumblab up` in an empty folder. It sends the export as the page
+does, waits until the import has ended, and scores three pictures for the channel. For exact times, no other program
+should use the machine.
 """
 
 import csv
@@ -42,7 +43,7 @@ _TITLE = "I tested every phone under $200"
 _COLUMNS = ("Content", "Video title", "Video publish time", "Duration", "Views", "Impressions")
 _CTR = "Impressions click-through rate (%)"
 _LONGEST = 1200.0  # seconds
-_PAUSE = 0.2  # seconds between two questions about the import
+_PAUSE = 0.2  # seconds between two requests for the state of the import
 _ENDED = ("done", "failed")
 
 
@@ -58,7 +59,7 @@ def write_export(path: Path, videos: Sequence[CatalogueVideo]) -> None:
 
 @dataclass(frozen=True)
 class Service:
-    """A running scoring service, and the key that it takes."""
+    """A running scoring service, and the API key that it accepts."""
 
     url: str
     key: str
@@ -72,7 +73,7 @@ class Service:
         return answer.json()
 
     def cpu_seconds(self) -> float:
-        """Return the CPU seconds that `thumblab up` and its children have used, those of ended children included."""
+        """Return the CPU seconds that `thumblab up` and its children have used, including children that have ended."""
         times = [process.cpu_times() for process in [self.process, *self.process.children(recursive=True)]]
         return sum(t.user + t.system + t.children_user + t.children_system for t in times)
 
@@ -80,7 +81,7 @@ class Service:
 def main(videos: int = VIDEOS) -> None:
     catalogue = synthetic_catalogue(videos * len(NICHES))
     shown = [video for video in catalogue.videos.values() if video.niche == _NICHE][:videos]
-    # An embedded database that root starts runs as another user, so every user may enter the folder.
+    # If root starts the embedded database, it runs as another user, so every user must be able to enter the folder.
     with tempfile.TemporaryDirectory() as name, Emulator(catalogue) as emulator:
         folder = Path(name).resolve()
         folder.chmod(0o755)
@@ -121,7 +122,7 @@ def _timed(service: Service, export: Path, pictures: Sequence[bytes], started: f
             row(step)
             step = now_at
     if report["state"] != "done":
-        raise SystemExit(f"the import did not end well: {report}")
+        raise SystemExit(f"the import failed: {report}")
     row(step)
     channel = report["imported"]["channel_id"]
     answer = service.ask(
@@ -164,11 +165,12 @@ def _lab(data_dir: Path, endpoint: str) -> Iterator[Service]:
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(90)
-        stop(Settings(_env_file=None, data_dir=data_dir))  # Otherwise the database runs on for some seconds.
+        # Without this command, the database runs for some more seconds.
+        stop(Settings(_env_file=None, data_dir=data_dir))
 
 
 def _read(process: subprocess.Popen[str], lines: "queue.Queue[str]") -> None:
-    """Put every line that the process prints on the queue, and an empty one when it has ended."""
+    """Put every line that the process prints on the queue. Put an empty line when the process has ended."""
     assert process.stdout is not None
     for line in process.stdout:
         lines.put(line)

@@ -1,10 +1,11 @@
-"""Measure what Dagster costs while nothing happens: with one code server, and with one for each of its processes.
+"""Measure the processor time and memory of an idle Dagster, with one shared code server and with two.
 
     python -m benchmarks.service.idle [SECONDS]
 
-The benchmark starts Dagster's webserver and daemon twice on a new lab: as `thumblab up` starts them, and with the
-`workspace.yaml` of the checkout, with which each of them starts a code server of its own. After a minute it measures the
-processor time of all of their processes for SECONDS (default: 130). Nothing else should use the machine.
+The benchmark starts Dagster's webserver and daemon twice on a new lab. First, they share one code server, as with
+`thumblab up`. Then they use the `workspace.yaml` of the checkout, with which each of them starts its own code server.
+After a minute, the benchmark measures the processor time of all their processes for SECONDS (default: 130). No other
+program should use the machine.
 """
 
 import os
@@ -30,11 +31,11 @@ from thumblab_core.embedded_postgres.server import stop
 from thumblab_core.settings import CHECKOUT, Settings
 
 SECONDS = 130
-_FIRST = 60.0  # seconds after the start, in which the daemon stores its schedules
+_FIRST = 60.0  # seconds that are not measured, because the daemon stores its schedules after the start
 
 
 def cost(chosen: Settings, servers: list[Server], seconds: float) -> tuple[float, float]:
-    """Return the processor seconds per minute, and the memory in MiB at the end, of servers that have nothing to do."""
+    """Return the processor seconds per minute, and the memory in MiB at the end, of idle servers."""
     home = str(dagster_home(chosen))
     with Supervisor(chosen.data_dir, {"DAGSTER_HOME": home, "THUMBLAB_DATA_DIR": str(chosen.data_dir)}) as supervisor:
         for server in servers:
@@ -46,7 +47,8 @@ def cost(chosen: Settings, servers: list[Server], seconds: float) -> tuple[float
         ends = time.monotonic() + seconds
         while time.monotonic() < ends:
             time.sleep(1)
-            used |= _times(home)  # A process that ends meanwhile counts with what it had used a second before.
+            # A process that ends during the measurement counts with its processor time one second before its end.
+            used |= _times(home)
         spent = sum(used.values()) - sum(before.values())
         memory = sum(process.memory_info().rss for process in _processes(home)) / 2**20
     return spent * 60 / seconds, memory
@@ -91,7 +93,7 @@ def main() -> None:
     finally:
         stop(chosen)
         shutil.rmtree(folder, ignore_errors=True)
-    table = Table(title="Dagster with nothing to do", title_justify="left", box=SIMPLE_HEAD)
+    table = Table(title="Dagster while it is idle", title_justify="left", box=SIMPLE_HEAD)
     for column in ("", "processor seconds per minute", "MiB of memory"):
         table.add_column(column, justify="right" if column else "left")
     for name, (spent, memory) in rows.items():

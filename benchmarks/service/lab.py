@@ -1,6 +1,6 @@
 """Make the lab that the servers of this benchmark use: random weights, a library of random vectors, and a model.
 
-The time of an answer depends on none of the values.
+The time of an answer does not depend on the random values.
 """
 
 import json

@@ -1,19 +1,20 @@
-"""Measure how long answers take, beside the obvious handler and beside the bare work.
+"""Measure how long the scoring service takes to answer, compared with a plain handler and with the same work without a
+server.
 
     python -m benchmarks.service.measure [--encoder ViT-B-32] [--clients 1 8 32] [--rounds 5]
 
-Each request has a title and two thumbnails of 1280x720 pixels. All servers run at the same time and are asked in turn,
-so that other programs on the machine slow down all of them. The weights are random, because the time does not depend
-on them. There are five sides:
+Each request has a title and two thumbnails of 1280x720 pixels. All servers run at the same time. Requests go to each of
+them in turn, so that other programs on the machine slow down all of them. The weights are random, because the time does
+not depend on them. Five kinds of work are compared:
 
 - *bare*: decode, encode, search and rank in one thread, with the functions of the lab, without a server;
 - *obvious*: `obvious.py`, one handler that does the same with open_clip, PIL, faiss and a linear model;
-- *uncached*: the service, while it caches no vectors but has measured the sub-scores before;
-- *cached*: the service, asked about pictures that it has scored before;
-- *new*: the service, asked about pictures that it has never seen. It also measures their sub-scores.
+- *uncached*: the service, which caches no vectors but has measured the sub-scores before;
+- *cached*: the service, with pictures that it has scored before;
+- *new*: the service, with pictures that it has never seen. It also measures their sub-scores.
 
-The overhead is the time of *uncached* with one client, compared with *bare*. Times depend on what else the machine does.
-The processor's seconds of a request, which the second table has, hardly do.
+The overhead is the time of *uncached* with one client, compared with *bare*. Other programs on the machine change these
+times. They hardly change the processor time of a request, which is in the second table.
 """
 
 import argparse
@@ -50,7 +51,7 @@ from thumblab_core.settings import Settings
 CLIENTS, ROUNDS = (1, 8, 32), 5
 _PICTURES = 16
 _PER_ROUND = 24
-"""Requests that one client sends in a round. Several clients send together this many, or one each."""
+"""The number of requests in a round. Several clients share this number, but each sends at least one request."""
 _NEW_PER_ROUND = 6
 _SIDES = ("bare", "obvious", "uncached", "cached", "new")
 _BOUNDARY = "boundary-of-the-benchmark"
@@ -73,7 +74,9 @@ class Server:
 
 @dataclass
 class Seconds:
-    """The seconds of the requests to one side, from one number of clients: each waited, and all used together."""
+    """The seconds of the requests of one kind, for one number of clients: the waiting time of each, and the processor
+    time of all.
+    """
 
     waited: list[float] = field(default_factory=list)
     used: float = 0.0
@@ -102,7 +105,7 @@ def body_of(pictures: Sequence[bytes]) -> bytes:
 
 @contextmanager
 def running(module: str, *arguments: str) -> Iterator[Server]:
-    """Run a server of this benchmark in a process of its own. Yield it once it answers."""
+    """Run a server of this benchmark in its own process. Yield the server when it answers."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     folder, encoder, *rest = arguments
@@ -129,7 +132,7 @@ def _answers(port: int, path: str) -> bool:
 
 
 def ask(server: Server, bodies: Sequence[bytes], clients: int, into: Seconds) -> None:
-    """Send the requests from several clients at once, and add their seconds to `into`."""
+    """Send the requests from several clients at once. Add the seconds of the requests to `into`."""
     waiting, lock, seconds, before = list(bodies), threading.Lock(), list[float](), server.used()
 
     def run() -> None:
@@ -159,7 +162,9 @@ def ask(server: Server, bodies: Sequence[bytes], clients: int, into: Seconds) ->
 
 
 def bare_work(settings: Settings) -> Callable[[Sequence[bytes]], object]:
-    """Return a function that does the work of an answer for two pictures, without a server and its checks."""
+    """Return a function that does the work of an answer for two pictures, without a server and without checks of the
+    request.
+    """
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 
     store = ReleaseStore(settings.releases)
@@ -179,7 +184,7 @@ def bare_work(settings: Settings) -> Callable[[Sequence[bytes]], object]:
 
 
 def measure(encoder: str, clients: Sequence[int], rounds: int, console: Console) -> None:
-    """Print the median time of a request, and the processor time, for each number of clients and each side."""
+    """Print the median time of a request, and the processor time, for each number of clients and each kind of work."""
     pictures = thumbnails(_PICTURES)
     pairs = [(pictures[n], pictures[(n + 5) % _PICTURES]) for n in range(_PICTURES)]
     known = [body_of(pair) for pair in pairs]

@@ -1,8 +1,8 @@
-"""The obvious handler: decode, encode, search and rank in one function, as a tutorial would write it.
+"""A plain FastAPI handler, as in a tutorial: decode, encode, search and rank in one function.
 
     python -m benchmarks.service.obvious FOLDER ENCODER PORT
 
-It has no limits, no key, no sub-scores and no releases.
+The handler has no limits, no API key, no sub-scores and no releases.
 """
 
 import sys

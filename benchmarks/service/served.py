@@ -2,9 +2,9 @@
 
     python -m benchmarks.service.served FOLDER ENCODER PORT [uncached]
 
-With `uncached`, it caches no vectors, so that each request decodes and encodes its pictures. It still caches their
-sub-scores, sizes and colours. So the time of a request is that of decoding, encoding, searching and ranking, and the
-service's own.
+With `uncached`, the service caches no vectors, so each request decodes and encodes its pictures. Sub-scores, sizes and
+colours stay cached. The time of a request is then the time to decode, encode, search and rank, plus the overhead of the
+service.
 """
 
 import sys

@@ -37,7 +37,7 @@ class Catalogue(Source):
             if not handle or handle in self._handles:
                 handle = f"{handle}-{channel_id[2:8].lower()}"
             self._handles[handle] = channel_id
-            # YouTube rounds the number of subscribers to three significant digits, so this code does too.
+            # Round the number of subscribers to three significant digits, as YouTube does.
             subscribers = int(float(f"{sum(video.views for video in group) / 20:.2e}"))
             newest = tuple(newest_first(group))
             self.channels[channel_id] = CatalogueChannel(channel_id, title, group[0].niche, newest, handle, subscribers)
@@ -139,7 +139,8 @@ def read_catalogue(folder: Path) -> FolderCatalogue:
                     raise ValueError("repeated id")
                 path = folder / row["image"]
                 with Image.open(path) as picture:
-                    if picture.format not in ("JPEG", "MPO"):  # Some phones write MPO, a JPEG with a second picture.
+                    if picture.format not in ("JPEG", "MPO"):
+                        # Some phones write MPO files, which are JPEG files with a second picture.
                         raise ValueError("not a JPEG")
                     images[video.video_id] = (path, picture.size)
             except (KeyError, TypeError, ValueError, OverflowError, OSError, UnidentifiedImageError, csv.Error):
@@ -155,7 +156,7 @@ def read_catalogue(folder: Path) -> FolderCatalogue:
 def _video(row: dict[str, str]) -> tuple[CatalogueVideo, datetime]:
     views, duration_s = int(row["views"]), int(row["duration_s"])
     if views < 0 or duration_s < 0 or not row["video_id"] or not row["channel"]:
-        raise ValueError("a negative number or an empty name")
+        raise ValueError("a number is negative or a name is empty")
     video = CatalogueVideo(
         video_id=row["video_id"],
         niche=Niche(row["niche"]).value,

@@ -3,9 +3,9 @@
 In this catalogue, a known formula computes views from the quality of a video and from random noise. The best ranker
 knows the quality of each video, but not the noise.
 
-The label of a pair says which of its two videos got more views. It is the sign of d + e. Here d is the difference of
-the qualities of the two videos, and e is the difference of their noise. e is symmetric around 0, so the best ranker
-orders a pair by the sign of d.
+The label of a pair says which of its two videos got more views. The label is the sign of d + e. Here d is the
+difference of the qualities of the two videos, and e is the difference of their noise. e is symmetric around 0, so the
+best ranker orders a pair by the sign of d.
 """
 
 import itertools

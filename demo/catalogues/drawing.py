@@ -1,9 +1,10 @@
 """Draw a thumbnail from six standardised attributes and random variation.
 
-The attributes of a picture affect the views of its video. The words in the picture affect them only if an interaction
-is planted (see `effects`). Nothing else in the picture affects views. So each attribute changes something that is large
-and easy to see, such as an area, a colour or an edge. The random variation hides the attributes only a little. The
-catalogue tests whether the lab finds a visible signal. It does not test how well an encoder recognises small details.
+The attributes of a picture affect the views of its video. The words in the picture affect the views only if an
+interaction is planted (see `effects`). Nothing else in the picture affects the views. Each attribute therefore changes
+something that is large and easy to see, such as an area, a colour or an edge. The random variation hides the attributes
+only a little. The catalogue tests whether the lab finds a visible signal. It does not test how well an encoder
+recognises small details.
 """
 
 import threading
@@ -40,7 +41,9 @@ _LIMIT = 2.5
 _SKINS = ((250, 214, 186), (238, 190, 152), (214, 158, 116), (176, 118, 82), (124, 80, 56))
 _HAIRS = ((38, 28, 26), (74, 46, 30), (128, 84, 44), (206, 168, 98), (150, 62, 34), (112, 112, 118))
 INKS = ((255, 255, 255), (255, 226, 40), (255, 255, 255), (120, 240, 255))
-"""The colours from which a channel's large text gets its colour at random. White is listed twice, so it is likelier."""
+"""The colours from which a channel's large text gets its colour at random. White is listed twice, so it is drawn twice
+as often.
+"""
 _SMALLEST_LETTERS = 18
 """The smallest size of the large text in pixels."""
 
@@ -134,8 +137,8 @@ def _background(paint: _Paint, ground: float, rng: np.random.Generator) -> Canva
         ],
         dtype=np.uint8,
     )
-    # The colours of the four corners are enlarged to a smooth gradient. Two steps are faster than one. The first
-    # enlargement has a rim of constant colour, which is cut off before the second.
+    # The colours of the four corners are enlarged to a smooth gradient. Two enlargements are faster than one. The first
+    # enlargement leaves a rim of constant colour, which is cut off before the second.
     small: Any = cv2.resize(np.ascontiguousarray(corners), (128, 72), interpolation=cv2.INTER_LINEAR)
     background: Canvas = cv2.resize(
         np.ascontiguousarray(small[18:54, 32:96]), (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR
@@ -183,7 +186,7 @@ def _subject(
     white = (255, 255, 255)
     body((white, white, white), 5)
     body((shirt, hair, skin), 0)
-    oval(0, -0.72, 0.62, 0.34, hair)  # This oval is the fringe.
+    oval(0, -0.72, 0.62, 0.34, hair)  # This oval is the fringe of the hair.
 
     gaze = float(rng.uniform(-0.05, 0.05))
     for eye in (-0.30, 0.30):

@@ -21,18 +21,18 @@ REPEATED_SHARE = 0.5
 """The probability that a picture repeats words of its video's title, if there is an interaction."""
 
 CHANCE_OVERLAP = ((0.0, 11 / 12 * 5 / 6), (0.5, 1 / 12 * 5 / 6 + 11 / 12 * 1 / 6), (1.0, 1 / 12 * 1 / 6))
-"""How often a picture happens to repeat the title of another video of its niche. Each item is a redundancy and its
-probability. The redundancy is the share of the words in the picture that the title contains.
+"""How often a picture happens to repeat the title of another video of its niche. Each item is a pair of a redundancy
+and its probability. The redundancy is the share of the words in the picture that the title contains.
 
-The picture has two words: a keyword of one of 12 topics, and one of 6 plural nouns. The title contains the first by
-chance with a probability of about 1/12, and the second with about 1/6.
+The picture has two words: a keyword of one of 12 topics, and one of 6 plural nouns. By chance, the title contains the
+keyword with a probability of about 1/12, and the noun with about 1/6.
 """
 
 TOPIC_SIGNS = np.array([0.0, 0.0, 0.0, -1.0, -1.0, 0.0])
 """The sign of the correlation of a topic's popularity with each of `drawing.ATTRIBUTES`, float64 (6,).
 
-Pictures of popular topics have less contrast and more clutter. Both lower the planted quality. A model that ignores the
-topic therefore underrates contrast and overrates clutter.
+Pictures of popular topics have less contrast and more clutter. Less contrast and more clutter lower the planted
+quality. A model that ignores the topic therefore underrates contrast and overrates clutter.
 """
 
 _SHORTEST_KEYWORD = 4
@@ -82,7 +82,7 @@ class PlantedEffects:
 
 
 NO_EFFECTS = PlantedEffects()
-"""No planted effects. The demo's catalogue uses this value."""
+"""No planted effects, as in the demo's catalogue."""
 
 CONFOUNDED = PlantedEffects(topic_effect=0.8, topic_correlation=0.6)
 """Confounding of picture and topic.
@@ -167,8 +167,8 @@ def picture_variance(weights: npt.NDArray[np.float64], correlation: float) -> tu
         weights: the weights w of the attributes, float64 (6,), of length 1.
         correlation: the correlation r of the topic's popularity with the attributes that `TOPIC_SIGNS` names.
 
-    The covariance of two attributes is the product of their correlations r_i with the popularity. So the first variance
-    is 1 - sum(w_i^2 r_i^2) + (w . r)^2, and the second is 1 - sum(w_i^2 r_i^2).
+    The covariance of two attributes is the product of their correlations r_i with the popularity. Therefore the first
+    variance is 1 - sum(w_i^2 r_i^2) + (w . r)^2, and the second is 1 - sum(w_i^2 r_i^2).
     """
     correlations = correlation * TOPIC_SIGNS
     within = 1 - float(((weights * correlations) ** 2).sum())
@@ -191,7 +191,7 @@ def draw_weights(shared: npt.NDArray[np.float64], taste: float, rng: np.random.G
 def _keyword(topic: str) -> str:
     """Return the shortest word of a topic that has at least `_SHORTEST_KEYWORD` letters.
 
-    The shortest one is taken because short words stay readable in a picture.
+    The shortest word is chosen because short words stay readable in a picture.
     """
     return min((word for word in topic.split() if len(word) >= _SHORTEST_KEYWORD), key=len)
 

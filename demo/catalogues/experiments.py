@@ -5,8 +5,8 @@ with the probability
 
     min(0.5, BASE_RATE * exp(SIGMA_Q * q))
 
-where q is the planted quality of the variant. So the number of clicks is binomial. A click on any variant leads to the
-same watch time. So a variant's share of the watch time is its share of the clicks.
+where q is the planted quality of the variant. The number of clicks is therefore binomial. Each click leads to the same
+watch time, so a variant's share of the watch time is its share of the clicks.
 
 **The outcome.** A 95 % interval is computed for the difference of every two click-through rates. It uses the normal
 approximation and the standard errors of binomial shares.

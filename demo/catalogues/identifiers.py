@@ -12,9 +12,9 @@ _ROUNDS = 3
 class Permutation:
     """A pseudorandom bijection of the numbers below 2^64. Each key gives a different bijection.
 
-    Each round has three steps that can be inverted. It combines the high half with the low half by exclusive or, which
-    is its own inverse. It multiplies by an odd number, which has an inverse modulo 2^64. It combines the product with a
-    mask by exclusive or.
+    Each round of the permutation has three steps that can be inverted. The first step combines the high half with the
+    low half by exclusive or, which is its own inverse. The second multiplies by an odd number, which has an inverse
+    modulo 2^64. The third combines the product with a mask by exclusive or.
     """
 
     def __init__(self, key: str) -> None:
@@ -51,7 +51,7 @@ class VideoIds:
     def index(self, video_id: str) -> int | None:
         """Return the number that an id encodes, or None if the id is not valid.
 
-        There may be no video with this number, because nearly every text in the right format encodes a number.
+        Nearly every text in the right format encodes a number, so a video with this number need not exist.
         """
         raw = _decoded(video_id, 11)
         if raw is None:

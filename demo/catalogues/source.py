@@ -1,4 +1,4 @@
-"""The interface that a catalogue must have, so that the emulator can serve it."""
+"""The interface of a catalogue. The emulator can serve every catalogue that has it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -63,7 +63,7 @@ class CatalogueChannel:
 
 @dataclass(frozen=True)
 class Query:
-    """A search for videos. The value None leaves out a condition.
+    """A search for videos. The value None means no condition.
 
     A video matches if it was published at `after` or later, and earlier than `before`.
     """
@@ -79,7 +79,7 @@ class Query:
 class SearchResult:
     """The result of a query. `total` is the number of all matches.
 
-    `videos` are the matches in the order of the query. If there are many, only the first ones are given.
+    `videos` are the matches in the order of the query. If there are many matches, only the first of them are given.
     """
 
     videos: Sequence[CatalogueVideo]

@@ -22,7 +22,8 @@ atan(SIGMA_Q / SIGMA_N), so a ranker that knows q reaches
 
 No ranker can do better from the picture and the title. q is only nearly Gaussian, because the facts about the title are
 discrete. The effect on the AUC is far below the sampling error of the demo's catalogue. By the same formula, a ranker
-that knows only the picture reaches 1/2 + arcsin(sqrt(0.7) * rho) / pi = 0.74. One that knows only the title gets 0.65.
+that knows only the picture reaches 1/2 + arcsin(sqrt(0.7) * rho) / pi = 0.74. A ranker that knows only the title
+reaches 0.65.
 
 **More effects** can be planted with `effects.PlantedEffects`. The quality then is
 
@@ -125,9 +126,8 @@ class SyntheticCatalogue(Catalogue):
         self._drafts = Drafts(seed, self._formula)
         self._drawings: dict[str, Drawing] = {}
         self._drawn: dict[bytes, Drawing] = {}
-        """The drawing of each picture that was requested, by the digest of its JPEG file.
-
-        It stays empty if new pictures do not change the views (see `PlantedEffects.views_follow_changes`).
+        """The drawing of each picture that was requested, by the digest of its JPEG file. The dictionary stays empty if
+        new pictures do not change the views (see `PlantedEffects.views_follow_changes`).
         """
         self._quality: dict[str, float] = {}
         drafts: list[CatalogueVideo] = []
@@ -270,7 +270,7 @@ class SyntheticCatalogue(Catalogue):
     def candidates(self, niche: str, seed: int) -> list[PlantedThumbnail]:
         """Return three new thumbnails for one title in random order. Their planted qualities are 1.5, 0 and -1.5.
 
-        The thumbnails belong to no channel of the catalogue. So their quality is always computed with
+        The thumbnails belong to no channel of the catalogue. Their quality is therefore always computed with
         `PICTURE_WEIGHTS`, even if the channels have weights of their own.
 
         Raises:
@@ -286,8 +286,8 @@ class SyntheticCatalogue(Catalogue):
         candidates = []
         for letter, quality in zip("abc", rng.permutation([1.5, 0.0, -1.5]), strict=True):
             picture = (float(quality) - words_part - self._formula.title_part(title)) / math.sqrt(PICTURE_SHARE)
-            # The attributes get only half of the usual standard deviation. So they stay in the range that can be
-            # drawn, even after the next line shifts them to reach the quality.
+            # Draw the attributes with only half of the usual standard deviation. They then stay in the range that can
+            # be drawn, even after the next line shifts them to reach the quality.
             unshifted = 0.5 * rng.standard_normal(len(ATTRIBUTES))
             attributes = unshifted + (picture - unshifted @ PICTURE_WEIGHTS) * PICTURE_WEIGHTS
             image = draw(attributes, style, words, rng)

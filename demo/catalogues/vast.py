@@ -3,8 +3,8 @@
 The memory that a catalogue needs depends on the number of its channels, and not on the number of its videos.
 
 The newest video of a channel is its video 0. In a channel of n videos, video k was published `89 * (k + jitter) / n`
-days before the catalogue's `observed_at`. The jitter is a random number from 0 to 1. So all videos of a channel that
-were published in a time window have consecutive numbers.
+days before the catalogue's `observed_at`. The jitter is a random number from 0 to 1. The videos that a channel
+published in a time window therefore have consecutive numbers.
 
 Views do not depend on the pictures. The catalogue contains the kinds of videos that a collector must tell apart (see
 `vast_fields.KINDS`).
@@ -36,11 +36,11 @@ _FEWEST_UPLOADS = 10
 _UNEVENNESS = 1.3
 """The standard deviation of ln(number of videos) over the channels."""
 _SMALL_EVERY = 50
-"""Of `_SMALL_EVERY` channels, one has less than 100 subscribers."""
+"""One of every `_SMALL_EVERY` channels has less than 100 subscribers."""
 _RANKED = 600
 """The largest number of videos that a search returns."""
 _CANDIDATES = 2_000
-"""The size of the sample of videos among which a search looks for the most viewed ones."""
+"""The number of videos in a random sample. A search looks for the most viewed videos only in this sample."""
 
 
 @dataclass(frozen=True)

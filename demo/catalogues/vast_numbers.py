@@ -67,8 +67,8 @@ class Numbers:
         if before is not None:
             first = self._first_before(plan, before)
         if after is not None:
-            # The range ends before the first video that is older than `after`. So a video that was published exactly at
-            # `after` is in the range.
+            # The range ends before the first video that is older than `after`. A video that was published exactly at
+            # `after` is therefore in the range.
             last = self._first_before(plan, after)
         return range(first, max(first, last))
 
