@@ -1,6 +1,7 @@
 # Two images. `serving` scores, and has neither Dagster nor MLflow nor PyTorch. `pipelines` collects, trains, and runs
-# Dagster and MLflow. docker-compose.yml starts both. The machine that this file was written on has no Docker engine: the tests install the
-# packages of `serving` as below, and start every command of docker-compose.yml without containers.
+# Dagster and MLflow. docker-compose.yml starts both. This file has not been run with Docker, because its author had no
+# Docker engine. The tests install the packages of `serving` as below, and start every command of docker-compose.yml
+# without containers.
 
 FROM python:3.11-slim AS base
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1

@@ -1,5 +1,5 @@
-# Everything a fresh machine needs is Python 3.11 to 3.13 with venv, and make.
-# ARGS goes to the command: make up ARGS=--demo, make demo ARGS="--catalogue DIR", make test ARGS=tests/core.
+# A fresh machine needs only make and Python 3.11 to 3.13 with venv.
+# ARGS holds arguments for the command: make up ARGS=--demo, make demo ARGS="--catalogue DIR", make test ARGS=tests/core.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,26 +8,27 @@ UV := $(BIN)/python .ci/uv.py
 LOCKED := --quiet --no-header --no-annotate --constraint $(VENV)/constraints.txt pyproject.toml
 READY := $(VENV)/.ready
 
-# Python keeps compiled modules, even where the environment turns this off. Otherwise each process, such as a run of
-# Dagster or a worker of pytest, would compile all modules again.
+# Let Python store compiled modules, even if PYTHONDONTWRITEBYTECODE is set. Otherwise each process, such as a run of
+# Dagster or a worker of pytest, compiles all modules again.
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup demo test test-all lint docs up bench secrets lock lock-images clean \
 	faces-pipeline-dual faces-pipeline-full faces-cluster-dual faces-train-matching faces-stats
 
-help:  ## what there is to make
+help:  ## list the targets of this Makefile
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
 
-setup: $(READY)  ## a virtual environment with the locked versions
+setup: $(READY)  ## make the virtual environment with the locked versions
 
-# uv installs in a fifth of pip's processor time. Where the package index has no uv, pip installs the same versions.
+# Install with uv, which needs a fifth of pip's processor time. If the package index has no uv, pip installs the same
+# versions.
 $(READY): requirements.lock pyproject.toml
 	@echo "Setting up $(VENV) (once, a minute or two)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@if $(PIP) install --quiet $$(grep '^uv==' requirements.lock); then \
 		$(UV) pip install --quiet -r requirements.lock && $(UV) pip install --quiet --no-deps --editable .; \
 	else \
-		echo "uv could not be installed, see above. pip does the same, and takes a few minutes."; \
+		echo "uv could not be installed, see above. pip installs the same packages, and takes a few minutes."; \
 		$(PIP) install --quiet -r requirements.lock && $(PIP) install --quiet --no-deps --editable .; \
 	fi
 	@touch $@
@@ -35,20 +36,20 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)  ## run the whole lab once, with no key and no network
 	@$(BIN)/thumblab demo $(ARGS)
 
-# Two processes that both take every core for their sums are slower than two that take one each.
-# Each test process often waits for other processes, such as servers. So three of them keep two cores busy.
-test: $(READY)  ## run the tests, three files at a time (ARGS="-n 0" for one)
+# One thread per process (OMP_NUM_THREADS=1): processes that each use all cores slow each other down. Three test
+# processes keep two cores busy, because each of them often waits for others, such as servers.
+test: $(READY)  ## run the tests, three files at a time (ARGS="-n 0" runs one at a time)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 $(ARGS)
 
 test-all: $(READY)  ## run all tests, also those that take a quarter of an hour each
 	@THUMBLAB_TEST_PICTURES=100 $(BIN)/python -m pytest -m "" -s $(ARGS)
 
-lint: $(READY)  ## style and types
+lint: $(READY)  ## check style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-docs: $(READY)  ## the book: docs/ as a site in site/
+docs: $(READY)  ## build the documentation of docs/ as a website in site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --clean
 
 up: $(READY)  ## Dagster, MLflow and the scoring service, until Ctrl-C
@@ -75,11 +76,11 @@ faces-train-matching: $(READY)  ## people: learn from the people who have a name
 faces-stats: $(READY)  ## people: how many faces, and who is on how many thumbnails
 	@$(BIN)/thumblab people stats $(ARGS)
 
-bench: $(READY)  ## measure: what costs what, side by side
+bench: $(READY)  ## run the benchmarks
 	@$(BIN)/python -m benchmarks
 
-# The containers run as another user than this one. So the files are readable, and the folder is closed to other users.
-secrets:  ## the secret files of docker-compose.yml; files that exist stay
+# The containers run as another user, so the secret files must be readable. The folder is closed to other users instead.
+secrets:  ## make the secret files for docker-compose.yml; existing files stay
 	@mkdir -p secrets && chmod 700 secrets
 	@for name in database-password api-key; do \
 		test -s secrets/$$name || head -c 32 /dev/urandom | base64 | tr -d '+/=\n' > secrets/$$name; \
@@ -87,8 +88,9 @@ secrets:  ## the secret files of docker-compose.yml; files that exist stay
 	@for name in youtube-api-key alert-webhook-url alert-smtp-password; do test -e secrets/$$name || : > secrets/$$name; done
 	@chmod 644 secrets/*
 
-# torch stays where it is: other versions may exist only as CUDA builds. Its suffix is removed, see docs/install.md.
-lock: $(READY)  ## resolve all versions anew, and lock them
+# Keep the locked version of torch, because newer versions may exist only as CUDA builds. Remove its suffix +cpu, see
+# docs/install.md.
+lock: $(READY)  ## resolve the versions of all packages anew, and lock them
 	@grep -o '^torch==[0-9.]*' requirements.lock > $(VENV)/constraints.txt
 	@$(UV) pip compile $(LOCKED) --upgrade --extra dev --output-file requirements.lock
 	@sed -i -e 's/^\(torch==[0-9.]*\)+cpu$$/\1/' \

@@ -1,7 +1,7 @@
 """Create or migrate the tables of the lab, of Dagster and of MLflow: `python deploy/migrate.py`.
 
-docker-compose.yml runs this before anything that uses the database. So no two servers create the same tables at once,
-and after an update no server finds tables of the previous version.
+docker-compose.yml runs this script before the other services. Otherwise two servers might create the same tables at
+once, or a server might find tables of an earlier version after an update.
 """
 
 import sys
@@ -20,7 +20,7 @@ def main() -> None:
     with DagsterInstance.get() as instance:
         instance.upgrade()
     print("Dagster's tables are up to date.")
-    # The command runs in this process, because the list of processes would show the password in its argument.
+    # Run MLflow's command in this process, because the list of processes would show the password in an argument.
     mlflow_database.main(["upgrade", named_database_url("mlflow", "psycopg2")], standalone_mode=False)
     print("MLflow's tables are up to date.")
 

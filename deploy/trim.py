@@ -1,7 +1,7 @@
-"""Remove the files of OpenVINO and others that the scoring service never opens: `python deploy/trim.py SITE_PACKAGES`.
+"""Remove the files of installed packages that the scoring service never opens: `python deploy/trim.py SITE_PACKAGES`.
 
-Their wheels contain tests, C++ headers, drivers for other processors and readers of other model formats. A test
-installs the service's packages, trims them, and scores.
+The wheels of OpenVINO and other packages contain tests, C++ headers, drivers for other processors and readers of other
+model formats. A test installs the service's packages, trims them, and scores a picture.
 """
 
 import shutil
@@ -21,11 +21,11 @@ UNUSED = (
     "sklearn/**/tests",
     "pywt/tests",
 )
-"""Patterns of files and folders below the folder of packages."""
+"""Patterns of unused files and folders below the folder of packages."""
 
 
 def trim(packages: Path) -> int:
-    """Delete what `UNUSED` names below `packages`. Return the number of bytes that this frees."""
+    """Delete the files and folders below `packages` that match `UNUSED`. Return the number of bytes that were freed."""
     freed = 0
     for pattern in UNUSED:
         for path in sorted(packages.glob(pattern)):
