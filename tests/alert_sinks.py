@@ -16,9 +16,11 @@ from aiosmtpd.smtp import SMTP
 
 @dataclass
 class Chat:
-    """An incoming webhook. `texts` are the texts that it took. It answers `status`; other than 200, it takes nothing.
+    """A chat server with an incoming webhook.
 
-    `refused` has another status for some texts. It answers nobody while `answers` is not set; `asked` counts who asked.
+    `texts` holds the messages that it accepted. It answers each request with `status`, and accepts messages only with
+    status 200. `refused` maps single texts to another status. While the event `answers` is not set, it answers no
+    request. `asked` counts the requests.
     """
 
     url: str
@@ -59,7 +61,7 @@ def chat() -> Iterator[Chat]:
 
 @dataclass
 class MailServer:
-    """A mail server, and the e-mails that it took."""
+    """A mail server, and the e-mails that it accepted."""
 
     port: int = 0
     mails: list[EmailMessage] = field(default_factory=list)

@@ -15,12 +15,12 @@ from thumblab_serving.routes.page import VERSION
 CHROMIUM = Path("/usr/bin/chromium")
 KEY = "key-of-the-tests-0123456789"
 SCRIPTS = f"/page/{VERSION}"
-"""Where the page loads its scripts from."""
+"""The folder from which the page loads its scripts."""
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --remote-debugging-port=0 "
-    # One process draws all pages, and draws without a GPU process. A new process for each page would take as much
-    # processor time as the page.
+    # Draw all pages in one process, without a GPU process. Starting a new process for each page takes as much processor
+    # time as the page itself.
     "--in-process-gpu --renderer-process-limit=1 --disable-site-isolation-trials "
     "--disable-features=BackForwardCache,SpareRendererForSitePerProcess,IsolateOrigins,site-per-process"
 )
@@ -39,7 +39,7 @@ class Browser:
         wait_for(lambda: port_file.exists() and len(port_file.read_text().split()) == 2)
         port, path = port_file.read_text().split()
         self.stack = contextlib.ExitStack()
-        url = f"ws://127.0.0.1:{port}{path}"  # Without pings: a busy machine may not answer one in time.
+        url = f"ws://127.0.0.1:{port}{path}"  # Send no pings, because a busy machine may not answer a ping in time.
         self.socket = self.stack.enter_context(connect(url, max_size=None, proxy=None, ping_interval=None))
         self.ids = itertools.count(1)
         self.events = []
@@ -73,7 +73,7 @@ class Browser:
         wait_for(lambda: self.evaluate(expression), seconds)
 
     def leave(self):
-        """Leave the page, and forget all events that came with it."""
+        """Leave the page, and forget all its events."""
         self.call("Page.navigate", url="about:blank")
         self.wait("location.href === 'about:blank' && document.readyState === 'complete'")
         self.events.clear()
@@ -143,7 +143,7 @@ def drag(browser, x, y, data):
 
 
 def paste(browser, *paths):
-    """Paste pictures, as a person does who copied them in another program."""
+    """Paste pictures into the page, as a person does after copying them in another program."""
     pictures = [base64.b64encode(path.read_bytes()).decode() for path in paths]
     browser.evaluate(f"""(() => {{
         const data = new DataTransfer();

@@ -1,4 +1,4 @@
-"""Say of each command in the documents how a test runs it, or why no test can.
+"""List each command in the documents, with the way in which a test runs it, or the reason why no test runs it.
 
 `tests/book/test_commands_parse.py` fails for a command that is in none of the tables below.
 """
@@ -30,12 +30,13 @@ AS_IT_STANDS = {
     "thumblab score videos.csv --out results.csv",
     'thumblab score pictures/ --title "I tested every phone of 2026" --niche tech --out results.csv',
 }
-"""Commands that a test runs with the words of the document, in a lab with the catalogue of the folder FOLDER."""
+"""Commands that a test runs exactly as the document writes them, in a lab with the catalogue of the folder FOLDER."""
 
 _EXPERIMENT = 'thumblab experiment add --channel "My channel" --video {video} --started 2026-11-01 --ended 2026-11-09 '
 _TITLE = '--title "My next title" --niche tech'
 _DOCTOR = (
-    "env -u http_proxy -u https_proxy -u HTTP_PROXY -u HTTPS_PROXY thumblab doctor"  # The proxy of tests is closed.
+    # In the tests, the proxy points to a closed port.
+    "env -u http_proxy -u https_proxy -u HTTP_PROXY -u HTTPS_PROXY thumblab doctor"
 )
 
 WITH_OTHER_WORDS: dict[str, list[str]] = {
@@ -99,7 +100,7 @@ WITH_OTHER_WORDS: dict[str, list[str]] = {
         'curl -sf -H "X-API-Key: $(thumblab key)" {service}/internal/index-stats'
     ],
 }
-"""Commands that a test runs with other words: of a placeholder, of a folder, or of a port of the test."""
+"""Commands in which a test replaces words: a placeholder, a folder or a port."""
 
 _DEMO = "the demo and its servers have tests of their own: tests/cli/test_demo_lab.py, tests/e2e/test_lab.py"
 _UP = "tests/e2e/test_up.py runs it; the test of the other commands runs it too, on free ports"
@@ -158,7 +159,8 @@ NOT_RUN: dict[str, str] = {
     "sudo cp /srv/thumblab/deploy/thumblab.service /etc/systemd/system/": _ROOT,
     "sudo systemctl enable --now thumblab": _ROOT,
 }
-"""Commands that no test of the documents runs, and why. Their options and files are checked all the same."""
+"""Commands that no test of the documents runs, each with the reason. Another test still checks their options and files.
+"""
 
 NOT_RUN_STARTS: dict[str, str] = {
     "curl -s http://127.0.0.1:8000/v1/batches": _NETWORK,
@@ -167,16 +169,22 @@ NOT_RUN_STARTS: dict[str, str] = {
     "curl -X POST -H": _DAGSTER,
     "thumblab people ": "the face networks are not shipped; tests/pipelines/people and tests/cli/people run these",
 }
-"""The beginnings of long commands that no test of the documents runs, and why."""
+"""The beginnings of long commands that no test of the documents runs, each with the reason."""
 
 
 def reason_not_run(command: str) -> str | None:
-    """Return why no test of the documents runs `command`, or None if one does or if it is in no table."""
+    """Return the reason why no test of the documents runs `command`.
+
+    Return None if a test runs it, or if it is in no table.
+    """
     return NOT_RUN.get(command) or next(
         (reason for start, reason in NOT_RUN_STARTS.items() if command.startswith(start)), None
     )
 
 
 def to_run(command: str) -> list[str]:
-    """Return the commands that a test runs in place of `command`. It has placeholders for the test to fill."""
+    """Return the commands that a test runs in place of `command`.
+
+    The result may have placeholders that the test fills in.
+    """
     return [command] if command in AS_IT_STANDS else WITH_OTHER_WORDS.get(command, [])

@@ -22,7 +22,9 @@ _COMMANDS = (
     "thumblab", "make", "curl", "python", "pip", "pipx", "docker", "sudo", "cp", "cat", "source", "echo", "accelerate",
     "git", "mkdir", "cd", "psql", "tensorboard",
 )  # fmt: skip
-"""The first words of shell commands. An indented block whose first line begins with another word is no shell."""
+"""The first words of shell commands. An indented block is a block of shell commands only if its first line begins with
+one of these words.
+"""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ def text_lines(path: Path) -> Iterator[tuple[int, str, str | None]]:
         elif opening:
             fence = opening[2]
         else:
-            # A block is indented by four spaces after an empty line. Lines of a list item may be too, after other text.
+            # A code block is indented by four spaces after an empty line. The lines of a list item may also be
+            # indented, but they follow other text.
             indented = line.startswith("    ") and (indented or not before.strip())
             yield number, line.removeprefix("    ") if indented else line, "indented" if indented else None
             before = line
@@ -80,7 +83,10 @@ def commands(path: Path) -> list[Line]:
 
 
 def _first_word(line: str) -> str:
-    """Return the command of a line, without its folder. That of `KEY=$(command ...)` is the inner one."""
+    """Return the name of the command in a line, without its folder.
+
+    In `KEY=$(command ...)`, it is the name of the inner command.
+    """
     words = re.sub(r"^[A-Z_]+=\$\(", "", line.strip()).split()
     return words[0].rpartition("/")[2] if words else ""
 
@@ -104,7 +110,10 @@ def _joined(path: Path, block: list[tuple[int, str]]) -> Iterator[Line]:
 
 
 def without_comment(line: str) -> str:
-    """Return a shell line without its comment: from a `#` that follows two spaces and stands outside quotes."""
+    """Return a shell line without its comment.
+
+    A comment begins at a `#` that follows two spaces and stands outside quotes.
+    """
     return re.sub(r"\s\s+# .*$| # [^'\"]*$", "", line).rstrip()
 
 
@@ -124,7 +133,7 @@ def headings(path: Path) -> set[str]:
 
 
 def links(path: Path) -> Iterator[tuple[str, str, str]]:
-    """Yield each link: `!` for a picture, its text, and its target."""
+    """Yield three texts for each link: `!` if it shows a picture, its text, and its target."""
     text = "\n".join("" if kind else re.sub(r"`[^`]*`", "`", line) for _, line, kind in text_lines(path))
     for link in re.finditer(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)", text):
         yield link[1], link[2], link[3]

@@ -1,4 +1,7 @@
-"""Test the commands in the documents: each is in a table, and is made of options, targets and files that exist."""
+"""Test the commands in the documents.
+
+Each command is in a table of `tests/documented_commands.py`, and all its options, targets and files exist.
+"""
 
 import re
 import shlex
@@ -12,12 +15,12 @@ from documents import DOCUMENTS, ROOT, Line, commands, text_lines
 from thumblab_cli.main import cli
 
 GENERATED = {"docs/reference/cli.md"}
-HISTORY = {"CHANGELOG.md"}  # It may name a command as it was.
+HISTORY = {"CHANGELOG.md"}  # The changelog may name a command that no longer exists.
 LINES = [line for path in DOCUMENTS for line in commands(path)]
 
 
 def plain(command: str) -> str:
-    """Return a command as if the virtual environment were active."""
+    """Return a command in the form that works in an active virtual environment."""
     return command.replace(".venv/bin/thumblab", "thumblab")
 
 
@@ -41,14 +44,18 @@ def test_the_tables_name_no_command_that_no_document_has() -> None:
 
 def calls(text: str) -> Iterator[list[str]]:
     """Yield the words of each call of `thumblab` in a shell line, without the name itself."""
-    text = re.sub(r"\s{3,}[a-z ]+.*$", "", text) if " | " not in text else text  # an explanation after the command
+    # The rest of the line explains the command.
+    text = re.sub(r"\s{3,}[a-z ]+.*$", "", text) if " | " not in text else text
     text = text.split("  [")[0]
     for call in re.findall(r"(?<![\w/])thumblab ((?:\"[^\"]*\"|[^\"|&;()>])*)", text.replace("[", "").replace("]", "")):
         yield shlex.split(call)
 
 
 def problem(words: list[str]) -> str | None:
-    """Return why click would refuse the words after `thumblab`, or None. Files need not exist."""
+    """Return why click refuses the words after `thumblab`, or None if it accepts them.
+
+    The files that the words name need not exist.
+    """
     command: click.Command = cli
     context = click.Context(cli, info_name="thumblab", **cli.context_settings)
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
@@ -104,7 +111,7 @@ def test_every_command_named_in_a_sentence_exists_with_its_options(path) -> None
 
 
 def split_choices(words: list[str]) -> list[list[str]]:
-    """Return the commands of words such as `index rollback | resume`: `index rollback` and `index resume`."""
+    """Split words such as `index rollback | resume` into commands: `index rollback` and `index resume`."""
     if "|" not in words or words[0] not in ("index", "key", "db", "models", "experiment", "channel"):
         return [[word for word in words if word != "|"]]
     return [[words[0], word] for word in words[1:] if word.isalpha() and word.islower()]

@@ -1,4 +1,4 @@
-"""Test the links of the repository's documents."""
+"""Test that the links in the repository's documents lead to existing files and headings."""
 
 import re
 import shutil

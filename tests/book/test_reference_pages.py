@@ -1,4 +1,4 @@
-"""Test the generated pages of the book. They agree with the code."""
+"""Test that the generated pages in docs/reference agree with the code."""
 
 from pathlib import Path
 

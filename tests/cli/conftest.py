@@ -36,7 +36,7 @@ def lab_with_pairs(
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory, migrated_database: Callable[[], str]) -> dict[str, str]:
-    """The environment variables with which the commands of one test file open the same lab, which is empty at first."""
+    """The environment variables with which all commands of a test file open the same lab. The lab is empty at first."""
     return {
         "THUMBLAB_DATA_DIR": str(tmp_path_factory.mktemp("lab")),
         "THUMBLAB_DATABASE_URL": migrated_database(),

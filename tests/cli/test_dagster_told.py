@@ -1,4 +1,4 @@
-"""Tests that Dagster learns what changed in what is served, if no materialization made the change."""
+"""Tests that Dagster is told when a command, and not a materialization, changes the served releases."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ NICHE = "tech"
 
 @pytest.fixture
 def lab(open_lab: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch) -> Lab:
-    """A lab that serves the second of two indices, and that the command line uses."""
+    """A lab that serves the second of its two indexes. The commands of the tests use this lab."""
     lab = open_lab()
     for number in (1, 2):
         vectors = unit(np.random.default_rng(number).standard_normal((5, 8)).astype(np.float32))

@@ -1,6 +1,6 @@
 """Tests of `thumblab evaluate --model`. The command prints figures of a model, such as its AUC.
 
-The figures are of all channels together and of each channel, with and without channel adapters. They are printed as
+There are figures for all channels together and for each channel, with and without channel adapters. They are printed as
 JSON or as a table.
 """
 

@@ -1,6 +1,6 @@
 """Tests of the commands `thumblab experiment`.
 
-The commands run in the process of the tests. Their lab is used by this file only.
+The commands run in the process of the tests. Only this file uses their lab.
 """
 
 import json
@@ -277,7 +277,7 @@ def test_without_a_served_model_a_plan_with_a_title_says_what_to_run_and_with_on
     publish_model(ReleaseStore(Path(environment["THUMBLAB_DATA_DIR"]) / "releases"))
     done = shell("plan", *pictures, "--title", "A title", "--niche", "tech", "--json")
     assert done.exit_code == 0
-    # The served model gives every thumbnail the same score. So each picture of the pair wins with a probability of 0.5.
+    # The served model gives every thumbnail the same score, so each picture of the pair wins with a probability of 0.5.
     pair = {"first": 0, "second": 1, "win_probability": 0.5, "information": 1.0}
     assert json.loads(done.stdout)["pair"] == pytest.approx(pair)
     report = shell("report")

@@ -1,4 +1,4 @@
-"""Test the page with the winners of a niche, which the demo writes after its first niche."""
+"""Test the page with the winners of a niche, which the demo writes after it has refreshed its first niche."""
 
 import re
 from collections.abc import Callable

@@ -61,7 +61,7 @@ def export(tmp_path: Path) -> Path:
 
 
 def output(done: Result | subprocess.CompletedProcess[str]) -> str:
-    """Return the standard output on one line. Each group of spaces and line breaks is replaced by one space."""
+    """Return the standard output on one line. Each sequence of spaces and line breaks is replaced by one space."""
     return " ".join(done.stdout.split())
 
 

@@ -1,6 +1,6 @@
 """Tests of the commands `thumblab predictions list` and `purge`.
 
-The commands run in the process of the tests. Their lab is used by this file only.
+The commands run in the process of the tests. Only this file uses their lab.
 """
 
 import json

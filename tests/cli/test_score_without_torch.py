@@ -1,4 +1,4 @@
-"""Test that a score needs no PyTorch."""
+"""Test that `thumblab score` works without PyTorch."""
 
 import json
 import subprocess

@@ -1,4 +1,7 @@
-"""Test the settings that say who may reach the scoring service. A bad value is named, and never opens anything."""
+"""Test the settings that say who may reach the scoring service.
+
+An invalid value is reported with the name of its setting, and never allows more access.
+"""
 
 from ipaddress import ip_network
 

@@ -1,6 +1,6 @@
 """Test commands with a data folder that cannot be used.
 
-The error is one sentence that names the folder and the setting.
+The error is one sentence that names the data folder and its setting.
 """
 
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""Test how hosts, ports and the hosts of URLs are read. A text that two programs could read differently is refused."""
+"""Test how hosts, ports and the hosts of URLs are read.
+
+A text is refused if two programs may read it as different hosts.
+"""
 
 import pytest
 
@@ -54,13 +57,13 @@ def test_a_host_is_read_with_its_port(text: str, expected: tuple[str, int | None
 
 @pytest.mark.parametrize("text", AMBIGUOUS)
 def test_no_setting_and_no_url_takes_an_ambiguous_host(text: str) -> None:
-    if text != "::1":  # This is an address, which a list of hosts may have.
+    if text != "::1":  # A list of hosts may contain an IP address such as this.
         with pytest.raises(ValueError, match="is not a host"):
             named_host(text)
     with pytest.raises(ValueError, match="is not an origin that can be allowed"):
         Settings(cors_origins=f"http://{text}")
     assert not is_loopback(url_host(f"http://{text}/")) or "@" in text or "#" in text
-    if "#" not in text:  # A URL may have a fragment, which is not sent.
+    if "#" not in text:  # A URL may have a fragment, which clients do not send.
         with pytest.raises(RefusedError, match=r"not a URL|credentials"):
             parse(f"https://{text}/a.jpg")
 

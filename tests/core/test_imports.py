@@ -1,6 +1,7 @@
 """Test the imports of the lab's packages.
 
-Some packages never import certain others. A folder of a package imports only from the folders below it in `ORDER`.
+Some packages never import certain others. Inside a package, each folder imports only from the folders that come after
+it in `ORDER`.
 """
 
 import ast

@@ -13,7 +13,7 @@ from thumblab_core.settings import Settings, settings
 def test_each_secret_setting_can_be_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     variables = secret_file_variables(Settings)
     assert {"THUMBLAB_API_KEY_FILE", "THUMBLAB_DATABASE_URL_FILE", "THUMBLAB_YOUTUBE_API_KEY_FILE"} <= variables.keys()
-    # The setting of the webhook takes an address only. The others take any text.
+    # The setting of the webhook accepts only a URL. The other secret settings accept any text.
     secrets = {name: f"https://example.com/secret-of-{name}" for name in variables}
     for name, secret in secrets.items():
         (tmp_path / name).write_text(f" {secret}\n")

@@ -1,4 +1,7 @@
-"""Test the settings. A bad value gives one sentence that does not show the value. A misspelt name is reported."""
+"""Test the settings.
+
+An invalid value gives an error of one sentence that does not show the value. A misspelt name is reported.
+"""
 
 import re
 import socket
@@ -126,7 +129,8 @@ def test_a_misspelt_variable_is_named_once_with_the_nearest_setting_and_without_
     monkeypatch.setenv("THUMBLAB_VIDEO_PER_NICHE", "7")
     monkeypatch.setenv("thumblab_region", "DE")
     monkeypatch.setenv("THUMBLAB_QQQQQQQQQQQQ", "1")
-    # No setting has a name like this. Even the most similar name, THUMBLAB_FORGET_SHARE, must not be suggested.
+    # This name is not similar to any setting, so none must be suggested, not even the nearest name,
+    # THUMBLAB_FORGET_SHARE.
     monkeypatch.setenv("THUMBLAB_FOOBAR", "1")
     for _ in range(2):
         assert settings().region == "DE"

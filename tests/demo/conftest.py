@@ -1,4 +1,4 @@
-"""Fixtures that give a small synthetic catalogue, and start an emulator of this catalogue for each test."""
+"""Fixtures that make a small synthetic catalogue, and start a YouTube emulator that serves it for each test."""
 
 from collections.abc import Iterator
 

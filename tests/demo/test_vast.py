@@ -248,7 +248,8 @@ def test_a_page_takes_milliseconds_and_memory_does_not_grow_with_the_videos() ->
             start = time.perf_counter()
             assert emulator.respond(request).status == 200
             spent.append(time.perf_counter() - start)
-        assert min(spent) < 0.02  # On an idle machine, a page takes 1 to 2 ms.
+        # A page takes 1 to 2 ms on an idle machine, so this limit fails only if a page reads the whole catalogue.
+        assert min(spent) < 0.02
     emulator.stop()
 
 

@@ -1,4 +1,4 @@
-"""Read docker-compose.yml and the Dockerfile as Docker would, and start their commands without containers."""
+"""Read docker-compose.yml and the Dockerfile as Docker does, and start the commands of the services without containers."""
 
 import os
 import re
@@ -43,13 +43,18 @@ def interpolated(value: Any, given: Mapping[str, str]) -> Any:
 
 
 def composed(given: Mapping[str, str]) -> dict[str, Any]:
-    """Return docker-compose.yml with its variables replaced. `given` stands for the file `.env`."""
+    """Return the content of docker-compose.yml with its variables replaced.
+
+    `given` holds the variables of the file `.env`.
+    """
     read: dict[str, Any] = interpolated(yaml.safe_load(COMPOSE.read_text()), given)
     return read
 
 
 def image_environment(target: str) -> dict[str, str]:
-    """Return the variables that the Dockerfile sets in the image `target`, those of its base images included."""
+    """Return the environment variables that the Dockerfile sets in the image `target` and in the images that it is
+    based on.
+    """
     stages: dict[str, tuple[str, dict[str, str]]] = {}
     name = ""
     for line in DOCKERFILE.read_text().replace("\\\n", " ").splitlines():
@@ -91,10 +96,10 @@ class Container:
 
 @dataclass
 class Machine:
-    """The place of this machine for each host, port and path that the containers have.
+    """The hosts, ports and paths of this machine that replace those of the containers.
 
-    `data`, `secrets` and `lab` stand for /data, /run/secrets and /lab, which holds the code in the images. `ports` has a
-    free port of this machine for each of `PORTS`.
+    `data`, `secrets` and `lab` replace /data, /run/secrets and /lab, the folder of the code. `ports` maps each port in
+    `PORTS` to a free port of this machine.
     """
 
     data: Path
@@ -105,7 +110,7 @@ class Machine:
     dotenv: dict[str, str] = field(default_factory=dict)
 
     def here(self, text: str) -> str:
-        """Return `text` with the hosts, ports and paths of this machine. Nothing else in the package maps them."""
+        """Return `text` with the hosts, ports and paths of the containers replaced by those of this machine."""
         for path, place in (("/data", self.data), ("/run/secrets", self.secrets), ("/lab", self.lab)):
             text = re.sub(rf"(?<![\w.-]){path}(?![\w-])", str(place), text)
         text = re.sub(rf"(?<![\w-])({'|'.join(self.hosts)})(?=:\d)", "127.0.0.1", text)
@@ -115,7 +120,7 @@ class Machine:
         )
 
     def make_lab(self) -> None:
-        """Make the folder that /lab is in the image `pipelines`, without the packages, which are installed here."""
+        """Make a folder with the files that the image `pipelines` has in /lab, without the installed packages."""
         for name in ("deploy", "dagster-home"):
             (self.lab / name).mkdir(parents=True)
         for file in (ROOT / "deploy").iterdir():
@@ -126,7 +131,7 @@ class Machine:
 
     def container(self, name: str, service: dict[str, Any]) -> Container:
         """Return a service of docker-compose.yml that runs the lab's code, with its own command and environment."""
-        # Nothing of this process's environment is passed on, as a container gets nothing of it.
+        # Pass on no environment variable of this process, because a container gets none of them either.
         path = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
         given = {**image_environment(service["build"]["target"]), **self.dotenv, **service["environment"]}
         environment = {key: self.here(str(value)) for key, value in given.items()} | {"PATH": path}
@@ -142,7 +147,7 @@ class Machine:
 
 
 class Postgres:
-    """The server of the service `postgres`: it listens on a port and asks the user `thumblab` for a password."""
+    """The database server of the service `postgres`. It listens on a port and asks the user `thumblab` for a password."""
 
     def __init__(self, folder: Path, password: str, port: int) -> None:
         from thumblab_core.embedded_postgres import location
@@ -165,7 +170,7 @@ class Postgres:
         self._password = password
 
     def start(self) -> None:
-        """Start the server, and make the database `thumblab` as the image does."""
+        """Start the server, and create the database `thumblab` as the image of PostgreSQL does."""
         options = f"-k {self.folder} -h 127.0.0.1 -p {self._port} -c fsync=off"
         self._run("pg_ctl", "start", "-w", "-s", "-D", "data", "-l", "log", "-o", options)
         import psycopg
@@ -179,7 +184,7 @@ class Postgres:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _run(self, program: str, *arguments: str, check: bool = True) -> None:
-        # The output goes to no pipe, because the server would keep the pipe open.
+        # Give the command no pipe for its output, because the server would keep the pipe open.
         with (self.folder.parent / "postgres-programs.log").open("ab") as log:
             command = [str(self._programs / program), *arguments]
             subprocess.run(
@@ -188,7 +193,7 @@ class Postgres:
 
 
 def until(true: Any, seconds: float, what: str, every: float = 0.5) -> Any:
-    """Return the first true result of `true`. Fail after `seconds`."""
+    """Call the function `true` until it returns a true value, and return this value. Fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (result := true()):
         assert time.monotonic() < deadline, f"after {seconds:.0f} s still not: {what}"

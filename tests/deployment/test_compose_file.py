@@ -1,4 +1,6 @@
-"""Check docker-compose.yml without Docker: against the specification's schema, and what a start in order depends on."""
+"""Check docker-compose.yml without Docker: whether it fits the schema of the Compose specification, and whether the
+services start in the right order.
+"""
 
 import re
 import subprocess
@@ -89,7 +91,8 @@ def test_whatever_is_written_goes_to_the_volume() -> None:
     environment = image_environment("pipelines")
     for name in ("THUMBLAB_DATA_DIR", "HOME", "XDG_CACHE_HOME", "HF_HOME", "TORCH_HOME", "MPLCONFIGDIR"):
         assert (environment[name] + "/").startswith("/data/"), name
-    # DAGSTER_HOME holds only dagster.yaml. A copy in the volume would stay as it was when the volume was made.
+    # DAGSTER_HOME holds only dagster.yaml. A copy of dagster.yaml in the volume would keep its old content after an
+    # update of the image.
     assert environment["DAGSTER_HOME"] == "/lab/dagster-home"
     own = yaml.safe_load((ROOT / "dagster.yaml").read_text())
     added = yaml.safe_load((ROOT / "deploy" / "dagster-storage.yaml").read_text())

@@ -1,8 +1,8 @@
-"""Start what docker-compose.yml starts, process by process without containers, and score.
+"""Start the services of docker-compose.yml as processes without containers, and score a picture.
 
-The commands, the environment and the health checks are those of docker-compose.yml and the Dockerfile. Only hosts, ports
-and paths are replaced, by `composed.Machine`. The processes start in random order on an empty database, and wait for
-nothing. A process that ends is started again, as Docker does.
+The commands, the environment and the health checks are those of docker-compose.yml and the Dockerfile. Only hosts,
+ports and paths are replaced, by `composed.Machine`. The processes start in random order on an empty database, and do
+not wait for each other. A process that ends is started again, as Docker does.
 """
 
 import os
@@ -31,7 +31,7 @@ KEY = "a-key-of-the-compose-graph"
 
 
 class Graph:
-    """The running processes. `tend` starts those again that have ended."""
+    """The running services. `tend` restarts the services that have ended."""
 
     def __init__(self, machine: Machine, logs: Path) -> None:
         services = composed(machine.dotenv)["services"]
@@ -98,7 +98,7 @@ def free_ports(count: int) -> list[int]:
 
 @pytest.fixture(scope="module")
 def graph() -> Iterator[Graph]:
-    # PostgreSQL runs as another user if root runs the tests. That user may not enter the folders that pytest makes.
+    # If root runs the tests, PostgreSQL runs as another user. This user may not enter the folders that pytest makes.
     folder = Path(tempfile.mkdtemp(prefix="thumblab-compose-")).resolve()
     folder.chmod(0o755)
     for name in ("data", "secrets", "logs"):
@@ -125,7 +125,7 @@ def graph() -> Iterator[Graph]:
 
 @pytest.fixture(scope="module")
 def healthy(graph: Graph) -> Graph:
-    """The graph, once every health check of docker-compose.yml has succeeded."""
+    """The running services, after every health check of docker-compose.yml has succeeded."""
     migrations = graph.containers["migrations"]
     assert migrations.process is not None
 
@@ -219,7 +219,8 @@ def test_a_run_on_the_code_server_makes_the_service_score(healthy: Graph, tmp_pa
     answer = score(healthy).json()
     assert [thumbnail["error"] for thumbnail in answer["thumbnails"]] == [None, None]
     assert explanation["served"].removeprefix("model/all/") in str(answer)
-    # In the image this folder is read-only. Dagster tries to make empty folders for its telemetry in it, which is off.
+    # In the image, DAGSTER_HOME is read-only. Dagster tries to make empty folders in it for its telemetry, although
+    # telemetry is off.
     home = healthy.machine.lab / "dagster-home"
     assert [path.name for path in home.rglob("*") if path.is_file()] == ["dagster.yaml"]
     assert PASSWORD not in "".join(healthy.log(name) for name in healthy.containers)

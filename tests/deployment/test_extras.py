@@ -1,4 +1,6 @@
-"""Check that each image's lock is a part of the one lock, and has what the image's code imports."""
+"""Check the lock file of each image: it is a part of requirements.lock, and has every package that the image's code
+imports.
+"""
 
 import ast
 import importlib.metadata
@@ -20,7 +22,9 @@ FORBIDDEN = {
 """Packages that the image `serving` must not have."""
 
 NOT_IN_SERVING = {"nncf", "pandas", "torch", "open_clip", "sentence_transformers", "transformers"}
-"""Packages that `thumblab_core` imports only in functions that the service never calls, or never without them."""
+"""Packages that `thumblab_core` imports only in functions that the service never calls, or calls only if the package is
+installed.
+"""
 
 SIDES = {
     "serving": ("thumblab_core", "thumblab_serving"),

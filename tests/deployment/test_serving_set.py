@@ -22,7 +22,7 @@ KEY = "a-key-of-the-serving-set"
 
 
 def megabytes(packages: Path) -> int:
-    """Return the size of installed packages without compiled bytecode, which not every environment has."""
+    """Return the size of installed packages in MB. Compiled bytecode is left out, because not every environment has it."""
     files = (path for path in packages.rglob("*") if path.suffix != ".pyc" and not path.is_symlink() and path.is_file())
     return round(sum(path.stat().st_size for path in files) / 1e6)
 
@@ -107,7 +107,7 @@ def test_a_service_of_the_serving_set_scores_over_http(
         assert scored.status_code == 200, scored.text + (tmp_path / "log").read_text()
         pictures = scored.json()["thumbnails"]
         assert [picture["error"] for picture in pictures] == [None, None]
-        # Text was looked for, so OpenVINO and the text reader work without the files that were removed.
+        # The answer shows that the text reader ran, so OpenVINO works without the removed files.
         assert "no text reader" not in scored.text
     finally:
         service.terminate()
@@ -125,7 +125,7 @@ def test_the_command_prints_the_key_without_the_packages_of_the_pipelines(enviro
 
 
 def publish_model() -> Callable[[ReleaseStore], None]:
-    """Return the helper of the command's tests that publishes a small model."""
+    """Return the function `publish_model` from the tests of the command, which publishes a small model."""
     spec = importlib.util.spec_from_file_location("served_model_of_cli", ROOT / "tests" / "cli" / "served_model.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

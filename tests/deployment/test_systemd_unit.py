@@ -1,4 +1,4 @@
-"""Check the unit of systemd as far as that can be done without a running systemd."""
+"""Check the file of the systemd service with `systemd-analyze`, which needs no running systemd."""
 
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ UNIT = ROOT / "deploy" / "thumblab.service"
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze")
 def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
-    # systemd checks that the commands exist. Here, they are in the environment that runs the tests.
+    # systemd checks that the commands exist, so the test replaces their paths with those in its own environment.
     here = UNIT.read_text().replace("/srv/thumblab/.venv/bin", str(Path(sys.executable).parent))
     (tmp_path / UNIT.name).write_text(here)
     done = subprocess.run(["systemd-analyze", "verify", str(tmp_path / UNIT.name)], capture_output=True, text=True)

@@ -31,8 +31,8 @@ def schedules(lab: RunningLab) -> list[dict[str, Any]]:
     The fixture then stops all of them, so that no schedule starts a run during the tests.
     """
     listed = _schedules(lab)
-    # In its first seconds, Dagster's daemon stores the states of all schedules. A stop meanwhile would be undone or
-    # refused, or make the daemon log an error.
+    # In its first seconds, Dagster's daemon stores the states of all schedules. A schedule that is stopped in this time
+    # may start again, or the daemon may log an error.
     time.sleep(10)
     deadline = time.monotonic() + 60
     while stopping := [schedule for schedule in _schedules(lab) if schedule["scheduleState"]["status"] != "STOPPED"]:
@@ -64,8 +64,8 @@ class OverHttp:
 
     `started` answers the request for `niches`, which does not wait for the runs. The backfill's run of the first of
     these niches had begun, and its run of the second niche was the last one in the queue. `done` answers the request
-    for all niches, which waits. Each answer comes with its HTTP status. `served` has the releases that were served
-    after that, by niche.
+    for all niches, which waits for the runs. Each answer comes with its HTTP status. `served` has the releases that
+    were served after that, by niche.
     """
 
     niches: list[str]
@@ -75,12 +75,18 @@ class OverHttp:
 
     @property
     def new_runs(self) -> set[str]:
-        """The ids of the runs that the two requests started. Instead of further ones, runs of the backfill were used."""
+        """The ids of the runs that the two requests started.
+
+        Waiting runs of the backfill that the requests reused do not count.
+        """
         return {run["run_id"] for _, answer in (self.started, self.done) for run in answer["runs"] if not run["reused"]}
 
 
 def runs_of_backfill(lab: RunningLab, backfill_id: str) -> dict[str, Any]:
-    """Return the state of a backfill and of its runs. A run that failed fails the test with its errors."""
+    """Return the state of a backfill and of its runs.
+
+    If a run has failed, fail the test and show the errors of the run.
+    """
     query = """query($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill {
         status error { message } runs { runId status tags { key value } } } } }"""
     backfill: dict[str, Any] = lab.graphql(query, id=backfill_id)["partitionBackfillOrError"]
@@ -114,7 +120,7 @@ def backfill(lab: RunningLab, schedules: list[dict[str, Any]], before_any_releas
 
 @pytest.fixture(scope="session")
 def over_http(lab: RunningLab, backfill: str) -> OverHttp | None:
-    """The answers to requests that were sent while the backfill ran. None if there is no `curl`."""
+    """The answers to the requests that were sent while the backfill ran, or None if `curl` is not installed."""
     if CURL is None:
         return None
     runs = {niche_of(run): run["status"] for run in runs_of_backfill(lab, backfill)["runs"]}
@@ -169,7 +175,7 @@ def release(store: ReleaseStore) -> Release:
 
 @pytest.fixture
 def tracker(lab: RunningLab) -> Iterator[Tracker]:
-    """A tracker as `connected_tracker` makes it. After the test, its model and its runs are deleted."""
+    """The tracker that `connected_tracker` yields. After the test, its model and its runs are deleted from MLflow."""
     with connected_tracker(lab) as tracker:
         yield tracker
 

@@ -1,4 +1,4 @@
-"""Send requests to the scoring service of a running lab with `curl`, as its documents show them."""
+"""Send requests to the scoring service of a running lab with `curl`, as the documentation shows them."""
 
 import json
 import shlex

@@ -57,8 +57,8 @@ def thumblab(data_dir: Path, *arguments: str, timeout: float = 120, **more: str)
 def free_ports(count: int) -> list[int]:
     """Return `count` ports on which nothing listens.
 
-    The ports are outside the range that the kernel uses for outgoing connections. So they stay free during the seconds
-    until a server binds them.
+    The ports are outside the range that the kernel uses for outgoing connections. They therefore stay free during the
+    seconds until a server binds them.
     """
     import socket
 
@@ -104,7 +104,7 @@ def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     """Return those of the processes that still run.
 
-    A process that has ended does not count as running, even if a new process has its id. `psutil` detects this.
+    `psutil` detects whether a new process has got the id of a process that has ended.
     """
     running_processes = []
     for process in processes:
@@ -159,10 +159,10 @@ def _remove_server(place: Path) -> None:
     home = place.resolve()
     with watcher.locked(home, "start.lock"):
         # The watcher is a process that stops the database server when no process uses the server any more. The watcher
-        # is killed first. If it ended by itself, it would create its lock files again, in a folder that is being
-        # removed.
+        # is killed first. If the watcher ended by itself, it would create its lock files again in a folder that is
+        # being removed.
         watchers = [p for p in psutil.process_iter(["cmdline"]) if str(home) in (p.info["cmdline"] or ())]
-        # The database server is killed too. If it were asked to stop, it would first write data that is deleted anyway.
+        # The database server is killed too, because an orderly stop would first write data that is deleted anyway.
         for process in (*watchers, *watcher.processes(home)):
             with suppress(psutil.NoSuchProcess):
                 process.kill()

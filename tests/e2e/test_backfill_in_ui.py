@@ -19,7 +19,7 @@ from thumblab_core.releases.release_store import ReleaseStore
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(5400)]
 
 SHOTS = os.environ.get("BACKFILL_SCREENSHOTS")
-"""A folder for pictures of the pages, for a person who wants to see them. Without it, none are made."""
+"""A folder for screenshots of the pages. If it is not set, no screenshots are made."""
 
 ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
 
@@ -59,7 +59,7 @@ class DagsterPage:
         self._click(element)
 
     def _click(self, element: str) -> None:
-        """Click with the mouse in the middle of an element. Dagster's menus do not open for a call of `click()`."""
+        """Click with the mouse in the middle of an element. Dagster's menus do not open if a script calls `click()`."""
         x, y = self.browser.evaluate(f"""(() => {{ const r = {element}.getBoundingClientRect();
             return [r.x + r.width / 2, r.y + r.height / 2]; }})()""")
         for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
@@ -102,7 +102,7 @@ def runs_of(lab: RunningLab, backfill_id: str) -> list[dict[str, Any]]:
 
 
 def wait_for_status(page: DagsterPage, backfill_id: str, status: str, seconds: float) -> None:
-    """Wait until the page of a backfill shows this status. Fail at once if Dagster gave up the backfill."""
+    """Wait until the page of a backfill shows this status. Fail at once if the backfill has failed."""
 
     def shown() -> bool:
         runs_of(page.lab, backfill_id)
@@ -142,7 +142,7 @@ def launch(page: DagsterPage) -> str:
     """Launch a backfill of all niches from the page of the assets, and open its page. Return its id."""
     page.open("/locations/thumblab/asset-groups/library")
     page.click(r"Materialize all \(7\)…")
-    # Dagster asks this first, because no asset was materialized before.
+    # Dagster asks for a confirmation first, because no asset was materialized before.
     page.click("Confirm")
     page.click("All")
     page.shot("launch")
@@ -153,7 +153,7 @@ def launch(page: DagsterPage) -> str:
 
 
 def next_backfill(page: DagsterPage, first: str | None = None) -> str:
-    """Return the id of the backfill that is not the first one, as soon as there is one."""
+    """Wait for a second backfill, and return its id."""
     query = "{ partitionBackfillsOrError { ... on PartitionBackfills { results { id } } } }"
     found: list[str] = []
 
@@ -168,7 +168,7 @@ def next_backfill(page: DagsterPage, first: str | None = None) -> str:
 
 
 def assert_each_asset_was_made_once(runs: list[dict[str, Any]]) -> None:
-    """Assert that the runs made each asset of each niche, and made none again that was already made."""
+    """Assert that the runs made each asset of each niche exactly once."""
     made = Counter(
         (niche_of(run), event["assetKey"]["path"][-1]) for run in runs for event in run["assetMaterializations"]
     )
@@ -179,15 +179,16 @@ def assert_never_two_at_once(runs: list[dict[str, Any]]) -> None:
     """Assert that all runs have ended, and that no niche had two runs at the same time."""
     assert {run["status"] for run in runs} <= ENDED
     for niche in NICHES:
-        started = [
-            run for run in runs if niche_of(run) == niche and run["startTime"]
-        ]  # Some were cancelled in the queue.
+        # Runs that were cancelled in the queue have no start time.
+        started = [run for run in runs if niche_of(run) == niche and run["startTime"]]
         times = sorted((run["startTime"], run["endTime"]) for run in started)
         assert all(end <= start for (_, end), (start, _) in pairwise(times)), niche
 
 
 def assert_nothing_is_double(lab: RunningLab) -> None:
-    """Assert that the database has each video once with what belongs to it, and that the served indices are whole."""
+    """Assert that the database has each video, with its picture and vectors, exactly once, and that the served indexes
+    are undamaged.
+    """
     engine = create_engine(url_from_outside(lab.data_dir, "thumblab").replace("://", "+psycopg://", 1))
     with engine.connect() as connection:
         tables = ("videos", "video_stats", "thumbnails", "visual_features", "embeddings", "channels")

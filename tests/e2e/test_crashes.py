@@ -142,8 +142,8 @@ def pictures(data_dir: Path) -> list[Path]:
 
 def downloading(demo: Outside) -> bool:
     """Return whether one niche is complete, and another niche has pictures whose rows are not in the database yet."""
-    # The pictures are counted before the rows, and both numbers only grow. So if there are fewer rows than pictures,
-    # some rows were missing when the pictures were counted.
+    # The pictures are counted before the rows, and both numbers only grow. If there are fewer rows than pictures, some
+    # rows were therefore missing when the pictures were counted.
     stored = demo.pictures()
     return stored > PER_NICHE and PER_NICHE <= demo.count("SELECT count(*) FROM thumbnails") < stored
 
@@ -301,7 +301,7 @@ def test_the_served_releases_are_valid_after_the_kill(story: Story, stage: str) 
 def test_the_same_command_then_succeeds_and_fetches_nothing_twice(story: Story) -> None:
     assert story.final is not None
     assert story.final.returncode == 0, story.final.stdout + story.final.stderr
-    # Every niche was complete at the third kill. So the next run prints 0 in the columns new, fetched, encoded and
+    # Every niche was complete at the third kill, so the next run prints 0 in the columns new, fetched, encoded and
     # measured.
     rows = {words[0]: words[2:6] for words in map(str.split, story.final.stdout.splitlines()) if words[:1]}
     assert {niche: rows[niche] for niche in NICHES} == {niche: ["0"] * 4 for niche in NICHES}

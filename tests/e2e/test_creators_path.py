@@ -1,4 +1,6 @@
-"""Test the way of a creator on the page of a running lab: from an export of YouTube Studio to a report on an answer."""
+"""Test how a creator uses the page of a running lab: from uploading an export of YouTube Studio to reporting an
+outcome.
+"""
 
 import csv
 import json
@@ -21,7 +23,7 @@ pytestmark = [
 ]
 
 COLUMNS = ("Inhalt", "Titel?", "Wann?", "Dauer", "Aufrufe", "Wie oft gezeigt?", "Wie oft geklickt?")
-"""Names of the columns of the test's export. Those with a question mark are names that no export of YouTube has."""
+"""Names of the columns of the test's export. The names with a question mark occur in no real export of YouTube."""
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture
 def export(tmp_path: Path, catalogue: SyntheticCatalogue) -> Path:
-    """An export of a channel of the emulated YouTube. Its last video has no thumbnail there."""
+    """An export with the videos of an emulated channel. On the emulator, the last video has no thumbnail."""
     path = tmp_path / "Inhalt 2015-01-01_2026-11-26 Whatever.csv"
     channel = next(channel for channel in catalogue.channels.values() if channel.videos[0].niche == "tech")
     with path.open("w", newline="") as file:
@@ -66,7 +68,8 @@ def test_a_creator_gets_from_an_export_to_an_adapted_verdict_and_to_a_report(
     browser.click("#learn")
     state = "document.getElementById('learning').dataset.state"
     ended = f"['done', 'failed'].includes({state})"
-    # The names of two columns are not known, and no % helps. So the lab asks which columns they are.
+    # The lab knows the names of two columns neither by their language nor by a % sign, so it asks which columns they
+    # are.
     browser.wait(ended, 120)
     browser.wait("!document.getElementById('columns').hidden")
     for name, at in (("impressions", 5), ("rate", 6)):

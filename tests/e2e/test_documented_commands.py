@@ -1,6 +1,6 @@
 """Run the commands of the documents in a lab of their own, in the order of the documents.
 
-tests/documented_commands.py says which commands these are, and with which words they are run.
+tests/documented_commands.py lists these commands, and the words that the test replaces in them.
 """
 
 import csv
@@ -35,7 +35,7 @@ STUDIO_COLUMNS = (
 
 @dataclass
 class Shell:
-    """A shell in a folder with the files that the documents name, and with the settings of one lab."""
+    """A shell in a folder with the files that the documents name. It has the settings of one lab."""
 
     folder: Path
     environment: dict[str, str]
@@ -90,7 +90,7 @@ def studio_table(rows: Sequence[Mapping[str, object]]) -> str:
 
 
 def documented() -> list[str]:
-    """Return what is to be run for all documents, each command once."""
+    """Return the commands of all documents that the test runs, each command once."""
     lines = [line.text.replace(".venv/bin/thumblab", "thumblab") for path in DOCUMENTS for line in commands(path)]
     return list(dict.fromkeys(command for line in lines for command in to_run(line)))
 

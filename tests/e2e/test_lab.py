@@ -242,7 +242,7 @@ def test_no_server_of_the_lab_logged_an_error(lab: RunningLab, trained: str) -> 
         for line in log.read_text(errors="replace").splitlines()
         if "Traceback" in line or " ERROR " in line
     ]
-    # The test of the creator's path sends an export whose columns have unknown names. Its run fails, and says so.
+    # The test of the creator's path sends an export with unknown column names, so one failed run is expected.
     assert [line for line in complaints if " - ERROR - add_channel - " not in line] == []
 
 

@@ -183,6 +183,6 @@ def test_a_person_who_moves_the_alias_moves_the_service(
     wait_until(lambda: served_model(lab)["release"] == wanted.release_id, 30, "Dagster says so")
     assert served_model(lab)["decision"] == "served by hand: the champion alias was put on it"
     assert client.get_model_version_by_alias(NAME, "champion").version == version.version
-    # The person's choice lasts. The job does not serve the newest release again.
+    # The job keeps the person's choice, and does not serve the newest release again.
     launch(lab, "serve_model")
     assert store.serving.current_id(MODEL, ALL) == wanted.release_id

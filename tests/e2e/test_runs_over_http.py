@@ -36,7 +36,8 @@ def test_the_scheduler_of_the_health_check_is_the_one_of_dagster(lab: RunningLab
     while True:
         status, health = curl(lab, "curl http://localhost:8000/health")
         scheduler = health["scheduler"]
-        # The fixture `schedules` has turned every schedule off, and Dagster is asked every 15 seconds.
+        # The fixture `schedules` has turned off every schedule. The service reads the state of the schedules from
+        # Dagster every 15 seconds.
         if scheduler["state"] == "stopped" or time.monotonic() > deadline:
             break
         time.sleep(1)
@@ -61,7 +62,8 @@ def test_a_refresh_of_every_niche_answers_run_ids_and_then_what_each_run_did(
     assert done["message"] == "Reference library and FAISS indices refreshed successfully (7/7 indices)"
     assert done["index_results"] == dict.fromkeys(NICHES, True)
     assert {run["state"] for run in done["runs"]} == {"success"}
-    # A run that waits is not started a second time. The run of the first niche had begun, so a new run was started.
+    # A waiting run is not started a second time. The run of the first niche had already begun, so a new run was started
+    # for it.
     of_backfill = {run["runId"] for run in refreshed["runs"]}
     assert [run["run_id"] in of_backfill for run in started["runs"]] == [False, True]
     assert [run["reused"] for run in started["runs"]] == [False, True]

@@ -83,7 +83,7 @@ def started_run(lab: RunningLab) -> str:
 
 
 def runs(lab: RunningLab, run_id: str) -> list[tuple[str, str | None]]:
-    """Return the status and the parent of the run, and of every run that tries it again."""
+    """Return the status and the parent of the run, and of every run that retries it."""
     listed = lab.graphql("{ runsOrError(limit: 20) { ... on Runs { results { runId parentRunId status } } } }")
     results = listed["runsOrError"]["results"]
     return [(run["status"], run["parentRunId"]) for run in results if run_id in (run["runId"], run["parentRunId"])]
@@ -106,7 +106,8 @@ def ends_well(up: Up, data_dir: Path, number: signal.Signals) -> None:
 def test_up_leaves_no_process_port_or_database_when_it_ends(lab: RunningLab) -> None:
     """End the session's lab with Ctrl-C while a run is going on.
 
-    Then run `thumblab up` without the demo in the same folder. It tries the run again. End it with SIGTERM.
+    Then run `thumblab up` without the demo in the same folder. This second `up` retries the run. End the second `up`
+    with SIGTERM.
     """
     run_id = started_run(lab)
     ends_well(lab.up, lab.data_dir, signal.SIGINT)

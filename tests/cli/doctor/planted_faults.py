@@ -1,4 +1,4 @@
-"""Faults that tests plant in a lab, each with what `thumblab doctor` must say about it."""
+"""Faults that tests plant in a lab, each with the text that `thumblab doctor` must print about it."""
 
 import shutil
 from collections.abc import Callable
@@ -24,11 +24,11 @@ KEY = "AIzaSecretOfTheTests" + "x" * 19
 
 @dataclass(frozen=True)
 class Patient:
-    """A healthy lab, in which a test plants a fault: its settings and its machine, and how to copy its database."""
+    """A healthy lab in which a test plants a fault: its settings, its machine, and a function that copies its database."""
 
     examined: Examined
     copied: Callable[[str], str]
-    """Copies the database with this URL, and returns the URL of the copy."""
+    """A function that copies the database with a URL, and returns the URL of the copy."""
 
     @property
     def folder(self) -> Path:
@@ -43,7 +43,7 @@ class Patient:
         return replace(self, examined=replace(self.examined, machine=replace(self.examined.machine, **changes)))
 
     def with_database_after(self, statement: str) -> "Patient":
-        """Return the patient with a copy of its database, in which the statement was run."""
+        """Return the lab with a copy of its database, in which the SQL statement was run."""
         own = self.examined.settings.database_url
         assert own is not None
         url = self.copied(own.get_secret_value())

@@ -1,4 +1,4 @@
-"""Test that `thumblab doctor` finds each of many planted faults in a real small lab, and nothing in a healthy one."""
+"""Test that `thumblab doctor` finds each planted fault in a real small lab, and no fault in a healthy lab."""
 
 import importlib.metadata
 import json
@@ -41,7 +41,10 @@ def lab(lab_with_pairs: Callable[..., tuple[Any, dict[str, str]]]) -> Any:
 
 @pytest.fixture
 def patient(lab: Any, tmp_path: Path, copied_database: Callable[[str], str]) -> Patient:
-    """The lab in a copy of its folder, which a test may damage. A test that changes the database makes a copy of it."""
+    """The lab in a copy of its folder, which a test may damage.
+
+    A test that changes the database first makes a copy of the database.
+    """
     shutil.copytree(lab.settings.data_dir, tmp_path / "lab", ignore=shutil.ignore_patterns("catalogue"))
     (tmp_path / "face.onnx").write_bytes(b"\x08" * 9)
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -67,7 +70,7 @@ def patient(lab: Any, tmp_path: Path, copied_database: Callable[[str], str]) -> 
 
 
 def faults(patient: Patient, name: str | None = None) -> dict[str, list[Finding]]:
-    """Return the warnings and errors of all checks, or of the check `name` alone."""
+    """Return the warnings and errors of all checks of the doctor, or only those of the check `name`."""
     checks = [check for check in CHECKS if name in (None, check.name)]
     found = {
         result.name: [finding for finding in result.findings if finding.mend is not None]

@@ -9,7 +9,7 @@ from thumblab_cli.servers.clock_watch import ClockWatch
 
 
 def set_clock(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """Set the clock that the watch reads to the true time plus `seconds`."""
+    """Set the clock that `ClockWatch` reads to the true time plus `seconds`."""
     true = time.monotonic
     began = time.time() - true()
     monkeypatch.setattr(clock_watch.time, "time", lambda: began + true() + seconds)

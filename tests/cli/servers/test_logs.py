@@ -1,4 +1,4 @@
-"""Test that the logs of a lab's servers are kept small, kept whole, and shown together."""
+"""Test that the logs of a lab's servers stay small and complete, and are shown together in the order of time."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ from thumblab_core.settings import settings
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The data folder of a lab with the logs of two servers, whose lines alternate."""
+    """The data folder of a lab with the logs of two servers. In the order of time, the lines of the two logs alternate."""
     (tmp_path / "logs").mkdir()
     for start, name in ((0, "mlflow"), (1, "scoring")):
         lines = [f"2026-11-28T03:00:{second:02}.000Z {name} {second}\n" for second in range(start, 20, 2)]

@@ -97,7 +97,7 @@ def test_ctrl_c_reaches_only_the_lab_itself(tmp_path: Path) -> None:
     """Check that the servers and the reaper run in other sessions than the lab.
 
     The reaper is a process that ends the servers after the lab has ended. In a terminal, Ctrl-C sends SIGINT only to
-    processes of the terminal's session. So Ctrl-C ends neither the servers nor the reaper directly.
+    processes of the terminal's session, so it ends neither the servers nor the reaper directly.
     """
     process, below = lab(tmp_path, polite=POLITE)
     sessions = {os.getsid(process.pid) for process in below}
@@ -212,8 +212,12 @@ def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[],
 
 
 def test_up_and_its_servers_end_if_the_files_of_the_database_are_gone(up: Callable[[], Result], tmp_path: Path) -> None:
-    """Run `thumblab up` without a database. A new one would hide that the lab's data is gone."""
-    before = set(psutil.Process().children(recursive=True))  # A browser that other tests started may still run.
+    """Run `thumblab up` in a lab without the files of a database.
+
+    `up` must end, because a new, empty database would hide the loss of the data.
+    """
+    # A browser that other tests started may still run, so look only for servers.
+    before = set(psutil.Process().children(recursive=True))
     done = up()
     assert done.exit_code == 1
     assert "starting mlflow, dagster-code, scoring" in done.stdout
@@ -332,7 +336,7 @@ def test_mlflow_is_the_running_labs_unless_the_setting_names_another(tmp_path: P
 
 
 def wait_until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60  # A busy machine may stop for seconds.
+    deadline = time.monotonic() + 60  # A busy machine may stop a process for seconds.
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.02)

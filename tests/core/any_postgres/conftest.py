@@ -1,4 +1,7 @@
-"""One real PostgreSQL server with pgvector, with passwords over TCP, that all tests of this folder share."""
+"""Fixtures with one real PostgreSQL server that all tests of this folder share.
+
+It has pgvector, and asks for passwords over TCP.
+"""
 
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -22,13 +25,13 @@ def new_place(server: RealServer) -> NewPlace:
     """Return a function that makes a database and a role that owns it, and returns the name of both.
 
     The role has the password PASSWORD. `rights` are the rights of the role. The database gets the extension vector
-    unless `vector` is False. `statements` are run in the database as superuser, with {0} as the name.
+    unless `vector` is False. `statements` are run in the database as superuser. In them, {0} stands for the name.
     """
     numbers = count(1)
 
     def make(*statements: str, rights: str = "", vector: bool = True) -> str:
         name = f"place_{next(numbers)}"
-        # The stored password is copied, so that no statement holds it.
+        # Copy the stored password, so that no SQL statement contains the password.
         server.do(
             f"CREATE ROLE {name} LOGIN {rights}",
             "UPDATE pg_authid SET rolpassword = (SELECT rolpassword FROM "
@@ -46,7 +49,7 @@ def new_place(server: RealServer) -> NewPlace:
 
 @pytest.fixture(scope="package")
 def plain_server() -> Iterator[RealServer]:
-    """A server of Debian's package. It can do TLS, and has no pgvector."""
+    """A server of Debian's PostgreSQL package. It supports TLS, and has no pgvector."""
     programs = without_pgvector()
     if programs is None:
         pytest.skip("Debian's PostgreSQL is not installed")

@@ -59,7 +59,7 @@ class RealServer:
 
     def stop(self) -> None:
         assert self._process is not None
-        self._process.send_signal(2)  # SIGINT: end all sessions, then stop.
+        self._process.send_signal(2)  # With SIGINT, the server ends all sessions and then stops.
         self._process.wait(30)
 
     def remove(self) -> None:
@@ -67,7 +67,7 @@ class RealServer:
         shutil.rmtree(self.folder)
 
     def do(self, *statements: str, database: str = "postgres") -> Any:
-        """Run the statements as superuser. Return the first value of the last result, if the result has rows."""
+        """Run the SQL statements as superuser. Return the first value of the last result, if that result has rows."""
         with self.connect(database) as connection:
             answers = [connection.execute(sql.SQL(statement)) for statement in statements]  # type: ignore[arg-type]
             row = answers[-1].fetchone() if answers[-1].description else None
@@ -82,7 +82,9 @@ class RealServer:
         return f"postgresql://{user}:{quote(PASSWORD, safe='')}@{host}:{port or self.port}/{database}{parameters}"
 
     def with_certificate(self) -> Path:
-        """Make an authority and a certificate for `localhost`, turn on TLS, and return the authority's certificate."""
+        """Make a certificate authority and a certificate for `localhost`, turn on TLS, and return the certificate of
+        the authority.
+        """
         ca, key, request = self.folder / "ca.crt", self.data / "server.key", self.folder / "request"
         new = ["-newkey", "rsa:2048", "-nodes", "-subj"]
         _openssl("req", "-x509", *new, "/CN=Authority", "-days", "2", "-keyout", self.folder / "ca.key", "-out", ca)
@@ -153,7 +155,10 @@ def has_pgbouncer() -> bool:
 
 
 def _owner() -> tuple[int, int] | None:
-    """Return the user that runs the servers, because PostgreSQL and PgBouncer refuse root. None: this user."""
+    """Return the user that must run the servers, or None for the present user.
+
+    PostgreSQL and PgBouncer refuse to run as root.
+    """
     if os.geteuid() != 0:
         return None
     user = pwd.getpwnam("nobody")

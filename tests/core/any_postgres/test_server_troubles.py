@@ -1,4 +1,6 @@
-"""The lab reports each trouble with a real PostgreSQL server in one sentence, with no part of the password."""
+"""Test that the lab reports each problem with a real PostgreSQL server in one sentence that shows no part of the
+password.
+"""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The lab works with each PostgreSQL server that a user may have. docs/postgres.md lists what is tested here."""
+"""Test that the lab works with each kind of PostgreSQL server that docs/postgres.md lists."""
 
 import json
 import re
@@ -30,7 +30,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "postgres.md"
 
 @dataclass(frozen=True)
 class Case:
-    """A server or a URL that works."""
+    """A kind of server or URL with which the lab must work."""
 
     statements: tuple[str, ...] = ()
     rights: str = ""
@@ -40,9 +40,9 @@ class Case:
     parameters: str = ""
     scheme: str = "postgresql"
     pooler: str = ""
-    """The mode of a PgBouncer in front of the server."""
+    """The mode of a PgBouncer in front of the server, or None for no PgBouncer."""
     places: str = ""
-    """Where Dagster and MLflow keep their tables: in databases of their own, or in schemas of the lab's database."""
+    """The place of the tables of Dagster and MLflow: databases of their own, or schemas of the lab's database."""
 
 
 CASES = {
@@ -123,7 +123,7 @@ def test_the_lab_dagster_and_mlflow_keep_their_data_on_the_server(
 
 
 def use(url: str, folder: Path, monkeypatch: pytest.MonkeyPatch, small: bool = False) -> None:
-    """Use the server through the lab's commands and functions, as a person and a refresh do."""
+    """Use the server through the lab's commands, as a person does, and through its functions, as a refresh does."""
     monkeypatch.setenv("THUMBLAB_DATABASE_URL", url)
     settings.cache_clear()
     for command in (["db", "migrate"], ["db", "migrate"], ["db", "status", "--json"]):
@@ -134,7 +134,9 @@ def use(url: str, folder: Path, monkeypatch: pytest.MonkeyPatch, small: bool = F
     engine = open_database(database_url(chosen))
     vectors = unit(numbers(40))
     fill(engine, vectors, "e")
-    for _ in range(7):  # psycopg prepares a statement when it is executed for the sixth time.
+    for _ in range(7):
+        # Execute the statement often enough: psycopg prepares it at the sixth execution, and some poolers do not
+        # support that.
         with engine.connect() as connection:
             found = nearest.search(connection, Library("e", "tech", 90), vectors[4:5], 3)
     assert found[0][0].similarity == pytest.approx(1, abs=1e-6)
@@ -194,7 +196,10 @@ def authority(plain_server: RealServer) -> Path:
 @pytest.mark.heavy
 @pytest.mark.parametrize("name", WITH_TLS)
 def test_the_connection_is_encrypted_as_the_url_demands(name: str, plain_server: RealServer, authority: Path) -> None:
-    """The embedded programs have no TLS. So this test uses Debian's, and Dagster's database, which needs no pgvector."""
+    """The embedded PostgreSQL has no TLS, so this test uses Debian's server.
+
+    That server has no pgvector, so the test uses Dagster's database, which needs none.
+    """
     url = plain_server.url("postgres", "postgres", "localhost", WITH_TLS[name].format(ca=authority))
     chosen = Settings(database_url=SecretStr(url))
     for taken in (database_url(chosen), named_database_url("dagster", "psycopg2", chosen)):

@@ -1,4 +1,6 @@
-"""Tests that failures of the disk and the database become a sentence, and that work goes on when they are mended."""
+"""Tests that a failure of the disk or the database is reported in one sentence, and that the work continues when the
+failure is over.
+"""
 
 import errno
 import os
@@ -59,7 +61,7 @@ def shell(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
 
 
 def refused(result: Result) -> str:
-    """Return the one sentence with which a command ended."""
+    """Return the single error sentence with which a command ended."""
     assert result.exit_code == 1, result.output
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("thumblab: ")]
     assert "Traceback" not in result.stderr
@@ -112,7 +114,7 @@ def test_a_database_that_ends_all_connections_in_the_middle_costs_one_sentence(
     saved = encoding.save_vectors
 
     def cut(*arguments: Any, **options: Any) -> None:
-        """End all connections to the database but one, as a restart of the server does."""
+        """End all connections to the database except the calling one, as a restart of the server does."""
         monkeypatch.setattr(encoding, "save_vectors", saved)
         target = make_url(url.get_secret_value())
         engine = create_engine(target.set(database="postgres"), isolation_level="AUTOCOMMIT")

@@ -253,8 +253,8 @@ def test_the_view_of_the_library_has_the_documented_columns_and_the_right_rows(u
     with engine.connect() as connection:
         rows = connection.execute(text(f"SELECT {wanted} FROM ref_thumbnails")).all()
     engine.dispose()
-    # The view `ref_thumbnails` has only videos with a picture, a vector of this picture and a view count. It has the
-    # latest count of each video.
+    # The view `ref_thumbnails` has only videos with a picture, a vector of this picture and a view count. The count in
+    # the view is the latest count of the video.
     assert [row.video_id for row in rows] == ["full"]
     row = rows[0]
     assert (row.niche, row.view_count, row.channel_title, row.collected_at) == ("tech", 5_000, "A channel", NOW)

@@ -121,7 +121,7 @@ for _ in sys.stdin:
 
 
 def test_up_starts_a_killed_server_again_and_keeps_its_log_small(data_dir: Path) -> None:
-    """Watch the server in a process that does so as `thumblab up` does."""
+    """Watch the database server in a process, in the same way as `thumblab up`."""
     watch = python(data_dir, WATCH)
 
     def mend() -> list[str]:

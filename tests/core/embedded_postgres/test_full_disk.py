@@ -1,4 +1,4 @@
-"""Test the embedded server on a disk of its own, which is full when the server starts."""
+"""Test the embedded database server on a separate disk that is full when the server starts."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts file
 
 @pytest.fixture
 def disk() -> Iterator[Path]:
-    """A disk of 150 MB. It lies in a folder that the server's user may enter."""
+    """A file system of 150 MB, mounted on a folder that the server's user may enter."""
     folder = Path(tempfile.mkdtemp(prefix="thumblab-disk-"))
     folder.chmod(0o755)
     mount = ["mount", "-t", "tmpfs", "-o", "size=150m,mode=755", "none", str(folder)]

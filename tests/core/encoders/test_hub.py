@@ -133,7 +133,8 @@ def test_a_slow_download_has_no_time_limit_and_is_needed_only_once(
     answering: Callable[..., tuple[int, list[str]]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import open_clip.pretrained  # It imports torchvision, which needs PyTorch operators that `tiny` has declared.
+    # open_clip imports torchvision, which needs PyTorch operators that the fixture `tiny` has declared.
+    import open_clip.pretrained
 
     tags = {tiny.name: {"slow": {"hf_hub": "lab/tiny/"}}}
     monkeypatch.setattr(open_clip.pretrained, "_PRETRAINED", tags)
@@ -151,7 +152,8 @@ def test_a_slow_download_has_no_time_limit_and_is_needed_only_once(
 def test_local_weights_with_a_tokenizer_on_an_unreachable_hub_fail_at_once(
     tiny: TinyClip, endpoint: Callable[[int], str], answering: Callable[..., tuple[int, list[str]]], tmp_path: Path
 ) -> None:
-    import open_clip  # It imports torchvision, which needs PyTorch operators that `tiny` has declared.
+    # open_clip imports torchvision, which needs PyTorch operators that the fixture `tiny` has declared.
+    import open_clip
 
     named = {"hf_tokenizer_name": "lab/multilingual"}
     name = "tiny-test-of-the-hub"

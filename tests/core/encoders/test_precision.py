@@ -92,8 +92,9 @@ def test_an_encoder_with_a_published_precision_does_not_load_its_weights(
 def test_every_precision_has_a_fingerprint_of_its_own(
     tiny: TinyClip, plain: OpenClipEncoder, int8: PrecisionChoice, prepared: list[Prepared], tmp_path: Path
 ) -> None:
-    # Quantisation measures the ranges of values on every third picture. The reverse order makes it use other pictures
-    # for `other` than for `int8`. So the ranges differ, and the vectors of the two differ slightly.
+    # Quantisation measures the ranges of values on every third picture. With the pictures in reverse order, `other` is
+    # quantised on different pictures than `int8`. The ranges of the two models differ, so their vectors differ
+    # slightly.
     other = choose_precision(plain, ReleaseStore(tmp_path), "int8", prepared[::-1])
     encoders = [OpenClipEncoder(tiny.name, str(tiny.weights), choice.release) for choice in (int8, other)]
     fingerprints = {plain.fingerprint, *(encoder.fingerprint for encoder in encoders)}
@@ -235,8 +236,8 @@ def test_agreement_compares_vectors_and_the_order_of_neighbours(damage: Damage, 
 def test_vectors_with_high_cosines_must_also_keep_their_order() -> None:
     """Check that two sets of vectors do not agree if their mean cosine is high, but a picture's neighbours differ.
 
-    An untrained model gives even different pictures cosines above 0.99. So with such a model, a test of the mean cosine
-    alone would accept any vectors.
+    An untrained model gives even different pictures cosines above 0.99. With an untrained model, a test of the mean
+    cosine alone would therefore accept any vectors.
     """
     random = np.random.default_rng(0)
     vectors = unit(random.standard_normal(64) + 0.05 * random.standard_normal((64, 64)))

@@ -1,6 +1,5 @@
-"""Server-side request forgery (SSRF): URLs, answers of name servers and redirects that must not lead into a network.
-
-Each table maps the name of a form to the form.
+"""Attacks by server-side request forgery (SSRF): URLs, answers of name servers and redirects that must not lead into a
+local network. Each table maps the name of an attack to its URL or address.
 """
 
 ADDRESSES = {
@@ -67,7 +66,7 @@ ADDRESSES = {
     "ipv6-segment-routing": "5f00::1",
     "ipv6-unassigned": "4000::1",
 }
-"""Addresses that are not public, in their usual form."""
+"""IP addresses that are not public, in their usual notation."""
 
 HOSTS = {
     "decimal": "2130706433",
@@ -132,7 +131,7 @@ HOSTS = {
     "ipv6-written-out": "[0000:0000:0000:0000:0000:0000:0000:0001]",
     "empty": "",
 }
-"""Hosts of an https URL, written as some client reads them."""
+"""Hosts of an https URL in unusual notations that some clients read as a private address."""
 
 URLS = {
     "decoy-before-at": "https://i.ytimg.com@127.0.0.1/picture",

@@ -1,4 +1,6 @@
-"""Fixtures of the tests of `thumblab_core.fetch`: image hosts, and an internet with names and public addresses."""
+"""Fixtures of the tests of `thumblab_core.fetch`: image hosts, and a simulated internet with host names and public
+addresses.
+"""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""An image host that behaves well or badly, as the path of the request says."""
+"""An image host for tests. The path of a request decides whether the host behaves well or badly."""
 
 import gzip
 import http.server

@@ -158,7 +158,7 @@ def test_the_error_of_a_missing_picture_has_its_status(host: Host, fetcher: Fetc
 def test_an_endless_body_is_cut_off_at_the_size_limit(host: Host, fetcher: Fetcher) -> None:
     with pytest.raises(FetchError, match="larger than 1 MiB"):
         fetcher.get(f"http://{host.name}/endless", max_bytes=2**20)
-    assert host.sent < 2**25  # Of its 125 MiB, the host sent only what fits into the buffers of the sockets.
+    assert host.sent < 2**25  # The host sent only the part of its 125 MiB that fits into the buffers of the sockets.
 
 
 def test_a_compression_bomb_is_not_decompressed(host: Host, fetcher: Fetcher) -> None:

@@ -1,7 +1,7 @@
 """Attack the fetcher that reads from any public host with answers of name servers and with redirects (SSRF).
 
-These attacks need name servers and public hosts of the attacker, which are those of `open_internet`. A server of the
-local network has a certificate for the attacker's name, and would answer.
+For these attacks, the attacker needs name servers and public hosts. `open_internet` simulates them. A server of the
+local network has a certificate for the attacker's name, so only the fetcher's own checks stop a request to it.
 """
 
 import http.server
@@ -22,7 +22,7 @@ PUBLIC, ANOTHER_PUBLIC = "93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2
 
 
 class Inside(http.server.BaseHTTPRequestHandler):
-    """A server of the local network that answers every request, and notes it."""
+    """A server of the local network that answers every request and records it."""
 
     asked: list[str]
 
@@ -140,7 +140,7 @@ def test_a_listed_host_redirects_only_to_public_hosts_and_only_if_they_are_read(
 def test_backslashes_in_a_redirect_are_a_path_of_the_same_host(
     open_fetcher: Fetcher, internet: Internet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Browsers read them as slashes, and would go to the host behind them."""
+    """A browser reads backslashes as slashes, and follows the redirect to the host after them. The fetcher must not."""
     monkeypatch.setattr(Outside, "location", "\\\\127.0.0.1\\picture")
     with pytest.raises(FetchError, match="redirects more than 3 times"):
         open_fetcher.get("https://pictures.example/picture")
@@ -151,12 +151,14 @@ def test_backslashes_in_a_redirect_are_a_path_of_the_same_host(
 def test_a_name_server_that_changes_its_answer_after_the_check_gains_nothing(
     open_fetcher: Fetcher, internet: Internet
 ) -> None:
-    """DNS rebinding: the first answer is public, and all later ones lead to the local network."""
+    """In DNS rebinding, the first answer of the name server is a public address, and all later answers are addresses of
+    the local network.
+    """
     answers = itertools.chain([[PUBLIC]], itertools.repeat(["127.0.0.1"]))
     internet.names["rebind.example"] = lambda: next(answers)
     with pytest.raises(FetchError) as caught:
         open_fetcher.get("https://rebind.example/picture")
-    # The public server has no certificate for this name, so the request ended after the connection.
+    # The public server has no certificate for this name, so the request ended after the connection was made.
     assert "certificate" in str(caught.value).lower()
     assert (internet.looked_up, internet.connected) == (["rebind.example."], [PUBLIC])
     with pytest.raises(RefusedError, match="no public address"):
@@ -169,7 +171,8 @@ def test_of_public_and_private_addresses_only_the_public_ones_are_tried(
     open_fetcher: Fetcher, internet: Internet
 ) -> None:
     closed = "93.184.215.15"
-    internet.servers[closed] = 9  # Nothing listens there, so a client would go on to the next address.
+    # Nothing listens on this port of the public address, so a careless client would try the other addresses.
+    internet.servers[closed] = 9
     internet.names["mixed.example"] = ["127.0.0.1", closed, "10.0.0.5", "::1", "169.254.169.254"]
     with pytest.raises(FetchError, match="could not be read"):
         open_fetcher.get("https://mixed.example/picture")
@@ -221,7 +224,10 @@ def test_the_error_does_not_tell_a_private_name_from_one_that_does_not_exist(
 
 
 def test_a_name_is_looked_up_as_an_absolute_name(open_fetcher: Fetcher, internet: Internet) -> None:
-    """Without the final dot, the resolver could try the name in the search domains of the local network too."""
+    """Check that the fetcher adds a final dot to a name.
+
+    Without the dot, the resolver may also try the name in the search domains of the local network.
+    """
     with pytest.raises(RefusedError):
         open_fetcher.get("https://inside.example/picture")
     assert internet.looked_up == ["inside.example."]

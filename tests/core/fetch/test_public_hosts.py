@@ -1,6 +1,6 @@
 """Test the fetcher that reads from any public host.
 
-`test_url_attacks.py` and `test_name_attacks.py` try to lead it into the local network.
+`test_url_attacks.py` and `test_name_attacks.py` test attacks that try to lead the fetcher into the local network.
 """
 
 import socket
@@ -136,7 +136,7 @@ def test_a_slow_name_server_is_cut_off_at_the_deadline_and_holds_up_no_listed_ho
 
     internet.names["slow.example"] = never
     with Fetcher([host.name], any_public_host=True) as fetcher:
-        for _ in range(9):  # One more than there are threads for look-ups.
+        for _ in range(9):  # One more name than there are threads for look-ups.
             with pytest.raises(FetchError, match="did not arrive within"):
                 fetcher.get("https://slow.example/picture", within_s=0.05)
         assert fetcher.get(f"http://{host.name}/picture").body == b"picture"
@@ -183,7 +183,7 @@ def test_plain_http_on_port_443_is_an_error(internet: Internet, host: Host, open
 def test_an_unreachable_address_is_passed_over_for_the_next_public_one(
     open_fetcher: Fetcher, internet: Internet
 ) -> None:
-    internet.servers["93.184.215.18"] = 9  # Nothing listens there.
+    internet.servers["93.184.215.18"] = 9  # Nothing listens on this address.
     internet.names["pictures.example"] = ["93.184.215.18", PUBLIC]
     assert open_fetcher.get("https://pictures.example/picture").body == b"picture"
     assert internet.connected == ["93.184.215.18", PUBLIC]

@@ -1,6 +1,6 @@
-"""Attack the fetcher that reads from any public host with URLs (SSRF). Each form is a test of its own.
+"""Attack the fetcher that reads from any public host with URLs (SSRF).
 
-Nothing is replaced here: these tests use the real resolver and real sockets.
+Each notation of a URL is a separate test. These tests use the real resolver and real sockets.
 """
 
 import sys
@@ -13,7 +13,7 @@ from attacks import ADDRESSES, HOSTS, URLS
 from thumblab_core.fetch import Fetcher, RefusedError
 
 _opened: list[str] = []
-"""The look-ups and connections of this process. Python reports them itself, whatever library makes them."""
+"""The look-ups and connections of this process. Python's audit hook reports both, whatever library makes them."""
 
 
 def _note(event: str, arguments: tuple[Any, ...]) -> None:

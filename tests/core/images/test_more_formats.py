@@ -55,7 +55,7 @@ def test_transparent_and_uncovered_parts_of_a_gif_are_white(mode: str) -> None:
     assert colour(bytes(data), 30, 30) == [255, 255, 255]
     inside = colour(bytes(data), 5, 5)
     assert inside != [255, 255, 255]
-    data[6:10] = struct.pack("<HH", 100, 80)  # The canvas becomes larger than the frame.
+    data[6:10] = struct.pack("<HH", 100, 80)  # Make the canvas of the GIF larger than its frame.
     picture = decode(bytes(data))
     assert (picture.width, picture.height) == (100, 80)
     assert picture.pixels[5, 5].tolist() == inside

@@ -121,7 +121,7 @@ def test_a_crash_while_publishing_leaves_the_old_release_served(store: ReleaseSt
     published = point in ("fsync 6", "fsync 7", "pointer")
     assert len(store.all(KIND, SCOPE)) == 1 + published
     assert published or left_over(store)
-    again = serve(store, "again")  # This call would wait if the killed process still held a lock.
+    again = serve(store, "again")  # This call waits without end if the killed process still holds a lock.
     store.prune(KIND, SCOPE, keep=5)
     assert not left_over(store)
     assert store.serving.current(KIND, SCOPE) == again

@@ -143,7 +143,7 @@ def promised(capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest)
 def falls(name: str, before: list[Real], change: Callable[[Real], Pixels], engines: Engines) -> list[bool]:
     """Return for each picture whether `change` lowered the sub-score `name` of the picture.
 
-    To save time, no text is read in the changed pictures.
+    To save time, text in the changed pictures is not read.
     """
     return [value(real.values[name]) > measure_picture(change(real), engines).values[name] for real in before]
 
@@ -179,7 +179,8 @@ def without_face(pixels: Pixels, face: Box, way: str) -> Pixels:
     """Return a copy of the picture in which a background replaces the head with the face `face`.
 
     `way` says how the background is made. "filled" takes the mean colour of the picture. "inpainted" continues what
-    surrounds the head. Other values blur the picture. "halved" does so too, and draws the head at half its size on it.
+    surrounds the head. Other values blur the picture. "halved" also blurs it, and draws the head at half its size on
+    the blurred picture.
     """
     height, width = pixels.shape[:2]
     head = Box.within(

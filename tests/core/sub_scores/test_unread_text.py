@@ -177,6 +177,6 @@ def test_only_one_thread_of_one_process_uses_an_engine_and_later_readers_use_it_
         assert first is not second
     with text._borrowed(side) as again:
         assert again in (first, second)
-    monkeypatch.setattr(text.os, "getpid", lambda: 0)  # As in a forked process, which has inherited the engines.
+    monkeypatch.setattr(text.os, "getpid", lambda: 0)  # Imitate a forked process, which has inherited the engines.
     with text._borrowed(side) as own:
         assert own not in (first, second)

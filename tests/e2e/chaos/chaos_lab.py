@@ -1,4 +1,7 @@
-"""A lab under `thumblab up` for chaos trials: it can be set back, given a job, and asked whether all is well again."""
+"""A lab under `thumblab up` for chaos trials.
+
+A trial can restore an earlier state of the lab, start a job, and check whether the lab has recovered.
+"""
 
 import base64
 import json
@@ -25,7 +28,7 @@ SETTINGS = {
     "OMP_NUM_THREADS": "1",
     "THUMBLAB_IMAGE_ENCODER": "builtin",
     "THUMBLAB_YOUTUBE_API_KEY": "any key",
-    # The emulator's whole catalogue is collected, whatever its age.
+    # Collect the whole catalogue of the emulator, whatever the age of its videos.
     "THUMBLAB_VIDEOS_PER_NICHE": "500",
     "THUMBLAB_UPLOADS_PER_CHANNEL": "500",
     "THUMBLAB_CHANNELS_PER_REFRESH": "500",
@@ -50,9 +53,9 @@ REFRESH, TRAIN = Job("refresh_library", REFRESHED), Job("train_ranker")
 
 @dataclass
 class Undisturbed:
-    """What a job did when nothing was killed: its seconds, and the digests of the state after it.
+    """The result of a job in which no process was killed: its seconds, and the digests of the lab's state after it.
 
-    `before` is the folder with the copy of the state before it, see `keep_state`.
+    `before` is the folder with a copy of the state before the job, see `keep_state`.
     """
 
     seconds: float
@@ -62,7 +65,7 @@ class Undisturbed:
 
 @dataclass
 class ChaosLab:
-    """A lab in which each job has run undisturbed once, and which can be set back to the state before it."""
+    """A lab in which each job has run once without a kill. The state before a job can be restored."""
 
     lab: RunningLab
     processes: LabProcesses
@@ -73,12 +76,12 @@ class ChaosLab:
         return self.lab.data_dir
 
     def launch(self, job: Job) -> str:
-        """Start a job as the UI does, and return the id of its run. Wait for a webserver that is being started."""
+        """Start a job as Dagster's UI does, and return the id of its run. If the webserver is starting, wait for it."""
         deadline = time.monotonic() + 180
         while True:
             try:
                 return self._launch(job)
-            # A request that was sent may have started a run, so only one that found no server is repeated.
+            # Repeat only a request that found no server, because a request that was sent may have started a run.
             except httpx.ConnectError:
                 if time.monotonic() > deadline:
                     raise
@@ -101,7 +104,10 @@ class ChaosLab:
         return run_id
 
     def set_back(self, job: Job) -> None:
-        """Bring back the state before the job. Dagster's daemon is paused, so that no sensor sees a state in between."""
+        """Restore the state of the lab before the job.
+
+        Pause Dagster's daemon meanwhile, so that no sensor sees a half-restored state.
+        """
         server = self.processes.server(DAEMON)
         daemons = [*server, *(child for one in server for child in one.children(recursive=True))]
         try:
@@ -115,7 +121,7 @@ class ChaosLab:
                     process.send_signal(signal.SIGCONT)
 
     def runs(self, root: str) -> list[tuple[str, str]]:
-        """Return the ids and statuses of a run and its retries, in their order, from the database."""
+        """Read from the database the ids and statuses of a run and its retries, in their order."""
         with database(self.data_dir, "dagster") as connection:
             found = connection.execute(
                 """SELECT run_id, status FROM runs WHERE run_id = %s OR run_id IN (
@@ -131,7 +137,7 @@ class ChaosLab:
             return [row[0] for row in found]
 
     def will_retry(self, run_id: str) -> bool:
-        """Return whether Dagster has decided to try a failed run again, or has not decided yet."""
+        """Return whether Dagster has decided to retry a failed run."""
         with database(self.data_dir, "dagster") as connection:
             found = connection.execute(
                 """SELECT key, value FROM run_tags WHERE run_id = %s
@@ -142,7 +148,7 @@ class ChaosLab:
         return tags.get("dagster/will_retry") == "true"
 
     def answering(self) -> list[str]:
-        """Return the servers that answer."""
+        """Return the names of the servers that answer."""
         return [name for name, path in _PATHS.items() if _answers(f"{self.lab.up.url(name)}{path}")]
 
     def is_calm(self) -> bool:
@@ -157,7 +163,7 @@ class ChaosLab:
             return False
 
     def damage(self) -> list[str]:
-        """Return a sentence for each thing that a trial must not leave behind."""
+        """Return a sentence for each kind of damage that a trial has left behind, such as a lock or a temporary file."""
         found = [f"an orphan process: {described(process)}" for process in self.processes.orphans()]
         found += [f"a process still executes a run: {described(process)}" for process in self.processes.workers()]
         locks = [path.name for path in (self.data_dir / "dagster" / "executing").glob("*.lock")]
@@ -183,7 +189,7 @@ class ChaosLab:
         return found
 
     def differences(self, job: Job) -> list[str]:
-        """Return the names of what differs from the state after the undisturbed job."""
+        """Return the names of the tables, files and releases that differ from the state after the job without a kill."""
         wanted, have = self.undisturbed[job].after, digests(self.data_dir)
         return sorted(name for name in {*wanted, *have} if wanted.get(name) != have.get(name))
 
@@ -200,7 +206,10 @@ def _answers(url: str) -> bool:
 
 @dataclass
 class Asked:
-    """A person who scores two pictures again and again. `failures` has the seconds and the reason of each failure."""
+    """A client that scores two pictures every second.
+
+    `failures` has the time in seconds and the reason of each failure.
+    """
 
     answers: int = 0
     slowest: float = 0.0
@@ -209,7 +218,7 @@ class Asked:
 
 @contextmanager
 def asking(lab: RunningLab, pictures: list[bytes], every: float = 1.0) -> Iterator[Asked]:
-    """Ask the service for a score every second until the block ends."""
+    """Send a scoring request every second until the `with` block ends."""
     asked, over = Asked(), threading.Event()
     body = {
         "title": "I tested every phone under $200",
@@ -251,10 +260,10 @@ def asking(lab: RunningLab, pictures: list[bytes], every: float = 1.0) -> Iterat
 
 @contextmanager
 def chaos_lab(folder: Path, **environment: str) -> Iterator[ChaosLab]:
-    """Yield a lab whose library and model are those of day 1, while YouTube shows day 2.
+    """Yield a lab whose library and model are from day 1, while the emulated YouTube is at day 2.
 
-    Both jobs have run once undisturbed. The lab and the copies of its states lie in `folder`. If they are there already,
-    they are used. `environment` holds more variables for `thumblab up`.
+    Both jobs have run once without a kill. The lab and the copies of its states lie in `folder`. If `folder` has them
+    already, they are used again. `environment` holds more variables for `thumblab up`.
     """
     catalogue = TwoNiches()
     data_dir, copies, kept_port = folder / "lab", folder / "copies", folder / "port"

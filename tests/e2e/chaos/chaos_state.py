@@ -1,4 +1,7 @@
-"""Keep the state of a running lab, bring it back, and compare two states without what differs between equal runs."""
+"""Copy the state of a running lab, restore it, and compare two states.
+
+The comparison ignores values that differ between equal runs, such as times.
+"""
 
 import hashlib
 import json
@@ -16,12 +19,17 @@ from thumblab_core.releases.release import MODEL
 from thumblab_core.releases.release_store import ReleaseStore
 
 _PROGRESS = {"alembic_version", "quota_ledger", "charts"}
-"""Tables whose rows may differ after a retry: a run that is killed may spend quota twice."""
+"""Tables that are not compared, because their rows may differ after a retry. For example, a killed run may spend quota
+twice.
+"""
 
 
 @contextmanager
 def database(data_dir: Path, name: str) -> Iterator[psycopg.Connection]:
-    """Connect to a database of the lab without becoming a user of the server."""
+    """Connect to a database of the lab.
+
+    The connection does not count as a user of the server, so it does not keep the server running.
+    """
     with psycopg.connect(url_from_outside(data_dir, name), autocommit=True, connect_timeout=10) as connection:
         yield connection
 
@@ -44,7 +52,7 @@ def _columns(connection: psycopg.Connection, table: str) -> list[str]:
 def keep_state(data_dir: Path, copy: Path) -> None:
     """Copy the data of a lab: its tables, those of MLflow, its pictures and its releases.
 
-    The copy of the files lies in the folder `copy`, and that of the tables in a schema with its name in each database.
+    The files are copied into the folder `copy`. The tables are copied into a schema of the same name in each database.
     """
     for place in _FOLDERS:
         shutil.copytree(data_dir / place, copy / place, dirs_exist_ok=True)
@@ -59,10 +67,14 @@ def keep_state(data_dir: Path, copy: Path) -> None:
 
 
 def bring_back(data_dir: Path, copy: Path) -> None:
-    """Bring a copied state back while the lab runs. The caller stops whatever could notice a state in between."""
+    """Restore a copied state while the lab runs.
+
+    The caller must stop every process that could see a half-restored state.
+    """
     for name in _DATABASES:
         with database(data_dir, name) as connection, connection.transaction():
-            connection.execute("SET LOCAL session_replication_role = replica")  # The order of the tables is free.
+            # Without triggers and foreign keys, the tables can be restored in any order.
+            connection.execute("SET LOCAL session_replication_role = replica")
             tables = _tables(connection)
             emptied = sql.SQL(", ").join(sql.Identifier("public", table) for table in tables)
             connection.execute(sql.SQL("TRUNCATE {}").format(emptied))
@@ -79,7 +91,10 @@ _FOLDERS = ("images", "releases")
 
 
 def _bring_files_back(copy: Path, place: Path) -> None:
-    """Make a folder equal to its copy. A reader finds every pointer whole, and no pointer to a release that is gone."""
+    """Make a folder equal to its copy.
+
+    Meanwhile, a reader finds no half-written pointer, and no pointer to a missing release.
+    """
     kept = {path.relative_to(copy) for path in copy.rglob("*")}
     for path in sorted(kept):
         if (copy / path).is_dir():
@@ -96,7 +111,7 @@ def _bring_files_back(copy: Path, place: Path) -> None:
 
 
 def digests(data_dir: Path, copy: Path | None = None) -> dict[str, str]:
-    """Return a digest of each table, of the pictures and of each served release, without times and ids of runs.
+    """Return a digest of each table, of the pictures and of each served release. Times and ids of runs are left out.
 
     If `copy` is given, the digests are those of the copied state.
     """
@@ -116,13 +131,14 @@ def digests(data_dir: Path, copy: Path | None = None) -> dict[str, str]:
             found[f"served {kind} {scope} {name}"] = checksum
         if kind == MODEL:
             config = json.loads(served.read("config.json"))
-            del config["training"]["pairs_release"]  # The id of a release is a time. Its pairs decide all else.
+            # Leave out the release ids, which are times. The training pairs determine everything else in the release.
+            del config["training"]["pairs_release"]
             found[f"served {kind} {scope} config.json"] = _digest([config])
     return found
 
 
 def _rows(connection: psycopg.Connection, schema: str, table: str) -> list[str]:
-    """Return the rows of a table as texts, without the columns that differ between equal runs."""
+    """Return the rows of a table as texts, without columns such as times, which differ between equal runs."""
     columns = connection.execute(
         """SELECT column_name FROM information_schema.columns WHERE table_schema = 'public' AND table_name = %s
            AND is_identity = 'NO' AND NOT (column_name = ANY(%s)) ORDER BY column_name""",

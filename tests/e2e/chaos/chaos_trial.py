@@ -1,4 +1,6 @@
-"""A chaos trial: a job is started, one process of the lab is killed at a random moment, and nobody helps."""
+"""Run a chaos trial: start a job, kill one process of the lab at a random moment, and wait until the lab recovers by
+itself.
+"""
 
 import random
 import shutil
@@ -15,22 +17,27 @@ from chaos_lab import ENDED, REFRESH, TRAIN, ChaosLab, Job, asking
 from chaos_victims import VICTIMS, described
 
 MOST_SECONDS = 300.0
-"""The seconds by which a kill may delay a job. Together with the seconds of an undisturbed job they are the limit."""
+"""The seconds by which a kill may delay a job. A trial may take this long plus the time of a job without a kill."""
 
 _SETTLED_SECONDS = 12.0
-"""The seconds that a failed run must stay the last one until it counts as given up. A retry begins before that."""
+"""A failed run counts as given up if no retry has followed it for this number of seconds."""
 
 SERVICE_VICTIMS = ("service",)
 
 DATABASES = ("database", "a process of the database")
-"""A step that fails because the database is down has two retries of its own. The run is not tried again after them."""
+"""A step that fails because the database is down has two retries of its own. After them, Dagster does not retry the
+run.
+"""
 
 NOTHING = "nothing: there was no such process"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a trial does. `moment` is a share of the seconds that the job takes undisturbed, or that its process lives."""
+    """The plan of a trial: what to kill and when.
+
+    `moment` is the time of the kill, as a share of the job's seconds without a kill, or of the life of its process.
+    """
 
     number: int
     job: Job
@@ -43,7 +50,10 @@ class Plan:
 
 @dataclass
 class Outcome:
-    """What a trial did. The times are seconds after the kill. `during` says whether the run had not ended before it."""
+    """The outcome of a trial.
+
+    The times are seconds after the kill. `during` says whether the run was still going on at the kill.
+    """
 
     plan: Plan
     killed: str = ""
@@ -60,7 +70,7 @@ class Outcome:
 
 
 def plans(trials: int, seed: int) -> list[Plan]:
-    """Return the plans of the trials. In each round, every kind of victim gets one."""
+    """Return the plans of the trials. Each round has one trial for every kind of process to kill."""
     generator = random.Random(seed)
     found: list[Plan] = []
     while len(found) < trials:
@@ -73,7 +83,7 @@ def plans(trials: int, seed: int) -> list[Plan]:
 
 
 def run_trial(chaos: ChaosLab, plan: Plan, pictures: Sequence[bytes]) -> Outcome:
-    """Carry out a trial on a calm lab."""
+    """Carry out a trial on a lab in which every server answers and no run is active."""
     outcome = Outcome(plan)
     _wait(chaos.is_calm, 420, "the lab is calm")
     chaos.set_back(plan.job)
@@ -105,7 +115,7 @@ def run_trial(chaos: ChaosLab, plan: Plan, pictures: Sequence[bytes]) -> Outcome
 
 
 def converged(chaos: ChaosLab, plan: Plan, root: str) -> Outcome:
-    """Wait until the run has ended and the lab is calm, and return what happened."""
+    """Wait until the run has ended and the lab has recovered, and return the outcome."""
     outcome = Outcome(plan)
     _converge(chaos, outcome, root, time.monotonic())
     return outcome
@@ -117,7 +127,7 @@ def _victim(chaos: ChaosLab, plan: Plan, root: str) -> psutil.Process | None:
     find = VICTIMS[plan.victim]
     chooser = random.Random(f"{plan.number} {plan.moment}")
     if plan.victim == "run worker":
-        # The moment is one in the life of the worker, which begins some seconds after the launch.
+        # The moment counts from the start of the worker process, which comes some seconds after the launch of the run.
         deadline = time.monotonic() + MOST_SECONDS
         while not find(chaos.processes):
             if time.monotonic() > deadline or _ended(chaos, root):
@@ -142,7 +152,7 @@ def _ended(chaos: ChaosLab, root: str) -> bool:
 
 
 def _converge(chaos: ChaosLab, outcome: Outcome, root: str, killed: float) -> None:
-    """Wait until the last try of the run has ended for good, and the lab is calm. Note when that was."""
+    """Wait until the last retry of the run has ended and the lab has recovered. Record the times of both."""
     failed_since: float | None = None
     limit = MOST_SECONDS + chaos.undisturbed[outcome.plan.job].seconds
     while True:
@@ -175,7 +185,7 @@ def _converge(chaos: ChaosLab, outcome: Outcome, root: str, killed: float) -> No
 
 
 def _repeat(chaos: ChaosLab, job: Job, outcome: Outcome) -> None:
-    """Start the job once more, as the next schedule would."""
+    """Start the job once more, as the next tick of its schedule does."""
     run_id = chaos.launch(job)
     deadline = time.monotonic() + MOST_SECONDS + chaos.undisturbed[job].seconds
     while time.monotonic() < deadline:
@@ -187,7 +197,7 @@ def _repeat(chaos: ChaosLab, job: Job, outcome: Outcome) -> None:
 
 
 def _judge_service(failures: list[tuple[float, str]], plan: Plan, outcome: Outcome, killed: float) -> None:
-    """Check that the service answered every request, unless it was killed."""
+    """Check that the scoring service answered every request, unless the trial killed the service."""
     outcome.refused = len(failures)
     if failures:
         outcome.out_of_service = max(0.0, failures[-1][0] - killed)
@@ -199,7 +209,10 @@ def _judge_service(failures: list[tuple[float, str]], plan: Plan, outcome: Outco
 
 
 def _lasting_damage(chaos: ChaosLab) -> list[str]:
-    """Return the damage that stays for a minute. A place in a pool is given back after half a minute, for example."""
+    """Return the damage that is still there after a minute.
+
+    Some damage ends by itself: a place in a pool, for example, is freed after half a minute.
+    """
     deadline = time.monotonic() + 75
     while True:
         damage = chaos.damage()

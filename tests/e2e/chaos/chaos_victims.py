@@ -1,4 +1,4 @@
-"""Find the processes of a running lab, kill one of them, and tell which of them nobody watches any more."""
+"""Find the processes of a running lab, kill one of them, and find processes that no other process watches any more."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -30,11 +30,14 @@ class LabProcesses:
         self._locks = RunLocks(data_dir)
 
     def server(self, mark: str) -> Processes:
-        """Return the server whose command contains `mark`, or no process while it is being started again."""
+        """Return the process of the server whose command contains `mark`.
+
+        Return an empty list while the server is restarting.
+        """
         return [child for child in self._up.children() if mark in command_line(child)][:1]
 
     def children(self, mark: str, of: str) -> Processes:
-        """Return the children, whose command contains `mark`, of the server `of`."""
+        """Return the child processes of the server `of` whose command contains `mark`."""
         found = []
         for server in self.server(of):
             with suppress(psutil.NoSuchProcess):
@@ -57,7 +60,9 @@ class LabProcesses:
         return found
 
     def orphans(self) -> Processes:
-        """Return the processes of the lab that are neither below `thumblab up` nor the database or its watcher."""
+        """Return the orphaned processes of the lab: not descendants of `thumblab up`, not the database and not the
+        database's watcher.
+        """
         below = {process.pid for process in (self._up, *self._up.children(recursive=True), *self.database())}
         found = []
         for process in psutil.process_iter():
@@ -84,7 +89,7 @@ VICTIMS: dict[str, Callable[[LabProcesses], Processes]] = {
     "MLflow's web process": lambda lab: lab.children(_UVICORN, MLFLOW),
     "service": lambda lab: lab.server(SERVICE),
 }
-"""For each kind of victim: the processes of which a trial kills one."""
+"""For each kind of process that a trial can kill, a function that finds the running processes of this kind."""
 
 
 def described(process: psutil.Process) -> dict[str, Any]:

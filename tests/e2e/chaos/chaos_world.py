@@ -1,4 +1,7 @@
-"""Serve a small YouTube on two days: a catalogue of two niches, to which one of them adds videos between the days."""
+"""Serve a small emulated YouTube on two days.
+
+Its catalogue has two niches, and one niche gets new videos between the days.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +15,7 @@ from demo.catalogues.synthetic import SyntheticCatalogue
 from demo.emulator import Emulator
 
 REFRESHED, OTHER = "tech", "gaming"
-"""The niche that the trials refresh, and a niche whose data must not change meanwhile."""
+"""The niche that the trials refresh, and another niche, whose data must not change."""
 
 NEW_VIDEOS = 16
 CHANGED_PICTURES = 4
@@ -21,7 +24,7 @@ CHANGED_PICTURES = 4
 class TwoNiches(Catalogue):
     """The synthetic catalogue of 245 videos, with its seven channels in two niches.
 
-    It is the smallest one with the 100 held-out pairs that a promotion needs.
+    This is the smallest catalogue with the 100 held-out pairs that a promotion needs.
     """
 
     def __init__(self) -> None:
@@ -48,7 +51,7 @@ class TwoNiches(Catalogue):
 
 @contextmanager
 def youtube(catalogue: TwoNiches, day: int, port: int = 0) -> Iterator[Emulator]:
-    """Serve the catalogue as it is on day 1, or on day 2, when the niche has new videos and changed pictures."""
+    """Serve the catalogue of day 1 or of day 2. On day 2, the niche has new videos and changed pictures."""
     videos = newest_first(video for video in catalogue.videos.values() if video.niche == REFRESHED)
     with Emulator(catalogue, port) as emulator:
         if day == 1:

@@ -1,13 +1,13 @@
 """Kill one process of a running lab again and again, and check that it recovers without help.
 
-A trial starts a refresh or a training as the UI does, and sends SIGKILL to one process at a random moment. Then it only
-watches. After at most five minutes, the data must be the same as after an undisturbed run, nothing may be left behind,
-and the scoring service must have answered every request unless it was the victim.
+A trial starts a refresh or a training as the UI does, and sends SIGKILL to one process at a random moment. Then the
+trial only watches. After at most five minutes, the data must be the same as after a run without a kill. No temporary
+files or locks may remain. The scoring service must have answered every request, unless it was the killed process.
 
     CHAOS_TRIALS=100 CHAOS_SEED=7 pytest -m heavy -n 0 -s tests/e2e/chaos
 
-CHAOS_FIRST skips the trials before this number. CHAOS_KEEP names a folder for the outcomes and the logs
-of failed trials. CHAOS_LAB names a folder in which the lab stays, so that the next call need not make it again.
+CHAOS_FIRST skips the trials before this number. CHAOS_KEEP names a folder for the outcomes and the logs of failed
+trials. CHAOS_LAB names a folder in which the lab is kept, so that the next call does not have to make the lab again.
 """
 
 import json
@@ -43,7 +43,10 @@ def keep() -> Path:
 
 
 def new_lab(stack: ExitStack) -> ChaosLab:
-    """Start a lab that ends with `stack`. A lab in the folder LAB stays there and is used again."""
+    """Start a lab that is stopped when `stack` closes.
+
+    If CHAOS_LAB is set, the lab stays in that folder and is used again.
+    """
     folder = Path(LAB) if LAB else stack.enter_context(new_folder())
     folder.mkdir(exist_ok=True)
     return stack.enter_context(chaos_lab(folder))
@@ -79,7 +82,7 @@ def test_a_lab_recovers_without_help_whichever_process_is_killed(drawn: Callable
 
 
 def tried(chaos: ChaosLab, plan: Plan, pictures: list[bytes]) -> Outcome:
-    """Carry out a trial. An error in it is one more thing that went wrong."""
+    """Carry out a trial. An error in the trial's own code also counts as a failure of the trial."""
     try:
         return run_trial(chaos, plan, pictures)
     except Exception as error:  # noqa: BLE001  The lab may be in any state.
@@ -106,7 +109,9 @@ def told(outcome: Outcome) -> str:
 
 
 def summary(outcomes: list[Outcome]) -> str:
-    """Return a table with a line for each kind of victim: the trials, the failed ones, and the seconds to recover."""
+    """Return a table with a line for each kind of killed process: the number of trials and of failed trials, and the
+    seconds to recover.
+    """
     lines = [
         "",
         "victim | trials | during the run | failed | mended by the next run | seconds to recover (median, most)",

@@ -1,6 +1,7 @@
-"""Move the clock of a whole running lab, with all of its servers and its database, and check that it goes on.
+"""Move the clock of a running lab, with all its servers and its database, and check that the lab continues to work.
 
-A small library that is preloaded into every process of the lab changes the time of day. The kernel's clock stays.
+A small C library that is preloaded into every process of the lab changes the time that the process reads. The clock of
+the kernel stays.
 """
 
 import shutil
@@ -38,7 +39,8 @@ class LabClock:
         source = Path(__file__).with_name("lab_clock.c")
         subprocess.run([str(COMPILER), "-shared", "-fPIC", "-O2", "-o", self._library, source], check=True)
         self._file.write_bytes(bytes(8))
-        for file in (self._library, self._file):  # The database runs as another user if root runs the tests.
+        for file in (self._library, self._file):
+            # If root runs the tests, the database runs as another user, who must be able to read this file.
             file.chmod(0o755)
 
     def set(self, seconds: int) -> None:
@@ -74,7 +76,8 @@ def test_a_lab_whose_clock_jumps_during_a_refresh_goes_on_without_help(
         wait_until(lambda: chaos.processes.workers(), 180, "the run has a process", 0.2)
         clock.set(offset)
         outcome = converged(chaos, Plan(1, REFRESH, "clock", 0.0), run_id)
-        # What is made after the jump is the newest and is served, although its date may be earlier.
+        # A release that is made after the jump must count as the newest and be served, although its date may be
+        # earlier.
         chaos.set_back(TRAIN)
         before = served_number(chaos)
         trained = converged(chaos, Plan(2, TRAIN, "clock", 0.0), chaos.launch(TRAIN))
