@@ -1,8 +1,9 @@
-"""An internet on this machine: host names, public addresses, and https servers with certificates.
+"""A simulated internet on this machine: host names, public addresses, and https servers with certificates.
 
-The tests cannot use real public hosts. So two functions of the standard library are replaced while an `Internet` is
-open. `socket.getaddrinfo` answers for the names of the internet, as a name server would. `socket.create_connection`
-leads a public address to a server on the loopback. Everything else is real: the sockets, TLS, the certificates and HTTP.
+The tests cannot use real public hosts. Two functions of the standard library are therefore replaced while an `Internet`
+is open. `socket.getaddrinfo` answers for the names of the internet, as a name server would. `socket.create_connection`
+leads a public address to a server on the loopback. Everything else is real: the sockets, TLS, the certificates and
+HTTP.
 """
 
 import datetime
@@ -71,8 +72,8 @@ class Internet:
     """Names, public addresses and https servers.
 
     `names` maps each name to its addresses. `servers` maps each address to the port of its server on the loopback.
-    `looked_up` lists the names as the client has looked them up. `connected` lists the hosts to whose port 443 it
-    has connected.
+    `looked_up` lists the names that the client has looked up. `connected` lists the hosts to which the client has
+    connected on port 443.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -117,7 +118,8 @@ class Internet:
         if port == 443 and host in self.servers:
             address = ("127.0.0.1", self.servers[host])
         elif port == 443 and host in self.names:
-            # This client did not look the name up itself. So the operating system would, and would get these addresses.
+            # This client did not look up the name itself. The operating system would then look it up and get these
+            # addresses.
             address = ("127.0.0.1", self.servers[self.look_up(host, port)[0][4][0]])
         return self._real_connect(address, *args, **kwargs)
 

@@ -1,4 +1,4 @@
-"""Fill a database with the libraries of some niches, as if the lab had collected videos and encoded their pictures."""
+"""Fill a database with libraries of niches, as if the lab had collected videos and encoded their pictures."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta

@@ -76,7 +76,7 @@ def test_the_planted_benchmark_measures_both_questions_with_and_without_partiall
 
 @pytest.mark.timeout(240)
 def test_every_kind_of_variant_of_the_recipe_can_be_measured(tmp_path: Path) -> None:
-    """Measure some changes of the training recipe, one of each kind.
+    """Measure one variant of the training recipe of each kind.
 
     The benchmark measures the kernel without linear parts by changing `VARIANCES`. Afterwards, `VARIANCES` must be as
     before.

@@ -278,7 +278,7 @@ def draw() -> Callable[..., bytes]:
 
 @pytest.fixture(scope="session")
 def run() -> Iterator[Callable[..., Any]]:
-    with pytest.MonkeyPatch.context() as patch:  # A busy test machine needs longer to load a release.
+    with pytest.MonkeyPatch.context() as patch:  # A busy machine needs longer to load a release.
         patch.setattr("thumblab_serving.loading.served_release.PATIENCE_S", 60.0)
         patch.setattr("thumblab_serving.scoring.scorer._SHORT_WAIT_S", 60.0)
         yield serving

@@ -1,4 +1,4 @@
-"""Fixtures of the tests of alerts."""
+"""Fixtures for the tests of alerts."""
 
 from collections.abc import Iterator
 from pathlib import Path

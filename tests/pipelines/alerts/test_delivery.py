@@ -1,4 +1,7 @@
-"""Tests of the delivery of messages over several looks. The chat and the mail server are real servers on this machine."""
+"""Tests of the delivery of alert messages over several looks.
+
+A look is one evaluation of the sensor `alerts`. The chat and the mail server are real servers on this machine.
+"""
 
 import threading
 import time
@@ -20,7 +23,10 @@ MINUTE = timedelta(minutes=1)
 
 
 class Looks:
-    """The looks of a lab with one channel. Each reads the state from its text, as a look reads it from the disk."""
+    """The looks of a lab with one alert channel.
+
+    Each look parses the state from text, as the sensor reads it from the disk.
+    """
 
     def __init__(self, chosen: Settings, seconds: float = 10) -> None:
         self.senders, self.seconds = channels(chosen), seconds
@@ -30,7 +36,7 @@ class Looks:
         announce(self.state, [Message(title=title) for title in titles], self.senders, self.now, [])
 
     def look(self, later: timedelta = timedelta()) -> list[str]:
-        """Return the titles that wait after a look."""
+        """Look once, and return the titles of the messages that still wait."""
         self.now += later
         self.state = WatchState.model_validate_json(self.state.model_dump_json())
         deliver(self.state, self.senders, self.now, [], self.seconds)
@@ -50,7 +56,7 @@ def until(is_true: Callable[[], bool]) -> None:
 
 @contextmanager
 def slow_chat() -> Iterator[Chat]:
-    """Yield a chat that answers nothing while it is held, and let it go at the end."""
+    """Yield a chat server that sends no answer until the test or the end of the `with` block releases it."""
     with chat() as server:
         server.answers.clear()
         try:
@@ -76,7 +82,7 @@ def test_a_slow_channel_gets_each_message_once_and_no_attempt_beside_the_running
         for thread in threading.enumerate():
             if thread.name == "alerts":
                 thread.join(30)
-        assert server.texts == ["*first*"]  # After its time, the attempt begins no other message.
+        assert server.texts == ["*first*"]  # An attempt that has taken too long sends no further message.
         looks.seconds = 10
         assert looks.look() == []
     assert server.texts == ["*first*", "*second*"]

@@ -1,4 +1,4 @@
-"""Tests of the summary of the day: from a real lab, and while the database is down."""
+"""Tests of the daily summary of a real lab, and of the summary while the database is down."""
 
 import json
 from collections.abc import Callable

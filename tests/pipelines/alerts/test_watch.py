@@ -1,4 +1,4 @@
-"""Tests of the watch over the runs: who is told what, and how often. The Dagster instance is real."""
+"""Tests of the watch over the runs: which alerts are sent, and how often. The Dagster instance is real."""
 
 import json
 from datetime import timedelta
@@ -18,7 +18,7 @@ def test_an_outage_that_fails_many_runs_makes_one_alert_with_the_count_and_one_w
     for niche in ("tech", "news", "gaming"):
         last = watch.run(refresh_library, niche, OUTAGE)
     watch.run(train_ranker, None, "The database ended the connection: it was stopped or restarted (server closed)")
-    assert watch.look(timedelta(0)) == []  # It waits for more failures.
+    assert watch.look(timedelta(0)) == []  # The alert waits for more failures with the same cause.
     (told,) = watch.look(5 * MINUTE)
     assert told.startswith("*train_ranker failed (4 times)*\n`The database ended the connection")
     assert "Concerns: refresh_library of tech, refresh_library of news, refresh_library of gaming, train_ranker" in told
@@ -42,7 +42,8 @@ def test_a_failure_that_goes_on_is_told_again_on_the_next_day_and_not_before(wat
     assert len(watch.look(5 * MINUTE)) == 1
     watch.run(refresh_library, "tech", "videos.csv line 99: views is -7; use a number of 0 or more")
     assert watch.look() == []
-    # Nothing has failed since, so nothing is told. The runs of a test cannot be a day apart, so the alert is aged.
+    # No run has failed since the alert, so no message is sent. The runs of a test cannot be a day apart, so the test
+    # makes the alert a day older.
     with changing_state(watch.folder) as state:
         (alert,) = state.alerts.values()
         assert (alert.count, alert.told_count) == (2, 1)
@@ -80,7 +81,7 @@ def test_a_failed_check_makes_one_alert_and_not_a_second_one_for_its_run(watch: 
     (state,) = watch.state.checks.values()
     assert (state.asset, state.niche, state.level) == ("faiss_index", "tech", "error")
     watch.run(refresh_library, "news")
-    assert watch.look() == []  # The check passed in another niche.
+    assert watch.look() == []  # The check passed in a different niche, so the alert stays open.
     watch.run(refresh_library, "tech")
     assert watch.look()[0].startswith("*Recovered: the check intact of faiss_index of tech failed*")
 
@@ -105,7 +106,7 @@ def test_a_chat_that_is_down_gets_the_alert_later_and_is_asked_with_growing_paus
         watch.look(delivery.next_at - watch.now)
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
     watch.chat.status = 200
-    assert watch.look(MINUTE) == []  # The next attempt is not due.
+    assert watch.look(MINUTE) == []  # The next attempt to send the message is not due yet.
     assert len(watch.look(60 * MINUTE)) == 1
     assert watch.state.deliveries == []
 
@@ -147,7 +148,7 @@ def test_a_person_closes_an_alert_and_a_new_failure_opens_it_again(watch: Watch)
     assert alert("close", "database") == "Closed: refresh_library of tech failed\n"
     assert alert("list") == "No alert is open\n"
     watch.run(refresh_library, "tech")
-    assert watch.look() == []  # Nobody is told that a closed alert is over.
+    assert watch.look() == []  # After a person closed an alert, no message says that it is over.
     watch.run(refresh_library, "tech", OUTAGE)
     assert len(watch.look(5 * MINUTE)) == 1
     assert alert("list").startswith("database: ")

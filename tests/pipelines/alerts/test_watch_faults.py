@@ -1,4 +1,4 @@
-"""Tests of the watch when something is wrong with it: its file, its clock, its disk, or the database of Dagster."""
+"""Tests of the watch over the runs while its file, its clock, its disk or Dagster's database has a fault."""
 
 import os
 from datetime import UTC, datetime, timedelta
@@ -159,7 +159,7 @@ def test_a_close_after_the_disk_has_room_again_is_not_overwritten(
     with monkeypatch.context() as patch:
         patch.setattr(watch_state, "replace_private_file", full)
         watch.look()
-    # The command is another process, which knows nothing of what the sensor could not write.
+    # The command runs in another process, which does not have the state that the sensor could not write.
     kept = dict(watch_state._unwritten)
     watch_state._unwritten.clear()
     assert alert("close", "database").output.startswith("Closed: ")
@@ -186,7 +186,7 @@ def test_a_late_refresh_that_a_person_closed_stays_closed_until_it_is_over(watch
     assert alert("close", "late").output == "Closed: the refresh of tech is late\n"
     assert looks(watch) == []
     assert watch.state.alerts == {}
-    late_refresh(watch, "news")  # Another niche is a new failure.
+    late_refresh(watch, "news")  # A failure in a different niche counts as a new failure.
     assert [text.split("*")[1] for text in looks(watch)] == ["the refresh of news is late"]
     watch.run(refresh_library, "tech")
     watch.run(refresh_library, "news")
@@ -220,5 +220,5 @@ def test_an_import_of_a_person_is_not_over_because_one_of_another_person_succeed
     assert watch.look() == []
     assert len(watch.state.alerts) == 1
     refused.clear()
-    add_files("a.zip")  # Dagster starts a run with the same config if a person repeats it.
+    add_files("a.zip")  # If a person repeats a run, Dagster starts a run with the same config.
     assert watch.look()[0].startswith("*Recovered: add_channel failed*")

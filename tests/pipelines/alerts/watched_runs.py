@@ -1,4 +1,4 @@
-"""A watch over runs of a real Dagster instance, which tells a chat."""
+"""A watch over the runs of a real Dagster instance, which sends alerts to a chat."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -45,13 +45,13 @@ def train_ranker() -> None:
 
 
 class Watch:
-    """The watch of a lab. `now` is the moment of the next look, which is ahead of the clock."""
+    """The watch over the runs of a lab. `now` is the time of the next look. It is ahead of the clock of this machine."""
 
     def __init__(self, folder: Path, chat: Chat) -> None:
         # These are the retries of the lab's `dagster.yaml`.
         retries = {"enabled": True, "max_retries": 2, "retry_on_asset_or_op_failure": False}
         self.instance = dg.DagsterInstance.ephemeral(settings={"run_retries": retries})
-        # An instance in memory has no place for the states of schedules.
+        # A Dagster instance in memory cannot store the states of schedules, so a file in a folder is used.
         self.instance._schedule_storage = SqliteScheduleStorage.from_local(str(folder))
         self.folder, self.chat = folder, chat
         self.now = datetime.now(UTC)
@@ -67,7 +67,10 @@ class Watch:
         return done.run_id
 
     def look(self, later: timedelta = MINUTE) -> list[str]:
-        """Look once, and return the new texts in the chat. The state is read from its file, as after a restart."""
+        """Look at the runs once, and return the new texts in the chat.
+
+        The watch reads its state from its file, as after a restart.
+        """
         before = len(self.chat.texts)
         self.now += later
         with changing_state(self.folder, keep_unwritten=True) as state:

@@ -1,4 +1,4 @@
-"""Test the programs of PostgreSQL that a backup and a restore run, and whether a server fits."""
+"""Test the programs of PostgreSQL that a backup and a restore run, and the check whether a server can take a backup."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +24,7 @@ def in_schemas(new_database: Callable[[], str], tmp_path: Path) -> Path:
 
 
 def do(url: str, *statements: str) -> Any:
-    """Run the statements, and return the first value of the last one."""
+    """Run the SQL statements, and return the first value of the last result."""
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         result = [connection.exec_driver_sql(statement) for statement in statements][-1]

@@ -1,7 +1,7 @@
 """Fixtures with labs for the tests of channel adapters.
 
-The model of these labs gives every picture the same score. So a difference between two scores comes from a channel
-adapter.
+The model of these labs gives every picture the same score. Therefore, a difference between two scores comes from a
+channel adapter.
 """
 
 from collections.abc import Callable, Iterator

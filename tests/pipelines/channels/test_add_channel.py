@@ -48,8 +48,8 @@ def test_an_adapter_learns_the_taste_of_a_channel_and_its_evaluation_shows_it(ad
     assert fitted.check.unadapted == 0.5
     assert fitted.check.adapted > 0.65
     assert fitted.check.gained > 0.1
-    # The adapter is evaluated on only the twelve newest videos. So the confidence interval of its gain in AUC is wide,
-    # and its lower end `low` may be negative. The first words of the summary depend on the sign of `low`.
+    # The adapter is evaluated on only the twelve newest videos. The confidence interval of its gain in AUC is therefore
+    # wide, and its lower end `low` may be negative. The first words of the summary depend on the sign of `low`.
     start = "It helps: AUC 0." if fitted.check.low > 0 else "It seems to help, but that may be chance: AUC 0."
     assert fitted.check.summary.startswith(start)
     assert str(fitted.newest).startswith("2026-07-31")

@@ -29,12 +29,14 @@ from thumblab_pipelines.owner_ctr.studio_names import FIELDS
 
 IMPORT_ID = "0123456789abcdef" * 2
 UNKNOWN = ("A", "B", "C", "D", "E", "F", "G", "H", "I")
-"""Names of columns that no language has. None has a %, so the rate is not recognised by its values either."""
+"""Names of columns that occur in no language. No value has a % sign, so the column of the rate is not recognised by its
+values either.
+"""
 
 
 @dg.job(op_retry_policy=dg.RetryPolicy(max_retries=RETRY.max_retries))
 def impatient() -> None:
-    """The job, without its pauses between two tries."""
+    """The job `add_channel`, without its pauses between retries."""
     add_exported_channel()
 
 
@@ -144,12 +146,13 @@ def test_a_channel_without_a_name_or_a_niche_asks_for_it(run: Run, owner: Owner)
 
 
 def test_a_run_changes_only_channels_of_the_key_whose_exports_it_imports(run: Run, owner: Owner) -> None:
-    """The service has written the owner into the folder of the import. The config of the run has none."""
+    """The service writes the key that owns the import into its folder. The config of the run does not name the owner."""
     _, report = run(owner.rows(6), owner_of_key="alice#1", name="Alice cooks")
     assert (report.state, report.imported and report.imported.title) == ("done", "Alice cooks")
     before = list_channels(owner.lab)
     assert ("alice", True) in [(adapter.key, adapter.key_revoked) for adapter in before], "no key has this owner"
-    (ImportFolder(owner.lab.settings.data_dir, IMPORT_ID).path / "report.json").unlink()  # The next import is another.
+    # The next import belongs to a different key.
+    (ImportFolder(owner.lab.settings.data_dir, IMPORT_ID).path / "report.json").unlink()
     result, report = run(owner.rows(6), owner_of_key="bob#2", name="Bob")
     assert (result.success, report.state, report.imported) == (False, "failed", None)
     assert report.reason == (

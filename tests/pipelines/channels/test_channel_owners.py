@@ -1,4 +1,6 @@
-"""Tests of whose channel it is: what exports that an API key sent may change, and what only the lab itself may."""
+"""Tests of the ownership of channels: which channels the exports of an API key may change, and which only the lab
+itself may change.
+"""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -72,7 +74,7 @@ def stored(lab: Lab, channel: Channel) -> Channel | None:
 
 @pytest.fixture
 def mine(owner: Owner, tmp_path: Path) -> ImportedExports:
-    """The channel that Alice's key has made of the first six videos."""
+    """The channel that Alice's key has imported with the first six videos."""
     return add(owner, write(tmp_path / NAME, rows(owner, 0, 6)), name="Alice cooks")
 
 
@@ -93,7 +95,7 @@ def test_a_channel_belongs_to_the_key_that_sent_it_and_the_key_may_add_to_it(
 def test_a_key_changes_nothing_of_a_channel_of_another_key(
     owner: Owner, mine: ImportedExports, tmp_path: Path, name: str | None
 ) -> None:
-    """Bob's key sends Alice's videos with other facts, under each name that it could give."""
+    """Bob's key sends Alice's videos with changed facts, once under each channel name that Bob can give."""
     before = state(owner.lab)
     path = write(tmp_path / NAME, rows(owner, 0, 6, **{"Video title": "Changed", "Views": "7"}))
     with pytest.raises(NotYoursError, match="ask the lab's owner to import the exports with `thumblab channel add`"):
@@ -139,7 +141,7 @@ def test_a_key_changes_nothing_of_a_channel_that_the_lab_has_collected_or_import
 def test_a_few_videos_of_others_stay_there_and_the_rest_is_imported(
     owner: Owner, mine: ImportedExports, tmp_path: Path
 ) -> None:
-    """So nobody can stop the import of another channel by taking a few of its videos first."""
+    """Otherwise a person could block the import of a channel by importing a few of its videos first."""
     with owner.lab.engine.connect() as connection:
         rates = select(video_reach.c.video_id, video_reach.c.click_through_rate)
         alices = set(connection.execute(rates))
@@ -155,7 +157,7 @@ def test_a_few_videos_of_others_stay_there_and_the_rest_is_imported(
 
 
 def test_a_key_stores_rates_only_of_the_videos_of_its_channel(owner: Owner, tmp_path: Path) -> None:
-    """A video without a title is not imported. So it does not become one of the channel."""
+    """A video without a title is not imported, so it does not become a video of the channel."""
     nameless = owner.row(owner.videos[6], **{"Video title": ""})
     add(owner, write(tmp_path / NAME, [*rows(owner, 0, 6), nameless]))
     with owner.lab.engine.connect() as connection:
@@ -276,7 +278,7 @@ def test_the_id_that_a_title_gives_is_not_taken_by_another_spelling(
 def test_the_lab_gives_a_channel_to_a_key_and_another_title(
     owner: Owner, mine: ImportedExports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Alice has taken the videos of Carol. The lab's owner gives them to Carol, who then adds to her channel."""
+    """Alice has imported the videos of Carol. The lab's owner gives the channel to Carol, who then adds videos to it."""
     keys = NamedKeys(owner.lab.settings)
     keys.add("carol", ["score"])
     [carol] = [key.owner for key in keys.all()]

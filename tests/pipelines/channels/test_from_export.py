@@ -66,7 +66,8 @@ def test_exports_are_merged_and_an_unreadable_one_is_named(owner: Owner, tmp_pat
     assert [report.with_ctr for report in imported.ctr] == [5, 5]
     assert len(imported.refused) == 1
     assert "broken.zip is a damaged .zip file" in imported.refused[0]
-    assert count(owner.lab, video_stats) == 10  # Two videos are in both exports, which are of different days.
+    # Both exports contain these two videos, but were made on different days.
+    assert count(owner.lab, video_stats) == 10
 
 
 def test_the_facts_of_the_newest_export_count_in_any_order_of_the_files(owner: Owner, tmp_path: Path) -> None:
@@ -108,7 +109,7 @@ def test_an_export_without_lengths_is_used_if_its_hours_show_that_no_video_is_a_
         [cell for n, cell in enumerate(owner.row(video, **{"Watch time (hours)": str(video.views / 10)})) if n != at]
         for video in owner.videos[:7]
     ]
-    rows[0][4] = "0.1"  # Seconds per view, so this video may be a Short.
+    rows[0][4] = "0.1"  # The value is in seconds per view. It is so low that the video may be a Short.
     imported = add(owner, write(tmp_path / NAME, rows, [name for name in COLUMNS if name != "Duration"]))
     fitted = add_imported_channel(owner.lab, imported.channel).fitted
     assert (fitted.videos, fitted.left_out) == (6, {"of unknown length (may be a Short)": 1})

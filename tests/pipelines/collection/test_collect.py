@@ -272,8 +272,8 @@ def test_an_unreachable_server_is_a_transient_error_that_does_not_show_the_key(
 def test_an_answer_that_is_not_youtubes_is_reported_with_its_status(
     lab: Lab, catalogue: SyntheticCatalogue, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # The path `nowhere/` does not belong to the API. So the emulator answers with a 404 that does not have the format
-    # of YouTube's errors.
+    # The path `nowhere/` does not belong to the API. The emulator therefore answers with a 404 that does not have the
+    # format of YouTube's errors.
     with Emulator(catalogue) as emulator:
         error = refused(at(lab, emulator, youtube_endpoint=emulator.endpoint + "nowhere/"), caplog)
     assert error.kind is ErrorKind.NOT_FOUND

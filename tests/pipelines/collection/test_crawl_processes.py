@@ -82,9 +82,9 @@ def test_a_crawl_killed_many_times_ends_with_the_same_videos_for_few_units_more(
     with Emulator(vast, key=SECRET) as emulator:
         for kill in range(kills):
             process = Crawling(other, emulator, 10, tmp_path)
-            # The units that the undisturbed crawl spent are divided into as many equal parts as there are kills. The
-            # last half part is left over, so that no kill comes after the end. There is one kill at a random point of
-            # each part.
+            # The units that the undisturbed crawl spent are divided into as many equal parts as there are kills. Half a
+            # part at the end stays without a kill, so that no kill comes after the end of the crawl. There is one kill
+            # at a random point of each part.
             enough = undisturbed * (kill + luck.random()) / (kills + 0.5)
             while emulator.counts.spent["units"] < enough and process.running:
                 time.sleep(0.005)

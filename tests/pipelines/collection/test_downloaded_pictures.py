@@ -71,7 +71,7 @@ def test_the_placeholder_is_no_picture_even_with_status_200(
     assert downloaded.unreadable == 0
     assert row_of(lab, first).url.endswith("/sddefault.jpg")
     # YouTube sends a placeholder for a picture that is missing. A real default.jpg has the same dimensions as the
-    # placeholder. So the lab cannot tell a default.jpg from the placeholder, and stores the placeholder.
+    # placeholder. The lab therefore cannot tell a default.jpg from the placeholder, and stores the placeholder.
     assert row_of(lab, last).url.endswith("/default.jpg")
 
 

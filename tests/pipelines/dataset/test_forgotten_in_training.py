@@ -1,6 +1,7 @@
-"""A video that is deleted while a model is trained from it, or before the model is served, costs that video only.
+"""Tests that a video may be deleted while a model is trained on it, or before that model is served.
 
-Each deletion is a real one: the rows, then the clean-ups of a run of `retention`.
+Only this video is lost for the model. Each test deletes the rows of the video and then runs the clean-ups of
+`retention`.
 """
 
 import pandas as pd
@@ -22,10 +23,11 @@ from thumblab_pipelines.retention.retention import retain
 
 
 def forget(lab: Lab, *parts: str) -> list[str]:
-    """Delete a video of each part, and with it all that `retention` deletes. Return the ids of the videos."""
+    """Delete a video of each part of the split, with everything that `retention` deletes. Return the ids of the videos."""
     gone = [delete_one(lab, part) for part in parts]
     for release in lab.releases.all("pairs", "all"):
-        # `retention` replaces needed pairs once a day. It takes these for older than a day.
+        # `retention` replaces pairs releases that a model needs once a day. Make it believe that these pairs are older
+        # than a day.
         path = release.path / "manifest.json"
         path.write_text(path.read_text().replace(release.created_at, "2026-01-01T00:00:00+00:00"))
     retain(lab, "tech")
@@ -33,13 +35,13 @@ def forget(lab: Lab, *parts: str) -> list[str]:
 
 
 def familiar(release: Release, pictures: Float32s) -> list[bool]:
-    """Return for each picture [n, d] whether the model keeps its vector among the familiar ones."""
+    """Return for each picture [n, d] whether the model has stored its vector as a familiar picture."""
     kept = load_file(release.path / FAMILIAR)["pictures"].astype("float32")
     return [bool((kept @ picture > 0.9999).any()) for picture in pictures]
 
 
 def adapter_videos(release: Release, data: Dataset) -> pd.Series:
-    """Return how many videos the adapter of each channel in the model holds."""
+    """Return the number of videos in each channel adapter of the model."""
     ranker = TrainedRanker.load(release)
     adapters = {channel: ranker.adapter(str(channel)) for channel in sorted(set(data.videos.channel_id))}
     return pd.Series({channel: adapter.videos for channel, adapter in adapters.items() if adapter is not None})
@@ -72,7 +74,7 @@ def test_a_video_deleted_during_a_training_or_before_promotion_costs_that_video_
     gone += forget(lab, TRAIN, VALIDATION, TEST)
     assert promote_newest(lab)[1] == built.release
     assert missing_videos(lab, data.video_ids) == sorted(gone)
-    # The next run goes on from pairs without the videos.
+    # The next run continues with pairs that lack the deleted videos.
     count = len(videos) - len(gone)
     assert (newest_pairs(lab).info["videos"], build_pairs(lab).release.info["videos"]) == (count, count)
     assert promote_newest(lab)[2].reason == "it is served already"

@@ -74,7 +74,7 @@ def test_the_experiments_of_a_channel_are_divided_into_learnt_and_held_out_ones(
     learnt_pairs, held_out = (pairs[pairs.part == part] for part in (TRAIN, TEST))
     assert len(learnt_pairs) >= 15
     # All pairs of a held-out video are held out, so some of them may be older than the pairs for training. `later` has
-    # the other held-out pairs. They are held out because their experiments came later.
+    # only the pairs that are held out because their experiments came later.
     part_of_video = held_out.video_id.map(learnt.data.videos.set_index("video_id").part)
     later = held_out[part_of_video.isna() | (part_of_video == TRAIN)]
     assert len(later) >= 5

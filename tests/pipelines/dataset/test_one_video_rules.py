@@ -44,8 +44,8 @@ def read(emptied_lab: Callable[..., Lab]) -> Read:
     """A function that stores an experiment. It returns the pairs of all stored experiments, and what it left out.
 
     The arguments are the variants of the experiment, and values for its other fields. A pair is returned as four
-    values: its two variants, such as "1-2", its gap, its variance, and whether it is decided. What was left out is
-    returned as a number of experiments or pairs for each reason.
+    values: its two variants, such as "1-2", its gap, its variance, and whether it is decided. For the experiments and
+    pairs that were left out, a number for each reason is returned.
     """
     lab = emptied_lab(experiments, videos, channels)
     now = datetime(2026, 11, 20, tzinfo=UTC)
@@ -183,7 +183,9 @@ def test_counts_of_an_unchanged_video_are_used_only_while_its_thumbnail_was_chec
 
 
 def test_the_drift_of_unchanged_videos_removes_the_error_of_the_growth_law() -> None:
-    law = Growth(24.0)  # This law expects half of the final views after 24 hours. In truth, it takes 96 hours.
+    # The growth law expects half of the final views after 24 hours. In this test, half of them come only after 96
+    # hours.
+    law = Growth(24.0)
     unchanged = Unchanged.of([counts(half_age=96.0, level=level) for level in np.geomspace(1e5, 1e7, 40)], law)
     excess = counts(1.5, half_age=96.0).excess(law, BEFORE, AFTER)
     drift, variance = unchanged.near(24 * 15.0)

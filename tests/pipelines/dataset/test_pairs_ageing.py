@@ -18,8 +18,8 @@ from thumblab_pipelines.dataset.outliers import training_outliers
 def grown(half_age: float, videos: int = 200, noise: float = 0.05, seed: int = 0) -> pd.DataFrame:
     """Return videos whose views grow in proportion to age / (age + half_age), apart from noise.
 
-    So at the age `half_age`, in hours, a video has half of its final views. The final views of the videos are very
-    different. Each video was counted at some of the ages 24, 72 and 168 hours, and once later.
+    At the age `half_age`, in hours, a video therefore has half of its final views. The final views of the videos are
+    very different. Each video was counted at some of the ages 24, 72 and 168 hours, and once later.
     """
     random = np.random.default_rng(seed)
     level = np.exp(random.normal(9, 2, videos))

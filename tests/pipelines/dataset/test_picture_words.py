@@ -57,7 +57,9 @@ def test_a_picture_without_text_has_empty_words(add: Callable[..., str | None]) 
 
 
 def test_a_picture_that_nobody_has_read_has_no_words(add: Callable[..., str | None]) -> None:
-    """Nobody measured the picture, or there was no text reader, or an old version of the lab stored no evidence."""
+    """Three cases: the picture was not measured, there was no text reader, or an old version of the lab stored no
+    evidence.
+    """
     unread = evidence(reader=False)
     assert add("no reader", unread.as_json()) is None is unread.words
     assert add("not measured", None) is None

@@ -14,11 +14,15 @@ from thumblab_pipelines.dagster_storage import open_instance
 def instance(
     new_database: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_settings: None
 ) -> DagsterInstance:
-    """Return a Dagster instance of a new lab, in the lab's storage, that has noted nothing about schedules and sensors."""
+    """Return a Dagster instance of a new lab, with the lab's storage.
+
+    It has stored nothing about schedules and sensors.
+    """
     monkeypatch.setenv("THUMBLAB_DATABASE_URL", new_database())
     monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path))
     settings.cache_clear()
     (tmp_path / "dagster.yaml").write_text("")
     instance = open_instance(tmp_path, tmp_path)
-    instance.wipe_all_schedules()  # All tests of a process share Dagster's database.
+    # All tests of a process share Dagster's database, so delete what earlier tests stored.
+    instance.wipe_all_schedules()
     return instance

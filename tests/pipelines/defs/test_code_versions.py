@@ -1,4 +1,4 @@
-"""Tests that a version of code changes when code changes that can be reached, and only then."""
+"""Tests that the code version of an asset changes if and only if code changes that its step can reach."""
 
 import importlib
 import sys
@@ -35,7 +35,9 @@ def step(value):
 
 @pytest.fixture
 def version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
-    """A function that writes a package, with one text in one module replaced, and returns the version of `step`."""
+    """A function that writes a Python package, with a text in one module replaced, and returns the code version of its
+    function `step`.
+    """
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(code_versions, "_PACKAGES", ("versioned",))
     (tmp_path / "versioned").mkdir()

@@ -93,7 +93,8 @@ class Daemon:
         return str(answer["run"]["runId"])
 
     def dequeue(self) -> None:
-        self.now += 60  # After a code server fails, the queue pauses for 20 s. Now this pause is over.
+        # After a code server fails, the queue pauses for 20 s. Move the time of the test past this pause.
+        self.now += 60
         list(self.queue.run_iteration(self.workspace, fixed_iteration_time=self.now))
 
     def monitor(self) -> None:
@@ -112,7 +113,7 @@ class Daemon:
         return Path(self.instance.root_directory)
 
     def end_runs(self) -> None:
-        """Create the file `go`, for which the job waits. So the current runs end, and later runs end at once."""
+        """Create the file `go`, for which the job waits. The current runs then end, and later runs end at once."""
         (self.home / "go").touch()
 
     def run(self, run_id: str) -> dg.DagsterRun:
@@ -224,7 +225,8 @@ def test_a_dead_run_waits_for_its_code_server_so_that_it_is_tried_again(
 ) -> None:
     killed = killed_run(daemon)
     daemon.retry()
-    with monkeypatch.context() as patch:  # Nobody starts a code server again while it is broken.
+    with monkeypatch.context() as patch:
+        # This patch keeps the daemon from starting a code server again, as if the code server were broken.
         patch.setattr(WorkspaceProcessContext, "reload_code_location", lambda *_: None)
         daemon.monitor()
         assert daemon.run(killed).status == STARTED

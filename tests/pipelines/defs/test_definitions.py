@@ -22,7 +22,7 @@ RANKING = {"training_pairs", "ranking_model", "served_model"}
 PREDICTIONS = {"prediction_quality"}
 PEOPLE = {"faces", "face_clusters", "matching_head", "people"}
 BY_HAND = {"crawled_videos", "true_ctr", "experiments", "prediction_quality", *PEOPLE}
-"""The assets that no schedule makes unless a person turns the schedule on."""
+"""The assets that are made on a schedule only if a person turns the schedule on."""
 
 GROUPS = {
     "collection": COLLECTION,
@@ -183,7 +183,8 @@ def test_the_library_is_partitioned_by_niche_and_the_model_is_not(specs: dict[st
         partitions = specs[name].partitions_def
         assert isinstance(partitions, dg.StaticPartitionsDefinition)
         assert tuple(partitions.get_partition_keys()) == NICHES
-        # With a policy, the runs of a backfill have no tag `dagster/partition`, and dagster.yaml cannot keep them apart.
+        # With a backfill policy, the runs of a backfill have no tag `dagster/partition`. dagster.yaml uses this tag to
+        # run only one run per niche.
         assert graph.get(specs[name].key).backfill_policy is None
     assert all(specs[name].partitions_def is None for name in RANKING | ON_REQUEST)
 
@@ -195,7 +196,8 @@ def test_every_asset_has_a_description_and_an_owner(specs: dict[str, dg.AssetSpe
         assert spec.description
         assert len(spec.description) > 30
         assert spec.kinds, name
-        # A freshness policy says how often an asset must be made. An asset that no schedule makes cannot keep one.
+        # A freshness policy says how often an asset must be made. An asset without a schedule cannot satisfy such a
+        # policy.
         assert (spec.freshness_policy is not None) == (name not in TABLES | BY_HAND), name
         assert spec.automation_condition is None, (
             "the schedules already start this asset, and an automation condition would start it a second time"
@@ -258,7 +260,7 @@ def test_no_scheduled_job_depends_on_the_optional_crawl(graph: Any, name: str) -
     first = [key for parent in JOBS[name] for key in graph.get(dg.AssetKey(parent)).parent_keys]
     outside = {key.to_user_string() for key in first} - JOBS[name]
     assert outside <= {"videos", "experiments"}
-    # Dagster's UI asks only about partitions that were never made. `experiments` has none.
+    # Dagster's UI asks only about partitions that were never made. The asset `experiments` has no partitions.
     assert [key for key in outside if graph.get(dg.AssetKey(key)).is_materializable] in ([], ["experiments"])
     assert graph.get(dg.AssetKey("experiments")).partitions_def is None
 

@@ -65,7 +65,7 @@ def launch(workspace: WorkspaceProcessContext) -> str:
 
 
 def evaluate(workspace: WorkspaceProcessContext) -> None:
-    """Do what the daemon does twice a minute."""
+    """Evaluate the backfill, as the daemon does twice a minute."""
     list(execute_backfill_iteration(workspace, logging.getLogger("test")))
 
 
@@ -89,7 +89,7 @@ def test_a_backfill_goes_on_when_the_code_can_be_loaded_again(
     instance, backfill_id = workspace.instance, launch(workspace)
     with monkeypatch.context() as patch:
         lose_code(workspace, patch)
-        for _ in range(8):  # This is more often than Dagster retries after an error.
+        for _ in range(8):  # Evaluate more often than Dagster retries after an error.
             evaluate(workspace)
     assert status(instance, backfill_id) == (BulkActionStatus.REQUESTED, None)
     assert instance.get_runs() == []

@@ -1,4 +1,4 @@
-"""Tests that the declared dependencies of the assets are what their steps really read.
+"""Tests that each asset declares a dependency on exactly the assets whose data its step reads.
 
 Every step runs once, on PostgreSQL and with an emulator of YouTube, while its reads and writes are traced.
 """
@@ -53,16 +53,19 @@ JOBS = {
 NO_TIME = timedelta(0)
 
 WRITERS = {"videos": {"raw_videos", "crawled_videos", "view_history", "retention"}}
-"""The assets that write the tables of an asset that Dagster does not materialize."""
+"""For each asset that Dagster does not materialize, the assets that write its tables."""
 
 BACKWARD = {
     ("faiss_index", "served_index"): "the size of a new index is compared with that of the served one",
     ("training_pairs", "served_model"): "the pairs of the served model are not deleted",
 }
-"""Reads against the direction of the graph. They concern what an earlier run made, and are no dependencies."""
+"""Reads that are not dependencies, because they read what an earlier run made and go against the direction of the
+graph.
+"""
 
 CLEANERS = {"retention"}
-"""Assets that look everywhere for what must be deleted. What they look at is not what they are made of."""
+"""Assets that search all tables for data that must be deleted. The tables that they search are not their dependencies.
+"""
 
 OWNER = {table.name: asset for asset, tables in TABLES.items() for table in tables}
 OWNER |= {name: asset for asset, names in RELEASES.items() for name in names}
@@ -77,7 +80,10 @@ class Making:
     instance: dg.DagsterInstance
 
     def make(self, asset: str, job_name: str) -> Touched:
-        """Make an asset of the niche `tech`, or one without niches. Return what its step touched."""
+        """Materialize an asset, for the niche `tech` if it is partitioned by niche.
+
+        Return the tables and releases that its step read and wrote.
+        """
         if job_name:
             job = self.definitions.resolve_job_def(job_name)
         else:
@@ -108,7 +114,7 @@ def traces(
     drawn: Callable[..., bytes],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[dict[str, Touched]]:
-    """What each asset touched when it was made."""
+    """The tables and releases that the step of each asset read and wrote."""
     import mlflow
 
     folder = tmp_path_factory.mktemp("lineage")
@@ -136,7 +142,8 @@ def traces(
         tracker = Tracker(mlflow.MlflowClient(uri), uri, "thumbnail-ranker")
         patch.setattr(MlflowResource, "connect", lambda self: tracker)
         patch.setattr(resources, "_opened", lambda chosen, url: lab)
-        patch.setattr(build, "_LEAST_PAIRS", 1)  # The model must be served, although its evaluation is small.
+        # Lower the least number of pairs, so that the model is served although its evaluation has few pairs.
+        patch.setattr(build, "_LEAST_PAIRS", 1)
         found = {}
         with dg.DagsterInstance.ephemeral() as instance:
             making = Making(lab, definitions, instance)
@@ -145,7 +152,8 @@ def traces(
                     for number, planted in enumerate(planted_experiments(catalogue, channel, 4, seed=1)):
                         given = given_planted(planted, channel, date(2026, 11, 1), folder / str(number))
                         ExperimentWriter(lab).add(given)
-                # Time passes, so that views are due to be observed, and later facts are due to be refreshed.
+                # Move the clock, so that views are due to be observed, and later the facts of videos are due to be
+                # refreshed.
                 emulator.advance(
                     {"view_history": timedelta(days=3), "retention": timedelta(days=27)}.get(asset, NO_TIME)
                 )
@@ -167,7 +175,7 @@ def deps(definitions: dg.Definitions) -> dict[str, set[str]]:
 
 
 def read_assets(asset: str, touched: Touched) -> dict[str, set[str]]:
-    """Return the other assets of which a step read something, each with what the step read."""
+    """Return the other assets whose tables or releases a step read, each with these tables and releases."""
     read: dict[str, set[str]] = {}
     for name in touched.reads - set(UNOWNED):
         owner = OWNER[name]
@@ -198,7 +206,7 @@ def test_what_an_asset_declares_is_read(traces: dict[str, Touched], deps: dict[s
     unread = {}
     for asset, touched in traces.items():
         read = set(read_assets(asset, touched))
-        # A dependency on a writer of `videos` gives the order in a run: Dagster itself does not run `videos`.
+        # Dagster does not run `videos`, so a dependency on an asset that writes `videos` gives the order in a run.
         writers = {writer for owner in read for writer in WRITERS.get(owner, ())}
         own = {owner for owner, of in WRITERS.items() if asset in of}
         unread[asset] = deps[asset] - read - writers - own

@@ -1,4 +1,4 @@
-"""Tests of pools: steps of different runs that need the same thing run one after the other, and all of them end.
+"""Tests of Dagster's pools. The steps of a pool run one after the other, even in different runs, and all of them end.
 
 The runs share a real Dagster instance: the lab's own `dagster.yaml`, on PostgreSQL.
 """
@@ -95,7 +95,7 @@ def test_a_dead_run_gives_back_its_place_in_a_pool(instance: dg.DagsterInstance)
     assert pools.claim_concurrency_slot("encoder", run.run_id, "embeddings").is_claimed
     lock = Path(instance.root_directory) / "dagster" / "executing" / f"{run.run_id}.lock"
     lock.parent.mkdir(parents=True)
-    lock.touch()  # Its process had a lock, and holds it no more.
+    lock.touch()  # The process of this run had a lock and does not hold it any more, as if it was killed.
     assert not pools.claim_concurrency_slot("encoder", "another", "embeddings").is_claimed
     end_abandoned_runs(instance)
     assert pools.claim_concurrency_slot("encoder", "another", "embeddings").is_claimed

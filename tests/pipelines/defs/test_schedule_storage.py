@@ -1,4 +1,4 @@
-"""Tests of what Dagster has noted about schedules and sensors when the clock was ahead and is set back."""
+"""Tests of what Dagster has stored about schedules and sensors, when the clock was ahead and is then set back."""
 
 from dagster import DagsterInstance
 from dagster._core.remote_origin import (
@@ -21,7 +21,7 @@ NOW, AHEAD = 1_795_000_000.0, 1_795_000_000.0 + 30 * 86_400
 
 
 def noted(instance: DagsterInstance, name: str, data: ScheduleInstigatorData | SensorInstigatorData) -> InstigatorState:
-    """Store what Dagster notes about a schedule or a sensor."""
+    """Store a state of a schedule or a sensor, as Dagster does."""
     repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("thumblab"), "__repository__")
     kind = InstigatorType.SCHEDULE if isinstance(data, ScheduleInstigatorData) else InstigatorType.SENSOR
     state = InstigatorState(RemoteInstigatorOrigin(repository, name), kind, InstigatorStatus.RUNNING, data)

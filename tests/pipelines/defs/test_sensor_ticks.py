@@ -1,7 +1,7 @@
 """Tests of how sensors and assets open the lab.
 
 A tick is one evaluation of a sensor, and it must be cheap. Each of the two sensors ticks every 15 s, so there are eight
-ticks a minute, day and night.
+ticks a minute.
 """
 
 import shutil

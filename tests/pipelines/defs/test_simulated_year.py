@@ -1,7 +1,7 @@
 """Tests of the schedules through a simulated year: Dagster's own scheduler, under a clock that the tests set.
 
-The scheduler looks at the schedules at irregular moments, as a busy daemon does. It is down for 30 hours at times, and
-each of the two changes of the clock happens. The runs are queued and not executed.
+The scheduler looks at the schedules at irregular moments, as a busy daemon does. It is down for 30 hours at times. The
+year contains both changes between standard time and daylight saving time. The runs are queued and not executed.
 """
 
 import logging
@@ -27,7 +27,7 @@ from thumblab_core.settings import CHECKOUT, settings
 
 HOBART = ZoneInfo("Australia/Hobart")
 OCTOBER, APRIL = date(2026, 10, 4), date(2027, 4, 4)
-"""The days on which an hour is skipped and repeated."""
+"""The day on which an hour is skipped, and the day on which an hour is repeated."""
 
 Pause = tuple[datetime, datetime]
 
@@ -36,8 +36,8 @@ Pause = tuple[datetime, datetime]
 class Scheduler:
     """Dagster's scheduler, with the lab's code server and `dagster.yaml`. Only `daily_refresh` is turned on.
 
-    All tests of a process share Dagster's database. What it has noted about schedules is removed first. `earlier` has the
-    ids of the runs that other tests left there.
+    All tests of a process share Dagster's database. The stored states of schedules are removed first. `earlier` has the
+    ids of the runs that other tests left in the database.
     """
 
     workspace: WorkspaceProcessContext
@@ -45,7 +45,9 @@ class Scheduler:
     earlier: set[str]
 
     def simulate(self, start: datetime, end: datetime, pauses: Sequence[Pause] = (), seed: int = 0) -> list[DagsterRun]:
-        """Let the scheduler look at irregular moments from `start` to `end`, but never in a pause. Return the runs."""
+        """Let the scheduler evaluate the schedule at irregular times from `start` to `end`, but never in one of the
+        pauses. Return the runs.
+        """
         chance = random.Random(seed)
         times: dict[str, ScheduleIterationTimes] = {}
         now = start
@@ -54,9 +56,9 @@ class Scheduler:
             now += timedelta(hours=chance.choice([0.5, 1, 3, 7]), seconds=chance.randrange(60))
             for begin, stop in pauses:
                 if begin <= now < stop:
-                    now, times = stop, {}  # A new process of the daemon begins without memory.
+                    now, times = stop, {}  # A new process of the daemon remembers nothing.
             self.look(now, times)
-            self.look(now, times)  # A second look at the same moment must not start anything again.
+            self.look(now, times)  # A second evaluation at the same time must not start a run again.
         return [run for run in self.instance.get_runs() if run.run_id not in self.earlier]
 
     def look(self, now: datetime, times: dict[str, ScheduleIterationTimes]) -> None:
@@ -86,7 +88,7 @@ def scheduler(
 
 
 def refreshes(runs: Sequence[DagsterRun]) -> Counter[tuple[date, str]]:
-    """Return the number of refreshes by local day and niche. Each of them must be the one of 03:00 of its day."""
+    """Return the number of refreshes by local day and niche. Check that each refresh is scheduled for 03:00 of its day."""
     counted: Counter[tuple[date, str]] = Counter()
     for run in runs:
         assert run.job_name == "refresh_library"
@@ -98,7 +100,9 @@ def refreshes(runs: Sequence[DagsterRun]) -> Counter[tuple[date, str]]:
 
 
 def once_each(first: date, last: date, *without: date) -> Counter[tuple[date, str]]:
-    """Return one refresh of every niche for each day from `first` to `last`, but none for the days `without`."""
+    """Return the expected result of `refreshes`: one refresh of every niche on each day from `first` to `last`, except
+    on the days in `without`.
+    """
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
     return Counter((day, niche) for day in days if day not in without for niche in NICHES)
 
@@ -110,8 +114,8 @@ def at(day: date, hour: int, minute: int = 0) -> datetime:
 def test_every_niche_is_refreshed_once_a_day_when_the_clock_changes_and_after_thirty_hours_without_a_daemon(
     scheduler: Scheduler,
 ) -> None:
-    # The daemon is down from 02:00 on the day after the change to 08:00 on the next. It misses 03:00 twice, and makes up
-    # for the later one.
+    # The daemon is down from 02:00 on the day after the change to 08:00 on the next. It misses 03:00 twice, and makes
+    # up only for the later refresh.
     day = timedelta(days=1)
     pause = (at(OCTOBER + day, 2), at(OCTOBER + 2 * day, 8))
     runs = scheduler.simulate(at(OCTOBER, 0), at(OCTOBER + 2 * day, 12), [pause])
@@ -123,8 +127,8 @@ def test_every_niche_is_refreshed_once_a_day_when_the_clock_changes_and_after_th
 def test_in_a_year_with_both_clock_changes_and_outages_every_niche_is_refreshed_once_a_day(
     scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # For each run, Dagster records 22 events about the assets that it will make. They do not concern the schedule, and
-    # they would take four fifths of the time.
+    # For each run, Dagster records 22 events about the assets that it will make. These events do not matter here, and
+    # storing them takes four fifths of the time.
     monkeypatch.setattr(RunDomain, "_log_asset_planned_events", lambda *_: None)
     start, end = date(2026, 7, 1), date(2027, 6, 30)
     pauses = [  # Each outage takes 30 hours. The first two cover a clock change, and miss 03:00 twice.
@@ -142,6 +146,6 @@ def test_after_the_clock_was_ahead_and_is_set_back_every_niche_is_refreshed_each
     day, ahead = date(2026, 11, 20), date(2026, 12, 20)
     scheduler.simulate(at(day, 1), at(day, 12))
     scheduler.look(at(ahead, 12), {})
-    # `thumblab up` starts the daemon again when the clock is set back, so this one has no memory.
+    # `thumblab up` restarts the daemon when the clock is set back, so this daemon remembers nothing.
     runs = scheduler.simulate(at(day, 13), at(day + timedelta(days=2), 12))
     assert refreshes(runs) == once_each(day, day + timedelta(days=2)) + once_each(ahead, ahead)

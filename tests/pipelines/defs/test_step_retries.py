@@ -1,4 +1,4 @@
-"""Tests of what a step does when the disk is full or MLflow is down: the real retry policy, in a real run of Dagster."""
+"""Tests of the retry policy of steps, in real runs of Dagster, while the disk is full or MLflow is down."""
 
 import errno
 import os
@@ -47,7 +47,9 @@ def test_every_asset_that_writes_has_this_retry_policy() -> None:
 
 
 def test_the_ranking_model_is_not_trained_while_mlflow_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A training takes minutes to hours. Without MLflow its model could not be logged."""
+    """Check that the step fails before the training: it takes minutes to hours, and its model cannot be logged without
+    MLflow.
+    """
     trained = []
     monkeypatch.setattr(ranking_model, "build_model", lambda *_, **__: trained.append(1))
     monkeypatch.setenv("THUMBLAB_MLFLOW_TRACKING_URI", "http://127.0.0.1:1")

@@ -8,7 +8,7 @@ from sqlalchemy import create_engine, text
 
 
 def test_a_database_that_is_down_does_not_double_the_lines_of_the_daemons_log() -> None:
-    """Run what the daemon does at its start: its loggers get handlers of their own, and the storage warns."""
+    """Do what the daemon does at its start: give its loggers their own handlers. Then let the storage log a warning."""
     program = """
 import logging, sys
 from thumblab_pipelines.dagster_storage import _log_lines_once
@@ -33,7 +33,7 @@ logger.info("a tick"); logger.warning("a late tick")
 def test_the_first_request_to_the_webserver_after_a_restart_of_the_database_succeeds(
     instance: dg.DagsterInstance,
 ) -> None:
-    instance.optimize_for_webserver(15_000, 3_600, 20)  # The webserver does this at its start.
+    instance.optimize_for_webserver(15_000, 3_600, 20)  # The webserver also makes this call at its start.
     parts = [instance.run_storage, instance.event_log_storage, instance.schedule_storage]
 
     def ask() -> None:
@@ -47,7 +47,7 @@ def test_the_first_request_to_the_webserver_after_a_restart_of_the_database_succ
         part = getattr(storage, "_storage", storage)
         with part._engine.connect() as connection:
             assert connection.execute(text("SHOW statement_timeout")).scalar() == "15s"
-        # A restart of the server ends every connection.
+        # End every connection, as a restart of the database server does.
         admin = create_engine(part.postgres_url, isolation_level="AUTOCOMMIT")
         with admin.connect() as connection:
             others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"

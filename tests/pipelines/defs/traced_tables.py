@@ -1,8 +1,8 @@
 """Trace which tables, releases and pointers a piece of code reads and writes.
 
-PostgreSQL itself says which tables a transaction touches: it locks each of them, in a mode that tells reading from
-writing. A statement that goes around SQLAlchemy, such as COPY, is therefore traced too, and a view is traced as the
-tables that it reads. Releases are traced where the store reads and writes their folders.
+PostgreSQL locks each table that a transaction reads or writes, and the mode of the lock tells reading from writing.
+Statements that do not go through SQLAlchemy, such as COPY, are therefore traced too. A view is traced as the tables
+that it reads. Releases are traced in the functions with which the release store reads and writes folders.
 """
 
 from collections.abc import Iterator
@@ -21,13 +21,16 @@ _LOCKED = """
 SELECT c.relname, l.mode FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
 WHERE l.pid = pg_backend_pid() AND c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace
 """
-# A check of a foreign key takes the mode RowShareLock, which counts as neither.
+# The check of a foreign key takes a lock of the mode RowShareLock, which counts as neither reading nor writing.
 _READS, _WRITES = "AccessShareLock", "RowExclusiveLock"
 
 
 @dataclass
 class Touched:
-    """The tables, and the releases and pointers by kind, that were read and written. `release index` is a release."""
+    """The names of the tables, releases and pointers that were read and written.
+
+    A release of the kind index is named `release index`.
+    """
 
     reads: set[str] = field(default_factory=set)
     writes: set[str] = field(default_factory=set)
@@ -35,9 +38,8 @@ class Touched:
 
 @contextmanager
 def tracing(database: URL) -> Iterator[Touched]:
-    """Yield an object that records what all threads of this process touch in `database` and in releases.
-
-    Engines that are made inside the `with` block are traced too.
+    """Yield an object that records which tables of `database` and which releases all threads of this process read and
+    write. Database engines that are made inside the `with` block are traced too.
     """
     touched = Touched()
 
@@ -53,7 +55,10 @@ def tracing(database: URL) -> Iterator[Touched]:
             cursor.close()
 
     def note(kind: str, reads: bool, function: Any) -> Any:
-        """Return `function` with a first argument whose attribute `kind`, or which itself, is a kind of release."""
+        """Return a function that records a release and then calls `function`.
+
+        The kind of the release is the first argument, or its attribute `kind`.
+        """
 
         def noted(first: Any, *rest: Any, **named: Any) -> Any:
             of = first if isinstance(first, str) else first.kind if isinstance(first, ScopeFolder) else rest[0]

@@ -101,8 +101,8 @@ def test_the_context_of_a_video_does_not_know_its_own_views(planted: Planted) ->
 
 
 def test_a_picture_scorer_that_knows_the_truth_is_right_on_residual_pairs(planted: Planted) -> None:
-    # The standard deviation is 0.5 for the effect of the picture, and 0.3 for the noise. So the best possible AUC is
-    # 1/2 + atan(0.5 / 0.3) / pi = 0.83, by Sheppard's formula.
+    # The standard deviation is 0.5 for the effect of the picture, and 0.3 for the noise. The best possible AUC is
+    # therefore 1/2 + atan(0.5 / 0.3) / pi = 0.83, by Sheppard's formula.
     aucs = planted.aucs(planted.picture)
     assert aucs["residual"] > 0.78
     assert aucs["residual 2x"] > 0.90
@@ -116,9 +116,9 @@ def test_a_scorer_that_ignores_pictures_is_at_chance(planted: Planted) -> None:
 def test_a_picture_that_only_shows_the_topic_of_its_title_is_no_better_than_chance(planted: Planted) -> None:
     """Give each picture the effect of its video's title as its score.
 
-    On the slice `swap`, the winner is the video with more views, which may have won by its title. There the AUC of
-    these scores is high. On the slice `residual`, the winner is the video with the larger residual. A residual is what
-    remains of the log views without the predicted effect of the title, so the AUC is about one half.
+    On the slice `swap`, the winner is the video with more views, which may have won by its title. On this slice, the
+    AUC of these scores is high. On the slice `residual`, the winner is the video with the larger residual. A residual
+    is what remains of the log views without the predicted effect of the title, so the AUC is about one half.
     """
     aucs = planted.aucs(planted.title)
     assert aucs["swap"] > 0.7

@@ -120,8 +120,8 @@ def test_a_later_count_of_another_era_corrects_no_count() -> None:
 def test_the_closer_observations_are_used_if_two_eras_enclose_an_age() -> None:
     """Check the estimate for 24 h. Each of two eras has an observation before and one after this age.
 
-    The estimate must use the era whose observations are closer to 24 h. A video has counts of two eras if it was first
-    mistaken for a Short.
+    The estimate must use the era whose observations are closer to 24 h. A video that was first mistaken for a Short has
+    counts of two eras.
     """
     seen: list[Observation] = [(20, 100, "new"), (22, 5, "old"), (26, 5, "old"), (30, 100, "new")]
     assert estimates([24], seen)[24] == Estimate(24, 5, "old", 22, 26)

@@ -1,4 +1,4 @@
-"""Tests of the checks of the whole lab: what is usual passes, a planted fault is found, and too little is not judged."""
+"""Tests of the checks of the whole lab. Usual data passes, a planted fault is found, and too few data are not judged."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -120,7 +120,7 @@ def test_vectors_that_all_changed_in_the_same_way_are_found(lab: Lab) -> None:
 def test_a_channel_of_its_own_kind_is_no_drift() -> None:
     random = np.random.default_rng(1)
     old, new = random.standard_normal((100, 8)), random.standard_normal((100, 8))
-    new[:20] += 5  # One of five new channels differs from everything else.
+    new[:20] += 5  # The thumbnails of one of five new channels differ from all others.
     names = [[f"{side}{row // 20}" for row in range(100)] for side in "on"]
     assert separability(old, new, *names) < 0.7
     assert separability(old, new + 2, *names) > 0.9

@@ -34,7 +34,7 @@ def stored_scores(model: Any, inputs: Float32s, channels: Any) -> Float64s:
     """Return the scores [k] of the pictures whose inputs are given. This function replaces `scores_of`.
 
     The first numbers of a picture's inputs are its vector. The release has a file of vectors and a file with a score
-    for each of them. A picture gets the score of the vector in the file that is equal to its own.
+    for each of them. A picture gets the score of the vector in the file that equals its own vector.
     """
     pictures, scores = np.load(model.path / "pictures.npy"), np.load(model.path / "scores.npy")
     place = {vector.tobytes(): row for row, vector in enumerate(pictures)}

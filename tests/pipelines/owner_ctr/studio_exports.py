@@ -1,4 +1,4 @@
-"""Helpers that write Studio exports for tests and read what was stored of them."""
+"""Helpers that write exports of YouTube Studio for tests, and read the rows that the lab stored from them."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Write the same Studio table in many languages, for tests."""
+"""Write the same table of YouTube Studio in many languages, for tests."""
 
 import csv
 import io
@@ -14,10 +14,10 @@ ORDER = ("video", "title", "published", "duration", "views", "watch_hours", "sub
 
 @dataclass(frozen=True)
 class Language:
-    """How a table looks in a language.
+    """The form of a table of YouTube Studio in a language.
 
-    `names` has the names of the columns that the lab uses. `total` is the word for the total. `number` writes a number
-    with a count of decimals, and `day` writes a date.
+    `names` has the names of the columns that the lab uses. `total` is the word for the total. `number` formats a number
+    with the given number of decimals, and `day` formats a date.
     """
 
     names: Mapping[str, str]
@@ -50,7 +50,10 @@ def indian(value: float, decimals: int) -> str:
 
 
 def months(pattern: str, *names: str) -> Callable[[date], str]:
-    """Return a function that writes a date with the names of months, in a pattern of `d`, `m` and `y`."""
+    """Return a function that formats a date with names of months.
+
+    `d`, `m` and `y` in the pattern stand for the day, the month and the year.
+    """
 
     def write(day: date) -> str:
         return pattern.format(d=day.day, m=names[day.month - 1], y=day.year)
@@ -149,8 +152,9 @@ LANGUAGES = {
     ),
     "Indonesian": Language(_known("Indonesian"), "Total", commas, _ID),
 }
-"""The languages of the tests. The Dutch, Polish and Hindi names are translations, and not known to be YouTube's. So are
-the Italian names of the title and of the rate. The lab recognises all of these by their values."""
+"""The languages of the tests. The Dutch, Polish and Hindi names, and the Italian names of title and rate, are
+translations by the authors. YouTube may use other names. The lab recognises these columns by their values.
+"""
 
 VIDEOS = [
     {
@@ -166,13 +170,13 @@ VIDEOS = [
     }
     for n in range(15)
 ]
-"""The videos of the table. Their dates are in every month."""
+"""The videos of the table. There is a date in every month of the year."""
 
 _DECIMALS = {"watch_hours": 4, "rate": 2}
 
 
 def table(language: Language, separator: str = ",", seconds_as_clock: bool = False) -> str:
-    """Return the table of `VIDEOS` in a language."""
+    """Return the table with the videos `VIDEOS` in a language, as CSV."""
     out = io.StringIO()
     writer = csv.writer(out, delimiter=separator, lineterminator="\n")
     writer.writerow([language.names.get(field, "Subscribers") for field in ORDER])

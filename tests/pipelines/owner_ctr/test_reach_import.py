@@ -71,7 +71,7 @@ def test_newer_report_replaces_its_day_and_older_one_does_not(owner: Owner) -> N
 def test_only_the_newest_report_of_a_day_is_imported(owner: Owner) -> None:
     result = owner.import_reports(*(report(DAY, (A, 100 + n, 0.05), later=(n * 7) % 5) for n in range(5)))
     assert result.reports == 1
-    # The reports were made 0, 2, 4, 1 and 3 hours after noon. So report 2, with 102 impressions, is the newest.
+    # The reports were made 0, 2, 4, 1 and 3 hours after noon. Report 2, with 102 impressions, is therefore the newest.
     assert owner.stored() == {(A, DAY): (102, 0.05)}
 
 

@@ -104,7 +104,10 @@ def test_the_columns_of_a_real_export_are_found_when_all_its_names_are_unknown(s
 
 
 def _renamed(number: int, name: str) -> str:
-    """Return an unknown name, with what Studio writes in every language: (%), a currency, or a unit in parentheses."""
+    """Replace a column name by an unknown name.
+
+    Keep the parts that Studio writes in every language: (%), a currency, or a unit in parentheses.
+    """
     kept = re.search(r"\((%|[A-Z]{3})\)$", name)
     hours = " (q)" if re.search(r"\((hours|Stunden|horas)\)", name.replace("\u00ad", "")) else ""
     return f"column {number}{' ' + kept[0] if kept else hours}"

@@ -3,7 +3,7 @@
 A real service answers over HTTP and keeps its answers as predictions. Then experiments end and videos are published. A
 Dagster job compares the predictions with these outcomes. The channels, the experiments and the emulator of YouTube come
 from the demo. The model is trained on the demo's catalogue, so its answers are better than chance. The service stores
-the real time of each answer. So the dates of videos and experiments are computed from the real time too.
+the real time of each answer. The dates of videos and experiments are therefore computed from the real time too.
 """
 
 import dataclasses

@@ -150,7 +150,8 @@ def test_a_pair_more_changes_an_interval_little() -> None:
 def test_the_interval_within_one_channel_depends_on_its_videos_not_on_its_pairs() -> None:
     """Compare the interval of 402 pairs of 40 videos with the interval of 402 independent pairs.
 
-    Two pairs that share a video are not independent. So the first interval must be more than twice as wide.
+    Two pairs that share a video are not independent. The interval of the 40 videos must therefore be more than twice as
+    wide.
     """
     random = np.random.default_rng(3)
     truth = true_auc(0.5, 0.0)
@@ -169,7 +170,8 @@ def test_the_interval_within_one_channel_depends_on_its_videos_not_on_its_pairs(
 def test_intervals_of_pairs_of_one_video_cover_the_true_mean(channels: int) -> None:
     """Draw channels with 20 videos. Each video has one to five pairs of its own pictures, such as those of experiments.
 
-    A model orders all pairs of a video correctly with the same probability. So the pairs are not independent.
+    A model orders all pairs of a video correctly with the same probability. The pairs of a video are therefore not
+    independent.
     """
     random = np.random.default_rng(channels)
     covered = 0

@@ -42,8 +42,8 @@ def curve(folder: Path, rank: int = 0) -> list[list[float]]:
 def test_two_processes_have_the_losses_of_one(tmp_path: Path) -> None:
     """Compare the losses of a training in two processes with those of a training in one process.
 
-    Each process would draw its own random dropout, which would make the losses differ. So the trainings have no
-    dropout. They use averaged weights, batch norms and a checkpoint.
+    The trainings have no dropout, because each process draws its own random dropout, so the losses would differ. They
+    use averaged weights, batch norms and a checkpoint.
     """
     changes = {"dropout": 0.0, "epochs": 8, "swa_start": 6}
     (tmp_path / "one").mkdir()
@@ -61,8 +61,8 @@ def test_two_processes_have_the_losses_of_one(tmp_path: Path) -> None:
         "both processes must end with the same weights"
     )
     for name, value in single.items():
-        # This bias is added to every score, and the pair loss uses only differences of scores. So no loss depends on
-        # the bias, and only rounding errors change it.
+        # This bias is added to every score, and the pair loss uses only differences of scores. No loss therefore
+        # depends on the bias, and only rounding errors change it.
         if name != "pairwise.bias":
             torch.testing.assert_close(first[name], value, rtol=0.01, atol=0.01)
     assert not (tmp_path / "two" / "state").exists()

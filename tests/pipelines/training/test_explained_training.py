@@ -1,4 +1,4 @@
-"""Test that the difference of two scores of a model that was really trained is split into what the data were made of."""
+"""Test that the difference of two scores of a trained model is split into the effects that were planted in the data."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Test which one-video pairs the model and the adapters learn from, and what they get of each pair."""
+"""Test which one-video pairs the model and the adapters learn from, and which inputs they get from each pair."""
 
 import dataclasses
 from collections.abc import Callable

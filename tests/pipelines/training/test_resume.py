@@ -103,7 +103,8 @@ def stopped_at(epoch: int, folder: Path, **options: Any) -> None:
 
     def stop(finished: Epoch) -> None:
         if finished.epoch == epoch:
-            signal.raise_signal(signal.SIGTERM)  # The signal goes to this thread and not to a thread of a library.
+            # Send the signal to this thread, because a thread of a library could otherwise get it.
+            signal.raise_signal(signal.SIGTERM)
 
     with pytest.raises(
         TrainingStoppedError, match=r"stopped in epoch \d+ of \d+; start it again to resume from .*training\.safe"
@@ -263,7 +264,7 @@ def test_the_end_of_a_training_deletes_old_temporary_files(tmp_path: Path) -> No
 def test_tensorboard_shows_each_epoch_once_after_a_kill(tmp_path: Path) -> None:
     """The training is killed after epoch 7. Its last saved state is from after epoch 5.
 
-    So the resumed run logs epochs 6 and 7 again.
+    The resumed run therefore logs epochs 6 and 7 again.
     """
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

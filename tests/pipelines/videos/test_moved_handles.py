@@ -30,5 +30,5 @@ def test_a_handle_that_is_seen_on_another_channel_is_taken_from_the_one_that_had
     assert former.handle is None
     see(("UCb", "@first"), ("UCc", "@second"))  # Two channels exchange their @handles.
     assert owners("@first", "@second") == ["UCb", "UCc"]
-    see(("UCb", None))  # It is not known whether a channel without a @handle in an answer has lost it.
+    see(("UCb", None))  # A channel without a @handle in an answer may still have its @handle, so the lab keeps it.
     assert owners("@first", "@second") == ["UCb", "UCc"]

@@ -1,4 +1,4 @@
-"""Run the service as a process of its own, and watch its memory and `/health` while a test attacks it."""
+"""Run the service in a separate process, and watch its memory and `/health` while a test attacks it."""
 
 import json
 import os
@@ -19,12 +19,12 @@ from watcher import resident
 KEY = "key-of-the-tests-0123456789"
 
 BUDGET_MIB = 1024
-"""How much more memory than at rest the service may take, its child processes included. docs/service.md states it."""
+"""The memory in bytes that the service and its child processes may take in addition to their memory at rest.
+docs/service.md states this limit.
+"""
 HEALTH_S = 1.0
-"""The longest that `/health` may take on a machine that does nothing else.
-
-If other processes take a share of the processor, such as other tests, the service has only the rest of it, and the time
-is longer in this proportion.
+"""The longest time in seconds that `/health` may take on an idle machine. If other processes, such as other tests, use
+a share of the processor, the limit grows in proportion.
 """
 _LEAST_SHARE = 0.05
 _PROCESS_START_S = 120
@@ -32,7 +32,7 @@ WATCHER = Path(__file__).with_name("watcher.py")
 
 
 class _CpuShare:
-    """Measures which share of the processor other processes leave to the service and to this test."""
+    """A measurement of the share of the processor that other processes leave to the service and this test."""
 
     def __init__(self, service: psutil.Process) -> None:
         self._processes = (service, psutil.Process())
@@ -40,20 +40,22 @@ class _CpuShare:
         self._before = self._used()
 
     def left(self) -> float:
-        """Return the share since this object was made, from 0 to 1."""
+        """Return the share of the processor, from 0 to 1, since this object was made."""
         busy, own = (after - before for after, before in zip(self._used(), self._before, strict=True))
         available = (time.monotonic() - self._started) * (os.cpu_count() or 1)
         return 1 - min(1.0, max(0.0, busy - own) / available)
 
     def _used(self) -> tuple[float, float]:
-        """Return the seconds of all processes, and those of the service and this test with their children."""
+        """Return the processor seconds of all processes, and the seconds of the service and this test with their
+        children.
+        """
         machine = psutil.cpu_times()
         busy = sum(machine) - machine.idle - getattr(machine, "iowait", 0.0) - getattr(machine, "guest", 0.0)
         return busy, sum(sum(process.cpu_times()[:4]) for process in self._processes)
 
 
 class Attacked:
-    """A running service, with what a client needs to attack it."""
+    """A running service, with its address and key, for a client that attacks it."""
 
     def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
         self.process = psutil.Process(process.pid)

@@ -69,7 +69,7 @@ def jpeg_of_scans(count: int, side: int) -> bytes:
 
 
 def largest() -> dict[str, bytes]:
-    """Return pictures at the limits, which are scored."""
+    """Return pictures that are as large as the limits allow. The service scores them."""
     square = (SIDE, SIDE)
     return {
         "png-rgba": png(SIDE, SIDE, 8, 6, 4),
@@ -82,7 +82,7 @@ def largest() -> dict[str, bytes]:
     }
 
 
-# Bombs, each with a part of its error. Each first value makes a file.
+# Decompression bombs. The first value is a function that makes the file, and the second a part of the expected error.
 REFUSED = {
     "png that states 900 million pixels": (lambda: png_that_states(30_000), "at most 40 million"),
     "png of a million chunks": (

@@ -55,7 +55,7 @@ def test_a_body_of_two_gigabytes_without_its_length_is_refused_at_the_limit(unde
             assert status_of(connection) == 413
 
 
-# Each value makes a body, so that the huge ones are in memory only during their test.
+# Each value is a function that makes a body, so that a huge body is in memory only during its test.
 FORMS = {
     "5,000 files": lambda: TITLE + part("thumbnails", b"x", "a") * 5_000,
     "5,000 fields": lambda: TITLE + part("category", b"tech") * 5_000,
@@ -119,7 +119,7 @@ def test_two_hundred_slow_headers_and_slow_bodies_stop_no_other_key(under_attack
 def test_requests_beyond_the_limit_get_503_with_retry_after_and_the_others_are_answered(start, draw):
     with start(serving_requests=16) as service, service.watched(), contextlib.ExitStack() as opened:
         held = [opened.enter_context(service.connection(head(1_000), b"{")) for _ in range(3)]
-        time.sleep(0.5)  # The three requests are admitted, and one place of the key is left.
+        time.sleep(0.5)  # The three requests are admitted, and the key may send one more request at the same time.
         assert service.upload(draw(1)).status_code == 200
         opened.enter_context(service.connection(head(1_000), b"{"))
         time.sleep(0.5)

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.heavy
 
 START, END = b'{"title":"t","thumbnails":[{"id":"a","url":"u"}]', b"}"
 
-# Each value makes a body, so that the huge ones are in memory only during their test.
+# Each value is a function that makes a body, so that a huge body is in memory only during its test.
 HOSTILE = {
     "9 MiB of unknown keys": lambda: START + b"".join(b',"k%d":0' % n for n in range(900_000)) + END,
     "as many unknown keys as are parsed": lambda: START + b"".join(b',"k%d":0' % n for n in range(33_000)) + END,
@@ -72,8 +72,8 @@ def test_many_clients_that_send_huge_base64_stay_in_the_budget(under_attack, dra
         try:
             return under_attack.post(body.encode()).status_code
         except httpx.RemoteProtocolError:
-            # The service refuses a request before it has read the body, and closes the connection. A client that still
-            # sends then may see the end of the connection in place of the 503.
+            # The service refuses a request before it has read the body, and closes the connection. A client that is
+            # still sending may see the end of the connection instead of the status 503.
             return 503
 
     with ThreadPoolExecutor(12) as clients:

@@ -28,7 +28,7 @@ def test_a_picture_bomb_costs_little_and_the_other_pictures_are_ranked(under_att
 def test_an_avif_with_a_much_larger_picture_inside_stays_in_the_budget(under_attack, draw):
     bomb = avif_with_a_larger_picture_inside(64, 12_000)
     answer = under_attack.upload(draw(1), bomb, draw(2)).json()
-    # The decoder may reduce the picture to the stated size, or reach the limit of its process.
+    # The decoder process may reduce the picture to the stated size, or reach its memory limit.
     assert [thumbnail["error"] for thumbnail in answer["thumbnails"]][::2] == [None, None]
 
 
@@ -42,7 +42,7 @@ def test_clients_that_send_the_largest_pictures_of_each_format_stay_in_the_budge
 
 
 def test_twelve_large_pictures_in_one_request_stay_in_the_budget(under_attack):
-    # Each picture has another length of comment, so that no cache answers.
+    # Each picture has a comment of a different length, so that no cached result is used.
     note = [b"tEXtComment\0" + bytes([65]) * number for number in range(12)]
     whole = png(6_320, 6_320, 8, 6, 4)
     pictures = [whole + number for number in note]

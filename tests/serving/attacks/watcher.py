@@ -1,10 +1,10 @@
-"""Watch a service from a process of its own: its memory, and how long `/health` takes.
+"""Watch a service from a separate process: its memory, and the time that `/health` takes.
 
     python watcher.py PID URL
 
-It writes a line when it has begun. It watches until its standard input ends, and then writes a line of JSON: the most
-resident bytes of the service with its child processes, the seconds of each `/health`, and the failures. The clients of
-an attack run in another process, so that they do not make the measured times longer.
+The script prints a line when it has begun. It watches until its standard input ends, and then prints a line of JSON:
+the most resident bytes of the service with its child processes, the seconds of each `/health`, and the failures. The
+clients of an attack run in another process, so that they do not make the measured times longer.
 """
 
 import json
@@ -46,7 +46,7 @@ def main() -> None:
     failures: list[str] = []
     while True:
         started = time.perf_counter()
-        try:  # Each request uses a new connection, as those of a load balancer may.
+        try:  # Each request uses a new connection, as the requests of a load balancer may do.
             reply = httpx.get(f"{url}/health", timeout=30, trust_env=False)
             if reply.status_code != 200:
                 failures.append(reply.text)

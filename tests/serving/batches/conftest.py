@@ -13,7 +13,10 @@ TITLE = "I tested every phone under $200"
 
 @pytest.fixture(scope="module", autouse=True)
 def short_idle() -> Iterator[None]:
-    """Let the threads of the service look for batches more often, so that no test waits for two seconds."""
+    """Let the threads of the service look for new batches more often.
+
+    The usual pause of two seconds would slow down each test.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("thumblab_serving.batches.housekeeping.IDLE_S", 0.2)
         yield
@@ -37,7 +40,7 @@ def own(own_lab: Any, run: Callable[..., Any]) -> Iterator[Any]:
 
 @pytest.fixture
 def item(draw: Callable[..., bytes]) -> Callable[..., dict[str, Any]]:
-    """Return a function that makes an item of drawn pictures. Each number gives other pictures."""
+    """Return a function that makes an item of a batch from drawn pictures. Each number gives different pictures."""
 
     def make(number: int, pictures: int = 2, **fields: Any) -> dict[str, Any]:
         encoded = [base64.b64encode(draw(100 * number + n)).decode() for n in range(pictures)]

@@ -1,4 +1,6 @@
-"""Test that batches are kept apart: by their keys, and from other batches that are damaged, long or too large."""
+"""Test that a batch does not affect others: it is shown only to its own key, and a damaged, long or too large batch
+stops no other batch.
+"""
 
 import csv
 import fcntl
@@ -53,7 +55,8 @@ def test_a_batch_belongs_to_the_key_that_sent_it(own, own_lab, item, send, ended
     ],
 )
 def test_a_damaged_batch_is_named_and_stops_no_other(own, own_lab, item, send, ended, file, content):
-    with own.app.state.foreground.request():  # So the first batch holds the worker up until the second is damaged.
+    with own.app.state.foreground.request():
+        # The first batch therefore keeps the worker busy until the test has damaged the second batch.
         send(own, [item(0, pictures=1)])
         damaged = send(own, [item(1, pictures=1), item(2, pictures=1)], key=f"{file} {content!r}")
         path = own_lab.settings.data_dir / "batches" / damaged["id"] / file
@@ -83,7 +86,7 @@ def test_a_batch_that_cannot_be_read_is_logged_once_and_stops_no_other(new_lab, 
         store.find(batch_id).finish(BatchState.DONE)
     unreadable = store.find(ids[1]).folder / file
     unreadable.unlink(missing_ok=True)
-    unreadable.mkdir()  # Even root gets an error of the system if it reads a folder as a file.
+    unreadable.mkdir()  # Reading a folder as a file is an OSError, even if root runs the tests.
     for _ in range(2):
         listed, undelivered = store.page("default", 10, None)[0], store.undelivered()
         assert {ids[0], ids[2]} <= {batch.id for batch in listed}
@@ -126,7 +129,7 @@ def test_a_damaged_result_is_named_and_the_others_are_answered(own, own_lab, dam
     assert "damaged on the disk" in rows[1]["error"]
     results = [json.loads(line) for line in own.client.get(path).text.splitlines()]
     assert [result["item"] for result in results] == [1, 2, 3]
-    # An object that is JSON may come from another version of the lab, so it is sent as it is.
+    # Any JSON object is sent unchanged, because another version of the lab may have written it.
     assert damage.startswith(b'{"item":2,"id":"item-2","answer":{}}') or "damaged" in results[1]["error"]
 
 

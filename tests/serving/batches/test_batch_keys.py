@@ -1,4 +1,4 @@
-"""Test what the API keys have to do with batches: revoked keys, lists, deletion, and rate limits."""
+"""Test the effect of API keys on batches: revoked keys, lists of batches, deletion, and rate limits."""
 
 import re
 import time
@@ -11,18 +11,18 @@ from thumblab_serving.batches import batch_store
 from thumblab_serving.schemas.batches import BatchRequest
 
 UNREADABLE = {"title": "t", "thumbnails": [{"id": "p", "image_base64": "bm8gcGljdHVyZQ=="}]}
-"""An item that is done at once, because its picture cannot be read."""
+"""An item that is finished at once, because its picture cannot be read."""
 
 
 @pytest.fixture
 def keys(lab):
-    """The named keys of the shared service. Each test uses names of its own."""
+    """The named keys of the shared service. Each test uses different names."""
     return NamedKeys(lab.settings)
 
 
 @pytest.fixture
 def holder(service, keys):
-    """Return a function that makes a key, and returns a client that sends it."""
+    """Return a function that makes a named key, and returns a client that uses this key."""
     clients = []
 
     def make(name, per_minute=None):
@@ -140,7 +140,8 @@ def test_a_key_keeps_a_bounded_number_of_batches(new_lab, monkeypatch):
 
 def test_each_item_of_a_batch_counts_as_a_request_and_the_batch_can_be_asked_for_meanwhile(holder):
     client = holder("limited", per_minute=6)
-    batch = stored_by(client, *unreadable(*"abcdefghijklm"))  # It counts as 13 requests, of which 7 are owed.
+    # The batch counts as 13 requests. 6 are allowed now, and the key must wait for the other 7.
+    batch = stored_by(client, *unreadable(*"abcdefghijklm"))
     for path in ("/v1/batches", "/v1/score"):
         refused = client.post(path, json={"items": unreadable("a")})
         assert refused.status_code == 429
@@ -153,7 +154,7 @@ def test_each_item_of_a_batch_counts_as_a_request_and_the_batch_can_be_asked_for
 
 def test_a_batch_that_is_sent_again_is_counted_once(holder):
     client = holder("repeating", per_minute=10)
-    for _ in range(5):  # Once 6 requests, and four times 1.
+    for _ in range(5):  # The rate limit was charged 6 requests once, and 1 request four times.
         stored_by(client, *unreadable(*"abcdef"), **{"Idempotency-Key": "same"})
     assert client.post("/v1/batches", json={"items": unreadable("a")}).status_code == 429
 
@@ -163,7 +164,7 @@ def test_a_batch_that_is_refused_for_its_items_does_not_count_as_allowed(service
     stored_by(client, *unreadable("a"))
     charge = service.app.state.rate_limits.charge
 
-    def charge_later(name, per_minute, items):  # Another request of the key was counted between the two counts.
+    def charge_later(name, per_minute, items):  # Another request of the same key was counted in the meantime.
         charge(name, per_minute, 10)
         return charge(name, per_minute, items)
 

@@ -1,4 +1,4 @@
-"""Test that no key takes what the others need: the disk of the batches, the worker, and the places of the service."""
+"""Test that one key cannot use up the disk space for batches, the worker or the parallel requests that other keys need."""
 
 import socket
 from contextlib import ExitStack
@@ -101,7 +101,7 @@ def test_a_batch_that_cannot_be_read_slows_no_other_and_is_logged_once(new_lab, 
     bad, good = (store.find(store.add(request_of(item(n)), f"key {n}", None)[0].id) for n in range(2))
     if file == "items.jsonl":
         (bad.folder / file).unlink()
-        (bad.folder / file).mkdir()  # The tests may run as root, who reads every file.
+        (bad.folder / file).mkdir()  # The tests may run as root, for whom file permissions have no effect.
     else:
         read = Facts.read
 

@@ -1,4 +1,4 @@
-"""Test that a batch waits for the requests of people."""
+"""Test that a batch waits while people send scoring requests."""
 
 import threading
 import time
@@ -9,7 +9,7 @@ from thumblab_serving.batches.foreground import Foreground
 
 
 def nothing():
-    """Ask for no end of the wait."""
+    """Never ask the batch to stop waiting."""
 
 
 def test_without_requests_nobody_waits():

@@ -1,4 +1,6 @@
-"""Test that batches survive restarts, kills and damaged writes, and that their results are deleted after their time."""
+"""Test that batches survive restarts, kills and damaged writes, and that their results are deleted when they are too
+old.
+"""
 
 import json
 import os
@@ -36,7 +38,7 @@ def store(new_lab):
 
 @pytest.fixture
 def stored(store, item):
-    """A batch of three items in the store, which nobody works on."""
+    """A stored batch of three items that no worker processes."""
     batch, _ = store.add(BatchRequest.model_validate({"items": [item(n, pictures=1) for n in range(3)]}), OWNER, None)
     return store.find(batch.id)
 

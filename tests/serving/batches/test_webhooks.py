@@ -1,4 +1,4 @@
-"""Test webhooks against a real https server with a certificate of its own."""
+"""Test webhooks against a real https server with a self-signed certificate."""
 
 import base64
 import datetime
@@ -26,7 +26,7 @@ SECRET = "secret-of-the-tests-0123456789"
 def receiver(tmp_path_factory):
     """A running https server at 127.0.0.1, as a dictionary: its `host`, its certificate, and what it `got`.
 
-    It answers with the statuses in `answers`, and then with 204.
+    It answers the first requests with the statuses in `answers`, and all later requests with 204.
     """
     folder = tmp_path_factory.mktemp("certificate")
     _make_certificate(folder)
@@ -59,7 +59,7 @@ def receiver(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def telling(lab_at, run, tmp_path_factory, receiver):
-    """A running service that may send webhooks to the receiver."""
+    """A running service whose settings allow webhooks to the receiver."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_CERT_FILE", str(receiver["certificate"]))
         patch.setattr("thumblab_serving.batches.webhooks._WAITS_S", (0.1, 0.1))
@@ -160,7 +160,7 @@ def test_a_webhook_to_another_address_is_refused(telling, receiver, item, url, e
 
 
 def _make_certificate(folder):
-    """Write a certificate for 127.0.0.1 that signs itself, and its key."""
+    """Write a self-signed certificate for 127.0.0.1, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.datetime.now(datetime.UTC)

@@ -1,4 +1,4 @@
-"""Fixtures of the tests of the client: picture files, and a client of the running service."""
+"""Fixtures for the tests of the Python client: picture files, and a client of the running service."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Test the client against the real service, over HTTP."""
+"""Test the Python client against the real service, over HTTP."""
 
 import asyncio
 import threading
@@ -117,7 +117,7 @@ def test_a_key_may_be_the_text_of_a_file(service, files, ending):
 
 
 def fill(budget):
-    """Reserve all bytes of the budget, as two other keys can that send large bodies."""
+    """Reserve the whole memory for request bodies, as the large bodies of two other keys can do."""
     assert all(budget.take(budget.limit // 2, key) for key in ("first", "second"))
 
 

@@ -1,4 +1,4 @@
-"""Test packages and batches of the client against the real service, with both clients."""
+"""Test packages and batches with `Client` and `AsyncClient` against the real service."""
 
 import asyncio
 import http.server
@@ -24,7 +24,7 @@ TITLES = ["I tested every phone under $200", "Do not buy this phone"]
 
 
 def asynchronously(service, work):
-    """Return the result of the coroutine that `work` makes with an `AsyncClient`."""
+    """Call `work` with an `AsyncClient`, run the coroutine that it returns, and return the result."""
 
     async def run():
         async with AsyncClient(service.url, KEY) as client:
@@ -50,7 +50,8 @@ def test_titles_and_pictures_are_compared_as_packages(client, service, files):
     answers = [
         client.packages(TITLES, [files[0], own], categories=["tech", "news"]),
         asynchronously(service, lambda c: c.packages(TITLES, [files[0], own], categories=["tech", "news"])),
-        client.packages(TITLES, [Picture('"a"', files[0].read_bytes()), own], categories=["tech", "news"]),  # As JSON.
+        # A name with quotation marks does not fit into a form, so this request is sent as JSON.
+        client.packages(TITLES, [Picture('"a"', files[0].read_bytes()), own], categories=["tech", "news"]),
     ]
     for answer in answers:
         grid = [(package.title, package.thumbnail) for package in answer.packages.grid]
@@ -131,7 +132,10 @@ def test_a_long_or_misleading_name_becomes_an_id_that_the_service_takes(client, 
 
 @pytest.fixture
 def losing_proxy(service):
-    """The address of a proxy of the service. It closes the first connection when the service has answered."""
+    """The address of a proxy in front of the service.
+
+    It closes the first connection after the service has answered, so the answer is lost.
+    """
     lost = []
 
     class Losing(http.server.BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Test the import of channels by the client against the real service, with both clients. No Dagster runs in this lab."""
+"""Test the import of channels with `Client` and `AsyncClient` against the real service. No Dagster runs in this lab."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -46,7 +46,7 @@ both = pytest.mark.parametrize("call", ["sync", "async"], indirect=True)
 
 @pytest.fixture
 def stored(service):
-    """An import of the client's key. Its job has written no report yet."""
+    """A stored import that belongs to the client's key. Its job has written no report yet."""
     store = ExportStore(service.app.state.settings)
     stored, _ = store.add([(NAME, b"Content,Video title\n")], OWN_KEY)
     yield stored
@@ -62,7 +62,7 @@ def test_exports_are_sent_as_files_or_bytes_with_what_is_known_of_them(call, tmp
     path = tmp_path / NAME
     path.write_text("Content,Video title\n")
     for exports in ([path], [str(path), ("b.zip", b"PK")]):
-        with pytest.raises(UnavailableError) as refused:  # The request is right, but no Dagster runs.
+        with pytest.raises(UnavailableError) as refused:  # The request is valid, but it fails because no Dagster runs.
             call("add_channel", exports, name="My channel", niche="tech", columns={"rate": "9"})
         assert refused.value.kind == "no-dagster"
     for wrong, named in (({"niche": "knitting"}, "niche"), ({"columns": {"clicks": "3"}}, "columns.clicks")):

@@ -1,4 +1,4 @@
-"""Test that the dataclasses of the client are those of the service's answers."""
+"""Test that the dataclasses of the client have the same fields as the answers of the service."""
 
 from thumblab_serving.client_models import FOLDER, formatted, modules, openapi
 

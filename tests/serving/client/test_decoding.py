@@ -1,4 +1,7 @@
-"""Test how answers become dataclasses: tolerant of what a newer service adds, strict about what the client uses."""
+"""Test how answers become dataclasses.
+
+The client ignores fields that a newer service adds, and refuses an answer that lacks a field.
+"""
 
 from dataclasses import dataclass, field
 from datetime import date

@@ -16,7 +16,10 @@ TITLE = "I tested every phone under $200"
 
 @pytest.fixture
 def calls(service: Any, lab: Any, tmp_path: Path) -> Callable[..., Any]:
-    """Return a function that starts `thumblab mcp`, makes calls, and returns what the server told and each result."""
+    """Return a function that starts `thumblab mcp` and calls its tools.
+
+    It returns what the server says of itself, and the result of each call.
+    """
 
     def run(*wanted: tuple[str, dict[str, Any]], command: tuple[str, ...] = (), **variables: str) -> Any:
         environment = {

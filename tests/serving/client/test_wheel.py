@@ -1,4 +1,4 @@
-"""Test the wheel of the client: it needs httpx, and works where the lab is not installed."""
+"""Test the wheel of the Python client. It needs only httpx, and works without the lab's package."""
 
 import shutil
 import subprocess
@@ -48,7 +48,7 @@ def test_the_wheel_is_small_typed_and_needs_only_httpx(wheel: Path) -> None:
 
 
 def test_the_wheel_scores_without_the_lab(wheel: Path, service, files, tmp_path) -> None:
-    # `-I` keeps the checkout off the path, so the client can only come from the wheel.
+    # `-I` keeps the checkout off Python's module path, so the client can only be imported from the wheel.
     code = f"import sys; sys.path.insert(0, {str(wheel)!r})\n{USE}"
     done = subprocess.run(
         [sys.executable, "-I", "-c", code, service.url, *map(str, files)], capture_output=True, text=True, cwd=tmp_path

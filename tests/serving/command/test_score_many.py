@@ -31,7 +31,7 @@ def rows(tmp_path):
 
 @pytest.fixture
 def score(within, service, tmp_path):
-    """Return a function that runs the command, which asks the service."""
+    """Return a function that runs `thumblab score`, which sends its requests to the service."""
 
     def run(*arguments, **settings):
         settings = {"THUMBLAB_SERVING_URL": service.url} | settings
@@ -84,7 +84,7 @@ def test_a_run_that_was_stopped_while_it_wrote_continues(score, rows, folder, tm
     whole, results = rows(), tmp_path / "results.csv"
     text = results.read_text()
     results.write_text(text[:kept] if isinstance(kept, int) else text[: text.rindex("\n", 0, -1) + 1])
-    if kept == 10:  # The header was not written to its end. This file could be anything.
+    if kept == 10:  # The header is incomplete, so the file may not be a results file.
         assert score(*arguments).exit_code == 1
         return
     done = score(*arguments)

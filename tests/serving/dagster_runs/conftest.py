@@ -1,4 +1,4 @@
-"""The real Dagster that the tests of this folder ask. It is the webserver of the lab, with a job of its own."""
+"""Fixtures with a real Dagster for the tests of this folder: the lab's webserver, with a job that only the tests use."""
 
 import os
 import socket

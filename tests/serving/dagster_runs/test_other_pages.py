@@ -1,4 +1,4 @@
-"""Test that no other web page can use the lab's Dagster, and that its own pages and programs can."""
+"""Test that web pages of other origins cannot use the lab's Dagster, and that Dagster's own pages and programs can."""
 
 from contextlib import closing
 
@@ -26,7 +26,7 @@ def dagster(settings):
 
 @pytest.fixture
 def no_new_run(dagster):
-    """Check after a test that it has started no run."""
+    """Check after a test that the test has started no run."""
 
     def count():
         return len(dagster.post("/graphql", json={"query": RUNS}).json()["data"]["runsOrError"]["results"])
@@ -121,7 +121,7 @@ def test_the_pages_of_dagster_work_in_a_browser(dagster, tmp_path):
 def test_a_link_to_mlflow_leads_to_its_current_address_and_nowhere_else(dagster, settings):
     for port in (5_001, 5_002):
         now = Running(settings.dagster_url, f"http://127.0.0.1:{port}", "http://127.0.0.1:1")
-        with announced(settings.data_dir, now):  # As `thumblab up` does at each start.
+        with announced(settings.data_dir, now):  # Announce the address of MLflow, as `thumblab up` does at each start.
             for path in ("/mlflow", "/mlflow?url=https://evil.example", "/mlflow?next=//evil.example"):
                 answer = dagster.get(path, headers={"X-Forwarded-Host": "evil.example"})
                 assert (answer.status_code, answer.headers["location"]) == (307, f"http://127.0.0.1:{port}/")

@@ -1,4 +1,4 @@
-"""Test what the service makes of the runs of a real Dagster: those that wait, and those that have failed.
+"""Test what the service reports about waiting and failed runs of a real Dagster.
 
 No daemon runs, so all runs wait, and no failed run is tried again.
 """
@@ -23,7 +23,7 @@ FACTORY = {"ops": {"faiss_index": {"config": {"factory": "IVF2,Flat"}}}}
 
 @pytest.fixture
 def ask(settings):
-    """Return a function that calls an async function with the runs of the Dagster, and returns its result."""
+    """Return a function that calls an async function with an object for Dagster's runs, and returns its result."""
 
     async def with_runs(question):
         graphql = DagsterGraphql(settings)
@@ -37,7 +37,7 @@ def ask(settings):
 
 @pytest.fixture
 def start(ask):
-    """Return a function that starts runs, one request after the other, and returns what was started."""
+    """Return a function that requests runs one after the other, and returns the started runs."""
 
     def start_all(*requests):
         async def one_by_one(runs):
@@ -50,7 +50,7 @@ def start(ask):
 
 @pytest.fixture
 def failed_import(settings):
-    """Return a function that stores an import whose run has failed. It returns the import, and marks its run."""
+    """Return a function that stores an import, marks its run as failed, and returns the import."""
     store = ExportStore(settings)
     with DagsterInstance.from_config(str(settings.data_dir)) as instance:
 
@@ -59,7 +59,7 @@ def failed_import(settings):
             tags = {TAG: stored.folder.import_id}
             run = DagsterRun("add_channel", status=DagsterRunStatus.STARTED, tags=tags)
             instance.add_run(run)
-            # Dagster stores the state of a failed run first, and a moment later whether it tries the run again.
+            # Dagster first stores that a run has failed, and a moment later whether it retries the run.
             failure = DagsterEvent(DagsterEventType.RUN_FAILURE.value, "add_channel")
             instance.run_storage.handle_run_event(run.run_id, failure, datetime.fromtimestamp(ended_at, UTC))
             return stored, lambda mark: instance.add_run_tags(run.run_id, {"dagster/will_retry": mark})

@@ -1,4 +1,4 @@
-"""Test over HTTP which keys may change a channel and its experiments, and which see its experiments."""
+"""Test over HTTP which API keys may change a channel and its experiments, and which may see its experiments."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def keys(with_database: Any) -> Keys:
 
 @pytest.fixture(autouse=True)
 def stored_channels(with_database: Any, keys: Keys, engine: Engine) -> None:
-    """Store a channel of the key of Alice, and one of the lab."""
+    """Store a channel that belongs to Alice's key, and a channel that belongs to the lab."""
     [owner] = [key.owner for key in NamedKeys(with_database.lab.settings).all() if key.name == "alice"]
     with engine.begin() as connection:
         connection.execute(insert(channels).values(channel_id=CHANNEL, title="Alice cooks", owner=owner))
@@ -45,7 +45,7 @@ def store(service: Any, key: str, channel: str, winner: int = 1) -> httpx.Respon
 
 
 def listed(service: Any, key: str, **query: str) -> list[tuple[str, int]]:
-    """Return the channel and the winner of each experiment that a key sees."""
+    """Return the channel and the winner of each experiment that a key may see."""
     reply = service.client.get("/v1/experiments", headers={"X-API-Key": key}, params=query)
     return [(one["channel_id"], one["winner"]) for one in reply.json()["experiments"]]
 
@@ -100,7 +100,10 @@ def test_a_rotated_key_keeps_its_channels_and_one_added_under_the_name_of_a_revo
 def test_the_service_writes_into_the_folder_of_an_import_whose_channels_it_may_change(
     with_database: Any, keys: Keys
 ) -> None:
-    """The job reads it there, because the config of a run may come from anybody who reaches Dagster."""
+    """The job reads the owner of the import from this folder.
+
+    The config of a run is not safe, because anybody who can reach Dagster may write it.
+    """
     settings = with_database.lab.settings
     ring, exports = KeyRing(settings), ExportStore(settings)
     acts_for = {}

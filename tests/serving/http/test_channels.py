@@ -1,4 +1,4 @@
-"""Test the routes of `/v1/channels` without a Dagster. tests/e2e adds a channel with a real one."""
+"""Test the routes of `/v1/channels` without a Dagster. tests/e2e adds a channel with a real Dagster."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -45,7 +45,7 @@ def service(lab_at, run, tmp_path_factory):
 
 @pytest.fixture
 def store(service):
-    """The exports that the service keeps. After the test they are deleted."""
+    """The stored exports of the service. They are deleted after the test."""
     store = ExportStore(service.lab.settings)
     yield store
     for path in (service.lab.settings.data_dir / IMPORTS).glob("*"):
@@ -228,7 +228,7 @@ def age_by(stored, time):
 
 
 def test_the_exports_of_an_import_that_waits_for_its_turn_are_kept(service, store):
-    """Make imports that wait, that are at work, and whose runs were killed."""
+    """Make imports in three states: waiting, running, and with a killed run."""
     hours = timedelta(hours=1)
     waits, works, stopped_waiting, stopped_working = (store.add([EXPORT], f"key {n}")[0] for n in range(4))
     age_by(waits, 5 * hours)

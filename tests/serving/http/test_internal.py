@@ -1,4 +1,4 @@
-"""Test the routes below `/internal` and `/admin` without a Dagster. tests/e2e tests them with a real one."""
+"""Test the routes below `/internal` and `/admin` without a Dagster. tests/e2e tests these routes with a real Dagster."""
 
 import logging
 import socket
@@ -89,7 +89,7 @@ def test_an_address_where_no_dagster_listens_is_a_problem_that_shows_no_password
 
 
 def test_requests_that_wait_are_limited_before_their_runs_are_started(new_lab, run):
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # It accepts connections, and never answers.
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # This server accepts connections, and never answers.
         lab = new_lab(dagster_url=f"http://127.0.0.1:{silent.getsockname()[1]}")
         with run(lab.settings, wait=False) as service, ThreadPoolExecutor(WAITING + 1) as threads:
             ask = [

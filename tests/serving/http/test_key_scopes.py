@@ -1,4 +1,4 @@
-"""Test over HTTP what the keys of a service allow, how many requests they may send, and what is told of them."""
+"""Test over HTTP what each API key allows, how many requests it may send, and what logs and metrics say of it."""
 
 import json
 import logging
@@ -16,7 +16,7 @@ from thumblab_serving.http.auth import require
 KEY = "key-of-the-tests-0123456789"
 
 INVALID = {"title": "t", "thumbnails": []}
-"""A request that gets status 422 if its key is accepted. So these tests need no model."""
+"""A request that gets status 422 if its key is accepted. The tests use it because it needs no model."""
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_the_log_has_the_name_of_a_key_and_never_the_key(open_service, keys, cap
     with caplog.at_level(logging.INFO):
         reply = ask(open_service, key)
         ask(open_service, key + "x")
-        # The service writes the line of a request after it has sent the answer.
+        # The service writes the log line of a request after it has sent the answer, so the test waits for the line.
         while sum(record.name == "thumblab_serving.requests" for record in caplog.records) < 2:
             time.sleep(0.01)
     lines = [json.loads(r.getMessage()) for r in caplog.records if r.name == "thumblab_serving.requests"]

@@ -1,4 +1,7 @@
-"""Test the metrics of the pipelines, and that rules and dashboard use only metrics that a running service has."""
+"""Test the metrics of the pipelines.
+
+Also test that the alert rules and the dashboard use only metrics that a running service has.
+"""
 
 import json
 import re
@@ -35,7 +38,8 @@ def samples(text: str) -> dict[str, dict[str, float]]:
 def test_rules_and_dashboard_use_only_metrics_that_a_running_service_has(service, draw):
     service.score(draw(4711))
     before = samples(httpx.get(f"{service.url}/metrics", trust_env=False).text)
-    assert "thumblab_watch_timestamp_seconds" not in before  # Dagster never ran, and nothing is made up.
+    # Dagster has never run, so there are no values for its metrics.
+    assert "thumblab_watch_timestamp_seconds" not in before
     check = CheckState(asset="a", check="c", niche="tech", level="warning", at=NOW, explanation="e")
     with changing_state(service.app.state.settings.data_dir) as state:
         state.checked_at, state.refreshed = NOW, {"tech": NOW}

@@ -31,7 +31,10 @@ CADDY = shutil.which("caddy")
 
 @contextmanager
 def proxy(service, keeps_host=True, **headers):
-    """Run a reverse proxy in front of the service. It adds X-Forwarded-* headers like Caddy, and then `headers`."""
+    """Run a reverse proxy in front of the service.
+
+    The proxy adds the headers X-Forwarded-* as Caddy does, and then `headers`.
+    """
     target = urlsplit(service.url)
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -85,7 +88,8 @@ def client_of(caplog):
 
     def find(reply):
         deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:  # The service writes the line after it has sent the answer.
+        while time.monotonic() < deadline:
+            # The service writes the log line after it has sent the answer, so wait for the line.
             for record in [record for record in caplog.records if record.name == "thumblab_serving.requests"]:
                 line = json.loads(record.getMessage())
                 if line["request"] == reply.headers["x-request-id"]:
@@ -244,20 +248,20 @@ def started(command, port, folder):
 
 
 def walk_through(client, service, client_of):
-    """Use the service through a proxy as a browser and a program do."""
+    """Use the service through a proxy, as a browser and as a program does."""
     headers = {"Host": NAME, "X-API-Key": KEY}
     reply = client.get(
         "/health", headers=headers | {"X-Forwarded-For": "198.51.100.7", "X-Forwarded-Host": "evil.example"}
     )
     assert reply.status_code == 200
-    # Caddy drops what a client says of itself, and nginx puts the true address behind it.
+    # Caddy drops the client's own X-Forwarded-For, and nginx appends the true address to it.
     assert client_of(reply) in ("127.0.0.1", "198.51.100.7")
     assert client.get("/", headers=headers).text.startswith("<!doctype html>")
     assert client.get("/health/", headers=headers).headers["location"].endswith(f"//{NAME}/health")
     body = json.dumps({"title": "t", "thumbnails": [{"id": "a", "image_base64": "A" * 20 * 2**20}]})
     posted = client.post("/v1/score", content=body, headers=headers | {"Content-Type": "application/json"})
     assert posted.headers["content-type"] == "application/problem+json", posted.text
-    assert posted.status_code == 503  # The body arrived. The service has no model.
+    assert posted.status_code == 503  # The body has arrived: the status is 503 only because the service has no model.
     assert client.post("/v1/score", headers={"Host": NAME}).status_code == 401
     assert "ready" not in client.get("/health", headers={"Host": "evil.example"}).text
 
@@ -306,7 +310,8 @@ def test_the_configuration_of_caddy_in_the_docs_works(serve, client_of, tmp_path
     with serve(public_hosts=NAME, trusted_proxies="127.0.0.1") as service:
         site = shown("caddy")
         for written, used in {
-            f"{NAME} {{": f"http://{NAME}:{port} {{",  # With a name alone, Caddy would ask for a certificate.
+            # For a host name without `http://`, Caddy would request a certificate from a public authority.
+            f"{NAME} {{": f"http://{NAME}:{port} {{",
             "127.0.0.1:8000": service.url.removeprefix("http://"),
         }.items():
             assert written in site

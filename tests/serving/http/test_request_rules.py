@@ -1,4 +1,7 @@
-"""Test the rules of requests on their models: numbers, ids, and the words of the errors. No service runs."""
+"""Test the rules for numbers and ids in requests, and the words of the errors.
+
+The tests use the request models and no service.
+"""
 
 import json
 import re
@@ -20,7 +23,7 @@ from thumblab_serving.schemas.request import ScoreForm, ScoreRequest
 BODIES = (ScoreRequest, BatchRequest, ExperimentRequest, NichesRequest, RebuildRequest, ItemsRequest)
 QUERIES = (BatchesQuery, ExperimentQuery, WaitQuery, LibraryPicturesQuery)
 PYDANTIC = re.compile(r"should|Input|Field|Extra|valid (string|integer|number|list|dict|enum)|\\[xdsuU]|\^|instance")
-"""Words of pydantic, and signs of regular expressions."""
+"""Words of pydantic and characters of regular expressions, which no error message may contain."""
 
 
 def message(model, value):
@@ -49,7 +52,7 @@ def numbers_in(model: type[BaseModel]):
 
 
 NUMBERS = [(model, path) for model in BODIES for path in numbers_in(model) if model is not ItemsRequest]
-"""All numbers of JSON bodies. `ItemsRequest` takes a number as the text of an id."""
+"""All numbers in JSON bodies. `ItemsRequest` is left out, because it accepts a number as the text of an id."""
 
 
 def test_the_numbers_of_all_bodies_are_found():

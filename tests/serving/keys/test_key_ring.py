@@ -1,4 +1,4 @@
-"""Test that the service knows each key, and follows the key files without a restart."""
+"""Test that the service accepts each key, and reads changed key files without a restart."""
 
 import logging
 import os

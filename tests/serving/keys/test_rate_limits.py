@@ -1,4 +1,4 @@
-"""Test how many requests a key may send. The tests move a clock of their own, so that none of them waits."""
+"""Test how many requests a key may send. The tests set a simulated clock, so they do not wait."""
 
 import os
 import subprocess
@@ -54,7 +54,7 @@ def test_a_request_after_the_stated_wait_is_allowed(limits: RateLimits, clock: C
 
 
 def test_in_no_minute_are_more_than_twice_the_allowance_served(limits: RateLimits, clock: Clock) -> None:
-    """Check the most that the rule allows: the whole allowance at once, and meanwhile as much again."""
+    """Use as much as the rule allows: the whole allowance at once, and the same amount again during the next minute."""
     served = []
     for _ in range(3_000):
         if limits.wait("laptop", 30) == 0:

@@ -29,4 +29,4 @@ def test_the_memory_of_an_adapter_read_from_a_file_is_counted(tmp_path):
     Adapters({"UCa": Adapter(inputs, np.ones(1_000, np.float32), 1.0)}).save(tmp_path)
     read = Adapters.load(tmp_path).of("UCa", 100)
     assert memory_of(read) >= 1_000 * (100 * 2 + 4)
-    assert memory_of(read.inputs[:1]) >= inputs.nbytes  # A view of one row keeps the whole array in memory.
+    assert memory_of(read.inputs[:1]) >= inputs.nbytes  # A numpy view of one row would keep the whole array in memory.

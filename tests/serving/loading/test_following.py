@@ -1,4 +1,6 @@
-"""Test that a worker follows the pointers by itself, and that no request waits long for a release that loads slowly."""
+"""Test that a worker loads newly served releases by itself, and that no request waits long for a release that loads
+slowly.
+"""
 
 import threading
 import time
@@ -65,7 +67,7 @@ def test_requests_get_the_old_release_while_the_new_one_takes_long(slow):
 def test_the_first_release_is_waited_for_however_long_it_takes(slow):
     slow.may_load.clear()
     first = slow.promote()
-    threading.Timer(0.3, slow.may_load.set).start()  # Several times as long as the patience.
+    threading.Timer(0.3, slow.may_load.set).start()  # This is several times as long as a request waits.
     assert slow.slot.current().release_id == first
 
 
@@ -159,7 +161,7 @@ def test_encoders_of_two_niches_load_at_the_same_time():
             self.fingerprint = name
 
         def encode_images(self, images):
-            both.wait()  # This raises an error if the other encoder does not load meanwhile.
+            both.wait()  # This call raises an error if the other encoder is not loaded at the same time.
 
     encoders, loaded = Encoders(None, Encoder), []
     threads = [threading.Thread(target=lambda name=name: loaded.append(encoders.image(name))) for name in "ab"]

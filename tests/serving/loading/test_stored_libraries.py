@@ -42,7 +42,10 @@ LIMITS = {name: getattr(database, name) for name in ("_PATIENCE", "_STATEMENT_MS
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the database take its time, as other tests keep the machine busy. Tests of the limits use `limits`."""
+    """Raise the time limits for the database, because other tests keep the machine busy.
+
+    Tests of the limits use `limits`.
+    """
     for name, limit in LIMITS.items():
         monkeypatch.setattr(database, name, limit * 20)
 

@@ -1,7 +1,7 @@
 """Tests of `thumblab backup` and `thumblab restore`.
 
-A lab is copied while another thread changes it, and becomes a lab again in another folder, with another database
-server. There it gives the same answers over HTTP.
+A lab is backed up while another thread changes it, and restored into another folder with another database server. The
+restored lab must give the same answers over HTTP.
 """
 
 import json
@@ -70,7 +70,7 @@ def shell(monkeypatch: pytest.MonkeyPatch) -> Shell:
 
 @contextmanager
 def writing(made: Any, drawn: Any, folder: Path) -> Iterator[list[int]]:
-    """Add and delete videos, pictures and releases of a second niche all the time, until the block ends."""
+    """Add and delete videos, pictures and releases of a second niche until the `with` block ends."""
     lab, rounds, stop = Lab.open(made.settings), [0], threading.Event()
 
     def write() -> None:
@@ -91,7 +91,8 @@ def writing(made: Any, drawn: Any, folder: Path) -> Iterator[list[int]]:
     thread = threading.Thread(target=write)
     thread.start()
     try:
-        while rounds[0] == 0 and thread.is_alive():  # So the backup has something of the first round.
+        while rounds[0] == 0 and thread.is_alive():
+            # Wait for the first round, so that the backup has data of the second niche.
             time.sleep(0.05)
         yield rounds
     finally:
@@ -136,7 +137,8 @@ def test_a_lab_that_is_copied_while_it_changes_gives_the_same_answers_elsewhere(
     with run(chosen) as before, run(moved) as after:
         answers = [service.score(*pictures, category="tech") for service in (before, after)]
     assert alike(*answers)
-    # The restored lab goes on: its next release is newer than all that it has, also if the other lab numbered more.
+    # The next release of the restored lab counts as newer than all its releases, even if the original lab has published
+    # more.
     assert there.releases.mark(INDEX, "gaming") > served.number
     here.engine.dispose()
     there.engine.dispose()
@@ -207,12 +209,13 @@ def test_a_damaged_file_of_a_backup_is_copied_again(copied: Any, shell: Shell, t
     printed(shell(copied.settings, "backup", str(backup), "--json"))
     picture = next(path for path in sorted((backup / contents.IMAGES).rglob("*")) if path.is_file())
     whole = picture.read_bytes()
-    # A machine that went down left a file of the right size, and no manifest.
+    # A crash of the machine has left a file of the right size and no manifest.
     picture.write_bytes(bytes(len(whole)))
     (backup / contents.MANIFEST).rename(tmp_path / "manifest")
     printed(shell(copied.settings, "backup", str(backup), "--json"))
     assert picture.read_bytes() == whole
-    # The next backup believes the checksums of the earlier one. A person deletes the file that `--verify` names.
+    # The next backup trusts the checksums of the earlier backup, so a person must delete the damaged file that
+    # `--verify` names.
     picture.write_bytes(bytes(len(whole)))
     printed(shell(copied.settings, "backup", str(backup), "--json"))
     assert "delete these files and back up again" in shell(copied.settings, "backup", str(backup), "--verify").output
@@ -288,7 +291,7 @@ def test_a_stopped_restore_keeps_other_commands_away_and_begins_again(
         Lab.existing(new)
 
     def with_a_run(url: str) -> None:
-        """Stand for a dump of Dagster's database that was made while a run was running."""
+        """Change the dump of Dagster's database as if it had been made while a run was running."""
         PostgresRunStorage(databases.named_database_url("dagster", "psycopg2", new)).add_run(run)
 
     monkeypatch.setattr(databases, "bring_up_to_date", with_a_run)

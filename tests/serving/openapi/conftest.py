@@ -12,7 +12,7 @@ def whole_service(
 ) -> Iterator[Any]:
     """A running service with a model, an index, a database and an allowed host of webhooks, but without Dagster.
 
-    The name of the host has the ending `.invalid`, which leads to no machine. So no webhook leaves this machine.
+    The name of the host ends with `.invalid`, which no name server resolves, so no webhook leaves this machine.
     """
     lab = lab_at(
         tmp_path_factory.mktemp("whole"),

@@ -1,8 +1,8 @@
 """Hooks of Schemathesis: make valid requests follow the rules that an OpenAPI document cannot express.
 
 Schemathesis takes every request that fits the document for valid. Some rules depend on several fields, on today's date
-or on the contents of a picture. Requests that break only such a rule are rightly refused, and other tests cover them. So
-the hooks change these requests. Requests that are meant to be invalid stay as they are.
+or on the contents of a picture. Requests that break only such a rule are rightly refused, and other tests cover them.
+The hooks therefore change these requests. Requests that are meant to be invalid stay as they are.
 """
 
 import base64
@@ -25,7 +25,7 @@ PICTURES = drawn_pictures(3)
 
 @schemathesis.hook
 def filter_case(context: schemathesis.HookContext, case: schemathesis.Case) -> bool:
-    """Leave out valid forms that break a rule, and invalid ones that arrive as valid ones.
+    """Leave out valid forms that break a rule, and invalid forms that the service receives as valid forms.
 
     Schemathesis cannot check a repaired form with files once more, and takes it for invalid. An experiment in a form is JSON
     in a text field, and Schemathesis fills this field with any text.
@@ -47,7 +47,8 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwar
     if isinstance(case.body, dict) and case.media_type == "application/json" and case.operation.path in REPAIRS:
         case.body = REPAIRS[case.operation.path](case.body)
     elif case.media_type == "multipart/form-data" and case.operation.path == "/v1/score":
-        # `filter_case` is not called for the form that is made of the examples, which has both `title` and `titles`.
+        # Schemathesis does not call `filter_case` for the form that it makes of the examples. This form has both
+        # `title` and `titles`.
         repaired = scoring_form(case.body)
         if repaired != case.body:
             case.body = repaired
@@ -61,8 +62,8 @@ def is_valid(case: schemathesis.Case) -> bool:
 def may_arrive_as_valid(form: dict[str, Any]) -> bool:
     """Return whether the texts and files of a form that Schemathesis takes for invalid may be valid.
 
-    A form has only texts and files. So an object or a number in place of a list of titles arrives as one title. Null
-    and an empty list arrive as no field, which is valid for every field but `thumbnails`.
+    A form has only texts and files. An object or a number in place of a list of titles therefore arrives as one title.
+    Null and an empty list arrive as no field, which is valid for every field but `thumbnails`.
     """
     is_left_out = any(form[name] is None or form[name] == [] for name in form if name != "thumbnails")
     is_one_title = any(not isinstance(form.get(name, []), list) for name in ("titles", "thumbnail_titles"))
@@ -78,8 +79,8 @@ def scoring_request(body: dict[str, Any]) -> dict[str, Any]:
 def scoring_form(body: dict[str, Any]) -> dict[str, Any]:
     """Make the titles visible and distinct, and send one own title for each file.
 
-    Schemathesis cannot check conditions over several fields of a form with files. So this function also takes out one
-    of two fields that exclude each other, and gives a title if there is none.
+    Schemathesis cannot check conditions over several fields of a form with files. This function therefore also removes
+    one of two fields that exclude each other, and adds a title if there is none.
     """
     repaired = dict(body)
     if "titles" in body:
@@ -104,7 +105,7 @@ def batch(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def titles_visible(body: dict[str, Any]) -> dict[str, Any]:
-    """Make the title visible, or the titles visible and distinct."""
+    """Give a visible title, or visible and distinct titles."""
     repaired = dict(body)
     if body.get("title") is not None:
         repaired["title"] = visible(body["title"])
@@ -120,7 +121,7 @@ def own_title_visible(thumbnail: dict[str, Any]) -> dict[str, Any]:
 
 
 def distinct_ids(values: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Replace an id that an earlier one of the values has."""
+    """Replace each id that an earlier value already has."""
     ids = [value["id"] for value in values]
     return [v | {"id": f"another {at}"} if v["id"] in ids[:at] else v for at, v in enumerate(values)]
 
@@ -151,7 +152,7 @@ def experiment(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def day_of(text: str | None) -> date | None:
-    """Return the day, or None if it is no day on which YouTube had experiments."""
+    """Return the day, or None if YouTube had no experiments on that day."""
     if not text:
         return None
     day = date.fromisoformat(text)
@@ -159,7 +160,7 @@ def day_of(text: str | None) -> date | None:
 
 
 def visible(title: str) -> str:
-    """Return the title, or another one if nothing of the title can be seen."""
+    """Return the title, or a replacement if the title has only invisible characters."""
     try:
         visible_title(title)
     except ValueError:

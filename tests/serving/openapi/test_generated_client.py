@@ -37,7 +37,8 @@ print(json.dumps([[answer.winner, answer.verdict.value, problem.detail] for answ
 def test_a_generated_client_scores_in_json_and_in_a_form(
     service: Any, draw: Callable[..., bytes], tmp_path: Path
 ) -> None:
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}  # where ruff is
+    # The generator runs ruff, so put the folder of ruff on the path.
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     command = ["openapi-python-client", "generate", "--url", f"{service.url}/openapi.json", "--meta", "none"]
     made = subprocess.run(
         [*command, "--output-path", tmp_path / "generated", "--fail-on-warning"],

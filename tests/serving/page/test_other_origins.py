@@ -30,7 +30,7 @@ def port(tmp_path):
 
 
 def call(browser, service, key):
-    """Call the service with a script of the opened page. Return the status and the detail, or what the browser says."""
+    """Call the service with a script of the opened page. Return the status and the detail, or the error of the browser."""
     headers = {"X-API-Key": key, "Content-Type": "application/json"}
     return browser.evaluate(
         f"fetch({json.dumps(service.url)} + '/v1/score', {{method: 'POST', body: '{{}}', headers: {json.dumps(headers)}}})"

@@ -1,4 +1,4 @@
-"""Test the part "My channel" of the page. A lab with a Dagster, in which an import really runs, is in tests/e2e."""
+"""Test the part "My channel" of the page. tests/e2e has a lab with a Dagster, in which an import really runs."""
 
 import json
 from datetime import UTC, datetime
@@ -81,7 +81,10 @@ def export(tmp_path):
 
 @pytest.fixture
 def follow(browser, service):
-    """A function that opens the page while an import runs, which the page follows. It returns the import."""
+    """A function that opens the page while an import runs.
+
+    The page shows the progress of this import. The function returns the import.
+    """
     store = ExportStore(service.app.state.settings)
     followed = []
 

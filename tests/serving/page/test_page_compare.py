@@ -1,4 +1,6 @@
-"""Test what a person compares: how pictures come to the page, what the result shows, and how it follows a change."""
+"""Test a comparison on the page: how pictures are added, what the result shows, and how the result changes with the
+inputs.
+"""
 
 import json
 
@@ -47,7 +49,7 @@ def test_two_files_of_one_name_are_told_apart(browser, service, files, tmp_path,
     (tmp_path / "other").mkdir()
     same_name = tmp_path / "other" / files[0].name
     same_name.write_bytes(draw(9))
-    long_name = tmp_path / f"{'long ' * 45}.jpg"  # Longer than an id of the service may be.
+    long_name = tmp_path / f"{'long ' * 45}.jpg"  # The name is longer than the service allows for an id.
     long_name.write_bytes(draw(10))
     fill(browser, service, files[0], same_name, long_name)
     assert sorted(browser.texts(".card .name")) == [f"{'long ' * 20}.jpg", "one (2).jpg", "one.jpg"]

@@ -1,4 +1,4 @@
-"""Test what a person sees who opens the page for the first time, or before the lab can rank anything."""
+"""Test what the page shows at the first visit, and before the lab can rank anything."""
 
 from browser import KEY, fill
 

@@ -132,7 +132,7 @@ def test_the_oldest_comparisons_are_deleted_beyond_the_limit(browser, stocked, f
 
 
 def outcome(browser, **fields):
-    """Fill in the form of an outcome and send it. Return the problem, or an empty text."""
+    """Fill in and send the form that reports an outcome. Return the error that the page shows, or an empty text."""
     for name, value in fields.items():
         browser.evaluate(f"document.getElementById('outcome-{name}').value = {json.dumps(value)}")
     browser.click("#outcome-send")

@@ -14,12 +14,14 @@ LOOKS = [
     pytest.param(390, True, id="390-dark", marks=pytest.mark.heavy),
     pytest.param(1280, False, id="1280-light", marks=pytest.mark.heavy),
 ]
-"""The widths and colour schemes in which axe examines the page. The first two have each of them once."""
+"""The widths and colour schemes in which axe examines the page. The first two items cover both widths and both colour
+schemes.
+"""
 
 
 def violations(browser):
-    """Return what axe finds on the page: each rule that is broken, and the elements that break it."""
-    # The policy of the page forbids scripts of other hosts. The test runs axe through the DevTools protocol instead.
+    """Return the accessibility faults that axe finds on the page: each broken rule, and the elements that break it."""
+    # The content security policy of the page forbids other scripts, so the test runs axe through the DevTools protocol.
     browser.evaluate(f"{AXE.read_text()}; undefined")
     found = browser.evaluate(f"axe.run(document, {json.dumps({'runOnly': TAGS})})")
     assert len(found["passes"]) > 15, "axe has examined the page"
@@ -32,7 +34,7 @@ def violations(browser):
 
 @pytest.fixture
 def settled(browser):
-    """A browser without transitions, so that no colour is measured half way."""
+    """A browser without CSS transitions, so that no colour is measured during a transition."""
     browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": "reduce"}])
     yield browser
     browser.call("Emulation.setEmulatedMedia", features=[])

@@ -14,7 +14,10 @@ from thumblab_serving.channels.export_store import ExportStore
 
 @pytest.fixture
 def learnt(service, browser):
-    """A learnt channel of the niche news, which answers cannot use. The browser forgets what was asked for it."""
+    """A channel of the niche news that was added, but that answers cannot use.
+
+    The browser forgets earlier requests for it.
+    """
     adapters = ChannelAdapters(ReleaseStore(service.app.state.settings.releases))
     about = ChannelAdapterInfo("UCgadgets", "Pocket Gadgets", "a model", 3, None, niche="news")
     adapters.publish(about, None, 3, [], {})

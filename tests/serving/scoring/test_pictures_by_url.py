@@ -45,7 +45,10 @@ def open_service(internet, tmp_path_factory, lab_at, run):
 
 
 def ask(service, draw, *paths):
-    """Return the answers for the URLs with these paths or for these URLs, beside a picture that is sent itself."""
+    """Score the pictures at these URLs or paths, together with a picture file.
+
+    Return the part of the answer for each URL.
+    """
     urls = [path if "://" in path else f"https://pictures.example{path}" for path in paths]
     good = base64.b64encode(draw(1)).decode()
     by_url = [{"id": str(number), "url": url} for number, url in enumerate(urls)]

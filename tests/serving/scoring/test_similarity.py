@@ -1,4 +1,7 @@
-"""Test the sentences of an answer that say what the library lacks. Each names the command that adds what is missing."""
+"""Test the sentences of an answer that say what the library lacks.
+
+Each sentence names the command that adds the missing data.
+"""
 
 from types import SimpleNamespace
 from typing import Any

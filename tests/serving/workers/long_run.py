@@ -1,4 +1,4 @@
-"""Ask a service without pause, from many clients, and check each answer against the releases that it names."""
+"""Send requests to a service from many clients without a pause. Check each answer against the releases that it names."""
 
 import http.client
 import itertools
@@ -28,7 +28,7 @@ class Question:
 def question(pictures: list[bytes], known: tuple[int, int], title: str, added: bytes = b"") -> Question:
     """Return the request for two pictures.
 
-    If `added` is not empty, it is appended to both files. The pictures look the same, but no cache knows their bytes.
+    `added` is appended to both files. The pictures then look the same, but no cache knows their bytes.
     """
     parts = [f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="title"\r\n\r\n{title}\r\n'.encode()]
     for number in known:
@@ -39,7 +39,7 @@ def question(pictures: list[bytes], known: tuple[int, int], title: str, added: b
 
 @dataclass
 class Tally:
-    """What the clients have seen. `wrong` has the answers that were wrong, and requests that failed twice."""
+    """The counts of the clients. `wrong` has the wrong answers, and the requests that failed twice."""
 
     answered: int = 0
     retried: int = 0
@@ -49,7 +49,7 @@ class Tally:
 
 
 class Clients:
-    """Clients that ask without pause until `stop` is called. A request that fails is sent once more, at once."""
+    """Clients that send requests without a pause until `stop` is called. A failed request is sent once more, at once."""
 
     def __init__(
         self, port: int, key: str, ask: Callable[[int], Question], check: Callable[[Question, Any], str | None]
@@ -122,7 +122,7 @@ class Clients:
 
 
 def workers_of(service: psutil.Process) -> list[psutil.Process]:
-    """Return the worker processes of a service. Its other child only tracks shared resources."""
+    """Return the worker processes of a service. Python's resource tracker, which is also a child process, is left out."""
     workers = []
     for child in service.children():
         with suppress(psutil.NoSuchProcess):  # The worker has ended.

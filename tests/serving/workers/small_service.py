@@ -1,7 +1,7 @@
-"""Supervise workers that do nothing but answer with their process id. Start it with `python small_service.py PORT`.
+"""Supervise workers that only answer with their process id. Start it with `python small_service.py PORT`.
 
-The environment variable WORKERS_ARE says how the workers are that start after the first two. Those that are `unlucky`
-cannot start. Those that are `waiting` never begin to take connections, and heed no signal but SIGKILL.
+The environment variable WORKERS_ARE sets the behaviour of the workers that start after the first two. `unlucky` workers
+cannot start. `waiting` workers never accept connections, and ignore every signal except SIGKILL.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Test that two real workers of a service follow the keys of the lab at the same time."""
+"""Test that both workers of a service use a change of the lab's keys at once."""
 
 import json
 import os

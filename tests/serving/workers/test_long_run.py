@@ -37,7 +37,7 @@ WARM = REQUESTS // 10
 """Number of requests after which the memory is measured for the first time."""
 CLIENTS, INDICES, MODELS, PICTURES, TITLES = 20, 50, 5, 40, 4
 NEW_EVERY = 50
-"""One request in so many has pictures that no cache knows."""
+"""One in this number of requests has pictures that no cache knows."""
 KEY = "key-of-the-tests-0123456789"
 LIBRARY = 60
 
@@ -46,8 +46,9 @@ LIBRARY = 60
 class Releases:
     """The releases of a lab, and what a correct answer says of each picture.
 
-    `built` are the indices that are still to be published. Of the published ones, `prefix` has the beginning of their
-    video ids, and `similarity` the percentile of each picture. `scores` has the scores by model release and question.
+    `built` are the indices that are still to be published. For each published index, `prefix` has the beginning of its
+    video ids, and `similarity` has the percentile of each picture. `scores` has the scores by model release and
+    request.
     """
 
     lab: Any
@@ -151,7 +152,7 @@ def ready_workers(port):
 
 
 def wrong_in(releases: Releases, asked: Question, answer: Any) -> str | None:
-    """Return what is wrong in an answer, or None. Everything in it must come from the releases that it names."""
+    """Return what is wrong in an answer, or None. All values in the answer must come from the releases that it names."""
     model, index = answer["releases"]["model"], answer["releases"]["index"]
     expected = releases.scores[model][asked.known, asked.title]
     for number, thumbnail, score in zip(asked.known, answer["thumbnails"], expected, strict=True):

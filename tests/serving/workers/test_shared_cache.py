@@ -1,4 +1,4 @@
-"""Test the cache that all workers of a service share. It never gives an entry that it was not asked for."""
+"""Test the cache that all workers of a service share. The cache never returns the entry of a different key."""
 
 import os
 import subprocess
@@ -151,7 +151,7 @@ def test_a_file_that_cannot_be_trusted_or_written_is_not_used_and_the_reason_is_
     cache.put(key(1), b"value")
     assert cache.get(key(1)) is None
     assert "cannot be used" in cache.failure
-    assert str(tmp_path) not in cache.failure  # Everybody may read `/health`.
+    assert str(tmp_path) not in cache.failure  # `/health` needs no API key, so its text must not show this path.
     assert Cache(10, shared=shared_vectors(cache, "picture")).get(("builtin", "a1"), lambda: VECTOR) is VECTOR
 
 

@@ -1,4 +1,4 @@
-"""Test that workers which die or hang are replaced, and that the others answer all the while."""
+"""Test that a worker that dies or hangs is replaced, and that the other workers answer meanwhile."""
 
 import errno
 import os
@@ -95,7 +95,7 @@ def test_a_worker_that_waits_for_its_turn_is_removed_in_time(tmp_path):
         service.process.send_signal(signal.SIGTTOU)
         service.wait_for(lambda: not is_alive(waits))
         os.kill(service.pids()[0], signal.SIGKILL)
-        service.wait_for(lambda: len(service.pids()) == 4)  # The supervisor still replaces workers.
+        service.wait_for(lambda: len(service.pids()) == 4)  # The supervisor process still replaces workers.
 
 
 def test_a_stopped_worker_does_not_stop_the_replacement_of_the_others(tmp_path):
@@ -109,7 +109,7 @@ def test_a_stopped_worker_does_not_stop_the_replacement_of_the_others(tmp_path):
 def test_a_replacement_that_cannot_start_is_tried_again_and_does_not_end_the_service(tmp_path):
     with small_service(tmp_path, "unlucky") as service:
         lives, dies = service.pids()
-        service.wait_for(lambda: service.ask() == lives)  # The supervisor learns that a worker has served.
+        service.wait_for(lambda: service.ask() == lives)  # Tell the supervisor that a worker has accepted connections.
         os.kill(dies, signal.SIGKILL)
         service.wait_for(lambda: len(service.pids()) > 4)
         assert service.ask() == lives
@@ -133,7 +133,8 @@ def test_a_system_without_room_for_a_process_ends_no_service(monkeypatch):
         raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
 
     monkeypatch.setattr(supervisor, "Process", no_room)
-    supervising = supervisor.Supervisor.__new__(supervisor.Supervisor)  # Its constructor would take over all signals.
+    # The constructor would replace all signal handlers, so it is not called.
+    supervising = supervisor.Supervisor.__new__(supervisor.Supervisor)
     supervising.config, supervising.sockets, supervising.processes = None, [], ["dead", "alive"]
     place = supervisor._Place("dead")
     waits = []
@@ -167,7 +168,7 @@ def test_all_workers_end_with_the_service(tmp_path, sent):
 
 
 def test_the_service_ends_while_a_new_worker_does_not_come_to_serve(tmp_path):
-    """The supervisor would wait ten minutes for the worker."""
+    """Without an end, the supervisor waits ten minutes for the worker."""
     with small_service(tmp_path, "waiting") as service:
         service.process.send_signal(signal.SIGHUP)
         service.wait_for(lambda: len(service.pids()) == 3)
