@@ -106,7 +106,7 @@ def _joined(path: Path, block: list[tuple[int, str]]) -> Iterator[Line]:
             if bare.strip():
                 yield Line(path.relative_to(ROOT).as_posix(), start, bare.strip())
             text = ""
-    assert not text, f"{path}:{start}: a command without an end"
+    assert not text, f"{path}:{start}: the last line of a command ends with a backslash or an open quotation mark"
 
 
 def without_comment(line: str) -> str:

@@ -49,7 +49,9 @@ def test_the_calibration_error_is_zero_for_true_probabilities_and_the_mean_exces
     true = np.random.default_rng(0).uniform(0.5, 0.9, 1_000)
     assert expected_error(true, true) == pytest.approx(0, abs=1e-12)
     assert expected_error(true + 0.1, true) == pytest.approx(0.1, abs=1e-9)
-    assert expected_error(np.full(10, 0.5), np.full(10, 0.9)) == pytest.approx(0), "in both orders the mean is 0.5"
+    assert expected_error(np.full(10, 0.5), np.full(10, 0.9)) == pytest.approx(0), (
+        "the mean over both orders must be 0.5"
+    )
 
 
 @pytest.mark.timeout(240)
@@ -89,4 +91,6 @@ def test_every_kind_of_variant_of_the_recipe_can_be_measured(tmp_path: Path) -> 
     figures = {name: window.evaluate(VARIANTS[name])[0] for name in names}
     assert all(0 <= value <= 1 for values in figures.values() for value in values)
     assert before == VARIANCES
-    assert figures["kernel without linear parts"][2:] == figures["default"][2:], "it changes only the adapters"
+    assert figures["kernel without linear parts"][2:] == figures["default"][2:], (
+        "this variant must change only the adapters"
+    )

@@ -31,8 +31,8 @@ def described(line: Line) -> str:
 def test_every_command_is_in_a_table() -> None:
     unknown = [line for line in LINES if not to_run(plain(line.text)) and reason_not_run(plain(line.text)) is None]
     assert [described(line) for line in unknown] == [], (
-        "tests/documented_commands.py does not name these. Add each to AS_IT_STANDS or WITH_OTHER_WORDS, so that a test "
-        "runs it, or with a reason to NOT_RUN"
+        "tests/documented_commands.py lacks these commands. Add each to AS_IT_STANDS or WITH_OTHER_WORDS, so that a "
+        "test runs it, or to NOT_RUN with a reason"
     )
 
 

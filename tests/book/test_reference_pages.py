@@ -13,7 +13,9 @@ from thumblab_core.settings import CHECKOUT
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_the_page_is_current(path: Path) -> None:
     current = PAGES[path]()
-    assert path.read_text(encoding="utf-8") == current, "run `python -m thumblab_cli.reference`"
+    assert path.read_text(encoding="utf-8") == current, (
+        "the page is out of date; run `python -m thumblab_cli.reference`"
+    )
 
 
 def test_a_table_is_explained_once() -> None:
@@ -23,4 +25,6 @@ def test_a_table_is_explained_once() -> None:
 def test_every_page_is_in_the_navigation() -> None:
     navigation = (CHECKOUT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:")[2]
     pages = [path.relative_to(CHECKOUT / "docs").as_posix() for path in (CHECKOUT / "docs").rglob("*.md")]
-    assert [page for page in pages if page not in navigation] == [], "name the page in `nav` of mkdocs.yml"
+    assert [page for page in pages if page not in navigation] == [], (
+        "a page is missing in the navigation; add it to `nav` in mkdocs.yml"
+    )

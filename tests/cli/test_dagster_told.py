@@ -71,7 +71,7 @@ def test_a_rollback_by_command_and_its_end_are_observations_of_the_served_index(
     assert last_observation(instance) == {"cause": cause, "release": first, "served_before": second}
     again = CliRunner().invoke(cli, ["index", "rollback", NICHE, "--to", "20260101T000000000000Z-00000000"])
     assert again.exit_code == 1
-    assert last_observation(instance)["cause"] == cause, "a command that changes nothing tells nothing"
+    assert last_observation(instance)["cause"] == cause, "a command that changes nothing must report nothing to Dagster"
 
 
 def test_a_change_is_made_and_a_note_says_so_if_dagster_cannot_be_told(lab: Lab, instance: dg.DagsterInstance) -> None:

@@ -114,7 +114,7 @@ def test_videos_that_were_removed_from_the_catalogue_are_not_evaluated(
     assert videos() == 88
     unreadable = lines[1].replace(",tech,", ",no niche,")
     (folder / "videos.csv").write_text("".join([lines[0], unreadable, *lines[2:-12]]))
-    assert videos() == 88, "a row that cannot be read is not a removed row"
+    assert videos() == 88, "a row that cannot be read does not count as a removed row"
     (folder / "videos.csv").write_text("".join(lines))
     assert videos() == 100
 

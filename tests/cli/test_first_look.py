@@ -35,7 +35,7 @@ def test_the_page_shows_winners_best_first_and_harmless(
     assert write_winners(lab, "tech", page) == 24
     text = page.read_text()
     assert [float(multiple) for multiple in re.findall(r"([\d.]+) times the channel", text)][:2] == [9.8, 9.5]
-    assert "Title 7<" not in text, "1.75 times the usual is no winner"
+    assert "Title 7<" not in text, "a video with 1.75 times the usual views is not a winner"
     assert "<script>" not in text
     assert '" onload' not in text
     pictures = re.findall(r'<img src="([^"]+)"', text)

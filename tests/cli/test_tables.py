@@ -92,7 +92,9 @@ def test_the_question_of_one_title_has_a_table_of_its_own(all_figures: list[Eval
     [model] = [line for line in lines[title:] if "0.531" in line]
     assert model.count("0.531") == 3
     assert "unseen" in model
-    assert "0.531" not in "\n".join(lines[:title]), "the tables of packages have other figures"
+    assert "0.531" not in "\n".join(lines[:title]), (
+        "the figure 0.531 is about one title and must not be in the tables of packages"
+    )
 
 
 def test_the_question_of_one_video_has_a_table_with_a_column_for_each_source(all_figures: list[Evaluation]) -> None:

@@ -178,7 +178,7 @@ def test_the_urls_of_all_model_files_are_https_urls_that_the_fetcher_accepts() -
 def test_the_expected_digest_matches_the_real_model_file(shared_data: Path) -> None:
     real = shared_data.parent / "models" / YUNET.file
     if not real.is_file():
-        pytest.skip(f"the model is not here ({real})")
+        pytest.skip(f"the model file is missing ({real})")
     assert real.stat().st_size == YUNET.size
     assert hashlib.sha256(real.read_bytes()).hexdigest() == YUNET.sha256
 

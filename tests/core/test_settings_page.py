@@ -9,4 +9,6 @@ def test_every_setting_is_explained() -> None:
 
 
 def test_the_page_is_current() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(), "run `python -m thumblab_core.settings_page`"
+    assert PAGE.read_text(encoding="utf-8") == page(), (
+        "docs/settings.md is out of date; run `python -m thumblab_core.settings_page`"
+    )

@@ -196,6 +196,6 @@ def until(true: Any, seconds: float, what: str, every: float = 0.5) -> Any:
     """Call the function `true` until it returns a true value, and return this value. Fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (result := true()):
-        assert time.monotonic() < deadline, f"after {seconds:.0f} s still not: {what}"
+        assert time.monotonic() < deadline, f"after {seconds:.0f} s, this has not happened: {what}"
         time.sleep(every)
     return result

@@ -42,8 +42,10 @@ def test_a_service_is_closed_bounded_and_watched(name: str) -> None:
     assert service["pids_limit"] > 0
     assert service["mem_limit"]
     assert service["logging"]["options"].keys() == {"max-size", "max-file"}
-    assert service.get("healthcheck"), "`disable: true` for what ends by itself"
-    assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), "no port is open to other machines"
+    assert service.get("healthcheck"), "the health check of a service that ends by itself must have `disable: true`"
+    assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), (
+        "every published port must be closed to other machines"
+    )
 
 
 def test_what_a_service_names_is_defined() -> None:
@@ -73,7 +75,7 @@ def test_no_secret_is_in_the_environment_of_a_container() -> None:
         environment = {**service["environment"]}
         assert not environment.keys() & {*secret, "POSTGRES_PASSWORD"}, name
         assert "@" not in environment.get("THUMBLAB_DATABASE_URL", "").replace("thumblab@", ""), (
-            "no password in the URL"
+            "the URL must not contain the password"
         )
         for key, value in environment.items():
             if key.endswith("_FILE"):
@@ -96,7 +98,7 @@ def test_whatever_is_written_goes_to_the_volume() -> None:
     assert environment["DAGSTER_HOME"] == "/lab/dagster-home"
     own = yaml.safe_load((ROOT / "dagster.yaml").read_text())
     added = yaml.safe_load((ROOT / "deploy" / "dagster-storage.yaml").read_text())
-    assert not own.keys() & added.keys(), "the Dockerfile joins both files"
+    assert not own.keys() & added.keys(), "the Dockerfile joins both files, so they must not have a key in common"
     for part in added.values():
         assert part["config"]["base_dir"].startswith("/data/")
 

@@ -83,7 +83,7 @@ def test_an_image_has_every_package_that_its_code_imports(image: str, distributi
 
 def test_the_serving_image_has_neither_dagster_nor_mlflow_nor_torch_nor_the_tools_of_training() -> None:
     assert not pins("requirements-serving.lock").keys() & FORBIDDEN
-    assert pins("requirements.lock").keys() >= FORBIDDEN, "each name must be one that could be there"
+    assert pins("requirements.lock").keys() >= FORBIDDEN, "each name must be a package in requirements.lock"
 
 
 def test_the_locked_uv_is_the_one_that_the_images_and_make_setup_install() -> None:
@@ -115,6 +115,6 @@ def test_uv_uses_the_index_that_pip_is_configured_to_use(uv_module: ModuleType) 
     environment = uv_module.environment(listing, {"UV_FIND_LINKS": "/my/wheels", "PATH": "/bin"})
     assert environment["UV_DEFAULT_INDEX"] == "https://other.example/simple"
     assert environment["UV_EXTRA_INDEX_URL"] == "file:///a/simple file:///b/simple"
-    assert environment["UV_FIND_LINKS"] == "/my/wheels", "the user's own variable counts more"
+    assert environment["UV_FIND_LINKS"] == "/my/wheels", "a variable that the user sets has priority"
     assert environment["UV_INDEX_STRATEGY"] == "unsafe-best-match"
     assert environment["PATH"] == "/bin"

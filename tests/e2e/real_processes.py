@@ -88,7 +88,7 @@ def listens(port: int) -> bool:
 def wait_until(true: Callable[[], object], seconds: float, what: str, every: float = 0.1) -> None:
     deadline = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < deadline, f"after {seconds:.0f} s still not: {what}"
+        assert time.monotonic() < deadline, f"after {seconds:.0f} s, this has not happened: {what}"
         time.sleep(every)
 
 

@@ -139,7 +139,7 @@ def test_a_crash_between_pointer_and_alias_rolls_nothing_back_and_is_repaired(
     client.delete_registered_model_tag(NAME, "thumblab.champion_version")
     assert check_alias(own, registry).chosen is None
     client.set_registered_model_alias(NAME, "champion", "2")
-    assert check_alias(own, registry).chosen is not None, "the check above recorded the lab's own move"
+    assert check_alias(own, registry).chosen is not None, "the lab must have recorded its own move of the alias"
 
 
 def test_a_person_who_moves_the_alias_during_a_promotion_wins(
@@ -174,7 +174,7 @@ def test_a_moved_alias_survives_a_training_that_is_not_better(
 
     monkeypatch.setattr(promotion, "decide", decide)
     assert serve_newest(own, registry).release == three[0]
-    assert asked == [(three[2], three[1])], "the newest model is compared with the one that the person chose"
+    assert asked == [(three[2], three[1])], "the newest model must be compared with the person's choice"
     assert aliases(client)["champion"] == "2"
     assert check_alias(own, registry).chosen is not None
     assert client.get_model_version(NAME, "3").tags["thumblab.promotion"] == "not promoted: worse"

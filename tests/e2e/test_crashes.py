@@ -238,8 +238,10 @@ def kill_when(folder: Path, stage: str, when: Callable[[Outside], bool]) -> Kill
         demo = stack.enter_context(Outside(data_dir))
         deadline = time.monotonic() + 300
         while not (when(demo) and stands(process, when, demo)):
-            assert process.poll() is None, f"it ended before {stage}: {(folder / 'output').read_text()[-2000:]}"
-            assert time.monotonic() < deadline, f"{stage} never came: {(folder / 'output').read_text()[-2000:]}"
+            assert process.poll() is None, f"the demo ended before {stage}: {(folder / 'output').read_text()[-2000:]}"
+            assert time.monotonic() < deadline, (
+                f"the demo did not reach the stage {stage}: {(folder / 'output').read_text()[-2000:]}"
+            )
             time.sleep(0.001)
         below = family(process)
         process.kill()

@@ -103,4 +103,6 @@ def test_a_creator_gets_from_an_export_to_an_adapted_verdict_and_to_a_report(
     assert browser.complaints() == []
     imports = list((lab.data_dir / "channel-imports").iterdir())
     assert len(imports) == 2
-    assert not any((folder / "exports").exists() for folder in imports), "the private figures are deleted"
+    assert not any((folder / "exports").exists() for folder in imports), (
+        "the private figures of the export must be deleted"
+    )

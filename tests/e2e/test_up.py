@@ -35,7 +35,7 @@ def test_a_second_up_on_a_taken_port_is_refused_and_leaves_the_first_alone(lab: 
         assert f"thumblab: something listens on 127.0.0.1:{ports[which]} already; stop it" in done.stderr
         assert done.stderr.count("\n") == 1
         assert [name for name, port in ports.items() if listens(port)] == [which]
-        assert list(folder.iterdir()) == [], "nothing was written, and no database was started"
+        assert list(folder.iterdir()) == [], "`up` must write no file and start no database"
     assert httpx.get(lab.up.url(which), timeout=30, trust_env=False).status_code == 200
 
 
@@ -114,5 +114,5 @@ def test_up_leaves_no_process_port_or_database_when_it_ends(lab: RunningLab) -> 
     with running(lab.data_dir) as up:
         again = RunningLab(up, lab.data_dir)
         wait_until(lambda: run_id in [parent for _, parent in runs(again, run_id)], 120, "the run is tried again", 0.5)
-        assert ("FAILURE", None) in runs(again, run_id), "the interrupted run is not left as if it ran"
+        assert ("FAILURE", None) in runs(again, run_id), "Dagster must not show the interrupted run as running"
         ends_well(up, lab.data_dir, signal.SIGTERM)

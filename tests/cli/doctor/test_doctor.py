@@ -126,7 +126,9 @@ def test_a_package_that_is_missing_or_old_is_named(patient: Patient, monkeypatch
     assert "httpx 0.1 (needed: >=0.28), mlflow (missing)" in finding.what
     changed |= {"dagster": None, "httpx": real("httpx")}
     (result,) = examine(patient.examined, [CHECKS[0]])
-    assert "installed without thumblab[pipelines]" in result.findings[0].what, "a server may need the service alone"
+    assert "installed without thumblab[pipelines]" in result.findings[0].what, (
+        "a server may have only the scoring service, so missing pipelines are no error"
+    )
 
 
 def test_servers_that_do_not_answer_are_named(patient: Patient) -> None:
@@ -211,4 +213,4 @@ def test_the_demos_lab_is_mended_by_the_demo(tmp_path: Path) -> None:
     done = shell("--demo", THUMBLAB_DATA_DIR=str(tmp_path), THUMBLAB_IMAGE_ENCODER="builtin")
     assert "-> thumblab demo\n" in done.stdout
     assert sys.version.split()[0] in done.stdout
-    assert list((tmp_path / "demo").iterdir()) == [], "no database is started and nothing is made"
+    assert list((tmp_path / "demo").iterdir()) == [], "the doctor must start no database and create no file"

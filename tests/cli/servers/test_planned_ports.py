@@ -14,10 +14,12 @@ def test_a_usual_port_that_is_taken_moves_once_and_the_new_one_stays(tmp_path: P
         for name in ("dagster", "mlflow"):
             (tmp_path / f"{name}-port").write_text(str(taken))
         planned = plan_ports(lab)
-        assert planned.moved["dagster"] == taken, "only links in old runs of MLflow depend on the port of Dagster"
+        assert planned.moved["dagster"] == taken, (
+            "Dagster gets a free port, because only links in old runs of MLflow depend on its port"
+        )
         assert planned.dagster != taken
         assert planned.mlflow == taken, "`up` then refuses the port, because links to MLflow depend on it"
-        assert plan_ports(lab, dagster=taken).dagster == taken, "a given port never moves"
+        assert plan_ports(lab, dagster=taken).dagster == taken, "a port that the user gives is never replaced"
         given = Settings(_env_file=None, data_dir=tmp_path, serving_port=taken)
         assert plan_ports(given).scoring == taken
     keep_ports(lab, planned)
@@ -36,4 +38,4 @@ def test_no_two_servers_get_the_same_port(tmp_path: Path) -> None:
         (tmp_path / "mlflow-port").write_text(str(taken + 1))
         planned = plan_ports(lab)
     assert planned.mlflow == taken + 1
-    assert planned.dagster not in (taken, taken + 1), "the next free port is the one that MLflow keeps"
+    assert planned.dagster not in (taken, taken + 1), "Dagster must not get the port that MLflow keeps"

@@ -87,7 +87,9 @@ def test_a_lab_that_ends_normally_leaves_no_server_and_no_reaper(tmp_path: Path)
         polite=POLITE,
         worker=f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {POLITE!r}]); time.sleep(600)",
     )
-    assert len(below) == 6, "the reaper, three programs, and for each of the two servers the process that keeps its log"
+    assert len(below) == 6, (
+        "expected: the reaper, three programs, and for each of the two servers the process that writes its log"
+    )
     process.send_signal(signal.SIGINT)
     process.wait(30)
     assert gone(below, 5)
@@ -139,7 +141,7 @@ def test_a_server_that_ends_is_restarted_without_its_old_workers(tmp_path: Path)
         (worker,) = frail.children()
         frail.kill()
         wait_until(lambda: supervisor.mend(reports.append) or reports)
-        assert gone([worker], 5), "a worker may hold the port of its server"
+        assert gone([worker], 5), "a worker that still runs may hold the port of its server"
         wait_until(lambda: log.read_text().count("up") == 2)
         assert len(psutil.Process().children(recursive=True)) == len(below)
     assert reports == [f"frail ended with status -9: up (the whole log: {log}). It is started again now (restart 1)."]
@@ -266,7 +268,7 @@ def test_the_port_of_mlflow_is_kept_so_that_links_stay_valid(tmp_path: Path) -> 
         assert mlflow_port(tmp_path / "taken") == first
     assert mlflow_port(tmp_path / "taken") == first
     keep_ports(Settings(_env_file=None, data_dir=tmp_path / "taken", serving_port=1), Ports(3000, 5001, 1))
-    assert mlflow_port(tmp_path / "taken") == 5001, "the port that the user chose"
+    assert mlflow_port(tmp_path / "taken") == 5001, "the port that the user chose must stay"
     assert sorted(file.name for file in (tmp_path / "taken").iterdir()) == ["dagster-port", "mlflow-port"]
 
 

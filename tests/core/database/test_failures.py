@@ -128,7 +128,7 @@ def test_a_database_that_ends_all_connections_in_the_middle_costs_one_sentence(
     assert "The database ended the connection: it was stopped or restarted" in refused(
         shell(lab.settings, "refresh", "--no-train")
     )
-    assert embed(lab, "tech").images == 12, "the next run goes on"
+    assert embed(lab, "tech").images == 12, "the next run continues the work"
 
 
 def test_an_error_of_the_program_is_not_taken_for_one_of_the_disk() -> None:

@@ -147,7 +147,7 @@ def test_up_starts_a_killed_server_again_and_keeps_its_log_small(data_dir: Path)
         )
         assert sql(data_dir, "SELECT n FROM kept") == 7
         assert postmaster(data_dir).pid != first.pid
-        assert log.stat().st_size > 0, "the server goes on at the new end of its log"
+        assert log.stat().st_size > 0, "the server must continue to write at the new end of its log"
         server.stop(Settings(_env_file=None, data_dir=data_dir), force=True)
         assert mend() == [], "the pause before the second start is not over"
     finish(watch)
@@ -163,7 +163,7 @@ def test_the_doctor_starts_no_server_and_waits_for_one_that_is_stopping(data_dir
         sql(data_dir, "CREATE TABLE IF NOT EXISTS large AS SELECT generate_series(1, 100000)")
     while running(data_dir):
         (finding,) = doctor.database(examined)
-        assert finding.level is not Level.ERROR, f"{finding}: a server that stops because nobody uses it is no fault"
+        assert finding.level is not Level.ERROR, f"{finding}: it is not a fault that an unused server stops"
 
 
 def test_the_next_command_recovers_from_kill_9_of_server_watcher_and_user(data_dir: Path) -> None:
@@ -189,7 +189,7 @@ def test_a_lock_file_with_the_id_of_another_process_is_ignored(data_dir: Path) -
             os.chown(path, status.st_uid, status.st_gid)
         with user(data_dir):
             assert sql(data_dir, "SELECT 1") == 1
-        assert stranger.poll() is None, "another process was killed because a lock file had its id"
+        assert stranger.poll() is None, "a process was killed only because a lock file contained its id"
     finally:
         stranger.kill()
         stranger.wait()

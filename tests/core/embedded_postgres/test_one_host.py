@@ -204,7 +204,7 @@ def test_a_container_leaves_the_server_of_another_one_alone_and_gets_the_folder_
     lab: Settings,
 ) -> None:
     if subprocess.run([*OTHER_NAMESPACES, "hostname", "second"], capture_output=True).returncode:
-        pytest.skip("this user may not make PID and UTS namespaces")
+        pytest.skip("this user is not allowed to make PID and UTS namespaces")
     script = "from thumblab_core.database.urls import database_url; database_url(); print('here', flush=True); input()"
     second = f'hostname second && exec {sys.executable} -c "{script}"'
     options = {"env": os.environ | {"THUMBLAB_DATA_DIR": str(lab.data_dir)}, "text": True}

@@ -96,7 +96,7 @@ def test_scans_and_pixels_are_limited_together() -> None:
 def test_the_recorded_picture_with_400_scans_is_refused(shared_data: Path) -> None:
     path = shared_data.parent / "cases" / "23-progressive" / "progressive_400scans.jpg"
     if not path.is_file():
-        pytest.skip(f"the recorded case is not here ({path})")
+        pytest.skip(f"the recorded picture file is missing ({path})")
     with pytest.raises(ImageError, match="406 scans of 6320x6320"):
         decode(path.read_bytes())
 

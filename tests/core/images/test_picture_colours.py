@@ -68,7 +68,7 @@ def test_pictures_that_look_the_same_decode_alike_whatever_their_profile(space: 
 def test_the_recorded_display_p3_picture_decodes_like_its_srgb_copy(shared_data: Path) -> None:
     folder = shared_data.parent / "cases" / "22-icc"
     if not folder.is_dir():
-        pytest.skip(f"the recorded cases are not here ({folder})")
+        pytest.skip(f"the recorded picture files are missing ({folder})")
     srgb, p3 = (decode((folder / name).read_bytes()).pixels.astype(int) for name in ("srgb.png", "display-p3.png"))
     assert np.abs(srgb - p3).max() <= 6
 

@@ -52,7 +52,7 @@ def test_the_first_picture_of_a_jpeg_with_two_pictures_is_read(options: dict[str
 def test_recorded_phone_pictures_and_pngs_are_read(shared_data: Path) -> None:
     cases = shared_data.parent / "cases"
     if not cases.is_dir():
-        pytest.skip(f"the recorded cases are not here ({cases})")
+        pytest.skip(f"the recorded picture files are missing ({cases})")
     assert same((cases / "01-mpo" / "phone.jpg").read_bytes(), (cases / "01-mpo" / "plain.jpg").read_bytes())
     plain = (cases / "02-png-text" / "plain.png").read_bytes()
     assert same((cases / "02-png-text" / "ztxt.png").read_bytes(), plain)

@@ -64,7 +64,7 @@ def test_releases_served_before_are_those_published_before_whatever_the_clock_sa
     assert store.serving.served_before(KIND, SCOPE) == [ahead, first]
     (second.path / "manifest.json").write_text("{")
     assert store.serving.served_before(KIND, SCOPE) == [ahead, first], (
-        "the number of an unreadable served release is unknown"
+        "the next number is unknown, because the served release cannot be read"
     )
 
 

@@ -163,6 +163,6 @@ def test_a_removed_release_is_restored_only_from_a_complete_copy(store: ReleaseS
     (copy / "a.bin").write_bytes(b"old" * 1_000)
     assert store.restore(KIND, SCOPE, old.release_id, copy) == old
     old.verify()
-    assert store.restore(KIND, SCOPE, new.release_id, copy) == new, "an existing release stays as it is"
+    assert store.restore(KIND, SCOPE, new.release_id, copy) == new, "an existing release must not be changed"
     assert text_of(new) == "new"
     assert store.serving.promoted(KIND, SCOPE) == [new.release_id]

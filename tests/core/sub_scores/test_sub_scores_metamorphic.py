@@ -57,7 +57,7 @@ class Real:
 def face_model(shared_data: Path) -> Path:
     model = shared_data.parent / "models" / "face_detection_yunet_2026may.onnx"
     if not model.is_file():
-        pytest.skip(f"the face model is not here ({model})")
+        pytest.skip(f"the face model is missing ({model})")
     return model
 
 

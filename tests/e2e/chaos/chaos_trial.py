@@ -224,7 +224,7 @@ def _lasting_damage(chaos: ChaosLab) -> list[str]:
 def _wait(true: object, seconds: float, what: str) -> None:
     deadline = time.monotonic() + seconds
     while not true():  # type: ignore[operator]
-        assert time.monotonic() < deadline, f"after {seconds:.0f} s still not: {what}"
+        assert time.monotonic() < deadline, f"after {seconds:.0f} s, this has not happened: {what}"
         time.sleep(0.1)
 
 

@@ -59,7 +59,7 @@ def test_a_failure_is_not_lost_if_the_look_that_reads_it_breaks_off(
 
 def test_what_was_told_is_kept_if_the_look_breaks_off_afterwards(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
-        raise RuntimeError("the size of the database is no number")
+        raise RuntimeError("the size of the database must be a number")
 
     watch.run(refresh_library, "tech", OUTAGE)
     with monkeypatch.context() as patch:

@@ -102,13 +102,15 @@ def test_the_job_adapts_the_lab_to_a_channel_and_reports_what_was_learnt(run: Ru
     assert " (no_such_vid): YouTube has no picture of it" in imported.missing[0]
     assert (fitted.adapted, fitted.videos) == (True, number)
     assert imported.library_needs == 0
-    assert owner.lab.releases.serving.current_id(INDEX, "tech") is not None, "a niche without a library gets one"
+    assert owner.lab.releases.serving.current_id(INDEX, "tech") is not None, (
+        "the job must build a library for a niche without one"
+    )
     assert fitted.release == list_channels(owner.lab)[0].release
     steps = {step.name: (step.done, step.total) for step in report.steps}
     assert steps["reading exports"] == (1, 1)
     assert steps["pictures"] == (number + 1, number + 1)
     assert steps["tech: encoding thumbnails"] == (number, number)
-    assert stored(owner) == [], "the private figures of the export are kept no longer than they are needed"
+    assert stored(owner) == [], "the export must be deleted after the import, because it has private figures"
     output = next(event for event in result.all_node_events if event.is_successful_output)
     shown = output.step_output_data.metadata
     assert (shown["videos"].value, shown["adapter"].value) == (number + 1, fitted.release)
@@ -123,7 +125,7 @@ def test_columns_that_are_not_recognised_are_named_and_can_be_chosen(run: Run, o
     assert (table.where, table.headers) == (NAME, list(UNKNOWN))
     assert table.missing == ["impressions", "rate"]
     assert table.found["video"] == 1
-    assert str(owner.lab.settings.data_dir) not in str(report.reason), "the folder of the lab is nobody's business"
+    assert str(owner.lab.settings.data_dir) not in str(report.reason), "the reason must not show the folder of the lab"
     assert "--column" not in str(report.reason)
     assert stored(owner) == []
     result, report = run(owner.rows(), header=UNKNOWN, columns={"impressions": "H", "rate": "9"})
@@ -150,7 +152,9 @@ def test_a_run_changes_only_channels_of_the_key_whose_exports_it_imports(run: Ru
     _, report = run(owner.rows(6), owner_of_key="alice#1", name="Alice cooks")
     assert (report.state, report.imported and report.imported.title) == ("done", "Alice cooks")
     before = list_channels(owner.lab)
-    assert ("alice", True) in [(adapter.key, adapter.key_revoked) for adapter in before], "no key has this owner"
+    assert ("alice", True) in [(adapter.key, adapter.key_revoked) for adapter in before], (
+        "the channel's owner must be shown as a revoked key"
+    )
     # The next import belongs to a different key.
     (ImportFolder(owner.lab.settings.data_dir, IMPORT_ID).path / "report.json").unlink()
     result, report = run(owner.rows(6), owner_of_key="bob#2", name="Bob")
@@ -184,7 +188,7 @@ def test_an_unexpected_error_is_reported_on_the_last_try_and_the_exports_are_del
 
     def broken(*_: object) -> None:
         tries.append(len(tries))
-        assert len(stored(owner)) == 1, "the next try needs the export"
+        assert len(stored(owner)) == 1, "the export must be kept for the next try"
         raise OverflowError("cannot convert a private figure")
 
     monkeypatch.setattr("thumblab_pipelines.defs.add_channel.add_exports", broken)
@@ -227,7 +231,7 @@ def test_a_run_reads_no_file_that_is_not_its_own_and_quotes_no_line_of_another(
             assert "root:" not in shown
             assert "secret-key" not in shown
             assert report is None
-    assert len(stored(owner)) == 1, "the exports of the import are left alone"
+    assert len(stored(owner)) == 1, "the exports of the import must be kept"
 
 
 def test_without_a_model_and_with_too_few_videos_the_import_stays_and_the_error_says_why(

@@ -115,7 +115,9 @@ def test_an_export_without_lengths_is_used_if_its_hours_show_that_no_video_is_a_
     assert (fitted.videos, fitted.left_out) == (6, {"of unknown length (may be a Short)": 1})
     [remark] = [remark for remark in imported.remarks if "no length" in remark]
     assert remark.startswith("1 of 7 videos have no length, and nothing in the exports shows that they are not Shorts")
-    assert remark.endswith("with the column Duration"), "the column of the hours is there, so nobody is told to add it"
+    assert remark.endswith("with the column Duration"), (
+        "the table has the column of watch hours, so the remark must not ask for it"
+    )
 
 
 def test_a_channel_stays_in_its_niche_and_the_report_says_so(owner: Owner, tmp_path: Path) -> None:
@@ -136,7 +138,9 @@ def test_a_missing_picture_is_named_and_requested_again_the_next_time(owner: Own
     assert sum("gave no answer" in sentence for sentence in imported.missing) == 1
     again = add(owner, path)
     assert (again.downloaded, again.without_picture) == (1, 1)
-    assert " (no_such_vid): " in again.missing[0], "a person knows the title of a video, and not its id"
+    assert " (no_such_vid): " in again.missing[0], (
+        "the remark must begin with the title, because a person does not know the id"
+    )
     assert gone != postponed
 
 

@@ -122,7 +122,9 @@ def test_the_pairs_of_the_champion_are_kept_and_never_pass_for_the_newest(lab: L
     for _ in range(3):
         count_again(lab)
         newest = build_pairs(lab).release
-    assert named_pairs(lab, own.release_id) == own, "the champion's pairs are kept besides the two newest releases"
+    assert named_pairs(lab, own.release_id) == own, (
+        "the pairs of the champion must be kept in addition to the two newest releases"
+    )
 
     gone = delete_one(lab, TRAIN)
     clean_pairs(lab)

@@ -57,9 +57,9 @@ def test_a_video_deleted_during_a_training_or_before_promotion_costs_that_video_
             gone.extend(forget(lab, TRAIN, VALIDATION, TEST))
 
     built = build_model(lab, QUICK, forget_once)
-    assert not pairs.release.path.exists(), "the pairs that name the videos are gone before the training ends"
+    assert not pairs.release.path.exists(), "the pairs with the deleted videos must be deleted before the training ends"
     assert all(check.passed for check in check_built_pairs(lab, pairs)), (
-        "the checks follow the pairs to their successor"
+        "the checks must use the release that replaced the pairs"
     )
     assert (built.forgotten, built.reused) == (3, False)
 

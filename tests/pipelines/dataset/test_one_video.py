@@ -151,11 +151,11 @@ def test_the_earlier_half_of_a_channels_pairs_may_be_learnt_and_held_out_videos_
     pairs["video_id"] = ["held" if n == 3 else "known" if n < 21 else f"later {n}" for n in range(40)]
     parts = with_parts(pairs, corpus)
     expected = [TRAIN] * 3 + [TEST] + [TRAIN] * 16 + [MIXED] + [TEST] * 19
-    assert parts.part.tolist() == expected, "the later pair of a learnt video is neither learnt nor held out"
+    assert parts.part.tolist() == expected, "a later pair of a video with a training pair must be in no part"
     assert (parts.fold == 1).all()
-    assert (with_parts(pairs[:19], corpus).part == TEST).all(), "with few pairs, all are for evaluation"
+    assert (with_parts(pairs[:19], corpus).part == TEST).all(), "few pairs must all be in the test part"
     same_day = pairs.assign(happened_on=day[0])
-    assert (with_parts(same_day, corpus).part == TEST).all(), "pairs of one day are in one part"
+    assert (with_parts(same_day, corpus).part == TEST).all(), "pairs of the same day must all be in the test part"
 
 
 def test_a_release_without_one_video_pairs_reads_as_none(plant: Callable[..., Dataset], planted: PlantedLab) -> None:

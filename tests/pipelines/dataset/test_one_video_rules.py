@@ -91,7 +91,7 @@ def test_the_gap_is_the_log_ratio_of_the_shares_and_more_impressions_give_less_v
     assert (gap, decided) == (pytest.approx(np.log(1.5)), True)
     assert variance == pytest.approx(2 * (1 / 600 + 1 / 400))
     ((_, _, without, _),), _ = read(*variants(0.6, 0.4), winner=1)
-    assert without == pytest.approx(2 * (1 / 600 + 1 / 400)), "500 clicks are assumed for each variant"
+    assert without == pytest.approx(2 * (1 / 600 + 1 / 400)), "without shares, 500 clicks are assumed for each variant"
     ((_, _, with_more, _),), _ = read(*variants(0.6, 0.4, impressions=100_000), winner=1)
     assert with_more == pytest.approx(variance / 10)
 

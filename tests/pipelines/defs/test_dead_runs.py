@@ -124,7 +124,7 @@ class Daemon:
     def wait(self, run_id: str, status: dg.DagsterRunStatus) -> None:
         deadline = time.monotonic() + 60
         while self.run(run_id).status != status:
-            assert time.monotonic() < deadline, f"{self.run(run_id).status} and not {status} after a minute"
+            assert time.monotonic() < deadline, f"{self.run(run_id).status} after a minute, expected {status}"
             time.sleep(0.05)
 
     def log_text(self, run_id: str) -> str:
@@ -192,7 +192,7 @@ def test_a_run_killed_with_its_code_server_fails_and_is_retried(daemon: Daemon) 
     daemon.dequeue()
     daemon.wait(killed, STARTED)
     daemon.monitor()
-    assert daemon.run(killed).status == STARTED, "the run is alive"
+    assert daemon.run(killed).status == STARTED, "a run whose process lives must not be marked as failed"
 
     kill_all(daemon.home)
     daemon.monitor()
@@ -299,7 +299,9 @@ def test_a_cancelled_run_is_killed_although_the_code_server_does_not_answer(
     ended: queue.Queue[str] = queue.Queue()
     monkeypatch.setattr(DefaultRunLauncher, "terminate", unreachable)
     monkeypatch.setattr(run_launcher, "_end_process", lambda instance, run_id, holder: ended.put(run_id))
-    assert not daemon.instance.run_launcher.terminate("lost"), "no process is known that will be killed"
+    assert not daemon.instance.run_launcher.terminate("lost"), (
+        "`terminate` must return False, because no process of this run is known"
+    )
     assert ended.get(timeout=10) == "lost"
 
 
@@ -325,8 +327,8 @@ def test_the_holder_of_a_run_is_found_in_a_folder_behind_a_link(
 def test_only_the_process_that_executes_a_run_is_its_holder(tmp_path: Path) -> None:
     locks = RunLocks(tmp_path)
     locks.hold("own")
-    assert locks.holder("own") is None, "a process never kills itself"
+    assert locks.holder("own") is None, "the own process must not count as the holder of the lock"
     locks.release("own")
     for content in (b"", b"x", b"1", b"99999999999999999999", str(os.getppid()).encode()):
         locks._path("other").write_bytes(content)
-        assert locks.holder("other") is None, "the number of another process is not enough"
+        assert locks.holder("other") is None, "a matching process id must not be enough to find the holder"

@@ -313,7 +313,7 @@ def test_every_kind_has_an_icon_in_dagsters_page(specs: dict[str, dg.AssetSpec])
     page = Path(str(importlib.metadata.distribution("dagster-webserver").locate_file("dagster_webserver/webapp/build")))
     kinds = {kind for spec in specs.values() for kind in spec.kinds}
     scripts = [path.read_text() for path in page.rglob("*.js") if "greatexpectations:{icon" in path.read_text()]
-    assert scripts, "the list of icons is elsewhere in this version of Dagster"
+    assert scripts, "this version of Dagster has its list of icons in a different file"
     without = {kind for kind in kinds if not any(re.search(rf'[{{,]"?{kind}"?:\{{icon', script) for script in scripts)}
     assert without == set()
 

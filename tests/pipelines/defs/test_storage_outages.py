@@ -26,7 +26,7 @@ logger.info("a tick"); logger.warning("a late tick")
         done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
         return done.stderr.splitlines()
 
-    assert len(lines()) > 4, "without the handler, lines come twice"
+    assert len(lines()) > 4, "without the guard, each line must come twice"
     assert lines("mended") == ["Retrying failed database connection", "a warning of the lab", "a tick", "a late tick"]
 
 

@@ -162,7 +162,7 @@ def test_constant_scores_have_an_auc_of_one_half_and_leave_every_pair_too_close_
         assert figures[split, "all", "model", "spearman"].value == 0.0
     for name in ("age", "length"):
         assert figures[FUTURE, "all", name, "auc"].value == pytest.approx(0.5, abs=0.06), (
-            "the target is corrected for age"
+            "the target is corrected for age, so the age must not help"
         )
 
 

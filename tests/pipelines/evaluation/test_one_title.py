@@ -141,7 +141,7 @@ def test_a_pair_whose_answer_depends_on_the_title_counts_half(planted: Planted) 
     assert {e.value for e in pairs.aucs("model", pictures)} == {0.5}
     claims = {e.metric: e.value for e in pairs.claims(pictures, 1.0)}
     assert claims["changes_with_title"] == 1.0
-    assert claims["abstained"] == 1.0, "the mean of the two gaps is 0"
+    assert claims["abstained"] == 1.0, "all pairs must be too close to call, because the mean of the two gaps is 0"
     assert claims["log_loss"] == pytest.approx(np.log(2))
 
 

@@ -74,7 +74,9 @@ def test_known_channels_are_asked_about_later_pairs_and_unseen_channels_about_al
     assert aucs[FUTURE, "model"].pairs == aucs[ADAPTED, "model"].pairs == later
     assert aucs[NEW_CHANNELS, "model"].pairs == len(pairs)
     held_out = int((pairs.part == TEST).sum())
-    assert losses[NEW_CHANNELS, "model"].pairs == held_out, "the slope was fitted to earlier pairs of these channels"
+    assert losses[NEW_CHANNELS, "model"].pairs == held_out, (
+        "only held-out pairs count, because the slope was fitted to earlier pairs of these channels"
+    )
 
 
 def test_pairs_from_before_the_last_known_video_or_without_a_winner_are_not_asked(
@@ -138,4 +140,6 @@ def test_many_pairs_of_one_video_do_not_make_an_interval_narrower(plant: Callabl
     widths = [(e.high or 0) - (e.low or 0) for e in (one, four)]
     assert (one.value, four.pairs) == (four.value, 4 * one.pairs)
     assert widths[1] > 0.9 * widths[0]
-    assert widths[0] == pytest.approx(2 * 1.96 * np.sqrt(2 / 9 / 60), rel=0.15), "the interval of a share"
+    assert widths[0] == pytest.approx(2 * 1.96 * np.sqrt(2 / 9 / 60), rel=0.15), (
+        "the width must be that of the interval of a share"
+    )

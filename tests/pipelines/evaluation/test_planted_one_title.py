@@ -94,7 +94,7 @@ def test_the_winner_changes_with_the_title_where_it_was_planted_to(trained: Trai
     assert changes[clearly].mean() > 0.85
     assert changes[~should].mean() < 0.25
     right = np.sign(gaps) == np.sign(planted)
-    assert right[changes & should].mean() > 0.95, "the right picture wins under each of the two titles"
+    assert right[changes & should].mean() > 0.95, "the model must choose the right picture under each of the two titles"
     for one in trained.figures.values():
         assert abs(one.changes - one.planted_changes) < 0.12, one
 

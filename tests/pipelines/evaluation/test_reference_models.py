@@ -83,7 +83,9 @@ def test_partial_pooling_learns_the_taste_of_a_channel_from_its_earlier_videos(p
     adapted = references(data, elsewhere, known_rows[in_fold[known_rows]])
     pairs = data.pairs[(data.pairs.part == TEST) & in_fold[data.pairs.winner]]
     sides = pairs.winner.to_numpy(np.intp), pairs.loser.to_numpy(np.intp)
-    assert pair_auc(adapted["linear"], *sides) < 0.6, "it was fitted to the taste of other channels"
+    assert pair_auc(adapted["linear"], *sides) < 0.6, (
+        "the linear model was fitted to the taste of other channels, so its AUC must be low"
+    )
     assert pair_auc(adapted["partial_pooling"], *sides) > 0.75
 
 
@@ -125,7 +127,7 @@ def test_the_relative_target_removes_the_size_and_the_growth_of_a_channel(plant:
     data = plant(channels=6, videos=60, target=level + n / 10)
     relative = relative_target(data.videos, np.arange(360)).reshape(6, 60)
     np.testing.assert_allclose(relative, relative[:1].repeat(6, axis=0), atol=1e-9)
-    assert np.abs(relative[:, 25:35]).max() < 0.5, "the target itself grows by six"
+    assert np.abs(relative[:, 25:35]).max() < 0.5, "the trend must be removed: the target itself grows by 6"
 
 
 def test_the_scores_are_reproducible(plant: Plant) -> None:

@@ -129,7 +129,7 @@ def test_pictures_are_too_alike_up_to_the_threshold_of_near_duplicates() -> None
     assert alike_pairs([zero, at_near, at_far]) == [AlikePair(0, 1, NEAR), AlikePair(1, 2, 1)]
     # The hash -1 is a signed number whose 64 bits are all 1, and all bits of the hash 0 are 0. So all bits differ.
     assert alike_pairs([zero, Appearance(-1, grey)]) == []
-    assert alike_pairs([zero, Appearance(0, grey + 20)]) == [], "they differ in brightness"
+    assert alike_pairs([zero, Appearance(0, grey + 20)]) == [], "pictures of different brightness are not alike"
 
 
 @pytest.fixture

@@ -95,7 +95,7 @@ def test_the_sources_of_a_model_record_their_state(tmp_path: Path) -> None:
 def test_outside_a_checkout_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".git").mkdir()
     monkeypatch.setattr(tracked_run, "CHECKOUT", tmp_path)
-    assert tracked_run.commit() is None, "the repository is another one, in which the lab was installed"
+    assert tracked_run.commit() is None, "the commit of a foreign repository must not be logged"
 
 
 def test_each_panel_of_each_plot_has_a_title_and_two_axis_labels(figures: list[Figure]) -> None:

@@ -111,7 +111,9 @@ def test_two_columns_of_impressions_are_an_error_that_names_both(lab: Lab, expor
         caught.value
     )
     [table] = caught.value.tables
-    assert (table.header, table.missing) == (columns, ("impressions",)), "a person can choose one of them"
+    assert (table.header, table.missing) == (columns, ("impressions",)), (
+        "the column is missing, so that a person can choose one of the two"
+    )
     assert table.at == {"video": 0, "title": 1, "rate": 4}
 
 

@@ -194,7 +194,7 @@ def test_few_channels_that_disagree_have_a_wide_interval() -> None:
 
 def test_the_ends_stay_within_the_possible_values() -> None:
     one_pair = (np.array([1.0]), np.array([3]), np.array([9]), np.array(["c"]))
-    assert interval(*one_pair, SHARE) == (0.0, 1.0), "a single pair says nothing"
+    assert interval(*one_pair, SHARE) == (0.0, 1.0), "a single pair must give the widest interval"
     assert interval(*one_pair, DIFFERENCE) == (-1.0, 1.0)
 
 

@@ -22,5 +22,5 @@ def test_a_trained_model_is_split_into_parts_that_add_up_and_name_the_planted_ca
         np.testing.assert_allclose(split.sum(axis=1), score[::2] - score[1::2], atol=1e-4)
         picture, title, match, channel = np.abs(split).mean(axis=0)
         assert picture > 3 * title > 0
-        assert match == 0, "no words were read in the pictures"
+        assert match == 0, "the match must contribute 0, because no words were read in the pictures"
         assert bool(channel > 0) is (adapter is not None)

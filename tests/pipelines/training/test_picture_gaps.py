@@ -53,7 +53,9 @@ def test_each_pair_is_scored_by_a_model_that_did_not_see_its_channel(data: Datas
     assert sorted(new.pairs.tolist()) == list(range(len(data.pairs)))
     pairs = data.pairs.iloc[new.pairs]
     own = trained.held.new[pairs.winner.to_numpy(int)] - trained.held.new[pairs.loser.to_numpy(int)]
-    assert np.corrcoef(own, new.gaps.mean(axis=1))[0, 1] > 0.8, "most of the planted effect is in the pictures"
+    assert np.corrcoef(own, new.gaps.mean(axis=1))[0, 1] > 0.8, (
+        "the gaps must follow the scores, because only the pictures decide the views"
+    )
 
 
 def test_known_and_adapted_channels_are_scored_on_their_test_pairs(data: Dataset, trained: TrainedRanking) -> None:

@@ -44,7 +44,7 @@ def test_slow_bodies_of_one_key_shut_out_only_this_key(own, other, draw):
         assert (refused.status_code, refused.json()["type"]) == (503, "urn:thumblab:busy")
         assert "2 requests of the key" in refused.json()["detail"]
         assert int(refused.headers["Retry-After"]) > 0
-        assert other.post("/v1/score", json={}).status_code == 422, "the request of another key is read"
+        assert other.post("/v1/score", json={}).status_code == 422, "the request of a different key must be read"
 
 
 def test_a_batch_of_one_item_does_not_wait_for_all_items_of_another_key(own, other, item, send, ended, monkeypatch):
@@ -61,7 +61,7 @@ def test_a_batch_of_one_item_does_not_wait_for_all_items_of_another_key(own, oth
         short = other.post("/v1/batches", json={"items": [item(99, pictures=1)]}).json()["id"]
     for batch in long:
         assert ended(own, batch)["state"] == "done"
-    assert begun.index(short) <= 2, "the key has its turn after the item that was begun before"
+    assert begun.index(short) <= 2, "the key must get its turn after the item that was already begun"
     assert [batch for batch in begun if batch != short] == [long[0]] * 5 + [long[1]] * 5
     assert other.get(f"/v1/batches/{short}").json()["state"] == "done"
 
@@ -124,7 +124,7 @@ def test_a_batch_that_cannot_be_read_slows_no_other_and_is_logged_once(new_lab, 
     worked = []
     monkeypatch.setattr(working, "_work", work)
     monkeypatch.setattr(worker, "_LOOK_S", 0.0)
-    assert [working._round() for _ in range(3)] == [True] * 3, "the thread does not wait before it goes on"
+    assert [working._round() for _ in range(3)] == [True] * 3, "the thread must continue without a wait"
     assert worked == [good.folder] * 3
     assert good.has_ended
     assert len([message for message in caplog.messages if bad.folder.name in message]) == 1
@@ -178,4 +178,6 @@ def test_items_that_were_read_are_not_read_again(new_lab, item):
         batch.record(ItemResult(item=number, id=f"item-{number - 1}", error="no picture"))
     assert list(batch.unfinished_items(passed)) == []
     fresh = store.find(store.add(request_of(item(7)), "key", None)[0].id)
-    assert [number for number, _ in fresh.unfinished_items(passed)] == [1], "the place in another file means nothing"
+    assert [number for number, _ in fresh.unfinished_items(passed)] == [1], (
+        "a position in a different file must not be used"
+    )

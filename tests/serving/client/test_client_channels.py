@@ -77,9 +77,9 @@ def test_an_import_is_followed_until_it_has_ended(call, stored):
     assert (progress.state, progress.files, progress.steps[0].done) == ("running", [NAME], 120)
     with pytest.raises(StillRunningError, match=r"is running \(pictures: 120 of 300\) after 0 s"):
         call("wait_for_channel", stored.folder.import_id, every_s=0.01, timeout_s=0)
-    write(stored, "failed", reason="it lacks a column", needs="columns")
+    write(stored, "failed", reason="the export lacks a column", needs="columns")
     ended = call("wait_for_channel", stored.folder.import_id, every_s=0.01)
-    assert (ended.state, ended.reason, ended.needs) == ("failed", "it lacks a column", "columns")
+    assert (ended.state, ended.reason, ended.needs) == ("failed", "the export lacks a column", "columns")
 
 
 @both

@@ -191,9 +191,11 @@ def test_the_report_of_the_job_is_shown_as_it_grows(service, store):
     assert (answer["state"], answer["reason"]) == ("running", None)
     assert answer["steps"] == [{"name": "pictures", "done": 120, "total": 300}]
     table = ExportTable(where="a.csv", headers=["A", "B"], found={"video": 1}, missing=["rate"])
-    stored.folder.write_report(report("failed", reason="it lacks a column", needs="columns", unrecognised=[table]))
+    stored.folder.write_report(
+        report("failed", reason="the export lacks a column", needs="columns", unrecognised=[table])
+    )
     answer = ask(service, stored)
-    assert (answer["state"], answer["reason"], answer["needs"]) == ("failed", "it lacks a column", "columns")
+    assert (answer["state"], answer["reason"], answer["needs"]) == ("failed", "the export lacks a column", "columns")
     assert answer["unrecognised"][0]["headers"] == ["A", "B"]
     (stored.folder.path / "report.json").write_text("{")
     answer = ask(service, stored)
@@ -213,10 +215,10 @@ def test_a_key_has_few_unfinished_imports_and_those_that_have_ended_make_room(se
         stored, paths = store.add([EXPORT], f"key {n}")
         stored.folder.write_report(report("failed", reason="r"))
     assert len(kept(service)) == MOST_IMPORTS
-    assert store.find(unfinished[0].folder.import_id) is None, "the oldest import that has ended made room"
+    assert store.find(unfinished[0].folder.import_id) is None, "the oldest ended import must be deleted to make room"
     assert store.find(unfinished[1].folder.import_id) is not None
     store.sweep()
-    assert not (service.lab.settings.data_dir / paths[0]).exists(), "exports that were read are not kept"
+    assert not (service.lab.settings.data_dir / paths[0]).exists(), "exports must be deleted after they were read"
     with pytest.raises(TooManyImportsError, match="have not ended yet"):
         store.add([EXPORT], OWN_KEY)
 

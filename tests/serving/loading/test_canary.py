@@ -30,7 +30,7 @@ def test_a_bad_picture_is_followed_by_a_check_that_succeeds(lab, run, draw, shor
 
 def test_while_good_pictures_fail_the_service_is_not_ready_and_says_why(lab, run, draw, short_pause, monkeypatch):
     def broken(*_):
-        raise RuntimeError("the runtime is wedged")
+        raise RuntimeError("the runtime of the encoder does not respond")
 
     with run(lab.settings) as service:
         with monkeypatch.context() as patched:

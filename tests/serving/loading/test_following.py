@@ -121,7 +121,7 @@ def test_a_request_whose_release_is_forgotten_at_that_moment_still_gets_it(slow,
 
 
 def test_a_worker_without_requests_follows_a_promotion_also_after_an_unexpected_error(new_lab, run, monkeypatch):
-    failures = [RuntimeError("an error that nobody expects")]
+    failures = [RuntimeError("an unexpected error")]
 
     def update(registry, real=WorkerRegistry.update):
         if promoted and failures:

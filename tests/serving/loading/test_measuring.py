@@ -34,7 +34,7 @@ def face(shared_data: Path) -> tuple[Path, bytes]:
     model = shared_data.parent / "models" / "face_detection_yunet_2026may.onnx"
     faces = sorted((shared_data / "faces" / "people").rglob("*.png"))
     if not model.is_file() or not faces:
-        pytest.skip("the face model or the faces are not here")
+        pytest.skip("the face model or the picture with a face is missing")
     with Image.open(faces[0]) as face_image:
         picture = Image.new("RGB", (640, 360), (90, 120, 90))
         picture.paste(face_image.convert("RGB").resize((200, 200)), (200, 80))

@@ -98,7 +98,7 @@ def writing(made: Any, drawn: Any, folder: Path) -> Iterator[list[int]]:
     finally:
         stop.set()
         thread.join()
-    assert rounds[0] > 1, "the lab was changed during the backup"
+    assert rounds[0] > 1, "the test must have changed the lab during the backup"
 
 
 def printed(result: Result) -> dict[str, Any]:
@@ -296,7 +296,7 @@ def test_a_stopped_restore_keeps_other_commands_away_and_begins_again(
 
     monkeypatch.setattr(databases, "bring_up_to_date", with_a_run)
     assert printed(shell(new, "restore", str(backup), "--json"))["interrupted"] == 1
-    assert RunLocks(new.data_dir).abandoned(run.run_id), "Dagster's monitoring ends the run"
+    assert RunLocks(new.data_dir).abandoned(run.run_id), "Dagster's run monitoring must end the run"
     lab = Lab.existing(new)
     with lab.engine.connect() as connection:
         assert connection.scalar(select(func.count()).select_from(videos))

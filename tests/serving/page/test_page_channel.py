@@ -119,7 +119,7 @@ def test_an_export_dropped_anywhere_opens_my_channel_and_pictures_stay_with_the_
     assert browser.text("#channel-problem").startswith("Left out: 1 of the files")
     drag(browser, 5, 5, {"items": [], "files": [str(export)]})
     browser.wait("document.getElementById('channel-problem').hidden")
-    assert browser.count("#exports-chosen li") == 1, "the same file is not sent twice"
+    assert browser.count("#exports-chosen li") == 1, "the page must not send the same file twice"
     drag(browser, 5, 5, {"items": [], "files": [str(files[0])]})
     browser.wait("!document.getElementById('view-compare').hidden")
     assert browser.count("#chosen li") == 1
@@ -142,7 +142,9 @@ def test_an_incomplete_form_says_what_to_do_and_a_lab_without_dagster_what_to_st
     browser.evaluate(f"document.getElementById('channel-key').value = '{KEY}'")
     browser.click("#learn")
     browser.wait("document.getElementById('channel-problem').textContent.includes('thumblab up')")
-    assert not browser.evaluate("document.getElementById('learn').disabled"), "the export can be sent again"
+    assert not browser.evaluate("document.getElementById('learn').disabled"), (
+        "the page must allow to send the export again"
+    )
 
 
 def test_the_progress_and_what_was_learnt_are_shown_and_one_click_compares_for_the_channel(browser, follow):
@@ -153,7 +155,7 @@ def test_the_progress_and_what_was_learnt_are_shown_and_one_click_compares_for_t
     assert browser.text("#learning-now") == "Step 2 of 4: Downloading your thumbnails, 120 of 300"
     assert browser.text("#learning-elapsed").endswith(" min so far")
     assert not browser.evaluate("document.getElementById('nav-learning').hidden"), (
-        "also other parts say that it goes on"
+        "the other parts of the page must also show that the import is running"
     )
     assert browser.evaluate("document.getElementById('learn').disabled")
     end(browser, stored, DONE)
@@ -239,7 +241,9 @@ def test_columns_that_are_not_recognised_are_chosen_by_hand(browser, follow):
     for name, value in (("impressions", "Seen"), ("rate", "7")):
         browser.evaluate(f"document.getElementById('column-{name}').value = {json.dumps(value)}")
     chosen = browser.evaluate(f"import('{SCRIPTS}/channel_columns.js').then((module) => module.chosenColumns())")
-    assert chosen == {"impressions": "Seen", "rate": "7"}, "a name that two columns have is replaced by the number"
+    assert chosen == {"impressions": "Seen", "rate": "7"}, (
+        "a column name that occurs twice must be replaced by the number of the column"
+    )
 
 
 def test_columns_that_were_recognised_wrongly_are_chosen_before_the_export_is_given_again(browser, follow, export):
@@ -271,7 +275,7 @@ def test_an_import_is_followed_again_after_a_new_key_is_given(browser, follow, b
         browser.call("Input.insertText", text=KEY)
         browser.press("Enter", text="\r")
     end(browser, stored, DONE)
-    assert browser.evaluate("document.getElementById('channel-problem').hidden"), "the form was not sent"
+    assert browser.evaluate("document.getElementById('channel-problem').hidden"), "the form must not be sent"
     assert browser.evaluate("document.getElementById('channel-key-field').hidden")
 
 

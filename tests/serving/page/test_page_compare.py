@@ -79,7 +79,7 @@ def test_the_result_shows_its_title_niche_channel_and_time(browser, service, fil
     assert facts["Channel"] == "none given"
     assert str(browser.evaluate("new Date().getFullYear()")) in facts["Ranked"]
     change(browser, "title", "Another title")
-    assert browser.text("#asked dd") == "<b>What I asked</b>", "the result still says what was asked"
+    assert browser.text("#asked dd") == "<b>What I asked</b>", "the result must still show the request that it answers"
 
 
 @pytest.mark.parametrize(
@@ -119,17 +119,19 @@ def test_a_live_answer_follows_a_change_and_leaves_the_focus_alone(browser, serv
     browser.click("#live")
     browser.evaluate("document.getElementById('title').focus()")
     change(browser, "title", "A live title")
-    assert not browser.evaluate("document.getElementById('outdated').hidden"), "it is marked until the answer comes"
+    assert not browser.evaluate("document.getElementById('outdated').hidden"), (
+        "the result must be marked as outdated until the new answer comes"
+    )
     browser.wait("document.getElementById('outdated').hidden")
     assert browser.text("#asked dd") == "A live title"
     assert browser.evaluate("document.activeElement.id") == "title"
     change(browser, "title", "")
     browser.evaluate("new Promise(done => setTimeout(done, 1500))")
-    assert browser.evaluate("document.getElementById('problem').hidden"), "an empty title is not asked about"
+    assert browser.evaluate("document.getElementById('problem').hidden"), "an empty title must not be sent"
     assert not browser.evaluate("document.getElementById('outdated').hidden")
     browser.click("#live")
     browser.open(f"{service.url}/")
-    assert not browser.evaluate("document.getElementById('live').checked"), "the choice is remembered"
+    assert not browser.evaluate("document.getElementById('live').checked"), "the page must remember the choice"
 
 
 def test_a_service_that_is_gone_is_named_as_the_reason(browser, service, files):

@@ -62,7 +62,7 @@ def test_the_page_to_share_is_one_file_that_runs_nothing_and_loads_nothing(brows
     heading = browser.text("#verdict")
     path = save(browser, downloads, "page", ".html")
     html = path.read_text()
-    assert browser.complaints() == [], "making the file breaks no rule of the page's policy"
+    assert browser.complaints() == [], "making the file must not violate the content security policy"
     assert "<script" not in html
     assert not re.search(r'(?:src|href)="(?!data:image/jpeg|https?://)', html)
     assert KEY not in html

@@ -20,7 +20,7 @@ def test_the_first_visit_explains_the_page_and_later_visits_do_not(browser, serv
     browser.open(service.url)
     assert not browser.evaluate("document.getElementById('welcome').open")
     browser.click("#welcome summary")
-    assert browser.evaluate("document.getElementById('welcome').open"), "it can be read again"
+    assert browser.evaluate("document.getElementById('welcome').open"), "the introduction must be available again"
 
 
 def test_the_niches_without_a_library_are_named_in_the_menu(browser, service):
@@ -58,7 +58,7 @@ def test_an_empty_lab_says_what_is_missing_and_the_shortest_way_and_notices_when
         for command in ("make up ARGS=--demo", "thumblab import FOLDER --serve", "THUMBLAB_YOUTUBE_API_KEY"):
             assert command in way
         browser.choose(*files[:2])
-        assert browser.count("#stage .yours img") == 1, "the pictures can be looked at already"
+        assert browser.count("#stage .yours img") == 1, "the pictures must be shown before they can be ranked"
         browser.evaluate("document.getElementById('title').value = 't'; document.getElementById('go').click()")
         browser.wait("!document.getElementById('problem').hidden")
         assert "model" in browser.text("#problem")

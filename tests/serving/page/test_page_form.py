@@ -77,7 +77,7 @@ def test_an_outdated_answer_is_marked_until_it_is_requested_again(browser, servi
         before = browser.evaluate(change % json.dumps(value))
         assert browser.evaluate(outdated) == [False, True], field
         browser.evaluate(change % json.dumps(before))
-        assert browser.evaluate(outdated) == [True, False], "the form asks for the shown answer again"
+        assert browser.evaluate(outdated) == [True, False], "the form must have the values of the shown answer again"
     browser.evaluate("document.querySelector('#chosen button').click()")
     assert browser.evaluate(outdated) == [False, True]
     browser.evaluate("document.getElementById('go').click()")
@@ -116,7 +116,7 @@ def test_each_file_that_is_left_out_is_named_with_the_reason(browser, service, f
     browser.choose(*more)
     assert left_out(browser) == "Left out: more-19.jpg. At most 20 are compared; remove one first."
     browser.evaluate("document.getElementById('go').click()")
-    assert "more-19.jpg" in left_out(browser), "the file is still left out"
+    assert "more-19.jpg" in left_out(browser), "the file must still be left out"
     browser.evaluate("document.querySelector('#chosen button').click()")
     assert left_out(browser) == ""
 

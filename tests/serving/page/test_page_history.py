@@ -158,7 +158,9 @@ def test_an_outcome_becomes_an_experiment_with_the_tested_pictures(browser, stoc
     assert "channel" in outcome(browser)
     assert "video" in outcome(browser, channel=CHANNEL)
     assert "first day" in outcome(browser, video="https://youtu.be/dQw4w9WgXcQ?t=4")
-    assert outcome(browser, started="2020-11-30", ended="2020-11-01"), "the service's own reason is shown"
+    assert outcome(browser, started="2020-11-30", ended="2020-11-01"), (
+        "the page must show the reason that the service gives"
+    )
     assert outcome(browser, started="2020-11-01", ended="2020-11-09") == ""
     browser.wait("document.querySelectorAll('.past .outcome').length === 1")
     assert f"{names[1]} won" in browser.text(".past .outcome")

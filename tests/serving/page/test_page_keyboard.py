@@ -24,7 +24,7 @@ def violations(browser):
     # The content security policy of the page forbids other scripts, so the test runs axe through the DevTools protocol.
     browser.evaluate(f"{AXE.read_text()}; undefined")
     found = browser.evaluate(f"axe.run(document, {json.dumps({'runOnly': TAGS})})")
-    assert len(found["passes"]) > 15, "axe has examined the page"
+    assert len(found["passes"]) > 15, "axe must have examined the page"
     return [
         (rule["id"], node["target"], node.get("failureSummary", "")[:300])
         for rule in found["violations"]
@@ -79,7 +79,7 @@ def test_axe_finds_nothing(settled, service, files, width, dark):
         "[...document.querySelectorAll('.past button')].find(n => n.textContent.startsWith('Add')).click()"
     )
     settled.wait("document.getElementById('outcome').open")
-    assert violations(settled) == [], "the form of an outcome"
+    assert violations(settled) == [], "the form that reports an outcome must be accessible"
 
 
 def test_axe_finds_nothing_on_the_page_of_an_empty_lab(settled, new_lab, run):
@@ -107,7 +107,7 @@ def test_a_comparison_needs_no_mouse(browser, service, files):
     browser.call("Input.insertText", text="With the keyboard alone")
     browser.press("Enter", text="\r")
     browser.wait("!document.getElementById('result').hidden")
-    assert focused(browser) == "verdict", "the focus moves to the answer"
+    assert focused(browser) == "verdict", "the focus must move to the answer"
     reached = []
     for _ in range(60):
         browser.press("Tab")
@@ -116,7 +116,7 @@ def test_a_comparison_needs_no_mouse(browser, service, files):
             browser.evaluate("""(() => { const n = document.activeElement;
             if (n === document.body) return true;
             const s = getComputedStyle(n); return s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2; })()""")
-        ), f"the focus on {reached[-1]} can be seen"
+        ), f"the focus on {reached[-1]} must be visible"
     for control in (
         "see",
         "export-image",

@@ -52,8 +52,8 @@ def test_a_channel_is_offered_shown_and_remembered_by_its_title(browser, service
         "document.getElementById('result').innerText + document.getElementById('surroundings').innerText"
     )
     assert "added channel adapter of Pocket Gadgets is not used" in visible
-    assert "UCgadgets" not in visible, "its owner never saw the id"
-    assert "thumblab" not in visible, "a person at the page may have no shell"
+    assert "UCgadgets" not in visible, "the page must not show the channel's id, because its owner never saw it"
+    assert "thumblab" not in visible, "the page must not name a command, because its user may have no shell"
     browser.open(f"{service.url}/#key={KEY}")
     last = browser.evaluate("[document.getElementById('channel').value, document.getElementById('niche').value]")
     assert last == ["Pocket Gadgets", "tech"]

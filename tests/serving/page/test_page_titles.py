@@ -82,7 +82,9 @@ def test_one_title_has_no_grid(browser, service, files):
     compare(browser, service, TITLES[:2], *files[:2])
     assert not browser.evaluate("document.getElementById('packages').hidden")
     browser.click("#more-titles .remove")
-    assert not browser.evaluate("document.getElementById('outdated').hidden"), "the answer is about two titles"
+    assert not browser.evaluate("document.getElementById('outdated').hidden"), (
+        "an answer about two titles must be marked as outdated"
+    )
     assert browser.evaluate("document.activeElement.id") == "add-title"
     browser.click("#go")
     browser.wait("document.getElementById('outdated').hidden")
@@ -134,7 +136,9 @@ def test_a_picture_may_have_a_title_of_its_own(browser, service, files):
         [n.querySelector('.name').textContent, n.querySelector('.with-title:not([hidden])')?.textContent ?? ''])""")
     assert dict(shown) == {files[0].name: "", files[1].name: f"With its own title: “{TITLES[1]}”"}
     browser.click("#own-titles")
-    assert not browser.evaluate("document.getElementById('outdated').hidden"), "own titles are not asked about any more"
+    assert not browser.evaluate("document.getElementById('outdated').hidden"), (
+        "an answer with titles of single pictures must be marked as outdated"
+    )
 
 
 def test_a_handle_and_a_name_are_sent_to_the_service(browser, service, files):
@@ -218,7 +222,7 @@ def test_the_grid_never_makes_the_page_scroll_sideways(browser, service, files, 
     if width < 640:
         frame = "document.querySelector('#packages .grid-frame')"
         assert browser.evaluate(f"{frame}.scrollWidth <= {frame}.clientWidth"), (
-            "each field can be read without scrolling"
+            "the text of each field must be visible without scrolling"
         )
 
 

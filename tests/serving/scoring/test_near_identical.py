@@ -156,7 +156,9 @@ def test_pictures_with_other_words_are_in_no_group(first, second, same):
     pictures = {"a": examined([1, 0], 0, first), "b": examined([1, 0], 0, second, other)}
     assert bool(group_near_identical(pictures, "e", 0.97)) is same
     reread = {"a": examined([1, 0], 0, first), "b": examined([1, 0], 0, second)}
-    assert group_near_identical(reread, "e", 0.97), "the colours are the same, so the text reader made an error"
+    assert group_near_identical(reread, "e", 0.97), (
+        "the colours are the same, so different texts are an error of the text reader"
+    )
 
 
 def written(data, text):

@@ -101,7 +101,7 @@ def test_the_grid_needs_the_skill_for_packages_and_each_title_that_for_pictures(
     assert answer["winner"] is not None
     [doubt] = [sentence for sentence in answer["degraded"] if "so it names no best package" in sentence]
     assert "55 % of 1,000 held-out pairs of videos" in doubt
-    assert packages["first_title_limits"] == [], "what limits the grid is not said of the first title"
+    assert packages["first_title_limits"] == [], "the limits of the grid must not be in the answer for the first title"
 
     changing.lab.promote(changing.lab.model(evaluated={"skills": CHANCE, "package_skills": GOOD}))
     answer = ask(changing, pictures, titles=TITLES)
@@ -133,7 +133,9 @@ def test_a_channels_own_past_proves_packages_where_no_other_channels_can(changin
         "On the newest videos of this channel, the model ordered 72 % of 300 held-out pairs of videos of 1 channel "
         "(95 % interval 61 to 80 %) correctly."
     )
-    assert (answer["winner"], answer["verdict"]) == (None, "no_skill"), "its videos had titles of their own"
+    assert (answer["winner"], answer["verdict"]) == (None, "no_skill"), (
+        "the package skill applies, because the videos had different titles"
+    )
 
     changing.lab.add_adapter("UCpast", model, check=past(0.49))
     answer = ask(changing, pictures, titles=TITLES, channel_id="UCpast")

@@ -137,7 +137,7 @@ def test_the_usual_rate_of_a_channel_is_used_only_for_the_key_to_which_the_chann
         return [(plan["click_through_rate_of"], plan["assumed_because"]) for plan in plans]
 
     private = "the click-through rates of a channel are used only for the API key to which the channel belongs"
-    assert rates("bob") == [("assumed", private)] * 2, "the lab's own channel"
+    assert rates("bob") == [("assumed", private)] * 2, "Bob's key must not get the rates of the lab's channel"
     [owner] = [key.owner for key in keys.all() if key.name == "alice"]
     with rated.engine.begin() as connection:
         connection.execute(update(channels).values(owner=owner))

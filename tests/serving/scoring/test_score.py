@@ -75,7 +75,7 @@ def test_a_single_thumbnail_gets_the_verdict_only_one_and_no_probability(service
     assert answer["verdict"] == "only_one"
     assert answer["confidence"] is None
     assert answer["thumbnails"][0]["rank"] == 1
-    assert answer["thumbnails"][0]["win_probability"] is None, "a single picture has no other to win against"
+    assert answer["thumbnails"][0]["win_probability"] is None, "a single picture has no win probability"
 
 
 def test_the_category_is_tech_by_default(service, draw):

@@ -30,7 +30,7 @@ def key(number: int) -> bytes:
 
 
 def never() -> None:
-    raise AssertionError("the value was made, although another worker had made it")
+    raise AssertionError("the value was computed although another worker had already stored it")
 
 
 def written_entry(file: Path, value: bytes) -> int:
