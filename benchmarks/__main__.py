@@ -1,6 +1,6 @@
 """Run the benchmarks of `make bench`.
 
-They measure six things:
+The benchmarks measure six things:
 - the encoding of pictures and titles and the sub-scores, each compared with decoding the JPEG file;
 - the encoding of pictures by open_clip models, compared with the code in open_clip's README;
 - the time to build a library from its rows in PostgreSQL and to load it as the scoring service does;

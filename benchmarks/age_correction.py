@@ -5,7 +5,8 @@ A good correction puts videos into the order that their views at one fixed age w
     python -m benchmarks.age_correction [DIR]
 
 DIR holds the view series that `benchmarks.fixed_age` reads. Each correction is fitted to one half of the videos and
-evaluated on the other half. Then it is fitted to the second half of the videos and evaluated on the first half.
+evaluated on the other half. Then the correction is fitted to the second half of the videos and evaluated on the first
+half.
 
 The last table compares the corrections on the synthetic catalogue. In this catalogue, each video is observed once, and
 the formula by which views grow with age is known.

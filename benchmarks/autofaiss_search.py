@@ -93,7 +93,7 @@ class Contender:
     """The measurements of one search method.
 
     `seconds` is the time to build and tune the index, or None if the method has no index. `trouble` says why the method
-    could not be measured. It is None if the method was measured.
+    could not be measured. `trouble` is None if the method was measured.
     """
 
     name: str
@@ -155,8 +155,8 @@ class Lab:
 def numpy_search(task: Task) -> Contender:
     """Measure a search by numpy.
 
-    It computes the similarities of the query with all vectors, picks the 200 vectors that are most similar, and sorts
-    only these 200.
+    numpy computes the similarities of the query with all vectors, picks the 200 vectors that are most similar, and
+    sorts only these 200.
     """
 
     def search(query: Vectors) -> Rows:

@@ -27,7 +27,7 @@ from thumblab_pipelines.features.fixed_age import MAX_AGE_RATIO, views_at_ages
 Method = Callable[[Float64s, Float64s, Float64s], Float64s]
 """A function that estimates views at hidden ages.
 
-Its arguments are the ages whose views are hidden, the ages of the kept observations, and their views.
+The arguments of the function are the ages whose views are hidden, the ages of the kept observations, and their views.
 
 At least two observations are kept, and they are sorted by age.
 """
@@ -35,7 +35,7 @@ At least two observations are kept, and they are sorted by age.
 _DEFAULT = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "view_histories"
 CHOSEN = "views over log age"
 """The method that the lab uses."""
-# A gap is the time between two consecutive kept observations. Its size is the ratio of the ages at the two
+# A gap is the time between two consecutive kept observations. The size of a gap is the ratio of the ages at the two
 # observations. `_RATIOS` are the gaps that this benchmark makes, and `_RATIO_EDGES` the edges of the bins in the
 # tables.
 _RATIOS = (1.05, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0)
@@ -51,7 +51,7 @@ did not change within any of the files."""
 
 @dataclass(frozen=True)
 class History:
-    """The view series of a video. It has the view counts at different ages in hours, sorted by age."""
+    """The view series of a video. The series has the view counts at different ages in hours, sorted by age."""
 
     video_id: str
     ages: Float64s
@@ -108,7 +108,8 @@ METHODS: dict[str, Method] = {
 Keeps = Callable[[float, float], bool]
 """A function that says whether to keep an observation.
 
-Its arguments are the age of the last observation that was kept, and the age of this observation, in hours.
+The arguments of the function are the age of the last observation that was kept, and the age of this observation, in
+hours.
 """
 
 

@@ -96,7 +96,7 @@ def insert(lab: Lab, vectors: Vectors, first: int = 0) -> list[str]:
 
 
 def open_lab(server_settings: Settings, size: int) -> Lab:
-    """Return a lab with `size` videos. It has a folder and a database of its own."""
+    """Return a lab with `size` videos. The lab has its own folder and database."""
     folder = server_settings.data_dir / str(size)
     url = named_database_url(f"library_{size}", settings=server_settings)
     lab_settings = Settings(
@@ -122,8 +122,9 @@ def open_lab(server_settings: Settings, size: int) -> Lab:
 def clocks(**places: tuple[object, str]) -> Iterator[Counter[str]]:
     """Yield a counter of the seconds that some functions take inside the `with` block.
 
-    Each keyword argument stands for one function. Its name is the key of the function's seconds in the counter. Its
-    value is a tuple of the module or class that has the function, and the name of the function there.
+    Each keyword argument stands for one function. The name of the argument is the key of the function's seconds in the
+    counter. The value of the argument is a tuple of the module or class that has the function, and the name of the
+    function there.
     """
     seconds: Counter[str] = Counter()
 

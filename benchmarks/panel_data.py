@@ -104,8 +104,8 @@ class Panel:
 def _pairs(channel: Rows, published: Float64s, age: Float64s) -> tuple[Rows, Rows]:
     """Return the rows of the two videos of each pair, [m] and [m].
 
-    The videos of a pair belong to one channel and were published at most 30 days apart. Their ages at their first
-    observation differ by at most a day.
+    The videos of a pair belong to one channel and were published at most 30 days apart. The ages of the two videos at
+    their first observations differ by at most a day.
     """
     seconds = np.round(published * 86_400).astype(np.int64)
     sides: list[tuple[Rows, Rows]] = []
@@ -119,7 +119,7 @@ def _pairs(channel: Rows, published: Float64s, age: Float64s) -> tuple[Rows, Row
 
 @dataclass(frozen=True)
 class PairSet:
-    """A set of m pairs. It has the rows of the winners and of the losers, and the channel number of each pair."""
+    """A set of m pairs. The set has the rows of the winners and of the losers, and the channel number of each pair."""
 
     winners: Rows
     losers: Rows

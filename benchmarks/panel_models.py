@@ -56,8 +56,8 @@ class Bar:
         """Return two penalties: the best penalty for the regression of all channels, and the best for the regressions
         of single channels.
 
-        To compare penalties, the regressions are fitted to the oldest four fifths of each channel's known videos. They
-        are then evaluated on the pairs of the newest fifth.
+        To compare penalties, the regressions are fitted to the oldest four fifths of each channel's known videos. The
+        regressions are then evaluated on the pairs of the newest fifth.
         """
         early = known & (self.panel.place < KNOWN_SHARE**2)
         target = self.panel.age_corrected(early)
@@ -72,8 +72,8 @@ class Bar:
     def choose_shared(self, known: Flags) -> float:
         """Return the penalty with which a regression of many channels orders the videos of other channels best.
 
-        To compare penalties, the regression is fitted to four fifths of the channels. It is then evaluated on the pairs
-        of the last fifth. Only known videos are used.
+        To compare penalties, the regression is fitted to four fifths of the channels. The regression is then evaluated
+        on the pairs of the last fifth. Only known videos are used.
         """
         out = (
             known
@@ -98,8 +98,8 @@ class Bar:
     def pooled(self, shared: Float64s, above: Floats, known: Flags, penalty: float) -> Float64s:
         """Return the scores [n] with partial pooling. `shared` [n] are the scores of the regression of all channels.
 
-        For each channel, a second regression is fitted to the residuals of the channel's known videos. Its predictions
-        are added to the scores.
+        For each channel, a second regression is fitted to the residuals of the channel's known videos. The predictions
+        of the second regression are added to the scores.
         """
         scores = shared.copy()
         for rows in np.split(np.arange(len(shared)), np.flatnonzero(np.diff(self.panel.channel)) + 1):
@@ -114,7 +114,9 @@ class Bar:
 
 
 class LabTitles:
-    """The linear part of the lab's ranking model, with channel adapters. Its inputs have titles but no pictures.
+    """The linear part of the lab's ranking model, with channel adapters.
+
+    The inputs of the model have titles but no pictures.
 
     `vectors` [n, d_t] are the vectors of the titles by the lab's title encoder.
     """

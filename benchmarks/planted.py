@@ -10,9 +10,9 @@ planted quality. The best possible AUC is therefore known, for two questions:
 
 For each size of the catalogue, three models are trained with the lab's default settings. The first learns from the
 pictures, encoded by the built-in encoder. The second learns from the same pictures, but with `TrainConfig.partial_out`
-off. Its weights of the pictures are then fitted to the views, and not to the residuals. The third learns from the
-attributes from which the pictures are drawn. It shows which AUC is possible with a perfect encoder. The tables call
-this model `perfect eye`.
+off. The weights of the pictures in the second model are then fitted to the views, and not to the residuals. The third
+learns from the attributes from which the pictures are drawn. The third model shows which AUC is possible with a perfect
+encoder. The tables call this model `perfect eye`.
 
 `--effects` adds effects to the catalogue (`demo.catalogues.effects`). With `confounded`, the topic of a video affects
 both its picture and its views. `one_title` adds this effect and three more: the effect of the words in a picture
@@ -96,8 +96,8 @@ class PlantedData:
         pairs.
 
         Args:
-            scores: the scores of the videos, [n].
-            part: the part of the split whose pairs are used. None uses all pairs.
+            scores: the scores of the videos, [n]. part: the part of the split whose pairs are used. With None, all
+            pairs are used.
         """
         pairs = self.data.pairs if part is None else self.data.pairs[self.data.pairs.part == part]
         sides = pairs.winner.to_numpy(np.intp), pairs.loser.to_numpy(np.intp)

@@ -2,8 +2,8 @@
 
     python -m benchmarks.recipe CATALOGUE [--encoder onnx:PATH] [--seeds 3] [--json]
 
-CATALOGUE is a folder with `videos.csv` and `images/`. It is imported and encoded once, in a separate lab below the data
-folder, and the lab makes pairs of its videos.
+CATALOGUE is a folder with `videos.csv` and `images/`. The catalogue is imported and encoded once, in a separate lab
+below the data folder, and the lab makes pairs of its videos.
 
 Every variant is trained on four windows of the catalogue. The windows have the oldest 55 %, 70 %, 85 % and 100 % of the
 videos of each channel. Each window is split anew into 68 % training, 12 % validation and 20 % test by date. The variant
@@ -146,8 +146,8 @@ def truncated(data: Dataset, share: float) -> Dataset:
     """Return the first `share` of the videos of each channel by date, with a new split and new pairs.
 
     The outliers among the videos and the growth of views with age were estimated on the training part of the whole
-    catalogue. They are not estimated anew for the window. One-video pairs are left out, because some of them happened
-    after the window.
+    catalogue. Outliers and growth are not estimated anew for the window. One-video pairs are left out, because some of
+    them happened after the window.
     """
     by_channel = data.videos.groupby("channel_id")
     place = (by_channel.cumcount() + 0.5) / by_channel.channel_id.transform("size")
@@ -217,8 +217,8 @@ def _training(config: TrainConfig) -> Training:
 def measure(data: Dataset, seeds: int, names: Sequence[str], console: Console) -> dict[str, npt.NDArray[np.float64]]:
     """Return the AUCs of each variant and of a reference model by name, each as an array [windows, seeds, 4].
 
-    The reference model is the ridge regression `partial_pooling` of the evaluation. It is evaluated once for each
-    window, so its array has one seed.
+    The reference model is the ridge regression `partial_pooling` of the evaluation. The reference model is evaluated
+    once for each window, so its array has one seed.
     """
     figures_by_name = defaultdict(list)
     cache: dict[bytes, Line] = {}
@@ -227,7 +227,7 @@ def measure(data: Dataset, seeds: int, names: Sequence[str], console: Console) -
         """Fit the linear model with `linear.fit_line`, or return the stored model of an earlier call.
 
         A stored model is returned if it was fitted to the same inputs. Most variants and seeds have the same inputs.
-        The first of `options` is for one-video pairs. It must be None, because a window has no such pairs.
+        The first of `options` is for one-video pairs. This option must be None, because a window has no such pairs.
         """
         assert options[0] is None
         arrays = inputs.picture, inputs.title, inputs.context, inputs.channel, target, np.array(options[1])

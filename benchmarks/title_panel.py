@@ -2,9 +2,9 @@
 
     python -m benchmarks.title_panel [DIR]
 
-DIR holds `panel.parquet`. A pair has two videos of one channel. They were published at most 30 days apart, and their
-ages at their first observation differ by at most a day. A model may learn only from the known videos. Two questions are
-asked:
+DIR holds `panel.parquet`. A pair has two videos of one channel. The two videos were published at most 30 days apart,
+and their ages at the first observation differ by at most a day. A model may learn only from the known videos. Two
+questions are asked:
 
     future   Pairs of the newest 20 % of each channel's videos. The known videos are the oldest 80 % of each channel.
     unseen   All pairs. The channels are divided into four folds. Each fold is scored by models that learnt only from
@@ -149,7 +149,7 @@ def _figures(
 
 
 def table(figures: list[Figure], question: str) -> Table:
-    """Return the table of a question. It has a row for each scorer and a column for each set of pairs.
+    """Return the table of a question. The table has a row for each scorer and a column for each set of pairs.
 
     A scorer is a model, or a simple order such as the age of the videos.
     """

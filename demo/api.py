@@ -1,6 +1,6 @@
 """The endpoints of the YouTube Data API v3 that the lab calls, as methods of `Api`.
 
-They answer from a `World`, which is the public state of a catalogue.
+The endpoints answer from a `World`, which is the public state of a catalogue.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The emulator's clock. Its time moves only when `advance` is called."""
+"""The emulator's clock. The time of the clock moves only when `advance` is called."""
 
 import threading
 from datetime import UTC, date, datetime, timedelta
@@ -6,14 +6,14 @@ from email.utils import format_datetime
 from zoneinfo import ZoneInfo
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
-"""The time zone of YouTube's quotas. They are reset at midnight in this zone."""
+"""The time zone of YouTube's quotas. The quotas are reset at midnight in this zone."""
 
 
 class Clock:
-    """A simulated clock. Its time moves only when `advance` is called.
+    """A simulated clock. The time of the clock moves only when `advance` is called.
 
     Args:
-        start: the time at which the clock starts. It must have a time zone.
+        start: the time at which the clock starts. The start must have a time zone.
     """
 
     def __init__(self, start: datetime) -> None:

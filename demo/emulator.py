@@ -1,10 +1,12 @@
-"""An emulator of the YouTube Data API v3 on a local socket. It works with an unmodified google-api-python-client.
+"""An emulator of the YouTube Data API v3 on a local socket.
+
+The emulator works with an unmodified google-api-python-client.
 
 Run it with `python -m demo.emulator`, or use the class `Emulator` as a context manager. The emulator serves the Data
 API below `/youtube/v3/`, the thumbnails below `/vi/`, the Reporting API below `/v1/`, and OAuth tokens at `/token`.
 
-The emulator has a clock of its own, which gives the `Date` of every answer. It starts at the catalogue's `observed_at`,
-and moves only when `advance` is called.
+The emulator has a clock of its own, which gives the `Date` of every answer. The clock starts at the catalogue's
+`observed_at`, and moves only when `advance` is called.
 """
 
 import sys
@@ -51,7 +53,7 @@ class Counts:
 
 
 class Emulator:
-    """A server that serves a catalogue on 127.0.0.1. It runs in a `with` block, or from `start` to `stop`.
+    """A server that serves a catalogue on 127.0.0.1. The server runs in a `with` block, or from `start` to `stop`.
 
     Args:
         catalogue: the channels, videos and pictures to serve.
@@ -130,12 +132,12 @@ class Emulator:
         """Let a fault hit later requests. If several faults are due, a request gets the oldest fault.
 
         Args:
-            fault: a fault that one of the functions of `demo.faults` returned.
-            endpoint: the endpoint whose requests are hit, or None for all requests. It can be an endpoint of the Data
-                API, such as `search` or `videos:batchGetStats`. It can be `token`, `jobs`, `reports` or `download` of
+            fault: a fault that one of the functions of `demo.faults` returned. endpoint: the endpoint whose requests
+            are hit, or None for all requests. The endpoint can be one of the Data API, such as `search` or
+            `videos:batchGetStats`. The endpoint can also be `token`, `jobs`, `reports` or `download` of
                 the Reporting API. `image` stands for thumbnails.
-            times: the number of requests to hit. None hits all requests until `heal` is called.
-            after: the number of requests that are skipped before the first hit.
+            times: the number of requests to hit. With None, the fault hits all requests until `heal` is called. after:
+            the number of requests that are skipped before the first hit.
 
         Raises:
             ValueError: the endpoint is unknown, `times` is below 1 or `after` is below 0.
@@ -168,8 +170,8 @@ class Emulator:
     def change_thumbnail(self, video_id: str, jpeg: bytes) -> None:
         """Replace the picture of a video. Raise OSError if the bytes are not a picture.
 
-        The picture may also change how fast the video gains views. It does so if the catalogue drew this picture, and
-        if `views_follow_changes` of its planted effects is true.
+        The picture may also change how fast the video gains views. The picture has this effect if the catalogue drew
+        this picture, and if `views_follow_changes` of its planted effects is true.
         """
         self._world.change_thumbnail(video_id, jpeg)
 
@@ -224,8 +226,8 @@ class Emulator:
     def _call(self, request: Request, endpoint: str, fault: Fault) -> Reply:
         """Answer a call of the Data API, or raise ApiError.
 
-        A call costs quota if its key is valid and its endpoint exists, even if the answer is an error. It costs none if
-        the quota is spent, or if a fault refuses the call before it is counted.
+        A call costs quota if its key is valid and its endpoint exists, even if the answer is an error. The call costs
+        no quota if the quota is spent, or if a fault refuses the call before it is counted.
         """
         with self._lock:
             self._calls[endpoint] += 1

@@ -68,7 +68,7 @@ class ApiError(Exception):
 
 
 def error_info(reason: str, **metadata: str) -> Json:
-    """Return an entry of `details`. It is a `google.rpc.ErrorInfo` of the YouTube service."""
+    """Return an entry of `details`. The entry is a `google.rpc.ErrorInfo` of the YouTube service."""
     return {
         "@type": "type.googleapis.com/google.rpc.ErrorInfo",
         "reason": reason,
@@ -78,7 +78,7 @@ def error_info(reason: str, **metadata: str) -> Json:
 
 
 def rate_details(quota_limit: str, value: str, unit: str) -> list[Json]:
-    """Return the `details` of an error with status 429. They name the limit that was reached.
+    """Return the `details` of an error with status 429. The `details` name the limit that was reached.
 
     `value` is the limit, and `unit` is its unit, such as `1/d/{project}`.
     """

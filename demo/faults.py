@@ -57,8 +57,8 @@ def refusal(
         reason: a code such as `rateLimitExceeded` or `backendError`. A code in capitals, such as `API_KEY_INVALID`,
             selects the newer format. The code is then in `error.details`, and the reason in `error.errors` is
             `badRequest`.
-        message: a sentence for people.
-        quota_limit: the name of the limit that an error with status 429 gives. It is `defaultPerMinutePerProject` or
+        message: a sentence for people. quota_limit: the name of the limit that an error with status 429 gives. The name
+        is `defaultPerMinutePerProject` or
             `defaultPerDayPerProject`.
         retry_after: the seconds in the header `Retry-After`. None sends no such header.
     """
@@ -124,7 +124,7 @@ def echo_key() -> Fault:
 
 @dataclass
 class _Injection:
-    """A fault that waits for requests. It must still skip `after` requests, and then hit `times` requests."""
+    """A fault that waits for requests. The fault must still skip `after` requests, and then hit `times` requests."""
 
     fault: Fault
     endpoint: str | None

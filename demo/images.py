@@ -20,7 +20,7 @@ _SERVED, _NOT_MODIFIED, _MISSING = "served", "not modified", "missing"
 
 
 class Images:
-    """A writer of the answers to requests for `/vi/<video>/<file>`. It counts its answers.
+    """A writer of the answers to requests for `/vi/<video>/<file>`. The writer counts its answers.
 
     Args:
         world: the videos and their pictures.
@@ -56,8 +56,8 @@ class Images:
     def reply(self, request: Request, video_id: str, file: str, picture: Callable[[str, str], bytes | None]) -> Reply:
         """Return the answer to a request for the file `file` of a video.
 
-        `picture` is a function that returns the thumbnail for a video id and a file name. It is called only if the
-        client does not have the current picture.
+        `picture` is a function that returns the thumbnail for a video id and a file name. The function `picture` is
+        called only if the client does not have the current picture.
         """
         video = self._world.video(video_id)
         headers = {}

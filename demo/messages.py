@@ -23,9 +23,9 @@ class Delivery(Enum):
 class Request:
     """An HTTP request.
 
-    `params` holds the parameters in the format of `parse_qs`. They come from the query of the URL. If the body holds a
-    query too (see `do_POST` in `demo.server`), its parameters are added, and replace those of the same name. The names
-    of `headers` are case-insensitive.
+    `params` holds the parameters in the format of `parse_qs`. The parameters come from the query of the URL. If the
+    body holds a query too (see `do_POST` in `demo.server`), its parameters are added, and replace those of the same
+    name. The names of `headers` are case-insensitive.
     """
 
     method: str
@@ -36,7 +36,10 @@ class Request:
 
     @property
     def key(self) -> str:
-        """The API key from the header `X-Goog-Api-Key` or the parameter `key`. It is empty if the request has none."""
+        """The API key from the header `X-Goog-Api-Key` or the parameter `key`.
+
+        The key is an empty text if the request has none.
+        """
         return self.headers.get("X-Goog-Api-Key") or self.params.get("key", [""])[-1]
 
 

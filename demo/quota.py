@@ -50,8 +50,8 @@ class Quota:
 
     At midnight in Los Angeles, the count of today starts again at 0.
 
-    `limits` holds the largest number of calls per day, by bucket. None allows any number. A test may change `limits` at
-    any time.
+    `limits` holds the largest number of calls per day, by bucket. The limit None allows any number. A test may change
+    `limits` at any time.
 
     Args:
         clock: the clock that says which day it is.

@@ -1,10 +1,10 @@
 """The endpoints with which the owner of a channel gets its click-through rates.
 
-They emulate the YouTube Reporting API v1.
+The endpoints emulate the YouTube Reporting API v1.
 
-A client sends a refresh token to `POST /token`, and gets an access token. It creates a job for the reach report, which
-holds click-through rates. It then lists the reports of the job, and downloads them as CSV. In this emulator, every job
-lists all reports.
+A client sends a refresh token to `POST /token`, and gets an access token. The client creates a job for the reach
+report, which holds click-through rates. The client then lists the reports of the job, and downloads them as CSV. In
+this emulator, every job lists all reports.
 """
 
 import csv
@@ -39,7 +39,7 @@ _PAGE_SIZE = 50
 
 @dataclass(frozen=True)
 class ReachReport:
-    """A report as CSV text. It covers the time from the start of the day `start` to the start of the day `end`.
+    """A report as CSV text. The report covers the time from the start of the day `start` to the start of the day `end`.
 
     Days are those of Los Angeles. `created` is the time at which YouTube made the report. If it is None, YouTube made
     the report at the start of the day `end`.

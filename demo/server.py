@@ -1,4 +1,4 @@
-"""The HTTP/1.1 server of the emulator. It keeps connections alive, and has a thread for each connection."""
+"""The HTTP/1.1 server of the emulator. The server keeps connections alive, and has a thread for each connection."""
 
 import socket
 import sys
@@ -14,7 +14,7 @@ _LARGEST_BODY = 1 << 20  # bytes
 
 
 class Site(Protocol):
-    """The interface of the objects that a `Server` serves. Such an object answers requests, and gives the date."""
+    """The interface of the objects that a `Server` serves. A site answers requests, and gives the date."""
 
     @property
     def date(self) -> str: ...

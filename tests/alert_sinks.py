@@ -18,9 +18,9 @@ from aiosmtpd.smtp import SMTP
 class Chat:
     """A chat server with an incoming webhook.
 
-    `texts` holds the messages that it accepted. It answers each request with `status`, and accepts messages only with
-    status 200. `refused` maps single texts to another status. While the event `answers` is not set, it answers no
-    request. `asked` counts the requests.
+    `texts` holds the messages that it accepted. The server answers each request with `status`, and accepts messages
+    only with status 200. `refused` maps single texts to another status. While the event `answers` is not set, it
+    answers no request. `asked` counts the requests.
     """
 
     url: str

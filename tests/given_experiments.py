@@ -34,7 +34,9 @@ def given(variants: Sequence[Any], **values: Any) -> GivenExperiment[Path]:
 
 
 def given_planted(planted: PlantedExperiment, channel: str, day: date, folder: Path) -> GivenExperiment[Path]:
-    """Return an experiment of the demo's data in the form in which a person adds it to the lab. It starts on `day`.
+    """Return an experiment of the demo's data in the form in which a person adds it to the lab.
+
+    The experiment starts on `day`.
 
     The function creates `folder`, which must not exist yet, and writes the pictures of the variants to it.
     """
@@ -49,7 +51,10 @@ def given_planted(planted: PlantedExperiment, channel: str, day: date, folder: P
 
 
 def stored(experiment_id: int, winner: int | None = None, variants: int = 2, **values: Any) -> StoredExperiment:
-    """Return an experiment in the form in which the lab stores it. Its variants have titles and no pictures."""
+    """Return an experiment in the form in which the lab stores it.
+
+    The variants of the experiment have titles and no pictures.
+    """
     made = tuple(Variant(None, f"title {at}") for at in range(1, variants + 1))
     outcome = "inconclusive" if winner is None else "winner"
     facts = {"channel_id": CHANNEL, "video_id": VIDEO, "started_on": START, "ended_on": None, "outcome": outcome}

@@ -1,4 +1,4 @@
-"""The `thumblab` command. It imports only the module of the subcommand that is called, so that `--help` is fast."""
+"""The `thumblab` command. The command imports only the module of the called subcommand, so that `--help` is fast."""
 
 import importlib
 import io
@@ -67,7 +67,7 @@ _RESUMED = {"demo", "import", "refresh", "train", "fine-tune", "backup"}
 
 
 class LazyGroup(click.Group):
-    """A click group with the subcommands of `COMMANDS`. It imports only the module of the subcommand that is called.
+    """A click group with the subcommands of `COMMANDS`. The group imports only the module of the called subcommand.
 
     A LabError prints one line on stderr and ends the command with exit status 1. So does a failure of the disk or of the
     database, such as a full disk. Ctrl-C prints one line on stderr and

@@ -1,4 +1,4 @@
-"""Choose the lab that a command works on. It is the user's own lab, or with `--demo` the demo's lab."""
+"""Choose the lab that a command works on. The lab is the user's own lab, or with `--demo` the demo's lab."""
 
 import functools
 import hashlib
@@ -37,7 +37,7 @@ def lab_settings(demo: bool, catalogue: Path | None) -> Settings:
 
 
 def demo_settings(catalogue: Path | None) -> Settings:
-    """Return the settings of the demo's lab. They name no emulator, so no videos can be collected with them.
+    """Return the settings of the demo's lab. The settings name no emulator, so no videos can be collected with them.
 
     The demo has one lab for the synthetic catalogue, and one for each catalogue that a user names. Each has its own
     data folder and embedded database, so the demo never changes the user's own lab.

@@ -3,9 +3,9 @@
     python -m benchmarks.service.creators_path [VIDEOS]
 
 The YouTube emulator serves the thumbnails of a channel with VIDEOS videos (default: 300). The benchmark writes an
-export of YouTube Studio with these videos, and starts `thumblab up` in an empty folder. It sends the export as the page
-does, waits until the import has ended, and scores three pictures for the channel. For exact times, no other program
-should use the machine.
+export of YouTube Studio with these videos, and starts `thumblab up` in an empty folder. The benchmark sends the export
+as the page does, waits until the import has ended, and scores three pictures for the channel. For exact times, no other
+program should use the machine.
 """
 
 import csv

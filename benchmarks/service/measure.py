@@ -11,10 +11,10 @@ not depend on them. Five kinds of work are compared:
 - *obvious*: `obvious.py`, one handler that does the same with open_clip, PIL, faiss and a linear model;
 - *uncached*: the service, which caches no vectors but has measured the sub-scores before;
 - *cached*: the service, with pictures that it has scored before;
-- *new*: the service, with pictures that it has never seen. It also measures their sub-scores.
+- *new*: the service, with pictures that it has never seen. The service also measures the sub-scores of these pictures.
 
 The overhead is the time of *uncached* with one client, compared with *bare*. Other programs on the machine change these
-times. They hardly change the processor time of a request, which is in the second table.
+times. Other programs hardly change the processor time of a request, which is in the second table.
 """
 
 import argparse

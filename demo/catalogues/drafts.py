@@ -45,8 +45,8 @@ class Drafts:
     """A maker of drafts of videos, and of the descriptions of their pictures.
 
     Args:
-        seed: the seed of all random numbers.
-        formula: the formula of the quality. Its `effects` say which effects are planted.
+        seed: the seed of all random numbers. formula: the formula of the quality. `formula.effects` says which effects
+        are planted.
     """
 
     def __init__(self, seed: int, formula: Formula) -> None:
@@ -119,7 +119,7 @@ def random_style(niche: str, rng: np.random.Generator) -> Style:
 
 
 def random_generator(seed: int, key: str) -> np.random.Generator:
-    """Return the random generator for a key. It yields the same numbers in every process."""
+    """Return the random generator for a key. The generator yields the same numbers in every process."""
     return np.random.default_rng(int.from_bytes(hashlib.sha256(f"{seed}:{key}".encode()).digest()[:8]))
 
 

@@ -44,12 +44,12 @@ class PlantedEffects:
     """The sizes of the planted effects. An effect of size 0 is not planted.
 
     Args:
-        interaction: the effect of a picture's large text on the quality, in standard deviations. It is added if the
-            text says something that the title does not say, and subtracted if the text repeats the title.
-        topic_effect: the standard deviation of the part of the quality that comes from the topic of a video.
-        topic_correlation: the correlation of the topic's popularity with the attributes that `TOPIC_SIGNS` names. It is
-            at least 0 and below 1.
-        taste: how far the picture weights of a channel are from `PICTURE_WEIGHTS`. The weights of a channel are
+        interaction: the effect of a picture's large text on the quality, in standard deviations. The effect is added if
+        the text says something that the title does not say, and subtracted if the text repeats the title. topic_effect:
+        the standard deviation of the part of the quality that comes from the topic of a video. topic_correlation: the
+        correlation of the topic's popularity with the attributes that `TOPIC_SIGNS` names. The correlation is at least
+        0 and below 1. taste: how far the picture weights of a channel are from `PICTURE_WEIGHTS`. The weights of a
+        channel are
             `PICTURE_WEIGHTS` plus a random vector of about this length, scaled to length 1.
         changes: whether a new thumbnail changes how fast a video gains views. If `swaps` is above 0, it always does.
         swaps: the share of videos whose thumbnail the owner changes in the two weeks after the catalogue was observed.
@@ -154,7 +154,7 @@ def redundancy(words: tuple[str, str], title: str) -> float:
 
 
 def interaction_part(words: tuple[str, str], title: str, size: float) -> float:
-    """Return the effect of a picture's text under a title. It is `size` * (1 - 2 * redundancy)."""
+    """Return the effect of a picture's text under a title. The effect is `size` * (1 - 2 * redundancy)."""
     return size * (1 - 2 * redundancy(words, title)) if size else 0.0
 
 

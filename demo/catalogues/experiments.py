@@ -8,8 +8,8 @@ with the probability
 where q is the planted quality of the variant. The number of clicks is therefore binomial. Each click leads to the same
 watch time, so a variant's share of the watch time is its share of the clicks.
 
-**The outcome.** A 95 % interval is computed for the difference of every two click-through rates. It uses the normal
-approximation and the standard errors of binomial shares.
+**The outcome.** A 95 % interval is computed for the difference of every two click-through rates. The interval uses the
+normal approximation and the standard errors of binomial shares.
 
 - `winner`: the best rate is significantly higher than each of the others.
 - `performed the same`: there is no winner, and all differences are small. The interval of each difference lies between

@@ -39,10 +39,12 @@ def _unit(*weights: float) -> npt.NDArray[np.float64]:
 
 
 PICTURE_WEIGHTS = _unit(0.50, 0.50, 0.30, 0.45, 0.25, 0.40)
-"""The weights of `drawing.ATTRIBUTES` in the picture's part of the quality, float64 (6,). They are a unit vector."""
+"""The weights of `drawing.ATTRIBUTES` in the picture's part of the quality, float64 (6,). The weights form a unit
+vector.
+"""
 
 TITLE_WEIGHTS = _unit(0.60, 0.50, 0.60)
-"""The weights of `titles.FACTS` in the title's part of the quality, float64 (3,). They are a unit vector."""
+"""The weights of `titles.FACTS` in the title's part of the quality, float64 (3,). The weights form a unit vector."""
 
 _NOISE_VARIANCE = (SIGMA_N / SIGMA_Q) ** 2
 """The variance of the noise, in units in which the quality has the variance 1."""
@@ -73,7 +75,7 @@ class Formula:
         self._fact_mean, self._fact_std = facts.mean(axis=0), np.maximum(facts.std(axis=0), 1e-9)
 
     def popularity(self, title: str) -> float:
-        """Return the standardised popularity of the topic in a title. It is 0 if the title has no topic."""
+        """Return the standardised popularity of the topic in a title. The popularity is 0 if the title has no topic."""
         topic = topic_of(title)
         return 0.0 if topic is None else self._popularity[topic]
 

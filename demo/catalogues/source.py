@@ -19,10 +19,10 @@ CATEGORY_OF: dict[str, str] = {niche.value: str(niche.category_id) for niche in 
 class CatalogueVideo:
     """A video as it was at the catalogue's `observed_at`. Times are UTC and views are lifetime totals.
 
-    `aspect_ratio` is width over height, or None if unknown. `broadcast` says whether the video is live or upcoming.
-    Such a video has no duration, whatever `duration_s` is. `hidden_counts` hides views and likes from the public.
-    `language` is the BCP-47 code that the owner stated. `trainable` says who may train models on the video. It holds
-    `all`, `none`, or the names of parties.
+    `aspect_ratio` is width over height, or None if unknown. `broadcast` says whether the video is live or upcoming. A
+    live or upcoming video has no duration, whatever `duration_s` is. `hidden_counts` hides views and likes from the
+    public. `language` is the BCP-47 code that the owner stated. `trainable` says who may train models on the video.
+    `trainable` holds `all`, `none`, or the names of parties.
     """
 
     video_id: str
@@ -96,7 +96,7 @@ class PictureChange:
 
 
 class Source(ABC):
-    """A catalogue that the emulator can serve. It gives videos and channels by id, and pictures by video id.
+    """A catalogue that the emulator can serve. The catalogue gives videos and channels by id, and pictures by video id.
 
     `observed_at` is the time of the view counts (UTC). The emulator's clock starts at this time.
     """
@@ -146,7 +146,7 @@ class Source(ABC):
         return video.views
 
     def channel_views(self, channel: CatalogueChannel, now: datetime) -> int:
-        """Return the views of a channel at `now`. They never shrink."""
+        """Return the views of a channel at `now`. The views of a channel never shrink."""
         return sum(self.views(video, now) for video in channel.videos)
 
     def picture_effect(self, video: CatalogueVideo, jpeg: bytes) -> float:

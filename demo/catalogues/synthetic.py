@@ -173,7 +173,7 @@ class SyntheticCatalogue(Catalogue):
     def planted_picture(self, video_id: str) -> float:
         """Return the term `picture` of q for a video. Raise KeyError for an unknown id.
 
-        It is standard normal if there is no confounding.
+        The term is standard normal if there is no confounding.
         """
         return self._formula.picture(self.videos[video_id].channel_id, self._drawings[video_id].attributes)
 
@@ -192,7 +192,9 @@ class SyntheticCatalogue(Catalogue):
         return self._formula.title_part(self.videos[video_id].title)
 
     def ceiling(self) -> float:
-        """Return the best possible AUC on pairs of videos of one channel. Their views are corrected for age.
+        """Return the best possible AUC on pairs of videos of one channel.
+
+        The views of the videos are corrected for age.
 
         The result is 1/2 + atan(sd(q) * SIGMA_Q / SIGMA_N) / pi (Sheppard 1899). sd(q) is the standard deviation of q,
         which is 1 if no effect of `PlantedEffects` is planted. With an interaction, q is not Gaussian. The ceiling is
@@ -203,20 +205,21 @@ class SyntheticCatalogue(Catalogue):
     def one_title_ceiling(self) -> float:
         """Return the best possible AUC for the question "one title, several pictures".
 
-        Each pair has two videos of one channel. Its label says which video has the larger value of ln views, corrected
-        for age, minus SIGMA_Q * `title_quality`. The best ranker orders the two videos by `one_title_quality(id, id)`.
-        `ceilings.best_auc` computes the AUC of this ranker from the variance of `one_title_quality`. Without an
-        interaction, it uses Sheppard's formula. With an interaction, it simulates `ceilings.DRAWS` pairs.
+        Each pair has two videos of one channel. The label of a pair says which video has the larger value of ln views,
+        corrected for age, minus SIGMA_Q * `title_quality`. The best ranker orders the two videos by
+        `one_title_quality(id, id)`. `ceilings.best_auc` computes the AUC of this ranker from the variance of
+        `one_title_quality`. Without an interaction, it uses Sheppard's formula. With an interaction, it simulates
+        `ceilings.DRAWS` pairs.
         """
         return self._formula.one_title_ceiling()
 
     def fitted_one_title_ceiling(self) -> float:
         """Return the best possible AUC on pairs whose labels are residuals of a perfect regression on the title.
 
-        Such labels compare ln views minus their expectation given the title (Robinson 1988, "Root-N-consistent
-        semiparametric regression", Econometrica 56). The expectation contains the effect of the average picture of the
-        title's topic. So with confounding, the labels hold less of the picture's effect than those of
-        `one_title_ceiling`, and the result is lower.
+        Labels that are residuals compare ln views minus their expectation given the title (Robinson 1988,
+        "Root-N-consistent semiparametric regression", Econometrica 56). The expectation contains the effect of the
+        average picture of the title's topic. So with confounding, the labels hold less of the picture's effect than
+        those of `one_title_ceiling`, and the result is lower.
         """
         return self._formula.fitted_one_title_ceiling()
 
@@ -268,10 +271,12 @@ class SyntheticCatalogue(Catalogue):
         return PlantedThumbnail(f"{video_id}.jpg", self.image(video_id), title, quality)
 
     def candidates(self, niche: str, seed: int) -> list[PlantedThumbnail]:
-        """Return three new thumbnails for one title in random order. Their planted qualities are 1.5, 0 and -1.5.
+        """Return three new thumbnails for one title in random order.
 
-        The thumbnails belong to no channel of the catalogue. Their quality is therefore always computed with
-        `PICTURE_WEIGHTS`, even if the channels have weights of their own.
+        The planted qualities of the thumbnails are 1.5, 0 and -1.5.
+
+        The thumbnails belong to no channel of the catalogue. The quality of the candidates is therefore always computed
+        with `PICTURE_WEIGHTS`, even if the channels have weights of their own.
 
         Raises:
             ValueError: the niche is unknown.
@@ -286,8 +291,8 @@ class SyntheticCatalogue(Catalogue):
         candidates = []
         for letter, quality in zip("abc", rng.permutation([1.5, 0.0, -1.5]), strict=True):
             picture = (float(quality) - words_part - self._formula.title_part(title)) / math.sqrt(PICTURE_SHARE)
-            # Draw the attributes with only half of the usual standard deviation. They then stay in the range that can
-            # be drawn, even after the next line shifts them to reach the quality.
+            # Draw the attributes with only half of the usual standard deviation. The attributes then stay in the range
+            # that can be drawn, even after the next line shifts them to reach the quality.
             unshifted = 0.5 * rng.standard_normal(len(ATTRIBUTES))
             attributes = unshifted + (picture - unshifted @ PICTURE_WEIGHTS) * PICTURE_WEIGHTS
             image = draw(attributes, style, words, rng)

@@ -27,7 +27,9 @@ SHARE = 0.03
 """The share of all videos that each special kind has."""
 
 Dice = tuple[int, ...]
-"""Eight random numbers below 2^64. They give the age, kind, views, duration, wording and language. Two are unused."""
+"""Eight random numbers below 2^64. The numbers give the age, kind, views, duration, wording and language. Two are
+unused.
+"""
 
 _RANGE = float(1 << 64)
 """The number of possible values of one of the `Dice`. A value divided by this number is uniform in [0, 1)."""

@@ -18,7 +18,7 @@ from demo.catalogues.vast_fields import SPAN_DAYS, Dice, age_seconds
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The numbers of a channel's videos. They are `size` numbers from `start` on.
+    """The numbers of a channel's videos. The plan has `size` numbers from `start` on.
 
     `level` is the final number of views that videos of the channel usually reach.
     """
@@ -34,7 +34,7 @@ class Plan:
 
 
 class Numbers:
-    """The numbering of a catalogue. It computes the channel, publication time and random numbers of a video.
+    """The numbering of a catalogue. The numbering computes the channel, publication time and random numbers of a video.
 
     Args:
         sizes: the number of videos of each channel.

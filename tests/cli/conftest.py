@@ -1,4 +1,4 @@
-"""Fixtures for the tests of commands. They make a lab in which red thumbnails win, and an empty lab."""
+"""Fixtures for the tests of commands. The fixtures make a lab in which red thumbnails win, and an empty lab."""
 
 from collections.abc import Callable
 from typing import Any

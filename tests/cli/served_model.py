@@ -30,9 +30,9 @@ def _vectors() -> tuple[Vectors, Vectors, tuple[str, ...]]:
 def publish_model(store: ReleaseStore, proven: bool = True) -> None:
     """Publish a model that gives every thumbnail the same score, and promote it.
 
-    Its encoders are the built-in image encoder and the title encoder minilm. If `proven` is true, the model has an
-    evaluation which says that it orders pictures under one title better than chance on unseen channels. Otherwise the
-    model has no evaluation.
+    The encoders of the model are the built-in image encoder and the title encoder minilm. If `proven` is true, the
+    model has an evaluation which says that it orders pictures under one title better than chance on unseen channels.
+    Otherwise the model has no evaluation.
     """
     images, titles = BuiltinEncoder(), title_encoder("minilm")
     model = TrainableRanker(RankerConfig(images.fingerprint, titles.fingerprint, images.dimension, 384, hidden=16))

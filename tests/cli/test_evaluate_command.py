@@ -1,7 +1,7 @@
 """Tests of `thumblab evaluate --model`. The command prints figures of a model, such as its AUC.
 
-There are figures for all channels together and for each channel, with and without channel adapters. They are printed as
-JSON or as a table.
+There are figures for all channels together and for each channel, with and without channel adapters. The figures are
+printed as JSON or as a table.
 """
 
 import json

@@ -159,8 +159,8 @@ def test_no_folder_has_more_than_twenty_modules_and_no_module_more_than_350_line
 def test_every_benchmark_can_be_imported() -> None:
     """Check that the benchmarks import no name that was removed.
 
-    The type checks leave the benchmarks out, so only this test notices such a name. It imports them in this process,
-    which has imported most of what they need.
+    The type checks leave the benchmarks out, so only this test notices such a name. The test imports the benchmarks in
+    this process, which has imported most of what they need.
     """
     imported = [
         importlib.import_module(f"benchmarks.{'.'.join(path.relative_to(ROOT / 'benchmarks').with_suffix('').parts)}")

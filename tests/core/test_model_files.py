@@ -32,7 +32,7 @@ BYTES = b"\x08\x06" + bytes(range(256)) * 900
 
 
 class Hub:
-    """A host of model files. It answers with `status` and `body`, and counts the requests in `asked`."""
+    """A host of model files. The host answers with `status` and `body`, and counts the requests in `asked`."""
 
     def __init__(self) -> None:
         hub = self

@@ -1,4 +1,4 @@
-"""Test docs/settings.md. It explains every setting, and agrees with the code."""
+"""Test docs/settings.md. The page explains every setting, and agrees with the code."""
 
 from thumblab_core.settings import Settings
 from thumblab_core.settings_page import PAGE, page

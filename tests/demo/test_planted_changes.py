@@ -39,7 +39,10 @@ def views(emulator: Emulator, video_id: str) -> int:
 
 
 def busiest(catalogue: SyntheticCatalogue) -> str:
-    """Return the id of the video that gains most views per hour. Its view counts have the smallest rounding error."""
+    """Return the id of the video that gains most views per hour.
+
+    The view counts of this video have the smallest rounding error.
+    """
     day = CLOCK + timedelta(days=1)
     return max(catalogue.videos.values(), key=lambda video: catalogue.views(video, day) - video.views).video_id
 

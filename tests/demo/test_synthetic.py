@@ -32,7 +32,7 @@ def catalogue() -> SyntheticCatalogue:
 def look(jpeg: bytes) -> Float64s:
     """Return statistics of a picture, float64 (200,).
 
-    They are the CIELAB colour and the strength of edges in each cell of an 8x5 grid, and four histograms.
+    The statistics are the CIELAB colour and the strength of edges in each cell of an 8x5 grid, and four histograms.
     """
     pixels = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_REDUCED_COLOR_2)
     assert pixels is not None and pixels.shape == (180, 320, 3)

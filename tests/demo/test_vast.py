@@ -1,4 +1,7 @@
-"""Test the vast catalogue. It has exactly the requested number of videos, and computes each only when it is read."""
+"""Test the vast catalogue.
+
+The catalogue has exactly the requested number of videos, and computes each only when it is read.
+"""
 
 import re
 import time

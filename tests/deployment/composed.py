@@ -147,7 +147,10 @@ class Machine:
 
 
 class Postgres:
-    """The database server of the service `postgres`. It listens on a port and asks the user `thumblab` for a password."""
+    """The database server of the service `postgres`.
+
+    The server listens on a port and asks the user `thumblab` for a password.
+    """
 
     def __init__(self, folder: Path, password: str, port: int) -> None:
         from thumblab_core.embedded_postgres import location

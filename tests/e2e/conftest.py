@@ -138,8 +138,8 @@ def refreshed(lab: RunningLab, backfill: str, over_http: OverHttp | None) -> dic
     deadline = time.monotonic() + 600
     while True:
         state = runs_of_backfill(lab, backfill)
-        # The loop waits until each run has succeeded. It does not wait for the status of the backfill, because the
-        # daemon changes that status only half a minute after the last run has ended.
+        # The loop waits until each run has succeeded. The loop does not wait for the status of the backfill, because
+        # the daemon changes that status only half a minute after the last run has ended.
         if all(run["status"] == "SUCCESS" for run in state["runs"]):
             return state
         assert time.monotonic() < deadline, [run["status"] for run in state["runs"]]

@@ -30,7 +30,7 @@ REPOSITORY = {"repositoryName": "__repository__", "repositoryLocationName": "thu
 
 
 def environment(data_dir: Path, **more: str) -> dict[str, str]:
-    """Return the environment variables for a command of the lab. They hold none of the user's settings.
+    """Return the environment variables for a command of the lab. The variables hold none of the user's settings.
 
     The variables name a proxy at a closed port, so that the command can reach only this machine. `more` adds variables.
     """
@@ -57,8 +57,8 @@ def thumblab(data_dir: Path, *arguments: str, timeout: float = 120, **more: str)
 def free_ports(count: int) -> list[int]:
     """Return `count` ports on which nothing listens.
 
-    The ports are outside the range that the kernel uses for outgoing connections. They therefore stay free during the
-    seconds until a server binds them.
+    The ports are outside the range that the kernel uses for outgoing connections. The ports therefore stay free during
+    the seconds until a server binds them.
     """
     import socket
 

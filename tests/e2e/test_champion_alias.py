@@ -114,8 +114,8 @@ def test_the_alias_follows_the_lab_and_the_lab_follows_a_person_who_moves_it(
     assert check_alias(own, registry).chosen is None
     assert "served by hand: the champion alias" in client.get_model_version(NAME, "1").tags["thumblab.promotion"]
 
-    # A person can also choose a release by giving its id to the asset `served_model`. Then the lab moves the alias to
-    # this release.
+    # A person can also choose a release by giving its id to the asset `served_model`. After this choice, the lab moves
+    # the alias to the chosen release.
     serve_chosen(own, registry, three[1].release_id, by_alias=False)
     assert aliases(client)["champion"] == "2"
     assert check_alias(own, registry).chosen is None

@@ -72,7 +72,7 @@ LOOK = """
 def look(data_dir: Path) -> dict[str, Any]:
     """Return what the tests check in the databases, such as the number of rows of each table.
 
-    A separate process reads the databases. It starts the database server if necessary.
+    A separate process reads the databases. The process starts the database server if necessary.
     """
     script = f"TABLES = {TABLES!r}\n{textwrap.dedent(LOOK)}"
     done = subprocess.run(
@@ -86,7 +86,7 @@ def look(data_dir: Path) -> dict[str, Any]:
 class Outside:
     """An observer that reads a running demo's files and database.
 
-    It may read many times a second without disturbing the demo.
+    The observer may read many times a second without disturbing the demo.
     """
 
     def __init__(self, data_dir: Path) -> None:

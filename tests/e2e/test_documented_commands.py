@@ -35,7 +35,7 @@ STUDIO_COLUMNS = (
 
 @dataclass
 class Shell:
-    """A shell in a folder with the files that the documents name. It has the settings of one lab."""
+    """A shell in a folder with the files that the documents name. The shell has the settings of one lab."""
 
     folder: Path
     environment: dict[str, str]

@@ -36,7 +36,10 @@ KILLS = 10
 
 
 class Laboratory:
-    """A lab in its own data folder. Its Dagster runs, which `dg launch` starts, collect videos from the emulator."""
+    """A lab in its own data folder.
+
+    The Dagster runs of the lab, which `dg launch` starts, collect videos from the emulator.
+    """
 
     def __init__(self, folder: Path, emulator: Emulator) -> None:
         self._emulator = emulator

@@ -118,7 +118,7 @@ def test_two_trainings_are_compared_by_search_runs(
 def backwards(two: list[Release], store: ReleaseStore) -> Iterator[Release]:
     """A release that is newer than those of `two`.
 
-    Its model is the second model of `two`, but ranks all pictures in the reverse order.
+    The model of this release is the second model of `two`, but ranks all pictures in the reverse order.
     """
     from thumblab_core.ranking.adapters import Adapters
     from thumblab_core.ranking.trained_ranker import TrainedRanker

@@ -1,6 +1,6 @@
 """Fixtures with a small lab, whose videos are collected once from the emulator of YouTube.
 
-Tests may add vectors and other results to this lab. They must leave its videos and pictures as they are.
+Tests may add vectors and other results to this lab. Tests must leave its videos and pictures as they are.
 """
 
 from collections.abc import Callable, Iterator

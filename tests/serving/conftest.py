@@ -44,9 +44,10 @@ EVALUATED: dict[str, Any] = {
 """The evaluation that `Lab.model` stores with a model.
 
 `skills` maps each split to an AUC and the two ends of its interval. `engagement` tells how well the model predicts the
-engagement of a video. A test may add the key `questions`. Its value lists the evaluated questions. Each question comes
-with its slice, which is the part of the pairs from which the AUC is computed. Without this key, the questions `package`
-and `one_title` are evaluated, and `one_video` is not. The key `package_skills` replaces `skills` for `package`.
+engagement of a video. A test may add the key `questions`. The value of this key lists the evaluated questions. Each
+question comes with its slice, which is the part of the pairs from which the AUC is computed. Without this key, the
+questions `package` and `one_title` are evaluated, and `one_video` is not. The key `package_skills` replaces `skills`
+for `package`.
 """
 
 
@@ -88,7 +89,7 @@ def adapter_of(model: Any, channel: str, videos: int = 24) -> Adapter:
 
 
 class Lab:
-    """A lab in its own folder. Its methods publish and promote releases."""
+    """A lab in its own folder. The methods of a lab publish and promote releases."""
 
     def __init__(self, root: Path, **settings: Any) -> None:
         self.settings = Settings(_env_file=None, data_dir=root, image_encoder="builtin", api_key=KEY, **settings)
@@ -138,7 +139,7 @@ class Lab:
         familiar: Familiarity | Literal["anything"] | None = "anything",
         fingerprints: Mapping[str, str] | None = None,
     ) -> Release:
-        """Publish a model with random weights. It includes channel adapters for `channels`.
+        """Publish a model with random weights. The model includes channel adapters for `channels`.
 
         A model ranks only pictures that are familiar to it, which means similar to its training pictures. If `familiar`
         is "anything", every picture is familiar. `evaluated` replaces parts of `EVALUATED`. `fingerprints` replaces the

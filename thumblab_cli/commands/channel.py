@@ -56,12 +56,13 @@ def add(names: tuple[str, ...], as_json: bool, **given: Any) -> None:
     CHANNEL is the channel's id, its exact title, its @handle or its link. The command uses the channel's videos that
     the lab has. If the lab has none of them, they are collected from YouTube, which needs an API key.
 
-    EXPORT is a .zip or .csv file that YouTube Studio made, in any language. It names the videos of your channel, so no
-    API key is needed. The thumbnails are downloaded by the ids of the videos. Several exports are merged.
+    EXPORT is a .zip or .csv file that YouTube Studio made, in any language. The export names the videos of your
+    channel, so no API key is needed. The thumbnails are downloaded by the ids of the videos. Several exports are
+    merged.
 
     Prints whether the adapter helps. To measure this, the lab fits an adapter to the oldest 80 % of the channel's
-    videos. It then compares how well the model orders pairs of the newest 20 % of the videos, first with the adapter
-    and then without it.
+    videos. The lab then compares how well the model orders pairs of the newest 20 % of the videos, first with the
+    adapter and then without it.
 
     \b
     For example:
@@ -131,11 +132,12 @@ def list_command(as_json: bool) -> None:
 @command.command()
 @click.argument("channel")
 def remove(channel: str) -> None:
-    """Delete the adapter of CHANNEL that `thumblab channel add` made, and stop using it. The channel's videos stay in
-    the lab.
+    """Delete the adapter of CHANNEL that `thumblab channel add` made, and stop using it.
+
+    The channel's videos stay in the lab.
 
     CHANNEL is the channel's id, its exact title, its @handle or its link. The training of a model may also make an
-    adapter for a channel. Such an adapter is part of the model and stays in use.
+    adapter for a channel. An adapter from the training is part of the model and stays in use.
     """
     from thumblab_pipelines.channels.add import remove_channel
     from thumblab_pipelines.lab import Lab

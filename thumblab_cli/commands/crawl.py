@@ -21,8 +21,8 @@ _niches = click.option(
 def command() -> None:
     """Estimate the cost of the crawl for training videos, add channels to the crawl, and show its progress.
 
-    To crawl, materialize the asset `crawled_videos` in Dagster. It has one partition per niche. Each run continues
-    where the previous run stopped.
+    To crawl, materialize the asset `crawled_videos` in Dagster. The asset has one partition per niche. Each run
+    continues where the previous run stopped.
     """
 
 

@@ -14,7 +14,7 @@ import click
 def command(catalogue: Path | None) -> None:
     """Collect videos from a YouTube emulator, embed and index them, train and serve a model, and rank three thumbnails.
 
-    A second run uses the results of the first run. It downloads, encodes and trains nothing twice.
+    A second run uses the results of the first run. The second run downloads, encodes and trains nothing again.
     """
     from thumblab_cli.demo.walkthrough import walk_through
     from thumblab_cli.printing.tables import wide_console

@@ -19,8 +19,8 @@ import click
 def command(ctx: click.Context, demo: bool, catalogue: Path | None, quiet: bool, as_json: bool) -> None:
     """Examine the machine, the lab and its servers. Report what is wrong, and name the command that repairs it.
 
-    The command changes, starts and migrates nothing. It connects only to the database, the proxies and the servers of
-    the lab. The exit status is 1 if a check reports an error. Otherwise it is 0, also if there are warnings.
+    The command changes, starts and migrates nothing. The command connects only to the database, the proxies and the
+    servers of the lab. The exit status is 1 if a check reports an error. Otherwise it is 0, also if there are warnings.
     """
     from thumblab_cli.doctor import report
     from thumblab_cli.doctor.examine import Result, examine

@@ -103,8 +103,8 @@ def _print_recorded(
 
     The figures were measured on pairs that the model was not trained on.
 
-    If the model was trained on a catalogue, `report` says what the import of this catalogue read and skipped. It is
-    None if the model was trained on the lab's own videos.
+    If the model was trained on a catalogue, `report` says what the import of this catalogue read and skipped. `report`
+    is None if the model was trained on the lab's own videos.
     """
     from thumblab_cli.printing.catalogue_evaluation import as_object
     from thumblab_cli.printing.evaluation import print_evaluation
@@ -166,8 +166,8 @@ def _print_json(
 def _lab_of(catalogue: Path, changes: dict[str, Any]) -> "Lab":
     """Open a separate lab for this catalogue folder. The videos of the catalogue never enter the lab's own library.
 
-    The separate lab has its own database. Its data folder lies below that of the user's lab. All its other settings are
-    those of the user's lab, except for those that `changes` names.
+    The separate lab has its own database. The data folder of the separate lab lies below that of the user's lab. All
+    its other settings are those of the user's lab, except for those that `changes` names.
     """
     from thumblab_core.settings import settings
     from thumblab_pipelines.lab import Lab

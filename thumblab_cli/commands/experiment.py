@@ -59,7 +59,7 @@ def command() -> None:
 @click.option("--impressions", multiple=True, type=click.IntRange(min=0), help="The impressions of each variant.")
 @_json
 def add(as_json: bool, **given: Any) -> None:
-    """Store one experiment. It replaces a stored experiment of the same channel, video and first day.
+    """Store one experiment. The new experiment replaces a stored experiment of the same channel, video and first day.
 
     Give --picture, --title, --share and --impressions once for each variant, in the same order.
 
@@ -254,7 +254,8 @@ def plan(images: tuple[Path, ...], channel: str | None, as_json: bool, **options
 
         chances, proven = win_probabilities(lab.settings, [str(image) for image in images], title, niche, channel_id)
         # `plan_experiment` takes scores and a slope. The service answers with win probabilities (`chances`), which are
-        # proportional to exp(slope * score). Their logarithms can therefore be used as scores with a slope of 1.
+        # proportional to exp(slope * score). The logarithms of win probabilities can therefore be used as scores with a
+        # slope of 1.
         scores = _logs(chances)
     planned = plan_experiment(images, scores, 1.0, ctr, options["lift"] / 100, proven)
     if as_json:

@@ -20,7 +20,7 @@ _SHOWN_ONCE = "Keep it now: the lab stores only its hash, so it cannot be shown 
 @demo_option
 @click.pass_context
 def command(ctx: click.Context, chosen: "Settings") -> None:
-    """Print the API key of this lab's scoring service. The first call generates the key. It has all scopes.
+    """Print the API key of this lab's scoring service. The first call generates the key. This key has all scopes.
 
     If the service of another lab is running, a message on stderr says so, and no key is generated.
 

@@ -17,8 +17,8 @@ def command(chosen: "Settings") -> None:
     """Serve the tools score, packages, similar, explain and niche_report to an assistant, over standard input and output.
 
     The assistant's program starts this command; docs/clients.md says how to set it up. The tools ask the service at
-    THUMBLAB_SERVING_URL. If this variable is not set, they ask the service of this lab's `thumblab up`, which may be
-    started later than this command.
+    THUMBLAB_SERVING_URL. If this variable is not set, the tools ask the service of this lab's `thumblab up`, which may
+    start later than this command.
     """
     from thumblab_client.mcp_server.server import build
 

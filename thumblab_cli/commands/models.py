@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def command() -> None:
     """Fetch the small model files that the lab can use, and show which of them are present.
 
-    Only this command fetches these files. It accepts a file only if the file has the expected SHA-256.
+    Only this command fetches these files. The command accepts a file only if the file has the expected SHA-256.
     """
 
 

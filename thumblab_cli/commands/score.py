@@ -213,8 +213,8 @@ def _form(titles: "Sequence[str]", niches: "Sequence[str]", channel_id: str | No
 def _asking(settings: "Settings", local: bool) -> "Iterator[Callable[[ScoreRequest], ScoreAnswer]]":
     """Yield a function that answers many requests, by one service or by this process.
 
-    The function raises `RefusedRequestError` for a request that cannot be answered. It raises another `LabError` for a
-    failure that may pass and that all requests would meet, such as a service that is down.
+    The function raises `RefusedRequestError` for a request that cannot be answered. The function raises another
+    `LabError` for a failure that may pass and that all requests would meet, such as a service that is down.
     """
     from thumblab_cli.scoring.refused import RefusedRequestError
     from thumblab_core.running import running_lab

@@ -89,7 +89,7 @@ def command(logs: Path | None, chosen: "Settings", no_mlflow: bool, as_json: boo
 def _log_to_mlflow(lab: "Lab", built: "BuiltModel") -> "Tracked | None":
     """Log the model to MLflow. If this fails, print the reason to stderr and return None.
 
-    Such a failure raises no error, because the training itself has succeeded.
+    A failure to log raises no error, because the training itself has succeeded.
     """
     from thumblab_pipelines.models.tracking import Tracker, log_model
 

@@ -49,7 +49,7 @@ def command(demo: bool, catalogue: Path | None, dagster_port: int | None, mlflow
     starts grow from 0 seconds to 5 minutes. `thumblab logs` shows what the servers log.
 
     Ctrl-C, SIGTERM and SIGHUP stop everything within 10 seconds. Dagster tries the stopped runs again at the next
-    start. They continue from what they have stored.
+    start. The runs continue from what they have stored.
     """
     from thumblab_cli.demo.lab import demo_lab
     from thumblab_cli.printing.tables import wide_console
@@ -79,7 +79,7 @@ def command(demo: bool, catalogue: Path | None, dagster_port: int | None, mlflow
             else:
                 _run(stack, console, chosen, running, planned, {})
         except KeyboardInterrupt:
-            # Ignore a second Ctrl-C. It would interrupt the shutdown, and some servers would keep running.
+            # Ignore a second Ctrl-C. A second Ctrl-C would interrupt the shutdown, and some servers would keep running.
             for number in _SIGNALS:
                 signal.signal(number, signal.SIG_IGN)
             console.print("stopping")

@@ -1,4 +1,4 @@
-"""Choose the three thumbnails that the demo ranks. Their true order is known."""
+"""Choose the three thumbnails that the demo ranks. The true order of the three is known."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The demo's own lab. It has a data folder, settings, and a YouTube emulator from which it collects videos."""
+"""The demo's own lab. The demo's lab has a data folder, settings, and a YouTube emulator from which it collects videos."""
 
 import fcntl
 from collections.abc import Iterator
@@ -78,8 +78,8 @@ def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[De
             "mlflow_tracking_uri": f"http://127.0.0.1:{port}" if running is None else running.mlflow,
             "youtube_endpoint": emulator.endpoint,
             "youtube_api_key": SecretStr(DEMO_KEY),
-            # With these limits the lab collects the whole catalogue, whatever its age and size. This would be too much
-            # for YouTube's quota, but the emulator's quota costs nothing.
+            # With these limits the lab collects the whole catalogue, whatever its age and size. A full collection would
+            # be too much for YouTube's quota, but the emulator's quota costs nothing.
             "videos_per_niche": 500,
             "uploads_per_channel": len(catalogue.videos),
             "channels_per_refresh": len(catalogue.videos),

@@ -37,7 +37,7 @@ class JobRunner:
     def run(self, job: str, listener: Progress, niche: str | None = None) -> Outcome:
         """Run a job, and raise LabError if a step or a check fails.
 
-        `niche` is the partition to run. It is None for a job without partitions.
+        `niche` is the partition to run. `niche` is None for a job without partitions.
         """
         from thumblab_pipelines.defs.resources import LabResource, MlflowResource
 

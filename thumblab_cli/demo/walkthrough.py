@@ -1,4 +1,4 @@
-"""The steps of the demo. They use the real Dagster definitions, a real MLflow server and the real scoring service."""
+"""The steps of the demo. The steps use the real Dagster definitions, a real MLflow server and the real scoring service."""
 
 import os
 import shutil

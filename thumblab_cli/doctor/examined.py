@@ -23,7 +23,7 @@ _CHANGE_SECONDS = 5.0
 class NotRunningError(LabError):
     """The error for an embedded database that does not run.
 
-    This is no fault, because a command starts the database when it needs it.
+    A stopped database is no fault, because a command starts the database when it needs it.
     """
 
 

@@ -38,14 +38,14 @@ class ScoreRequest:
 
     @property
     def key(self) -> str:
-        """A short digest of the request. It shows whether the results of a request are already in the table."""
+        """A short digest of the request. The digest shows whether the results of a request are already in the table."""
         asked = [self.group, self.titles, self.niches, self.channel, *self.images]
         return hashlib.sha256(json.dumps(asked).encode(errors="surrogateescape")).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
 class Defaults:
-    """The values of the command's options. They are used for a request whose folder or table has no value."""
+    """The values of the command's options. The options are used for a request whose folder or table has no value."""
 
     titles: tuple[str, ...]
     niches: tuple[str, ...]
@@ -76,8 +76,8 @@ class RequestTable(ReadTable):
 
     The column `thumbnail` has a path, from the folder of the table, or a URL. The columns `title`, `niche` and
     `channel` may be missing or empty. The command's options replace missing values. Rows with the same text in the
-    column `group` are ranked against each other. They must have the same title, niche and channel. A row without a
-    group is scored alone.
+    column `group` are ranked against each other. The rows of a group must have the same title, niche and channel. A row
+    without a group is scored alone.
     """
 
     path: Path

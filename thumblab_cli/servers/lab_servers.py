@@ -33,7 +33,10 @@ def dagster_url(port: int) -> str:
 
 
 def mlflow_server(settings: Settings, port: int) -> Server:
-    """Return the MLflow server. It uses the lab's PostgreSQL server, and keeps artifacts in the data folder."""
+    """Return the MLflow server.
+
+    The MLflow server uses the lab's PostgreSQL server, and keeps artifacts in the data folder.
+    """
     from thumblab_core.database.urls import named_database_url
     from thumblab_core.embedded_postgres.cluster import link_to
 

@@ -83,7 +83,7 @@ def keep_ports(settings: Settings, ports: Ports) -> None:
 
 
 def mlflow_port(data_dir: Path) -> int:
-    """Return the port of the lab's MLflow. It is the same at every start, so that links to MLflow stay valid.
+    """Return the port of the lab's MLflow. The port is the same at every start, so that links to MLflow stay valid.
 
     At the first start, the port is 5000, or a free port if 5000 is taken.
     """

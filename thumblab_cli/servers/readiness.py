@@ -37,8 +37,8 @@ def listens_on(path: Path) -> Callable[[], bool]:
 def daemon_beats(dagster_url: str) -> Callable[[], bool]:
     """Return a function that says whether every part of Dagster's daemon has sent a heartbeat since this call.
 
-    The daemon has no address. It writes its heartbeats to the database, and Dagster's webserver shows them. A heartbeat
-    of an earlier daemon does not count.
+    The daemon has no address. The daemon writes its heartbeats to the database, and Dagster's webserver shows them. A
+    heartbeat of an earlier daemon does not count.
     """
     since = time.time()
 

@@ -3,8 +3,9 @@
 The parent process runs this module as a script. The script reads from a pipe, to which only the parent writes. The
 parent writes a line `+PGID` for each process group that it starts, and `-PGID` for each group that has ended.
 
-When the parent ends, the kernel closes the pipe. The script then sends SIGTERM to the process groups that still run. It
-waits for the number of seconds in its argument. Then it sends SIGKILL to the groups that have not ended.
+When the parent ends, the kernel closes the pipe. The script then sends SIGTERM to the process groups that still run.
+The script waits for the number of seconds in its argument. Then the script sends SIGKILL to the groups that have not
+ended.
 """
 
 import os
@@ -25,7 +26,7 @@ def groups_left() -> set[int]:
 def signal_all(groups: set[int], number: int) -> set[int]:
     """Send the signal to every process of the groups, and return the groups that still have a process.
 
-    Signal 0 does not affect the processes. It only checks whether they exist.
+    Signal 0 does not affect the processes. Signal 0 only checks whether the processes exist.
     """
     alive = set()
     for group in groups:

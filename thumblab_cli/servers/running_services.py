@@ -54,7 +54,7 @@ def _related(data_dir: Path) -> Iterator[tuple[Path, str]]:
     """Yield the folders of the labs that are related to the lab in `data_dir`, each with the command-line options that
     choose it.
 
-    These are the user's own lab and the demo labs below its folder. The lab in `data_dir` itself is left out.
+    Related labs are the user's own lab and the demo labs below its folder. The lab in `data_dir` itself is left out.
     """
     this = data_dir.resolve()
     own = this.parent if this.name.startswith("demo") else this

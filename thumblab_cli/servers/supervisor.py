@@ -42,7 +42,7 @@ class Server:
     name: str
     command: list[str]
     url: str | None
-    """The address of the server for a person. It is None for Dagster's code server and daemon."""
+    """The address of the server for a person. The address is None for Dagster's code server and daemon."""
     is_ready: Callable[[], bool] | None
     """A function that returns whether the server is ready. If it is None, `Supervisor.wait` does not wait for the
     server.

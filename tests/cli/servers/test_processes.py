@@ -195,7 +195,7 @@ def test_a_log_goes_on_after_its_keeper_was_killed_and_after_the_server_ended(tm
 
 @pytest.fixture
 def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Result]]:
-    """A function that runs `thumblab up` in the test's own data folder. Its servers are programs that only sleep."""
+    """A function that runs `thumblab up` in the test's own data folder. The servers are programs that only sleep."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     asleep = {
         name: Server(name, [sys.executable, "-c", POLITE], CLOSED, None)

@@ -1,6 +1,6 @@
 """Fixtures with one real PostgreSQL server that all tests of this folder share.
 
-It has pgvector, and asks for passwords over TCP.
+The server has pgvector, and asks for passwords over TCP.
 """
 
 from collections.abc import Callable, Iterator
@@ -49,7 +49,7 @@ def new_place(server: RealServer) -> NewPlace:
 
 @pytest.fixture(scope="package")
 def plain_server() -> Iterator[RealServer]:
-    """A server of Debian's PostgreSQL package. It supports TLS, and has no pgvector."""
+    """A server of Debian's PostgreSQL package. The server supports TLS, and has no pgvector."""
     programs = without_pgvector()
     if programs is None:
         pytest.skip("Debian's PostgreSQL is not installed")

@@ -124,7 +124,7 @@ class RealServer:
 
 
 class Pooler:
-    """A PgBouncer in front of a server. It logs in to the server as the user that the client names."""
+    """A PgBouncer in front of a server. The pooler logs in to the server as the user that the client names."""
 
     def __init__(self, server: RealServer, mode: str, settings: dict[str, str]) -> None:
         assert _PGBOUNCER is not None

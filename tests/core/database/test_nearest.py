@@ -1,7 +1,7 @@
 """Test how pgvector finds the vectors of a library that are nearest to a query.
 
-In some tests, pgvector compares the query with all vectors. It must find the same videos and cosines as FAISS. In other
-tests, pgvector uses an HNSW index, which compares the query with only some of the vectors.
+In some tests, pgvector compares the query with all vectors. pgvector must find the same videos and cosines as FAISS. In
+other tests, pgvector uses an HNSW index, which compares the query with only some of the vectors.
 """
 
 from collections.abc import Callable

@@ -213,8 +213,8 @@ def test_a_container_leaves_the_server_of_another_one_alone_and_gets_the_folder_
     with psycopg.connect(host=str(cluster.socket_dir(home)), user="postgres", dbname="thumblab") as connection:
         connection.execute("CREATE TABLE committed AS SELECT generate_series(1, 500) AS n")
         connection.commit()
-        # A real second host could not reach the server through this socket. So the test moves the socket away while the
-        # command `second` runs.
+        # A real second host could not reach the server through this socket. The test therefore moves the socket away
+        # while the command `second` runs.
         (home / ".s.PGSQL.5432").rename(home / "aside")
         done = subprocess.run([*OTHER_NAMESPACES, "sh", "-c", second], capture_output=True, timeout=60, **options)
         assert f"in use by host {owner.this_host().name} (a container or another PID namespace" in done.stderr

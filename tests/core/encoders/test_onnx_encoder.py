@@ -1,4 +1,7 @@
-"""Test the ONNX encoder. It runs an image model in an ONNX file. A JSON file in the same folder describes the model."""
+"""Test the ONNX encoder.
+
+The encoder runs an image model in an ONNX file. A JSON file in the same folder describes the model.
+"""
 
 import io
 import json

@@ -48,7 +48,8 @@ print((used[599] - used[349]) >> 20)
 def test_memory_does_not_grow_with_every_new_input_shape() -> None:
     done = subprocess.run([sys.executable, "-c", SHAPES], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    # The script prints by how many MiB its process grows. It would print about 60 if OpenVINO kept data of every shape.
+    # The script prints by how many MiB its process grows. The script would print about 60 if OpenVINO kept data of
+    # every shape.
     assert int(done.stdout) < 15
 
 

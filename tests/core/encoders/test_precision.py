@@ -133,11 +133,11 @@ def test_two_threads_that_choose_at_once_quantise_once_and_get_the_same_result(
 
 
 _ON_BLACK: list[Any] = []
-"""The model that `on_black` returns. It is made only once, because that takes seconds."""
+"""The model that `on_black` returns. The model is made only once, because that takes seconds."""
 
 
 def on_black(graph: Any, pictures: Sequence[Prepared], preprocessing: Preprocessing) -> Any:
-    """Return a bad int8 model. Its ranges of values were measured on black pictures.
+    """Return a bad int8 model. The ranges of values of the model were measured on black pictures.
 
     The model clips all values outside these ranges, so it fails on brighter pictures.
     """

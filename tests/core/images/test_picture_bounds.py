@@ -16,7 +16,9 @@ from PIL import Image
 from thumblab_core.images import ImageError, decode
 
 SIDE = 6_320
-"""The width and height of a large square picture. It has just less than the 40 million pixels that are allowed."""
+"""The width and height of a large square picture. Such a picture has just less than the 40 million pixels that are
+allowed.
+"""
 
 MEASURE = """
 import json, resource, sys

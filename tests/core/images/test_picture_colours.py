@@ -30,7 +30,7 @@ from thumblab_core.images import decode
 
 
 def painted() -> np.ndarray:  # type: ignore[type-arg]
-    """Return pixels of every hue. None of them is very dark.
+    """Return pixels of every hue. No pixel is very dark.
 
     With 8 bits, ProPhoto has so few dark levels that very dark pixels cannot be compared.
     """
@@ -95,7 +95,7 @@ def test_grey_pictures_follow_a_grey_or_rgb_profile() -> None:
 def test_cmyk_follows_its_profile_and_is_ink_on_white_without_one() -> None:
     image = flat((255, 0, 0, 0), "CMYK")
     colour = only_colour(encoded(image, "JPEG", icc_profile=cmyk_profile((128, 128, 128))))
-    assert colour == pytest.approx([119, 119, 119], abs=3)  # This is the grey with L* 50.
+    assert colour == pytest.approx([119, 119, 119], abs=3)  # The expected value 119 is the grey with L* 50.
     assert only_colour(encoded(image, "JPEG", quality=100)) == pytest.approx([0, 255, 255], abs=2)
 
 

@@ -1,7 +1,7 @@
 """Test the approximate search of a large library.
 
-The tests check the recall, which is the share of the true neighbours that a search finds. They also check which FAISS
-index the search uses, and when the search is exact.
+The tests check the recall, which is the share of the true neighbours that a search finds. The tests also check which
+FAISS index the search uses, and when the search is exact.
 """
 
 import threading

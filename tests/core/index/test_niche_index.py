@@ -1,7 +1,7 @@
 """Test the index of one niche.
 
-The tests check which videos a search finds, and which index files are refused. They also check the percentile, which
-tells how typical of the library a picture is.
+The tests check which videos a search finds, and which index files are refused. The tests also check the percentile,
+which tells how typical of the library a picture is.
 """
 
 from pathlib import Path

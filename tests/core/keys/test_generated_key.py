@@ -1,4 +1,4 @@
-"""Test the API key of the scoring service. It comes from the settings, or from a file that is made once."""
+"""Test the API key of the scoring service. The key comes from the settings, or from a file that is made once."""
 
 import fcntl
 import subprocess

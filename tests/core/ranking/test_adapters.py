@@ -1,6 +1,7 @@
 """Test channel adapters.
 
-An adapter is fitted to the videos of one channel. It changes the scores that the model gives to videos of this channel.
+An adapter is fitted to the videos of one channel. An adapter changes the scores that the model gives to videos of this
+channel.
 """
 
 from pathlib import Path
@@ -31,7 +32,7 @@ def taste(inputs: Float32s) -> npt.NDArray[np.float64]:
 
 
 def fitted(count: int = 60, score_slope: float = 0.0, seed: int = 0) -> Adapter:
-    """Fit an adapter to `count` videos of a channel. Their log views are `taste` plus noise.
+    """Fit an adapter to `count` videos of a channel. The log views of the videos are `taste` plus noise.
 
     The model's scores of these videos are random.
     """

@@ -11,7 +11,7 @@ from thumblab_core.ranking.familiarity import FILE, LEAST, MOST, Familiarity
 
 
 def pictures(count: int, seed: int = 0, centre: int = 0) -> Vectors:
-    """Return `count` random unit vectors [count, 64]. All of them point roughly along the axis number `centre`."""
+    """Return `count` random unit vectors [count, 64]. All vectors point roughly along the axis number `centre`."""
     random = np.random.default_rng(seed)
     ground = np.zeros(64)
     ground[centre] = 9

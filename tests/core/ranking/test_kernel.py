@@ -1,8 +1,8 @@
 """Test the kernel of channel adapters, and adapters that also learn from one-video pairs.
 
-The kernel says how similar two videos are. It is the sum of a Gaussian of their distance and of linear parts, which are
-products of their inputs. A one-video pair has two pictures that one video showed. The `gap` of a pair is by how much
-the first picture is better than the second one.
+The kernel says how similar two videos are. The kernel is the sum of a Gaussian of their distance and of linear parts,
+which are products of their inputs. A one-video pair has two pictures that one video showed. The `gap` of a pair is by
+how much the first picture is better than the second one.
 """
 
 import dataclasses
@@ -90,7 +90,8 @@ def test_for_inputs_of_an_old_version_the_kernel_is_the_gaussian_of_all_columns(
     inputs = random_inputs(20)[:, : layout.total].astype(np.float64)
     expected = np.exp(-((inputs[:, None] - inputs[None]) ** 2).sum(axis=2) / 2)
     for kernel in (Kernel.of(layout), Kernel.without_linear_parts(layout.total)):
-        # The kernel is computed from products in float32. Their rounding differs from processor to processor.
+        # The kernel is computed from products in float32. The rounding of these products differs from processor to
+        # processor.
         np.testing.assert_allclose(kernel(inputs, inputs), expected, atol=1e-4)
 
 
@@ -205,8 +206,8 @@ def test_saved_adapters_with_kernel_and_pairs_score_as_before(tmp_path: Path) ->
 def test_an_adapters_file_of_before_is_loaded_and_scores_with_the_gaussian(tmp_path: Path) -> None:
     """Load a file of adapters as an older program wrote it.
 
-    Such a file has inputs, weights and a slope for each channel. It has neither a kernel nor the number of compared
-    pairs. It may have quantiles, but the file in this test has none.
+    A file of an older program has inputs, weights and a slope for each channel. The file has neither a kernel nor the
+    number of compared pairs. Such a file may have quantiles, but the file in this test has none.
     """
     inputs = pictures(30)
     old = fit_adapter(inputs, np.zeros(30), taste(inputs), 0.4)

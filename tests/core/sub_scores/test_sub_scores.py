@@ -117,7 +117,7 @@ def test_measuring_again_and_from_many_threads_gives_equal_values(
         assert single.scores.keys() == parallel.scores.keys()
         for name, score in single.scores.items():
             # With several threads, some libraries add up the terms of a sum in a different order than with one thread.
-            # So the last digits differ.
+            # The last digits of the results therefore differ.
             assert parallel.scores[name].value == pytest.approx(score.value, abs=1e-4)
 
 

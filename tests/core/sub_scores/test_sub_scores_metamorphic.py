@@ -1,7 +1,7 @@
 """Test that the sub-scores of real thumbnails change as expected if the picture or its title is changed.
 
-Every test changes one thing, such as the largest face, in `PICTURES` or `READ` random pictures. It prints in how many
-of these pictures the sub-score moved in the expected direction, and fails if they are fewer than 90 %.
+Every test changes one thing, such as the largest face, in `PICTURES` or `READ` random pictures. Each test prints in how
+many of these pictures the sub-score moved in the expected direction, and fails if they are fewer than 90 %.
 """
 
 import os
@@ -127,8 +127,8 @@ def value(measured: float | None) -> float:
 def promised(capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest) -> Callable[[str, list[bool]], None]:
     """Return a function that takes a sentence, such as "blur lowers clarity", and whether each picture confirms it.
 
-    The function prints the sentence, and the number of pictures that confirm it. It fails if they are fewer than 90 %,
-    or if there are not `count` pictures.
+    The function prints the sentence, and the number of pictures that confirm it. The function fails if these pictures
+    are fewer than 90 %, or if there are not `count` pictures.
     """
 
     def check(relation: str, held: list[bool], count: int = PICTURES) -> None:

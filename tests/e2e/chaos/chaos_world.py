@@ -1,6 +1,6 @@
 """Serve a small emulated YouTube on two days.
 
-Its catalogue has two niches, and one niche gets new videos between the days.
+The catalogue has two niches, and one niche gets new videos between the days.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,7 @@
-"""Tests of the chat and the mail server that alerts are sent to. Both are real servers on this machine."""
+"""Tests of the chat and the mail server that alerts are sent to.
+
+The chat and the mail server are real servers on this machine.
+"""
 
 import datetime
 import socket

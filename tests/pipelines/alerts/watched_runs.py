@@ -45,10 +45,13 @@ def train_ranker() -> None:
 
 
 class Watch:
-    """The watch over the runs of a lab. `now` is the time of the next look. It is ahead of the clock of this machine."""
+    """The watch over the runs of a lab.
+
+    `now` is the time of the next look. `now` is ahead of the clock of this machine.
+    """
 
     def __init__(self, folder: Path, chat: Chat) -> None:
-        # These are the retries of the lab's `dagster.yaml`.
+        # Use the same retries as the lab's `dagster.yaml`.
         retries = {"enabled": True, "max_retries": 2, "retry_on_asset_or_op_failure": False}
         self.instance = dg.DagsterInstance.ephemeral(settings={"run_retries": retries})
         # A Dagster instance in memory cannot store the states of schedules, so a file in a folder is used.

@@ -109,7 +109,8 @@ def test_an_export_without_lengths_is_used_if_its_hours_show_that_no_video_is_a_
         [cell for n, cell in enumerate(owner.row(video, **{"Watch time (hours)": str(video.views / 10)})) if n != at]
         for video in owner.videos[:7]
     ]
-    rows[0][4] = "0.1"  # The value is in seconds per view. It is so low that the video may be a Short.
+    # The value is in seconds per view. The watch time per view is so low that the video may be a Short.
+    rows[0][4] = "0.1"
     imported = add(owner, write(tmp_path / NAME, rows, [name for name in COLUMNS if name != "Duration"]))
     fitted = add_imported_channel(owner.lab, imported.channel).fitted
     assert (fitted.videos, fitted.left_out) == (6, {"of unknown length (may be a Short)": 1})

@@ -36,7 +36,7 @@ def module_lab(open_lab: Callable[..., Lab]) -> Lab:
 
 @pytest.fixture
 def emptied_lab(module_lab: Lab) -> Lab:
-    """A lab that the tests of a module share. It is emptied before each test."""
+    """A lab that the tests of a module share. The lab is emptied before each test."""
     with module_lab.engine.begin() as connection:
         for table in (thumbnail_versions, thumbnails, video_stats, videos, channels):
             connection.execute(table.delete())

@@ -11,8 +11,8 @@ from thumblab_pipelines.lab import Lab
 def outcomes(lab: Lab) -> dict[str, str | None]:
     """Return what the crawl decided on each video that it found, by video id.
 
-    The decision is a text: the video is kept, or it is left out for a reason. It is None if the crawl has not yet
-    decided.
+    The decision is a text: the video is kept, or it is left out for a reason. The decision is None if the crawl has not
+    yet decided.
     """
     with lab.engine.connect() as connection:
         return dict(connection.execute(select(crawl_videos.c.video_id, crawl_videos.c.outcome)).all())

@@ -106,9 +106,9 @@ def test_a_category_without_a_chart_is_asked_again_after_a_month(lab: Lab, catal
             before = emulator.counts.calls.get("videos", 0)
             assert collect(chosen, "tech").trending_from == "search"
             asked.append(emulator.counts.calls["videos"] - before)
-    # These are the calls of `videos.list` in the four runs. In each run, one call reads the videos that the search
-    # found. In the first and the last run, another call asks for the chart of the category's most popular videos, and
-    # YouTube refuses it.
+    # Count the calls of `videos.list` in the four runs. In each run, one call reads the videos that the search found.
+    # In the first and the last run, another call asks for the chart of the category's most popular videos, and YouTube
+    # refuses it.
     assert asked == [2, 1, 1, 2]
 
 
@@ -223,7 +223,7 @@ def test_a_run_that_uses_up_the_quota_keeps_its_videos_and_continues_after_the_r
         blocked = collect(chosen, "tech")
         assert blocked.stopped is not None
         assert "2026-11-21 08:00 UTC" in blocked.stopped
-        # The second run can make no call that costs units. It may make one search, because searches have their own
+        # The second run can make no call that costs units. The run may make one search, because searches have their own
         # quota.
         assert sum(emulator.counts.calls.values()) - asked <= 1
         emulator.quota.limits["units"] = None

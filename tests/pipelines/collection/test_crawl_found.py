@@ -62,7 +62,10 @@ def test_a_second_crawl_costs_nothing_and_after_a_week_only_new_videos(lab: Lab,
 
 
 class _WithMoreVideos(Edited):
-    """A copy of a catalogue with more videos. It has no pictures for the added videos, because the tests need none."""
+    """A copy of a catalogue with more videos.
+
+    The copy has no pictures for the added videos, because the tests need none.
+    """
 
     def __init__(self, source: Any, more: list[CatalogueVideo], at: Any) -> None:
         super(Edited, self).__init__([*source.videos.values(), *more], at)
@@ -160,8 +163,8 @@ def test_each_week_is_searched_once(lab: Lab, tech: SyntheticCatalogue) -> None:
         first = crawl(at(lab, emulator), "tech")
         emulator.advance(timedelta(days=1))
         second = crawl(at(lab, emulator), "tech")
-    # By default, the crawl looks for 215 channels. It stopped at five, because four searches in a row found no new
-    # channel.
+    # By default, the crawl looks for 215 channels. The crawl stopped at five channels, because four searches in a row
+    # found no new channel.
     assert first.counted.channels == 5
     assert 5 <= first.quota.spent["searches"] <= 8
     assert second.quota.spent["searches"] == 0

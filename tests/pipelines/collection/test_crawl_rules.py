@@ -65,8 +65,8 @@ def test_each_rule_leaves_out_what_it_is_for_and_is_counted(lab: Lab, tech: Synt
     }
     counted = Counter(outcomes(lab).values())
     assert crawled.counted.videos == dict(counted)
-    # The lab stores no video that a rule left out, with one exception. It stores outliers, because an outlier may be a
-    # winner. The log views per hour of an outlier are more than 3 standard deviations from its channel's mean.
+    # The lab stores no video that a rule left out, with one exception. The lab stores outliers, because an outlier may
+    # be a winner. The log views per hour of an outlier are more than 3 standard deviations from its channel's mean.
     assert stored(lab) == {name for name, outcome in outcomes(lab).items() if outcome in (KEPT, OUTLIER)}
     with lab.engine.connect() as connection:
         assert not set(connection.scalars(select(videos.c.channel_id).distinct())) & {small, quiet}

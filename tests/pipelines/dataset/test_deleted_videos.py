@@ -264,8 +264,8 @@ def test_needed_pairs_get_a_successor_once_a_day_and_others_are_deleted_at_once(
     assert successor is not None
     delete_one(lab, TRAIN)
     assert clean_pairs(lab, rest=day) == 0
-    # The time of creation is set 400 days ahead, as if the successor had been written while the clock was wrong. Such
-    # a release is replaced at once.
+    # The time of creation is set 400 days ahead, as if the successor had been written while the clock was wrong. A
+    # release from the future is replaced at once.
     set_created_at(successor, datetime.now(UTC) + timedelta(days=400))
     assert clean_pairs(lab, rest=day) == 1
     delete_one(lab, TRAIN)

@@ -1,7 +1,7 @@
 """Test that a model learns from a channel's experiments which pictures the viewers of this channel like.
 
-The tests do the same steps as a real lab. They store the experiments in PostgreSQL, build a pairs release from them,
-and train a model on this release.
+The tests do the same steps as a real lab. The tests store the experiments in PostgreSQL, build a pairs release from
+them, and train a model on this release.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """Tests of how one-video pairs are made from experiments and from changed thumbnails.
 
-Such a pair has two pictures that one video showed. Its `gap` says by how much the first picture is better than the
-second one. An experiment or a change that gives no pair is left out and counted.
+A one-video pair has two pictures that one video showed. The `gap` of a pair says by how much the first picture is
+better than the second one. An experiment or a change that gives no pair is left out and counted.
 """
 
 from collections.abc import Callable
@@ -41,7 +41,9 @@ Read = Callable[..., tuple[list[tuple[str, float, float, bool]], dict[str, int]]
 
 @pytest.fixture
 def read(emptied_lab: Callable[..., Lab]) -> Read:
-    """A function that stores an experiment. It returns the pairs of all stored experiments, and what it left out.
+    """A function that stores an experiment.
+
+    The function returns the pairs of all stored experiments, and what it left out.
 
     The arguments are the variants of the experiment, and values for its other fields. A pair is returned as four
     values: its two variants, such as "1-2", its gap, its variance, and whether it is decided. For the experiments and

@@ -25,7 +25,7 @@ Plant = Callable[..., Dataset]
 Change = Callable[[pd.DataFrame, pd.DataFrame], list[str]]
 """A function that puts a fault into the videos or the pairs.
 
-It returns the texts that the explanation of the failed check must contain.
+The function returns the texts that the explanation of the failed check must contain.
 """
 
 

@@ -23,7 +23,9 @@ def evidence(*texts: str, reader: bool = True) -> Evidence:
 
 @pytest.fixture(scope="module")
 def add(open_lab: Callable[..., Lab]) -> Callable[..., str | None]:
-    """A function that adds a video with the evidence `measured`. It returns the words of its picture in the corpus.
+    """A function that adds a video with the evidence `measured`.
+
+    The function returns the words of its picture in the corpus.
 
     `sha256` is the hash of the picture that was measured, by default that of the video's picture.
     """

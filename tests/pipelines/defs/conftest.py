@@ -16,7 +16,7 @@ def instance(
 ) -> DagsterInstance:
     """Return a Dagster instance of a new lab, with the lab's storage.
 
-    It has stored nothing about schedules and sensors.
+    The instance has stored nothing about schedules and sensors.
     """
     monkeypatch.setenv("THUMBLAB_DATABASE_URL", new_database())
     monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path))

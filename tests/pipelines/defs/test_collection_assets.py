@@ -27,8 +27,8 @@ SECRET = "AIzaSecretOfTheTests"
 class Ran:
     """The result of a run.
 
-    It holds the metadata of the asset, the asset's checks by name, and every event and log as text. `failure` is the
-    error of the step that failed, or empty.
+    The object holds the metadata of the asset, the asset's checks by name, and every event and log as text. `failure`
+    is the error of the step that failed, or empty.
     """
 
     success: bool
@@ -126,7 +126,10 @@ def test_a_run_reports_the_quota_that_it_spent_and_what_is_left_today(
 
 
 class _HastyClock:
-    """A replacement for the module `time`. Its `sleep` does not wait, but moves the clock forward by `seconds`."""
+    """A replacement for the module `time`.
+
+    The replaced `sleep` does not wait, but moves the clock forward by `seconds`.
+    """
 
     def __init__(self) -> None:
         self._ahead = 0.0

@@ -2,8 +2,8 @@
 
 The lab detects dead runs, marks them as failed with a reason, frees their slots in the queue and retries them.
 
-The tests call the daemon's periodic work by hand. They use the lab's own `dagster.yaml`, PostgreSQL and a real code
-server. They kill the code server and the processes of runs.
+The tests call the daemon's periodic work by hand. The tests use the lab's own `dagster.yaml`, PostgreSQL and a real
+code server. The tests kill the code server and the processes of runs.
 """
 
 import logging
@@ -65,7 +65,7 @@ def lasting() -> None:
 
 defs = dg.Definitions(jobs=[lasting])
 """
-"""The code of the module that the code server loads. It defines a job that runs until the file `go` exists.
+"""The code of the module that the code server loads. The module defines a job that runs until the file `go` exists.
 
 If the file `deaf` exists, the run never ends, and notices no request to end.
 """

@@ -102,8 +102,8 @@ def test_a_lab_resource_with_a_data_folder_opens_the_lab_in_it(tmp_path: Path, m
 def test_assets_that_run_in_this_process_get_its_settings_and_report_to_its_listener(tmp_path: Path) -> None:
     """Check that a resource from `LabResource.in_this_process` keeps its settings and its listener during a run.
 
-    Both are private attributes. Dagster copies other configurable resources before a run, and the copies lack private
-    attributes.
+    Settings and listener are private attributes. Dagster copies other configurable resources before a run, and the
+    copies lack private attributes.
     """
     reports: list[tuple[str, int, int]] = []
 

@@ -1,9 +1,9 @@
 """Test how well a model orders two pictures under one title, in a catalogue where the better one depends on the title.
 
 In this synthetic catalogue, the topic of a video affects both its views and its picture. The words in a picture raise
-the views under some titles, and lower them under others. The model gets no vectors of pictures. It gets the attributes
-that the pictures would be drawn from, so that it can learn from a small catalogue. The benchmark
-`python -m benchmarks.planted --effects one_title` measures the same figures with encoded pictures and more videos.
+the views under some titles, and lower them under others. The model gets no vectors of pictures. The model gets the
+attributes that the pictures would be drawn from, so that it can learn from a small catalogue. The benchmark `python -m
+benchmarks.planted --effects one_title` measures the same figures with encoded pictures and more videos.
 """
 
 import dataclasses

@@ -2,8 +2,8 @@
 
 `demo.catalogues.synthetic` has the formula of the views. These tests do not use the database. Unless a test names
 another catalogue, it uses the demo's catalogue, which has the seed 7. The descriptor of the built-in image encoder was
-chosen with the help of the demo's catalogue. So the figures on this catalogue may be too good, and docs/evaluation.md
-also has the figures on other catalogues.
+chosen with the help of the demo's catalogue. The figures on the demo's catalogue may be too good, and
+docs/evaluation.md also has the figures on other catalogues.
 """
 
 import dataclasses
@@ -37,7 +37,8 @@ pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1_200)]
 
 VIDEOS, MEASURED = 1_800, 300
 HEAVY, LIGHT = ("subject_size", "warmth", "contrast", "text_size"), ("saturation", "calm")
-"""Attributes of a picture. Those in `HEAVY` have larger weights in the formula of the views than those in `LIGHT`.
+"""Attributes of a picture. The attributes in `HEAVY` have larger weights in the formula of the views than those in
+`LIGHT`.
 
 1,800 videos are enough to tell these two groups apart. The weights within a group are so close that chance decides
 which of them looks larger.
@@ -99,7 +100,8 @@ def test_with_20000_videos_the_model_comes_nearly_all_the_way(tmp_path: Path) ->
 def test_with_the_true_attributes_5400_videos_are_enough_to_come_nearly_all_the_way(tmp_path: Path) -> None:
     """Give the model the true attributes in place of the pictures.
 
-    It then comes as close to the best possible AUC with 5,400 videos as it does with 20,000 videos and their pictures.
+    The model then comes as close to the best possible AUC with 5,400 videos as it does with 20,000 videos and their
+    pictures.
     """
     made = planted_data(5_400, 7, tmp_path)
     held = train(made.with_perfect_eye(), TrainConfig()).held

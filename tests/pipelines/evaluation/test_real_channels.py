@@ -1,8 +1,8 @@
 """Tests on real channels.
 
-On known channels, the model ranks videos that were published after its training videos. Its AUC must be higher than
-that of partial pooling, the best reference model. On the three largest unseen channels, the model with channel adapters
-must reach a mean AUC of 0.60.
+On known channels, the model ranks videos that were published after its training videos. The AUC of the model must be
+higher than that of partial pooling, the best reference model. On the three largest unseen channels, the model with
+channel adapters must reach a mean AUC of 0.60.
 """
 
 import json
@@ -36,7 +36,10 @@ DEEP = 3
 
 @pytest.fixture(scope="module")
 def data(shared_data: Path, open_lab: Callable[..., Lab], tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """A dataset of real thumbnails and titles, encoded by MobileNet and MiniLM. Its sub-scores are not measured."""
+    """A dataset of real thumbnails and titles, encoded by MobileNet and MiniLM.
+
+    The sub-scores of the pictures are not measured.
+    """
     model, catalogue = shared_data.parent / "models" / "mobilenet_v1_embedding.onnx", shared_data / "thumbnails"
     if not model.is_file() or not catalogue.is_dir():
         pytest.skip("the real catalogue or its encoder is missing")

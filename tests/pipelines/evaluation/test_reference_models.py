@@ -1,7 +1,7 @@
 """Tests of the reference models.
 
-The reference models find relations between their inputs and the target, the age-corrected log views. They do not use
-the targets of held-out videos.
+The reference models find relations between their inputs and the target, the age-corrected log views. The reference
+models do not use the targets of held-out videos.
 """
 
 from collections.abc import Callable

@@ -20,7 +20,7 @@ TITLES = "sentence-test"
 
 
 class CheapTitles:
-    """A title encoder that computes almost nothing. It takes the place of MiniLM, which other tests cover."""
+    """A title encoder that computes almost nothing. This encoder takes the place of MiniLM, which other tests cover."""
 
     fingerprint = TITLES
     dimension = 4
@@ -37,7 +37,7 @@ class CheapTitles:
 class CountingPictures(BuiltinEncoder):
     """The built-in encoder, which records its batch sizes.
 
-    It raises an error at batch number `fails_at_batch`, if given.
+    The encoder raises an error at batch number `fails_at_batch`, if given.
     """
 
     def __init__(self, fingerprint: str = BuiltinEncoder.fingerprint, fails_at_batch: int | None = None) -> None:

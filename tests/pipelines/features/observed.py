@@ -1,4 +1,4 @@
-"""A lab whose videos and observations a test writes into the database. They are not collected from the emulator."""
+"""A lab whose videos and observations a test writes into the database. The videos are not collected from the emulator."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +14,7 @@ ERA = "playback_start"
 Observation = tuple[float, int | None] | tuple[float, int | None, str]
 """The age of a video in hours, its view count at this age, and the era of the count.
 
-The era says which of YouTube's definitions of a view was used. It may be left out, and is then `ERA`.
+The era says which of YouTube's definitions of a view was used. The era may be left out, and is then `ERA`.
 """
 
 
@@ -27,7 +27,7 @@ class Observed:
     def video(
         self, video_id: str, *seen: Observation, channel: str = "c", niche: str = "tech", kind: str = "video"
     ) -> None:
-        """Add a video with the observations `seen`. It has a picture with a vector, so it can be in the library."""
+        """Add a video with the observations `seen`. The video has a picture with a vector, so it can be in the library."""
         row: dict[str, Any] = {
             "video_id": video_id,
             "niche": niche,

@@ -1,4 +1,4 @@
-"""Tests of the views at a fixed age. They are interpolated between observations, and never extrapolated.
+"""Tests of the views at a fixed age. The views are interpolated between observations, and never extrapolated.
 
 The observations before and after a fixed age must be of the same era. An era is a definition of what YouTube counts as
 a view.
@@ -165,8 +165,8 @@ def histories(shared_data: Path) -> Path:
 def errors_on_real_histories(folder: Path) -> "np.ndarray":
     """Estimate known view counts of trending videos, and return the relative errors of the estimates.
 
-    Each count is estimated from other counts of the same video. Their ages differ from the age of the estimated count
-    by a factor of at least 1.35.
+    Each count is estimated from other counts of the same video. The ages of these counts differ from the age of the
+    estimated count by a factor of at least 1.35.
     """
     import pandas as pd
 

@@ -1,8 +1,8 @@
 """Tests of the index releases of a niche.
 
-A release is built only once for each state of the library. It is promoted only if it is intact and was made with the
-encoder in the settings. If the served release was made with the same encoder, the new release must have at least half
-as many videos.
+A release is built only once for each state of the library. A release is promoted only if it is intact and was made with
+the encoder in the settings. If the served release was made with the same encoder, the new release must have at least
+half as many videos.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """Tests of measuring a library.
 
-Each thumbnail is measured once. Its sub-scores are stored with their evidence, which is what was measured in the
-picture. A damaged picture does not prevent measuring the others.
+Each thumbnail is measured once. The sub-scores of a thumbnail are stored with their evidence, which is what was
+measured in the picture. A damaged picture does not prevent measuring the others.
 """
 
 import csv
@@ -43,7 +43,7 @@ TEXTS = ("BEST PHONE", "", "CAMERA TEST", "42")
 
 
 class Tower(BuiltinEncoder):
-    """The built-in encoder with a text tower, a part that encodes texts. It gives every text the same vector."""
+    """The built-in encoder with a text tower, a part that encodes texts. The tower gives every text the same vector."""
 
     fingerprint = "tower-768"
 

@@ -148,8 +148,8 @@ def test_only_the_trained_blocks_the_final_norm_and_the_projection_change(
 def test_fine_tuning_learns_the_planted_signal(last_block: Release) -> None:
     history = json.loads((last_block.path / "history.json").read_text())
     losses = [epoch["pair_loss"] for epoch in history]
-    # The label of a winner is smoothed to 0.925. So the smallest possible loss is -(0.925 ln 0.925 + 0.075 ln 0.075) =
-    # 0.27. Without a signal, the loss stays near ln 2 = 0.69.
+    # The label of a winner is smoothed to 0.925. The smallest possible loss is therefore -(0.925 ln 0.925 + 0.075 ln
+    # 0.075) = 0.27. Without a signal, the loss stays near ln 2 = 0.69.
     assert losses[-1] < 0.75 * losses[0]
     assert last_block.info["validation_auc_before"] < 0.8 < last_block.info["kept"]["validation_auc"]
     assert last_block.info["kept"] == max(history, key=lambda epoch: epoch["validation_auc"])
@@ -242,8 +242,8 @@ def test_a_second_call_with_nothing_new_returns_the_existing_release(coloured: C
 def uninterrupted(coloured: Coloured, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Any], Release]:
     """A function that fine-tunes for three epochs without an interruption.
 
-    It trains only at the first call with each value of `blocks`. A later call with the same value returns the same
-    release.
+    The function trains only at the first call with each value of `blocks`. A later call with the same value returns the
+    same release.
     """
     return cache(
         lambda blocks: fine_tune(
@@ -341,7 +341,8 @@ def test_what_cannot_be_fine_tuned_is_an_error_in_one_sentence(coloured: Coloure
 
 def test_a_video_deleted_since_the_pairs_were_made_is_left_out_and_counted(coloured: Coloured, tmp_path: Path) -> None:
     lab = coloured.with_data_in(tmp_path)
-    # This test deletes a video from the database that all tests of the module share. So it has to be the last test.
+    # This test deletes a video from the database that all tests of the module share. This test must therefore be the
+    # last one.
     with lab.engine.begin() as connection:
         connection.execute(delete(videos).where(videos.c.video_id == "v0"))
     release = fine_tune(lab, coloured.pairs, dataclasses.replace(QUICK, epochs=1))

@@ -17,7 +17,7 @@ from thumblab_pipelines.library import build
 def prepared(
     small: Any, open_lab: Callable[..., Lab], copied_database: Callable[[str], str], tmp_path_factory: Any
 ) -> Lab:
-    """A lab with two niches. Their videos are encoded, and their indexes are built and served."""
+    """A lab with two niches. The videos of both niches are encoded, and their indexes are built and served."""
     small.lab.engine.dispose()
     folder = tmp_path_factory.mktemp("prepared")
     url = copied_database(small.lab.engine.url.render_as_string(hide_password=False))

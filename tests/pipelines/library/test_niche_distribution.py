@@ -1,7 +1,7 @@
 """Tests of the distribution of a library's sub-scores, which an index release holds as quantiles.
 
-The service compares the sub-scores of a picture with these quantiles. So the service and the library's assets must
-measure the same sub-scores in the same picture.
+The service compares the sub-scores of a picture with these quantiles. The service and the library's assets must measure
+the same sub-scores in the same picture.
 """
 
 import dataclasses

@@ -26,7 +26,10 @@ from thumblab_pipelines.models import comparison, promotion
 
 
 def stored_model(release: Release) -> Any:
-    """Return an object that replaces the loaded model of `release`. It tells `stored_scores` where the files are."""
+    """Return an object that replaces the loaded model of `release`.
+
+    The object tells `stored_scores` where the files are.
+    """
     return SimpleNamespace(path=release.path, model=SimpleNamespace(config=SimpleNamespace(version=VERSION)))
 
 
@@ -82,8 +85,8 @@ def publish(scored_lab: Lab, newest_pairs: Dataset) -> Callable[..., Release]:
     target = newest_pairs.videos.target.to_numpy(float)
     pairs = newest_pairs.one_video
     # The files have the pictures of the videos, then the first pictures of the one-video pairs, then the second ones.
-    # The true value of a first picture is half of the gap of its pair. That of a second picture is minus half of the
-    # gap.
+    # The true value of a first picture is half of the gap of its pair. The true value of a second picture is minus half
+    # of the gap.
     half = pairs.pairs.gap.to_numpy(float) / 2
     pictures = np.concatenate([newest_pairs.images, pairs.images[:, 0], pairs.images[:, 1]])
 

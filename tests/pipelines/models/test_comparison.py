@@ -15,8 +15,8 @@ from thumblab_pipelines.models.comparison import LEAST_COMPARED_PAIRS, Compariso
 def planted(champion: float, challenger: float, channels: int = 40, pairs: int = 200, seed: int = 0) -> Comparison:
     """Make random scores for two models, and return the comparison of the models.
 
-    `champion` and `challenger` are the probabilities with which the two models order a pair correctly. So they are the
-    expected AUCs of the models.
+    `champion` and `challenger` are the probabilities with which the two models order a pair correctly. These
+    probabilities are the expected AUCs of the models.
     """
     random = np.random.default_rng(seed)
     n = channels * pairs

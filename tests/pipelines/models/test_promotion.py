@@ -153,8 +153,8 @@ def test_models_of_two_encoders_are_compared_on_videos_with_vectors_of_both(
 ) -> None:
     """Compare the model `first`, which uses the lab's encoder, with `other`, which uses an encoder called `another`.
 
-    The encoder `another` does not exist, so the test stores its vectors. They are the vectors of the lab's encoder
-    times -1. The videos of one channel get no vectors of `another`.
+    The encoder `another` does not exist, so the test stores its vectors. The vectors of `another` are the vectors of
+    the lab's encoder times -1. The videos of one channel get no vectors of `another`.
     """
     lab = open_lab()
     plant(tmp_path, drawn, {f"channel {n}": RED for n in range(8)}, 28)

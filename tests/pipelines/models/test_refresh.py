@@ -38,7 +38,7 @@ from thumblab_pipelines.models.refresh import (
 from thumblab_pipelines.retention.retention import check_retention, retain
 
 VIDEOS = 60
-"""The number of videos of each of the two channels. It is enough for a hundred held-out pairs."""
+"""The number of videos of each of the two channels. This number is enough for a hundred held-out pairs."""
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Helpers that store predictions, experiments and published videos in a lab's database.
 
-A picture has no file here. It is a name, such as "a", from which its digest and its perceptual hash are made.
+A picture has no file here. A picture is a name, such as "a", from which its digest and its perceptual hash are made.
 """
 
 import uuid
@@ -37,14 +37,14 @@ of "a" in 6 bits. The other hashes differ from that of "a" in 8 bits.
 
 
 def sha(name: str) -> str:
-    """Return the SHA-256 that stands for the file of the picture `name`. It is the digest of this name."""
+    """Return the SHA-256 that stands for the file of the picture `name`. The result is the digest of the name."""
     return digest(name.encode())
 
 
 def hash_of(name: str) -> int:
     """Return the perceptual hash of the picture `name`. If it is not in `HASH`, its hash is the start of its digest.
 
-    Such a hash differs from all others in many bits.
+    A hash from a digest differs from all others in many bits.
     """
     return HASH[name] if name in HASH else int.from_bytes(bytes.fromhex(sha(name)[:16]), "big", signed=True)
 

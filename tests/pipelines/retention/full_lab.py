@@ -1,6 +1,6 @@
 """A lab with one niche, from which tests delete videos.
 
-Its videos are in many tables, in an index release and in a pairs release.
+The videos of the lab are in many tables, in an index release and in a pairs release.
 """
 
 import dataclasses

@@ -173,8 +173,8 @@ def test_crawled_videos_and_added_channels_stay_after_they_left_the_library(full
     library = Library(encoder, (NICHE,), chosen.settings.library_days)
     with full.lab.engine.connect() as connection:
         assert sample(connection, library, 10)[0] == 0
-    # Now 61 days have passed, which is more than the 60 days of the setting `training_days`. So the crawled videos are
-    # deleted too.
+    # Now 61 days have passed, which is more than the 60 days of the setting `training_days`. The crawled videos are
+    # therefore deleted too.
     full.emulator.advance(timedelta(days=21))
     retain(chosen, NICHE)
     assert full.rows(crawled) == {}

@@ -80,7 +80,7 @@ class Tiny(nn.Module):
 
 
 def fresh(arrays: TrainingArrays, dropout: float = 0.1) -> Tiny:
-    """Return a new model. Its weights are the same on each call."""
+    """Return a new model. The weights of the model are the same on each call."""
     torch.manual_seed(1)
     return Tiny(arrays.inputs.shape[1], dropout)
 

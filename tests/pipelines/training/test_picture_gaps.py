@@ -46,7 +46,7 @@ def test_the_gaps_are_those_of_the_released_model_under_each_of_the_two_titles(
 def test_each_pair_is_scored_by_a_model_that_did_not_see_its_channel(data: Dataset, trained: TrainedRanking) -> None:
     """Compare the mean picture gap of each pair with the difference of the two videos' held-out scores.
 
-    In the test data, only the pictures decide the views. So the mean gaps and the differences must have a high
+    In the test data, only the pictures decide the views. The mean gaps and the differences must have a high
     correlation.
     """
     new = trained.held.pictures["new"]

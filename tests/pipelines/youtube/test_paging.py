@@ -1,6 +1,6 @@
 """Tests of endless lists, in which every page names a next page. The tests use real sockets.
 
-The lab reads such a list with a few calls and counts it as read. So the next run does not read it again.
+The lab reads such a list with a few calls and counts it as read. The next run therefore does not read the list again.
 """
 
 import dataclasses
@@ -68,7 +68,8 @@ maximum number of calls that the list may cost.
 class Stub:
     """An imitation of YouTube with one channel.
 
-    Its uploads and its search results are endless lists. `name` is the kind of these lists, a key of `LISTS`.
+    The uploads of the channel and the search results are endless lists. `name` is the kind of these lists, a key of
+    `LISTS`.
     """
 
     def __init__(self, name: str, first: list[Json]) -> None:
@@ -179,7 +180,8 @@ def test_endless_list_costs_the_daily_refresh_a_few_calls_and_counts_as_read(lab
     assert stub.calls["playlistItems"] <= LISTS[name][2]
     assert stub.calls["search"] <= min(LISTS[name][2], 2)
     assert read_to_the_end_at(lab, channels) is not None
-    # The refresh stops reading after thirty new items. So it does not notice that a list of new items is endless.
+    # The refresh stops reading after thirty new items. The refresh therefore does not notice that a list of new items
+    # is endless.
     if "new items" not in name:
         assert any(CHANNEL in remark for remark in result.remarks) or stub.calls["playlistItems"] == 1
 

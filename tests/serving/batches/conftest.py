@@ -24,7 +24,7 @@ def short_idle() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def own_lab(lab_at: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A lab that only one test module uses. Its service takes eight requests at the same time."""
+    """A lab that only one test module uses. The service of this lab takes eight requests at the same time."""
     lab = lab_at(tmp_path_factory.mktemp("own"), serving_requests=8)
     lab.promote(lab.index("tech"))
     lab.promote(lab.model())

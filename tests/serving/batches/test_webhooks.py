@@ -26,7 +26,7 @@ SECRET = "secret-of-the-tests-0123456789"
 def receiver(tmp_path_factory):
     """A running https server at 127.0.0.1, as a dictionary: its `host`, its certificate, and what it `got`.
 
-    It answers the first requests with the statuses in `answers`, and all later requests with 204.
+    The server answers the first requests with the statuses in `answers`, and all later requests with 204.
     """
     folder = tmp_path_factory.mktemp("certificate")
     _make_certificate(folder)

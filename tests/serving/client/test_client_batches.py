@@ -134,7 +134,7 @@ def test_a_long_or_misleading_name_becomes_an_id_that_the_service_takes(client, 
 def losing_proxy(service):
     """The address of a proxy in front of the service.
 
-    It closes the first connection after the service has answered, so the answer is lost.
+    The proxy closes the first connection after the service has answered, so the answer is lost.
     """
     lost = []
 

@@ -1,4 +1,4 @@
-"""Test the wheel of the Python client. It needs only httpx, and works without the lab's package."""
+"""Test the wheel of the Python client. The wheel needs only httpx, and works without the lab's package."""
 
 import shutil
 import subprocess

@@ -24,7 +24,7 @@ def emulator(catalogue):
 def score(within, service, emulator, migrated_database, tmp_path, draw):
     """Return a function that scores a table with a row for each of the given channels.
 
-    It returns the result of the command, and the rows of the results file.
+    The function returns the result of the command, and the rows of the results file.
     """
     settings = {
         "THUMBLAB_SERVING_URL": service.url,

@@ -31,7 +31,7 @@ WORKSPACE = "load_from:\n  - python_file: {relative_path: jobs.py, location_name
 
 @pytest.fixture(scope="package")
 def settings(tmp_path_factory):
-    """The settings of a lab whose Dagster runs. Its files lie in the data folder."""
+    """The settings of a lab whose Dagster runs. The files of Dagster lie in the data folder."""
     tmp_path = tmp_path_factory.mktemp("dagster")
     (tmp_path / "jobs.py").write_text(JOB)
     (tmp_path / "workspace.yaml").write_text(WORKSPACE)

@@ -27,7 +27,10 @@ def with_database(
 
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
-    """An SQLAlchemy engine for the service's database. It holds no channels, videos, impressions or experiments."""
+    """An SQLAlchemy engine for the service's database.
+
+    The database holds no channels, videos, impressions or experiments.
+    """
     engine = create_engine(database_url)
     with engine.begin() as connection:
         for table in (experiments, video_reach, videos, channels):

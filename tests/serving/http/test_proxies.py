@@ -109,7 +109,10 @@ def get(url, path="/health", host=NAME, **headers):
 
 
 def redirect(url, **headers):
-    """Return the address to which the service redirects. It holds the scheme and the host that the service assumes."""
+    """Return the address to which the service redirects.
+
+    The address holds the scheme and the host that the service assumes.
+    """
     reply = get(url, "/health/", **headers)
     assert reply.status_code == 307, reply.text
     return reply.headers["location"]

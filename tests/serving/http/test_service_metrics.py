@@ -1,4 +1,6 @@
-"""Test the metrics of a service. They give the memory that it uses, and count the requests of all its workers together.
+"""Test the metrics of a service.
+
+The metrics give the memory that the service uses, and count the requests of all its workers together.
 
 The tests also check that a cache counts the bytes of its values and stays within its limit.
 """

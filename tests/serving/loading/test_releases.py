@@ -49,8 +49,8 @@ def test_new_releases_are_served_without_a_restart_or_a_failed_request(new_lab, 
     lab = new_lab()
     indices = [lab.promote(lab.index(seed=seed, count=12)) for seed in range(2)]
     models = [lab.promote(lab.model(seed=seed)) for seed in range(2)]
-    # `expected` maps each pair of a model and an index to the answer that they give. It is complete before the threads
-    # start.
+    # `expected` maps each pair of a model and an index to the answer that they give. `expected` is complete before the
+    # threads start.
     expected, stop, seen, failures = {}, threading.Event(), set(), []
     pictures = [draw(1), draw(2)]
     with run(lab.settings) as service:

@@ -32,8 +32,8 @@ SENTENCE = "a newer version of the lab has changed this database (9999); install
 
 
 def test_a_lab_of_an_older_version_opens_with_all_that_it_had(tmp_path: Path) -> None:
-    # A development version of 0.1.0, with the tables of November 2026, made this lab. It has 12 videos of an imported
-    # catalogue and their index.
+    # A development version of 0.1.0, with the tables of November 2026, made this lab. The lab has 12 videos of an
+    # imported catalogue and their index.
     with tarfile.open(Path(__file__).with_name("lab-of-schema-0008.tar.xz")) as archive:
         archive.extractall(tmp_path / "backup", filter="data")
     chosen = Settings(_env_file=None, database_url=None, data_dir=tmp_path / "lab", image_encoder="builtin")

@@ -1,7 +1,7 @@
 """Test how the page shows an answer.
 
-The tests cover the cards of the pictures, the frames over the pictures, and the sub-scores. They also check that no
-text of an answer becomes markup.
+The tests cover the cards of the pictures, the frames over the pictures, and the sub-scores. The tests also check that
+no text of an answer becomes markup.
 """
 
 import json
@@ -96,8 +96,8 @@ def test_every_sub_score_shows_its_percentile_reason_and_fix(browser, service, f
 def test_text_in_a_picture_never_becomes_markup(browser, service, files):
     """Make the page show an answer whose texts contain markup. The texts must not become elements of the page.
 
-    Such texts can occur, because the lab reads the text in a thumbnail, and anyone may write markup there. The test
-    replaces the page's function `fetch`, so that the page gets this answer.
+    Texts with markup can occur, because the lab reads the text in a thumbnail, and anyone may write markup there. The
+    test replaces the page's function `fetch`, so that the page gets this answer.
     """
     hostile = "</title><img src=x onerror=alert(1)><script>alert(2)</script>"
     browser.open(f"{service.url}/#key={KEY}")

@@ -1,6 +1,6 @@
 """Test answers of a model whose skill is not proven.
 
-Such an answer names no winner, and orders its candidates by evidence.
+An answer without skill names no winner, and orders its candidates by evidence.
 """
 
 import io
@@ -40,7 +40,10 @@ def says(answer, words):
 
 
 def common_percentiles(thumbnails):
-    """Return a dictionary of percentiles for each thumbnail. It has only those percentiles that all thumbnails have."""
+    """Return a dictionary of percentiles for each thumbnail.
+
+    The dictionary has only those percentiles that all thumbnails have.
+    """
     placed = [
         {name: sub["niche_percentile"] for name, sub in t["sub_scores"].items()} | {"similarity": t["similarity_score"]}
         for t in thumbnails

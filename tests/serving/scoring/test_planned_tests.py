@@ -25,7 +25,7 @@ Draw = Callable[..., bytes]
 
 
 def reencoded(data: bytes) -> bytes:
-    """Return the picture compressed again as JPEG. It looks the same, but its bytes differ."""
+    """Return the picture compressed again as JPEG. The result looks the same, but its bytes differ."""
     file = io.BytesIO()
     Image.open(io.BytesIO(data)).save(file, "JPEG", quality=60)
     return file.getvalue()
