@@ -44,7 +44,9 @@ _DEFAULT = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "vie
 _HALF_AGES = np.geomspace(3, 4_320, 60)
 """The half ages in hours that `fit_saturating` tries. At its half age, a video has half of its final views."""
 _SPREAD = 1.0
-"""The standard deviation of ln views among a channel's videos at one age. On real channels, it is 0.9 to 1.3."""
+"""The standard deviation of ln views among a channel's videos at one age. On real channels, the standard deviation is
+0.9 to 1.3.
+"""
 _DRAWN = 200_000
 """The number of random pairs of videos on which a correction is evaluated."""
 _POINTS = 12

@@ -248,8 +248,8 @@ def compare(size: int, folder: Path, url: str | None, with_autofaiss: bool, cons
 
     autofaiss and pgvector are measured at the recall of the lab's index. If the lab's index is exact, its recall is 1,
     which an approximate index hardly reaches. In this case, autofaiss and pgvector are measured at the recall of the
-    setting `index_recall`. autofaiss is also measured with the search parameter that autofaiss itself chooses. If the
-    lab's index is approximate, it is also measured at the recall that autofaiss reaches with this parameter.
+    setting `index_recall`. autofaiss is also measured with the search parameter that autofaiss itself chooses. An
+    approximate index of the lab is also measured at the recall that autofaiss reaches with this parameter.
     """
     console.print(f"searching {size:,}", style="dim")
     task = Task.of(size)

@@ -1,8 +1,8 @@
 """Compare the speed of an epoch of fine-tuning with and without stored activations.
 
 Fine-tuning can train only the last blocks of an encoder. The other blocks are then frozen. With stored activations, an
-epoch starts from the stored output of the frozen blocks. Without stored activations, it starts from stored pictures,
-and computes the frozen blocks again.
+epoch starts from the stored output of the frozen blocks. Without stored activations, an epoch starts from stored
+pictures, and computes the frozen blocks again.
 """
 
 import argparse

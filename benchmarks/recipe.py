@@ -9,8 +9,8 @@ Every variant is trained on four windows of the catalogue. The windows have the 
 videos of each channel. Each window is split anew into 68 % training, 12 % validation and 20 % test by date. The variant
 is evaluated on the test part. A variant that is better in all four windows is not better by chance in a single window.
 
-The lab's usual training also trains models for the evaluation on unseen channels. This benchmark leaves them out. For
-each variant, window and seed, it trains only one model of all channels.
+The lab's usual training also trains models for the evaluation on unseen channels. This benchmark leaves out the
+evaluation on unseen channels. For each variant, window and seed, the benchmark trains only one model of all channels.
 
 The global model is the model without channel adapters. An adapter multiplies the score of the global model by `kept`,
 and adds what the channel's own videos teach. To measure `kept`, three more models must be trained, each without one

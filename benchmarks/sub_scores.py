@@ -204,7 +204,7 @@ def _untrended(videos: Sequence[CatalogueVideo], measurements: dict[str, Measure
     """Return the sub-score `name` and ln(1 + views) minus the local level of each video, [n, 2].
 
     The local level is the median of ln(1 + views) of the channel's videos that were published just before and just
-    after the video. Subtracting it removes the effects of age and of the growth of the channel.
+    after the video. Subtracting the local level removes the effects of age and of the growth of the channel.
     """
     ordered = sorted(videos, key=lambda video: video.published_at)
     views = np.log1p([video.views for video in ordered])

@@ -2,8 +2,9 @@
 
 The emulator works with an unmodified google-api-python-client.
 
-Run it with `python -m demo.emulator`, or use the class `Emulator` as a context manager. The emulator serves the Data
-API below `/youtube/v3/`, the thumbnails below `/vi/`, the Reporting API below `/v1/`, and OAuth tokens at `/token`.
+Run the emulator with `python -m demo.emulator`, or use the class `Emulator` as a context manager. The emulator serves
+the Data API below `/youtube/v3/`, the thumbnails below `/vi/`, the Reporting API below `/v1/`, and OAuth tokens at
+`/token`.
 
 The emulator has a clock of its own, which gives the `Date` of every answer. The clock starts at the catalogue's
 `observed_at`, and moves only when `advance` is called.
@@ -96,7 +97,10 @@ class Emulator:
 
     @property
     def endpoint(self) -> str:
-        """The address of the emulator, such as `http://127.0.0.1:8090/`. Give it to the client as `api_endpoint`."""
+        """The address of the emulator, such as `http://127.0.0.1:8090/`.
+
+        Give this address to the client as `api_endpoint`.
+        """
         return f"http://127.0.0.1:{self._server.server_port}/"
 
     @property
@@ -254,8 +258,8 @@ class Emulator:
 def _endpoint(path: str) -> str:
     """Return the name of the endpoint that a path belongs to, as `inject` and `Counts.calls` use it.
 
-    For a path of the Data API, it is the rest of the path, even if there is no such endpoint. For an unknown path, it
-    is an empty text.
+    For a path of the Data API, it is the rest of the path, even if there is no such endpoint. For an unknown path, the
+    name is an empty text.
     """
     if path.startswith(_API):
         return path.removeprefix(_API)

@@ -1,6 +1,6 @@
 """Make the error answers of the emulated API in Google's two formats.
 
-An error has a reason in both formats. In the newer format, it also has the fields `status` and `details`.
+An error has a reason in both formats. In the newer format, an error also has the fields `status` and `details`.
 """
 
 from collections.abc import Sequence

@@ -133,7 +133,7 @@ class _Injection:
 
 
 class Faults:
-    """The faults that were injected. At most one of them hits a request."""
+    """The faults that were injected. At most one fault hits a request."""
 
     def __init__(self) -> None:
         self._injected: list[_Injection] = []

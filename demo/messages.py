@@ -12,7 +12,7 @@ JPEG = "image/jpeg"
 
 
 class Delivery(Enum):
-    """How much of a reply the server sends. With HALF or NOTHING, it then closes the connection."""
+    """How much of a reply the server sends. With HALF or NOTHING, the server then closes the connection."""
 
     WHOLE = "whole"
     HALF = "half"

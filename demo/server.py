@@ -69,8 +69,8 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = "thumblab-demo"
     sys_version = ""
     timeout = 60
-    # -1 makes a buffer, so that the head and the body of an answer are sent together. If they were sent separately, the
-    # body would wait until the client acknowledges the head.
+    # -1 makes a buffer, so that the head and the body of an answer are sent together. If head and body were sent
+    # separately, the body would wait until the client acknowledges the head.
     wbufsize = -1
     disable_nagle_algorithm = True
 

@@ -68,7 +68,10 @@ class World:
                 insort(self._removed_at.setdefault(video.channel_id, []), channel.videos.index(video))
 
     def make_private(self, video_id: str) -> None:
-        """Hide a video everywhere except in the uploads of its channel. The uploads list it as a private video."""
+        """Hide a video everywhere except in the uploads of its channel.
+
+        The uploads list the hidden video as a private video.
+        """
         video = self._existing(video_id)
         with self._lock:
             if video_id not in self._removed:

@@ -85,7 +85,7 @@ def commands(path: Path) -> list[Line]:
 def _first_word(line: str) -> str:
     """Return the name of the command in a line, without its folder.
 
-    In `KEY=$(command ...)`, it is the name of the inner command.
+    In `KEY=$(command ...)`, the result is the name of the inner command.
     """
     words = re.sub(r"^[A-Z_]+=\$\(", "", line.strip()).split()
     return words[0].rpartition("/")[2] if words else ""

@@ -118,8 +118,8 @@ class Internet:
         if port == 443 and host in self.servers:
             address = ("127.0.0.1", self.servers[host])
         elif port == 443 and host in self.names:
-            # This client did not look up the name itself. The operating system would then look it up and get these
-            # addresses.
+            # This client did not look up the name itself. The operating system would then look up the name and get
+            # these addresses.
             address = ("127.0.0.1", self.servers[self.look_up(host, port)[0][4][0]])
         return self._real_connect(address, *args, **kwargs)
 

@@ -46,10 +46,10 @@ def best_auc(variances: Sequence[float], noise_variance: float, interaction: flo
     standard deviation of the difference of the noise. The result is the mean of these probabilities.
 
     Args:
-        variances: the variance of the Gaussian part of the quality within each channel.
-        noise_variance: the variance of the noise of a video, in the same units.
-        interaction: the size of the interaction. If it is 0, the result is the mean of `sheppard` over the channels.
-        repeated_share: the share of the videos whose picture repeats the title.
+        variances: the variance of the Gaussian part of the quality within each channel. noise_variance: the variance of
+        the noise of a video, in the same units. interaction: the size of the interaction. If `interaction` is 0, the
+        result is the mean of `sheppard` over the channels. repeated_share: the share of the videos whose picture
+        repeats the title.
     """
     if interaction == 0:
         return math.fsum(sheppard(variance, noise_variance) for variance in variances) / len(variances)

@@ -51,8 +51,9 @@ class PlantedEffects:
         0 and below 1. taste: how far the picture weights of a channel are from `PICTURE_WEIGHTS`. The weights of a
         channel are
             `PICTURE_WEIGHTS` plus a random vector of about this length, scaled to length 1.
-        changes: whether a new thumbnail changes how fast a video gains views. If `swaps` is above 0, it always does.
-        swaps: the share of videos whose thumbnail the owner changes in the two weeks after the catalogue was observed.
+        changes: whether a new thumbnail changes how fast a video gains views. If `swaps` is above 0, a new thumbnail
+        always does so. swaps: the share of videos whose thumbnail the owner changes in the two weeks after the
+        catalogue was observed.
 
     Raises:
         ValueError: a number is outside its range.

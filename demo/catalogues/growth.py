@@ -17,7 +17,7 @@ def growth(age_days: float) -> float:
 
 
 def views_at(video: CatalogueVideo, observed_at: datetime, now: datetime) -> int:
-    """Return the views of a video at `now`. At `observed_at` it had `video.views`. Views never shrink."""
+    """Return the views of a video at `now`. At `observed_at`, the video had `video.views`. Views never shrink."""
     if now <= observed_at:
         return video.views
     age_observed, age_now = (

@@ -1,4 +1,4 @@
-"""The interface of a catalogue. The emulator can serve every catalogue that has it."""
+"""The interface of a catalogue. The emulator can serve every catalogue with this interface."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ class CatalogueChannel:
 
     @property
     def uploads_playlist(self) -> str:
-        """The id of the playlist of uploads. As on YouTube, it is the channel id with `UU` in place of `UC`."""
+        """The id of the playlist of uploads. As on YouTube, the id is the channel id with `UU` in place of `UC`."""
         return "UU" + self.channel_id[2:]
 
 
@@ -141,7 +141,7 @@ class Source(ABC):
         """Return the width and height of `image(video_id)` in pixels. The picture is not drawn or read for this."""
 
     def views(self, video: CatalogueVideo, now: datetime) -> int:
-        """Return the views of a video at `now`. At `observed_at` they are `video.views`, and they never shrink."""
+        """Return the views of a video at `now`. The views at `observed_at` are `video.views`, and views never shrink."""
         del now
         return video.views
 

@@ -271,12 +271,10 @@ class SyntheticCatalogue(Catalogue):
         return PlantedThumbnail(f"{video_id}.jpg", self.image(video_id), title, quality)
 
     def candidates(self, niche: str, seed: int) -> list[PlantedThumbnail]:
-        """Return three new thumbnails for one title in random order.
+        """Return three new thumbnails for one title, of planted quality 1.5, 0 and -1.5, in random order.
 
-        The planted qualities of the thumbnails are 1.5, 0 and -1.5.
-
-        The thumbnails belong to no channel of the catalogue. The quality of the candidates is therefore always computed
-        with `PICTURE_WEIGHTS`, even if the channels have weights of their own.
+        The thumbnails belong to no channel of the catalogue. Their quality is computed with `PICTURE_WEIGHTS`, even if
+        channels have other weights.
 
         Raises:
             ValueError: the niche is unknown.

@@ -32,7 +32,7 @@ unused.
 """
 
 _RANGE = float(1 << 64)
-"""The number of possible values of one of the `Dice`. A value divided by this number is uniform in [0, 1)."""
+"""The number of possible values of a random number in `Dice`. A value divided by this number is uniform in [0, 1)."""
 _SPREAD = 0.7
 """The standard deviation of ln views within a channel, without the effect of age."""
 _NORMAL = NormalDist()
@@ -94,7 +94,7 @@ def _views(kind: str, level: float, published_at: datetime, dice: Dice) -> int:
 
 
 def _duration_s(kind: str, number: int) -> int:
-    """Return the duration in seconds of a video of this kind. The random number `number` determines it."""
+    """Return the duration in seconds of a video of this kind. The random number `number` determines the duration."""
     if kind in ("live", "upcoming"):
         return 0
     if kind == "under_a_minute":

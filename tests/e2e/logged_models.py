@@ -27,8 +27,8 @@ def connected_tracker(lab: RunningLab) -> Iterator[Tracker]:
     import mlflow
 
     with pytest.MonkeyPatch.context() as patch:
-        # `Tracker.connect` sets these variables for the whole process. `patch` sets them before, so that it gives them
-        # their old values back.
+        # `Tracker.connect` sets these variables for the whole process. `patch` sets the variables first, so that it can
+        # restore their old values.
         patch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         patch.setenv("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")

@@ -192,7 +192,10 @@ class Up:
 
 @contextmanager
 def running(data_dir: Path, *arguments: str, **more: str) -> Iterator[Up]:
-    """Run `thumblab up` on free ports. Yield it when all servers answer, and end it after the `with` block."""
+    """Run `thumblab up` on free ports.
+
+    Yield the running `up` when all servers answer, and end it after the `with` block.
+    """
     names = ("dagster", "mlflow", "scoring")
     ports = dict(zip(names, free_ports(3), strict=True))
     options = ["--dagster-port", str(ports["dagster"]), "--mlflow-port", str(ports["mlflow"])]

@@ -19,7 +19,7 @@ from thumblab_core.releases.release_store import ReleaseStore
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(5400)]
 
 SHOTS = os.environ.get("BACKFILL_SCREENSHOTS")
-"""A folder for screenshots of the pages. If it is not set, no screenshots are made."""
+"""A folder for screenshots of the pages. If the folder is not set, no screenshots are made."""
 
 ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
 

@@ -133,7 +133,7 @@ def test_evaluating_a_catalogue_leaves_the_labs_own_library_alone(data_dir: Path
 def candidates(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], str]:
     """The files of three drawn thumbnails, and their common title.
 
-    The code that draws them gives each thumbnail a quality. The thumbnail with the highest quality is first.
+    The code that draws the thumbnails gives each thumbnail a quality. The thumbnail with the highest quality is first.
     """
     folder = tmp_path_factory.mktemp("candidates")
     ranked = sorted(synthetic_catalogue(60).candidates("tech", seed=1), key=lambda c: -c.quality)

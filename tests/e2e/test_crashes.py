@@ -157,7 +157,7 @@ def encoding(demo: Outside) -> bool:
 
 
 def logging(demo: Outside) -> bool:
-    """Return whether the model is being logged to MLflow. At that time, its release is already published."""
+    """Return whether the model is being logged to MLflow. During the logging, the model's release is already published."""
     return demo.count("SELECT count(*) FROM runs WHERE status = 'RUNNING'", "mlflow") == 1
 
 
@@ -209,9 +209,10 @@ def bad_pointers(store: ReleaseStore) -> tuple[int, list[str]]:
 
 
 def stands(process: "subprocess.Popen[str]", when: Callable[[Outside], bool], demo: Outside) -> bool:
-    """Pause the process, and return whether the condition `when` still holds. If it does not, let the process continue.
+    """Pause the process, and return whether the condition `when` still holds.
 
-    On a busy machine, the demo may leave the stage after the test saw the condition and before the process is paused.
+    If the condition does not hold, let the process continue. On a busy machine, the demo may leave the stage before the
+    process is paused.
     """
     process.send_signal(signal.SIGSTOP)
     time.sleep(0.1)  # During this time, the servers finish the requests that the process has sent.

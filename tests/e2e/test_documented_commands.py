@@ -42,7 +42,7 @@ class Shell:
     names: dict[str, str]
 
     def run(self, command: str) -> str | None:
-        """Run a command. Return what it wrote if it failed, and None if it succeeded."""
+        """Run a command. Return the output of a command that failed, and None for a command that succeeded."""
         for name, value in self.names.items():
             command = command.replace(f"{{{name}}}", value)
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Test the models in MLflow. A person can compare them there, and choose the served model by moving an alias.
+"""Test the models in MLflow. A person can compare the models in MLflow, and choose the served model by moving an alias.
 
 The lab refuses to promote a new model that is worse than the served one.
 """

@@ -292,7 +292,7 @@ def lab_at() -> type[Lab]:
 
 @pytest.fixture(scope="module")
 def unproven_lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    """A lab with a served index and a served model whose skill is not proven on any split. A test module shares it."""
+    """A lab with a served index and a model without proven skill on any split. All tests of a module share it."""
     lab = Lab(tmp_path_factory.mktemp("unproven"))
     lab.promote(lab.index("tech"))
     lab.promote(lab.model(evaluated={"skills": dict.fromkeys(EVALUATED["skills"], (0.55, 0.48, 0.62))}))
@@ -334,7 +334,7 @@ def images() -> Iterator[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory, images: dict[str, Any]) -> Lab:
-    """A lab with a model, and with an index of the niche tech. Tests must not change it, because they all share it."""
+    """A lab with a model and an index of the niche tech, which no test may change because all tests share it."""
     lab = Lab(tmp_path_factory.mktemp("lab"), extra_image_hosts=images["host"])
     lab.promote(lab.index("tech"))
     lab.promote(lab.model(channels=("UCown",)))

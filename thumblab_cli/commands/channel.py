@@ -54,7 +54,7 @@ def add(names: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Fit an adapter of the served model to the videos of a channel, and serve this adapter.
 
     CHANNEL is the channel's id, its exact title, its @handle or its link. The command uses the channel's videos that
-    the lab has. If the lab has none of them, they are collected from YouTube, which needs an API key.
+    the lab has. If the lab has no video of the channel, the videos are collected from YouTube, which needs an API key.
 
     EXPORT is a .zip or .csv file that YouTube Studio made, in any language. The export names the videos of your
     channel, so no API key is needed. The thumbnails are downloaded by the ids of the videos. Several exports are

@@ -29,7 +29,7 @@ def start() -> None:
 @command.command()
 @click.option("--force", is_flag=True, help="Stop it even while processes use it.")
 def stop(force: bool) -> None:
-    """Stop the lab's own server. If processes use the server, it stops when the last of them ends."""
+    """Stop the lab's own server. If processes use the server, it stops when the last process ends."""
     from thumblab_core.embedded_postgres import server
     from thumblab_core.settings import settings
 
@@ -41,7 +41,8 @@ def stop(force: bool) -> None:
 
 @command.command("take-over")
 @click.confirmation_option(
-    prompt="Two servers on one folder destroy it. Are you sure that no other host or container runs the lab on it?"
+    prompt="Two servers on one data folder destroy it. Are you sure that no other host or container runs the lab on "
+    "this folder?"
 )
 def take_over() -> None:
     """Let this host use a data folder although the last host that used it did not shut down the database in it.

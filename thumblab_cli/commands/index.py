@@ -140,7 +140,7 @@ def upsert(niche: str, video_ids: tuple[str, ...], as_json: bool) -> None:
 @_videos
 @_json
 def delete(niche: str, video_ids: tuple[str, ...], as_json: bool) -> None:
-    """Take videos out of the served index, and keep them out of every later index. `upsert` puts them back.
+    """Take videos out of the served index, and keep them out of every later index. `upsert` puts the videos back.
 
     The videos stay in the lab. To delete a video from the lab, see `docs/retention.md`.
     """

@@ -140,7 +140,10 @@ def rotate(chosen: "Settings", name: str) -> None:
 @click.argument("name")
 @demo_option
 def revoke(chosen: "Settings", name: str) -> None:
-    """End the key called NAME. A running service refuses it from the next request on, and cancels its batches."""
+    """End the key called NAME.
+
+    A running service refuses the key from the next request on, and cancels the key's batches.
+    """
     if name == OWN_KEY:
         raise LabError(
             "the lab's own key cannot be revoked, because the page needs it; replace it with `thumblab key rotate default`"

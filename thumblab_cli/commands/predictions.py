@@ -29,7 +29,7 @@ def command() -> None:
 )
 @_json
 def list_command(channel: str | None, most: int, as_json: bool) -> None:
-    """List the kept predictions, the newest first. Each is shown with its candidates and its outcomes."""
+    """List the kept predictions, the newest first. Each prediction is shown with its candidates and its outcomes."""
     from thumblab_cli.printing.predictions import print_predictions
     from thumblab_cli.printing.tables import wide_console
     from thumblab_pipelines.lab import Lab
@@ -72,7 +72,7 @@ def list_command(channel: str | None, most: int, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @_json
 def purge(channel: str | None, before: datetime | None, yes: bool, as_json: bool) -> None:
-    """Delete kept predictions, with their candidates and outcomes. Without options, delete all of them.
+    """Delete kept predictions, with their candidates and outcomes. Without options, delete all predictions.
 
     A running service writes its answers to the database with a delay, so it may still add answers after the deletion.
     """

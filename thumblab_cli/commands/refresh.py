@@ -23,9 +23,9 @@ def command(niches: tuple[str, ...], no_train: bool) -> None:
 
     Without NICHE, all niches of which the lab has videos are refreshed.
 
-    This command needs no API key. Use it to serve imported catalogues. Each step makes only what is missing. If the
-    command was stopped, run it again to continue. The new model is served if it passes its checks and is not worse than
-    the served model.
+    This command needs no API key. Use this command to serve imported catalogues. Each step makes only what is missing.
+    If the command was stopped, run it again to continue. The new model is served if it passes its checks and is not
+    worse than the served model.
     """
     from rich.console import Console
 

@@ -59,7 +59,7 @@ def command(images: tuple[str, ...], chosen: "Settings", local: bool, as_json: b
     With --out, scores all pictures of a FOLDER or a TABLE, and continues where it was stopped. The pictures of a
     subfolder, or of a `group` in the table, are ranked against each other. All other pictures are scored alone. The
     table has a column `thumbnail` (a path or URL), and may have title, niche, channel and group. The exit status is 0
-    if every row was used and every picture was scored, in this call or an earlier one. Otherwise it is 1.
+    if every row was used and every picture was scored, in this call or an earlier one. Otherwise the exit status is 1.
 
     If THUMBLAB_SERVING_URL is set, the service at that URL answers. With --demo, this variable is read only from the
     environment, and not from .env. If the variable is not set, the service of this lab's `thumblab up` answers. If that
@@ -334,8 +334,9 @@ def _score_by_service(url: str, settings: "Settings", sources: "Sequence[Source]
 
 
 def _service_note(url: str) -> str | None:
-    """Return the service's note on what its library is made of, such as synthetic videos. Return None if it has no
-    note.
+    """Return the service's note on what its library is made of, such as synthetic videos.
+
+    Return None if the service has no note.
 
     If the service does not answer, return a sentence that says so.
     """

@@ -93,7 +93,7 @@ def _run(
     planned: "Ports",
     environment: dict[str, str],
 ) -> None:
-    """Start the servers in their order, and watch them until this process is interrupted. `stack` ends them."""
+    """Start the servers in their order, and watch them until this process is interrupted. `stack` ends the servers."""
     from thumblab_cli.servers import lab_servers, ports
     from thumblab_cli.servers.supervisor import Supervisor
     from thumblab_core.database.schema import migrate
@@ -199,8 +199,8 @@ def _supervise(console: "Console", supervisor: "Supervisor", chosen: "Settings")
     database, clock = DatabaseWatch(chosen), ClockWatch()
     for second in count():
         if back := clock.seconds_set_back():
-            # The daemon remembers the time of its last look at each schedule. After the clock was set back, it starts
-            # no run until the clock reaches that time again. A restart makes it forget.
+            # The daemon remembers the time of its last look at each schedule. After the clock was set back, the daemon
+            # starts no run until the clock reaches that time again. A restart makes the daemon forget this time.
             print_line(f"the clock was set back by {back:.0f} s, so dagster-daemon is started again")
             supervisor.kill("dagster-daemon")
         if second % _DATABASE_SECONDS == 0:

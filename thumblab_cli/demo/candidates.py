@@ -17,8 +17,8 @@ class DemoThumbnail:
     """A candidate and its true quality.
 
     The true quality is either the quality that the synthetic catalogue planted in the picture, or the number of views.
-    `truth_name` says which, `truth` is its value as a text, and `truth_value` is a number that is larger for a better
-    candidate.
+    `truth_name` says which of the two it is, `truth` is its value as a text, and `truth_value` is a number that is
+    larger for a better candidate.
     """
 
     name: str
@@ -34,7 +34,7 @@ def choose_candidates(lab: DemoLab) -> list[DemoThumbnail]:
     """Return the candidates for the catalogue of the demo.
 
     For the synthetic catalogue, the candidates are three new drawings of known quality. For a catalogue of the user,
-    they are the thumbnails of three held-out videos of the largest channel.
+    the candidates are the thumbnails of three held-out videos of the largest channel.
     """
     from demo.catalogues.synthetic import SyntheticCatalogue
 

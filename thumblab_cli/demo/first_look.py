@@ -1,4 +1,4 @@
-"""Write a page with the winners of a niche. A person can look at it while the demo works on the other niches."""
+"""Write a page with the winners of a niche. A person can look at the page while the demo works on the other niches."""
 
 from html import escape
 from pathlib import Path

@@ -58,8 +58,8 @@ def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[De
     """Run the emulator and yield the demo's lab. The emulator serves the catalogue in `folder`, or the synthetic one.
 
     If a `thumblab up` runs on the demo's lab, its MLflow is used. Otherwise the caller must start MLflow on the port in
-    the field `mlflow_port` of the yielded lab. This port is the argument `mlflow_port`, if it is given. Otherwise, it
-    is the port of MLflow's last start, or a free port if another program listens there.
+    the field `mlflow_port` of the yielded lab. This port is the argument `mlflow_port`, if it is given. Otherwise, the
+    port is that of MLflow's last start, or a free port if another program listens there.
     """
     from demo.catalogues.catalogue import read_catalogue
     from demo.catalogues.synthetic import synthetic_catalogue

@@ -1,4 +1,4 @@
-"""Run a Dagster job in this process. The lab's Dagster instance records it like any other run."""
+"""Run a Dagster job in this process. The lab's Dagster instance records the job like any other run."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Check that the database answers.
 
-Check its version, the extension pgvector, the lab's tables and the rights of the role.
+Check the version of the server, the extension pgvector, the lab's tables and the rights of the role.
 """
 
 from collections.abc import Iterator

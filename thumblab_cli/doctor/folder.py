@@ -10,7 +10,7 @@ from thumblab_cli.doctor.examined import Examined
 from thumblab_cli.doctor.finding import Finding, error, fine, skipped, warning
 
 _PRIVATE = ("api-key", "api-keys.json")
-"""Files of the data folder that hold keys or their hashes. Only the owner may read them."""
+"""Files of the data folder that hold keys or their hashes. Only the owner may read these files."""
 
 
 def folder(examined: Examined) -> Iterator[Finding]:

@@ -1,4 +1,7 @@
-"""Check the servers of `thumblab up`. While `up` runs, they must answer. Otherwise, their ports must be free."""
+"""Check the servers of `thumblab up`.
+
+While `up` runs, the servers must answer. Otherwise, the ports of the servers must be free.
+"""
 
 from collections.abc import Iterator
 from dataclasses import asdict

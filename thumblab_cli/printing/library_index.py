@@ -7,7 +7,7 @@ from rich.table import Table
 
 from thumblab_cli.printing.tables import table
 
-if TYPE_CHECKING:  # Only type checkers import these modules here. The commands import them when needed.
+if TYPE_CHECKING:  # Only type checkers import these modules here. The commands import these modules when needed.
     from thumblab_pipelines.library.search import Hit
     from thumblab_pipelines.library.status import IndexStatus
 

@@ -4,6 +4,6 @@
 def printable(text: str) -> str:
     """Return the text with unprintable characters replaced.
 
-    Anybody can put control characters into a title. A terminal would execute them.
+    Anybody can put control characters into a title. A terminal would execute these characters.
     """
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

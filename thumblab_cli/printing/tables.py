@@ -46,7 +46,9 @@ def table(*columns: str, words: Collection[str] = (), title: str | None = None) 
 
 @contextmanager
 def progress_bars(console: Console) -> Iterator["ProgressListener"]:
-    """Yield a progress listener for pipeline steps. On a terminal, it draws a progress bar for the current task.
+    """Yield a progress listener for pipeline steps.
+
+    On a terminal, the listener draws a progress bar for the current task.
 
     The bar of the next task replaces the bar of the task before. Without a terminal, the listener prints a line to
     standard error every few seconds, unless the console is quiet.

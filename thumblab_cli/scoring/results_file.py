@@ -20,7 +20,7 @@ of this request.
 
 
 class ResultsFile:
-    """The results of the requests that are done. Close it after use.
+    """The results of the requests that are done. Close the file after use.
 
     `done` has the keys of these requests when the file is opened, and `with_errors` those that have a row with an error.
 

@@ -53,7 +53,7 @@ def score_path(path: Path, defaults: Defaults, out: Path, again: bool, ask: Ask)
 class Counts:
     """What was done with the requests.
 
-    `scored` of them were answered in this call and `before` in an earlier one. `failed` counts the scored requests
+    `scored` requests were answered in this call and `before` in an earlier one. `failed` counts the scored requests
     without a scored thumbnail. `with_errors` counts all requests that have a row with an error.
     """
 
@@ -66,9 +66,9 @@ class Counts:
 def score_many(requests: Sequence[ScoreRequest], out: Path, again: bool, ask: Ask) -> Counts:
     """Score each request whose results are not in the file `out` yet, and write them there.
 
-    `again`: whether to score the requests with an error again. `ask` returns the answer to a request. If it raises
-    `RefusedRequestError`, the request gets a row with the error. If it raises another error, the work ends, and the next
-    call continues.
+    `again`: whether to score the requests with an error again. `ask` returns the answer to a request. If `ask` raises
+    `RefusedRequestError`, the request gets a row with the error. If `ask` raises another error, the work ends, and the
+    next call continues.
     """
     results = ResultsFile(out, again)
     left = [request for request in requests if request.key not in results.done]

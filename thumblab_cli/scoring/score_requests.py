@@ -93,7 +93,8 @@ class RequestTable(ReadTable):
         header, rows = header_and_rows(self.path, lines, lambda cells: bool(self._header))
         advice = ". The columns title, niche, channel and group may be there too"
         self._header = column_names(self.path, header, ("thumbnail",), _OPTIONAL, advice)
-        rows = (row for row in rows if any(row[1]))  # Rows of empty cells are skipped. A spreadsheet may write them.
+        # Rows of empty cells are skipped. A spreadsheet may write empty rows.
+        rows = (row for row in rows if any(row[1]))
         return list(self._grouped(self.good_rows(rows, self._row)))
 
     def _row(self, cells: Sequence[str], line: int) -> tuple[int, ScoreRequest] | RowProblem:

@@ -109,7 +109,9 @@ def _short(folder: Path) -> Path:
 
 
 def dagster_home(settings: Settings) -> Path:
-    """Return the folder of Dagster's own files. Create it if it is missing, and copy the lab's `dagster.yaml` into it.
+    """Return the folder of Dagster's own files.
+
+    Create the folder if it is missing, and copy the lab's `dagster.yaml` into it.
 
     Dagster's processes find this folder through the environment variable DAGSTER_HOME, which `thumblab up` sets.
     """

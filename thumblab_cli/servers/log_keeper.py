@@ -18,7 +18,7 @@ from logging.handlers import RotatingFileHandler
 _BLOCK = 2**16
 _LONGEST_LINE = 2**16
 _COLOUR = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]")
-"""The codes that colour text on a terminal. Some programs print them even if their output is not a terminal."""
+"""The codes that colour text on a terminal. Some programs print these codes even if their output is not a terminal."""
 
 
 class _LogFile(RotatingFileHandler):

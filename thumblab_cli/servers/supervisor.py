@@ -44,7 +44,7 @@ class Server:
     url: str | None
     """The address of the server for a person. The address is None for Dagster's code server and daemon."""
     is_ready: Callable[[], bool] | None
-    """A function that returns whether the server is ready. If it is None, `Supervisor.wait` does not wait for the
+    """A function that returns whether the server is ready. If `is_ready` is None, `Supervisor.wait` does not wait for the
     server.
     """
     environment: dict[str, str] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Server:
 
 
 class Supervisor:
-    """A context manager that starts servers. At the end of its `with` block, it ends all of them.
+    """A context manager that starts servers. At the end of its `with` block, the supervisor ends all servers.
 
     The log of each server is `<data_dir>/logs/<name>.log`, see `log_keeper`.
     """
@@ -68,7 +68,7 @@ class Supervisor:
 
         `environment` holds variables that the servers get in addition to those of this process. If this process is
         killed, the servers have `patience` seconds to end before they are killed too. `pauses` holds the seconds before
-        the first, the second and each later restart of a server. The last of them is also the pause before all restarts
+        the first, the second and each later restart of a server. The last value is also the pause before all restarts
         after it.
         """
         self._patience = patience
@@ -155,7 +155,7 @@ class Supervisor:
                 raise LabError(self._end_of(name))
 
     def kill(self, name: str) -> None:
-        """End a server at once, with its workers. `mend` then starts it again."""
+        """End a server at once, with its workers. `mend` then starts the server again."""
         _signal(self._children[name], signal.SIGKILL)
 
     def mend(self, report: Callable[[str], None]) -> None:

@@ -25,8 +25,8 @@ def test_a_data_folder_works_even_if_its_path_does_not_fit_into_a_socket_or_url(
     folder.mkdir(parents=True)
     if os.geteuid() == 0:
         # If the lab runs as root, it starts the server as another user. If that user cannot enter the data folder, the
-        # lab keeps the server's files in /var/lib instead. This test expects them in the data folder. The test
-        # therefore lets all users enter the folders above the data folder.
+        # lab keeps the server's files in /var/lib instead. This test expects the server's files in the data folder. The
+        # test therefore lets all users enter the folders above the data folder.
         for part in (tmp_path, *tmp_path.parents):
             if not part.stat().st_mode & 0o001:  # Only the folders that pytest has made are closed to other users.
                 part.chmod(part.stat().st_mode | 0o011)

@@ -231,7 +231,7 @@ def test_weights_trained_with_quickgelu_are_run_with_it(
     """Check that the encoder uses QuickGELU for weights that were trained with it, such as OpenAI's.
 
     QuickGELU is an approximation of the activation function GELU. open_clip decides by a model's name which of the two
-    it uses. For the name ViT-L-14, it uses GELU, even with OpenAI's weights, and only warns.
+    it uses. For the name ViT-L-14, open_clip uses GELU, even with OpenAI's weights, and only warns.
     """
     import open_clip
     import torch

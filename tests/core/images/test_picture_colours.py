@@ -81,8 +81,8 @@ def test_an_srgb_profile_changes_no_pixel() -> None:
 
 def test_grey_pictures_follow_a_grey_or_rgb_profile() -> None:
     grey = flat(128, "L")
-    # The pixels have 128 / 255 = 0.502 of the value of white. With a gamma of 1, they also have 0.502 of its light.
-    # The sRGB value of this light is 255 * (1.055 * 0.502 ** (1 / 2.4) - 0.055) = 188.
+    # The pixels have 128 / 255 = 0.502 of the value of white. With a gamma of 1, the pixels also have 0.502 of the
+    # light of white. The sRGB value of this light is 255 * (1.055 * 0.502 ** (1 / 2.4) - 0.055) = 188.
     linear = [188, 188, 188]
     assert only_colour(encoded(grey, icc_profile=grey_profile(1.0))) == pytest.approx(linear, abs=1)
     # With ProPhoto's gamma of 1.8, the pixels have 0.502 ** 1.8 = 0.289 of the light of white.

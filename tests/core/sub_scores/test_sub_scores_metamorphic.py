@@ -24,7 +24,7 @@ from thumblab_core.sub_scores.picture_measurement import Engines, measure_pictur
 from thumblab_core.sub_scores.title_match import by_text
 
 PICTURES = int(os.environ.get("THUMBLAB_TEST_PICTURES", "40"))
-"""The number of pictures that each test changes. `make test-all` sets it to 100."""
+"""The number of pictures that each test changes. `make test-all` sets this number to 100."""
 READ = PICTURES // 2 if PICTURES < 100 else PICTURES
 """The number of pictures that are changed in the tests that need the text of a picture. Reading takes the most time."""
 PROMISED = 0.9

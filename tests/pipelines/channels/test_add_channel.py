@@ -1,7 +1,7 @@
 """Tests of adding a channel.
 
-A channel adapter is fitted to the channel's videos. The tests check which videos it is fitted to, and what it learns
-from them. The videos are imported from a catalogue or collected from YouTube.
+A channel adapter is fitted to the channel's videos. The tests check which videos the adapter is fitted to, and what it
+learns from these videos. The videos are imported from a catalogue or collected from YouTube.
 """
 
 import dataclasses

@@ -52,7 +52,8 @@ def test_the_best_size_is_taken_that_does_not_answer_404(lab: Lab, catalogue: Sy
         assert row.url.endswith("/sddefault.jpg")
         assert (row.width, row.height) == (640, 360)
         with Image.open(io.BytesIO(lab.images.get(row.sha256))) as stored:
-            assert stored.size == (640, 480)  # The stored file has black bars. The size in the row excludes them.
+            # The stored file has black bars. The size in the row excludes the black bars.
+            assert stored.size == (640, 480)
 
 
 def test_the_placeholder_is_no_picture_even_with_status_200(

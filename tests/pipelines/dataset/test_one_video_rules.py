@@ -145,8 +145,8 @@ BEFORE, AFTER = (24.0, 24 * 14.0), (24 * 15.0, 24 * 29.0)
 def counts(factor: float = 1.0, half_age: float = 48.0, level: float = 1e6) -> Counts:
     """Return daily counts of a video, from the age of 1 day to the age of 29 days.
 
-    Until the age of 14.5 days, its views follow the growth law. By this law, a video has half of its final `level`
-    views at the age of `half_age` hours. After 14.5 days, it gains views `factor` times as fast.
+    Until the age of 14.5 days, the views of the video follow the growth law. By this law, a video has half of its final
+    `level` views at the age of `half_age` hours. After 14.5 days, the video gains views `factor` times as fast.
     """
     views = level * np.exp(Growth(half_age).log_share(HOURS))
     gained = np.diff(views, prepend=0.0) * np.where(HOURS > 24 * 14.5, factor, 1.0)
@@ -185,8 +185,8 @@ def test_counts_of_an_unchanged_video_are_used_only_while_its_thumbnail_was_chec
 
 
 def test_the_drift_of_unchanged_videos_removes_the_error_of_the_growth_law() -> None:
-    # The growth law expects half of the final views after 24 hours. In this test, half of them come only after 96
-    # hours.
+    # The growth law expects half of the final views after 24 hours. In this test, half of the final views come only
+    # after 96 hours.
     law = Growth(24.0)
     unchanged = Unchanged.of([counts(half_age=96.0, level=level) for level in np.geomspace(1e5, 1e7, 40)], law)
     excess = counts(1.5, half_age=96.0).excess(law, BEFORE, AFTER)

@@ -80,7 +80,7 @@ def test_the_age_exponent_is_clipped_to_between_0_and_1() -> None:
 def test_outliers_are_found_in_the_training_part_only() -> None:
     target = np.random.default_rng(0).normal(10, 1, 40)
     # The target of video 3 is so extreme that the plain standard deviation of the 20 training videos becomes large. If
-    # the rule for outliers used this deviation, it would not find video 4.
+    # the rule for outliers used the plain standard deviation, it would not find video 4.
     target[[3, 25]] = 20.0
     target[4] = 15.0
     corpus = pd.DataFrame({"channel_id": "c", "target": target, "part": ["train"] * 20 + ["test"] * 20})

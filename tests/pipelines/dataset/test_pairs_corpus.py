@@ -96,7 +96,7 @@ def test_videos_that_are_not_opted_in_are_excluded_if_the_setting_asks_for_it() 
 
 
 def spread(count: int, width: int = 64, seed: int = 0) -> Vectors:
-    """Return unit vectors [count, width]. No two of them are near-duplicates."""
+    """Return unit vectors [count, width]. No two of these vectors are near-duplicates."""
     return unit(np.random.default_rng(seed).standard_normal((count, width)).astype(np.float32))
 
 

@@ -126,7 +126,7 @@ LAB_CHECKS = {
     ("served_model", "beats_simple_rankings"),
     ("prediction_quality", "answers_calibrated"),
 }
-"""The checks that run without their assets. The job `check_lab` runs all of them."""
+"""The checks that run without their assets. The job `check_lab` runs all of these checks."""
 
 
 @pytest.fixture(scope="module")

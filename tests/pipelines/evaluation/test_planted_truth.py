@@ -1,8 +1,8 @@
 """Tests on a synthetic catalogue. The model comes close to the best AUC that is possible from pictures and titles.
 
 `demo.catalogues.synthetic` has the formula of the views. These tests do not use the database. Unless a test names
-another catalogue, it uses the demo's catalogue, which has the seed 7. The descriptor of the built-in image encoder was
-chosen with the help of the demo's catalogue. The figures on the demo's catalogue may be too good, and
+another catalogue, the test uses the demo's catalogue, which has the seed 7. The descriptor of the built-in image
+encoder was chosen with the help of the demo's catalogue. The figures on the demo's catalogue may be too good, and
 docs/evaluation.md also has the figures on other catalogues.
 """
 

@@ -42,7 +42,9 @@ def sha(name: str) -> str:
 
 
 def hash_of(name: str) -> int:
-    """Return the perceptual hash of the picture `name`. If it is not in `HASH`, its hash is the start of its digest.
+    """Return the perceptual hash of the picture `name`.
+
+    For a name that is not in `HASH`, the hash is the start of its digest.
 
     A hash from a digest differs from all others in many bits.
     """

@@ -164,7 +164,9 @@ def test_the_title_part_learns_what_the_picture_part_leaves() -> None:
 
 
 def one_difference(gap: float, variance: float) -> Differences:
-    """Return one pair of pictures that were compared on one video. Only their third inputs differ, by 1.
+    """Return one pair of pictures that were compared on one video.
+
+    Only the third inputs of the two pictures differ, by 1.
 
     `gap` is by how much the first picture is better, and `variance` is the variance of the error of `gap`.
     """

@@ -149,7 +149,7 @@ def _is_ready(service: Attacked) -> bool:
 
 @pytest.fixture(scope="session")
 def attacked(start: Callable[..., Any], draw: Callable[..., bytes]) -> Iterator[Attacked]:
-    """A running service that has scored a few pictures. All attacks share it."""
+    """A running service that has scored a few pictures. All attacks share this service."""
     with start() as service:
         for seed in range(4):
             assert service.upload(draw(seed), draw(seed + 50)).status_code == 200
@@ -158,7 +158,7 @@ def attacked(start: Callable[..., Any], draw: Callable[..., bytes]) -> Iterator[
 
 @pytest.fixture
 def under_attack(attacked: Attacked, draw: Callable[..., bytes]) -> Iterator[Attacked]:
-    """The service, watched during the test. After the test, it must score a good picture as before."""
+    """The service, watched during the test. After the test, the service must score a good picture as before."""
     before = attacked.upload(draw(1), draw(2)).json()["thumbnails"]
     with attacked.watched():
         yield attacked

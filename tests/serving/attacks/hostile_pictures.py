@@ -69,7 +69,7 @@ def jpeg_of_scans(count: int, side: int) -> bytes:
 
 
 def largest() -> dict[str, bytes]:
-    """Return pictures that are as large as the limits allow. The service scores them."""
+    """Return pictures that are as large as the limits allow. The service scores these pictures."""
     square = (SIDE, SIDE)
     return {
         "png-rgba": png(SIDE, SIDE, 8, 6, 4),

@@ -28,7 +28,7 @@ def test_a_line_is_a_result_as_soon_as_its_last_byte_has_arrived():
 def slow_service():
     """A service that sends one result, and waits for the event `go_on` before it sends the others.
 
-    If `breaks` is set, it closes the connection instead.
+    If `breaks` is set, the service closes the connection instead.
     """
     go_on, breaks = threading.Event(), threading.Event()
 

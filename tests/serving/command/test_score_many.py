@@ -93,7 +93,7 @@ def test_a_run_that_was_stopped_while_it_wrote_continues(score, rows, folder, tm
 
 
 BREAKS = "\u2028 \u2029 \x85 \x0b \x0c \x1c \r \n \r\n"
-"""The characters at which Python splits lines. Most of them are no line breaks in CSV."""
+"""The characters at which Python splits lines. Most of these characters are no line breaks in CSV."""
 
 
 def test_a_name_with_any_line_break_loses_no_result(score, rows, folder):

@@ -36,7 +36,7 @@ def report(state, **more):
 
 @pytest.fixture(scope="module")
 def service(lab_at, run, tmp_path_factory):
-    """A running service of an empty lab without a Dagster. The tests of this module share it."""
+    """A running service of an empty lab without a Dagster. The tests of this module share the service."""
     lab = lab_at(tmp_path_factory.mktemp("channels"))
     with run(lab.settings, wait=False) as service:
         service.lab = lab

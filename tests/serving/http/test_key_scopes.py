@@ -16,7 +16,7 @@ from thumblab_serving.http.auth import require
 KEY = "key-of-the-tests-0123456789"
 
 INVALID = {"title": "t", "thumbnails": []}
-"""A request that gets status 422 if its key is accepted. The tests use it because it needs no model."""
+"""A request that gets status 422 if its key is accepted. The tests use this request because it needs no model."""
 
 
 @pytest.fixture

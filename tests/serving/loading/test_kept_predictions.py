@@ -94,8 +94,8 @@ def test_each_answer_is_kept_with_hashes_and_claims_of_its_candidates(
         "reason": None,
     }
     assert counted(kept_service) == {"kept": 2, "lost": 0}
-    # When the service started, it also scored pictures to warm up. The answer for them is not kept, so there are
-    # exactly two predictions.
+    # When the service started, it also scored pictures to warm up. The answer for these pictures is not kept, so there
+    # are exactly two predictions.
     first, alone = rows(url, predictions, predictions.c.scored_at)
     assert before <= first.scored_at <= datetime.now(UTC)
     assert (first.model_release, first.channel_id) == (answer["releases"]["model"], "UCown")

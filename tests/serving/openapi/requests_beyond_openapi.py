@@ -39,7 +39,7 @@ def filter_case(context: schemathesis.HookContext, case: schemathesis.Case) -> b
 
 @schemathesis.hook
 def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwargs: dict[str, Any]) -> None:
-    """Repair a valid query or JSON body. Schemathesis checks once more that they fit the document."""
+    """Repair a valid query or JSON body. Schemathesis checks once more that the repaired request fits the document."""
     if not is_valid(case):
         return
     if (case.method.upper(), case.operation.path) == ("GET", "/v1/experiments") and "channel_id" in case.query:

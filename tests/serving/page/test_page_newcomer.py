@@ -16,7 +16,7 @@ from thumblab_serving.channels.export_store import ExportStore
 def learnt(service, browser):
     """A channel of the niche news that was added, but that answers cannot use.
 
-    The browser forgets earlier requests for it.
+    The browser forgets earlier requests for this channel.
     """
     adapters = ChannelAdapters(ReleaseStore(service.app.state.settings.releases))
     about = ChannelAdapterInfo("UCgadgets", "Pocket Gadgets", "a model", 3, None, niche="news")
