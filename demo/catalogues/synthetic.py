@@ -208,8 +208,8 @@ class SyntheticCatalogue(Catalogue):
         Each pair has two videos of one channel. The label of a pair says which video has the larger value of ln views,
         corrected for age, minus SIGMA_Q * `title_quality`. The best ranker orders the two videos by
         `one_title_quality(id, id)`. `ceilings.best_auc` computes the AUC of this ranker from the variance of
-        `one_title_quality`. Without an interaction, it uses Sheppard's formula. With an interaction, it simulates
-        `ceilings.DRAWS` pairs.
+        `one_title_quality`. Without an interaction, `best_auc` uses Sheppard's formula. With an interaction, it
+        simulates `DRAWS` pairs.
         """
         return self._formula.one_title_ceiling()
 

@@ -59,7 +59,7 @@ def test_the_main_figures_are_printed_and_fit_80_columns(all_figures: list[Evalu
         "the model",
         "the model, not adapted",
         "age only",
-        "title and image (ridge per channel)",
+        "ridge, also per channel",
         "12,345",
         "6,789",
     ):

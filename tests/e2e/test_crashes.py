@@ -1,7 +1,6 @@
 """Test `thumblab demo` after crashes.
 
-The tests start the command three times, and kill it with SIGKILL at another stage each time. The next start must finish
-the work.
+The tests start the command three times, and kill each start with SIGKILL at a different stage. The next must finish it.
 """
 
 import itertools
@@ -211,8 +210,7 @@ def bad_pointers(store: ReleaseStore) -> tuple[int, list[str]]:
 def stands(process: "subprocess.Popen[str]", when: Callable[[Outside], bool], demo: Outside) -> bool:
     """Pause the process, and return whether the condition `when` still holds.
 
-    If the condition does not hold, let the process continue. On a busy machine, the demo may leave the stage before the
-    process is paused.
+    Otherwise let the process continue: on a busy machine, the demo may leave the stage before it is paused.
     """
     process.send_signal(signal.SIGSTOP)
     time.sleep(0.1)  # During this time, the servers finish the requests that the process has sent.

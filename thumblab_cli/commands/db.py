@@ -60,7 +60,11 @@ def take_over() -> None:
 
 
 @command.command()
-@click.option("--database", metavar="NAME", help="Another database on the same server, created when missing.")
+@click.option(
+    "--database",
+    metavar="NAME",
+    help="The name of another database on the same server. If it is missing, it is created.",
+)
 @click.option("--driver", default="psycopg", show_default=True, help="With --database: MLflow takes psycopg2.")
 def url(database: str | None, driver: str) -> None:
     """Print the SQLAlchemy URL of the database, for other programs that should use the same server.

@@ -32,7 +32,7 @@ _SCORERS = {
     "title": "title only (ridge)",
     "image": "image only (ridge)",
     "linear": "title and image (ridge)",
-    "partial_pooling": "title and image (ridge per channel)",
+    "partial_pooling": "ridge, also per channel",
     "planted": "planted truth (ceiling)",
 }
 

@@ -97,7 +97,9 @@ def test_the_fingerprint_follows_the_weights_and_the_preprocessing(mobilenet: Pa
 
     same = fingerprint(BYTES)
     assert same == OnnxEncoder(mobilenet).fingerprint
-    assert fingerprint(BYTES | {"near_duplicate": 0.9}) == same  # This field does not affect the vectors.
+    assert (
+        fingerprint(BYTES | {"near_duplicate": 0.9}) == same
+    )  # The field `near_duplicate` does not affect the vectors.
     assert len({same, fingerprint(BYTES | {"resize": "squash"}), fingerprint(BYTES, b"\0")}) == 3
 
 

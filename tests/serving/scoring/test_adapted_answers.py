@@ -59,7 +59,7 @@ def test_win_probabilities_use_the_adapted_scores_and_the_adapted_slope(service,
         assert max(chances(answer)) == pytest.approx(answer["confidence"], abs=1e-6)
         # The answer's scores are percentiles, from which the test computes the model's scores. This is not possible if
         # a score of the model lies beyond the outer quantiles, because its percentile is then 0 or 100. The test does
-        # not check such an answer.
+        # not check answers with such percentiles.
         if quantiles[0] < low and high < quantiles[-1]:
             odds = np.exp(trained.slope_adapted * (high - low))
             assert answer["confidence"] == pytest.approx(odds / (1 + odds), abs=1e-3)
