@@ -1,29 +1,13 @@
 """Forget a person, a face or a picture everywhere: in the tables, in the releases and in the image store."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from thumblab_core.faces.head import remove_heads_of
 from thumblab_core.people import forgetting
+from thumblab_core.people.forgetting_everywhere import ForgottenEverywhere, Removed, forget_everywhere
 from thumblab_core.people.records import Forgotten
 from thumblab_pipelines.lab import Lab
-
-
-@dataclass(frozen=True)
-class ForgottenEverywhere:
-    """What was deleted.
-
-    Attributes:
-        faces: number of faces.
-        pictures: number of pictures that were deleted from the image store. Those of videos stay.
-        heads: ids of the deleted releases of heads, because they had learnt from these faces.
-    """
-
-    faces: int
-    pictures: int
-    heads: list[str]
 
 
 def forget_person(lab: Lab, cluster_id: str) -> ForgottenEverywhere:
@@ -42,9 +26,8 @@ def forget_picture(lab: Lab, sha256: str) -> ForgottenEverywhere:
 
 
 def _forget(lab: Lab, forget: Callable[[Connection], Forgotten]) -> ForgottenEverywhere:
-    # The rows are deleted first. A training that runs meanwhile notices it when it publishes.
-    with lab.engine.begin() as connection:
-        forgotten = forget(connection)
-    removed = remove_heads_of(lab.releases, forgotten.cluster_keys, forgotten.face_ids)
-    pictures = sum(lab.images.remove(sha256) for sha256 in forgotten.unnamed_pictures)
-    return ForgottenEverywhere(len(forgotten.face_ids), pictures, removed.removed)
+    def in_transaction(work: Callable[[Connection], Removed]) -> Removed:
+        with lab.engine.begin() as connection:
+            return work(connection)
+
+    return forget_everywhere(in_transaction, forget, lab.releases, lab.images)

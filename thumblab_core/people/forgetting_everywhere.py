@@ -1,0 +1,53 @@
+"""Forget a person, a face or a picture everywhere: in the tables, in the releases and in the image store."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from thumblab_core.faces.head import remove_heads_of
+from thumblab_core.images import ImageStore
+from thumblab_core.people.records import Forgotten
+from thumblab_core.releases.release_store import ReleaseStore
+
+Removed = tuple[Forgotten, list[str]]
+Transaction = Callable[[Callable[[Connection], Removed]], Removed]
+"""A function that calls another one with a connection, and commits its transaction if it raises no error."""
+
+
+@dataclass(frozen=True)
+class ForgottenEverywhere:
+    """What was deleted.
+
+    Attributes:
+        faces: number of faces.
+        pictures: number of pictures that were deleted from the image store. Those of videos stay.
+        heads: ids of the deleted releases of heads, because they had learnt from these faces.
+    """
+
+    faces: int
+    pictures: int
+    heads: list[str]
+
+
+def forget_everywhere(
+    in_transaction: Transaction,
+    forget: Callable[[Connection], Forgotten],
+    releases: ReleaseStore,
+    images: ImageStore,
+) -> ForgottenEverywhere:
+    """Delete rows with `forget`, then the heads that learnt from them, then the pictures that no row names any more.
+
+    `forget` is one of the functions of `forgetting`, whose errors are raised unchanged. If a head cannot be deleted, no
+    row is deleted either, so that the same call can be repeated. Raises `OSError` if a file cannot be deleted.
+    """
+
+    def rows_and_heads(connection: Connection) -> Removed:
+        forgotten = forget(connection)
+        return forgotten, remove_heads_of(releases, forgotten.cluster_keys, forgotten.face_ids).removed
+
+    forgotten, heads = in_transaction(rows_and_heads)
+    # A training that ended before the rows were gone may have published a head since. A later one notices that they are.
+    heads += remove_heads_of(releases, forgotten.cluster_keys, forgotten.face_ids).removed
+    pictures = sum(images.remove(sha256) for sha256 in forgotten.unnamed_pictures)
+    return ForgottenEverywhere(len(forgotten.face_ids), pictures, heads)
