@@ -51,10 +51,14 @@ class ServiceDatabase:
     Many threads may use this object at the same time. After a failure, the database is not asked again for half a
     minute. Until then, each call raises `NoDatabaseError`. If the embedded database does not run, the next call checks
     again at once. A value that the database cannot take is no failure: only the call with that value raises the error.
+
+    `statement_seconds`: the time limit of a statement in `read` and `write`, if it is not two seconds. A call then waits
+    half a second longer than this.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, statement_seconds: float | None = None) -> None:
         self._settings = settings
+        self._statement_seconds = statement_seconds
         self._threads = ThreadPoolExecutor(_THREADS, "database")
         self._engines: dict[str, Engine] = {}
         self._known: set[Engine] = set()
@@ -102,7 +106,7 @@ class ServiceDatabase:
 
     def read(self, work: "Callable[[Connection], T]") -> T:
         """Return the result of `work`, which gets a connection with a read-only transaction. See `ask` for errors."""
-        return self.ask(lambda engine: _in_transaction(engine, work, read_only=True))
+        return self.ask(lambda engine: self._in_transaction(engine, work, read_only=True))
 
     def write(self, work: "Callable[[Connection], T]") -> T:
         """Return the result of `work`, which gets a connection with a transaction. See `ask` for errors.
@@ -112,7 +116,9 @@ class ServiceDatabase:
         """
         # A server that refuses a write, for example because the database role lacks a right, may still answer reads. So
         # a refused write does not count as a failure of the database.
-        return self._ask(lambda engine: _in_transaction(engine, work, read_only=False), refusals_are_failures=False)
+        return self._ask(
+            lambda engine: self._in_transaction(engine, work, read_only=False), refusals_are_failures=False
+        )
 
     def _ask(self, work: "Callable[[Engine], T]", refusals_are_failures: bool) -> T:
         if self._failure is not None and self.retry_seconds > 0:
@@ -126,7 +132,7 @@ class ServiceDatabase:
         self._asked = True
         running = self._threads.submit(lambda: work(self._checked(self._engine(url))))
         try:
-            result = running.result(_PATIENCE)
+            result = running.result(self._patience)
         except NewerDatabaseError as error:
             raise self._failed(str(error)) from None
         except LabError:
@@ -135,16 +141,26 @@ class ServiceDatabase:
         except DeadlineError:
             # `cancel` only removes work that has not started. If `work` already runs, it goes on in its thread.
             running.cancel()
-            raise self._failed(f"the database did not answer within {_PATIENCE:g} seconds") from None
+            raise self._failed(f"the database did not answer within {self._patience:g} seconds") from None
         except Exception as error:  # noqa: BLE001  the service goes on without the database, whatever the error is
             # `from None` hides the driver's error, because the message of that error may contain the URL.
             if _is_about_a_value(error):  # The database works, so other requests may go on asking it.
-                raise NoDatabaseError(database_message(error)) from None
+                raise NoDatabaseError(database_message(error, self._statement_seconds)) from None
             if not refusals_are_failures and _sqlstate(error) is not None:
-                raise NoDatabaseError(database_message(error)) from None
-            raise self._failed(database_message(error)) from None
+                raise NoDatabaseError(database_message(error, self._statement_seconds)) from None
+            raise self._failed(database_message(error, self._statement_seconds)) from None
         self._failure = None
         return result
+
+    @property
+    def _patience(self) -> float:
+        """Seconds after which a call stops waiting."""
+        return _PATIENCE if self._statement_seconds is None else self._statement_seconds + 0.5
+
+    def _in_transaction(self, engine: "Engine", work: "Callable[[Connection], T]", read_only: bool) -> T:
+        with engine.begin() as connection:
+            limit_statements(connection, read_only, self._statement_seconds)
+            return work(connection)
 
     def _not_there(self, reason: str) -> NoDatabaseError:
         self._failure, self._failed_at = reason, -math.inf
@@ -185,19 +201,17 @@ class ServiceDatabase:
         return engine
 
 
-def limit_statements(connection: "Connection", read_only: bool = True) -> None:
-    """Set a time limit for the statements of the transaction. Make the transaction read-only, if `read_only` is true."""
+def limit_statements(connection: "Connection", read_only: bool = True, seconds: float | None = None) -> None:
+    """Set a time limit for the statements of the transaction. Make the transaction read-only, if `read_only` is true.
+
+    `seconds`: the time limit, if it is not two seconds.
+    """
     from sqlalchemy import text
 
-    connection.execute(text(f"SET LOCAL statement_timeout = {_STATEMENT_MS}"))
+    limit_ms = _STATEMENT_MS if seconds is None else round(seconds * 1000)
+    connection.execute(text(f"SET LOCAL statement_timeout = {limit_ms}"))
     if read_only:
         connection.execute(text("SET LOCAL transaction_read_only = on"))
-
-
-def _in_transaction(engine: "Engine", work: "Callable[[Connection], T]", read_only: bool) -> T:
-    with engine.begin() as connection:
-        limit_statements(connection, read_only)
-        return work(connection)
 
 
 def _sqlstate(error: Exception) -> str | None:
@@ -214,15 +228,18 @@ def _is_about_a_value(error: Exception) -> bool:
     return isinstance(cause, UnicodeError) or "DataError" in [kind.__name__ for kind in type(cause).__mro__]
 
 
-def database_message(error: Exception) -> str:
+def database_message(error: Exception, seconds: float | None = None) -> str:
     """Return what went wrong, in words that depend only on the type of the error.
+
+    `seconds`: the time limit of the statement, if it is not two seconds.
 
     The message of the database driver is not used, because it may show the host and the user.
     """
     cause = getattr(error, "orig", None) or error
     kinds = [kind.__name__ for kind in type(cause).__mro__]
     if "QueryCanceled" in kinds:
-        return f"the database did not answer within {_STATEMENT_MS / 1000:g} seconds"
+        limit = _STATEMENT_MS / 1000 if seconds is None else seconds
+        return f"the database did not answer within {limit:g} seconds"
     if "OperationalError" in kinds and _sqlstate(error) is None:
         return "the database cannot be reached"
     advice = "; run `thumblab db migrate`" if {"UndefinedTable", "UndefinedColumn"} & set(kinds) else ""
