@@ -38,6 +38,7 @@ from thumblab_serving.keys.key_ring import KeyRing
 from thumblab_serving.keys.rate_limits import RateLimits
 from thumblab_serving.loading.kept_predictions import PredictionKeeper
 from thumblab_serving.loading.library_pictures import LibraryPictures
+from thumblab_serving.people.stored_people import StoredPeople
 from thumblab_serving.routes import (
     batches,
     channels,
@@ -52,10 +53,17 @@ from thumblab_serving.routes import (
     requested_runs,
     score,
 )
+from thumblab_serving.routes.people import calls as people_calls
+from thumblab_serving.routes.people import clusters as people_clusters
+from thumblab_serving.routes.people import faces as people_faces
+from thumblab_serving.routes.people import forgetting as people_forgetting
+from thumblab_serving.routes.people import runs as people_runs
 from thumblab_serving.schemas.batches import BatchRequest, ItemResult
 from thumblab_serving.schemas.experiments import ExperimentRequest
 from thumblab_serving.schemas.lab_runs import ItemsRequest, NichesRequest, RebuildRequest
+from thumblab_serving.schemas.people import people_requests
 from thumblab_serving.schemas.request import ScoreRequest
+from thumblab_serving.schemas.strict import StrictModel
 from thumblab_serving.scoring.scorer import Scorer
 from thumblab_serving.workers.registry import WorkerRegistry
 from thumblab_serving.workers.shared_cache import SharedCache
@@ -121,8 +129,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.channel_exports, app.state.channel_releases = ExportStore(settings), ReleaseStore(settings.releases)
     app.state.channels_admission = Admission(settings.serving_requests)
     app.state.channels_limiter = CapacityLimiter(channels.CONCURRENT)
+    app.state.people = StoredPeople(settings)
+    app.state.people_limiter = CapacityLimiter(people_calls.CONCURRENT)
+    app.state.crops_limiter = CapacityLimiter(people_calls.CONCURRENT_CROPS)
     routers = [score.router, batches.router, channels.router, experiments.router, library.router, lab.router]
     routers += [health.router, page.router, internal_runs.router, internal_items.router, internal_index.router]
+    routers += [people_runs.router, people_clusters.router, people_faces.router, people_forgetting.router]
     for router in (*routers, internal_index.how_to_call):
         app.include_router(router)
     problems.install(app, routers)
@@ -184,6 +196,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Limits]]:
         await app.state.scheduler.close()
         await app.state.dagster.close()
         await to_thread.run_sync(scorer.close)
+        await to_thread.run_sync(app.state.people.close)
         if app.state.shared_cache is not None:
             app.state.shared_cache.close()
 
@@ -208,7 +221,9 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         result = ItemResult.model_json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
         result.pop("$defs")  # FastAPI has described these models already, because answers to requests contain them.
         schemas["ItemResult"] = result
-        for model in (ScoreRequest, BatchRequest, ExperimentRequest, NichesRequest, RebuildRequest, ItemsRequest):
+        bodies: list[type[StrictModel]] = [ScoreRequest, BatchRequest, ExperimentRequest]
+        bodies += [NichesRequest, RebuildRequest, ItemsRequest, *people_requests.BODIES]
+        for model in bodies:
             body = model.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas |= body.pop("$defs", {})
             schemas[model.__name__] = body

@@ -90,7 +90,7 @@ def main(folder: Path = FOLDER) -> None:
 def _modules() -> dict[str, str]:
     """Return the full name of each module with models of answers, by its last part."""
     schemas = thumblab_serving.schemas
-    names = [f"{schemas.__name__}.{info.name}" for info in pkgutil.iter_modules(schemas.__path__)]
+    names = [info.name for info in pkgutil.walk_packages(schemas.__path__, f"{schemas.__name__}.") if not info.ispkg]
     return {name.rpartition(".")[2]: name for name in (*names, _REPORT)}
 
 

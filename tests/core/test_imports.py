@@ -70,6 +70,7 @@ ORDER = {
         "batches",
         "channels",
         "experiments",
+        "people",
         "scoring",
         "loading",
         "dagster_runs",

@@ -37,7 +37,12 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Whole = Annotated[int, Strict(), BeforeValidator(_whole)]
+AS_WHOLE = BeforeValidator(_whole)
+"""Makes a type take 5.0 for 5. In an `Annotated`, write it after the limits. Pydantic leaves limits that follow it out of
+the OpenAPI document.
+"""
+
+Whole = Annotated[int, Strict(), AS_WHOLE]
 """A whole number of a JSON body. Texts and booleans are refused. All fields of bodies with numbers use this or `Number`.
 
 The fields of queries and forms are texts, so they cannot use these types.

@@ -1,0 +1,192 @@
+"""Plant pictures with faces in a lab, straight into its tables and its image store, and fake its Dagster."""
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+import numpy as np
+from sqlalchemy import Connection, Engine, delete, func, insert, select
+
+from thumblab_core.arrays import Float32s
+from thumblab_core.database.tables import (
+    channels,
+    face_clusters,
+    face_pictures,
+    faces,
+    forgotten_faces,
+    people_pictures,
+    thumbnails,
+    videos,
+)
+from thumblab_core.images import ImageStore
+from thumblab_core.people.clustering import NONE, faces_for_clustering, store_clustering
+from thumblab_core.people.detection import record_detection
+from thumblab_core.people.pictures import add_given_pictures
+from thumblab_core.people.records import SearchedPicture
+
+EMBEDDER = "embedder-1"
+RUN_ID = "6f1c2b9e-0d3a-4c57-8a51-2f7e9d0c4b13"
+
+
+@dataclass(frozen=True)
+class GivenFace:
+    """A face as a detector gives it."""
+
+    box: tuple[float, float, float, float]
+    vector: Float32s
+    confidence: float = 0.9
+    quality: float = 0.5
+
+    @property
+    def landmarks(self) -> list[float]:
+        return [0.5] * 10
+
+
+def box(place: int) -> tuple[float, float, float, float]:
+    """Return one of three places of a picture that do not overlap."""
+    return (0.1 + 0.3 * place, 0.3, 0.3 + 0.3 * place, 0.7)
+
+
+def plant(connection: Connection, *pictures: tuple[str, int]) -> list[list[str]]:
+    """Store pictures as given by a person: SHA-256 and number of faces. Return the ids of the faces of each picture."""
+    add_given_pictures(connection, [(sha256, f"{sha256[:4]}.jpg") for sha256, _ in pictures])
+    rng = np.random.default_rng(1)
+    searched = [
+        SearchedPicture(
+            sha256, [GivenFace(box(place), rng.normal(size=8).astype(np.float32)) for place in range(count)]
+        )
+        for sha256, count in pictures
+    ]
+    record_detection(connection, searched, "detector-1", EMBEDDER)
+    of = select(faces.c.face_id).order_by(faces.c.x0)
+    return [list(connection.scalars(of.where(faces.c.sha256 == sha256))) for sha256, _ in pictures]
+
+
+def group(connection: Connection, *groups: Sequence[str]) -> list[str]:
+    """Put each group of faces in a new unknown cluster, as the lab does. Return the ids of the clusters."""
+    given = faces_for_clustering(connection, EMBEDDER)
+    codes = given.previous.copy()
+    for number, members in enumerate(groups):
+        codes[[given.face_ids.index(face_id) for face_id in members]] = len(given.keys) + number
+    stored = store_clustering(connection, given, codes, np.where(codes == NONE, 0.0, 0.8))
+    return [f"unknown_cluster_{stored.new[len(given.keys) + number]}" for number in range(len(groups))]
+
+
+def show(connection: Connection, video_id: str, sha256: str) -> None:
+    """Store a video whose thumbnail is the picture."""
+    connection.execute(insert(channels).values(channel_id=f"UC{video_id}", title="A channel"))
+    facts = {"video_id": video_id, "niche": "tech", "channel_id": f"UC{video_id}", "title": f"Title of {video_id}"}
+    times = {"published_at": func.now(), "collected_at": func.now(), "refreshed_at": func.now()}
+    connection.execute(insert(videos).values(tags=[], source="youtube", **facts, **times))
+    seen = {"fetched_at": func.now(), "checked_at": func.now()}
+    connection.execute(insert(thumbnails).values(video_id=video_id, sha256=sha256, **seen))
+
+
+def empty(connection: Connection) -> None:
+    """Delete all faces, clusters, pictures and videos."""
+    for table in (face_pictures, forgotten_faces, people_pictures, face_clusters, channels):
+        connection.execute(delete(table))
+
+
+@dataclass
+class Planted:
+    """A running service over six pictures: `alone` has the one face of each of five, and `pair` the two of the sixth.
+
+    The first two faces are in the cluster `one`, and the next two and the first of the pair in the cluster `two`.
+    """
+
+    service: Any
+    engine: Engine
+    images: ImageStore
+    sha256: list[str]
+    alone: list[str]
+    pair: list[str]
+    one: str
+    two: str
+
+    @property
+    def _client(self) -> httpx.Client:
+        client: httpx.Client = self.service.client
+        return client
+
+    def get(self, path: str) -> httpx.Response:
+        return self._client.get(f"/api/v1/faces{path}")
+
+    def post(self, path: str, body: Any = None) -> httpx.Response:
+        return self._client.post(f"/api/v1/faces{path}", **({} if body is None else {"json": body}))
+
+    def delete(self, path: str) -> httpx.Response:
+        return self._client.delete(f"/api/v1/faces{path}")
+
+    def done(self, reply: httpx.Response) -> Any:
+        assert reply.status_code == 200, reply.text
+        return reply.json()
+
+    def refused(self, reply: httpx.Response, status: int, kind: str) -> str:
+        assert reply.status_code == status, reply.text
+        assert reply.headers["content-type"] == "application/problem+json"
+        assert reply.json()["type"] == f"urn:thumblab:{kind}"
+        return str(reply.json()["detail"])
+
+    def faces(self, cluster_id: str) -> set[str]:
+        return {face["face_id"] for face in self.done(self.get(f"/clusters/{cluster_id}"))["members"]}
+
+
+@dataclass
+class FakeDagster:
+    """A server that answers as Dagster's GraphQL does. `launched`: the runs that were started."""
+
+    url: str
+    status: str = "SUCCESS"
+    materialized: dict[str, dict[str, int | str]] = field(default_factory=dict)
+    launched: list[dict[str, Any]] = field(default_factory=list)
+
+    def answer(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+        if "launchMultipleRuns" in query:
+            self.launched += variables["runs"]
+            started = [{"run": {"runId": RUN_ID}} for _ in variables["runs"]]
+            return {"launchMultipleRuns": {"launchMultipleRunsResult": started}}
+        if "logsForRun" in query:
+            events = [
+                {
+                    "__typename": "MaterializationEvent",
+                    "assetKey": {"path": [asset]},
+                    "metadataEntries": [
+                        {"label": name, "text" if isinstance(value, str) else "intValue": value}
+                        for name, value in values.items()
+                    ],
+                }
+                for asset, values in self.materialized.items()
+            ]
+            return {"logsForRun": {"cursor": None, "hasMore": False, "events": events}}
+        run = {"runId": RUN_ID, "jobName": "a_job", "status": self.status, "runConfigYaml": "", "tags": []}
+        return {"runsOrError": {"results": [run] if "runIds" in variables.get("filter", {}) else []}}
+
+
+@contextmanager
+def fake_dagster() -> Iterator[FakeDagster]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            body = json.dumps({"data": fake.answer(asked["query"], asked["variables"])}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    fake = FakeDagster(f"http://127.0.0.1:{server.server_port}")
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield fake
+    finally:
+        server.shutdown()
+        server.server_close()

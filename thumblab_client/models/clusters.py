@@ -1,0 +1,130 @@
+"""The answers about clusters of faces and about faces.
+
+This file is generated: change `thumblab_serving/schemas/people/clusters.py`, then run
+`python -m thumblab_serving.client_models`.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceClusterOut:
+    """A cluster of faces. If a person has named it, it is a person."""
+
+    cluster_id: str
+    """`person_` or `unknown_cluster_` and a key of 12 digits. A request may also write `clu_` or nothing before the
+    key, and the id that the cluster had before it was named or merged.
+    """
+
+    person_id: str | None
+    """The same id, if the cluster has a name. Else null."""
+
+    kind: Literal["person", "unknown"]
+    name: str | None
+    """The name that a person gave. The lab never guesses a name."""
+
+    is_owner: bool
+    """Whether a person said that this person runs the channel."""
+
+    faces: int
+    pictures: int
+    pinned: int
+    """How many of the faces a person put there. The lab never moves them by itself."""
+
+    samples: list[str]
+    """The ids of the faces of best quality, at most 6."""
+
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceClustersOut:
+    """A part of the list of clusters, the largest first."""
+
+    total: int
+    """How many clusters the whole list has."""
+
+    clusters: list[FaceClusterOut]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredFaceOut:
+    """A face in a stored picture."""
+
+    face_id: str
+    sha256: str
+    """The picture, by the SHA-256 of its file."""
+
+    box: list[float]
+    """The left, upper, right and lower edge, as fractions of the picture's width and height."""
+
+    confidence: float
+    """How sure the detector is that this is a face."""
+
+    quality: float
+    """From size, sharpness, pose and confidence."""
+
+    cluster_id: str | None
+    """Null if the face is in no cluster."""
+
+    name: str | None
+    """The name of its cluster, if a person named it."""
+
+    pinned: bool
+    """Whether a person put it there."""
+
+    similarity: float | None
+    """To its cluster. Null if a person put it there."""
+
+    detected_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceClusterFacesOut:
+    """A cluster, with a part of its faces, those of best quality first. `faces` counts all of them."""
+
+    cluster_id: str
+    """`person_` or `unknown_cluster_` and a key of 12 digits. A request may also write `clu_` or nothing before the
+    key, and the id that the cluster had before it was named or merged.
+    """
+
+    person_id: str | None
+    """The same id, if the cluster has a name. Else null."""
+
+    kind: Literal["person", "unknown"]
+    name: str | None
+    """The name that a person gave. The lab never guesses a name."""
+
+    is_owner: bool
+    """Whether a person said that this person runs the channel."""
+
+    faces: int
+    pictures: int
+    pinned: int
+    """How many of the faces a person put there. The lab never moves them by itself."""
+
+    samples: list[str]
+    """The ids of the faces of best quality, at most 6."""
+
+    created_at: datetime
+    members: list[StoredFaceOut]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnassignedFacesOut:
+    """A part of the faces that are in no cluster, those of best quality first."""
+
+    faces: list[StoredFaceOut]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureFacesOut:
+    """The faces of a picture, from left to right."""
+
+    sha256: str
+    video_id: str | None
+    """The video of the request, if it named one."""
+
+    faces: list[StoredFaceOut]

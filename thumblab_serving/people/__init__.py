@@ -1,0 +1,1 @@
+"""Read and change faces, clusters and people for the service."""

@@ -1,0 +1,39 @@
+"""Cut a face out of a stored picture, for a contact sheet."""
+
+import io
+import math
+
+from thumblab_core.images import decode
+from thumblab_core.people.records import Box
+
+SIDE = 112
+"""Height and width of a crop in pixels."""
+
+_MARGIN = 1.3
+"""The side of the square that is cut out, as a multiple of the longer side of the face's box."""
+_QUALITY = 85
+
+
+def cropped(data: bytes, box: Box) -> bytes:
+    """Return the face in `box` as a JPEG of 112x112 pixels. `data`: the file of the picture.
+
+    The square is shifted into the picture where it would stick out. Raises `ImageError` if the picture cannot be decoded.
+    """
+    from PIL import Image
+
+    # A picture that is reduced as far as this still has a pixel for each pixel of the crop.
+    needed = tuple(math.ceil(SIDE / max(after - before, 0.01)) for before, after in (box[::2], box[1::2]))
+    image = Image.fromarray(decode(data, at_least=(needed[0], needed[1])).pixels)
+    width, height = (box[2] - box[0]) * image.width, (box[3] - box[1]) * image.height
+    side = min(max(1.0, _MARGIN * max(width, height)), image.width, image.height)
+    left = _inside((box[0] + box[2]) / 2 * image.width, side, image.width)
+    top = _inside((box[1] + box[3]) / 2 * image.height, side, image.height)
+    crop = image.resize((SIDE, SIDE), Image.Resampling.LANCZOS, (left, top, left + side, top + side))
+    out = io.BytesIO()
+    crop.save(out, "JPEG", quality=_QUALITY)
+    return out.getvalue()
+
+
+def _inside(centre: float, side: float, length: int) -> float:
+    """Return where a square of this side begins that lies around `centre`, and inside of 0 to `length`."""
+    return min(max(centre - side / 2, 0.0), length - side)

@@ -1,0 +1,228 @@
+"""Read and change the faces, clusters and people in the lab's database, and forget them everywhere."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from thumblab_core.errors import LabError
+from thumblab_core.images import ImageStore
+from thumblab_core.people.errors import FaceConflictError, UnknownFaceError
+from thumblab_core.people.records import Change, Cluster, ClusterPage, Face, FacePage, PeopleStatistics, PersonPicture
+from thumblab_core.releases.release import ReleaseError
+from thumblab_core.releases.release_store import ReleaseStore
+from thumblab_core.settings import Settings
+from thumblab_serving.loading.database import ServiceDatabase
+from thumblab_serving.people.face_crops import cropped
+
+if TYPE_CHECKING:  # Only type checkers import SQLAlchemy here, because the import is slow.
+    from sqlalchemy import Connection
+
+    from thumblab_core.people.clusters import ClusterRow
+    from thumblab_core.people.forgetting_everywhere import ForgottenEverywhere, Removed
+    from thumblab_core.people.records import Forgotten
+
+_STATEMENT_SECONDS = 15.0
+"""A change may have to wait until a run of Dagster has stored its clusters."""
+
+
+class NotForgottenError(LabError):
+    """The error that is raised if a file about a forgotten person could not be deleted."""
+
+    transient = True
+
+
+class StoredPeople:
+    """The object with which the service reads and changes what the lab knows of people.
+
+    The methods block the calling thread. Many threads may use this object at the same time. All methods raise
+    `NoDatabaseError` if the database cannot answer, and the errors of the functions of `thumblab_core.people`.
+
+    It has a database access of its own, so that a slow request here never makes the scorer wait or give up its database.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.database = ServiceDatabase(settings, _STATEMENT_SECONDS)
+        self._images = ImageStore(settings.images)
+        self._releases = ReleaseStore(settings.releases)
+
+    def close(self) -> None:
+        """Stop the threads and close the connections."""
+        self.database.close()
+
+    def clusters(self, limit: int, offset: int, kind: str) -> ClusterPage:
+        """Return clusters, the largest first."""
+        from thumblab_core.people.reading import list_clusters
+
+        return self.database.read(lambda connection: list_clusters(connection, limit, offset, kind))
+
+    def cluster(self, cluster_id: str, limit: int, offset: int) -> FacePage:
+        """Return a cluster with its faces, those of best quality first."""
+        from thumblab_core.people.reading import faces_of_cluster
+
+        return self.database.read(lambda connection: faces_of_cluster(connection, cluster_id, limit, offset))
+
+    def unassigned(self, limit: int, offset: int) -> tuple[Face, ...]:
+        """Return the faces that are in no cluster."""
+        from thumblab_core.people.reading import faces_in_none
+
+        return self.database.read(lambda connection: faces_in_none(connection, limit, offset))
+
+    def face(self, face_id: str) -> Face:
+        """Return a face."""
+        from thumblab_core.people.reading import read_face
+
+        return self.database.read(lambda connection: read_face(connection, face_id))
+
+    def faces_of_picture(self, sha256: str) -> tuple[Face, ...]:
+        """Return the faces of a picture, from left to right."""
+        from thumblab_core.people.reading import faces_of_picture
+
+        return self.database.read(lambda connection: faces_of_picture(connection, sha256))
+
+    def faces_of_video(self, video_id: str) -> tuple[str, tuple[Face, ...]]:
+        """Return the SHA-256 of the present thumbnail of a video, and its faces."""
+        from thumblab_core.people.reading import faces_of_picture
+
+        def read(connection: "Connection") -> tuple[str, tuple[Face, ...]]:
+            sha256 = _thumbnail_of(connection, video_id)
+            return sha256, faces_of_picture(connection, sha256)
+
+        return self.database.read(read)
+
+    def pictures_of_person(self, cluster_id: str, limit: int, offset: int) -> tuple[PersonPicture, ...]:
+        """Return the pictures that show a person, those of the newest videos first."""
+        from thumblab_core.people.reading import pictures_of_person
+
+        return self.database.read(lambda connection: pictures_of_person(connection, cluster_id, limit, offset))
+
+    def statistics(self) -> PeopleStatistics:
+        """Return the figures of the lab."""
+        from thumblab_core.people.figures import people_statistics
+
+        return self.database.read(people_statistics)
+
+    def changes(self, limit: int, kind: str | None) -> list[Change]:
+        """Return the latest changes that a person made and did not take back, the latest first."""
+        from thumblab_core.people.log import list_changes
+
+        return self.database.read(lambda connection: list_changes(connection, limit, kind))
+
+    def crop(self, face_id: str) -> bytes:
+        """Return a face as a JPEG. Raises `ImageError` or `OSError` if its picture cannot be read."""
+        face = self.face(face_id)
+        return cropped(self._images.get(face.sha256), face.box)
+
+    def label(self, cluster_id: str, name: str) -> Cluster:
+        """Give a cluster the name of a person. Return the cluster, or the person of this name that it is merged into."""
+        from thumblab_core.people.naming import label
+
+        return self._change(lambda connection: label(connection, cluster_id, name))
+
+    def unlabel(self, cluster_id: str) -> Cluster:
+        """Take the name from a cluster."""
+        from thumblab_core.people.naming import unlabel
+
+        return self._change(lambda connection: unlabel(connection, cluster_id))
+
+    def set_owner(self, cluster_id: str, is_owner: bool) -> Cluster:
+        """Say whether a person runs the channel."""
+        from thumblab_core.people.naming import set_owner
+
+        return self._change(lambda connection: set_owner(connection, cluster_id, is_owner))
+
+    def merge(self, cluster_id: str, into: str) -> Cluster:
+        """Merge a cluster into another one. Return the cluster that then has the faces of both."""
+        from thumblab_core.people.naming import merge
+
+        return self._change(lambda connection: merge(connection, cluster_id, into))
+
+    def unmerge(self, merge_id: int) -> Cluster:
+        """Take a merge back. Return the cluster that was merged."""
+        from thumblab_core.people.undoing import unmerge
+
+        return self._change(lambda connection: unmerge(connection, merge_id))
+
+    def move(self, face_ids: Sequence[str], to: str | None) -> Cluster:
+        """Put faces in a cluster, or in a new one. Return this cluster."""
+        from thumblab_core.people.moving import move
+
+        return self._change(lambda connection: move(connection, face_ids, to))
+
+    def not_this_person(self, face_id: str, cluster_id: str | None) -> Cluster:
+        """Take a face out of its cluster, and keep it out. Return the cluster."""
+        from thumblab_core.people.moving import not_this_person
+
+        return self._change(lambda connection: not_this_person(connection, face_id, cluster_id))
+
+    def undo(self, change_id: int | None) -> Change:
+        """Take back the latest change. Raises `FaceConflictError` if it is not the change of the number that is given."""
+        from thumblab_core.people.undoing import undo
+
+        def undo_it(connection: "Connection") -> Change:
+            change = undo(connection)
+            if change_id is not None and change.change_id != change_id:  # The error rolls the transaction back.
+                raise FaceConflictError(
+                    f"the latest change is {change.change_id}, not {change_id}; list the changes again before you undo"
+                )
+            return change
+
+        return self.database.write(undo_it)
+
+    def forget_person(self, cluster_id: str) -> "ForgottenEverywhere":
+        """Forget a person or an unknown cluster everywhere. Raises `NotForgottenError` if a file cannot be deleted."""
+        from thumblab_core.people.forgetting import forget_person
+
+        return self._forget(lambda connection: forget_person(connection, cluster_id))
+
+    def forget_face(self, face_id: str) -> "ForgottenEverywhere":
+        """Forget a face everywhere. Raises `NotForgottenError` if a file cannot be deleted."""
+        from thumblab_core.people.forgetting import forget_face
+
+        return self._forget(lambda connection: forget_face(connection, face_id))
+
+    def forget_picture(self, sha256: str) -> "ForgottenEverywhere":
+        """Forget the faces of a picture everywhere, and never search it again. Raises errors as `forget_face`."""
+        from thumblab_core.people.forgetting import forget_picture
+
+        return self._forget(lambda connection: forget_picture(connection, sha256))
+
+    def _forget(self, forget: "Callable[[Connection], Forgotten]") -> "ForgottenEverywhere":
+        from thumblab_core.people.forgetting_everywhere import forget_everywhere
+
+        def in_transaction(work: "Callable[[Connection], Removed]") -> "Removed":
+            def with_reason(connection: "Connection") -> "Removed":
+                # An error of a file must not count as one of the database.
+                try:
+                    return work(connection)
+                except (OSError, ReleaseError) as error:
+                    raise NotForgottenError(f"nothing was forgotten, because a trained head {_cannot(error)}") from None
+
+            return self.database.write(with_reason)
+
+        try:
+            return forget_everywhere(in_transaction, forget, self._releases, self._images)
+        except (OSError, ReleaseError) as error:
+            raise NotForgottenError(f"the database has forgotten it, but a file {_cannot(error)}") from None
+
+    def _change(self, change: "Callable[[Connection], ClusterRow]") -> Cluster:
+        """Make a change, and return the cluster as it is afterwards."""
+        from thumblab_core.people.reading import read_cluster
+
+        return self.database.write(lambda connection: read_cluster(connection, change(connection).id))
+
+
+def _cannot(error: OSError | ReleaseError) -> str:
+    """Return the end of a sentence about a file that cannot be deleted."""
+    reason = error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error)
+    return f"cannot be deleted ({reason}); give the service the right to change the lab's data folder"
+
+
+def _thumbnail_of(connection: "Connection", video_id: str) -> str:
+    """Return the SHA-256 of the thumbnail of a video. Raises `UnknownFaceError` if there is none."""
+    from sqlalchemy import select
+
+    from thumblab_core.database.tables import thumbnails
+
+    sha256 = connection.scalar(select(thumbnails.c.sha256).where(thumbnails.c.video_id == video_id))
+    if sha256 is None:
+        raise UnknownFaceError("the lab has no thumbnail of this video; give the id of a video of the library")
+    return str(sha256)

@@ -1,0 +1,158 @@
+"""Call the database for the routes of people, and turn its records and errors into answers."""
+
+import math
+import re
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import Request
+from starlette.convertors import StringConvertor, register_url_convertor
+
+from thumblab_core.errors import LabError
+from thumblab_core.images import ImageError
+from thumblab_core.people.errors import FaceConflictError, UnknownFaceError
+from thumblab_core.people.names import ANY
+from thumblab_core.people.records import Change, Cluster, Face
+from thumblab_serving.http.problems import Problem
+from thumblab_serving.http.received import invalid
+from thumblab_serving.loading.database import NoDatabaseError
+from thumblab_serving.people.stored_people import NotForgottenError, StoredPeople
+from thumblab_serving.schemas.people.clusters import FaceClusterOut, StoredFaceOut
+from thumblab_serving.schemas.people.face_changes import FaceChangeOut
+
+PREFIX = "/api/v1/faces"
+
+CONCURRENT = 3
+"""Maximum number of requests that use the database at the same time. Further ones wait."""
+
+CONCURRENT_CROPS = 2
+"""Maximum number of pictures that are cut at the same time. Further requests wait."""
+
+_RETRY_S = 5
+_SHA256 = r"[0-9a-f]{64}"
+_CHANGE_ID = r"[1-9][0-9]{0,17}"
+
+T = TypeVar("T")
+
+
+class _FaceIdConvertor(StringConvertor):
+    """Match the id of a face only. So `/api/v1/faces/clusters` is no face."""
+
+    regex = "[0-9a-f]{24}"
+
+
+register_url_convertor("face_id", _FaceIdConvertor())
+
+
+async def call(request: Request, work: Callable[[StoredPeople], T], limiter: str = "people_limiter") -> T:
+    """Return the result of `work`, which runs in a thread. Raises a `Problem` for an error of the lab.
+
+    `limiter`: the name of the limiter of the app in which the request waits for its turn.
+    """
+    people: StoredPeople = request.app.state.people
+    turns: CapacityLimiter = getattr(request.app.state, limiter)
+    try:
+        return await to_thread.run_sync(lambda: work(people), limiter=turns)
+    except NoDatabaseError as error:
+        detail = f"people are in the lab's database, and {error}; `thumblab db status` says more"
+        retry_s = max(_RETRY_S, math.ceil(people.database.retry_seconds))
+        headers = {"Retry-After": str(retry_s)}
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "no-database", detail, headers) from None
+    except UnknownFaceError as error:
+        raise Problem(HTTPStatus.NOT_FOUND, "not-found", str(error)) from None
+    except FaceConflictError as error:
+        raise Problem(HTTPStatus.CONFLICT, "face-conflict", str(error)) from None
+    except NotForgottenError as error:
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not-forgotten", str(error), {"Retry-After": "60"}) from None
+    except (ImageError, OSError) as error:
+        reason = str(error) if isinstance(error, ImageError) else error.strerror or type(error).__name__
+        raise Problem(HTTPStatus.NOT_FOUND, "no-picture", f"the picture cannot be read: {reason}") from None
+    except LabError as error:
+        raise invalid(str(error)) from None
+
+
+def cluster_id_in(request: Request) -> str:
+    """Return the id of a cluster in the path. The database functions refuse one of another form."""
+    return str(request.path_params["cluster_id"])
+
+
+def sha256_in(request: Request) -> str:
+    """Return the SHA-256 in the path. Raises a 404 `Problem` if it is none."""
+    sha256 = str(request.path_params["sha256"])
+    if re.fullmatch(_SHA256, sha256) is None:
+        detail = "this is not the SHA-256 of a picture; write 64 hexadecimal digits in small letters"
+        raise Problem(HTTPStatus.NOT_FOUND, "not-found", detail)
+    return sha256
+
+
+def merge_id_in(request: Request) -> int:
+    """Return the number of a merge in the path. Raises a 404 `Problem` if it is none."""
+    merge_id = str(request.path_params["merge_id"])
+    if re.fullmatch(_CHANGE_ID, merge_id) is None:
+        detail = f"this is not the number of a merge; GET {PREFIX}/changes?kind=merge lists them"
+        raise Problem(HTTPStatus.NOT_FOUND, "not-found", detail)
+    return int(merge_id)
+
+
+def in_path(name: str) -> dict[str, Any]:
+    """Return the description of a parameter in the path, for the OpenAPI document."""
+    patterns = {
+        "face_id": "^[0-9a-f]{24}$",
+        "cluster_id": "^(person_|unknown_cluster_|clu_)?[0-9a-f]{12}$",
+        "sha256": f"^{_SHA256}$",
+        "merge_id": f"^{_CHANGE_ID}$",
+        "video_id": r"^[^\x00-\x1f\x7f/]{1,200}$",
+    }
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "pattern": patterns[name]}}
+
+
+def shown_cluster(cluster: Cluster) -> FaceClusterOut:
+    """Return a cluster as answers show it."""
+    return FaceClusterOut(
+        cluster_id=cluster.id,
+        person_id=None if cluster.name is None else cluster.id,
+        kind="unknown" if cluster.name is None else "person",
+        name=cluster.name,
+        is_owner=cluster.is_owner,
+        faces=cluster.faces,
+        pictures=cluster.pictures,
+        pinned=cluster.pinned,
+        samples=list(cluster.samples),
+        created_at=cluster.created_at,
+    )
+
+
+def shown_face(face: Face) -> StoredFaceOut:
+    """Return a face as answers show it."""
+    return StoredFaceOut(
+        face_id=face.face_id,
+        sha256=face.sha256,
+        box=list(face.box),
+        confidence=face.confidence,
+        quality=face.quality,
+        cluster_id=face.cluster_id,
+        name=face.name,
+        pinned=face.pinned,
+        similarity=face.similarity,
+        detected_at=face.detected_at,
+    )
+
+
+def shown_change(change: Change) -> FaceChangeOut:
+    """Return a change as answers show it. Its clusters may have got another name since, so `clu_` is before their keys."""
+
+    def shown(key: str | None) -> str | None:
+        return None if key is None else f"{ANY}{key}"
+
+    return FaceChangeOut(
+        change_id=change.change_id,
+        kind=change.kind,
+        cluster_id=shown(change.cluster_key),
+        other_id=shown(change.other_key),
+        name_before=change.name_before,
+        faces=change.faces,
+        reverted=change.reverted,
+        changed_at=change.changed_at,
+    )

@@ -1,0 +1,164 @@
+"""The routes that list clusters of faces, name them, merge them, and undo changes."""
+
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request
+
+from thumblab_serving.http.auth import require
+from thumblab_serving.http.lab_requests import body_of
+from thumblab_serving.http.problems import error_responses
+from thumblab_serving.http.queries import query_documentation, query_of
+from thumblab_serving.routes.people.calls import (
+    PREFIX,
+    call,
+    cluster_id_in,
+    in_path,
+    merge_id_in,
+    shown_change,
+    shown_cluster,
+    shown_face,
+)
+from thumblab_serving.schemas.people.clusters import FaceClusterFacesOut, FaceClusterOut, FaceClustersOut
+from thumblab_serving.schemas.people.face_changes import FaceChangeOut, FaceChangesOut
+from thumblab_serving.schemas.people.people_requests import (
+    ChangesQuery,
+    ClustersQuery,
+    LabelRequest,
+    MergeRequest,
+    OwnerRequest,
+    PartQuery,
+    UndoRequest,
+)
+from thumblab_serving.schemas.strict import StrictModel
+
+router = APIRouter(tags=["people"], dependencies=[Depends(require("admin"))])
+
+
+def changing(
+    answer: type[StrictModel], body: type[StrictModel], *in_paths: str, required: bool = False
+) -> dict[str, Any]:
+    """Return the arguments of `router.post` that describe a route with a body which changes something."""
+    schema = {"$ref": f"#/components/schemas/{body.__name__}"}
+    return {
+        "response_model": answer,
+        "responses": error_responses(401, 404, 408, 409, 413, 415, 422, 503),
+        "openapi_extra": {
+            "parameters": [in_path(name) for name in in_paths],
+            "requestBody": {"required": required, "content": {"application/json": {"schema": schema}}},
+        },
+    }
+
+
+@router.get(
+    f"{PREFIX}/clusters",
+    summary="The clusters of faces, the largest first",
+    response_model=FaceClustersOut,
+    responses=error_responses(401, 422, 503),
+    openapi_extra={"parameters": query_documentation(ClustersQuery)},
+)
+async def clusters(request: Request) -> FaceClustersOut:
+    """A cluster that a person has named is a person. An unknown cluster without faces is left out."""
+    query = query_of(request, ClustersQuery)
+    page = await call(request, lambda people: people.clusters(query.limit, query.offset, query.kind))
+    return FaceClustersOut(total=page.total, clusters=[shown_cluster(cluster) for cluster in page.clusters])
+
+
+@router.get(
+    f"{PREFIX}/clusters/{{cluster_id}}",
+    summary="A cluster with its faces, those of best quality first",
+    response_model=FaceClusterFacesOut,
+    responses=error_responses(401, 404, 422, 503),
+    openapi_extra={"parameters": [in_path("cluster_id"), *query_documentation(PartQuery)]},
+)
+async def cluster(request: Request) -> FaceClusterFacesOut:
+    """The id of a merged cluster leads to the cluster that has its faces now."""
+    query = query_of(request, PartQuery)
+    page = await call(request, lambda people: people.cluster(cluster_id_in(request), query.limit, query.offset))
+    return FaceClusterFacesOut(**dict(shown_cluster(page.cluster)), members=[shown_face(face) for face in page.faces])
+
+
+@router.post(
+    f"{PREFIX}/clusters/{{cluster_id}}/label",
+    summary="Give a cluster the name of a person",
+    **changing(FaceClusterOut, LabelRequest, "cluster_id", required=True),
+)
+async def label(request: Request) -> FaceClusterOut:
+    """The faces that are then in the cluster stay in it. If another cluster has the name already, the cluster is merged
+    into that person, which is the answer. Upper and lower case count as equal.
+    """
+    body = await body_of(request, LabelRequest)
+    return shown_cluster(await call(request, lambda people: people.label(cluster_id_in(request), body.name)))
+
+
+@router.delete(
+    f"{PREFIX}/clusters/{{cluster_id}}/label",
+    summary="Take the name from a cluster",
+    response_model=FaceClusterOut,
+    responses=error_responses(401, 404, 503),
+    openapi_extra={"parameters": [in_path("cluster_id")]},
+)
+async def unlabel(request: Request) -> FaceClusterOut:
+    """Its faces stay in it."""
+    return shown_cluster(await call(request, lambda people: people.unlabel(cluster_id_in(request))))
+
+
+@router.post(
+    f"{PREFIX}/clusters/{{cluster_id}}/owner",
+    summary="Say whether a person runs the channel",
+    **changing(FaceClusterOut, OwnerRequest, "cluster_id"),
+)
+async def owner(request: Request) -> FaceClusterOut:
+    """The cluster must have a name."""
+    body = await body_of(request, OwnerRequest)
+    return shown_cluster(await call(request, lambda people: people.set_owner(cluster_id_in(request), body.is_owner)))
+
+
+@router.post(
+    f"{PREFIX}/clusters/{{cluster_id}}/merge",
+    summary="Merge a cluster into another one",
+    **changing(FaceClusterOut, MergeRequest, "cluster_id", required=True),
+)
+async def merge(request: Request) -> FaceClusterOut:
+    """If only one of them has a name, the name stays. If both have one, that of `into` stays.
+
+    Clusters with faces of one picture cannot be one person, so they are not merged (409).
+    """
+    body = await body_of(request, MergeRequest)
+    return shown_cluster(await call(request, lambda people: people.merge(cluster_id_in(request), body.into)))
+
+
+@router.post(
+    f"{PREFIX}/merges/{{merge_id}}/undo",
+    summary="Take a merge back, also an old one",
+    response_model=FaceClusterOut,
+    responses=error_responses(401, 404, 503),
+    openapi_extra={"parameters": [in_path("merge_id")]},
+)
+async def unmerge(request: Request) -> FaceClusterOut:
+    """The merged cluster gets its faces and its name again, and is the answer. `merge_id` is a `change_id` of
+    `GET /api/v1/faces/changes`. Faces that were moved elsewhere since stay there.
+    """
+    merge_id = merge_id_in(request)
+    return shown_cluster(await call(request, lambda people: people.unmerge(merge_id)))
+
+
+@router.get(
+    f"{PREFIX}/changes",
+    summary="What a person changed, the latest first",
+    response_model=FaceChangesOut,
+    responses=error_responses(401, 422, 503),
+    openapi_extra={"parameters": query_documentation(ChangesQuery)},
+)
+async def changes(request: Request) -> FaceChangesOut:
+    """Changes that were undone are left out."""
+    query = query_of(request, ChangesQuery)
+    kind = None if query.kind == "all" else query.kind
+    listed = await call(request, lambda people: people.changes(query.limit, kind))
+    return FaceChangesOut(changes=[shown_change(change) for change in listed])
+
+
+@router.post(f"{PREFIX}/undo", summary="Take the latest change back", **changing(FaceChangeOut, UndoRequest))
+async def undo(request: Request) -> FaceChangeOut:
+    """The answer is the change that was taken back. What was forgotten stays forgotten."""
+    body = await body_of(request, UndoRequest)
+    return shown_change(await call(request, lambda people: people.undo(body.change_id)))

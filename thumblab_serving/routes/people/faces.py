@@ -1,0 +1,188 @@
+"""The routes that show faces and figures, and move faces."""
+
+import re
+from http import HTTPStatus
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from thumblab_core.settings import Settings
+from thumblab_serving.http.auth import require
+from thumblab_serving.http.lab_requests import body_of
+from thumblab_serving.http.problems import Problem, error_responses
+from thumblab_serving.http.queries import query_documentation, query_of
+from thumblab_serving.routes.people.calls import (
+    PREFIX,
+    call,
+    cluster_id_in,
+    in_path,
+    sha256_in,
+    shown_cluster,
+    shown_face,
+)
+from thumblab_serving.routes.people.clusters import changing
+from thumblab_serving.schemas.people.clusters import FaceClusterOut, PictureFacesOut, StoredFaceOut, UnassignedFacesOut
+from thumblab_serving.schemas.people.people_figures import (
+    PeopleStatsOut,
+    PersonPictureOut,
+    PersonPicturesOut,
+    PersonShareOut,
+)
+from thumblab_serving.schemas.people.people_requests import (
+    MoveFaceRequest,
+    MoveFacesRequest,
+    NotThisPersonRequest,
+    PartQuery,
+)
+
+router = APIRouter(tags=["people"], dependencies=[Depends(require("admin"))])
+
+
+@router.get(
+    f"{PREFIX}/stats",
+    summary="The figures of faces and people",
+    response_model=PeopleStatsOut,
+    responses=error_responses(401, 503),
+)
+async def stats(request: Request) -> PeopleStatsOut:
+    """A share counts present thumbnails. It says how often a person is seen, and not whether this helps a video."""
+    settings: Settings = request.app.state.settings
+    figures = await call(request, lambda people: people.statistics())
+    shares = [
+        PersonShareOut(
+            person=shown_cluster(each.cluster), thumbnails=each.thumbnails, searched=each.searched, share=each.share
+        )
+        for each in figures.shares
+    ]
+    return PeopleStatsOut.model_validate(vars(figures) | {"mode": settings.people, "shares": shares})
+
+
+@router.get(
+    f"{PREFIX}/unassigned",
+    summary="The faces that are in no cluster",
+    response_model=UnassignedFacesOut,
+    responses=error_responses(401, 422, 503),
+    openapi_extra={"parameters": query_documentation(PartQuery)},
+)
+async def unassigned(request: Request) -> UnassignedFacesOut:
+    """Those of best quality come first."""
+    query = query_of(request, PartQuery)
+    found = await call(request, lambda people: people.unassigned(query.limit, query.offset))
+    return UnassignedFacesOut(faces=[shown_face(face) for face in found])
+
+
+@router.get(
+    f"{PREFIX}/pictures/{{sha256}}",
+    summary="The faces of a stored picture",
+    response_model=PictureFacesOut,
+    responses=error_responses(401, 404, 503),
+    openapi_extra={"parameters": [in_path("sha256")]},
+)
+async def picture(request: Request) -> PictureFacesOut:
+    """A picture that was not searched for faces is unknown here (404)."""
+    sha256 = sha256_in(request)
+    found = await call(request, lambda people: people.faces_of_picture(sha256))
+    return PictureFacesOut(sha256=sha256, video_id=None, faces=[shown_face(face) for face in found])
+
+
+@router.get(
+    f"{PREFIX}/videos/{{video_id}}",
+    summary="The faces of the present thumbnail of a video",
+    response_model=PictureFacesOut,
+    responses=error_responses(401, 404, 503),
+    openapi_extra={"parameters": [in_path("video_id")]},
+)
+async def video(request: Request) -> PictureFacesOut:
+    """A thumbnail that was not searched for faces is unknown here (404)."""
+    video_id = str(request.path_params["video_id"])
+    if re.fullmatch(r"[^\x00-\x1f\x7f]{1,200}", video_id) is None:
+        detail = "the id of a video has 1 to 200 characters, without control characters"
+        raise Problem(HTTPStatus.NOT_FOUND, "not-found", detail)
+    sha256, found = await call(request, lambda people: people.faces_of_video(video_id))
+    return PictureFacesOut(sha256=sha256, video_id=video_id, faces=[shown_face(face) for face in found])
+
+
+@router.get(
+    f"{PREFIX}/people/{{cluster_id}}/pictures",
+    summary="The pictures that show a person",
+    response_model=PersonPicturesOut,
+    responses=error_responses(401, 404, 422, 503),
+    openapi_extra={"parameters": [in_path("cluster_id"), *query_documentation(PartQuery)]},
+)
+async def pictures(request: Request) -> PersonPicturesOut:
+    """A picture is listed once for each video that shows or showed it. It may also be asked for an unknown cluster."""
+    query = query_of(request, PartQuery)
+    found = await call(
+        request, lambda people: people.pictures_of_person(cluster_id_in(request), query.limit, query.offset)
+    )
+    return PersonPicturesOut(pictures=[PersonPictureOut.model_validate(vars(each)) for each in found])
+
+
+@router.post(
+    f"{PREFIX}/move",
+    summary="Put several faces in a cluster, or in a new one",
+    **changing(FaceClusterOut, MoveFacesRequest, required=True),
+)
+async def move_several(request: Request) -> FaceClusterOut:
+    """The lab never moves them by itself from now on. All of them are moved, or none. No two may be of one picture."""
+    body = await body_of(request, MoveFacesRequest)
+    return shown_cluster(await call(request, lambda people: people.move(body.faces, body.to)))
+
+
+@router.get(
+    f"{PREFIX}/{{face_id:face_id}}",
+    summary="A face",
+    response_model=StoredFaceOut,
+    responses=error_responses(401, 404, 503),
+    openapi_extra={"parameters": [in_path("face_id")]},
+)
+async def face(request: Request) -> StoredFaceOut:
+    """Where it is in which picture, and in which cluster."""
+    return shown_face(await call(request, lambda people: people.face(_face_id(request))))
+
+
+@router.get(
+    f"{PREFIX}/{{face_id:face_id}}/crop",
+    summary="A face as a picture of 112x112 pixels",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "A JPEG, cut out of the stored picture. No crop is stored anywhere.",
+            "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}},
+            "headers": {"Cache-Control": {"schema": {"type": "string"}, "description": "`no-store`"}},
+        },
+        **error_responses(401, 404, 503),
+    },
+    openapi_extra={"parameters": [in_path("face_id")]},
+)
+async def crop(request: Request) -> Response:
+    """Browsers must not keep it, so that a forgotten face is gone there too."""
+    data = await call(request, lambda people: people.crop(_face_id(request)), "crops_limiter")
+    return Response(data, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+
+
+@router.post(
+    f"{PREFIX}/{{face_id:face_id}}/move",
+    summary="Put a face in a cluster, or in a new one",
+    **changing(FaceClusterOut, MoveFaceRequest, "face_id"),
+)
+async def move(request: Request) -> FaceClusterOut:
+    """The lab never moves it by itself from now on. If the lab itself put another face of the picture there, this other
+    face is taken out. If a person put it there, nothing is changed (409).
+    """
+    body = await body_of(request, MoveFaceRequest)
+    return shown_cluster(await call(request, lambda people: people.move([_face_id(request)], body.to)))
+
+
+@router.post(
+    f"{PREFIX}/{{face_id:face_id}}/not-this-person",
+    summary="Take a face out of a cluster, and keep it out",
+    **changing(FaceClusterOut, NotThisPersonRequest, "face_id"),
+)
+async def not_this_person(request: Request) -> FaceClusterOut:
+    """The answer is the cluster. To say the same again changes nothing."""
+    body = await body_of(request, NotThisPersonRequest)
+    return shown_cluster(await call(request, lambda people: people.not_this_person(_face_id(request), body.cluster_id)))
+
+
+def _face_id(request: Request) -> str:
+    return str(request.path_params["face_id"])

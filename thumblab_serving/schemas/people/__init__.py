@@ -1,0 +1,1 @@
+"""The requests and answers below `/api/v1/faces`."""

@@ -1,0 +1,72 @@
+"""The answers about clusters of faces and about faces."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from thumblab_serving.schemas.strict import StrictModel
+
+
+class FaceClusterOut(StrictModel):
+    """A cluster of faces. If a person has named it, it is a person."""
+
+    cluster_id: str = Field(
+        description="`person_` or `unknown_cluster_` and a key of 12 digits. A request may also write `clu_` or nothing "
+        "before the key, and the id that the cluster had before it was named or merged."
+    )
+    person_id: str | None = Field(description="The same id, if the cluster has a name. Else null.")
+    kind: Literal["person", "unknown"]
+    name: str | None = Field(description="The name that a person gave. The lab never guesses a name.")
+    is_owner: bool = Field(description="Whether a person said that this person runs the channel.")
+    faces: int
+    pictures: int
+    pinned: int = Field(description="How many of the faces a person put there. The lab never moves them by itself.")
+    samples: list[str] = Field(description="The ids of the faces of best quality, at most 6.")
+    created_at: datetime
+
+
+class FaceClustersOut(StrictModel):
+    """A part of the list of clusters, the largest first."""
+
+    total: int = Field(description="How many clusters the whole list has.")
+    clusters: list[FaceClusterOut]
+
+
+class StoredFaceOut(StrictModel):
+    """A face in a stored picture."""
+
+    face_id: str
+    sha256: str = Field(description="The picture, by the SHA-256 of its file.")
+    box: list[float] = Field(
+        min_length=4,
+        max_length=4,
+        description="The left, upper, right and lower edge, as fractions of the picture's width and height.",
+    )
+    confidence: float = Field(ge=0, le=1, description="How sure the detector is that this is a face.")
+    quality: float = Field(ge=0, le=1, description="From size, sharpness, pose and confidence.")
+    cluster_id: str | None = Field(description="Null if the face is in no cluster.")
+    name: str | None = Field(description="The name of its cluster, if a person named it.")
+    pinned: bool = Field(description="Whether a person put it there.")
+    similarity: float | None = Field(description="To its cluster. Null if a person put it there.")
+    detected_at: datetime
+
+
+class FaceClusterFacesOut(FaceClusterOut):
+    """A cluster, with a part of its faces, those of best quality first. `faces` counts all of them."""
+
+    members: list[StoredFaceOut]
+
+
+class UnassignedFacesOut(StrictModel):
+    """A part of the faces that are in no cluster, those of best quality first."""
+
+    faces: list[StoredFaceOut]
+
+
+class PictureFacesOut(StrictModel):
+    """The faces of a picture, from left to right."""
+
+    sha256: str
+    video_id: str | None = Field(description="The video of the request, if it named one.")
+    faces: list[StoredFaceOut]

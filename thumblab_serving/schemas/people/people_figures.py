@@ -1,0 +1,54 @@
+"""The answers with figures of people, and with the pictures of a person."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from thumblab_serving.schemas.people.clusters import FaceClusterOut
+from thumblab_serving.schemas.strict import StrictModel
+
+
+class PersonShareOut(StrictModel):
+    """How often a person is on thumbnails."""
+
+    person: FaceClusterOut
+    thumbnails: int = Field(description="How many present thumbnails show the person.")
+    searched: int = Field(description="How many present thumbnails were searched for faces.")
+    share: float | None = Field(description="The ratio of the two. Null if none was searched.")
+
+
+class PeopleStatsOut(StrictModel):
+    """What the lab knows of faces and people."""
+
+    mode: Literal["off", "own", "all"] = Field(description="The setting `THUMBLAB_PEOPLE`.")
+    pictures: int = Field(description="How many pictures were searched for faces.")
+    pictures_with_faces: int
+    pictures_with_problem: int = Field(description="How many pictures could not be searched.")
+    faces: int
+    faces_without_vector: int
+    faces_in_people: int
+    faces_in_unknown_clusters: int
+    faces_in_none: int = Field(description="How many faces are in no cluster.")
+    pinned: int = Field(description="How many faces a person put where they are.")
+    people: int = Field(description="How many people with a name have faces.")
+    unknown_clusters: int
+    forgotten: int = Field(description="How many faces and pictures a person had forgotten.")
+    shares: list[PersonShareOut] = Field(description="By person, those with the most faces first.")
+
+
+class PersonPictureOut(StrictModel):
+    """A picture that shows a person, in a video or as a picture that a person gave."""
+
+    sha256: str
+    face_id: str
+    video_id: str | None = Field(description="Null for a picture that a person gave.")
+    title: str | None
+    channel_id: str | None
+    current: bool = Field(description="Whether the video shows this picture now.")
+    file_name: str | None = Field(description="The name of a picture that a person gave. Null for any other.")
+
+
+class PersonPicturesOut(StrictModel):
+    """A part of the pictures of a person, those of the newest videos first."""
+
+    pictures: list[PersonPictureOut]

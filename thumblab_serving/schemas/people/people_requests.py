@@ -1,0 +1,177 @@
+"""The queries and bodies of the requests below `/api/v1/faces`."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, Strict, WithJsonSchema
+
+from thumblab_core.niches import Niche
+from thumblab_core.people.names import LONGEST_NAME
+from thumblab_serving.schemas.strict import AS_WHOLE, Number, StrictModel
+
+MOST_LISTED = 1_000
+"""The largest number of entries of one answer."""
+
+MOST_MOVED = 1_000
+"""The largest number of faces that one request moves."""
+
+_LARGEST_OFFSET = 2**31 - 1
+_LARGEST_ID = 2**63 - 1
+_FACE_ID = r"^[0-9a-f]{24}$"
+_CLUSTER_ID = r"^(person_|unknown_cluster_|clu_)?[0-9a-f]{12}$"
+
+
+def _face_id(text: str) -> str:
+    if re.fullmatch(_FACE_ID, text) is None:
+        raise ValueError("the id of a face has 24 hexadecimal digits")
+    return text
+
+
+def _cluster_id(text: str) -> str:
+    if re.fullmatch(_CLUSTER_ID, text) is None:
+        raise ValueError(
+            "the id of a cluster looks like person_0123456789ab or unknown_cluster_0123456789ab; the list of clusters has "
+            "the ids"
+        )
+    return text
+
+
+FaceId = Annotated[str, AfterValidator(_face_id), WithJsonSchema({"type": "string", "pattern": _FACE_ID})]
+ClusterId = Annotated[str, AfterValidator(_cluster_id), WithJsonSchema({"type": "string", "pattern": _CLUSTER_ID})]
+
+
+class PartQuery(StrictModel):
+    """The query of a request for a part of a list."""
+
+    limit: int = Field(default=100, ge=1, le=MOST_LISTED, description="The most entries of the answer.")
+    offset: int = Field(default=0, ge=0, le=_LARGEST_OFFSET, description="How many entries to leave out before them.")
+
+
+class ClustersQuery(PartQuery):
+    """The query of the list of clusters."""
+
+    kind: Literal["all", "person", "unknown"] = Field(default="all", description="Which clusters to list.")
+
+
+class ChangesQuery(StrictModel):
+    """The query of the list of changes."""
+
+    limit: int = Field(default=50, ge=1, le=MOST_LISTED, description="The most entries of the answer.")
+    kind: Literal["all", "label", "unlabel", "owner", "merge", "unmerge", "move", "ban"] = Field(
+        default="all", description="Which changes to list."
+    )
+
+
+class _Queued(StrictModel):
+    queue: bool = Field(
+        default=True,
+        strict=True,
+        description="True: start the run, and answer at once with its id. False: answer when the run has ended, or when "
+        "`timeout_s` is over.",
+    )
+
+
+class ClusterFacesRequest(_Queued):
+    """How to group faces. A field that is left out has the value of the lab's settings."""
+
+    person_threshold: Annotated[Number, Field(gt=0, le=1)] | None = Field(
+        default=None, description="How similar a face must be to join a person who has a name.", examples=[0.7]
+    )
+    unknown_method: Literal["hdbscan", "dbscan", "agglomerative"] | None = Field(
+        default=None, description="How faces of unknown people are grouped."
+    )
+    min_cluster_size: Annotated[int, Strict(), Field(ge=2, le=10_000), AS_WHOLE] | None = Field(
+        default=None, description="The fewest faces of an unknown cluster.", examples=[3]
+    )
+    max_faces: Annotated[int, Strict(), Field(ge=1, le=2**31 - 1), AS_WHOLE] | None = Field(
+        default=None,
+        description="Group at most so many of the faces that are in no cluster, those of the best quality first.",
+        examples=[1_000],
+    )
+
+
+class TrainFacesRequest(_Queued):
+    """How to train the matching head. A field that is left out has the value of the lab's settings, or the default."""
+
+    epochs: Annotated[int, Strict(), Field(ge=1, le=1_000), AS_WHOLE] | None = Field(
+        default=None, description="The most epochs.", examples=[20]
+    )
+    margin: Annotated[Number, Field(gt=0, le=2)] | None = Field(
+        default=None, description="The margin of the triplet loss.", examples=[0.2]
+    )
+    min_faces: Annotated[int, Strict(), Field(ge=3, le=10_000), AS_WHOLE] | None = Field(
+        default=None, description="People with fewer labelled faces are left out.", examples=[10]
+    )
+
+
+class DetectFacesRequest(_Queued):
+    """In which thumbnails to look for faces."""
+
+    niche: Niche | None = Field(default=None, description="Default: every niche.")
+
+
+class LabelRequest(StrictModel):
+    """The name of a person."""
+
+    name: str = Field(
+        min_length=1,
+        max_length=LONGEST_NAME,
+        description="If another cluster has this name, the cluster is merged into that person.",
+        examples=["Alice"],
+    )
+
+
+class OwnerRequest(StrictModel):
+    """Whether a person runs the channel. The body may be left out."""
+
+    is_owner: bool = Field(default=True, strict=True, description="False takes it back.")
+
+
+class MergeRequest(StrictModel):
+    """The cluster into which to merge."""
+
+    into: ClusterId = Field(description="The cluster that is to have the faces of both.")
+
+
+class MoveFaceRequest(StrictModel):
+    """Where to move a face. The body may be left out."""
+
+    to: ClusterId | None = Field(default=None, description="The cluster. Null: a new one.")
+
+
+class MoveFacesRequest(MoveFaceRequest):
+    """Which faces to move where."""
+
+    faces: list[FaceId] = Field(min_length=1, max_length=MOST_MOVED, description="The ids of the faces.")
+
+
+class NotThisPersonRequest(StrictModel):
+    """To which cluster a face does not belong. The body may be left out."""
+
+    cluster_id: ClusterId | None = Field(default=None, description="Default: the cluster that the face is in.")
+
+
+class UndoRequest(StrictModel):
+    """Which change to undo. The body may be left out."""
+
+    change_id: Annotated[int, Strict(), Field(ge=1, le=_LARGEST_ID), AS_WHOLE] | None = Field(
+        default=None,
+        description="The latest change as the caller knows it. If there is a later one, nothing is undone. So a request "
+        "that is repeated never undoes two changes.",
+        examples=[1],
+    )
+
+
+BODIES: tuple[type[StrictModel], ...] = (
+    ClusterFacesRequest,
+    TrainFacesRequest,
+    DetectFacesRequest,
+    LabelRequest,
+    OwnerRequest,
+    MergeRequest,
+    MoveFaceRequest,
+    MoveFacesRequest,
+    NotThisPersonRequest,
+    UndoRequest,
+)
+"""The bodies of all requests. `app.py` adds them to the OpenAPI document."""
