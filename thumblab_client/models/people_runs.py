@@ -59,7 +59,7 @@ class GroupingOut:
     message: str
     runs: list[RunOut]
     notes: list[str] = field(default_factory=list)
-    """What of the request had no effect."""
+    """Which parts of the request had no effect."""
 
     timestamp: datetime
     run_id: str | None
@@ -95,7 +95,7 @@ class TrainingOut:
     message: str
     runs: list[RunOut]
     notes: list[str] = field(default_factory=list)
-    """What of the request had no effect."""
+    """Which parts of the request had no effect."""
 
     timestamp: datetime
     run_id: str | None
@@ -133,7 +133,7 @@ class DetectionOut:
     message: str
     runs: list[RunOut]
     notes: list[str] = field(default_factory=list)
-    """What of the request had no effect."""
+    """Which parts of the request had no effect."""
 
     timestamp: datetime
     results: dict[str, DetectedFacesOut | None]
