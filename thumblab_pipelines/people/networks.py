@@ -1,6 +1,7 @@
 """Load the two networks of the people pipeline: the one that detects faces, and the one that embeds them."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from thumblab_core import model_files
 from thumblab_core.errors import LabError
@@ -29,13 +30,21 @@ def load_networks(settings: Settings) -> FaceNetworks:
 
     Raises `LabError` if people are switched off, or if a network is missing. No face is embedded in either case.
     """
+    detector, embedder = require_networks(settings)
+    return FaceNetworks(FaceDetector(detector), OnnxFaceEmbedder(embedder))
+
+
+def require_networks(settings: Settings) -> tuple[Path, Path]:
+    """Return the files of the detector and of the embedder, without loading them. Raises the errors of `load_networks`
+    about missing files.
+    """
     require_people(settings)
     detector, embedder = model_files.face_model(settings), model_files.face_embedder(settings)
     if detector is None:
         raise LabError("there is no face detector; run `thumblab models pull`, or set THUMBLAB_FACE_MODEL")
     if embedder is None:
         raise LabError(NO_EMBEDDER)
-    return FaceNetworks(FaceDetector(detector), OnnxFaceEmbedder(embedder))
+    return detector, embedder
 
 
 def require_people(settings: Settings) -> None:

@@ -192,7 +192,9 @@ def _detect(
     from thumblab_cli.printing.tables import progress_bars
     from thumblab_pipelines.people.detect import detect_faces
     from thumblab_pipelines.people.folder import add_folder
+    from thumblab_pipelines.people.networks import require_networks
 
+    require_networks(lab.settings)  # A missing network is told before the folder is read.
     result: dict[str, Any] = {}
     with progress_bars(console) as listener:
         if folder is not None:

@@ -1,0 +1,154 @@
+"""Test the commands `thumblab people`, with the real networks.
+
+The networks and the pictures of people are in the folder of real data, which is not in the repository.
+"""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from thumblab_cli.commands.people.people import _SUBCOMMANDS
+from thumblab_cli.main import cli
+from thumblab_core.settings import settings
+
+ROOT = Path(__file__).resolve().parents[3]
+Shell = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def folder(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ten pictures of each of six people, and a file that is no picture."""
+    folder = tmp_path_factory.mktemp("people")
+    for person in sorted((shared_data / "faces" / "people").iterdir())[:6]:
+        (folder / person.name).mkdir()
+        for picture in sorted(person.glob("*.png"))[:10]:
+            (folder / person.name / picture.name).write_bytes(picture.read_bytes())
+    (folder / "broken.png").write_bytes(b"not a picture")
+    return folder
+
+
+@pytest.fixture
+def shell(environment: dict[str, str], shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
+    """A function that runs `thumblab people` with the given arguments, in a lab of this file."""
+    models = shared_data.parent / "models"
+    networks = {
+        "THUMBLAB_PEOPLE": "own",
+        "THUMBLAB_FACE_MODEL": str(models / "face_detection_yunet_2026may.onnx"),
+        "THUMBLAB_FACE_EMBEDDER": str(models / "mobilefacenet.onnx"),
+    }
+    for name, value in (environment | networks).items():
+        monkeypatch.setenv(name, value)
+
+    def run(*arguments: object) -> Result:
+        settings.cache_clear()
+        return CliRunner().invoke(cli, ["people", *map(str, arguments)])
+
+    yield run
+    settings.cache_clear()
+
+
+def answered(result: Result) -> Any:
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def ids(shell: Shell, *arguments: str) -> list[str]:
+    return [cluster["cluster_id"] for cluster in answered(shell("show", "--json", *arguments))["clusters"]]
+
+
+def test_one_command_leads_from_a_folder_to_people(shell: Shell, folder: Path) -> None:
+    found = answered(shell("pipeline", "--full", "--folder", folder, "--json"))
+    assert found["detect"]["folder"]["pictures"] == 60
+    assert [problem.partition(":")[0] for problem in found["detect"]["folder"]["problems"]] == ["broken.png"]
+    assert found["stats"]["folders"]["f"] >= 0.95
+    assert "at least 10 labelled faces" in found["train"]["skipped"]
+    assert len(ids(shell)) == found["cluster"]["unknown_clusters"] >= 6
+    again = shell("pipeline", "--folder", folder)
+    assert "0 of them new" in again.stdout
+    assert "Detected: 0 new faces" in again.stdout
+
+
+def test_a_name_a_merge_and_a_ban_are_listed_and_taken_back(shell: Shell) -> None:
+    first, second, *_ = ids(shell)
+    assert "(Alice)" in shell("label", first, "Alice").stdout
+    merged = answered(shell("label", second, "alice", "--json"))
+    assert merged["faces"] > 10
+    (merge,) = [change for change in answered(shell("changes", "--json")) if change["kind"] == "merge"]
+    assert shell("unmerge", merge["change_id"]).exit_code == 0
+    alice = first.replace("unknown_cluster", "person")
+    face = answered(shell("show", alice, "--json"))["faces"][0]["face_id"]
+    assert answered(shell("not", face, "--json"))["faces"] == merged["faces"] - 11
+    assert "ban" in shell("undo").stdout
+    assert answered(shell("show", alice, "--json"))["total"] == merged["faces"] - 10
+
+
+def test_forgetting_asks_first_and_then_deletes(shell: Shell) -> None:
+    (alice,) = ids(shell, "--kind", "person")
+    assert shell("forget", "person", alice).exit_code == 1
+    forgotten = answered(shell("forget", "person", alice, "--yes", "--json"))
+    assert forgotten["faces"] == forgotten["pictures"] > 0
+    assert ids(shell, "--kind", "person") == []
+    assert answered(shell("detect", "--json"))["faces"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["show", "nobody"], "is not the id of a cluster"),
+        (["show", "person_0123456789ab"], "no cluster"),
+        (["label", "person_0123456789ab", "Bob"], "no cluster"),
+        (["move", "face", "--to", "person_0123456789ab"], "no face"),
+        (["forget", "face", "none", "--yes"], "no face"),
+        (["unmerge", "999999"], "merge"),
+    ],
+)
+def test_a_wrong_id_is_a_clear_error(shell: Shell, arguments: list[str], problem: str) -> None:
+    result = shell(*arguments)
+    assert result.exit_code == 1
+    assert problem in result.stderr
+
+
+def test_while_people_are_off_the_commands_say_how_to_switch_them_on(
+    shell: Shell, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THUMBLAB_PEOPLE", "off")
+    for command in (["detect", "--folder", folder], ["cluster"], ["assign"], ["train"], ["pipeline", "--full"]):
+        result = shell(*command)
+        assert result.exit_code == 1
+        assert "THUMBLAB_PEOPLE=own" in result.stderr
+
+
+@pytest.mark.parametrize("name", list(_SUBCOMMANDS))
+def test_every_subcommand_has_a_help_text(name: str) -> None:
+    result = CliRunner().invoke(cli, ["people", name, "--help"])
+    assert result.exit_code == 0
+    assert len(result.output) > 100
+
+
+@pytest.mark.parametrize(
+    ("target", "command"),
+    [
+        ("faces-pipeline-dual LIMIT=10000", "people pipeline --limit 10000"),
+        ("faces-pipeline-dual PERSON_THRESHOLD=0.8", "people pipeline --person-threshold 0.8"),
+        ("faces-pipeline-full EPOCHS=50 MARGIN=0.3", "people pipeline --full --epochs 50 --margin 0.3"),
+        (
+            "faces-cluster-dual PERSON_THRESHOLD=0.8 UNKNOWN_METHOD=hdbscan",
+            "people cluster --person-threshold 0.8 --unknown-method hdbscan",
+        ),
+        ("faces-cluster-dual MAX_FACES=1000", "people cluster --max-faces 1000"),
+        (
+            "faces-train-matching EPOCHS=50 MARGIN=0.3 MIN_FACES=10",
+            "people train --epochs 50 --margin 0.3 --min-faces 10",
+        ),
+        ("faces-stats", "people stats"),
+    ],
+)
+def test_the_make_targets_of_the_specification_call_the_commands(target: str, command: str) -> None:
+    made = subprocess.run(["make", "-n", *target.split()], cwd=ROOT, capture_output=True, text=True, check=True)
+    (called,) = [line for line in made.stdout.splitlines() if " people " in line]
+    assert " ".join(called.split()).endswith(f"thumblab {command}")

@@ -1,0 +1,120 @@
+"""Test the jobs of the people in thumbnails, with Dagster and the real networks.
+
+The networks and the pictures of people are in the folder of real data, which is not in the repository.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from test_lineage import OWNER
+from traced_tables import Touched, tracing
+
+from thumblab_core.people.naming import label
+from thumblab_core.people.reading import list_clusters
+from thumblab_pipelines.definitions import defs
+from thumblab_pipelines.defs import resources
+from thumblab_pipelines.defs.kept import UNOWNED
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.people.detect import detect_faces
+from thumblab_pipelines.people.folder import add_folder
+
+BACKWARD = {("matching_head", "face_clusters"), ("faces", "face_clusters")}
+"""Reads against the direction of the graph. The head learns from what a person said about clusters that were made before,
+and a search counts the faces with and without a cluster. Neither is a dependency.
+"""
+
+
+@dataclass
+class People:
+    """A lab with the pictures of twelve people, and a function that runs a job and traces what each asset touches."""
+
+    lab: Lab
+    run: Callable[..., tuple[dg.ExecuteInProcessResult, Touched]]
+
+
+@pytest.fixture(scope="module")
+def people(shared_data: Path, open_lab: Callable[..., Lab]) -> Any:
+    models = shared_data.parent / "models"
+    lab = open_lab(
+        people="own",
+        face_model=models / "face_detection_yunet_2026may.onnx",
+        face_embedder=models / "mobilefacenet.onnx",
+    )
+    add_folder(lab, shared_data / "faces" / "people")
+    detect_faces(lab)
+    definitions = defs()
+    with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.ephemeral() as instance:
+        patch.setattr(resources, "_opened", lambda chosen, url: lab)
+
+        def run(job: str, asset: str, **given: Any) -> tuple[dg.ExecuteInProcessResult, Touched]:
+            with tracing(lab.engine.url) as touched:
+                made = definitions.resolve_job_def(job).execute_in_process(
+                    instance=instance, asset_selection=[dg.AssetKey(asset)], raise_on_error=False, **given
+                )
+            return made, touched
+
+        yield People(lab, run)
+
+
+def metadata_of(made: dg.ExecuteInProcessResult) -> dict[str, Any]:
+    """Return the metadata of the only materialization of a run."""
+    assert made.success, [
+        event.step_failure_data.user_failure_data for event in made.all_events if event.is_step_failure
+    ]
+    (event,) = made.get_asset_materialization_events()
+    return {name: entry.value for name, entry in event.materialization.metadata.items()}
+
+
+def test_the_jobs_group_train_and_count_and_their_metadata_hold_no_name(people: People) -> None:
+    grouped = metadata_of(people.run("group_people", "face_clusters")[0])
+    assert grouped["faces"] >= 235
+    assert grouped["people"] == 0
+    with people.lab.engine.begin() as connection:
+        clusters = list_clusters(connection, kind="unknown").clusters
+        for number, cluster in enumerate(clusters):
+            label(connection, cluster.id, f"Zebedee {number}")
+    assert grouped["unknown_clusters"] == len(clusters) >= 12
+    trained = metadata_of(people.run("train_people", "matching_head")[0])
+    assert trained["people"] >= 10
+    counted = metadata_of(people.run("group_people", "people")[0])
+    assert counted["dagster/row_count"] == len(clusters)
+    for found in (grouped, trained, counted):
+        assert "Zebedee" not in str(found)
+
+
+def test_the_config_of_a_request_reaches_the_grouping(people: People) -> None:
+    config = {"ops": {"face_clusters": {"config": {"person_threshold": 0.9, "unknown_method": "agglomerative"}}}}
+    strict = metadata_of(people.run("group_people", "face_clusters", run_config=config)[0])
+    usual = metadata_of(people.run("group_people", "face_clusters")[0])
+    assert strict["threshold_cosine"] > usual["threshold_cosine"]
+    wrong = {"ops": {"face_clusters": {"config": {"unknown_method": "k-means"}}}}
+    made = people.run("group_people", "face_clusters", run_config=wrong)[0]
+    assert not made.success
+    assert "hdbscan, dbscan or agglomerative" in str([event for event in made.all_events if event.is_step_failure])
+
+
+@pytest.mark.parametrize(
+    ("job", "asset", "partition"),
+    [
+        ("find_faces", "faces", "tech"),
+        ("group_people", "face_clusters", None),
+        ("train_people", "matching_head", None),
+        ("group_people", "people", None),
+    ],
+)
+def test_a_step_reads_and_writes_only_what_its_asset_declares(
+    people: People, job: str, asset: str, partition: str | None
+) -> None:
+    given = {} if partition is None else {"partition_key": partition}
+    made, touched = people.run(job, asset, **given)
+    metadata_of(made)
+    specs = {spec.key.to_user_string(): spec for spec in defs().resolve_all_asset_specs()}
+    deps = {dep.asset_key.to_user_string() for dep in specs[asset].deps}
+    read = {OWNER[name] for name in touched.reads - set(UNOWNED)} - {asset}
+    allowed = deps | {owner for reader, owner in BACKWARD if reader == asset}
+    assert read <= allowed
+    assert {OWNER[name] for name in touched.writes - set(UNOWNED)} <= {asset}
