@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from thumblab_cli.printing.evaluation import CHANNEL_SLICE, figure_text
+from thumblab_cli.printing.printable import printable
 from thumblab_cli.printing.tables import table
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def print_catalogue_evaluation(
     for name, *both in rows:
         for how, aucs in zip(("not adapted", "adapted"), both, strict=True):
             if (auc_all := aucs["auc_all"]) is not None:
-                shown = Text(_printable(name)) if how == "not adapted" else Text()
+                shown = Text(printable(name)) if how == "not adapted" else Text()
                 made.add_row(shown, how, *map(_cell, aucs.values()), f"{auc_all['pairs']:,}")
     console.print(made)
     for line in _remarks(evaluated, share):
@@ -145,9 +146,3 @@ def _by_channel(figures: ModelFigures, unadapted: str) -> Iterator[tuple[str, Fi
 
 def _cell(figure: Figure | None) -> str:
     return "" if figure is None else figure_text(figure["value"], figure["low"], figure["high"])
-
-
-def _printable(title: str) -> str:
-    """Return a title in which characters that control a terminal are replaced. Anybody may put such characters into a
-    title."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in title)

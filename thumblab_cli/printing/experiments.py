@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from thumblab_cli.printing.printable import printable
+from thumblab_cli.printing.printable import cell, printable
 from thumblab_cli.printing.tables import table
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ def print_experiments(console: Console, stored: Sequence["StoredExperiment"]) ->
         outcome = experiment.outcome.replace("_", " ")
         rows.add_row(
             str(one.experiment_id),
-            printable(one.channel_title or experiment.channel_id),
-            printable(experiment.video_id),
+            cell(one.channel_title or experiment.channel_id),
+            cell(experiment.video_id),
             str(experiment.started_on),
             outcome if experiment.winner is None else f"{outcome}: variant {experiment.winner}",
             f"{len(experiment.variants)} {experiment.tested}",
@@ -71,7 +71,7 @@ def print_channel_reports(console: Console, reports: Sequence["ChannelReport"]) 
         numbers = (report.experiments, report.winner, report.performed_the_same, report.inconclusive)
         cells = [*map(str, numbers), *compared]
         cells += ["-"] * (len(columns) - len(cells))
-        rows.add_row(printable(report.title or report.channel_id), *cells)
+        rows.add_row(cell(report.title or report.channel_id), *cells)
     console.print(rows)
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from thumblab_cli.printing.printable import printable
 from thumblab_cli.printing.tables import table
 
 if TYPE_CHECKING:  # Only type checkers import these modules here. The commands import these modules when needed.
@@ -36,9 +37,4 @@ def hit_line(hit: "Hit") -> str:
     item = hit.item
     multiple = "" if item.outlier_multiple is None else f"{item.outlier_multiple:.1f}x its channel, "
     rate = f"{multiple}{item.views_per_hour:,.0f} views/h"
-    return f"{hit.similarity:.4f} {hit.niche:13} {item.video_id:12} {_printable(item.title[:60])} ({rate})"
-
-
-def _printable(title: str) -> str:
-    """Return the title with control characters replaced, because a terminal would obey these characters."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in title)
+    return f"{hit.similarity:.4f} {hit.niche:13} {item.video_id:12} {printable(item.title[:60])} ({rate})"

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from thumblab_cli.printing.printable import printable
+from thumblab_cli.printing.printable import cell, printable
 from thumblab_cli.printing.tables import table
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def clusters_table(page: "ClusterPage") -> Table:
         title=f"{len(page.clusters)} of {page.total} clusters",
     )
     for cluster in page.clusters:
-        name = "" if cluster.name is None else printable(cluster.name) + (" (owner)" if cluster.is_owner else "")
+        name = "" if cluster.name is None else cell(cluster.name) + (" (owner)" if cluster.is_owner else "")
         rows.add_row(cluster.id, name, str(cluster.faces), str(cluster.pictures), str(cluster.pinned))
     return rows
 
@@ -53,7 +54,7 @@ def faces_table(page: "FacePage") -> Table:
         "similarity",
         "put there by",
         words=("picture", "put there by"),
-        title=f"{cluster_line(page.cluster)}; {len(page.faces)} of {page.total} faces",
+        title=f"{escape(cluster_line(page.cluster))}; {len(page.faces)} of {page.total} faces",
     )
     for face in page.faces:
         similarity = "" if face.similarity is None else f"{face.similarity:.3f}"
@@ -71,7 +72,7 @@ def changes_table(changes: Sequence["Change"]) -> Table:
             change.kind,
             change.cluster_key or "",
             change.other_key or "",
-            printable(change.name_before or ""),
+            cell(change.name_before or ""),
             "taken back" if change.reverted else "",
             str(change.faces),
             f"{change.changed_at:%Y-%m-%d %H:%M}",
@@ -154,8 +155,8 @@ def _channels_table(channels: Sequence[Mapping[str, Any]]) -> Table:
         factor = each["views_factor"]
         views = "too few videos" if factor is None else f"{factor:.2f} [{each['low']:.2f}, {each['high']:.2f}]"
         rows.add_row(
-            printable(each["name"]),
-            printable(each["channel"]),
+            cell(each["name"]),
+            cell(each["channel"]),
             f"{each['thumbnails']} of {each['searched']}",
             f"{100 * each['share']:.0f} %",
             views,

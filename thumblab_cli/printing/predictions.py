@@ -5,9 +5,8 @@ from typing import Any
 from uuid import UUID
 
 from rich.console import Console
-from rich.markup import escape
 
-from thumblab_cli.printing.printable import printable
+from thumblab_cli.printing.printable import cell
 from thumblab_cli.printing.tables import table
 from thumblab_core.predictions import KeptPrediction
 from thumblab_core.ranking.confidence import percent
@@ -29,9 +28,9 @@ def print_predictions(
         ]
         rows.add_row(
             f"{prediction.scored_at:%Y-%m-%d %H:%M}",
-            printable(prediction.channel_id or "-"),
+            cell(prediction.channel_id or "-"),
             prediction.niche,
-            escape(printable(prediction.title)),
+            cell(prediction.title),
             (prediction.verdict or "-").replace("_", " "),
             ", ".join("-" if chance is None else f"{int(percent(chance))} %" for chance in chances),
             ", ".join(happened) or "-",

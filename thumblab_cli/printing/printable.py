@@ -7,3 +7,10 @@ def printable(text: str) -> str:
     Anybody can put control characters into a title. A terminal would execute these characters.
     """
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def cell(text: str) -> str:
+    """Return the text for a cell of a table, or for its title. Square brackets in it are no markup of rich."""
+    from rich.markup import escape
+
+    return escape(printable(text))

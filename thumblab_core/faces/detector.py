@@ -88,6 +88,8 @@ class FaceDetector:
             logging.setLogLevel(logging.LOG_LEVEL_SILENT)
             try:
                 self._network = cv2.FaceDetectorYN.create(str(model), "", size, _CONFIDENCE, _OVERLAP)
+                # OpenCV loads any network, and notices only here that it is not YuNet.
+                self._network.detect(np.zeros((*size, 3), np.uint8))
             except cv2.error as error:
                 raise LabError(
                     f"the face model {model} could not be loaded ({str(error).splitlines()[0][:120]}); "

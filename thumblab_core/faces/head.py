@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import io
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -115,15 +115,21 @@ def learnt_from(release: Release, people: Collection[str] = (), faces: Collectio
     A damaged release counts as one that did, because nobody can tell. Raises `UnreadError` if a file could not be read
     this time.
     """
+    known = _trained_on(release)
+    return known is None or not known.isdisjoint(_digests(str(release.info["salt"]), people, faces))
+
+
+def _trained_on(release: Release) -> set[bytes] | None:
+    """Return the digests of the people and faces that a head learnt from, or None if the release is damaged."""
     try:
         release.verify()
         rows: npt.NDArray[np.uint8] = np.load(io.BytesIO(release.read(TRAINED_ON)), allow_pickle=False)
-        known = {row.tobytes() for row in rows}
-        return not known.isdisjoint(_digests(str(release.info["salt"]), people, faces))
+        bytes.fromhex(str(release.info["salt"]))
+        return {row.tobytes() for row in rows}
     except UnreadError:
         raise
-    except (ReleaseError, KeyError, ValueError):
-        return True
+    except (ReleaseError, KeyError, ValueError, TypeError):
+        return None
 
 
 def heads_that_learnt_from(
@@ -153,6 +159,10 @@ def remove_heads_of(store: ReleaseStore, people: Collection[str] = (), faces: Co
     After a crash, call this again. Delete the faces from the database first. A training that runs meanwhile then
     notices it when it publishes.
     """
+    return _remove_heads(store, lambda release: learnt_from(release, people, faces))
+
+
+def _remove_heads(store: ReleaseStore, must_go: Callable[[Release], bool]) -> RemovedHeads:
     removed: list[str] = []
     served: dict[str, str | None] = {}
     for scope in _scopes(store):
@@ -161,7 +171,7 @@ def remove_heads_of(store: ReleaseStore, people: Collection[str] = (), faces: Co
             older = store.serving.served_before(FACE_HEAD, scope)
             removed += store.discard_unreadable(FACE_HEAD, scope)
             releases = store.all(FACE_HEAD, scope)
-            used = [release for release in releases if learnt_from(release, people, faces)]
+            used = [release for release in releases if must_go(release)]
             gone = {*removed, *(release.release_id for release in used)}
             if before in gone:
                 served[scope] = _serve_newest(store, scope, [r for r in older if r.release_id not in gone])
@@ -171,6 +181,22 @@ def remove_heads_of(store: ReleaseStore, people: Collection[str] = (), faces: Co
             # This deletes no release. It deletes what a crash left of one, which may be such a head.
             store.prune(FACE_HEAD, scope, keep=len(releases) + 1)
     return RemovedHeads(removed, served)
+
+
+def remove_heads_of_deleted(store: ReleaseStore, present_faces: Collection[str]) -> RemovedHeads:
+    """Delete every head that learnt from a face which is not among `present_faces`, the ids of all stored faces.
+
+    Faces go when their video expires or is deleted. Damaged heads are deleted too. What is served then is as after
+    `remove_heads_of`.
+    """
+
+    def has_deleted(release: Release) -> bool:
+        known, faces = _trained_on(release), release.info.get("faces")
+        if known is None or not isinstance(faces, int):
+            return True
+        return len(known & _digests(str(release.info["salt"]), (), present_faces)) < faces
+
+    return _remove_heads(store, has_deleted)
 
 
 def _serve_newest(store: ReleaseStore, scope: str, releases: list[Release]) -> str | None:

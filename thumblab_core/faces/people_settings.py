@@ -33,7 +33,7 @@ class PeopleSettings(BaseSettings):
         0.7,
         "The similarity from which a face joins a person who has a name.",
         "similarity (0 to 1)",
-        gt=0,
+        gt=0.1,
         le=1,
     )
     face_unknown_clustering_method: Literal["hdbscan", "dbscan", "agglomerative"] = _also_bare(
@@ -48,5 +48,5 @@ class PeopleSettings(BaseSettings):
         "FACE_TRIPLET_MARGIN", 0.2, "The margin of the triplet loss in the training on people with names.", gt=0, le=2
     )
     face_training_epochs: int = _also_bare(
-        "FACE_TRAINING_EPOCHS", 20, "The most epochs of the training on people with names.", "epochs", ge=1, le=10_000
+        "FACE_TRAINING_EPOCHS", 20, "The most epochs of the training on people with names.", "epochs", ge=1, le=1_000
     )

@@ -22,6 +22,7 @@ from thumblab_core.people.clusters import (
 )
 from thumblab_core.people.locking import lock_people
 from thumblab_core.people.names import new_key
+from thumblab_core.people.pictures import SHOWN, Scope, scope_parameters
 
 NONE = -1
 """The code of a face that is in no cluster."""
@@ -76,8 +77,11 @@ class StoredClustering:
     left_out: int
 
 
-def faces_for_clustering(connection: Connection, embedder: str) -> FacesToCluster:
-    """Return the faces with a vector of this embedder, and what a person said about them."""
+def faces_for_clustering(connection: Connection, embedder: str, scope: Scope | None = None) -> FacesToCluster:
+    """Return the faces with a vector of this embedder, and what a person said about them.
+
+    `scope`: only faces of the pictures of this scope. By default, all faces.
+    """
     into = merged_clusters(connection)
     clusters = connection.execute(
         select(face_clusters.c.cluster_key, face_clusters.c.name)
@@ -99,6 +103,9 @@ def faces_for_clustering(connection: Connection, embedder: str) -> FacesToCluste
         .where(face_embeddings.c.embedder == embedder, face_embeddings.c.vector.is_not(None))
         .order_by(faces.c.face_id)
     )
+    if scope is not None:
+        in_scope = text(f"faces.sha256 IN (SELECT sha256 FROM ({SHOWN}) shown)")  # noqa: S608
+        statement = statement.where(in_scope.bindparams(**scope_parameters(scope)))
     rows = connection.execute(statement).all()
     row_of = {row.face_id: number for number, row in enumerate(rows)}
     picture_of: dict[str, int] = {}

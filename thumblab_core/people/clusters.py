@@ -50,7 +50,7 @@ def require_cluster(connection: Connection, cluster_id: str) -> ClusterRow:
     key = in_use(key_in(cluster_id), merged_clusters(connection))
     row = connection.execute(select(face_clusters).where(face_clusters.c.cluster_key == key)).one_or_none()
     if row is None:
-        raise UnknownFaceError(f"the lab has no cluster {cluster_id}; `thumblab people list` shows those that it has")
+        raise UnknownFaceError(f"the lab has no cluster {cluster_id}; `thumblab people show` lists those that it has")
     return ClusterRow(row.cluster_key, row.name, row.name_key, row.is_owner)
 
 

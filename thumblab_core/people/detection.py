@@ -120,11 +120,17 @@ def _plan_picture(
         box = clipped(face.box)
         if box is None:
             continue
-        if any(covers(each, box) for each in forgotten):
-            plan.forgotten += 1
-            continue
         found[face_id_of(picture.sha256, detector, box)] = (box, face)
     matches = _match({face_id: box for face_id, (box, _) in found.items()}, known)
+    # A face that the lab knows was not forgotten, although it may lie in the box of a forgotten face.
+    gone = [
+        face_id
+        for face_id, (box, _) in found.items()
+        if face_id not in matches and any(covers(each, box) for each in forgotten)
+    ]
+    plan.forgotten += len(gone)
+    for face_id in gone:
+        del found[face_id]
     by_id = {face.face_id: face for face in known}
     for face_id, (box, face) in found.items():
         before = matches.get(face_id)
@@ -137,9 +143,10 @@ def _plan_picture(
     kept = [face for face in unmatched if face.said or face.detector == detector or picture.problem is not None]
     plan.deleted += [face.face_id for face in unmatched if face not in kept]
     # Without this row, the picture would be searched again for ever, to make a vector of a face that is not found.
-    plan.missing += [
-        {"face_id": face.face_id, "embedder": embedder, "vector": None, "problem": _NOT_FOUND} for face in kept
-    ]
+    if picture.problem is None:
+        plan.missing += [
+            {"face_id": face.face_id, "embedder": embedder, "vector": None, "problem": _NOT_FOUND} for face in kept
+        ]
     count = None if picture.problem is not None else len(found) + len(kept)
     plan.pictures.append(
         {"sha256": picture.sha256, "detector": detector, "face_count": count, "problem": picture.problem}

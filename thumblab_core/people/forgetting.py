@@ -4,7 +4,8 @@ A forgotten face leaves a row in `forgotten_faces`: the SHA-256 of the picture a
 the picture would record the face again. To forget cannot be undone.
 """
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import Connection, delete, func, or_, select, text, update
 
@@ -41,8 +42,9 @@ ON CONFLICT DO NOTHING
 def forget_person(connection: Connection, cluster_id: str) -> Forgotten:
     """Forget a person or an unknown cluster: its faces, its name, and the clusters that were merged into it.
 
-    A picture that a person gave is taken off the list if it shows no other face. If the name of another given picture
-    holds the name of the person, the picture gets another name. Raises `UnknownFaceError` if there is no such cluster.
+    A picture that a person gave is taken off the list if it shows no other face. A given picture that stays gets another
+    file name if it showed the person, or if its file name holds the name of the person. Raises `UnknownFaceError` if
+    there is no such cluster.
     """
     lock_people(connection)
     cluster = require_cluster(connection, cluster_id)
@@ -57,7 +59,7 @@ def forget_person(connection: Connection, cluster_id: str) -> Forgotten:
     # One statement deletes all of them, because each refers to the one that it was merged into.
     of_person = face_clusters.c.cluster_key.in_(keys)
     dropped += connection.scalars(delete(face_clusters).where(of_person).returning(face_clusters.c.cluster_key))
-    _forget_names(connection, names)
+    _forget_names(connection, names, set(pictures))
     unnamed = _drop_given(connection, pictures)
     return Forgotten(tuple(face_ids), tuple(dropped), unnamed)
 
@@ -114,17 +116,35 @@ def _names_of(connection: Connection, keys: Iterable[str]) -> list[str]:
     return [*connection.scalars(present), *connection.scalars(earlier)]
 
 
-def _forget_names(connection: Connection, names: set[str]) -> None:
-    """Remove the names from the log of changes and from the file names of given pictures."""
+def _forget_names(connection: Connection, names: set[str], pictures: Collection[str]) -> None:
+    """Remove the names from the log of changes and from the file names of given pictures.
+
+    All of `pictures` get another name, because the name of their folder may be that of the person in another form.
+    """
     logged = connection.scalars(select(face_changes.c.name_before).where(face_changes.c.name_before.is_not(None)))
     gone = [name for name in set(logged) if name_key(name) in names]
     if gone:
         with_name = face_changes.c.name_before.in_(gone)
         connection.execute(update(face_changes).where(with_name).values(name_before=None))
+    words = [_words(name) for name in names]
     for row in connection.execute(select(people_pictures.c.sha256, people_pictures.c.name)).all():
-        if any(name in name_key(row.name) for name in names):
+        in_file = _words(row.name.rpartition(".")[0] or row.name)
+        if row.sha256 in pictures or any(_holds(in_file, each) for each in words):
             of_picture = people_pictures.c.sha256 == row.sha256
             connection.execute(update(people_pictures).where(of_picture).values(name=row.sha256[:12]))
+
+
+def _words(name: str) -> list[str]:
+    """Return the words of a name or of the path of a file. A word consists of letters and digits."""
+    return re.findall(r"[^\W_]+", name_key(name))
+
+
+def _holds(words: Sequence[str], some: Sequence[str]) -> bool:
+    """Return whether the words `some` follow each other in `words`, also if they are written there as one word."""
+    joined = "".join(some)
+    return any(
+        list(words[start : start + len(some)]) == list(some) or words[start] == joined for start in range(len(words))
+    )
 
 
 def _drop_given(connection: Connection, pictures: Sequence[str]) -> tuple[str, ...]:

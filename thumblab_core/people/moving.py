@@ -99,7 +99,7 @@ def not_this_person(connection: Connection, face_id: str, cluster_id: str | None
 
 def _pictures_of(connection: Connection, face_ids: Sequence[str]) -> dict[str, str]:
     """Return the picture of each face. Raises the errors of `move` about faces."""
-    ids = list(dict.fromkeys(face_ids))
+    ids = [each.encode(errors="replace").decode() for each in dict.fromkeys(face_ids)]
     if not ids:
         raise LabError("no face is given; give the id of at least one face")
     if len(ids) > MOST_FACES:

@@ -64,7 +64,7 @@ def unmerge(connection: Connection, merge_id: int) -> ClusterRow:
     is_merge = face_changes.c.change_id == merge_id, face_changes.c.kind == MERGE
     merged = connection.execute(select(face_changes).where(*is_merge)).one_or_none()
     if merged is None:
-        raise UnknownFaceError(f"there is no merge {merge_id}; `thumblab people show` lists the merges of a person")
+        raise UnknownFaceError(f"there is no merge {merge_id}; `thumblab people changes` lists the merges")
     if merged.undone_at is not None:
         return require_cluster(connection, merged.other_key)
     into = in_use(merged.other_key, merged_clusters(connection))

@@ -6,11 +6,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from thumblab_core.errors import LabError
+from thumblab_core.faces.head import served_head
 from thumblab_core.faces.measure import FoundFace, find_faces_in
 from thumblab_core.images import Pixels, decode
 from thumblab_core.people.detection import record_detection
 from thumblab_core.people.figures import people_statistics
-from thumblab_core.people.pictures import delete_unshown, scope_of, wanted_pictures
+from thumblab_core.people.learned import delete_other_embedders
+from thumblab_core.people.pictures import scope_of, wanted_pictures
 from thumblab_core.people.records import SearchedPicture
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.lab import Lab
@@ -57,37 +59,52 @@ def detect_faces(lab: Lab, niche: str | None = None, progress: Progress = silent
     networks = load_networks(lab.settings)
     scope = scope_of(lab.settings.people, lab.releases, niche)
     fingerprints = networks.detector.fingerprint, networks.embedder.fingerprint
-    with lab.engine.begin() as connection:
-        # After a change from `all` to `own`, the faces of other channels must not stay.
-        delete_unshown(connection, scope=scope_of(lab.settings.people, lab.releases))
     with lab.engine.connect() as connection:
         wanted = wanted_pictures(connection, *fingerprints, scope, limit)
     result = Detected()
     start = time.perf_counter()
     for batch in batches(wanted, _BATCH, f"{niche or 'pictures'}: looking for faces", progress):
-        searched = _searched(lab, networks, batch)
+        unread: dict[str, str] = {}
+        searched = _searched(lab, networks, batch, unread)
         with lab.engine.begin() as connection:
             recorded = record_detection(connection, searched, *fingerprints)
         result.searched += recorded.pictures
         result.faces += recorded.new
         result.forgotten += recorded.forgotten
         result.without_vector += sum(face.vector is None for picture in searched for face in picture.faces)
-        result.problems += [f"{picture.sha256[:12]}: {picture.problem}" for picture in searched if picture.problem]
+        problems = {picture.sha256: picture.problem for picture in searched if picture.problem} | unread
+        result.problems += [f"{sha256[:12]}: {problem}" for sha256, problem in problems.items()]
+    if limit is None and niche is None and not result.problems:
+        # Every face has a vector of the present network now, so those of earlier ones are not kept.
+        space = served_head(lab.releases, networks.embedder.fingerprint)
+        kept = [networks.embedder.fingerprint, *([] if space is None else [space.fingerprint])]
+        with lab.engine.begin() as connection:
+            delete_other_embedders(connection, kept)
     with lab.engine.connect() as connection:
         result.stored = people_statistics(connection, scope).faces
     result.pictures_per_second = result.searched / max(time.perf_counter() - start, 1e-9)
     return result
 
 
-def _searched(lab: Lab, networks: FaceNetworks, pictures: Sequence[str]) -> list[SearchedPicture]:
-    """Search pictures. A picture that cannot be read has a problem and no faces."""
+def _searched(
+    lab: Lab, networks: FaceNetworks, pictures: Sequence[str], unread: dict[str, str]
+) -> list[SearchedPicture]:
+    """Search pictures. A picture that cannot be decoded has a problem and no faces.
+
+    A picture whose file cannot be read now is left out, so that the next run searches it. `unread` gets the reason.
+    """
     problems: dict[str, str] = {}
     readable: list[str] = []
 
     def pixels() -> Iterator[Pixels]:
         for sha256 in pictures:
             try:
-                image = decode(lab.images.get(sha256)).pixels
+                data = lab.images.get(sha256)
+            except (LabError, OSError) as error:
+                unread[sha256] = str(error)
+                continue
+            try:
+                image = decode(data).pixels
             except LabError as error:
                 problems[sha256] = str(error)
             else:
@@ -96,7 +113,11 @@ def _searched(lab: Lab, networks: FaceNetworks, pictures: Sequence[str]) -> list
 
     found = list(find_faces_in(pixels(), networks.detector, networks.embedder))
     faces: dict[str, Sequence[FoundFace]] = dict(zip(readable, found, strict=True))
-    return [SearchedPicture(sha256, faces.get(sha256, ()), problems.get(sha256)) for sha256 in pictures]
+    return [
+        SearchedPicture(sha256, faces.get(sha256, ()), problems.get(sha256))
+        for sha256 in pictures
+        if sha256 not in unread
+    ]
 
 
 def check_faces(lab: Lab, niche: str) -> list[CheckResult]:

@@ -5,7 +5,10 @@ from collections.abc import Callable
 from sqlalchemy import Connection
 
 from thumblab_core.people import forgetting
+from thumblab_core.people.cleaning import delete_face_pictures
 from thumblab_core.people.forgetting_everywhere import ForgottenEverywhere, Removed, forget_everywhere
+from thumblab_core.people.locking import lock_people
+from thumblab_core.people.pictures import Scope, scope_of, unshown
 from thumblab_core.people.records import Forgotten
 from thumblab_pipelines.lab import Lab
 
@@ -23,6 +26,22 @@ def forget_face(lab: Lab, face_id: str) -> ForgottenEverywhere:
 def forget_picture(lab: Lab, sha256: str) -> ForgottenEverywhere:
     """Forget all faces of a picture, and never search it again."""
     return _forget(lab, lambda connection: forgetting.forget_picture(connection, sha256))
+
+
+def forget_outside(lab: Lab) -> ForgottenEverywhere:
+    """Delete the faces of pictures that the setting `people` does not let the lab search, and the heads of these faces.
+
+    With `off`, these are all faces. They may be found again if the setting changes. Names stay.
+    """
+    mode = lab.settings.people
+    scope = Scope(channels=(), given=False) if mode == "off" else scope_of(mode, lab.releases)
+
+    def delete(connection: Connection) -> Forgotten:
+        lock_people(connection)
+        deleted = delete_face_pictures(connection, unshown(connection, scope=scope))
+        return Forgotten(face_ids=tuple(deleted))
+
+    return _forget(lab, delete)
 
 
 def _forget(lab: Lab, forget: Callable[[Connection], Forgotten]) -> ForgottenEverywhere:

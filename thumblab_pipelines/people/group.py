@@ -2,15 +2,16 @@
 
 import json
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sqlalchemy import Connection
 
 from thumblab_core.arrays import Float32s, Rows
 from thumblab_core.people.clustering import NONE, FacesToCluster, faces_for_clustering, store_clustering
 from thumblab_core.people.learned import save_calibration, save_centroids
+from thumblab_core.people.pictures import scope_of
 from thumblab_core.settings import Settings
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.lab import Lab
@@ -20,7 +21,11 @@ from thumblab_pipelines.people.clustering.centroids import centroids_of
 from thumblab_pipelines.people.clustering.cluster import cluster_faces
 from thumblab_pipelines.people.clustering.faces import ClusterSettings, Faces
 from thumblab_pipelines.people.clustering.histogram import Histogram, histogram
-from thumblab_pipelines.people.vectors import face_space
+from thumblab_pipelines.people.clustering.refine import Thresholds
+from thumblab_pipelines.people.vectors import FaceSpace, face_space
+
+_NO_FACES_DIMENSION = 128
+"""The dimension of the guess of what a similarity means, for a lab without faces."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +105,10 @@ def _run(lab: Lab, how: ClusterSettings | None, max_faces: int | None, assign_on
     how = how or cluster_settings(lab.settings)
     space = face_space(lab)
     start = time.perf_counter()
+    scope = scope_of(lab.settings.people, lab.releases)
     with lab.engine.connect() as connection:
-        given = faces_for_clustering(connection, space.embedder)
-    vectors = space.apply(given.vectors)
+        given = faces_for_clustering(connection, space.embedder, scope)
+    vectors = space.apply(given.vectors) if given.face_ids else np.empty((0, _NO_FACES_DIMENSION), np.float32)
     # A head pushes the people that it learnt from apart, so their pairs would make other people look alike.
     labels = given.pinned if space.head is None else np.full_like(given.pinned, NONE)
     calibration = calibrate(vectors, given.pictures, labels)
@@ -117,9 +123,10 @@ def _run(lab: Lab, how: ClusterSettings | None, max_faces: int | None, assign_on
         codes[rows], similarity[rows] = result.clusters, result.similarity
     with lab.engine.begin() as connection:
         stored = store_clustering(connection, given, codes, similarity)
-        save_calibration(connection, space.fingerprint, json.loads(calibration.to_json()))
-        keys = dict(enumerate(given.keys)) | dict(stored.new)
-        save_centroids(connection, space.fingerprint, _centroids(given, keys, vectors, codes, calibration, how))
+        if given.face_ids:
+            save_calibration(connection, space.fingerprint, json.loads(calibration.to_json()))
+        # A person may have forgotten or moved faces while this ran. So the centroids are those of what is stored now.
+        save_centroids(connection, space.fingerprint, _stored_centroids(connection, space, calibration, how))
     is_named = np.zeros(max(len(given.keys), int(codes.max(initial=NONE)) + 1), np.bool_)
     is_named[: len(given.named)] = given.named
     placed = codes[codes != NONE]
@@ -139,7 +146,7 @@ def _run(lab: Lab, how: ClusterSettings | None, max_faces: int | None, assign_on
         dropped=len(stored.dropped),
         overruled=stored.left_out,
         calibration=calibration,
-        distances=histogram(vectors, given.pictures, given.pinned, calibration.cosine(how.person_match_threshold)),
+        distances=histogram(vectors, given.pictures, given.pinned, Thresholds.of(calibration, how, len(used)).join),
         seconds=time.perf_counter() - start,
     )
 
@@ -168,21 +175,17 @@ def _faces(given: FacesToCluster, vectors: Float32s, rows: Rows) -> Faces:
     )
 
 
-def _centroids(
-    given: FacesToCluster,
-    keys: Mapping[int, str],
-    vectors: Float32s,
-    codes: Rows,
-    calibration: Calibration,
-    how: ClusterSettings,
+def _stored_centroids(
+    connection: Connection, space: FaceSpace, calibration: Calibration, how: ClusterSettings
 ) -> dict[str, tuple[Float32s, list[int]]]:
-    """Return the centroids of each cluster by its key, with the number of faces of each.
+    """Return the centroids of each stored cluster by its key, with the number of faces of each.
 
     A cluster has several if the faces that a person put there differ much.
 
     Faces of low quality do not count, unless the cluster has no others.
     """
-    used = np.unique(codes[codes != NONE])
+    given = faces_for_clustering(connection, space.embedder)
+    codes, used = given.previous, np.unique(given.previous[given.previous != NONE])
     if not len(used):
         return {}
     place = np.searchsorted(used, codes)
@@ -190,14 +193,14 @@ def _centroids(
     has_good = np.bincount(place[(codes != NONE) & good], minlength=len(used)) > 0
     counted = np.where((codes != NONE) & (good | ~has_good[np.minimum(place, len(used) - 1)]), place, NONE)
     cosine = calibration.cosine(how.person_match_threshold)
-    wide = vectors.astype(np.float64)
+    wide = space.apply(given.vectors).astype(np.float64)
     centroids = centroids_of(wide, counted, len(used), given.pinned != NONE, how.minimum_cluster_size, cosine)
     directions = centroids.directions().astype(np.float32)
     sizes = np.bincount(centroids.of_face[centroids.of_face >= 0], minlength=len(directions))
     result: dict[str, tuple[Float32s, list[int]]] = {}
     for number, code in enumerate(used.tolist()):
         rows = np.flatnonzero(centroids.owners == number)
-        result[keys[code]] = directions[rows], sizes[rows].tolist()
+        result[given.keys[code]] = directions[rows], sizes[rows].tolist()
     return result
 
 

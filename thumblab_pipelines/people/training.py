@@ -6,12 +6,13 @@ from sqlalchemy import Connection, func, select
 from thumblab_core.database.tables import faces
 from thumblab_core.errors import LabError
 from thumblab_core.people.clustering import NONE, FacesToCluster, faces_for_clustering
+from thumblab_core.people.pictures import scope_of
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.people.matching.fitting import HeadConfig
-from thumblab_pipelines.people.matching.labelled_faces import LabelledFaces
+from thumblab_pipelines.people.matching.labelled_faces import LEAST_PEOPLE, LabelledFaces, TooFewPeopleError
 from thumblab_pipelines.people.matching.publishing import PublishedHead, train_and_publish
-from thumblab_pipelines.people.vectors import face_space
+from thumblab_pipelines.people.vectors import present_embedder
 
 
 def head_config(
@@ -34,16 +35,16 @@ def train_matching(lab: Lab, config: HeadConfig | None = None, run_id: str | Non
     The next grouping uses the served head. `run_id`: the Dagster run that trains. Raises `LabError` if people are
     switched off, or if fewer than five people have enough faces.
     """
-    space = face_space(lab)
+    embedder, scope = present_embedder(lab), scope_of(lab.settings.people, lab.releases)
     with lab.engine.connect() as connection:
-        given = faces_for_clustering(connection, space.embedder)
+        given = faces_for_clustering(connection, embedder, scope)
     labelled = _labelled(given)
 
     def confirm() -> None:
         with lab.engine.connect() as connection:
             _require_faces(connection, labelled)
 
-    return train_and_publish(lab.releases, labelled, space.embedder, config or head_config(lab), confirm, run_id)
+    return train_and_publish(lab.releases, labelled, embedder, config or head_config(lab), confirm, run_id)
 
 
 def _labelled(given: FacesToCluster) -> LabelledFaces:
@@ -54,11 +55,19 @@ def _labelled(given: FacesToCluster) -> LabelledFaces:
     """
     named = np.append(given.named, False)  # The code -1 stands for no cluster, and reads the last element.
     rows = np.flatnonzero((given.pinned != NONE) & named[given.pinned])
+    # The number of a picture changes with every new face. The first labelled face of the picture names it instead.
+    first: dict[int, str] = {}
+    for row in rows.tolist():
+        first.setdefault(int(given.pictures[row]), given.face_ids[row])
+    if not len(rows):
+        raise TooFewPeopleError(
+            f"training needs {LEAST_PEOPLE} people with a name, and no face has one; name clusters first"
+        )
     return LabelledFaces(
         given.vectors[rows],
         [given.face_ids[row] for row in rows],
         [given.keys[given.pinned[row]] for row in rows],
-        [str(given.pictures[row]) for row in rows],
+        [first[int(given.pictures[row])] for row in rows],
     )
 
 

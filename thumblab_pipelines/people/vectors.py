@@ -7,6 +7,7 @@ from thumblab_core.arrays import Float32s
 from thumblab_core.errors import LabError
 from thumblab_core.faces.embedder import embedder_fingerprint
 from thumblab_core.faces.head import FaceHead, served_head
+from thumblab_core.releases.release import ReleaseError, UnreadError
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.people.networks import NO_EMBEDDER, require_people
 
@@ -33,14 +34,27 @@ class FaceSpace:
         return vectors if self.head is None or not len(vectors) else self.head.apply(vectors)
 
 
-def face_space(lab: Lab) -> FaceSpace:
-    """Return the space of the present embedder and its served head. No network is loaded.
+def present_embedder(lab: Lab) -> str:
+    """Return the fingerprint of the present embedder, which is not loaded.
 
-    Raises `LabError` if people are switched off, if there is no embedder, or if the served head is damaged.
+    Raises `LabError` if people are switched off, or if there is no embedder.
     """
     require_people(lab.settings)
     path = model_files.face_embedder(lab.settings)
     if path is None:
         raise LabError(NO_EMBEDDER)
-    embedder = embedder_fingerprint(path)
-    return FaceSpace(embedder, served_head(lab.releases, embedder))
+    return embedder_fingerprint(path)
+
+
+def face_space(lab: Lab) -> FaceSpace:
+    """Return the space of the present embedder and its served head. The embedder is not loaded.
+
+    Raises the errors of `present_embedder`, and `LabError` if the served head is damaged.
+    """
+    embedder = present_embedder(lab)
+    try:
+        return FaceSpace(embedder, served_head(lab.releases, embedder))
+    except UnreadError:
+        raise
+    except ReleaseError as error:
+        raise LabError(f"the served matching head is damaged; run `thumblab people train` ({error})") from error

@@ -13,9 +13,10 @@ import numpy as np
 from sqlalchemy import Connection, select
 
 from thumblab_core.database.pictures import named_pictures
-from thumblab_core.database.tables import videos
+from thumblab_core.database.tables import faces, videos
 from thumblab_core.durable_files import age
 from thumblab_core.errors import LabError
+from thumblab_core.faces.head import remove_heads_of_deleted
 from thumblab_core.index import NicheIndex
 from thumblab_core.people.pictures import delete_unshown
 from thumblab_core.releases.release import ALL, INDEX, PAIRS, Release, UnreadError, require_damage, was_not_read
@@ -210,10 +211,14 @@ def clean_faces(lab: Lab) -> int:
     these pictures.
 
     `delete_videos` deletes the faces of a video at once. This function deletes those of a replaced thumbnail that was
-    deleted, and those of rows that something else deleted.
+    deleted, and those of rows that something else deleted. Matching heads that learnt from deleted faces are deleted too.
     """
     with lab.engine.begin() as connection:
-        return delete_unshown(connection)
+        deleted = delete_unshown(connection)
+    with lab.engine.connect() as connection:
+        present = list(connection.scalars(select(faces.c.face_id)))
+    remove_heads_of_deleted(lab.releases, present)
+    return deleted
 
 
 def clean_unfinished(lab: Lab, ahead: float = 0.0) -> int:

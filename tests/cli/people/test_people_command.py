@@ -66,7 +66,7 @@ def test_one_command_leads_from_a_folder_to_people(shell: Shell, folder: Path) -
     assert found["detect"]["folder"]["pictures"] == 60
     assert [problem.partition(":")[0] for problem in found["detect"]["folder"]["problems"]] == ["broken.png"]
     assert found["stats"]["folders"]["f"] >= 0.95
-    assert "at least 10 labelled faces" in found["train"]["skipped"]
+    assert "no face has one" in found["train"]["skipped"]
     assert len(ids(shell)) == found["cluster"]["unknown_clusters"] >= 6
     again = shell("pipeline", "--folder", folder)
     assert "0 of them new" in again.stdout
@@ -79,12 +79,23 @@ def test_a_name_a_merge_and_a_ban_are_listed_and_taken_back(shell: Shell) -> Non
     merged = answered(shell("label", second, "alice", "--json"))
     assert merged["faces"] > 10
     (merge,) = [change for change in answered(shell("changes", "--json")) if change["kind"] == "merge"]
+    assert merged["merge"] == merge["change_id"]
     assert shell("unmerge", merge["change_id"]).exit_code == 0
     alice = first.replace("unknown_cluster", "person")
     face = answered(shell("show", alice, "--json"))["faces"][0]["face_id"]
     assert answered(shell("not", face, "--json"))["faces"] == merged["faces"] - 11
     assert "ban" in shell("undo").stdout
     assert answered(shell("show", alice, "--json"))["total"] == merged["faces"] - 10
+
+
+def test_a_name_in_square_brackets_is_shown_as_it_is(shell: Shell) -> None:
+    last = ids(shell)[-1]
+    named = answered(shell("label", last, "[/b] [red]", "--json"))["cluster_id"]
+    for command in (["show"], ["show", named], ["changes"], ["stats"]):
+        result = shell(*command)
+        assert result.exit_code == 0, result.output
+    assert "[/b] [red]" in shell("show").stdout
+    assert "Taken back" in shell("undo").stdout
 
 
 def test_forgetting_asks_first_and_then_deletes(shell: Shell) -> None:
@@ -105,6 +116,7 @@ def test_forgetting_asks_first_and_then_deletes(shell: Shell) -> None:
         (["move", "face", "--to", "person_0123456789ab"], "no face"),
         (["forget", "face", "none", "--yes"], "no face"),
         (["unmerge", "999999"], "merge"),
+        (["move", "\udcff"], "no face"),
     ],
 )
 def test_a_wrong_id_is_a_clear_error(shell: Shell, arguments: list[str], problem: str) -> None:

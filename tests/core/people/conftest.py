@@ -25,7 +25,10 @@ def connection(engine: Engine) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def emptied(engine: Engine) -> Engine:
+def emptied(engine: Engine) -> Iterator[Engine]:
+    """The server of the tests, with empty tables. What a test commits is deleted after it."""
     with engine.begin() as connection:
         empty(connection)
-    return engine
+    yield engine
+    with engine.begin() as connection:
+        empty(connection)

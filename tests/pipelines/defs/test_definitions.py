@@ -71,8 +71,8 @@ GRAPH: dict[str, set[str]] = {
         "served_model",
     },
     "faces": {"thumbnails", "videos"},
-    "matching_head": {"faces"},
-    "face_clusters": {"faces", "matching_head"},
+    "matching_head": {"faces", "thumbnails", "videos"},
+    "face_clusters": {"faces", "matching_head", "thumbnails", "videos"},
     "people": {"face_clusters", "faces", "thumbnails", "videos"},
 }
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 
 from thumblab_core.database.tables import metadata
 from thumblab_core.errors import LabError
+from thumblab_core.faces.head import heads_that_learnt_from
 from thumblab_core.people.moving import not_this_person
 from thumblab_core.people.naming import label
 from thumblab_core.people.reading import faces_of_cluster, list_clusters
@@ -113,10 +114,13 @@ def test_a_head_is_trained_on_named_people_and_grouping_with_it_still_agrees(gro
 def test_a_forgotten_person_is_nowhere_and_is_not_found_again(grouped: Lab) -> None:
     with grouped.engine.connect() as connection:
         person = list_clusters(connection, kind="person").clusters[0]
-        faces = [face.face_id for face in faces_of_cluster(connection, person.id, 1000).faces]
+        shown = faces_of_cluster(connection, person.id, 1000).faces
+    faces, pictures = [face.face_id for face in shown], [face.sha256 for face in shown]
     assert person.name is not None
     forgotten = forget_person(grouped, person.id)
     assert forgotten.faces == len(faces) > 0
+    assert heads_that_learnt_from(grouped.releases, [person.key], faces) == []
+    assert not any(grouped.images.path(picture).exists() for picture in pictures)
     detect_faces(grouped)
     group_faces(grouped)
     for table in metadata.sorted_tables:

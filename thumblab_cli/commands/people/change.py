@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from thumblab_core.errors import LabError
-
 if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `thumblab --help` fast.
     from sqlalchemy import Connection
 
@@ -67,7 +65,7 @@ def merge_(cluster: str, into: str, as_json: bool) -> None:
 
 
 @click.command(name="unmerge")
-@click.argument("merge_id", type=click.IntRange(1), metavar="MERGE")
+@click.argument("merge_id", type=click.IntRange(1, 2**63 - 1), metavar="MERGE")
 @_json
 def unmerge_(merge_id: int, as_json: bool) -> None:
     """Take the merge with the number MERGE back. The lab does not merge the two clusters again."""
@@ -107,8 +105,6 @@ def undo_(as_json: bool) -> None:
 
     with Lab.existing().engine.begin() as connection:
         change = undo(connection)
-    if change is None:
-        raise LabError("there is no change to take back")
     if as_json:
         click.echo(json.dumps({"change_id": change.change_id, "kind": change.kind, "faces": change.faces}))
     else:
@@ -117,13 +113,19 @@ def undo_(as_json: bool) -> None:
 
 def _change(change: Callable[["Connection"], "ClusterRow"], as_json: bool) -> None:
     from thumblab_cli.printing.people import cluster_line
+    from thumblab_core.people.log import MERGE, list_changes
     from thumblab_core.people.reading import read_cluster
     from thumblab_pipelines.lab import Lab
 
     with Lab.existing().engine.begin() as connection:
+        before = max((each.change_id for each in list_changes(connection, 1)), default=0)
         cluster = read_cluster(connection, change(connection).id)
+        merges = [each for each in list_changes(connection, 1, MERGE) if each.change_id > before]
     if as_json:
         shown: dict[str, Any] = {"cluster_id": cluster.id, "name": cluster.name, "faces": cluster.faces}
+        shown["merge"] = merges[0].change_id if merges else None
         click.echo(json.dumps(shown))
     else:
         click.echo(cluster_line(cluster))
+        if merges:
+            click.echo(f"Two clusters were merged. `thumblab people unmerge {merges[0].change_id}` takes this back")

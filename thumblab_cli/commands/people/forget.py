@@ -7,25 +7,38 @@ import click
 
 
 @click.command(name="forget")
-@click.argument("kind", type=click.Choice(["person", "face", "picture"]), metavar="person|face|picture")
-@click.argument("identifier", metavar="ID")
+@click.argument(
+    "kind", type=click.Choice(["person", "face", "picture", "outside"]), metavar="person|face|picture|outside"
+)
+@click.argument("identifier", required=False, metavar="[ID]")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def forget_(kind: str, identifier: str, yes: bool, as_json: bool) -> None:
+def forget_(kind: str, identifier: str | None, yes: bool, as_json: bool) -> None:
     """Delete a person, a face, or all faces of a picture from tables and releases. This cannot be undone.
 
-    ID is the id of a cluster, the id of a face, or the SHA-256 of a picture. The pictures of videos stay, but no face is
+    ID is the id of a cluster, the id of a face, or the SHA-256 of a picture. `outside` takes no ID. It deletes the faces of
+    all pictures that THUMBLAB_PEOPLE does not let the lab search, after a change from `all` to `own` or `off`.
+
+    The pictures of videos stay, but no face is
     recorded there again. Matching heads that learnt from the faces are deleted too. Backups that were made before still
     hold the faces.
     """
     from thumblab_pipelines.lab import Lab
-    from thumblab_pipelines.people.forget import forget_face, forget_person, forget_picture
+    from thumblab_pipelines.people.forget import forget_face, forget_outside, forget_person, forget_picture
 
+    if (identifier is None) != (kind == "outside"):
+        raise click.UsageError(f"`forget {kind}` takes {'no ID' if kind == 'outside' else 'an ID'}")
     lab = Lab.existing()
     if not yes:
-        click.confirm(f"Forget the {kind} {identifier} for good?", abort=True, err=True)
-    forget = {"person": forget_person, "face": forget_face, "picture": forget_picture}[kind]
-    forgotten = forget(lab, identifier)
+        what = (
+            f"all faces outside THUMBLAB_PEOPLE={lab.settings.people}" if identifier is None else f"{kind} {identifier}"
+        )
+        click.confirm(f"Forget {what} for good?", abort=True, err=True)
+    if identifier is None:
+        forgotten = forget_outside(lab)
+    else:
+        forget = {"person": forget_person, "face": forget_face, "picture": forget_picture}[kind]
+        forgotten = forget(lab, identifier)
     if as_json:
         click.echo(json.dumps(asdict(forgotten)))
         return

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from thumblab_core.errors import LabError
 from thumblab_core.niches import NICHES
 
 if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `thumblab --help` fast.
@@ -47,7 +46,7 @@ _epochs = click.option(
 )
 _margin = click.option(
     "--margin",
-    type=click.FloatRange(0, 4, min_open=True, max_open=True),
+    type=click.FloatRange(0, 2, min_open=True),
     help="The margin of the triplet loss. Default: FACE_TRIPLET_MARGIN, 0.2.",
 )
 _min_faces = click.option(
@@ -137,6 +136,7 @@ def pipeline_(full: bool, folder: Path | None, limit: int | None, as_json: bool,
 
     With too few named people, --full leaves the training out and says so.
     """
+    from thumblab_pipelines.people.matching.labelled_faces import TooFewPeopleError
     from thumblab_pipelines.people.report import people_report
 
     lab, console = _lab(), _console(as_json)
@@ -149,7 +149,7 @@ def pipeline_(full: bool, folder: Path | None, limit: int | None, as_json: bool,
     if full:
         try:
             results["train"] = _train(lab, config)
-        except LabError as error:
+        except TooFewPeopleError as error:
             results["train"] = {"skipped": str(error)}
         else:
             results["cluster_again"] = _group(lab, how, given["max_faces"])

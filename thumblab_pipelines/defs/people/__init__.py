@@ -1,1 +1,1 @@
-"""Define the assets and jobs of the people in thumbnails. They do nothing while people are switched off."""
+"""Define the assets and jobs of the people in thumbnails. They fail with a sentence while people are switched off."""

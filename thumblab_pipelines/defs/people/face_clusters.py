@@ -23,7 +23,7 @@ class Grouping(dg.Config):
 
 
 @dg.asset(
-    deps=["faces", "matching_head"],
+    deps=["faces", "matching_head", "thumbnails", "videos"],
     kinds={"python", "postgres"},
     pool=TRAINER,
     check_specs=advisory(

@@ -20,7 +20,7 @@ class Training(dg.Config):
 
 @dg.asset(
     # The labels are what a person said about clusters. A new grouping does not change them.
-    deps=["faces"],
+    deps=["faces", "thumbnails", "videos"],
     kinds={"python", "file"},
     pool=TRAINER,
     check_specs=advisory(

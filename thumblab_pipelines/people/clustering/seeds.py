@@ -47,7 +47,7 @@ def _labels(distances: Float64s, reach: float, method: UnknownMethod, least: int
     if method == "dbscan":
         from sklearn.cluster import DBSCAN
 
-        return np.asarray(DBSCAN(eps=reach, min_samples=least, metric="precomputed").fit_predict(distances))
+        return np.asarray(DBSCAN(eps=max(reach, 1e-6), min_samples=least, metric="precomputed").fit_predict(distances))
     from sklearn.cluster import HDBSCAN
 
     if len(distances) == least:

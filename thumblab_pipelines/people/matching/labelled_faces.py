@@ -15,6 +15,10 @@ LEAST_PEOPLE = 5
 """Minimum number of people for a training. Fewer cannot be split into people to learn from and people to judge by."""
 
 
+class TooFewPeopleError(LabError):
+    """An error because too few people have enough labelled faces for a training."""
+
+
 @dataclass(frozen=True)
 class LabelledFaces:
     """n labelled faces. Raises `LabError` for arrays that do not fit together, and for invalid vectors.
@@ -53,7 +57,7 @@ class LabelledFaces:
         if len(enough) < LEAST_PEOPLE:
             fewer = sorted((faces for faces in count.values() if faces < min_faces), reverse=True)
             closest = f"; the largest of {len(fewer)} others have {', '.join(map(str, fewer[:5]))}" if fewer else ""
-            raise LabError(
+            raise TooFewPeopleError(
                 f"training needs {LEAST_PEOPLE} people with at least {min_faces} labelled faces each, and there are "
                 f"{len(enough)}{closest}. Label more faces or people, or lower min_faces"
             )

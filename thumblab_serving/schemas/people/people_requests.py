@@ -74,7 +74,7 @@ class _Queued(StrictModel):
 class ClusterFacesRequest(_Queued):
     """How to group faces. A field that is left out has the value of the lab's settings."""
 
-    person_threshold: Annotated[Number, Field(gt=0, le=1)] | None = Field(
+    person_threshold: Annotated[Number, Field(gt=0.1, le=1)] | None = Field(
         default=None, description="How similar a face must be to join a person who has a name.", examples=[0.7]
     )
     unknown_method: Literal["hdbscan", "dbscan", "agglomerative"] | None = Field(

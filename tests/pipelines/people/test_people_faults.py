@@ -1,0 +1,215 @@
+"""Test what the steps of the people do with no faces, unread files, a damaged head and faces outside the setting.
+
+The networks and the pictures of people are in the folder of real data, which is not in the repository.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, text
+
+from thumblab_core.database.tables import channels, thumbnails, videos
+from thumblab_core.errors import LabError
+from thumblab_core.faces.head import heads_that_learnt_from, served_head
+from thumblab_core.people.clustering import faces_for_clustering
+from thumblab_core.people.figures import people_statistics
+from thumblab_core.people.naming import label
+from thumblab_core.people.reading import faces_of_cluster, list_clusters
+from thumblab_core.releases.release import FACE_HEAD
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.people import group
+from thumblab_pipelines.people.detect import detect_faces
+from thumblab_pipelines.people.folder import add_folder
+from thumblab_pipelines.people.forget import forget_outside, forget_person
+from thumblab_pipelines.people.group import assign_faces, group_faces
+from thumblab_pipelines.people.matching.labelled_faces import TooFewPeopleError
+from thumblab_pipelines.people.matching.publishing import PublishedHead
+from thumblab_pipelines.people.matching.training import Decision
+from thumblab_pipelines.people.training import head_config, train_matching
+from thumblab_pipelines.people.vectors import present_embedder
+from thumblab_pipelines.retention.purge import clean_faces
+
+
+@pytest.fixture
+def people_lab(shared_data: Path, open_lab: Callable[..., Lab]) -> Lab:
+    models = shared_data.parent / "models"
+    return open_lab(
+        people="own",
+        face_model=models / "face_detection_yunet_2026may.onnx",
+        face_embedder=models / "mobilefacenet.onnx",
+    )
+
+
+@pytest.fixture
+def given(people_lab: Lab, shared_data: Path, tmp_path: Path) -> Lab:
+    """A lab with six pictures of each of six people, which were searched and grouped. The folders have their names."""
+    for number, person in enumerate(sorted((shared_data / "faces" / "people").iterdir())[:6]):
+        folder = tmp_path / f"Ann-Marie_{number}"
+        folder.mkdir()
+        for picture in sorted(person.glob("*.png"))[:6]:
+            (folder / picture.name).write_bytes(picture.read_bytes())
+    add_folder(people_lab, tmp_path)
+    detect_faces(people_lab)
+    group_faces(people_lab)
+    return people_lab
+
+
+def named(lab: Lab) -> list[str]:
+    """Name all clusters, and return their ids."""
+    with lab.engine.begin() as connection:
+        clusters = list_clusters(connection).clusters
+        return [label(connection, cluster.id, f"Ann Marie {number}").id for number, cluster in enumerate(clusters)]
+
+
+def test_a_lab_without_faces_has_no_clusters(people_lab: Lab) -> None:
+    for step in (group_faces, assign_faces):
+        result = step(people_lab)
+        assert (result.faces, result.people, result.unknown_clusters) == (0, 0, 0)
+    with pytest.raises(TooFewPeopleError, match="5 people"):
+        train_matching(people_lab)
+
+
+def test_a_picture_whose_file_cannot_be_read_now_is_searched_later(
+    given: Lab, shared_data: Path, tmp_path: Path
+) -> None:
+    picture = next(sorted((shared_data / "faces" / "people").iterdir())[7].glob("*.png"))
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "one.png").write_bytes(picture.read_bytes())
+    add_folder(given, tmp_path / "new")
+    with given.engine.connect() as connection:
+        sha256 = connection.scalar(text("SELECT sha256 FROM people_pictures WHERE name = 'one.png'"))
+    stored = given.images.path(str(sha256))
+    data = stored.read_bytes()
+    stored.unlink()
+    first = detect_faces(given)
+    assert (first.searched, len(first.problems)) == (0, 1)
+    stored.write_bytes(data)
+    second = detect_faces(given)
+    assert (second.searched, second.faces, second.problems) == (1, 1, [])
+
+
+def test_a_person_who_is_forgotten_during_a_grouping_is_in_no_centroid(
+    given: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with given.engine.connect() as connection:
+        gone = list_clusters(connection).clusters[0]
+    store = group.store_clustering
+
+    def forgetting(*arguments: Any) -> Any:
+        monkeypatch.setattr(group, "store_clustering", store)
+        forget_person(given, gone.id)
+        return store(*arguments)
+
+    monkeypatch.setattr(group, "store_clustering", forgetting)
+    group_faces(given)
+    with given.engine.connect() as connection:
+        counted = connection.scalar(text("SELECT sum(face_count) FROM face_centroids"))
+        placed = connection.scalar(text("SELECT count(*) FROM face_assignments"))
+        keys = set(connection.scalars(text("SELECT cluster_key FROM face_centroids")))
+    assert gone.key not in keys
+    assert counted is not None
+    assert counted <= placed
+
+
+def test_a_forgotten_persons_name_is_in_no_file_name(given: Lab) -> None:
+    first, *_ = named(given)
+    with given.engine.connect() as connection:
+        shown = {face.sha256 for face in faces_of_cluster(connection, first).faces}
+        before = dict(connection.execute(text("SELECT sha256, name FROM people_pictures")).all())
+    forget_person(given, first)
+    with given.engine.connect() as connection:
+        after = dict(connection.execute(text("SELECT sha256, name FROM people_pictures")).all())
+    assert shown.isdisjoint(after)
+    number = before[next(iter(shown))].partition("/")[0]
+    assert not any(number in name for name in after.values())
+    assert any(name.startswith("Ann-Marie_") for name in after.values())
+
+
+@pytest.fixture
+def served(given: Lab, monkeypatch: pytest.MonkeyPatch) -> PublishedHead:
+    """A head that is served, although the real pictures give no reason to promote one."""
+    monkeypatch.setattr(
+        "thumblab_pipelines.people.matching.training.decide", lambda *_: Decision(True, "the test promotes it")
+    )
+    named(given)
+    published = train_matching(given, head_config(given, epochs=2, min_faces=3))
+    assert published.served
+    return published
+
+
+def test_faces_are_grouped_with_the_served_head_and_a_damaged_one_is_replaced_by_training(
+    given: Lab, served: PublishedHead
+) -> None:
+    assert "-head-" in group_faces(given).space
+    (served.release.path / "head.safetensors").write_bytes(b"damaged")
+    with pytest.raises(LabError, match="thumblab people train"):
+        group_faces(given)
+    again = train_matching(given, head_config(given, epochs=2, min_faces=3))
+    assert again.served
+    assert again.release.release_id != served.release.release_id
+    assert "-head-" in group_faces(given).space
+
+
+def test_training_again_without_new_labels_publishes_nothing_even_if_there_are_new_faces(
+    given: Lab, served: PublishedHead, shared_data: Path
+) -> None:
+    add_folder(given, shared_data / "faces" / "group_stills")
+    detect_faces(given)
+    again = train_matching(given, head_config(given, epochs=2, min_faces=3))
+    assert again.trained is None
+    assert again.release.release_id == served.release.release_id
+
+
+def test_retention_deletes_a_head_that_learnt_from_a_deleted_face(given: Lab, served: PublishedHead) -> None:
+    clean_faces(given)
+    assert given.releases.serving.current_id(FACE_HEAD, present_embedder(given)) == served.release.release_id
+    with given.engine.begin() as connection:
+        connection.execute(
+            text("DELETE FROM people_pictures WHERE sha256 IN (SELECT sha256 FROM face_assignments LIMIT 1)")
+        )
+    assert clean_faces(given) == 1
+    assert served_head(given.releases, present_embedder(given)) is None
+    assert not served.release.path.exists()
+
+
+def test_faces_outside_the_setting_are_not_grouped_and_stay_until_a_person_deletes_them(
+    given: Lab, shared_data: Path
+) -> None:
+    everybody = replace(given, settings=given.settings.model_copy(update={"people": "all"}))
+    picture = (shared_data / "faces" / "group_stills" / "bbt1.jpg").read_bytes()
+    now = datetime.now(UTC)
+    with given.engine.begin() as connection:
+        connection.execute(insert(channels).values(channel_id="UC" + "a" * 22, title="Foreign"))
+        facts = {
+            "niche": "tech",
+            "title": "t",
+            "tags": [],
+            "source": "youtube",
+            "published_at": now,
+            "refreshed_at": now,
+        }
+        connection.execute(insert(videos).values(video_id="video_aaaaa", channel_id="UC" + "a" * 22, **facts))
+        stored = {"sha256": given.images.put(picture), "fetched_at": now, "checked_at": now}
+        connection.execute(insert(thumbnails).values(video_id="video_aaaaa", **stored))
+    foreign = detect_faces(everybody).faces
+    assert foreign == 4
+    with_all, own = group_faces(everybody).faces, group_faces(given).faces
+    assert with_all - own == foreign
+    detect_faces(given)
+    with given.engine.connect() as connection:
+        assert len(faces_for_clustering(connection, present_embedder(given)).face_ids) == with_all
+    assert forget_outside(given).faces == foreign
+    off = replace(given, settings=given.settings.model_copy(update={"people": "off"}))
+    left = people_faces(given)
+    assert forget_outside(off).faces == left > 0
+    assert people_faces(given) == 0
+    assert heads_that_learnt_from(given.releases) == []
+
+
+def people_faces(lab: Lab) -> int:
+    with lab.engine.connect() as connection:
+        return people_statistics(connection).faces
