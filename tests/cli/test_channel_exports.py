@@ -98,7 +98,7 @@ def test_an_unreadable_export_beside_a_good_one_gives_the_exit_status_1(
         (("UCx", "UCy"), "2 channels were given"),
         (("x" * 5_000,), "the lab has no videos of"),
         (("absent.zip", "--niche", "tech"), "absent.zip cannot be read"),
-        (("{export}", "--column", "clicks=3"), "'clicks' is none of video, title"),
+        (("{export}", "--column", "clicks=3"), "use one of video, title"),
         (("{export}", "--column", "rate"), "is not of the form NAME=COLUMN"),
         (("{export}", "--column", "rate=Klicks", "--niche", "tech"), "has no column 'Klicks'"),
     ],

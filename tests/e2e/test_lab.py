@@ -68,7 +68,7 @@ def test_up_prints_four_addresses_that_all_answer(lab: RunningLab) -> None:
         assert (answer.status_code, kind in answer.headers["content-type"]) == (200, True), address
 
 
-def test_all_schedules_but_two_run_by_default_and_all_on_hobart_time(
+def test_all_schedules_but_four_run_by_default_and_all_on_hobart_time(
     schedules: list[dict[str, Any]],
 ) -> None:
     assert {s["name"]: (s["pipelineName"], s["cronSchedule"]) for s in schedules} == {
@@ -80,10 +80,12 @@ def test_all_schedules_but_two_run_by_default_and_all_on_hobart_time(
         "daily_crawl": ("crawl_corpus", "30 19 * * *"),
         "daily_prediction_quality": ("judge_predictions", "0 6 * * *"),
         "weekly_training": ("train_ranker", "0 5 * * 1"),
+        "daily_faces": ("find_faces", "30 4 * * *"),
+        "daily_people": ("group_people", "30 5 * * *"),
     }
     assert {s["executionTimezone"] for s in schedules} == {"Australia/Hobart"}
     stopped = {s["name"] for s in schedules if s["scheduleState"]["status"] != "RUNNING"}
-    assert stopped == {"daily_crawl", "daily_prediction_quality"}
+    assert stopped == {"daily_crawl", "daily_prediction_quality", "daily_faces", "daily_people"}
 
 
 def test_every_daemon_that_the_lab_needs_is_alive(lab: RunningLab, refreshed: dict[str, Any]) -> None:

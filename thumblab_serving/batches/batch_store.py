@@ -133,9 +133,7 @@ class BatchStore:
         return found, own[limit - 1][0] if len(own) > limit else None
 
     def delete(self, batch: StoredBatch) -> None:
-        """Delete a batch with its results. If a process works on the batch, it is deleted when this process releases
-        it.
-        """
+        """Delete a batch with its results. If a process works on it, it is deleted when this process releases it."""
         with batch.claim() as claimed:
             if claimed:
                 self._delete(batch)
@@ -225,8 +223,7 @@ class BatchStore:
 
     @contextmanager
     def sparing_others(self, batch: StoredBatch) -> Iterator[None]:
-        """Log an error of this batch in the `with` block and do not raise it, so that the other batches are still
-        served.
+        """Log an error of this batch in the `with` block and do not raise it, so that the others are still served.
 
         A batch with a damaged file is given up. An error of the operating system is logged once for each batch.
         """
@@ -291,8 +288,7 @@ class BatchStore:
                     own, unfinished = own + 1, unfinished + (not batch.has_ended)
         if unfinished >= MOST_UNFINISHED:
             raise FullError(
-                f"{MOST_UNFINISHED} batches of this key have not ended yet; send this one when an earlier batch has "
-                "ended"
+                f"{MOST_UNFINISHED} batches of this key have not ended yet; send this one when one has ended"
             )
         if own >= MOST_KEPT:
             raise FullError(f"{MOST_KEPT:,} batches of this key are kept; delete some, or wait until they expire")

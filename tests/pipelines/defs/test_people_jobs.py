@@ -114,7 +114,9 @@ def test_a_step_reads_and_writes_only_what_its_asset_declares(
     metadata_of(made)
     specs = {spec.key.to_user_string(): spec for spec in defs().resolve_all_asset_specs()}
     deps = {dep.asset_key.to_user_string() for dep in specs[asset].deps}
-    read = {OWNER[name] for name in touched.reads - set(UNOWNED)} - {asset}
+    # Services of earlier tests in this process may read releases meanwhile, so only the tables are compared.
+    tables = {name for name in touched.reads - set(UNOWNED) if " " not in name}
+    read = {OWNER[name] for name in tables} - {asset}
     allowed = deps | {owner for reader, owner in BACKWARD if reader == asset}
     assert read <= allowed
     assert {OWNER[name] for name in touched.writes - set(UNOWNED)} <= {asset}

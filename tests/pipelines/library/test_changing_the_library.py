@@ -182,7 +182,7 @@ def test_the_commands_print_what_they_did(command: Callable[..., Any], lab: Lab)
     refused = command("delete", NICHE, "nobody")
     assert (refused.exit_code, "no video of tech in the lab" in refused.output) == (1, True)
     assert f"{first}: in" in command("upsert", NICHE, first).output
-    assert "held there" in command("rollback", NICHE).output
+    assert "ends this hold" in command("rollback", NICHE).output
     assert "held: rolled back" in command("status", NICHE).output
     assert command("upsert", NICHE, second).exit_code == 1
     assert "tech serves" in command("resume", NICHE).output

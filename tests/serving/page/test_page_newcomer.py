@@ -65,7 +65,7 @@ def test_a_grid_and_the_cards_below_it_name_their_questions_and_limits(browser, 
         assert "which title with which picture" in browser.text("#asking")
         assert "so it names no best package" in browser.text("#degraded")
         assert "ordered by evidence" not in browser.text("#degraded")
-        assert "which picture is better if the title is this one?" in browser.text("#cards-note")
+        assert "which picture is better under this title?" in browser.text("#cards-note")
         assert "so it names no winner" in browser.text("#cards-limits")
         assert "ordered by evidence" in browser.text("#cards-limits")
         assert browser.count("#grid tbody th small") == 0
