@@ -140,9 +140,12 @@ def _words(name: str) -> list[str]:
 
 
 def _holds(words: Sequence[str], some: Sequence[str]) -> bool:
-    """Return whether the words `some` follow each other in `words`, also if they are written there as one word."""
+    """Return whether the words `some` follow each other in `words`, also if they are written there as one word.
+
+    A name without letters and digits, such as an emoji, has no words, and no file name holds it.
+    """
     joined = "".join(some)
-    return any(
+    return bool(some) and any(
         list(words[start : start + len(some)]) == list(some) or words[start] == joined for start in range(len(words))
     )
 

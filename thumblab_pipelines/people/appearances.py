@@ -16,7 +16,7 @@ LEAST_VIDEOS = 5
 """The fewest videos with and without a person for a comparison of views."""
 
 _NEIGHBOURS = 10
-"""A video is compared with so many videos before and after it on its channel, which are of a similar age."""
+"""Number of videos before, and number of videos after a video on its channel, with which it is compared."""
 
 _DRAWS = 2_000
 
@@ -47,8 +47,9 @@ class Appearance:
         channel_id, channel: id and title of the channel.
         thumbnails: number of thumbnails that show the person.
         searched: number of the channel's thumbnails that were searched.
-        views_factor: mean views with the person as a multiple of those without, both over the median of the videos
-            around. None with fewer than `LEAST_VIDEOS` videos of either kind.
+        views_factor: geometric mean of the views with the person as a multiple of that without the person. The views of
+            each video are first divided by the median of the videos around it. None with fewer than `LEAST_VIDEOS`
+            videos of either kind.
         low, high: the ends of its 95 % interval, from a bootstrap over videos.
     """
 
@@ -111,7 +112,11 @@ def over_neighbours(log_views: Float64s) -> Float64s:
 
 
 def compared(outcome: Float64s, shows: Flags) -> tuple[float | None, float | None, float | None]:
-    """Return the factor between videos that show a person and those that do not, and its 95 % interval."""
+    """Return the factor between videos that show a person and those that do not, and its 95 % interval.
+
+    `outcome` [n]: log views as `over_neighbours` returns them. `shows` [n]: whether the video shows the person. All three
+    results are None with fewer than `LEAST_VIDEOS` videos of either kind.
+    """
     known = np.isfinite(outcome)
     with_person, without = outcome[known & shows], outcome[known & ~shows]
     if min(len(with_person), len(without)) < LEAST_VIDEOS:

@@ -48,6 +48,8 @@ def add_folder(lab: Lab, folder: Path, progress: Progress = silent) -> AddedFold
             try:
                 data = read_file(path)
                 decode(data)
+            except OSError as error:
+                added.problems.append(f"{name}: the file cannot be read ({error.strerror}); make it readable")
             except LabError as error:
                 added.problems.append(f"{name}: {error}")
             else:

@@ -178,11 +178,10 @@ def _faces(given: FacesToCluster, vectors: Float32s, rows: Rows) -> Faces:
 def _stored_centroids(
     connection: Connection, space: FaceSpace, calibration: Calibration, how: ClusterSettings
 ) -> dict[str, tuple[Float32s, list[int]]]:
-    """Return the centroids of each stored cluster by its key, with the number of faces of each.
+    """Return the centroids of each stored cluster by its key, float32 [c, d], and the number of faces of each centroid.
 
-    A cluster has several if the faces that a person put there differ much.
-
-    Faces of low quality do not count, unless the cluster has no others.
+    A cluster has several centroids if the faces that a person put there differ much. Faces of low quality do not count,
+    unless the cluster has no others.
     """
     given = faces_for_clustering(connection, space.embedder)
     codes, used = given.previous, np.unique(given.previous[given.previous != NONE])

@@ -35,8 +35,9 @@ def load_networks(settings: Settings) -> FaceNetworks:
 
 
 def require_networks(settings: Settings) -> tuple[Path, Path]:
-    """Return the files of the detector and of the embedder, without loading them. Raises the errors of `load_networks`
-    about missing files.
+    """Return the files of the detector and of the embedder, without loading them.
+
+    Raises `LabError` if people are switched off, or if a file is missing.
     """
     require_people(settings)
     detector, embedder = model_files.face_model(settings), model_files.face_embedder(settings)

@@ -129,6 +129,17 @@ def test_a_forgotten_persons_name_is_in_no_file_name(given: Lab) -> None:
     assert any(name.startswith("Ann-Marie_") for name in after.values())
 
 
+def test_a_name_without_letters_is_in_no_file_name(given: Lab) -> None:
+    with given.engine.begin() as connection:
+        first, *_ = list_clusters(connection).clusters
+        cluster = label(connection, first.id, "\N{WHITE MEDIUM STAR}").id
+        others = text("SELECT count(*) FROM people_pictures WHERE name LIKE 'Ann-Marie%'")
+        before, shown = connection.scalar(others), len(faces_of_cluster(connection, cluster).faces)
+    forget_person(given, cluster)
+    with given.engine.connect() as connection:
+        assert connection.scalar(others) == (before or 0) - shown
+
+
 @pytest.fixture
 def served(given: Lab, monkeypatch: pytest.MonkeyPatch) -> PublishedHead:
     """A head that is served, although the real pictures give no reason to promote one."""
