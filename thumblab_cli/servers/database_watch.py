@@ -51,6 +51,7 @@ class DatabaseWatch:
         report(f"the lab's database has ended; its log is {log}. It is started again (restart {self._ends + 1}).")
         try:
             server.start(self._settings)
+            report("the lab's database is ready again")
         except LabError as error:
             report(str(error))
         self._ends += 1

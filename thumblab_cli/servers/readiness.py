@@ -1,18 +1,22 @@
-"""Functions that say whether a server is ready."""
+"""Functions that say whether a server is ready.
+
+Each function that is returned here takes the Unix time of the server's last start, in seconds.
+"""
 
 import socket
-import time
 from collections.abc import Callable
 from pathlib import Path
+
+Ready = Callable[[float], bool]
 
 _SECONDS = 5.0
 _DAEMON = {"query": "{ instance { daemonHealth { allDaemonStatuses { required lastHeartbeatTime } } } }"}
 
 
-def answers_at(url: str) -> Callable[[], bool]:
+def answers_at(url: str) -> Ready:
     """Return a function that says whether a server answers at the URL."""
 
-    def answers() -> bool:
+    def answers(_: float) -> bool:
         import httpx
 
         try:
@@ -23,10 +27,10 @@ def answers_at(url: str) -> Callable[[], bool]:
     return answers
 
 
-def listens_on(path: Path) -> Callable[[], bool]:
+def listens_on(path: Path) -> Ready:
     """Return a function that says whether a server listens on the Unix socket with this path."""
 
-    def listens() -> bool:
+    def listens(_: float) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:
             probe.settimeout(_SECONDS)
             return probe.connect_ex(str(path)) == 0
@@ -34,15 +38,14 @@ def listens_on(path: Path) -> Callable[[], bool]:
     return listens
 
 
-def daemon_beats(dagster_url: str) -> Callable[[], bool]:
-    """Return a function that says whether every part of Dagster's daemon has sent a heartbeat since this call.
+def daemon_beats(dagster_url: str) -> Ready:
+    """Return a function that says whether every part of Dagster's daemon has sent a heartbeat since its start.
 
     The daemon has no address. The daemon writes its heartbeats to the database, and Dagster's webserver shows them. A
     heartbeat of an earlier daemon does not count.
     """
-    since = time.time()
 
-    def beats() -> bool:
+    def beats(since: float) -> bool:
         import httpx
 
         try:

@@ -14,6 +14,7 @@ from typing import Self
 from thumblab_cli.servers import reaper
 from thumblab_cli.servers.kept_log import KeptLog
 from thumblab_cli.servers.logs import end_of_log, log_path
+from thumblab_cli.servers.readiness import Ready
 from thumblab_core.errors import LabError
 from thumblab_core.settings import CHECKOUT
 
@@ -43,9 +44,9 @@ class Server:
     command: list[str]
     url: str | None
     """The address of the server for a person. The address is None for Dagster's code server and daemon."""
-    is_ready: Callable[[], bool] | None
-    """A function that returns whether the server is ready. If `is_ready` is None, `Supervisor.wait` does not wait for the
-    server.
+    is_ready: Ready | None
+    """A function that takes the Unix time of the server's last start, and returns whether the server is ready. If
+    `is_ready` is None, the supervisor does not wait for the server.
     """
     environment: dict[str, str] = field(default_factory=dict)
     """The environment variables of this server, in addition to those of the supervisor."""
@@ -80,8 +81,10 @@ class Supervisor:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._logs: dict[str, KeptLog] = {}
         self._started: dict[str, float] = {}
+        self._started_at: dict[str, float] = {}
         self._ends: dict[str, int] = {}
         self._due: dict[str, float] = {}
+        self._returning: set[str] = set()
 
     def __enter__(self) -> Self:
         (self._data_dir / "logs").mkdir(parents=True, exist_ok=True)
@@ -129,6 +132,7 @@ class Supervisor:
             )
         self._servers[server.name] = server
         self._started[server.name] = time.monotonic()
+        self._started_at[server.name] = time.time()
         self._tell_reaper(self._children[server.name].pid)
 
     def wait(self, server: Server, report: Callable[[float], None] = lambda _: None) -> None:
@@ -140,7 +144,7 @@ class Supervisor:
         while server.is_ready is not None:
             self.check()
             report(time.monotonic() - self._started[server.name])
-            if server.is_ready():
+            if self._is_ready(server):
                 return
             if time.monotonic() > deadline:
                 at = f" at {server.url}" if server.url else ""
@@ -159,7 +163,7 @@ class Supervisor:
         _signal(self._children[name], signal.SIGKILL)
 
     def mend(self, report: Callable[[str], None]) -> None:
-        """Restart each server that has ended, and call `report` with a sentence about its end.
+        """Restart each server that has ended. Call `report` with a sentence about its end, and when it is ready again.
 
         The pauses before the restarts grow, because a server that ends at once would otherwise take all of the
         processor. If a pause is not over, a later call restarts the server.
@@ -168,7 +172,11 @@ class Supervisor:
             if child.poll() is None:
                 with suppress(OSError):  # The system allows no further process now. A later call tries again.
                     self._logs[name].mend()
+                if name in self._returning and self._is_ready(self._servers[name]):
+                    self._returning.remove(name)
+                    report(f"{name} is ready again, {time.monotonic() - self._started[name]:.0f} s after its start")
                 continue
+            self._returning.discard(name)
             now = time.monotonic()
             if name not in self._due:
                 has_lived = now - self._started[name] > _LONG_LIFE
@@ -183,8 +191,13 @@ class Supervisor:
                 self._tell_reaper(-child.pid)
                 try:
                     self.start(self._servers[name])
+                    if self._servers[name].is_ready is not None:
+                        self._returning.add(name)
                 except OSError as error:  # For example, the system allows no further process. A later call tries again.
                     report(f"{name} cannot be started now ({error.strerror})")
+
+    def _is_ready(self, server: Server) -> bool:
+        return server.is_ready is None or server.is_ready(self._started_at[server.name])
 
     def _end_of(self, name: str) -> str:
         """Return a sentence with the exit status of the server and the last three lines of its log."""

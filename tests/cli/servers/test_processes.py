@@ -160,6 +160,31 @@ def test_a_server_that_the_supervisor_kills_is_started_again_at_once(tmp_path: P
     assert "steady ended with status -9" in reports[0]
 
 
+def test_a_restarted_server_is_reported_once_when_it_is_ready_again(tmp_path: Path) -> None:
+    reports: list[str] = []
+    starts: list[float] = []
+    ready = tmp_path / "ready"
+
+    def is_ready(start: float) -> bool:
+        starts.append(start)
+        return ready.exists()
+
+    with Supervisor(tmp_path, {}) as supervisor:
+        supervisor.start(Server("slow", [sys.executable, "-c", POLITE], None, is_ready))
+        supervisor.mend(reports.append)
+        assert not starts, "the first start is awaited by `wait`"
+        before = time.time()
+        supervisor.kill("slow")
+        wait_until(lambda: supervisor.mend(reports.append) or starts)
+        assert len(reports) == 1
+        ready.touch()
+        supervisor.mend(reports.append)
+        supervisor.mend(reports.append)
+    assert before <= starts[-1] <= time.time()
+    assert "slow ended with status -9" in reports[0]
+    assert [report.partition(",")[0] for report in reports[1:]] == ["slow is ready again"]
+
+
 def test_a_server_that_keeps_ending_is_started_again_after_longer_and_longer_pauses(tmp_path: Path) -> None:
     reports: list[str] = []
     with Supervisor(tmp_path, {}, pauses=(0, 0, 300)) as supervisor:
@@ -248,7 +273,7 @@ def test_waiting_reports_the_seconds_since_the_start(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with Supervisor(tmp_path, {}) as supervisor:
-        slow = Server("slow", [sys.executable, "-c", POLITE], CLOSED, lambda: False)
+        slow = Server("slow", [sys.executable, "-c", POLITE], CLOSED, lambda _: False)
         supervisor.start(slow)
         with pytest.raises(KeyboardInterrupt):
             supervisor.wait(slow, report)
