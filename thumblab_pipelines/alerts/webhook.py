@@ -37,6 +37,8 @@ def slack_text(message: Message) -> str:
 def send(url: str, message: Message) -> str:
     """Send the message, and return the answer of the server. Raises `UndeliveredError`, whose text never contains the
     URL."""
+    if _lacks_slack(url):
+        raise UndeliveredError("a Discord webhook takes these messages only if its address ends with /slack: add that")
     try:
         answer = httpx.post(
             url,
@@ -53,6 +55,15 @@ def send(url: str, message: Message) -> str:
         kind = RefusedMessageError if answer.status_code in _OF_THE_MESSAGE else UndeliveredError
         raise kind(f"the webhook answered {said}")
     return said
+
+
+def _lacks_slack(url: str) -> bool:
+    """Return whether the URL is the plain address of a Discord webhook. Discord answers 400 to each message there."""
+    try:
+        address = httpx.URL(url)
+    except httpx.InvalidURL:
+        return False
+    return address.host in ("discord.com", "discordapp.com") and not address.path.rstrip("/").endswith("/slack")
 
 
 def _uses_proxy(url: str) -> bool:

@@ -4,6 +4,7 @@ The chat and the mail server are real servers on this machine.
 """
 
 import datetime
+import json
 import socket
 import ssl
 import time
@@ -21,7 +22,7 @@ from thumblab_cli.servers.ports import free_port
 from thumblab_core.keys.secret_texts import secret_texts
 from thumblab_core.monitoring.watch_state import Message, WatchState
 from thumblab_core.settings import Settings, settings
-from thumblab_pipelines.alerts import mail
+from thumblab_pipelines.alerts import mail, webhook
 from thumblab_pipelines.alerts.delivery import announce, channels, deliver
 from thumblab_pipelines.alerts.undelivered import UndeliveredError
 from thumblab_pipelines.alerts.webhook import slack_text
@@ -194,15 +195,27 @@ def test_the_test_command_says_what_each_channel_answered_and_never_the_url(monk
         sent = CliRunner().invoke(cli, ["alert", "test"])
         taken.status = 404
         refused = CliRunner().invoke(cli, ["alert", "test"])
+        as_json = CliRunner().invoke(cli, ["alert", "test", "--json"])
+    assert as_json.exit_code == 1
+    assert json.loads(as_json.output) == [
+        {"channel": "webhook", "sent": False, "answer": "the webhook answered 404 no_service"},
+        {"channel": "mail", "sent": True, "answer": "taken by the mail server"},
+    ]
     assert (sent.exit_code, sent.output) == (0, "webhook: sent; 200 ok\nmail: sent; taken by the mail server\n")
     assert refused.exit_code == 1
     assert "webhook: not sent; the webhook answered 404 no_service\nmail: sent" in refused.output
-    assert len(server.mails) == 2
+    assert len(server.mails) == 3
     monkeypatch.setenv("THUMBLAB_ALERT_WEBHOOK_URL", taken.url)
     monkeypatch.setenv("THUMBLAB_ALERT_SMTP_HOST", "")
     settings.cache_clear()
     down = CliRunner().invoke(cli, ["alert", "test"])
     assert (down.exit_code, down.output) == (1, "webhook: not sent; the webhook cannot be reached (ConnectError)\n")
+
+
+@pytest.mark.parametrize("host", ["discord.com", "discordapp.com"])
+def test_a_discord_address_without_slack_at_its_end_is_refused_with_what_to_add(host: str) -> None:
+    with pytest.raises(UndeliveredError, match="only if its address ends with /slack: add that"):
+        webhook.send(f"https://{host}/api/webhooks/1/token", Message(title="A test alert", lines=[]))
 
 
 def test_without_a_channel_the_test_command_says_which_settings_make_one() -> None:

@@ -147,6 +147,10 @@ def test_a_person_closes_an_alert_and_a_new_failure_opens_it_again(watch: Watch)
     assert "no open alert has the cause 'disk'; the open ones are: database" in alert("close", "disk")
     assert alert("close", "database") == "Closed: refresh_library of tech failed\n"
     assert alert("list") == "No alert is open\n"
+    watch.run(refresh_library, "music", OUTAGE)
+    watch.look(5 * MINUTE)
+    assert json.loads(alert("close", "database", "--json"))["cause"] == "database"
+    watch.run(refresh_library, "music")
     watch.run(refresh_library, "tech")
     assert watch.look() == []  # After a person closed an alert, no message says that it is over.
     watch.run(refresh_library, "tech", OUTAGE)

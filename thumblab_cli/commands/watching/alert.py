@@ -11,13 +11,16 @@ if TYPE_CHECKING:
     from thumblab_core.settings import Settings
 
 
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
 @click.group(name="alert")
 def command() -> None:
     """List the open alerts, close an alert, or send a test alert. See docs/alerts.md."""
 
 
 @command.command(name="list")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @demo_option
 def list_alerts(as_json: bool, chosen: "Settings") -> None:
     """List the open alerts, each with its cause, what failed and what to do."""
@@ -44,8 +47,9 @@ def list_alerts(as_json: bool, chosen: "Settings") -> None:
 
 @command.command()
 @click.argument("cause")
+@json_option
 @demo_option
-def close(cause: str, chosen: "Settings") -> None:
+def close(cause: str, as_json: bool, chosen: "Settings") -> None:
     """Close an open alert, so that no more messages are sent about it.
 
     A new failure opens the alert again. An alert about late work stays closed until the work is on time again.
@@ -53,6 +57,8 @@ def close(cause: str, chosen: "Settings") -> None:
     CAUSE is the name before the first colon in `thumblab alert list`. An alert closes by itself when the failed work
     succeeds, or after seven days without a new failure.
     """
+    import json
+
     from thumblab_core.data_folder import require_lab
     from thumblab_core.errors import LabError
     from thumblab_core.monitoring.watch_state import changing_state
@@ -64,16 +70,19 @@ def close(cause: str, chosen: "Settings") -> None:
         names = ", ".join(state.alerts) or "none"
     if closed is None:
         raise LabError(f"no open alert has the cause {cause!r}; the open ones are: {names}")
-    click.echo(f"Closed: {closed.what}")
+    click.echo(json.dumps(closed.model_dump(mode="json"), indent=2) if as_json else f"Closed: {closed.what}")
 
 
 @command.command()
+@json_option
 @demo_option
-def test(chosen: "Settings") -> None:
+def test(as_json: bool, chosen: "Settings") -> None:
     """Send a test alert to each alert channel of the settings (a webhook or mail), and print its answer.
 
     The exit status is 1 if a channel refuses the alert, or if no channel is set.
     """
+    import json
+
     from thumblab_core.errors import LabError
     from thumblab_core.keys.secret_texts import secret_texts, without_secrets
     from thumblab_core.monitoring.watch_state import Message
@@ -86,12 +95,16 @@ def test(chosen: "Settings") -> None:
             "THUMBLAB_ALERT_WEBHOOK_URL, or THUMBLAB_ALERT_SMTP_HOST and THUMBLAB_ALERT_MAIL_TO (docs/alerts.md)"
         )
     message = Message(title="A test alert", lines=["Somebody ran `thumblab alert test`. Nothing is wrong."])
-    failed = False
+    answers = []
     for name, send in senders.items():
         try:
-            click.echo(f"{name}: sent; {send(message)}")
+            sent, answer = True, send(message)
         except LabError as error:
-            failed = True
-            click.echo(f"{name}: not sent; {without_secrets(str(error), secret_texts(chosen, os.environ))}")
-    if failed:
+            sent, answer = False, without_secrets(str(error), secret_texts(chosen, os.environ))
+        answers.append({"channel": name, "sent": sent, "answer": answer})
+        if not as_json:
+            click.echo(f"{name}: {'sent' if sent else 'not sent'}; {answer}")
+    if as_json:
+        click.echo(json.dumps(answers, indent=2))
+    if not all(answer["sent"] for answer in answers):
         raise click.exceptions.Exit(1)
