@@ -9,6 +9,7 @@ import io
 import logging
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +29,10 @@ from thumblab_core.settings import Settings, settings
 
 def pytest_configure(config: pytest.Config) -> None:
     logging.getLogger().addHandler(LEAKS)
+    # A shell starts background jobs with SIGINT ignored. Dagster gives SIGTERM the handler of SIGINT when it is imported,
+    # so SIGTERM would be ignored too, also by the programs that the tests start and end.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # On a busy machine, the first answer of a service may take longer than the 5 s that httpx waits if nothing is said.
     DEFAULT_TIMEOUT_CONFIG.read = DEFAULT_TIMEOUT_CONFIG.connect = 60.0
     config.addinivalue_line("markers", "last: run this test after the others, because it ends what they share")
