@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from thumblab_core.settings import Settings
 
 _SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-_DATABASE_SECONDS = 5
-"""Seconds between two checks that the database still runs."""
+_CHECK_SECONDS = 5
+"""Seconds between two checks that the database still runs, and that Dagster's socket can still be found."""
 
 
 @click.command(name="up")
@@ -130,7 +130,7 @@ def _run(
     # whether the daemon is alive, so the webserver must run already.
     _start(console, supervisor, daemon)
     console.print("Ctrl-C stops everything.")
-    _supervise(console, supervisor, chosen)
+    _supervise(console, supervisor, chosen, dagster_home)
 
 
 def _stop_on_signals() -> None:
@@ -180,12 +180,13 @@ def _start(console: "Console", supervisor: "Supervisor", servers: "Sequence[Serv
     wait_for(console, supervisor, servers)
 
 
-def _supervise(console: "Console", supervisor: "Supervisor", chosen: "Settings") -> None:
+def _supervise(console: "Console", supervisor: "Supervisor", chosen: "Settings", dagster_home: Path) -> None:
     """Watch the servers and the database until Ctrl-C. Restart each of them that has ended."""
-    from thumblab_cli.servers import log_keeper
+    from thumblab_cli.servers import lab_servers, log_keeper
     from thumblab_cli.servers.clock_watch import ClockWatch
     from thumblab_cli.servers.database_watch import DatabaseWatch
     from thumblab_cli.servers.logs import MOST_BYTES, OLD_FILES, log_path
+    from thumblab_core.errors import LabError
 
     log = log_keeper.writer(str(log_path(chosen.data_dir, "up")), MOST_BYTES, OLD_FILES)
 
@@ -203,7 +204,11 @@ def _supervise(console: "Console", supervisor: "Supervisor", chosen: "Settings")
             # starts no run until the clock reaches that time again. A restart makes the daemon forget this time.
             print_line(f"the clock was set back by {back:.0f} s, so dagster-daemon is started again")
             supervisor.kill("dagster-daemon")
-        if second % _DATABASE_SECONDS == 0:
+        if second % _CHECK_SECONDS == 0:
             database.mend(print_line)
+            try:
+                lab_servers.short_path(dagster_home)
+            except LabError as error:
+                print_line(str(error))
         supervisor.mend(print_line)
         time.sleep(1)

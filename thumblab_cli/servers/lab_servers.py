@@ -83,7 +83,7 @@ def dagster_servers(port: int, home: Path) -> list[Server]:
     # A code server removes its socket when it ends. A code server of an earlier `up` may end after this start, so each
     # start gives its socket a new name.
     name = REPOSITORY["repositoryLocationName"]
-    socket = _short(home) / f"code-{os.getpid()}.sock"
+    socket = short_path(home) / f"code-{os.getpid()}.sock"
     workspace = home / "workspace.yaml"
     location = {"socket": str(socket), "location_name": name}
     workspace.write_text(json.dumps({"load_from": [{"grpc_server": location}]}))  # JSON is valid YAML.
@@ -101,8 +101,12 @@ def dagster_servers(port: int, home: Path) -> list[Server]:
     ]
 
 
-def _short(folder: Path) -> Path:
-    """Return a path of the folder that is short enough for a Unix socket and has no special characters."""
+def short_path(folder: Path) -> Path:
+    """Return a path of the folder that is short enough for a Unix socket and has no special characters.
+
+    If the path of the folder itself is too long, the result is a link in /tmp. The link is made again if it is missing:
+    many systems delete files in /tmp that are older than some days.
+    """
     from thumblab_core.embedded_postgres.cluster import link_to
 
     return folder if re.fullmatch(r"[\w/.-]{1,90}", str(folder), re.ASCII) else link_to(folder)

@@ -4,12 +4,18 @@ import json
 import os
 import socket
 import stat
+import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from thumblab_cli.commands import up
+from thumblab_cli.servers.database_watch import DatabaseWatch
 from thumblab_cli.servers.lab_servers import dagster_servers
 from thumblab_cli.servers.readiness import listens_on
+from thumblab_cli.servers.supervisor import Supervisor
+from thumblab_core.settings import Settings
 
 
 def socket_of(home: Path) -> Path:
@@ -37,6 +43,26 @@ def test_the_code_server_can_listen_whatever_the_path_of_the_lab_is(tmp_path: Pa
     assert not stat.S_IMODE(path.stat().st_mode) & (stat.S_IWGRP | stat.S_IWOTH), "others cannot connect"
     if path.parent != home:
         path.parent.unlink()
+
+
+def test_up_makes_the_link_to_the_socket_again_after_the_system_deleted_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / ("l" * 150) / "dagster"
+    home.mkdir(parents=True)
+    link = socket_of(home).parent
+    link.unlink()
+
+    def end(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(DatabaseWatch, "mend", lambda *_: None)
+    monkeypatch.setattr(time, "sleep", end)
+    (home.parent / "logs").mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        up._supervise(Console(), Supervisor(tmp_path, {}), Settings(_env_file=None, data_dir=home.parent), home)
+    assert link.readlink() == home
+    link.unlink()
 
 
 def test_an_old_code_server_that_ends_late_does_not_remove_the_socket_of_the_new_one(
