@@ -30,6 +30,9 @@ class FaceClusterOut:
 
     faces: int
     pictures: int
+    channels: int
+    """How many channels show or showed its pictures."""
+
     pinned: int
     """How many of the faces a person put there. The lab never moves them by itself."""
 
@@ -102,6 +105,9 @@ class FaceClusterFacesOut:
 
     faces: int
     pictures: int
+    channels: int
+    """How many channels show or showed its pictures."""
+
     pinned: int
     """How many of the faces a person put there. The lab never moves them by itself."""
 
@@ -120,6 +126,25 @@ class UnassignedFacesOut:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ShownPictureOut:
+    """A video that shows or showed a picture, or the file that a person gave."""
+
+    video_id: str | None
+    """Null for a picture that a person gave."""
+
+    title: str | None
+    channel_id: str | None
+    channel: str | None
+    """The title of the channel."""
+
+    current: bool
+    """Whether the video shows this picture now."""
+
+    file_name: str | None
+    """The name of a picture that a person gave. Null for any other."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PictureFacesOut:
     """The faces of a picture, from left to right."""
 
@@ -128,3 +153,5 @@ class PictureFacesOut:
     """The video of the request, if it named one."""
 
     faces: list[StoredFaceOut]
+    shown_in: list[ShownPictureOut]
+    """The videos that show or showed it, the newest first, at most 100."""

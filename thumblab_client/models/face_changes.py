@@ -21,6 +21,9 @@ class FaceChangeOut:
     other_id: str | None
     """The cluster that was merged into the changed one, or split off it."""
 
+    name: str | None
+    """The name that the changed cluster has now."""
+
     name_before: str | None
     """The name that the change may have removed."""
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, func, insert, select, text
 
-from thumblab_core.database.tables import face_change_faces, face_changes
+from thumblab_core.database.tables import face_change_faces, face_changes, face_clusters
 from thumblab_core.people.clusters import ClusterRow
 from thumblab_core.people.records import Change
 
@@ -52,7 +52,12 @@ def log_change(
 def list_changes(connection: Connection, limit: int = 50, kind: str | None = None) -> list[Change]:
     """Return the latest changes that were not undone, the latest first. A merge that was taken back is `reverted`."""
     counts = select(func.count()).where(face_change_faces.c.change_id == face_changes.c.change_id).scalar_subquery()
-    statement = select(face_changes, counts.label("face_count")).order_by(face_changes.c.change_id.desc()).limit(limit)
+    statement = (
+        select(face_changes, counts.label("face_count"), face_clusters.c.name)
+        .outerjoin(face_clusters, face_clusters.c.cluster_key == face_changes.c.cluster_key)
+        .order_by(face_changes.c.change_id.desc())
+        .limit(limit)
+    )
     if kind is not None:
         statement = statement.where(face_changes.c.kind == kind)
     return [
@@ -65,6 +70,7 @@ def list_changes(connection: Connection, limit: int = 50, kind: str | None = Non
             changed_at=row.changed_at,
             faces=row.face_count,
             reverted=row.undone_at is not None,
+            name=row.name,
         )
         for row in connection.execute(statement)
     ]

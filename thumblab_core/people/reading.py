@@ -16,6 +16,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.people.clusters import require_cluster
 from thumblab_core.people.errors import UnknownFaceError
 from thumblab_core.people.records import Cluster, ClusterPage, Face, FacePage, PersonPicture
+from thumblab_core.people.where_shown import channels_of_clusters
 
 EVERY, PEOPLE, UNKNOWN = "all", "person", "unknown"
 """The kinds of clusters that `list_clusters` can be asked for."""
@@ -40,7 +41,8 @@ def list_clusters(connection: Connection, limit: int = 100, offset: int = 0, kin
     total = int(connection.scalar(select(func.count()).select_from(statement)) or 0)
     largest_first = statement.c.faces.desc(), statement.c.created_at, statement.c.cluster_key
     rows = connection.execute(select(statement).order_by(*largest_first).limit(limit).offset(offset)).all()
-    samples = _samples(connection, [row.cluster_key for row in rows])
+    keys = [row.cluster_key for row in rows]
+    samples, channels = _samples(connection, keys), channels_of_clusters(connection, keys)
     return ClusterPage(
         total,
         tuple(
@@ -53,6 +55,7 @@ def list_clusters(connection: Connection, limit: int = 100, offset: int = 0, kin
                 pictures=row.faces,  # No two faces of one picture are in one cluster.
                 pinned=row.pinned,
                 samples=samples.get(row.cluster_key, ()),
+                channels=channels.get(row.cluster_key, 0),
             )
             for row in rows
         ),
@@ -73,6 +76,7 @@ def read_cluster(connection: Connection, cluster_id: str) -> Cluster:
         pictures=row.faces,
         pinned=row.pinned,
         samples=_samples(connection, [key]).get(key, ()),
+        channels=channels_of_clusters(connection, [key]).get(key, 0),
     )
 
 

@@ -63,7 +63,7 @@ class Cluster:
     """A cluster of faces. `name` is None if a person has not named it.
 
     `faces`, `pictures`: their numbers. `pinned`: how many of the faces a person put there. `samples`: ids of the faces
-    of best quality, the best first.
+    of best quality, the best first. `channels`: how many channels show or showed its pictures.
     """
 
     key: str
@@ -74,6 +74,7 @@ class Cluster:
     pictures: int
     pinned: int
     samples: tuple[str, ...] = ()
+    channels: int = 0
 
     @property
     def id(self) -> str:
@@ -143,11 +144,27 @@ class PersonPicture:
 
 
 @dataclass(frozen=True)
+class ShownPicture:
+    """A video that shows or showed a picture, or the file that a person gave, which has a `file_name` and nothing else.
+
+    `channel`: the title of the channel. `current`: whether the video shows this picture now.
+    """
+
+    video_id: str | None = None
+    title: str | None = None
+    channel_id: str | None = None
+    channel: str | None = None
+    current: bool = False
+    file_name: str | None = None
+
+
+@dataclass(frozen=True)
 class Change:
     """A change that a person made. `kind`: label, unlabel, owner, merge, unmerge, move or ban.
 
     `cluster_key`: the changed cluster. `other_key`: the cluster that was merged into it. `faces`: how many faces the
-    change concerned. `reverted`: whether the change is a merge that was taken back.
+    change concerned. `reverted`: whether the change is a merge that was taken back. `name`: the name that the changed
+    cluster has now.
     """
 
     change_id: int
@@ -158,6 +175,7 @@ class Change:
     changed_at: datetime
     faces: int
     reverted: bool
+    name: str | None = None
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,7 @@ def undo(connection: Connection) -> Change:
     touched = [key for key in (change.cluster_key, change.other_key) if key is not None]
     connection.execute(delete(face_centroids).where(face_centroids.c.cluster_key.in_(touched)))
     drop_empty_clusters(connection)
+    of_cluster = face_clusters.c.cluster_key == change.cluster_key
     return Change(
         change_id=change.change_id,
         kind=change.kind,
@@ -123,6 +124,7 @@ def undo(connection: Connection) -> Change:
         changed_at=change.changed_at,
         faces=faces,
         reverted=False,
+        name=connection.scalar(select(face_clusters.c.name).where(of_cluster)),
     )
 
 

@@ -1,13 +1,20 @@
-"""Cut a face out of a stored picture, for a contact sheet."""
+"""Cut a face out of a stored picture, for a contact sheet, and make the whole picture small enough to be shown."""
 
 import io
 import math
+from typing import TYPE_CHECKING
 
 from thumblab_core.images import decode
 from thumblab_core.people.records import Box
 
+if TYPE_CHECKING:  # Only type checkers import Pillow here, because the import is slow.
+    from PIL.Image import Image
+
 SIDE = 112
 """Height and width of a crop in pixels."""
+
+MOST_SIDE = 1280
+"""Largest height and width of a whole picture in pixels."""
 
 _MARGIN = 1.3
 """The side of the square that is cut out, as a multiple of the longer side of the face's box."""
@@ -29,8 +36,24 @@ def cropped(data: bytes, box: Box) -> bytes:
     left = _inside((box[0] + box[2]) / 2 * image.width, side, image.width)
     top = _inside((box[1] + box[3]) / 2 * image.height, side, image.height)
     crop = image.resize((SIDE, SIDE), Image.Resampling.LANCZOS, (left, top, left + side, top + side))
+    return _jpeg(crop)
+
+
+def whole(data: bytes) -> bytes:
+    """Return a whole picture as a JPEG, reduced if it is larger than `MOST_SIDE`. `data`: its file.
+
+    Raises `ImageError` if the picture cannot be decoded.
+    """
+    from PIL import Image
+
+    image = Image.fromarray(decode(data, at_least=(MOST_SIDE, MOST_SIDE)).pixels)
+    image.thumbnail((MOST_SIDE, MOST_SIDE), Image.Resampling.LANCZOS)
+    return _jpeg(image)
+
+
+def _jpeg(image: "Image") -> bytes:
     out = io.BytesIO()
-    crop.save(out, "JPEG", quality=_QUALITY)
+    image.save(out, "JPEG", quality=_QUALITY)
     return out.getvalue()
 
 

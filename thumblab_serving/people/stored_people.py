@@ -6,12 +6,21 @@ from typing import TYPE_CHECKING
 from thumblab_core.errors import LabError
 from thumblab_core.images import ImageStore
 from thumblab_core.people.errors import FaceConflictError, UnknownFaceError
-from thumblab_core.people.records import Change, Cluster, ClusterPage, Face, FacePage, PeopleStatistics, PersonPicture
+from thumblab_core.people.records import (
+    Change,
+    Cluster,
+    ClusterPage,
+    Face,
+    FacePage,
+    PeopleStatistics,
+    PersonPicture,
+    ShownPicture,
+)
 from thumblab_core.releases.release import ReleaseError
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
 from thumblab_serving.loading.database import ServiceDatabase
-from thumblab_serving.people.face_crops import cropped
+from thumblab_serving.people.face_crops import cropped, whole
 
 if TYPE_CHECKING:  # Only type checkers import SQLAlchemy here, because the import is slow.
     from sqlalchemy import Connection
@@ -72,19 +81,23 @@ class StoredPeople:
 
         return self.database.read(lambda connection: read_face(connection, face_id))
 
-    def faces_of_picture(self, sha256: str) -> tuple[Face, ...]:
-        """Return the faces of a picture, from left to right."""
+    def faces_of_picture(self, sha256: str) -> tuple[tuple[Face, ...], tuple[ShownPicture, ...]]:
+        """Return the faces of a picture, from left to right, and where it is shown."""
         from thumblab_core.people.reading import faces_of_picture
+        from thumblab_core.people.where_shown import where_shown
 
-        return self.database.read(lambda connection: faces_of_picture(connection, sha256))
+        return self.database.read(
+            lambda connection: (faces_of_picture(connection, sha256), where_shown(connection, sha256))
+        )
 
-    def faces_of_video(self, video_id: str) -> tuple[str, tuple[Face, ...]]:
-        """Return the SHA-256 of the present thumbnail of a video, and its faces."""
+    def faces_of_video(self, video_id: str) -> tuple[str, tuple[Face, ...], tuple[ShownPicture, ...]]:
+        """Return the SHA-256 of the present thumbnail of a video, its faces, and where the picture is shown."""
         from thumblab_core.people.reading import faces_of_picture
+        from thumblab_core.people.where_shown import where_shown
 
-        def read(connection: "Connection") -> tuple[str, tuple[Face, ...]]:
+        def read(connection: "Connection") -> tuple[str, tuple[Face, ...], tuple[ShownPicture, ...]]:
             sha256 = _thumbnail_of(connection, video_id)
-            return sha256, faces_of_picture(connection, sha256)
+            return sha256, faces_of_picture(connection, sha256), where_shown(connection, sha256)
 
         return self.database.read(read)
 
@@ -110,6 +123,16 @@ class StoredPeople:
         """Return a face as a JPEG. Raises `ImageError` or `OSError` if its picture cannot be read."""
         face = self.face(face_id)
         return cropped(self._images.get(face.sha256), face.box)
+
+    def picture(self, sha256: str) -> bytes:
+        """Return a picture that was searched for faces, as a JPEG.
+
+        Raises `UnknownFaceError` if it was not searched, and `ImageError` or `OSError` if it cannot be read.
+        """
+        from thumblab_core.people.reading import faces_of_picture
+
+        self.database.read(lambda connection: faces_of_picture(connection, sha256))
+        return whole(self._images.get(sha256))
 
     def label(self, cluster_id: str, name: str) -> Cluster:
         """Give a cluster the name of a person. Return the cluster, or the person of this name that it is merged into."""

@@ -69,6 +69,7 @@ def test_undo_takes_the_latest_change_back_once_if_its_number_is_given(planted: 
     planted.done(planted.post(f"/clusters/{planted.one}/owner"))
     latest, first = planted.done(planted.get("/changes"))["changes"]
     assert (latest["kind"], first["kind"]) == ("owner", "label")
+    assert (latest["name"], first["name"]) == (NAME, NAME)
     undone = planted.done(planted.post("/undo", {"change_id": latest["change_id"]}))
     assert (undone["change_id"], undone["kind"]) == (latest["change_id"], "owner")
     again = planted.refused(planted.post("/undo", {"change_id": latest["change_id"]}), 409, "face-conflict")
@@ -129,6 +130,10 @@ def test_faces_of_a_picture_and_of_a_video_are_shown_from_left_to_right(planted:
     assert [face["box"] for face in by_picture["faces"]] == [pytest.approx(box(place)) for place in (0, 1)]
     by_video = planted.done(planted.get("/videos/video1"))
     assert by_video == by_picture | {"video_id": "video1"}
+    in_video, given = by_picture["shown_in"]
+    seen = {"video_id": "video1", "title": "Title of video1", "channel_id": "UCvideo1", "channel": "A channel"}
+    assert in_video == seen | {"current": True, "file_name": None}
+    assert (given["video_id"], given["file_name"]) == (None, f"{by_picture['sha256'][:4]}.jpg")
     for unknown in (
         "/pictures/" + "0" * 64,
         "/pictures/x",
@@ -185,6 +190,33 @@ def test_a_crop_is_cut_from_the_picture_around_the_face_and_no_browser_keeps_it(
     path.unlink()
     planted.refused(planted.get(f"/{planted.pair[0]}/crop"), 404, "no-picture")
     planted.refused(planted.get(f"/{'0' * 24}/crop"), 404, "not-found")
+
+
+def test_a_whole_picture_is_shown_only_if_it_was_searched_and_no_browser_keeps_it(planted: Planted) -> None:
+    out = io.BytesIO()
+    Image.new("RGB", (2000, 1000), "blue").save(out, "PNG")
+    large, unsearched = planted.images.put(out.getvalue()), planted.images.put(out.getvalue() + b"0")
+    with planted.engine.begin() as connection:
+        plant(connection, (large, 1))
+    for sha256, size in ((planted.sha256[0], (640, 360)), (large, (1280, 640))):
+        reply = planted.get(f"/pictures/{sha256}/image")
+        assert (reply.status_code, reply.headers["content-type"]) == (200, "image/jpeg")
+        assert reply.headers["cache-control"] == "no-store"
+        assert Image.open(io.BytesIO(reply.content)).size == size
+    for unknown in (unsearched, "x"):
+        planted.refused(planted.get(f"/pictures/{unknown}/image"), 404, "not-found")
+    planted.images.path(large).unlink()
+    planted.refused(planted.get(f"/pictures/{large}/image"), 404, "no-picture")
+
+
+def test_a_cluster_says_of_how_many_channels_its_pictures_are(planted: Planted) -> None:
+    with planted.engine.begin() as connection:
+        show(connection, "video1", planted.sha256[0])
+        show(connection, "video2", planted.sha256[1])
+        show(connection, "video3", planted.sha256[1])
+    listed = planted.done(planted.get("/clusters"))["clusters"]
+    assert {each["cluster_id"]: each["channels"] for each in listed} == {planted.one: 3, planted.two: 0}
+    assert planted.done(planted.get(f"/clusters/{planted.one}"))["channels"] == 3
 
 
 @pytest.mark.parametrize("cluster_id", ["unknown_cluster_000000000000", "nobody", "%00", "person_x"])
@@ -251,7 +283,7 @@ def test_every_route_needs_a_key_with_the_scope_admin(planted: Planted) -> None:
     scorer = NamedKeys(service.lab.settings).add("people-scorer", ["score"])
     paths = httpx.get(f"{service.url}/openapi.json", trust_env=False).json()["paths"]
     routes = [(path, method) for path, of in paths.items() if path.startswith("/api/v1/faces") for method in of]
-    assert len(routes) == 25
+    assert len(routes) == 26
     for path, method in routes:
         url = service.url + re.sub(r"\{face_id\}", "0" * 24, path)
         for headers, status in (({}, 401), ({"X-API-Key": scorer}, 403)):

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -14,12 +14,12 @@ from thumblab_core.errors import LabError
 from thumblab_core.images import ImageError
 from thumblab_core.people.errors import FaceConflictError, UnknownFaceError
 from thumblab_core.people.names import ANY
-from thumblab_core.people.records import Change, Cluster, Face
+from thumblab_core.people.records import Change, Cluster, Face, ShownPicture
 from thumblab_serving.http.problems import Problem
 from thumblab_serving.http.received import invalid
 from thumblab_serving.loading.database import NoDatabaseError
 from thumblab_serving.people.stored_people import NotForgottenError, StoredPeople
-from thumblab_serving.schemas.people.clusters import FaceClusterOut, StoredFaceOut
+from thumblab_serving.schemas.people.clusters import FaceClusterOut, PictureFacesOut, ShownPictureOut, StoredFaceOut
 from thumblab_serving.schemas.people.face_changes import FaceChangeOut
 
 PREFIX = "/api/v1/faces"
@@ -118,6 +118,7 @@ def shown_cluster(cluster: Cluster) -> FaceClusterOut:
         is_owner=cluster.is_owner,
         faces=cluster.faces,
         pictures=cluster.pictures,
+        channels=cluster.channels,
         pinned=cluster.pinned,
         samples=list(cluster.samples),
         created_at=cluster.created_at,
@@ -140,6 +141,18 @@ def shown_face(face: Face) -> StoredFaceOut:
     )
 
 
+def shown_picture(
+    sha256: str, video_id: str | None, faces: Sequence[Face], shown_in: Sequence[ShownPicture]
+) -> PictureFacesOut:
+    """Return a picture with its faces as answers show it. `video_id`: the video that the request named, if it named one."""
+    return PictureFacesOut(
+        sha256=sha256,
+        video_id=video_id,
+        faces=[shown_face(face) for face in faces],
+        shown_in=[ShownPictureOut.model_validate(vars(each)) for each in shown_in],
+    )
+
+
 def shown_change(change: Change) -> FaceChangeOut:
     """Return a change as answers show it. Its clusters may have got another name since, so `clu_` is before their keys."""
 
@@ -151,6 +164,7 @@ def shown_change(change: Change) -> FaceChangeOut:
         kind=change.kind,
         cluster_id=shown(change.cluster_key),
         other_id=shown(change.other_key),
+        name=change.name,
         name_before=change.name_before,
         faces=change.faces,
         reverted=change.reverted,

@@ -2,6 +2,7 @@
 
 import re
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
@@ -18,6 +19,7 @@ from thumblab_serving.routes.people.calls import (
     sha256_in,
     shown_cluster,
     shown_face,
+    shown_picture,
 )
 from thumblab_serving.routes.people.clusters import changing
 from thumblab_serving.schemas.people.clusters import FaceClusterOut, PictureFacesOut, StoredFaceOut, UnassignedFacesOut
@@ -35,6 +37,19 @@ from thumblab_serving.schemas.people.people_requests import (
 )
 
 router = APIRouter(tags=["people"], dependencies=[Depends(require("admin"))])
+
+_NO_STORE = {"Cache-Control": "no-store"}
+"""Headers with which no browser keeps a picture of a face, so that a forgotten face is gone there too."""
+
+
+def _jpeg(description: str, *errors: int) -> dict[int | str, Any]:
+    """Return the description of the answers of a route that returns a picture."""
+    answer = {
+        "description": description,
+        "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}},
+        "headers": {"Cache-Control": {"schema": {"type": "string"}, "description": "`no-store`"}},
+    }
+    return {200: answer, **error_responses(*errors)}
 
 
 @router.get(
@@ -80,8 +95,22 @@ async def unassigned(request: Request) -> UnassignedFacesOut:
 async def picture(request: Request) -> PictureFacesOut:
     """A picture that was not searched for faces is unknown here (404)."""
     sha256 = sha256_in(request)
-    found = await call(request, lambda people: people.faces_of_picture(sha256))
-    return PictureFacesOut(sha256=sha256, video_id=None, faces=[shown_face(face) for face in found])
+    found, shown_in = await call(request, lambda people: people.faces_of_picture(sha256))
+    return shown_picture(sha256, None, found, shown_in)
+
+
+@router.get(
+    f"{PREFIX}/pictures/{{sha256}}/image",
+    summary="A stored picture that was searched for faces",
+    response_class=Response,
+    responses=_jpeg("A JPEG, at most 1,280 pixels wide and high.", 401, 404, 503),
+    openapi_extra={"parameters": [in_path("sha256")]},
+)
+async def image(request: Request) -> Response:
+    """The whole picture, so that one sees what is around a face. Browsers must not keep it."""
+    sha256 = sha256_in(request)
+    data = await call(request, lambda people: people.picture(sha256), "crops_limiter")
+    return Response(data, media_type="image/jpeg", headers=_NO_STORE)
 
 
 @router.get(
@@ -97,8 +126,8 @@ async def video(request: Request) -> PictureFacesOut:
     if re.fullmatch(r"[^\x00-\x1f\x7f]{1,200}", video_id) is None:
         detail = "the id of a video has 1 to 200 characters, without control characters"
         raise Problem(HTTPStatus.NOT_FOUND, "not-found", detail)
-    sha256, found = await call(request, lambda people: people.faces_of_video(video_id))
-    return PictureFacesOut(sha256=sha256, video_id=video_id, faces=[shown_face(face) for face in found])
+    sha256, found, shown_in = await call(request, lambda people: people.faces_of_video(video_id))
+    return shown_picture(sha256, video_id, found, shown_in)
 
 
 @router.get(
@@ -144,20 +173,13 @@ async def face(request: Request) -> StoredFaceOut:
     f"{PREFIX}/{{face_id:face_id}}/crop",
     summary="A face as a picture of 112x112 pixels",
     response_class=Response,
-    responses={
-        200: {
-            "description": "A JPEG, cut out of the stored picture. No crop is stored anywhere.",
-            "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}},
-            "headers": {"Cache-Control": {"schema": {"type": "string"}, "description": "`no-store`"}},
-        },
-        **error_responses(401, 404, 503),
-    },
+    responses=_jpeg("A JPEG, cut out of the stored picture. No crop is stored anywhere.", 401, 404, 503),
     openapi_extra={"parameters": [in_path("face_id")]},
 )
 async def crop(request: Request) -> Response:
     """Browsers must not keep it, so that a forgotten face is gone there too."""
     data = await call(request, lambda people: people.crop(_face_id(request)), "crops_limiter")
-    return Response(data, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+    return Response(data, media_type="image/jpeg", headers=_NO_STORE)
 
 
 @router.post(

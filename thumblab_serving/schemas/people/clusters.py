@@ -21,6 +21,7 @@ class FaceClusterOut(StrictModel):
     is_owner: bool = Field(description="Whether a person said that this person runs the channel.")
     faces: int
     pictures: int
+    channels: int = Field(description="How many channels show or showed its pictures.")
     pinned: int = Field(description="How many of the faces a person put there. The lab never moves them by itself.")
     samples: list[str] = Field(description="The ids of the faces of best quality, at most 6.")
     created_at: datetime
@@ -64,9 +65,23 @@ class UnassignedFacesOut(StrictModel):
     faces: list[StoredFaceOut]
 
 
+class ShownPictureOut(StrictModel):
+    """A video that shows or showed a picture, or the file that a person gave."""
+
+    video_id: str | None = Field(description="Null for a picture that a person gave.")
+    title: str | None
+    channel_id: str | None
+    channel: str | None = Field(description="The title of the channel.")
+    current: bool = Field(description="Whether the video shows this picture now.")
+    file_name: str | None = Field(description="The name of a picture that a person gave. Null for any other.")
+
+
 class PictureFacesOut(StrictModel):
     """The faces of a picture, from left to right."""
 
     sha256: str
     video_id: str | None = Field(description="The video of the request, if it named one.")
     faces: list[StoredFaceOut]
+    shown_in: list[ShownPictureOut] = Field(
+        description="The videos that show or showed it, the newest first, at most 100."
+    )

@@ -15,6 +15,7 @@ class FaceChangeOut(StrictModel):
     kind: Literal["label", "unlabel", "owner", "merge", "unmerge", "move", "ban"]
     cluster_id: str | None = Field(description="The changed cluster.")
     other_id: str | None = Field(description="The cluster that was merged into the changed one, or split off it.")
+    name: str | None = Field(description="The name that the changed cluster has now.")
     name_before: str | None = Field(description="The name that the change may have removed.")
     faces: int = Field(description="How many faces it concerned.")
     reverted: bool = Field(description="Whether it is a merge that was taken back.")
