@@ -78,10 +78,11 @@ class Browser:
         self.wait("location.href === 'about:blank' && document.readyState === 'complete'")
         self.events.clear()
 
-    def open(self, url):
+    def open(self, url, ready="form"):
+        """Open a page, and wait until it has the element with the id `ready`."""
         self.call("Page.navigate", url="about:blank")
         self.call("Page.navigate", url=url)
-        self.wait("document.readyState === 'complete' && !!document.getElementById('form')")
+        self.wait(f"document.readyState === 'complete' && !!document.getElementById({json.dumps(ready)})")
 
     def choose(self, *paths, field="#files"):
         root = self.call("DOM.getDocument")["root"]["nodeId"]

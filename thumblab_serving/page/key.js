@@ -5,7 +5,8 @@ import { byId } from "./dom.js";
 const KEY_NAME = "thumblab-key"; // sessionStorage keeps the API key under this name.
 export const NO_KEY = "Give the API key, or open the link that the lab's owner sent you.";
 
-const FIELDS = ["key", "channel-key"]; // Each form has a field for it, which is shown while the key is not known.
+// Each form has a field for it, which is shown while the key is not known. The page of people has one of the two.
+const FIELDS = ["key", "channel-key"].filter((field) => byId(field) !== null);
 
 const listeners = [];
 

@@ -61,11 +61,12 @@ export function health() {
   return call("health", {}, false);
 }
 
-async function call(path, options, withKey) {
+// Return the answer of the service at a path. `withKey`: whether the request needs the API key.
+export async function call(path, options, withKey) {
   const key = withKey ? (currentKey() ?? "") : "";
   let reply;
   try {
-    reply = await fetch(path, withKey ? { ...options, headers: { "X-API-Key": key } } : options);
+    reply = await fetch(path, withKey ? { ...options, headers: { ...options.headers, "X-API-Key": key } } : options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Error("The service cannot be reached. Is it running?");

@@ -1,4 +1,4 @@
-"""The page at `/`. It is static files, uses no JavaScript framework and loads nothing from other hosts."""
+"""The pages at `/` and `/people`. They are static files, use no JavaScript framework and load nothing from other hosts."""
 
 import hashlib
 from pathlib import Path
@@ -14,15 +14,26 @@ router = APIRouter(include_in_schema=False)
 _FOLDER = Path(__file__).resolve().parents[1] / "page"
 
 _MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript"}
-"""The media type of each kind of file that the page loads. The browser runs a script only with the right type."""
+"""The media type of each kind of file that the pages load. The browser runs a script only with the right type."""
 
-_FILES = {path.name: path.read_bytes() for path in sorted(_FOLDER.iterdir()) if path.suffix in _MEDIA_TYPES}
-"""The files that the page may load, by name. A request for any other name is a 404, so a name is never a path."""
+_FILES = {
+    path.relative_to(_FOLDER).as_posix(): path.read_bytes()
+    for path in sorted(_FOLDER.rglob("*"))
+    if path.suffix in _MEDIA_TYPES
+}
+"""The files that the pages may load, by name, such as `people/main.js`. A request for any other name is a 404, so no name is
+ever used as a path.
+"""
 
 VERSION = hashlib.sha256(b"".join(_FILES.values())).hexdigest()[:16]
 """A digest of all these files. It is a part of their URLs, so a changed file has another URL."""
 
-_INDEX = (_FOLDER / "index.html").read_bytes().replace(b'"page/', f'"page/{VERSION}/'.encode())
+
+def _page(name: str) -> bytes:
+    return (_FOLDER / name).read_bytes().replace(b'"page/', f'"page/{VERSION}/'.encode())
+
+
+_INDEX, _PEOPLE = _page("index.html"), _page("people.html")
 
 _REVALIDATE = {"Cache-Control": "no-cache"}
 """Headers that make the browser ask the service again before each use of a cached answer."""
@@ -36,11 +47,17 @@ async def index() -> HTMLResponse:
     return HTMLResponse(_INDEX, headers=_REVALIDATE)
 
 
-@router.get("/page/{version}/{name}")
+@router.get("/people")
+async def people() -> HTMLResponse:
+    """Return the page of people. It has no name and no face in it: its scripts ask for them with the key."""
+    return HTMLResponse(_PEOPLE, headers=_REVALIDATE)
+
+
+@router.get("/page/{version}/{name:path}")
 async def file(
     version: Annotated[str, fastapi.Path(max_length=100)], name: Annotated[str, fastapi.Path(max_length=100)]
 ) -> Response:
-    """Return a style sheet or a script of the page.
+    """Return a style sheet or a script of the pages.
 
     While the service is updated, a browser may ask for a file of another version. It gets the file of this version, but
     is told not to keep it, because the URL belongs to the content of the other version.

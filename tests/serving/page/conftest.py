@@ -1,23 +1,9 @@
 """Fixtures that give the tests of the page a browser, and picture files to choose."""
 
 import pytest
-from browser import CHROMIUM, Browser
+from browser_fixtures import browser, opened_browser
 
-
-@pytest.fixture(scope="session")
-def opened_browser(tmp_path_factory):
-    if not CHROMIUM.exists():
-        pytest.skip(f"there is no {CHROMIUM}")
-    browser = Browser(tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
-
-
-@pytest.fixture
-def browser(opened_browser):
-    """Return the session's browser, on an empty page, without the complaints of the pages before it."""
-    opened_browser.leave()
-    return opened_browser
+__all__ = ["browser", "opened_browser"]
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from accessibility import LOOKS, focused, scheme, violations
 from browser import KEY, SCRIPTS, drag
-from test_page_keyboard import LOOKS, focused, scheme, violations
 
 from thumblab_core.channel_imports.report import (
     ExportTable,

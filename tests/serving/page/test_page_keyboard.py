@@ -1,35 +1,8 @@
 """Test that the page can be used with the keyboard alone, and is accessible by the rules of WCAG 2.2 AA."""
 
-import json
-from pathlib import Path
-
 import pytest
+from accessibility import LOOKS, focused, scheme, violations
 from browser import KEY, fill
-
-AXE = Path(__file__).parent / "axe" / "axe.min.js"
-TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-LOOKS = [
-    pytest.param(390, False, id="390-light"),
-    pytest.param(1280, True, id="1280-dark"),
-    pytest.param(390, True, id="390-dark", marks=pytest.mark.heavy),
-    pytest.param(1280, False, id="1280-light", marks=pytest.mark.heavy),
-]
-"""The widths and colour schemes in which axe examines the page. The first two items cover both widths and both colour
-schemes.
-"""
-
-
-def violations(browser):
-    """Return the accessibility faults that axe finds on the page: each broken rule, and the elements that break it."""
-    # The content security policy of the page forbids other scripts, so the test runs axe through the DevTools protocol.
-    browser.evaluate(f"{AXE.read_text()}; undefined")
-    found = browser.evaluate(f"axe.run(document, {json.dumps({'runOnly': TAGS})})")
-    assert len(found["passes"]) > 15, "axe must have examined the page"
-    return [
-        (rule["id"], node["target"], node.get("failureSummary", "")[:300])
-        for rule in found["violations"]
-        for node in rule["nodes"]
-    ]
 
 
 @pytest.fixture
@@ -38,14 +11,6 @@ def settled(browser):
     browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": "reduce"}])
     yield browser
     browser.call("Emulation.setEmulatedMedia", features=[])
-
-
-def scheme(browser, dark):
-    features = [
-        {"name": "prefers-reduced-motion", "value": "reduce"},
-        {"name": "prefers-color-scheme", "value": "dark" if dark else "light"},
-    ]
-    browser.call("Emulation.setEmulatedMedia", features=features)
 
 
 @pytest.mark.parametrize(("width", "dark"), LOOKS)
@@ -88,12 +53,6 @@ def test_axe_finds_nothing_on_the_page_of_an_empty_lab(settled, new_lab, run):
         settled.open(service.url)
         settled.wait("!document.getElementById('setup').hidden")
         assert violations(settled) == []
-
-
-def focused(browser):
-    return browser.evaluate(
-        "document.activeElement.id || document.activeElement.name || document.activeElement.tagName"
-    )
 
 
 def test_a_comparison_needs_no_mouse(browser, service, files):

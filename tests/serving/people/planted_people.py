@@ -138,6 +138,22 @@ class Planted:
 
 
 @dataclass
+class PlantedGallery:
+    """A running service with drawn people. `faces`: the ids of the faces of each person.
+
+    The cluster `mixed` has three faces of the person 0, one of the person 1 and one of the person 4. The cluster `rest` has
+    the other face of the person 0, and the cluster `two` all faces of the person 2. The others are in no cluster.
+    """
+
+    service: Any
+    engine: Engine
+    faces: dict[int, list[str]]
+    mixed: str
+    rest: str
+    two: str
+
+
+@dataclass
 class FakeDagster:
     """A server that answers as Dagster's GraphQL does. `launched`: the runs that were started."""
 

@@ -1,0 +1,22 @@
+"""The fixtures of a browser, for the conftest.py of each folder with tests of a page."""
+
+from collections.abc import Iterator
+
+import pytest
+from browser import CHROMIUM, Browser
+
+
+@pytest.fixture(scope="session")
+def opened_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    if not CHROMIUM.exists():
+        pytest.skip(f"there is no {CHROMIUM}")
+    browser = Browser(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def browser(opened_browser: Browser) -> Browser:
+    """Return the session's browser, on an empty page, without the complaints of the pages before it."""
+    opened_browser.leave()
+    return opened_browser

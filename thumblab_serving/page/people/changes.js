@@ -1,0 +1,34 @@
+// What a person changed, the latest first: the button that takes the latest back, and the list with "un-merge".
+
+import { button, byId, capital, line, moment } from "../dom.js";
+import { listChanges } from "./service.js";
+import { changeWords } from "./words.js";
+
+const MOST = 20;
+
+let changes = [];
+
+// Return the change that an undo takes back, or null. A merge that was taken back already is none.
+export const latestChange = () => changes.find(({ reverted }) => !reverted) ?? null;
+
+// Ask for the changes again. `unmerge(change)` takes a merge back.
+export async function drawChanges(unmerge) {
+  ({ changes } = await listChanges(MOST));
+  const latest = latestChange();
+  byId("undo-what").textContent = latest === null ? "Nothing to undo" : `Undo: ${changeWords(latest)}`;
+  byId("do-undo").disabled = latest === null;
+  byId("no-changes").hidden = changes.length > 0;
+  byId("change-list").replaceChildren(...changes.map((change) => drawn(change, unmerge)));
+}
+
+function drawn(change, unmerge) {
+  const item = line("li", "");
+  const words = capital(changeWords(change));
+  item.append(line("span", words), line("small", `${moment(change.changed_at)}${change.reverted ? " · taken back" : ""}`));
+  if (change.kind === "merge" && !change.reverted) {
+    const back = button("Un-merge", "quiet", () => unmerge(change));
+    back.setAttribute("aria-label", `Un-merge: ${words}`);
+    item.append(back);
+  }
+  return item;
+}

@@ -1,0 +1,99 @@
+// One cluster with its faces, or the faces that are in no cluster.
+
+import { byId, line, percent, say } from "../dom.js";
+import { crop } from "./crops.js";
+import { failed } from "./feedback.js";
+import { Listbox } from "./listbox.js";
+import { readCluster, unassigned } from "./service.js";
+import { sizeOf } from "./words.js";
+
+export const NONE = "none"; // Stands for the faces in no cluster, where else the id of a cluster stands.
+const PART = 48;
+const MOST = 1000;
+
+export let faces = null;
+let opened = null; // The cluster as the service described it last. Null while the list is shown, or faces in no cluster.
+let openedId = null;
+let hasMore = false;
+
+export const openCluster = () => opened;
+export const isNone = () => openedId === NONE;
+
+export function wireCluster({ open, changed }) {
+  faces = new Listbox(byId("faces"), { draw, mark: JSON.stringify, open, changed });
+  byId("more-faces").addEventListener("click", more);
+  byId("select-all").addEventListener("click", () => {
+    const all = faces.selected.size === faces.items.length;
+    faces.select(all ? [] : faces.items.map(({ key }) => key));
+  });
+}
+
+export function closeCluster() {
+  [opened, openedId, hasMore] = [null, null, false];
+  faces.select([]);
+  faces.show([]);
+}
+
+// Show a cluster. If it is shown already, ask again for as many faces as are shown. Throws an error with status 404 if the
+// cluster is gone.
+export async function drawCluster(id) {
+  const same = id === openedId;
+  const wanted = same ? Math.min(MOST, Math.max(PART, faces.items.length)) : PART;
+  const [cluster, found] = await part(id, wanted, 0);
+  if (!same) {
+    faces.select([]);
+    faces.show([]);
+  }
+  [opened, openedId] = [cluster, id];
+  show(found);
+}
+
+async function part(id, limit, offset) {
+  if (id === NONE) return [null, (await unassigned(limit, offset)).faces];
+  const cluster = await readCluster(id, limit, offset);
+  return [cluster, cluster.members];
+}
+
+async function more() {
+  const next = faces.items.length;
+  try {
+    const [cluster, found] = await part(openedId, PART, next);
+    opened = cluster;
+    const known = new Set(faces.items.map(({ key }) => key));
+    show([...faces.items, ...found.filter(({ face_id: id }) => !known.has(id))], found.length === PART);
+    faces.focus(faces.items[next]?.key);
+  } catch (error) {
+    failed(error);
+  }
+}
+
+// Nobody knows how many faces are in no cluster, so a full answer may have more behind it.
+function show(found, full = found.length > 0 && found.length % PART === 0) {
+  hasMore = opened === null ? full : found.length < opened.faces;
+  const total = opened === null ? (hasMore ? -1 : found.length) : opened.faces;
+  faces.show(found.map((face) => ({ key: face.face_id, ...face })), total);
+  byId("cluster-title").textContent = opened === null ? "Faces in no cluster" : (opened.name ?? "Unknown");
+  byId("more-faces").hidden = !hasMore;
+  byId("more-faces").textContent = opened === null ? "Show more" : `Show more (${(opened.faces - found.length).toLocaleString("en")} left)`;
+  byId("select-all").hidden = found.length < 2;
+  say("cluster-facts", facts(found));
+}
+
+function facts(found) {
+  if (opened === null) return found.length === 0 ? "Every face is in a cluster." : "The lab did not find whom they belong to. Select faces, and move them or put them into a new cluster.";
+  const pinned = opened.pinned > 0 ? ` · ${opened.pinned === opened.faces ? "all" : opened.pinned} put here by a person` : "";
+  return `${sizeOf(opened)}${pinned}${opened.is_owner ? " · runs the channel" : ""} · ${opened.cluster_id}`;
+}
+
+function draw(face) {
+  const words = line("span", "", "visually-hidden");
+  words.textContent = `Face ${face.face_id.slice(0, 6)}, quality ${percent(face.quality)}${face.pinned ? ", put here by a person" : ""}`;
+  const nodes = [crop(face.face_id), words];
+  if (face.pinned) {
+    const pin = line("span", "●", "pin");
+    pin.title = "Put here by a person";
+    pin.setAttribute("aria-hidden", "true");
+    nodes.push(pin);
+  }
+  return nodes;
+}

@@ -1,0 +1,76 @@
+// What the page says after an operation, and where the focus goes.
+
+import { byId, say } from "../dom.js";
+import { sentence } from "../for_operators.js";
+import { NO_KEY, currentKey, showKeyField } from "../key.js";
+
+// Say what was done. `openable`: a function that opens what came of it, for a button beside the sentence.
+export function done(text, openable = null) {
+  clearProblems();
+  byId("said").textContent = text && sentence(text);
+  byId("follow-up").hidden = openable === null;
+  byId("follow-up").onclick = openable;
+}
+
+function clearProblems() {
+  for (const id of ["problem", "change-problem"]) say(id, "");
+}
+
+// Say why something did not work: in the element `id` of an open form, or else beside the buttons, which are always in sight.
+// If the key is the reason, lead to the field for it.
+export function failed(error, id = "change-problem") {
+  done("");
+  const isOpen = byId(id).parentElement.checkVisibility();
+  say(isOpen ? id : byId("browse").hidden ? "problem" : "change-problem", sentence(error.message));
+  if (error.status === 401 || error.status === 403) askForKey();
+}
+
+export function askForKey() {
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+  showKeyField(true);
+  byId("key").focus();
+}
+
+// Return whether a key is known. If not, lead to the field for it.
+export function hasKey() {
+  if (currentKey()) return true;
+  say("problem", NO_KEY);
+  askForKey();
+  return false;
+}
+
+// If the focused element is gone, a browser leaves the focus on nothing. Then move it to the first of `places` that takes it.
+export function settleFocus(...places) {
+  const active = document.activeElement;
+  if (active && active !== document.body && active.checkVisibility() && !active.disabled) return;
+  for (const place of places) if (place()) return;
+}
+
+export function focusOn(id) {
+  const node = byId(id);
+  if (!node.checkVisibility() || node.disabled) return false;
+  node.focus();
+  return true;
+}
+
+let working = false;
+
+// Do something that changes people, one thing at a time. Return whether it was done. An error is shown in `problemId`, and
+// nothing that was entered or selected is lost.
+export async function attempt(work, problemId = "change-problem") {
+  if (working || !hasKey()) return false;
+  working = true;
+  clearProblems();
+  say(problemId, "");
+  byId("browse").setAttribute("aria-busy", "true");
+  try {
+    await work();
+    return true;
+  } catch (error) {
+    failed(error, problemId);
+    return false;
+  } finally {
+    working = false;
+    byId("browse").setAttribute("aria-busy", "false");
+  }
+}

@@ -1,0 +1,163 @@
+// The two forms of the page: the name of a cluster, and the choice of another cluster. One of them is open at a time.
+
+import { byId, line, say } from "../dom.js";
+import { sentence } from "../for_operators.js";
+import { crop } from "./crops.js";
+import { done, focusOn } from "./feedback.js";
+import { found, knownPeople, nameKey } from "./known.js";
+import { listClusters } from "./service.js";
+import { keyOf, sizeOf } from "./words.js";
+
+const PAUSE_MS = 200;
+const MOST = 8; // At most so many clusters are offered at once.
+
+let open = null; // {form, submit} of the open form, or null.
+let closed = () => {};
+let offered = []; // The clusters of the target form.
+let pausing = null;
+let asked = 0;
+
+export const formIsOpen = () => open !== null;
+
+// `onClosed` is called when a person closes a form.
+export function wireForms(onClosed) {
+  closed = onClosed;
+  for (const id of ["name-form", "target-form"]) byId(id).addEventListener("submit", submit);
+  for (const id of ["name-cancel", "target-cancel"]) byId(id).addEventListener("click", cancel);
+  byId("name").addEventListener("input", hint);
+  byId("name-remove").addEventListener("click", () => open.remove());
+  byId("target-text").addEventListener("input", () => {
+    clearTimeout(pausing);
+    pausing = setTimeout(search, PAUSE_MS);
+  });
+}
+
+export function closeForm() {
+  clearTimeout(pausing);
+  pausing = null;
+  if (open !== null) byId(open.form).hidden = true;
+  open = null;
+}
+
+// Move the focus into the open form.
+export const focusField = () => ["name", "target-text"].some(focusOn);
+
+export function cancel() {
+  closeForm();
+  closed();
+}
+
+function submit(event) {
+  event.preventDefault();
+  if (open !== null) open.submit();
+}
+
+function show(form, of, parts) {
+  closeForm();
+  done("");
+  open = { form, ...parts };
+  const pictures = line("span", "", "form-faces");
+  pictures.append(...of.pictures.slice(0, 6).map(crop));
+  byId(form === "name-form" ? "name-of" : "target-of").replaceChildren(pictures, line("span", of.words));
+  byId(form).hidden = false;
+}
+
+// --- the name ---
+
+// Ask for the name of a cluster. `save(name)` and `remove()` do what the person chose.
+export function askForName(cluster, { save, remove }) {
+  const entered = () => {
+    const name = byId("name").value.trim();
+    if (name) return save(name);
+    say("name-problem", "Write the name of the person.");
+    byId("name").focus();
+  };
+  show("name-form", { pictures: cluster.samples, words: `${cluster.name ?? "Unknown"}: ${sizeOf(cluster)}` }, { cluster, submit: entered, remove });
+  byId("name").value = cluster.name ?? "";
+  byId("name-remove").hidden = cluster.name === null;
+  say("name-problem", "");
+  byId("name-hint").textContent = "";
+  byId("name").focus();
+  byId("name").select();
+  offerNames();
+}
+
+async function offerNames() {
+  const people = await knownPeople().catch(() => []); // Without the list, the name is entered without offers.
+  byId("names").replaceChildren(...people.map(({ name }) => new Option(name, name)));
+  hint();
+}
+
+// Say before it is done that two clusters of one name become one.
+async function hint() {
+  const people = await knownPeople().catch(() => []);
+  if (open?.form !== "name-form") return;
+  const wanted = nameKey(byId("name").value);
+  const same = people.find(({ name }) => nameKey(name) === wanted);
+  const isOther = same !== undefined && keyOf(same.cluster_id) !== keyOf(open.cluster.cluster_id);
+  byId("name-hint").textContent = isOther ? `“${same.name}” is known already. These faces will join that person.` : "";
+}
+
+// --- another cluster ---
+
+// Ask for a cluster. `words` and `pictures`: what it is for. `clusters`: those to choose from, the first of which is
+// chosen; without them, all clusters can be searched, but those whose keys are in `without`. `go(cluster)` does it.
+export function askForCluster({ words, pictures, button, clusters = null, without = [], go }) {
+  const entered = async () => {
+    if (pausing !== null) await search();
+    const value = document.querySelector("#targets input:checked")?.value ?? (offered.length === 1 && byId("target-text").value ? offered[0].key : null);
+    const target = offered.find(({ key }) => key === value);
+    if (target) return go(target.cluster);
+    say("target-problem", "Choose one of the clusters, or find another one.");
+    (document.querySelector("#targets input") ?? byId("target-text")).focus();
+  };
+  show("target-form", { pictures, words }, { submit: entered, without });
+  byId("target-legend").textContent = words;
+  byId("target-go").textContent = button;
+  byId("target-text").value = "";
+  byId("target-search").hidden = clusters !== null;
+  say("target-problem", "");
+  offer(clusters ?? []);
+  if (clusters === null) {
+    byId("target-text").focus();
+    search();
+  } else {
+    document.querySelector("#targets input").checked = true;
+    document.querySelector("#targets input").focus();
+  }
+}
+
+async function search() {
+  clearTimeout(pausing);
+  pausing = null;
+  asked += 1;
+  const mine = asked;
+  try {
+    const text = byId("target-text").value.trim();
+    const clusters = text ? await found(text) : (await listClusters("all", MOST + 1, 0)).clusters;
+    if (mine !== asked || open?.form !== "target-form") return;
+    offer(clusters.filter(({ cluster_id: id }) => !open.without.includes(keyOf(id))).slice(0, MOST));
+  } catch (error) {
+    if (mine === asked) say("target-problem", sentence(error.message));
+  }
+}
+
+function offer(clusters) {
+  const chosen = document.querySelector("#targets input:checked")?.value;
+  offered = clusters.map((cluster) => ({ key: keyOf(cluster.cluster_id), cluster }));
+  byId("targets").replaceChildren(...offered.map(({ key, cluster }) => drawn(key, cluster, key === chosen)));
+  byId("target-none").textContent = clusters.length > 0 || byId("target-search").hidden ? "" : !byId("target-text").value ? "There is no other cluster." : "Nobody has this name. An unknown cluster is found by its id.";
+}
+
+function drawn(key, cluster, isChosen) {
+  const label = line("label", "", "target");
+  const radio = document.createElement("input");
+  Object.assign(radio, { type: "radio", name: "target", value: key, checked: isChosen });
+  const words = line("span", "");
+  words.append(line("b", cluster.name ?? "Unknown"), line("small", `${sizeOf(cluster)} · ${cluster.cluster_id}`));
+  label.append(radio, ...cluster.samples.slice(0, 1).map(crop), words);
+  return label;
+}
+
+// Return the faces that stand for these clusters.
+export const facesOf = (clusters) => clusters.flatMap(({ samples }) => samples.slice(0, clusters.length > 1 ? 1 : 6));
