@@ -18,10 +18,10 @@ from pathlib import Path
 import psutil
 import pytest
 from click.testing import CliRunner, Result
+from small_servers import POLITE, STUBBORN, WITH_WORKER, gone
 
 from thumblab_cli.main import cli
 from thumblab_cli.servers import lab_servers
-from thumblab_cli.servers.logs import end_of_log
 from thumblab_cli.servers.ports import Ports, keep_ports, mlflow_port
 from thumblab_cli.servers.supervisor import Server, Supervisor
 from thumblab_core.database import schema, urls
@@ -29,12 +29,6 @@ from thumblab_core.running import Running, announced
 from thumblab_core.settings import Settings, settings
 
 CLOSED = "http://127.0.0.1:1"
-
-STUBBORN = (
-    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
-)
-WITH_WORKER = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {STUBBORN!r}])"
-POLITE = "import time; print('up', flush=True); time.sleep(600)"
 
 LAB = """
 import json, signal, sys, time
@@ -63,10 +57,6 @@ def lab(folder: Path, **commands: str) -> tuple["subprocess.Popen[str]", list[ps
     assert process.stdout is not None
     assert process.stdout.readline() == "all up\n"
     return process, psutil.Process(process.pid).children(recursive=True)
-
-
-def gone(processes: list[psutil.Process], within: float) -> bool:
-    return not psutil.wait_procs(processes, within)[1]
 
 
 def test_a_killed_lab_leaves_no_server_even_if_one_ignores_sigterm(tmp_path: Path) -> None:
@@ -117,105 +107,6 @@ def test_servers_end_with_the_lab_even_if_the_reaper_was_killed(tmp_path: Path) 
     process.send_signal(signal.SIGINT)
     process.wait(30)
     assert gone(below, 5)
-
-
-def children_with(text: str) -> list[psutil.Process]:
-    """Return the children of this process whose command contains the text."""
-    living = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
-    return [child for child in living if text in " ".join(child.cmdline())]
-
-
-def server(name: str, command: str) -> Server:
-    return Server(name, [sys.executable, "-c", command], None, None)
-
-
-def test_a_server_that_ends_is_restarted_without_its_old_workers(tmp_path: Path) -> None:
-    reports: list[str] = []
-    with Supervisor(tmp_path, {}, pauses=(0, 0)) as supervisor:
-        supervisor.start(server("steady", POLITE))
-        supervisor.start(server("frail", WITH_WORKER))
-        log = tmp_path / "logs" / "frail.log"
-        wait_until(lambda: log.exists() and "up" in log.read_text())
-        below = psutil.Process().children(recursive=True)
-        (frail,) = children_with("subprocess.run")
-        (worker,) = frail.children()
-        frail.kill()
-        wait_until(lambda: supervisor.mend(reports.append) or reports)
-        assert gone([worker], 5), "a worker that still runs may hold the port of its server"
-        wait_until(lambda: log.read_text().count("up") == 2)
-        assert len(psutil.Process().children(recursive=True)) == len(below)
-    assert reports == [f"frail ended with status -9: up (the whole log: {log}). It is started again now (restart 1)."]
-
-
-def test_a_server_that_the_supervisor_kills_is_started_again_at_once(tmp_path: Path) -> None:
-    reports: list[str] = []
-    with Supervisor(tmp_path, {}) as supervisor:
-        supervisor.start(server("steady", POLITE))
-        (before,) = children_with("time.sleep")
-        supervisor.kill("steady")
-        wait_until(lambda: supervisor.mend(reports.append) or reports)
-        (after,) = children_with("time.sleep")
-        assert after.pid != before.pid
-        assert gone([before], 5)
-    assert "steady ended with status -9" in reports[0]
-
-
-def test_a_restarted_server_is_reported_once_when_it_is_ready_again(tmp_path: Path) -> None:
-    reports: list[str] = []
-    starts: list[float] = []
-    ready = tmp_path / "ready"
-
-    def is_ready(start: float) -> bool:
-        starts.append(start)
-        return ready.exists()
-
-    with Supervisor(tmp_path, {}) as supervisor:
-        supervisor.start(Server("slow", [sys.executable, "-c", POLITE], None, is_ready))
-        supervisor.mend(reports.append)
-        assert not starts, "the first start is awaited by `wait`"
-        before = time.time()
-        supervisor.kill("slow")
-        wait_until(lambda: supervisor.mend(reports.append) or starts)
-        assert len(reports) == 1
-        ready.touch()
-        supervisor.mend(reports.append)
-        supervisor.mend(reports.append)
-    assert before <= starts[-1] <= time.time()
-    assert "slow ended with status -9" in reports[0]
-    assert [report.partition(",")[0] for report in reports[1:]] == ["slow is ready again"]
-
-
-def test_a_server_that_keeps_ending_is_started_again_after_longer_and_longer_pauses(tmp_path: Path) -> None:
-    reports: list[str] = []
-    with Supervisor(tmp_path, {}, pauses=(0, 0, 300)) as supervisor:
-        supervisor.start(server("hopeless", "print('no disk'); raise SystemExit(3)"))
-        supervisor.start(server("steady", POLITE))
-        wait_until(lambda: supervisor.mend(reports.append) or len(reports) == 3)
-        supervisor.mend(reports.append)
-        supervisor.start(server("steady 2", POLITE))
-        supervisor.mend(reports.append)
-    assert [report.rpartition("It is started again ")[2] for report in reports] == [
-        "now (restart 1).",
-        "now (restart 2).",
-        "in 300 s (restart 3).",
-    ]
-    assert all(report.startswith("hopeless ended with status 3: ") for report in reports)
-    assert all("no disk (the whole log: " in report for report in reports)
-
-
-def test_a_log_goes_on_after_its_keeper_was_killed_and_after_the_server_ended(tmp_path: Path) -> None:
-    program = "import time; print('up', flush=True); time.sleep(600)"
-    with Supervisor(tmp_path, {}, pauses=(0,)) as supervisor:
-        supervisor.start(server("talks", f"import os; os.write(1, b'first\\n'); {program}"))
-        wait_until(lambda: end_of_log(tmp_path / "logs" / "talks.log", 9) == ["first", "up"])
-        (keeper,) = children_with("log_keeper.py")
-        keeper.kill()
-        wait_until(lambda: not keeper.is_running() or keeper.status() == psutil.STATUS_ZOMBIE)
-        supervisor.mend(lambda _: None)
-        (talks,) = children_with("import os; os.write")
-        talks.terminate()
-        wait_until(lambda: supervisor.mend(lambda _: None) or len(end_of_log(tmp_path / "logs" / "talks.log", 9)) == 4)
-    assert end_of_log(tmp_path / "logs" / "talks.log", 9) == ["first", "up", "first", "up"]
 
 
 @pytest.fixture
@@ -360,10 +251,3 @@ def test_mlflow_is_the_running_labs_unless_the_setting_names_another(tmp_path: P
         assert lab.mlflow_url == "http://127.0.0.1:5001"
         chosen = lab.model_copy(update={"mlflow_tracking_uri": "http://elsewhere"})
         assert chosen.mlflow_url == "http://elsewhere"
-
-
-def wait_until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60  # A busy machine may stop a process for seconds.
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
