@@ -39,7 +39,7 @@ def _picture(name: str) -> Picture:
     picture = Picture.from_file(path, id=id_of(name))
     if not _is_picture(picture.data or b""):
         raise PictureError(
-            f"{name}: the file is not a picture and was not sent; give a JPEG, PNG, WebP, AVIF, GIF or BMP file"
+            f"{name}: the file is not a picture and was not sent; give a JPEG, PNG, WebP, AVIF, HEIC, GIF or BMP file"
         )
     return picture
 

@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 
 from thumblab_core.images import limits
-from thumblab_core.images.avif import parse_avif
 from thumblab_core.images.bmp import parse_bmp
 from thumblab_core.images.gif import parse_gif
+from thumblab_core.images.heif import parse_avif, parse_heic
 from thumblab_core.images.jpeg import parse_jpeg
 from thumblab_core.images.letterbox import WIDE, is_tall, without_bars
 from thumblab_core.images.limits import ImageError
@@ -30,6 +30,7 @@ _PARSERS = {
     "PNG": parse_png,
     "WEBP": parse_webp,
     "AVIF": parse_avif,
+    "HEIC": parse_heic,
     "GIF": parse_gif,
     "BMP": parse_bmp,
 }

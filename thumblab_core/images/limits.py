@@ -2,9 +2,9 @@
 
 A file outside these limits is refused with an `ImageError`:
 
-    format             JPEG, PNG, WebP, AVIF, GIF or BMP, recognised by the first bytes
+    format             JPEG, PNG, WebP, AVIF, HEIC, GIF or BMP, recognised by the first bytes
     bytes              at most 50 MiB
-    pixels             at most 40 million; of an AVIF, 16 million
+    pixels             at most 40 million; of an AVIF 16 million, of a HEIC 25 million
     sides              at least 32 pixels; the longer side at most 10 times the shorter one
     scans of a JPEG    at most 32, and at most 800 million pixels in all scans together
     parts of a file    at most 100,000 chunks (PNG, WebP) or segments (JPEG)
@@ -26,12 +26,15 @@ FORMATS = {
     "PNG": "image/png",
     "WEBP": "image/webp",
     "AVIF": "image/avif",
+    "HEIC": "image/heic",
     "GIF": "image/gif",
     "BMP": "image/bmp",
 }
 """The media type of each format."""
-FORMAT_NAMES = "JPEG, PNG, WebP, AVIF, GIF or BMP"
+FORMAT_NAMES = "JPEG, PNG, WebP, AVIF, HEIC, GIF or BMP"
 """The formats as messages and documentation name them."""
+DECODED_APART = frozenset(("AVIF", "HEIC"))
+"""The formats that are decoded in a process of their own, one file at a time (`heif`)."""
 
 MAX_SCANS = 32
 """Maximum number of scans of a JPEG. Encoders write up to 14 for a progressive JPEG, and up to 18 for one in CMYK."""
@@ -44,7 +47,11 @@ _MAX_PARTS = 100_000
 """Maximum number of chunks in a PNG or WebP, or of segments in a JPEG. Even a short chunk takes time to parse."""
 
 _SIGNATURES = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n", "GIF": b"GIF8", "BMP": b"BM"}
-_AVIF_BRANDS = (b"avif", b"avis")
+_HEIF_BRANDS = {
+    "AVIF": (b"avif", b"avis"),
+    "HEIC": (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"),
+}
+"""The brands of the two kinds of HEIF file. `mif1` and `msf1` say only that it is a HEIF; most of these are HEIC."""
 _OTHER_SIGNATURES = (
     (0, b"II*\0", "a TIFF"),
     (0, b"MM\0*", "a TIFF"),
@@ -56,9 +63,6 @@ _OTHER_SIGNATURES = (
     (0, b"\xff\x0a", "a JPEG XL"),
     (0, b"\0\0\0\x0cJXL ", "a JPEG XL"),
     (0, b"\0\0\0\x0cjP  ", "a JPEG 2000"),
-    (4, b"ftyphe", "a HEIC"),
-    (4, b"ftypmif1", "a HEIC"),
-    (4, b"ftypmsf1", "a HEIC"),
     (4, b"ftyp", "a video"),
 )
 """Offset, signature and name of formats that are refused. The error for such a file names its format."""
@@ -86,8 +90,10 @@ def format_of(data: bytes) -> str:
             return name
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
-    if _is_avif(data[:1024]):
-        return "AVIF"
+    brands = _heif_brands(data[:1024])
+    for name, known in _HEIF_BRANDS.items():
+        if any(brand in known for brand in brands):
+            return name
     head = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if head.startswith((b"<svg", b"<?xml", b"<!doctype svg")) and b"<svg" in head:
         what = "an SVG"
@@ -98,15 +104,15 @@ def format_of(data: bytes) -> str:
     raise ImageError(f"not a {FORMAT_NAMES} picture")
 
 
-def _is_avif(head: bytes) -> bool:
-    """Return whether a file is an AVIF: one of the brands in its first box says so.
+def _heif_brands(head: bytes) -> list[bytes]:
+    """Return the brands in the first box of a HEIF file, or of another file with such a box. Empty for other files.
 
     The main brand may be one that AVIF and HEIC share, so the list of compatible brands is read too.
     """
     if head[4:8] != b"ftyp":
-        return False
+        return []
     end = min(int.from_bytes(head[:4], "big"), len(head))
-    return any(head[at : at + 4] in _AVIF_BRANDS for at in (8, *range(16, end - 3, 4)))
+    return [head[at : at + 4] for at in (8, *range(16, end - 3, 4))]
 
 
 def check_length(size: int) -> None:

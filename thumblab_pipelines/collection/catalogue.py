@@ -31,6 +31,8 @@ _FORMATS = {
     ".png": "PNG",
     ".webp": "WEBP",
     ".avif": "AVIF",
+    ".heic": "HEIC",
+    ".heif": "HEIC",
     ".gif": "GIF",
     ".bmp": "BMP",
 }

@@ -6,6 +6,7 @@ import { button, byId, bytes, image, line, say } from "./dom.js";
 const MAX_PICTURES = 20; // The limit of the service, see `MAX_THUMBNAILS` in `schemas/request.py`.
 const MAX_TOGETHER = 127 * 2 ** 20; // The service takes 128 MiB, which includes the other fields of the form.
 const IMAGE_TYPES = ["image/jpeg", "image/png", "image/webp", "image/avif", "image/gif", "image/bmp"];
+const HEIC = /\.(heic|heif)$/i; // The lab reads them, but few browsers show them. iPhones send a JPEG to this page.
 const WIDE = 16 / 9;
 
 let chosen = [];
@@ -23,6 +24,8 @@ export function onPicturesChanged(callback) {
 export function choose(files, source = "file") {
   const all = [...files];
   const others = all.filter((file) => !IMAGE_TYPES.includes(file.type));
+  const heic = others.filter((file) => HEIC.test(file.name));
+  const unknown = others.filter((file) => !heic.includes(file));
   const left = { tooMany: [], tooLarge: [] };
   for (const file of all.filter((file) => IMAGE_TYPES.includes(file.type))) {
     if (chosen.length >= MAX_PICTURES) left.tooMany.push(file);
@@ -30,7 +33,8 @@ export function choose(files, source = "file") {
     else add(file, source === "paste" ? `pasted-${chosen.length + 1}.${file.type.split("/")[1]}` : file.name);
   }
   showLeftOut([
-    others.length > 0 ? `Left out: ${names(others)}. Only JPEG, PNG, WebP, AVIF, GIF and BMP pictures can be ranked.` : "",
+    unknown.length > 0 ? `Left out: ${names(unknown)}. Only JPEG, PNG, WebP, AVIF, GIF and BMP pictures can be ranked here.` : "",
+    heic.length > 0 ? `Left out: ${names(heic)}. Browsers cannot show HEIC pictures; save them as JPEG, or use thumblab score.` : "",
     left.tooMany.length > 0 ? `Left out: ${names(left.tooMany)}. At most ${MAX_PICTURES} are compared; remove one first.` : "",
     left.tooLarge.length > 0
       ? `Left out: ${names(left.tooLarge)}. All pictures together may have ${bytes(MAX_TOGETHER)}; save them smaller.`

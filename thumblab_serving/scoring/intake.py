@@ -17,7 +17,7 @@ from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.errors import LabError
 from thumblab_core.fetch import Fetcher
 from thumblab_core.images import MAX_BYTES, ImageError, decode, too_long
-from thumblab_core.images.limits import format_of
+from thumblab_core.images.limits import DECODED_APART, format_of
 from thumblab_core.images.perceptual import Appearance
 from thumblab_core.sub_scores import Measurement
 from thumblab_serving.loading.cache import Cache
@@ -40,13 +40,13 @@ _FETCHES = 32
 _LARGEST_IN_MEMORY = 2**20
 """A fetched picture that has more bytes than this waits in a file on the disk until it is examined."""
 
-_AVIF_PATIENCE_S = 30.0
-"""Seconds that an AVIF file may wait until the file before it is decoded. A hostile file takes all the time that its
+_PATIENCE_S = 30.0
+"""Seconds that an AVIF or HEIC file may wait until the file before it is decoded. A hostile file takes all the time that its
 decoder allows.
 """
 
-_MOST_AVIFS = 64
-"""Maximum number of AVIF files that wait for their turn."""
+_MOST_APART = 64
+"""Maximum number of AVIF and HEIC files that wait for their turn."""
 
 _HEAD = 1024
 """The number of bytes from which the format of a picture is recognised."""
@@ -105,7 +105,7 @@ class Intake:
     most `_FETCHES` pictures are being fetched or wait to be examined, large ones on the disk. All pictures of a request
     must arrive within `patience` seconds.
 
-    One AVIF at a time is decoded. AVIFs have a thread of their own, so that no other picture waits for them.
+    One AVIF or HEIC at a time is decoded. They have a thread of their own, so that no other picture waits for them.
 
     If everything that an answer needs of a picture is cached, the picture is not decoded. With `shared`, the workers of
     the service share the facts of pictures.
@@ -121,14 +121,14 @@ class Intake:
         self.facts = Cache[PictureFacts](_CACHED_FACTS, shared=shared_facts(shared))
         self._fetch_slots = threading.Semaphore(_FETCHES)
         self._examining = ThreadPoolExecutor(EXAMINING, "examine")
-        self._avifs = ThreadPoolExecutor(1, "avif")
-        self._avif_slots = threading.Semaphore(_MOST_AVIFS)
+        self._apart = ThreadPoolExecutor(1, "apart")
+        self._apart_slots = threading.Semaphore(_MOST_APART)
 
     def close(self) -> None:
         """Stop the threads. Does not wait for fetches, because a slow name resolver may block a fetch for minutes."""
         self._fetching.shutdown(wait=False, cancel_futures=True)
         self._examining.shutdown(cancel_futures=True)
-        self._avifs.shutdown(cancel_futures=True)
+        self._apart.shutdown(cancel_futures=True)
         self._fetcher.close()
 
     def examine(
@@ -188,9 +188,9 @@ class Intake:
                 if time.monotonic() > deadline:
                     raise self._late()
                 file.seek(0)
-                if _is_avif(file.read(_HEAD)):
+                if _is_decoded_apart(file.read(_HEAD)):
                     examined = self._in_turn(examine)
-                    slots.pop().release()  # While the AVIF waits to be decoded, other pictures are fetched.
+                    slots.pop().release()  # While the file waits to be decoded, other pictures are fetched.
                 else:
                     examined = self._examining.submit(examine)
             except BaseException:
@@ -201,7 +201,7 @@ class Intake:
 
         def examine_sent(source: Source) -> Callable[[], T]:
             data = _bytes_of(source)
-            if _is_avif(data):  # The bytes are decoded again later. Until then, only the base64 is in memory.
+            if _is_decoded_apart(data):  # The bytes are decoded again later. Until then, only the base64 is in memory.
                 return self._in_turn(lambda: work(source, _bytes_of(source))).result
             result = work(source, data)
             return lambda: result
@@ -217,27 +217,29 @@ class Intake:
         return [start(source) for source in sources]
 
     def _in_turn(self, work: Callable[[], T]) -> Future[T]:
-        """Start `work` on an AVIF after the AVIFs before it. Raises `ImageError` if too many AVIFs wait.
+        """Start `work` on an AVIF or HEIC after those before it. Raises `ImageError` if too many of them wait.
 
-        If the other AVIFs take too long, the result is an `ImageError`.
+        If those before it take too long, the result is an `ImageError`.
         """
-        if not self._avif_slots.acquire(blocking=False):
-            raise ImageError(f"{_MOST_AVIFS} AVIF files wait already; send it again, or save the picture as PNG")
-        latest = time.monotonic() + _AVIF_PATIENCE_S
+        if not self._apart_slots.acquire(blocking=False):
+            raise ImageError(
+                f"{_MOST_APART} AVIF or HEIC files wait already; send it again, or save the picture as PNG"
+            )
+        latest = time.monotonic() + _PATIENCE_S
 
         def do() -> T:
             if time.monotonic() > latest:
                 raise ImageError(
-                    f"other AVIF files took more than {_AVIF_PATIENCE_S:g} s; send it again, or save the picture as PNG"
+                    f"other AVIF or HEIC files took more than {_PATIENCE_S:g} s; send it again, or save the picture as PNG"
                 )
             return work()
 
         try:
-            examined = self._avifs.submit(do)
+            examined = self._apart.submit(do)
         except BaseException:
-            self._avif_slots.release()
+            self._apart_slots.release()
             raise
-        examined.add_done_callback(lambda _: self._avif_slots.release())
+        examined.add_done_callback(lambda _: self._apart_slots.release())
         return examined
 
     def _wait_for_arrival(self, fetched: Future[Future[T]], deadline: float) -> Future[T]:
@@ -251,9 +253,9 @@ class Intake:
         return ImageError(f"the picture did not arrive within {self._patience:g} s")
 
 
-def _is_avif(data: bytes) -> bool:
+def _is_decoded_apart(data: bytes) -> bool:
     try:
-        return format_of(data) == "AVIF"
+        return format_of(data) in DECODED_APART
     except ImageError:
         return False
 

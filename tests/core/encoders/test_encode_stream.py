@@ -51,7 +51,7 @@ def test_an_unreadable_picture_is_reported_and_the_others_are_encoded(files: lis
     batches = list(encode_stream(BuiltinEncoder(), pictures))
     unreadable = dict(pair for batch in batches for pair in batch.unreadable)
     assert unreadable == {
-        3: "not a JPEG, PNG, WebP, AVIF, GIF or BMP picture",
+        3: "not a JPEG, PNG, WebP, AVIF, HEIC, GIF or BMP picture",
         7: "the image store has no such picture",
     }
     assert [key for batch in batches for key in batch.keys] == [n for n in range(30) if n not in (3, 7)]

@@ -49,7 +49,7 @@ def test_each_format_is_recognised_by_its_bytes(drawn: Draw, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["TIFF", "ICO"])
 def test_other_formats_are_refused(drawn: Draw, kind: str) -> None:
-    with pytest.raises(ImageError, match="not a JPEG, PNG, WebP, AVIF, GIF or BMP"):
+    with pytest.raises(ImageError, match="not a JPEG, PNG, WebP, AVIF, HEIC, GIF or BMP"):
         decode(drawn(1, kind=kind))
 
 
@@ -64,7 +64,7 @@ def test_other_formats_are_refused(drawn: Draw, kind: str) -> None:
     ],
 )
 def test_bytes_that_are_not_a_picture_are_refused(data: bytes) -> None:
-    with pytest.raises(ImageError, match="not a JPEG, PNG, WebP, AVIF, GIF or BMP"):
+    with pytest.raises(ImageError, match="not a JPEG, PNG, WebP, AVIF, HEIC, GIF or BMP"):
         decode(data)
 
 

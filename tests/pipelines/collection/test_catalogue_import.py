@@ -42,7 +42,7 @@ def test_each_bad_row_is_named_with_its_line_and_good_rows_go_in(lab: Lab, table
         table.add("niche", niche="cooking"): ("niche", "niche 'cooking' is none of"),
         table.add("date", published_on="01/02/2026"): ("date", "is not an ISO date"),
         table.add("unborn", published_on="2026-03-01"): ("unborn", "is before published_on"),
-        table.add("page", b"<html>404</html>"): ("page", "not a JPEG, PNG, WebP, AVIF, GIF or BMP"),
+        table.add("page", b"<html>404</html>"): ("page", "not a JPEG, PNG, WebP, AVIF, HEIC, GIF or BMP"),
         table.add("length", duration_s="99999999999"): ("length", "duration_s 99999999999 is too large"),
         table.add("nul", title="nul \0 byte"): ("nul", "title holds bytes that are not text"),
         table.add("i" * 300, name="images/long.jpg"): ("i" * 200, "video_id has 300 characters"),

@@ -112,7 +112,7 @@ def test_bytes_that_are_no_picture_are_recorded_with_the_reason(
         monkeypatch.setattr(emulator, "picture", lambda *_: b"<html>a captive portal</html>")
         downloaded = download_thumbnails(lab, "tech")
     assert downloaded.downloaded == 0
-    assert {row.problem for row in rows(lab)} == {"not a JPEG, PNG, WebP, AVIF, GIF or BMP picture"}
+    assert {row.problem for row in rows(lab)} == {"not a JPEG, PNG, WebP, AVIF, HEIC, GIF or BMP picture"}
     assert not next(v for v in check_thumbnails(lab, "tech") if v.name == "mostly_readable").passed
 
 

@@ -113,7 +113,7 @@ def test_a_picture_that_cannot_be_read_is_named_with_the_reason(lab: Lab, pictur
     (tmp_path / "half.jpg").write_bytes(a.read_bytes()[:200])
     os.mkfifo(tmp_path / "pipe.jpg")
     assert refused(lab, [a, tmp_path / "text.jpg"]).startswith(
-        "picture 2 (text.jpg): not a JPEG, PNG, WebP, AVIF, GIF or BMP"
+        "picture 2 (text.jpg): not a JPEG, PNG, WebP, AVIF, HEIC, GIF or BMP"
     )
     assert refused(lab, [a, tmp_path / "half.jpg"]).startswith("picture 2 (half.jpg)")
     assert refused(lab, [a, tmp_path / "pipe.jpg"]).startswith("picture 2 (pipe.jpg): it cannot be read")

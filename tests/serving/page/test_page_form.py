@@ -102,6 +102,7 @@ def left_out(browser):
 def test_each_file_that_is_left_out_is_named_with_the_reason(browser, service, files, tmp_path, draw):
     (tmp_path / "notes.txt").write_text("a")
     (tmp_path / "<b>.svg").write_text("<svg/>")
+    (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
     more = []
     for n in range(20):
         more.append(tmp_path / f"more-{n}.jpg")
@@ -110,9 +111,14 @@ def test_each_file_that_is_left_out_is_named_with_the_reason(browser, service, f
     browser.choose(files[0], tmp_path / "notes.txt", tmp_path / "<b>.svg")
     assert (
         left_out(browser)
-        == "Left out: notes.txt, <b>.svg. Only JPEG, PNG, WebP, AVIF, GIF and BMP pictures can be ranked."
+        == "Left out: notes.txt, <b>.svg. Only JPEG, PNG, WebP, AVIF, GIF and BMP pictures can be ranked here."
     )
     assert browser.evaluate("document.querySelectorAll('#chosen li').length") == 1
+    browser.choose(tmp_path / "IMG_1.HEIC")
+    assert (
+        left_out(browser)
+        == "Left out: IMG_1.HEIC. Browsers cannot show HEIC pictures; save them as JPEG, or use thumblab score."
+    )
     browser.choose(*more)
     assert left_out(browser) == "Left out: more-19.jpg. At most 20 are compared; remove one first."
     browser.evaluate("document.getElementById('go').click()")

@@ -30,9 +30,9 @@ HTML = b"<!doctype html><title>Not found</title>"
     [
         (bomb(8_000), "at most 40 million"),
         (bomb(30_000), "at most 40 million"),
-        (SVG, "not a JPEG, PNG, WebP, AVIF, GIF or BMP"),
-        (HTML, "not a JPEG, PNG, WebP, AVIF, GIF or BMP"),
-        (b"\0" * 64, "not a JPEG, PNG, WebP, AVIF, GIF or BMP"),
+        (SVG, "not a JPEG, PNG, WebP, AVIF, HEIC, GIF or BMP"),
+        (HTML, "not a JPEG, PNG, WebP, AVIF, HEIC, GIF or BMP"),
+        (b"\0" * 64, "not a JPEG, PNG, WebP, AVIF, HEIC, GIF or BMP"),
     ],
     ids=["large", "bomb", "svg", "html", "zeros"],
 )

@@ -126,14 +126,14 @@ def test_slow_avifs_hold_up_no_other_picture(slow):
 
 
 def test_avifs_wait_only_so_long_for_others_and_only_so_many(slow, monkeypatch):
-    monkeypatch.setattr(intake, "_AVIF_PATIENCE_S", 0.2)
-    monkeypatch.setattr(intake, "_MOST_AVIFS", 3)
+    monkeypatch.setattr(intake, "_PATIENCE_S", 0.2)
+    monkeypatch.setattr(intake, "_MOST_APART", 3)
     reader = Intake(slow, slow, patience=30)
     threading.Timer(1, slow.go_on.set).start()
     avif = slow.bodies["avif"]
     errors = [c.error for c in reader.examine([Source(str(n), data=avif) for n in range(5)], "t", slow, ["e"])]
     assert errors.count(None) == 1
-    assert sum("other AVIF files took more than 0.2 s" in str(error) for error in errors) == 2
-    assert sum("3 AVIF files wait already" in str(error) for error in errors) == 2
+    assert sum("other AVIF or HEIC files took more than 0.2 s" in str(error) for error in errors) == 2
+    assert sum("3 AVIF or HEIC files wait already" in str(error) for error in errors) == 2
     assert [c.error for c in reader.examine([Source("a", data=avif)], "t", slow, ["e"])] == [None]
     reader.close()

@@ -1,8 +1,9 @@
-"""Decode AVIF files, each in a process of its own (`avif_process`).
+"""Decode AVIF and HEIC files, each in a process of its own (`heif_process`).
 
-The header of an AVIF file states the size of the picture, but the encoded pictures inside the file have sizes of their
-own, which libavif allocates before it compares them. So no check of the file can limit the memory and the time that the
-decoder takes. The decoder therefore runs in a process with limits. These checks are made:
+Both are HEIF files: the same container, with pictures compressed as AV1 in an AVIF and as HEVC in a HEIC. The header of
+such a file states the size of the picture, but the encoded pictures inside the file have sizes of their own, for which
+the decoder allocates memory before it compares the sizes. So no check of the file can limit the memory and the time
+that the decoder takes. The decoder therefore runs in a process with limits. These checks are made:
     memory             768 MiB of addresses for the process; one such process at a time
     time               10 seconds of one core, and 60 seconds in all
     ICC profile        at most 4 MiB (`MAX_PROFILE`); a longer profile is ignored
@@ -23,11 +24,14 @@ from thumblab_core.images.limits import ImageError
 from thumblab_core.images.parsed_file import ParsedFile, Raster
 from thumblab_core.images.profiles import MAX_PROFILE
 
-MAX_PIXELS = 16_000_000
-"""Maximum number of pixels. The decoder needs about 40 bytes a pixel, more than those of the other formats."""
+MAX_PIXELS = {"AVIF": 16_000_000, "HEIC": 25_000_000}
+"""Maximum number of pixels. Both decoders need more memory a pixel than those of the other formats.
+
+The decoder of AVIF needs about 40 bytes a pixel. Phones take pictures of 24 million pixels in HEIC.
+"""
 _MEMORY = 768 * 2**20
 _CPU_S, _WALL_S = 10, 60
-_SCRIPT = Path(__file__).with_name("avif_process.py")
+_SCRIPT = Path(__file__).with_name("heif_process.py")
 _one_at_a_time = threading.Lock()
 _LONGEST_HEADER = 2 * MAX_PROFILE + 2**20
 
@@ -37,26 +41,42 @@ def parse_avif(data: bytes) -> ParsedFile:
 
     Raises `ImageError` if the file exceeds a limit or is damaged.
     """
-    command = [sys.executable, "-I", str(_SCRIPT), str(MAX_PIXELS), str(MAX_PROFILE), str(_MEMORY), str(_CPU_S)]
+    return _parse(data, "AVIF")
+
+
+def parse_heic(data: bytes) -> ParsedFile:
+    """Parse and decode a HEIC file. Of several pictures, only the one that the file names as its main one is read.
+
+    Raises `ImageError` if the file exceeds a limit or is damaged.
+    """
+    return _parse(data, "HEIC")
+
+
+def _parse(data: bytes, kind: str) -> ParsedFile:
+    most = MAX_PIXELS[kind]
+    too_costly = ImageError(f"the {kind} file needs too much memory or time to decode; save the picture as PNG")
+    numbers = (most, MAX_PROFILE, _MEMORY, _CPU_S)
+    command = [sys.executable, "-I", str(_SCRIPT), kind, *map(str, numbers)]
     try:
         with _one_at_a_time:
             done = subprocess.run(command, input=data, capture_output=True, timeout=_WALL_S, check=False, env={})
     except subprocess.TimeoutExpired:
-        raise ImageError(f"the AVIF file could not be decoded within {_WALL_S} s; save the picture as PNG") from None
+        raise ImageError(f"the {kind} file could not be decoded within {_WALL_S} s; save the picture as PNG") from None
     line_end = done.stdout.find(b"\n") + 1
     facts, pixels = _facts(done.stdout[:line_end]), np.frombuffer(done.stdout, np.uint8, offset=line_end)
     if facts is None:
-        raise ImageError("the AVIF file needs too much memory or time to decode; save the picture as PNG")
+        raise too_costly
     if "error" in facts:
         raise limits.damaged(facts["error"])
     size: tuple[int, int] = (facts["width"], facts["height"])
     limits.check_size(*size)
-    if size[0] * size[1] > MAX_PIXELS:
+    if size[0] * size[1] > most:
+        article = "an" if kind == "AVIF" else "a"
         raise ImageError(
-            f"the picture has {size[0]}x{size[1]} pixels; an AVIF file may have at most {MAX_PIXELS / 1e6:.0f} million"
+            f"the picture has {size[0]}x{size[1]} pixels; {article} {kind} file may have at most {most / 1e6:.0f} million"
         )
     if len(pixels) != size[0] * size[1] * len(facts["mode"]):
-        raise ImageError("the AVIF file needs too much memory or time to decode; save the picture as PNG")
+        raise too_costly
     image = Image.frombuffer(facts["mode"], size, pixels, "raw", facts["mode"], 0, 1)
     raster = Raster(size, lambda top, bottom: image.crop((0, top, image.width, bottom)))
     profile, exif = bytes.fromhex(facts["profile"]), bytes.fromhex(facts["exif"])
