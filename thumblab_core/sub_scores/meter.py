@@ -23,7 +23,7 @@ from thumblab_core.sub_scores.faces import FaceFinder
 from thumblab_core.sub_scores.picture_measurement import Engines, PictureMeasurement, measure_picture
 from thumblab_core.sub_scores.text import DETECTION_SIDE, TextReader
 
-FORMULAS = "3"
+FORMULAS = "4"
 """Version of the formulas. If it changes, the asset `visual_features` measures every thumbnail again."""
 
 _ENCODED = 64

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from thumblab_core.images import Pixels
 from thumblab_core.sub_scores.evidence import Box, Line, TextLine, UnreadLine
+from thumblab_core.sub_scores.scripts import is_misread
 
 MISSING = "no text reader: install the lab again with pip (it needs rapidocr and openvino)"
 
@@ -175,11 +176,14 @@ def _line(recognised: TextLine, shape: float, score: float) -> Line | None:
     """
     long = shape >= _LONG
     is_word = recognised.letters >= _CHARACTERS and recognised.confidence >= CONFIDENCE
+    unread = UnreadLine(recognised.box, recognised.height_at_120)
+    if is_word and is_misread(recognised.text, recognised.confidence):
+        return unread
     if not long:
         return recognised if is_word else None
     if is_word and recognised.confidence >= CONFIDENCE_LONG and shape <= _WIDEST * len(recognised.text):
         return recognised
-    return UnreadLine(recognised.box, recognised.height_at_120) if is_word or score >= _LIKE_TEXT else None
+    return unread if is_word or score >= _LIKE_TEXT else None
 
 
 def _shortened(crop: Any) -> Any:

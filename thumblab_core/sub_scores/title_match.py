@@ -17,6 +17,7 @@ import numpy as np
 
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.sub_scores.evidence import TextLine, UnreadLine
+from thumblab_core.sub_scores.scripts import has_unknown_letters
 
 PICTURE, TEXT = "picture", "text"
 """What is compared with the title: the picture itself, or the text in it."""
@@ -39,8 +40,6 @@ _SURE = 0.95
 """If the title has letters that the text reader does not know, a line is trusted only with at least this confidence."""
 _LOOK_ALIKES = frozenset("ABCEHIJKMNOPSTXYZaceijopsuvxy0346")
 """Characters that the text reader returns instead of Cyrillic or Greek letters, because they look alike."""
-_KNOWN = frozenset(("LATIN", "CJK", "HIRAGANA", "KATAKANA", "MATHEMATICAL", "FULLWIDTH", "HALFWIDTH"))
-"""Alphabets that the text reader knows. Each is named by the first word of the Unicode names of its letters."""
 
 
 def rescaled(cosine: float, between: tuple[float, float]) -> float:
@@ -73,12 +72,8 @@ def doubtful(line: TextLine, title: str) -> bool:
     such letters into Latin letters that look alike. So a line is then doubtful if its confidence is below `_SURE`, or
     if all of its letters and digits are in `_LOOK_ALIKES`.
     """
-    unknown = any(_script(letter) not in _KNOWN for letter in title if letter.isalpha())
-    return unknown and (line.confidence < _SURE or all(c in _LOOK_ALIKES for c in line.text if c.isalnum()))
-
-
-def _script(letter: str) -> str:
-    return unicodedata.name(letter, "").partition(" ")[0].partition("-")[0]
+    look_alike = all(character in _LOOK_ALIKES for character in line.text if character.isalnum())
+    return has_unknown_letters(title) and (look_alike or line.confidence < _SURE)
 
 
 def unread_outweighs(texts: Sequence[TextLine], unread: Sequence[UnreadLine]) -> bool:

@@ -14,6 +14,7 @@ from thumblab_core.images import Pixels
 from thumblab_core.sub_scores import Box, Meter, TextLine, Title, UnreadLine, text
 from thumblab_core.sub_scores.explanations import explain
 from thumblab_core.sub_scores.layout import legibility
+from thumblab_core.sub_scores.scripts import is_misread
 from thumblab_core.sub_scores.title_match import doubtful, latin
 
 FONT = str(files("matplotlib") / "mpl-data/fonts/ttf/DejaVuSans-Bold.ttf")
@@ -26,6 +27,9 @@ FOREIGN = [
     "האמת המזעזעת",
     "სიმართლე ახლა",
     "Ճշմարտություն",
+    "ΝΕΟ ΤΗΛΕΦΩΝΟ",
+    "Πώς να φτιάξεις ψωμί",
+    "טלפון חדש",
 ]
 
 
@@ -79,6 +83,22 @@ def test_a_line_is_doubtful_depending_on_the_alphabet_of_the_title(
     text: str, confidence: float, title: str, expected: bool
 ) -> None:
     assert doubtful(TextLine(Box(0, 0, 0.5, 0.1), text, confidence, 9.0), title) is expected
+
+
+@pytest.mark.parametrize(
+    ("reading", "confidence", "expected"),
+    [
+        ("H ΣOKAPIΣTIKH", 0.995, True), ("να φτιξει", 0.81, True), ("on7 nix7", 0.81, True), ("UTn 11970", 0.9, True),
+        ("n nx 1uvn 7x", 0.81, True), ("uuñəua", 0.88, True), ("Əla qiymət", 0.97, False), ("5 Ω resistor", 0.9, False),
+        ("iPhone 15 Pro", 0.85, False), ("MP3 vs 4K", 0.85, False), ("100km/h", 0.85, False), ("2nd place", 0.85, False),
+        ("Größte Überraschung", 0.85, False), ("Sự thật gây sốc", 0.85, False), ("震惊真相", 0.85, False),
+        ("パンの作り方", 0.85, False), ("mp3 player", 0.99, False),
+    ],
+)  # fmt: skip
+def test_a_reading_of_another_script_is_recognised_by_its_letters(
+    reading: str, confidence: float, expected: bool
+) -> None:
+    assert is_misread(reading, confidence) is expected
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,47 @@
+"""The scripts of letters: which ones the text reader knows, and which readings show that it read another script.
+
+The text reader returns something for each line, also for a script that it was not trained for: letters that look
+similar, such as `MOCKBA` or `on7 nix7`. Such a reading is worse than none, because it is shown as the text of the
+picture.
+"""
+
+import re
+import unicodedata
+
+KNOWN = frozenset(("LATIN", "CJK", "HIRAGANA", "KATAKANA", "MATHEMATICAL", "FULLWIDTH", "HALFWIDTH"))
+"""Scripts that the text reader knows. Each is named by the first word of the Unicode names of its letters."""
+
+_FOREIGN = 2
+"""Number of letters of other scripts from which a reading is of another script. A single one may be a symbol (Ω, π)."""
+_SURE = 0.95
+"""From this confidence on, a reading in letters that the text reader knows is believed."""
+_MIXED = re.compile(
+    r"[^\W\d_]*[a-zß-ÿ]\d"  # a digit after a lower-case letter: `nix7`
+    r"|\d[a-zß-ÿ]*[^\W\d_][a-zß-ÿ]{2}"  # a word after a digit: `1uvn`
+    r"|[A-Z]{2,}[a-zß-ÿ](?!\w)"  # a lower-case letter after capitals: `UTn`
+    r"|[\u0250-\u02af]"  # letters of phonetic alphabets: `uuñəua`
+)
+"""Parts of a reading that words in known scripts rarely have, and readings of other scripts often."""
+
+
+def script(letter: str) -> str:
+    """Return the script of a letter as the first word of its Unicode name, such as `LATIN`."""
+    return unicodedata.name(letter, "").partition(" ")[0].partition("-")[0]
+
+
+def has_unknown_letters(text: str) -> bool:
+    """Return whether a letter of the text is of a script that the text reader does not know."""
+    return _unknown(text) > 0
+
+
+def is_misread(text: str, confidence: float) -> bool:
+    """Return whether a reading shows that the line is in a script that the text reader does not know.
+
+    `confidence`: the confidence of the text reader, 0 to 1. A line in a script whose letters all look like Latin ones
+    cannot be told from a Latin line this way.
+    """
+    return _unknown(text) >= _FOREIGN or (confidence < _SURE and _MIXED.search(text) is not None)
+
+
+def _unknown(text: str) -> int:
+    return sum(script(letter) not in KNOWN for letter in text if letter.isalpha())
