@@ -84,10 +84,12 @@ def channel_of_exports(connection: Connection, given: GivenExports, video_ids: C
     If the lab already knows videos of the exports, their channel is returned. If the lab knows none of the videos, the
     name decides. An API key can reach only its own channels through their videos. The lab's own command reaches the
     channel of an API key only by name. Otherwise a key could first send the public ids of these videos, and then see
-    the click-through rates of the exports.
+    the click-through rates of the exports. If channels that it does not name have only a few of the videos, these
+    videos are barred. Otherwise a key could block the import with a few of them.
 
     Raises `NoNameError` if there is no name, or if no channel can have the name. Raises `NotYoursError` if the channel
-    belongs to another owner. Raises `LabError` if the lab's own command does not name a channel that belongs to a key.
+    belongs to another owner. Raises `LabError` if half of the videos or more belong to channels of keys that the lab's
+    own command does not name.
     Also raises `LabError` if the name is that of a channel of the lab that has no video of the exports.
     """
     known = _known(connection, video_ids)
@@ -101,6 +103,16 @@ def channel_of_exports(connection: Connection, given: GivenExports, video_ids: C
     name = None if given.name is None else channel_name(given.name)
     named = None if name is None else _named(connection, name, given.owner)
     remarks: list[str] = []
+    if given.owner is None:
+        left = [channel for channel in own if channel.owner is not None and not _is_meant(channel, name, named)]
+        barred = _left_to_keys(connection, left, video_ids)
+        own = [channel for channel in own if channel not in left]
+        if barred:
+            titles = ", ".join(repr(channel.title) for channel in left)
+            remarks.append(
+                f"{len(barred)} videos of the exports are in channels of API keys ({titles}), so nothing "
+                "was stored for them; `thumblab channel give CHANNEL --lab` takes such a channel"
+            )
     if own:
         channel = own[0]
         if named is not None and named.channel_id != channel.channel_id:
@@ -108,24 +120,42 @@ def channel_of_exports(connection: Connection, given: GivenExports, video_ids: C
                 f"most of the known videos of the exports are of {channel.title!r} ({channel.channel_id}), not of "
                 f"{named.title!r}; leave out --name"
             )
-        is_named = named is not None or (name is not None and channel_key(name) == channel_key(channel.title))
-        if given.owner is None and channel.owner is not None and not is_named:
-            key, channel_id = name_of_key(channel.owner), channel.channel_id
-            raise LabError(
-                f"the videos of the exports are of {channel.title!r} ({channel_id}), which belongs to the key {key}, so "
-                f"nothing is imported; `thumblab channel give {channel_id} --lab` takes it, or name it with --name "
-                f"{channel_id}"
-            )
-        if name is not None and not is_named:
+        if name is not None and not _is_meant(channel, name, named):
             remarks.append(
                 f"the videos are of the channel {channel.title!r} ({channel.channel_id}), which keeps its title; the given "
                 f"name {name!r} is not used"
             )
     else:
         channel = named or _new(connection, given, name)
-    if others := max(sum(known.values()) - known.get(channel, 0), len(barred)):
+    others = max(sum(known.values()) - known.get(channel, 0), len(barred))
+    if others > (len(barred) if given.owner is None else 0):
         remarks.append(f"{others} videos of the exports belong to other channels and stay there")
     return ExportChannel(channel, remarks, barred)
+
+
+def _is_meant(channel: Channel, name: str | None, named: Channel | None) -> bool:
+    """Return whether the given name, which may be that of the channel `named`, is the name of `channel`."""
+    if named is not None:
+        return named.channel_id == channel.channel_id
+    return name is not None and channel_key(name) == channel_key(channel.title)
+
+
+def _left_to_keys(connection: Connection, left: Sequence[Channel], video_ids: Collection[str]) -> frozenset[str]:
+    """Return the videos of the exports that are in the channels `left` of API keys.
+
+    Raises `LabError` if these are half of the videos or more.
+    """
+    of_left = videos.c.channel_id.in_([channel.channel_id for channel in left])
+    statement = select(videos.c.video_id).where(videos.c.video_id == any_(_array(video_ids)), of_left)
+    barred = frozenset(connection.scalars(statement)) if left else frozenset[str]()
+    if barred and 2 * len(barred) >= len(video_ids):
+        channel_id = left[0].channel_id
+        raise LabError(
+            f"the videos of the exports are of {left[0].title!r} ({channel_id}), which belongs to the key "
+            f"{name_of_key(left[0].owner or '')}, so nothing is imported; `thumblab channel give {channel_id} --lab` takes "
+            f"it, or name it with --name {channel_id}"
+        )
+    return barred
 
 
 def _known(connection: Connection, video_ids: Collection[str]) -> dict[Channel, int]:

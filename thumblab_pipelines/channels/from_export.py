@@ -29,6 +29,7 @@ from thumblab_pipelines.channels.export_channel import (
     one_import_at_a_time,
 )
 from thumblab_pipelines.channels.export_pictures import fetch_pictures, picture_urls
+from thumblab_pipelines.channels.move_channel import move_channel
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.owner_ctr.studio import StudioImport, export_day, import_studio
 from thumblab_pipelines.owner_ctr.studio_columns import TableColumns, UnknownColumnsError, joined
@@ -97,6 +98,8 @@ def import_exports(lab: Lab, given: GivenExports, progress: Progress = silent) -
     export cannot be read, the remaining exports are still imported. Videos that were collected from YouTube keep their
     facts.
 
+    If a channel of exports is in another niche than the given one, it is moved to the given niche, see `move_channel`.
+
     Exports that an API key sent change only the videos and click-through rates of this key's own channels.
 
     Raises `LabError` if no export can be read, or if no video of the exports can be used. Raises the errors of
@@ -128,13 +131,17 @@ def import_exports(lab: Lab, given: GivenExports, progress: Progress = silent) -
             raise NoNicheError(
                 f"the lab has no video of {channel.title!r} yet; say with --niche which niche the channel is in"
             )
+        moved = ""
+        if known_niche is not None and given.niche not in (None, known_niche):
+            moved = move_channel(lab, channel, known_niche, given.niche or "", SOURCE)
+            niche = niche_of(lab, channel.channel_id) or known_niche
         result = ImportedExports(channel, niche, left_out=dict(left_out), remarks=chosen.remarks, tables=tables)
         result.refused = [str(error) for error in read.refused]
         result.tables += [t for error in read.refused if isinstance(error, UnknownColumnsError) for t in error.tables]
-        result.remarks.extend(_other_niche(result, given))
+        result.remarks += [moved] if moved else []
         result.remarks.extend(_without_length(lab, usable, tables))
         _save(lab, usable, result)
-        rated = None if given.owner is None else _videos_of(lab, channel, exported)
+        rated = _videos_of(lab, channel, exported) if given.owner else set(exported) - chosen.barred
         for file in read.files:
             try:
                 result.ctr.append(import_studio(lab, file, given.as_of, given.columns, rated))
@@ -197,15 +204,6 @@ def _day_of(file: Path, as_of: date | None) -> date:
         return export_day(file, as_of)
     except LabError:
         return date.min
-
-
-def _other_niche(result: ImportedExports, given: GivenExports) -> Iterator[str]:
-    """Yield a sentence if the niche that the person gave was not used."""
-    if given.niche not in (None, result.niche):
-        yield (
-            f"the channel is in the niche {result.niche} already, so {given.niche} was not used: a channel cannot be moved "
-            "to another niche"
-        )
 
 
 def _without_length(lab: Lab, usable: Sequence[ExportedVideo], tables: Sequence[TableColumns]) -> Iterator[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import ARRAY, ColumnElement, Connection, Text, any_, delete, func, insert, literal, select, text
 
-from thumblab_core.database.tables import video_reach, videos
+from thumblab_core.database.tables import channels, video_reach, videos
 from thumblab_core.errors import LabError
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.owner_ctr.studio_format import may_be_short
@@ -80,7 +80,8 @@ def import_studio(
     newest export. `as_of`: the day on which the export was made, see `export_day`. If several tables of a .zip have the
     same video, the row with the most impressions is used, because lifetime totals only grow. A second import of the
     same file changes nothing. `given`: the columns that a person named, see `find_columns`. `only`: the videos to
-    store, by default all.
+    store, by default all but those in channels of API keys. The key could have taken the public ids of these videos
+    first, and would see their rates.
 
     Raises `LabError` if the file cannot be read, if no row has a click-through rate, or if `as_of` is in the future.
     """
@@ -106,8 +107,14 @@ def import_studio(
     if not reach_by_video:
         first = f"; line {report.problems[0].line}: {report.problems[0].problem}" if report.problems else ""
         raise LabError(f"none of the {report.rows} videos of {path} has a click-through rate{first}")
-    if only is not None:
-        reach_by_video = {video_id: reach for video_id, reach in reach_by_video.items() if video_id in only}
+    if only is None:
+        only = _not_of_keys(lab, reach_by_video)
+        if count := len(reach_by_video) - len(only):
+            report.remarks.append(
+                f"{count} videos are in channels of API keys, so their rates were not stored; `thumblab channel add FILE "
+                "--name CHANNEL` stores them"
+            )
+    reach_by_video = {video_id: reach for video_id, reach in reach_by_video.items() if video_id in only}
     report.with_ctr = len(reach_by_video)
     report.video_ids = list(reach_by_video)
     report.shorts = sum(reach.is_short is True for reach in reach_by_video.values())
@@ -115,6 +122,16 @@ def import_studio(
         _save(connection, reach_by_video, report)
     report.in_library = in_library(lab, reach_by_video)
     return report
+
+
+def _not_of_keys(lab: Lab, video_ids: Collection[str]) -> set[str]:
+    """Return the videos in `video_ids` that are in no channel of an API key."""
+    of_keys = select(videos.c.video_id).join(channels, channels.c.channel_id == videos.c.channel_id)
+    of_keys = of_keys.where(
+        videos.c.video_id == any_(literal(list(video_ids), ARRAY(Text))), channels.c.owner.is_not(None)
+    )
+    with lab.engine.connect() as connection:
+        return set(video_ids) - set(connection.scalars(of_keys))
 
 
 def _read(table: StudioTable, report: StudioImport, location: str) -> Iterator[_Reach]:

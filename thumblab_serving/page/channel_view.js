@@ -45,11 +45,11 @@ function titleOf({ state, imported, fitted }) {
   return fitted.adapted ? `The lab has learnt ${imported.title}` : `Too few videos to learn from: ${imported.title}`;
 }
 
-// A channel stays in the niche in which the lab already has its videos.
+// A channel with videos that the lab has collected from YouTube stays in their niche.
 function nicheNote({ title, niche }, asked) {
   if (!asked || asked === niche) return "";
   const [stays, other] = [NICHES[niche] ?? niche, NICHES[asked] ?? asked];
-  return `${title} is in the niche ${stays} already, so ${other} was not used. A channel cannot be moved to another niche; you can still compare in ${other}.`;
+  return `${title} is in the niche ${stays} already, so ${other} was not used, because the lab has videos of it that are not from exports. You can still compare in ${other}.`;
 }
 
 const NEEDED = {

@@ -215,13 +215,15 @@ def test_the_name_of_a_file_has_no_hidden_characters_as_a_title(owner: Owner, tm
     assert add(owner, path).channel.title == "My channel"
 
 
-def test_a_name_and_a_niche_that_are_not_used_are_remarked(owner: Owner, mine: ImportedExports, tmp_path: Path) -> None:
+def test_a_name_that_is_not_used_and_a_niche_that_changes_are_remarked(
+    owner: Owner, mine: ImportedExports, tmp_path: Path
+) -> None:
     again = add(owner, write(tmp_path / UNNAMED, rows(owner, 0, 7)), name="Carol bakes", niche="gaming")
-    assert (again.channel.title, again.niche, again.channel.owner) == ("Alice cooks", "tech", ALICE)
+    assert (again.channel.title, again.niche, again.channel.owner) == ("Alice cooks", "gaming", ALICE)
     assert any("'Alice cooks'" in remark and "'Carol bakes' is not used" in remark for remark in again.remarks)
-    assert any("in the niche tech already, so gaming was not used" in remark for remark in again.remarks)
+    assert any("was moved from the niche tech to gaming" in remark for remark in again.remarks)
     for of in (ALICE, None):
-        same = add(owner, write(tmp_path / UNNAMED, rows(owner, 0, 7)), of, name="Alice  cooks")
+        same = add(owner, write(tmp_path / UNNAMED, rows(owner, 0, 7)), of, name="Alice  cooks", niche="gaming")
         assert same.remarks == []
 
 
@@ -249,6 +251,33 @@ def test_a_key_that_took_the_videos_first_gets_no_rates_of_the_exports_of_the_la
         add(owner, path, None, name=name)
     assert state(owner.lab) == before
     assert add(owner, path, None, name=channel_id).new == 3
+
+
+def test_a_key_that_took_a_few_videos_first_neither_stops_the_export_of_the_lab_nor_gets_its_rates(
+    owner: Owner, tmp_path: Path
+) -> None:
+    """Bob has sent two public ids of the channel before its own export comes."""
+    changed = {"Impressions click-through rate (%)": "0.01"}
+    bobs = add(owner, write(tmp_path / UNNAMED, rows(owner, 4, 6, **changed)), BOB, name="Bob").channel
+    before = {row for row in state(owner.lab) if len(row) == 2}
+    lab_own = add(owner, write(tmp_path / NAME, rows(owner, 0, 12)), None)
+    assert (lab_own.channel.title, lab_own.channel.owner, lab_own.videos) == ("My channel", None, 10)
+    assert lab_own.ctr[0].with_ctr == 10
+    assert any("2 videos of the exports are in channels of API keys ('Bob')" in remark for remark in lab_own.remarks)
+    assert before <= {row for row in state(owner.lab) if len(row) == 2}
+    taken = add(owner, write(tmp_path / UNNAMED, rows(owner, 4, 6)), None, name=bobs.channel_id)
+    assert (taken.channel, taken.ctr[0].changed) == (stored(owner.lab, bobs), 2)
+
+
+def test_rates_that_the_lab_imports_without_a_channel_do_not_reach_channels_of_keys(
+    owner: Owner, mine: ImportedExports, tmp_path: Path
+) -> None:
+    before = {row for row in state(owner.lab) if len(row) == 2}
+    changed = {"Impressions click-through rate (%)": "0.01"}
+    report = import_studio(owner.lab, write(tmp_path / UNNAMED, rows(owner, 4, 9, **changed)))
+    assert report.with_ctr == 3
+    assert any("2 videos are in channels of API keys" in remark for remark in report.remarks)
+    assert before <= {row for row in state(owner.lab) if len(row) == 2}
 
 
 def test_of_two_imports_at_once_only_one_gets_the_videos(owner: Owner, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from owner_exports import COLUMNS, NAME, Owner, write
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from demo.faults import html_error
 from thumblab_core.database.tables import thumbnails, video_reach, video_stats, videos
@@ -121,9 +121,26 @@ def test_an_export_without_lengths_is_used_if_its_hours_show_that_no_video_is_a_
     )
 
 
-def test_a_channel_stays_in_its_niche_and_the_report_says_so(owner: Owner, tmp_path: Path) -> None:
+def test_a_channel_moves_to_the_niche_that_is_given_later_and_back(owner: Owner, tmp_path: Path) -> None:
     path = write(tmp_path / NAME, owner.rows(6))
-    assert not any("niche" in remark for remark in add(owner, path).remarks)
+    first = add(owner, path)
+    assert not any("niche" in remark for remark in first.remarks)
+    for old, new in (("tech", "gaming"), ("gaming", "tech")):
+        again = import_exports(owner.lab, GivenExports([path], niche=new))
+        assert (again.niche, again.channel.channel_id) == (new, first.channel.channel_id)
+        assert any(f"was moved from the niche {old} to {new}, with 6 videos" in remark for remark in again.remarks)
+        with owner.lab.engine.connect() as connection:
+            of_channel = select(videos.c.niche).where(videos.c.channel_id == first.channel.channel_id)
+            assert set(connection.scalars(of_channel)) == {new}
+    assert import_exports(owner.lab, GivenExports([path])).niche == "tech"
+
+
+def test_a_channel_with_collected_videos_stays_in_their_niche(owner: Owner, tmp_path: Path) -> None:
+    path = write(tmp_path / NAME, owner.rows(6))
+    add(owner, path)
+    with owner.lab.engine.begin() as connection:
+        collected = videos.c.video_id == owner.videos[0].video_id
+        connection.execute(update(videos).where(collected).values(source="youtube"))
     again = import_exports(owner.lab, GivenExports([path], niche="gaming"))
     assert again.niche == "tech"
     assert any("in the niche tech already, so gaming was not used" in remark for remark in again.remarks)
