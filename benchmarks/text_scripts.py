@@ -76,8 +76,8 @@ def outcome(reader: TextReader, picture: Pixels, line: str) -> str:
     text = "".join(one.text for one in found if isinstance(one, TextLine))
     if not text:
         return "unread" if found else "missed"
-    plain = [part.replace(" ", "").casefold() for part in (text, line)]
-    return "read" if difflib.SequenceMatcher(None, *plain).ratio() >= _READ_FROM else "misread"
+    read, drawn = (part.replace(" ", "").casefold() for part in (text, line))
+    return "read" if difflib.SequenceMatcher(None, read, drawn).ratio() >= _READ_FROM else "misread"
 
 
 def main() -> None:
