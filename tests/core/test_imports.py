@@ -46,6 +46,7 @@ ORDER = {
         ".",
     ],
     "thumblab_core": [
+        "recognition",
         "people",
         "ranking",
         "experiments",

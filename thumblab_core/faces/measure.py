@@ -1,8 +1,9 @@
 """Find the faces of pictures, and measure each: its place, its quality and its vector."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,12 @@ from thumblab_core.faces.detector import Detection, FaceDetector, Point
 from thumblab_core.faces.embedder import BATCH, FaceEmbedder
 from thumblab_core.faces.quality import quality
 from thumblab_core.images import Pixels
+
+FORGOTTEN = "a person had this face forgotten"
+"""The problem of a face that is neither cut out nor embedded, because of its place in the picture."""
+
+IsForgotten = Callable[[int, Detection], bool]
+"""A function that says whether a face was forgotten. It gets the number of the picture, from 0 on, and the detection."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,23 +56,31 @@ class FoundFace:
         return self.detection.confidence
 
 
-def find_faces(image: Pixels, detector: FaceDetector, embedder: FaceEmbedder) -> list[FoundFace]:
+def _nobody(_picture: int, _face: Detection) -> bool:
+    return False
+
+
+def find_faces(
+    image: Pixels, detector: FaceDetector, embedder: FaceEmbedder, is_forgotten: IsForgotten = _nobody
+) -> list[FoundFace]:
     """Return the faces of one picture, uint8 [h, w, 3] RGB, largest first. A face without a vector says why."""
-    return next(find_faces_in([image], detector, embedder))
+    return next(find_faces_in([image], detector, embedder, is_forgotten))
 
 
 def find_faces_in(
-    images: Iterable[Pixels], detector: FaceDetector, embedder: FaceEmbedder
+    images: Iterable[Pixels], detector: FaceDetector, embedder: FaceEmbedder, is_forgotten: IsForgotten = _nobody
 ) -> Iterator[list[FoundFace]]:
     """Yield the faces of each picture as `find_faces` does, in the order of the pictures.
 
     The faces of several pictures are embedded together, which takes less time. So pictures are read ahead of the
     results, but only the crops of their faces are kept. A batch holds all faces of its pictures.
+
+    A face that `is_forgotten` says was forgotten has the problem `FORGOTTEN`. No crop and no vector is made of it.
     """
     waiting: deque[list[FoundFace]] = deque()
     crops = 0
-    for image in images:
-        waiting.append(_cut_out(image, detector))
+    for number, image in enumerate(images):
+        waiting.append(_cut_out(image, detector, partial(is_forgotten, number)))
         crops += sum(face.crop is not None for face in waiting[-1])
         if crops >= BATCH or len(waiting) >= BATCH:
             yield from _embedded(waiting, embedder)
@@ -74,11 +89,14 @@ def find_faces_in(
     yield from _embedded(waiting, embedder)
 
 
-def _cut_out(image: Pixels, detector: FaceDetector) -> list[FoundFace]:
+def _cut_out(image: Pixels, detector: FaceDetector, is_forgotten: Callable[[Detection], bool]) -> list[FoundFace]:
     """Return the faces of a picture with their crops, and without vectors."""
     size = (image.shape[1], image.shape[0])
     faces = []
     for detection in detector.find(image):
+        if is_forgotten(detection):
+            faces.append(FoundFace(detection, problem=FORGOTTEN))
+            continue
         try:
             crop = aligned(image, detection.landmarks)
         except UnalignableError as error:

@@ -87,6 +87,32 @@ def record_detection(
     )
 
 
+@dataclass(frozen=True)
+class Places:
+    """Where faces of a picture were forgotten, and where the lab has faces."""
+
+    forgotten: Sequence[Box] = ()
+    known: Sequence[Box] = ()
+
+    def is_forgotten(self, box: Sequence[float]) -> bool:
+        """Return whether a face that was found in `box` was forgotten.
+
+        A face that the lab has was not forgotten, although it may lie in the box of a forgotten face. No face lies outside
+        the picture.
+        """
+        inside = clipped(box)
+        if inside is None or not any(covers(each, inside) for each in self.forgotten):
+            return False
+        return not any(overlap(inside, each) >= SAME for each in self.known)
+
+
+def forgotten_places(connection: Connection, pictures: Sequence[str]) -> dict[str, Places]:
+    """Return the places of those pictures of which a face was forgotten. So a search need not embed this face again."""
+    forgotten = _forgotten_boxes(connection, dict.fromkeys(pictures))
+    known = _known_faces(connection, list(forgotten)) if forgotten else {}
+    return {sha256: Places(boxes, [face.box for face in known.get(sha256, ())]) for sha256, boxes in forgotten.items()}
+
+
 def _forgotten_boxes(connection: Connection, pictures: Mapping[str, object]) -> dict[str, list[Box]]:
     rows = connection.execute(select(forgotten_faces).where(forgotten_faces.c.sha256 == func.any(list(pictures))))
     boxes: dict[str, list[Box]] = defaultdict(list)

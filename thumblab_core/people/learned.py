@@ -3,13 +3,21 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from thumblab_core.arrays import Float32s
 from thumblab_core.database.library_rows import read_vectors
 from thumblab_core.database.tables import face_calibrations, face_centroids, face_clusters, face_embeddings
 from thumblab_core.people.locking import lock_people
+from thumblab_core.people.pictures import SHOWN, Scope, scope_parameters
+
+_WAITING = text(f"""
+SELECT EXISTS (
+  SELECT FROM faces f JOIN ({SHOWN}) shown USING (sha256)
+  WHERE NOT EXISTS (SELECT FROM face_embeddings e WHERE e.face_id = f.face_id AND e.embedder = :embedder)
+)
+""")  # noqa: S608  (a statement of this package)
 
 
 def save_centroids(
@@ -60,9 +68,25 @@ def read_calibration(connection: Connection, embedder: str) -> dict[str, Any] | 
     return found
 
 
+def faces_wait(connection: Connection, embedder: str, scope: Scope) -> bool:
+    """Return whether a face of the scope was never given to this embedder. Then the earlier vectors are still needed."""
+    return bool(connection.scalar(_WAITING, {"embedder": embedder, **scope_parameters(scope)}))
+
+
 def delete_other_embedders(connection: Connection, kept: Sequence[str]) -> int:
     """Delete the vectors, centroids and calibrations of all embedders but these. Return how many vectors were deleted."""
+    delete_other_spaces(connection, kept)
+    return delete_other_vectors(connection, kept)
+
+
+def delete_other_vectors(connection: Connection, kept: Sequence[str]) -> int:
+    """Delete the vectors of faces by all embedders but these. Return how many were deleted."""
+    lock_people(connection)
+    return connection.execute(delete(face_embeddings).where(face_embeddings.c.embedder.not_in(list(kept)))).rowcount
+
+
+def delete_other_spaces(connection: Connection, kept: Sequence[str]) -> None:
+    """Delete the centroids and calibrations of all spaces (`recognition.space`) but these."""
     lock_people(connection)
     for table in (face_centroids, face_calibrations):
         connection.execute(delete(table).where(table.c.embedder.not_in(list(kept))))
-    return connection.execute(delete(face_embeddings).where(face_embeddings.c.embedder.not_in(list(kept)))).rowcount

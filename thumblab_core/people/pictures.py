@@ -10,7 +10,13 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
-from thumblab_core.database.tables import face_pictures, people_pictures, thumbnail_versions, thumbnails
+from thumblab_core.database.tables import (
+    face_pictures,
+    forgotten_faces,
+    people_pictures,
+    thumbnail_versions,
+    thumbnails,
+)
 from thumblab_core.errors import LabError
 from thumblab_core.given_text import without_hidden
 from thumblab_core.people.cleaning import delete_face_pictures
@@ -122,6 +128,18 @@ def add_given_pictures(connection: Connection, pictures: Sequence[tuple[str, str
         return 0
     added = insert(people_pictures).on_conflict_do_nothing().returning(people_pictures.c.sha256)
     return len(connection.execute(added, list(rows.values())).all())
+
+
+def forgotten_given_pictures(connection: Connection, pictures: Iterable[str]) -> set[str]:
+    """Return those pictures of which a person had a face forgotten, and which nobody has given since.
+
+    To forget a person takes the pictures that show nobody else off the list. Only the SHA-256 of such a picture is kept.
+    A picture that is still listed shows somebody else.
+    """
+    some = func.any(list(pictures))
+    listed = select(people_pictures.c.sha256)
+    of_forgotten = forgotten_faces.c.sha256 == some, forgotten_faces.c.sha256.not_in(listed)
+    return set(connection.scalars(select(forgotten_faces.c.sha256).where(*of_forgotten)))
 
 
 def remove_given_pictures(connection: Connection, pictures: Sequence[str]) -> int:

@@ -1,22 +1,23 @@
 """Find and embed the faces of the stored thumbnails that were not searched yet."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from thumblab_core.errors import LabError
+from thumblab_core.faces.detector import Detection
 from thumblab_core.faces.head import served_head
-from thumblab_core.faces.measure import FoundFace, find_faces_in
+from thumblab_core.faces.measure import FORGOTTEN, FoundFace, find_faces_in
 from thumblab_core.images import Pixels, decode
-from thumblab_core.people.detection import record_detection
+from thumblab_core.people.detection import Places, forgotten_places, record_detection
 from thumblab_core.people.figures import people_statistics
-from thumblab_core.people.learned import delete_other_embedders
+from thumblab_core.people.learned import delete_other_spaces, delete_other_vectors, faces_wait
 from thumblab_core.people.pictures import scope_of, wanted_pictures
 from thumblab_core.people.records import SearchedPicture
+from thumblab_core.recognition.networks import FaceNetworks, load_networks, require_people
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.people.networks import FaceNetworks, load_networks, require_people
 from thumblab_pipelines.progress import Progress, batches, silent
 
 _BATCH = 64
@@ -65,33 +66,51 @@ def detect_faces(lab: Lab, niche: str | None = None, progress: Progress = silent
     start = time.perf_counter()
     for batch in batches(wanted, _BATCH, f"{niche or 'pictures'}: looking for faces", progress):
         unread: dict[str, str] = {}
-        searched = _searched(lab, networks, batch, unread)
+        with lab.engine.connect() as connection:
+            places = forgotten_places(connection, batch)
+        searched = _searched(lab, networks, batch, places, result, unread)
         with lab.engine.begin() as connection:
             recorded = record_detection(connection, searched, *fingerprints)
         result.searched += recorded.pictures
         result.faces += recorded.new
         result.forgotten += recorded.forgotten
-        result.without_vector += sum(face.vector is None for picture in searched for face in picture.faces)
         problems = {picture.sha256: picture.problem for picture in searched if picture.problem} | unread
         result.problems += [f"{sha256[:12]}: {problem}" for sha256, problem in problems.items()]
-    if limit is None and niche is None and not result.problems:
-        # Every face has a vector of the present network now, so those of earlier ones are not kept.
-        space = served_head(lab.releases, networks.embedder.fingerprint)
-        kept = [networks.embedder.fingerprint, *([] if space is None else [space.fingerprint])]
-        with lab.engine.begin() as connection:
-            delete_other_embedders(connection, kept)
+    _delete_earlier(lab, networks.embedder.fingerprint, with_spaces=niche is None)
     with lab.engine.connect() as connection:
         result.stored = people_statistics(connection, scope).faces
     result.pictures_per_second = result.searched / max(time.perf_counter() - start, 1e-9)
     return result
 
 
+def _delete_earlier(lab: Lab, embedder: str, with_spaces: bool) -> None:
+    """Delete the vectors of earlier embedders, if each face that may be searched has a row of this one.
+
+    `with_spaces`: delete what was made of these vectors too. In Dagster, the asset `face_clusters` does this, because it
+    made them.
+    """
+    space = served_head(lab.releases, embedder)
+    with lab.engine.begin() as connection:
+        if faces_wait(connection, embedder, scope_of(lab.settings.people, lab.releases)):
+            return
+        delete_other_vectors(connection, [embedder])
+        if with_spaces:
+            delete_other_spaces(connection, [embedder, *([] if space is None else [space.fingerprint])])
+
+
 def _searched(
-    lab: Lab, networks: FaceNetworks, pictures: Sequence[str], unread: dict[str, str]
+    lab: Lab,
+    networks: FaceNetworks,
+    pictures: Sequence[str],
+    places: Mapping[str, Places],
+    result: Detected,
+    unread: dict[str, str],
 ) -> list[SearchedPicture]:
     """Search pictures. A picture that cannot be decoded has a problem and no faces.
 
-    A picture whose file cannot be read now is left out, so that the next run searches it. `unread` gets the reason.
+    A picture whose file cannot be read now is left out, so that the next run searches it. `unread` gets the reason. A face
+    that was forgotten in one of the `places` of a picture is not embedded. `result` counts the other faces without a
+    vector.
     """
     problems: dict[str, str] = {}
     readable: list[str] = []
@@ -111,7 +130,14 @@ def _searched(
                 readable.append(sha256)
                 yield image
 
-    found = list(find_faces_in(pixels(), networks.detector, networks.embedder))
+    def is_forgotten(number: int, face: Detection) -> bool:
+        of_picture = places.get(readable[number])
+        return of_picture is not None and of_picture.is_forgotten((face.left, face.top, face.right, face.bottom))
+
+    found = list(find_faces_in(pixels(), networks.detector, networks.embedder, is_forgotten))
+    result.without_vector += sum(
+        face.vector is None and face.problem != FORGOTTEN for of_picture in found for face in of_picture
+    )
     faces: dict[str, Sequence[FoundFace]] = dict(zip(readable, found, strict=True))
     return [
         SearchedPicture(sha256, faces.get(sha256, ()), problems.get(sha256))

@@ -10,19 +10,20 @@ from sqlalchemy import Connection
 
 from thumblab_core.arrays import Float32s, Rows
 from thumblab_core.people.clustering import NONE, FacesToCluster, faces_for_clustering, store_clustering
-from thumblab_core.people.learned import save_calibration, save_centroids
+from thumblab_core.people.learned import delete_other_spaces, faces_wait, save_calibration, save_centroids
 from thumblab_core.people.pictures import scope_of
+from thumblab_core.recognition.match_scores import Calibration
+from thumblab_core.recognition.space import FaceSpace, face_space
 from thumblab_core.settings import Settings
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.people.clustering import assign as clustering_assign
-from thumblab_pipelines.people.clustering.calibration import Calibration, calibrate
+from thumblab_pipelines.people.clustering.calibration import calibrate
 from thumblab_pipelines.people.clustering.centroids import centroids_of
 from thumblab_pipelines.people.clustering.cluster import cluster_faces
 from thumblab_pipelines.people.clustering.faces import ClusterSettings, Faces
 from thumblab_pipelines.people.clustering.histogram import Histogram, histogram
 from thumblab_pipelines.people.clustering.refine import Thresholds
-from thumblab_pipelines.people.vectors import FaceSpace, face_space
 
 _NO_FACES_DIMENSION = 128
 """The dimension of the guess of what a similarity means, for a lab without faces."""
@@ -103,7 +104,7 @@ def assign_faces(lab: Lab, how: ClusterSettings | None = None, max_faces: int | 
 
 def _run(lab: Lab, how: ClusterSettings | None, max_faces: int | None, assign_only: bool) -> Grouped:
     how = how or cluster_settings(lab.settings)
-    space = face_space(lab)
+    space = face_space(lab.settings, lab.releases)
     start = time.perf_counter()
     scope = scope_of(lab.settings.people, lab.releases)
     with lab.engine.connect() as connection:
@@ -127,6 +128,8 @@ def _run(lab: Lab, how: ClusterSettings | None, max_faces: int | None, assign_on
             save_calibration(connection, space.fingerprint, json.loads(calibration.to_json()))
         # A person may have forgotten or moved faces while this ran. So the centroids are those of what is stored now.
         save_centroids(connection, space.fingerprint, _stored_centroids(connection, space, calibration, how))
+        if not faces_wait(connection, space.embedder, scope):
+            delete_other_spaces(connection, [space.embedder, space.fingerprint])
     is_named = np.zeros(max(len(given.keys), int(codes.max(initial=NONE)) + 1), np.bool_)
     is_named[: len(given.named)] = given.named
     placed = codes[codes != NONE]
@@ -206,7 +209,7 @@ def _stored_centroids(
 def check_groups(lab: Lab, grouped: Grouped) -> list[CheckResult]:
     """Check that faces which a person put somewhere are there, and that the meaning of a similarity was measured."""
     with lab.engine.connect() as connection:
-        given = faces_for_clustering(connection, face_space(lab).embedder)
+        given = faces_for_clustering(connection, face_space(lab.settings, lab.releases).embedder)
     pinned = given.pinned != NONE
     moved = int((given.pinned[pinned] != given.previous[pinned]).sum())
     pairs = np.stack([given.previous, given.pictures], axis=1)[given.previous != NONE]

@@ -10,9 +10,9 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from thumblab_core.database.tables import face_assignments, faces, people_pictures
 from thumblab_core.people.figures import people_statistics
 from thumblab_core.people.records import PeopleStatistics
+from thumblab_core.recognition.appearances import NOTE, Appearance, appearances
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.people.appearances import NOTE, Appearance, appearances
 from thumblab_pipelines.people.clustering.agreement import Agreement, agreement
 from thumblab_pipelines.people.matching.labelled_faces import LEAST_PEOPLE
 
@@ -53,8 +53,8 @@ class PeopleReport:
 def people_report(lab: Lab) -> PeopleReport:
     """Return the figures of the lab. They are also available while people are switched off."""
     with lab.engine.connect() as connection:
-        statistics = people_statistics(connection)
-    return PeopleReport(statistics, appearances(lab), folder_agreement(lab))
+        statistics, on_channels = people_statistics(connection), appearances(connection)
+    return PeopleReport(statistics, on_channels, folder_agreement(lab))
 
 
 def check_names(report: PeopleReport) -> list[CheckResult]:

@@ -7,12 +7,12 @@ from thumblab_core.database.tables import faces
 from thumblab_core.errors import LabError
 from thumblab_core.people.clustering import NONE, FacesToCluster, faces_for_clustering
 from thumblab_core.people.pictures import scope_of
+from thumblab_core.recognition.space import present_embedder
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.people.matching.fitting import HeadConfig
 from thumblab_pipelines.people.matching.labelled_faces import LEAST_PEOPLE, LabelledFaces, TooFewPeopleError
 from thumblab_pipelines.people.matching.publishing import PublishedHead, train_and_publish
-from thumblab_pipelines.people.vectors import present_embedder
 
 
 def head_config(
@@ -35,7 +35,7 @@ def train_matching(lab: Lab, config: HeadConfig | None = None, run_id: str | Non
     The next grouping uses the served head. `run_id`: the Dagster run that trains. Raises `LabError` if people are
     switched off, or if fewer than five people have enough faces.
     """
-    embedder, scope = present_embedder(lab), scope_of(lab.settings.people, lab.releases)
+    embedder, scope = present_embedder(lab.settings), scope_of(lab.settings.people, lab.releases)
     with lab.engine.connect() as connection:
         given = faces_for_clustering(connection, embedder, scope)
     labelled = _labelled(given)

@@ -9,7 +9,7 @@ from thumblab_core.encoders.protocol import NO_VECTOR, Vectors
 from thumblab_core.faces.alignment import TEMPLATE
 from thumblab_core.faces.detector import Detection, FaceDetector
 from thumblab_core.faces.embedder import BATCH, OnnxFaceEmbedder
-from thumblab_core.faces.measure import find_faces, find_faces_in
+from thumblab_core.faces.measure import FORGOTTEN, find_faces, find_faces_in
 from thumblab_core.images import Pixels
 
 
@@ -71,6 +71,21 @@ def test_a_face_without_a_vector_says_why_and_the_others_have_theirs(blue: int) 
     assert [[face.vector is None for face in faces] for faces in found] == [[False], [True, True], [False]]
     assert [face.problem for face in found[1]] == [NO_VECTOR, NO_VECTOR]
     assert found[1][0].crop is not None
+
+
+def test_a_forgotten_face_is_neither_cut_out_nor_embedded() -> None:
+    embedder, seen = Middle(), []
+
+    def is_forgotten(number: int, face: Detection) -> bool:
+        seen.append(number)
+        return number == 1 and len(seen) == 3
+
+    found = list(find_faces_in([picture(2, 20), picture(2, 25)], Planted(), embedder, is_forgotten))
+    assert seen == [0, 0, 1, 1]
+    assert [[face.problem for face in faces] for faces in found] == [[None, None], [FORGOTTEN, None]]
+    assert (found[1][0].crop, found[1][0].vector, found[1][0].quality) == (None, None, 0)
+    assert found[1][1].vector is not None
+    assert sum(embedder.batches) == 3
 
 
 def test_a_face_that_cannot_be_aligned_says_why_and_has_no_quality() -> None:

@@ -14,8 +14,8 @@ from thumblab_core.people.detection import record_detection
 from thumblab_core.people.naming import label
 from thumblab_core.people.reading import list_clusters
 from thumblab_core.people.records import SearchedPicture
+from thumblab_core.recognition.appearances import appearances, compared, over_neighbours
 from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.people.appearances import appearances, compared, over_neighbours
 
 CHANNEL = "UC" + "a" * 22
 VIDEOS = 60
@@ -62,7 +62,10 @@ def channel(open_lab: Callable[..., Lab]) -> Lab:
 
 
 def test_the_share_and_the_planted_effect_of_a_person_are_found(channel: Lab) -> None:
-    (ada,) = appearances(channel)
+    with channel.engine.connect() as connection:
+        (ada,) = appearances(connection)
+        assert appearances(connection, CHANNEL) == [ada]
+        assert appearances(connection, "UC" + "b" * 22) == []
     assert (ada.name, ada.channel, ada.thumbnails, ada.searched) == ("Ada", "Alpha", 20, VIDEOS)
     assert ada.share == pytest.approx(1 / 3)
     assert ada.low is not None

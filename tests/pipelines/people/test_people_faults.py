@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, text
 
-from thumblab_core.database.tables import channels, thumbnails, videos
+from thumblab_core.database.tables import channels, people_pictures, thumbnails, videos
 from thumblab_core.errors import LabError
+from thumblab_core.faces.embedder import OnnxFaceEmbedder
 from thumblab_core.faces.head import heads_that_learnt_from, served_head
 from thumblab_core.people.clustering import faces_for_clustering
 from thumblab_core.people.figures import people_statistics
 from thumblab_core.people.naming import label
 from thumblab_core.people.reading import faces_of_cluster, list_clusters
+from thumblab_core.recognition.space import present_embedder
 from thumblab_core.releases.release import FACE_HEAD
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.people import group
@@ -30,7 +32,6 @@ from thumblab_pipelines.people.matching.labelled_faces import TooFewPeopleError
 from thumblab_pipelines.people.matching.publishing import PublishedHead
 from thumblab_pipelines.people.matching.training import Decision
 from thumblab_pipelines.people.training import head_config, train_matching
-from thumblab_pipelines.people.vectors import present_embedder
 from thumblab_pipelines.retention.purge import clean_faces
 
 
@@ -177,13 +178,13 @@ def test_training_again_without_new_labels_publishes_nothing_even_if_there_are_n
 
 def test_retention_deletes_a_head_that_learnt_from_a_deleted_face(given: Lab, served: PublishedHead) -> None:
     clean_faces(given)
-    assert given.releases.serving.current_id(FACE_HEAD, present_embedder(given)) == served.release.release_id
+    assert given.releases.serving.current_id(FACE_HEAD, present_embedder(given.settings)) == served.release.release_id
     with given.engine.begin() as connection:
         connection.execute(
             text("DELETE FROM people_pictures WHERE sha256 IN (SELECT sha256 FROM face_assignments LIMIT 1)")
         )
     assert clean_faces(given) == 1
-    assert served_head(given.releases, present_embedder(given)) is None
+    assert served_head(given.releases, present_embedder(given.settings)) is None
     assert not served.release.path.exists()
 
 
@@ -212,7 +213,7 @@ def test_faces_outside_the_setting_are_not_grouped_and_stay_until_a_person_delet
     assert with_all - own == foreign
     detect_faces(given)
     with given.engine.connect() as connection:
-        assert len(faces_for_clustering(connection, present_embedder(given)).face_ids) == with_all
+        assert len(faces_for_clustering(connection, present_embedder(given.settings)).face_ids) == with_all
     assert forget_outside(given).faces == foreign
     off = replace(given, settings=given.settings.model_copy(update={"people": "off"}))
     left = people_faces(given)
@@ -224,3 +225,57 @@ def test_faces_outside_the_setting_are_not_grouped_and_stay_until_a_person_delet
 def people_faces(lab: Lab) -> int:
     with lab.engine.connect() as connection:
         return people_statistics(connection).faces
+
+
+def test_vectors_of_an_earlier_network_go_once_every_face_has_a_new_one(given: Lab) -> None:
+    """The end is the same if the pictures were searched niche by niche, as the asset `faces` does."""
+    rows = text("INSERT INTO face_embeddings (face_id, embedder, vector) SELECT face_id, 'earlier', '[1,0]' FROM faces")
+    calibration = text("INSERT INTO face_calibrations VALUES ('earlier', '{}', now())")
+    earlier = text(
+        "SELECT (SELECT count(*) FROM face_embeddings WHERE embedder = 'earlier'),"
+        " (SELECT count(*) FROM face_calibrations WHERE embedder = 'earlier')"
+    )
+    waiting = text(
+        "DELETE FROM face_embeddings WHERE face_id = (SELECT min(face_id) FROM faces) AND embedder != 'earlier'"
+    )
+    with given.engine.begin() as connection:
+        connection.execute(rows)
+        connection.execute(calibration)
+        connection.execute(waiting)
+    detect_faces(given, "tech")
+    group_faces(given)
+    with given.engine.connect() as connection:
+        assert connection.execute(earlier).one() == (people_faces(given), 1)
+    assert detect_faces(given, limit=1).searched == 1
+    with given.engine.begin() as connection:
+        assert connection.execute(earlier).one() == (0, 0)
+        connection.execute(rows)
+        connection.execute(calibration)
+    detect_faces(given, "tech")
+    group_faces(given)
+    with given.engine.connect() as connection:
+        assert connection.execute(earlier).one() == (0, 0)
+
+
+def test_a_forgotten_face_is_not_embedded_again_when_its_picture_is_searched_again(
+    given: Lab, shared_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with given.engine.connect() as connection:
+        gone = list_clusters(connection).clusters[0]
+        picture = given.images.get(faces_of_cluster(connection, gone.id).faces[0].sha256)
+    forget_person(given, gone.id)
+    other = next(sorted((shared_data / "faces" / "people").iterdir())[8].glob("*.png")).read_bytes()
+    with given.engine.begin() as connection:
+        for number, data in enumerate((picture, other)):
+            connection.execute(insert(people_pictures).values(sha256=given.images.put(data), name=f"again {number}"))
+    embedded: list[int] = []
+    embed = OnnxFaceEmbedder.embed
+
+    def counted(self: OnnxFaceEmbedder, crops: Any) -> Any:
+        embedded.append(len(crops))
+        return embed(self, crops)
+
+    monkeypatch.setattr(OnnxFaceEmbedder, "embed", counted)
+    found = detect_faces(given)
+    assert (found.searched, found.faces, found.forgotten, found.without_vector) == (2, 1, 1, 0)
+    assert sum(embedded) == 1

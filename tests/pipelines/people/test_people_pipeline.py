@@ -139,7 +139,7 @@ def test_while_people_are_off_no_face_is_embedded(grouped: Lab, monkeypatch: pyt
     def forbidden(*_: object) -> None:
         raise AssertionError("a face network was loaded")
 
-    monkeypatch.setattr("thumblab_pipelines.people.networks.OnnxFaceEmbedder", forbidden)
+    monkeypatch.setattr("thumblab_core.recognition.networks.OnnxFaceEmbedder", forbidden)
     for step in (detect_faces, group_faces, assign_faces, train_matching, lambda lab: add_folder(lab, Path())):
         with pytest.raises(LabError, match="THUMBLAB_PEOPLE"):
             step(off)

@@ -1,6 +1,7 @@
 """The subcommands of `thumblab people` that compute: `detect`, `cluster`, `assign`, `train` and `pipeline`."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -158,8 +159,8 @@ def pipeline_(full: bool, folder: Path | None, limit: int | None, as_json: bool,
 
 
 def _lab() -> "Lab":
+    from thumblab_core.recognition.networks import require_people
     from thumblab_pipelines.lab import Lab
-    from thumblab_pipelines.people.networks import require_people
 
     lab = Lab.open()
     require_people(lab.settings)
@@ -190,16 +191,16 @@ def _detect(
     lab: "Lab", console: "Console", folder: Path | None, niche: str | None, limit: int | None
 ) -> dict[str, Any]:
     from thumblab_cli.printing.tables import progress_bars
+    from thumblab_core.recognition.networks import require_networks
     from thumblab_pipelines.people.detect import detect_faces
     from thumblab_pipelines.people.folder import add_folder
-    from thumblab_pipelines.people.networks import require_networks
 
     require_networks(lab.settings)  # A missing network is told before the folder is read.
     result: dict[str, Any] = {}
     with progress_bars(console) as listener:
         if folder is not None:
             added = add_folder(lab, folder, listener)
-            result["folder"] = {"pictures": added.pictures, "new": added.new, "problems": added.problems}
+            result["folder"] = asdict(added)
         return result | detect_faces(lab, niche, listener, limit).as_json()
 
 

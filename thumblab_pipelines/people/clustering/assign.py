@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from thumblab_core.arrays import Flags
-from thumblab_pipelines.people.clustering.calibration import Calibration
+from thumblab_core.recognition.match_scores import Calibration
 from thumblab_pipelines.people.clustering.centroids import candidates
 from thumblab_pipelines.people.clustering.faces import NONE, Clustering, ClusterSettings, Faces, How
 from thumblab_pipelines.people.clustering.refine import Work

@@ -1,31 +1,15 @@
-"""Turn the cosine of two face vectors into a match score that means the same for every embedder.
-
-    score = 0.1 + 0.2 * -log10(false accept rate), from 0 to 1
-
-The false accept rate is the share of pairs of different people whose cosine is at least as large. So a score of 0.7
-means a false accept rate of 0.1 %, 0.9 means 0.01 %, and a higher threshold is more conservative. The cosines of
-different people are taken as normally distributed, with a mean and a spread that are estimated for the embedder.
-
-A centroid of faces is compared with the same distribution as a single face. The vectors of different people point in
-nearly independent directions, and this holds for the direction of a mean as well.
-"""
+"""Estimate how similar the faces of different people are, so that `match_scores` can tell what a cosine means."""
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from thumblab_core.arrays import Float32s, Float64s, Rows
-from thumblab_core.errors import LabError
+from thumblab_core.recognition.match_scores import Calibration, Method
 from thumblab_pipelines.people.clustering.order import canonical_order
 from thumblab_pipelines.people.clustering.pairs import labelled_pairs, picture_pairs, unlabelled_pairs
-
-Method = Literal["known pairs", "random pairs", "dimension"]
 
 _LEAST_KNOWN = 1000
 """The number of known pairs of different people from which the calibration uses these alone."""
@@ -47,73 +31,6 @@ _LOW, _HIGH = 0.05, 0.30
 
 _EXCEEDED = 20
 """A quantile is read off only where at least so many pairs exceed it."""
-
-
-class CalibrationError(LabError):
-    """An error because a stored calibration cannot be read."""
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """The distribution of cosines of different people for one embedder.
-
-    Parameters
-    ----------
-    method
-        The evidence: pairs that are known to show different people, random pairs, or only the dimension.
-    mean, spread
-        The mean and the standard deviation of the normal distribution, fitted to the upper tail.
-    known_pairs, random_pairs
-        The number of pairs of each kind that were counted.
-    dimension
-        The dimension of the vectors.
-    """
-
-    method: Method
-    mean: float
-    spread: float
-    known_pairs: int
-    random_pairs: int
-    dimension: int
-
-    def __post_init__(self) -> None:
-        numbers = (self.mean, self.spread)
-        if not all(isinstance(number, float) and math.isfinite(number) for number in numbers) or self.spread <= 0:
-            raise CalibrationError(f"The calibration of faces has mean {self.mean} and spread {self.spread}; redo it.")
-
-    def score(self, cosine: npt.ArrayLike) -> Float64s:
-        """Return the match score of each cosine, 0 to 1."""
-        from scipy.stats import norm
-
-        log_rate = norm.logsf((np.asarray(cosine, np.float64) - self.mean) / self.spread)
-        return np.asarray(np.clip(0.1 - 0.2 * log_rate / math.log(10), 0.0, 1.0), np.float64)
-
-    def cosine(self, score: float) -> float:
-        """Return the cosine that has the match score `score`, which is above 0.1 and at most 1."""
-        return self.cosine_at_rate(false_accept_rate(score))
-
-    def cosine_at_rate(self, rate: float) -> float:
-        """Return the cosine with the false accept rate `rate`, above 0 and below 1. It is at most 1."""
-        from scipy.stats import norm
-
-        return min(1.0, self.mean + self.spread * float(norm.isf(rate)))
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> Calibration:
-        """Read what `to_json` has written. Raises `CalibrationError` if it is anything else."""
-        try:
-            stored: Any = json.loads(text)
-            return cls(**stored)
-        except (ValueError, TypeError) as error:
-            raise CalibrationError(f"The stored calibration of faces is damaged ({error}); redo it.") from None
-
-
-def false_accept_rate(score: float) -> float:
-    """Return the false accept rate that the match score `score` stands for."""
-    return float(10 ** -((score - 0.1) / 0.2))
 
 
 def calibrate(vectors: Float32s, pictures: Rows, people: Rows) -> Calibration:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from thumblab_core.arrays import Rows
-from thumblab_pipelines.people.clustering.calibration import Calibration, false_accept_rate
+from thumblab_core.recognition.match_scores import Calibration, false_accept_rate
 from thumblab_pipelines.people.clustering.codes import codes_of
 from thumblab_pipelines.people.clustering.faces import NONE, Clustering, ClusterSettings, Faces, How
 from thumblab_pipelines.people.clustering.graph import Links, nearest_links

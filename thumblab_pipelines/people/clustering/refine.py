@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from thumblab_core.arrays import Flags, Float64s, Rows
-from thumblab_pipelines.people.clustering.calibration import Calibration, false_accept_rate
+from thumblab_core.recognition.match_scores import Calibration, join_rate
 from thumblab_pipelines.people.clustering.centroids import (
     Centroids,
     candidates,
@@ -20,9 +20,6 @@ from thumblab_pipelines.people.clustering.centroids import (
 )
 from thumblab_pipelines.people.clustering.faces import NONE, ClusterSettings, Faces, founders
 from thumblab_pipelines.people.clustering.members import Members
-
-_FEW = 10
-"""Up to this number of clusters, a stranger may be taken for one of them at the rate of the threshold each."""
 
 _STRICTER = 0.1
 """Two clusters are merged at a false accept rate lower by this factor. A wrong merge is harder to see than a missing one."""
@@ -42,12 +39,8 @@ class Thresholds:
 
     @classmethod
     def of(cls, calibration: Calibration, settings: ClusterSettings, clusters: int) -> Thresholds:
-        """Compute the thresholds for a number of clusters.
-
-        The more clusters there are, the likelier it is that a stranger looks like one of them. So beyond `_FEW` clusters
-        the false accept rate of a comparison falls as their number rises.
-        """
-        rate = false_accept_rate(settings.person_match_threshold) * min(1.0, _FEW / max(clusters, 1))
+        """Compute the thresholds for a number of clusters."""
+        rate = join_rate(settings.person_match_threshold, clusters)
         return cls(calibration.cosine_at_rate(rate), calibration.cosine_at_rate(rate * _STRICTER))
 
 

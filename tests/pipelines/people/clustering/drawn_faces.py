@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from thumblab_core.arrays import Float32s, Rows
-from thumblab_pipelines.people.clustering.calibration import Calibration
+from thumblab_core.recognition.match_scores import Calibration
 from thumblab_pipelines.people.clustering.faces import NONE, Faces
 
 CALIBRATION = Calibration("dimension", 0.0, 0.18, 0, 0, 32)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from drawn_faces import unit
 
-from thumblab_pipelines.people.clustering.calibration import Calibration, CalibrationError, calibrate
+from thumblab_core.recognition.match_scores import Calibration, CalibrationError
+from thumblab_pipelines.people.clustering.calibration import calibrate
 from thumblab_pipelines.people.clustering.histogram import histogram
 
 NOBODY = np.full(2000, -1)

@@ -7,9 +7,10 @@ from thumblab_core.arrays import Float32s
 from thumblab_core.errors import LabError
 from thumblab_core.faces.embedder import embedder_fingerprint
 from thumblab_core.faces.head import FaceHead, served_head
+from thumblab_core.recognition.networks import NO_EMBEDDER, require_people
 from thumblab_core.releases.release import ReleaseError, UnreadError
-from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.people.networks import NO_EMBEDDER, require_people
+from thumblab_core.releases.release_store import ReleaseStore
+from thumblab_core.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -34,26 +35,33 @@ class FaceSpace:
         return vectors if self.head is None or not len(vectors) else self.head.apply(vectors)
 
 
-def present_embedder(lab: Lab) -> str:
+def present_embedder(settings: Settings) -> str:
     """Return the fingerprint of the present embedder, which is not loaded.
 
     Raises `LabError` if people are switched off, or if there is no embedder.
     """
-    require_people(lab.settings)
-    path = model_files.face_embedder(lab.settings)
+    require_people(settings)
+    path = model_files.face_embedder(settings)
     if path is None:
         raise LabError(NO_EMBEDDER)
     return embedder_fingerprint(path)
 
 
-def face_space(lab: Lab) -> FaceSpace:
+def face_space(settings: Settings, releases: ReleaseStore) -> FaceSpace:
     """Return the space of the present embedder and its served head. The embedder is not loaded.
 
     Raises the errors of `present_embedder`, and `LabError` if the served head is damaged.
     """
-    embedder = present_embedder(lab)
+    return space_of(present_embedder(settings), releases)
+
+
+def space_of(embedder: str, releases: ReleaseStore) -> FaceSpace:
+    """Return the space of an embedder, given by its fingerprint, and of its served head.
+
+    Raises `LabError` if the served head is damaged.
+    """
     try:
-        return FaceSpace(embedder, served_head(lab.releases, embedder))
+        return FaceSpace(embedder, served_head(releases, embedder))
     except UnreadError:
         raise
     except ReleaseError as error:

@@ -3,14 +3,16 @@
 The figures describe, they do not prove. A person may be on the thumbnails of videos whose topic draws more viewers.
 """
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from thumblab_core.arrays import Flags, Float64s
 from thumblab_core.database.tables import LATEST_STATS
-from thumblab_pipelines.lab import Lab
 
 LEAST_VIDEOS = 5
 """The fewest videos with and without a person for a comparison of views."""
@@ -29,12 +31,13 @@ _THUMBNAILS = f"""
 SELECT v.video_id, v.channel_id, c.title AS channel, v.published_at, s.view_count, t.sha256
 FROM videos v JOIN thumbnails t USING (video_id) JOIN face_pictures p ON p.sha256 = t.sha256
 JOIN channels c USING (channel_id) LEFT JOIN ({LATEST_STATS}) s USING (video_id)
-WHERE p.face_count IS NOT NULL ORDER BY v.channel_id, v.published_at, v.video_id
+WHERE p.face_count IS NOT NULL AND (CAST(:channel_id AS text) IS NULL OR v.channel_id = :channel_id)
+ORDER BY v.channel_id, v.published_at, v.video_id
 """  # noqa: S608  (statements of this project)
 
 _SEEN = """
 SELECT DISTINCT a.sha256, k.cluster_key, k.name FROM face_assignments a JOIN face_clusters k USING (cluster_key)
-WHERE k.name IS NOT NULL
+WHERE k.name IS NOT NULL AND (CAST(:people AS text[]) IS NULL OR k.cluster_key = ANY(:people))
 """
 
 
@@ -69,33 +72,38 @@ class Appearance:
         return self.thumbnails / self.searched
 
 
-def appearances(lab: Lab) -> list[Appearance]:
-    """Return the appearances of each person on each channel, the most frequent first."""
-    import pandas as pd
+def appearances(
+    connection: Connection, channel_id: str | None = None, people: Sequence[str] | None = None
+) -> list[Appearance]:
+    """Return the appearances of each person on each channel, the most frequent first.
 
-    with lab.engine.connect() as connection:
-        thumbnails = pd.read_sql(text(_THUMBNAILS), connection)
-        seen = pd.read_sql(text(_SEEN), connection)
+    `channel_id`: only those on this channel. `people`: only those of the people with these cluster keys.
+    """
+    seen: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    for row in connection.execute(text(_SEEN), {"people": None if people is None else list(people)}):
+        seen[row.sha256].add((row.cluster_key, row.name))
+    thumbnails = connection.execute(text(_THUMBNAILS), {"channel_id": channel_id}).all()
     found: list[Appearance] = []
-    for channel_id, videos in thumbnails.groupby("channel_id", sort=True):
-        outcome = over_neighbours(np.log1p(videos["view_count"].to_numpy(np.float64)))
-        for (key, name), pictures in seen.groupby(["cluster_key", "name"], sort=True)["sha256"]:
-            shows = videos["sha256"].isin(set(pictures)).to_numpy()
-            if shows.any():
-                factor, low, high = compared(outcome, shows)
-                found.append(
-                    Appearance(
-                        str(key),
-                        str(name),
-                        str(channel_id),
-                        str(videos["channel"].iloc[0]),
-                        int(shows.sum()),
-                        len(videos),
-                        factor,
-                        low,
-                        high,
-                    )
+    for channel, rows in groupby(thumbnails, key=lambda row: row.channel_id):
+        videos = list(rows)
+        views = np.array([np.nan if video.view_count is None else video.view_count for video in videos], np.float64)
+        outcome = over_neighbours(np.log1p(views))
+        for key, name in sorted(set().union(*(seen.get(video.sha256, set()) for video in videos))):
+            shows = np.array([(key, name) in seen.get(video.sha256, ()) for video in videos], np.bool_)
+            factor, low, high = compared(outcome, shows)
+            found.append(
+                Appearance(
+                    key,
+                    name,
+                    str(channel),
+                    str(videos[0].channel),
+                    int(shows.sum()),
+                    len(videos),
+                    factor,
+                    low,
+                    high,
                 )
+            )
     return sorted(found, key=lambda each: (-each.thumbnails, each.name, each.channel_id))
 
 
@@ -105,10 +113,13 @@ def over_neighbours(log_views: Float64s) -> Float64s:
     `log_views` [n] are those of one channel, in the order of publication. The neighbours have a similar age, so that
     older videos do not count as better.
     """
-    import pandas as pd
-
-    around = pd.Series(log_views).rolling(2 * _NEIGHBOURS + 1, center=True, min_periods=1).median().to_numpy(np.float64)
-    return np.asarray(log_views - around, np.float64)
+    count = len(log_views)
+    result = np.full(count, np.nan)
+    # Where the views of a video are known, those of one video around it are, so no median is of nothing.
+    for place in np.flatnonzero(np.isfinite(log_views)).tolist():
+        around = log_views[max(place - _NEIGHBOURS, 0) : place + _NEIGHBOURS + 1]
+        result[place] = log_views[place] - np.median(around[np.isfinite(around)])
+    return result
 
 
 def compared(outcome: Float64s, shows: Flags) -> tuple[float | None, float | None, float | None]:

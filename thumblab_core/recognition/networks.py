@@ -1,4 +1,4 @@
-"""Load the two networks of the people pipeline: the one that detects faces, and the one that embeds them."""
+"""Load the two networks that find people: the one that detects faces, and the one that embeds them."""
 
 from dataclasses import dataclass
 from pathlib import Path
