@@ -15,6 +15,8 @@ PERSON, UNKNOWN, ANY = "person_", "unknown_cluster_", "clu_"
 """What stands before the key in the id of a named person, of an unknown cluster, and of either."""
 
 _ID = re.compile(rf"(?:{PERSON}|{UNKNOWN}|{ANY})?([0-9a-f]{{12}})")
+_BLANK = "\u2800\u115f\u1160\u3164\uffa0"
+"""Letters and symbols that are drawn as blanks: the empty Braille pattern and the fillers of Hangul."""
 _SHOWN = 40
 """An error message shows at most this many characters of a value."""
 
@@ -22,20 +24,28 @@ _SHOWN = 40
 def clean_name(given: str) -> str:
     """Return a person's name in normal form C, without blanks at its ends, and with single blanks inside.
 
-    Raises `LabError` if the name is empty, too long or not valid UTF-8, or has control or invisible characters.
+    Raises `LabError` if the name shows nothing, is too long or not valid UTF-8, has control or invisible characters, or
+    looks like the id of a cluster.
     """
     if not_utf8(given):
         raise LabError("the name of a person is not text in UTF-8; write it with other characters")
     if has_hidden(given):
         raise LabError(f"the name {given[:_SHOWN]!r} has control or invisible characters; write it without them")
     name = " ".join(unicodedata.normalize("NFC", given).split())
-    if not visible(name):
+    if not any(_shows(letter) for letter in name):
         raise LabError("the name of a person is empty; give a name with at least one visible character")
+    if name_key(name).startswith((PERSON, UNKNOWN, ANY)):
+        raise LabError(f"the name {name[:_SHOWN]!r} looks like the id of a cluster; give the name of a person")
     if len(name) > LONGEST_NAME:
         raise LabError(
             f"the name {name[:_SHOWN]!r}... has {len(name)} characters; use at most {LONGEST_NAME} characters"
         )
     return name
+
+
+def _shows(letter: str) -> bool:
+    """Return whether a letter of a name shows anything by itself. Marks only change the letter before them."""
+    return visible(letter) and letter not in _BLANK and not unicodedata.category(letter).startswith("M")
 
 
 def name_key(name: str) -> str:
