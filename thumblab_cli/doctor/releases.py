@@ -9,7 +9,7 @@ from thumblab_cli.doctor.examined import Examined
 from thumblab_cli.doctor.finding import Finding, error, fine, skipped, warning
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.channel_adapters import ADAPTER
-from thumblab_core.releases.release import ALL, INDEX, MODEL, Release
+from thumblab_core.releases.release import ALL, FACE_HEAD, INDEX, MODEL, Release
 from thumblab_core.releases.release_store import ReleaseStore
 
 SECONDS = 60.0
@@ -61,6 +61,8 @@ def _repair(examined: Examined, kind: str, scope: str) -> str:
         return examined.command(f"index rebuild {scope}")
     if kind == ADAPTER:
         return examined.command(f"channel add {scope}")
+    if kind == FACE_HEAD:
+        return examined.command("people train")
     return examined.command("refresh")
 
 

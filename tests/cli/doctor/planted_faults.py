@@ -14,6 +14,8 @@ from thumblab_cli.doctor.examined import Examined
 from thumblab_cli.doctor.finding import Level
 from thumblab_cli.doctor.machine import Room
 from thumblab_core.monitoring.watch_state import Delivery, Message, changing_state
+from thumblab_core.releases.release import FACE_HEAD
+from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
 from thumblab_pipelines.alerts.book import Failed, record
 
@@ -170,6 +172,17 @@ def damaged_index(patient: Patient) -> Patient:
     return patient
 
 
+def damaged_head(patient: Patient) -> Patient:
+    def write(folder: Path) -> None:
+        (folder / "head.safetensors").write_bytes(b"whole")
+
+    store = ReleaseStore(patient.folder / "releases")
+    release = store.publish(FACE_HEAD, "face-0123", write, {})
+    store.serving.promote(release)
+    (release.path / "head.safetensors").write_bytes(b"cut")
+    return patient
+
+
 def no_model(patient: Patient) -> Patient:
     (patient.folder / "releases" / "model" / "all" / "CURRENT").write_text("")
     return patient
@@ -228,6 +241,7 @@ FAULTS: list[tuple[Callable[[Patient], Patient], str, Level, str, str]] = [
     (open_alert, "alerts", WARNING, "refresh_library of tech failed: the disk is full", "alert close disk"),
     (silent_chat, "alerts", WARNING, "the channel webhook refuses messages (1 waiting): answered 404", "alert test"),
     (damaged_index, "releases", ERROR, "items.json does not match its checksum", "thumblab index rebuild tech"),
+    (damaged_head, "releases", ERROR, "head.safetensors does not match its checksum", "thumblab people train"),
     (no_model, "model", WARNING, "no ranking model is served", "thumblab refresh"),
     (missed_training, "model", WARNING, "the served model is 30 days old", "thumblab refresh"),
     (other_encoder, "model", WARNING, "trained with the encoder builtin", "THUMBLAB_IMAGE_ENCODER=builtin"),
