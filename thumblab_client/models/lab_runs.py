@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from thumblab_client.models.people_figures import PeopleRunOut
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunOut:
@@ -63,7 +65,7 @@ class ChangedItemsOut:
 
 @dataclass(frozen=True, kw_only=True)
 class RunStateOut:
-    """The state of one run, and what it reported. The last two fields are null for jobs that do not report them."""
+    """The state of one run, and what it reported. The last three fields are null for jobs that do not report them."""
 
     niche: Literal["tech", "gaming", "education", "entertainment", "people", "beauty", "news"] | None
     run_id: str | None
@@ -85,6 +87,9 @@ class RunStateOut:
 
     changed_items: ChangedItemsOut | None
     """What a change of items did."""
+
+    people: PeopleRunOut | None
+    """What a search for faces, a grouping or a training of people did."""
 
 
 @dataclass(frozen=True, kw_only=True)

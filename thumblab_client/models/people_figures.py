@@ -1,4 +1,4 @@
-"""The answers with figures of people, and with the pictures of a person.
+"""The answers with figures of people and of runs about people, and with the pictures of a person.
 
 This file is generated: change `thumblab_serving/schemas/people/people_figures.py`, then run
 `python -m thumblab_serving.client_models`.
@@ -83,3 +83,79 @@ class PersonPicturesOut:
     """A part of the pictures of a person, those of the newest videos first."""
 
     pictures: list[PersonPictureOut]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectedFacesOut:
+    """What a search for faces did. A field is null where the run did not report it."""
+
+    searched: int | None
+    """How many pictures were searched now."""
+
+    new_faces: int | None
+    without_vector: int | None
+    """How many faces the embedder makes no vector of."""
+
+    unreadable: int | None
+    """How many pictures could not be read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingResultOut:
+    """What a training did. A field is null where the run did not report it."""
+
+    people: int | None
+    """How many people the head has learnt from."""
+
+    faces: int | None
+    """How many faces the head has learnt from."""
+
+    epochs: int | None
+    release: str | None
+    reason: str | None
+    """Why the head is served, or why not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupedFacesOut:
+    """What a grouping did. A field is null where the run did not report it."""
+
+    faces: int | None
+    """How many faces have a vector."""
+
+    people: int | None
+    """How many clusters with a name have faces."""
+
+    unknown_clusters: int | None
+    in_people: int | None
+    """How many faces are in clusters with a name."""
+
+    in_unknown: int | None
+    """How many faces are in unknown clusters."""
+
+    in_none: int | None
+    """How many faces are in no cluster."""
+
+    left_for_later: int | None
+    """How many faces `max_faces` left out."""
+
+    moved: int | None
+    """How many faces are in another cluster than before, or in none."""
+
+    new: int | None
+    """How many unknown clusters were made."""
+
+    dropped: int | None
+    """How many unknown clusters were deleted."""
+
+    overruled: int | None
+    """How many faces a person moved meanwhile. They are where the person put them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeopleRunOut:
+    """What a run about people did. A part is null if the run has no such step, or if the step did not succeed."""
+
+    detected: DetectedFacesOut | None
+    trained: TrainingResultOut | None
+    grouped: GroupedFacesOut | None

@@ -9,42 +9,7 @@ from datetime import datetime
 from typing import Literal
 
 from thumblab_client.models.lab_runs import RunOut
-
-
-@dataclass(frozen=True, kw_only=True)
-class GroupedFacesOut:
-    """What a grouping did. A field is null where the run did not report it."""
-
-    faces: int | None
-    """How many faces have a vector."""
-
-    people: int | None
-    """How many clusters with a name have faces."""
-
-    unknown_clusters: int | None
-    in_people: int | None
-    """How many faces are in clusters with a name."""
-
-    in_unknown: int | None
-    """How many faces are in unknown clusters."""
-
-    in_none: int | None
-    """How many faces are in no cluster."""
-
-    left_for_later: int | None
-    """How many faces `max_faces` left out."""
-
-    moved: int | None
-    """How many faces are in another cluster than before, or in none."""
-
-    new: int | None
-    """How many unknown clusters were made."""
-
-    dropped: int | None
-    """How many unknown clusters were deleted."""
-
-    overruled: int | None
-    """How many faces a person moved meanwhile. They are where the person put them."""
+from thumblab_client.models.people_figures import DetectedFacesOut, GroupedFacesOut, TrainingResultOut
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,22 +33,6 @@ class GroupingOut:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingResultOut:
-    """What a training did. A field is null where the run did not report it."""
-
-    people: int | None
-    """How many people the head has learnt from."""
-
-    faces: int | None
-    """How many faces the head has learnt from."""
-
-    epochs: int | None
-    release: str | None
-    reason: str | None
-    """Why the head is served, or why not."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class TrainingOut:
     """The answer of a request to train the matching head. The run also groups the faces again."""
 
@@ -104,21 +53,6 @@ class TrainingOut:
 
     grouped: GroupedFacesOut | None
     """What the grouping after it did."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DetectedFacesOut:
-    """What a search for faces did. A field is null where the run did not report it."""
-
-    searched: int | None
-    """How many pictures were searched now."""
-
-    new_faces: int | None
-    without_vector: int | None
-    """How many faces the embedder makes no vector of."""
-
-    unreadable: int | None
-    """How many pictures could not be read."""
 
 
 @dataclass(frozen=True, kw_only=True)

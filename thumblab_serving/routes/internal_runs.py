@@ -16,6 +16,7 @@ from thumblab_serving.http.problems import Problem, error_responses
 from thumblab_serving.http.queries import query_of
 from thumblab_serving.http.received import invalid
 from thumblab_serving.routes.aliases import with_aliases
+from thumblab_serving.routes.people.runs import JOBS, people_figures
 from thumblab_serving.routes.requested_runs import (
     changed_items_of,
     common_fields,
@@ -142,6 +143,7 @@ async def run_state(request: Request) -> RunStateOut:
         state=found.state,
         url=runs.page(run_id),
         reason=outcome.reason if outcome is not None and found.state == "failure" else None,
-        library_stats=None if found.job == "change_index" else stats_of(outcome),
+        library_stats=None if found.job in ("change_index", *JOBS) else stats_of(outcome),
         changed_items=changed,
+        people=people_figures(found.job, outcome),
     )

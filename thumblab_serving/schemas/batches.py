@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, Strict, WithJsonSchema, model_validator
 
 from thumblab_serving.schemas.answer import ScoreAnswer
 from thumblab_serving.schemas.item_id import ItemId
 from thumblab_serving.schemas.request import MAX_URL, ScoreRequest
-from thumblab_serving.schemas.strict import StrictModel, Whole
+from thumblab_serving.schemas.strict import AS_WHOLE, StrictModel
 
 MAX_ITEMS = 1_000
 MAX_PICTURES = 4_000
@@ -37,10 +37,8 @@ class BatchRequest(StrictModel):
         max_length=MAX_ITEMS,
         description=f"The requests. Together they have at most {MAX_PICTURES} thumbnails.",
     )
-    deadline_s: Whole = Field(
+    deadline_s: Annotated[int, Strict(), Field(ge=1, le=_WEEK_S), AS_WHOLE] = Field(
         default=24 * 3600,
-        ge=1,
-        le=_WEEK_S,
         description="Seconds from now after which no further item is scored. Earlier results are kept.",
     )
     webhook: Annotated[str, Field(max_length=MAX_URL, json_schema_extra={"pattern": "^https://"})] | None = Field(

@@ -9,6 +9,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    Strict,
     StringConstraints,
     WithJsonSchema,
     model_validator,
@@ -19,7 +20,7 @@ from thumblab_core.experiments.rules import LONGEST_TEXT, MOST_IMPRESSIONS
 from thumblab_core.images import FORMAT_NAMES
 from thumblab_serving.schemas.alternatives import not_both
 from thumblab_serving.schemas.request import MAX_URL, URL_HELP, ChannelName
-from thumblab_serving.schemas.strict import Number, StrictModel, Whole
+from thumblab_serving.schemas.strict import AS_WHOLE, Number, StrictModel
 from thumblab_serving.schemas.title import Title
 
 MOST_LISTED = 100
@@ -86,7 +87,7 @@ class VariantIn(StrictModel):
         default=None,
         description="Share of watch time. Give percentages that add up to 100, or fractions that add up to 1.",
     )
-    impressions: Annotated[Whole, Field(ge=0, le=MOST_IMPRESSIONS)] | None = None
+    impressions: Annotated[int, Strict(), Field(ge=0, le=MOST_IMPRESSIONS), AS_WHOLE] | None = None
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
@@ -127,7 +128,7 @@ class ExperimentRequest(StrictModel):
     started_on: Day = Field(description="The first day of the test.")
     ended_on: Day | None = Field(default=None, description="The last day of the test.")
     outcome: Outcome = Field(description="What YouTube says of the test.")
-    winner: Annotated[Whole, Field(ge=1, le=MOST_VARIANTS)] | None = Field(
+    winner: Annotated[int, Strict(), Field(ge=1, le=MOST_VARIANTS), AS_WHOLE] | None = Field(
         default=None,
         description="The number of the winning variant, from 1. Left out: the variant with the largest share.",
     )

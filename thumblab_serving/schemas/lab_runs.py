@@ -9,6 +9,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    Strict,
     StringConstraints,
     WithJsonSchema,
     model_validator,
@@ -16,7 +17,8 @@ from pydantic import (
 
 from thumblab_core.niches import Niche
 from thumblab_serving.schemas.alternatives import exactly_one
-from thumblab_serving.schemas.strict import StrictModel, Whole
+from thumblab_serving.schemas.people.people_figures import PeopleRunOut
+from thumblab_serving.schemas.strict import AS_WHOLE, StrictModel
 
 MOST_ITEMS = 1_000
 """Maximum number of videos in one request."""
@@ -114,7 +116,7 @@ class RebuildRequest(NichesRequest):
         ),
         examples=["IDMap,IVF100,Flat"],
     )
-    dim: Annotated[Whole, Field(ge=1, le=65_536)] | None = Field(
+    dim: Annotated[int, Strict(), Field(ge=1, le=65_536), AS_WHOLE] | None = Field(
         default=None,
         description="Has no effect, because the encoder decides the dimension of the vectors. `notes` says so.",
         examples=[768],
@@ -197,11 +199,12 @@ class ChangedItemsOut(StrictModel):
 
 
 class RunStateOut(RunOut):
-    """The state of one run, and what it reported. The last two fields are null for jobs that do not report them."""
+    """The state of one run, and what it reported. The last three fields are null for jobs that do not report them."""
 
     job: str
     library_stats: NicheStats | None = Field(description="What a refresh, a rebuild or an embedding did.")
     changed_items: ChangedItemsOut | None = Field(description="What a change of items did.")
+    people: PeopleRunOut | None = Field(description="What a search for faces, a grouping or a training of people did.")
 
 
 class RefreshOut(RunsOut):

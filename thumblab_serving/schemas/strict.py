@@ -38,14 +38,10 @@ def _whole(value: object) -> object:
 
 
 AS_WHOLE = BeforeValidator(_whole)
-"""Makes a type take 5.0 for 5. In an `Annotated`, write it after the limits. Pydantic leaves limits that follow it out of
-the OpenAPI document.
-"""
+"""Makes a type take 5.0 for 5. A whole number of a JSON body is `Annotated[int, Strict(), Field(limits), AS_WHOLE]`, which
+refuses texts and booleans. Pydantic leaves limits that follow `AS_WHOLE` out of the OpenAPI document.
 
-Whole = Annotated[int, Strict(), AS_WHOLE]
-"""A whole number of a JSON body. Texts and booleans are refused. All fields of bodies with numbers use this or `Number`.
-
-The fields of queries and forms are texts, so they cannot use these types.
+The fields of queries and forms are texts, so they cannot be of this type.
 """
 
 Number = Annotated[float, Strict(), AllowInfNan(False)]

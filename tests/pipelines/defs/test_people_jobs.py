@@ -6,10 +6,11 @@ The networks and the pictures of people are in the folder of real data, which is
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import dagster as dg
 import pytest
+from pydantic import BaseModel
 from test_lineage import OWNER
 from traced_tables import Touched, tracing
 
@@ -18,9 +19,12 @@ from thumblab_core.people.reading import list_clusters
 from thumblab_pipelines.definitions import defs
 from thumblab_pipelines.defs import resources
 from thumblab_pipelines.defs.kept import UNOWNED
+from thumblab_pipelines.defs.people.face_clusters import Grouping
+from thumblab_pipelines.defs.people.matching_head import Training
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.people.detect import detect_faces
 from thumblab_pipelines.people.folder import add_folder
+from thumblab_serving.schemas.people.people_requests import ClusterFacesRequest, TrainFacesRequest
 
 BACKWARD = {("matching_head", "face_clusters"), ("faces", "face_clusters")}
 """Reads against the direction of the graph. The head learns from what a person said about clusters that were made before,
@@ -120,3 +124,23 @@ def test_a_step_reads_and_writes_only_what_its_asset_declares(
     allowed = deps | {owner for reader, owner in BACKWARD if reader == asset}
     assert read <= allowed
     assert {OWNER[name] for name in touched.writes - set(UNOWNED)} <= {asset}
+
+
+@pytest.mark.parametrize(("body", "config"), [(ClusterFacesRequest, Grouping), (TrainFacesRequest, Training)])
+def test_the_body_of_a_request_has_the_fields_and_defaults_of_the_config_that_it_becomes(
+    body: type[BaseModel], config: type[dg.Config]
+) -> None:
+    def fields(model: type[BaseModel]) -> dict[str, tuple[Any, Any]]:
+        return {name: (field.default, _kinds(field.annotation)) for name, field in model.model_fields.items()}
+
+    assert {name: about for name, about in fields(body).items() if name != "queue"} == fields(config)
+
+
+def _kinds(annotation: Any) -> set[type]:
+    """Return the types that a field takes, without limits. A choice of texts counts as a text."""
+    parts = get_args(annotation) or (annotation,)
+    if get_origin(annotation) is Literal:
+        return {type(part) for part in parts}
+    if get_origin(annotation) is Annotated:
+        return _kinds(parts[0])
+    return {annotation} if len(parts) == 1 else set().union(*map(_kinds, parts))

@@ -159,6 +159,7 @@ class FakeDagster:
 
     url: str
     status: str = "SUCCESS"
+    job: str = "a_job"
     materialized: dict[str, dict[str, int | str]] = field(default_factory=dict)
     launched: list[dict[str, Any]] = field(default_factory=list)
 
@@ -180,7 +181,7 @@ class FakeDagster:
                 for asset, values in self.materialized.items()
             ]
             return {"logsForRun": {"cursor": None, "hasMore": False, "events": events}}
-        run = {"runId": RUN_ID, "jobName": "a_job", "status": self.status, "runConfigYaml": "", "tags": []}
+        run = {"runId": RUN_ID, "jobName": self.job, "status": self.status, "runConfigYaml": "", "tags": []}
         return {"runsOrError": {"results": [run] if "runIds" in variables.get("filter", {}) else []}}
 
 

@@ -27,7 +27,7 @@ def running(
 def dagster(running: tuple[FakeDagster, httpx.Client]) -> FakeDagster:
     """The fake Dagster, whose runs succeed and report nothing, and which has started none."""
     fake = running[0]
-    fake.status, fake.materialized, fake.launched = "SUCCESS", {}, []
+    fake.status, fake.job, fake.materialized, fake.launched = "SUCCESS", "a_job", {}, []
     return fake
 
 
@@ -170,3 +170,26 @@ def test_without_dagster_or_a_database_the_answer_says_what_is_missing(new_lab: 
             assert (reply.status_code, reply.json()["type"]) == (503, "urn:thumblab:no-database")
             assert reply.json()["detail"].startswith("people are in the lab's database, and the database does not run")
             assert int(reply.headers["retry-after"]) >= 5
+
+
+def test_the_state_of_a_run_has_the_figures_of_its_steps_about_people(
+    running: tuple[FakeDagster, httpx.Client], dagster: FakeDagster
+) -> None:
+    dagster.job = "train_people"
+    dagster.materialized = {
+        "matching_head": {"dagster/row_count": 60, "people": 6, "epochs": 3, "reason": "it is better"},
+        "face_clusters": {"faces": 240, "people": 6, "unknown_clusters": 6, "moved": 2},
+    }
+    state = running[1].get(f"/internal/runs/{RUN_ID}").json()
+    assert state["library_stats"] is None
+    assert state["people"]["detected"] is None
+    assert (state["people"]["trained"]["faces"], state["people"]["trained"]["people"]) == (60, 6)
+    assert (state["people"]["grouped"]["faces"], state["people"]["grouped"]["unknown_clusters"]) == (240, 6)
+    dagster.job, dagster.materialized = "find_faces", {"faces": {"searched": 7, "new_faces": 9}}
+    state = running[1].get(f"/internal/runs/{RUN_ID}").json()
+    assert state["people"]["detected"]["searched"] == 7
+    assert (state["people"]["trained"], state["people"]["grouped"]) == (None, None)
+    dagster.job, dagster.materialized = "refresh_library", {"served_index": {"dagster/row_count": 5}}
+    state = running[1].get(f"/internal/runs/{RUN_ID}").json()
+    assert state["people"] is None
+    assert state["library_stats"]["num_vectors"] == 5

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from thumblab_core.niches import Niche
 from thumblab_core.settings import Settings
 from thumblab_serving.dagster_runs.following import FollowedRun
-from thumblab_serving.dagster_runs.runs import RunRequest
+from thumblab_serving.dagster_runs.runs import Outcome, RunRequest
 from thumblab_serving.http.auth import require
 from thumblab_serving.http.lab_requests import body_of
 from thumblab_serving.http.problems import Problem, error_responses
@@ -17,20 +17,22 @@ from thumblab_serving.http.queries import query_of
 from thumblab_serving.routes.people.calls import PREFIX
 from thumblab_serving.routes.requested_runs import common_fields, documented, run_requested, status_of
 from thumblab_serving.schemas.lab_runs import WaitQuery
-from thumblab_serving.schemas.people.people_requests import ClusterFacesRequest, DetectFacesRequest, TrainFacesRequest
-from thumblab_serving.schemas.people.people_runs import (
+from thumblab_serving.schemas.people.people_figures import (
     DetectedFacesOut,
-    DetectionOut,
     GroupedFacesOut,
-    GroupingOut,
-    TrainingOut,
+    PeopleRunOut,
     TrainingResultOut,
 )
+from thumblab_serving.schemas.people.people_requests import ClusterFacesRequest, DetectFacesRequest, TrainFacesRequest
+from thumblab_serving.schemas.people.people_runs import DetectionOut, GroupingOut, TrainingOut
 from thumblab_serving.schemas.strict import StrictModel
 
 Out = TypeVar("Out", bound=StrictModel)
 
 router = APIRouter(tags=["people"], dependencies=[Depends(require("admin"))])
+
+JOBS = ("find_faces", "group_people", "train_people")
+"""The jobs of Dagster about people."""
 
 _OFF = (
     "the lab looks for no people; set THUMBLAB_PEOPLE=own for the thumbnails of your own channels, or THUMBLAB_PEOPLE=all, "
@@ -129,9 +131,24 @@ async def _one_run(
     return run
 
 
+def people_figures(job: str, outcome: Outcome | None) -> PeopleRunOut | None:
+    """Return what a run of a job about people has reported, or None for other jobs and for a run that has not ended."""
+    if job not in JOBS or outcome is None:
+        return None
+    return PeopleRunOut(
+        detected=_figures(outcome, "faces", DetectedFacesOut),
+        trained=_figures(outcome, "matching_head", TrainingResultOut),
+        grouped=_figures(outcome, "face_clusters", GroupedFacesOut),
+    )
+
+
 def _reported(run: FollowedRun, asset: str, model: type[Out]) -> Out | None:
     """Return what a run reported of an asset, or None if it did not succeed or reported nothing."""
-    values = None if run.outcome is None or not run.succeeded else run.outcome.materialized.get(asset)
+    return _figures(run.outcome, asset, model) if run.succeeded else None
+
+
+def _figures(outcome: Outcome | None, asset: str, model: type[Out]) -> Out | None:
+    values = None if outcome is None else outcome.materialized.get(asset)
     if values is None:
         return None
     named = values | {"faces": values.get("faces", values.get("dagster/row_count"))}

@@ -1,4 +1,4 @@
-"""The answers with figures of people, and with the pictures of a person."""
+"""The answers with figures of people and of runs about people, and with the pictures of a person."""
 
 from typing import Literal
 
@@ -52,3 +52,48 @@ class PersonPicturesOut(StrictModel):
     """A part of the pictures of a person, those of the newest videos first."""
 
     pictures: list[PersonPictureOut]
+
+
+class DetectedFacesOut(StrictModel):
+    """What a search for faces did. A field is null where the run did not report it."""
+
+    searched: int | None = Field(description="How many pictures were searched now.")
+    new_faces: int | None
+    without_vector: int | None = Field(description="How many faces the embedder makes no vector of.")
+    unreadable: int | None = Field(description="How many pictures could not be read.")
+
+
+class TrainingResultOut(StrictModel):
+    """What a training did. A field is null where the run did not report it."""
+
+    people: int | None = Field(description="How many people the head has learnt from.")
+    faces: int | None = Field(description="How many faces the head has learnt from.")
+    epochs: int | None
+    release: str | None
+    reason: str | None = Field(description="Why the head is served, or why not.")
+
+
+class GroupedFacesOut(StrictModel):
+    """What a grouping did. A field is null where the run did not report it."""
+
+    faces: int | None = Field(description="How many faces have a vector.")
+    people: int | None = Field(description="How many clusters with a name have faces.")
+    unknown_clusters: int | None
+    in_people: int | None = Field(description="How many faces are in clusters with a name.")
+    in_unknown: int | None = Field(description="How many faces are in unknown clusters.")
+    in_none: int | None = Field(description="How many faces are in no cluster.")
+    left_for_later: int | None = Field(description="How many faces `max_faces` left out.")
+    moved: int | None = Field(description="How many faces are in another cluster than before, or in none.")
+    new: int | None = Field(description="How many unknown clusters were made.")
+    dropped: int | None = Field(description="How many unknown clusters were deleted.")
+    overruled: int | None = Field(
+        description="How many faces a person moved meanwhile. They are where the person put them."
+    )
+
+
+class PeopleRunOut(StrictModel):
+    """What a run about people did. A part is null if the run has no such step, or if the step did not succeed."""
+
+    detected: DetectedFacesOut | None
+    trained: TrainingResultOut | None
+    grouped: GroupedFacesOut | None
