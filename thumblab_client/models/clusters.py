@@ -43,6 +43,43 @@ class FaceClusterOut:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LabelledClusterOut:
+    """The cluster that has the name now."""
+
+    cluster_id: str
+    """`person_` or `unknown_cluster_` and a key of 12 digits. A request may also write `clu_` or nothing before the
+    key, and the id that the cluster had before it was named or merged.
+    """
+
+    person_id: str | None
+    """The same id, if the cluster has a name. Else null."""
+
+    kind: Literal["person", "unknown"]
+    name: str | None
+    """The name that a person gave. The lab never guesses a name."""
+
+    is_owner: bool
+    """Whether a person said that this person runs the channel."""
+
+    faces: int
+    pictures: int
+    pinned: int
+    """How many of the faces a person put there. The lab never moves them by itself."""
+
+    samples: list[str]
+    """The ids of the faces of best quality, at most 6."""
+
+    created_at: datetime
+    merged: bool
+    """Whether another cluster had the name already. The cluster of the request was then merged into it, and this is
+    that other cluster.
+    """
+
+    merge_id: int | None
+    """The number of this merge, with which it can be taken back. Else null."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class FaceClustersOut:
     """A part of the list of clusters, the largest first."""
 
@@ -116,6 +153,47 @@ class FaceClusterFacesOut:
 
     created_at: datetime
     members: list[StoredFaceOut]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearFaceOut:
+    """A face that looks like the face of the request."""
+
+    face_id: str
+    sha256: str
+    """The picture, by the SHA-256 of its file."""
+
+    box: list[float]
+    """The left, upper, right and lower edge, as fractions of the picture's width and height."""
+
+    confidence: float
+    """How sure the detector is that this is a face."""
+
+    quality: float
+    """From size, sharpness, pose and confidence."""
+
+    cluster_id: str | None
+    """Null if the face is in no cluster."""
+
+    name: str | None
+    """The name of its cluster, if a person named it."""
+
+    pinned: bool
+    """Whether a person put it there."""
+
+    similarity: float | None
+    """To its cluster. Null if a person put it there."""
+
+    detected_at: datetime
+    cosine: float
+    """Of the vectors of the two faces. What it means depends on the network."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearFacesOut:
+    """The faces that look most like a face, the nearest first."""
+
+    faces: list[NearFaceOut]
 
 
 @dataclass(frozen=True, kw_only=True)

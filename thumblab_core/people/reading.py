@@ -1,5 +1,7 @@
 """Read clusters, faces, and the pictures that show a person."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import ColumnElement, Connection, Select, case, func, literal, null, select, true, union_all
 
 from thumblab_core.database.tables import (
@@ -104,6 +106,11 @@ def read_face(connection: Connection, face_id: str) -> Face:
     if not found:
         raise UnknownFaceError(f"the lab has no face {face_id[:_SHOWN]!r}; use the id of a stored face")
     return found[0]
+
+
+def read_faces(connection: Connection, face_ids: Sequence[str]) -> tuple[Face, ...]:
+    """Return those of the faces that the lab has, in any order."""
+    return _read_faces(connection, _faces(faces.c.face_id == func.any(list(face_ids))))
 
 
 def faces_of_picture(connection: Connection, sha256: str) -> tuple[Face, ...]:

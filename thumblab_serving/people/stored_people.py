@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # Only type checkers import SQLAlchemy here, because the impo
 
     from thumblab_core.people.clusters import ClusterRow
     from thumblab_core.people.forgetting_everywhere import ForgottenEverywhere, Removed
+    from thumblab_core.people.nearest import NearFace
     from thumblab_core.people.records import Forgotten
 
 _STATEMENT_SECONDS = 15.0
@@ -81,6 +82,12 @@ class StoredPeople:
 
         return self.database.read(lambda connection: read_face(connection, face_id))
 
+    def nearest(self, face_id: str, limit: int) -> tuple["NearFace", ...]:
+        """Return the faces that look most like a face, the nearest first."""
+        from thumblab_core.people.nearest import nearest_faces
+
+        return self.database.read(lambda connection: nearest_faces(connection, face_id, limit))
+
     def faces_of_picture(self, sha256: str) -> tuple[tuple[Face, ...], tuple[ShownPicture, ...]]:
         """Return the faces of a picture, from left to right, and where it is shown."""
         from thumblab_core.people.reading import faces_of_picture
@@ -134,11 +141,25 @@ class StoredPeople:
         self.database.read(lambda connection: faces_of_picture(connection, sha256))
         return whole(self._images.get(sha256))
 
-    def label(self, cluster_id: str, name: str) -> Cluster:
-        """Give a cluster the name of a person. Return the cluster, or the person of this name that it is merged into."""
-        from thumblab_core.people.naming import label
+    def label(self, cluster_id: str, name: str) -> tuple[Cluster, int | None]:
+        """Give a cluster the name of a person. Return the cluster, or the person of this name that it is merged into.
 
-        return self._change(lambda connection: label(connection, cluster_id, name))
+        The second result is the number of the merge, or None if the cluster was not merged.
+        """
+        from thumblab_core.people.clusters import require_cluster
+        from thumblab_core.people.locking import lock_people
+        from thumblab_core.people.log import MERGE, list_changes
+        from thumblab_core.people.naming import label
+        from thumblab_core.people.reading import read_cluster
+
+        def label_it(connection: "Connection") -> tuple[Cluster, int | None]:
+            lock_people(connection)
+            before = require_cluster(connection, cluster_id).key
+            cluster = read_cluster(connection, label(connection, cluster_id, name).id)
+            merged = cluster.key != before
+            return cluster, list_changes(connection, 1, MERGE)[0].change_id if merged else None
+
+        return self.database.write(label_it)
 
     def unlabel(self, cluster_id: str) -> Cluster:
         """Take the name from a cluster."""

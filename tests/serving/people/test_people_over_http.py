@@ -64,6 +64,17 @@ def test_a_merge_is_taken_back_by_its_number_and_again_without_effect(planted: P
         planted.refused(planted.post(f"/merges/{unknown}/undo"), 404, "not-found")
 
 
+def test_a_name_that_another_cluster_has_is_answered_as_a_merge(planted: Planted) -> None:
+    named = planted.done(planted.post(f"/clusters/{planted.one}/label", {"name": NAME}))
+    assert (named["merged"], named["merge_id"]) == (False, None)
+    again = planted.done(planted.post(f"/clusters/{planted.one}/label", {"name": NAME}))
+    assert (again["merged"], again["merge_id"]) == (False, None)
+    merged = planted.done(planted.post(f"/clusters/{planted.two}/label", {"name": NAME.upper()}))
+    assert (merged["cluster_id"], merged["merged"], merged["faces"]) == (named["cluster_id"], True, 5)
+    assert planted.done(planted.post(f"/merges/{merged['merge_id']}/undo"))["faces"] == 3
+    assert planted.done(planted.get(f"/clusters/{planted.one}"))["faces"] == 2
+
+
 def test_undo_takes_the_latest_change_back_once_if_its_number_is_given(planted: Planted) -> None:
     planted.done(planted.post(f"/clusters/{planted.one}/label", {"name": NAME}))
     planted.done(planted.post(f"/clusters/{planted.one}/owner"))
@@ -142,6 +153,15 @@ def test_faces_of_a_picture_and_of_a_video_are_shown_from_left_to_right(planted:
         "/videos/" + "v" * 201,
     ):
         planted.refused(planted.get(unknown), 404, "not-found")
+
+
+def test_the_nearest_faces_are_listed_without_the_face_itself(planted: Planted) -> None:
+    found = planted.done(planted.get(f"/{planted.alone[0]}/nearest?limit=3"))["faces"]
+    assert len(found) == 3
+    assert planted.alone[0] not in {face["face_id"] for face in found}
+    assert [face["cosine"] for face in found] == sorted((face["cosine"] for face in found), reverse=True)
+    planted.refused(planted.get("/" + "0" * 24 + "/nearest"), 404, "not-found")
+    assert planted.get(f"/{planted.alone[0]}/nearest?limit=0").status_code == 422
 
 
 def test_pictures_of_a_person_name_the_videos_and_the_given_files(planted: Planted) -> None:

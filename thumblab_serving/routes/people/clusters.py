@@ -18,7 +18,12 @@ from thumblab_serving.routes.people.calls import (
     shown_cluster,
     shown_face,
 )
-from thumblab_serving.schemas.people.clusters import FaceClusterFacesOut, FaceClusterOut, FaceClustersOut
+from thumblab_serving.schemas.people.clusters import (
+    FaceClusterFacesOut,
+    FaceClusterOut,
+    FaceClustersOut,
+    LabelledClusterOut,
+)
 from thumblab_serving.schemas.people.face_changes import FaceChangeOut, FaceChangesOut
 from thumblab_serving.schemas.people.people_requests import (
     ChangesQuery,
@@ -80,14 +85,15 @@ async def cluster(request: Request) -> FaceClusterFacesOut:
 @router.post(
     f"{PREFIX}/clusters/{{cluster_id}}/label",
     summary="Give a cluster the name of a person",
-    **changing(FaceClusterOut, LabelRequest, "cluster_id", required=True),
+    **changing(LabelledClusterOut, LabelRequest, "cluster_id", required=True),
 )
-async def label(request: Request) -> FaceClusterOut:
+async def label(request: Request) -> LabelledClusterOut:
     """The faces that are then in the cluster stay in it. If another cluster has the name already, the cluster is merged
-    into that person, which is the answer. Upper and lower case count as equal.
+    into that person, which is the answer (`merged`). Upper and lower case count as equal.
     """
     body = await body_of(request, LabelRequest)
-    return shown_cluster(await call(request, lambda people: people.label(cluster_id_in(request), body.name)))
+    labelled, merge_id = await call(request, lambda people: people.label(cluster_id_in(request), body.name))
+    return LabelledClusterOut(**dict(shown_cluster(labelled)), merged=merge_id is not None, merge_id=merge_id)
 
 
 @router.delete(

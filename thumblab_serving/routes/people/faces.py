@@ -22,7 +22,14 @@ from thumblab_serving.routes.people.calls import (
     shown_picture,
 )
 from thumblab_serving.routes.people.clusters import changing
-from thumblab_serving.schemas.people.clusters import FaceClusterOut, PictureFacesOut, StoredFaceOut, UnassignedFacesOut
+from thumblab_serving.schemas.people.clusters import (
+    FaceClusterOut,
+    NearFaceOut,
+    NearFacesOut,
+    PictureFacesOut,
+    StoredFaceOut,
+    UnassignedFacesOut,
+)
 from thumblab_serving.schemas.people.people_figures import (
     PeopleStatsOut,
     PersonPictureOut,
@@ -32,6 +39,7 @@ from thumblab_serving.schemas.people.people_figures import (
 from thumblab_serving.schemas.people.people_requests import (
     MoveFaceRequest,
     MoveFacesRequest,
+    NearestQuery,
     NotThisPersonRequest,
     PartQuery,
 )
@@ -167,6 +175,20 @@ async def move_several(request: Request) -> FaceClusterOut:
 async def face(request: Request) -> StoredFaceOut:
     """Where it is in which picture, and in which cluster."""
     return shown_face(await call(request, lambda people: people.face(_face_id(request))))
+
+
+@router.get(
+    f"{PREFIX}/{{face_id:face_id}}/nearest",
+    summary="The faces that look most like a face",
+    response_model=NearFacesOut,
+    responses=error_responses(401, 404, 422, 503),
+    openapi_extra={"parameters": [in_path("face_id"), *query_documentation(NearestQuery)]},
+)
+async def nearest(request: Request) -> NearFacesOut:
+    """The face is compared with every other one, so nothing is missed. A face without a vector is refused (422)."""
+    query = query_of(request, NearestQuery)
+    found = await call(request, lambda people: people.nearest(_face_id(request), query.limit))
+    return NearFacesOut(faces=[NearFaceOut(**dict(shown_face(each.face)), cosine=each.cosine) for each in found])
 
 
 @router.get(

@@ -27,6 +27,16 @@ class FaceClusterOut(StrictModel):
     created_at: datetime
 
 
+class LabelledClusterOut(FaceClusterOut):
+    """The cluster that has the name now."""
+
+    merged: bool = Field(
+        description="Whether another cluster had the name already. The cluster of the request was then merged into it, and "
+        "this is that other cluster."
+    )
+    merge_id: int | None = Field(description="The number of this merge, with which it can be taken back. Else null.")
+
+
 class FaceClustersOut(StrictModel):
     """A part of the list of clusters, the largest first."""
 
@@ -57,6 +67,18 @@ class FaceClusterFacesOut(FaceClusterOut):
     """A cluster, with a part of its faces, those of best quality first. `faces` counts all of them."""
 
     members: list[StoredFaceOut]
+
+
+class NearFaceOut(StoredFaceOut):
+    """A face that looks like the face of the request."""
+
+    cosine: float = Field(description="Of the vectors of the two faces. What it means depends on the network.")
+
+
+class NearFacesOut(StrictModel):
+    """The faces that look most like a face, the nearest first."""
+
+    faces: list[NearFaceOut]
 
 
 class UnassignedFacesOut(StrictModel):

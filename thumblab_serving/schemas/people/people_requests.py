@@ -47,6 +47,12 @@ class PartQuery(StrictModel):
     offset: int = Field(default=0, ge=0, le=_LARGEST_OFFSET, description="How many entries to leave out before them.")
 
 
+class NearestQuery(StrictModel):
+    """The query of the faces that look like a face."""
+
+    limit: int = Field(default=20, ge=1, le=MOST_LISTED, description="The most entries of the answer.")
+
+
 class ClustersQuery(PartQuery):
     """The query of the list of clusters."""
 
