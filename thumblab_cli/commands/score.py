@@ -236,7 +236,7 @@ def _asking(settings: "Settings", local: bool) -> "Iterator[Callable[[ScoreReque
             raise RefusedRequestError(str(error)) from None
         sources = _sources(request.images)
         if scorer is not None:
-            return scorer.score(sources, form, owner=None)
+            return scorer.score(sources, form, owner=None, see_people=True)
         return _score_patiently(str(url), settings, sources, form)
 
     try:
@@ -270,7 +270,7 @@ def _score_here(settings: "Settings", sources: "Sequence[Source]", form: "ScoreF
         raise LabError(f"at most {MAX_THUMBNAILS} thumbnails are ranked at a time; {len(sources)} were given.")
     scorer = Scorer(settings)
     try:
-        return scorer.score(sources, form, owner=None)
+        return scorer.score(sources, form, owner=None, see_people=True)
     finally:
         scorer.close()
 

@@ -38,12 +38,35 @@ def print_answer(answer: ScoreAnswer, answered_by: str, note: str | None) -> Non
         # A line may quote text from the picture. Rich must print its square brackets and not read them as markup.
         for line in lines:
             console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+    for line in _seen(answer):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     for sentence in answer.degraded:
         console.print(f"[yellow]Degraded:[/] {escape(sentence)}", soft_wrap=True)
     if note is not None:
         console.print(f"[yellow]Note:[/] {escape(note)}", highlight=False, soft_wrap=True)
     releases = f"model {answer.releases.model} · index {answer.releases.index or 'none'}"
     console.print(f"[dim]{releases} · answered by {escape(answered_by)}[/]", highlight=False, soft_wrap=True)
+
+
+def _seen(answer: ScoreAnswer) -> list[str]:
+    """Return who is seen on each candidate, the figures of these people on the channel, and what these do not show."""
+    if answer.people is None:
+        return []
+    lines = []
+    for thumbnail in answer.people.thumbnails:
+        people = [face.person for face in thumbnail.faces or ()]
+        names = [f"{person.name} (match {person.score:.2f})" for person in people if person is not None]
+        nobody = people.count(None)
+        if nobody:
+            names.append(f"{nobody} {'face' if nobody == 1 else 'faces'} of nobody who has a name")
+        unread = "could not be searched" if thumbnail.faces is None else "nobody"
+        lines.append(f"Seen on {thumbnail.id}: {', '.join(names) or unread}")
+    for each in answer.people.people:
+        times = ""
+        if each.views_factor is not None:
+            times = f"; views x {each.views_factor:.2f} ({each.low:.2f} to {each.high:.2f})"
+        lines.append(f"{each.name} is on {percent(each.share)} % of {each.searched} thumbnails of the channel{times}")
+    return [*lines, answer.people.note] if answer.people.people else lines
 
 
 def _common_why(answer: ScoreAnswer) -> list[str]:

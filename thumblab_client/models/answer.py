@@ -9,6 +9,7 @@ from typing import Literal
 
 from thumblab_client.models.evidence import EvidenceOut, SubScoreOut
 from thumblab_client.models.packages import PackagesOut
+from thumblab_client.models.people_seen import PeopleSeenOut
 from thumblab_client.models.plan import PlanOut
 from thumblab_client.models.verdict import SkillOut
 from thumblab_client.models.why import WhyOut
@@ -205,6 +206,11 @@ class ScoreAnswer:
 
     packages: PackagesOut | None = None
     """The grid of titles and pictures. Null if the request has no second title in `titles`."""
+
+    people: PeopleSeenOut | None = None
+    """Who is seen on the pictures. Null unless the service has `THUMBLAB_SCORE_PEOPLE`, the request names an own
+    channel, and its key has the scope `admin`. If only a part is missing, `degraded` says which.
+    """
 
     other_niches: list["ScoreAnswer"] = field(default_factory=list)
     """The answers for the other niches of `categories`, in their order. All other fields are the answer for the first

@@ -1,4 +1,7 @@
-"""Define the settings of the people in thumbnails. The last five can also be given by their names in the specification."""
+"""Define the settings of the people in thumbnails.
+
+The last five can also be given by their names in the specification.
+"""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +30,12 @@ class PeopleSettings(BaseSettings):
         None,
         "The ONNX file of the face embedder. Unset: the one that `thumblab models pull sface` put into the data folder, "
         "or none.",
+    )
+    score_people: bool = setting(
+        False,
+        "Whether `POST /v1/score` says which named people are on the pictures of a request, if it names one of your own "
+        "channels and its key has the scope `admin`. `THUMBLAB_PEOPLE` must be `own` or `all`. Nothing about the faces is "
+        "stored. See [People](people.md#who-is-seen-in-a-scored-picture).",
     )
     face_person_match_threshold: float = _also_bare(
         "FACE_PERSON_MATCH_THRESHOLD",

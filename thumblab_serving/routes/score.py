@@ -52,7 +52,7 @@ async def score(request: Request) -> ScoreAnswer:
     foreground: Foreground = request.app.state.foreground
     async with admission.admit(request.state.grant):
         form, sources = await submission.read(request)
-        score_for_key = partial(scorer.score, owner=grant.acts_for)
+        score_for_key = partial(scorer.score, owner=grant.acts_for, see_people=True)
         try:
             with foreground.request():  # Batches wait until this request is answered.
                 answer = await to_thread.run_sync(score_for_key, sources, form, True, limiter=limiter)

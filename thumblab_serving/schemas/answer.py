@@ -9,6 +9,7 @@ from thumblab_core.index import WINNER_RULE
 from thumblab_core.niches import Niche
 from thumblab_serving.schemas.evidence import EvidenceOut, SubScoreOut
 from thumblab_serving.schemas.packages import PackagesOut
+from thumblab_serving.schemas.people.people_seen import PeopleSeenOut
 from thumblab_serving.schemas.plan import PlanOut
 from thumblab_serving.schemas.strict import StrictModel
 from thumblab_serving.schemas.verdict import OrderedBy, ProbabilitiesFrom, Question, SkillOut, Verdict
@@ -249,6 +250,13 @@ class ScoreAnswer(StrictModel):
     packages: PackagesOut | None = Field(
         default=None,
         description="The grid of titles and pictures. Null if the request has no second title in `titles`.",
+    )
+    people: PeopleSeenOut | None = Field(
+        default=None,
+        description=(
+            "Who is seen on the pictures. Null unless the service has `THUMBLAB_SCORE_PEOPLE`, the request names an own "
+            "channel, and its key has the scope `admin`. If only a part is missing, `degraded` says which."
+        ),
     )
     other_niches: list["ScoreAnswer"] = Field(
         default_factory=list,

@@ -132,12 +132,18 @@ class Intake:
         self._fetcher.close()
 
     def examine(
-        self, sources: Sequence[Source], title: str, encoders: Encoders, fingerprints: Sequence[str]
+        self,
+        sources: Sequence[Source],
+        title: str,
+        encoders: Encoders,
+        fingerprints: Sequence[str],
+        also: Callable[[str, SentPicture], None] | None = None,
     ) -> list[Candidate]:
         """Return a candidate for each source, in order. If a picture cannot be read, its candidate has an error.
 
         Each picture is encoded with each image encoder in `fingerprints`. `title_match` is measured with the first of
-        these encoders, for the source's own title if it has one, and otherwise for `title`.
+        these encoders, for the source's own title if it has one, and otherwise for `title`. `also` is called with the id
+        and the file of each picture that could be examined.
         """
 
         def examine_bytes(source: Source, data: bytes) -> ExaminedPicture:
@@ -146,6 +152,8 @@ class Intake:
             vectors = {name: encoders.picture(name, sent) for name in fingerprints}
             first = fingerprints[0]
             measurement = self._measuring.measure(sent, source.title or title, vectors[first], encoders, first)
+            if also is not None:
+                also(source.id, sent)
             rest = (facts.appearance, measurement, sent.sha256, facts.animated)
             return ExaminedPicture(facts.width, facts.height, vectors, *rest)
 

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 from thumblab_core.ranking.skill import ONE_TITLE, PACKAGE
 from thumblab_core.ranking.trained_ranker import TrainedRanker
+from thumblab_serving.loading.encoding import Encoders
 from thumblab_serving.schemas.packages import PackageOut, PackagesOut, UnderTitleOut
+from thumblab_serving.schemas.request import ScoreForm
 from thumblab_serving.schemas.verdict import Verdict
 from thumblab_serving.schemas.why import WhyOut
 from thumblab_serving.scoring.degraded_sentences import skill
-from thumblab_serving.scoring.intake import ExaminedPicture
+from thumblab_serving.scoring.intake import ExaminedPicture, Source
 from thumblab_serving.scoring.proven_skill import has_proven_skill
 from thumblab_serving.scoring.rank import EncodedTitle, RankedPicture, Ranking, RankingContext, rank
 from thumblab_serving.scoring.why import explain
@@ -141,3 +143,13 @@ def _under(
     return UnderTitleOut(
         title=title.text, winner=ranking.winner, verdict=ranking.verdict, confidence=ranking.confidence
     )
+
+
+def grid_titles(sources: Sequence[Source], form: ScoreForm, encoders: Encoders) -> GridTitles:
+    """Return the titles of a request, encoded."""
+
+    def encoded(title: str) -> EncodedTitle:
+        return EncodedTitle(title, encoders.title_vector(title))
+
+    own = {source.id: encoded(source.title) for source in sources if source.title is not None}
+    return GridTitles([encoded(title) for title in form.all_titles], own)

@@ -36,10 +36,11 @@ from thumblab_serving.scoring.evidence_order import evidence_of, order_by_eviden
 from thumblab_serving.scoring.intake import EXAMINING, Candidate, ExaminedPicture, Intake, Source
 from thumblab_serving.scoring.kept_answer import kept_prediction
 from thumblab_serving.scoring.near_identical import group_near_identical, split_by_title
-from thumblab_serving.scoring.packages import GridTitles, rank_packages
+from thumblab_serving.scoring.packages import GridTitles, grid_titles, rank_packages
 from thumblab_serving.scoring.plan import plan_test
 from thumblab_serving.scoring.proven_skill import has_proven_skill
-from thumblab_serving.scoring.rank import EncodedTitle, RankingContext, rank
+from thumblab_serving.scoring.rank import RankingContext, rank
+from thumblab_serving.scoring.seen_people import FaceSearch, SeenPeople, with_people
 from thumblab_serving.scoring.similarity import Similarity, choose_similarity
 from thumblab_serving.scoring.why import explained
 from thumblab_serving.workers.registry import WorkerState
@@ -79,6 +80,7 @@ class Scorer:
         self.channel_names = ChannelNames(ReleaseStore(settings.releases), self.database)
         fetcher = Fetcher(settings.image_hosts, any_public_host=settings.serving_any_public_host)
         self.intake = Intake(fetcher, self.measuring, settings.serving_fetch_s, shared)
+        self.people = SeenPeople(settings)
         self.canary = Canary(self._score_drawn_pictures)
         self._rehearsing = threading.Lock()
         self._rehearsed = False
@@ -137,6 +139,7 @@ class Scorer:
         self.canary.close()
         self.intake.close()
         self.database.close()
+        self.people.close()
         if self.keeper is not None:
             self.keeper.close()
 
@@ -181,6 +184,7 @@ class Scorer:
         pace: Callable[[], None] | None = None,
         *,
         owner: str | None,
+        see_people: bool = False,
     ) -> ScoreAnswer:
         """Return the answer for the pictures of a request. A picture that cannot be read has an error in the answer.
 
@@ -193,13 +197,17 @@ class Scorer:
         With `pace`, the pictures are examined one after the other, and `pace` is called before each of them. So a batch
         can wait for other requests. If `pace` raises `InterruptedScoringError`, the scoring ends with this error.
 
+        With `see_people`, the answer says who is seen, as far as the settings and `SeenPeople` allow.
+
         After any failure, the canary checks whether good pictures can still be scored. Raises `NotReadyError` if no
         model can be used, or if an encoder or a meter cannot be loaded.
         """
         if form.channel_id is not None:
             form = form.model_copy(update={"channel_id": self.channel_names.id_of(form.channel_id)})
+        # The names of people are for the lab itself, which is also the owner of keys with the scope `admin`.
+        search, unsaid = self.people.search(form.channel_id, owner is None) if see_people else (None, [])
         try:
-            answer = self._answers(sources, form, keep, pace, owner)
+            answer = self._answers(sources, form, keep, (pace, search), owner)
         except (NotReadyError, InterruptedScoringError):
             raise
         except Exception:
@@ -207,17 +215,17 @@ class Scorer:
             raise
         if any(thumbnail.error is not None for thumbnail in answer.thumbnails):
             self.canary.alarm()
-        return answer
+        return with_people(answer, search, unsaid, [source.id for source in sources])
 
     def _answers(
         self,
         sources: Sequence[Source],
         form: ScoreForm,
         keep: bool,
-        pace: Callable[[], None] | None,
+        how: "_How",
         owner: str | None,
     ) -> ScoreAnswer:
-        """Do the work of `score`, but do not start the canary after a failure."""
+        """Do the work of `score`, but look for no people, and do not start the canary after a failure."""
         first = self.releases.resolve(form.niches[0])
         # All niches are answered by one model, even if another one is promoted in the meantime.
         others = [replace(self.releases.resolve(niche), model=first.model) for niche in form.niches[1:]]
@@ -231,9 +239,9 @@ class Scorer:
             except LabError as error:  # The fault is in the settings, and not in a picture.
                 raise NotReadyError(str(error)) from None
             if fingerprints not in examined:  # Niches usually have the same encoders, so pictures are examined once.
-                examined[fingerprints] = self._examine(sources, form, encoders, (fingerprints, pace))
+                examined[fingerprints] = self._examine(sources, form, encoders, fingerprints, how)
             similarity = choose_similarity(niche, releases, self.stored_libraries, meter_version)
-            asked = _Asked(form, examined[fingerprints], _titles(sources, form, encoders), owner)
+            asked = _Asked(form, examined[fingerprints], grid_titles(sources, form, encoders), owner)
             answers.append(self._answer(niche, releases, asked, similarity))
         answer, pictures = answers[0], _readable(examined[_fingerprints(first)])
         has_one_title = answer.packages is None and answer.question == ONE_TITLE
@@ -246,12 +254,14 @@ class Scorer:
         sources: Sequence[Source],
         form: ScoreForm,
         encoders: Encoders,
-        how: tuple[tuple[str, ...], Callable[[], None] | None],
+        fingerprints: tuple[str, ...],
+        how: "_How",
     ) -> list[Candidate]:
-        """Return the examined pictures. `how` has the fingerprints of the encoders, and the `pace` of `score`."""
-        fingerprints, pace = how
+        """Return the examined pictures. The encoders are those of the fingerprints."""
+        pace, search = how
         if pace is None:
-            return self.intake.examine(sources, form.all_titles[0], encoders, fingerprints)
+            also = None if search is None else search.look
+            return self.intake.examine(sources, form.all_titles[0], encoders, fingerprints, also)
         candidates = []
         for source in sources:
             pace()
@@ -306,10 +316,14 @@ class Scorer:
         niche = next((niche for niche, slot in slots.items() if slot.loaded), next(iter(slots)))
         # There is one picture for each examining thread, so that each thread loads what it needs.
         sources = [Source(str(number), data=drawn_thumbnail()) for number in range(EXAMINING)]
-        answer = self._answers(sources, ScoreForm(title="warm", category=niche), keep=False, pace=None, owner=None)
+        answer = self._answers(sources, ScoreForm(title="warm", category=niche), False, (None, None), owner=None)
         for thumbnail in answer.thumbnails:
             if thumbnail.error is not None:
                 raise LabError(thumbnail.error)
+
+
+_How = tuple[Callable[[], None] | None, FaceSearch | None]
+"""How pictures are examined: the `pace` of `score`, and the search for people."""
 
 
 @dataclass(frozen=True)
@@ -334,13 +348,3 @@ def _fingerprints(releases: Resolved) -> tuple[str, ...]:
 
 def _readable(candidates: Sequence[Candidate]) -> dict[str, ExaminedPicture]:
     return {candidate.id: candidate.picture for candidate in candidates if candidate.picture is not None}
-
-
-def _titles(sources: Sequence[Source], form: ScoreForm, encoders: Encoders) -> GridTitles:
-    """Return the titles of a request, encoded."""
-
-    def encoded(title: str) -> EncodedTitle:
-        return EncodedTitle(title, encoders.title_vector(title))
-
-    own = {source.id: encoded(source.title) for source in sources if source.title is not None}
-    return GridTitles([encoded(title) for title in form.all_titles], own)

@@ -1,0 +1,94 @@
+"""The part of the answer of `POST /v1/score` that says who is seen on the pictures.
+
+This file is generated: change `thumblab_serving/schemas/people/people_seen.py`, then run
+`python -m thumblab_serving.client_models`.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeenPersonOut:
+    """The person whom a face matches."""
+
+    person_id: str
+    name: str
+    """The name that a person gave. The lab never guesses a name."""
+
+    score: float
+    """The match score of the face and the person."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeenFaceOut:
+    """A face on a picture of the request. It is not stored."""
+
+    box: list[float]
+    """The left, upper, right and lower edge, as fractions of the picture's width and height."""
+
+    confidence: float
+    """How sure the detector is that this is a face."""
+
+    quality: float
+    """From size, sharpness, pose and confidence."""
+
+    person: SeenPersonOut | None
+    """Null: nobody who has a name."""
+
+    problem: str | None = None
+    """Why the face could not be compared with anybody. Null if it was compared."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeenThumbnailOut:
+    """Who is seen on a candidate."""
+
+    id: str
+    """The id of the candidate."""
+
+    faces: list[SeenFaceOut] | None
+    """The faces, the largest first. Null if the picture could not be read or searched."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonOnChannelOut:
+    """How often a person who is seen is on the thumbnails of the channel, and how these videos did."""
+
+    person_id: str
+    name: str
+    thumbnails: int
+    """How many thumbnails of the channel show the person."""
+
+    searched: int
+    """How many thumbnails of the channel were searched for faces."""
+
+    share: float
+    """The ratio of the two."""
+
+    views_factor: float | None
+    """The views of videos with the person as a multiple of those without, each divided by the median of the videos
+    around it. Null with fewer than five videos of either kind.
+    """
+
+    low: float | None
+    """The lower end of the 95 % interval of `views_factor`."""
+
+    high: float | None
+    """The upper end of this interval."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeopleSeenOut:
+    """Who is seen on the pictures of a request that names an own channel."""
+
+    threshold: float
+    """The match score from which a face matches a person."""
+
+    thumbnails: list[SeenThumbnailOut]
+    """In the order of the request."""
+
+    people: list[PersonOnChannelOut]
+    """The figures on this channel of the people who are seen. A person without figures is left out."""
+
+    note: str
+    """What the figures do not show."""

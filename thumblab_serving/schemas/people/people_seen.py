@@ -1,0 +1,65 @@
+"""The part of the answer of `POST /v1/score` that says who is seen on the pictures."""
+
+from pydantic import Field
+
+from thumblab_serving.schemas.strict import StrictModel
+
+
+class SeenPersonOut(StrictModel):
+    """The person whom a face matches."""
+
+    person_id: str
+    name: str = Field(description="The name that a person gave. The lab never guesses a name.")
+    score: float = Field(ge=0, le=1, description="The match score of the face and the person.")
+
+
+class SeenFaceOut(StrictModel):
+    """A face on a picture of the request. It is not stored."""
+
+    box: list[float] = Field(
+        min_length=4,
+        max_length=4,
+        description="The left, upper, right and lower edge, as fractions of the picture's width and height.",
+    )
+    confidence: float = Field(ge=0, le=1, description="How sure the detector is that this is a face.")
+    quality: float = Field(ge=0, le=1, description="From size, sharpness, pose and confidence.")
+    person: SeenPersonOut | None = Field(description="Null: nobody who has a name.")
+    problem: str | None = Field(
+        default=None, description="Why the face could not be compared with anybody. Null if it was compared."
+    )
+
+
+class SeenThumbnailOut(StrictModel):
+    """Who is seen on a candidate."""
+
+    id: str = Field(description="The id of the candidate.")
+    faces: list[SeenFaceOut] | None = Field(
+        description="The faces, the largest first. Null if the picture could not be read or searched."
+    )
+
+
+class PersonOnChannelOut(StrictModel):
+    """How often a person who is seen is on the thumbnails of the channel, and how these videos did."""
+
+    person_id: str
+    name: str
+    thumbnails: int = Field(ge=0, description="How many thumbnails of the channel show the person.")
+    searched: int = Field(ge=0, description="How many thumbnails of the channel were searched for faces.")
+    share: float = Field(ge=0, le=1, description="The ratio of the two.")
+    views_factor: float | None = Field(
+        description="The views of videos with the person as a multiple of those without, each divided by the median of "
+        "the videos around it. Null with fewer than five videos of either kind."
+    )
+    low: float | None = Field(description="The lower end of the 95 % interval of `views_factor`.")
+    high: float | None = Field(description="The upper end of this interval.")
+
+
+class PeopleSeenOut(StrictModel):
+    """Who is seen on the pictures of a request that names an own channel."""
+
+    threshold: float = Field(ge=0, le=1, description="The match score from which a face matches a person.")
+    thumbnails: list[SeenThumbnailOut] = Field(description="In the order of the request.")
+    people: list[PersonOnChannelOut] = Field(
+        description="The figures on this channel of the people who are seen. A person without figures is left out."
+    )
+    note: str = Field(description="What the figures do not show.")

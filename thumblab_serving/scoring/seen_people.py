@@ -1,0 +1,228 @@
+"""Say which named people are on the pictures of a request.
+
+Everything here is off by default. Nothing about a face is stored, cached or logged.
+"""
+
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from thumblab_core.errors import LabError
+from thumblab_core.faces.detector import Detection
+from thumblab_core.faces.measure import FoundFace, find_faces
+from thumblab_core.people.boxes import clipped
+from thumblab_core.people.names import PERSON
+from thumblab_core.ranking.channel_adapters import ChannelAdapters
+from thumblab_core.recognition.networks import FaceNetworks, load_networks
+from thumblab_core.recognition.space import FaceSpace, space_of
+from thumblab_core.releases.release_store import ReleaseStore
+from thumblab_core.settings import Settings
+from thumblab_serving.loading.database import NoDatabaseError, ServiceDatabase
+from thumblab_serving.loading.sent_picture import SentPicture
+from thumblab_serving.schemas.answer import ScoreAnswer
+from thumblab_serving.schemas.people.people_seen import (
+    PeopleSeenOut,
+    PersonOnChannelOut,
+    SeenFaceOut,
+    SeenPersonOut,
+    SeenThumbnailOut,
+)
+
+if TYPE_CHECKING:  # Only type checkers import these modules here, because they import SQLAlchemy, which is slow.
+    from sqlalchemy import Connection
+
+    from thumblab_core.people.detection import Places
+    from thumblab_core.recognition.appearances import Appearance
+    from thumblab_core.recognition.known_people import KnownPeople, Match
+
+_UNSAID = "who is seen is not said, because"
+
+_log = logging.getLogger("thumblab_serving")
+
+
+class _UnsaidError(LabError):
+    """The error that is raised if it cannot be said who is seen. The message ends the sentence `_UNSAID`."""
+
+
+@dataclass
+class FaceSearch:
+    """The search for people on the pictures of one request. `look` is called once for each picture, by any thread.
+
+    Attributes:
+        channel_id: the own channel of the request.
+        known: the people with whom faces are compared.
+        faces: what was found so far, by the id of the candidate.
+        failed: how many pictures could not be searched.
+    """
+
+    networks: FaceNetworks
+    space: FaceSpace
+    known: "KnownPeople"
+    channel_id: str
+    _in_turn: threading.Lock
+    _database: ServiceDatabase
+    faces: dict[str, list[SeenFaceOut]] = field(default_factory=dict)
+    failed: int = 0
+
+    def look(self, candidate: str, sent: SentPicture) -> None:
+        """Search a picture. Raises no error, so that the picture can be scored in any case."""
+        if candidate in self.faces:  # Niches with different encoders examine a picture twice.
+            return
+        try:
+            image = sent.decoded.pixels
+            places = self._database.read(lambda connection: _places(connection, sent.sha256))
+
+            def is_forgotten(_: int, face: Detection) -> bool:
+                return places is not None and places.is_forgotten((face.left, face.top, face.right, face.bottom))
+
+            with self._in_turn:  # Only one thread at a time may use the networks.
+                found = find_faces(image, self.networks.detector, self.networks.embedder, is_forgotten)
+            self.faces[candidate] = self._matched(found)
+        except Exception as error:  # noqa: BLE001  OpenCV and OpenVINO raise errors of many types
+            self.failed += 1
+            _log.warning("a picture could not be searched for people (%s)", type(error).__name__)
+
+    def _matched(self, found: Sequence[FoundFace]) -> list[SeenFaceOut]:
+        inside = [(face, box) for face in found if (box := clipped(face.box)) is not None]
+        vectors = [face.vector for face, _ in inside if face.vector is not None]
+        matches = iter(self.known.match(self.space.apply(np.stack(vectors))) if vectors else ())
+        return [
+            SeenFaceOut(
+                box=list(box),
+                confidence=face.confidence,
+                quality=face.quality,
+                person=None if face.vector is None else _person(next(matches)),
+                problem=face.problem,
+            )
+            for face, box in inside
+        ]
+
+    def answer(self, candidates: Sequence[str]) -> tuple[PeopleSeenOut, list[str]]:
+        """Return who is seen on the candidates, and a sentence for each part that is missing."""
+        from thumblab_core.recognition.appearances import NOTE, appearances
+
+        sentences = []
+        if self.failed:
+            sentences.append(f"{self.failed} of the pictures could not be searched for people")
+        if self.known.waiting:
+            sentences.append(
+                f"{self.known.waiting} of the people with a name are not recognised before faces are grouped again, "
+                "because their faces were changed since: run `thumblab people cluster`"
+            )
+        ids = {face.person.person_id for faces in self.faces.values() for face in faces if face.person is not None}
+        keys = sorted(person_id.removeprefix(PERSON) for person_id in ids)
+        figures: list[Appearance] = []
+        if keys:
+            try:
+                figures = self._database.read(lambda connection: appearances(connection, self.channel_id, keys))
+            except NoDatabaseError as error:
+                sentences.append(f"the figures of the people who are seen are left out: {error}")
+        seen = PeopleSeenOut(
+            threshold=self.known.least_score,
+            thumbnails=[SeenThumbnailOut(id=each, faces=self.faces.get(each)) for each in candidates],
+            people=[_figures(each) for each in figures],
+            note=NOTE,
+        )
+        return seen, sentences
+
+
+class SeenPeople:
+    """The people part of the scorer. Many threads may use it at the same time.
+
+    It has a database access of its own, so that a slow request here never makes the scorer give up its database.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._releases = ReleaseStore(settings.releases)
+        self._database = ServiceDatabase(settings)
+        self._networks: FaceNetworks | None = None
+        self._loading, self._in_turn = threading.Lock(), threading.Lock()
+
+    def close(self) -> None:
+        """Stop the threads and close the connections."""
+        self._database.close()
+
+    def search(self, channel_id: str | None, may_see_names: bool) -> tuple[FaceSearch | None, list[str]]:
+        """Return a search for a request that names this channel, or None, and a sentence that says why there is none.
+
+        There is neither a search nor a sentence if `score_people` is off, or if the request names no channel. Without a
+        search, no face is embedded.
+        """
+        if not self._settings.score_people or channel_id is None:
+            return None, []
+        try:
+            return self._search(channel_id, may_see_names), []
+        except NoDatabaseError as error:
+            return None, [f"{_UNSAID} people are in the lab's database, and {error}"]
+        except LabError as error:
+            return None, [f"{_UNSAID} {error}"]
+        except Exception as error:  # noqa: BLE001  a broken runtime may raise any error, and the ranking must go on
+            _log.warning("people could not be looked for (%s)", type(error).__name__)
+            return None, [f"{_UNSAID} the lab could not look for people ({type(error).__name__})"]
+
+    def _search(self, channel_id: str, may_see_names: bool) -> FaceSearch:
+        from thumblab_core.recognition.known_people import read_known_people
+
+        if self._settings.people == "off":
+            raise _UnsaidError("THUMBLAB_PEOPLE is off")
+        if not may_see_names:
+            raise _UnsaidError("the API key does not have the scope admin")
+        if channel_id not in ChannelAdapters(self._releases).channels():
+            raise _UnsaidError("the channel is not one of your own: `thumblab channel add` adds it")
+        networks = self._loaded()
+        space = space_of(networks.embedder.fingerprint, self._releases)
+        threshold = self._settings.face_person_match_threshold
+        known = self._database.read(lambda connection: read_known_people(connection, space.fingerprint, threshold))
+        if not known.names:
+            raise _UnsaidError("no person has a name yet: `thumblab people label` gives one")
+        if known.calibration is None or not known.owners:
+            raise _UnsaidError("faces were not grouped with the present networks: run `thumblab people cluster`")
+        return FaceSearch(networks, space, known, channel_id, self._in_turn, self._database)
+
+    def _loaded(self) -> FaceNetworks:
+        """Return the networks, which the first request loads. Raises `LabError` if one is missing."""
+        with self._loading:
+            if self._networks is None:
+                self._networks = load_networks(self._settings)
+            return self._networks
+
+
+def with_people(
+    answer: ScoreAnswer, search: FaceSearch | None, unsaid: Sequence[str], candidates: Sequence[str]
+) -> ScoreAnswer:
+    """Return the answer with who is seen on the candidates, or with the sentences that say why this is not said."""
+    seen, sentences = (None, []) if search is None else search.answer(candidates)
+    added = [*unsaid, *sentences]
+    if seen is None and not added:
+        return answer
+    return answer.model_copy(update={"people": seen, "degraded": [*answer.degraded, *added]})
+
+
+def _places(connection: "Connection", sha256: str) -> "Places | None":
+    from thumblab_core.people.detection import forgotten_places
+
+    return forgotten_places(connection, [sha256]).get(sha256)
+
+
+def _person(match: "Match | None") -> SeenPersonOut | None:
+    return (
+        None if match is None else SeenPersonOut(person_id=f"{PERSON}{match.key}", name=match.name, score=match.score)
+    )
+
+
+def _figures(on_channel: "Appearance") -> PersonOnChannelOut:
+    return PersonOnChannelOut(
+        person_id=f"{PERSON}{on_channel.key}",
+        name=on_channel.name,
+        thumbnails=on_channel.thumbnails,
+        searched=on_channel.searched,
+        share=on_channel.share,
+        views_factor=on_channel.views_factor,
+        low=on_channel.low,
+        high=on_channel.high,
+    )
