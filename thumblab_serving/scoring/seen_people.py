@@ -181,7 +181,10 @@ class SeenPeople:
         if not known.names:
             raise _UnsaidError("no person has a name yet: `thumblab people label` gives one")
         if known.calibration is None or not known.owners:
-            raise _UnsaidError("faces were not grouped with the present networks: run `thumblab people cluster`")
+            raise _UnsaidError(
+                "faces were not grouped with the networks that this process has loaded: run `thumblab people cluster`, and "
+                "after a change of networks restart the service"
+            )
         return FaceSearch(networks, space, known, channel_id, self._in_turn, self._database)
 
     def _loaded(self) -> FaceNetworks:
