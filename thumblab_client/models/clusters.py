@@ -63,6 +63,9 @@ class LabelledClusterOut:
 
     faces: int
     pictures: int
+    channels: int
+    """How many channels show or showed its pictures."""
+
     pinned: int
     """How many of the faces a person put there. The lab never moves them by itself."""
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:  # Only type checkers import SQLAlchemy here, because the impo
 
     from thumblab_core.people.clusters import ClusterRow
     from thumblab_core.people.forgetting_everywhere import ForgottenEverywhere, Removed
-    from thumblab_core.people.nearest import NearFace
     from thumblab_core.people.records import Forgotten
+    from thumblab_core.recognition.nearest_faces import NearFace
 
 _STATEMENT_SECONDS = 15.0
 """A change may have to wait until a run of Dagster has stored its clusters."""
@@ -84,7 +84,7 @@ class StoredPeople:
 
     def nearest(self, face_id: str, limit: int) -> tuple["NearFace", ...]:
         """Return the faces that look most like a face, the nearest first."""
-        from thumblab_core.people.nearest import nearest_faces
+        from thumblab_core.recognition.nearest_faces import nearest_faces
 
         return self.database.read(lambda connection: nearest_faces(connection, face_id, limit))
 

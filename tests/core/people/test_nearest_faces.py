@@ -9,8 +9,8 @@ from thumblab_core.errors import LabError
 from thumblab_core.people.clustering import faces_for_clustering
 from thumblab_core.people.errors import UnknownFaceError
 from thumblab_core.people.forgetting import forget_face
-from thumblab_core.people.nearest import nearest_faces
 from thumblab_core.people.records import SearchedPicture
+from thumblab_core.recognition.nearest_faces import nearest_faces
 
 
 def test_the_nearest_faces_are_those_of_the_largest_cosines(connection: Connection) -> None:
