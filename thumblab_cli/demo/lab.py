@@ -32,6 +32,7 @@ _CHANGED = (
     "serving_url",
     "image_encoder",
     "face_model",
+    "title_prior",
 )
 """The names of the settings in which `demo_settings` differs from the settings of the user's own lab."""
 

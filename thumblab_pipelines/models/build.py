@@ -20,6 +20,7 @@ from thumblab_pipelines.lab import Lab, inputs_digest
 from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.statistics.calibration import calibration_curve
 from thumblab_pipelines.training.config import Epoch, TrainConfig, TrainingFolders
+from thumblab_pipelines.training.title_prior.prior import PRIOR_VERSION, file_digest, prior_for
 
 if TYPE_CHECKING:
     from thumblab_pipelines.dataset.load import Dataset
@@ -73,7 +74,7 @@ def build_model(
     """Train a model on the newest pairs release, evaluate it and publish it. Return the release.
 
     If a model release of the same inputs exists, it is returned and nothing is trained. `logs`: a folder for
-    TensorBoard's logs.
+    TensorBoard's logs. If the setting `title_prior` names a table of titles, the training starts from its title prior.
 
     If `accelerate launch` started several processes, each of them calls this function. Only the main process publishes
     a release, and all processes return this release.
@@ -89,7 +90,10 @@ def build_model(
     with holding_pairs(lab):
         source = newest_pairs(lab)
         deleted = deleted_videos(lab, source)
-        inputs = inputs_digest(_VERSION, source.info["inputs"], asdict(config), deleted)
+        path = lab.settings.title_prior
+        # Without a prior, the digest is that of earlier versions, so their releases are reused.
+        of_prior = [] if path is None else [PRIOR_VERSION, file_digest(path)]
+        inputs = inputs_digest(_VERSION, source.info["inputs"], asdict(config), deleted, *of_prior)
         release = lab.releases.unchanged(MODEL, ALL, inputs)
         reused = release is not None
         if release is None:
@@ -99,6 +103,7 @@ def build_model(
                     f"{source} cannot be used for training: {'; '.join(check.explanation for check in failed)}"
                 )
             data = load_dataset(lab, source, deleted)
+            prior = None if path is None else prior_for(path, data)
     # The processes read the data at different moments, so it may have changed in between. With different data,
     # processes have different numbers of steps, and would wait for each other forever.
     if not group.agree(inputs_digest(inputs, reused)):
@@ -114,6 +119,7 @@ def build_model(
             lambda what, epoch: progress(what, epoch.epoch + 1, config.epochs),
             folders,
             lambda: missing_videos(lab, data.video_ids),
+            prior,
         )
         release = group.in_main(
             lambda: _publish(lab, data, trained, inputs, run_id), then=lambda: _published(lab, inputs)
@@ -153,6 +159,7 @@ def _publish(lab: Lab, data: "Dataset", trained: "TrainedRanking", inputs: str, 
         "forgotten": data.forgotten,
         "forgotten_meanwhile": trained.deleted_meanwhile,
         "channels_adapted": trained.ranker.training["channels_adapted"],
+        "title_prior": trained.ranker.training["title_prior"],
         "future_auc": figure(evaluations, FUTURE).value,
     }
     return lab.releases.publish(MODEL, ALL, write, info, run_id)

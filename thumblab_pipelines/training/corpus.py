@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,9 @@ from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.splits import TRAIN, VALIDATION
 from thumblab_pipelines.statistics.trend import publication_days
 from thumblab_pipelines.training.adaptation import above_trend
+
+if TYPE_CHECKING:
+    from thumblab_pipelines.training.title_prior.prior import TitlePrior
 
 _LEAST_FOR_ENGAGEMENT = 5
 """Minimum number of a channel's videos. With fewer, a video's percentile in its channel is not used as a target."""
@@ -30,7 +34,8 @@ class Corpus:
 
     `inputs` [n, d]: inputs of the ranker. `channel` [n]: channel id of each video. `target` [n]: log of the
     age-corrected views. `published` [n]: time of publication in days. `validation`: rows of the validation part.
-    `known`: rows of the training part and the validation part.
+    `known`: rows of the training part and the validation part. `prior`: the title prior from which the linear model
+    starts, or None.
     """
 
     data: Dataset
@@ -40,9 +45,10 @@ class Corpus:
     published: Float64s
     validation: Rows
     known: Rows
+    prior: TitlePrior | None = None
 
     @classmethod
-    def of(cls, data: Dataset) -> Corpus:
+    def of(cls, data: Dataset, prior: TitlePrior | None = None) -> Corpus:
         """Return the corpus of a dataset."""
         validation = data.rows(VALIDATION)
         return cls(
@@ -53,6 +59,7 @@ class Corpus:
             published=publication_days(data.videos),
             validation=validation,
             known=np.union1d(data.rows(TRAIN), validation),
+            prior=prior,
         )
 
     def pairs_within(self, rows: Rows) -> tuple[Rows, Rows, Float32s]:

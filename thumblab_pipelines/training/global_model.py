@@ -108,7 +108,8 @@ def _start_from_line(
     inputs = ranker.standardise(corpus.inputs[train])
     context = context_features(corpus.data, train)[train]
     rows = LineInputs(inputs[:, picture], inputs[:, title], context, corpus.channel[train])
-    line = fit_line(rows, above, differences(corpus, ranker, train, picture), partialled)
+    start = None if corpus.prior is None else corpus.prior.weights(ranker)[title]
+    line = fit_line(rows, above, differences(corpus, ranker, train, picture), partialled, start)
     weights = np.zeros(layout.total, np.float32)
     weights[picture], weights[title] = line.picture, line.title
     known = absolute[np.isfinite(absolute)]

@@ -95,11 +95,13 @@ def fit_line(
     target: Floats,
     differences: Differences | None = None,
     partialled: bool = True,
+    title_start: Floats | None = None,
 ) -> Line:
     """Fit the linear model to n rows.
 
     `target` [n]: the log views minus the channel's trend. If `partialled` is false, the picture part is fitted to the
-    views themselves, for comparison.
+    views themselves, for comparison. `title_start` [t]: weights that the penalty of the title part draws the title part
+    towards, instead of towards 0.
     """
     y = np.asarray(target, np.float64)
     run = runs_in_time(inputs.channel)
@@ -111,8 +113,10 @@ def fit_line(
     picture = best_penalty(pictures, views, run, _PICTURE_PENALTIES)
     of_picture = _fit_picture(pictures, views, picture, differences)
     left = y - np.asarray(inputs.picture, np.float64) @ of_picture
+    start = np.zeros(inputs.title.shape[1]) if title_start is None else np.asarray(title_start, np.float64)
+    left = left - np.asarray(inputs.title, np.float64) @ start
     title = best_penalty(inputs.title, left, run, TITLE_PENALTIES)
-    of_title = fit_ridge(inputs.title, left, title)
+    of_title = start + fit_ridge(inputs.title, left, title)
     parameters = LineParameters(context, picture, title, partialled)
     return Line(of_picture, np.asarray(of_title, np.float64), parameters)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,6 +31,9 @@ from thumblab_pipelines.training.one_title_slopes import SlopeData, one_title_sl
 from thumblab_pipelines.training.one_video_gaps import held_out_one_video_gaps, training_experiment_gaps
 from thumblab_pipelines.training.one_video_inputs import compared_pictures
 from thumblab_pipelines.training.picture_gaps import OneTitleScorer, held_out_picture_gaps
+
+if TYPE_CHECKING:
+    from thumblab_pipelines.training.title_prior.prior import TitlePrior
 
 EpochListener = Callable[[str, Epoch], None]
 """A function that is called after each epoch, with the name of the model in training and the epoch."""
@@ -63,6 +66,7 @@ def train(
     listen: EpochListener = lambda what, epoch: None,
     folders: TrainingFolders = NO_FOLDERS,
     deleted: Callable[[], Collection[str]] = tuple,
+    prior: TitlePrior | None = None,
 ) -> TrainedRanking:
     """Train on the first 68 % of each channel's videos. Use the next 12 % to stop early and to calibrate.
 
@@ -73,9 +77,11 @@ def train(
     the global models were trained, which takes the longest. The result then has no vectors of these videos, neither in
     the channel adapters nor among the pictures that show whether a new picture is familiar.
 
+    `prior`: the title prior from which every linear model starts. It must not know the videos of `data`.
+
     Raises `LabError` when there is no pair to learn from.
     """
-    corpus, training = Corpus.of(data), Training(config, listen, folders)
+    corpus, training = Corpus.of(data, prior), Training(config, listen, folders)
     learnt = data.learnt(TRAIN)
     model = training.fit(corpus, learnt, corpus.validation, "training", "model")
     others = training.fit_without_folds(corpus)
@@ -105,6 +111,7 @@ def train(
         "pairs_release": data.release.release_id,
         "epochs_run": len(model.history),
         "channels_adapted": len(adapters),
+        "title_prior": None if prior is None else {"videos": prior.videos, "channels": prior.channels},
     }
     familiar = learnt[alive[learnt]]
     familiarity = Familiarity.of(data.images[familiar], corpus.channel[familiar])

@@ -1,0 +1,1 @@
+"""Learn what titles do from the views of many other channels, as a starting point for a lab with few channels."""
