@@ -36,12 +36,12 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.panel_data import FILE, KNOWN_SHARE, PairSet, Panel, Progress, mean_with_interval
-from benchmarks.panel_models import Bar, LabTitles
+from benchmarks.panel.data import FILE, KNOWN_SHARE, PairSet, Panel, Progress, mean_with_interval
+from benchmarks.panel.models import Bar, LabTitles
 from thumblab_core.arrays import Flags, Float32s, Float64s
 from thumblab_pipelines.training.titles import TitleInputs, title_scores
 
-_DEFAULT = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "title_panel"
+DEFAULT_FOLDER = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "title_panel"
 _FOLDS = 4
 FUTURE, UNSEEN = "future", "unseen"
 AGE, TIME = "the older one", "the later one"
@@ -198,7 +198,9 @@ def encoded(titles: list[str], file: Path | None, tell: Progress) -> Float32s:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", metavar="DIR", type=Path, nargs="?", default=_DEFAULT, help=f"a folder with {FILE}")
+    parser.add_argument(
+        "folder", metavar="DIR", type=Path, nargs="?", default=DEFAULT_FOLDER, help=f"a folder with {FILE}"
+    )
     parser.add_argument("--json", action="store_true", help="print every figure as JSON")
     parser.add_argument(
         "--seed", type=int, default=0, help="the seed that draws the folds of unseen channels (default: 0)"

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.panel_data import FILE, KNOWN_SHARE, PairSet, Panel
+from benchmarks.panel.data import FILE, KNOWN_SHARE, PairSet, Panel
 from benchmarks.title_panel import BARS, FUTURE, RECIPE, UNSEEN, measure, table
 from thumblab_core.arrays import Float64s, Rows
 from thumblab_pipelines.features.hashed_titles import RARITY, HashedTitles, word_rarity

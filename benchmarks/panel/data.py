@@ -15,8 +15,8 @@ import pandas as pd
 from thumblab_core.arrays import Flags, Float64s, Floats, Rows
 from thumblab_pipelines.dataset.pairing import near_in_time
 from thumblab_pipelines.statistics.intervals import DIFFERENCE, interval_of_channels
-from thumblab_pipelines.statistics.metrics import numbered, pair_wins
-from thumblab_pipelines.statistics.trend import local_trend, publication_days
+from thumblab_pipelines.statistics.metrics import pair_wins
+from thumblab_pipelines.training.title_prior.table import TitleTable, columns_of, read_observations, sorted_videos
 
 FILE = "panel.parquet"
 KNOWN_SHARE = 0.8
@@ -25,33 +25,17 @@ LEAST_PAIRS = 10
 """A channel with fewer pairs than this in a set of pairs does not count in the mean AUC of this set."""
 
 _DAYS_APART, _AGES_APART = 30, 1.0
-_OBSERVED_AT = 0.65
-"""The time of day at which the views are assumed to have been observed, as a share of a day.
-
-The panel has only the date of an observation. The value is late in the day: with an earlier time, more videos would
-seem to be observed before their publication.
-"""
-_KNOTS = (0.25, 0.5, 0.65, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 6.0, 10.0, 20.0)
-"""The ages in days at which the slope of the age curve may change. The age curve gives log views by age."""
-_OLDEST, _OUTLIER, _AGE_PENALTY = 25.0, 2.5, 5.0
 _TWICE = np.log(2.0) - 1e-12
 
 
 @dataclass(frozen=True)
-class Panel:
+class Panel(TitleTable):
     """The n videos of the title panel, sorted by channel and publication, and the m pairs of these videos.
 
-    `channel` [n]: the number of the channel. `published` [n]: the time of publication in days since 1970. `age` [n] and
-    `views` [n]: the age in days and the log views at the first observation of the video. `place` [n]: the share of the
-    channel's videos that were published before this video. `first` [m] and `second` [m]: the rows of the two videos of
-    each pair.
+    `place` [n]: the share of the channel's videos that were published before this video. `first` [m] and `second` [m]:
+    the rows of the two videos of each pair.
     """
 
-    titles: list[str]
-    channel: Rows
-    published: Float64s
-    age: Float64s
-    views: Float64s
     place: Float64s
     first: Rows
     second: Rows
@@ -59,46 +43,24 @@ class Panel:
     @classmethod
     def read(cls, folder: Path) -> Panel:
         """Return the panel that is stored in the folder as `panel.parquet`."""
-        return cls.of(pd.read_parquet(folder / FILE))
+        return cls.of(read_observations(folder / FILE))
 
     @classmethod
     def of(cls, rows: pd.DataFrame) -> Panel:
         """Return the panel of a table with the columns of `panel.parquet`. Each row is one observation of a video."""
-        videos = rows.sort_values(["video_id", "observed_on"]).drop_duplicates("video_id")
-        videos = videos.assign(published=publication_days(videos))
-        videos = videos.sort_values(["channel_id", "published", "video_id"]).reset_index(drop=True)
-        channel = numbered(videos.channel_id.to_numpy(str))[0]
-        published = videos.published.to_numpy(float)
-        day = pd.to_datetime(videos.observed_on).to_numpy("datetime64[D]").astype(np.int64)
-        age = day + _OBSERVED_AT - published
-        of_channel = videos.groupby("channel_id").cumcount() / videos.groupby("channel_id").views.transform("size")
-        views = np.log(np.maximum(videos.views.to_numpy(float), 1.0))
+        videos = sorted_videos(rows)
+        titles, channel, published, age, views = columns_of(videos)
+        place = videos.groupby("channel_id").cumcount() / videos.groupby("channel_id").views.transform("size")
         pairs = _pairs(channel, published, age)
-        return cls(videos.title.tolist(), channel, published, age, views, of_channel.to_numpy(float), *pairs)
+        return cls(titles, channel, published, age, views, place.to_numpy(float), *pairs)
 
-    def above_trend(self, target: Floats, known: Flags) -> Float64s:
-        """Return `target` [n] of each video minus the local trend of the video's channel.
-
-        The local trend at a video is a weighted mean of `target` over the known videos of the channel. The nearer two
-        publications are in time, the larger is the weight.
-        """
-        return np.asarray(target - local_trend(self.channel, self.published, target, known), np.float64)
-
-    def age_corrected(self, known: Flags) -> Float64s:
-        """Return the log views [n] minus the age curve, which gives the effect of age on log views.
-
-        The age curve is a sum of pieces. A piece is 0 up to a certain age, and rises linearly from there on. The
-        weights of the pieces are fitted to the known videos by ridge regression. Before the fit, the local trend of the
-        channel is subtracted from views and pieces. Without this step, the size and the growth of a channel would be
-        mistaken for effects of age.
-        """
-        pieces = np.maximum(np.clip(self.age, 0, _OLDEST)[:, None] - np.array([0.0, *_KNOTS]), 0.0)
-        above = np.clip(self.above_trend(self.views, known)[known], -_OUTLIER, _OUTLIER)
-        x = np.column_stack([self.above_trend(piece, known)[known] for piece in pieces.T])
-        spread = x.std(axis=0) + 1e-9
-        x /= spread
-        slopes = np.linalg.solve(x.T @ x + _AGE_PENALTY * np.eye(x.shape[1]), x.T @ above) / spread
-        return np.asarray(self.views - pieces @ slopes, np.float64)
+    def only(self, chosen: Flags) -> Panel:
+        """Return the chosen videos [n] and their pairs. The channels get new numbers."""
+        row, inside = np.cumsum(chosen) - 1, chosen[self.first] & chosen[self.second]
+        titles = [title for title, wanted in zip(self.titles, chosen, strict=True) if wanted]
+        channel = np.unique(self.channel[chosen], return_inverse=True)[1]
+        columns = (values[chosen] for values in (self.published, self.age, self.views, self.place))
+        return Panel(titles, channel, *columns, row[self.first[inside]], row[self.second[inside]])
 
 
 def _pairs(channel: Rows, published: Float64s, age: Float64s) -> tuple[Rows, Rows]:

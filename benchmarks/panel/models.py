@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.panel_data import KNOWN_SHARE, PairSet, Panel
+from benchmarks.panel.data import KNOWN_SHARE, PairSet, Panel
 from thumblab_core.arrays import Flags, Float32s, Float64s, Floats, Rows
 from thumblab_core.ranking.architecture import RankerConfig
 from thumblab_core.ranking.inputs import model_inputs
@@ -23,6 +23,7 @@ from thumblab_pipelines.trainable_ranker import TrainableRanker
 from thumblab_pipelines.training.adaptation import ScoredVideos, adapted_scores, fit_adapters
 from thumblab_pipelines.training.cross_fitting import runs_in_time
 from thumblab_pipelines.training.linear import TITLE_PENALTIES, best_penalty, fit_ridge
+from thumblab_pipelines.training.title_prior.prior import TitlePrior
 
 _PENALTIES = (3.0, 10.0, 30.0)
 _OWN_PENALTIES = (1.0, 2.0, 4.0)
@@ -118,12 +119,13 @@ class LabTitles:
 
     The inputs of the model have titles but no pictures.
 
-    `vectors` [n, d_t] are the vectors of the titles by the lab's title encoder.
+    `vectors` [n, d_t] are the vectors of the titles by the lab's title encoder. If `prior` is given, the linear model
+    starts from this title prior.
     """
 
-    def __init__(self, panel: Panel, vectors: Float32s) -> None:
+    def __init__(self, panel: Panel, vectors: Float32s, prior: TitlePrior | None = None) -> None:
         no_pictures = np.zeros((len(panel.titles), 0), np.float32)
-        self._panel = panel
+        self._panel, self._prior = panel, prior
         self._inputs = model_inputs(no_pictures, vectors, panel.titles)
         self._config = RankerConfig("none", "given", 0, vectors.shape[1])
         self._penalty: float | None = None
@@ -160,9 +162,11 @@ class LabTitles:
         trainable.fit_scale(self._inputs[rows])
         ranker = trainable.ranker()
         inputs = ranker.standardise(self._inputs[rows])
+        start = np.zeros(inputs.shape[1], np.float32) if self._prior is None else self._prior.weights(ranker)
+        left = above - np.bincount(rows, inputs @ start, len(above))
         if self._penalty is None:
-            self._penalty = self._chosen(inputs, above, rows)
-        line = fit_ridge(inputs, above[rows], self._penalty)
+            self._penalty = self._chosen(inputs, left, rows)
+        line = start + fit_ridge(inputs, left[rows], self._penalty)
         blocks = np.array_split(self._inputs, max(1, len(self._inputs) // 5_000))
         return np.concatenate([ranker.standardise(block) @ line for block in blocks]).astype(np.float64), ranker
 

@@ -1,0 +1,1 @@
+"""The title panel, and the models of titles that its benchmarks compare."""

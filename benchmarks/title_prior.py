@@ -1,0 +1,152 @@
+"""Measure what a title prior brings to a lab with few channels.
+
+    python -m benchmarks.title_prior [DIR] [--vectors FILE] [--final]
+
+DIR holds `panel.parquet`, see `benchmarks.title_panel`. The channels are divided into five parts. For each part, the
+prior (`thumblab_pipelines.training.title_prior`) is fitted to the titles and views of the four other parts. The part itself
+gives five labs of 20 channels. Each lab fits the linear part of the lab's ranking model twice, once from nothing and
+once from the prior. The two are compared on two questions:
+
+    unseen   pairs of the channels of the part that are not in the lab, without adapters
+    future   pairs of later videos of the lab's own channels, with adapters
+
+A lab knows the first 64 % of each of its channels, and is tested on the next 16 %. The last 20 % of every channel are
+not used. With `--final`, it knows the first 80 % and is tested on the last 20 %. A choice must not be made with
+`--final`.
+
+A figure is the mean over channels of the AUC within a channel, with a 95 % interval over channels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.panel.data import FILE, KNOWN_SHARE, PairSet, Panel, Progress, mean_with_interval
+from benchmarks.panel.models import LabTitles
+from benchmarks.title_panel import DEFAULT_FOLDER, FUTURE, UNSEEN, encoded
+from thumblab_core.arrays import Flags, Float32s, Float64s
+from thumblab_pipelines.training.title_prior.prior import TitlePrior, fit_title_prior
+
+_PARTS, _LABS, _LAB_CHANNELS = 5, 5, 20
+ALONE, STARTED, PRIOR = "from nothing", "from the prior", "the prior alone"
+_PAIRS = {False: "all", True: "2x"}
+
+Question = tuple[str, str]
+"""A question, and on which pairs it is asked: `all`, or `2x` for pairs with a twofold gap."""
+
+
+@dataclass(frozen=True)
+class Shares:
+    """The share of each channel's videos that a lab knows, and the share at which its test ends."""
+
+    known: float
+    end: float
+
+
+CHOICE, FINAL = Shares(KNOWN_SHARE**2, KNOWN_SHARE), Shares(KNOWN_SHARE, 1.0)
+
+
+def measure(
+    panel: Panel, vectors: Float32s, shares: Shares, seed: int, tell: Progress
+) -> dict[Question, dict[str, Float64s]]:
+    """Return the AUC of each channel, by question and scorer. A channel of several labs has the mean of its AUCs.
+
+    `vectors` [n, d] are the vectors of the titles.
+    """
+    order = np.random.default_rng(seed).permutation(int(panel.channel.max()) + 1)
+    aucs: dict[Question, dict[str, dict[int, list[float]]]] = defaultdict(
+        lambda: defaultdict(lambda: defaultdict(list))
+    )
+    early = panel.place < shares.end
+    for number, part in enumerate(np.array_split(order, _PARTS)):
+        of_part = np.isin(panel.channel, part)
+        learnt = ~of_part & early
+        prior, labels = fit_title_prior(panel.only(learnt)), panel.age_corrected(learnt)[of_part]
+        sub, names = panel.only(of_part), np.unique(panel.channel[of_part])
+        for lab in range(_LABS):
+            tell(f"part {number + 1} of {_PARTS}, lab {lab + 1} of {_LABS}")
+            channels = part[lab * _LAB_CHANNELS : (lab + 1) * _LAB_CHANNELS]
+            of_lab = np.isin(names[sub.channel], channels)
+            for question, within, scores in _asked(sub, vectors[of_part], of_lab, prior, shares):
+                for twice, name in _PAIRS.items():
+                    pairs = PairSet.of(sub, labels, within & early[of_part], twice)
+                    for scorer, values in scores.items():
+                        found = zip(names[np.unique(pairs.channel)], pairs.by_channel(values), strict=True)
+                        for channel, auc in found:
+                            aucs[question, name][scorer][int(channel)].append(float(auc))
+    return {
+        question: {scorer: np.array([np.mean(values[c]) for c in sorted(values)]) for scorer, values in found.items()}
+        for question, found in aucs.items()
+    }
+
+
+def _asked(
+    sub: Panel, vectors: Float32s, of_lab: Flags, prior: TitlePrior, shares: Shares
+) -> list[tuple[str, Flags, dict[str, Float64s]]]:
+    """Return the two questions to a lab: the name, the videos that are asked about, and the scores of each scorer."""
+    known = of_lab & (sub.place < shares.known)
+    above = sub.above_trend(sub.age_corrected(known), known)
+    models = {ALONE: LabTitles(sub, vectors), STARTED: LabTitles(sub, vectors, prior)}
+    shared = {name: model.shared(above, known) for name, model in models.items()}
+    adapted = {name: model.adapted(above, known) for name, model in models.items()}
+    later = of_lab & (sub.place >= shares.known)
+    return [(UNSEEN, ~of_lab, shared | {PRIOR: prior.scores(sub.titles)}), (FUTURE, later, adapted)]
+
+
+def table(aucs: dict[Question, dict[str, Float64s]], title: str) -> Table:
+    """Return a table with a row for each question and scorer."""
+    shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    for column in ("question", "pairs", "channels", "scorer", "AUC", f"lead over {ALONE}"):
+        shown.add_column(column, justify="right" if column == "channels" else "left", no_wrap=True)
+    for (question, pairs), by_scorer in aucs.items():
+        for scorer, values in by_scorer.items():
+            mean, low, high = mean_with_interval(values)
+            lead, least, most = mean_with_interval(values - by_scorer[ALONE])
+            shown.add_row(
+                question,
+                pairs,
+                f"{len(values)}",
+                scorer,
+                f"{mean:.3f} [{low:.3f}, {high:.3f}]",
+                "" if scorer == ALONE else f"{lead:+.3f} [{least:+.3f}, {most:+.3f}]",
+            )
+    return shown
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", metavar="DIR", type=Path, nargs="?", default=DEFAULT_FOLDER, help=f"holds {FILE}")
+    parser.add_argument(
+        "--vectors",
+        metavar="FILE",
+        type=Path,
+        help="store the vectors of the titles in this .npy file, and read them from it in later runs",
+    )
+    parser.add_argument("--final", action="store_true", help="test on the last 20 %% of each channel")
+    parser.add_argument("--seed", type=int, default=0, help="the seed that draws the labs (default: 0)")
+    options = parser.parse_args()
+    if not (options.folder / FILE).is_file():
+        sys.exit(f"There is no {FILE} in {options.folder}. Name its folder: python -m benchmarks.title_prior DIR")
+    start = time.monotonic()
+
+    def tell(what: str) -> None:
+        print(f"{time.monotonic() - start:5.0f} s  {what}", file=sys.stderr, flush=True)
+
+    panel = Panel.read(options.folder)
+    vectors = encoded(panel.titles, options.vectors, tell)
+    aucs = measure(panel, vectors, FINAL if options.final else CHOICE, options.seed, tell)
+    Console(width=140).print(table(aucs, f"labs of {_LAB_CHANNELS} channels"))
+
+
+if __name__ == "__main__":
+    main()
