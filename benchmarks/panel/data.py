@@ -59,8 +59,9 @@ class Panel(TitleTable):
         row, inside = np.cumsum(chosen) - 1, chosen[self.first] & chosen[self.second]
         titles = [title for title, wanted in zip(self.titles, chosen, strict=True) if wanted]
         channel = np.unique(self.channel[chosen], return_inverse=True)[1]
-        columns = (values[chosen] for values in (self.published, self.age, self.views, self.place))
-        return Panel(titles, channel, *columns, row[self.first[inside]], row[self.second[inside]])
+        published, age, views = self.published[chosen], self.age[chosen], self.views[chosen]
+        first, second = row[self.first[inside]], row[self.second[inside]]
+        return Panel(titles, channel, published, age, views, self.place[chosen], first, second)
 
 
 def _pairs(channel: Rows, published: Float64s, age: Float64s) -> tuple[Rows, Rows]:
