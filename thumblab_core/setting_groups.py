@@ -191,7 +191,7 @@ class ModelSettings(BaseSettings):
     )
     encoder_precision: Literal["auto", "float32", "bfloat16", "int8"] = setting(
         "auto",
-        "The precision of the image encoder: `auto`, `float32`, `bfloat16` or `int8`. `auto` takes the fastest that "
+        "The precision of the image encoder: `auto`, `float32`, `bfloat16` or `int8`. `auto` takes the fastest one that "
         "agrees with float32 on the library's own pictures, and decides once. See [Encoders](encoders.md).",
     )
     title_encoder: str = setting(
@@ -260,7 +260,7 @@ class ServingSettings(BaseSettings):
     )
     keep_predictions: bool = setting(
         False,
-        "Whether the scoring service keeps what it answered: titles, hashes of pictures, scores and probabilities, but no "
+        "Whether the scoring service keeps its answers: titles, hashes of pictures, scores and probabilities, but no "
         "pictures. See [Predictions](predictions.md).",
     )
     serving_any_public_host: bool = setting(
@@ -301,7 +301,7 @@ class ServingSettings(BaseSettings):
     )
     serving_batch_disk_mib: int = setting(
         2_048,
-        "How much of the disk all batches may take, of which one key may take a quarter. Further batches get status 503.",
+        "How much of the disk all batches may take. One key may take a quarter of it. Further batches get status 503.",
         "MiB",
         ge=1,
     )

@@ -19,7 +19,7 @@ CHANNEL_SLICE = "channel:"
 channel's id."""
 
 _SPLITS = {
-    "future": "newest videos of known channels (last 20 % of each by time)",
+    "future": "the future of known channels (last 20 % of each by time)",
     "new_channels": "unseen channels",
     "adapted": "unseen channels, adapted on the first 80 % of each",
 }

@@ -13,8 +13,8 @@ _INTRODUCTION = f"""\
 
 An **asset** is a thing that the lab keeps and Dagster makes: a table, a folder of pictures, a release. A **check** examines
 it. If a *blocking* check fails, nothing that depends on the asset runs. A **job** is a run of several assets, or of another
-piece of work. A **schedule** starts a job at a time, and a **sensor** starts one when something has happened. Times are
-those of Australia/Hobart.
+piece of work. A **schedule** starts a job at a set time, and a **sensor** starts one when something has happened. Times are
+in the zone Australia/Hobart.
 
 ![The assets, and where the scoring service reads](../images/assets.svg)
 

@@ -20,7 +20,7 @@ class Engagement:
     """The predicted engagement of a picture. `meaning` says what `value` is.
 
     True click-through rates are not public. `value` is a click-through rate only if the model was trained on true
-    rates from owners of channels. Otherwise it is a percentile, which stands in for the click-through rate.
+    rates from owners of channels. Otherwise it is a percentile, which is used in place of the click-through rate.
     """
 
     value: float
@@ -32,7 +32,7 @@ class Engagement:
 class NeighbourOut:
     """A thumbnail of the niche's library that is similar to the picture.
 
-    It is the thumbnail of a winner, unless none of the most similar thumbnails is a winner's.
+    It is the thumbnail of a winner, unless the most similar thumbnails include no winner.
     """
 
     video_id: str
@@ -99,10 +99,10 @@ class ThumbnailScore:
     similarity_source: Literal["faiss", "pgvector", "default"] | None = None
     neighbours: list[NeighbourOut] = field(default_factory=list)
     title: str | None = None
-    """The title under which the picture was scored: its own, or else the first title of the request."""
+    """The title under which the picture was scored: its own title, or the first title of the request."""
 
     why: WhyOut | None = None
-    """What makes the candidate's score differ from the winner's, or the winner's from that of the second. The
+    """Why the candidate's score differs from the winner's score. The winner is compared with the second candidate. The
     sub-scores are measured in the picture, and do not explain the rank.
     """
 
@@ -113,7 +113,7 @@ class ChannelOut:
 
     channel_id: str
     adapted: bool
-    """If false, the candidates are ranked like those of an unseen channel."""
+    """If false, the candidates are ranked as for an unseen channel."""
 
     videos: int
     """How many of the channel's videos the answer is adapted to."""
@@ -141,7 +141,7 @@ class Releases:
 class ScoreAnswer:
     """The ranking. `thumbnails` keeps the order of the request. `degraded` says in plain sentences what was missing.
 
-    In an answer for several titles, everything beside `packages` is about the first title.
+    In an answer for several titles, all fields except `packages` are about the first title.
     """
 
     niche: Literal["tech", "gaming", "education", "entertainment", "people", "beauty", "news"]

@@ -126,7 +126,7 @@ class StoredFaceOut:
 
 @dataclass(frozen=True, kw_only=True)
 class FaceClusterFacesOut:
-    """A cluster, with a part of its faces, those of best quality first. `faces` counts all of them."""
+    """A cluster, with a part of its faces, the best quality first. `faces` counts all of them."""
 
     cluster_id: str
     """`person_` or `unknown_cluster_` and a key of 12 digits. A request may also write `clu_` or nothing before the
@@ -201,7 +201,7 @@ class NearFacesOut:
 
 @dataclass(frozen=True, kw_only=True)
 class UnassignedFacesOut:
-    """A part of the faces that are in no cluster, those of best quality first."""
+    """A part of the faces that are in no cluster, the best quality first."""
 
     faces: list[StoredFaceOut]
 

@@ -26,7 +26,7 @@ class SubScoreOut:
     """
 
     reason: str
-    """What was seen in the picture that explains the value. It may quote text."""
+    """The finding in the picture that explains the value. It may quote text."""
 
     fix: str | None
     """What to change in the picture. Null if nothing needs to change."""

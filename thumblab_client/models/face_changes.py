@@ -45,10 +45,10 @@ class FaceChangesOut:
 
 @dataclass(frozen=True, kw_only=True)
 class ForgottenOut:
-    """What was deleted for good."""
+    """The faces, pictures and heads that were deleted for good."""
 
     faces: int
-    """How many faces, with their vectors and all that a person said of them."""
+    """How many faces, with their vectors and the changes that a person made to them."""
 
     pictures: int
     """How many pictures that a person had given. The thumbnails of videos stay."""

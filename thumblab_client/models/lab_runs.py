@@ -32,7 +32,7 @@ class RunOut:
 
 @dataclass(frozen=True, kw_only=True)
 class NicheStats:
-    """What a refresh did for one niche. A field is null if the run ended before it had a value for this field."""
+    """The result of a refresh for one niche. A field is null if the run ended before it had a value for this field."""
 
     videos_seen: int | None
     new_videos: int | None
@@ -48,7 +48,7 @@ class NicheStats:
 
 @dataclass(frozen=True, kw_only=True)
 class ChangedItemsOut:
-    """What a run of the job `change_index` did. `skipped` maps the id of a video to the reason."""
+    """The result of a run of the job `change_index`. `skipped` maps the id of a video to the reason."""
 
     niche: Literal["tech", "gaming", "education", "entertainment", "people", "beauty", "news"] | None
     put_in: list[str] = field(default_factory=list)

@@ -36,14 +36,14 @@ class PackageOut:
     """
 
     why: WhyOut
-    """What makes its score differ from that of the best package. The best package is compared with the second. Unknown
+    """Why its score differs from the score of the best package. The best package is compared with the second. Unknown
     if there is no best package.
     """
 
 
 @dataclass(frozen=True, kw_only=True)
 class UnderTitleOut:
-    """The verdict on the pictures under one of the titles. Pictures with a title of their own are left out."""
+    """The verdict on the pictures under one of the titles. Pictures with their own title are left out."""
 
     title: str
     winner: str | None
@@ -60,9 +60,9 @@ class UnderTitleOut:
 class PackagesOut:
     """The packages of a request with several titles.
 
-    To find the best package is another task than to find the best picture under one title. So the model has a skill
-    and a calibration for each of the two tasks. `verdict`, `skill` and `grid` use the skill and calibration for
-    packages, and `under_titles` uses those for pictures under one title.
+    To find the best package and to find the best picture under one title are two tasks. The model has a skill and a
+    calibration for each of them. `verdict`, `skill` and `grid` use the skill and calibration for packages, and
+    `under_titles` uses those for pictures under one title.
     """
 
     best_title: str | None

@@ -27,7 +27,7 @@ class PersonShareOut:
 
 @dataclass(frozen=True, kw_only=True)
 class PeopleStatsOut:
-    """What the lab knows of faces and people."""
+    """The numbers of faces, clusters and people in the lab."""
 
     mode: Literal["off", "own", "all"]
     """The setting `THUMBLAB_PEOPLE`."""
@@ -80,7 +80,7 @@ class PersonPictureOut:
 
 @dataclass(frozen=True, kw_only=True)
 class PersonPicturesOut:
-    """A part of the pictures of a person, those of the newest videos first."""
+    """A part of the pictures of a person, the newest videos first."""
 
     pictures: list[PersonPictureOut]
 

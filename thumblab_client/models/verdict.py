@@ -19,18 +19,19 @@ class SkillOut:
 
     question: Literal["one_video", "one_title", "package"] = "package"
     """`one_video`: which of two pictures of one video won an experiment. It is used only with at least 50 pairs of
-    five channels. `one_title`: which of two pictures under one title got more views than everything else about its
-    video predicts. `package`: which of two videos with different titles got more views. It is used for packages
-    and, in older models, for pictures under one title.
+    five channels. `one_title`: which of two pictures is better under one title. The better one is the picture of
+    the video with more views in comparison with what its title, length and time predict. `package`: which of two
+    videos with different titles got more views. It is used for packages and, in older models, for pictures under
+    one title.
     """
 
     summary: str = ""
     """The skill in a sentence."""
 
     measured_on: str
-    """`future`: later videos of channels that the model was trained on. `new_channels`: unseen channels. `adapted`:
-    unseen channels after a channel adapter was added. `own_past`: the newest videos of the request's channel. It is
-    used only for packages, if `adapted` was not measured.
+    """`future`: the future of known channels, which are later videos of channels that the model was trained on.
+    `new_channels`: unseen channels. `adapted`: unseen channels after a channel adapter was added. `own_past`: the
+    newest videos of the request's channel. It is used only for packages, if `adapted` was not measured.
     """
 
     auc: float

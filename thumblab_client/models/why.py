@@ -29,11 +29,11 @@ class ContributionOut:
 
 @dataclass(frozen=True, kw_only=True)
 class WhyOut:
-    """What makes the score of a candidate differ from the winner's. The winner is compared with the second-best
+    """Why the score of a candidate differs from the winner's score. The winner is compared with the second-best
     candidate.
 
-    The contributions are those of the model to its own score. They say why the model orders two candidates as it
-    does, and not what made viewers click.
+    The contributions are parts of the model's own score. They say why the model orders two candidates as it does,
+    and not why viewers clicked.
     """
 
     against: str | None
@@ -43,8 +43,8 @@ class WhyOut:
     """The title of the other candidate."""
 
     difference: float | None
-    """The score of this candidate minus that of the other, in log views: the model expects exp(difference) times as
-    many views. Near-identical candidates keep scores of their own here.
+    """The score of this candidate minus the score of the other one, in log views: the model expects exp(difference)
+    times as many views. Near-identical candidates keep their own scores here.
     """
 
     contributions: list[ContributionOut]

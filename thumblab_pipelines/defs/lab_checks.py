@@ -43,15 +43,15 @@ CHECKS = [
         "embeddings",
         "vectors_as_before",
         weeks.check_vectors,
-        "No classifier can tell the vectors of last week's videos from those of the weeks before, on channels that "
-        f"it was not trained on: its AUC is at most {weeks.MOST_SEPARABLE:g}.",
+        "On unseen channels, a classifier cannot separate the vectors of last week's videos from the vectors of the weeks "
+        f"before: its AUC is at most {weeks.MOST_SEPARABLE:g}.",
     ),
     _check(
         "visual_features",
         "sub_scores_as_before",
         weeks.check_sub_scores,
-        "Each sub-score of last week's videos is distributed as in the weeks before: the statistic of Kolmogorov and "
-        f"Smirnov is at most {weeks.MOST_APART:g}.",
+        "Each sub-score of last week's videos is distributed as in the weeks before: the Kolmogorov-Smirnov "
+        f"statistic is at most {weeks.MOST_APART:g}.",
     ),
     _check(
         "served_index",

@@ -9,7 +9,7 @@ import { NICHES } from "./words.js";
 const PUBLISHED = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)/;
 
 const CHANNELS = {
-  future: "Channels it was trained on",
+  future: "The future of known channels",
   new_channels: "Unseen channels",
   adapted: "Unseen channels with an adapter",
 };

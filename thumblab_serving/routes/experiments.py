@@ -63,7 +63,8 @@ async def add(request: Request, response: Response) -> StoredExperimentOut:
     titles.
 
     An experiment is identified by its channel, its video and its first day. If you send it again, the new facts replace
-    the old ones. So a request may be repeated. A key without the scope `admin` stores only experiments of its channels.
+    the old ones. You can therefore repeat a request. A key without the scope `admin` stores only experiments of its
+    channels.
     """
     stored_experiments: StoredExperiments = request.app.state.experiments
     admission: Admission = request.app.state.experiments_admission

@@ -28,7 +28,7 @@ class Engagement(StrictModel):
     """The predicted engagement of a picture. `meaning` says what `value` is.
 
     True click-through rates are not public. `value` is a click-through rate only if the model was trained on true rates
-    from owners of channels. Otherwise it is a percentile, which stands in for the click-through rate.
+    from owners of channels. Otherwise it is a percentile, which is used in place of the click-through rate.
     """
 
     value: float = Field(ge=0, le=1)
@@ -46,7 +46,7 @@ class Engagement(StrictModel):
 class NeighbourOut(StrictModel):
     """A thumbnail of the niche's library that is similar to the picture.
 
-    It is the thumbnail of a winner, unless none of the most similar thumbnails is a winner's.
+    It is the thumbnail of a winner, unless the most similar thumbnails include no winner.
     """
 
     video_id: str
@@ -125,13 +125,13 @@ class ThumbnailScore(StrictModel):
     neighbours: list[NeighbourOut] = Field(default_factory=list)
     title: str | None = Field(
         default=None,
-        description="The title under which the picture was scored: its own, or else the first title of the request.",
+        description="The title under which the picture was scored: its own title, or the first title of the request.",
     )
     why: WhyOut | None = Field(
         default=None,
         description=(
-            "What makes the candidate's score differ from the winner's, or the winner's from that of the second. The "
-            "sub-scores are measured in the picture, and do not explain the rank."
+            "Why the candidate's score differs from the winner's score. The winner is compared with the second candidate. "
+            "The sub-scores are measured in the picture, and do not explain the rank."
         ),
     )
 
@@ -140,7 +140,7 @@ class ChannelOut(StrictModel):
     """The channel of the request, and whether the answer is adapted to it."""
 
     channel_id: str
-    adapted: bool = Field(description="If false, the candidates are ranked like those of an unseen channel.")
+    adapted: bool = Field(description="If false, the candidates are ranked as for an unseen channel.")
     videos: int = Field(ge=0, description="How many of the channel's videos the answer is adapted to.")
     reason: str | None = Field(
         description=(
@@ -166,7 +166,7 @@ class Releases(StrictModel):
 class ScoreAnswer(StrictModel):
     """The ranking. `thumbnails` keeps the order of the request. `degraded` says in plain sentences what was missing.
 
-    In an answer for several titles, everything beside `packages` is about the first title.
+    In an answer for several titles, all fields except `packages` are about the first title.
     """
 
     niche: Niche

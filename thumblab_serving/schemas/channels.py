@@ -115,6 +115,6 @@ class KnownChannelOut(StrictModel):
 
 
 class ChannelsOut(StrictModel):
-    """The channels that have an adapter of their own. The channels of the model's training are not among them."""
+    """The channels that were added to the lab, with their adapters. The channels of the model's training are not listed."""
 
     channels: list[KnownChannelOut]

@@ -25,7 +25,7 @@ class SubScoreOut(StrictModel):
             "is compared with fixed thresholds instead."
         )
     )
-    reason: str = Field(description="What was seen in the picture that explains the value. It may quote text.")
+    reason: str = Field(description="The finding in the picture that explains the value. It may quote text.")
     fix: str | None = Field(description="What to change in the picture. Null if nothing needs to change.")
 
 

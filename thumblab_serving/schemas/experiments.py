@@ -73,7 +73,7 @@ Cursor = Annotated[
 class VariantIn(StrictModel):
     """A variant of an experiment: a picture, a title, or both.
 
-    Either all variants have a picture, or none has one. Either all variants have a title, or none has one.
+    Either all variants have a picture, or no variant has one. The same holds for titles.
     """
 
     model_config = ConfigDict(json_schema_extra=not_both("url", "image_base64"))
@@ -97,7 +97,7 @@ class VariantIn(StrictModel):
 
 
 class ExperimentRequest(StrictModel):
-    """What happened when two or three variants were tested on one video."""
+    """The outcome of a test of two or three variants on one video."""
 
     model_config = ConfigDict(
         json_schema_extra={

@@ -133,7 +133,7 @@ class ItemsRequest(StrictModel):
     id: VideoId | None = Field(default=None, description="The id of one video.", examples=["dQw4w9WgXcQ"])
     ids: list[VideoId] | None = Field(default=None, min_length=1, max_length=MOST_ITEMS, description="Ids of videos.")
     niche: Niche | None = Field(
-        default=None, description="The niche of the videos. Default: that of the first video that the lab knows."
+        default=None, description="The niche of the videos. Default: the niche of the first video that the lab knows."
     )
     media_type: Annotated[str, StringConstraints(max_length=40)] | None = Field(
         default=None, description="Has no effect, because the lab holds only videos. `notes` says so."
@@ -166,7 +166,7 @@ class RunOut(StrictModel):
 
 
 class NicheStats(StrictModel):
-    """What a refresh did for one niche. A field is null if the run ended before it had a value for this field."""
+    """The result of a refresh for one niche. A field is null if the run ended before it had a value for this field."""
 
     videos_seen: int | None
     new_videos: int | None
@@ -188,7 +188,7 @@ class RunsOut(StrictModel):
 
 
 class ChangedItemsOut(StrictModel):
-    """What a run of the job `change_index` did. `skipped` maps the id of a video to the reason."""
+    """The result of a run of the job `change_index`. `skipped` maps the id of a video to the reason."""
 
     niche: Niche | None
     put_in: list[str] = Field(default_factory=list)

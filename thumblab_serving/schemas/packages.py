@@ -36,14 +36,14 @@ class PackageOut(StrictModel):
     )
     why: WhyOut = Field(
         description=(
-            "What makes its score differ from that of the best package. The best package is compared with the second. "
+            "Why its score differs from the score of the best package. The best package is compared with the second. "
             "Unknown if there is no best package."
         )
     )
 
 
 class UnderTitleOut(StrictModel):
-    """The verdict on the pictures under one of the titles. Pictures with a title of their own are left out."""
+    """The verdict on the pictures under one of the titles. Pictures with their own title are left out."""
 
     title: str
     winner: str | None = Field(
@@ -58,8 +58,8 @@ class UnderTitleOut(StrictModel):
 class PackagesOut(StrictModel):
     """The packages of a request with several titles.
 
-    To find the best package is another task than to find the best picture under one title. So the model has a skill and
-    a calibration for each of the two tasks. `verdict`, `skill` and `grid` use the skill and calibration for packages,
+    To find the best package and to find the best picture under one title are two tasks. The model has a skill and a
+    calibration for each of them. `verdict`, `skill` and `grid` use the skill and calibration for packages,
     and `under_titles` uses those for pictures under one title.
     """
 

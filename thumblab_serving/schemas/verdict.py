@@ -29,7 +29,7 @@ class Verdict(StrEnum):
 
 
 class OrderedBy(StrEnum):
-    """What the ranks of an answer follow: the model's scores, or the evidence (`evidence_mean`)."""
+    """The basis of the ranks: the model's scores, or the evidence (`evidence_mean`)."""
 
     MODEL = "model"
     EVIDENCE = "evidence"
@@ -47,15 +47,17 @@ class SkillOut(StrictModel):
         default="package",
         description=(
             "`one_video`: which of two pictures of one video won an experiment. It is used only with at least 50 pairs "
-            "of five channels. `one_title`: which of two pictures under one title got more views than everything else "
-            "about its video predicts. `package`: which of two videos with different titles got more views. It is used "
-            "for packages and, in older models, for pictures under one title."
+            "of five channels. `one_title`: which of two pictures is better under one title. The better one is the picture "
+            "of the video with more views in comparison with what its title, length and time predict. `package`: which of two "
+            "videos with different titles got more views. It is used for packages and, in older models, for pictures under "
+            "one title."
         ),
     )
     summary: str = Field(default="", description="The skill in a sentence.")
     measured_on: str = Field(
         description=(
-            "`future`: later videos of channels that the model was trained on. `new_channels`: unseen channels. "
+            "`future`: the future of known channels, which are later videos of channels that the model was trained on. "
+            "`new_channels`: unseen channels. "
             "`adapted`: unseen channels after a channel adapter was added. `own_past`: the newest videos of the "
             "request's channel. It is used only for packages, if `adapted` was not measured."
         )

@@ -28,7 +28,7 @@ from thumblab_serving.scoring.proven_skill import measured_skill
 from thumblab_serving.scoring.rank import Ranking, RankingContext
 
 _EVALUATED_ON = {
-    FUTURE: "later videos of channels that it was trained on",
+    FUTURE: "the future of known channels (later videos of channels that it was trained on)",
     NEW_CHANNELS: "unseen channels",
     ADAPTED: "unseen channels with a channel adapter",
     OWN_PAST: "the newest videos of this channel",

@@ -40,7 +40,9 @@ _min_size = click.option(
     help="The fewest faces of an unknown cluster. Default: FACE_UNKNOWN_MIN_CLUSTER_SIZE, 3.",
 )
 _max_faces = click.option(
-    "--max-faces", type=click.IntRange(1), help="Group at most so many of the faces in no cluster, the best first."
+    "--max-faces",
+    type=click.IntRange(1),
+    help="The largest number of faces without a cluster to group, the best first.",
 )
 _epochs = click.option(
     "--epochs", type=click.IntRange(1, 1_000), help="The most epochs. Default: FACE_TRAINING_EPOCHS, 20."

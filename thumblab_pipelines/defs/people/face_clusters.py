@@ -19,7 +19,7 @@ class Grouping(dg.Config):
         default=None, description="How unknown faces are grouped: hdbscan, dbscan or agglomerative."
     )
     min_cluster_size: int | None = Field(default=None, description="The fewest faces of an unknown cluster.")
-    max_faces: int | None = Field(default=None, description="Group at most so many of the faces in no cluster.")
+    max_faces: int | None = Field(default=None, description="The largest number of faces without a cluster to group.")
 
 
 @dg.asset(
@@ -28,7 +28,7 @@ class Grouping(dg.Config):
     pool=TRAINER,
     check_specs=advisory(
         "face_clusters",
-        kept="Every face that a person put somewhere is still there, and no two faces of one picture are in one cluster.",
+        kept="Every face that a person moved is still in the chosen cluster. No two faces of one picture share a cluster.",
         calibrated="The meaning of a similarity was learnt from pairs of faces, and not only guessed from the network's "
         "dimension.",
     ),

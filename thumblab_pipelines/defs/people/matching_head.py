@@ -25,11 +25,10 @@ class Training(dg.Config):
     pool=TRAINER,
     check_specs=advisory(
         "matching_head",
-        not_worse="On people that it has not learnt from, the head is not worse than the bare vectors. Else it is not "
-        "served.",
+        not_worse="On unseen people, the head is not worse than the plain vectors. Otherwise, it is not served.",
     ),
-    description="Trains a small head on the labelled people by triplet loss. It is served only if the verification of "
-    "people that it has not seen does not get worse (docs/people.md).",
+    description="Trains a small head on the labelled people by triplet loss. It is served only if verification on "
+    "unseen people does not get worse (docs/people.md).",
     **about("matching_head", "people.md", train_matching, check_head),
     **PEOPLE,
 )

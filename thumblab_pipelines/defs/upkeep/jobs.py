@@ -22,7 +22,7 @@ frequent_observation = niche_schedule(
 apply_retention = dg.define_asset_job(
     "apply_retention",
     selection=dg.AssetSelection.assets("retention"),
-    description="Refresh videos before they are too old, and delete what is gone or expired.",
+    description="Refresh videos before they are too old, and delete removed and expired videos.",
     tags=max_runtime(hours=2) | DAILY,
 )
 

@@ -70,7 +70,7 @@ async def clusters(request: Request) -> FaceClustersOut:
 
 @router.get(
     f"{PREFIX}/clusters/{{cluster_id}}",
-    summary="A cluster with its faces, those of best quality first",
+    summary="A cluster with its faces, the best quality first",
     response_model=FaceClusterFacesOut,
     responses=error_responses(401, 404, 422, 503),
     openapi_extra={"parameters": [in_path("cluster_id"), *query_documentation(PartQuery)]},
@@ -125,7 +125,7 @@ async def owner(request: Request) -> FaceClusterOut:
     **changing(FaceClusterOut, MergeRequest, "cluster_id", required=True),
 )
 async def merge(request: Request) -> FaceClusterOut:
-    """If only one of them has a name, the name stays. If both have one, that of `into` stays.
+    """If only one of them has a name, the name stays. If both have a name, the name of `into` stays.
 
     Clusters with faces of one picture cannot be one person, so they are not merged (409).
     """
@@ -165,6 +165,6 @@ async def changes(request: Request) -> FaceChangesOut:
 
 @router.post(f"{PREFIX}/undo", summary="Take the latest change back", **changing(FaceChangeOut, UndoRequest))
 async def undo(request: Request) -> FaceChangeOut:
-    """The answer is the change that was taken back. What was forgotten stays forgotten."""
+    """The answer is the change that was taken back. Deleted faces and people do not come back."""
     body = await body_of(request, UndoRequest)
     return shown_change(await call(request, lambda people: people.undo(body.change_id)))

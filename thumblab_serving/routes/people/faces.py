@@ -160,7 +160,9 @@ async def pictures(request: Request) -> PersonPicturesOut:
     **changing(FaceClusterOut, MoveFacesRequest, required=True),
 )
 async def move_several(request: Request) -> FaceClusterOut:
-    """The lab never moves them by itself from now on. All of them are moved, or none. No two may be of one picture."""
+    """The lab never moves these faces by itself from now on. The request moves all of them or none. No two of them may be
+    from one picture.
+    """
     body = await body_of(request, MoveFacesRequest)
     return shown_cluster(await call(request, lambda people: people.move(body.faces, body.to)))
 
@@ -223,7 +225,7 @@ async def move(request: Request) -> FaceClusterOut:
     **changing(FaceClusterOut, NotThisPersonRequest, "face_id"),
 )
 async def not_this_person(request: Request) -> FaceClusterOut:
-    """The answer is the cluster. To say the same again changes nothing."""
+    """The answer is the cluster. A repeated request changes nothing."""
     body = await body_of(request, NotThisPersonRequest)
     return shown_cluster(await call(request, lambda people: people.not_this_person(_face_id(request), body.cluster_id)))
 

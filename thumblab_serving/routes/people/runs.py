@@ -53,7 +53,7 @@ def _described(answer: type[BaseModel], body: type[StrictModel]) -> dict[str, An
 async def cluster(request: Request, response: Response) -> GroupingOut:
     """Start the job `group_people`. With `queue: false`, answer when it has ended.
 
-    What a person said stays: names, faces that a person put somewhere, and "not this person".
+    The changes that a person made stay: names, moved faces, and "not this person".
     """
     query, body = query_of(request, WaitQuery), await body_of(request, ClusterFacesRequest)
     query = _waiting(query, body.queue)

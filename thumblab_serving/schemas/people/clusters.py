@@ -64,7 +64,7 @@ class StoredFaceOut(StrictModel):
 
 
 class FaceClusterFacesOut(FaceClusterOut):
-    """A cluster, with a part of its faces, those of best quality first. `faces` counts all of them."""
+    """A cluster, with a part of its faces, the best quality first. `faces` counts all of them."""
 
     members: list[StoredFaceOut]
 
@@ -82,7 +82,7 @@ class NearFacesOut(StrictModel):
 
 
 class UnassignedFacesOut(StrictModel):
-    """A part of the faces that are in no cluster, those of best quality first."""
+    """A part of the faces that are in no cluster, the best quality first."""
 
     faces: list[StoredFaceOut]
 

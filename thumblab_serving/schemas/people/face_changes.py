@@ -29,8 +29,8 @@ class FaceChangesOut(StrictModel):
 
 
 class ForgottenOut(StrictModel):
-    """What was deleted for good."""
+    """The faces, pictures and heads that were deleted for good."""
 
-    faces: int = Field(description="How many faces, with their vectors and all that a person said of them.")
+    faces: int = Field(description="How many faces, with their vectors and the changes that a person made to them.")
     pictures: int = Field(description="How many pictures that a person had given. The thumbnails of videos stay.")
     heads: list[str] = Field(description="The releases of trained heads that had learnt from these faces.")

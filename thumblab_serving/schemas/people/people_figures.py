@@ -18,7 +18,7 @@ class PersonShareOut(StrictModel):
 
 
 class PeopleStatsOut(StrictModel):
-    """What the lab knows of faces and people."""
+    """The numbers of faces, clusters and people in the lab."""
 
     mode: Literal["off", "own", "all"] = Field(description="The setting `THUMBLAB_PEOPLE`.")
     pictures: int = Field(description="How many pictures were searched for faces.")
@@ -49,13 +49,13 @@ class PersonPictureOut(StrictModel):
 
 
 class PersonPicturesOut(StrictModel):
-    """A part of the pictures of a person, those of the newest videos first."""
+    """A part of the pictures of a person, the newest videos first."""
 
     pictures: list[PersonPictureOut]
 
 
 class DetectedFacesOut(StrictModel):
-    """What a search for faces did. A field is null where the run did not report it."""
+    """The result of a search for faces. A field is null where the run did not report it."""
 
     searched: int | None = Field(description="How many pictures were searched now.")
     new_faces: int | None
@@ -64,7 +64,7 @@ class DetectedFacesOut(StrictModel):
 
 
 class TrainingResultOut(StrictModel):
-    """What a training did. A field is null where the run did not report it."""
+    """The result of a training. A field is null where the run did not report it."""
 
     people: int | None = Field(description="How many people the head has learnt from.")
     faces: int | None = Field(description="How many faces the head has learnt from.")
@@ -74,7 +74,7 @@ class TrainingResultOut(StrictModel):
 
 
 class GroupedFacesOut(StrictModel):
-    """What a grouping did. A field is null where the run did not report it."""
+    """The result of a grouping. A field is null where the run did not report it."""
 
     faces: int | None = Field(description="How many faces have a vector.")
     people: int | None = Field(description="How many clusters with a name have faces.")

@@ -91,7 +91,7 @@ class ClusterFacesRequest(_Queued):
     )
     max_faces: Annotated[int, Strict(), Field(ge=1, le=2**31 - 1), AS_WHOLE] | None = Field(
         default=None,
-        description="Group at most so many of the faces that are in no cluster, those of the best quality first.",
+        description="The largest number of faces without a cluster to group. Faces of the best quality come first.",
         examples=[1_000],
     )
 
