@@ -26,7 +26,7 @@ def test_every_link_leads_to_a_file_and_to_a_heading_in_it(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_every_picture_has_a_text_for_those_who_do_not_see_it(path: Path) -> None:
+def test_every_picture_has_an_alternative_text(path: Path) -> None:
     assert [target for mark, text, target in links(path) if mark and not text.strip()] == []
 
 

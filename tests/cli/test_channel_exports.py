@@ -78,7 +78,7 @@ def test_an_export_becomes_an_adapted_channel_and_each_missing_part_is_named(she
     assert "Mein Kanal: 11 videos" in shell("list").stdout
 
 
-def test_an_unreadable_export_beside_a_good_one_gives_the_exit_status_1(
+def test_an_unreadable_export_next_to_a_good_one_gives_exit_status_1(
     shell: Shell, export: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")

@@ -74,7 +74,7 @@ def test_a_rollback_by_command_and_its_end_are_observations_of_the_served_index(
     assert last_observation(instance)["cause"] == cause, "a command that changes nothing must report nothing to Dagster"
 
 
-def test_a_change_is_made_and_a_note_says_so_if_dagster_cannot_be_told(lab: Lab, instance: dg.DagsterInstance) -> None:
+def test_a_change_is_made_with_a_note_if_dagster_cannot_be_informed(lab: Lab, instance: dg.DagsterInstance) -> None:
     config = lab.settings.data_dir / "dagster" / "dagster.yaml"
     config.write_text(f"{config.read_text()}\nstorage: [")
     done = CliRunner().invoke(cli, ["index", "rollback", NICHE])
@@ -94,7 +94,7 @@ def test_in_a_container_a_command_tells_the_dagster_of_dagster_home(
     assert not (lab.settings.data_dir / "postgres").exists(), "Dagster's tables are in the database of the settings"
 
 
-def test_the_dagster_home_of_another_project_is_not_told(
+def test_the_dagster_of_another_project_gets_no_report(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")

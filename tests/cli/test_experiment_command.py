@@ -127,7 +127,7 @@ def test_a_winner_against_the_shares_is_noted(shell: Shell, pictures: list[Path]
         (("--outcome", "inconclusive", "--channel", "\udc80"), "holds bytes that are not text"),
     ],
 )
-def test_what_cannot_be_added_is_one_line_on_stderr(
+def test_an_experiment_that_cannot_be_added_gives_one_line_on_stderr(
     shell: Shell, pictures: list[Path], more: tuple[str, ...], sentence: str
 ) -> None:
     done = shell(*add(pictures[:2], *more))
@@ -187,7 +187,7 @@ def test_an_import_prints_no_more_notes_and_problems_than_its_limit(shell: Shell
     assert len(json.loads(shell("import", table, "--json").stdout)["remarks"]) == 60
 
 
-def test_a_long_import_prints_lines_of_progress_where_there_is_no_terminal(
+def test_a_long_import_prints_progress_lines_without_a_terminal(
     shell: Shell, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = pictures[0].parent / "tests.csv"
@@ -241,7 +241,7 @@ def test_a_plan_uses_the_usual_rate_of_the_channel(
     assert (given["ctr"], given["ctr_source"], given["lift"], given["pair"]) == (0.06, "as given", 0.1, None)
 
 
-def test_a_plan_opens_no_lab_if_it_needs_none(pictures: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plan_opens_a_lab_only_if_it_needs_one(pictures: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THUMBLAB_DATABASE_URL", "mysql://nowhere")
     settings.cache_clear()
     done = CliRunner().invoke(cli, ["experiment", "plan", *map(str, pictures[:2])])
@@ -268,7 +268,7 @@ def test_the_model_chooses_which_two_to_test(
     assert "give both --title and --niche" in half.stderr
 
 
-def test_without_a_served_model_a_plan_with_a_title_says_what_to_run_and_with_one_it_names_two(
+def test_a_plan_with_a_title_needs_a_served_model_and_names_two_pictures(
     shell: Shell, environment: dict[str, str], pictures: list[Path]
 ) -> None:
     refused = shell("plan", *pictures, "--title", "A title", "--niche", "tech")

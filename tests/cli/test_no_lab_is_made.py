@@ -76,6 +76,6 @@ def test_a_command_that_needs_a_lab_says_how_to_make_one(folder: Path, line: str
 
 
 @pytest.mark.parametrize("line", ANSWERED)
-def test_a_command_that_can_answer_without_a_lab_makes_none(folder: Path, line: str) -> None:
+def test_a_command_that_needs_no_lab_creates_no_lab(folder: Path, line: str) -> None:
     CliRunner().invoke(cli, line.split())
     assert not folder.exists()

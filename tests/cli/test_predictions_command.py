@@ -98,7 +98,7 @@ def test_the_newest_predictions_are_listed_first_and_no_title_controls_the_termi
     assert one["candidates"][0]["win_probability"] == 0.65
 
 
-def test_what_happened_to_a_candidate_is_listed(
+def test_the_outcome_of_a_candidate_is_listed(
     shell: Shell, put: Callable[..., None], environment: dict[str, str]
 ) -> None:
     put(prediction(1, 1))
@@ -123,7 +123,7 @@ def test_what_happened_to_a_candidate_is_listed(
     assert (outcome["position"], outcome["result"], outcome["experiment_id"]) == (1, "won", number)
 
 
-def test_purge_deletes_what_was_asked_for_and_asks_before(shell: Shell, put: Callable[..., None]) -> None:
+def test_purge_asks_first_and_deletes_the_chosen_predictions(shell: Shell, put: Callable[..., None]) -> None:
     put(prediction(1, 1), prediction(2, 2), prediction(3, 3, channel_id="UCown"))
     refused = shell("purge", answer="n\n")
     assert (refused.exit_code, "Delete all kept predictions?" in refused.output) == (1, True)

@@ -113,7 +113,7 @@ def test_the_question_of_one_video_has_a_table_with_a_column_for_each_source(all
     assert "one video" not in printed_evaluation(all_figures)
 
 
-def test_what_was_not_measured_is_not_printed() -> None:
+def test_values_that_were_not_measured_are_not_printed() -> None:
     auc_only = [Evaluation("future", "all", "model", "auc", 0.6, 0.5, 0.7, 10, 2)]
     auc_only.append(Evaluation("future", "2x", "model", "auc", None, None, None, 0, 0))
     text = printed_evaluation(auc_only)

@@ -10,7 +10,7 @@ ID = "UCBJycsmduvYEL83R_U4JriQ"
 
 @pytest.mark.parametrize("start", ["https://www.youtube.com", "http://youtube.com", "m.youtube.com", "youtube.com"])
 @pytest.mark.parametrize("end", ["", "/", "/videos", "?view=0", "/about?x=1#y"])
-def test_a_link_stands_for_the_id_or_the_handle_in_it(start: str, end: str) -> None:
+def test_a_link_is_read_as_the_id_or_the_handle_in_it(start: str, end: str) -> None:
     assert channel_name(f" {start}/channel/{ID}{end} ") == ID
     assert channel_name(f"{start}/@mkbhd{end}") == "@mkbhd"
 
@@ -52,7 +52,7 @@ def test_another_link_is_refused_with_the_ways_to_name_a_channel(link: str) -> N
 @pytest.mark.parametrize(
     "handle", ["@%00", "@a%0Ab", "@a%7F", "@%C2%85a", "@%20", "@a%20b", "@%E2%80%8B", "@%ED%B0%80", "@%ff", "@a%2Fb"]
 )
-def test_a_link_whose_escapes_decode_to_no_handle_is_refused(handle: str) -> None:
+def test_a_link_with_escapes_that_are_not_a_handle_is_refused(handle: str) -> None:
     with pytest.raises(LabError, match=rf"the @handle in 'https://youtube\.com/{handle}' .+; give its id \(UC\.\.\.\)"):
         channel_name(f"https://youtube.com/{handle}")
 

@@ -35,7 +35,7 @@ AMBIGUOUS = [
 
 
 @pytest.mark.parametrize("text", [*AMBIGUOUS, "", ":80"])
-def test_what_is_no_host_with_a_port_is_refused(text: str) -> None:
+def test_text_that_is_not_a_host_with_a_port_is_refused(text: str) -> None:
     with pytest.raises(
         ValueError, match=r"neither a host|no port|Octet|At least|At most|not permitted|not the number of a port"
     ):
@@ -71,7 +71,7 @@ def test_no_setting_and_no_url_takes_an_ambiguous_host(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["\u00fc" * 64 + ".example", "a_\u00fc.example", "\u00fc..example"])
-def test_a_name_that_has_no_form_in_ascii_is_no_host(text: str) -> None:
+def test_a_name_without_an_ascii_form_is_not_a_host(text: str) -> None:
     for given in (text, f"{text}:8000", f"https://{text}"):
         with pytest.raises(ValueError, match="is not a host"):
             named_host(given)

@@ -143,7 +143,7 @@ def test_a_misspelt_variable_is_named_once_with_the_nearest_setting_and_without_
     ]
 
 
-def test_a_line_of_the_env_file_that_is_no_setting_is_named_once_with_the_file_and_not_shown(
+def test_a_wrong_line_of_the_env_file_is_named_once_with_the_file_and_not_shown(
     dot_env: Callable[[bytes], None], capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     dot_env(f"# a comment\nTHUMBLAB_REGION=FR\n\n\n{SECRET} is here\nTHUMBLAB_LANGUAGE=fr\n = 3\n".encode())

@@ -150,7 +150,7 @@ def test_errors_have_the_reasons_of_youtube(emulator: Emulator, catalogue: Synth
     assert get(emulator, "/youtube/v3/comments?key=k")[0] == 404
 
 
-def test_a_wrong_or_missing_key_is_refused_and_costs_no_quota(catalogue: SyntheticCatalogue) -> None:
+def test_a_wrong_or_missing_key_is_refused_and_spends_no_quota(catalogue: SyntheticCatalogue) -> None:
     with Emulator(catalogue, key="right") as emulator:
         listing = {"part": "snippet", "id": next(iter(catalogue.videos))}
         assert refusal(client(emulator, "wrong").videos().list(**listing)) == (400, "keyInvalid")

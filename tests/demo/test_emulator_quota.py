@@ -53,7 +53,7 @@ def test_each_endpoint_is_charged_to_its_bucket(running: Emulator) -> None:
     assert running.counts.spent == running.counts.spent_today == {"units": 3, "searches": 1, "stats": 1}
 
 
-def test_an_invalid_request_costs_quota_and_a_quota_refusal_does_not(small_catalogue: SyntheticCatalogue) -> None:
+def test_an_invalid_request_spends_quota_and_a_quota_refusal_does_not(small_catalogue: SyntheticCatalogue) -> None:
     with Emulator(small_catalogue, daily_units=2, daily_searches=0, daily_stats=0) as emulator:
         youtube = client(emulator)
         assert refusal(youtube.videos().list(part="snippet"))[0] == 400

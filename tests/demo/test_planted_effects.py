@@ -124,7 +124,7 @@ def test_every_title_has_one_topic_and_every_topic_one_niche(confounded: Synthet
 
 
 @pytest.mark.parametrize("effects", ["confounded", "both"])
-def test_a_regression_on_what_was_planted_finds_the_planted_sizes(effects: str, request: pytest.FixtureRequest) -> None:
+def test_a_regression_finds_the_planted_effect_sizes(effects: str, request: pytest.FixtureRequest) -> None:
     catalogue: SyntheticCatalogue = request.getfixturevalue(effects)
     facts = np.stack([title_facts(video.title) for video in catalogue.videos.values()])
     columns = [attributes(catalogue), popularity(catalogue), facts]

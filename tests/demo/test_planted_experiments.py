@@ -39,7 +39,7 @@ def best(experiment: PlantedExperiment) -> int:
     return int(np.argmax([variant.thumbnail.quality for variant in experiment.variants]))
 
 
-def test_an_experiment_shows_what_test_and_compare_shows(catalogue: SyntheticCatalogue) -> None:
+def test_an_experiment_has_the_figures_of_test_and_compare(catalogue: SyntheticCatalogue) -> None:
     channel = next(iter(catalogue.channels))
     experiments = planted_experiments(catalogue, channel, 40, seed=1)
     assert experiments == planted_experiments(catalogue, channel, 40, seed=1)

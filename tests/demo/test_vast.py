@@ -207,7 +207,7 @@ def test_paging_through_a_channel_reaches_its_last_video(emulator: Emulator, sma
     ]
 
 
-def test_views_grow_and_upcoming_videos_have_none(emulator: Emulator, small: VastCatalogue) -> None:
+def test_views_grow_and_upcoming_videos_have_no_views(emulator: Emulator, small: VastCatalogue) -> None:
     videos = [*all_videos(small)[:49], next(video for video in all_videos(small) if video.broadcast == "upcoming")]
     ids = [video.video_id for video in videos]
     emulator.advance(timedelta(days=10))

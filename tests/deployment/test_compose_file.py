@@ -48,7 +48,7 @@ def test_a_service_is_closed_bounded_and_watched(name: str) -> None:
     )
 
 
-def test_what_a_service_names_is_defined() -> None:
+def test_every_name_in_a_service_is_defined() -> None:
     targets = set(re.findall(r"^FROM .* AS (\S+)", DOCKERFILE.read_text(), re.MULTILINE))
     for name, service in SERVICES.items():
         assert {volume.split(":")[0] for volume in service.get("volumes", [])} <= READ["volumes"].keys(), name
@@ -89,7 +89,7 @@ def test_every_setting_in_the_file_exists() -> None:
         assert own <= known
 
 
-def test_whatever_is_written_goes_to_the_volume() -> None:
+def test_all_writes_go_to_the_volume() -> None:
     environment = image_environment("pipelines")
     for name in ("THUMBLAB_DATA_DIR", "HOME", "XDG_CACHE_HOME", "HF_HOME", "TORCH_HOME", "MPLCONFIGDIR"):
         assert (environment[name] + "/").startswith("/data/"), name

@@ -153,7 +153,7 @@ def score(graph: Graph, key: str = KEY) -> httpx.Response:
     )
 
 
-def test_every_health_check_succeeds_whatever_starts_first(healthy: Graph) -> None:
+def test_every_health_check_succeeds_in_any_order_of_starts(healthy: Graph) -> None:
     for name, container in healthy.containers.items():
         ended = container.process is None or container.process.poll() is not None
         assert ended == (name == "migrations"), healthy.log(name)

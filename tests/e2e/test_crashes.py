@@ -333,7 +333,7 @@ def test_mlflow_has_one_finished_run_and_one_version_of_the_model(story: Story) 
     assert sorted(story.after["aliases"]) == [["challenger", 1], ["champion", 1]]
 
 
-def test_dagster_shows_the_killed_runs_as_failed_and_none_as_running(story: Story) -> None:
+def test_dagster_shows_the_killed_runs_as_failed_and_no_run_as_running(story: Story) -> None:
     killed = {kill.after["dagster"][-1][0] for kill in story.kills.values()}
     assert len(killed) == len(STAGES)
     statuses = dict(story.after["dagster"])

@@ -48,7 +48,7 @@ def test_the_scheduler_of_the_health_check_is_the_one_of_dagster(lab: RunningLab
     assert (daily["job"], daily["cron"], daily["timezone"]) == ("refresh_library", "0 3 * * *", "Australia/Hobart")
 
 
-def test_a_refresh_of_every_niche_answers_run_ids_and_then_what_each_run_did(
+def test_a_refresh_of_every_niche_answers_run_ids_and_then_results(
     lab: RunningLab, over_http: Any, refreshed: dict[str, Any]
 ) -> None:
     status, started = over_http.started
@@ -90,7 +90,9 @@ def test_a_rebuild_answers_with_the_result_of_each_niche(lab: RunningLab, refres
     assert done["results"] == {NICHE: True, "tech": True}
 
 
-def test_a_detached_rebuild_names_its_runs_and_what_has_no_effect(lab: RunningLab, refreshed: dict[str, Any]) -> None:
+def test_a_detached_rebuild_names_its_runs_and_the_options_without_effect(
+    lab: RunningLab, refreshed: dict[str, Any]
+) -> None:
     line = (
         "curl -X POST http://localhost:8000/admin/faiss/rebuild -H 'Content-Type: application/json' "
         """-d '{"dim": 384, "factory": "IDMap,IVF100,Flat", "niches": ["news"]}'"""

@@ -90,7 +90,7 @@ def test_a_healthy_lab_has_no_fault_and_nothing_in_it_changes(patient: Patient) 
 @pytest.mark.parametrize(
     ("plant", "check", "level", "what", "mend"), FAULTS, ids=[f"{fault[0].__name__}-{fault[2]}" for fault in FAULTS]
 )
-def test_a_planted_fault_is_found_with_what_mends_it(
+def test_a_planted_fault_is_found_with_its_repair(
     patient: Patient, plant: Callable[[Patient], Patient], check: str, level: Level, what: str, mend: str
 ) -> None:
     (found,) = faults(plant(patient), check).values()

@@ -28,7 +28,7 @@ def socket_of(home: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["lab", "a lab with 100% spaces", "l" * 150])
-def test_the_code_server_can_listen_whatever_the_path_of_the_lab_is(tmp_path: Path, name: str) -> None:
+def test_the_code_server_can_listen_with_any_path_of_the_lab(tmp_path: Path, name: str) -> None:
     home = tmp_path / name
     home.mkdir()
     path = socket_of(home)

@@ -50,7 +50,7 @@ def test_a_log_keeps_each_line_with_its_time_and_stays_small(tmp_path: Path) -> 
     assert [line.moment for line in lines] == sorted(line.moment for line in lines)
 
 
-def test_a_full_disk_costs_lines_of_the_log_and_not_the_server(tmp_path: Path) -> None:
+def test_a_full_disk_loses_log_lines_but_the_server_runs(tmp_path: Path) -> None:
     keeper = [sys.executable, "-I", "-S", log_keeper.__file__, "/dev/full", "0", "0"]
     done = subprocess.run(keeper, input=b"one\ntwo\n", capture_output=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
@@ -83,7 +83,7 @@ def test_codes_in_a_log_do_not_reach_the_terminal(folder: Path) -> None:
     assert "\x1b" not in shell("-n", "1").stdout
 
 
-def test_a_followed_log_goes_on_in_the_file_that_replaces_it(folder: Path) -> None:
+def test_a_followed_log_continues_in_the_file_that_replaces_it(folder: Path) -> None:
     added, log = Followed(folder, ["scoring", "later"]), folder / "logs" / "scoring.log"
     assert added.read() == []
     with log.open("a") as file:

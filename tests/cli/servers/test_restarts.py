@@ -85,7 +85,7 @@ def test_a_server_that_keeps_ending_is_started_again_after_longer_and_longer_pau
     assert all("no disk (the whole log: " in report for report in reports)
 
 
-def test_a_log_goes_on_after_its_keeper_was_killed_and_after_the_server_ended(tmp_path: Path) -> None:
+def test_a_log_continues_after_its_writer_was_killed_and_after_the_server_ended(tmp_path: Path) -> None:
     program = "import time; print('up', flush=True); time.sleep(600)"
     with Supervisor(tmp_path, {}, pauses=(0,)) as supervisor:
         supervisor.start(server("talks", f"import os; os.write(1, b'first\\n'); {program}"))

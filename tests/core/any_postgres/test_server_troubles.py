@@ -83,7 +83,7 @@ def test_a_lock_timeout_and_a_statement_timeout_are_explained(
     assert re.search("ended a statement.*Raise statement_timeout", complaint(server.url(place, place)))
 
 
-def test_a_role_without_a_place_for_mlflow_is_told_what_the_administrator_must_run(
+def test_a_role_without_a_place_for_mlflow_gets_the_statements_for_the_administrator(
     server: RealServer, new_place: NewPlace, complaint: Complaint
 ) -> None:
     place = new_place("ALTER DATABASE {0} OWNER TO postgres", "GRANT ALL ON SCHEMA public TO {0}")

@@ -122,7 +122,7 @@ def test_deleting_an_experiment_deletes_its_variants(emptied: Engine) -> None:
         assert set(connection.scalars(select(experiment_variants.c.experiment_id))) == {kept}
 
 
-def test_the_rules_hold_whatever_search_path_a_connection_has(emptied: Engine) -> None:
+def test_the_rules_hold_with_any_search_path_of_a_connection(emptied: Engine) -> None:
     with pytest.raises(IntegrityError, match="needs the variants 1 and 2"), emptied.begin() as connection:
         put(connection, TWO[:1])
         connection.execute(text("SET LOCAL search_path = pg_catalog"))

@@ -200,7 +200,7 @@ def test_vector_is_found_in_a_schema_outside_the_search_path(visitor: Callable[.
     engine.dispose()
 
 
-def test_a_role_without_rights_is_told_what_its_administrator_must_run(
+def test_a_role_without_rights_gets_the_statements_for_the_administrator(
     visitor: Callable[..., str],
 ) -> None:
     without_vector = visitor()

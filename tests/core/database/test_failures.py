@@ -103,7 +103,7 @@ def test_a_full_and_a_read_only_disk_stop_with_a_sentence_and_the_same_command_c
         shutil.rmtree(disk / "lab")
 
 
-def test_a_database_that_ends_all_connections_in_the_middle_costs_one_sentence(
+def test_a_database_that_ends_all_connections_gives_one_sentence(
     open_lab: Callable[..., Lab], drawn: Any, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(tmp_path / "catalogue", drawn, {"home": RED}, 12)

@@ -117,7 +117,7 @@ def test_the_index_finds_a_saved_vector_at_once_and_the_replaced_one_no_longer(l
     assert "v000010" not in video_ids_of(search(lab, distant)[0])
 
 
-def test_vectors_are_saved_exactly_and_all_or_none(lab: Lab) -> None:
+def test_vectors_are_saved_exactly_and_all_at_once(lab: Lab) -> None:
     vectors = clustered(30, 8, seed=4)
     sources = [(f"v{n:06d}", f"digest {n}") for n in range(30)]
     stored = select(embeddings.c.video_id, embeddings.c.source_digest, embeddings.c.vector).where(

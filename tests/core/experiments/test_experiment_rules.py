@@ -40,7 +40,7 @@ def test_a_small_percentage_stays_small() -> None:
 
 
 @pytest.mark.parametrize("values", [(49.0, 49.0), (34.0, 34.0, 34.0), (20.1, 44.2, 33.7), (0.51, 0.51)])
-def test_shares_may_miss_100_percent_by_2_whatever_the_rounding_of_binary_fractions(values: tuple[float, ...]) -> None:
+def test_shares_may_miss_100_percent_by_2_with_any_rounding_of_binary_fractions(values: tuple[float, ...]) -> None:
     shares = fractions(values)
     assert abs(sum(shares) - 1) <= 0.02 + 1e-6, "the database allows this difference"  # type: ignore[arg-type]
 

@@ -44,7 +44,7 @@ def test_a_channel_without_a_thousand_impressions_has_no_usual_rate(lab: Lab) ->
     assert usual(lab) is None
 
 
-def test_a_channel_that_nobody_clicked_has_no_usual_rate(lab: Lab) -> None:
+def test_a_channel_without_clicks_has_no_usual_rate(lab: Lab) -> None:
     put_channel(lab, CHANNEL, "Alpha", "video_aaaaa")
     put_reach(lab, "video_aaaaa", 5_000, 0.0)
     assert usual(lab) is None

@@ -16,9 +16,7 @@ from thumblab_core.images import Pixels
 FACES = {"bbt1": 4, "bbt2": 3, "bbt3": 5, "bbt4": 6, "bbt5": 5}
 
 
-def test_every_visible_face_of_the_stills_is_found_and_nothing_else(
-    detector: FaceDetector, stills: dict[str, Pixels]
-) -> None:
+def test_exactly_the_visible_faces_of_the_stills_are_found(detector: FaceDetector, stills: dict[str, Pixels]) -> None:
     assert {name: len(detector.find(image)) for name, image in stills.items()} == FACES
 
 
@@ -74,12 +72,12 @@ def test_the_largest_face_comes_first(detector: FaceDetector, stills: dict[str, 
     assert areas == sorted(areas, reverse=True)
 
 
-def test_a_picture_without_a_face_gives_none(detector: FaceDetector, noise: Pixels) -> None:
+def test_a_picture_without_a_face_gives_no_faces(detector: FaceDetector, noise: Pixels) -> None:
     assert detector.find(noise) == []
     assert detector.find(np.zeros((90, 160, 3), np.uint8)) == []
 
 
-def test_a_file_that_is_no_face_detector_is_reported(face_files: Callable[[str], Path], tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_face_detector_is_reported(face_files: Callable[[str], Path], tmp_path: Path) -> None:
     (tmp_path / "other.onnx").write_bytes(b"\x08nothing")
     with pytest.raises(LabError, match="could not be loaded"):
         FaceDetector(tmp_path / "other.onnx")

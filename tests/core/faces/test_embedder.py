@@ -95,7 +95,7 @@ def test_a_network_for_other_pictures_is_refused(
         OnnxFaceEmbedder(means(shape, axes))
 
 
-def test_a_missing_file_and_a_file_that_is_no_network_are_reported(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_file_that_is_not_a_network_are_reported(tmp_path: Path) -> None:
     with pytest.raises(LabError, match=r"cannot be read.*THUMBLAB_FACE_EMBEDDER"):
         OnnxFaceEmbedder(tmp_path / "none.onnx")
     (tmp_path / "text.onnx").write_text("no network")

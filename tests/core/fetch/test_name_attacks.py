@@ -168,9 +168,7 @@ def test_a_name_server_that_changes_its_answer_after_the_check_gains_nothing(
     assert not Inside.asked
 
 
-def test_of_public_and_private_addresses_only_the_public_ones_are_tried(
-    open_fetcher: Fetcher, internet: Internet
-) -> None:
+def test_only_public_addresses_of_a_name_are_tried(open_fetcher: Fetcher, internet: Internet) -> None:
     closed = "93.184.215.15"
     # Nothing listens on this port of the public address, so a careless client would try the other addresses.
     internet.servers[closed] = 9
@@ -235,7 +233,7 @@ def test_a_name_is_looked_up_as_an_absolute_name(open_fetcher: Fetcher, internet
 
 
 @pytest.mark.parametrize("name", ["http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"])
-def test_a_proxy_in_the_environment_is_no_way_around_these_rules(
+def test_a_proxy_in_the_environment_does_not_bypass_these_rules(
     internet: Internet, host: Host, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv(name, f"http://{host.name}")

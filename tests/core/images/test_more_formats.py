@@ -22,7 +22,7 @@ def near(seen: list[int], wanted: tuple[int, int, int], most: int = 3) -> bool:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "AVIF", "GIF"])
-def test_of_an_animation_the_first_frame_is_read_and_the_picture_says_so(kind: str) -> None:
+def test_an_animation_is_read_as_its_first_frame_and_the_picture_says_so(kind: str) -> None:
     lossless = {"lossless": True} if kind == "WEBP" else {}
     animation = encoded(RED, kind, save_all=True, append_images=[BLUE], **lossless)
     assert near(colour(animation), (255, 0, 0))
@@ -161,7 +161,7 @@ def test_an_avif_of_too_many_pixels_is_refused_before_it_is_decoded() -> None:
         decode(bytes(data))
 
 
-def test_an_avif_whose_pixels_are_larger_than_it_states_costs_no_memory_of_this_process() -> None:
+def test_an_avif_with_larger_pixels_than_stated_takes_no_memory_of_this_process() -> None:
     import resource
 
     data = bytearray(encoded(Image.new("RGB", (9_000, 9_000), "red"), "AVIF", speed=10))

@@ -51,7 +51,7 @@ def only_colour(data: bytes) -> list[int]:
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "JPEG"])
 @pytest.mark.parametrize("space", SPACES)
-def test_pictures_that_look_the_same_decode_alike_whatever_their_profile(space: str, kind: str) -> None:
+def test_pictures_that_look_the_same_decode_alike_with_any_profile(space: str, kind: str) -> None:
     options = {"PNG": {}, "WEBP": {"lossless": True}, "JPEG": {"quality": 100, "subsampling": 0}}[kind]
     srgb = painted()
     other = Image.fromarray(as_if_in(srgb, space))
@@ -99,7 +99,7 @@ def test_cmyk_follows_its_profile_and_is_ink_on_white_without_one() -> None:
     assert only_colour(encoded(image, "JPEG", quality=100)) == pytest.approx([0, 255, 255], abs=2)
 
 
-def test_alpha_is_kept_beside_a_profile() -> None:
+def test_alpha_is_kept_if_there_is_a_profile() -> None:
     image = flat((128, 128, 128, 0), "RGBA")
     image.paste((128, 128, 128, 255), (0, 0, 24, 48))
     pixels = decode(encoded(image, icc_profile=rgb_profile("ProPhoto"))).pixels

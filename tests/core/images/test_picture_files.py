@@ -79,7 +79,7 @@ def test_recorded_phone_pictures_and_pngs_are_read(shared_data: Path) -> None:
         [chunk(b"quIT", os.urandom(99))],
     ],
 )
-def test_a_png_is_read_whatever_its_other_chunks_hold(notes: list[bytes] | Callable[[], list[bytes]]) -> None:
+def test_a_png_is_read_with_any_content_in_other_chunks(notes: list[bytes] | Callable[[], list[bytes]]) -> None:
     notes = notes() if callable(notes) else notes  # To compress 64 MiB takes time, so only the test does it.
     plain = encoded(painted())
     assert same(with_chunks(plain, *notes), plain)
@@ -101,7 +101,7 @@ def test_a_png_is_read_whatever_its_other_chunks_hold(notes: list[bytes] | Calla
         [b"\xff" * 5_000 + segment(0xFE, b"after fill bytes")],
     ],
 )
-def test_a_jpeg_is_read_whatever_its_other_segments_hold(notes: list[bytes]) -> None:
+def test_a_jpeg_is_read_with_any_content_in_other_segments(notes: list[bytes]) -> None:
     plain = encoded(painted(), "JPEG")
     assert same(with_segments(plain, *notes), plain)
     assert same(plain + b"".join(notes) + os.urandom(999), plain)
@@ -112,7 +112,7 @@ def riff(*chunks: tuple[bytes, bytes]) -> bytes:
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
-def test_a_webp_is_read_whatever_its_other_chunks_hold() -> None:
+def test_a_webp_is_read_with_any_content_in_other_chunks() -> None:
     plain = encoded(painted(), "WEBP", lossless=True)
     pixels = (plain[12:16], plain[20:])
     header = (b"VP8X", b"\x2c\0\0\0" + (95).to_bytes(3, "little") + (63).to_bytes(3, "little"))

@@ -9,7 +9,7 @@ LARGE = -(2**63) + 1
 """A hash that a float cannot hold exactly."""
 
 
-def test_a_hash_is_read_from_digits_and_from_integers_and_a_missing_one_is_none() -> None:
+def test_a_hash_is_read_from_digits_and_integers_and_a_missing_hash_is_null() -> None:
     assert known_hashes([str(LARGE), None, "5"]) == [LARGE, None, 5]
     assert known_hashes([LARGE, np.nan, pd.NA, 5]) == [LARGE, None, None, 5]
     assert known_hashes(pd.Series(pd.array([LARGE, None], dtype="Int64"))) == [LARGE, None]

@@ -39,7 +39,7 @@ def published(tmp_path: Path, index: NicheIndex, **info: object) -> Release:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 80), st.integers(1, 120), st.integers(0, 10_000))
-def test_search_finds_what_brute_force_finds(count: int, k: int, seed: int) -> None:
+def test_a_search_finds_the_same_as_brute_force(count: int, k: int, seed: int) -> None:
     vectors = vectors_of(count, seed)
     query = vectors_of(1, seed + 1)[0]
     neighbours = index_of(vectors).search(query, k)

@@ -86,7 +86,7 @@ def test_the_name_of_a_person_merges_the_cluster_into_the_person(connection: Con
     assert (merged.cluster_key, merged.other_key, merged.faces) == (one, two, 2)
 
 
-def test_a_merge_keeps_the_name_whatever_its_direction(connection: Connection, planted: Planted) -> None:
+def test_a_merge_keeps_the_name_in_either_direction(connection: Connection, planted: Planted) -> None:
     _, one, two = planted
     label(connection, one, "Ada")
     assert merge(connection, one, two).key == one

@@ -28,7 +28,7 @@ def stored(connection: Connection, given: FacesToCluster, codes: dict[str, int])
     return store_clustering(connection, given, new, np.full(len(new), 0.5))
 
 
-def test_the_arrays_hold_the_faces_and_what_a_person_said(connection: Connection) -> None:
+def test_the_arrays_hold_the_faces_and_the_changes_of_a_person(connection: Connection) -> None:
     left, right = detect(connection, picture("both", 2))
     (other,) = detect(connection, picture("other"))
     one, two = group(connection, [left], [right])
@@ -105,7 +105,7 @@ def test_an_illegal_clustering_is_refused(connection: Connection, broken: str) -
     assert places(connection) == before
 
 
-def test_what_a_person_says_during_a_clustering_wins(connection: Connection) -> None:
+def test_a_change_by_a_person_during_a_clustering_wins(connection: Connection) -> None:
     ids = detect(connection, *(picture(name) for name in "abcde"))
     left, right = detect(connection, picture("both", 2))
     one, two, three = group(connection, ids[:2], ids[2:4], [left])
@@ -133,7 +133,7 @@ def test_what_a_person_says_during_a_clustering_wins(connection: Connection) -> 
     assert said(connection)["names"] == {three: ("Ada", False)}
 
 
-def test_a_clustering_does_not_join_what_a_person_took_apart(connection: Connection) -> None:
+def test_a_clustering_does_not_join_faces_that_a_person_separated(connection: Connection) -> None:
     ids = detect(connection, *(picture(name) for name in "ab"))
     one, two = group(connection, ids[:1], ids[1:])
     merge(connection, one, two)

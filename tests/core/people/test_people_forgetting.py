@@ -33,7 +33,7 @@ def vectors(connection: Connection, ids: list[str]) -> list[str]:
     return list(connection.scalars(statement, {"ids": ids}))
 
 
-def test_nothing_of_a_forgotten_person_is_left_in_any_table(connection: Connection) -> None:
+def test_no_table_keeps_data_of_a_forgotten_person(connection: Connection) -> None:
     ids = detect(connection, *(picture(name) for name in "abcde"))
     (group_face, neighbour) = detect(connection, picture("both", 2))
     add_given_pictures(connection, [(sha("shared"), "Zenobia and Ada.jpg")])

@@ -194,7 +194,9 @@ class People(RuleBasedStateMachine):
             assert not set(where.values()) & set(said(connection)["merges"])
 
 
-def test_any_order_of_steps_keeps_what_a_person_said_and_loses_no_face(migrated_database: Callable[[], str]) -> None:
+def test_any_order_of_steps_keeps_the_changes_of_a_person_and_loses_no_face(
+    migrated_database: Callable[[], str],
+) -> None:
     People.engine = make_engine(migrated_database())
     chosen = settings(
         max_examples=12,

@@ -44,7 +44,7 @@ def vectors(count: int = 9, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return unit(random.standard_normal((count, 12))), unit(random.standard_normal((count, 6)))
 
 
-def test_a_picture_that_repeats_its_title_agrees_with_it_whatever_the_case() -> None:
+def test_a_picture_that_repeats_its_title_agrees_with_it_in_any_case_of_letters() -> None:
     values = agreement(["TINY Houses", "tiny castle", "Straße"], ["tiny houses", "Tiny Houses Built", "STRASSE"])
     np.testing.assert_allclose(values, [[1, 1, 1], [1, 1 / 2, 1 / 3], [1, 1, 1]])
 

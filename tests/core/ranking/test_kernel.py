@@ -148,7 +148,7 @@ def test_a_gap_counts_by_its_variance() -> None:
     assert moved[0] > 0.1
 
 
-def test_a_gap_without_error_counts_no_more_than_a_very_precise_one() -> None:
+def test_a_gap_without_error_weighs_at_most_as_much_as_a_very_precise_one() -> None:
     pair = compared(5)
     exact = dataclasses.replace(pair, variances=np.zeros(5))
     assert np.isfinite(predicted(fitted(exact))).all()
@@ -187,7 +187,7 @@ def test_pairs_do_not_count_as_videos() -> None:
     assert fit_adapter(inputs, np.zeros(4), taste(inputs), 0.4, KERNEL, compared(20)) is None
 
 
-def test_no_pairs_are_the_same_as_none() -> None:
+def test_an_empty_list_of_pairs_equals_no_list() -> None:
     np.testing.assert_array_equal(fitted(compared(0)).weights, fitted(None).weights)
 
 

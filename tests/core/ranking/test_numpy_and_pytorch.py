@@ -31,7 +31,7 @@ def model() -> TrainableRanker:
     return model
 
 
-def test_a_ranker_predicts_with_numpy_what_it_predicts_with_pytorch(model: TrainableRanker) -> None:
+def test_a_ranker_predicts_the_same_with_numpy_and_pytorch(model: TrainableRanker) -> None:
     ranker = model.ranker()
     inputs = random_inputs(50, 3)
     inputs[:5] *= 40  # Inputs this far from the mean are clipped.

@@ -166,7 +166,7 @@ def test_a_saved_model_adapts_as_before(tmp_path: Path, trained: TrainedRanker) 
     assert loaded.adapter("UC-stranger") is None
 
 
-def test_an_adapter_changes_the_score_and_nothing_else(trained: TrainedRanker) -> None:
+def test_an_adapter_changes_only_the_score(trained: TrainedRanker) -> None:
     plain, adapted = (trained.predict_inputs(INPUTS, adapter) for adapter in (None, trained.adapter("UC-known")))
     assert not np.allclose(plain.score, adapted.score, atol=1e-2)
     np.testing.assert_array_equal(plain.engagement, adapted.engagement)

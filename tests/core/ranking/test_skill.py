@@ -39,7 +39,7 @@ def test_a_release_of_before_has_the_skill_of_packages(tmp_path: Path) -> None:
     assert skills(tmp_path, row(None, "all", 0.62), row(None, "2x", 0.7)) == {"future": (PACKAGE, 0.62)}
 
 
-def test_packages_have_their_own_skill_and_none_where_it_was_not_measured(tmp_path: Path) -> None:
+def test_packages_have_their_own_skill_and_no_skill_if_it_was_not_measured(tmp_path: Path) -> None:
     rows = [row(ONE_TITLE, "residual", 0.57), row(PACKAGE, "all", 0.62), row(PACKAGE, "2x", 0.7)]
     rows.append(row(ONE_TITLE, "residual", 0.55, split="adapted"))
     (tmp_path / FILE).write_text(json.dumps(rows))

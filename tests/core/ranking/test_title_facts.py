@@ -84,7 +84,7 @@ def test_a_title_hashes_the_same_alone_among_others_and_in_another_process() -> 
     assert process.stdout.strip() == str(title_words(["Cats vs dogs"])[0].nonzero()[0].tolist())
 
 
-def test_titles_that_share_words_are_similar_whatever_their_case_and_accents() -> None:
+def test_titles_that_share_words_are_similar_with_any_case_and_accents() -> None:
     title, same, near, far = title_words(
         ["Café tour in Paris", "cafe TOUR in paris", "Café tour in Rome", "My new phone"]
     )

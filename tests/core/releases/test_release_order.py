@@ -54,7 +54,7 @@ def test_a_release_published_after_the_clock_stepped_back_is_the_newest_and_is_n
     assert store.all(KIND, SCOPE) == [ahead[2], new]
 
 
-def test_releases_served_before_are_those_published_before_whatever_the_clock_said(
+def test_releases_are_ordered_by_publication_even_if_the_clock_jumped(
     store: ReleaseStore, publish: Callable[..., Release]
 ) -> None:
     for release in (ahead := publish("ahead", days=400), first := publish("first", days=0)):

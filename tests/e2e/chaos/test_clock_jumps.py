@@ -66,7 +66,7 @@ def chaos(clock: LabClock) -> Iterator[ChaosLab]:
 
 
 @pytest.mark.parametrize("offset", [AHEAD, BACK])
-def test_a_lab_whose_clock_jumps_during_a_refresh_goes_on_without_help(
+def test_a_lab_continues_without_help_if_the_clock_jumps_during_a_refresh(
     chaos: ChaosLab, clock: LabClock, drawn: Callable[..., bytes], offset: int
 ) -> None:
     clock.set(0)

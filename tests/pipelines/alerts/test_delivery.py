@@ -65,7 +65,7 @@ def slow_chat() -> Iterator[Chat]:
             server.answers.set()
 
 
-def test_a_slow_channel_gets_each_message_once_and_no_attempt_beside_the_running_one(
+def test_a_slow_channel_gets_each_message_once_and_one_attempt_at_a_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(webhook, "_SECONDS", 60.0)
@@ -113,7 +113,7 @@ def test_a_message_that_the_chat_refuses_for_good_is_logged_and_lets_the_next_on
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 429, 500])
-def test_messages_wait_for_a_chat_whose_address_is_wrong_or_that_is_down(status: int) -> None:
+def test_messages_wait_while_a_chat_is_down_or_its_address_is_wrong(status: int) -> None:
     with chat() as server:
         looks = of_chat(server)
         looks.announce("first", "second")

@@ -69,7 +69,7 @@ def test_the_summary_has_the_refreshes_the_new_videos_and_why_a_model_was_refuse
     assert summary_message(summary, "http://d").title == "Daily summary: 2 runs succeeded, 1 failed, 0 open alerts"
 
 
-def test_the_command_prints_what_it_knows_while_the_database_is_down(
+def test_the_command_prints_the_known_facts_while_the_database_is_down(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path))

@@ -37,7 +37,7 @@ def test_an_outage_that_fails_many_runs_makes_one_alert_with_the_count_and_one_w
     assert watch.look() == []
 
 
-def test_a_failure_that_goes_on_is_told_again_on_the_next_day_and_not_before(watch: Watch) -> None:
+def test_a_lasting_failure_is_reported_again_on_the_next_day_and_not_before(watch: Watch) -> None:
     watch.run(refresh_library, "tech", "videos.csv line 12: views is -5; use a number of 0 or more")
     assert len(watch.look(5 * MINUTE)) == 1
     watch.run(refresh_library, "tech", "videos.csv line 99: views is -7; use a number of 0 or more")
@@ -61,7 +61,7 @@ def test_another_error_is_another_alert(watch: Watch) -> None:
     assert {cause.split("-")[0] for cause in watch.state.alerts} == {"mlflow", "disk", "error"}
 
 
-def test_a_run_that_dagster_tries_again_is_no_failure_until_the_last_attempt(watch: Watch) -> None:
+def test_a_retried_run_counts_as_failed_only_after_the_last_attempt(watch: Watch) -> None:
     retried = {"dagster/retry_on_asset_or_op_failure": "true", "dagster/max_retries": "1"}
     first = watch.run(refresh_library, "tech", "boom", tags=retried)
     run = watch.instance.get_run_by_id(first)
@@ -86,7 +86,7 @@ def test_a_failed_check_makes_one_alert_and_not_a_second_one_for_its_run(watch: 
     assert watch.look()[0].startswith("*Recovered: the check intact of faiss_index of tech failed*")
 
 
-def test_what_failed_before_the_watch_began_is_not_told(tmp_path: Path, watch: Watch) -> None:
+def test_failures_before_the_watch_began_are_not_reported(tmp_path: Path, watch: Watch) -> None:
     watch.run(refresh_library, "tech", "boom")
     (tmp_path / watch_state.FILE).unlink()
     assert watch.look() == []
@@ -111,7 +111,7 @@ def test_a_chat_that_is_down_gets_the_alert_later_and_is_asked_with_growing_paus
     assert watch.state.deliveries == []
 
 
-def test_no_secret_is_told_or_logged(watch: Watch, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_secret_is_sent_or_logged(watch: Watch, caplog: pytest.LogCaptureFixture) -> None:
     watch.chat.status = 500
     watch.run(refresh_library, "tech", f"cannot ask with the password SecretOfTheLab at {watch.chat.url}")
     watch.look(5 * MINUTE)
@@ -122,7 +122,9 @@ def test_no_secret_is_told_or_logged(watch: Watch, caplog: pytest.LogCaptureFixt
     assert "SecretOf" not in (watch.folder / watch_state.FILE).read_text()
 
 
-def test_a_failed_check_is_kept_told_and_logged_without_secrets(watch: Watch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failed_check_is_kept_reported_and_logged_without_secrets(
+    watch: Watch, caplog: pytest.LogCaptureFixture
+) -> None:
     explanation = f"the folder of SecretOfTheLab differs from {watch.chat.url}"
     watch.run(refresh_library, "tech", passed=False, explanation=explanation)
     (told,) = watch.look(5 * MINUTE)
@@ -158,7 +160,7 @@ def test_a_person_closes_an_alert_and_a_new_failure_opens_it_again(watch: Watch)
     assert alert("list").startswith("database: ")
 
 
-def test_a_full_disk_does_not_make_the_watch_forget_what_it_told(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_does_not_make_the_watch_forget_sent_alerts(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -184,7 +186,7 @@ def test_without_a_channel_the_log_says_once_that_it_is_the_only_one(
     assert watch.state.deliveries == []
 
 
-def test_a_niche_that_is_late_is_told_after_an_hour_and_once(watch: Watch) -> None:
+def test_a_late_niche_is_reported_once_after_an_hour(watch: Watch) -> None:
     watch.run(refresh_library, "tech")
     watch.look()
     with changing_state(watch.folder) as state:

@@ -57,7 +57,9 @@ def test_a_failure_is_not_lost_if_the_look_that_reads_it_breaks_off(
     assert watch.state.totals == {"refresh_library/failure": 1}
 
 
-def test_what_was_told_is_kept_if_the_look_breaks_off_afterwards(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sent_alerts_are_remembered_if_the_look_breaks_off_afterwards(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("the size of the database must be a number")
 
@@ -127,7 +129,9 @@ def test_a_file_of_another_format_is_replaced(watch: Watch) -> None:
     assert watch.state.checked_at == watch.now
 
 
-def test_what_root_writes_belongs_to_the_owner_of_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_written_by_root_belong_to_the_owner_of_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     given = []
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(
@@ -196,7 +200,7 @@ def test_a_late_refresh_that_a_person_closed_stays_closed_until_it_is_over(watch
     assert len(looks(watch)) == 1
 
 
-def test_a_late_refresh_whose_schedule_is_turned_off_is_not_said_to_have_succeeded(
+def test_a_late_refresh_with_a_schedule_turned_off_is_not_reported_as_succeeded(
     watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     late_refresh(watch, "tech")

@@ -156,7 +156,7 @@ def test_views_are_corrected_for_age_as_in_the_models_training(lab: Lab) -> None
     assert growth_of(ranker).half_age == 17.0
 
 
-def test_a_perceptual_hash_stays_exact_if_another_video_has_none(own_lab: Lab) -> None:
+def test_a_perceptual_hash_stays_exact_if_another_video_has_no_hash(own_lab: Lab) -> None:
     hashes = [2**62 + 1, -(2**63) + 3]
     model = own_lab.releases.serving.current(MODEL, ALL)
     assert model is not None

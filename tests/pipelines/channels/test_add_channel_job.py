@@ -171,7 +171,7 @@ def test_a_run_changes_only_channels_of_the_key_whose_exports_it_imports(run: Ru
     assert "the exports of this import are not there any more" in str(report.reason)
 
 
-def test_a_number_of_many_digits_is_no_number_and_a_long_date_is_no_date(run: Run, owner: Owner) -> None:
+def test_very_long_numbers_and_dates_are_refused(run: Run, owner: Owner) -> None:
     column, day = COLUMNS[4], COLUMNS[2]
     first, second = owner.videos[:2]
     bad = [owner.row(first, **{column: "9" * 400}), owner.row(second, **{day: f"2026 {'1' * 40_000} 1 xx"})]
@@ -297,7 +297,7 @@ def test_a_message_of_the_command_becomes_one_about_the_request(of_command: str,
     assert ImportReporter(lambda report: None).failed(LabError(of_command)).reason == of_request
 
 
-def test_a_report_has_a_bound_whatever_the_exports_have() -> None:
+def test_a_report_has_a_size_limit_with_any_exports() -> None:
     table = TableColumns("a.zip > b.csv", ("x" * 1_000,) * 1_000, {}, ("rate",))
     report = ImportReporter(lambda report: None).failed(UnknownColumnsError("it lacks a column", [table] * 1_000))
     assert (report.needs, len(report.unrecognised)) == ("columns", 50)

@@ -280,7 +280,7 @@ def test_rates_that_the_lab_imports_without_a_channel_do_not_reach_channels_of_k
     assert before <= {row for row in state(owner.lab) if len(row) == 2}
 
 
-def test_of_two_imports_at_once_only_one_gets_the_videos(owner: Owner, tmp_path: Path) -> None:
+def test_only_one_of_two_simultaneous_imports_gets_the_videos(owner: Owner, tmp_path: Path) -> None:
     def attempt(of: str) -> ImportedExports | LabError:
         (tmp_path / of).mkdir()
         try:

@@ -191,7 +191,7 @@ def test_another_channel_of_the_same_name_is_not_mixed_in(owner: Owner, tmp_path
     assert add(owner, other, name=first.channel.channel_id).channel == first.channel
 
 
-def test_without_a_served_model_the_videos_are_imported_all_the_same(
+def test_the_videos_are_imported_even_without_a_served_model(
     open_lab: Callable[..., Lab], owner: Owner, tmp_path: Path
 ) -> None:
     lab = open_lab(youtube_endpoint=owner.emulator.endpoint)

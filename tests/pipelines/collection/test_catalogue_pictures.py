@@ -71,7 +71,7 @@ def test_a_picture_is_found_by_a_windows_path_inside_the_folder(
 
 
 @pytest.mark.parametrize("raised", [KeyError("MPO"), MemoryError(), RecursionError("deep"), SystemError("codec")])
-def test_whatever_a_decoder_raises_the_other_pictures_are_read(
+def test_the_other_pictures_are_read_after_any_error_of_a_decoder(
     lab: Lab, table: CatalogueFolder, monkeypatch: pytest.MonkeyPatch, drawn: Draw, raised: Exception
 ) -> None:
     from thumblab_pipelines.collection import catalogue as module

@@ -94,7 +94,7 @@ def test_a_table_from_any_spreadsheet_is_read(lab: Lab, table: CatalogueFolder, 
     assert read_titles == [title.strip() for title in titles]
 
 
-def test_a_cell_of_a_megabyte_costs_only_its_own_row(lab: Lab, table: CatalogueFolder) -> None:
+def test_a_cell_of_a_megabyte_loses_only_its_own_row(lab: Lab, table: CatalogueFolder) -> None:
     table.add("before")
     line = table.add("huge", title="x" * 2**20)
     table.add("after")
@@ -104,7 +104,7 @@ def test_a_cell_of_a_megabyte_costs_only_its_own_row(lab: Lab, table: CatalogueF
     assert stored(lab) == {"before", "after"}
 
 
-def test_a_byte_that_is_not_utf8_costs_only_its_own_row(lab: Lab, table: CatalogueFolder) -> None:
+def test_a_byte_that_is_not_utf8_loses_only_its_own_row(lab: Lab, table: CatalogueFolder) -> None:
     table.add("before")
     line = table.add("latin", title="caf@")
     table.add("after")
@@ -150,7 +150,7 @@ def test_counts_are_read_as_pandas_and_spreadsheets_write_them(lab: Lab, table: 
     assert all(lines[p.line] in p.problem for p in report.problems)
 
 
-def test_an_optional_cell_without_a_value_costs_no_row(lab: Lab, table: CatalogueFolder) -> None:
+def test_an_optional_cell_without_a_value_loses_no_row(lab: Lab, table: CatalogueFolder) -> None:
     nothing = ["", "nan", "NaN", "None", "<NA>", "NaT", "null", "N/A"]
     for number, cell in enumerate(nothing):
         table.add(f"v{number}", duration_s=cell, tags=cell, title=cell or "a title")
@@ -210,7 +210,7 @@ def test_a_future_date_skips_its_row_and_an_unreadable_length_does_not(lab: Lab,
     assert "is in the future" in next(p.problem for p in report.problems if p.video_id == "ahead")
 
 
-def test_a_quote_that_is_never_closed_costs_only_its_own_row(lab: Lab, table: CatalogueFolder) -> None:
+def test_a_quote_that_is_never_closed_loses_only_its_own_row(lab: Lab, table: CatalogueFolder) -> None:
     table.add("v1", title="two\nlines")
     table.add("v2", title="STRAY", tags="one")
     table.add("v3", views="3")

@@ -58,7 +58,7 @@ def test_gaming_comes_from_its_chart_and_the_other_niches_from_search(small: Any
     assert all(check.passed for niche in NICHES for check in check_collection(small.lab, niche))
 
 
-def test_a_refresh_costs_few_calls_and_the_ledger_agrees_with_youtube(small: Any) -> None:
+def test_a_refresh_needs_few_calls_and_the_ledger_agrees_with_youtube(small: Any) -> None:
     for niche, collected in small.collected.items():
         assert collected.seen == sum(v.niche == niche for v in small.catalogue.videos.values())
         assert collected.quota.spent["units"] <= 4
@@ -170,7 +170,7 @@ def test_counts_that_youtube_does_not_give_stay_unknown(
     assert not next(v for v in check_collection(lab, "tech") if v.name == "plausible").passed
 
 
-def test_a_list_that_repeats_a_video_costs_no_second_call(
+def test_a_list_that_repeats_a_video_needs_no_second_call(
     lab: Lab, catalogue: SyntheticCatalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     uploads, fetch = YouTube.uploads, YouTube.videos

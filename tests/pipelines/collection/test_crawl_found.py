@@ -43,7 +43,9 @@ def test_every_video_of_every_channel_is_found_at_the_least_cost(lab: Lab, tech:
     assert all(check.passed for check in check_crawl(crawled))
 
 
-def test_a_second_crawl_costs_nothing_and_after_a_week_only_new_videos(lab: Lab, tech: SyntheticCatalogue) -> None:
+def test_a_second_crawl_needs_no_calls_and_after_a_week_only_those_for_new_videos(
+    lab: Lab, tech: SyntheticCatalogue
+) -> None:
     with Emulator(tech) as emulator:
         crawl(at(lab, emulator), "tech")
         again = crawl(at(lab, emulator), "tech")
@@ -112,7 +114,7 @@ def test_the_crawl_leaves_the_daily_refresh_its_share_of_the_quota(lab: Lab, tec
     assert "9 are kept for the daily refresh" in crawled.stopped
 
 
-def test_a_refused_page_token_begins_the_walk_anew(lab: Lab) -> None:
+def test_a_refused_page_token_starts_the_walk_again(lab: Lab) -> None:
     with Emulator(vast_catalogue(channels=7, videos=1_400)) as emulator:
         chosen = at(lab, emulator, crawl_channels=1, crawl_threads=1)
         emulator.inject(faults.refusal(400, "invalidPageToken"), endpoint="playlistItems", times=1, after=1)

@@ -25,7 +25,7 @@ from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.youtube.client import YouTube
 
 
-def test_each_rule_leaves_out_what_it_is_for_and_is_counted(lab: Lab, tech: SyntheticCatalogue) -> None:
+def test_each_rule_leaves_out_its_videos_and_counts_them(lab: Lab, tech: SyntheticCatalogue) -> None:
     tech_videos = [v for v in tech.videos.values() if v.niche == "tech"]
     of_channel = Counter(v.channel_id for v in tech_videos)
     small, quiet = sorted(of_channel)[:2]
@@ -72,7 +72,7 @@ def test_each_rule_leaves_out_what_it_is_for_and_is_counted(lab: Lab, tech: Synt
         assert not set(connection.scalars(select(videos.c.channel_id).distinct())) & {small, quiet}
 
 
-def test_an_inactive_channel_costs_one_page_and_no_video_is_fetched(lab: Lab, tech: SyntheticCatalogue) -> None:
+def test_an_inactive_channel_needs_one_page_and_no_video_is_fetched(lab: Lab, tech: SyntheticCatalogue) -> None:
     old = Edited(tech, lambda v: dataclasses.replace(v, published_at=v.published_at - timedelta(days=85)))
     with Emulator(old) as emulator, lab.engine.begin() as connection:
         for channel in old.channels.values():

@@ -101,7 +101,7 @@ def test_a_host_that_asks_for_a_long_wait_is_not_asked_again(
     assert rows(lab) == []
 
 
-def test_a_broken_answer_costs_only_its_own_picture(lab: Lab, catalogue: SyntheticCatalogue) -> None:
+def test_a_broken_answer_loses_only_its_own_picture(lab: Lab, catalogue: SyntheticCatalogue) -> None:
     with Emulator(catalogue) as emulator:
         lab = move(lab, emulator)
         for fault in (faults.cut_off(), faults.hang_up(), faults.garbage()):
@@ -131,7 +131,7 @@ def test_a_stopped_run_keeps_every_batch_that_it_finished(
     assert downloaded.downloaded == len(rows(lab)) - 10
 
 
-def test_a_full_disk_is_named_and_what_was_stored_stays(
+def test_a_full_disk_is_named_and_stored_data_stay(
     lab: Lab, catalogue: SyntheticCatalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, written = os.fsync, []

@@ -56,7 +56,7 @@ def test_the_best_size_is_taken_that_does_not_answer_404(lab: Lab, catalogue: Sy
             assert stored.size == (640, 480)
 
 
-def test_the_placeholder_is_no_picture_even_with_status_200(
+def test_the_placeholder_does_not_count_as_a_picture_even_with_status_200(
     lab: Lab, catalogue: SyntheticCatalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Emulator(catalogue) as emulator:
@@ -166,7 +166,7 @@ def test_pictures_that_were_stored_without_a_hash_get_one(lab: Lab, catalogue: S
     assert versions(lab, before[1].video_id)[0].phash == before[1].phash
 
 
-def test_the_next_download_removes_what_killed_writers_left(lab: Lab, catalogue: SyntheticCatalogue) -> None:
+def test_the_next_download_removes_the_files_of_killed_writers(lab: Lab, catalogue: SyntheticCatalogue) -> None:
     folder = lab.images.root / "ab"
     folder.mkdir(parents=True)
     for name, age in ((".new-dead", 7_200), (".new-living", 5)):

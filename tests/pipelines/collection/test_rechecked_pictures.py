@@ -111,7 +111,7 @@ def test_a_changed_thumbnail_keeps_both_versions_and_their_view_rates(
     assert (float(swap.views_per_hour_before), float(swap.views_per_hour_after)) == (10.0, 40.0)
 
 
-def test_a_picture_that_was_only_encoded_anew_is_not_a_change(lab: Lab, catalogue: SyntheticCatalogue) -> None:
+def test_a_picture_that_was_only_encoded_again_is_not_a_change(lab: Lab, catalogue: SyntheticCatalogue) -> None:
     with Emulator(catalogue) as emulator:
         lab = move(lab, emulator)
         download_thumbnails(lab, "tech")

@@ -47,7 +47,7 @@ def adapter_videos(release: Release, data: Dataset) -> pd.Series:
     return pd.Series({channel: adapter.videos for channel, adapter in adapters.items() if adapter is not None})
 
 
-def test_a_video_deleted_during_a_training_or_before_promotion_costs_that_video_only(lab: Lab) -> None:
+def test_a_video_deleted_during_training_or_before_promotion_loses_only_itself(lab: Lab) -> None:
     pairs = build_pairs(lab)
     data = load_dataset(lab, pairs.release)
     gone: list[str] = []

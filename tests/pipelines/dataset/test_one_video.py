@@ -159,7 +159,9 @@ def test_the_earlier_half_of_a_channels_pairs_may_be_learnt_and_held_out_videos_
     assert (with_parts(same_day, corpus).part == TEST).all(), "pairs of the same day must all be in the test part"
 
 
-def test_a_release_without_one_video_pairs_reads_as_none(plant: Callable[..., Dataset], planted: PlantedLab) -> None:
+def test_a_release_without_one_video_pairs_reads_as_an_empty_one(
+    plant: Callable[..., Dataset], planted: PlantedLab
+) -> None:
     release = plant(channels=2, videos=20).release
     assert PAIRS_FILE not in release.files
     loaded = load_dataset(planted.lab, release, forgotten=[]).one_video

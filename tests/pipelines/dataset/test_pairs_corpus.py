@@ -76,7 +76,7 @@ def test_each_rule_excludes_its_videos_and_counts_them() -> None:
     }
 
 
-def test_a_video_of_unknown_length_or_shape_stays_if_its_owner_shows_that_it_is_no_short() -> None:
+def test_a_video_of_unknown_length_or_shape_stays_if_an_export_shows_it_is_not_a_short() -> None:
     corpus = rows_for_exclusion(
         duration_s=[np.nan, np.nan, np.nan, 120.0, 120.0],
         aspect_ratio=[np.nan] * 5,

@@ -58,7 +58,7 @@ def test_a_picture_without_text_has_empty_words(add: Callable[..., str | None]) 
     assert add("empty", evidence().as_json()) == evidence().words == ""
 
 
-def test_a_picture_that_nobody_has_read_has_no_words(add: Callable[..., str | None]) -> None:
+def test_a_picture_that_was_not_read_has_unknown_words(add: Callable[..., str | None]) -> None:
     """Three cases: the picture was not measured, there was no text reader, or an old version of the lab stored no
     evidence.
     """

@@ -114,7 +114,7 @@ def test_a_run_that_exhausts_the_quota_is_completed_by_the_next_run_after_the_re
     assert last.metadata["dagster/row_count"] >= 20
 
 
-def test_a_run_reports_the_quota_that_it_spent_and_what_is_left_today(
+def test_a_run_reports_its_spent_quota_and_the_rest_of_today(
     run: Callable[..., Ran], catalogue: SyntheticCatalogue
 ) -> None:
     with Emulator(catalogue, key=SECRET) as emulator:

@@ -83,7 +83,7 @@ def lose_code(workspace: WorkspaceProcessContext, monkeypatch: pytest.MonkeyPatc
     workspace.refresh_code_location("given")
 
 
-def test_a_backfill_goes_on_when_the_code_can_be_loaded_again(
+def test_a_backfill_continues_when_the_code_can_be_loaded_again(
     workspace: WorkspaceProcessContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     instance, backfill_id = workspace.instance, launch(workspace)
@@ -99,7 +99,7 @@ def test_a_backfill_goes_on_when_the_code_can_be_loaded_again(
     assert {run.tags["dagster/partition"] for run in instance.get_runs()} == {"tech", "news"}
 
 
-def test_a_cancelled_backfill_is_no_failed_one_although_the_code_server_does_not_answer(
+def test_a_cancelled_backfill_does_not_count_as_failed_while_the_code_server_does_not_answer(
     workspace: WorkspaceProcessContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unreachable(launcher: DefaultRunLauncher, run_id: str) -> None:

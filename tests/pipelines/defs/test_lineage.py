@@ -184,7 +184,7 @@ def read_assets(asset: str, touched: Touched) -> dict[str, set[str]]:
     return read
 
 
-def test_every_table_has_an_owner_or_a_reason_why_it_has_none() -> None:
+def test_every_table_has_an_owner_or_a_reason_for_no_owner() -> None:
     names = {table.name for table in metadata.sorted_tables}
     assert names == (set(OWNER) | set(UNOWNED)) & names
     assert set(OWNER) & set(UNOWNED) == set()
@@ -202,7 +202,7 @@ def test_a_step_reads_only_what_its_asset_declares(traces: dict[str, Touched], d
 
 
 @pytest.mark.heavy
-def test_what_an_asset_declares_is_read(traces: dict[str, Touched], deps: dict[str, set[str]]) -> None:
+def test_every_declared_dependency_of_an_asset_is_read(traces: dict[str, Touched], deps: dict[str, set[str]]) -> None:
     unread = {}
     for asset, touched in traces.items():
         read = set(read_assets(asset, touched))

@@ -71,7 +71,7 @@ def test_only_the_first_tick_of_a_process_opens_the_lab_and_dagsters_storage(
     assert (len(first) > 0, len(later)) == (True, 0)
 
 
-def test_a_process_whose_settings_change_opens_the_lab_of_the_new_ones(
+def test_a_process_opens_the_lab_of_its_new_settings(
     migrated_database: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = []

@@ -65,7 +65,7 @@ def figures(data: Dataset) -> ByKey:
     return by_key(evaluate(data, HeldOutScores(truth, noisy, noisy, truth, 2.0, 3.0)))
 
 
-def test_each_split_has_figures_of_the_scorers_that_know_no_more_than_the_model(figures: ByKey) -> None:
+def test_each_split_has_figures_of_scorers_with_at_most_the_models_knowledge(figures: ByKey) -> None:
     scorers_of = {split: {e.scorer for e in figures.values() if e.split == split} for split in REFERENCES}
     simple = {"age", "length", "title", "image", "linear"}
     assert scorers_of == {

@@ -92,7 +92,7 @@ def value(evaluated: CatalogueEvaluation, split: str, slice_: str) -> float:
     return auc(evaluated, split, slice_).value or 0.0
 
 
-def test_the_model_holds_on_channels_whose_viewers_have_the_same_taste(
+def test_the_model_also_works_on_channels_whose_viewers_share_a_taste(
     home: Lab, model: Release, elsewhere: Lab
 ) -> None:
     evaluated = evaluate_on_catalogue(home, model, elsewhere)
@@ -243,7 +243,7 @@ def test_a_catalogue_that_the_model_was_wholly_trained_on_is_an_error(
         evaluate_on_catalogue(home, model, elsewhere)
 
 
-def test_a_catalogue_without_usable_pairs_is_an_error_that_names_what_was_left_out(
+def test_a_catalogue_without_usable_pairs_is_an_error_that_names_the_exclusions(
     home: Lab, model: Release, open_lab: Callable[..., Lab], drawn: Any, tmp_path: Path
 ) -> None:
     lab = open_lab(**encoding_of(home, model))

@@ -120,7 +120,7 @@ def test_a_picture_that_cannot_be_read_is_named_with_the_reason(lab: Lab, pictur
     assert "picture 1 (absent.jpg) cannot be read" in refused(lab, [tmp_path / "absent.jpg", a])
 
 
-def test_the_same_picture_twice_is_no_experiment(lab: Lab, pictures: list[Path], tmp_path: Path) -> None:
+def test_the_same_picture_twice_is_not_an_experiment(lab: Lab, pictures: list[Path], tmp_path: Path) -> None:
     copy = tmp_path / "copy.jpg"
     copy.write_bytes(pictures[0].read_bytes())
     assert "variants 1 and 2 have the same picture and title" in refused(lab, [pictures[0], copy])

@@ -73,7 +73,7 @@ def test_a_smaller_lift_and_a_smaller_rate_need_more_impressions() -> None:
         ((math.nan, 0.1), "between 0 and 100 %"),
     ],
 )
-def test_what_cannot_be_planned_is_an_error(arguments: tuple[float, ...], sentence: str) -> None:
+def test_a_test_that_cannot_be_planned_is_an_error(arguments: tuple[float, ...], sentence: str) -> None:
     with pytest.raises(LabError, match=sentence):
         impressions_per_variant(*arguments)
 
@@ -141,7 +141,7 @@ def candidates(tmp_path: Path, drawn: Callable[..., bytes]) -> list[Path]:
     return paths
 
 
-def test_a_plan_names_the_impressions_the_pair_and_what_is_too_alike(candidates: list[Path]) -> None:
+def test_a_plan_names_the_impressions_the_pair_and_the_pictures_that_are_too_alike(candidates: list[Path]) -> None:
     plan = plan_experiment(candidates, [1.0, 0.9, 0.5], slope=1.0, ctr=0.05, lift=0.2)
     assert plan.impressions_per_variant == 8_158
     assert [(pair.first, pair.second) for pair in plan.alike] == [(0, 1)]
@@ -165,7 +165,7 @@ def test_a_plan_without_a_pair_says_what_to_do(candidates: list[Path]) -> None:
     assert "looks different from it" in advice(candidates, [1.0, 0.9, None])
 
 
-def test_a_candidate_that_is_no_picture_is_named(candidates: list[Path], tmp_path: Path) -> None:
+def test_a_candidate_that_is_not_a_picture_is_named(candidates: list[Path], tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("no picture")
     for name, sentence in (("text.jpg", "not a JPEG"), ("absent.jpg", "cannot be read")):
         with pytest.raises(LabError, match=sentence) as error:

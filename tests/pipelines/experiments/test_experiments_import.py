@@ -155,7 +155,7 @@ def test_one_title_may_be_that_of_all_variants_and_unused_columns_are_named(lab:
     assert [v.title for v in kept(lab)[0].experiment.variants] == ["Both", "Second"]
 
 
-def test_a_file_that_is_no_table_is_an_error_that_names_it(lab: Lab, table: Import, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_table_is_an_error_that_names_it(lab: Lab, table: Import, tmp_path: Path) -> None:
     for text, sentence in (
         ("", "lacks the columns channel, video_id, started_on, outcome; it has no columns"),
         ("channel,video_id,outcome\n", "lacks the column started_on"),

@@ -54,7 +54,7 @@ def test_equal_scores_agree_as_often_as_by_chance() -> None:
     assert agreement.agreed == agreement.by_chance == pytest.approx(1 / 2 + 1 / 3)
 
 
-def test_the_checks_pass_on_whole_experiments_and_on_none(lab: Lab, pictures: list[Path]) -> None:
+def test_the_checks_pass_with_complete_experiments_and_without_experiments(lab: Lab, pictures: list[Path]) -> None:
     assert all(check.passed for check in check_experiments(lab, []))
     ExperimentWriter(lab).add(given(pictures, outcome="winner", winner=1))
     ExperimentWriter(lab).add(given(["One", "Two"], video_id="video_bbbbb"))

@@ -142,9 +142,7 @@ def test_with_a_text_tower_the_stored_vectors_are_used(lab: Lab, monkeypatch: py
     assert [row.title_match for row in measured(lab)] == pytest.approx(expected)
 
 
-def test_the_asset_metadata_report_what_was_measured_and_what_was_missing(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_asset_metadata_report_measured_and_missing_pictures(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     # Dagster copies the resource, and the copy would open another lab. So `open` returns this lab.
     monkeypatch.setattr(LabResource, "open", lambda self: lab)
     with dg.build_asset_context(partition_key=NICHE) as context:

@@ -198,7 +198,7 @@ def test_videos_seen_by_an_earlier_fine_tuning_count_as_seen(
     assert seen.tolist() == [True, True, False]
 
 
-def test_a_fine_tuned_encoder_is_loaded_like_any_other_and_computes_what_was_trained(
+def test_a_fine_tuned_encoder_loads_like_any_other_and_computes_the_trained_vectors(
     coloured: Coloured, tiny: TinyClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, open_lab: Callable[..., Lab]
 ) -> None:
     trained: list[OpenClipEncoder] = []
@@ -323,7 +323,9 @@ def test_an_unreadable_picture_drops_its_own_pairs_only(coloured: Coloured, tmp_
     assert release.info["pairs"] == len(clear) - release.info["dropped_pairs"]
 
 
-def test_what_cannot_be_fine_tuned_is_an_error_in_one_sentence(coloured: Coloured, tmp_path: Path) -> None:
+def test_an_encoder_that_cannot_be_fine_tuned_gives_an_error_of_one_sentence(
+    coloured: Coloured, tmp_path: Path
+) -> None:
     lab = coloured.with_data_in(tmp_path)
     with pytest.raises(LabError, match="the image tower has 2 blocks, so 3 cannot be fine-tuned"):
         fine_tune(lab, coloured.pairs, dataclasses.replace(QUICK, blocks=3))

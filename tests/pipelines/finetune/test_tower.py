@@ -66,7 +66,7 @@ def test_blocks_are_named_in_order_and_a_tower_without_blocks_is_an_error(tiny: 
 @pytest.mark.parametrize(
     ("kind", "blocks"), [("open_clip", 1), ("open_clip", 2), ("open_clip", "all"), ("timm", 2), ("timm", "all")]
 )
-def test_a_divided_tower_computes_what_a_whole_one_does_and_gradients_reach_its_trained_part(
+def test_a_divided_tower_equals_the_whole_one_and_gradients_reach_its_trained_part(
     kind: str, blocks: Any, tiny: TinyClip
 ) -> None:
     visual = OpenClipEncoder(tiny.name, str(tiny.weights)).torch_model.visual

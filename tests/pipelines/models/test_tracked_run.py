@@ -92,7 +92,7 @@ def test_the_sources_of_a_model_record_their_state(tmp_path: Path) -> None:
     assert sources(release, store)[0].digest == pairs.release_id[-8:]
 
 
-def test_outside_a_checkout_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_commit_is_named_outside_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".git").mkdir()
     monkeypatch.setattr(tracked_run, "CHECKOUT", tmp_path)
     assert tracked_run.commit() is None, "the commit of a foreign repository must not be logged"

@@ -19,7 +19,7 @@ from thumblab_core.errors import LabError
 from thumblab_pipelines.owner_ctr.reach import import_reach
 
 
-def test_token_is_sent_only_to_the_api_whatever_the_url_of_a_report(owner: Owner) -> None:
+def test_the_token_is_sent_only_to_the_api_with_any_url_of_a_report(owner: Owner) -> None:
     received: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as other_server:
         threading.Thread(target=_listen, args=(other_server, received), daemon=True).start()

@@ -69,7 +69,7 @@ def test_zip_is_read_without_unpacking_to_disk(lab: Lab, tmp_path: Path) -> None
     assert import_studio(lab, path.rename(tmp_path / "renamed.csv"), DAY).unchanged == 3
 
 
-def test_zip_without_a_table_is_an_error_that_names_what_it_holds(lab: Lab, tmp_path: Path) -> None:
+def test_a_zip_without_a_table_is_an_error_that_names_its_files(lab: Lab, tmp_path: Path) -> None:
     german = zipped(tmp_path / "a.zip", **{"Tabellendaten.csv": b"x", "Diagrammdaten.csv": b"y"})
     with pytest.raises(LabError, match=r"Tabellendaten\.csv is not an export.*Diagrammdaten\.csv is not an export"):
         import_studio(lab, german)
@@ -119,7 +119,7 @@ def test_table_in_a_zip_is_recognised_by_its_header(lab: Lab, tmp_path: Path, na
 
 @pytest.mark.parametrize("name", ["Table data.csv", "export.csv"])
 @pytest.mark.parametrize("beside", ["notes.csv", "notes.zip", "broken.zip"])
-def test_unreadable_file_beside_a_table_is_left_out_with_a_remark(
+def test_an_unreadable_file_next_to_a_table_is_left_out_with_a_remark(
     lab: Lab, tmp_path: Path, name: str, beside: str
 ) -> None:
     other = zipped(tmp_path / "o.zip", **{"notes.txt": b"x"}).read_bytes()

@@ -167,7 +167,7 @@ SPELLINGS = {
 
 
 @pytest.mark.parametrize("text", SPELLINGS)
-def test_a_date_is_read_in_its_forms_and_anything_else_is_no_date(text: str) -> None:
+def test_a_date_is_read_in_each_form_and_other_text_is_refused(text: str) -> None:
     assert read_dates([text]) == [SPELLINGS[text]]
 
 

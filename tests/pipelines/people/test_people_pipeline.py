@@ -87,7 +87,7 @@ def test_with_names_for_half_of_the_people_the_others_stay_unknown_clusters(grou
     assert found.f >= 0.95
 
 
-def test_what_a_person_says_outlives_the_next_grouping(grouped: Lab) -> None:
+def test_a_change_by_a_person_survives_the_next_grouping(grouped: Lab) -> None:
     with grouped.engine.begin() as connection:
         largest = list_clusters(connection).clusters[0]
         face = faces_of_cluster(connection, largest.id).faces[0]

@@ -73,7 +73,7 @@ NOT_JOINED: dict[str, tuple[list[str], dict[str, Any], list[str], dict[str, Any]
 
 
 @pytest.mark.parametrize("name", NOT_JOINED)
-def test_what_is_not_surely_about_the_same_pictures_is_not_joined(lab: Lab, name: str) -> None:
+def test_experiments_with_doubtful_pictures_are_not_joined(lab: Lab, name: str) -> None:
     pictures, facts, tested, experiment_facts = NOT_JOINED[name]
     predict(lab, *pictures, **facts)
     experiment(lab, *tested, winner=1, **experiment_facts)

@@ -181,7 +181,7 @@ def loop(open_lab: Callable[..., Lab], tmp_path_factory: pytest.TempPathFactory)
             yield Loop(lab, planted.catalogue, emulator, client)
 
 
-def test_answers_about_experiments_are_judged_by_what_youtube_decided(
+def test_answers_are_compared_with_the_outcomes_of_experiments(
     loop: Loop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     channel, planted, before = loop.channel, loop.experiments, kept_count(loop)

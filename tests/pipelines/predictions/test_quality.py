@@ -54,7 +54,7 @@ def test_the_claim_about_a_pair_is_the_share_of_its_winner_in_both_probabilities
     assert tested.ece == pytest.approx(0.4)
 
 
-def test_a_winner_of_three_decides_two_pairs_and_an_open_test_decides_none(lab: Lab) -> None:
+def test_a_winner_of_three_decides_two_pairs_and_an_open_test_decides_no_pair(lab: Lab) -> None:
     predict(lab, "a", "b", "c", chances=(0.5, 0.3, 0.2))
     experiment(lab, "a", "b", "c", winner=2)
     experiment(lab, "a", "b", outcome="performed_the_same")

@@ -70,7 +70,7 @@ NOT_JOINED: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", NOT_JOINED)
-def test_a_video_that_does_not_show_what_was_asked_about_is_not_joined(lab: Lab, name: str) -> None:
+def test_a_video_with_another_picture_is_not_joined(lab: Lab, name: str) -> None:
     predict(lab, "a", "c")
     publish_others(lab)
     publish(lab, "video", **({"picture": "a", "views": 5_000.0} | NOT_JOINED[name]))

@@ -94,7 +94,7 @@ def refits(monkeypatch: pytest.MonkeyPatch) -> list[Lab]:
     return calls
 
 
-def test_an_adapter_is_fitted_anew_only_if_it_names_a_deleted_video(lab: Lab, refits: Any) -> None:
+def test_an_adapter_is_fitted_again_only_if_it_names_a_deleted_video(lab: Lab, refits: Any) -> None:
     assert clean_adapters(lab) == CleanedAdapters()
     assert refits == []
     delete_videos(lab, f"{ONE}-1")
@@ -138,7 +138,7 @@ def test_without_a_served_model_an_adapter_with_a_deleted_video_is_removed(lab: 
     assert (named_videos(lab, ONE), len(named_videos(lab, OTHER)), refits) == ([], 1, [])
 
 
-def test_what_a_killed_publication_left_is_removed_and_the_served_adapter_stays(lab: Lab, refits: Any) -> None:
+def test_the_files_of_a_killed_publication_are_removed_and_the_served_adapter_stays(lab: Lab, refits: Any) -> None:
     left = lab.releases.publish(
         ADAPTER, ONE, lambda folder: folder.joinpath("videos.json").write_text('["gone"]') and None, {"inputs": "x"}
     )
@@ -147,7 +147,7 @@ def test_what_a_killed_publication_left_is_removed_and_the_served_adapter_stays(
     assert len(named_videos(lab, ONE)) == 1
 
 
-def test_a_damaged_adapter_is_fitted_anew(lab: Lab, refits: Any) -> None:
+def test_a_damaged_adapter_is_fitted_again(lab: Lab, refits: Any) -> None:
     release = lab.releases.serving.current(ADAPTER, ONE)
     assert release is not None
     (release.path / "manifest.json").write_text("{")

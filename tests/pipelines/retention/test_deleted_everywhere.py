@@ -62,7 +62,7 @@ def test_a_closed_channel_is_deleted_with_all_its_videos(full: FullLab) -> None:
         assert full.lab.releases.serving.current_id(INDEX, NICHE) is None
 
 
-def test_the_next_run_finishes_what_a_killed_run_left(full: FullLab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_run_finishes_the_work_of_a_killed_run(full: FullLab, monkeypatch: pytest.MonkeyPatch) -> None:
     from thumblab_pipelines.retention import retention
 
     victim, picture = full.ids[0], full.picture(full.ids[0])

@@ -294,7 +294,7 @@ def test_the_learning_rate_warms_up_decays_along_a_cosine_and_is_constant_while_
     assert learning_rate(averaging, 90.0, 10) == learning_rate(averaging, 60.0, 10) == learning_rate(config, 60.0, 10)
 
 
-def test_pairs_below_the_least_margin_are_left_out_and_none_left_is_an_error() -> None:
+def test_pairs_below_the_least_margin_are_left_out_and_no_pairs_left_is_an_error() -> None:
     margins = np.linspace(0, 1, len(ARRAYS.winners), dtype=np.float32)
     some = dataclasses.replace(ARRAYS, margins=margins)
     assert len(some.pairs(0.5)[0]) == len(margins) // 2

@@ -152,12 +152,12 @@ def test_with_planted_confounding_the_partialled_weights_are_nearer_to_the_plant
     assert confounded[0] < 0.2 * confounded[1], "the second input of the picture has no effect"
 
 
-def test_without_confounding_partialling_out_costs_little() -> None:
+def test_partialling_out_loses_little_without_confounding() -> None:
     with_it, without_it = errors(planted(by_title=0.0))
     assert with_it < 1.5 * without_it + 0.2
 
 
-def test_the_title_part_learns_what_the_picture_part_leaves() -> None:
+def test_the_title_part_is_fitted_to_the_residuals_of_the_picture_part() -> None:
     line = planted(confounding=0.6, by_title=0.6).fit()
     assert line.title[0] > 1
     assert np.abs(line.title[1:]).max() < 0.25 * line.title[0], "only the first input of the title has an effect"
@@ -202,7 +202,7 @@ def test_the_order_of_the_two_pictures_of_a_difference_does_not_matter() -> None
     np.testing.assert_allclose(rows.fit(one).picture, rows.fit(turned).picture, atol=1e-9)
 
 
-def test_many_differences_teach_what_the_videos_are_too_noisy_to_teach() -> None:
+def test_many_differences_teach_an_effect_that_the_videos_are_too_noisy_to_show() -> None:
     rows, random = planted(noise=6.0), np.random.default_rng(5)
     gaps = random.standard_normal((200, 20)) / np.sqrt(10)
     differences = Differences(gaps, gaps @ PICTURE + 0.1 * random.standard_normal(200), np.full(200, 0.01))

@@ -120,7 +120,7 @@ def test_without_known_videos_all_titles_are_equal() -> None:
     assert not title_scores(inputs, np.zeros(2), none).total.any()
 
 
-def test_rarity_counts_only_what_was_published_before() -> None:
+def test_rarity_counts_only_earlier_titles() -> None:
     titles, published = ["new word", "old word", "word", "word sequel sequel"], np.array([1.0, 0.0, 2.0, 3.0])
     rarity = word_rarity(HashedTitles.of(titles, np.arange(4)), published)
     assert rarity.shape == (4, RARITY)

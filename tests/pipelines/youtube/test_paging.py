@@ -169,7 +169,7 @@ def read_to_the_end_at(lab: Lab, table: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_endless_list_costs_the_daily_refresh_a_few_calls_and_counts_as_read(lab: Lab, name: str) -> None:
+def test_an_endless_list_takes_the_daily_refresh_a_few_calls_and_counts_as_read(lab: Lab, name: str) -> None:
     with lab.engine.begin() as connection:
         connection.execute(insert(channels).values(channel_id=CHANNEL, title="Bench", uploads_playlist=PLAYLIST))
         connection.execute(_insert_video())
@@ -187,7 +187,7 @@ def test_endless_list_costs_the_daily_refresh_a_few_calls_and_counts_as_read(lab
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_endless_list_costs_an_added_channel_a_few_calls_and_is_remarked(lab: Lab, name: str) -> None:
+def test_an_endless_list_takes_an_added_channel_a_few_calls_and_is_remarked(lab: Lab, name: str) -> None:
     stub = Stub(name, [])
     with serving(stub) as endpoint:
         channel, remark = collect_channel(connected(lab, endpoint), CHANNEL, "tech")
@@ -199,7 +199,7 @@ def test_endless_list_costs_an_added_channel_a_few_calls_and_is_remarked(lab: La
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_endless_list_costs_the_crawl_a_few_calls_and_counts_as_read(lab: Lab, name: str) -> None:
+def test_an_endless_list_takes_the_crawl_a_few_calls_and_counts_as_read(lab: Lab, name: str) -> None:
     stub = Stub(name, [upload(9_000 + n) for n in range(12)])
     with serving(stub) as endpoint:
         crawling_lab = connected(lab, endpoint)

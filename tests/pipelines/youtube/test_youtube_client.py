@@ -161,7 +161,7 @@ def test_lasting_error_is_one_line_that_names_it_and_never_the_key(
         assert SECRET not in text
 
 
-def test_wrong_key_costs_no_quota_and_is_not_retried(lab: Lab, emulator: Emulator) -> None:
+def test_a_wrong_key_spends_no_quota_and_is_not_retried(lab: Lab, emulator: Emulator) -> None:
     with connect(lab, emulator, youtube_api_key="AIzaAnother") as youtube:
         with pytest.raises(YouTubeError, match="keyInvalid"):
             youtube.videos(["aaaaaaaaaaa"], "tech")

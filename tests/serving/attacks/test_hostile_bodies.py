@@ -132,7 +132,7 @@ def test_requests_beyond_the_limit_get_503_with_retry_after_and_the_others_are_a
         assert service.upload(draw(1)).status_code == 200
 
 
-def test_eighty_clients_at_once_are_all_answered_or_told_to_come_back(under_attack, draw):
+def test_eighty_clients_at_once_all_get_an_answer_or_a_retry_time(under_attack, draw):
     def ask(number: int) -> httpx.Response:
         with httpx.Client(timeout=120, trust_env=False, headers={"X-API-Key": KEY}) as client:
             files = [("thumbnails", ("a", draw(number % 8))), ("thumbnails", ("b", draw(50)))]

@@ -51,7 +51,7 @@ def test_the_problem_of_a_key_that_is_sent_twice_names_the_key(attacked):
     assert 'duplicate key "title"' in attacked.post(HOSTILE["the same key twice"]()).json()["detail"].lower()
 
 
-def test_eight_clients_that_send_wide_json_stop_nobody(under_attack, draw):
+def test_eight_clients_that_send_wide_json_stop_no_other_client(under_attack, draw):
     def ask(_: int) -> int:
         return under_attack.post(HOSTILE["as many unknown keys as are parsed"]()).status_code
 

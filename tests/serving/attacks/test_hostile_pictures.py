@@ -16,7 +16,7 @@ def at_the_limits():
 
 
 @pytest.mark.parametrize("kind", list(REFUSED))
-def test_a_picture_bomb_costs_little_and_the_other_pictures_are_ranked(under_attack, draw, kind):
+def test_a_picture_bomb_takes_little_memory_and_the_other_pictures_are_ranked(under_attack, draw, kind):
     make, reason = REFUSED[kind]
     answer = under_attack.upload(draw(1), make(), draw(2)).json()
     bad = answer["thumbnails"].pop(1)

@@ -97,7 +97,7 @@ def test_a_batch_that_cannot_be_read_is_logged_once_and_stops_no_other(new_lab, 
     assert "is left out (IsADirectoryError" in record.message
 
 
-def test_a_missing_end_of_the_results_is_no_endless_answer(own, own_lab, item, send, ended):
+def test_results_without_an_end_do_not_make_an_endless_answer(own, own_lab, item, send, ended):
     batch = send(own, [item(1)])
     ended(own, batch["id"])
     os.truncate(own_lab.settings.data_dir / "batches" / batch["id"] / "results.jsonl", 10)

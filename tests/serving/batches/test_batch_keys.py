@@ -52,7 +52,9 @@ def when(condition):
         time.sleep(0.02)
 
 
-def test_the_batches_of_a_revoked_key_are_cancelled_and_those_of_others_go_on(service, keys, holder, item, send, ended):
+def test_the_batches_of_a_revoked_key_are_cancelled_and_other_batches_continue(
+    service, keys, holder, item, send, ended
+):
     store = service.app.state.batches
     with service.app.state.foreground.request():  # Each picture now waits for five seconds.
         leaving = holder("leaving")
@@ -71,7 +73,7 @@ def test_the_batches_of_a_revoked_key_are_cancelled_and_those_of_others_go_on(se
     assert again.get(f"/v1/batches/{running}").status_code == 404
 
 
-def test_a_rotated_key_keeps_its_batches_and_an_unreadable_key_file_cancels_none(service, keys, holder):
+def test_a_rotated_key_keeps_its_batches_and_an_unreadable_key_file_cancels_no_batch(service, keys, holder):
     first = holder("turning")
     batch = stored_by(first, *unreadable("a"))
     first.headers["X-API-Key"] = keys.rotate("turning")
@@ -138,7 +140,7 @@ def test_a_key_keeps_a_bounded_number_of_batches(new_lab, monkeypatch):
     store.add(request, "one", None)
 
 
-def test_each_item_of_a_batch_counts_as_a_request_and_the_batch_can_be_asked_for_meanwhile(holder):
+def test_each_item_of_a_batch_counts_as_a_request_and_the_batch_can_still_be_read(holder):
     client = holder("limited", per_minute=6)
     # The batch counts as 13 requests. 6 are allowed now, and the key must wait for the other 7.
     batch = stored_by(client, *unreadable(*"abcdefghijklm"))

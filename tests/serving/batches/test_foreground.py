@@ -12,7 +12,7 @@ def nothing():
     """Never ask the batch to stop waiting."""
 
 
-def test_without_requests_nobody_waits():
+def test_a_call_does_not_wait_without_requests():
     Foreground(quiet_s=0.2).wait_until_quiet(60, nothing)
 
 
@@ -33,7 +33,7 @@ def test_a_batch_waits_until_the_last_request_has_ended_and_for_a_pause_after_it
     assert time.monotonic() - ended >= 0.2
 
 
-def test_under_requests_without_a_pause_a_batch_still_goes_on():
+def test_a_batch_still_continues_during_requests_without_a_pause():
     foreground = Foreground()
     with foreground.request():
         foreground.wait_until_quiet(0.3, nothing)

@@ -43,7 +43,7 @@ def stored(store, item):
     return store.find(batch.id)
 
 
-def test_a_batch_goes_on_after_a_restart(own_lab, run, item, send, ended, results):
+def test_a_batch_continues_after_a_restart(own_lab, run, item, send, ended, results):
     with run(own_lab.settings) as service:
         batch = send(service, [item(n, pictures=1) for n in range(8)])
         while service.client.get(f"/v1/batches/{batch['id']}").json()["done"] < 2:
@@ -54,7 +54,7 @@ def test_a_batch_goes_on_after_a_restart(own_lab, run, item, send, ended, result
         assert [result["item"] for result in results(service, batch["id"])] == list(range(1, 9))
 
 
-def test_a_batch_goes_on_after_the_process_was_killed(own_lab, run, item, send, ended, results):
+def test_a_batch_continues_after_the_process_was_killed(own_lab, run, item, send, ended, results):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -82,7 +82,7 @@ def test_a_batch_goes_on_after_the_process_was_killed(own_lab, run, item, send, 
         assert [result["item"] for result in results(service, batch["id"])] == list(range(1, 13))
 
 
-def test_the_rest_of_an_interrupted_write_is_no_result(stored):
+def test_the_rest_of_an_interrupted_write_does_not_count_as_a_result(stored):
     stored.record(ItemResult(item=1, id="item-0", error="an error"))
     with (stored.folder / "results.jsonl").open("ab") as file:
         file.write(b'{"item": 2, "id": "ite')
@@ -92,7 +92,7 @@ def test_the_rest_of_an_interrupted_write_is_no_result(stored):
     assert [json.loads(line)["error"] for line in stored.results()] == ["an error", "another error"]
 
 
-def test_an_item_that_ends_the_process_twice_gets_an_error_and_the_others_go_on(own_lab, run, item, ended, results):
+def test_an_item_that_ends_the_process_twice_gets_an_error_and_the_others_continue(own_lab, run, item, ended, results):
     store = BatchStore(own_lab.settings)
     batch, _ = store.add(BatchRequest.model_validate({"items": [item(n, pictures=1) for n in range(3)]}), OWNER, None)
     poisoned = StoredBatch(store.find(batch.id).folder)
@@ -125,7 +125,7 @@ def test_the_results_are_deleted_after_their_time(store, stored):
     assert list(stored.folder.parent.iterdir()) == []
 
 
-def test_what_was_left_of_a_batch_that_was_never_stored_is_deleted(store, stored):
+def test_the_rest_of_a_batch_that_was_never_stored_is_deleted(store, stored):
     left = stored.folder.parent / ".new-0123"
     left.mkdir()
     store.sweep()

@@ -91,7 +91,7 @@ def told(telling, receiver, item, send):
     return tell
 
 
-def test_the_end_of_a_batch_is_told_with_a_signature(told, receiver):
+def test_the_webhook_for_the_end_of_a_batch_is_signed(told, receiver):
     batch = told()
     assert (batch["webhook"]["state"], batch["webhook"]["attempts"]) == ("delivered", 1)
     [(path, headers, body)] = receiver["got"]

@@ -187,7 +187,7 @@ def test_no_service_and_another_server_are_different_errors(files, images):
 @pytest.mark.parametrize(
     "url", ["127.0.0.1:8000", "ftp://x", "http://", "http://user:secret@x", "http://x/?a=b", "http://[::1"]
 )
-def test_an_address_that_is_no_url_of_a_service_is_refused(url):
+def test_an_address_that_is_not_a_service_url_is_refused(url):
     with pytest.raises(ThumblabError) as raised:
         Client(url, KEY)
     assert "secret" not in str(raised.value)

@@ -99,7 +99,7 @@ def test_the_same_by_coroutines(service, files):
     assert page.batches == [done] == [one for one in listed if one.id == done.id]
 
 
-def test_a_batch_that_goes_on_is_told_from_one_that_has_ended_and_can_be_cancelled(client, service, files):
+def test_a_running_batch_differs_from_an_ended_one_and_can_be_cancelled(client, service, files):
     with service.app.state.foreground.request():  # Each picture of a batch now waits for five seconds.
         batch = client.store_batch([Item("one", TITLES[0], files)])
         with pytest.raises(StillRunningError, match=f"the batch {batch.id} has 0 of 1 results after 0 s"):
@@ -112,7 +112,7 @@ def test_a_batch_that_goes_on_is_told_from_one_that_has_ended_and_can_be_cancell
     client.delete_batch(batch.id)
 
 
-def test_what_cannot_be_sent_is_an_error_before_anything_is_sent(client):
+def test_an_input_that_cannot_be_sent_is_an_error_before_anything_is_sent(client):
     with pytest.raises(PictureError, match="give at least one picture"):
         client.store_batch([Item("one", TITLES[0], [])])
     for wrong in ("", "../api-key", "a/b", "?x"):
@@ -159,9 +159,7 @@ def losing_proxy(service):
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
-def test_a_deletion_whose_answer_was_lost_is_done_and_that_of_an_unknown_batch_is_an_error(
-    client, files, losing_proxy, kind
-):
+def test_a_repeated_deletion_succeeds_and_deleting_an_unknown_batch_is_an_error(client, files, losing_proxy, kind):
     batch = client.store_batch([Item("one", TITLES[0], files[:1])])
     patience = Patience(retries=1)
 

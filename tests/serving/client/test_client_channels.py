@@ -58,7 +58,7 @@ def write(stored, state, **more):
 
 
 @both
-def test_exports_are_sent_as_files_or_bytes_with_what_is_known_of_them(call, tmp_path):
+def test_exports_are_sent_as_files_or_bytes_with_the_given_facts(call, tmp_path):
     path = tmp_path / NAME
     path.write_text("Content,Video title\n")
     for exports in ([path], [str(path), ("b.zip", b"PK")]):
@@ -88,7 +88,7 @@ def test_the_added_channels_are_listed(call):
 
 
 @both
-def test_what_cannot_be_sent_is_an_error_before_anything_is_sent(call, tmp_path):
+def test_an_input_that_cannot_be_sent_is_an_error_before_anything_is_sent(call, tmp_path):
     large = tmp_path / "large.zip"
     with large.open("wb") as file:
         file.truncate(33 * 2**20)

@@ -60,6 +60,6 @@ def test_a_field_of_another_type_is_named(change: dict[str, Any], expected: str)
 
 
 @pytest.mark.parametrize("document", [None, [], "text", 3])
-def test_a_document_that_is_no_object_is_no_answer(document: object) -> None:
+def test_a_document_that_is_not_an_object_is_refused(document: object) -> None:
     with pytest.raises(UnexpectedAnswerError, match="the answer is"):
         decode(Whole, document)

@@ -64,7 +64,7 @@ def test_an_assistant_finds_five_tools_that_only_read(calls: Any) -> None:
     assert "never instructions" in found["instructions"]
 
 
-def test_the_tools_answer_what_the_service_answers(calls: Any, service: Any, files: list[Path]) -> None:
+def test_the_tools_give_the_answers_of_the_service(calls: Any, service: Any, files: list[Path]) -> None:
     names = [str(path) for path in files]
     one = {"title": TITLE, "thumbnail": names[0], "niche": "tech"}
     compared = one | {"others": names[1:], "channel": "UCown"}

@@ -68,7 +68,7 @@ def test_a_failure_of_youtube_ends_the_run_and_the_next_run_continues(score, emu
     assert [(row["group"], row["error"]) for row in rows] == [("line 2", ""), ("line 3", ""), ("line 4", "")]
 
 
-def test_a_spent_quota_of_youtube_ends_the_run_and_is_no_error_of_a_picture(score, emulator):
+def test_a_spent_quota_ends_the_run_and_is_not_reported_as_a_picture_error(score, emulator):
     emulator.inject(refusal(403, "quotaExceeded"))
     done, rows = score("", "@anyone", "UCown")
     assert done.exit_code == 1

@@ -65,7 +65,7 @@ def test_this_process_gives_the_same_results_as_the_service(score, rows, folder)
         assert {name: one[name] for name in same} == {name: other[name] for name in same}
 
 
-def test_a_second_run_scores_only_what_is_new(score, rows, folder, draw):
+def test_a_second_run_scores_only_new_rows(score, rows, folder, draw):
     arguments = (folder, "--title", TITLE, "--niche", "tech")
     score(*arguments)
     before = rows()

@@ -39,7 +39,7 @@ def test_without_proven_skill_the_table_has_evidence_and_neither_scores_nor_chan
     assert done.stdout.count("Why: unknown: the model was not shown to order such pictures better than chance") == 1
 
 
-def test_json_carries_what_the_order_is(within, unproven, files):
+def test_json_says_by_what_the_ranks_are_ordered(within, unproven, files):
     answer = json.loads(within(*files, *ASKED, "--json", **unproven).stdout)
     assert (answer["verdict"], answer["winner"], answer["ordered_by"]) == ("no_skill", None, "evidence")
     assert all(thumbnail["evidence_mean"] is not None for thumbnail in answer["thumbnails"])
@@ -52,7 +52,7 @@ def test_without_a_library_the_command_says_that_nothing_is_ordered(within, unpr
     assert "Degraded: the thumbnails are not ordered" in done.stdout
 
 
-def test_a_single_picture_without_proven_skill_is_no_winner(within, unproven, files):
+def test_a_single_picture_is_not_called_winner_without_proven_skill(within, unproven, files):
     done = within(files[0], *ASKED, **unproven)
     assert "Only one could be read." in done.stdout
 
@@ -69,7 +69,7 @@ def test_near_identical_pictures_are_printed_with_their_common_chance(within, se
     assert f"It stands for its near-identical group: {copied[0]}, {copied[2]}." in twins
 
 
-def test_a_plan_gets_the_chance_of_the_whole_group_and_none_without_proven_skill(
+def test_a_plan_uses_the_chance_of_the_whole_group_and_needs_proven_skill(
     within, unproven, environment, copied, monkeypatch, capsys
 ):
     def chances(**chosen):

@@ -118,7 +118,7 @@ def test_the_pages_of_dagster_work_in_a_browser(dagster, tmp_path):
         assert any("/graphql" in answer["response"]["url"] for answer in answers)
 
 
-def test_a_link_to_mlflow_leads_to_its_current_address_and_nowhere_else(dagster, settings):
+def test_a_link_to_mlflow_leads_only_to_its_current_address(dagster, settings):
     for port in (5_001, 5_002):
         now = Running(settings.dagster_url, f"http://127.0.0.1:{port}", "http://127.0.0.1:1")
         with announced(settings.data_dir, now):  # Announce the address of MLflow, as `thumblab up` does at each start.

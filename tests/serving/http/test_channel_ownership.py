@@ -83,7 +83,7 @@ def test_a_key_does_not_see_the_experiments_of_channels_of_other_keys(with_datab
     assert listed(with_database, keys["bob"], channel_id="Alice cooks") == []
 
 
-def test_a_rotated_key_keeps_its_channels_and_one_added_under_the_name_of_a_revoked_key_gets_none(
+def test_a_rotated_key_keeps_its_channels_and_a_new_key_with_a_revoked_name_gets_no_channel(
     with_database: Any, engine: Engine
 ) -> None:
     named = NamedKeys(with_database.lab.settings)

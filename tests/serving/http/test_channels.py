@@ -276,7 +276,7 @@ def test_without_a_model_no_added_channel_is_in_use(new_lab):
     assert (channel.in_use, channel.reason) == (False, "no model is served")
 
 
-def test_the_added_channels_are_listed_with_what_is_known_of_them(new_lab, run):
+def test_the_added_channels_are_listed_with_their_facts(new_lab, run):
     lab = new_lab()
     model = lab.promote(lab.model()).release_id
     check = {"videos": 40, "pairs": 412, "adapted": 0.63, "adapted_low": 0.55, "adapted_high": 0.71, "unadapted": 0.52}

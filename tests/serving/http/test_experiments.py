@@ -197,7 +197,7 @@ def test_a_request_that_breaks_a_rule_is_a_problem_that_names_the_field(
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999", '"5"'])
-def test_a_share_that_is_no_number_is_refused(with_database: Any, engine: Engine, number: str) -> None:
+def test_a_share_that_is_not_a_number_is_refused(with_database: Any, engine: Engine, number: str) -> None:
     text = json.dumps(facts(variants=[{"title": "a", "watch_time_share": 0}, {"title": "b"}])).replace(
         ": 0}", f": {number}}}"
     )

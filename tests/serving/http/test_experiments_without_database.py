@@ -38,7 +38,7 @@ def both(service: Any) -> list[httpx.Response]:
     return [service.client.post("/v1/experiments", json=FACTS), service.client.get("/v1/experiments")]
 
 
-def test_without_a_database_the_answer_says_so_and_none_is_started(new_lab: Any, run: Any) -> None:
+def test_an_answer_without_a_database_says_so_and_no_database_is_started(new_lab: Any, run: Any) -> None:
     lab = new_lab()
     with run(lab.settings, wait=False) as service:
         for reply in both(service):
@@ -81,7 +81,7 @@ def test_a_request_succeeds_once_the_database_is_back(
     owner.dispose()
 
 
-def test_a_role_that_may_only_read_can_list_and_the_search_of_libraries_goes_on(
+def test_a_read_only_role_can_list_and_search_libraries(
     new_lab: Any, run: Any, migrated_database: Callable[[], str]
 ) -> None:
     url = migrated_database()

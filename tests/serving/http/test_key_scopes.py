@@ -71,7 +71,7 @@ def test_a_route_takes_only_keys_with_its_scope(open_service, keys):
     problem(httpx.post(f"{open_service.url}/operate", trust_env=False), 401, "unauthorized")
 
 
-def test_a_key_over_its_limit_is_told_when_to_come_back_and_others_go_on(open_service, keys):
+def test_a_key_over_its_limit_gets_a_retry_time_and_other_keys_continue(open_service, keys):
     limited, other = keys.add("limited", ["score"], 2), keys.add("other", ["score"])
     assert [ask(open_service, limited).status_code for _ in range(3)] == [422, 422, 429]
     refused = ask(open_service, limited)
@@ -126,7 +126,7 @@ def test_the_log_has_the_name_of_a_key_and_never_the_key(open_service, keys, cap
     assert key not in caplog.text
 
 
-def test_health_says_that_a_key_file_is_damaged_and_keys_go_on(open_service, keys):
+def test_health_says_that_a_key_file_is_damaged_and_keys_still_work(open_service, keys):
     key = keys.add("laptop", ["score"])
     assert ask(open_service, key).status_code == 422
     assert open_service.health()["keys"] == {"state": "fine", "reason": None}
@@ -152,7 +152,7 @@ def test_the_openapi_document_has_every_status_with_which_a_request_is_refused(o
 @pytest.mark.parametrize(
     ("path", "field"), [("score", "thumbnails"), ("channels", "exports"), ("experiments", "pictures")]
 )
-def test_a_file_that_cannot_be_kept_while_it_arrives_is_no_fault_of_the_service(
+def test_an_upload_that_cannot_be_stored_gets_503_with_a_retry_time(
     open_service, keys, tmp_path, monkeypatch, path, field
 ):
     keys_of_all = keys.add(f"uploader-{path}", ["score"])

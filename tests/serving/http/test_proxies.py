@@ -193,7 +193,7 @@ def test_only_an_address_is_taken_for_the_client(serve, client_of, sent, logged)
 
 
 @pytest.mark.parametrize("scheme", ["javascript", "", "https, http", "HTTPS\t"])
-def test_a_scheme_that_is_none_is_ignored(serve, scheme):
+def test_an_invalid_scheme_is_ignored(serve, scheme):
     with (
         serve(public_hosts=NAME, trusted_proxies="127.0.0.1") as service,
         proxy(service, X_Forwarded_Proto=scheme) as url,

@@ -87,7 +87,7 @@ def test_no_error_has_words_of_pydantic_or_a_pattern(model, value):
             assert not PYDANTIC.search(validation_message(error)), validation_message(error)
 
 
-def test_the_rule_of_a_channel_is_told_in_words():
+def test_the_rule_of_a_channel_is_printed_in_words():
     assert message(ScoreForm, {"title": "t", "channel_id": "a\nb"}) == (
         "channel_id: the name of the channel is blank or has control characters; give its id (UC...), its exact title, its "
         "@handle, or its link with /channel/ or /@handle"

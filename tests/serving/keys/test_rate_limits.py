@@ -99,7 +99,7 @@ def test_requests_at_the_same_time_do_not_let_a_second_batch_in(limits: RateLimi
     assert limits.charge("laptop", 60, 999) > 0
 
 
-def test_a_clock_that_is_put_back_locks_nobody_out(limits: RateLimits, clock: Clock) -> None:
+def test_a_clock_that_is_set_back_locks_no_key_out(limits: RateLimits, clock: Clock) -> None:
     limits.wait("laptop", 1)
     clock.now -= 86_400
     assert limits.wait("laptop", 1) <= 60

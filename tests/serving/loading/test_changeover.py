@@ -16,7 +16,7 @@ def fingerprint(lab, name):
     return named_image_encoder(name, lab.settings.releases).fingerprint
 
 
-def test_an_index_of_a_new_encoder_is_served_beside_a_model_of_the_old_one(new_lab, run, draw, tiny: TinyClip):
+def test_an_index_with_a_new_encoder_is_served_together_with_a_model_of_the_old_one(new_lab, run, draw, tiny: TinyClip):
     lab = new_lab()
     lab.promote(lab.index(name="builtin"))
     lab.promote(lab.model(name="builtin"))

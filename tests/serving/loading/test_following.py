@@ -107,7 +107,7 @@ def test_a_forgotten_release_is_read_again_by_a_request_and_not_by_the_watch(slo
     assert slow.loads == [release, release]
 
 
-def test_a_request_whose_release_is_forgotten_at_that_moment_still_gets_it(slow, monkeypatch):
+def test_a_request_keeps_its_release_if_the_cache_is_cleared_meanwhile(slow, monkeypatch):
     release, is_settled = slow.promote(), slow.slot._is_settled
     slow.slot.current()
 

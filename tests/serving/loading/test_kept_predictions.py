@@ -169,7 +169,7 @@ def test_answers_come_while_the_database_is_away_and_are_kept_once_it_is_ready(
     assert len(rows(fresh, prediction_candidates)) == 2
 
 
-def test_without_a_database_what_is_lost_is_counted_and_no_secret_is_shown(tmp_path: Path) -> None:
+def test_lost_predictions_without_a_database_are_counted_and_no_secret_is_shown(tmp_path: Path) -> None:
     reported: dict[str, int] = {"kept": 0, "lost": 0}
     settings = Settings(_env_file=None, data_dir=tmp_path, database_url=SecretStr(NOWHERE))
     keeper = PredictionKeeper(settings)
@@ -211,7 +211,9 @@ def test_a_prediction_that_the_database_refuses_does_not_hold_up_the_others(
     assert [row.prediction_id.int for row in rows(url, predictions, predictions.c.prediction_id)] == [1, 3]
 
 
-def test_what_waits_is_written_before_the_service_stops(migrated_database: Callable[[], str], tmp_path: Path) -> None:
+def test_waiting_predictions_are_written_before_the_service_stops(
+    migrated_database: Callable[[], str], tmp_path: Path
+) -> None:
     url = migrated_database()
     keeper = PredictionKeeper(Settings(_env_file=None, data_dir=tmp_path, database_url=SecretStr(url)))
     for number in range(250):

@@ -3,7 +3,7 @@
 import time
 
 
-def test_a_lost_store_is_named_and_the_service_goes_on_with_what_it_has_until_it_is_back(new_lab, run, draw):
+def test_the_service_names_a_lost_store_and_keeps_its_releases_until_it_is_back(new_lab, run, draw):
     lab = new_lab()
     index, model = lab.promote(lab.index()), lab.promote(lab.model())
     served = {"model": model.release_id, "index": index.release_id}

@@ -144,9 +144,7 @@ def test_a_lab_that_is_copied_while_it_changes_gives_the_same_answers_elsewhere(
     there.engine.dispose()
 
 
-def test_the_next_backup_copies_only_what_is_new_and_drops_what_is_gone(
-    copied: Any, shell: Shell, tmp_path: Path
-) -> None:
+def test_the_next_backup_copies_new_files_and_drops_deleted_ones(copied: Any, shell: Shell, tmp_path: Path) -> None:
     backup, lab = tmp_path / "backup", Lab.open(copied.settings)
     first = printed(shell(copied.settings, "backup", str(backup), "--json"))
     assert printed(shell(copied.settings, "backup", str(backup), "--json"))["kept"] > 12
@@ -165,7 +163,7 @@ def test_the_next_backup_copies_only_what_is_new_and_drops_what_is_gone(
     assert {name for name in names if name.startswith(("state-", ".new"))} == {"state-4"}
 
 
-def test_a_backup_keeps_the_last_copy_of_what_the_lab_has_lost(copied: Any, shell: Shell, tmp_path: Path) -> None:
+def test_a_backup_keeps_the_last_copy_of_a_lost_file(copied: Any, shell: Shell, tmp_path: Path) -> None:
     backup, lab = tmp_path / "backup", Lab.open(copied.settings)
     printed(shell(copied.settings, "backup", str(backup), "--json"))
     files = {

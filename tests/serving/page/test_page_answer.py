@@ -126,7 +126,7 @@ def test_text_in_a_picture_never_becomes_markup(browser, service, files):
     assert browser.complaints() == []
 
 
-def test_what_the_lab_cannot_measure_is_shown_once_as_a_note(browser, service, files):
+def test_a_missing_measurement_is_shown_once_as_a_note(browser, service, files):
     fill(browser, service, *files[:2])
     assert "thumblab models pull" in browser.evaluate("document.getElementById('notes').textContent")
     browser.wait("document.getElementById('degraded').hidden")

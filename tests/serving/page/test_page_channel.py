@@ -147,7 +147,7 @@ def test_an_incomplete_form_says_what_to_do_and_a_lab_without_dagster_what_to_st
     )
 
 
-def test_the_progress_and_what_was_learnt_are_shown_and_one_click_compares_for_the_channel(browser, follow):
+def test_the_page_shows_progress_and_results_and_one_click_compares_for_the_channel(browser, follow):
     stored = follow()
     browser.wait("document.querySelectorAll('#learning-steps li').length === 2")
     assert browser.texts("#learning-steps li:first-child span") == ["Reading your export", "done"]
@@ -257,7 +257,7 @@ def test_columns_that_were_recognised_wrongly_are_chosen_before_the_export_is_gi
     assert browser.evaluate(chosen) == {"views": "Seen"}
 
 
-def test_an_import_that_is_gone_is_followed_no_more_and_the_page_says_so(browser, service, follow):
+def test_the_page_stops_following_an_import_that_is_gone_and_says_so(browser, service, follow):
     ExportStore(service.app.state.settings).remove(follow())
     browser.wait("document.getElementById('learning-now').textContent.startsWith('This API key has no such import')")
     assert not browser.evaluate("document.getElementById('learn').disabled")

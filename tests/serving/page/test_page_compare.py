@@ -45,7 +45,7 @@ def test_text_that_is_pasted_into_a_field_stays_text(browser, service):
     assert browser.count("#chosen li") == 0
 
 
-def test_two_files_of_one_name_are_told_apart(browser, service, files, tmp_path, draw):
+def test_two_files_with_one_name_get_different_names(browser, service, files, tmp_path, draw):
     (tmp_path / "other").mkdir()
     same_name = tmp_path / "other" / files[0].name
     same_name.write_bytes(draw(9))
@@ -91,7 +91,7 @@ def test_the_result_shows_its_title_niche_channel_and_time(browser, service, fil
         ((1366, 768), ""),
     ],
 )
-def test_what_youtube_cuts_off_a_picture_is_said_and_shown(browser, service, tmp_path, draw, size, said):
+def test_the_part_of_a_picture_that_youtube_cuts_off_is_named_and_shown(browser, service, tmp_path, draw, size, said):
     path = tmp_path / "picture.jpg"
     path.write_bytes(draw(3, size))
     fill(browser, service, path, path)

@@ -42,9 +42,7 @@ def test_the_page_begins_with_a_niche_that_has_a_library(browser, new_lab, run):
         browser.wait("document.getElementById('niche').value === 'gaming'")
 
 
-def test_an_empty_lab_says_what_is_missing_and_the_shortest_way_and_notices_when_it_is_there(
-    browser, new_lab, run, files
-):
+def test_an_empty_lab_names_the_missing_parts_and_the_shortest_way_and_notices_new_ones(browser, new_lab, run, files):
     lab = new_lab()
     with run(lab.settings, wait=False) as service:
         browser.open(f"{service.url}/#key={KEY}")

@@ -77,7 +77,7 @@ def test_a_grid_and_the_cards_below_it_name_their_questions_and_limits(browser, 
         assert "ordered by evidence" in browser.text("#degraded")
 
 
-def test_a_key_that_is_not_known_is_said_at_once_and_in_the_words_of_the_page(browser, service):
+def test_the_page_reports_an_unknown_key_at_once_in_its_own_words(browser, service):
     browser.open(f"{service.url}/#key=revoked")
     browser.wait("!document.getElementById('problem').hidden")
     assert browser.text("#problem").startswith("This link is no longer valid")
@@ -87,7 +87,7 @@ def test_a_key_that_is_not_known_is_said_at_once_and_in_the_words_of_the_page(br
     assert not shown(browser, "key-field")
 
 
-def test_what_is_missing_in_the_form_is_said_until_it_is_there(browser, service, files):
+def test_the_form_names_missing_fields_until_they_are_filled(browser, service, files):
     browser.open(f"{service.url}/#key={KEY}")
     write(browser, "#title", TITLES[0])
     browser.choose(files[0])
@@ -97,7 +97,7 @@ def test_what_is_missing_in_the_form_is_said_until_it_is_there(browser, service,
     browser.wait("document.getElementById('problem').hidden")
 
 
-def test_a_file_that_is_no_export_stays_on_my_channel(browser, service, tmp_path):
+def test_a_file_that_is_not_an_export_stays_on_my_channel(browser, service, tmp_path):
     other = tmp_path / "report.pdf"
     other.write_bytes(b"%PDF")
     browser.open(f"{service.url}/#key={KEY}")

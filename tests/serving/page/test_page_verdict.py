@@ -55,7 +55,7 @@ def test_without_proven_skill_and_without_a_library_the_page_says_that_nothing_i
     assert browser.complaints() == []
 
 
-def test_a_single_readable_picture_without_proven_skill_is_no_winner(browser, unproven, files, tmp_path):
+def test_a_single_readable_picture_is_not_called_winner_without_proven_skill(browser, unproven, files, tmp_path):
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"not a picture")
     fill(browser, unproven, files[0], bad)

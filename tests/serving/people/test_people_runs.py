@@ -43,7 +43,7 @@ def sent(dagster: FakeDagster) -> list[tuple[str, Any]]:
     return [(run["selector"]["jobName"], run["runConfigData"]) for run in dagster.launched]
 
 
-def test_grouping_sends_only_what_was_given(post: Callable[..., Any], dagster: FakeDagster) -> None:
+def test_grouping_sends_only_the_given_options(post: Callable[..., Any], dagster: FakeDagster) -> None:
     given = {"person_threshold": 0.7, "unknown_method": "hdbscan", "min_cluster_size": 3, "max_faces": None}
     reply = post("/cluster/dual", given | {"queue": True})
     assert reply.status_code == 202, reply.text
@@ -94,9 +94,7 @@ def test_a_failed_run_has_no_result(post: Callable[..., Any], dagster: FakeDagst
     assert (answer["status"], answer["result"], answer["grouped"]) == ("failed", None, None)
 
 
-def test_training_sends_its_settings_and_says_what_it_learnt_from(
-    post: Callable[..., Any], dagster: FakeDagster
-) -> None:
+def test_training_sends_its_settings_and_reports_its_result(post: Callable[..., Any], dagster: FakeDagster) -> None:
     dagster.materialized = {
         "matching_head": {"dagster/row_count": 120, "people": 6, "epochs": 20, "release": "r1", "reason": "better"},
         "face_clusters": {"faces": 240},
@@ -148,7 +146,7 @@ def test_a_bad_body_starts_nothing(
     assert dagster.launched == []
 
 
-def test_switched_off_nothing_is_computed_and_the_answer_says_what_to_set(
+def test_people_off_computes_nothing_and_the_answer_names_the_setting(
     new_lab: Any, run: Any, dagster: FakeDagster
 ) -> None:
     with run(new_lab(dagster_url=dagster.url).settings, wait=False) as service:

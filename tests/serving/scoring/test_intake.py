@@ -125,7 +125,7 @@ def test_slow_avifs_hold_up_no_other_picture(slow):
     reader.close()
 
 
-def test_avifs_wait_only_so_long_for_others_and_only_so_many(slow, monkeypatch):
+def test_avifs_wait_for_a_limited_time_in_a_limited_queue(slow, monkeypatch):
     monkeypatch.setattr(intake, "_PATIENCE_S", 0.2)
     monkeypatch.setattr(intake, "_MOST_APART", 3)
     reader = Intake(slow, slow, patience=30)

@@ -57,7 +57,7 @@ def in_order(answer):
 
 
 @pytest.mark.parametrize("evaluated", UNPROVEN.values(), ids=UNPROVEN.keys())
-def test_without_proven_skill_there_is_no_winner_and_the_order_is_that_of_the_evidence(changing, draw, evaluated):
+def test_an_answer_without_proven_skill_has_no_winner_and_is_ordered_by_evidence(changing, draw, evaluated):
     changing.lab.promote(changing.lab.model(evaluated=evaluated))
     answer = changing.score(*[draw(n) for n in range(5)])
     assert (answer["verdict"], answer["winner"], answer["confidence"]) == ("no_skill", None, None)

@@ -66,7 +66,7 @@ def test_every_title_is_compared_with_every_picture(service, draw, ask):
     assert packages["skill"]["question"] == "package"
 
 
-def test_the_answer_beside_the_grid_is_that_of_a_request_with_the_first_title(service, draw, ask, alike):
+def test_the_answer_next_to_the_grid_equals_a_request_with_the_first_title(service, draw, ask, alike):
     pictures = {f"p{n}": draw(n) for n in range(3)}
     several, single = ask(service, pictures, titles=TITLES), ask(service, pictures, title=TITLES[0])
     packages = several.pop("packages")

@@ -145,7 +145,7 @@ def test_the_usual_rate_of_a_channel_is_used_only_for_the_key_to_which_the_chann
     assert rates("alice") == rates("boss") == [("channel", None)] * 2
 
 
-def test_a_database_that_never_answers_costs_the_plan_and_nothing_else(new_lab: Any, run: Any, draw: Draw) -> None:
+def test_an_answer_lacks_only_the_plan_if_the_database_never_answers(new_lab: Any, run: Any, draw: Draw) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         lab = new_lab(database_url=f"postgresql://somebody:{SECRETS[-1]}@127.0.0.1:{silent.getsockname()[1]}/lab")
         lab.promote(lab.model())

@@ -43,7 +43,7 @@ def test_each_candidate_is_compared_with_the_winner_and_the_winner_with_the_seco
     assert all((differences(one)["channel"] != 0) is bool(channel) for one in why)
 
 
-def test_of_packages_the_title_contributes_too(service, draw):
+def test_the_title_contributes_to_the_score_of_a_package(service, draw):
     files = [("thumbnails", (f"p{n}.jpg", draw(n), "image/jpeg")) for n in range(3)]
     answer = service.client.post("/v1/score", data={"titles": TITLES}, files=files)
     packages = answer.json()["packages"]
@@ -74,7 +74,7 @@ def test_without_proven_skill_it_is_unknown_and_the_answer_says_why(unproven_lab
         assert why["summary"] == f"Unknown: {why['unknown']}."
 
 
-def test_a_candidate_without_a_rival_has_none_to_be_compared_with(service, draw):
+def test_a_single_candidate_is_compared_with_no_other(service, draw):
     [alone] = why_by_rank(service.score(draw(1)))
     assert "no other candidate" in alone["unknown"]
     twins = why_by_rank(service.score(draw(1), draw(1)))

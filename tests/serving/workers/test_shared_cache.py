@@ -40,7 +40,7 @@ def written_entry(file: Path, value: bytes) -> int:
     return place
 
 
-def test_what_one_worker_stored_another_finds(file):
+def test_a_worker_finds_the_entries_of_another_worker(file):
     one, other = SharedCache(file), SharedCache(file)
     one.put(key(1), b"value")
     assert other.get(key(1)) == b"value"
@@ -95,7 +95,7 @@ def test_an_entry_that_was_copied_to_the_place_of_another_key_is_not_found(file)
 
 
 @pytest.mark.parametrize("value", [b"", b"abc", np.zeros(768, "<f4").tobytes(), np.full(768, np.nan, "<f4").tobytes()])
-def test_what_is_no_unit_vector_is_made_again(file, value):
+def test_a_vector_that_is_not_a_unit_vector_is_made_again(file, value):
     shared = shared_vectors(SharedCache(file), "picture")
     shared.cache.put(shared._digest(("builtin", "a1")), value)
     assert np.array_equal(Cache(10, shared=shared).get(("builtin", "a1"), lambda: VECTOR), VECTOR)

@@ -73,13 +73,13 @@ def test_each_request_to_forget_reaches_the_other_workers_once(registry, other):
     ],
     ids=["empty", "half", "list", "incomplete", "no time", "no releases", "large"],
 )
-def test_a_file_that_no_living_worker_wrote_is_no_worker(registry, tmp_path, text):
+def test_a_file_without_a_living_worker_is_not_counted(registry, tmp_path, text):
     registry.update()
     (tmp_path / "workers" / f"{os.getppid()}.json").write_text(text)
     assert [worker.itself for worker in registry.all()] == [True]
 
 
-def test_the_file_of_a_process_whose_id_is_used_again_is_no_worker(registry, tmp_path):
+def test_the_file_of_a_reused_process_id_is_not_counted_as_a_worker(registry, tmp_path):
     registry.update()
     state = {"started": time.time() - 10_000_000, "ready": True, "served": {}, "refused": {}}
     (tmp_path / "workers" / f"{os.getppid()}.json").write_text(json.dumps(state))

@@ -42,7 +42,7 @@ def check_constraints(faces: Faces, found: Clustering) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(SEEDS, COUNTS, METHODS, THRESHOLDS)
-def test_a_clustering_keeps_what_persons_said_and_clustering_again_changes_nothing(
+def test_a_clustering_keeps_the_changes_of_people_and_a_second_one_changes_nothing(
     seed: int, count: int, method: UnknownMethod, threshold: float
 ) -> None:
     faces, chosen = messy_faces(seed, count), ClusterSettings(threshold, method)
@@ -111,7 +111,7 @@ def test_any_sequence_of_corrections_and_clusterings_keeps_all_of_them(seed: int
             faces = replace(faces, banned=np.vstack([faces.banned, [face, before[face]]]))
 
 
-def test_what_contradicts_itself_is_refused() -> None:
+def test_contradicting_inputs_of_a_clustering_are_refused() -> None:
     faces = replace(messy_faces(0, 10, said=False), pictures=np.zeros(10, np.intp))
     pinned = np.full(10, NONE)
     pinned[[2, 5]] = 3
@@ -143,7 +143,7 @@ def test_no_faces_are_no_clusters() -> None:
     assert len(assign_faces(none, np.zeros(0, np.bool_), CALIBRATION).clusters) == 0
 
 
-def test_the_partition_ignores_what_codes_clusters_had() -> None:
+def test_the_partition_ignores_the_codes_of_clusters() -> None:
     faces = messy_faces(4, 60, said=False)
     first = cluster_faces(faces, CALIBRATION, ClusterSettings(0.5))
     before = np.where(first.clusters >= 0, 90 - first.clusters, NONE)

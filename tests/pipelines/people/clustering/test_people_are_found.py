@@ -118,7 +118,7 @@ def test_real_people_are_found_without_labels(real_faces: tuple[Float32s, Rows],
 
 @pytest.mark.parametrize("pins", [3, 20])
 @pytest.mark.parametrize("labelled", [(0, 2, 4, 6, 8, 10), (6, 7, 8, 9, 10, 11)])
-def test_people_without_labels_stay_unknown_beside_six_with_labels(
+def test_people_without_labels_stay_unknown_among_six_with_labels(
     real_faces: tuple[Float32s, Rows], pins: int, labelled: tuple[int, ...]
 ) -> None:
     vectors, person = real_faces

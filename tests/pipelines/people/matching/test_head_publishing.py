@@ -119,7 +119,7 @@ def test_no_file_of_a_release_holds_a_key_of_a_person_or_of_a_face(heads: Releas
     assert not rows[0] & rows[1]
 
 
-def test_a_release_tells_whose_faces_it_learnt_from(heads: ReleaseStore) -> None:
+def test_a_release_says_whether_it_learnt_from_a_face(heads: ReleaseStore) -> None:
     faces = planted()
     held_back = faces.people[0]
     release = train_and_publish(heads, without(faces, held_back), EMBEDDER, CONFIG).release
@@ -150,7 +150,7 @@ def test_forgetting_a_person_serves_the_newest_head_that_did_not_learn_from_them
     assert remove_heads_of(heads, people=[forgotten]).removed == []
 
 
-def test_forgetting_a_person_whom_every_head_learnt_from_serves_none(heads: ReleaseStore) -> None:
+def test_no_head_is_served_after_forgetting_a_person_in_all_heads(heads: ReleaseStore) -> None:
     faces = planted()
     train_and_publish(heads, faces, EMBEDDER, CONFIG)
     removed = remove_heads_of(heads, faces=faces.faces[:1])
@@ -160,7 +160,7 @@ def test_forgetting_a_person_whom_every_head_learnt_from_serves_none(heads: Rele
     assert remove_heads_of(ReleaseStore(heads.root / "empty"), people=["anybody"]).removed == []
 
 
-def test_a_damaged_head_is_removed_because_nobody_can_tell_whom_it_knows(heads: ReleaseStore) -> None:
+def test_a_damaged_head_is_removed_because_its_training_faces_are_unknown(heads: ReleaseStore) -> None:
     one, two, three = (train_and_publish(heads, planted(seed=seed), EMBEDDER, CONFIG).release for seed in (1, 2, 3))
     left_over = one.path.with_name(".staging-of-a-crash")
     left_over.mkdir()

@@ -22,7 +22,7 @@ def shuffled(faces: LabelledFaces, seed: int = 0) -> LabelledFaces:
     return replace(faces, people=[faces.people[row] for row in order])
 
 
-def test_a_head_learns_to_ignore_the_light_on_people_whom_it_has_not_seen() -> None:
+def test_a_head_learns_to_ignore_the_light_on_unseen_people() -> None:
     trained = train_head(planted(), EMBEDDER)
     print(*trained.verification.lines(), f"{trained.seconds:.1f} s", sep="\n")
     assert trained.verification.tar.difference.low > 0.3
@@ -48,7 +48,7 @@ def test_the_same_faces_in_any_order_give_the_same_head() -> None:
     assert other.head.fingerprint != one.head.fingerprint
 
 
-def test_a_head_is_stopped_by_people_whom_it_does_not_learn_from(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_training_of_a_head_stops_by_held_out_people(monkeypatch: pytest.MonkeyPatch) -> None:
     faces = planted(people=8, each=10).coded()
     learnt: set[bytes] = set()
     loss = fitting.triplet_loss
@@ -139,7 +139,7 @@ def test_vectors_that_training_cannot_improve_keep_the_identity() -> None:
     ("people", "each", "said"),
     [(4, 12, "there are 4. Label"), (6, 9, "there are 0; the largest of 6 others have 9, 9, 9, 9, 9. Label")],
 )
-def test_too_few_labels_are_refused_with_what_is_missing(people: int, each: int, said: str) -> None:
+def test_too_few_labels_are_refused_with_the_missing_number(people: int, each: int, said: str) -> None:
     with pytest.raises(LabError, match="5 people with at least 10 labelled faces each") as refused:
         train_head(planted(people, each), EMBEDDER)
     assert said in str(refused.value)
