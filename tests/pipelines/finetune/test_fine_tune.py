@@ -323,9 +323,7 @@ def test_an_unreadable_picture_drops_its_own_pairs_only(coloured: Coloured, tmp_
     assert release.info["pairs"] == len(clear) - release.info["dropped_pairs"]
 
 
-def test_an_encoder_that_cannot_be_fine_tuned_gives_an_error_of_one_sentence(
-    coloured: Coloured, tmp_path: Path
-) -> None:
+def test_an_unsuitable_encoder_is_refused_in_one_sentence(coloured: Coloured, tmp_path: Path) -> None:
     lab = coloured.with_data_in(tmp_path)
     with pytest.raises(LabError, match="the image tower has 2 blocks, so 3 cannot be fine-tuned"):
         fine_tune(lab, coloured.pairs, dataclasses.replace(QUICK, blocks=3))
