@@ -10,10 +10,10 @@ The benchmarks measure six things:
 
 The seconds depend on the machine, so compare only ratios, such as "twice as fast as numpy".
 
-More benchmarks have commands of their own. `python -m benchmarks.recipe CATALOGUE` compares variants of the
-training recipe on your data. `python -m benchmarks.planted` measures the model on synthetic videos, for which the best
-possible result is known. `python -m benchmarks.title_panel` compares models of titles on many real channels.
-`python -m benchmarks.title_prior` measures what a title prior brings to a lab with few channels.
+More benchmarks have their own commands. `python -m benchmarks.recipe CATALOGUE` compares variants of the training
+recipe on your data. `python -m benchmarks.planted` measures the model on synthetic videos, for which the best possible
+result is known. `python -m benchmarks.title_panel` compares models of titles on many real channels.
+`python -m benchmarks.title_prior` measures the gain of a title prior for a lab with few channels.
 """
 
 import time

@@ -269,8 +269,8 @@ _opened: list[Any] = []
 def open_lab(migrated_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     """Return a function that opens a new lab.
 
-    The function takes settings of the lab as keyword arguments. The new lab gets a data folder and a database of its
-    own. But if a test passes another lab as `beside`, the new lab uses the folder and the database of that lab.
+    The function takes settings of the lab as keyword arguments. The new lab gets its own data folder and its own
+    database. But if a test passes another lab as `beside`, the new lab uses the folder and the database of that lab.
     """
     from thumblab_pipelines.lab import Lab
 

@@ -48,7 +48,7 @@ class Call(Generic[T]):
 
 @dataclass(frozen=True)
 class Variant:
-    """What an experiment showed: a picture, a title, or both, with its share of watch time and its impressions."""
+    """A variant of an experiment: a picture, a title, or both, with its share of watch time and its impressions."""
 
     picture: PictureLike | None = None
     title: str | None = None

@@ -81,7 +81,9 @@ def without_hidden(text: str) -> str:
 
 
 def visible(text: str) -> bool:
-    """Return whether the text has a visible character. For example, a title of one zero-width space has none."""
+    """Return whether the text has a visible character. For example, a title of one zero-width space has no visible
+    character.
+    """
     return any(letter.isprintable() and not letter.isspace() for letter in text)
 
 

@@ -1,7 +1,7 @@
 """Fetch small model files, and check that each file is the expected one.
 
 A file is identified by its SHA-256 only. A new file gets a temporary name first. It is moved to its place in
-`data_dir/models` only if its bytes have the expected digest. A reader therefore finds the whole file or none.
+`data_dir/models` only if its bytes have the expected digest. A reader therefore finds the whole file or no file.
 """
 
 import hashlib

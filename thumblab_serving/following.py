@@ -53,7 +53,7 @@ async def take_over(scorer: Scorer, workers: WorkerRegistry) -> None:
     """Wait until this worker is ready, as long as another worker is.
 
     A worker that replaces a dead one takes no connections before it can answer. The other workers take the connections
-    meanwhile.
+    during this time.
     """
     while not scorer.is_ready and workers.has_other_ready():
         await asyncio.sleep(_HANDOVER_S)

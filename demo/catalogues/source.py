@@ -20,7 +20,7 @@ class CatalogueVideo:
     """A video as it was at the catalogue's `observed_at`. Times are UTC and views are lifetime totals.
 
     `aspect_ratio` is width over height, or None if unknown. `broadcast` says whether the video is live or upcoming. A
-    live or upcoming video has no duration, whatever `duration_s` is. `hidden_counts` hides views and likes from the
+    live or upcoming video has no duration, even if `duration_s` is set. `hidden_counts` hides views and likes from the
     public. `language` is the BCP-47 code that the owner stated. `trainable` says who may train models on the video.
     `trainable` holds `all`, `none`, or the names of parties.
     """

@@ -43,7 +43,7 @@ def shell(place: dict[str, str]) -> Shell:
 
 @pytest.fixture(scope="module")
 def tuned(shell: Shell) -> dict[str, Any]:
-    """What `thumblab fine-tune --json` prints about the encoder that it has made."""
+    """The output of `thumblab fine-tune --json` about the new encoder."""
     refused = shell("fine-tune", "--blocks", "1", "--epochs", "1")
     assert (refused.exit_code, refused.stdout) == (1, "")
     assert "or fine-tune with fresh heads" in refused.stderr

@@ -102,7 +102,7 @@ def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Return those of the processes that still run.
+    """Return the processes that still run.
 
     `psutil` detects whether a new process has got the id of a process that has ended.
     """

@@ -180,7 +180,7 @@ class Kill:
 
 @dataclass
 class Story:
-    """What happened at the three kills, in the run of `thumblab demo` after them, and in one more run."""
+    """The observations at the three kills, in the run of `thumblab demo` after them, and in one more run."""
 
     data_dir: Path
     kills: dict[str, Kill] = field(default_factory=dict)

@@ -51,7 +51,7 @@ def score_path(path: Path, defaults: Defaults, out: Path, again: bool, ask: Ask)
 
 @dataclass(frozen=True)
 class Counts:
-    """What was done with the requests.
+    """The numbers of requests by their outcome.
 
     `scored` requests were answered in this call and `before` in an earlier one. `failed` counts the scored requests
     without a scored thumbnail. `with_errors` counts all requests that have a row with an error.

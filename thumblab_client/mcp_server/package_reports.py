@@ -1,4 +1,4 @@
-"""What the tool `packages` answers: the grid of several titles and several thumbnails."""
+"""The answer of the tool `packages`: the grid of several titles and several thumbnails."""
 
 from dataclasses import dataclass
 

@@ -104,7 +104,7 @@ class Similar:
 
 @dataclass(frozen=True)
 class Contribution:
-    """What the picture, the title, their match or the channel's history contributes to a difference of two scores.
+    """The contribution of the picture, the title, their match or the channel's history to a difference of two scores.
 
     `share` is positive if it speaks for the picture. The absolute values of all shares add up to 1.
     """
@@ -116,7 +116,7 @@ class Contribution:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What moved the score of a picture, what was seen in it, and what to change.
+    """Why the score of a picture differs, what was found in the picture, and what to change.
 
     `why` is a sentence. It may say that the reason is unknown. `against` is the picture with which it was compared, and
     `contributions` add up to the difference of the two scores. `note` says what the sub-scores do not explain.
@@ -139,7 +139,7 @@ class Explanation:
 
 @dataclass(frozen=True)
 class NicheReport:
-    """What is served for a niche. `library_state` is serving, loading or none.
+    """The library and the model that are served for a niche. `library_state` is serving, loading or none.
 
     `videos` and `winners` are the size of the library. `made_at` and `newest_video` say how fresh it is.
     """

@@ -76,7 +76,7 @@ def build(connect: Callable[[], AsyncClient]) -> MCPServer:
     async def similar(title: Title, thumbnail: Picture, niche: Niche) -> reports.Similar:
         """Find the thumbnails of the niche's library that look most like a picture.
 
-        They are winners, unless none of the 200 nearest thumbnails is a winner.
+        They are winners, unless the 200 nearest thumbnails include no winner.
 
         The service needs the title of the video for every picture. The title does not change what is found.
         """

@@ -1,1 +1,1 @@
-"""What the scoring service and the job `add_channel` share: the folder of an import, and the report on it."""
+"""The folder of an import and its report, which the scoring service and the job `add_channel` share."""

@@ -28,7 +28,7 @@ SELECT current_schema(), has_schema_privilege(current_schema(), 'CREATE')
 
 @dataclass(frozen=True)
 class _Facts:
-    """What the lab's database says about the place `name`."""
+    """The state of the place `name` in the lab's database."""
 
     database: str
     role: str

@@ -116,8 +116,8 @@ def choose_precision(
     """Try the precisions that `setting` allows, fastest first, and publish the first one that agrees with float32.
 
     `pictures` are `CALIBRATION + HELD_OUT` real pictures, prepared for the encoder. The choice takes minutes for a
-    large model, but it is made only once. A second process that calls this function meanwhile waits, and returns the
-    same choice.
+    large model, but it is made only once. A second process that calls this function during the choice waits, and
+    returns the same choice.
 
     Raises `LabError` if there are too few pictures, the encoder gives no vectors for most of them, or no allowed
     precision agrees with float32.

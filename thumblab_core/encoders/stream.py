@@ -34,7 +34,7 @@ class EncodedBatch(Generic[K]):
         keys: the pictures that have a vector.
         vectors: their unit vectors, float32 [len(keys), d].
         unreadable: the pictures that could not be read, each with the reason. A later attempt may succeed.
-        without: the pictures for which the encoder gives no vector. A later attempt would give none either.
+        without: the pictures for which the encoder gives no vector. A later attempt would fail too.
     """
 
     keys: list[K]

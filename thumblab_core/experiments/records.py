@@ -76,7 +76,7 @@ class Experiment:
 
     @property
     def tested(self) -> str:
-        """What differs between the variants: pictures, titles, or both."""
+        """The part that differs between the variants: pictures, titles, or both."""
         pictures = len({variant.sha256 for variant in self.variants}) > 1
         titles = len({variant.title for variant in self.variants}) > 1
         return "pictures and titles" if pictures and titles else "titles" if titles else "pictures"

@@ -119,7 +119,9 @@ class FaceDetector:
         return self._detect(_scaled(image, side), most)
 
     def _look_with_border(self, image: Pixels) -> list[Detection]:
-        """Return the faces that fill a picture. A smaller face has surroundings, so what looks like one is none."""
+        """Return the faces that fill a picture. A real smaller face has surroundings, so an object that only resembles
+        a face is not detected.
+        """
         inner = _scaled(image, round(_SMALLEST_SIDE / (1 + 2 * _BORDER)))
         dy, dx = (round(length * _BORDER) for length in inner.shape[:2])
         bordered = np.pad(inner, ((dy, dy), (dx, dx), (0, 0)))

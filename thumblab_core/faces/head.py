@@ -141,7 +141,7 @@ def heads_that_learnt_from(
 
 @dataclass(frozen=True)
 class RemovedHeads:
-    """What `remove_heads_of` did.
+    """The result of `remove_heads_of`.
 
     `removed`: ids of the deleted releases. `served`: for each embedder whose served head was deleted, the id of the
     release that is served now, or None.
@@ -155,9 +155,9 @@ def remove_heads_of(store: ReleaseStore, people: Collection[str] = (), faces: Co
     """Delete every head that learnt from any of these people (cluster keys) or faces (face ids).
 
     If such a head is served, the newest older head that was promoted and did not learn from them is served instead. If
-    there is none, no head is served. Releases whose manifest is damaged are deleted too, because they may be such heads.
-    After a crash, call this again. Delete the faces from the database first. A training that runs meanwhile then
-    notices it when it publishes.
+    there is none, no head is served. Releases whose manifest is damaged are deleted too, because they may be such
+    heads. After a crash, call this again. Delete the faces from the database first. A training that runs at this time
+    notices the change when it publishes.
     """
     return _remove_heads(store, lambda release: learnt_from(release, people, faces))
 
@@ -186,8 +186,8 @@ def _remove_heads(store: ReleaseStore, must_go: Callable[[Release], bool]) -> Re
 def remove_heads_of_deleted(store: ReleaseStore, present_faces: Collection[str]) -> RemovedHeads:
     """Delete every head that learnt from a face which is not among `present_faces`, the ids of all stored faces.
 
-    Faces go when their video expires or is deleted. Damaged heads are deleted too. What is served then is as after
-    `remove_heads_of`.
+    Faces go when their video expires or is deleted. Damaged heads are deleted too. Afterwards, the same head is served
+    as after `remove_heads_of`.
     """
 
     def has_deleted(release: Release) -> bool:
@@ -200,7 +200,7 @@ def remove_heads_of_deleted(store: ReleaseStore, present_faces: Collection[str])
 
 
 def _serve_newest(store: ReleaseStore, scope: str, releases: list[Release]) -> str | None:
-    """Serve the last of the releases, which are verified, and return its id. Serve none if there is none."""
+    """Serve the last of the releases, which are verified, and return its id. If there is no such head, serve no head."""
     if not releases:
         store.serving.withdraw(FACE_HEAD, scope)
         return None

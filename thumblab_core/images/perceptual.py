@@ -71,7 +71,7 @@ def distance(a: int, b: int) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Appearance:
-    """What a picture looks like: its perceptual hash and its colours.
+    """The look of a picture: its perceptual hash and its colours.
 
     `colours`: The picture is divided into 32x18 fields. These are the mean colours of the fields, int16 [18, 32, 3]
     RGB.
@@ -112,8 +112,8 @@ class Appearance:
 def same_picture(old: Pixels, new: Pixels) -> bool:
     """Return whether `new` is the picture `old` in another size or encoding.
 
-    A picture of which a part was painted over or cut off does not count as the same. The hashes may differ by at most 4
-    bits, and the colours of all fields must be nearly the same. See `Appearance.has_colours_of`.
+    If a part of a picture was painted over or cut off, it does not count as the same picture. The hashes may differ by
+    at most 4 bits, and the colours of all fields must be nearly the same. See `Appearance.has_colours_of`.
     """
     one, other = Appearance.of(old), Appearance.of(new)
     return one.bits_from(other) <= _REENCODED and one.has_colours_of(other)

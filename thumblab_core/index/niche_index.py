@@ -83,7 +83,7 @@ class NicheIndex:
 
     @cached_property
     def items(self) -> tuple[Item, ...]:
-        """All items: first those of the base, then those of the changes."""
+        """All items: first the items of the base, then the items of the changes."""
         kept = (item for item, replaced in zip(self._base.items, self._replaced, strict=True) if not replaced)
         return (*kept, *self.changes.items)
 
@@ -182,8 +182,8 @@ class NicheIndex:
 
         The mean cosine of the vector to its k nearest items is computed. k is a tenth of the number of items, but at
         most 200. Items of the base were measured in the same way when the base was built. The result is the percentage
-        of these items whose mean cosine is at most that of the vector. Raises `LibraryError` if the library is not
-        `calibrated`.
+        of these items whose mean cosine is at most the mean cosine of the vector. Raises `LibraryError` if the library
+        is not `calibrated`.
         """
         if not self.calibrated:
             raise LibraryError("a library of fewer than two thumbnails cannot say how typical a picture is")

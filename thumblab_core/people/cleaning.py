@@ -21,8 +21,8 @@ def delete_face_pictures(connection: Connection, pictures: Sequence[str]) -> lis
 def delete_faces(connection: Connection, face_ids: Sequence[str]) -> list[str]:
     """Delete these faces, and the clusters that are then empty and unknown. Return the keys of these clusters.
 
-    The foreign keys delete the vectors, the assignments and what a person said about the faces. The centroids of their
-    clusters are deleted too, because they are means of vectors that must be gone.
+    The foreign keys delete the vectors, the assignments and the changes that a person made to the faces. The centroids
+    of their clusters are deleted too, because they are means of vectors that must be gone.
     """
     if not face_ids:
         return []

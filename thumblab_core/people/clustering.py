@@ -1,7 +1,7 @@
 """Give the faces to a clustering as arrays, and store its result.
 
-People may change clusters while a clustering runs. So a result is compared with what they said meanwhile: a face that a
-person put somewhere stays there, and a face that does not fit any more is left in no cluster.
+People may change clusters while a clustering runs. So the result is compared with their latest changes. A face that a
+person moved stays in its cluster. A face that does not fit any more is left in no cluster.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -64,7 +64,7 @@ class FacesToCluster:
 
 @dataclass(frozen=True)
 class StoredClustering:
-    """What `store_clustering` changed.
+    """The changes that `store_clustering` made.
 
     `moved`: faces that are now in another cluster than before, or in none. `new`: the keys of new clusters by their code.
     `dropped`: keys of unknown clusters that were empty and were deleted. `left_out`: faces that the result put in a
@@ -78,7 +78,7 @@ class StoredClustering:
 
 
 def faces_for_clustering(connection: Connection, embedder: str, scope: Scope | None = None) -> FacesToCluster:
-    """Return the faces with a vector of this embedder, and what a person said about them.
+    """Return the faces with a vector of this embedder, and the changes that a person made to them.
 
     `scope`: only faces of the pictures of this scope. By default, all faces.
     """

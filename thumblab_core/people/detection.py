@@ -58,8 +58,8 @@ def record_detection(
 ) -> Recorded:
     """Record which faces a detector found in the pictures, and their vectors by an embedder.
 
-    `detector` and `embedder` are fingerprints. To record the same again changes nothing. A face that the lab already has
-    keeps its id, its cluster and what a person said about it, although another detector gives it a slightly different
+    `detector` and `embedder` are fingerprints. To record the same again changes nothing. A face that the lab already
+    has keeps its id, its cluster and the changes by a person, even if another detector gives it a slightly different
     box. Faces that only an earlier detector found are deleted, unless a person said something about them.
 
     A face that a person had forgotten is left out, and so is a picture that the lab shows no more.

@@ -8,4 +8,4 @@ class UnknownFaceError(LabError):
 
 
 class FaceConflictError(LabError):
-    """The action contradicts what a person said before, or would put two faces of one picture in one cluster."""
+    """The action contradicts an earlier change by a person, or would put two faces of one picture in one cluster."""

@@ -119,7 +119,7 @@ def _names_of(connection: Connection, keys: Iterable[str]) -> list[str]:
 def _forget_names(connection: Connection, names: set[str], pictures: Collection[str]) -> None:
     """Remove the names from the log of changes and from the file names of given pictures.
 
-    All of `pictures` get another name, because the name of their folder may be that of the person in another form.
+    All of `pictures` get another name, because the name of their folder may be another form of the person's name.
     """
     logged = connection.scalars(select(face_changes.c.name_before).where(face_changes.c.name_before.is_not(None)))
     gone = [name for name in set(logged) if name_key(name) in names]
@@ -151,7 +151,7 @@ def _holds(words: Sequence[str], some: Sequence[str]) -> bool:
 
 
 def _drop_given(connection: Connection, pictures: Sequence[str]) -> tuple[str, ...]:
-    """Take given pictures without faces off the list. Return those of `pictures` that nothing names any more."""
+    """Take given pictures without faces off the list. Return the `pictures` that no row names any more."""
     some = people_pictures.c.sha256 == func.any(list(pictures))
     with_faces = select(faces.c.sha256)
     connection.execute(delete(people_pictures).where(some, people_pictures.c.sha256.not_in(with_faces)))

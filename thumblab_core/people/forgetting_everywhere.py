@@ -17,7 +17,7 @@ Transaction = Callable[[Callable[[Connection], Removed]], Removed]
 
 @dataclass(frozen=True)
 class ForgottenEverywhere:
-    """What was deleted.
+    """The deleted faces, pictures and heads.
 
     Attributes:
         faces: number of faces.

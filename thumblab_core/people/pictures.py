@@ -34,8 +34,8 @@ _LONGEST_FILE_NAME = 255
 class Scope:
     """The thumbnails in which faces may be looked for.
 
-    `niche`: only those of this niche, or of all niches if None. `channels`: only those of these channels, or of all
-    channels if None. `given`: whether the pictures that a person gave belong to the scope.
+    `niche`: only pictures of this niche, or of all niches if None. `channels`: only pictures of these channels, or of
+    all channels if None. `given`: whether the pictures that a person gave belong to the scope.
     """
 
     niche: str | None = None
@@ -167,8 +167,8 @@ def unshown(connection: Connection, pictures: Iterable[str] | None = None, scope
 def delete_unshown(connection: Connection, pictures: Iterable[str] | None = None, scope: Scope | None = None) -> int:
     """Delete the faces of pictures that the lab shows no more, with all that was made of them.
 
-    Returns the number of these pictures. `pictures` and `scope` are those of `unshown`. What a person had forgotten
-    stays forgotten, and the names of people stay.
+    Returns the number of these pictures. `pictures` and `scope` are those of `unshown`. Faces and pictures that a
+    person deleted do not come back, and the names of people stay.
     """
     some = None if pictures is None else list(pictures)
     searched = select(face_pictures.c.sha256).limit(1)

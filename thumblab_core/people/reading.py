@@ -83,7 +83,7 @@ def read_cluster(connection: Connection, cluster_id: str) -> Cluster:
 
 
 def faces_of_cluster(connection: Connection, cluster_id: str, limit: int = 100, offset: int = 0) -> FacePage:
-    """Return a cluster and its faces, those of best quality first.
+    """Return a cluster and its faces, the best quality first.
 
     Raises `UnknownFaceError` if there is no such cluster, and `LabError` if `limit` or `offset` is not allowed.
     """
@@ -94,7 +94,7 @@ def faces_of_cluster(connection: Connection, cluster_id: str, limit: int = 100, 
 
 
 def faces_in_none(connection: Connection, limit: int = 100, offset: int = 0) -> tuple[Face, ...]:
-    """Return the faces that are in no cluster, those of best quality first."""
+    """Return the faces that are in no cluster, the best quality first."""
     require_part(limit, offset)
     statement = _faces(face_assignments.c.face_id.is_(None)).order_by(faces.c.quality.desc(), faces.c.face_id)
     return _read_faces(connection, statement.limit(limit).offset(offset))

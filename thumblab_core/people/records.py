@@ -42,7 +42,7 @@ class SearchedPicture:
 
 @dataclass(frozen=True)
 class Recorded:
-    """What `record_detection` did.
+    """The result of `record_detection`.
 
     `pictures`: pictures that were recorded. `new`: faces that the lab did not have. `known`: faces that it had.
     `forgotten`: faces that a person had forgotten, and that were left out. `gone`: pictures that were left out, because
@@ -180,7 +180,8 @@ class Change:
 
 @dataclass(frozen=True)
 class Forgotten:
-    """What was forgotten. The caller removes the faces from indexes and releases, and the pictures from the store.
+    """The faces and pictures that were deleted. The caller removes the faces from indexes and releases, and
+    the pictures from the store.
 
     `face_ids`: the deleted faces. `cluster_keys`: the deleted clusters. `unnamed_pictures`: SHA-256 of pictures that no
     row of the lab names any more.

@@ -54,9 +54,9 @@ JOIN face_clusters k USING (cluster_key) WHERE c.change_id = :change_id
 def unmerge(connection: Connection, merge_id: int) -> ClusterRow:
     """Take a merge back: give the merged cluster its faces and its name again. Return this cluster.
 
-    `merge_id`: the number of the merge in `list_changes`. Faces that were moved elsewhere since the merge stay there. The
-    faces of both clusters are pinned, so that the lab does not merge the clusters again. If another person got the name
-    meanwhile, the cluster comes back without a name. To take a merge back again changes nothing.
+    `merge_id`: the number of the merge in `list_changes`. Faces that were moved elsewhere since the merge stay there.
+    The faces of both clusters are pinned, so that the lab does not merge the clusters again. If another person has got
+    the name since then, the cluster comes back without a name. To take a merge back again changes nothing.
 
     Raises `UnknownFaceError` if there is no such merge.
     """

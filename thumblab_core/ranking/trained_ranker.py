@@ -181,7 +181,7 @@ class TrainedRanker:
 
     @property
     def absolute(self) -> str:
-        """What the absolute head predicts: `ENGAGEMENT` or `CTR`."""
+        """The target of the absolute head: `ENGAGEMENT` or `CTR`."""
         return str(self.training.get("absolute", ENGAGEMENT))
 
     @property

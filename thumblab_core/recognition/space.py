@@ -1,4 +1,4 @@
-"""The space in which faces are compared: that of the embedder, or that of the head that was trained on top of it."""
+"""The space in which faces are compared: the embedder's space, or the space of the head that was trained on top of it."""
 
 from dataclasses import dataclass
 

@@ -64,7 +64,7 @@ class BackedUp:
 
 
 def back_up(lab: Lab, folder: Path, progress: Progress = silent) -> BackedUp:
-    """Copy the lab into `folder`, and make the folder private (mode 0700). The lab may run meanwhile.
+    """Copy the lab into `folder`, and make the folder private (mode 0700). The lab may run during the backup.
 
     If the folder contains an earlier or an unfinished backup of this lab, only missing files are copied. At the end,
     files that the lab has deleted are removed. The earlier backup stays usable until the new backup is complete. A

@@ -32,8 +32,8 @@ class Downloaded:
     `had`: videos that had a picture before the run. `downloaded`: videos that got their first picture in this run.
     `bytes`: number of bytes that were read.
 
-    `rechecked`: videos whose known thumbnail was checked again. Of the rechecked videos, `unchanged` show the same
-    picture, `changed` show another picture, and `gone` show none. If a thumbnail is gone, the lab keeps the known
+    `rechecked`: videos whose known thumbnail was checked again. Among the rechecked videos, `unchanged` show the same
+    picture, `changed` show another picture, and `gone` show no picture. If a thumbnail is gone, the lab keeps the known
     picture.
 
     `unreadable`: videos whose thumbnail could not be read as a picture. The lab records the reason, and requests the

@@ -45,7 +45,7 @@ ORDER BY v.published_at DESC, v.video_id
 class Observed:
     """The counts of one run over a niche.
 
-    `due`: videos that were to be observed. Of the due videos, `observed` got new counts, and `gone` are no longer on
+    `due`: videos that were to be observed. Among the due videos, `observed` got new counts, and `gone` are no longer on
     YouTube. `quota`: quota that the run spent. `stopped`: why the run ended early, or None. `withheld`: a check that
     fails if so many videos were gone that the lab refused to delete them. `remarks`: if YouTube was not asked, a
     sentence that says why.

@@ -52,8 +52,8 @@ def compare_views(
     """Return for each pair [m] its label, the views of its first video, and the views of its second video.
 
     `first` [m] and `second` [m]: rows of the corpus. The label says which views are compared. Views at a fixed age are
-    preferred, because they need no assumption about growth. Of several fixed ages at which both views are known, the
-    largest is used. If both views are known at no fixed age, the age-corrected views exp(`target`) are compared.
+    preferred, because they need no assumption about growth. If both views are known at several fixed ages, the largest
+    age is used. If both views are known at no fixed age, the age-corrected views exp(`target`) are compared.
     """
     label = np.full(len(first), AGE_CORRECTED, object)
     corrected = np.exp(corpus.target.to_numpy(float))
@@ -81,8 +81,8 @@ def pair_up(corpus: pd.DataFrame, days: float) -> pd.DataFrame:
     - `margin`: 1 - loser's views / winner's views, with the views that the label names
 
     A channel gives at most 20 training pairs per video, and at most 10,000 training pairs in total. A channel gives at
-    most 20,000 pairs in each other part, and at most 20,000 "mixed" pairs. Of more pairs, a random sample is taken,
-    which is the same in every run. A corpus without the column `era` counts as one era.
+    most 20,000 pairs in each other part, and at most 20,000 "mixed" pairs. If there are more pairs, a random sample is
+    taken, which is the same in every run. A corpus without the column `era` counts as one era.
     """
     import pandas as pd
 

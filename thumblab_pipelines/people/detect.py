@@ -26,7 +26,7 @@ _BATCH = 64
 
 @dataclass
 class Detected:
-    """What a search for faces did.
+    """The result of a search for faces.
 
     Attributes:
         stored: number of faces that the lab now has in these pictures.
@@ -53,8 +53,9 @@ class Detected:
 def detect_faces(lab: Lab, niche: str | None = None, progress: Progress = silent, limit: int | None = None) -> Detected:
     """Find and embed the faces of the pictures that the present networks have not searched, and commit every batch.
 
-    `niche`: search only the thumbnails of this niche. Without it, those of all niches and the pictures that a person
-    gave. `limit`: search at most so many pictures. Raises `LabError` if people are switched off or a network is missing.
+    `niche`: search only the thumbnails of this niche. Without it, the pictures of all niches and the pictures that a
+    person gave. `limit`: the largest number of pictures to search. Raises `LabError` if people are switched off or a
+    network is missing.
     """
     require_people(lab.settings)
     networks = load_networks(lab.settings)

@@ -13,7 +13,7 @@ _KINDS = (("same", "one person", "C0"), ("different", "different people", "C3"),
 def distance_plot(histogram: Histogram) -> str:
     """Return the plot as a Markdown image that contains the PNG file.
 
-    A good threshold lies between the curve of one person and that of different people. Each curve has the area 1.
+    A good threshold is between the curve of one person and the curve of different people. Each curve has the area 1.
     """
     from matplotlib.figure import Figure
 

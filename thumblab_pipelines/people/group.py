@@ -73,7 +73,7 @@ class Grouped:
 def cluster_settings(
     settings: Settings, threshold: float | None = None, method: str | None = None, min_cluster_size: int | None = None
 ) -> ClusterSettings:
-    """Return how to cluster. A value that is not given is that of the lab's settings.
+    """Return how to cluster. A value that is not given comes from the lab's settings.
 
     Raises `LabError` if a value is not allowed.
     """

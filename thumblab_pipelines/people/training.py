@@ -18,7 +18,7 @@ from thumblab_pipelines.people.matching.publishing import PublishedHead, train_a
 def head_config(
     lab: Lab, epochs: int | None = None, margin: float | None = None, min_faces: int | None = None
 ) -> HeadConfig:
-    """Return how to train. A value that is not given is that of the lab's settings, or else the default.
+    """Return how to train. A value that is not given comes from the lab's settings, or is the default.
 
     Raises `LabError` if a value is not allowed.
     """

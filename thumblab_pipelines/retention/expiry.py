@@ -60,7 +60,7 @@ def expire(lab: Lab, niche: str, now: datetime, deletion: Deletion, oldest: bool
     """Delete the videos whose time in the library has ended. The time starts when the lab first collected the video.
 
     `_EXPIRED` says which videos stay longer. `deletion` limits how many videos the run may delete. If more videos are
-    too old, none is deleted. If `oldest` is true, the oldest videos are deleted instead, up to the limit. If the
+    too old, no video is deleted. If `oldest` is true, the oldest videos are deleted instead, up to the limit. If the
     setting `history_days` is set, counts and replaced thumbnails that are older than this are deleted too.
     """
     settings = lab.settings

@@ -210,8 +210,9 @@ def clean_faces(lab: Lab) -> int:
     """Delete the faces of pictures that no thumbnail, thumbnail version or person's list names. Return the number of
     these pictures.
 
-    `delete_videos` deletes the faces of a video at once. This function deletes those of a replaced thumbnail that was
-    deleted, and those of rows that something else deleted. Matching heads that learnt from deleted faces are deleted too.
+    `delete_videos` deletes the faces of a video at once. This function deletes the faces of replaced thumbnails that
+    were deleted, and the faces of rows that other code deleted. Matching heads that learnt from deleted faces are
+    deleted too.
     """
     with lab.engine.begin() as connection:
         deleted = delete_unshown(connection)

@@ -84,7 +84,7 @@ def next_page_token(answer: Json) -> str | None:
 def parse_hit(item: Json) -> SearchHit:
     """Parse a `youtube#searchResult`.
 
-    Of all resources of the API, only a `youtube#searchResult` has HTML entities in its texts. The entities are decoded
+    A `youtube#searchResult` is the only resource of the API with HTML entities in its texts. The entities are decoded
     once.
     """
     snippet = item["snippet"]

@@ -50,7 +50,7 @@ class QuotaError(LabError):
 class Balance:
     """The state of a bucket on one day.
 
-    `exhausted`: whether YouTube said that the bucket is empty. If so, no call is left, whatever the value of `spent`.
+    `exhausted`: whether YouTube said that the bucket is empty. If so, no call is left, whether or not `spent` says so.
     """
 
     bucket: str

@@ -99,7 +99,7 @@ class FoundRun:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a finished run reported.
+    """The report of a finished run.
 
     `reasons` say why it failed, one sentence for each step or check. `materialized` maps the name of each asset to its
     metadata. `output` is the metadata of the op, if the job has an op that writes JSON.

@@ -1,4 +1,4 @@
-"""Use what a reverse proxy says of the client: its address, the scheme and the host of its request.
+"""Use the facts that a reverse proxy reports about the client: its address, and the scheme and host of its request.
 
 A proxy says so in the headers X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host. Anybody can send these headers.
 So they count only if the connection comes from a proxy that the settings name.

@@ -144,7 +144,7 @@ class ServedReleases:
         return Resolved(model, None, f"the index of {niche} was refused ({refusal.reason})")
 
     def _drop_unused_encoders(self) -> None:
-        """Drop the encoders that no loaded release holds. Drops none before a model is loaded."""
+        """Drop the encoders that no loaded release holds. Drops no encoder before a model is loaded."""
         if self._encoders is not None and self.model.loaded is not None:
             self._encoders.drop_unused()
 

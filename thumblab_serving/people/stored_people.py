@@ -41,12 +41,12 @@ class NotForgottenError(LabError):
 
 
 class StoredPeople:
-    """The object with which the service reads and changes what the lab knows of people.
+    """The object with which the service reads and changes the people of the lab.
 
     The methods block the calling thread. Many threads may use this object at the same time. All methods raise
     `NoDatabaseError` if the database cannot answer, and the errors of the functions of `thumblab_core.people`.
 
-    It has a database access of its own, so that a slow request here never makes the scorer wait or give up its database.
+    It has its own database access, so that a slow request here never makes the scorer wait or give up its database.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -65,7 +65,7 @@ class StoredPeople:
         return self.database.read(lambda connection: list_clusters(connection, limit, offset, kind))
 
     def cluster(self, cluster_id: str, limit: int, offset: int) -> FacePage:
-        """Return a cluster with its faces, those of best quality first."""
+        """Return a cluster with its faces, the best quality first."""
         from thumblab_core.people.reading import faces_of_cluster
 
         return self.database.read(lambda connection: faces_of_cluster(connection, cluster_id, limit, offset))
@@ -109,7 +109,7 @@ class StoredPeople:
         return self.database.read(read)
 
     def pictures_of_person(self, cluster_id: str, limit: int, offset: int) -> tuple[PersonPicture, ...]:
-        """Return the pictures that show a person, those of the newest videos first."""
+        """Return the pictures that show a person, the newest videos first."""
         from thumblab_core.people.reading import pictures_of_person
 
         return self.database.read(lambda connection: pictures_of_person(connection, cluster_id, limit, offset))

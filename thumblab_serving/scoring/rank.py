@@ -51,7 +51,7 @@ class RankingContext:
 
     @property
     def question(self) -> Question:
-        """What the ranking decides between: pictures under one title, or packages whose titles differ."""
+        """The compared things: pictures under one title, or packages whose titles differ."""
         return ONE_TITLE if len({title.text for title in self.titles.values()}) < 2 else PACKAGE
 
     @property

@@ -328,7 +328,7 @@ _How = tuple[Callable[[], None] | None, FaceSearch | None]
 
 @dataclass(frozen=True)
 class _Asked:
-    """What a request asks: its fields, its examined pictures, its titles, and the owner of its key (see `score`)."""
+    """The question of a request: its fields, its examined pictures, its titles, and the owner of its key (see `score`)."""
 
     form: ScoreForm
     candidates: Sequence[Candidate]

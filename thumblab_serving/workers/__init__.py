@@ -1,1 +1,1 @@
-"""What the worker processes of one service share: a folder, a cache, and the states of the workers."""
+"""The things that the worker processes of one service share: a folder, a cache, and the states of the workers."""

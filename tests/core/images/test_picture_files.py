@@ -1,7 +1,7 @@
 """Test which picture files are read.
 
-A file is read if its pixels are complete, whatever its other parts hold. If a file has a format that is not supported,
-the error names the format.
+A file is read if its pixels are complete, with any content in its other parts. If a file has a format that is not
+supported, the error names the format.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""Plant pictures and faces in a database, and read what a person said about them."""
+"""Plant pictures and faces in a database, and read the changes that a person made to them."""
 
 import hashlib
 from collections.abc import Sequence
@@ -112,7 +112,7 @@ def members(connection: Connection, key: str) -> set[str]:
 
 
 def said(connection: Connection) -> dict[str, Any]:
-    """Return what a person said: names, merges, pinned faces and bans."""
+    """Return the changes of a person: names, merges, pinned faces and bans."""
     clusters = connection.execute(select(face_clusters)).all()
     return {
         "names": {row.cluster_key: (row.name, row.is_owner) for row in clusters if row.name is not None},

@@ -1,8 +1,8 @@
 """Test any order of detections, clusterings and changes by a person on a real database.
 
-After every step: a face that was found is still there, a pinned face is where the person put it, no face is in a cluster
-that it is banned from, and the faces of one picture are in different clusters. Detections and clusterings change nothing
-that a person said. To undo restores exactly what the person had said before.
+After every step: a face that was found is still there, a pinned face is where the person put it, no face is in a
+cluster that it is banned from, and the faces of one picture are in different clusters. Detections and clusterings
+change nothing that a person said. An undo restores exactly the person's earlier changes.
 """
 
 from collections.abc import Callable, Iterator
@@ -46,7 +46,7 @@ def legal(given: FacesToCluster, random: np.random.Generator) -> np.ndarray:
 
 
 class People(RuleBasedStateMachine):
-    """Random steps, each in a transaction of its own, and what must hold after each."""
+    """Random steps, each in its own transaction, and the rules that must hold after each."""
 
     engine: Engine
 
@@ -69,7 +69,7 @@ class People(RuleBasedStateMachine):
 
     @contextmanager
     def by_a_person(self) -> Iterator[Connection]:
-        """Run a change. Note what the person had said before it, unless the change is refused or changes nothing."""
+        """Run a change. Note the person's earlier changes, unless the change is refused or changes nothing."""
         count = select(func.count()).select_from(face_changes)
         try:
             with self.step() as connection:

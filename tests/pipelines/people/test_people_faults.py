@@ -1,4 +1,4 @@
-"""Test what the steps of the people do with no faces, unread files, a damaged head and faces outside the setting.
+"""Test the steps for people with no faces, unread files, a damaged head and faces outside the setting.
 
 The networks and the pictures of people are in the folder of real data, which is not in the repository.
 """

@@ -1,4 +1,4 @@
-"""Tests that training finds a signal in the data if there is one, finds none in noise, and uses no held-out views."""
+"""Tests that training finds a signal in the data if there is one, finds no signal in noise, and uses no held-out views."""
 
 import dataclasses
 import signal

@@ -18,7 +18,7 @@ TITLE = "I tested every phone under $200"
 def calls(service: Any, lab: Any, tmp_path: Path) -> Callable[..., Any]:
     """Return a function that starts `thumblab mcp` and calls its tools.
 
-    The function returns what the server says of itself, and the result of each call.
+    The function returns the server's description of itself, and the result of each call.
     """
 
     def run(*wanted: tuple[str, dict[str, Any]], command: tuple[str, ...] = (), **variables: str) -> Any:

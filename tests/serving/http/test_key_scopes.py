@@ -1,4 +1,4 @@
-"""Test over HTTP what each API key allows, how many requests it may send, and what logs and metrics say of it."""
+"""Test over HTTP which requests each API key allows, how many it may send, and what logs and metrics say about it."""
 
 import json
 import logging

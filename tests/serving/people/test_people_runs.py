@@ -1,4 +1,4 @@
-"""Test which runs the requests start that find faces, group them and train the head, with a fake Dagster."""
+"""Test the runs that the requests to find faces, group them and train the head start, with a fake Dagster."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -25,7 +25,7 @@ def running(
 
 @pytest.fixture
 def dagster(running: tuple[FakeDagster, httpx.Client]) -> FakeDagster:
-    """The fake Dagster, whose runs succeed and report nothing, and which has started none."""
+    """A fake Dagster without started runs. Its runs succeed and report nothing."""
     fake = running[0]
     fake.status, fake.job, fake.materialized, fake.launched = "SUCCESS", "a_job", {}, []
     return fake

@@ -44,7 +44,7 @@ LIBRARY = 60
 
 @dataclass
 class Releases:
-    """The releases of a lab, and what a correct answer says of each picture.
+    """The releases of a lab, and the facts that a correct answer has about each picture.
 
     `built` are the indices that are still to be published. For each published index, `prefix` has the beginning of its
     video ids, and `similarity` has the percentile of each picture. `scores` has the scores by model release and

@@ -67,7 +67,7 @@ _min_faces = click.option(
 def detect_(folder: Path | None, niche: str | None, limit: int | None, as_json: bool) -> None:
     """Find and embed the faces of pictures that the present networks have not searched.
 
-    If the command is stopped, run it again to go on.
+    If the command is stopped, run it again to continue.
     """
     lab, console = _lab(), _console(as_json)
     _print({"detect": _detect(lab, console, folder, niche, limit)}, as_json)
@@ -88,7 +88,7 @@ def cluster_(
 ) -> None:
     """Match faces to named people, and group the rest into unknown clusters.
 
-    What you said stays: names, faces that you moved, and "not this person". A cluster keeps its id.
+    Your changes stay: names, faces that you moved, and "not this person". A cluster keeps its id.
     """
     lab = _lab()
     how = _cluster_settings(lab, person_threshold, unknown_method, min_cluster_size)

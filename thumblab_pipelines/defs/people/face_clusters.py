@@ -12,7 +12,7 @@ from thumblab_pipelines.people.group import check_groups, cluster_settings, grou
 
 
 class Grouping(dg.Config):
-    """How faces are grouped. What is not given is that of the lab's settings."""
+    """How faces are grouped. A value that is not given comes from the lab's settings."""
 
     person_threshold: float | None = Field(default=None, description="How similar a face must be to join a person.")
     unknown_method: str | None = Field(

@@ -11,7 +11,7 @@ from thumblab_pipelines.people.training import check_head, head_config, train_ma
 
 
 class Training(dg.Config):
-    """How the head is trained. What is not given is that of the lab's settings."""
+    """How the head is trained. A value that is not given comes from the lab's settings."""
 
     epochs: int | None = Field(default=None, description="The most epochs.")
     margin: float | None = Field(default=None, description="The margin of the triplet loss.")

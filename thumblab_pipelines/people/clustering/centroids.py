@@ -63,8 +63,8 @@ def centroids_of(vectors: Float64s, clusters: Rows, count: int, sure: Flags, lea
         The faces [n, d], and the cluster of each one that adds its part, or a negative number.
     sure
         Whether each face [n] surely shows the person of its cluster. A cluster gets several centroids only if `least` sure
-        faces are far from its centroid. Otherwise a few faces of somebody who looks alike would get a centroid of their own,
-        and draw in the rest of theirs. See `spherical_k_means` for `least` and `cosine`.
+        faces are far from its centroid. Otherwise, a few faces of a similar person would get their own centroid, and attract
+        more faces of that person. See `spherical_k_means` for `least` and `cosine`.
     """
     of_face = clusters.copy()
     owners = list(range(count))

@@ -117,7 +117,7 @@ def _base(faces: Faces) -> tuple[Rows, Rows]:
 
 
 def _with_seeds(work: Work, clusters: Rows, count: int, links: Links) -> tuple[Rows, int]:
-    """Add clusters of faces that are in none."""
+    """Add clusters of faces that are in no cluster."""
     free = (clusters < 0) & work.founders
     rows = np.flatnonzero(free)
     inside = free[links.first] & free[links.second]

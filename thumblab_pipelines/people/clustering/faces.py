@@ -17,7 +17,7 @@ NONE = -1
 
 
 class FacesError(LabError):
-    """An error because what persons said about faces contradicts itself, or because the arrays do not fit."""
+    """An error because the changes of persons contradict each other, or because the arrays do not fit."""
 
 
 class How(IntEnum):
@@ -67,7 +67,7 @@ class ClusterSettings:
 
 @dataclass(frozen=True)
 class Faces:
-    """Faces to cluster, what persons said about them, and the clusters that they were in before.
+    """Faces to cluster, the changes that persons made to them, and their earlier clusters.
 
     Parameters
     ----------

@@ -35,7 +35,8 @@ class Histogram:
 def histogram(vectors: Float32s, pictures: Rows, people: Rows, threshold: float, bins: int = 80) -> Histogram:
     """Count pairs of faces by their cosine. See `calibrate` for the arrays.
 
-    Faces in one picture count as different people. Of each kind, a million random pairs are counted if there are more.
+    Faces in one picture count as different people. If there are more than a million pairs of a kind, a million random
+    ones are counted.
 
     Parameters
     ----------

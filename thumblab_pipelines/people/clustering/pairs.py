@@ -31,7 +31,7 @@ def picture_pairs(vectors: Float32s, pictures: Rows) -> Float64s:
 
 
 def unlabelled_pairs(vectors: Float32s, people: Rows) -> Float64s:
-    """Return the cosines of random pairs of which one face or both have no label."""
+    """Return the cosines of random pairs in which one face or both have no label."""
     first, second = _sampled(len(vectors))
     unknown = (people[first] < 0) | (people[second] < 0)
     return _cosines(vectors, first[unknown], second[unknown])

@@ -46,7 +46,7 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Work:
-    """What the steps of a clustering share.
+    """The data that the steps of a clustering share.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ def seed_groups(vectors: Float32s, links: Links, cosine: float, method: UnknownM
     links
         Links between the rows.
     cosine
-        The cosine from which two faces match. HDBSCAN finds densities of its own, and does not use it.
+        The cosine from which two faces match. HDBSCAN finds its own densities, and does not use this cosine.
     """
     groups = []
     for rows in components(len(vectors), links, _MOST):

@@ -1,4 +1,4 @@
-"""Tests of the rules that every clustering keeps, whatever the faces are and whatever persons said about them."""
+"""Tests of the rules that every clustering keeps, for any faces and any changes by persons."""
 
 from dataclasses import replace
 
