@@ -7,7 +7,7 @@ A reader is an object that loads a library and searches it, as the scoring servi
 - the time until a reader finds a video that was added after the reader had loaded the library;
 - the time of a search, compared with numpy, autofaiss and pgvector.
 
-The database server and the folders are temporary. autofaiss is installed once, into an environment of its own inside
+The database server and the folders are temporary. autofaiss is installed once, into its own environment inside
 the lab's environment.
 """
 

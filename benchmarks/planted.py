@@ -16,7 +16,7 @@ encoder. The tables call this model `perfect eye`.
 
 `--effects` adds effects to the catalogue (`demo.catalogues.effects`). With `confounded`, the topic of a video affects
 both its picture and its views. `one_title` adds this effect and three more: the effect of the words in a picture
-depends on the title, each channel has a taste of its own, and some thumbnails are changed. The words in a picture are
+depends on the title, each channel has its own taste, and some thumbnails are changed. The words in a picture are
 an input of the models. The catalogue knows these words because it drew them, so no program reads them from the picture.
 """
 

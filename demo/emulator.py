@@ -6,7 +6,7 @@ Run the emulator with `python -m demo.emulator`, or use the class `Emulator` as 
 the Data API below `/youtube/v3/`, the thumbnails below `/vi/`, the Reporting API below `/v1/`, and OAuth tokens at
 `/token`.
 
-The emulator has a clock of its own, which gives the `Date` of every answer. The clock starts at the catalogue's
+The emulator has its own clock, which gives the `Date` of every answer. The clock starts at the catalogue's
 `observed_at`, and moves only when `advance` is called.
 """
 

@@ -21,7 +21,7 @@ DAGSTER = "http://127.0.0.1:3000"
 def connected_tracker(lab: RunningLab) -> Iterator[Tracker]:
     """Yield a tracker, which logs models to the session's MLflow server.
 
-    The tracker has an MLflow experiment and a registered model of its own. In the end, this model and the runs of this
+    The tracker has its own MLflow experiment and its own registered model. In the end, this model and the runs of this
     MLflow experiment are deleted.
     """
     import mlflow

@@ -1,4 +1,4 @@
-"""Run the commands of the documents in a lab of their own, in the order of the documents.
+"""Run the commands of the documents in a separate lab, in the order of the documents.
 
 tests/documented_commands.py lists these commands, and the words that the test replaces in them.
 """

@@ -1,1 +1,1 @@
-"""The demo, which runs every step of the lab from an empty folder to a ranking. The demo works on a lab of its own."""
+"""The demo, which runs every step of the lab from an empty folder to a ranking. The demo works on its own lab."""

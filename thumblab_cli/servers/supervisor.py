@@ -88,7 +88,7 @@ class Supervisor:
 
     def __enter__(self) -> Self:
         (self._data_dir / "logs").mkdir(parents=True, exist_ok=True)
-        # The reaper ends the servers if this process is killed. Because the reaper has a session of its own, Ctrl-C in
+        # The reaper ends the servers if this process is killed. Because the reaper has its own session, Ctrl-C in
         # the terminal does not end it.
         self._reaper = subprocess.Popen(
             [sys.executable, "-I", "-S", reaper.__file__, str(self._patience)],

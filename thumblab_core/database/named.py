@@ -1,6 +1,6 @@
 """Find or make the place on an external server where another program keeps its tables, such as MLflow or Dagster.
 
-The place is a database of its own. If the role may not create databases, the place is a schema in the lab's database.
+The place is its own database. If the role may not create databases, the place is a schema in the lab's database.
 """
 
 from dataclasses import dataclass

@@ -16,7 +16,7 @@ def split_precision(name: str) -> tuple[str, str | None]:
     """Return the name without its precision, and the precision. If the name has no precision, return None for it.
 
     The precision is the part after the `@`. It is a half precision on CUDA, or the id of an encoder release, which has
-    a precision of its own.
+    its own precision.
     """
     match = _PRECISION.fullmatch(name)
     return (match[1], match[2]) if match else (name, None)

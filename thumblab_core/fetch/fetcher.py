@@ -66,7 +66,7 @@ class Fetcher:
         self._deadline_s = deadline_s
         self._deadline = Deadline()
         self._pool = _pool(TimedBackend(self._deadline))
-        # Public hosts have a pool of their own, so that they cannot occupy the connections to the listed hosts.
+        # Public hosts have their own pool, so that they cannot occupy the connections to the listed hosts.
         self._public = PublicBackend(self._deadline) if any_public_host else None
         self._public_pool = None if self._public is None else _pool(self._public, httpcore.default_ssl_context())
         self._headers = {

@@ -1,4 +1,4 @@
-"""Decode AVIF and HEIC files, each in a process of its own (`heif_process`).
+"""Decode AVIF and HEIC files, each in its own process (`heif_process`).
 
 Both are HEIF files: the same container, with pictures compressed as AV1 in an AVIF and as HEVC in a HEIC. The header of
 such a file states the size of the picture, but the encoded pictures inside the file have sizes of their own, for which

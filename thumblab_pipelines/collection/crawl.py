@@ -2,7 +2,7 @@
 training.
 
 To walk a channel means to list its uploads, page by page. The crawl spends one unit of quota per 50 channels, per 50
-uploads of a channel, and per 50 videos. Searches have a quota of their own. The whole state of the crawl is in
+uploads of a channel, and per 50 videos. Searches have their own quota. The whole state of the crawl is in
 PostgreSQL (see `crawl_state`). So the crawl can be stopped at any moment and continued later, and any number of threads
 and processes may share its work.
 """

@@ -164,7 +164,7 @@ class PredictionKeeper:
     def _insert(self, batch: Sequence[KeptPrediction]) -> tuple[int, int]:
         """Insert predictions. Return how many were stored, and how many the database refused.
 
-        If the database refuses one of them, each is inserted in a transaction of its own. Raises an error if the
+        If the database refuses one of them, each is inserted in its own transaction. Raises an error if the
         database cannot be written at all.
         """
         from sqlalchemy.exc import DataError, IntegrityError

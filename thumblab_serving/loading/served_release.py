@@ -57,7 +57,7 @@ class ServedRelease(Generic[T]):
     tried again: after at most one minute if the error may pass by itself, and else after at most ten. If the pointer
     moves, the new release is tried at once.
 
-    Releases are loaded in a thread of their own, one at a time.
+    Releases are loaded in their own thread, one at a time.
     """
 
     def __init__(self, store: ReleaseStore, kind: str, scope: str, load: Callable[[Release], Loaded[T]]) -> None:

@@ -105,7 +105,7 @@ class Intake:
     most `_FETCHES` pictures are being fetched or wait to be examined, large ones on the disk. All pictures of a request
     must arrive within `patience` seconds.
 
-    One AVIF or HEIC at a time is decoded. They have a thread of their own, so that no other picture waits for them.
+    One AVIF or HEIC at a time is decoded. They have their own thread, so that no other picture waits for them.
 
     If everything that an answer needs of a picture is cached, the picture is not decoded. With `shared`, the workers of
     the service share the facts of pictures.

@@ -1,4 +1,4 @@
-"""Run real PostgreSQL servers and PgBouncers with any configuration, each in a folder of its own."""
+"""Run real PostgreSQL servers and PgBouncers with any configuration, each in its own folder."""
 
 import os
 import pwd

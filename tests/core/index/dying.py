@@ -1,6 +1,6 @@
 """Run a writer that is killed at a chosen line while it changes an index, and a reader that checks the served release.
 
-The writer and the reader each run in a process of their own. The writer and the reader are forked from a process that
+The writer and the reader each run in their own process. The writer and the reader are forked from a process that
 has already imported all modules that they need, and has started no thread.
 """
 

@@ -29,7 +29,7 @@ def planted_vectors(
 
 
 def labelled(vectors: Float64s, person: list[int], pictures: list[str] | None = None) -> LabelledFaces:
-    """Return faces with ids, keys and pictures like those of the lab. Each face has a picture of its own by default."""
+    """Return faces with ids, keys and pictures like those of the lab. Each face has its own picture by default."""
     count = range(len(person))
     return LabelledFaces(
         np.asarray(vectors, np.float32),
