@@ -1,4 +1,4 @@
-"""Test that the workers of a service know each other's state, and only that of living workers."""
+"""Test that the workers of a service know the states of all living workers, and of no others."""
 
 import json
 import os
