@@ -87,7 +87,7 @@ class PersonPicturesOut:
 
 @dataclass(frozen=True, kw_only=True)
 class DetectedFacesOut:
-    """What a search for faces did. A field is null where the run did not report it."""
+    """The result of a search for faces. A field is null where the run did not report it."""
 
     searched: int | None
     """How many pictures were searched now."""
@@ -102,7 +102,7 @@ class DetectedFacesOut:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingResultOut:
-    """What a training did. A field is null where the run did not report it."""
+    """The result of a training. A field is null where the run did not report it."""
 
     people: int | None
     """How many people the head has learnt from."""
@@ -118,7 +118,7 @@ class TrainingResultOut:
 
 @dataclass(frozen=True, kw_only=True)
 class GroupedFacesOut:
-    """What a grouping did. A field is null where the run did not report it."""
+    """The result of a grouping. A field is null where the run did not report it."""
 
     faces: int | None
     """How many faces have a vector."""

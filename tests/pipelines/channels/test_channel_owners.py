@@ -1,6 +1,4 @@
-"""Tests of the ownership of channels: which channels the exports of an API key may change, and which only the lab
-itself may change.
-"""
+"""Tests of the ownership of channels: which ones the exports of an API key may change, and which only the lab may."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
