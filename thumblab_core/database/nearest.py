@@ -34,8 +34,8 @@ WITH {SINCE}, members AS MATERIALIZED (
 SELECT query.place, near.*
 FROM unnest(CAST(:vectors AS vector[])) WITH ORDINALITY AS query (vector, place)
 CROSS JOIN LATERAL (
-  SELECT video_id, title, channel_title, thumbnail_url, views_per_hour, outlier_multiple, day,
-         -(embedding <#> query.vector) AS similarity
+  SELECT video_id, title, channel_title, thumbnail_url, views_per_hour, outlier_multiple, day, views,
+         channel_id, -(embedding <#> query.vector) AS similarity
   FROM members ORDER BY embedding <#> query.vector, video_id LIMIT :k
 ) near
 ORDER BY query.place, near.similarity DESC, near.video_id
@@ -195,6 +195,14 @@ def _as_text(vector: Vectors) -> str:
 
 def _neighbour(row: Any) -> Neighbour:
     item = Item(
-        row.video_id, row.title, row.channel_title, row.thumbnail_url, row.views_per_hour, row.outlier_multiple, row.day
+        video_id=row.video_id,
+        title=row.title,
+        channel=row.channel_title,
+        url=row.thumbnail_url,
+        views_per_hour=row.views_per_hour,
+        outlier_multiple=row.outlier_multiple,
+        published_on=row.day,
+        views=row.views,
+        channel_id=row.channel_id,
     )
     return Neighbour(item, row.similarity)

@@ -6,9 +6,12 @@ chooses the FAISS index of the base. A library is saved as a release, and docs/r
 """
 
 from thumblab_core.index.changes import Change
+from thumblab_core.index.diversity import diversified
+from thumblab_core.index.filters import ChannelName, Filter
 from thumblab_core.index.items import (
     MAX_NEIGHBOURS,
     WINNER_RULE,
+    Found,
     Item,
     LibraryError,
     Neighbour,
@@ -25,6 +28,9 @@ __all__ = [
     "MAX_NEIGHBOURS",
     "WINNER_RULE",
     "Change",
+    "ChannelName",
+    "Filter",
+    "Found",
     "IndexKind",
     "Item",
     "LibraryError",
@@ -32,6 +38,7 @@ __all__ = [
     "NicheIndex",
     "PublishedBetween",
     "RebuildRequiredError",
+    "diversified",
     "examples_of",
     "percentile_among",
     "typical_neighbours",

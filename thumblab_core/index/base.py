@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thumblab_core.encoders.protocol import Vectors
+from thumblab_core.index.filters import Columns
 from thumblab_core.index.items import MAX_NEIGHBOURS, Item, LibraryError
 from thumblab_core.index.kinds import (
     AUTO,
@@ -64,6 +65,11 @@ class Base:
     def row_of(self) -> dict[str, int]:
         """The row in `vectors` and `items`, by video id."""
         return {item.video_id: row for row, item in enumerate(self.items)}
+
+    @cached_property
+    def columns(self) -> Columns:
+        """The fields of the items as arrays. The first search with a filter makes them."""
+        return Columns(self.items)
 
     @classmethod
     def build(cls, vectors: Vectors, items: Sequence[Item], factory: str = AUTO, target: float = 0.99) -> "Base":

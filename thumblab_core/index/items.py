@@ -64,7 +64,8 @@ class Item:
 
     `outlier_multiple` is the video's views divided by the median views of its channel's videos in the same age band. If
     there are too few such videos, it is the video's views per hour divided by the channel's median views per hour. It
-    is None if the channel has no baseline. `published_on` is None in old releases, which did not record it.
+    is None if the channel has no baseline. `published_on`, `views` (at the latest observation) and `channel_id` are None
+    in old releases, which did not record them.
     """
 
     video_id: str
@@ -74,6 +75,8 @@ class Item:
     views_per_hour: float
     outlier_multiple: float | None
     published_on: date | None = None
+    views: int | None = None
+    channel_id: str | None = None
 
     @property
     def winner(self) -> bool:
@@ -92,6 +95,17 @@ class Neighbour(NamedTuple):
 
     item: Item
     similarity: float
+
+
+class Found(NamedTuple):
+    """The result of a search with a `Filter`.
+
+    `vectors`, float32 [m, d], belong to the m `neighbours`. `total` is the number of items that the filter admits.
+    """
+
+    neighbours: list[Neighbour]
+    vectors: npt.NDArray[np.float32]
+    total: int
 
 
 def examples_of(near: Sequence[Neighbour], k: int) -> list[Neighbour]:

@@ -5,7 +5,7 @@ base is neither computed nor written again.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 
 from thumblab_core.encoders.protocol import Vectors
-from thumblab_core.index.base import Base, FaissIds
+from thumblab_core.index.base import Base
 from thumblab_core.index.changes import JSON as CHANGES
 from thumblab_core.index.changes import Change, Changes
 from thumblab_core.index.files import BASE_FILES, named_videos, read_base, read_calibration, write_base
+from thumblab_core.index.filters import Filter
 from thumblab_core.index.items import (
     MAX_NEIGHBOURS,
+    Found,
     Item,
     LibraryError,
     Neighbour,
@@ -28,6 +30,7 @@ from thumblab_core.index.items import (
     typical_neighbours,
 )
 from thumblab_core.index.kinds import AUTO, IndexKind
+from thumblab_core.index.positions import Positions
 from thumblab_core.index.typicality import MeanCosines, mean_cosines_of
 from thumblab_core.releases.release import Release
 from thumblab_core.sub_scores.distribution import ScoreDistribution
@@ -57,16 +60,13 @@ class NicheIndex:
         self.encoder = encoder
         self.scores = scores
         self._digests = digests
-        self._replaced = np.zeros(len(base), np.bool_)
-        self._replaced[[base.row_of[e.video_id] for e in changes.entries if e.video_id in base.row_of]] = True
-        self._replaced_count = int(self._replaced.sum())
-        self._count = len(base) - self._replaced_count + len(changes.items)
+        self._positions = Positions(base, changes)
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._positions)
 
     def __contains__(self, video_id: str) -> bool:
-        return self._position(video_id) is not None
+        return self._positions.of(video_id) is not None
 
     @property
     def dimension(self) -> int:
@@ -84,21 +84,18 @@ class NicheIndex:
     @cached_property
     def items(self) -> tuple[Item, ...]:
         """All items: first the items of the base, then the items of the changes."""
-        kept = (item for item, replaced in zip(self._base.items, self._replaced, strict=True) if not replaced)
-        return (*kept, *self.changes.items)
+        return self._positions.items()
 
     def vectors(self) -> Vectors:
         """Return the vectors in the order of `items`, float32 [n, d]."""
-        return np.concatenate([np.asarray(self._base.vectors)[~self._replaced], self.changes.vectors])
+        return self._positions.vectors()
 
     def vector_of(self, video_id: str) -> Vectors:
         """Return the vector [d] of a video. Raises `LibraryError` if it is not in the library."""
-        position = self._position(video_id)
+        position = self._positions.of(video_id)
         if position is None:
             raise LibraryError(f"{video_id} is not in this library")
-        if position < len(self._base):
-            return np.asarray(self._base.vectors[position])
-        vector: Vectors = self.changes.vectors[position - len(self._base)]
+        vector: Vectors = self._positions.vectors_at(np.array([position]))[0]
         return vector
 
     @classmethod
@@ -159,15 +156,30 @@ class NicheIndex:
         """
         self._require_valid(vector, "the query")
         if only is None or only == PublishedBetween():
-            similarities, positions = self._nearest(vector, k)
+            nearest = self._positions.nearest(vector, k)
         else:
-            admitted = np.array([position for position, item in self._numbered() if only.admits(item)], np.int64)
-            similarities, positions = _best(self._similarities(admitted, vector), admitted, k)
-        base, items = len(self._base), self._base.items
-        return [
-            Neighbour(items[position] if position < base else self.changes.items[position - base], similarity)
-            for position, similarity in zip(positions.tolist(), similarities.tolist(), strict=True)
-        ]
+            nearest = self._positions.nearest_of(self._positions.admitted(Filter(only)), vector, k)
+        return self._positions.neighbours(*nearest)
+
+    def find(self, vector: Vectors, k: int, only: Filter) -> Found:
+        """Return the k items that `only` admits and that are nearest to a unit vector [d], nearest first.
+
+        If `only` leaves out more than one video, the vector is compared with every admitted item, without the FAISS
+        index. All admitted items are returned if there are fewer than k.
+        """
+        self._require_valid(vector, "the query")
+        if only.admits_all_but_one:
+            left_out = None if only.not_video is None else self._positions.of(only.not_video)
+            total = len(self) - (left_out is not None)
+            similarities, positions = self._positions.nearest(vector, k + (left_out is not None))
+            kept = positions != (-1 if left_out is None else left_out)
+            similarities, positions = similarities[kept][:k], positions[kept][:k]
+        else:
+            admitted = self._positions.admitted(only)
+            total = len(admitted)
+            similarities, positions = self._positions.nearest_of(admitted, vector, k)
+        vectors = self._positions.vectors_at(positions)
+        return Found(self._positions.neighbours(similarities, positions), vectors, total)
 
     def examples(self, vector: Vectors, k: int) -> list[Neighbour]:
         """Return up to k winners that are near to a unit vector [d], nearest first.
@@ -188,8 +200,18 @@ class NicheIndex:
         if not self.calibrated:
             raise LibraryError("a library of fewer than two thumbnails cannot say how typical a picture is")
         self._require_valid(vector, "the query")
-        similarities, _ = self._nearest(vector, typical_neighbours(len(self)))
+        similarities, _ = self._positions.nearest(vector, typical_neighbours(len(self)))
         return percentile_among(self._calibration, similarities.mean())
+
+    def percentile_of(self, similarities: Sequence[float]) -> float | None:
+        """Return the `percentile` of a vector whose cosines to its nearest items are known, nearest first.
+
+        Return None if they are fewer than the percentile needs, or if the library is not `calibrated`.
+        """
+        needed = typical_neighbours(len(self))
+        if not self.calibrated or len(similarities) < needed:
+            return None
+        return percentile_among(self._calibration, np.array(similarities[:needed], np.float32).mean())
 
     def place(self, vector: Vectors, k: int) -> tuple[float, list[Neighbour]]:
         """Return the `percentile` and the `examples` of a unit vector [d]. Both come from one search."""
@@ -268,48 +290,6 @@ class NicheIndex:
             )
         return library
 
-    # In the methods below, each item has a position. For an item of the base, it is the row in the base. For an item of
-    # the changes, it is the length of the base plus the row in the changes.
-
-    def _nearest(self, query: Vectors, k: int) -> tuple[Vectors, FaissIds]:
-        """Return cosines and positions of the k nearest items, nearest first."""
-        k = min(k, len(self))
-        if not self.changes.entries:
-            return self._base.nearest(query, k)
-        # The base also finds rows whose videos were later replaced or taken out. These rows are dropped below, so the
-        # base is asked for more than k rows. While fewer than k rows remain, the base is asked for twice as many.
-        asked = k + min(self._replaced_count, 16)
-        while True:
-            similarities, rows = self._base.nearest(query, asked)
-            kept = ~self._replaced[rows]
-            if kept.sum() >= k or asked >= len(self._base):
-                break
-            asked *= 2
-        changed = np.arange(len(self.changes.items)) + len(self._base)
-        return _best(
-            np.concatenate([similarities[kept], self.changes.vectors @ query]),
-            np.concatenate([rows[kept], changed]),
-            k,
-        )
-
-    def _similarities(self, positions: FaissIds, query: Vectors) -> Vectors:
-        """Return the cosines between the query and the items at `positions`. The positions must be in rising order."""
-        old = positions[positions < len(self._base)]
-        new = positions[len(old) :] - len(self._base)
-        return np.concatenate([self._base.vectors[old] @ query, self.changes.vectors[new] @ query])
-
-    def _numbered(self) -> Iterator[tuple[int, Item]]:
-        """Yield every item with its position, in rising order of the positions."""
-        yield from ((row, self._base.items[row]) for row in np.flatnonzero(~self._replaced).tolist())
-        yield from enumerate(self.changes.items, start=len(self._base))
-
-    def _position(self, video_id: str) -> int | None:
-        for position, item in enumerate(self.changes.items, start=len(self._base)):
-            if item.video_id == video_id:
-                return position
-        row = self._base.row_of.get(video_id, -1)
-        return row if row >= 0 and not self._replaced[row] else None
-
     def _require_valid(self, vector: Vectors, name: str) -> None:
         if vector.shape != (self.dimension,):
             raise LibraryError(
@@ -317,8 +297,3 @@ class NicheIndex:
             )
         if not np.isfinite(vector).all():
             raise LibraryError(f"{name}: the vector holds NaN or infinite numbers")
-
-
-def _best(similarities: Vectors, positions: FaissIds, k: int) -> tuple[Vectors, FaissIds]:
-    nearest = np.argsort(-similarities, kind="stable")[:k]
-    return similarities[nearest], positions[nearest]

@@ -23,7 +23,7 @@ SELECT {ITEM_FIELDS}, r.embedding
 ORDER BY r.video_id
 ) TO STDOUT (FORMAT BINARY)
 """
-_TYPES = ("text", "text", "text", "text", "float8", "float8", "date", "bytea")
+_TYPES = ("text", "text", "text", "text", "float8", "float8", "date", "int8", "text", "bytea")
 
 # This query reads the sub-scores of current thumbnails, but only sub-scores from one version of the meter. The meter is
 # the code that measures sub-scores.

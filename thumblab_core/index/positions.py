@@ -1,0 +1,110 @@
+"""Find the items of a library by their positions, over its base and its changes.
+
+Each item has a position. For an item of the base, it is the row in the base. For an item of the changes, it is the
+length of the base plus the row in the changes.
+"""
+
+import numpy as np
+
+from thumblab_core.encoders.protocol import Vectors
+from thumblab_core.index.base import Base, FaissIds
+from thumblab_core.index.changes import Changes
+from thumblab_core.index.filters import Columns, Filter
+from thumblab_core.index.items import Item, Neighbour
+
+_BLOCK = 4096
+"""Number of vectors that are compared with a query at a time, if no index can be used."""
+
+
+class Positions:
+    """The items of a base, without those that `changes` replaced or took out, and then the items of the changes.
+
+    It never changes, and many threads may use it at once. `kept` tells which rows of the base were not replaced.
+    """
+
+    def __init__(self, base: Base, changes: Changes) -> None:
+        self._base = base
+        self._changes = changes
+        self.kept = np.ones(len(base), np.bool_)
+        self.kept[[base.row_of[e.video_id] for e in changes.entries if e.video_id in base.row_of]] = False
+        self._replaced_count = len(base) - int(self.kept.sum())
+        self._count = len(base) - self._replaced_count + len(changes.items)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def of(self, video_id: str) -> int | None:
+        """Return the position of a video, or None if it is not in the library."""
+        for position, item in enumerate(self._changes.items, start=len(self._base)):
+            if item.video_id == video_id:
+                return position
+        row = self._base.row_of.get(video_id, -1)
+        return row if row >= 0 and self.kept[row] else None
+
+    def items(self) -> tuple[Item, ...]:
+        """Return all items in the order of their positions."""
+        kept = (item for item, kept in zip(self._base.items, self.kept, strict=True) if kept)
+        return (*kept, *self._changes.items)
+
+    def vectors(self) -> Vectors:
+        """Return all vectors in the order of `items`, float32 [n, d]."""
+        return np.concatenate([np.asarray(self._base.vectors)[self.kept], self._changes.vectors])
+
+    def vectors_at(self, positions: FaissIds) -> Vectors:
+        """Return the vectors of the items at `positions`, float32 [m, d]."""
+        vectors = np.empty((len(positions), self._base.dimension), np.float32)
+        old = positions < len(self._base)
+        vectors[old] = self._base.vectors[positions[old]]
+        vectors[~old] = self._changes.vectors[positions[~old] - len(self._base)]
+        return vectors
+
+    def neighbours(self, similarities: Vectors, positions: FaissIds) -> list[Neighbour]:
+        """Return the items at `positions`, with the cosines in `similarities`."""
+        base, items, changed = len(self._base), self._base.items, self._changes.items
+        return [
+            Neighbour(items[position] if position < base else changed[position - base], similarity)
+            for position, similarity in zip(positions.tolist(), similarities.tolist(), strict=True)
+        ]
+
+    def admitted(self, only: Filter) -> FaissIds:
+        """Return the positions of the items that `only` admits, in rising order."""
+        base = self._base.columns.admitted(only) & self.kept
+        admitted = np.flatnonzero(np.concatenate([base, Columns(self._changes.items).admitted(only)]))
+        left_out = None if only.not_video is None else self.of(only.not_video)
+        return admitted if left_out is None else admitted[admitted != left_out]
+
+    def nearest(self, query: Vectors, k: int) -> tuple[Vectors, FaissIds]:
+        """Return cosines and positions of the k items nearest to a unit vector [d], nearest first."""
+        k = min(k, len(self))
+        if not self._changes.entries:
+            return self._base.nearest(query, k)
+        # The base also finds rows whose videos were later replaced or taken out. These rows are dropped below, so the
+        # base is asked for more than k rows. While fewer than k rows remain, the base is asked for twice as many.
+        asked = k + min(self._replaced_count, 16)
+        while True:
+            similarities, rows = self._base.nearest(query, asked)
+            kept = self.kept[rows]
+            if kept.sum() >= k or asked >= len(self._base):
+                break
+            asked *= 2
+        changed = np.arange(len(self._changes.items)) + len(self._base)
+        return _best(
+            np.concatenate([similarities[kept], self._changes.vectors @ query]),
+            np.concatenate([rows[kept], changed]),
+            k,
+        )
+
+    def nearest_of(self, positions: FaissIds, query: Vectors, k: int) -> tuple[Vectors, FaissIds]:
+        """Return cosines and positions of the k items nearest to the query, among those at `positions`.
+
+        The query is compared with each of these items, without the FAISS index. The vectors are read in blocks, because
+        together they may take more memory than a request should.
+        """
+        blocks = [positions[start : start + _BLOCK] for start in range(0, len(positions), _BLOCK)]
+        similarities = [self.vectors_at(block) @ query for block in blocks]
+        return _best(np.concatenate(similarities) if blocks else np.zeros(0, np.float32), positions, k)
+
+
+def _best(similarities: Vectors, positions: FaissIds, k: int) -> tuple[Vectors, FaissIds]:
+    nearest = np.argsort(-similarities, kind="stable")[:k]
+    return similarities[nearest], positions[nearest]
