@@ -38,6 +38,9 @@ from thumblab_serving.keys.key_ring import KeyRing
 from thumblab_serving.keys.rate_limits import RateLimits
 from thumblab_serving.loading.kept_predictions import PredictionKeeper
 from thumblab_serving.loading.library_pictures import LibraryPictures
+from thumblab_serving.looking.similar_request import SimilarRequest
+from thumblab_serving.looking.similar_search import SimilarSearch
+from thumblab_serving.looking.videos import Videos
 from thumblab_serving.people.stored_people import StoredPeople
 from thumblab_serving.routes import (
     batches,
@@ -52,6 +55,7 @@ from thumblab_serving.routes import (
     page,
     requested_runs,
     score,
+    similar,
 )
 from thumblab_serving.routes.people import calls as people_calls
 from thumblab_serving.routes.people import clusters as people_clusters
@@ -114,6 +118,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.waiting_for_runs = asyncio.Semaphore(requested_runs.WAITING)
     app.state.library_pictures = LibraryPictures(scorer.database, ImageStore(settings.images))
     app.state.library_limiter = CapacityLimiter(library.CONCURRENT)
+    app.state.similar, app.state.videos = SimilarSearch(scorer), Videos(scorer)
+    app.state.similar_admission = Admission(settings.serving_requests)
+    app.state.similar_limiter = CapacityLimiter(similar.CONCURRENT)
     app.state.foreground = Foreground()
     app.state.batches, app.state.webhooks = BatchStore(settings, app.state.keys.is_revoked), Webhooks(settings)
     app.state.batches_admission = Admission(settings.serving_requests)
@@ -133,7 +140,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.people_limiter = CapacityLimiter(people_calls.CONCURRENT)
     app.state.crops_limiter = CapacityLimiter(people_calls.CONCURRENT_CROPS)
     routers = [score.router, batches.router, channels.router, experiments.router, library.router, lab.router]
-    routers += [health.router, page.router, internal_runs.router, internal_items.router, internal_index.router]
+    routers += [similar.router, health.router, page.router]
+    routers += [internal_runs.router, internal_items.router, internal_index.router]
     routers += [people_runs.router, people_clusters.router, people_faces.router, people_forgetting.router]
     for router in (*routers, internal_index.how_to_call):
         app.include_router(router)
@@ -221,7 +229,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         result = ItemResult.model_json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
         result.pop("$defs")  # FastAPI has described these models already, because answers to requests contain them.
         schemas["ItemResult"] = result
-        bodies: list[type[StrictModel]] = [ScoreRequest, BatchRequest, ExperimentRequest]
+        bodies: list[type[StrictModel]] = [ScoreRequest, BatchRequest, ExperimentRequest, SimilarRequest]
         bodies += [NichesRequest, RebuildRequest, ItemsRequest, *people_requests.BODIES]
         for model in bodies:
             body = model.model_json_schema(ref_template="#/components/schemas/{model}")

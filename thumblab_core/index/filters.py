@@ -82,11 +82,12 @@ class Columns:
 
     def _is_of(self, channel: ChannelName) -> npt.NDArray[np.bool_]:
         unknown = _UNKNOWN - 1  # No item has this code.
-        same_title = self._titles == (unknown if channel.title is None else self._by_title.get(channel.title, unknown))
-        if channel.channel_id is None:
-            return same_title
-        same_id = self._ids == self._by_id.get(channel.channel_id, unknown)
-        return np.where(self._ids == _UNKNOWN, same_title, same_id)
+        title = unknown if channel.title is None else self._by_title.get(channel.title, unknown)
+        found: npt.NDArray[np.bool_] = self._titles == title
+        if channel.channel_id is not None:
+            same_id = self._ids == self._by_id.get(channel.channel_id, unknown)
+            found = np.where(self._ids == _UNKNOWN, found, same_id)
+        return found
 
 
 def _coded(names: Sequence[str | None]) -> tuple[npt.NDArray[np.int32], dict[str, int]]:

@@ -17,7 +17,7 @@ from thumblab_core.index.base import Base
 from thumblab_core.index.changes import JSON as CHANGES
 from thumblab_core.index.changes import Change, Changes
 from thumblab_core.index.files import BASE_FILES, named_videos, read_base, read_calibration, write_base
-from thumblab_core.index.filters import Filter
+from thumblab_core.index.filters import ChannelName, Filter
 from thumblab_core.index.items import (
     MAX_NEIGHBOURS,
     Found,
@@ -86,6 +86,10 @@ class NicheIndex:
         """All items: first the items of the base, then the items of the changes."""
         return self._positions.items()
 
+    def has_videos_by(self, channel: ChannelName) -> bool:
+        """Return whether an item is of the channel."""
+        return len(self._positions.admitted(Filter(not_by=channel))) < len(self)
+
     def vectors(self) -> Vectors:
         """Return the vectors in the order of `items`, float32 [n, d]."""
         return self._positions.vectors()
@@ -97,6 +101,11 @@ class NicheIndex:
             raise LibraryError(f"{video_id} is not in this library")
         vector: Vectors = self._positions.vectors_at(np.array([position]))[0]
         return vector
+
+    def item_of(self, video_id: str) -> Item | None:
+        """Return the item of a video, or None if it is not in the library."""
+        position = self._positions.of(video_id)
+        return None if position is None else self._positions.item_at(position)
 
     @classmethod
     def build(

@@ -41,6 +41,10 @@ class Positions:
         row = self._base.row_of.get(video_id, -1)
         return row if row >= 0 and self.kept[row] else None
 
+    def item_at(self, position: int) -> Item:
+        base = len(self._base)
+        return self._base.items[position] if position < base else self._changes.items[position - base]
+
     def items(self) -> tuple[Item, ...]:
         """Return all items in the order of their positions."""
         kept = (item for item, kept in zip(self._base.items, self.kept, strict=True) if kept)
@@ -60,11 +64,8 @@ class Positions:
 
     def neighbours(self, similarities: Vectors, positions: FaissIds) -> list[Neighbour]:
         """Return the items at `positions`, with the cosines in `similarities`."""
-        base, items, changed = len(self._base), self._base.items, self._changes.items
-        return [
-            Neighbour(items[position] if position < base else changed[position - base], similarity)
-            for position, similarity in zip(positions.tolist(), similarities.tolist(), strict=True)
-        ]
+        pairs = zip(positions.tolist(), similarities.tolist(), strict=True)
+        return [Neighbour(self.item_at(position), similarity) for position, similarity in pairs]
 
     def admitted(self, only: Filter) -> FaissIds:
         """Return the positions of the items that `only` admits, in rising order."""

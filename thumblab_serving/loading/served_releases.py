@@ -136,12 +136,20 @@ class ServedReleases:
         model = self.model.current()
         if model is None:
             raise NotReadyError(_no_model(self.model))
+        return Resolved(model, *self.resolve_index(niche))
+
+    def resolve_index(self, niche: Niche) -> tuple[Loaded[NicheIndex] | None, str | None]:
+        """Return the index with which a request for a niche is answered, and the `Resolved.index_refusal`.
+
+        A request that needs no model may call this directly. Raises `NotReadyError` if the encoders cannot be loaded.
+        """
+        self.encoders()
         slot = self.indices[niche]
         index, refusal = slot.current(), slot.refusal
         self._drop_unused_encoders()
         if index is not None or refusal is None:
-            return Resolved(model, index, None)
-        return Resolved(model, None, f"the index of {niche} was refused ({refusal.reason})")
+            return index, None
+        return None, f"the index of {niche} was refused ({refusal.reason})"
 
     def _drop_unused_encoders(self) -> None:
         """Drop the encoders that no loaded release holds. Drops no encoder before a model is loaded."""

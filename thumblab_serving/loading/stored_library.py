@@ -88,6 +88,25 @@ class StoredLibraries:
         except NoDatabaseError as error:
             raise NothingStoredError(str(error)) from None
 
+    def nearest(self, niche: Niche, encoder: str, vector: Vectors) -> list[Neighbour]:
+        """Return the 200 nearest videos of the stored library to a unit vector [d]. See `placements` for the errors.
+
+        Raises `LibraryError` if the vector does not fit the library.
+        """
+
+        def search_one(engine: "Engine") -> list[Neighbour]:
+            from thumblab_core.database.nearest import Library, search
+
+            library = Library(encoder, niche.value, self._library_days)
+            with engine.connect() as connection:
+                limit_statements(connection)
+                return search(connection, library, vector[None])[0]
+
+        try:
+            return self._database.ask(search_one)
+        except NoDatabaseError as error:
+            raise NothingStoredError(str(error)) from None
+
     def _search(self, engine: "Engine", niche: Niche, encoder: str, vectors: Vectors, examples: int) -> list[Placement]:
         from thumblab_core.database.nearest import Library, search
         from thumblab_core.database.nearest_index import WORTHWHILE

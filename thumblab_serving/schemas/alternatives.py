@@ -20,10 +20,14 @@ def exactly_one(
 
     The field has the type `first_is` or `second_is`.
     """
-    ways = [(first, first_is, second), (second, second_is, first)]
+    return exactly_one_of(**{first: first_is, second: second_is})
+
+
+def exactly_one_of(**types: str | list[str]) -> dict[str, Any]:
+    """Return a part of a JSON schema in which exactly one of the named fields is given. It has the type that is named."""
     given = [
-        {"required": [name], "properties": {name: {"type": kind}, other: {"type": "null"}}}
-        for name, kind, other in ways
+        {"required": [name], "properties": {other: {"type": "null"} for other in types} | {name: {"type": kind}}}
+        for name, kind in types.items()
     ]
     return {"allOf": [{"anyOf": given}]}
 

@@ -1,10 +1,14 @@
-"""The query and the answer of `GET /v1/library/pictures`."""
+"""The answers about the videos of the library: their pictures, similar videos, and what the lab has of a video."""
 
+from datetime import date, datetime
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 
 from thumblab_core.experiments.rules import LONGEST_TEXT
+from thumblab_core.index import WINNER_RULE
+from thumblab_core.niches import Niche
+from thumblab_serving.schemas.evidence import EvidenceOut, SubScoreOut
 from thumblab_serving.schemas.strict import StrictModel
 
 MOST_PICTURES = 24
@@ -47,4 +51,152 @@ class LibraryPicturesOut(StrictModel):
 
     pictures: list[LibraryPictureOut]
     missing: list[str] = Field(description="The ids of the videos whose thumbnail is not in this answer.")
+    degraded: list[str]
+
+
+class SimilarItemOut(StrictModel):
+    """A video of the library whose thumbnail is similar to the query. Its facts are those of the index release."""
+
+    video_id: str
+    title: str
+    channel: str
+    channel_id: str | None = Field(description="Null if the release is of an older version of the lab.")
+    niche: Niche
+    similarity: float = Field(ge=-1, le=1, description="The cosine of the vectors of the query and of this video.")
+    similarity_percentile: float | None = Field(
+        ge=0,
+        le=100,
+        description=(
+            "The percentage of the admitted videos of all searched libraries that are less similar to the query. Null if "
+            "their number is not known, or if they are fewer than 20."
+        ),
+    )
+    views: int | None = Field(description="At the latest observation. Null if the release is of an older version.")
+    views_per_hour: float
+    outlier_multiple: float | None = Field(description="Null if the channel has no baseline.")
+    winner: bool = Field(description=WINNER_RULE)
+    published_on: date | None
+    age_days: int | None = Field(description="Days since the day of publication.")
+    picture_url: str | None = Field(description="Where YouTube shows the thumbnail.")
+
+
+class SearchedLibraryOut(StrictModel):
+    """A library that was searched. All facts of its items come from the release."""
+
+    niche: Niche
+    release: str | None = Field(
+        description="The index release, the same that `/v1/score` answers from. Null without one."
+    )
+    source: Literal["faiss", "pgvector"] = Field(description="Where the similarities were computed.")
+    videos: int | None = Field(description="How many videos the filters admit. Null if that was not counted.")
+    recall: float | None = Field(
+        description=(
+            "The share of the nearest vectors that a search of this release finds. 1 if each admitted video was compared. "
+            "Null if it was not measured."
+        )
+    )
+    similarity_score: float | None = Field(
+        ge=0,
+        le=100,
+        description=(
+            "How similar the query is to the library, as a percentile, as in `/v1/score`. Null for texts, for searches "
+            "with filters, and without an index."
+        ),
+    )
+
+
+class SimilarQueryOut(StrictModel):
+    """How the query was understood."""
+
+    kind: Literal["video", "picture", "text", "vector"]
+    matched_by: Literal["picture", "title"] = Field(
+        description="What the query was compared with: the pictures of the library, or the titles of its videos."
+    )
+    encoder: str = Field(description="The fingerprint of the encoder of the query and of what it was compared with.")
+    dimension: int = Field(ge=1, description="The length of the vectors of this encoder.")
+
+
+class SimilarOut(StrictModel):
+    """The videos of the library that are similar to a query. `degraded` says in plain sentences what was missing."""
+
+    query: SimilarQueryOut
+    items: list[SimilarItemOut]
+    total: int | None = Field(description="How many videos could be found. Null if that was not counted.")
+    next_offset: int | None = Field(description="Send it as `offset` to get more. Null if there are no more.")
+    searched: list[SearchedLibraryOut]
+    degraded: list[str]
+
+
+class ViewsOut(StrictModel):
+    """An observation of a video. A count that YouTube did not report is null."""
+
+    observed_at: datetime
+    views: int | None
+    likes: int | None
+    comments: int | None
+    era: str = Field(description="The definition of a view at that time. Counts of different eras cannot be compared.")
+
+
+class ThumbnailVersionOut(StrictModel):
+    """A thumbnail that a video had, with the title that it was shown with, and the views that it got meanwhile."""
+
+    sha256: str
+    title: str
+    first_seen: datetime
+    last_seen: datetime
+    current: bool = Field(description="Whether the video has this thumbnail now.")
+    earlier_deleted: bool = Field(description="Whether earlier versions were deleted.")
+    views: int | None = Field(
+        description="Views between the first and the last observation of this version. Null with fewer than two."
+    )
+    views_per_hour: float | None
+
+
+class ClickThroughOut(StrictModel):
+    """The true click-through rate of the owner's own reports."""
+
+    click_through_rate: float = Field(ge=0, le=1, description="Fraction of the impressions.")
+    impressions: int
+    source: str = Field(description="`studio`: an export of YouTube Studio. `reach`: the Reporting API.")
+    until: date = Field(description="The last day of the reports.")
+
+
+class MeasuredPictureOut(StrictModel):
+    """The stored sub-scores of the present thumbnail, with their evidence."""
+
+    version: str = Field(description="The version of the formulas.")
+    sub_scores: dict[str, SubScoreOut]
+    evidence: EvidenceOut | None = Field(description="Null if it was measured before the lab kept evidence.")
+
+
+class VideoOut(StrictModel):
+    """What the lab has of a video. `degraded` says in plain sentences what was missing."""
+
+    video_id: str
+    title: str
+    channel_id: str
+    channel: str
+    niche: Niche = Field(description="The niche in which the lab collected the video.")
+    searched_in: list[Niche] = Field(description="The niches whose served index has the video.")
+    format: str = Field(description="`video`, `short`, `live` or `upcoming`.")
+    published_at: datetime
+    age_days: int
+    duration_s: int | None
+    language: str | None
+    tags: list[str]
+    views: int | None = Field(description="At the latest observation.")
+    observed_at: datetime | None
+    views_per_hour: float | None
+    outlier_multiple: float | None = Field(description="Null if the channel has no baseline.")
+    winner: bool | None = Field(description=f"{WINNER_RULE} Null if no views are known.")
+    picture_url: str | None
+    history: list[ViewsOut] = Field(description="At most 1,000 observations, the oldest first.")
+    views_at_age: dict[str, float] = Field(description="Interpolated views by the age in hours, such as 24 and 168.")
+    thumbnails: list[ThumbnailVersionOut] = Field(description="The versions of the thumbnail, the oldest first.")
+    measured: MeasuredPictureOut | None = Field(description="Null if the present thumbnail was not measured.")
+    neighbours: list[SimilarItemOut] = Field(description="The eight most similar thumbnails of the niche's library.")
+    index_release: str | None = Field(description="The index release of the neighbours.")
+    click_through: ClickThroughOut | None = Field(
+        description="Null if it is not known, or if the key may not see it: only the owner of the channel and `admin` may."
+    )
     degraded: list[str]

@@ -25,7 +25,13 @@ _UNKNOWN_FIELD = "unknown_field"
 _LONGEST_NAME = 80
 """Maximum number of characters of an unknown field's name that are compared with the names of known fields."""
 
-_MEANT = {"niche": "category", "image": "image_base64", "images": "thumbnails", "files": "thumbnails"}
+_MEANT = {
+    "niche": "category",
+    "category": "niche",
+    "image": "image_base64",
+    "images": "thumbnails",
+    "files": "thumbnails",
+}
 """The right field name for each wrong name that a user may send.
 
 A user may know these wrong names from other parts of the lab or from other services.

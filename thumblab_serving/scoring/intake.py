@@ -160,6 +160,14 @@ class Intake:
         started = self._start(sources, examine_bytes)
         return [_candidate(source, wait) for source, wait in zip(sources, started, strict=True)]
 
+    def encode(self, source: Source, encoders: Encoders, fingerprint: str) -> Vectors:
+        """Return the unit vector [d] of a picture. Nothing else is measured. Raises `LabError` if it cannot be read."""
+
+        def encode_bytes(_: Source, data: bytes) -> Vectors:
+            return encoders.picture(fingerprint, SentPicture(data))
+
+        return self._start([source], encode_bytes)[0]()
+
     def read(self, sources: Sequence[Source]) -> list[bytes | LabError]:
         """Return the bytes of each picture, or the error that says why the picture cannot be read or decoded."""
 

@@ -1,0 +1,76 @@
+"""Choose the libraries that a search compares with its query, and the encoder of the vectors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from thumblab_core.index import NicheIndex
+from thumblab_core.niches import Niche
+from thumblab_serving.loading.served_release import Loaded
+from thumblab_serving.loading.served_releases import NotReadyError, ServedReleases
+
+
+@dataclass(frozen=True)
+class Library:
+    """The library of a niche. If `index` is None, it is searched in the database, and `why_stored` says why.
+
+    `encoder` is the fingerprint of the image encoder of its vectors.
+    """
+
+    niche: Niche
+    index: Loaded[NicheIndex] | None
+    encoder: str
+    why_stored: str | None = None
+
+
+@dataclass(frozen=True)
+class Libraries:
+    """The libraries of one request. They stay the same even if other releases are promoted in the meantime.
+
+    `model_encoder` is the image encoder of the served model, or None. `held` keeps this encoder in memory.
+    """
+
+    all: Sequence[Library]
+    model_encoder: str | None
+    held: object = field(repr=False)
+
+    @property
+    def encoders(self) -> list[str]:
+        """The fingerprints of the image encoders of the libraries. The encoder of the model comes first."""
+        of_libraries = dict.fromkeys(library.encoder for library in self.all)
+        return sorted(of_libraries, key=lambda encoder: encoder != self.model_encoder)
+
+    def of(self, encoder: str) -> list[Library]:
+        return [library for library in self.all if library.encoder == encoder]
+
+    def left_out(self, encoder: str) -> list[str]:
+        """Return a sentence for each library with another encoder, because their similarities cannot be compared."""
+        return [
+            f"the library of {library.niche} was not searched, because its image encoder is {library.encoder} and the "
+            f"query has vectors of {encoder}"
+            for library in self.all
+            if library.encoder != encoder
+        ]
+
+
+def libraries_of(releases: ServedReleases, niche: Niche | None) -> Libraries:
+    """Return the library of a niche, or those of all niches that have one.
+
+    The library of the niche that is asked for is searched in the database if no index is served. Of all niches, those
+    are searched in the database whose index was refused, or all if no index at all is served. Raises `NotReadyError` if
+    there is no library to search.
+    """
+    niches = list(Niche) if niche is None else [niche]
+    resolved = {asked: releases.resolve_index(asked) for asked in niches}
+    model = None if releases.model.is_empty else releases.model.current()
+    encoder = None if model is None else model.value.model.config.image_encoder
+    has_index = any(index is not None for index, _ in resolved.values())
+    found = []
+    for asked, (index, refusal) in resolved.items():
+        if index is not None:
+            found.append(Library(asked, index, index.value.encoder))
+        elif encoder is not None and (refusal is not None or niche is not None or not has_index):
+            found.append(Library(asked, None, encoder, refusal or f"no index of {asked} is served"))
+    if not found:
+        what = "no index" if niche is None else f"no index of {niche}"
+        raise NotReadyError(f"{what} is served yet, and no model that names an encoder; run `thumblab refresh`")
+    return Libraries(found, encoder, (model, resolved))

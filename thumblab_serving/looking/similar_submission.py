@@ -1,0 +1,119 @@
+"""Read a request for similar thumbnails: a query string, JSON, or a form with a picture file."""
+
+from typing import Any
+
+from fastapi import Request
+from pydantic import ValidationError
+
+from thumblab_core.images import FORMAT_NAMES, MAX_BYTES
+from thumblab_serving.http.problems import invalid_request
+from thumblab_serving.http.queries import query_of
+from thumblab_serving.http.received import (
+    content_type,
+    fields_of,
+    files_of,
+    form_of,
+    invalid,
+    json_body,
+    require_utf8,
+    source_of,
+    unsupported_media_type,
+)
+from thumblab_serving.looking.queries import Asked
+from thumblab_serving.looking.similar_request import SimilarForm, SimilarPictureForm, SimilarQuery, SimilarRequest
+from thumblab_serving.schemas.request import CHANNEL_PATTERN
+from thumblab_serving.scoring.intake import Source
+
+_PICTURE = "picture"
+"""Name of the form field that holds the picture file."""
+
+_MOST_FIELDS = len(SimilarForm.model_fields)
+
+
+def read_query(request: Request) -> Asked:
+    """Return the request in the query of a `GET`. Raises a 422 `Problem` if it breaks the schema."""
+    query = query_of(request, SimilarQuery)
+    return Asked(query, video_id=query.video_id)
+
+
+async def read_body(request: Request) -> Asked:
+    """Return the request in a body.
+
+    Raises a 415 `Problem` if it is neither JSON nor a form, and a 422 `Problem` if it breaks the schema.
+    """
+    kind = content_type(request)
+    try:
+        if kind == "application/json":
+            return _of_json(await json_body(request, SimilarRequest))
+        if kind == "multipart/form-data":
+            require_utf8(request)
+            return await _of_form(request)
+    except ValidationError as error:
+        raise invalid_request(error) from None
+    raise unsupported_media_type()
+
+
+def _of_json(body: SimilarRequest) -> Asked:
+    picture = None
+    if body.url is not None:
+        picture = Source("url", url=body.url)
+    elif body.image_base64 is not None:
+        picture = Source("image_base64", base64=body.image_base64)
+    return Asked(body, body.video_id, body.text, body.text_by, body.vector, picture)
+
+
+async def _of_form(request: Request) -> Asked:
+    async with form_of(request, max_files=2, max_fields=_MOST_FIELDS) as data:
+        fields = [(name, value) for name, value in data.multi_items() if name != _PICTURE]
+        form = SimilarPictureForm.model_validate(fields_of(fields, SimilarForm.model_fields))
+        if len(data.getlist(_PICTURE)) != 1:
+            raise invalid(f"{_PICTURE}: send one picture file")
+        (upload,) = files_of(_PICTURE, data.getlist(_PICTURE), 1)
+        return Asked(form, picture=await source_of(_PICTURE, upload))
+
+
+def query_documentation() -> list[dict[str, Any]]:
+    """Return the description of the query of `GET` for the OpenAPI document."""
+    properties = _without_null(SimilarQuery)
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": name == "video_id",
+            "description": schema.pop("description"),
+            "schema": schema,
+        }
+        for name, schema in properties.items()
+    ]
+
+
+def body_documentation() -> dict[str, Any]:
+    """Return the description of the body of `POST` for the OpenAPI document."""
+    properties = _without_null(SimilarForm)
+    properties["exclude_channel"]["pattern"] = f"^$|{CHANNEL_PATTERN}"
+    properties[_PICTURE] = {
+        "type": "string",
+        "contentMediaType": "application/octet-stream",
+        "format": "binary",
+        "description": f"A {FORMAT_NAMES} file of at most {MAX_BYTES} bytes.",
+    }
+    form = {"type": "object", "additionalProperties": False, "required": [_PICTURE], "properties": properties}
+    return {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"$ref": "#/components/schemas/SimilarRequest"}},
+            "multipart/form-data": {"schema": form},
+        },
+    }
+
+
+def _without_null(model: type[SimilarForm]) -> dict[str, dict[str, Any]]:
+    """Return the fields of a model as JSON schemas. A form or a query cannot send null, so a field is left out instead."""
+    properties: dict[str, dict[str, Any]] = model.model_json_schema(ref_template="#/components/schemas/{model}")[
+        "properties"
+    ]
+    for name, described in properties.items():
+        if "anyOf" in described:
+            kept = {key: described[key] for key in described if key not in ("anyOf", "default")}
+            properties[name] = described["anyOf"][0] | kept
+    return properties
