@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from thumblab_client import batches, channels, requests
+from thumblab_client import batches, channels, looking, requests
 from thumblab_client.batches import Item
 from thumblab_client.channels import ExportLike
 from thumblab_client.connection import BROKEN, Connection
@@ -19,6 +19,7 @@ from thumblab_client.models.channels import ChannelImportOut, KnownChannelOut
 from thumblab_client.models.experiments import ExperimentOut, ExperimentsOut, StoredExperimentOut
 from thumblab_client.models.health import HealthOut
 from thumblab_client.models.lab import LabOut
+from thumblab_client.models.library import SimilarOut, VideoOut
 from thumblab_client.pictures import PictureLike
 from thumblab_client.requests import Call, Variant
 from thumblab_client.waiting import Patience
@@ -207,6 +208,23 @@ class AsyncClient:
             cursor = page.next_cursor
             if cursor is None:
                 return
+
+    async def similar(
+        self,
+        *,
+        video_id: str | None = None,
+        picture: PictureLike | None = None,
+        text: str | None = None,
+        vector: Sequence[float] | None = None,
+        **options: str | float | date | None,
+    ) -> SimilarOut:
+        """Find similar thumbnails, see `Client.similar`. Files are read in a thread."""
+        call = await asyncio.to_thread(looking.similar, video_id, picture, text, vector, **options)
+        return await self.send(call)
+
+    async def video(self, video_id: str) -> VideoOut:
+        """Return what the lab has of a video: facts, views over time, thumbnails, sub-scores and neighbours."""
+        return await self.send(looking.video(video_id))
 
     async def health(self) -> HealthOut:
         """Return the state of every component of the service, whether it is ready or not."""

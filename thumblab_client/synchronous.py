@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from thumblab_client import batches, channels, requests
+from thumblab_client import batches, channels, looking, requests
 from thumblab_client.batches import Item
 from thumblab_client.channels import ExportLike
 from thumblab_client.connection import BROKEN, Connection
@@ -18,6 +18,7 @@ from thumblab_client.models.channels import ChannelImportOut, KnownChannelOut
 from thumblab_client.models.experiments import ExperimentOut, ExperimentsOut, StoredExperimentOut
 from thumblab_client.models.health import HealthOut
 from thumblab_client.models.lab import LabOut
+from thumblab_client.models.library import SimilarOut, VideoOut
 from thumblab_client.pictures import PictureLike
 from thumblab_client.requests import Call, Variant
 from thumblab_client.waiting import Patience
@@ -230,6 +231,27 @@ class Client:
         while page.next_cursor is not None:
             page = self.experiments(channel_id, limit=100, cursor=page.next_cursor)
             yield from page.experiments
+
+    def similar(
+        self,
+        *,
+        video_id: str | None = None,
+        picture: PictureLike | None = None,
+        text: str | None = None,
+        vector: Sequence[float] | None = None,
+        **options: str | float | date | None,
+    ) -> SimilarOut:
+        """Find thumbnails of the library that are similar to a video, a picture, a text or a vector. Give exactly one.
+
+        `options` may have `niche`, `published_after`, `published_before`, `min_outlier_multiple`, `k`, `offset`,
+        `diversity`, `exclude_channel` and `text_by`, with the meaning that they have in `POST /v1/similar`. Raises
+        `PictureError` if a file cannot be read.
+        """
+        return self.send(looking.similar(video_id, picture, text, vector, **options))
+
+    def video(self, video_id: str) -> VideoOut:
+        """Return what the lab has of a video: facts, views over time, thumbnails, sub-scores and neighbours."""
+        return self.send(looking.video(video_id))
 
     def health(self) -> HealthOut:
         """Return the state of every component of the service, whether it is ready or not."""

@@ -11,7 +11,7 @@ from mcp.types import ToolAnnotations
 from pydantic import Field
 
 from thumblab_client import AsyncClient, ThumblabError
-from thumblab_client.mcp_server import package_reports, reports
+from thumblab_client.mcp_server import library_reports, package_reports, reports
 from thumblab_client.mcp_server.argument_errors import PlainServer
 from thumblab_client.mcp_server.local_pictures import read_pictures
 from thumblab_client.models.answer import ScoreAnswer
@@ -39,6 +39,11 @@ Others = Annotated[
 Channel = Annotated[
     str | None, Field(description="The user's channel, by its exact name, its @handle, its id (UC...) or its URL.")
 ]
+
+OnePicture = Annotated[str | None, Field(description="The full path of a picture file, or a URL of an allowed host.")]
+VideoId = Annotated[str | None, Field(description="The id of a video of the lab.")]
+Words = Annotated[str | None, Field(description="What the thumbnail shows, or words of the title.")]
+AnyNiche = Annotated[str | None, Field(description="The niche to search. Without it, all niches are searched.")]
 
 
 def build(connect: Callable[[], AsyncClient]) -> MCPServer:
@@ -82,6 +87,20 @@ def build(connect: Callable[[], AsyncClient]) -> MCPServer:
         """
         with _told():
             return reports.similar(await ask(title, [thumbnail], niche))
+
+    @server.tool(title="Search the library", annotations=_READ_ONLY)
+    async def search_library(
+        thumbnail: OnePicture = None, video_id: VideoId = None, text: Words = None, niche: AnyNiche = None
+    ) -> library_reports.LibrarySearch:
+        """Find videos of the library whose thumbnails are similar to a picture, to that of a video, or to a text.
+
+        Give exactly one of `thumbnail`, `video_id` and `text`. Near-duplicates come later.
+        """
+        with _told():
+            (picture,) = [None] if thumbnail is None else await asyncio.to_thread(read_pictures, [thumbnail])
+            async with connect() as client:
+                found = await client.similar(picture=picture, video_id=video_id, text=text, niche=niche, k=10)
+            return library_reports.library_search(found)
 
     @server.tool(title="Explain a thumbnail", annotations=_READ_ONLY)
     async def explain(

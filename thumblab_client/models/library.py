@@ -1,11 +1,14 @@
-"""The query and the answer of `GET /v1/library/pictures`.
+"""The answers about the videos of the library: their pictures, similar videos, and what the lab has of a video.
 
 This file is generated: change `thumblab_serving/schemas/library.py`, then run
 `python -m thumblab_serving.client_models`.
 """
 
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Literal
+
+from thumblab_client.models.evidence import EvidenceOut, SubScoreOut
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,5 +27,219 @@ class LibraryPicturesOut:
     pictures: list[LibraryPictureOut]
     missing: list[str]
     """The ids of the videos whose thumbnail is not in this answer."""
+
+    degraded: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimilarItemOut:
+    """A video of the library whose thumbnail is similar to the query. Its facts are those of the index release."""
+
+    video_id: str
+    title: str
+    channel: str
+    channel_id: str | None
+    """Null if the release is of an older version of the lab."""
+
+    niche: Literal["tech", "gaming", "education", "entertainment", "people", "beauty", "news"]
+    similarity: float
+    """The cosine of the vectors of the query and of this video."""
+
+    similarity_percentile: float | None
+    """The percentage of the admitted videos of all searched libraries that are less similar to the query. Null if
+    their number is not known, or if they are fewer than 20.
+    """
+
+    views: int | None
+    """At the latest observation. Null if the release is of an older version."""
+
+    views_per_hour: float
+    outlier_multiple: float | None
+    """Null if the channel has no baseline."""
+
+    winner: bool
+    """At least 2 times what its channel usually gets, and 10 views an hour; where the channel has no baseline yet,
+    1,000 views an hour.
+    """
+
+    published_on: date | None
+    age_days: int | None
+    """Days since the day of publication."""
+
+    picture_url: str | None
+    """Where YouTube shows the thumbnail."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchedLibraryOut:
+    """A library that was searched. All facts of its items come from the release."""
+
+    niche: Literal["tech", "gaming", "education", "entertainment", "people", "beauty", "news"]
+    release: str | None
+    """The index release, the same that `/v1/score` answers from. Null without one."""
+
+    source: Literal["faiss", "pgvector"]
+    """Where the similarities were computed."""
+
+    videos: int | None
+    """How many videos the filters admit. Null if that was not counted."""
+
+    recall: float | None
+    """The share of the nearest vectors that a search of this release finds. 1 if each admitted video was compared.
+    Null if it was not measured.
+    """
+
+    similarity_score: float | None
+    """How similar the query is to the library, as a percentile, as in `/v1/score`. Null for texts, for searches with
+    filters, and without an index.
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimilarQueryOut:
+    """How the query was understood."""
+
+    kind: Literal["video", "picture", "text", "vector"]
+    matched_by: Literal["picture", "title"]
+    """What the query was compared with: the pictures of the library, or the titles of its videos."""
+
+    encoder: str
+    """The fingerprint of the encoder of the query and of what it was compared with."""
+
+    dimension: int
+    """The length of the vectors of this encoder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimilarOut:
+    """The videos of the library that are similar to a query. `degraded` says in plain sentences what was missing."""
+
+    query: SimilarQueryOut
+    items: list[SimilarItemOut]
+    total: int | None
+    """How many videos could be found. Null if that was not counted."""
+
+    next_offset: int | None
+    """Send it as `offset` to get more. Null if there are no more."""
+
+    searched: list[SearchedLibraryOut]
+    degraded: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewsOut:
+    """An observation of a video. A count that YouTube did not report is null."""
+
+    observed_at: datetime
+    views: int | None
+    likes: int | None
+    comments: int | None
+    era: str
+    """The definition of a view at that time. Counts of different eras cannot be compared."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThumbnailVersionOut:
+    """A thumbnail that a video had, with the title that it was shown with, and the views that it got meanwhile."""
+
+    sha256: str
+    title: str
+    first_seen: datetime
+    last_seen: datetime
+    current: bool
+    """Whether the video has this thumbnail now."""
+
+    earlier_deleted: bool
+    """Whether earlier versions were deleted."""
+
+    views: int | None
+    """Views between the first and the last observation of this version. Null with fewer than two."""
+
+    views_per_hour: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClickThroughOut:
+    """The true click-through rate of the owner's own reports."""
+
+    click_through_rate: float
+    """Fraction of the impressions."""
+
+    impressions: int
+    source: str
+    """`studio`: an export of YouTube Studio. `reach`: the Reporting API."""
+
+    until: date
+    """The last day of the reports."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredPictureOut:
+    """The stored sub-scores of the present thumbnail, with their evidence."""
+
+    version: str
+    """The version of the formulas."""
+
+    sub_scores: dict[str, SubScoreOut]
+    evidence: EvidenceOut | None
+    """Null if it was measured before the lab kept evidence."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoOut:
+    """What the lab has of a video. `degraded` says in plain sentences what was missing."""
+
+    video_id: str
+    title: str
+    channel_id: str
+    channel: str
+    niche: Literal["tech", "gaming", "education", "entertainment", "people", "beauty", "news"]
+    """The niche in which the lab collected the video."""
+
+    searched_in: list[Literal["tech", "gaming", "education", "entertainment", "people", "beauty", "news"]]
+    """The niches whose served index has the video."""
+
+    format: str
+    """`video`, `short`, `live` or `upcoming`."""
+
+    published_at: datetime
+    age_days: int
+    duration_s: int | None
+    language: str | None
+    tags: list[str]
+    views: int | None
+    """At the latest observation."""
+
+    observed_at: datetime | None
+    views_per_hour: float | None
+    outlier_multiple: float | None
+    """Null if the channel has no baseline."""
+
+    winner: bool | None
+    """At least 2 times what its channel usually gets, and 10 views an hour; where the channel has no baseline yet,
+    1,000 views an hour. Null if no views are known.
+    """
+
+    picture_url: str | None
+    history: list[ViewsOut]
+    """At most 1,000 observations, the oldest first."""
+
+    views_at_age: dict[str, float]
+    """Interpolated views by the age in hours, such as 24 and 168."""
+
+    thumbnails: list[ThumbnailVersionOut]
+    """The versions of the thumbnail, the oldest first."""
+
+    measured: MeasuredPictureOut | None
+    """Null if the present thumbnail was not measured."""
+
+    neighbours: list[SimilarItemOut]
+    """The eight most similar thumbnails of the niche's library."""
+
+    index_release: str | None
+    """The index release of the neighbours."""
+
+    click_through: ClickThroughOut | None
+    """Null if it is not known, or if the key may not see it: only the owner of the channel and `admin` may."""
 
     degraded: list[str]

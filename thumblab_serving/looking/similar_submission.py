@@ -44,7 +44,7 @@ async def read_body(request: Request) -> Asked:
     kind = content_type(request)
     try:
         if kind == "application/json":
-            return _of_json(await json_body(request, SimilarRequest))
+            return asked_of(await json_body(request, SimilarRequest))
         if kind == "multipart/form-data":
             require_utf8(request)
             return await _of_form(request)
@@ -53,7 +53,8 @@ async def read_body(request: Request) -> Asked:
     raise unsupported_media_type()
 
 
-def _of_json(body: SimilarRequest) -> Asked:
+def asked_of(body: SimilarRequest) -> Asked:
+    """Return the request in a JSON body."""
     picture = None
     if body.url is not None:
         picture = Source("url", url=body.url)

@@ -56,7 +56,14 @@ def text_of(result: Any) -> str:
 
 def test_an_assistant_finds_five_tools_that_only_read(calls: Any) -> None:
     found = calls()
-    assert [tool.name for tool in found["tools"]] == ["score", "packages", "similar", "explain", "niche_report"]
+    assert [tool.name for tool in found["tools"]] == [
+        "score",
+        "packages",
+        "similar",
+        "search_library",
+        "explain",
+        "niche_report",
+    ]
     for tool in found["tools"]:
         assert tool.annotations.read_only_hint
         assert tool.output_schema["type"] == "object"
@@ -154,5 +161,12 @@ def test_a_machine_without_the_lab_runs_the_same_server(calls: Any, files: list[
         command=("thumblab_client.mcp_server",),
         PYTHONPATH=str(Path.cwd()),
     )
-    assert [tool.name for tool in found["tools"]] == ["score", "packages", "similar", "explain", "niche_report"]
+    assert [tool.name for tool in found["tools"]] == [
+        "score",
+        "packages",
+        "similar",
+        "search_library",
+        "explain",
+        "niche_report",
+    ]
     assert found["results"][0].structured_content["verdict"] == "only_one"

@@ -1,0 +1,1 @@
+"""The subcommands that search, show and change the libraries of the niches."""

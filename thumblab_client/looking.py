@@ -1,0 +1,35 @@
+"""The requests that look at the library: similar thumbnails, and what the lab has of a video."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+from urllib.parse import quote
+
+from thumblab_client.errors import PictureError
+from thumblab_client.models.library import SimilarOut, VideoOut
+from thumblab_client.pictures import PictureLike, in_json, pictures_of
+from thumblab_client.requests import Call, known
+
+
+def similar(
+    video_id: str | None,
+    picture: PictureLike | None,
+    text: str | None,
+    vector: Sequence[float] | None,
+    **options: str | float | date | None,
+) -> Call[SimilarOut]:
+    """Return the request for similar thumbnails. Raises `PictureError` if the picture cannot be read."""
+    body: dict[str, Any] = known(video_id=video_id, text=text, **options)
+    if vector is not None:
+        body["vector"] = [float(number) for number in vector]
+    if picture is not None:
+        (given,) = pictures_of([picture])
+        if given.data == b"":
+            raise PictureError(f"the picture {given.id} is empty")
+        body |= in_json(given)
+    return Call("POST", "/v1/similar", SimilarOut, {"json": body})
+
+
+def video(video_id: str) -> Call[VideoOut]:
+    """Return the request for what the lab has of a video."""
+    return Call("GET", f"/v1/videos/{quote(video_id, safe='')}", VideoOut)
