@@ -95,7 +95,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         settings = make_lab(Path(folder), "builtin")
         index = plant(settings, chosen.videos)
-        title = f"GET /v1/similar of a known video, {chosen.videos:,} videos, {index.kind.factory}, recall {index.kind.recall:.3f}"
+        what = f"{chosen.videos:,} videos, {index.kind.factory}, recall {index.kind.recall:.3f}"
+        title = f"GET /v1/similar of a known video, {what}"
         table = Table(
             "request", "p50, ms", "p99, ms", "processor, ms", title=title, title_justify="left", box=SIMPLE_HEAD
         )

@@ -14,6 +14,7 @@ import schemathesis
 from schemathesis import GenerationMode
 from schemathesis_pictures import drawn_pictures
 
+from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.errors import LabError
 from thumblab_core.people.names import clean_name
 from thumblab_serving.schemas.title import visible_title
@@ -21,6 +22,9 @@ from thumblab_serving.schemas.title import visible_title
 CHANNEL = "UCBJycsmduvYEL83R_U4JriQ"
 WEBHOOK = "https://webhooks.invalid/done"
 """A URL on the host that the tested service allows."""
+
+DIMENSION = BuiltinEncoder().dimension
+"""The length of the vectors of the tested service."""
 
 PICTURES = drawn_pictures(3)
 
@@ -36,6 +40,8 @@ def filter_case(context: schemathesis.HookContext, case: schemathesis.Case) -> b
         return True
     if not is_valid(case):
         return not may_arrive_as_valid(case.body)
+    if case.operation.path == "/v1/similar":
+        return similar_form(case.body) == case.body
     return case.operation.path == "/v1/score" and scoring_form(case.body) == case.body
 
 
@@ -46,6 +52,8 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwar
         return
     if (case.method.upper(), case.operation.path) == ("GET", "/v1/experiments") and "channel_id" in case.query:
         case.query["channel_id"] = CHANNEL
+    if (case.method.upper(), case.operation.path) == ("GET", "/v1/similar"):
+        case.query.update(in_order(dict(case.query)))
     if isinstance(case.body, dict) and case.media_type == "application/json" and case.operation.path in REPAIRS:
         case.body = REPAIRS[case.operation.path](case.body)
     elif case.media_type == "multipart/form-data" and case.operation.path == "/v1/score":
@@ -96,6 +104,36 @@ def scoring_form(body: dict[str, Any]) -> dict[str, Any]:
         count = len(body["thumbnails"])
         repaired["thumbnail_titles"] = [*own, *[""] * count][:count]
     return titles_visible(repaired)
+
+
+def similar_request(body: dict[str, Any]) -> dict[str, Any]:
+    """Make the query one that the tested service can compare, and put the days in order."""
+    repaired = in_order(body)
+    if body.get("vector") is not None:
+        repaired["vector"] = [1.0, *[0.0] * (DIMENSION - 1)]
+    if body.get("text") is None:
+        repaired.pop("text_by", None)
+    else:
+        repaired["text"] = visible(body["text"])
+        repaired["text_by"] = "title"  # The image encoder of the tested service has no text tower.
+    if body.get("url") is not None:
+        repaired["url"] = None
+    if body.get("url") is not None or body.get("image_base64") is not None:
+        repaired["image_base64"] = base64.b64encode(PICTURES[0]).decode()
+    return repaired
+
+
+def similar_form(body: dict[str, Any]) -> dict[str, Any]:
+    """Send a picture that can be read, and put the days in order."""
+    return in_order(body) | {"picture": PICTURES[0]}
+
+
+def in_order(body: dict[str, Any]) -> dict[str, Any]:
+    """Exchange the days of a span that ends before it begins."""
+    after, before = (body.get(name) for name in ("published_after", "published_before"))
+    if isinstance(after, str) and isinstance(before, str) and after > before:
+        return body | {"published_after": before, "published_before": after}
+    return dict(body)
 
 
 def batch(body: dict[str, Any]) -> dict[str, Any]:
@@ -181,6 +219,7 @@ def label(body: dict[str, Any]) -> dict[str, Any]:
 
 REPAIRS = {
     "/v1/score": scoring_request,
+    "/v1/similar": similar_request,
     "/v1/batches": batch,
     "/v1/experiments": experiment,
     "/api/v1/faces/clusters/{cluster_id}/label": label,
