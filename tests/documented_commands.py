@@ -65,6 +65,10 @@ WITH_OTHER_WORDS: dict[str, list[str]] = {
     "--outcome winner --picture a.jpg --picture b.jpg --share 46.1 --share 53.9": [
         _EXPERIMENT + "--outcome winner --picture a.jpg --picture b.jpg --share 46.1 --share 53.9"
     ],
+    'thumblab similar --video ID | --image FILE | --text "a red car on a race track"   [--niche N] [-k 10] [--json]': [
+        "thumblab similar --video {video} --niche tech --json",
+        "thumblab similar --image a.jpg -k 5",
+    ],
     'thumblab index search --video ID | --image FILE | --text "a red car"   [--niche N] [--since DAY] [--until DAY]': [
         "thumblab index search --video {video} --niche tech",
         "thumblab index search --image a.jpg --niche tech --since 2020-01-01 --until 2030-01-01",
@@ -113,6 +117,7 @@ _ROOT = "it needs docker, systemd or root"
 _ENDLESS = "it runs until it is stopped"
 _DAGSTER = "tests/e2e/test_runs_over_http.py sends it"
 _EVALUATE = "tests/e2e/test_commands.py and tests/cli/test_evaluate_command.py run it"
+_LOOKING = "tests/serving/looking sends it"
 
 NOT_RUN: dict[str, str] = {
     "make demo": _DEMO,
@@ -168,6 +173,9 @@ NOT_RUN_STARTS: dict[str, str] = {
     "curl -s http://127.0.0.1:8000/v1/batches": _NETWORK,
     "curl -s http://127.0.0.1:8000/v1/experiments": "tests/serving/http/test_experiments.py sends it",
     'curl -H "X-API-Key: $KEY" http://127.0.0.1:8000/v1/channels': "tests/serving and tests/e2e send exports",
+    'curl -H "X-API-Key: $KEY" \'http://127.0.0.1:8000/v1/similar': _LOOKING,
+    'curl -H "X-API-Key: $KEY" http://127.0.0.1:8000/v1/similar': _LOOKING,
+    'curl -H "X-API-Key: $KEY" http://127.0.0.1:8000/v1/videos': _LOOKING,
     "curl -X POST -H": _DAGSTER,
     "thumblab people ": "the face networks are not shipped; tests/pipelines/people and tests/cli/people run these",
 }

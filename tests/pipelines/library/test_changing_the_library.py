@@ -170,7 +170,7 @@ def test_a_damaged_release_is_reported_with_its_fault(lab: Lab) -> None:
 
 @pytest.fixture
 def command(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    from thumblab_cli.commands import index
+    from thumblab_cli.commands.library import index
 
     monkeypatch.setattr(index, "_lab", lambda: lab)
     return lambda *arguments: CliRunner().invoke(cli, ["index", *arguments], catch_exceptions=False)
