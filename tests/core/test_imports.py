@@ -66,6 +66,7 @@ ORDER = {
     ],
     "thumblab_serving": [
         "routes",
+        "looking",
         "http",
         "keys",
         "batches",

@@ -4,14 +4,14 @@ import re
 from datetime import date
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AllowInfNan, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AllowInfNan, BeforeValidator, ConfigDict, Field, Strict, model_validator
 
 from thumblab_core.images import FORMAT_NAMES, MAX_BYTES
 from thumblab_core.niches import Niche
 from thumblab_serving.schemas.alternatives import exactly_one_of
 from thumblab_serving.schemas.library import VideoId
 from thumblab_serving.schemas.request import MAX_URL, URL_HELP, ChannelName
-from thumblab_serving.schemas.strict import Number, StrictModel, Whole
+from thumblab_serving.schemas.strict import AS_WHOLE, Number, StrictModel
 from thumblab_serving.schemas.title import Title
 
 MOST_ITEMS = 100
@@ -101,8 +101,12 @@ class SimilarRequest(SimilarForm):
     min_outlier_multiple: Number | None = Field(
         default=None, ge=0, le=_MOST_MULTIPLE, description=SimilarForm.model_fields["min_outlier_multiple"].description
     )
-    k: Whole = Field(default=24, ge=1, le=MOST_ITEMS, description=SimilarForm.model_fields["k"].description)
-    offset: Whole = Field(default=0, ge=0, le=MOST_OFFSET, description=SimilarForm.model_fields["offset"].description)
+    k: Annotated[int, Strict(), Field(ge=1, le=MOST_ITEMS), AS_WHOLE] = Field(
+        default=24, description=SimilarForm.model_fields["k"].description
+    )
+    offset: Annotated[int, Strict(), Field(ge=0, le=MOST_OFFSET), AS_WHOLE] = Field(
+        default=0, description=SimilarForm.model_fields["offset"].description
+    )
     diversity: Number = Field(
         default=DEFAULT_DIVERSITY, ge=0, le=1, description=SimilarForm.model_fields["diversity"].description
     )
