@@ -85,6 +85,11 @@ WITH_OTHER_WORDS: dict[str, list[str]] = {
     ],
     "thumblab score .thumblab/demo/candidates/candidate-a.jpg .thumblab/demo/candidates/candidate-b.jpg "
     '--title "I tested every phone of 2026" --niche tech --demo': [f"thumblab score a.jpg b.jpg {_TITLE}"],
+    "thumblab report niche tech                         a table": ["thumblab report niche tech"],
+    "thumblab report niche tech --json                  the same as JSON": ["thumblab report niche tech --json"],
+    "thumblab report niche tech --html report.html      also one page with pictures, which you can send to somebody": [
+        "thumblab report niche tech --html report.html"
+    ],
     "thumblab train --help                     every field of `TrainConfig`": ["thumblab train --help"],
     'curl -s http://127.0.0.1:8000/v1/score -H "X-API-Key: $(thumblab key --demo)"   '
     '-F title="I tested every phone of 2026" -F category=tech   '
@@ -158,6 +163,7 @@ NOT_RUN: dict[str, str] = {
     "python -m benchmarks.title_panel DIR": _LONG,
     "python -m benchmarks.title_prior DIR [--final]": _LONG,
     "thumblab train --title-prior titles.parquet": _LONG,
+    "python -m benchmarks.niche_reports": _LONG,
     "pip install ./thumblab_client": _INSTALL,
     "pipx run openapi-python-client generate --url http://127.0.0.1:8000/openapi.json": _INSTALL,
     "docker compose up --build --wait": _ROOT,

@@ -52,6 +52,7 @@ COMMANDS = {
     "similar": ("library.similar", "Find thumbnails of the library like a picture, a video or a text."),
     "index": ("library.index", "Show, change, check and search the library of a niche."),
     "people": ("people.people", "Find, group and name the people in thumbnails."),
+    "report": ("reports.report", "Report what the winners of a niche do."),
     "models": ("models", "Fetch the small model files that the lab can use."),
     "mcp": ("mcp", "Let an assistant ask the scoring service (Model Context Protocol)."),
     "backup": ("copies.backup", "Copy the lab into a folder while it runs, or check such a copy."),

@@ -52,6 +52,7 @@ from thumblab_serving.routes import (
     internal_runs,
     lab,
     library,
+    niche_report,
     page,
     requested_runs,
     score,
@@ -140,7 +141,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.people_limiter = CapacityLimiter(people_calls.CONCURRENT)
     app.state.crops_limiter = CapacityLimiter(people_calls.CONCURRENT_CROPS)
     routers = [score.router, batches.router, channels.router, experiments.router, library.router, lab.router]
-    routers += [similar.router, health.router, page.router]
+    routers += [similar.router, niche_report.router, health.router, page.router]
     routers += [internal_runs.router, internal_items.router, internal_index.router]
     routers += [people_runs.router, people_clusters.router, people_faces.router, people_forgetting.router]
     for router in (*routers, internal_index.how_to_call):

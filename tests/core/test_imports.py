@@ -28,6 +28,7 @@ ORDER = {
         "evaluation",
         "finetune",
         "retention",
+        "niche_report",
         "predictions",
         "people",
         "channels",
@@ -48,6 +49,7 @@ ORDER = {
     "thumblab_core": [
         "recognition",
         "people",
+        "niche_report",
         "ranking",
         "experiments",
         "database",

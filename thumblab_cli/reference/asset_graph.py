@@ -20,6 +20,7 @@ _COLOURS = {
     "ranking": "#d9dcf7",
     "predictions": "#f6d5e2",
     "people": "#e3e8c8",
+    "reports": "#d5e5f5",
     _SERVICE: "#2b6f68",
 }
 _WIDTH, _HEIGHT, _GAP_X, _GAP_Y, _MARGIN = 130, 32, 12, 28, 12

@@ -27,6 +27,8 @@ from thumblab_core.database.metadata import MOMENT
 from thumblab_core.database.metadata import metadata as metadata
 from thumblab_core.database.table_groups.experiments import experiment_variants as experiment_variants
 from thumblab_core.database.table_groups.experiments import experiments as experiments
+from thumblab_core.database.table_groups.niche_reports import niche_report_examples as niche_report_examples
+from thumblab_core.database.table_groups.niche_reports import niche_reports as niche_reports
 from thumblab_core.database.table_groups.people import face_assignments as face_assignments
 from thumblab_core.database.table_groups.people import face_bans as face_bans
 from thumblab_core.database.table_groups.people import face_calibrations as face_calibrations

@@ -56,5 +56,14 @@ RANKING: dict[str, Any] = {
 PREDICTIONS: dict[str, Any] = {**COLLECTION, "group_name": "predictions"}
 """Arguments of assets about kept predictions. The schedule of these assets is off until a person turns it on."""
 
+REPORTS: dict[str, Any] = {
+    **BY_NICHE,
+    "group_name": "reports",
+    "owners": OWNERS,
+    "retry_policy": RETRY,
+    "freshness_policy": dg.FreshnessPolicy.time_window(fail_window=timedelta(days=9), warn_window=timedelta(days=8)),
+}
+"""Arguments of assets that report on a niche. They are made weekly."""
+
 PEOPLE: dict[str, Any] = {**COLLECTION, "group_name": "people"}
 """Arguments of assets about the people in thumbnails. Their schedules are off until a person turns them on."""

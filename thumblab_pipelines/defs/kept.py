@@ -30,6 +30,7 @@ TABLES: Mapping[str, tuple[Table, ...]] = {
     "ranking_model": (t.model_evaluations,),
     "kept_predictions": (t.predictions, t.prediction_candidates),
     "prediction_quality": (t.prediction_outcomes,),
+    "niche_report": (t.niche_reports, t.niche_report_examples),
     "faces": (t.faces, t.face_pictures, t.face_embeddings),
     "face_clusters": (t.face_clusters, t.face_assignments, t.face_centroids, t.face_calibrations),
 }

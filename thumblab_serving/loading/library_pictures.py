@@ -1,12 +1,11 @@
 """Read thumbnails of the library's videos, small enough to be shown beside an answer."""
 
-import io
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from thumblab_core.images import WIDE, ImageError, ImageStore, decode
+from thumblab_core.images import ImageError, ImageStore
+from thumblab_core.images.small_copy import small_copy
 from thumblab_serving.loading.database import NoDatabaseError, ServiceDatabase
 
 if TYPE_CHECKING:  # Only type checkers import SQLAlchemy here, because the import is slow.
@@ -74,13 +73,4 @@ def reduced(data: bytes) -> bytes:
 
     Raises `ImageError` if the picture cannot be decoded.
     """
-    from PIL import Image
-
-    size = (WIDTH, round(WIDTH / WIDE))
-    image = Image.fromarray(decode(data, at_least=size).pixels)
-    scale = max(size[0] / image.width, size[1] / image.height)
-    fitted = image.resize((math.ceil(image.width * scale), math.ceil(image.height * scale)), Image.Resampling.LANCZOS)
-    left, top = (fitted.width - size[0]) // 2, (fitted.height - size[1]) // 2
-    out = io.BytesIO()
-    fitted.crop((left, top, left + size[0], top + size[1])).save(out, "JPEG", quality=_QUALITY)
-    return out.getvalue()
+    return small_copy(data, WIDTH, _QUALITY)

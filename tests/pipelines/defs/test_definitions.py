@@ -21,6 +21,7 @@ UPKEEP = {"view_history", "retention"}
 RANKING = {"training_pairs", "ranking_model", "served_model"}
 PREDICTIONS = {"prediction_quality"}
 PEOPLE = {"faces", "face_clusters", "matching_head", "people"}
+REPORTS = {"niche_report"}
 BY_HAND = {"crawled_videos", "true_ctr", "experiments", "prediction_quality", *PEOPLE}
 """The assets that are made on a schedule only if a person turns the schedule on."""
 
@@ -31,6 +32,7 @@ GROUPS = {
     "ranking": RANKING,
     "predictions": PREDICTIONS | {"kept_predictions"},
     "people": PEOPLE,
+    "reports": REPORTS,
 }
 ON_REQUEST = {"true_ctr", "experiments", "prediction_quality", *PEOPLE} - {"faces"}
 """The assets that are materialized only if a person asks for it. These assets are not partitioned by niche."""
@@ -74,6 +76,7 @@ GRAPH: dict[str, set[str]] = {
     "matching_head": {"faces", "thumbnails", "videos"},
     "face_clusters": {"faces", "matching_head", "thumbnails", "videos"},
     "people": {"face_clusters", "faces", "thumbnails", "videos"},
+    "niche_report": {"visual_features", "channel_baselines", "thumbnails", "videos"},
 }
 
 CHECKS = {
@@ -111,6 +114,7 @@ CHECKS = {
         "face_clusters": ("kept", "calibrated"),
         "matching_head": ("not_worse",),
         "people": ("enough_names",),
+        "niche_report": ("enough_videos", "pictures_measured"),
     }.items()
     for check in checks
 }
@@ -145,7 +149,7 @@ def graph(definitions: dg.Definitions) -> Any:
 
 
 def test_these_are_the_assets(specs: dict[str, dg.AssetSpec]) -> None:
-    assert set(specs) == LIBRARY | COLLECTION | TABLES | UPKEEP | RANKING | PREDICTIONS | PEOPLE == set(GRAPH)
+    assert set(specs) == LIBRARY | COLLECTION | TABLES | UPKEEP | RANKING | PREDICTIONS | PEOPLE | REPORTS == set(GRAPH)
 
 
 def test_the_asset_graph_is_as_expected(specs: dict[str, dg.AssetSpec]) -> None:
@@ -169,7 +173,7 @@ def test_these_are_the_checks_and_all_but_the_advisory_ones_block(graph: Any) ->
     assert set(checks) == CHECKS | LAB_CHECKS
     advisory = {name for (_, name), spec in checks.items() if not spec.blocking}
     own = {"finished", "promoted", "consistent", "enough_outcomes", "calibrated"}
-    own |= {"searched", "embedded", "kept", "not_worse", "enough_names"}
+    own |= {"searched", "embedded", "kept", "not_worse", "enough_names", "enough_videos", "pictures_measured"}
     assert advisory == own | {name for _, name in LAB_CHECKS}
     assert [key for key, spec in checks.items() if len(spec.description or "") < 25] == []
 
@@ -179,7 +183,7 @@ def test_every_asset_has_a_check(specs: dict[str, dg.AssetSpec]) -> None:
 
 
 def test_the_library_is_partitioned_by_niche_and_the_model_is_not(specs: dict[str, dg.AssetSpec], graph: Any) -> None:
-    for name in LIBRARY | UPKEEP | {"videos", "crawled_videos", "faces"}:
+    for name in LIBRARY | UPKEEP | REPORTS | {"videos", "crawled_videos", "faces"}:
         partitions = specs[name].partitions_def
         assert isinstance(partitions, dg.StaticPartitionsDefinition)
         assert tuple(partitions.get_partition_keys()) == NICHES
@@ -227,6 +231,7 @@ JOBS = {
     "find_faces": {"faces"},
     "group_people": {"face_clusters", "people"},
     "train_people": {"matching_head", "face_clusters", "people"},
+    "report_niche": REPORTS,
 }
 UNPARTITIONED = {
     "train_ranker", "serve_model", "refresh_imported", "judge_predictions", "change_index", "add_channel", "check_lab",
@@ -291,6 +296,7 @@ def test_these_are_the_schedules_and_the_sensors_and_nothing_else_starts_work(de
         # People are off by default.
         "daily_faces": ("find_faces", "30 4 * * *", stopped),
         "daily_people": ("group_people", "30 5 * * *", stopped),
+        "weekly_reports": ("report_niche", "30 5 * * 1", running),
     }
     assert {s.execution_timezone for s in schedules.values()} == {"Australia/Hobart"}
     sensors = {s.name: (s.job_name if s.targets else None, s.default_status) for s in repository.sensor_defs}

@@ -46,6 +46,7 @@ JOBS = {
     "ranking_model": "train_ranker",
     "served_model": "train_ranker",
     "prediction_quality": "judge_predictions",
+    "niche_report": "report_niche",
     "retention": "apply_retention",
 }
 """The order in which the assets are made, and the job of each. An asset without a job is made as the UI makes it."""

@@ -1,0 +1,1 @@
+"""Measure the niche report on planted niches."""

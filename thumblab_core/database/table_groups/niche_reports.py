@@ -1,0 +1,38 @@
+"""The tables of niche reports: the newest report of each niche, and the videos that it shows as examples.
+
+The report itself names no video. The examples have foreign keys to their videos. So an example is deleted together with
+either of its videos (docs/retention.md).
+"""
+
+from sqlalchemy import Column, ForeignKey, Index, SmallInteger, String, Table
+from sqlalchemy.dialects.postgresql import JSONB
+
+from thumblab_core.database.metadata import MOMENT, metadata
+
+niche_reports = Table(
+    "niche_reports",
+    metadata,
+    Column("niche", String, primary_key=True),
+    Column("made_at", MOMENT, nullable=False),
+    Column("report", JSONB, nullable=False, comment="see thumblab_core.niche_report.records; without its examples"),
+    comment="what winners of each niche do that other videos of their channels do not; the newest report",
+)
+
+niche_report_examples = Table(
+    "niche_report_examples",
+    metadata,
+    Column("niche", String, ForeignKey("niche_reports.niche", ondelete="CASCADE"), primary_key=True),
+    Column("feature", String, primary_key=True, comment="what was measured, such as text_area"),
+    Column("position", SmallInteger, primary_key=True, autoincrement=False, comment="among the examples, from 1"),
+    Column("winner_id", String, ForeignKey("videos.video_id", ondelete="CASCADE"), nullable=False),
+    Column(
+        "other_id",
+        String,
+        ForeignKey("videos.video_id", ondelete="CASCADE"),
+        nullable=False,
+        comment="another video of the same channel",
+    ),
+    Index("ix_niche_report_examples_winner_id", "winner_id"),
+    Index("ix_niche_report_examples_other_id", "other_id"),
+    comment="pairs of videos that show a difference of a niche report",
+)

@@ -1,0 +1,113 @@
+"""The data classes of a niche report: what winners of a niche do that other videos of their channels do not.
+
+All figures compare videos of one channel. The compared videos are also in the same age band, and were published in the
+same year. So neither the size nor the growth of a channel, nor the age of a video, makes a difference.
+"""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+NUMBER, FLAG = "number", "flag"
+
+CAVEATS = (
+    "The report shows what goes together within channels. It does not show that one thing causes the other: a channel may "
+    "make its best thumbnails for the videos that would have won anyway.",
+    "Each difference stands alone. Things that occur together, such as a face and little text, are not told apart.",
+    "What is not measured is not in the report: the topic, the expression of a face, or whether a title keeps its promise.",
+)
+"""What a reader must know before using a report."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+
+class Estimate(_Record):
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float = Field(description="Lower end of the 95 % interval.")
+    high: float = Field(description="Upper end of the 95 % interval.")
+
+
+class Period(_Record):
+    """The share of comparisons that winners win, in one part of the time."""
+
+    share: Estimate
+    winners: int
+    videos: int
+    channels: int
+
+
+class Change(_Record):
+    """The same figure for the newest videos and for those before. It is given only if the difference excludes 0."""
+
+    recent: Period
+    before: Period
+    difference: Estimate = Field(description="The newest videos' `share` minus that of the videos before.")
+
+
+class Example(_Record):
+    """A winner, and another video of the same channel. The two were chosen because they show the difference."""
+
+    winner: str = Field(description="The video id of the winner.")
+    other: str = Field(description="The video id of the other video.")
+
+
+class Finding(_Record):
+    """One thing that winners do more, or less, than other videos of their channels."""
+
+    feature: str = Field(description="The name of what was measured, such as `text_area`.")
+    part: str = Field(description="The part of the package: text, faces, subject, colour, sub-scores, title or video.")
+    words: str = Field(description="The difference in words, such as `The text is larger`.")
+    kind: Literal["number", "flag"] = Field(
+        description="`number`: a measured size or count. `flag`: something that is there or not."
+    )
+    unit: str = Field(description="The unit of `winners_usual` and `others_usual`. Empty for a figure from 0 to 1.")
+    share: Estimate = Field(
+        description="How often a winner has more of it than another video of its channel, 0 to 1. A tie counts half, so "
+        "0.5 is no difference."
+    )
+    standardized: Estimate | None = Field(
+        description="For a number: the difference in standard deviations (Cohen's d) that normal values with this "
+        "`share` have."
+    )
+    odds_ratio: float | None = Field(description="For a flag: the odds ratio of Mantel and Haenszel over the channels.")
+    winners_usual: float = Field(description="The mean of the winners. For a flag: the share that has it.")
+    others_usual: float = Field(description="The same of the other videos of their channels.")
+    q_value: float = Field(description="The p value, corrected for all compared things (Benjamini and Yekutieli).")
+    winners: int
+    videos: int
+    channels: int
+    channels_agreeing: int = Field(description="Channels in which the difference has the same direction.")
+    change: Change | None = Field(
+        description="The last 28 days beside the time before; null if nothing shows a change."
+    )
+    examples: tuple[Example, ...] = Field(default=(), description="Pairs of videos that show the difference.")
+
+
+class Coverage(_Record):
+    """What a report is made from, and what was left out of it."""
+
+    videos: int = Field(description="Videos that were compared.")
+    channels: int = Field(description="Channels that have winners and other videos to compare.")
+    winners: int
+    least_multiple: float | None = Field(
+        description="A winner has at least this multiple of the views that its channel usually gets."
+    )
+    features: int = Field(description="How many things were compared.")
+    left_out: dict[str, int] = Field(description="Why videos of the niche were left out, and how many.")
+
+
+class NicheReport(_Record):
+    """The report on a niche. If `too_few` is not null, it says why no figures are given."""
+
+    niche: str
+    made_at: datetime
+    as_of: datetime | None = Field(description="The newest observation of the niche's views.")
+    too_few: str | None
+    coverage: Coverage
+    findings: tuple[Finding, ...] = Field(description="The differences, the largest first.")
+    caveats: tuple[str, ...] = CAVEATS

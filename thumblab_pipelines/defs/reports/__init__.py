@@ -1,0 +1,1 @@
+"""Define the asset, the job and the schedule of the niche reports."""

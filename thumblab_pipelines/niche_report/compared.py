@@ -1,0 +1,253 @@
+"""Compare the winners of a niche with other videos of their channels, one feature at a time.
+
+Two videos are compared only if they are in one stratum: of one channel, in one age band, and published in one year. A
+feature's share is how often the winner of such a comparison has more of it. The share of a channel is the mean over its
+comparisons. The share of the niche is the weighted mean of its channels. With c winners and r others, a channel has the
+weight c * r / (c + r), which is proportional to the inverse of the variance of its share.
+
+The interval is that of `thumblab_pipelines.statistics.intervals`. It covers the choice of the channels, and of the videos
+of each channel.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from thumblab_core.arrays import Flags, Float64s, Rows
+from thumblab_core.index.items import WINNER_MULTIPLE, WINNER_VIEWS_PER_HOUR
+from thumblab_core.niche_report.records import Estimate
+from thumblab_pipelines.statistics.intervals import SHARE, ChannelMeans
+from thumblab_pipelines.statistics.metrics import numbered, pair_wins
+from thumblab_pipelines.statistics.stratified_ranks import DRAWS, permutation_p_value, stratum_ranks
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TOP = 0.1
+"""Share of a niche's videos that can be winners: those with the largest outlier multiples."""
+
+LEAST_CARRIERS = 20
+"""Minimum number of compared videos that have a flag, and of those that lack it."""
+
+_FURTHEST = 1e-3
+"""Distance from 0 and 1 to which a share is moved before it is converted to standard deviations."""
+
+
+def least_multiple(multiples: Float64s) -> float:
+    """Return the least outlier multiple of a winner: that of the top tenth, and at least that of a library's winner."""
+    return max(float(np.quantile(multiples, 1 - TOP)), WINNER_MULTIPLE)
+
+
+def winners_of(videos: pd.DataFrame) -> Flags:
+    """Return whether each video [n] is a winner of its niche.
+
+    A winner is in the top tenth of the niche by its outlier multiple, and a winner by the rule of the library.
+    """
+    multiples, pace = videos.outlier_multiple.to_numpy(float), videos.views_per_hour.to_numpy(float)
+    return np.asarray((multiples >= least_multiple(multiples)) & (pace >= WINNER_VIEWS_PER_HOUR), bool)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The videos that can be compared, each with its channel and its stratum as numbers.
+
+    `rows` [k]: their row numbers in the niche. `winner` [k]: whether each is a winner. Every stratum has winners and
+    others.
+    """
+
+    rows: Rows
+    winner: Flags
+    channel: Rows
+    stratum: Rows
+
+    @classmethod
+    def of(cls, videos: pd.DataFrame, winner: Flags, among: Flags | None = None) -> Compared:
+        """Return the comparable videos. `among` [n] limits the videos, for example to those of one time."""
+        rows = np.arange(len(videos)) if among is None else np.flatnonzero(among)
+        some = videos.iloc[rows]
+        year = some.published_at.dt.year if len(some) else some.channel_id
+        names = some.channel_id.astype(str) + "\n" + some.age_band.astype(str) + "\n" + year.astype(str)
+        channel, stratum = numbered(some.channel_id)[0], numbered(names)[0]
+        return cls(rows, winner[rows], channel, stratum).informative()
+
+    def informative(self, known: Flags | None = None) -> Compared:
+        """Return the videos that are `known` [k], without the strata that then lack winners or others."""
+        given = np.ones(len(self.rows), bool) if known is None else known
+        strata = int(self.stratum.max(initial=-1)) + 1
+        winners = np.bincount(self.stratum[given & self.winner], minlength=strata)
+        others = np.bincount(self.stratum[given & ~self.winner], minlength=strata)
+        kept = given & ((winners > 0) & (others > 0))[self.stratum]
+        return Compared(self.rows[kept], self.winner[kept], _dense(self.channel[kept]), _dense(self.stratum[kept]))
+
+    @property
+    def channels(self) -> int:
+        return int(self.channel.max(initial=-1)) + 1
+
+    @property
+    def winners(self) -> int:
+        return int(self.winner.sum())
+
+    def pairs(self) -> tuple[Rows, Rows]:
+        """Return the positions of the winner and of the other video of each comparison [m], among these videos."""
+        order = np.argsort(self.stratum, kind="stable")
+        starts = np.flatnonzero(np.diff(self.stratum[order])) + 1
+        first: list[Rows] = []
+        second: list[Rows] = []
+        for members in np.split(order, starts) if len(order) else []:
+            won, other = members[self.winner[members]], members[~self.winner[members]]
+            first.append(np.repeat(won, len(other)))
+            second.append(np.tile(other, len(won)))
+        none = np.zeros(0, np.intp)
+        return np.concatenate([none, *first]), np.concatenate([none, *second])
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The difference between winners and others in one feature.
+
+    `share`: how often the winner of a comparison has more of it. `p_value`: two-sided, from permutations within strata.
+    `agreeing`, `differing`: the number of channels whose own share is on the same side of one half, and on either side.
+    `steady`: whether the share stays on its side of one half when any one channel is left out. `usual`: the means of the
+    winners and of the others. `odds_ratio`: of Mantel and Haenszel, for a flag.
+    """
+
+    compared: Compared
+    share: Estimate
+    p_value: float
+    agreeing: int
+    differing: int
+    steady: bool
+    usual: tuple[float, float]
+    odds_ratio: float | None
+
+    @property
+    def holds_within_channels(self) -> bool:
+        """Whether most channels that differ have the same sign, and no single channel decides the sign."""
+        return self.steady and 2 * self.agreeing > self.differing
+
+    @property
+    def excludes_none(self) -> bool:
+        """Whether the interval excludes a share of one half, which is no difference."""
+        return self.share.low > 0.5 or self.share.high < 0.5
+
+
+def varies(compared: Compared, values: Float64s, flag: bool) -> bool:
+    """Return whether a feature's `values` [k] vary within strata. A flag must be there, and not be there, often enough.
+
+    The answer does not depend on which of the videos are winners within their strata.
+    """
+    if len(values) == 0:
+        return False
+    if flag and min(int((values == 1).sum()), int((values == 0).sum())) < LEAST_CARRIERS:
+        return False
+    strata = int(compared.stratum.max()) + 1
+    lowest, highest = np.full(strata, np.inf), np.full(strata, -np.inf)
+    np.minimum.at(lowest, compared.stratum, values)
+    np.maximum.at(highest, compared.stratum, values)
+    return bool((highest > lowest).any())
+
+
+def difference(
+    compared: Compared, values: Float64s, flag: bool, logarithmic: bool, seed: int, draws: int = DRAWS
+) -> Difference:
+    """Return the difference between winners and others. All `values` [k] are known, and vary within strata.
+
+    `seed` and `draws` are those of the permutations.
+    """
+    winner, other = compared.pairs()
+    channel = compared.channel[winner]
+    means = ChannelMeans.of(pair_wins(values, winner, other), winner, other, channel, SHARE)
+    weights = _weights(compared)
+    share = float(weights @ means.means)
+    low, high = means.interval(weights)
+    sides = np.sign(means.means - 0.5)
+    without = (share - weights * means.means) / np.maximum(1 - weights, 1e-12)
+    shown = np.log(np.maximum(values, 1e-9)) if logarithmic else values
+    usual = [float(weights @ (np.bincount(channel, shown[side]) / means.pairs)) for side in (winner, other)]
+    side = float(np.sign(share - 0.5))
+    return Difference(
+        compared,
+        Estimate(value=share, low=low, high=high),
+        permutation_p_value(
+            _scores(compared, values, weights, means.pairs), compared.winner, compared.stratum, seed, draws
+        ),
+        int((sides == side).sum()),
+        int((sides != 0).sum()),
+        len(weights) > 1 and bool((np.sign(without - 0.5) == side).all()),
+        (math.exp(usual[0]), math.exp(usual[1])) if logarithmic else (usual[0], usual[1]),
+        _odds_ratio(compared, values) if flag else None,
+    )
+
+
+def standardized(share: Estimate) -> Estimate:
+    """Return the difference of the means in standard deviations that two normal distributions with this `share` have.
+
+    For two normal distributions with equal variances, share = Phi(d / sqrt(2)). This d is Cohen's. Its interval follows
+    from that of the share, because d grows with the share.
+    """
+    from scipy.stats import norm
+
+    ends = [math.sqrt(2) * float(norm.ppf(np.clip(x, _FURTHEST, 1 - _FURTHEST))) for x in _ends(share)]
+    return Estimate(value=ends[0], low=ends[1], high=ends[2])
+
+
+def discoveries(p_values: Sequence[float]) -> Float64s:
+    """Return the q value of each p value [f], by the method of Benjamini and Yekutieli [1]_.
+
+    If all differences with a q value of at most 5 % are reported, at most 5 % of them are false on average. The method
+    allows any dependence of the tests, and features of one picture depend on each other.
+
+    .. [1] Y. Benjamini and D. Yekutieli, "The control of the false discovery rate in multiple testing under dependency",
+       Annals of Statistics, 2001.
+    """
+    from scipy.stats import false_discovery_control
+
+    return np.asarray(false_discovery_control(p_values, method="by"), np.float64) if len(p_values) else np.zeros(0)
+
+
+def _ends(share: Estimate) -> tuple[float, float, float]:
+    return share.value, share.low, share.high
+
+
+def _weights(compared: Compared) -> Float64s:
+    """Return the weight of each channel. The weights add up to 1."""
+    winners = np.bincount(compared.channel, compared.winner)
+    others = np.bincount(compared.channel, ~compared.winner)
+    weights = winners * others / (winners + others)
+    return np.asarray(weights / weights.sum(), np.float64)
+
+
+def _scores(compared: Compared, values: Float64s, weights: Float64s, pairs: Float64s) -> Float64s:
+    """Return scores [k] whose sum over the winners is the share of the niche, but for a constant.
+
+    The constant is the same for every choice of as many winners in each stratum.
+    """
+    return stratum_ranks(values, compared.stratum) * (weights / pairs)[compared.channel]
+
+
+def _odds_ratio(compared: Compared, values: Float64s) -> float | None:
+    """Return the odds ratio of Mantel and Haenszel [1]_ over the strata, or None if it is infinite.
+
+    .. [1] N. Mantel and W. Haenszel, "Statistical aspects of the analysis of data from retrospective studies of disease",
+       Journal of the National Cancer Institute, 1959.
+    """
+
+    def count(winner: bool, has: bool) -> Float64s:
+        cells = (compared.winner == winner) & ((values == 1) == has)
+        return np.bincount(compared.stratum, cells)
+
+    size = np.bincount(compared.stratum)
+    with_it = float((count(True, True) * count(False, False) / size).sum())
+    without_it = float((count(True, False) * count(False, True) / size).sum())
+    return with_it / without_it if without_it > 0 else None
+
+
+def _dense(numbers: npt.NDArray[np.intp]) -> Rows:
+    """Replace the numbers by consecutive numbers from 0, in the same order."""
+    return np.asarray(np.unique(numbers, return_inverse=True)[1], np.intp)

@@ -1,0 +1,64 @@
+"""The route `GET /v1/library/{niche}/report`: what winners of a niche do that other videos of their channels do not."""
+
+import math
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import APIRouter, Depends, Request
+
+from thumblab_core.niche_report.records import NicheReport
+from thumblab_core.niches import NICHES
+from thumblab_serving.http.auth import require_key
+from thumblab_serving.http.problems import Problem, error_responses
+from thumblab_serving.loading.database import NoDatabaseError, ServiceDatabase
+from thumblab_serving.scoring.scorer import Scorer
+
+if TYPE_CHECKING:  # Only type checkers import SQLAlchemy here, because the import is slow.
+    from sqlalchemy import Connection
+
+router = APIRouter(tags=["library"])
+
+_RETRY_S = 5
+
+
+@router.get(
+    "/v1/library/{niche}/report",
+    summary="What winners of a niche do that other videos of their channels do not",
+    response_model=NicheReport,
+    dependencies=[Depends(require_key)],
+    responses=error_responses(401, 404, 503),
+    openapi_extra={
+        "parameters": [
+            {"name": "niche", "in": "path", "required": True, "schema": {"type": "string", "enum": list(NICHES)}}
+        ]
+    },
+)
+async def report(request: Request) -> NicheReport:
+    """Return the newest report that the asset `niche_report` has stored.
+
+    The figures describe differences within channels. They do not show that one thing causes the other. With too few
+    videos, `too_few` says so, and there are no figures. `GET /v1/library/pictures` gives the pictures of the examples.
+    """
+    niche = str(request.path_params["niche"])
+    if niche not in NICHES:
+        raise Problem(HTTPStatus.NOT_FOUND, "not-found", f"there is no such niche; use one of {', '.join(NICHES)}")
+    scorer: Scorer = request.app.state.scorer
+    database: ServiceDatabase = scorer.database
+    limiter: CapacityLimiter = request.app.state.library_limiter
+
+    def read(connection: "Connection") -> NicheReport | None:
+        from thumblab_core.niche_report.store import read_report
+
+        return read_report(connection, niche)
+
+    try:
+        found = await to_thread.run_sync(database.read, read, limiter=limiter)
+    except NoDatabaseError as error:
+        detail = f"the report is in the lab's database, and {error}; `thumblab db status` says more"
+        headers = {"Retry-After": str(max(_RETRY_S, math.ceil(database.retry_seconds)))}
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "no-database", detail, headers) from None
+    if found is None:
+        detail = f"there is no report on {niche} yet; run the job `report_niche` in Dagster for this niche"
+        raise Problem(HTTPStatus.NOT_FOUND, "no-report", detail)
+    return found
