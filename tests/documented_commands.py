@@ -163,7 +163,6 @@ NOT_RUN: dict[str, str] = {
     "python -m benchmarks.title_panel DIR": _LONG,
     "python -m benchmarks.title_prior DIR [--final]": _LONG,
     "thumblab train --title-prior titles.parquet": _LONG,
-    "python -m benchmarks.niche_reports": _LONG,
     "pip install ./thumblab_client": _INSTALL,
     "pipx run openapi-python-client generate --url http://127.0.0.1:8000/openapi.json": _INSTALL,
     "docker compose up --build --wait": _ROOT,

@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ORDER = {
     "thumblab_pipelines": [
         "defs",
+        "previews",
         "alerts",
         "models",
         "lab_checks",

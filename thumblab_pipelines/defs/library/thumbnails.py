@@ -6,7 +6,9 @@ from thumblab_pipelines.collection.download import check_thumbnails, download_th
 from thumblab_pipelines.defs.checks import blocking, explained, results
 from thumblab_pipelines.defs.groups import LIBRARY
 from thumblab_pipelines.defs.kept import about
+from thumblab_pipelines.defs.previews import picture_preview
 from thumblab_pipelines.defs.resources import LabResource
+from thumblab_pipelines.previews.contact_sheet import contact_sheet
 
 
 @dg.asset(
@@ -28,6 +30,7 @@ def thumbnails(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Materi
     with explained():
         report = download_thumbnails(lab.open(), context.partition_key, lab.progress(context))
         check_results = check_thumbnails(lab.open(), context.partition_key)
+        shown = picture_preview(context, contact_sheet(lab.open(), context.partition_key))
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": report.had + report.downloaded,
@@ -42,6 +45,7 @@ def thumbnails(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Materi
             "near_duplicates": report.near_duplicates,
             "unreadable": report.unreadable,
             "postponed": report.postponed,
+            **shown,
         },
         check_results=results(check_results),
     )

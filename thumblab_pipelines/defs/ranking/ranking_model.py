@@ -9,11 +9,13 @@ import dagster as dg
 from thumblab_pipelines.defs.checks import blocking, explained, results
 from thumblab_pipelines.defs.groups import RANKING, TRAINER
 from thumblab_pipelines.defs.kept import about, release_metadata
+from thumblab_pipelines.defs.previews import preview
 from thumblab_pipelines.defs.resources import LabResource, MlflowResource
 from thumblab_pipelines.mlflow_links import mlflow_link
 from thumblab_pipelines.models.build import build_model, check_model
 from thumblab_pipelines.models.tracked_run import headline_name, headlines
 from thumblab_pipelines.models.tracking import log_model
+from thumblab_pipelines.previews.model_plots import model_plots
 
 
 @dg.asset(
@@ -53,6 +55,7 @@ def ranking_model(context: dg.AssetExecutionContext, lab: LabResource, mlflow: M
             "mlflow_run": mlflow_link(tracked.url),
             "mlflow_run_id": tracked.run_id,
             "mlflow_version": tracked.version,
+            **preview(model_plots(built.release, built.evaluations)),
             **{headline_name(f): round(f.value, 4) for f in headlines(built.evaluations)},
         },
         check_results=results(checks),

@@ -7,7 +7,9 @@ from thumblab_pipelines.dataset.pairs import build_pairs, check_built_pairs
 from thumblab_pipelines.defs.checks import blocking, explained, results
 from thumblab_pipelines.defs.groups import RANKING
 from thumblab_pipelines.defs.kept import about, release_metadata
+from thumblab_pipelines.defs.previews import picture_preview
 from thumblab_pipelines.defs.resources import LabResource
+from thumblab_pipelines.previews.pairs_sample import pairs_sample
 
 
 @dg.asset(
@@ -34,6 +36,7 @@ def training_pairs(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Ma
     with explained():
         built = build_pairs(lab.open(), context.run.run_id)
         checks = check_built_pairs(lab.open(), built)
+        shown = picture_preview(context, pairs_sample(lab.open(), built.release))
     info = built.release.info
     one_video = info["one_video"]
     return dg.MaterializeResult(
@@ -52,6 +55,7 @@ def training_pairs(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Ma
             **{f"one_video_{source}_pairs": count for source, count in one_video["pairs"].items()},
             **{f"one_video_{source}_decided": count for source, count in one_video["decided"].items()},
             "one_video_left_out": one_video["left_out"],
+            **shown,
         },
         check_results=results(checks),
     )

@@ -1,0 +1,52 @@
+"""Put previews with pictures into the metadata of an asset, and remove those of its earlier materializations.
+
+Dagster keeps the metadata of every materialization. But a thumbnail must not be kept after its video was deleted. So
+only the newest materialization of an asset, or of a partition, has pictures of thumbnails.
+"""
+
+from typing import Any
+
+import dagster as dg
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+
+NAME = "preview"
+REMOVED = "The pictures were removed when a later run made new ones."
+
+_LOOKED_AT = 50
+"""Number of earlier materializations that are searched for pictures. All but the newest have none, unless a run died."""
+
+
+def preview(text: str | None) -> dict[str, Any]:
+    """Return the metadata with a preview, or none if `text` is None."""
+    return {} if text is None else {NAME: dg.MetadataValue.md(text)}
+
+
+def picture_preview(context: dg.AssetExecutionContext, text: str | None) -> dict[str, Any]:
+    """Return the metadata with a preview that shows thumbnails. Remove the pictures of earlier materializations."""
+    remove_pictures(context.instance, context.asset_key, context.partition_key if context.has_partition_key else None)
+    return preview(text)
+
+
+def remove_pictures(instance: dg.DagsterInstance, asset: dg.AssetKey, partition: str | None) -> int:
+    """Remove the pictures from the previews of an asset's materializations. Return from how many."""
+    storage = instance.event_log_storage
+    storage = getattr(storage, "_event_log_storage", storage)  # the storage behind that of a test's instance
+    if not isinstance(storage, SqlEventLogStorage):
+        return 0
+    wanted = dg.AssetRecordsFilter(asset_key=asset, asset_partitions=None if partition is None else [partition])
+    removed = 0
+    for record in instance.fetch_materializations(wanted, limit=_LOOKED_AT).records:
+        entry = record.event_log_entry
+        materialization = record.asset_materialization
+        if materialization is None or entry.dagster_event is None:
+            continue
+        shown = materialization.metadata.get(NAME)
+        if not isinstance(shown, dg.MarkdownMetadataValue) or "(data:image/" not in (shown.md_str or ""):
+            continue
+        metadata = {**materialization.metadata, NAME: dg.MetadataValue.md(REMOVED)}
+        data = entry.dagster_event.event_specific_data
+        changed = data._replace(materialization=materialization._replace(metadata=metadata))  # type: ignore[union-attr]
+        event = entry.dagster_event._replace(event_specific_data=changed)
+        storage.update_event_log_record(record.storage_id, entry._replace(dagster_event=event))
+        removed += 1
+    return removed
