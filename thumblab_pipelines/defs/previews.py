@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
 NAME = "preview"
 REMOVED = "The pictures were removed when a later run made new ones."
@@ -30,8 +31,9 @@ def picture_preview(context: dg.AssetExecutionContext, text: str | None) -> dict
 def remove_pictures(instance: dg.DagsterInstance, asset: dg.AssetKey, partition: str | None) -> int:
     """Remove the pictures from the previews of an asset's materializations. Return from how many."""
     storage = instance.event_log_storage
-    storage = getattr(storage, "_event_log_storage", storage)  # the storage behind that of a test's instance
-    if not isinstance(storage, SqlEventLogStorage):
+    # Dagster's storage in SQLite keeps two copies of an event in two files. The lab never uses it, see
+    # `thumblab_pipelines.dagster_storage`.
+    if not isinstance(storage, SqlEventLogStorage) or isinstance(storage, SqliteEventLogStorage):
         return 0
     wanted = dg.AssetRecordsFilter(asset_key=asset, asset_partitions=None if partition is None else [partition])
     removed = 0
@@ -44,8 +46,8 @@ def remove_pictures(instance: dg.DagsterInstance, asset: dg.AssetKey, partition:
         if not isinstance(shown, dg.MarkdownMetadataValue) or "(data:image/" not in (shown.md_str or ""):
             continue
         metadata = {**materialization.metadata, NAME: dg.MetadataValue.md(REMOVED)}
-        data = entry.dagster_event.event_specific_data
-        changed = data._replace(materialization=materialization._replace(metadata=metadata))  # type: ignore[union-attr]
+        data = entry.dagster_event.step_materialization_data
+        changed = data._replace(materialization=materialization._replace(metadata=metadata))
         event = entry.dagster_event._replace(event_specific_data=changed)
         storage.update_event_log_record(record.storage_id, entry._replace(dagster_event=event))
         removed += 1

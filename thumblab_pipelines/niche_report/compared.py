@@ -240,7 +240,7 @@ def _odds_ratio(compared: Compared, values: Float64s) -> float | None:
 
     def count(winner: bool, has: bool) -> Float64s:
         cells = (compared.winner == winner) & ((values == 1) == has)
-        return np.bincount(compared.stratum, cells)
+        return np.asarray(np.bincount(compared.stratum, cells), np.float64)
 
     size = np.bincount(compared.stratum)
     with_it = float((count(True, True) * count(False, False) / size).sum())

@@ -139,9 +139,9 @@ def measure(videos: pd.DataFrame) -> pd.DataFrame:
     seen = pd.DataFrame([_seen(evidence) for evidence in videos.evidence], index=videos.index)
     facts = title_facts(videos.title.tolist()).astype(np.float64)
     columns: dict[str, Any] = {name: videos[name] for name in NAMES}
-    columns |= {name: seen[name] for name in seen}
+    columns |= {str(name): seen[name] for name in seen}
     columns["title_length"] = videos.title.str.len()
-    columns["title_words"] = videos.title.str.split().str.len()
+    columns["title_words"] = [len(title.split()) for title in videos.title]
     columns["title_capital_words"] = 100 * facts[:, 3]
     columns["title_number"] = (facts[:, 4] > 0).astype(float)
     columns |= {name: facts[:, place] for place, (name, _) in _TITLE_FLAGS.items()}

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from thumblab_core.releases.release import Release
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.previews.contact_sheet import GAP, blank, place, small_or_none
 from thumblab_pipelines.previews.markdown import picture
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 _PAIRS = 12
 _DRAWN = 60
@@ -25,9 +30,9 @@ def pairs_sample(lab: Lab, release: Release) -> str | None:
     pairs = pd.read_parquet(release.path / "pairs.parquet", columns=["winner", "loser"])
     pictures = pd.read_parquet(release.path / "videos.parquet", columns=["sha256"]).sha256.tolist()
     order = np.random.default_rng(0).permutation(len(pairs))[:_DRAWN]
-    shown = []
-    for row in pairs.iloc[order].itertuples():
-        both = [small_or_none(lab, str(pictures[video])) for video in (row.winner, row.loser)]
+    shown: list[list[Image | None]] = []
+    for row in pairs.iloc[order].to_numpy(np.intp):
+        both = [small_or_none(lab, str(pictures[video])) for video in row]
         if len(shown) < _PAIRS and None not in both:
             shown.append(both)
         if len(shown) == _PAIRS:

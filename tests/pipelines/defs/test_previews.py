@@ -3,10 +3,9 @@
 import base64
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import dagster as dg
-import pytest
 from PIL import Image
 
 from thumblab_core.releases.release import Release
@@ -68,25 +67,15 @@ def test_the_plots_of_a_model_fit_into_its_metadata(plant: Callable[..., Dataset
     assert model_plots(release, []) is None
 
 
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
-
-
-@pytest.mark.parametrize("kind", ["file", "memory"])
-def test_only_the_newest_materialization_of_a_partition_keeps_pictures(
-    kind: str, tmp_path: object, instance: dg.DagsterInstance
-) -> None:
+def test_only_the_newest_materialization_of_a_partition_keeps_pictures(instance: dg.DagsterInstance) -> None:
     @dg.asset(partitions_def=dg.StaticPartitionsDefinition(["tech", "news"]))
     def sheet(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         return dg.MaterializeResult(metadata={"count": 5, **picture_preview(context, _PICTURE)})
 
-    used = dg.DagsterInstance.local_temp(str(tmp_path)) if kind == "file" else instance
     for partition in ("tech", "news", "tech", "tech"):
-        assert dg.materialize([sheet], instance=used, partition_key=partition).success
+        assert dg.materialize([sheet], instance=instance, partition_key=partition).success
     for partition, kept in (("tech", [_PICTURE, REMOVED, REMOVED]), ("news", [_PICTURE])):
         wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey("sheet"), asset_partitions=[partition])
-        made = [r.asset_materialization for r in used.fetch_materializations(wanted, limit=10).records]
+        made = [r.asset_materialization for r in instance.fetch_materializations(wanted, limit=10).records]
         assert [one.metadata[NAME].value for one in made if one is not None] == kept
         assert {one.metadata["count"].value for one in made if one is not None} == {5}
