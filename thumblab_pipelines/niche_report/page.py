@@ -54,11 +54,10 @@ def shown_videos(lab: Lab, made: Made) -> dict[str, ShownVideo]:
         video for finding in made.report.findings for pair in finding.examples for video in (pair.winner, pair.other)
     }
     rows = made.videos[made.videos.video_id.isin(named)]
+    columns = rows.video_id, rows.title, rows.channel, rows.outlier_multiple.to_numpy(float), rows.sha256
     return {
-        str(row.video_id): ShownVideo(
-            str(row.title), str(row.channel), float(row.outlier_multiple), _picture(lab, str(row.sha256))
-        )
-        for row in rows.itertuples()
+        str(video_id): ShownVideo(str(title), str(channel), float(multiple), _picture(lab, str(sha256)))
+        for video_id, title, channel, multiple, sha256 in zip(*columns, strict=True)
     }
 
 
