@@ -29,8 +29,10 @@ _IN_LINES = ("ItemResult",)
 refer to these models.
 """
 
-_REPORT = "thumblab_core.channel_imports.report"
-"""The module that defines the report on an import. The pipelines write this report, so it is not among the schemas."""
+_IN_CORE = ("thumblab_core.channel_imports.report", "thumblab_core.niche_report.niche_figures")
+"""The modules that define the reports on an import and on a niche. The pipelines write these reports, so they are not
+among the schemas.
+"""
 
 _REFERENCE = "#/components/schemas/"
 _SIMPLE = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
@@ -91,7 +93,7 @@ def _modules() -> dict[str, str]:
     """Return the full name of each module with models of answers, by its last part."""
     schemas = thumblab_serving.schemas
     names = [info.name for info in pkgutil.walk_packages(schemas.__path__, f"{schemas.__name__}.") if not info.ispkg]
-    return {name.rpartition(".")[2]: name for name in (*names, _REPORT)}
+    return {name.rpartition(".")[2]: name for name in (*names, *_IN_CORE)}
 
 
 def _homes() -> dict[str, list[str]]:

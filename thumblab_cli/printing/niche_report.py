@@ -4,7 +4,7 @@ from rich.console import Console
 
 from thumblab_cli.printing.printable import printable
 from thumblab_cli.printing.tables import table
-from thumblab_core.niche_report.records import NicheReport
+from thumblab_core.niche_report.niche_figures import NicheReport
 from thumblab_pipelines.niche_report.sentences import agreement, change, left_out, outcome, rule, scope, size, usual
 
 _COLUMNS = ("winners", "difference (95 % interval)", "usual", "channels", "last 28 days")

@@ -1,4 +1,4 @@
-"""The answers about clusters of faces and about faces.
+"""The answers about clusters of faces, about faces, and about what a person changed or forgot.
 
 This file is generated: change `thumblab_serving/schemas/people/clusters.py`, then run
 `python -m thumblab_serving.client_models`.
@@ -236,3 +236,51 @@ class PictureFacesOut:
     faces: list[StoredFaceOut]
     shown_in: list[ShownPictureOut]
     """The videos that show or showed it, the newest first, at most 100."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceChangeOut:
+    """A change that a person made. `ban` is "not this person"."""
+
+    change_id: int
+    kind: Literal["label", "unlabel", "owner", "merge", "unmerge", "move", "ban"]
+    cluster_id: str | None
+    """The changed cluster."""
+
+    other_id: str | None
+    """The cluster that was merged into the changed one, or split off it."""
+
+    name: str | None
+    """The name that the changed cluster has now."""
+
+    name_before: str | None
+    """The name that the change may have removed."""
+
+    faces: int
+    """How many faces it concerned."""
+
+    reverted: bool
+    """Whether it is a merge that was taken back."""
+
+    changed_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceChangesOut:
+    """The latest changes, the latest first. Changes that were undone are left out."""
+
+    changes: list[FaceChangeOut]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForgottenOut:
+    """The faces, pictures and heads that were deleted for good."""
+
+    faces: int
+    """How many faces, with their vectors and the changes that a person made to them."""
+
+    pictures: int
+    """How many pictures that a person had given. The thumbnails of videos stay."""
+
+    heads: list[str]
+    """The releases of trained heads that had learnt from these faces."""

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, and_, delete, exists, insert, or_, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from thumblab_core.database.tables import library_exclusions, niche_report_examples, niche_reports, videos
-from thumblab_core.niche_report.records import Example, NicheReport
+from thumblab_core.niche_report.niche_figures import Example, NicheReport
 
 _e = niche_report_examples.c
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from thumblab_core.arrays import Flags, Float64s, Rows
 from thumblab_core.index.items import WINNER_MULTIPLE, WINNER_VIEWS_PER_HOUR
-from thumblab_core.niche_report.records import Estimate
+from thumblab_core.niche_report.niche_figures import Estimate
 from thumblab_pipelines.statistics.intervals import SHARE, ChannelMeans
 from thumblab_pipelines.statistics.metrics import numbered, pair_wins
 from thumblab_pipelines.statistics.stratified_ranks import DRAWS, permutation_p_value, stratum_ranks

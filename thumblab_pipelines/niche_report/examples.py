@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thumblab_core.niche_report.records import Example, Finding
+from thumblab_core.niche_report.niche_figures import Example, Finding
 from thumblab_pipelines.niche_report.compared import Compared, winners_of
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thumblab_core.arrays import Flags
-from thumblab_core.niche_report.records import FLAG, NUMBER, Change, Estimate, Finding, Period
+from thumblab_core.niche_report.niche_figures import FLAG, NUMBER, Change, Estimate, Finding, Period
 from thumblab_pipelines.niche_report.compared import (
     Compared,
     Difference,

@@ -15,7 +15,7 @@ from importlib import resources
 
 from thumblab_core.images import WIDE, ImageError
 from thumblab_core.images.small_copy import small_copy
-from thumblab_core.niche_report.records import FLAG, Finding, NicheReport
+from thumblab_core.niche_report.niche_figures import FLAG, Finding, NicheReport
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.niche_report.report import Made
 from thumblab_pipelines.niche_report.sentences import (

@@ -1,6 +1,6 @@
 """Write a niche report as Markdown, for the metadata of its asset. It names no video, because Dagster keeps it."""
 
-from thumblab_core.niche_report.records import NicheReport
+from thumblab_core.niche_report.niche_figures import NicheReport
 from thumblab_pipelines.niche_report.sentences import agreement, change, left_out, outcome, rule, scope, size, usual
 
 

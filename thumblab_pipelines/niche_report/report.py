@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from thumblab_core.niche_report.records import Coverage, NicheReport
+from thumblab_core.niche_report.niche_figures import CAVEATS, Coverage, NicheReport
 from thumblab_core.niche_report.store import save_report
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.lab import Lab
@@ -57,6 +57,7 @@ def report_on(niche: str, videos: pd.DataFrame, values: pd.DataFrame, left_out: 
         too_few=reason,
         coverage=coverage,
         findings=tuple(with_examples(findings, videos, values)),
+        caveats=CAVEATS,
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from thumblab_core.niche_report.records import FLAG, Estimate, Finding, NicheReport
+from thumblab_core.niche_report.niche_figures import FLAG, Estimate, Finding, NicheReport
 from thumblab_pipelines.niche_report.findings import LEAST_CHANNELS, LEAST_WINNERS, MOST_FALSE, RECENT_DAYS
 
 HOW = (

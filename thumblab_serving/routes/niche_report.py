@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, Request
 
-from thumblab_core.niche_report.records import NicheReport
+from thumblab_core.niche_report.niche_figures import NicheReport
 from thumblab_core.niches import NICHES
 from thumblab_serving.http.auth import require_key
 from thumblab_serving.http.problems import Problem, error_responses

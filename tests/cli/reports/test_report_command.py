@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from thumblab_cli.main import cli
-from thumblab_core.niche_report.records import NicheReport
+from thumblab_core.niche_report.niche_figures import NicheReport
 from thumblab_core.niche_report.store import read_report
 from thumblab_pipelines.lab import Lab
 

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.niche_reports.measure import coverage, false_findings
 from benchmarks.niche_reports.planted_niche import PLANTED, PlantedNiche, plant, with_multiples
-from thumblab_core.niche_report.records import Change
+from thumblab_core.niche_report.niche_figures import Change
 from thumblab_pipelines.niche_report.compared import Compared, discoveries, winners_of
 from thumblab_pipelines.niche_report.findings import find
 

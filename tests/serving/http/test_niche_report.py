@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from thumblab_core.database.tables import channels, niche_reports, videos
-from thumblab_core.niche_report.records import Coverage, Estimate, Example, Finding, NicheReport
+from thumblab_core.niche_report.niche_figures import CAVEATS, Coverage, Estimate, Example, Finding, NicheReport
 from thumblab_core.niche_report.store import save_report
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -37,6 +37,7 @@ REPORT = NicheReport(
     too_few=None,
     coverage=Coverage(videos=400, channels=6, winners=40, least_multiple=2.5, features=44, left_out={"a reason": 3}),
     findings=(FINDING,),
+    caveats=CAVEATS,
 )
 
 

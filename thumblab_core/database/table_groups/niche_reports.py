@@ -14,7 +14,9 @@ niche_reports = Table(
     metadata,
     Column("niche", String, primary_key=True),
     Column("made_at", MOMENT, nullable=False),
-    Column("report", JSONB, nullable=False, comment="see thumblab_core.niche_report.records; without its examples"),
+    Column(
+        "report", JSONB, nullable=False, comment="see thumblab_core.niche_report.niche_figures; without its examples"
+    ),
     comment="what winners of each niche do that other videos of their channels do not; the newest report",
 )
 

@@ -19,8 +19,13 @@ from thumblab_serving.http.problems import Problem
 from thumblab_serving.http.received import invalid
 from thumblab_serving.loading.database import NoDatabaseError
 from thumblab_serving.people.stored_people import NotForgottenError, StoredPeople
-from thumblab_serving.schemas.people.clusters import FaceClusterOut, PictureFacesOut, ShownPictureOut, StoredFaceOut
-from thumblab_serving.schemas.people.face_changes import FaceChangeOut
+from thumblab_serving.schemas.people.clusters import (
+    FaceChangeOut,
+    FaceClusterOut,
+    PictureFacesOut,
+    ShownPictureOut,
+    StoredFaceOut,
+)
 
 PREFIX = "/api/v1/faces"
 

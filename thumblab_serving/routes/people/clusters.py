@@ -19,12 +19,13 @@ from thumblab_serving.routes.people.calls import (
     shown_face,
 )
 from thumblab_serving.schemas.people.clusters import (
+    FaceChangeOut,
+    FaceChangesOut,
     FaceClusterFacesOut,
     FaceClusterOut,
     FaceClustersOut,
     LabelledClusterOut,
 )
-from thumblab_serving.schemas.people.face_changes import FaceChangeOut, FaceChangesOut
 from thumblab_serving.schemas.people.people_requests import (
     ChangesQuery,
     ClustersQuery,

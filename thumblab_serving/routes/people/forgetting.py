@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request
 from thumblab_serving.http.auth import require
 from thumblab_serving.http.problems import error_responses
 from thumblab_serving.routes.people.calls import PREFIX, call, cluster_id_in, in_path, sha256_in
-from thumblab_serving.schemas.people.face_changes import ForgottenOut
+from thumblab_serving.schemas.people.clusters import ForgottenOut
 
 if TYPE_CHECKING:  # Only type checkers import it here, because it imports SQLAlchemy, which is slow.
     from thumblab_core.people.forgetting_everywhere import ForgottenEverywhere

@@ -19,7 +19,7 @@ def upgrade() -> None:
             "report",
             postgresql.JSONB(),
             nullable=False,
-            comment="see thumblab_core.niche_report.records; without its examples",
+            comment="see thumblab_core.niche_report.niche_figures; without its examples",
         ),
         sa.PrimaryKeyConstraint("niche", name=op.f("pk_niche_reports")),
         comment="what winners of each niche do that other videos of their channels do not; the newest report",

@@ -110,4 +110,4 @@ class NicheReport(_Record):
     too_few: str | None
     coverage: Coverage
     findings: tuple[Finding, ...] = Field(description="The differences, the largest first.")
-    caveats: tuple[str, ...] = CAVEATS
+    caveats: tuple[str, ...]

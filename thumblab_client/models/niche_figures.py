@@ -1,0 +1,142 @@
+"""The data classes of a niche report: what winners of a niche do that other videos of their channels do not.
+
+This file is generated: change `thumblab_core/niche_report/niche_figures.py`, then run
+`python -m thumblab_serving.client_models`.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    """Lower end of the 95 % interval."""
+
+    high: float
+    """Upper end of the 95 % interval."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Period:
+    """The share of comparisons that winners win, in one part of the time."""
+
+    share: Estimate
+    winners: int
+    videos: int
+    channels: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """The same figure for the newest videos and for those before. It is given only if the difference excludes 0."""
+
+    recent: Period
+    before: Period
+    difference: Estimate
+    """The newest videos' `share` minus that of the videos before."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """A winner, and another video of the same channel. The two were chosen because they show the difference."""
+
+    winner: str
+    """The video id of the winner."""
+
+    other: str
+    """The video id of the other video."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that winners do more, or less, than other videos of their channels."""
+
+    feature: str
+    """The name of what was measured, such as `text_area`."""
+
+    part: str
+    """The part of the package: text, faces, subject, colour, sub-scores, title or video."""
+
+    words: str
+    """The difference in words, such as `The text is larger`."""
+
+    kind: Literal["number", "flag"]
+    """`number`: a measured size or count. `flag`: something that is there or not."""
+
+    unit: str
+    """The unit of `winners_usual` and `others_usual`. Empty for a figure from 0 to 1."""
+
+    share: Estimate
+    """How often a winner has more of it than another video of its channel, 0 to 1. A tie counts half, so 0.5 is no
+    difference.
+    """
+
+    standardized: Estimate | None
+    """For a number: the difference in standard deviations (Cohen's d) that normal values with this `share` have."""
+
+    odds_ratio: float | None
+    """For a flag: the odds ratio of Mantel and Haenszel over the channels."""
+
+    winners_usual: float
+    """The mean of the winners. For a flag: the share that has it."""
+
+    others_usual: float
+    """The same of the other videos of their channels."""
+
+    q_value: float
+    """The p value, corrected for all compared things (Benjamini and Yekutieli)."""
+
+    winners: int
+    videos: int
+    channels: int
+    channels_agreeing: int
+    """Channels in which the difference has the same direction."""
+
+    change: Change | None
+    """The last 28 days beside the time before; null if nothing shows a change."""
+
+    examples: list[Example] = field(default_factory=list)
+    """Pairs of videos that show the difference."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coverage:
+    """What a report is made from, and what was left out of it."""
+
+    videos: int
+    """Videos that were compared."""
+
+    channels: int
+    """Channels that have winners and other videos to compare."""
+
+    winners: int
+    least_multiple: float | None
+    """A winner has at least this multiple of the views that its channel usually gets."""
+
+    features: int
+    """How many things were compared."""
+
+    left_out: dict[str, int]
+    """Why videos of the niche were left out, and how many."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NicheReport:
+    """The report on a niche. If `too_few` is not null, it says why no figures are given."""
+
+    niche: str
+    made_at: datetime
+    as_of: datetime | None
+    """The newest observation of the niche's views."""
+
+    too_few: str | None
+    coverage: Coverage
+    findings: list[Finding]
+    """The differences, the largest first."""
+
+    caveats: list[str]
