@@ -92,7 +92,8 @@ def test_a_line_is_doubtful_depending_on_the_alphabet_of_the_title(
         ("n nx 1uvn 7x", 0.81, True), ("uuñəua", 0.88, True), ("Əla qiymət", 0.97, False), ("5 Ω resistor", 0.9, False),
         ("iPhone 15 Pro", 0.85, False), ("MP3 vs 4K", 0.85, False), ("100km/h", 0.85, False), ("2nd place", 0.85, False),
         ("Größte Überraschung", 0.85, False), ("Sự thật gây sốc", 0.85, False), ("震惊真相", 0.85, False),
-        ("パンの作り方", 0.85, False), ("mp3 player", 0.99, False),
+        ("パンの作り方", 0.85, False), ("mp3 player", 0.99, False), ("様々な人々", 0.99, False),
+        ("10º vs 20º", 0.99, False), ("1ª y 2ª parte", 0.99, False), ("〆切は〆日", 0.85, False),
     ],
 )  # fmt: skip
 def test_a_reading_of_another_script_is_recognised_by_its_letters(
