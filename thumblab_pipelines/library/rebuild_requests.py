@@ -6,7 +6,7 @@ A request stays open until the service serves a build that read the database aft
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, Connection, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from thumblab_core.database.tables import index_rebuilds
@@ -25,10 +25,15 @@ class RebuildRequest:
 
 def request_rebuild(lab: Lab, niche: str, reason: str) -> None:
     """Store a request to rebuild the niche's index. The Dagster sensor `index_rebuilds` then starts the rebuild."""
+    with lab.engine.begin() as connection:
+        store_request(connection, niche, reason)
+
+
+def store_request(connection: Connection, niche: str, reason: str) -> None:
+    """Do the same as `request_rebuild`, in the transaction of the change that asks for the rebuild."""
     statement = insert(index_rebuilds).values(niche=niche, reason=reason)
     changed = {"reason": reason, "asked_at": func.now()}
-    with lab.engine.begin() as connection:
-        connection.execute(statement.on_conflict_do_update(index_elements=["niche"], set_=changed))
+    connection.execute(statement.on_conflict_do_update(index_elements=["niche"], set_=changed))
 
 
 def open_rebuild_requests(lab: Lab) -> list[RebuildRequest]:

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 from owner_exports import COLUMNS, NAME, Owner, write
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
+from sqlalchemy.exc import IntegrityError
 
 from demo.faults import html_error
 from thumblab_core.database.tables import thumbnails, video_reach, video_stats, videos
 from thumblab_core.errors import LabError, NoServedModelError
+from thumblab_core.releases.serving import Serving
 from thumblab_pipelines.channels.add import list_channels
 from thumblab_pipelines.channels.export_channel import GivenExports
 from thumblab_pipelines.channels.from_export import (
@@ -20,6 +22,7 @@ from thumblab_pipelines.channels.from_export import (
     picture_urls,
 )
 from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.library.rebuild_requests import open_rebuild_requests
 
 
 def add(owner: Owner, *files: Path, **given: Any) -> ImportedExports:
@@ -144,6 +147,43 @@ def test_a_channel_with_collected_videos_stays_in_their_niche(owner: Owner, tmp_
     again = import_exports(owner.lab, GivenExports([path], niche="gaming"))
     assert again.niche == "tech"
     assert any("in the niche tech already, so gaming was not used" in remark for remark in again.remarks)
+
+
+def niches(lab: Lab) -> list[str]:
+    with lab.engine.connect() as connection:
+        return sorted(connection.scalars(select(videos.c.niche)))
+
+
+def test_a_channel_with_videos_in_several_niches_is_not_moved(owner: Owner, tmp_path: Path) -> None:
+    path = write(tmp_path / NAME, owner.rows(6))
+    add(owner, path)
+    with owner.lab.engine.begin() as connection:  # A catalogue may give each video its own niche.
+        in_gaming = videos.c.video_id.in_([video.video_id for video in owner.videos[:2]])
+        connection.execute(update(videos).where(in_gaming).values(niche="gaming"))
+    for niche in ("education", "gaming"):
+        again = import_exports(owner.lab, GivenExports([path], niche=niche))
+        assert again.niche == "tech"
+        said = f"has videos in the niches gaming and tech, so it was not moved to {niche}"
+        assert any(said in remark for remark in again.remarks)
+    assert niches(owner.lab) == ["gaming"] * 2 + ["tech"] * 4
+
+
+def test_a_channel_moves_only_together_with_the_requests_to_rebuild(
+    owner: Owner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / NAME, owner.rows(6))
+    add(owner, path)
+    monkeypatch.setattr(Serving, "current_id", lambda *_: "a release")
+    with owner.lab.engine.begin() as connection:  # The second of the two requests fails.
+        connection.execute(text("ALTER TABLE index_rebuilds ADD CONSTRAINT fails CHECK (niche <> 'gaming')"))
+    with pytest.raises(IntegrityError):
+        import_exports(owner.lab, GivenExports([path], niche="gaming"))
+    assert niches(owner.lab) == ["tech"] * 6
+    with owner.lab.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE index_rebuilds DROP CONSTRAINT fails"))
+    import_exports(owner.lab, GivenExports([path], niche="gaming"))
+    assert niches(owner.lab) == ["gaming"] * 6
+    assert [request.niche for request in open_rebuild_requests(owner.lab)] == ["gaming", "tech"]
 
 
 def test_a_missing_picture_is_named_and_requested_again_the_next_time(owner: Owner, tmp_path: Path) -> None:
