@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from thumblab_core.errors import LabError
+from thumblab_core.images.limits import SUFFIXES
 from thumblab_core.niches import NICHES
 from thumblab_pipelines.tables.csv_table import (
     ReadTable,
@@ -18,7 +19,6 @@ from thumblab_pipelines.tables.csv_table import (
 )
 from thumblab_pipelines.tables.problems import RowProblem
 
-_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".avif", ".heic"})
 _OPTIONAL = ("title", "niche", "channel", "group")
 _LARGEST_TABLE = 64 * 2**20
 
@@ -65,7 +65,7 @@ def folder_requests(folder: Path, defaults: Defaults) -> list[ScoreRequest]:
         if images:
             groups.append((below.name, images))
     if not groups:
-        raise LabError(f"{folder} has no pictures; their names end in {', '.join(sorted(_SUFFIXES))}")
+        raise LabError(f"{folder} has no pictures; their names end in {', '.join(sorted(SUFFIXES))}")
     titles, niches = defaults.titles, defaults.niches
     return [ScoreRequest(name, titles, niches, defaults.channel, images) for name, images in groups]
 
@@ -134,4 +134,4 @@ class RequestTable(ReadTable):
 
 
 def _pictures(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and path.is_file())
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())

@@ -33,6 +33,18 @@ FORMATS = {
 """The media type of each format."""
 FORMAT_NAMES = "JPEG, PNG, WebP, AVIF, HEIC, GIF or BMP"
 """The formats as messages and documentation name them."""
+SUFFIXES = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".png": "PNG",
+    ".webp": "WEBP",
+    ".avif": "AVIF",
+    ".heic": "HEIC",
+    ".heif": "HEIC",
+    ".gif": "GIF",
+    ".bmp": "BMP",
+}
+"""The format that each suffix of a file promises. In a folder, only files with these suffixes are read as pictures."""
 DECODED_APART = frozenset(("AVIF", "HEIC"))
 """The formats that are decoded in a process of their own, one file at a time (`heif`)."""
 

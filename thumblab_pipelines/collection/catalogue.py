@@ -16,6 +16,7 @@ from thumblab_core.database.tables import thumbnails
 from thumblab_core.durable_files import NOT_WRITABLE
 from thumblab_core.errors import LabError
 from thumblab_core.images import MAX_BYTES, ImageError, decode
+from thumblab_core.images.limits import SUFFIXES
 from thumblab_core.images.perceptual import perceptual_hash
 from thumblab_pipelines.collection.catalogue_rows import CatalogueTable, Row
 from thumblab_pipelines.lab import Lab
@@ -25,17 +26,6 @@ from thumblab_pipelines.videos.records import save_channels, save_videos
 from thumblab_pipelines.videos.versions import Shown, Sighting, Unchanged, record, still_shows
 
 _BATCH = 128
-_FORMATS = {
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".png": "PNG",
-    ".webp": "WEBP",
-    ".avif": "AVIF",
-    ".heic": "HEIC",
-    ".heif": "HEIC",
-    ".gif": "GIF",
-    ".bmp": "BMP",
-}
 
 
 @dataclass
@@ -124,7 +114,7 @@ def _read_picture_of(lab: Lab, row: Row, known: Any, report: Imported) -> Sighti
         phash = perceptual_hash(picture.pixels)
         sighting = Shown(video_id, at, picture.sha256, picture.width, picture.height, phash)
     lab.images.put(data)
-    if _FORMATS.get(row.image.suffix.lower()) != picture.format:
+    if SUFFIXES.get(row.image.suffix.lower()) != picture.format:
         remark = f"image {row.image.name[:40]} is a {picture.format}; it was read as {picture.format}"
         report.problems.append(RowProblem(row.line, video_id, remark, skipped=False))
     return sighting

@@ -6,13 +6,12 @@ from pathlib import Path
 
 from thumblab_core.errors import LabError
 from thumblab_core.images import decode, digest
-from thumblab_core.images.limits import read_file
+from thumblab_core.images.limits import SUFFIXES, read_file
 from thumblab_core.people.pictures import add_given_pictures, forgotten_given_pictures
 from thumblab_core.recognition.networks import require_people
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, batches, silent
 
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif", ".bmp"}
 _BATCH = 64
 
 
@@ -72,7 +71,7 @@ def _files(folder: Path, added: AddedFolder) -> list[Path]:
             added.problems.append(
                 f"{name}: this is a link to a folder, and such links are not followed; give that folder"
             )
-        elif path.suffix.lower() in _SUFFIXES and path.is_file():
+        elif path.suffix.lower() in SUFFIXES and path.is_file():
             if path.resolve().is_relative_to(root):
                 files.append(path)
             else:

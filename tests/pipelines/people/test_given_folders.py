@@ -64,6 +64,20 @@ def test_links_out_of_the_folder_are_not_followed(lab: Lab, tmp_path: Path) -> N
     assert listed(lab) <= {"own.jpg", "again.jpg"}
 
 
+@pytest.mark.parametrize("name", ["phone.heic", "phone.HEIF", "web.webp", "old.bmp"])
+def test_a_picture_of_every_format_is_added(lab: Lab, tmp_path: Path, name: str) -> None:
+    if name.lower().endswith((".heic", ".heif")):
+        data = (Path(__file__).parents[2] / "core/images/heic/clear.heic").read_bytes()
+    else:
+        out = io.BytesIO()
+        Image.new("RGB", (128, 72)).save(out, name.partition(".")[2])
+        data = out.getvalue()
+    (tmp_path / name).write_bytes(data)
+    added = add_folder(lab, tmp_path)
+    assert (added.pictures, added.new, added.problems) == (1, 1, [])
+    assert listed(lab) == {name}
+
+
 def test_a_link_to_the_folder_itself_is_followed(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "real" / "own.jpg").write_bytes(jpeg(1))

@@ -6,6 +6,8 @@ import os
 
 import pytest
 
+from thumblab_cli.scoring.score_requests import Defaults, folder_requests
+
 TITLE = "I tested every phone under $200"
 
 
@@ -241,3 +243,10 @@ def test_several_titles_and_niches_are_printed_and_answered(within, service, fil
     answer = json.loads(within(*arguments, "--json", **asked).stdout)
     assert len(answer["packages"]["grid"]) == 4
     assert [other["niche"] for other in answer["other_niches"]] == ["news"]
+
+
+@pytest.mark.parametrize("suffix", [".heic", ".heif", ".avif", ".JPG"])
+def test_a_folder_of_pictures_may_have_every_usual_suffix(tmp_path, suffix):
+    (tmp_path / f"picture{suffix}").touch()
+    (request,) = folder_requests(tmp_path, Defaults((TITLE,), ("tech",), None))
+    assert request.images == (str(tmp_path / f"picture{suffix}"),)
