@@ -4,12 +4,13 @@ The figures describe, they do not prove. A person may be on the thumbnails of vi
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from thumblab_core.arrays import Flags, Float64s
 from thumblab_core.database.tables import LATEST_STATS
@@ -21,6 +22,8 @@ _NEIGHBOURS = 10
 """Number of videos before, and number of videos after a video on its channel, with which it is compared."""
 
 _DRAWS = 2_000
+_AT_ONCE = 2**19
+"""Number of videos that are drawn at a time, over all draws. It limits the memory of a channel with many videos."""
 
 NOTE = (
     "This does not show that the person is the cause: topics, titles and time differ too. Only a test of two thumbnails "
@@ -72,39 +75,54 @@ class Appearance:
         return self.thumbnails / self.searched
 
 
-def appearances(
-    connection: Connection, channel_id: str | None = None, people: Sequence[str] | None = None
-) -> list[Appearance]:
-    """Return the appearances of each person on each channel, the most frequent first.
+@dataclass(frozen=True)
+class SearchedThumbnails:
+    """What the database says about the searched thumbnails of one channel or all of them.
 
-    `channel_id`: only those on this channel. `people`: only those of the people with these cluster keys.
+    Reading it is apart from computing, so that nobody holds a connection while figures are computed.
+
+    Attributes:
+        rows: a row of each thumbnail, ordered by channel and then by publication.
+        seen: the key and the name of each person on a picture, by the digest of the picture.
+    """
+
+    rows: Sequence[Row[Any]]
+    seen: Mapping[str, Set[tuple[str, str]]]
+
+    def appearances(self) -> list[Appearance]:
+        """Return the appearances of each person on each channel, the most frequent first."""
+        found: list[Appearance] = []
+        for channel, rows in groupby(self.rows, key=lambda row: row.channel_id):
+            videos = list(rows)
+            views = np.array([np.nan if video.view_count is None else video.view_count for video in videos], np.float64)
+            outcome = over_neighbours(np.log1p(views))
+            on_each = [self.seen.get(video.sha256, frozenset()) for video in videos]
+            for person in sorted(frozenset().union(*on_each)):
+                shows = np.array([person in people for people in on_each], np.bool_)
+                counts = int(shows.sum()), len(videos)
+                of_channel = str(channel), str(videos[0].channel)
+                found.append(Appearance(*person, *of_channel, *counts, *compared(outcome, shows)))
+        return sorted(found, key=lambda each: (-each.thumbnails, each.name, each.channel_id))
+
+
+def searched_thumbnails(
+    connection: Connection, channel_id: str | None = None, people: Sequence[str] | None = None
+) -> SearchedThumbnails:
+    """Read what `SearchedThumbnails` needs.
+
+    `channel_id`: only the thumbnails of this channel. `people`: only the people with these cluster keys.
     """
     seen: dict[str, set[tuple[str, str]]] = defaultdict(set)
     for row in connection.execute(text(_SEEN), {"people": None if people is None else list(people)}):
         seen[row.sha256].add((row.cluster_key, row.name))
-    thumbnails = connection.execute(text(_THUMBNAILS), {"channel_id": channel_id}).all()
-    found: list[Appearance] = []
-    for channel, rows in groupby(thumbnails, key=lambda row: row.channel_id):
-        videos = list(rows)
-        views = np.array([np.nan if video.view_count is None else video.view_count for video in videos], np.float64)
-        outcome = over_neighbours(np.log1p(views))
-        for key, name in sorted(set().union(*(seen.get(video.sha256, set()) for video in videos))):
-            shows = np.array([(key, name) in seen.get(video.sha256, ()) for video in videos], np.bool_)
-            factor, low, high = compared(outcome, shows)
-            found.append(
-                Appearance(
-                    key,
-                    name,
-                    str(channel),
-                    str(videos[0].channel),
-                    int(shows.sum()),
-                    len(videos),
-                    factor,
-                    low,
-                    high,
-                )
-            )
-    return sorted(found, key=lambda each: (-each.thumbnails, each.name, each.channel_id))
+    return SearchedThumbnails(connection.execute(text(_THUMBNAILS), {"channel_id": channel_id}).all(), seen)
+
+
+def appearances(
+    connection: Connection, channel_id: str | None = None, people: Sequence[str] | None = None
+) -> list[Appearance]:
+    """Read and return the appearances of each person on each channel, see `searched_thumbnails`."""
+    return searched_thumbnails(connection, channel_id, people).appearances()
 
 
 def over_neighbours(log_views: Float64s) -> Float64s:
@@ -133,9 +151,15 @@ def compared(outcome: Float64s, shows: Flags) -> tuple[float | None, float | Non
     if min(len(with_person), len(without)) < LEAST_VIDEOS:
         return None, None, None
     rng = np.random.default_rng(7)
-    means = [
-        values[rng.integers(len(values), size=(_DRAWS, len(values)))].mean(axis=1) for values in (with_person, without)
-    ]
+    means = [_drawn_means(values, rng) for values in (with_person, without)]
     low, high = np.quantile(means[0] - means[1], [0.025, 0.975])
     factor = with_person.mean() - without.mean()
     return float(np.exp(factor)), float(np.exp(low)), float(np.exp(high))
+
+
+def _drawn_means(values: Float64s, rng: np.random.Generator) -> Float64s:
+    """Return the means [`_DRAWS`] of so many draws of all values, with replacement."""
+    count = len(values)
+    rows = max(1, _AT_ONCE // count)
+    sizes = [min(rows, _DRAWS - start) for start in range(0, _DRAWS, rows)]
+    return np.concatenate([values[rng.integers(count, size=(size, count))].mean(axis=1) for size in sizes])

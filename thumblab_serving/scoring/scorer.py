@@ -259,13 +259,13 @@ class Scorer:
     ) -> list[Candidate]:
         """Return the examined pictures. The encoders are those of the fingerprints."""
         pace, search = how
+        also = None if search is None else search.look
         if pace is None:
-            also = None if search is None else search.look
             return self.intake.examine(sources, form.all_titles[0], encoders, fingerprints, also)
         candidates = []
         for source in sources:
             pace()
-            candidates += self.intake.examine([source], form.all_titles[0], encoders, fingerprints)
+            candidates += self.intake.examine([source], form.all_titles[0], encoders, fingerprints, also)
         return candidates
 
     def _answer(self, niche: Niche, releases: Resolved, asked: "_Asked", similarity: Similarity) -> ScoreAnswer:

@@ -5,15 +5,17 @@ Everything here is off by default. Nothing about a face is stored, cached or log
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from thumblab_core.errors import LabError
 from thumblab_core.faces.detector import Detection
 from thumblab_core.faces.measure import FoundFace, find_faces
+from thumblab_core.images import Pixels
 from thumblab_core.people.boxes import clipped
 from thumblab_core.people.names import PERSON
 from thumblab_core.ranking.channel_adapters import ChannelAdapters
@@ -41,6 +43,11 @@ if TYPE_CHECKING:  # Only type checkers import these modules here, because they 
 
 _UNSAID = "who is seen is not said, because"
 
+_MOST_WAITING = 64
+"""Maximum number of pictures that wait to be searched. Their pixels are in memory."""
+
+T = TypeVar("T")
+
 _log = logging.getLogger("thumblab_serving")
 
 
@@ -50,41 +57,56 @@ class _UnsaidError(LabError):
 
 @dataclass
 class FaceSearch:
-    """The search for people on the pictures of one request. `look` is called once for each picture, by any thread.
+    """The search for people on the pictures of one request.
 
     Attributes:
         channel_id: the own channel of the request.
         known: the people with whom faces are compared.
-        faces: what was found so far, by the id of the candidate.
-        failed: how many pictures could not be searched.
     """
 
     networks: FaceNetworks
     space: FaceSpace
     known: "KnownPeople"
     channel_id: str
-    _in_turn: threading.Lock
+    _turns: "Turns"
     _database: ServiceDatabase
-    faces: dict[str, list[SeenFaceOut]] = field(default_factory=dict)
-    failed: int = 0
+    _started: dict[str, Future[list[SeenFaceOut]] | None] = field(default_factory=dict)
+    """The search of each picture, by the id of the candidate. None if it could not be started."""
 
     def look(self, candidate: str, sent: SentPicture) -> None:
-        """Search a picture. Raises no error, so that the picture can be scored in any case."""
-        if candidate in self.faces:  # Niches with different encoders examine a picture twice.
+        """Start to search a picture, and do not wait: the threads that examine pictures serve all requests.
+
+        Any thread may call this. Raises no error, so that the picture can be scored in any case.
+        """
+        if candidate in self._started:  # Niches with different encoders examine a picture twice.
             return
         try:
-            image = sent.decoded.pixels
-            places = self._database.read(lambda connection: _places(connection, sent.sha256))
+            # The pixels are kept and not the file: a decoded picture was made smaller.
+            image, sha256 = sent.decoded.pixels, sent.sha256
+            self._started[candidate] = self._turns.start(lambda: self._faces(image, sha256))
+        except Exception as error:  # noqa: BLE001  whatever the error is, the ranking must go on
+            self._started[candidate] = None
+            _log_unsearched(error)
 
-            def is_forgotten(_: int, face: Detection) -> bool:
-                return places is not None and places.is_forgotten((face.left, face.top, face.right, face.bottom))
+    def _faces(self, image: Pixels, sha256: str) -> list[SeenFaceOut]:
+        places = self._database.read(lambda connection: _places(connection, sha256))
 
-            with self._in_turn:  # Only one thread at a time may use the networks.
-                found = find_faces(image, self.networks.detector, self.networks.embedder, is_forgotten)
-            self.faces[candidate] = self._matched(found)
-        except Exception as error:  # noqa: BLE001  OpenCV and OpenVINO raise errors of many types
-            self.failed += 1
-            _log.warning("a picture could not be searched for people (%s)", type(error).__name__)
+        def is_forgotten(_: int, face: Detection) -> bool:
+            return places is not None and places.is_forgotten((face.left, face.top, face.right, face.bottom))
+
+        return self._matched(find_faces(image, self.networks.detector, self.networks.embedder, is_forgotten))
+
+    def _found(self) -> dict[str, list[SeenFaceOut]]:
+        """Wait for the searches, and return the faces of each picture that could be searched."""
+        found = {}
+        for candidate, started in self._started.items():
+            if started is None:
+                continue
+            try:
+                found[candidate] = started.result()
+            except Exception as error:  # noqa: BLE001  OpenCV and OpenVINO raise errors of many types
+                _log_unsearched(error)
+        return found
 
     def _matched(self, found: Sequence[FoundFace]) -> list[SeenFaceOut]:
         inside = [(face, box) for face in found if (box := clipped(face.box)) is not None]
@@ -102,32 +124,59 @@ class FaceSearch:
         ]
 
     def answer(self, candidates: Sequence[str]) -> tuple[PeopleSeenOut, list[str]]:
-        """Return who is seen on the candidates, and a sentence for each part that is missing."""
-        from thumblab_core.recognition.appearances import NOTE, appearances
+        """Wait for the searches. Return who is seen on the candidates, and a sentence for each part that is missing."""
+        from thumblab_core.recognition.appearances import NOTE, searched_thumbnails
 
+        found = self._found()
         sentences = []
-        if self.failed:
-            sentences.append(f"{self.failed} of the pictures could not be searched for people")
+        if failed := len(self._started) - len(found):
+            sentences.append(f"{failed} of the pictures could not be searched for people")
         if self.known.waiting:
             sentences.append(
                 f"{self.known.waiting} of the people with a name are not recognised before faces are grouped again, "
                 "because their faces were changed since: run `thumblab people cluster`"
             )
-        ids = {face.person.person_id for faces in self.faces.values() for face in faces if face.person is not None}
+        ids = {face.person.person_id for faces in found.values() for face in faces if face.person is not None}
         keys = sorted(person_id.removeprefix(PERSON) for person_id in ids)
         figures: list[Appearance] = []
         if keys:
             try:
-                figures = self._database.read(lambda connection: appearances(connection, self.channel_id, keys))
+                read = self._database.read(lambda connection: searched_thumbnails(connection, self.channel_id, keys))
             except NoDatabaseError as error:
                 sentences.append(f"the figures of the people who are seen are left out: {error}")
+            else:
+                figures = read.appearances()  # Outside of `read`, whose time limit is one for the database.
         seen = PeopleSeenOut(
             threshold=self.known.least_score,
-            thumbnails=[SeenThumbnailOut(id=each, faces=self.faces.get(each)) for each in candidates],
+            thumbnails=[SeenThumbnailOut(id=each, faces=found.get(each)) for each in candidates],
             people=[_figures(each) for each in figures],
             note=NOTE,
         )
         return seen, sentences
+
+
+class Turns:
+    """A thread that searches pictures one after the other, because only one thread at a time may use the networks."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, "people")
+        self._slots = threading.Semaphore(_MOST_WAITING)
+
+    def start(self, search: Callable[[], T]) -> Future[T]:
+        """Start a search after those before it. Raises `LabError` if too many of them wait."""
+        if not self._slots.acquire(blocking=False):
+            raise LabError(f"{_MOST_WAITING} pictures wait already")
+        try:
+            started = self._thread.submit(search)
+        except BaseException:
+            self._slots.release()
+            raise
+        started.add_done_callback(lambda _: self._slots.release())
+        return started
+
+    def close(self) -> None:
+        """Stop the thread, and give up the searches that have not begun."""
+        self._thread.shutdown(cancel_futures=True)
 
 
 class SeenPeople:
@@ -141,10 +190,11 @@ class SeenPeople:
         self._releases = ReleaseStore(settings.releases)
         self._database = ServiceDatabase(settings)
         self._networks: FaceNetworks | None = None
-        self._loading, self._in_turn = threading.Lock(), threading.Lock()
+        self._loading, self._turns = threading.Lock(), Turns()
 
     def close(self) -> None:
         """Stop the threads and close the connections."""
+        self._turns.close()
         self._database.close()
 
     def search(self, channel_id: str | None, may_see_names: bool) -> tuple[FaceSearch | None, list[str]]:
@@ -185,7 +235,7 @@ class SeenPeople:
                 "faces were not grouped with the networks that this process has loaded: run `thumblab people cluster`, and "
                 "after a change of networks restart the service"
             )
-        return FaceSearch(networks, space, known, channel_id, self._in_turn, self._database)
+        return FaceSearch(networks, space, known, channel_id, self._turns, self._database)
 
     def _loaded(self) -> FaceNetworks:
         """Return the networks, which the first request loads. Raises `LabError` if one is missing."""
@@ -204,6 +254,10 @@ def with_people(
     if seen is None and not added:
         return answer
     return answer.model_copy(update={"people": seen, "degraded": [*answer.degraded, *added]})
+
+
+def _log_unsearched(error: BaseException) -> None:
+    _log.warning("a picture could not be searched for people (%s)", type(error).__name__)
 
 
 def _places(connection: "Connection", sha256: str) -> "Places | None":

@@ -1,5 +1,6 @@
 """Test how often a person is on the thumbnails of a channel, and how the videos with this person did."""
 
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,8 @@ from thumblab_core.people.detection import record_detection
 from thumblab_core.people.naming import label
 from thumblab_core.people.reading import list_clusters
 from thumblab_core.people.records import SearchedPicture
-from thumblab_core.recognition.appearances import appearances, compared, over_neighbours
+from thumblab_core.recognition import appearances as appearances_module
+from thumblab_core.recognition.appearances import appearances, compared, over_neighbours, searched_thumbnails
 from thumblab_pipelines.lab import Lab
 
 CHANNEL = "UC" + "a" * 22
@@ -71,6 +73,25 @@ def test_the_share_and_the_planted_effect_of_a_person_are_found(channel: Lab) ->
     assert ada.low is not None
     assert ada.high is not None
     assert 1 < ada.low < 2 < ada.high
+
+
+def test_figures_are_computed_after_the_connection_is_given_back(channel: Lab) -> None:
+    with channel.engine.connect() as connection:
+        read, expected = searched_thumbnails(connection), appearances(connection)
+    assert read.appearances() == expected
+
+
+def test_the_memory_of_a_comparison_does_not_grow_with_the_videos(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome, shows = np.random.default_rng(3).normal(size=6_000), np.arange(6_000) % 2 == 0
+    tracemalloc.start()
+    try:
+        figures = compared(outcome, shows)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 24 * 2**20
+    monkeypatch.setattr(appearances_module, "_AT_ONCE", 2**30)  # All draws at once, which are the same draws.
+    assert compared(outcome, shows) == figures
 
 
 def test_without_an_effect_the_interval_holds_one() -> None:
