@@ -16,15 +16,21 @@ KNOWN = frozenset((*_LETTERS, *_SIGNS))
 
 _FOREIGN = 2
 """Number of letters of other scripts from which a reading is of another script. A single one may be a symbol (Ω, π)."""
-_SURE = 0.95
-"""From this confidence on, a reading in letters that the text reader knows is believed."""
-_MIXED = re.compile(
-    r"[^\W\d_]*[a-zß-ÿ]\d"  # a digit after a lower-case letter: `nix7`
-    r"|\d[a-zß-ÿ]*[^\W\d_][a-zß-ÿ]{2}"  # a word after a digit: `1uvn`
-    r"|[A-Z]{2,}[a-zß-ÿ](?!\w)"  # a lower-case letter after capitals: `UTn`
+_ODD_SURE, _MIXED_SURE = 0.95, 0.85
+"""From these confidences on, a reading with the parts `_ODD` or `_MIXED` is believed.
+
+The readings of drawn text in other scripts that have parts of the second kind reach 0.81.
+"""
+_ODD = re.compile(
+    r"[A-Z]{2,}(?!s|(?<=H)z|(?<=W)h)[a-zß-ÿ](?!\w)"  # a lower-case letter after capitals: `UTn`, but not `TVs` or `GHz`
     r"|[\u0250-\u02af]"  # letters of phonetic alphabets: `uuñəua`
 )
 """Parts of a reading that words in known scripts rarely have, and readings of other scripts often."""
+_MIXED = re.compile(
+    r"[a-zß-ÿ]\d"  # a digit after a lower-case letter: `nix7`, but also `mp3`
+    r"|\d[a-zß-ÿ]*[^\W\d_][a-zß-ÿ]{2}"  # a word after a digit: `1uvn`, but also `10min`
+)
+"""Parts that readings of other scripts have, and that some words in known scripts have too."""
 
 
 def script(letter: str) -> str:
@@ -43,7 +49,9 @@ def is_misread(text: str, confidence: float) -> bool:
     `confidence`: the confidence of the text reader, 0 to 1. A line in a script whose letters all look like Latin ones
     cannot be told from a Latin line this way.
     """
-    return _unknown(text) >= _FOREIGN or (confidence < _SURE and _MIXED.search(text) is not None)
+    doubts = ((_ODD, _ODD_SURE), (_MIXED, _MIXED_SURE))
+    is_odd = any(confidence < sure and parts.search(text) is not None for parts, sure in doubts)
+    return is_odd or _unknown(text) >= _FOREIGN
 
 
 def _unknown(text: str) -> int:

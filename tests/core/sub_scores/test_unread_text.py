@@ -93,6 +93,9 @@ def test_a_line_is_doubtful_depending_on_the_alphabet_of_the_title(
         ("iPhone 15 Pro", 0.85, False), ("MP3 vs 4K", 0.85, False), ("100km/h", 0.85, False), ("2nd place", 0.85, False),
         ("Größte Überraschung", 0.85, False), ("Sự thật gây sốc", 0.85, False), ("震惊真相", 0.85, False),
         ("パンの作り方", 0.85, False), ("mp3 player", 0.99, False), ("様々な人々", 0.99, False),
+        ("NFTs", 0.94, False), ("TVs", 0.65, False), ("CEOs", 0.94, False), ("5 GHz", 0.9, False), ("20 MWh", 0.9, False),
+        ("iPhone15", 0.94, False), ("Top 10min", 0.94, False), ("mp3", 0.86, False), ("web3", 0.86, False),
+        ("100days", 0.86, False), ("mp3", 0.84, True), ("UTn", 0.94, True),
         ("10º vs 20º", 0.99, False), ("1ª y 2ª parte", 0.99, False), ("〆切は〆日", 0.85, False),
     ],
 )  # fmt: skip
