@@ -73,12 +73,6 @@ def faces_wait(connection: Connection, embedder: str, scope: Scope) -> bool:
     return bool(connection.scalar(_WAITING, {"embedder": embedder, **scope_parameters(scope)}))
 
 
-def delete_other_embedders(connection: Connection, kept: Sequence[str]) -> int:
-    """Delete the vectors, centroids and calibrations of all embedders but these. Return how many vectors were deleted."""
-    delete_other_spaces(connection, kept)
-    return delete_other_vectors(connection, kept)
-
-
 def delete_other_vectors(connection: Connection, kept: Sequence[str]) -> int:
     """Delete the vectors of faces by all embedders but these. Return how many were deleted."""
     lock_people(connection)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, text
+from sqlalchemy import Connection, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from thumblab_core.database.tables import (
@@ -140,15 +140,6 @@ def forgotten_given_pictures(connection: Connection, pictures: Iterable[str]) ->
     listed = select(people_pictures.c.sha256)
     of_forgotten = forgotten_faces.c.sha256 == some, forgotten_faces.c.sha256.not_in(listed)
     return set(connection.scalars(select(forgotten_faces.c.sha256).where(*of_forgotten)))
-
-
-def remove_given_pictures(connection: Connection, pictures: Sequence[str]) -> int:
-    """Take pictures off the list, and delete their faces unless a video shows them. Return how many were listed."""
-    lock_people(connection)
-    listed = delete(people_pictures).where(people_pictures.c.sha256 == func.any(list(pictures)))
-    removed = connection.execute(listed).rowcount
-    delete_face_pictures(connection, unshown(connection, pictures))
-    return removed
 
 
 def unshown(connection: Connection, pictures: Iterable[str] | None = None, scope: Scope | None = None) -> list[str]:

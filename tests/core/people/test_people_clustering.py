@@ -8,7 +8,8 @@ from sqlalchemy import Connection, select
 from thumblab_core.database.tables import face_clusters, face_embeddings
 from thumblab_core.people.clustering import NONE, FacesToCluster, faces_for_clustering, store_clustering
 from thumblab_core.people.learned import (
-    delete_other_embedders,
+    delete_other_spaces,
+    delete_other_vectors,
     read_calibration,
     read_centroids,
     save_calibration,
@@ -168,5 +169,6 @@ def test_centroids_and_calibration_are_kept_for_each_embedder(connection: Connec
     assert read_calibration(connection, "other") is None
     merge(connection, one, two)
     assert read_centroids(connection, EMBEDDER)[0] == []
-    assert delete_other_embedders(connection, ["other"]) == 2
+    delete_other_spaces(connection, ["other"])
+    assert delete_other_vectors(connection, ["other"]) == 2
     assert read_calibration(connection, EMBEDDER) is None

@@ -5,14 +5,13 @@ import pytest
 from face_helpers import DETECTOR, EMBEDDER, GivenFace, detect, face, give, group, picture, places, sha, show
 from sqlalchemy import Connection, delete, func, select
 
-from thumblab_core.database.tables import face_embeddings, face_pictures, faces, videos
+from thumblab_core.database.tables import face_embeddings, face_pictures, faces, people_pictures, videos
 from thumblab_core.errors import LabError
 from thumblab_core.people.detection import record_detection
 from thumblab_core.people.moving import move
 from thumblab_core.people.pictures import (
     Scope,
     delete_unshown,
-    remove_given_pictures,
     scope_of,
     wanted_pictures,
 )
@@ -149,7 +148,8 @@ def test_faces_go_with_the_last_picture_that_shows_them(connection: Connection) 
     for video in ("a", "b"):
         connection.execute(delete(videos).where(videos.c.video_id == video))
         assert delete_unshown(connection, [sha("one")]) == 0
-    assert remove_given_pictures(connection, [sha("one")]) == 1
+    connection.execute(delete(people_pictures))
+    assert delete_unshown(connection, [sha("one")]) == 1
     assert rows(connection, face_pictures) == rows(connection, faces) == rows(connection, face_embeddings) == []
 
 
