@@ -31,7 +31,7 @@ class KnownPeople:
         owners: the key of the cluster of each centroid.
         centroids: unit vectors, float32 [c, d], of people and of unknown clusters.
         calibration: what a cosine means. None if faces were never grouped in this space.
-        threshold: the setting `face_person_match_threshold`.
+        threshold: the threshold of the last grouping, as a match score.
         waiting: how many people have faces and no centroid, because a person changed them since the last grouping.
     """
 
@@ -80,7 +80,10 @@ class KnownPeople:
 
 
 def read_known_people(connection: Connection, space: str, threshold: float) -> KnownPeople:
-    """Return the people of a space, given by its fingerprint. `threshold`: the setting of the lab."""
+    """Return the people of a space, given by its fingerprint.
+
+    `threshold`: the setting of the lab. It is used if the last grouping was made by a version that stored no threshold.
+    """
     in_use = face_clusters.c.merged_into.is_(None), face_clusters.c.name.is_not(None)
     rows = connection.execute(
         select(face_clusters.c.cluster_key, face_clusters.c.name, func.count(face_assignments.c.face_id).label("faces"))
@@ -89,12 +92,13 @@ def read_known_people(connection: Connection, space: str, threshold: float) -> K
         .group_by(face_clusters.c.cluster_key)
     ).all()
     owners, centroids = read_centroids(connection, space)
-    stored = read_calibration(connection, space)
+    stored = dict(read_calibration(connection, space) or {})
+    threshold = float(stored.pop("threshold", threshold))
     return KnownPeople(
         names={row.cluster_key: row.name for row in rows},
         owners=tuple(owners),
         centroids=centroids,
-        calibration=None if stored is None else Calibration.from_json(json.dumps(stored)),
+        calibration=Calibration.from_json(json.dumps(stored)) if stored else None,
         threshold=threshold,
         waiting=sum(row.faces > 0 and row.cluster_key not in owners for row in rows),
     )

@@ -125,7 +125,9 @@ def _run(lab: Lab, how: ClusterSettings | None, max_faces: int | None, assign_on
     with lab.engine.begin() as connection:
         stored = store_clustering(connection, given, codes, similarity)
         if given.face_ids:
-            save_calibration(connection, space.fingerprint, json.loads(calibration.to_json()))
+            # The threshold may be one of this run only. Later, faces of new pictures are compared with the same one.
+            learned = json.loads(calibration.to_json()) | {"threshold": how.person_match_threshold}
+            save_calibration(connection, space.fingerprint, learned)
         # A person may have forgotten or moved faces while this ran. So the centroids are those of what is stored now.
         save_centroids(connection, space.fingerprint, _stored_centroids(connection, space, calibration, how))
         if not faces_wait(connection, space.embedder, scope):

@@ -20,6 +20,7 @@ from thumblab_core.people.clustering import faces_for_clustering
 from thumblab_core.people.figures import people_statistics
 from thumblab_core.people.naming import label
 from thumblab_core.people.reading import faces_of_cluster, list_clusters
+from thumblab_core.recognition.known_people import read_known_people
 from thumblab_core.recognition.space import present_embedder
 from thumblab_core.releases.release import FACE_HEAD
 from thumblab_pipelines.lab import Lab
@@ -27,7 +28,7 @@ from thumblab_pipelines.people import group
 from thumblab_pipelines.people.detect import detect_faces
 from thumblab_pipelines.people.folder import add_folder
 from thumblab_pipelines.people.forget import forget_outside, forget_person
-from thumblab_pipelines.people.group import assign_faces, group_faces
+from thumblab_pipelines.people.group import assign_faces, cluster_settings, group_faces
 from thumblab_pipelines.people.matching.labelled_faces import TooFewPeopleError
 from thumblab_pipelines.people.matching.publishing import PublishedHead
 from thumblab_pipelines.people.matching.training import Decision
@@ -255,6 +256,16 @@ def test_vectors_of_an_earlier_network_go_once_every_face_has_a_new_one(given: L
     group_faces(given)
     with given.engine.connect() as connection:
         assert connection.execute(earlier).one() == (0, 0)
+
+
+def test_faces_are_recognised_with_the_threshold_of_the_last_grouping(given: Lab) -> None:
+    setting = given.settings.face_person_match_threshold
+    for threshold in (0.9, None):
+        space = group_faces(given, cluster_settings(given.settings, threshold)).space
+        with given.engine.connect() as connection:
+            known = read_known_people(connection, space, setting)
+        assert known.threshold == (threshold or setting)
+        assert known.calibration is not None
 
 
 def test_a_forgotten_face_is_not_embedded_again_when_its_picture_is_searched_again(
