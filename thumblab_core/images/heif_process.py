@@ -34,8 +34,7 @@ def main() -> None:
         profile, frames = image.info.get("icc_profile") or b"", getattr(image, "n_frames", 1)
         decoded = image.width * image.height <= most_pixels
         if decoded:
-            image.load()  # The decoder of HEIC may take another size from the pixels than the header states.
-            decoded = image.width * image.height <= most_pixels
+            image.load()  # The decoder refuses pixels of another size than the header states.
         facts = {
             "width": image.width,
             "height": image.height,
