@@ -9,3 +9,7 @@ class UnknownFaceError(LabError):
 
 class FaceConflictError(LabError):
     """The action contradicts an earlier change by a person, or would put two faces of one picture in one cluster."""
+
+
+class KnownNameError(LabError):
+    """Another cluster has the name already, and the two may not be merged."""

@@ -7,28 +7,31 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from thumblab_core.database.tables import face_assignments, face_centroids, face_clusters
 from thumblab_core.people.clusters import ClusterRow, banned_clusters, cluster_named, require_cluster
-from thumblab_core.people.errors import FaceConflictError
+from thumblab_core.people.errors import FaceConflictError, KnownNameError
 from thumblab_core.people.locking import lock_people
 from thumblab_core.people.log import LABEL, MERGE, OWNER, UNLABEL, log_change
 from thumblab_core.people.names import clean_name, name_key
 
 
-def label(connection: Connection, cluster_id: str, name: str) -> ClusterRow:
+def label(connection: Connection, cluster_id: str, name: str, may_merge: bool = True) -> ClusterRow:
     """Give a cluster the name of a person, and pin its faces if it was unknown. Return the cluster.
 
-    If another cluster has this name already, the cluster is merged into that person, and the person is returned. To give
-    a cluster the name that it has changes nothing.
+    If another cluster has this name already, the cluster is merged into that person, and the person is returned. With
+    `may_merge` false, this is refused instead. To give a cluster the name that it has changes nothing.
 
     Raises:
         LabError: The name is not allowed, see `clean_name`.
         UnknownFaceError: The lab has no such cluster.
         FaceConflictError: The cluster cannot be merged into that person, see `merge`.
+        KnownNameError: Another cluster has this name, and `may_merge` is false.
     """
     name = clean_name(name)
     lock_people(connection)
     cluster = require_cluster(connection, cluster_id)
     other = cluster_named(connection, name_key(name))
     if other is not None and other.key != cluster.key:
+        if not may_merge:
+            raise KnownNameError(f"the name “{other.name}” is known already: {other.id} has it")
         return _merge(connection, cluster, other)
     if cluster.name == name:
         return cluster

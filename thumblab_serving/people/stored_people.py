@@ -141,10 +141,11 @@ class StoredPeople:
         self.database.read(lambda connection: faces_of_picture(connection, sha256))
         return whole(self._images.get(sha256))
 
-    def label(self, cluster_id: str, name: str) -> tuple[Cluster, int | None]:
+    def label(self, cluster_id: str, name: str, may_merge: bool = True) -> tuple[Cluster, int | None]:
         """Give a cluster the name of a person. Return the cluster, or the person of this name that it is merged into.
 
-        The second result is the number of the merge, or None if the cluster was not merged.
+        The second result is the number of the merge, or None if the cluster was not merged. With `may_merge` false, a
+        name that another cluster has raises `KnownNameError`.
         """
         from thumblab_core.people.clusters import require_cluster
         from thumblab_core.people.locking import lock_people
@@ -155,7 +156,7 @@ class StoredPeople:
         def label_it(connection: "Connection") -> tuple[Cluster, int | None]:
             lock_people(connection)
             before = require_cluster(connection, cluster_id).key
-            cluster = read_cluster(connection, label(connection, cluster_id, name).id)
+            cluster = read_cluster(connection, label(connection, cluster_id, name, may_merge).id)
             merged = cluster.key != before
             return cluster, list_changes(connection, 1, MERGE)[0].change_id if merged else None
 

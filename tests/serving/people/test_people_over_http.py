@@ -75,6 +75,16 @@ def test_a_name_that_another_cluster_has_is_answered_as_a_merge(planted: Planted
     assert planted.done(planted.get(f"/clusters/{planted.one}"))["faces"] == 2
 
 
+def test_a_name_that_another_cluster_has_is_refused_if_no_merge_is_wanted(planted: Planted) -> None:
+    named = planted.done(planted.post(f"/clusters/{planted.one}/label", {"name": "Straße", "merge": False}))
+    body = {"name": "STRASSE", "merge": False}
+    refusal = planted.refused(planted.post(f"/clusters/{planted.two}/label", body), 409, "known-name")
+    assert named["cluster_id"] in refusal
+    assert planted.done(planted.get(f"/clusters/{planted.two}"))["name"] is None
+    again = planted.done(planted.post(f"/clusters/{named['cluster_id']}/label", body))
+    assert (again["name"], again["merged"]) == ("STRASSE", False), "a person's own name is no other one's"
+
+
 def test_undo_takes_the_latest_change_back_once_if_its_number_is_given(planted: Planted) -> None:
     planted.done(planted.post(f"/clusters/{planted.one}/label", {"name": NAME}))
     planted.done(planted.post(f"/clusters/{planted.one}/owner"))

@@ -12,7 +12,7 @@ from starlette.convertors import StringConvertor, register_url_convertor
 
 from thumblab_core.errors import LabError
 from thumblab_core.images import ImageError
-from thumblab_core.people.errors import FaceConflictError, UnknownFaceError
+from thumblab_core.people.errors import FaceConflictError, KnownNameError, UnknownFaceError
 from thumblab_core.people.names import ANY
 from thumblab_core.people.records import Change, Cluster, Face, ShownPicture
 from thumblab_serving.http.problems import Problem
@@ -67,6 +67,8 @@ async def call(request: Request, work: Callable[[StoredPeople], T], limiter: str
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "no-database", detail, headers) from None
     except UnknownFaceError as error:
         raise Problem(HTTPStatus.NOT_FOUND, "not-found", str(error)) from None
+    except KnownNameError as error:
+        raise Problem(HTTPStatus.CONFLICT, "known-name", str(error)) from None
     except FaceConflictError as error:
         raise Problem(HTTPStatus.CONFLICT, "face-conflict", str(error)) from None
     except NotForgottenError as error:

@@ -90,10 +90,11 @@ async def cluster(request: Request) -> FaceClusterFacesOut:
 )
 async def label(request: Request) -> LabelledClusterOut:
     """The faces that are then in the cluster stay in it. If another cluster has the name already, the cluster is merged
-    into that person, which is the answer (`merged`). Upper and lower case count as equal.
+    into that person, which is the answer (`merged`). With `"merge": false`, it is refused instead (409, `known-name`).
+    Upper and lower case count as equal.
     """
     body = await body_of(request, LabelRequest)
-    labelled, merge_id = await call(request, lambda people: people.label(cluster_id_in(request), body.name))
+    labelled, merge_id = await call(request, lambda people: people.label(cluster_id_in(request), body.name, body.merge))
     return LabelledClusterOut(**dict(shown_cluster(labelled)), merged=merge_id is not None, merge_id=merge_id)
 
 

@@ -122,8 +122,13 @@ class LabelRequest(StrictModel):
     name: str = Field(
         min_length=1,
         max_length=LONGEST_NAME,
-        description="If another cluster has this name, the cluster is merged into that person.",
+        description="If another cluster has this name, the cluster is merged into that person, unless `merge` is false.",
         examples=["Alice"],
+    )
+    merge: bool = Field(
+        default=True,
+        strict=True,
+        description="False: if another cluster has this name, the request is refused, and nothing is changed.",
     )
 
 
