@@ -82,7 +82,7 @@ export async function call(path, options, withKey) {
     const detail = typeof answer?.detail === "string" ? answer.detail : "";
     const reason = reply.status === 401 && key ? WRONG_KEY : detail;
     const error = new Error(reason || `The service answered with status ${reply.status} and gave no reason.`);
-    throw Object.assign(error, { status: reply.status });
+    throw Object.assign(error, { status: reply.status, type: answer?.type });
   }
   return answer;
 }

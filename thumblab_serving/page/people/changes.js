@@ -1,19 +1,25 @@
 // What a person changed, the latest first: the button that takes the latest back, and the list with "un-merge".
 
 import { button, byId, capital, line, moment } from "../dom.js";
+import { newest } from "./feedback.js";
 import { listChanges } from "./service.js";
 import { changeWords } from "./words.js";
 
 const MOST = 20;
 
 let changes = [];
+let asked = 0; // The number of the newest request. The answers of older ones are dropped.
 
 // Return the change that an undo takes back, or null. A merge that was taken back already is none.
 export const latestChange = () => changes.find(({ reverted }) => !reverted) ?? null;
 
 // Ask for the changes again. `unmerge(change)` takes a merge back.
 export async function drawChanges(unmerge) {
-  ({ changes } = await listChanges(MOST));
+  asked += 1;
+  const mine = asked;
+  const answer = await newest(listChanges(MOST), () => mine === asked);
+  if (answer === null) return;
+  ({ changes } = answer);
   const latest = latestChange();
   byId("undo-what").textContent = latest === null ? "Nothing to undo" : `Undo: ${changeWords(latest)}`;
   byId("do-undo").disabled = latest === null;

@@ -2,7 +2,7 @@
 
 import { byId, line, percent, say } from "../dom.js";
 import { crop } from "./crops.js";
-import { failed } from "./feedback.js";
+import { failed, newest, staysAt } from "./feedback.js";
 import { Listbox } from "./listbox.js";
 import { readCluster, unassigned } from "./service.js";
 import { sizeOf } from "./words.js";
@@ -15,6 +15,7 @@ export let faces = null;
 let opened = null; // The cluster as the service described it last. Null while the list is shown, or faces in no cluster.
 let openedId = null;
 let hasMore = false;
+let asked = 0; // The number of the newest request for a cluster. The answers of older ones are dropped.
 
 export const openCluster = () => opened;
 export const isNone = () => openedId === NONE;
@@ -29,23 +30,29 @@ export function wireCluster({ open, changed }) {
 }
 
 export function closeCluster() {
+  asked += 1;
   [opened, openedId, hasMore] = [null, null, false];
   faces.select([]);
   faces.show([]);
 }
 
-// Show a cluster. If it is shown already, ask again for as many faces as are shown. Throws an error with status 404 if the
-// cluster is gone.
+// Draw a cluster. If it is drawn already, ask again for as many faces as are shown. Return whether it was drawn: it is not if
+// another cluster or the list was asked for meanwhile. Throws an error with status 404 if the cluster is gone.
 export async function drawCluster(id) {
+  asked += 1;
+  const mine = asked;
   const same = id === openedId;
   const wanted = same ? Math.min(MOST, Math.max(PART, faces.items.length)) : PART;
-  const [cluster, found] = await part(id, wanted, 0);
+  const answer = await newest(part(id, wanted, 0), () => mine === asked);
+  if (answer === null) return false;
+  const [cluster, found] = answer;
   if (!same) {
     faces.select([]);
     faces.show([]);
   }
   [opened, openedId] = [cluster, id];
   show(found);
+  return true;
 }
 
 async function part(id, limit, offset) {
@@ -55,13 +62,15 @@ async function part(id, limit, offset) {
 }
 
 async function more() {
-  const next = faces.items.length;
+  const [next, id, mine, from] = [faces.items.length, openedId, asked, document.activeElement];
   try {
-    const [cluster, found] = await part(openedId, PART, next);
+    const answer = await newest(part(id, PART, next), () => mine === asked && id === openedId);
+    if (answer === null) return;
+    const [cluster, found] = answer;
     opened = cluster;
     const known = new Set(faces.items.map(({ key }) => key));
     show([...faces.items, ...found.filter(({ face_id: id }) => !known.has(id))], found.length === PART);
-    faces.focus(faces.items[next]?.key);
+    if (staysAt(from)) faces.focus(faces.items[next]?.key);
   } catch (error) {
     failed(error);
   }

@@ -39,6 +39,9 @@ export function hasKey() {
   return false;
 }
 
+// Return whether the focus is still where it was, or nowhere: then a late answer may move it.
+export const staysAt = (before) => [before, document.body, null].includes(document.activeElement);
+
 // If the focused element is gone, a browser leaves the focus on nothing. Then move it to the first of `places` that takes it.
 export function settleFocus(...places) {
   const active = document.activeElement;
@@ -53,11 +56,22 @@ export function focusOn(id) {
   return true;
 }
 
+// Return the answer of a request, or null if the page no longer needs it. Nobody is told of an error of such a request.
+export async function newest(request, isWanted) {
+  try {
+    const answer = await request;
+    return isWanted() ? answer : null;
+  } catch (error) {
+    if (isWanted()) throw error;
+    return null;
+  }
+}
+
 let working = false;
 
-// Do something that changes people, one thing at a time. Return whether it was done. An error is shown in `problemId`, and
-// nothing that was entered or selected is lost.
-export async function attempt(work, problemId = "change-problem") {
+// Do something that changes people, one thing at a time. Return whether it was done. An error is shown in `problemId`, or
+// beside the buttons if its form is no longer open (`isOpen`). Nothing that was entered or selected is lost.
+export async function attempt(work, problemId = "change-problem", isOpen = () => true) {
   if (working || !hasKey()) return false;
   working = true;
   clearProblems();
@@ -67,7 +81,7 @@ export async function attempt(work, problemId = "change-problem") {
     await work();
     return true;
   } catch (error) {
-    failed(error, problemId);
+    failed(error, isOpen() ? problemId : undefined);
     return false;
   } finally {
     working = false;

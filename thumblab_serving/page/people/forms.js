@@ -15,9 +15,19 @@ let open = null; // {form, submit} of the open form, or null.
 let closed = () => {};
 let offered = []; // The clusters of the target form.
 let pausing = null;
-let asked = 0;
+let asked = 0; // The number of the newest search. The answers of older ones are dropped.
+let offeredFor = null; // The text to which the offered clusters are the answer, or null.
+let announced = null; // The name of which the page has said that these faces will join the person who has it, or null.
 
 export const formIsOpen = () => open !== null;
+
+// Return the form that is open now: whether it still is, how to close it, and no later one, and how to take down that the page
+// has said that these faces will join the person who has a name.
+export function openForm() {
+  const mine = open;
+  const isOpen = () => mine !== null && mine === open;
+  return { isOpen, close: () => isOpen() && closeForm(), announce: (name) => isOpen() && (announced = name) };
+}
 
 // `onClosed` is called when a person closes a form.
 export function wireForms(onClosed) {
@@ -34,7 +44,8 @@ export function wireForms(onClosed) {
 
 export function closeForm() {
   clearTimeout(pausing);
-  pausing = null;
+  asked += 1;
+  [pausing, offeredFor, announced] = [null, null, null];
   if (open !== null) byId(open.form).hidden = true;
   open = null;
 }
@@ -64,11 +75,12 @@ function show(form, of, parts) {
 
 // --- the name ---
 
-// Ask for the name of a cluster. `save(name)` and `remove()` do what the person chose.
+// Ask for the name of a cluster. `save(name, merge)` and `remove()` do what the person chose. `merge`: whether the page has said
+// that these faces will join another person.
 export function askForName(cluster, { save, remove }) {
   const entered = () => {
     const name = byId("name").value.trim();
-    if (name) return save(name);
+    if (name) return save(name, announced === name);
     say("name-problem", "Write the name of the person.");
     byId("name").focus();
   };
@@ -95,6 +107,7 @@ async function hint() {
   const wanted = nameKey(byId("name").value);
   const same = people.find(({ name }) => nameKey(name) === wanted);
   const isOther = same !== undefined && keyOf(same.cluster_id) !== keyOf(open.cluster.cluster_id);
+  announced = isOther ? byId("name").value.trim() : null;
   byId("name-hint").textContent = isOther ? `“${same.name}” is known already. These faces will join that person.` : "";
 }
 
@@ -104,7 +117,10 @@ async function hint() {
 // chosen; without them, all clusters can be searched, but those whose keys are in `without`. `go(cluster)` does it.
 export function askForCluster({ words, pictures, button, clusters = null, without = [], go }) {
   const entered = async () => {
-    if (pausing !== null) await search();
+    const [mine, text] = [open, byId("target-text").value];
+    if (offeredFor !== text) await search();
+    // A person may have closed the form meanwhile, or written something else. An error is shown already.
+    if (mine !== open || offeredFor !== text || byId("target-text").value !== text) return;
     const value = document.querySelector("#targets input:checked")?.value ?? (offered.length === 1 && byId("target-text").value ? offered[0].key : null);
     const target = offered.find(({ key }) => key === value);
     if (target) return go(target.cluster);
@@ -117,7 +133,7 @@ export function askForCluster({ words, pictures, button, clusters = null, withou
   byId("target-text").value = "";
   byId("target-search").hidden = clusters !== null;
   say("target-problem", "");
-  offer(clusters ?? []);
+  offer(clusters ?? [], clusters === null ? null : "");
   if (clusters === null) {
     byId("target-text").focus();
     search();
@@ -133,16 +149,18 @@ async function search() {
   asked += 1;
   const mine = asked;
   try {
-    const text = byId("target-text").value.trim();
+    const entered = byId("target-text").value;
+    const text = entered.trim();
     const clusters = text ? await found(text) : (await listClusters("all", MOST + 1, 0)).clusters;
     if (mine !== asked || open?.form !== "target-form") return;
-    offer(clusters.filter(({ cluster_id: id }) => !open.without.includes(keyOf(id))).slice(0, MOST));
+    offer(clusters.filter(({ cluster_id: id }) => !open.without.includes(keyOf(id))).slice(0, MOST), entered);
   } catch (error) {
-    if (mine === asked) say("target-problem", sentence(error.message));
+    if (mine === asked && open?.form === "target-form") say("target-problem", sentence(error.message));
   }
 }
 
-function offer(clusters) {
+function offer(clusters, text) {
+  offeredFor = text;
   const chosen = document.querySelector("#targets input:checked")?.value;
   offered = clusters.map((cluster) => ({ key: keyOf(cluster.cluster_id), cluster }));
   byId("targets").replaceChildren(...offered.map(({ key, cluster }) => drawn(key, cluster, key === chosen)));

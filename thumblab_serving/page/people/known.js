@@ -30,7 +30,8 @@ async function all() {
   }
 }
 
-// Return the form in which names are compared, as the service does: "ALICE" and "Alice" are one name.
+// Return the form in which names are compared: "ALICE" and "Alice" are one name. The service compares some letters in another
+// way, such as "ß" and "ss". So it is the service that says at last whether a name is known.
 export const nameKey = (name) => name.normalize("NFKC").toLowerCase().split(/\s+/).filter(Boolean).join(" ");
 
 // Return the people whose name has this text in it, and the cluster whose id it is. The largest come first.

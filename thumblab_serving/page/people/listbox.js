@@ -66,6 +66,12 @@ export class Listbox {
     this.#update();
   }
 
+  // Other items may have been selected while the answer about these was on its way, so they stay selected.
+  unselect(keys) {
+    for (const key of keys) this.selected.delete(key);
+    this.#update();
+  }
+
   #node(item, before, row, total) {
     const mark = this.mark(item);
     let node = before;

@@ -60,12 +60,23 @@ async function route(moves = true) {
   shown = key;
   if (key === null) return showList(moves);
   try {
-    await drawCluster(key);
+    await showCluster(key, moves);
   } catch (error) {
-    if (error.status !== 404) throw error;
-    await leave();
+    if (error.status === 404) await leave();
     throw error;
   }
+}
+
+// Show a cluster, and return whether it is shown. It is not if the address says something else when the answer arrives: then
+// a person has gone on meanwhile.
+async function showCluster(key, moves = false) {
+  let drawn = false;
+  try {
+    drawn = await drawCluster(key);
+  } catch (error) {
+    if (wanted() === key) throw error;
+  }
+  if (!drawn || wanted() !== key) return false;
   const isNew = byId("cluster").hidden || lastOpen !== key;
   byId("list").hidden = true;
   byId("cluster").hidden = false;
@@ -73,11 +84,17 @@ async function route(moves = true) {
   drawBar();
   if (moves && isNew) focusOn("cluster-title");
   else settleFocus(toList);
+  return true;
 }
 
 async function showList(moves) {
   const wasOpen = !byId("cluster").hidden;
-  await drawSheets();
+  try {
+    await drawSheets();
+  } catch (error) {
+    if (wanted() === null) throw error;
+  }
+  if (wanted() !== null) return; // A person has opened a cluster meanwhile.
   byId("list").hidden = false;
   byId("cluster").hidden = true;
   closeCluster();
@@ -92,9 +109,10 @@ async function refresh(key = null) {
   try {
     await drawChanges(unmergeOne);
     if (wanted() === null) await drawSheets();
-    else await drawCluster(wanted());
-    if (wanted() !== null && openCluster() !== null) follow(keyOf(openCluster().cluster_id));
-    if (wanted() !== null && openCluster()?.faces === 0 && openCluster().name === null) await leave();
+    else if ((await showCluster(wanted())) && openCluster() !== null) {
+      follow(keyOf(openCluster().cluster_id));
+      if (openCluster().faces === 0 && openCluster().name === null) await leave();
+    }
   } catch (error) {
     const status = error.status;
     if (status !== 404) throw Object.assign(new Error(`It was done, but the page could not be drawn again: ${error.message}`), { status });
@@ -102,8 +120,8 @@ async function refresh(key = null) {
   }
   drawBar();
   const isListed = key !== null && byId("cluster").hidden && sheets.items.some((item) => item.key === key);
-  if (isListed) sheets.focus(key);
-  else settleFocus(toList);
+  // A person may write into another field by now, from which the focus must not be taken.
+  settleFocus(() => isListed && sheets.focus(key), toList);
 }
 
 // A merged cluster has the id of the one that it was merged into.
@@ -120,12 +138,14 @@ async function leave() {
 }
 
 function open(key) {
-  if (wanted() === key) focusOn("cluster-title");
-  else location.hash = `cluster=${key}`;
+  if (wanted() !== key) location.hash = `cluster=${key}`;
+  else if (byId("cluster").hidden || lastOpen !== key) route().catch(failed); // It could not be shown before.
+  else focusOn("cluster-title");
 }
 
 function back() {
-  location.hash = "";
+  if (wanted() !== null) location.hash = "";
+  else route().catch(failed); // The list could not be shown before.
 }
 
 function escape() {

@@ -1,11 +1,13 @@
 // What a person can do with clusters and faces.
 
 import { byId } from "../dom.js";
+import { sentence } from "../for_operators.js";
 import { drawChanges, latestChange } from "./changes.js";
 import { faces, isNone, openCluster } from "./cluster.js";
 import { attempt, done, focusOn } from "./feedback.js";
-import { askForCluster, askForName, closeForm, facesOf } from "./forms.js";
-import { label, merge, move, notThisPerson, undo, unlabel, unmerge } from "./service.js";
+import { askForCluster, askForName, facesOf, openForm } from "./forms.js";
+import { forgetKnown } from "./known.js";
+import { KNOWN_NAME, label, merge, move, notThisPerson, undo, unlabel, unmerge } from "./service.js";
 import { sheets } from "./sheets.js";
 import { changeWords, keyOf, plural, who } from "./words.js";
 
@@ -34,22 +36,35 @@ function name() {
   const [cluster, ...others] = chosenClusters();
   if (!cluster || others.length > 0) return done("Select one cluster to name it");
   askForName(cluster, {
-    save: (text) => attempt(() => saveName(cluster, text), "name-problem").then((ok) => ok || byId("key-field").checkVisibility() || focusOn("name")),
-    remove: () => attempt(() => removeName(cluster), "name-problem"),
+    save: (text, mayMerge) => attemptIn("name-problem", (form) => saveName(cluster, text, mayMerge, form)),
+    remove: () => attemptIn("name-problem", (form) => removeName(cluster, form)),
   });
 }
 
-async function saveName(cluster, text) {
-  const named = await label(cluster.cluster_id, text);
-  closeForm();
+// Do what a person asked for in the open form. A form that is opened before the answer arrives is left alone.
+async function attemptIn(problemId, work) {
+  const form = openForm();
+  const isDone = await attempt(() => work(form), problemId, form.isOpen);
+  if (!isDone && form.isOpen() && !byId("key-field").checkVisibility()) focusOn("name");
+}
+
+async function saveName(cluster, text, mayMerge, form) {
+  const named = await label(cluster.cluster_id, text, mayMerge).catch((error) => {
+    if (error.type !== KNOWN_NAME) throw error;
+    // The list of known people is older than this name, or the service compares it in another way than the page.
+    forgetKnown();
+    form.announce(text);
+    throw new Error(`${sentence(error.message)} Save the name again, and these faces will join that person.`);
+  });
+  form.close();
   const joined = keyOf(named.cluster_id) !== keyOf(cluster.cluster_id);
   await refresh(keyOf(named.cluster_id));
   done(joined ? `Merged into ${who(named)}, who had this name already. It has ${plural(named.faces, "face")} now` : `Named ${who(named)}`);
 }
 
-async function removeName(cluster) {
+async function removeName(cluster, form) {
   const unnamed = await unlabel(cluster.cluster_id);
-  closeForm();
+  form.close();
   await refresh(keyOf(unnamed.cluster_id));
   done(`Took the name “${cluster.name}” away. The faces stay together`);
 }
@@ -66,12 +81,12 @@ function mergeChosen() {
     button: "Merge",
     clusters,
     without: isOne ? [keyOf(chosen[0].cluster_id)] : [],
-    go: (into) => attempt(() => mergeInto(chosen, into), "target-problem"),
+    go: (into) => attemptIn("target-problem", (form) => mergeInto(chosen, into, form)),
   });
 }
 
 // The service merges two clusters at a time. If it refuses one of several, the earlier merges stay, and the page says so.
-async function mergeInto(chosen, into) {
+async function mergeInto(chosen, into, form) {
   const others = chosen.filter(({ cluster_id: id }) => keyOf(id) !== keyOf(into.cluster_id));
   let merged = into;
   for (const [count, cluster] of others.entries()) {
@@ -79,13 +94,13 @@ async function mergeInto(chosen, into) {
       merged = await merge(cluster.cluster_id, merged.cluster_id);
     } catch (error) {
       if (count === 0) throw error;
-      closeForm();
+      form.close();
       await refresh(keyOf(merged.cluster_id));
       throw Object.assign(new Error(`${count} of ${others.length} clusters were merged into ${who(merged)}, and the next one was not: ${error.message}`), { status: error.status });
     }
   }
-  closeForm();
-  sheets.select([]);
+  form.close();
+  sheets.unselect(chosen.map(({ cluster_id: id }) => keyOf(id)));
   await refresh(keyOf(merged.cluster_id));
   done(`Merged ${plural(others.length + 1, "cluster")}. ${who(merged).replace(/^./, (first) => first.toUpperCase())} has ${plural(merged.faces, "face")} now`);
 }
@@ -105,7 +120,7 @@ async function split() {
   if (chosen.length === 0) return;
   await attempt(async () => {
     const made = await move(idsOf(chosen), null);
-    faces.select([]);
+    faces.unselect(idsOf(chosen));
     await refresh();
     done(`Put ${plural(chosen.length, "face")} into a new cluster`, () => goTo(keyOf(made.cluster_id)));
   });
@@ -119,14 +134,14 @@ function moveChosen() {
     words: `Move ${plural(chosen.length, "face")} to`,
     button: "Move",
     without: openCluster() === null ? [] : [keyOf(openCluster().cluster_id)],
-    go: (to) => attempt(() => moveTo(chosen, to), "target-problem"),
+    go: (to) => attemptIn("target-problem", (form) => moveTo(chosen, to, form)),
   });
 }
 
-async function moveTo(chosen, to) {
+async function moveTo(chosen, to, form) {
   const grown = await move(idsOf(chosen), to.cluster_id);
-  closeForm();
-  faces.select([]);
+  form.close();
+  faces.unselect(idsOf(chosen));
   await refresh();
   done(`Moved ${plural(chosen.length, "face")} to ${who(grown)}`);
 }

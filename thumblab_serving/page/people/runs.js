@@ -3,7 +3,7 @@
 import { byId, line, say } from "../dom.js";
 import { sentence } from "../for_operators.js";
 import { NICHES } from "../words.js";
-import { askForKey, hasKey } from "./feedback.js";
+import { askForKey, hasKey, newest } from "./feedback.js";
 import { figures, runState, start } from "./service.js";
 import { plural } from "./words.js";
 
@@ -21,6 +21,7 @@ let ended = () => {};
 let timer = null;
 let isOff = false;
 let starting = false;
+let asked = 0; // The number of the newest request for the figures. The answers of older ones are dropped.
 
 export function wireRuns(onEnded) {
   ended = onEnded;
@@ -29,7 +30,10 @@ export function wireRuns(onEnded) {
 }
 
 export async function drawFigures() {
-  const found = await figures();
+  asked += 1;
+  const mine = asked;
+  const found = await newest(figures(), () => mine === asked);
+  if (found === null) return;
   isOff = found.mode === "off";
   byId("off").hidden = !isOff;
   byId("off-kept").hidden = found.faces === 0;

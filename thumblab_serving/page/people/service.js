@@ -18,7 +18,9 @@ export const unassigned = (limit, offset) => get("unassigned", { limit, offset }
 export const readPicture = (sha256) => get(`pictures/${sha256}`);
 export const listChanges = (limit) => get("changes", { limit });
 
-export const label = (id, name) => post(`clusters/${id}/label`, { name });
+// `merge`: whether the cluster may join a person who has this name already. If not, the service refuses with `KNOWN_NAME`.
+export const label = (id, name, merge) => post(`clusters/${id}/label`, { name, merge });
+export const KNOWN_NAME = "urn:thumblab:known-name";
 export const unlabel = (id) => call(`${FACES}/clusters/${id}/label`, { method: "DELETE" }, true);
 export const merge = (id, into) => post(`clusters/${id}/merge`, { into });
 export const move = (faces, to) => post("move", { faces, to });

@@ -2,7 +2,7 @@
 
 import { byId, line } from "../dom.js";
 import { crop } from "./crops.js";
-import { failed } from "./feedback.js";
+import { failed, newest, staysAt } from "./feedback.js";
 import { found } from "./known.js";
 import { Listbox } from "./listbox.js";
 import { listClusters } from "./service.js";
@@ -42,11 +42,10 @@ async function begin() {
 }
 
 async function more() {
-  const next = sheets.items.length;
+  const [next, from] = [sheets.items.length, document.activeElement];
   shown += PART;
   try {
-    await drawSheets();
-    sheets.focus(sheets.items[next]?.key);
+    if ((await drawSheets()) && staysAt(from)) sheets.focus(sheets.items[next]?.key);
   } catch (error) {
     shown -= PART;
     failed(error);
@@ -54,12 +53,14 @@ async function more() {
 }
 
 // Ask the service for the clusters again, as many as are shown. Selected clusters that are still listed stay selected.
+// Return whether they were drawn: they are not if the list was asked for again meanwhile.
 export async function drawSheets() {
   asked += 1;
   const mine = asked;
   const text = byId("search").value.trim();
-  const { clusters, total } = text ? await matching(text) : await largest();
-  if (mine !== asked) return;
+  const answer = await newest(text ? matching(text) : largest(), () => mine === asked);
+  if (answer === null) return false;
+  const { clusters, total } = answer;
   sheets.show(clusters.map((cluster) => ({ key: keyOf(cluster.cluster_id), ...cluster })), total);
   const left = total - clusters.length;
   byId("more-sheets").hidden = left <= 0;
@@ -67,6 +68,7 @@ export async function drawSheets() {
   byId("list-count").textContent = total === 0 ? "" : `${clusters.length.toLocaleString("en")} of ${plural(total, "cluster")}, the largest first.`;
   byId("list-empty").hidden = total > 0;
   byId("list-empty").textContent = emptyWords(text);
+  return true;
 }
 
 async function largest() {
