@@ -95,7 +95,8 @@ async function ask(live) {
     showLab(); // The result is not awaited, because /health may load a release and then takes long.
     answered(current, live);
   } catch (error) {
-    if (error.name !== "AbortError") say("problem", error.message);
+    // A request that was given up may also fail with another error, while its answer is read.
+    if (!mine.signal.aborted) say("problem", error.message);
   } finally {
     if (asking === mine) {
       asking = null;

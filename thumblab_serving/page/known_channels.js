@@ -6,13 +6,18 @@ import { currentKey } from "./key.js";
 import { knownChannels } from "./service.js";
 
 let channels = [];
+let asked = 0; // The number of the newest request. The answers of older ones are dropped.
 
 export const learnt = () => channels;
 
 // Ask the lab for its channels, and offer them in the form. Throws an error if the service refuses or does not answer.
 export async function askForChannels() {
   if (!currentKey()) return channels;
-  ({ channels } = await knownChannels());
+  asked += 1;
+  const mine = asked;
+  const answer = await knownChannels();
+  if (mine !== asked) return channels;
+  ({ channels } = answer);
   byId("learnt-channels").replaceChildren(...channels.map((channel) => new Option(labelOf(channel), nameOf(channel.channel_id))));
   return channels;
 }

@@ -15,6 +15,7 @@ let note = ""; // What the library is made of, where it does not come from YouTu
 let model = null; // Whether the service serves a model. Null until the service has said so.
 let libraries = null; // The niches that have a library. Null until the service has said so.
 let waiting = null;
+let asked = 0; // The number of the newest request. The answers of older ones are dropped, so that only one asks again.
 
 let changed = () => {};
 
@@ -33,8 +34,11 @@ export function onLabShown(callback) {
 // answer, the answers themselves say what was missing.
 export async function showLab() {
   clearTimeout(waiting);
+  asked += 1;
+  const mine = asked;
   try {
     const state = await health();
+    if (mine !== asked) return;
     missing = state.meter.missing;
     libraries = Object.keys(state.indices).filter((niche) => state.indices[niche].release !== null);
     model = state.model.release !== null;
@@ -46,6 +50,7 @@ export async function showLab() {
     changed();
     if (!state.ready) waiting = setTimeout(showLab, ASK_AGAIN_MS);
   } catch {
+    if (mine !== asked) return;
     missing = [];
     drawNotes([], []);
     changed();

@@ -11,11 +11,14 @@ const MOST_VARIANTS = 3;
 const VIDEO_ID = /^[\w-]{11}$/;
 
 let comparison = null;
+let opened = 0; // How often the form was opened. What comes of an earlier one is not shown in it.
 let stored = () => {};
 let urls = []; // The object URLs of the pictures in the form.
 
 export function openOutcome(chosen) {
   comparison = chosen;
+  opened += 1;
+  byId("outcome-send").disabled = false;
   byId("outcome-form").reset();
   say("outcome-problem", "");
   byId("outcome-channel").value = chosen.answer.channel?.channel_id ?? chosen.question.channel;
@@ -105,6 +108,7 @@ function experiment() {
 
 async function send() {
   if (!currentKey()) throw new Error(`${NO_KEY} Its field is in the form of Compare.`);
+  const about = comparison; // A person may open the form for another comparison before the answer arrives.
   const { facts, files, names } = experiment();
   const answer = await storeExperiment(facts, files);
   const outcome = {
@@ -114,7 +118,7 @@ async function send() {
     started_on: answer.started_on,
     experiment_id: answer.experiment_id,
   };
-  await keep({ ...comparison, outcome });
+  await keep({ ...about, outcome });
 }
 
 export function wireOutcome(callback) {
@@ -124,14 +128,15 @@ export function wireOutcome(callback) {
     event.preventDefault();
     say("outcome-problem", "");
     byId("outcome-send").disabled = true;
+    const mine = opened;
     try {
       await send();
-      byId("outcome").close();
+      if (mine === opened) byId("outcome").close();
       stored();
     } catch (error) {
-      say("outcome-problem", error.message);
+      if (mine === opened) say("outcome-problem", error.message);
     } finally {
-      byId("outcome-send").disabled = false;
+      if (mine === opened) byId("outcome-send").disabled = false;
     }
   });
 }
