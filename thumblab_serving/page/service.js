@@ -77,7 +77,8 @@ export async function call(path, options, withKey) {
   } catch {
     // A proxy may answer with a page of its own. The status then says what happened.
   }
-  if (reply.status === 401) forgetKey();
+  // A person may have given another key since.
+  if (reply.status === 401 && (currentKey() ?? "") === key) forgetKey();
   if (!reply.ok || answer === null) {
     const detail = typeof answer?.detail === "string" ? answer.detail : "";
     const reason = reply.status === 401 && key ? WRONG_KEY : detail;

@@ -174,3 +174,22 @@ def test_the_page_sends_the_channel_and_says_whether_the_answer_is_adapted(brows
     browser.wait("!document.getElementById('problem').hidden")
     problem = browser.evaluate("document.getElementById('problem').textContent")
     assert problem == "Give the channel's name, its @handle, a link to it or its id; or leave the field empty."
+
+
+def test_an_answer_that_is_given_up_while_it_is_read_is_no_error(browser, service, files):
+    browser.open(f"{service.url}/#key={KEY}")
+    browser.evaluate("document.getElementById('title').value = 'A title'")
+    browser.choose(*files[:2])
+    browser.evaluate("""(() => {
+        const real = window.fetch;
+        let isFirst = true;
+        window.fetch = (path, options) => {
+            if (path !== 'v1/score' || !isFirst) return real(path, options);
+            isFirst = false;
+            const fail = (stream) => options.signal.addEventListener('abort', () => stream.error(options.signal.reason));
+            return Promise.resolve(new Response(new ReadableStream({ start: fail })));
+        };
+        for (let times = 0; times < 2; times += 1) document.getElementById('form').requestSubmit();
+    })()""")
+    browser.wait("!document.getElementById('result').hidden")
+    assert browser.evaluate("document.getElementById('problem').hidden"), browser.text("#problem")

@@ -5,6 +5,7 @@ from hashlib import sha256
 
 import pytest
 from browser import KEY, SCRIPTS, fill
+from late_answers import hold, release, wait_for_held
 from sqlalchemy import create_engine, text
 
 CHANNEL = "UC" + "c" * 22
@@ -201,3 +202,24 @@ def test_a_browser_that_keeps_nothing_says_so_and_ranks(browser, stocked, files)
     browser.wait("!document.getElementById('kept').hidden")
     assert "could not store it (it is turned off)" in browser.text("#kept")
     assert browser.count(".card") == 2
+
+
+def test_a_slow_outcome_is_kept_with_its_own_comparison(browser, stocked, files):
+    compare(browser, stocked, *files, title="What was tested")
+    compare(browser, stocked, *files[:2], title="What came later")
+    hold(browser, "v1/experiments")
+    open_outcome = "[...document.querySelectorAll('.past')].{}.querySelectorAll('button')[1].click()"
+    browser.evaluate(open_outcome.format("at(-1)"))
+    browser.evaluate("document.querySelectorAll('#outcome-variants input[type=radio]')[0].click()")
+    for name, value in {"channel": CHANNEL, "video": "aaaaaaaaaaa", "started": "2020-11-01"}.items():
+        browser.evaluate(f"document.getElementById('outcome-{name}').value = {json.dumps(value)}")
+    browser.click("#outcome-send")
+    wait_for_held(browser)
+    browser.click("#outcome-cancel")
+    browser.evaluate(open_outcome.format("at(0)"))
+    release(browser)
+    browser.wait("document.querySelectorAll('.past .outcome').length === 1")
+    assert browser.evaluate("document.getElementById('outcome').open"), "the form of the other comparison stays open"
+    titled = "document.querySelector('.past .outcome').closest('.past').querySelector('h3').textContent"
+    assert browser.evaluate(titled) == "What was tested"
+    browser.click("#outcome-cancel")

@@ -2,6 +2,7 @@
 
 import pytest
 from accessibility import focused
+from browser import KEY
 from late_answers import fail, hold, release, wait_for_held
 from people_page import clusters, focused_key, key, key_of, name_it, open_cluster, open_page, said, shown, type_text
 from planted_people import group, plant
@@ -46,8 +47,10 @@ def test_going_back_before_a_slow_cluster_answers_leaves_the_list(page, gallery)
     hold(page, f"clusters/{key_of(gallery.two)}")
     go(page, gallery.two)
     wait_for_held(page)
+    lists = "performance.getEntriesByType('resource').filter(({ name }) => name.includes('clusters?')).length"
+    before = page.evaluate(lists)
     page.evaluate("history.back()")
-    page.wait("location.hash === ''")
+    page.wait(f"location.hash === '' && {lists} > {before}")
     release(page)
     assert shown(page, "#list")
     assert not shown(page, "#cluster")
@@ -228,6 +231,20 @@ def test_older_changes_do_not_take_the_place_of_newer_ones(page, gallery):
     assert page.text("#undo-what") == "Undo: named “Alice”"
     release(page)
     assert page.text("#undo-what") == "Undo: named “Alice”"
+
+
+def test_a_late_refusal_of_the_old_key_does_not_take_the_new_one_away(page, gallery):
+    page.evaluate("sessionStorage.setItem('thumblab-key', 'revoked')")
+    hold(page, "changes?")
+    page.evaluate("document.getElementById('key-field').requestSubmit()")
+    wait_for_held(page)
+    page.wait("document.activeElement.id === 'key'")
+    type_text(page, KEY)
+    key(page, "Enter")
+    page.wait("document.getElementById('key-field').hidden")
+    release(page)
+    assert not shown(page, "#key-field")
+    assert page.evaluate("sessionStorage.getItem('thumblab-key')") == KEY
 
 
 def test_a_merge_that_the_page_did_not_announce_is_asked_for_before(page, gallery):
