@@ -1,5 +1,6 @@
-"""Middleware in front of every route. It checks the Host header and adds security headers."""
+"""Middleware in front of every route. It checks the Host header and adds headers that guard the answers."""
 
+import re
 from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -19,6 +20,11 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+
+_NEVER_STORED = re.compile(r"/api/v1/faces(/.*)?|/v1/score", re.DOTALL)
+"""The paths whose answers may say who is seen. Browsers and proxies must not keep them, so that a person who was forgotten
+is gone there too. Errors count, because they name people as well.
+"""
 
 
 class HostNames:
@@ -47,7 +53,8 @@ class HostNames:
 class SecurityHeaders:
     """Middleware that adds headers to every answer. With them, the browser runs only scripts of this service.
 
-    The headers also forbid all other pages to show the page of this service in a frame.
+    The headers also forbid all other pages to show the page of this service in a frame. Answers that may say who is seen
+    get `Cache-Control: no-store`.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -57,6 +64,8 @@ class SecurityHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(_HEADERS)
+                if _NEVER_STORED.fullmatch(scope["path"]):
+                    MutableHeaders(scope=message)["Cache-Control"] = "no-store"
             await send(message)
 
         await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)

@@ -342,3 +342,14 @@ def test_no_name_of_a_person_is_in_the_log_or_in_a_metric(planted: Planted, capl
     for part in NAME.split():
         assert part.lower() not in (caplog.text + metrics).lower()
     assert person not in metrics
+
+
+def test_no_answer_about_people_is_kept_by_a_browser_or_a_proxy(planted: Planted) -> None:
+    person = planted.post(f"/clusters/{planted.one}/label", {"name": NAME})
+    listed, unknown = planted.get("/clusters"), planted.get("/clusters/person_000000000000")
+    refused = planted.service.client.get("/api/v1/faces/stats", headers={"X-API-Key": "wrong"})
+    scored = planted.service.client.post("/v1/score", json={})
+    assert [reply.status_code for reply in (person, listed, unknown, refused, scored)] == [200, 200, 404, 401, 422]
+    for reply in (person, listed, unknown, refused, scored):
+        assert reply.headers["cache-control"] == "no-store", reply.url
+    assert "cache-control" not in planted.service.client.get("/health").headers

@@ -46,9 +46,6 @@ from thumblab_serving.schemas.people.people_requests import (
 
 router = APIRouter(tags=["people"], dependencies=[Depends(require("admin"))])
 
-_NO_STORE = {"Cache-Control": "no-store"}
-"""Headers with which no browser keeps a picture of a face, so that a forgotten face is gone there too."""
-
 
 def _jpeg(description: str, *errors: int) -> dict[int | str, Any]:
     """Return the description of the answers of a route that returns a picture."""
@@ -118,7 +115,7 @@ async def image(request: Request) -> Response:
     """The whole picture, so that one sees what is around a face. Browsers must not keep it."""
     sha256 = sha256_in(request)
     data = await call(request, lambda people: people.picture(sha256), "crops_limiter")
-    return Response(data, media_type="image/jpeg", headers=_NO_STORE)
+    return Response(data, media_type="image/jpeg")
 
 
 @router.get(
@@ -203,7 +200,7 @@ async def nearest(request: Request) -> NearFacesOut:
 async def crop(request: Request) -> Response:
     """Browsers must not keep it, so that a forgotten face is gone there too."""
     data = await call(request, lambda people: people.crop(_face_id(request)), "crops_limiter")
-    return Response(data, media_type="image/jpeg", headers=_NO_STORE)
+    return Response(data, media_type="image/jpeg")
 
 
 @router.post(
