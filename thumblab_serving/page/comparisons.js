@@ -37,17 +37,36 @@ async function run(mode, work) {
   });
 }
 
-// Return all comparisons, the newest first.
+// Return an answer without who is seen in it. The page does not show this, and `thumblab people forget` cannot delete what
+// a browser or a downloaded file keeps.
+export function withoutPeople(answer) {
+  const { people, other_niches: others, ...rest } = answer;
+  return others ? { ...rest, other_niches: others.map(withoutPeople) } : rest;
+}
+
+const saysWho = (answer) => Boolean(answer.people) || (answer.other_niches ?? []).some(saysWho);
+
+// Return all comparisons, the newest first. Earlier versions of this page stored who is seen, which is deleted here.
 export async function stored() {
-  const all = await run("readonly", (store) => store.getAll());
+  const all = await run("readwrite", (store) => {
+    const request = store.getAll();
+    request.onsuccess = () => {
+      for (const one of request.result.filter(({ answer }) => saysWho(answer))) {
+        one.answer = withoutPeople(one.answer);
+        store.put(one);
+      }
+    };
+    return request;
+  });
   return all.sort((a, b) => (a.at < b.at ? 1 : -1));
 }
 
 // Store a comparison, or replace the one with its id. Delete the oldest ones that no longer fit. Return its id, and how
 // many were deleted.
 export async function keep(comparison) {
-  const bytes = JSON.stringify(comparison.answer).length + comparison.pictures.reduce((sum, { file }) => sum + file.size, 0);
-  const id = await run("readwrite", (store) => store.put({ outcome: null, ...comparison, bytes }));
+  const answer = withoutPeople(comparison.answer);
+  const bytes = JSON.stringify(answer).length + comparison.pictures.reduce((sum, { file }) => sum + file.size, 0);
+  const id = await run("readwrite", (store) => store.put({ outcome: null, ...comparison, answer, bytes }));
   return { id, deleted: await dropOldest() };
 }
 

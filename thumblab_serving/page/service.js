@@ -1,12 +1,13 @@
 // The requests to the service. Each function returns the answer, or throws an error whose message is for people.
 
+import { withoutPeople } from "./comparisons.js";
 import { currentKey, forgetKey } from "./key.js";
 
 const WRONG_KEY =
   "This link is no longer valid, because its API key is not known here. Open the link again that the lab's owner sent you (`thumblab up` prints it).";
 
-// Return the answer to the question about the pictures.
-export function rank(question, pictures, signal) {
+// Return the answer to the question about the pictures, without who is seen in them.
+export async function rank(question, pictures, signal) {
   const form = new FormData();
   if (question.titles.length === 1) form.append("title", question.title);
   else for (const title of question.titles) form.append("titles", title);
@@ -14,7 +15,7 @@ export function rank(question, pictures, signal) {
   if (question.channel) form.append("channel_id", question.channel);
   for (const { file, name } of pictures) form.append("thumbnails", file, name);
   if (pictures.some(({ title }) => title)) for (const { title } of pictures) form.append("thumbnail_titles", title);
-  return call("v1/score", { method: "POST", body: form, signal }, true);
+  return withoutPeople(await call("v1/score", { method: "POST", body: form, signal }, true));
 }
 
 // Store what a test on YouTube showed. `files` are the tested pictures, in the order of the variants.

@@ -223,3 +223,76 @@ def test_a_slow_outcome_is_kept_with_its_own_comparison(browser, stocked, files)
     titled = "document.querySelector('.past .outcome').closest('.past').querySelector('h3').textContent"
     assert browser.evaluate(titled) == "What was tested"
     browser.click("#outcome-cancel")
+
+
+SEEN = {
+    "threshold": 0.7,
+    "thumbnails": [{"id": "one.jpg", "faces": [{"box": [0, 0, 1, 1], "person": {"name": "Zenobia Quill"}}]}],
+    "people": [{"person_id": "person_0123456789ab", "name": "Zenobia Quill"}],
+    "note": "",
+}
+STORED = """new Promise((resolve) => {
+    const request = indexedDB.open('thumblab', 1);
+    request.onsuccess = () => {
+        const all = request.result.transaction('comparisons').objectStore('comparisons').getAll();
+        all.onsuccess = () => { request.result.close(); resolve(JSON.stringify(all.result)); };
+    };
+})"""
+
+
+def test_who_is_seen_in_a_picture_is_never_kept(browser, stocked, files):
+    compare(browser, stocked, *files[:2], title="Without anybody")
+    browser.evaluate(f"""(() => {{ const ask = window.fetch; window.fetch = async (path, options) => {{
+        const reply = await ask(path, options);
+        if (path !== 'v1/score') return reply;
+        window.answeredWithPeople = true;
+        return Response.json({{ ...(await reply.json()), people: {json.dumps(SEEN)} }});
+    }}; }})()""")
+    browser.click("nav a[href='#compare']")
+    browser.evaluate("document.getElementById('title').value = 'With somebody'")
+    browser.evaluate("document.getElementById('go').click()")
+    browser.wait("document.querySelector('#asked dd')?.textContent === 'With somebody'")
+    assert browser.evaluate("window.answeredWithPeople")
+    show_history(browser)
+    browser.wait("document.querySelector('.past h3')?.textContent === 'With somebody'")
+    kept = browser.evaluate(STORED)
+    assert "With somebody" in kept
+    assert "Zenobia" not in kept
+    given = browser.evaluate(
+        COMPARISONS
+        + f""".then(async ({{ keep, stored }}) => {{
+        const [{{ id, ...newest }}] = await stored();
+        const answer = {{ ...newest.answer, people: {json.dumps(SEEN)} }};
+        await keep({{ ...newest, answer: {{ ...answer, other_niches: [answer] }} }});
+        return {STORED};
+    }})"""
+    )
+    assert given.count("With somebody") > kept.count("With somebody")
+    assert "Zenobia" not in given
+
+
+def test_who_is_seen_is_deleted_from_comparisons_that_were_kept_before(browser, stocked, files):
+    compare(browser, stocked, *files[:2], title="An old one")
+    before = browser.evaluate(
+        f"""new Promise((resolve) => {{
+        const request = indexedDB.open('thumblab', 1);
+        request.onsuccess = () => {{
+            const transaction = request.result.transaction('comparisons', 'readwrite');
+            const store = transaction.objectStore('comparisons');
+            store.getAll().onsuccess = ({{ target }}) => {{
+                const [one] = target.result;
+                store.put({{ ...one, answer: {{ ...one.answer, people: {json.dumps(SEEN)} }} }});
+            }};
+            transaction.oncomplete = () => {{ request.result.close(); resolve({STORED}); }};
+        }};
+    }})"""
+    )
+    assert "Zenobia" in before
+    browser.open(f"{stocked.url}/#history")
+    browser.wait("document.querySelectorAll('.past').length === 1")
+    read = browser.evaluate(
+        COMPARISONS + ".then(async ({ stored }) => (await stored()).map(({ answer }) => answer.people ?? null))"
+    )
+    assert read == [None]
+    assert "Zenobia" not in browser.evaluate(STORED)
+    assert "An old one" in browser.evaluate(STORED)
