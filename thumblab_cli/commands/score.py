@@ -236,7 +236,7 @@ def _asking(settings: "Settings", local: bool) -> "Iterator[Callable[[ScoreReque
             raise RefusedRequestError(str(error)) from None
         sources = _sources(request.images)
         if scorer is not None:
-            return scorer.score(sources, form, owner=None, see_people=True)
+            return scorer.score(sources, form, owner=None)  # A table has no place for who is seen.
         return _score_patiently(str(url), settings, sources, form)
 
     try:
@@ -250,12 +250,12 @@ def _score_patiently(url: str, settings: "Settings", sources: "Sequence[Source]"
     """Return the answer of a service. If the service asks to wait, wait and ask again, at most `_MOST_WAITS` times."""
     for _ in range(_MOST_WAITS):
         try:
-            return _score_by_service(url, settings, sources, form)
+            return _score_by_service(url, settings, sources, form, see_people=False)
         except _NoAnswerError as error:
             if error.retry_after is None:
                 raise
             time.sleep(min(error.retry_after, _LONGEST_WAIT_S))
-    return _score_by_service(url, settings, sources, form)
+    return _score_by_service(url, settings, sources, form, see_people=False)
 
 
 def _score_here(settings: "Settings", sources: "Sequence[Source]", form: "ScoreForm") -> "ScoreAnswer":
@@ -275,8 +275,10 @@ def _score_here(settings: "Settings", sources: "Sequence[Source]", form: "ScoreF
         scorer.close()
 
 
-def _score_by_service(url: str, settings: "Settings", sources: "Sequence[Source]", form: "ScoreForm") -> "ScoreAnswer":
-    """Return the answer of a service.
+def _score_by_service(
+    url: str, settings: "Settings", sources: "Sequence[Source]", form: "ScoreForm", see_people: bool = True
+) -> "ScoreAnswer":
+    """Return the answer of a service. Without `see_people`, the service looks for no people.
 
     Raise `LabError` if this lab has no API key, if no picture could be read, or if the service says that the request is
     invalid. Raise `_NoAnswerError` for every other failure.
@@ -303,7 +305,7 @@ def _score_by_service(url: str, settings: "Settings", sources: "Sequence[Source]
         for s in sendable
     ]
     body = {**form.model_dump(mode="json", exclude_none=True, exclude_unset=True), "thumbnails": thumbnails}
-    endpoint = f"{url.rstrip('/')}/v1/score"
+    endpoint = f"{url.rstrip('/')}/v1/score" + ("" if see_people else "?people=false")
     try:
         reply = httpx.post(endpoint, json=body, headers={"X-API-Key": key}, timeout=120, trust_env=False)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -334,9 +336,7 @@ def _score_by_service(url: str, settings: "Settings", sources: "Sequence[Source]
 
 
 def _service_note(url: str) -> str | None:
-    """Return the service's note on what its library is made of, such as synthetic videos.
-
-    Return None if the service has no note.
+    """Return the service's note on what its library is made of, such as synthetic videos, or None if it has no note.
 
     If the service does not answer, return a sentence that says so.
     """

@@ -12,9 +12,11 @@ from thumblab_serving.http.admission import Admission
 from thumblab_serving.http.auth import require_key
 from thumblab_serving.http.metrics import Metrics
 from thumblab_serving.http.problems import Problem, error_responses
+from thumblab_serving.http.queries import query_documentation, query_of
 from thumblab_serving.keys.key_ring import Grant
 from thumblab_serving.loading.served_releases import NotReadyError
 from thumblab_serving.schemas.answer import ScoreAnswer
+from thumblab_serving.schemas.people.people_requests import ScoreQuery
 from thumblab_serving.scoring.scorer import Scorer
 
 router = APIRouter(tags=["scoring"])
@@ -33,7 +35,7 @@ than the number of these threads.
     response_model=ScoreAnswer,
     dependencies=[Depends(require_key)],
     responses=error_responses(400, 401, 408, 413, 415, 422, 503),
-    openapi_extra={"requestBody": submission.documentation()},
+    openapi_extra={"parameters": query_documentation(ScoreQuery), "requestBody": submission.documentation()},
 )
 async def score(request: Request) -> ScoreAnswer:
     """Send thumbnails as URLs of an allowed image host, in base64, or as uploaded files. Each way gets the same answer.
@@ -50,9 +52,10 @@ async def score(request: Request) -> ScoreAnswer:
     admission: Admission = request.app.state.admission
     grant: Grant = request.state.grant
     foreground: Foreground = request.app.state.foreground
+    see_people = query_of(request, ScoreQuery).people == "true"
     async with admission.admit(request.state.grant):
         form, sources = await submission.read(request)
-        score_for_key = partial(scorer.score, owner=grant.acts_for, see_people=True)
+        score_for_key = partial(scorer.score, owner=grant.acts_for, see_people=see_people)
         try:
             with foreground.request():  # Batches wait until this request is answered.
                 answer = await to_thread.run_sync(score_for_key, sources, form, True, limiter=limiter)

@@ -7,6 +7,7 @@ import os
 import pytest
 
 from thumblab_cli.scoring.score_requests import Defaults, folder_requests
+from thumblab_serving.scoring.seen_people import SeenPeople
 
 TITLE = "I tested every phone under $200"
 
@@ -250,3 +251,29 @@ def test_a_folder_of_pictures_may_have_every_usual_suffix(tmp_path, suffix):
     (tmp_path / f"picture{suffix}").touch()
     (request,) = folder_requests(tmp_path, Defaults((TITLE,), ("tech",), None))
     assert request.images == (str(tmp_path / f"picture{suffix}"),)
+
+
+@pytest.mark.parametrize("where", [[], ["--local"]])
+def test_nobody_is_looked_for_in_the_pictures_of_a_table(score, rows, folder, within, service, monkeypatch, where):
+    asked = []
+    monkeypatch.setattr(SeenPeople, "search", lambda _, *how: (asked.append(how), (None, []))[1])
+    arguments = ["--title", TITLE, "--niche", "tech", "--channel", "UC" + "o" * 22, *where]
+    assert score(folder, *arguments).exit_code == 0
+    assert len(rows()) == 4
+    assert asked == []
+    within(folder / "a.jpg", *arguments, **({} if where else {"THUMBLAB_SERVING_URL": service.url}))
+    assert len(asked) == 1, "a single request must still look for people"
+
+
+def test_a_request_may_say_that_no_people_are_to_be_looked_for(service, draw, monkeypatch):
+    asked = []
+    monkeypatch.setattr(SeenPeople, "search", lambda _, *how: (asked.append(how), (None, []))[1])
+    for query, status, searches in (
+        ("", 200, 1),
+        ("?people=true", 200, 2),
+        ("?people=false", 200, 2),
+        ("?people=no", 422, 2),
+    ):
+        files = [("thumbnails", ("a.jpg", draw(1), "image/jpeg"))]
+        reply = service.client.post(f"/v1/score{query}", data={"title": TITLE}, files=files)
+        assert (reply.status_code, len(asked)) == (status, searches)

@@ -59,7 +59,9 @@ class StoredFaceOut(StrictModel):
     cluster_id: str | None = Field(description="Null if the face is in no cluster.")
     name: str | None = Field(description="The name of its cluster, if a person named it.")
     pinned: bool = Field(description="Whether a person put it there.")
-    similarity: float | None = Field(description="To its cluster. Null if a person put it there.")
+    similarity: float | None = Field(
+        description="The cosine of the face and its cluster. Null if a person put it there."
+    )
     detected_at: datetime
 
 

@@ -59,6 +59,15 @@ class ClustersQuery(PartQuery):
     kind: Literal["all", "person", "unknown"] = Field(default="all", description="Which clusters to list.")
 
 
+class ScoreQuery(StrictModel):
+    """The query of `POST /v1/score`."""
+
+    people: Literal["true", "false"] = Field(
+        default="true",
+        description="With `false`, no people are looked for in the pictures, whatever the settings are.",
+    )
+
+
 class ChangesQuery(StrictModel):
     """The query of the list of changes."""
 
@@ -81,7 +90,7 @@ class ClusterFacesRequest(_Queued):
     """How to group faces. A field that is left out has the value of the lab's settings."""
 
     person_threshold: Annotated[Number, Field(gt=0.1, le=1)] | None = Field(
-        default=None, description="How similar a face must be to join a person who has a name.", examples=[0.7]
+        default=None, description="The match score from which a face joins a person who has a name.", examples=[0.7]
     )
     unknown_method: Literal["hdbscan", "dbscan", "agglomerative"] | None = Field(
         default=None, description="How faces of unknown people are grouped."
