@@ -41,7 +41,18 @@ def shell(environment: dict[str, str], youtube: Emulator, monkeypatch: pytest.Mo
 def test_without_a_served_model_the_error_names_what_to_run(shell: Shell) -> None:
     done = shell("add", "UCwhatever")
     assert (done.exit_code, done.stdout) == (1, "")
-    assert done.stderr.startswith("thumblab: no ranking model is served yet")
+    assert done.stderr.startswith("thumblab: no ranking model is served yet; run train_ranker")
+
+
+def test_a_model_that_failed_its_checks_is_named_with_the_reason(
+    shell: Shell, environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path))
+    publish_model(ReleaseStore(tmp_path / "releases"), pairs=63)
+    done = shell("add", "UCwhatever")
+    assert done.exit_code == 1
+    assert "was trained, but it failed its checks" in done.stderr
+    assert "63 held-out pairs; at least 100 are needed" in done.stderr
 
 
 def test_a_channel_is_collected_added_listed_and_removed(shell: Shell, environment: dict[str, str]) -> None:
