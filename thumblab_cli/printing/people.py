@@ -11,7 +11,7 @@ from thumblab_cli.printing.printable import cell, printable
 from thumblab_cli.printing.tables import table
 
 if TYPE_CHECKING:
-    from thumblab_core.people.records import Change, Cluster, ClusterPage, FacePage
+    from thumblab_core.people.records import Change, Cluster, ClusterPage, FacePage, ShownPicture
 
 
 def print_steps(console: Console, results: Mapping[str, Any]) -> None:
@@ -27,7 +27,8 @@ def print_steps(console: Console, results: Mapping[str, Any]) -> None:
 def cluster_line(cluster: "Cluster") -> str:
     """Return a cluster in one line."""
     name = "no name" if cluster.name is None else printable(cluster.name)
-    return f"{cluster.id} ({name}): {cluster.faces} faces in {cluster.pictures} pictures, {cluster.pinned} by a person"
+    by_hand = f"{cluster.pinned} of the faces were put there by a person"
+    return f"{cluster.id} ({name}): {cluster.faces} faces in {cluster.pictures} pictures; {by_hand}"
 
 
 def clusters_table(page: "ClusterPage") -> Table:
@@ -36,7 +37,7 @@ def clusters_table(page: "ClusterPage") -> Table:
         "name",
         "faces",
         "pictures",
-        "by a person",
+        "put there by a person",
         words=("name",),
         title=f"{len(page.clusters)} of {page.total} clusters",
     )
@@ -46,21 +47,32 @@ def clusters_table(page: "ClusterPage") -> Table:
     return rows
 
 
-def faces_table(page: "FacePage") -> Table:
+def faces_table(page: "FacePage", places: "Mapping[str, Sequence[ShownPicture]]") -> Table:
+    """Return the faces of a cluster. `places`: where the picture of each face is shown, by the id of the face."""
     rows = table(
         "face",
         "picture",
+        "shown in",
         "quality",
-        "similarity",
+        "cosine to the cluster",
         "put there by",
-        words=("picture", "put there by"),
+        words=("picture", "shown in", "put there by"),
         title=f"{escape(cluster_line(page.cluster))}; {len(page.faces)} of {page.total} faces",
     )
     for face in page.faces:
-        similarity = "" if face.similarity is None else f"{face.similarity:.3f}"
+        cosine = "" if face.similarity is None else f"{face.similarity:.3f}"
         by = "a person" if face.pinned else "the lab"
-        rows.add_row(face.face_id, face.sha256[:12], f"{face.quality:.2f}", similarity, by)
+        shown = cell(_shown_in(places[face.face_id]))
+        rows.add_row(face.face_id, face.sha256[:12], shown, f"{face.quality:.2f}", cosine, by)
     return rows
+
+
+def _shown_in(places: "Sequence[ShownPicture]") -> str:
+    """Return the title of the newest video that shows a picture, or else the name of the file that a person gave."""
+    if not places:
+        return ""
+    more = f" (and {len(places) - 1} more)" if len(places) > 1 else ""
+    return (places[0].title or places[0].file_name or "") + more
 
 
 def changes_table(changes: Sequence["Change"]) -> Table:
@@ -91,6 +103,8 @@ def _detect_lines(result: Mapping[str, Any]) -> list[str]:
     if result["without_vector"]:
         lines.append(f"  {result['without_vector']} faces cannot be compared, because the embedder gives no vector")
     lines += [f"  not searched: {problem}" for problem in result["problems"][:10]]
+    if result["nothing_to_search"] is not None:
+        lines.append(f"  {result['nothing_to_search']}")
     return lines
 
 
@@ -98,8 +112,8 @@ def _group_lines(result: Mapping[str, Any]) -> list[str]:
     lines = [
         f"Grouped {result['faces']} faces in {result['seconds']:.1f} s: {result['in_people']} in {result['people']} people, "
         f"{result['in_unknown']} in {result['unknown_clusters']} unknown clusters, {result['in_none']} in none",
-        f"  {result['moved']} faces moved, {result['new']} clusters made, {result['dropped']} deleted; the threshold is a "
-        f"cosine of {result['threshold_cosine']:.3f}, from {result['calibration']['method']}",
+        f"  {result['moved']} faces moved, {result['new']} clusters made, {result['dropped']} deleted; the threshold of "
+        f"the match score is a cosine of {result['threshold_cosine']:.3f} here, from {result['calibration']['method']}",
     ]
     if result["left_for_later"]:
         lines.append(f"  {result['left_for_later']} faces were left for later, because of --max-faces")
@@ -109,9 +123,10 @@ def _group_lines(result: Mapping[str, Any]) -> list[str]:
 def _train_lines(result: Mapping[str, Any]) -> list[str]:
     if "skipped" in result:
         return [f"Not trained: {result['skipped']}"]
-    served = "served" if result["served"] else "not served"
+    served = "It is served" if result["served"] else "It is not served"
     learnt_from = f"{result['faces']} faces of {result['people']} people"
-    return [f"Head {result['release']}, from {learnt_from}: {served}. {result['reason']}"]
+    reason = result["reason"][:1].upper() + result["reason"][1:]
+    return [f"The head {result['release']} learnt from {learnt_from}. {served}. {reason}."]
 
 
 def _stats_lines(result: Mapping[str, Any]) -> list[str]:
@@ -126,9 +141,17 @@ def _stats_lines(result: Mapping[str, Any]) -> list[str]:
     if (folders := result["folders"]) is not None:
         lines.append(
             f"Agreement with the folders: pairwise F {folders['f']:.3f} (precision {folders['precision']:.3f}, recall "
-            f"{folders['recall']:.3f}); the least pure cluster has {100 * folders['impurity']:.0f} % other faces"
+            f"{folders['recall']:.3f}); {_mixed(folders['impurity'])}"
         )
     return lines
+
+
+def _mixed(impurity: float) -> str:
+    """Return the largest share of other faces in a cluster, in words."""
+    if impurity == 0:
+        return "no cluster mixes two people"
+    percent = "less than 1" if impurity < 0.01 else f"{100 * impurity:.0f}"
+    return f"in the most mixed cluster, {percent} % of the faces show other people"
 
 
 _LINES = {

@@ -5,6 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from sqlalchemy import select
+
+from thumblab_core.database.tables import people_pictures
 from thumblab_core.errors import LabError
 from thumblab_core.faces.detector import Detection
 from thumblab_core.faces.head import served_head
@@ -23,6 +26,11 @@ from thumblab_pipelines.progress import Progress, batches, silent
 _BATCH = 64
 """The number of pictures that are searched and then recorded together. A killed run loses the work of one batch."""
 
+_NO_CHANNEL = (
+    "no channel was added, so `own` has nothing to search: `thumblab channel add`, `--folder DIR`, or "
+    "THUMBLAB_PEOPLE=all"
+)
+
 
 @dataclass
 class Detected:
@@ -36,6 +44,7 @@ class Detected:
         without_vector: number of faces for which the embedder makes no vector.
         problems: a sentence for each picture that could not be searched.
         pictures_per_second: searched pictures per second.
+        nothing_to_search: a sentence that says why the settings leave no picture to search, or None.
     """
 
     stored: int = 0
@@ -45,6 +54,7 @@ class Detected:
     without_vector: int = 0
     problems: list[str] = field(default_factory=list)
     pictures_per_second: float = 0.0
+    nothing_to_search: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -80,6 +90,8 @@ def detect_faces(lab: Lab, niche: str | None = None, progress: Progress = silent
     _delete_earlier(lab, networks.embedder.fingerprint, with_spaces=niche is None)
     with lab.engine.connect() as connection:
         result.stored = people_statistics(connection, scope).faces
+        if scope.channels == () and connection.scalar(select(people_pictures.c.sha256).limit(1)) is None:
+            result.nothing_to_search = _NO_CHANNEL
     result.pictures_per_second = result.searched / max(time.perf_counter() - start, 1e-9)
     return result
 

@@ -62,6 +62,13 @@ def ids(shell: Shell, *arguments: str) -> list[str]:
     return [cluster["cluster_id"] for cluster in answered(shell("show", "--json", *arguments))["clusters"]]
 
 
+def test_without_a_channel_and_pictures_the_command_says_that_there_is_nothing_to_search(shell: Shell) -> None:
+    for command in ("detect", "pipeline"):
+        result = shell(command)
+        assert result.exit_code == 0, result.output
+        assert "no channel was added, so `own` has nothing to search: `thumblab channel add`" in result.stdout
+
+
 def test_one_command_leads_from_a_folder_to_people(shell: Shell, folder: Path) -> None:
     found = answered(shell("pipeline", "--full", "--folder", folder, "--json"))
     assert found["detect"]["folder"]["pictures"] == 60
@@ -71,6 +78,8 @@ def test_one_command_leads_from_a_folder_to_people(shell: Shell, folder: Path) -
     assert len(ids(shell)) == found["cluster"]["unknown_clusters"] >= 6
     again = shell("pipeline", "--folder", folder)
     assert "0 of them new" in again.stdout
+    assert "nothing to search" not in again.stdout
+    assert "no cluster mixes two people" in again.stdout
     assert "Detected: 0 new faces" in again.stdout
 
 
@@ -87,6 +96,25 @@ def test_a_name_a_merge_and_a_ban_are_listed_and_taken_back(shell: Shell) -> Non
     assert answered(shell("not", face, "--json"))["faces"] == merged["faces"] - 11
     assert "ban" in shell("undo").stdout
     assert answered(shell("show", alice, "--json"))["total"] == merged["faces"] - 10
+
+
+def test_a_person_is_found_by_name_and_a_face_by_the_file_that_shows_it(shell: Shell) -> None:
+    (alice,) = ids(shell, "--kind", "person")
+    shown = answered(shell("show", "ALICE", "--json"))
+    assert (shown["cluster_id"], shown["name"]) == (alice, "Alice")
+    file_name = shown["faces"][0]["shown_in"][0]["file_name"]
+    assert file_name.endswith(".png")
+    assert file_name in shell("show", "Alice").stdout
+    other = ids(shell, "--kind", "unknown")[0]
+    merged = answered(shell("merge", other, "Alice", "--json"))
+    assert merged["cluster_id"] == alice
+    assert answered(shell("unmerge", merged["merge"], "--json"))["cluster_id"] == other
+    face = answered(shell("show", other, "--json"))["faces"][0]["face_id"]
+    assert answered(shell("move", face, "--to", "Alice", "--json"))["cluster_id"] == alice
+    assert "Taken back" in shell("undo").stdout
+    refused = shell("merge", other, "Bob")
+    assert refused.exit_code == 1
+    assert "no person has this name; `thumblab people show` lists them" in refused.stderr
 
 
 def test_a_name_in_square_brackets_is_shown_as_it_is(shell: Shell) -> None:
@@ -112,6 +140,7 @@ def test_forgetting_asks_first_and_then_deletes(shell: Shell) -> None:
     ("arguments", "problem"),
     [
         (["show", "nobody"], "is not the id of a cluster"),
+        (["show", "\udcff"], "no person has this name"),
         (["show", "person_0123456789ab"], "no cluster"),
         (["label", "person_0123456789ab", "Bob"], "no cluster"),
         (["move", "face", "--to", "person_0123456789ab"], "no face"),

@@ -1,10 +1,15 @@
-"""The subcommands of `thumblab people` that change clusters. `undo` takes each of these changes back."""
+"""The subcommands of `thumblab people` that change clusters. `undo` takes each of these changes back.
+
+CLUSTER is the id of a cluster, or the name of a person.
+"""
 
 import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from thumblab_cli.commands.people.given_cluster import cluster_id_of
 
 if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `thumblab --help` fast.
     from sqlalchemy import Connection
@@ -20,23 +25,23 @@ _cluster = click.argument("cluster", metavar="CLUSTER")
 @click.argument("name")
 @_json
 def label_(cluster: str, name: str, as_json: bool) -> None:
-    """Give CLUSTER the NAME of a person.
+    """Give CLUSTER the NAME of a person. CLUSTER is the id of a cluster, or the present name of a person.
 
     If a person with this name exists, CLUSTER is merged into this person. `thumblab people unmerge` takes this back.
     """
     from thumblab_core.people.naming import label
 
-    _change(lambda connection: label(connection, cluster, name), as_json)
+    _change(lambda connection: label(connection, cluster_id_of(connection, cluster), name), as_json)
 
 
 @click.command(name="unlabel")
 @_cluster
 @_json
 def unlabel_(cluster: str, as_json: bool) -> None:
-    """Take the name from CLUSTER. Its faces stay in it."""
+    """Take the name from CLUSTER, which is an id or a name. Its faces stay in it."""
     from thumblab_core.people.naming import unlabel
 
-    _change(lambda connection: unlabel(connection, cluster), as_json)
+    _change(lambda connection: unlabel(connection, cluster_id_of(connection, cluster)), as_json)
 
 
 @click.command(name="owner")
@@ -44,10 +49,10 @@ def unlabel_(cluster: str, as_json: bool) -> None:
 @click.option("--no", "no", is_flag=True, help="Say that the person does not run the channel.")
 @_json
 def owner_(cluster: str, no: bool, as_json: bool) -> None:
-    """Say that the person CLUSTER runs the channel."""
+    """Say that the person CLUSTER, an id or a name, runs the channel."""
     from thumblab_core.people.naming import set_owner
 
-    _change(lambda connection: set_owner(connection, cluster, not no), as_json)
+    _change(lambda connection: set_owner(connection, cluster_id_of(connection, cluster), not no), as_json)
 
 
 @click.command(name="merge")
@@ -55,13 +60,16 @@ def owner_(cluster: str, no: bool, as_json: bool) -> None:
 @click.argument("into", metavar="INTO")
 @_json
 def merge_(cluster: str, into: str, as_json: bool) -> None:
-    """Merge CLUSTER into the cluster INTO.
+    """Merge CLUSTER into the cluster INTO. Each is the id of a cluster, or the name of a person.
 
     `thumblab people changes` shows the number of the merge, and `thumblab people unmerge` takes it back.
     """
     from thumblab_core.people.naming import merge
 
-    _change(lambda connection: merge(connection, cluster, into), as_json)
+    def change(connection: "Connection") -> "ClusterRow":
+        return merge(connection, cluster_id_of(connection, cluster), cluster_id_of(connection, into))
+
+    _change(change, as_json)
 
 
 @click.command(name="unmerge")
@@ -76,24 +84,32 @@ def unmerge_(merge_id: int, as_json: bool) -> None:
 
 @click.command(name="move")
 @click.argument("faces", nargs=-1, required=True, metavar="FACE...")
-@click.option("--to", metavar="CLUSTER", help="The cluster to put them into. Default: a new one.")
+@click.option("--to", metavar="CLUSTER", help="The id or name of the cluster to put them into. Default: a new one.")
 @_json
 def move_(faces: tuple[str, ...], to: str | None, as_json: bool) -> None:
     """Put each FACE into a cluster, or all of them into a new one. They stay there."""
     from thumblab_core.people.moving import move
 
-    _change(lambda connection: move(connection, faces, to), as_json)
+    def change(connection: "Connection") -> "ClusterRow":
+        return move(connection, faces, None if to is None else cluster_id_of(connection, to))
+
+    _change(change, as_json)
 
 
 @click.command(name="not")
 @click.argument("face", metavar="FACE")
-@click.option("--cluster", metavar="CLUSTER", help="Who it is not. Default: the cluster that the face is in.")
+@click.option(
+    "--cluster", metavar="CLUSTER", help="Who it is not, by id or name. Default: the cluster that the face is in."
+)
 @_json
 def not_(face: str, cluster: str | None, as_json: bool) -> None:
     """Say that FACE is not this person. It leaves the cluster, and never comes back by itself."""
     from thumblab_core.people.moving import not_this_person
 
-    _change(lambda connection: not_this_person(connection, face, cluster), as_json)
+    def change(connection: "Connection") -> "ClusterRow":
+        return not_this_person(connection, face, None if cluster is None else cluster_id_of(connection, cluster))
+
+    _change(change, as_json)
 
 
 @click.command(name="undo")

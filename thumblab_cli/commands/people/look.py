@@ -42,10 +42,15 @@ def stats_(as_json: bool) -> None:
 @_offset
 @_json
 def show_(cluster: str | None, kind: str, limit: int, offset: int, as_json: bool) -> None:
-    """List the clusters, the largest first. With CLUSTER, list its faces, the best first."""
+    """List the clusters, the largest first. With CLUSTER, list its faces, the best first, and where each of them is shown.
+
+    CLUSTER is the id of a cluster, or the name of a person. The page /people of `thumblab up` shows the pictures.
+    """
+    from thumblab_cli.commands.people.given_cluster import cluster_id_of
     from thumblab_cli.printing.people import clusters_table, faces_table
     from thumblab_cli.printing.tables import wide_console
     from thumblab_core.people.reading import faces_of_cluster, list_clusters
+    from thumblab_core.people.where_shown import where_shown
     from thumblab_pipelines.lab import Lab
 
     console = wide_console()
@@ -58,12 +63,14 @@ def show_(cluster: str | None, kind: str, limit: int, offset: int, as_json: bool
             else:
                 console.print(clusters_table(clusters))
             return
-        page = faces_of_cluster(connection, cluster, limit, offset)
+        page = faces_of_cluster(connection, cluster_id_of(connection, cluster), limit, offset)
+        places = {face.face_id: where_shown(connection, face.sha256) for face in page.faces}
     if as_json:
         shown = {"cluster_id": page.cluster.id, "name": page.cluster.name, "total": page.total}
-        click.echo(json.dumps(shown | {"faces": [asdict(face) for face in page.faces]}, default=str))
+        faces = [asdict(face) | {"shown_in": [asdict(place) for place in places[face.face_id]]} for face in page.faces]
+        click.echo(json.dumps(shown | {"faces": faces}, default=str))
     else:
-        console.print(faces_table(page))
+        console.print(faces_table(page, places))
 
 
 @click.command(name="changes")

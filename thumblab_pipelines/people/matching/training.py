@@ -18,6 +18,11 @@ from thumblab_pipelines.people.matching.verification import Verification, verify
 MOST_LOSS = 0.01
 """The most TAR that a head may have lost, at the upper end of the 95 % interval."""
 
+_NO_GAIN = (
+    "Nothing is wrong: in no epoch did the head tell the held-out people apart better than the bare vectors do, so the bare "
+    "vectors stay in use. More people with a name, or more labelled faces of each, may help"
+)
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -70,7 +75,7 @@ def decide(verification: Verification, best_epoch: int) -> Decision:
     """
     tar, auc = verification.tar, verification.auc
     if best_epoch == 0:
-        return Decision(False, "no epoch separated the held-out people better than the bare vectors do")
+        return Decision(False, _NO_GAIN)
     if auc.after.low <= 0.5:
         return Decision(False, f"verification is not better than chance (ROC AUC {auc.after}); check the labels")
     figures = f"TAR {tar.before.value:.4f} before and {tar.after.value:.4f} after, difference {tar.difference}"

@@ -132,6 +132,7 @@ def test_vectors_that_training_cannot_improve_keep_the_identity() -> None:
     assert trained.verification.tar.difference.low >= -MOST_LOSS
     assert trained.fitted.best_epoch == 0
     assert np.array_equal(trained.head.matrix, np.eye(64))
+    assert trained.decision.reason.startswith("Nothing is wrong")
     assert "bare vectors" in trained.decision.reason
 
 

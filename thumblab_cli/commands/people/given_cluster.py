@@ -1,0 +1,27 @@
+"""Find the cluster that an argument of `thumblab people` means: by its id, or by the name of a person."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `thumblab --help` fast.
+    from sqlalchemy import Connection
+
+
+def cluster_id_of(connection: "Connection", given: str) -> str:
+    """Return the id that is `given`, or the id of the person with this name. Names are compared without case.
+
+    A text that looks like an id is an id. Raises `UnknownFaceError` if the text is neither an id nor a name that the lab
+    has.
+    """
+    from thumblab_core.given_text import not_utf8
+    from thumblab_core.people.clusters import cluster_named
+    from thumblab_core.people.errors import UnknownFaceError
+    from thumblab_core.people.names import key_in, name_key
+
+    try:
+        key_in(given)
+    except UnknownFaceError as error:
+        person = None if not_utf8(given) else cluster_named(connection, name_key(given))
+        if person is None:
+            raise UnknownFaceError(f"{error}, and no person has this name; `thumblab people show` lists them") from None
+        return person.id
+    return given
