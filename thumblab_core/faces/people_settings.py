@@ -40,8 +40,9 @@ class PeopleSettings(BaseSettings):
     face_person_match_threshold: float = _also_bare(
         "FACE_PERSON_MATCH_THRESHOLD",
         0.7,
-        "The similarity from which a face joins a person who has a name.",
-        "similarity (0 to 1)",
+        "The match score from which a face joins a person who has a name. It is no cosine, see "
+        "[People](people.md#what-the-threshold-means).",
+        "match score (0 to 1)",
         gt=0.1,
         le=1,
     )

@@ -14,7 +14,9 @@ from thumblab_pipelines.people.group import check_groups, cluster_settings, grou
 class Grouping(dg.Config):
     """How faces are grouped. A value that is not given comes from the lab's settings."""
 
-    person_threshold: float | None = Field(default=None, description="How similar a face must be to join a person.")
+    person_threshold: float | None = Field(
+        default=None, description="The match score from which a face joins a person."
+    )
     unknown_method: str | None = Field(
         default=None, description="How unknown faces are grouped: hdbscan, dbscan or agglomerative."
     )
@@ -29,7 +31,7 @@ class Grouping(dg.Config):
     check_specs=advisory(
         "face_clusters",
         kept="Every face that a person moved is still in the chosen cluster. No two faces of one picture share a cluster.",
-        calibrated="The meaning of a similarity was learnt from pairs of faces, and not only guessed from the network's "
+        calibrated="The meaning of a cosine was learnt from pairs of faces, and not only guessed from the network's "
         "dimension.",
     ),
     description="Matches faces to named people, and groups the rest into unknown clusters (docs/people.md).",
