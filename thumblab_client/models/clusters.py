@@ -119,7 +119,7 @@ class StoredFaceOut:
     """Whether a person put it there."""
 
     similarity: float | None
-    """To its cluster. Null if a person put it there."""
+    """The cosine of the face and its cluster. Null if a person put it there."""
 
     detected_at: datetime
 
@@ -185,7 +185,7 @@ class NearFaceOut:
     """Whether a person put it there."""
 
     similarity: float | None
-    """To its cluster. Null if a person put it there."""
+    """The cosine of the face and its cluster. Null if a person put it there."""
 
     detected_at: datetime
     cosine: float
