@@ -152,14 +152,24 @@ class ChaosLab:
         return [name for name, path in _PATHS.items() if _answers(f"{self.lab.up.url(name)}{path}")]
 
     def is_calm(self) -> bool:
-        """Return whether every server answers, the daemon runs, and no run is going on."""
+        """Return whether every server answers, the daemon runs, jobs can be started, and no run is going on."""
         try:
             return (
                 len(self.answering()) == len(_PATHS)
                 and bool(self.processes.server(DAEMON))
+                and self.has_jobs()
                 and not self.others_running()
             )
         except psycopg.Error:
+            return False
+
+    def has_jobs(self) -> bool:
+        """Return whether Dagster's webserver knows the lab's jobs, which it reads from the code server."""
+        selector = {**REPOSITORY, "jobName": TRAIN.name}
+        query = "query($of: PipelineSelector!) { pipelineOrError(params: $of) { __typename } }"
+        try:
+            return bool(self.lab.graphql(query, of=selector)["pipelineOrError"]["__typename"] == "Pipeline")
+        except (httpx.HTTPError, ValueError):
             return False
 
     def damage(self) -> list[str]:

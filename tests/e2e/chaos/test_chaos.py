@@ -6,8 +6,9 @@ files or locks may remain. The scoring service must have answered every request,
 
     CHAOS_TRIALS=100 CHAOS_SEED=7 pytest -m heavy -n 0 -s tests/e2e/chaos
 
-CHAOS_FIRST skips the trials before this number. CHAOS_KEEP names a folder for the outcomes and the logs of failed
-trials. CHAOS_LAB names a folder in which the lab is kept, so that the next call does not have to make the lab again.
+CHAOS_FIRST skips the trials before this number, and CHAOS_LAST those after it. CHAOS_KEEP names a folder for the
+outcomes and the logs of failed trials. CHAOS_LAB names a folder in which the lab is kept, so that the next call does
+not have to make the lab again.
 """
 
 import json
@@ -30,6 +31,7 @@ TRIALS = int(os.environ.get("CHAOS_TRIALS", "5"))
 SEED = int(os.environ.get("CHAOS_SEED", "7"))
 LAB = os.environ.get("CHAOS_LAB")
 FIRST = int(os.environ.get("CHAOS_FIRST", "1"))
+LAST = int(os.environ.get("CHAOS_LAST", str(TRIALS)))
 KEEP = os.environ.get("CHAOS_KEEP")
 
 pytestmark = [pytest.mark.slow, pytest.mark.heavy, pytest.mark.timeout(1_200 + 600 * TRIALS)]
@@ -58,7 +60,7 @@ def test_a_lab_recovers_without_help_whichever_process_is_killed(drawn: Callable
     outcomes: list[Outcome] = []
     with ExitStack() as labs:
         chaos: ChaosLab | None = None
-        for plan in plans(TRIALS, SEED)[FIRST - 1 :]:
+        for plan in plans(TRIALS, SEED)[FIRST - 1 : LAST]:
             if chaos is None:
                 labs.close()
                 chaos = new_lab(labs)
