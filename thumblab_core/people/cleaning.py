@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, delete, func, select, update
 
-from thumblab_core.database.tables import face_assignments, face_centroids, face_pictures, faces
+from thumblab_core.database.tables import face_pictures, faces
 from thumblab_core.people.clusters import drop_empty_clusters
 
 
@@ -21,14 +21,12 @@ def delete_face_pictures(connection: Connection, pictures: Sequence[str]) -> lis
 def delete_faces(connection: Connection, face_ids: Sequence[str]) -> list[str]:
     """Delete these faces, and the clusters that are then empty and unknown. Return the keys of these clusters.
 
-    The foreign keys delete the vectors, the assignments and the changes that a person made to the faces. The centroids
-    of their clusters are deleted too, because they are means of vectors that must be gone.
+    The foreign keys delete the vectors, the assignments and the changes that a person made to the faces. The database
+    then drops the centroids of their clusters, because they are means of vectors that must be gone.
     """
     if not face_ids:
         return []
     ids = list(face_ids)
-    clusters = select(face_assignments.c.cluster_key).where(face_assignments.c.face_id == func.any(ids))
-    connection.execute(delete(face_centroids).where(face_centroids.c.cluster_key.in_(clusters)))
     pictures = set(connection.scalars(delete(faces).where(faces.c.face_id == func.any(ids)).returning(faces.c.sha256)))
     left = select(func.count()).where(faces.c.sha256 == face_pictures.c.sha256).scalar_subquery()
     counted = face_pictures.c.sha256 == func.any(list(pictures)), face_pictures.c.face_count.is_not(None)

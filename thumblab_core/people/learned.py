@@ -26,7 +26,8 @@ def save_centroids(
     """Replace all centroids of an embedder.
 
     `centroids`: for the key of each cluster, its unit vectors, float32 [c, d], and how many faces each is the mean of.
-    Clusters that the lab has no more are left out.
+    Clusters that the lab has no more are left out. The caller must have locked people (`lock_people`) before it read
+    these faces, so that no cluster has got or lost one since. A later change of the faces drops the centroids.
     """
     lock_people(connection)
     connection.execute(delete(face_centroids).where(face_centroids.c.embedder == embedder))

@@ -3,9 +3,9 @@
 To name or to merge a cluster is a person's word on the faces that are then in it. So these faces are pinned.
 """
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, func, select, update
 
-from thumblab_core.database.tables import face_assignments, face_centroids, face_clusters
+from thumblab_core.database.tables import face_assignments, face_clusters
 from thumblab_core.people.clusters import ClusterRow, banned_clusters, cluster_named, require_cluster
 from thumblab_core.people.errors import FaceConflictError, KnownNameError
 from thumblab_core.people.locking import lock_people
@@ -99,7 +99,6 @@ def _merge(connection: Connection, merged: ClusterRow, into: ClusterRow) -> Clus
     connection.execute(update(face_assignments).where(of_merged).values(cluster_key=into.key, pinned=True))
     gone = {"name": None, "name_key": None, "is_owner": False, "merged_into": into.key}
     connection.execute(update(face_clusters).where(face_clusters.c.cluster_key == merged.key).values(gone))
-    connection.execute(delete(face_centroids).where(face_centroids.c.cluster_key.in_([merged.key, into.key])))
     return into
 
 

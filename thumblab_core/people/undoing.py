@@ -6,7 +6,6 @@ from sqlalchemy import Connection, Row, delete, func, select, text, update
 
 from thumblab_core.database.tables import (
     face_assignments,
-    face_centroids,
     face_change_faces,
     face_changes,
     face_clusters,
@@ -89,7 +88,6 @@ def unmerge(connection: Connection, merge_id: int) -> ClusterRow:
     of_back = face_assignments.c.face_id == func.any(back)
     connection.execute(update(face_assignments).where(of_back).values(cluster_key=merged.other_key, pinned=True))
     pin(connection, rest)
-    connection.execute(delete(face_centroids).where(face_centroids.c.cluster_key == into))
     return require_cluster(connection, merged.other_key)
 
 
@@ -111,8 +109,6 @@ def undo(connection: Connection) -> Change:
     connection.execute(delete(face_changes).where(face_changes.c.change_id == change.change_id))
     if change.kind == UNMERGE:
         _take_out_banned(connection)
-    touched = [key for key in (change.cluster_key, change.other_key) if key is not None]
-    connection.execute(delete(face_centroids).where(face_centroids.c.cluster_key.in_(touched)))
     drop_empty_clusters(connection)
     of_cluster = face_clusters.c.cluster_key == change.cluster_key
     return Change(

@@ -128,7 +128,8 @@ def _run(lab: Lab, how: ClusterSettings | None, max_faces: int | None, assign_on
             # The threshold may be one of this run only. Later, faces of new pictures are compared with the same one.
             learned = json.loads(calibration.to_json()) | {"threshold": how.person_match_threshold}
             save_calibration(connection, space.fingerprint, learned)
-        # A person may have forgotten or moved faces while this ran. So the centroids are those of what is stored now.
+        # A person may have forgotten or moved faces while this ran. So the centroids are those of what is stored now, and
+        # `store_clustering` has locked it until the transaction ends.
         save_centroids(connection, space.fingerprint, _stored_centroids(connection, space, calibration, how))
         if not faces_wait(connection, space.embedder, scope):
             delete_other_spaces(connection, [space.embedder, space.fingerprint])

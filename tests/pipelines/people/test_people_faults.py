@@ -18,6 +18,7 @@ from thumblab_core.faces.embedder import OnnxFaceEmbedder
 from thumblab_core.faces.head import heads_that_learnt_from, served_head
 from thumblab_core.people.clustering import faces_for_clustering
 from thumblab_core.people.figures import people_statistics
+from thumblab_core.people.moving import move
 from thumblab_core.people.naming import label
 from thumblab_core.people.reading import faces_of_cluster, list_clusters
 from thumblab_core.recognition.known_people import read_known_people
@@ -115,6 +116,31 @@ def test_a_person_who_is_forgotten_during_a_grouping_is_in_no_centroid(
     assert gone.key not in keys
     assert counted is not None
     assert counted <= placed
+
+
+def test_a_face_that_is_moved_out_during_a_grouping_is_in_no_centroid_of_its_old_cluster(
+    given: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with given.engine.connect() as connection:
+        key = list_clusters(connection).clusters[0].key
+        moved = faces_of_cluster(connection, key).faces[0].face_id
+    store = group.store_clustering
+
+    def moving(*arguments: Any) -> Any:
+        monkeypatch.setattr(group, "store_clustering", store)
+        with given.engine.begin() as connection:
+            move(connection, [moved])
+        return store(*arguments)
+
+    monkeypatch.setattr(group, "store_clustering", moving)
+    group_faces(given)
+    with given.engine.connect() as connection:
+        counts = "SELECT cluster_key, sum(face_count) FROM face_centroids GROUP BY cluster_key"
+        made_of = dict(connection.execute(text(counts)).all())
+        members = "SELECT cluster_key, count(*) FROM face_assignments GROUP BY cluster_key"
+        placed = dict(connection.execute(text(members)).all())
+    assert made_of[key] == placed[key]
+    assert set(made_of) == set(placed)
 
 
 def test_a_forgotten_persons_name_is_in_no_file_name(given: Lab) -> None:
