@@ -5,9 +5,9 @@ the picture would record the face again. To forget cannot be undone.
 """
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, delete, func, or_, select, text, update
+from sqlalchemy import Connection, case, delete, func, select, text, union_all, update
 
 from thumblab_core.database.pictures import named_pictures
 from thumblab_core.database.tables import (
@@ -23,6 +23,7 @@ from thumblab_core.people.cleaning import delete_face_pictures, delete_faces
 from thumblab_core.people.clusters import in_use, merged_clusters, require_cluster
 from thumblab_core.people.errors import UnknownFaceError
 from thumblab_core.people.locking import lock_people
+from thumblab_core.people.log import MERGE
 from thumblab_core.people.names import name_key
 from thumblab_core.people.pictures import delete_unshown
 from thumblab_core.people.records import Forgotten
@@ -43,14 +44,15 @@ def forget_person(connection: Connection, cluster_id: str) -> Forgotten:
     """Forget a person or an unknown cluster: its faces, its name, and the clusters that were merged into it.
 
     A picture that a person gave is taken off the list if it shows no other face. A given picture that stays gets another
-    file name if it showed the person, or if its file name holds the name of the person. Raises `UnknownFaceError` if
+    file name if it showed the person, or if its file name holds the name of the person. The names of others stay, also if
+    the person was mistaken for one of them, or merged with one of them for a while. Raises `UnknownFaceError` if
     there is no such cluster.
     """
     lock_people(connection)
     cluster = require_cluster(connection, cluster_id)
     into = merged_clusters(connection)
     keys = [cluster.key, *(key for key in into if in_use(key, into) == cluster.key)]
-    names = {name_key(name) for name in _names_of(connection, keys)}
+    names = _names_to_wipe(connection, cluster.name, keys)
     face_ids = list(
         connection.scalars(select(face_assignments.c.face_id).where(face_assignments.c.cluster_key == cluster.key))
     )
@@ -105,15 +107,22 @@ def _note(connection: Connection, face_ids: Sequence[str]) -> list[str]:
     )
 
 
-def _names_of(connection: Connection, keys: Iterable[str]) -> list[str]:
-    """Return the names that the clusters have, and those that they had before they were merged or renamed."""
-    some = list(keys)
-    present = select(face_clusters.c.name).where(
-        face_clusters.c.cluster_key.in_(some), face_clusters.c.name.is_not(None)
-    )
-    of_some = or_(face_changes.c.cluster_key.in_(some), face_changes.c.other_key.in_(some))
-    earlier = select(face_changes.c.name_before).where(of_some, face_changes.c.name_before.is_not(None))
-    return [*connection.scalars(present), *connection.scalars(earlier)]
+def _names_to_wipe(connection: Connection, name: str | None, keys: Collection[str]) -> set[str]:
+    """Return the names of a person in the form in which names are compared: the present one, and earlier ones.
+
+    `name`: the present name. `keys`: the clusters of the person. An earlier name may have been a mistake. So if another
+    cluster has it or had it, it is the name of somebody else and is left out.
+    """
+    # The `name_before` of a merge is that of the merged cluster, and that of any other change is of the changed one.
+    holder = case((face_changes.c.kind == MERGE, face_changes.c.other_key), else_=face_changes.c.cluster_key)
+    named = union_all(
+        select(face_clusters.c.cluster_key.label("holder"), face_clusters.c.name.label("name")),
+        select(holder, face_changes.c.name_before),
+    ).subquery()
+    own, others = set(), set()
+    for row in connection.execute(select(named).where(named.c.name.is_not(None))):
+        (own if row.holder in keys else others).add(name_key(row.name))
+    return (own - others) | ({name_key(name)} if name is not None else set())
 
 
 def _forget_names(connection: Connection, names: set[str], pictures: Collection[str]) -> None:

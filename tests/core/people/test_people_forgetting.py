@@ -128,6 +128,38 @@ def test_to_forget_an_unknown_person_or_picture_is_refused(connection: Connectio
         forget_picture(connection, sha("nothing"))
 
 
+def names_of_files(connection: Connection) -> dict[str, str]:
+    return dict(connection.execute(select(people_pictures.c.sha256, people_pictures.c.name)).all())
+
+
+def test_a_person_who_was_merged_by_mistake_keeps_name_and_file_names(connection: Connection) -> None:
+    add_given_pictures(connection, [(sha("a"), "person_11/1.png"), (sha("b"), "bob/1.png")])
+    ids = [detect(connection, picture(name))[0] for name in "ab"]
+    carol, bob = group(connection, ids[:1], ids[1:])
+    label(connection, carol, "Person 11")
+    label(connection, bob, "Bob")
+    merge(connection, carol, bob)
+    unmerge(connection, list_changes(connection, kind=MERGE)[0].change_id)
+    unlabel(connection, carol)
+    forget_person(connection, bob)
+    assert names_of_files(connection) == {sha("a"): "person_11/1.png"}
+    assert undo(connection).name == "Person 11"
+
+
+def test_a_name_that_was_given_by_mistake_stays_with_the_person_who_had_it(connection: Connection) -> None:
+    add_given_pictures(connection, [(sha("a"), "other/1.png"), (sha("b"), "Person 03/1.png")])
+    ids = [detect(connection, picture(name))[0] for name in "ab"]
+    one, two = group(connection, ids[:1], ids[1:])
+    label(connection, one, "Person 03")
+    label(connection, one, "Bob Other")
+    label(connection, two, "Person 03")
+    unlabel(connection, two)
+    forget_person(connection, one)
+    assert undo(connection).name == "Person 03"
+    assert names_of_files(connection) == {sha("b"): "Person 03/1.png"}
+    assert "bob other" not in everything(connection)
+
+
 def test_undo_brings_no_forgotten_face_back(connection: Connection) -> None:
     ids = detect(connection, *(picture(name) for name in "ab"))
     _, two = group(connection, ids[:1], ids[1:])
