@@ -22,7 +22,7 @@ from thumblab_core.people.boxes import WHOLE
 from thumblab_core.people.cleaning import delete_face_pictures, delete_faces
 from thumblab_core.people.clusters import in_use, merged_clusters, require_cluster
 from thumblab_core.people.errors import UnknownFaceError
-from thumblab_core.people.locking import lock_people
+from thumblab_core.people.locking import changes_people
 from thumblab_core.people.log import MERGE
 from thumblab_core.people.names import name_key
 from thumblab_core.people.pictures import delete_unshown
@@ -40,6 +40,7 @@ ON CONFLICT DO NOTHING
 """)
 
 
+@changes_people
 def forget_person(connection: Connection, cluster_id: str) -> Forgotten:
     """Forget a person or an unknown cluster: its faces, its name, and the clusters that were merged into it.
 
@@ -48,7 +49,6 @@ def forget_person(connection: Connection, cluster_id: str) -> Forgotten:
     the person was mistaken for one of them, or merged with one of them for a while. Raises `UnknownFaceError` if
     there is no such cluster.
     """
-    lock_people(connection)
     cluster = require_cluster(connection, cluster_id)
     into = merged_clusters(connection)
     keys = [cluster.key, *(key for key in into if in_use(key, into) == cluster.key)]
@@ -66,12 +66,12 @@ def forget_person(connection: Connection, cluster_id: str) -> Forgotten:
     return Forgotten(tuple(face_ids), tuple(dropped), unnamed)
 
 
+@changes_people
 def forget_face(connection: Connection, face_id: str) -> Forgotten:
     """Forget one face. Its cluster stays if it has a name or other faces.
 
     Raises `UnknownFaceError` if the lab has no such face.
     """
-    lock_people(connection)
     pictures = _note(connection, [face_id])
     if not pictures:
         raise UnknownFaceError(f"the lab has no face {face_id[:_SHOWN]!r}; use the id of a stored face")
@@ -79,13 +79,13 @@ def forget_face(connection: Connection, face_id: str) -> Forgotten:
     return Forgotten((face_id,), tuple(dropped), _drop_given(connection, pictures))
 
 
+@changes_people
 def forget_picture(connection: Connection, sha256: str) -> Forgotten:
     """Forget all faces of a picture, and never search it again. A picture that a person gave is taken off the list.
 
     The picture stays in the store if a video shows it. To forget it again changes nothing. Raises `UnknownFaceError` if
     the lab has no such picture.
     """
-    lock_people(connection)
     known = select(face_pictures.c.sha256).where(face_pictures.c.sha256 == sha256)
     if connection.scalar(known) is None and sha256 not in named_pictures(connection):
         raise UnknownFaceError(f"the lab has no picture {sha256[:_SHOWN]!r}; give the SHA-256 of a stored picture")

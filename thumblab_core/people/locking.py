@@ -1,6 +1,16 @@
 """Let one transaction at a time change the tables of people."""
 
+import functools
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
+
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
+
+from thumblab_core.people.errors import FaceConflictError
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _LOCK = 7_204_118  # No other program uses this number for an advisory lock in this database.
 
@@ -12,3 +22,25 @@ def lock_people(connection: Connection) -> None:
     transactions took these locks in a different order, they could wait for each other for ever.
     """
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+
+
+def changes_people(operation: Callable[Concatenate[Connection, P], T]) -> Callable[Concatenate[Connection, P], T]:
+    """Make a function lock people before it does anything, and raise `FaceConflictError` if the database refuses a row.
+
+    The tables refuse, for example, two faces of one picture in one cluster. The error of the driver holds the statement
+    with its values, so no user may see it. The caller must then roll the transaction back.
+    """
+
+    @functools.wraps(operation)
+    def locked(connection: Connection, *arguments: P.args, **named: P.kwargs) -> T:
+        lock_people(connection)
+        try:
+            return operation(connection, *arguments, **named)
+        except IntegrityError as error:
+            rule = getattr(getattr(error.orig, "diag", None), "constraint_name", None) or type(error.orig).__name__
+            raise FaceConflictError(
+                f"this contradicts what the lab has stored ({rule}), so nothing was changed; look at the clusters again "
+                "before you repeat it"
+            ) from None
+
+    return locked

@@ -19,7 +19,7 @@ from thumblab_core.people.clusters import (
     require_cluster,
 )
 from thumblab_core.people.errors import FaceConflictError, UnknownFaceError
-from thumblab_core.people.locking import lock_people
+from thumblab_core.people.locking import changes_people
 from thumblab_core.people.log import BAN, MOVE, log_change
 
 MOST_FACES = 10_000
@@ -39,6 +39,7 @@ ON CONFLICT (face_id) DO UPDATE SET
 """)
 
 
+@changes_people
 def move(connection: Connection, face_ids: Sequence[str], to: str | None = None) -> ClusterRow:
     """Put faces in a cluster, and pin them there. Return this cluster.
 
@@ -50,7 +51,6 @@ def move(connection: Connection, face_ids: Sequence[str], to: str | None = None)
         FaceConflictError: Two of the faces are of one picture, or a person put another face of the picture there.
         LabError: No face is given, or more than `MOST_FACES`.
     """
-    lock_people(connection)
     pictures = _pictures_of(connection, face_ids)
     target = None if to is None else require_cluster(connection, to)
     if target is None:
@@ -71,6 +71,7 @@ def move(connection: Connection, face_ids: Sequence[str], to: str | None = None)
     return target
 
 
+@changes_people
 def not_this_person(connection: Connection, face_id: str, cluster_id: str | None = None) -> ClusterRow:
     """Take a face out of its cluster, and keep it out of this cluster from now on. Return the cluster.
 
@@ -81,7 +82,6 @@ def not_this_person(connection: Connection, face_id: str, cluster_id: str | None
         UnknownFaceError: The lab has no such face or cluster.
         FaceConflictError: The face is in no cluster, and no `cluster_id` is given.
     """
-    lock_people(connection)
     _pictures_of(connection, [face_id])
     own = connection.scalar(select(face_assignments.c.cluster_key).where(face_assignments.c.face_id == face_id))
     if cluster_id is None and own is None:

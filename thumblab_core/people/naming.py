@@ -8,11 +8,12 @@ from sqlalchemy import Connection, func, select, update
 from thumblab_core.database.tables import face_assignments, face_clusters
 from thumblab_core.people.clusters import ClusterRow, banned_clusters, cluster_named, require_cluster
 from thumblab_core.people.errors import FaceConflictError, KnownNameError
-from thumblab_core.people.locking import lock_people
+from thumblab_core.people.locking import changes_people
 from thumblab_core.people.log import LABEL, MERGE, OWNER, UNLABEL, log_change
 from thumblab_core.people.names import clean_name, name_key
 
 
+@changes_people
 def label(connection: Connection, cluster_id: str, name: str, may_merge: bool = True) -> ClusterRow:
     """Give a cluster the name of a person, and pin its faces if it was unknown. Return the cluster.
 
@@ -26,7 +27,6 @@ def label(connection: Connection, cluster_id: str, name: str, may_merge: bool = 
         KnownNameError: Another cluster has this name, and `may_merge` is false.
     """
     name = clean_name(name)
-    lock_people(connection)
     cluster = require_cluster(connection, cluster_id)
     other = cluster_named(connection, name_key(name))
     if other is not None and other.key != cluster.key:
@@ -43,9 +43,9 @@ def label(connection: Connection, cluster_id: str, name: str, may_merge: bool = 
     return ClusterRow(cluster.key, name, name_key(name), cluster.is_owner)
 
 
+@changes_people
 def unlabel(connection: Connection, cluster_id: str) -> ClusterRow:
     """Take the name from a cluster. Its faces stay pinned in it. Return the cluster."""
-    lock_people(connection)
     cluster = require_cluster(connection, cluster_id)
     if cluster.name is not None:
         log_change(connection, UNLABEL, cluster.key, [], before=cluster)
@@ -54,9 +54,9 @@ def unlabel(connection: Connection, cluster_id: str) -> ClusterRow:
     return ClusterRow(cluster.key, None, None, False)
 
 
+@changes_people
 def set_owner(connection: Connection, cluster_id: str, is_owner: bool = True) -> ClusterRow:
     """Say whether a person runs the channel. Return the cluster. Raises `FaceConflictError` if it has no name."""
-    lock_people(connection)
     cluster = require_cluster(connection, cluster_id)
     if is_owner and cluster.name is None:
         raise FaceConflictError(f"{cluster.id} has no name; name the person first")
@@ -67,6 +67,7 @@ def set_owner(connection: Connection, cluster_id: str, is_owner: bool = True) ->
     return ClusterRow(cluster.key, cluster.name, cluster.name_key, is_owner)
 
 
+@changes_people
 def merge(connection: Connection, cluster_id: str, into_id: str) -> ClusterRow:
     """Merge a cluster into another one. Return the cluster that then has the faces of both.
 
@@ -78,7 +79,6 @@ def merge(connection: Connection, cluster_id: str, into_id: str) -> ClusterRow:
         UnknownFaceError: The lab has no such cluster.
         FaceConflictError: Both have a face of one picture, or a person said of a face that it is not this person.
     """
-    lock_people(connection)
     merged, into = require_cluster(connection, cluster_id), require_cluster(connection, into_id)
     if merged.name is not None and into.name is None:
         merged, into = into, merged

@@ -164,7 +164,7 @@ class Change:
 
     `cluster_key`: the changed cluster. `other_key`: the cluster that was merged into it. `faces`: how many faces the
     change concerned. `reverted`: whether the change is a merge that was taken back. `name`: the name that the changed
-    cluster has now.
+    cluster has now. `conflict`: why some faces of a change that was undone did not go back, or None if all did.
     """
 
     change_id: int
@@ -176,6 +176,7 @@ class Change:
     faces: int
     reverted: bool
     name: str | None = None
+    conflict: str | None = None
 
 
 @dataclass(frozen=True)

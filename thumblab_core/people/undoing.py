@@ -20,7 +20,7 @@ from thumblab_core.people.clusters import (
     require_cluster,
 )
 from thumblab_core.people.errors import FaceConflictError, UnknownFaceError
-from thumblab_core.people.locking import lock_people
+from thumblab_core.people.locking import changes_people
 from thumblab_core.people.log import LABEL, MERGE, OWNER, UNLABEL, UNMERGE, log_change
 from thumblab_core.people.names import name_key
 from thumblab_core.people.naming import pin
@@ -30,6 +30,13 @@ from thumblab_core.people.records import Change
 _MAKE_ROOM = text("""
 DELETE FROM face_assignments a USING face_change_faces c JOIN faces f USING (face_id)
 WHERE c.change_id = :change_id AND a.cluster_key = c.cluster_before AND a.sha256 = f.sha256 AND NOT a.pinned
+""")
+# The faces of a change, with the pinned face of the same picture that is now where the face was.
+_PLACES = text("""
+SELECT c.face_id, a.face_id AS holder FROM face_change_faces c JOIN faces f USING (face_id)
+LEFT JOIN face_assignments a
+  ON a.cluster_key = c.cluster_before AND a.sha256 = f.sha256 AND a.face_id <> c.face_id AND a.pinned
+WHERE c.change_id = :change_id
 """)
 _CLEAR = text("""
 DELETE FROM face_assignments a USING face_change_faces c WHERE c.change_id = :change_id AND a.face_id = c.face_id
@@ -50,6 +57,7 @@ JOIN face_clusters k USING (cluster_key) WHERE c.change_id = :change_id
 """)
 
 
+@changes_people
 def unmerge(connection: Connection, merge_id: int) -> ClusterRow:
     """Take a merge back: give the merged cluster its faces and its name again. Return this cluster.
 
@@ -59,7 +67,6 @@ def unmerge(connection: Connection, merge_id: int) -> ClusterRow:
 
     Raises `UnknownFaceError` if there is no such merge.
     """
-    lock_people(connection)
     is_merge = face_changes.c.change_id == merge_id, face_changes.c.kind == MERGE
     merged = connection.execute(select(face_changes).where(*is_merge)).one_or_none()
     if merged is None:
@@ -91,12 +98,16 @@ def unmerge(connection: Connection, merge_id: int) -> ClusterRow:
     return require_cluster(connection, merged.other_key)
 
 
+@changes_people
 def undo(connection: Connection) -> Change:
     """Take back the latest change that a person made, and return it. The faces go back to where they were before.
 
-    Faces that were forgotten or deleted since stay away. Raises `FaceConflictError` if there is no change to take back.
+    Faces that were forgotten or deleted since stay away. If a person keeps another face of the picture in the place of a
+    face, this face stays where it is, and `conflict` of the result says so. The change leaves the log all the same, because
+    it would else be in the way of earlier changes for ever. The caller commits, and then tells the user.
+
+    Raises `FaceConflictError` if there is no change to take back.
     """
-    lock_people(connection)
     latest = select(face_changes).where(face_changes.c.undone_at.is_(None)).order_by(face_changes.c.change_id.desc())
     change = connection.execute(latest.limit(1)).one_or_none()
     if change is None:
@@ -104,10 +115,16 @@ def undo(connection: Connection) -> Change:
     _undo_clusters(connection, change)
     count = select(func.count()).where(face_change_faces.c.change_id == change.change_id)
     faces = int(connection.scalar(count) or 0)
+    kept_out = _kept_out(connection, change.change_id)
+    of_change = face_change_faces.c.change_id == change.change_id
+    stay = of_change, face_change_faces.c.face_id == func.any(list(kept_out))
+    connection.execute(delete(face_change_faces).where(*stay))
     for statement in (_MAKE_ROOM, _CLEAR, _PUT_BACK, _CLEAR_BANS, _PUT_BANS_BACK):
         connection.execute(statement, {"change_id": change.change_id})
     connection.execute(delete(face_changes).where(face_changes.c.change_id == change.change_id))
     if change.kind == UNMERGE:
+        # A merged cluster has no faces, so those that cannot go back are in none.
+        connection.execute(delete(face_assignments).where(face_assignments.c.cluster_key == change.other_key))
         _take_out_banned(connection)
     drop_empty_clusters(connection)
     of_cluster = face_clusters.c.cluster_key == change.cluster_key
@@ -121,6 +138,34 @@ def undo(connection: Connection) -> Change:
         faces=faces,
         reverted=False,
         name=connection.scalar(select(face_clusters.c.name).where(of_cluster)),
+        conflict=_conflict(change, faces, kept_out),
+    )
+
+
+def _kept_out(connection: Connection, change_id: int) -> dict[str, str]:
+    """Return the faces of a change whose place before it a person gave to another face, and this other face.
+
+    A cluster has one face of a picture. To forget a person may delete changes, and what they did to faces stays. So the
+    undo of an earlier change may find its places taken.
+    """
+    rows = connection.execute(_PLACES, {"change_id": change_id}).all()
+    going = {row.face_id for row in rows}
+    kept_out: dict[str, str] = {}
+    while more := [row for row in rows if row.holder and row.face_id in going and row.holder not in going]:
+        going.difference_update(row.face_id for row in more)
+        kept_out.update({row.face_id: row.holder for row in more})
+    return kept_out
+
+
+def _conflict(change: Row[Any], faces: int, kept_out: dict[str, str]) -> str | None:
+    """Return why faces of the change did not go back, and what a person can do about it."""
+    if not kept_out:
+        return None
+    face_id, holder = min(kept_out.items())
+    return (
+        f"change {change.change_id} ({change.kind}) cannot be taken back for {len(kept_out)} of its {faces} faces, because "
+        f"a person put another face of the same picture in their place: {holder} is where {face_id} was. The change is off "
+        f"the list now, so the next undo takes back the one before it. To put {face_id} back, move {holder} away first"
     )
 
 
@@ -143,12 +188,12 @@ def _undo_clusters(connection: Connection, change: Row[Any]) -> None:
 
 
 def _take_out_banned(connection: Connection) -> None:
-    """Take faces that the lab put in a cluster out of it, if a person said that they do not belong there.
+    """Take faces out of a cluster if a person said that they do not belong there.
 
-    The lab may have put them there after an unmerge, and to undo the unmerge makes the ban count for both clusters.
+    They may have come there after an unmerge, and to undo the unmerge makes the ban count for both clusters.
     """
     for face_id, key in banned_clusters(connection):
-        there = face_assignments.c.face_id == face_id, face_assignments.c.cluster_key == key, ~face_assignments.c.pinned
+        there = face_assignments.c.face_id == face_id, face_assignments.c.cluster_key == key
         connection.execute(delete(face_assignments).where(*there))
 
 

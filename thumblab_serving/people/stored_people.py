@@ -199,7 +199,11 @@ class StoredPeople:
         return self._change(lambda connection: not_this_person(connection, face_id, cluster_id))
 
     def undo(self, change_id: int | None) -> Change:
-        """Take back the latest change. Raises `FaceConflictError` if it is not the change of the number that is given."""
+        """Take back the latest change.
+
+        Raises `FaceConflictError` if it is not the change of the number that is given, or if not all of its faces could go
+        back. In the latter case, the others have gone back, and the change is off the list.
+        """
         from thumblab_core.people.undoing import undo
 
         def undo_it(connection: "Connection") -> Change:
@@ -210,7 +214,10 @@ class StoredPeople:
                 )
             return change
 
-        return self.database.write(undo_it)
+        change = self.database.write(undo_it)
+        if change.conflict is not None:
+            raise FaceConflictError(change.conflict)
+        return change
 
     def forget_person(self, cluster_id: str) -> "ForgottenEverywhere":
         """Forget a person or an unknown cluster everywhere. Raises `NotForgottenError` if a file cannot be deleted."""

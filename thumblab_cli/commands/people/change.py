@@ -116,11 +116,14 @@ def not_(face: str, cluster: str | None, as_json: bool) -> None:
 @_json
 def undo_(as_json: bool) -> None:
     """Take the last change back that was not taken back yet."""
+    from thumblab_core.people.errors import FaceConflictError
     from thumblab_core.people.undoing import undo
     from thumblab_pipelines.lab import Lab
 
     with Lab.existing().engine.begin() as connection:
         change = undo(connection)
+    if change.conflict is not None:
+        raise FaceConflictError(change.conflict)
     if as_json:
         click.echo(json.dumps({"change_id": change.change_id, "kind": change.kind, "faces": change.faces}))
     else:
