@@ -139,6 +139,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.channels_limiter = CapacityLimiter(channels.CONCURRENT)
     app.state.people = StoredPeople(settings)
     app.state.people_limiter = CapacityLimiter(people_calls.CONCURRENT)
+    app.state.people_changes_limiter = CapacityLimiter(people_calls.CONCURRENT_CHANGES)
     app.state.crops_limiter = CapacityLimiter(people_calls.CONCURRENT_CROPS)
     routers = [score.router, batches.router, channels.router, experiments.router, library.router, lab.router]
     routers += [similar.router, niche_report.router, health.router, page.router]

@@ -2,6 +2,9 @@
 
 from thumblab_core.errors import LabError
 
+BUSY = "the lab is storing a grouping or another change of people, so nothing was changed; try again in a moment"
+"""The message of `PeopleBusyError`."""
+
 
 class UnknownFaceError(LabError):
     """The lab has no face, cluster, picture or change of this id."""
@@ -13,3 +16,9 @@ class FaceConflictError(LabError):
 
 class KnownNameError(LabError):
     """Another cluster has the name already, and the two may not be merged."""
+
+
+class PeopleBusyError(LabError):
+    """Another change of people, or a grouping, is being stored, and the caller did not want to wait longer."""
+
+    transient = True

@@ -5,14 +5,15 @@ from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
-from thumblab_core.people.errors import FaceConflictError
+from thumblab_core.people.errors import BUSY, FaceConflictError, PeopleBusyError
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _LOCK = 7_204_118  # No other program uses this number for an advisory lock in this database.
+_LOCK_NOT_AVAILABLE = "55P03"
 
 
 def lock_people(connection: Connection) -> None:
@@ -22,6 +23,18 @@ def lock_people(connection: Connection) -> None:
     transactions took these locks in a different order, they could wait for each other for ever.
     """
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+
+
+def lock_people_within(connection: Connection, seconds: float) -> None:
+    """Do as `lock_people`, but raise `PeopleBusyError` after so many seconds. The caller must then roll back."""
+    connection.execute(text(f"SET LOCAL lock_timeout = {round(seconds * 1000)}"))
+    try:
+        lock_people(connection)
+    except OperationalError as error:
+        if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+            raise
+        raise PeopleBusyError(BUSY) from None
+    connection.execute(text("SET LOCAL lock_timeout = DEFAULT"))
 
 
 def changes_people(operation: Callable[Concatenate[Connection, P], T]) -> Callable[Concatenate[Connection, P], T]:

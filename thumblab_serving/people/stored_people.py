@@ -1,7 +1,7 @@
 """Read and change the faces, clusters and people in the lab's database, and forget them everywhere."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from thumblab_core.errors import LabError
 from thumblab_core.images import ImageStore
@@ -30,8 +30,13 @@ if TYPE_CHECKING:  # Only type checkers import SQLAlchemy here, because the impo
     from thumblab_core.people.records import Forgotten
     from thumblab_core.recognition.nearest_faces import NearFace
 
+T = TypeVar("T")
+
 _STATEMENT_SECONDS = 15.0
-"""A change may have to wait until a run of Dagster has stored its clusters."""
+"""The figures of a large lab take a while, and so does the deletion of many faces."""
+
+_LOCK_SECONDS = 4.0
+"""A change waits so long for a run of Dagster that stores its clusters, or for another change."""
 
 
 class NotForgottenError(LabError):
@@ -44,7 +49,8 @@ class StoredPeople:
     """The object with which the service reads and changes the people of the lab.
 
     The methods block the calling thread. Many threads may use this object at the same time. All methods raise
-    `NoDatabaseError` if the database cannot answer, and the errors of the functions of `thumblab_core.people`.
+    `NoDatabaseError` if the database cannot answer, and the errors of the functions of `thumblab_core.people`. Those that
+    change something raise `PeopleBusyError` if the lab stores a grouping for longer than a few seconds.
 
     It has its own database access, so that a slow request here never makes the scorer wait or give up its database.
     """
@@ -148,19 +154,17 @@ class StoredPeople:
         name that another cluster has raises `KnownNameError`.
         """
         from thumblab_core.people.clusters import require_cluster
-        from thumblab_core.people.locking import lock_people
         from thumblab_core.people.log import MERGE, list_changes
         from thumblab_core.people.naming import label
         from thumblab_core.people.reading import read_cluster
 
         def label_it(connection: "Connection") -> tuple[Cluster, int | None]:
-            lock_people(connection)
             before = require_cluster(connection, cluster_id).key
             cluster = read_cluster(connection, label(connection, cluster_id, name, may_merge).id)
             merged = cluster.key != before
             return cluster, list_changes(connection, 1, MERGE)[0].change_id if merged else None
 
-        return self.database.write(label_it)
+        return self._write(label_it)
 
     def unlabel(self, cluster_id: str) -> Cluster:
         """Take the name from a cluster."""
@@ -214,7 +218,7 @@ class StoredPeople:
                 )
             return change
 
-        change = self.database.write(undo_it)
+        change = self._write(undo_it)
         if change.conflict is not None:
             raise FaceConflictError(change.conflict)
         return change
@@ -248,18 +252,28 @@ class StoredPeople:
                 except (OSError, ReleaseError) as error:
                     raise NotForgottenError(f"nothing was forgotten, because a trained head {_cannot(error)}") from None
 
-            return self.database.write(with_reason)
+            return self._write(with_reason)
 
         try:
             return forget_everywhere(in_transaction, forget, self._releases, self._images)
         except (OSError, ReleaseError) as error:
             raise NotForgottenError(f"the database has forgotten it, but a file {_cannot(error)}") from None
 
+    def _write(self, work: "Callable[[Connection], T]") -> T:
+        """Return the result of `work`, which may change people. Raises `PeopleBusyError` if others change them for long."""
+        from thumblab_core.people.locking import lock_people_within
+
+        def locked(connection: "Connection") -> T:
+            lock_people_within(connection, _LOCK_SECONDS)
+            return work(connection)
+
+        return self.database.write(locked)
+
     def _change(self, change: "Callable[[Connection], ClusterRow]") -> Cluster:
         """Make a change, and return the cluster as it is afterwards."""
         from thumblab_core.people.reading import read_cluster
 
-        return self.database.write(lambda connection: read_cluster(connection, change(connection).id))
+        return self._write(lambda connection: read_cluster(connection, change(connection).id))
 
 
 def _cannot(error: OSError | ReleaseError) -> str:

@@ -5,6 +5,7 @@ import json
 import logging
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 from planted_people import Planted, box, plant, show
 
 from thumblab_core.keys.named_keys import NamedKeys
+from thumblab_core.people.locking import lock_people
 
 NAME = "Zenobia Quill"
 
@@ -83,6 +85,24 @@ def test_a_name_that_another_cluster_has_is_refused_if_no_merge_is_wanted(plante
     assert planted.done(planted.get(f"/clusters/{planted.two}"))["name"] is None
     again = planted.done(planted.post(f"/clusters/{named['cluster_id']}/label", body))
     assert (again["name"], again["merged"]) == ("STRASSE", False), "a person's own name is no other one's"
+
+
+def test_while_the_lab_stores_a_grouping_reads_are_answered_and_changes_are_told_to_come_back(planted: Planted) -> None:
+    with planted.engine.begin() as connection, ThreadPoolExecutor(6) as pool:
+        lock_people(connection)
+        start = time.monotonic()
+        asked = [pool.submit(planted.post, f"/clusters/{planted.one}/label", {"name": NAME}) for _ in range(6)]
+        for path in ("/stats", "/clusters", f"/clusters/{planted.one}", "/changes"):
+            planted.done(planted.get(path))
+        assert time.monotonic() - start < 3
+        assert not any(change.done() for change in asked)
+        for change in asked:
+            detail = planted.refused(change.result(), 503, "people-busy")
+            assert "storing a grouping" in detail
+            assert change.result().headers["retry-after"] == "5"
+        assert time.monotonic() - start < 14
+    assert planted.done(planted.get(f"/clusters/{planted.one}"))["name"] is None
+    assert planted.done(planted.post(f"/clusters/{planted.one}/label", {"name": NAME}))["name"] == NAME
 
 
 def test_undo_takes_the_latest_change_back_once_if_its_number_is_given(planted: Planted) -> None:

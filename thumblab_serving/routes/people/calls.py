@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter, move_on_after, to_thread
 from fastapi import Request
 from starlette.convertors import StringConvertor, register_url_convertor
 
 from thumblab_core.errors import LabError
 from thumblab_core.images import ImageError
-from thumblab_core.people.errors import FaceConflictError, KnownNameError, UnknownFaceError
+from thumblab_core.people.errors import BUSY, FaceConflictError, KnownNameError, PeopleBusyError, UnknownFaceError
 from thumblab_core.people.names import ANY
 from thumblab_core.people.records import Change, Cluster, Face, ShownPicture
 from thumblab_serving.http.problems import Problem
@@ -30,12 +30,16 @@ from thumblab_serving.schemas.people.clusters import (
 PREFIX = "/api/v1/faces"
 
 CONCURRENT = 3
-"""Maximum number of requests that use the database at the same time. Further ones wait."""
+"""Maximum number of requests that read the database at the same time. Further ones wait."""
+
+CONCURRENT_CHANGES = 1
+"""Changes wait for each other in the database anyway. So one at a time is enough, and reads never wait behind them."""
 
 CONCURRENT_CROPS = 2
 """Maximum number of pictures that are cut at the same time. Further requests wait."""
 
 _RETRY_S = 5
+_TURN_S = 5.0  # A change waits so long for earlier ones.
 _SHA256 = r"[0-9a-f]{64}"
 _CHANGE_ID = r"[1-9][0-9]{0,17}"
 
@@ -54,12 +58,18 @@ register_url_convertor("face_id", _FaceIdConvertor())
 async def call(request: Request, work: Callable[[StoredPeople], T], limiter: str = "people_limiter") -> T:
     """Return the result of `work`, which runs in a thread. Raises a `Problem` for an error of the lab.
 
-    `limiter`: the name of the limiter of the app in which the request waits for its turn.
+    `limiter`: the name of the limiter of the app in which a request that reads waits for its turn. A request that changes
+    something waits for earlier changes, and not for long.
     """
     people: StoredPeople = request.app.state.people
-    turns: CapacityLimiter = getattr(request.app.state, limiter)
     try:
+        if request.method not in ("GET", "HEAD"):
+            return await _in_turn(request.app.state.people_changes_limiter, lambda: work(people))
+        turns: CapacityLimiter = getattr(request.app.state, limiter)
         return await to_thread.run_sync(lambda: work(people), limiter=turns)
+    except PeopleBusyError as error:
+        headers = {"Retry-After": str(_RETRY_S)}
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "people-busy", str(error), headers) from None
     except NoDatabaseError as error:
         detail = f"people are in the lab's database, and {error}; `thumblab db status` says more"
         retry_s = max(_RETRY_S, math.ceil(people.database.retry_seconds))
@@ -78,6 +88,21 @@ async def call(request: Request, work: Callable[[StoredPeople], T], limiter: str
         raise Problem(HTTPStatus.NOT_FOUND, "no-picture", f"the picture cannot be read: {reason}") from None
     except LabError as error:
         raise invalid(str(error)) from None
+
+
+async def _in_turn(turns: CapacityLimiter, work: Callable[[], T]) -> T:
+    """Return the result of `work`, which runs in a thread when earlier changes are done.
+
+    Raises `PeopleBusyError` if they take long.
+    """
+    with move_on_after(_TURN_S) as waiting:
+        await turns.acquire()
+    if waiting.cancelled_caught:
+        raise PeopleBusyError(BUSY)
+    try:
+        return await to_thread.run_sync(work, limiter=CapacityLimiter(1))
+    finally:
+        turns.release()
 
 
 def cluster_id_in(request: Request) -> str:
