@@ -86,9 +86,7 @@ def forget_picture(connection: Connection, sha256: str) -> Forgotten:
     The picture stays in the store if a video shows it. To forget it again changes nothing. Raises `UnknownFaceError` if
     the lab has no such picture.
     """
-    known = select(face_pictures.c.sha256).where(face_pictures.c.sha256 == sha256)
-    if connection.scalar(known) is None and sha256 not in named_pictures(connection):
-        raise UnknownFaceError(f"the lab has no picture {sha256[:_SHOWN]!r}; give the SHA-256 of a stored picture")
+    faces_of_known_picture(connection, sha256)
     box = dict(zip(("x0", "y0", "x1", "y1"), WHOLE, strict=True))
     connection.execute(_NOTE_PICTURE, {"sha256": sha256, **box})
     before = set(connection.scalars(select(face_clusters.c.cluster_key)))
@@ -97,6 +95,14 @@ def forget_picture(connection: Connection, sha256: str) -> Forgotten:
     dropped = before - set(connection.scalars(select(face_clusters.c.cluster_key)))
     unnamed = () if sha256 in named_pictures(connection) else (sha256,)
     return Forgotten(tuple(face_ids), tuple(sorted(dropped)), unnamed)
+
+
+def faces_of_known_picture(connection: Connection, sha256: str) -> int:
+    """Return how many faces a picture has. Raises `UnknownFaceError` if the lab has no such picture."""
+    known = select(face_pictures.c.sha256).where(face_pictures.c.sha256 == sha256)
+    if connection.scalar(known) is None and sha256 not in named_pictures(connection):
+        raise UnknownFaceError(f"the lab has no picture {sha256[:_SHOWN]!r}; give the SHA-256 of a stored picture")
+    return int(connection.scalar(select(func.count()).where(faces.c.sha256 == sha256)) or 0)
 
 
 def _note(connection: Connection, face_ids: Sequence[str]) -> list[str]:
@@ -119,7 +125,8 @@ def _names_to_wipe(connection: Connection, name: str | None, keys: Collection[st
         select(face_clusters.c.cluster_key.label("holder"), face_clusters.c.name.label("name")),
         select(holder, face_changes.c.name_before),
     ).subquery()
-    own, others = set(), set()
+    own: set[str] = set()
+    others: set[str] = set()
     for row in connection.execute(select(named).where(named.c.name.is_not(None))):
         (own if row.holder in keys else others).add(name_key(row.name))
     return (own - others) | ({name_key(name)} if name is not None else set())

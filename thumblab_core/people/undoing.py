@@ -38,6 +38,7 @@ LEFT JOIN face_assignments a
   ON a.cluster_key = c.cluster_before AND a.sha256 = f.sha256 AND a.face_id <> c.face_id AND a.pinned
 WHERE c.change_id = :change_id
 """)
+_LAST_NUMBER = text("SELECT pg_sequence_last_value(pg_get_serial_sequence('face_changes', 'change_id')::regclass)")
 _CLEAR = text("""
 DELETE FROM face_assignments a USING face_change_faces c WHERE c.change_id = :change_id AND a.face_id = c.face_id
 """)
@@ -65,12 +66,12 @@ def unmerge(connection: Connection, merge_id: int) -> ClusterRow:
     The faces of both clusters are pinned, so that the lab does not merge the clusters again. If another person has got
     the name since then, the cluster comes back without a name. To take a merge back again changes nothing.
 
-    Raises `UnknownFaceError` if there is no such merge.
+    Raises `UnknownFaceError` if there is no such merge, or no more.
     """
     is_merge = face_changes.c.change_id == merge_id, face_changes.c.kind == MERGE
     merged = connection.execute(select(face_changes).where(*is_merge)).one_or_none()
     if merged is None:
-        raise UnknownFaceError(f"there is no merge {merge_id}; `thumblab people changes` lists the merges")
+        raise UnknownFaceError(_no_merge(connection, merge_id))
     if merged.undone_at is not None:
         return require_cluster(connection, merged.other_key)
     into = in_use(merged.other_key, merged_clusters(connection))
@@ -167,6 +168,17 @@ def _conflict(change: Row[Any], faces: int, kept_out: dict[str, str]) -> str | N
         f"a person put another face of the same picture in their place: {holder} is where {face_id} was. The change is off "
         f"the list now, so the next undo takes back the one before it. To put {face_id} back, move {holder} away first"
     )
+
+
+def _no_merge(connection: Connection, change_id: int) -> str:
+    """Return why a change is no merge that can be taken back. An undo deletes the change, so only its number is known."""
+    lists = "`thumblab people changes` lists the merges"
+    kind = connection.scalar(select(face_changes.c.kind).where(face_changes.c.change_id == change_id))
+    if kind is not None:
+        return f"change {change_id} is no merge, but of the kind {kind}; {lists}"
+    if change_id <= int(connection.scalar(_LAST_NUMBER) or 0):
+        return f"there is no merge {change_id} any more: undo took it back already, or a person was forgotten; {lists}"
+    return f"there is no merge {change_id}; {lists}"
 
 
 def _undo_clusters(connection: Connection, change: Row[Any]) -> None:

@@ -129,7 +129,12 @@ def test_a_name_in_square_brackets_is_shown_as_it_is(shell: Shell) -> None:
 
 def test_forgetting_asks_first_and_then_deletes(shell: Shell) -> None:
     (alice,) = ids(shell, "--kind", "person")
-    assert shell("forget", "person", alice).exit_code == 1
+    faces = answered(shell("show", alice, "--json"))["total"]
+    asked = shell("forget", "person", alice)
+    assert asked.exit_code == 1
+    assert f"Forget Alice ({faces} faces) for good?" in asked.stderr
+    picture = answered(shell("show", alice, "--json"))["faces"][0]["sha256"]
+    assert f"Forget the picture {picture} (1 face) for good?" in shell("forget", "picture", picture).stderr
     forgotten = answered(shell("forget", "person", alice, "--yes", "--json"))
     assert forgotten["faces"] == forgotten["pictures"] > 0
     assert ids(shell, "--kind", "person") == []
@@ -145,6 +150,9 @@ def test_forgetting_asks_first_and_then_deletes(shell: Shell) -> None:
         (["label", "person_0123456789ab", "Bob"], "no cluster"),
         (["move", "face", "--to", "person_0123456789ab"], "no face"),
         (["forget", "face", "none", "--yes"], "no face"),
+        (["forget", "face", "none"], "no face"),
+        (["forget", "person", "Alice"], "is not the id of a cluster"),
+        (["forget", "picture", "none"], "no picture"),
         (["unmerge", "999999"], "merge"),
         (["move", "\udcff"], "no face"),
     ],
@@ -153,6 +161,7 @@ def test_a_wrong_id_is_a_clear_error(shell: Shell, arguments: list[str], problem
     result = shell(*arguments)
     assert result.exit_code == 1
     assert problem in result.stderr
+    assert "for good?" not in result.stderr
 
 
 def test_while_people_are_off_the_commands_say_how_to_switch_them_on(

@@ -294,6 +294,23 @@ def test_a_merge_that_comes_back_by_undo_takes_banned_faces_out(connection: Conn
     assert loose not in places(connection)
 
 
+def test_to_take_a_merge_back_after_an_undo_says_that_it_was_taken_back(
+    connection: Connection, planted: Planted
+) -> None:
+    _, one, two = planted
+    label(connection, two, "Ada")
+    named = list_changes(connection)[0].change_id
+    merge(connection, one, two)
+    merged = list_changes(connection)[0].change_id
+    undo(connection)
+    with pytest.raises(UnknownFaceError, match=f"no merge {merged} any more: undo took it back already"):
+        unmerge(connection, merged)
+    with pytest.raises(UnknownFaceError, match=f"change {named} is no merge, but of the kind label"):
+        unmerge(connection, named)
+    with pytest.raises(UnknownFaceError, match="there is no merge 999999;"):
+        unmerge(connection, 999_999)
+
+
 def test_a_change_that_cannot_be_taken_back_says_so_and_does_not_block_earlier_ones(connection: Connection) -> None:
     first, second = detect(connection, picture("both", 2))
     third, fourth, moved = (detect(connection, picture(name))[0] for name in "abc")

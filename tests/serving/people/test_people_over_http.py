@@ -11,6 +11,7 @@ import httpx
 import pytest
 from PIL import Image
 from planted_people import Planted, box, plant, show
+from sqlalchemy import text
 
 from thumblab_core.keys.named_keys import NamedKeys
 from thumblab_core.people.locking import lock_people
@@ -103,6 +104,19 @@ def test_while_the_lab_stores_a_grouping_reads_are_answered_and_changes_are_told
         assert time.monotonic() - start < 14
     assert planted.done(planted.get(f"/clusters/{planted.one}"))["name"] is None
     assert planted.done(planted.post(f"/clusters/{planted.one}/label", {"name": NAME}))["name"] == NAME
+
+
+def test_an_undo_whose_place_is_taken_is_a_conflict_once(planted: Planted) -> None:
+    planted.done(planted.post(f"/clusters/{planted.one}/label", {"name": NAME}))
+    planted.done(planted.post("/move", {"faces": [planted.pair[0], planted.alone[2]], "to": planted.one}))
+    with planted.engine.begin() as connection:  # So it is left after somebody was forgotten.
+        key = planted.two.rpartition("_")[2]
+        put = "INSERT INTO face_assignments SELECT face_id, sha256, :key, true, NULL, now() FROM faces WHERE face_id = :face"
+        connection.execute(text(put), {"key": key, "face": planted.pair[1]})
+    detail = planted.refused(planted.post("/undo"), 409, "face-conflict")
+    assert "cannot be taken back for 1 of its 2 faces" in detail
+    assert planted.faces(planted.two) == {*planted.alone[2:4], planted.pair[1]}
+    assert planted.done(planted.post("/undo"))["kind"] == "label"
 
 
 def test_undo_takes_the_latest_change_back_once_if_its_number_is_given(planted: Planted) -> None:

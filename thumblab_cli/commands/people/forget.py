@@ -2,8 +2,12 @@
 
 import json
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:  # Only type checkers import it here, which keeps `thumblab --help` fast.
+    from thumblab_pipelines.lab import Lab
 
 
 @click.command(name="forget")
@@ -30,10 +34,7 @@ def forget_(kind: str, identifier: str | None, yes: bool, as_json: bool) -> None
         raise click.UsageError(f"`forget {kind}` takes {'no ID' if kind == 'outside' else 'an ID'}")
     lab = Lab.existing()
     if not yes:
-        what = (
-            f"all faces outside THUMBLAB_PEOPLE={lab.settings.people}" if identifier is None else f"{kind} {identifier}"
-        )
-        click.confirm(f"Forget {what} for good?", abort=True, err=True)
+        click.confirm(f"Forget {_what(lab, kind, identifier)} for good?", abort=True, err=True)
     if identifier is None:
         forgotten = forget_outside(lab)
     else:
@@ -45,3 +46,24 @@ def forget_(kind: str, identifier: str | None, yes: bool, as_json: bool) -> None
     click.echo(f"Forgotten: {forgotten.faces} faces. Deleted pictures that you had given: {forgotten.pictures}")
     if forgotten.heads:
         click.echo(f"Deleted matching heads that had learnt from these faces: {len(forgotten.heads)}")
+
+
+def _what(lab: "Lab", kind: str, identifier: str | None) -> str:
+    """Return what is to be forgotten, for the question. Raises `UnknownFaceError` if the lab does not have it."""
+    from thumblab_core.people.forgetting import faces_of_known_picture
+    from thumblab_core.people.reading import read_cluster, read_face
+
+    if identifier is None:
+        return f"all faces outside THUMBLAB_PEOPLE={lab.settings.people}"
+    with lab.engine.connect() as connection:
+        if kind == "person":
+            cluster = read_cluster(connection, identifier)
+            return f"{cluster.name or cluster.id} ({_faces(cluster.faces)})"
+        if kind == "face":
+            face = read_face(connection, identifier)
+            return f"the face {identifier}" + (f" of {face.name or face.cluster_id}" if face.cluster_id else "")
+        return f"the picture {identifier} ({_faces(faces_of_known_picture(connection, identifier))})"
+
+
+def _faces(count: int) -> str:
+    return "1 face" if count == 1 else f"{count} faces"
