@@ -45,7 +45,7 @@ def changes_people(operation: Callable[Concatenate[Connection, P], T]) -> Callab
     """
 
     @functools.wraps(operation)
-    def locked(connection: Connection, *arguments: P.args, **named: P.kwargs) -> T:
+    def locked(connection: Connection, /, *arguments: P.args, **named: P.kwargs) -> T:
         lock_people(connection)
         try:
             return operation(connection, *arguments, **named)
