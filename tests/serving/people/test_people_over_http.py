@@ -5,16 +5,13 @@ import json
 import logging
 import re
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 from PIL import Image
 from planted_people import Planted, box, plant, show
-from sqlalchemy import text
 
 from thumblab_core.keys.named_keys import NamedKeys
-from thumblab_core.people.locking import lock_people
 
 NAME = "Zenobia Quill"
 
@@ -76,47 +73,6 @@ def test_a_name_that_another_cluster_has_is_answered_as_a_merge(planted: Planted
     assert (merged["cluster_id"], merged["merged"], merged["faces"]) == (named["cluster_id"], True, 5)
     assert planted.done(planted.post(f"/merges/{merged['merge_id']}/undo"))["faces"] == 3
     assert planted.done(planted.get(f"/clusters/{planted.one}"))["faces"] == 2
-
-
-def test_a_name_that_another_cluster_has_is_refused_if_no_merge_is_wanted(planted: Planted) -> None:
-    named = planted.done(planted.post(f"/clusters/{planted.one}/label", {"name": "Straße", "merge": False}))
-    body = {"name": "STRASSE", "merge": False}
-    refusal = planted.refused(planted.post(f"/clusters/{planted.two}/label", body), 409, "known-name")
-    assert named["cluster_id"] in refusal
-    assert planted.done(planted.get(f"/clusters/{planted.two}"))["name"] is None
-    again = planted.done(planted.post(f"/clusters/{named['cluster_id']}/label", body))
-    assert (again["name"], again["merged"]) == ("STRASSE", False), "a person's own name is no other one's"
-
-
-def test_while_the_lab_stores_a_grouping_reads_are_answered_and_changes_are_told_to_come_back(planted: Planted) -> None:
-    with planted.engine.begin() as connection, ThreadPoolExecutor(6) as pool:
-        lock_people(connection)
-        start = time.monotonic()
-        asked = [pool.submit(planted.post, f"/clusters/{planted.one}/label", {"name": NAME}) for _ in range(6)]
-        for path in ("/stats", "/clusters", f"/clusters/{planted.one}", "/changes"):
-            planted.done(planted.get(path))
-        assert time.monotonic() - start < 3
-        assert not any(change.done() for change in asked)
-        for change in asked:
-            detail = planted.refused(change.result(), 503, "people-busy")
-            assert "storing a grouping" in detail
-            assert change.result().headers["retry-after"] == "5"
-        assert time.monotonic() - start < 14
-    assert planted.done(planted.get(f"/clusters/{planted.one}"))["name"] is None
-    assert planted.done(planted.post(f"/clusters/{planted.one}/label", {"name": NAME}))["name"] == NAME
-
-
-def test_an_undo_whose_place_is_taken_is_a_conflict_once(planted: Planted) -> None:
-    planted.done(planted.post(f"/clusters/{planted.one}/label", {"name": NAME}))
-    planted.done(planted.post("/move", {"faces": [planted.pair[0], planted.alone[2]], "to": planted.one}))
-    with planted.engine.begin() as connection:  # So it is left after somebody was forgotten.
-        key = planted.two.rpartition("_")[2]
-        put = "INSERT INTO face_assignments SELECT face_id, sha256, :key, true, NULL, now() FROM faces WHERE face_id = :face"
-        connection.execute(text(put), {"key": key, "face": planted.pair[1]})
-    detail = planted.refused(planted.post("/undo"), 409, "face-conflict")
-    assert "cannot be taken back for 1 of its 2 faces" in detail
-    assert planted.faces(planted.two) == {*planted.alone[2:4], planted.pair[1]}
-    assert planted.done(planted.post("/undo"))["kind"] == "label"
 
 
 def test_undo_takes_the_latest_change_back_once_if_its_number_is_given(planted: Planted) -> None:

@@ -3,7 +3,7 @@
 A face belongs to a picture, not to a video, because several videos may show one picture. `thumblab_core.people` reads
 and changes these tables. It deletes the faces of a picture when the last video with this picture is deleted.
 
-The unique index on `face_assignments` keeps two faces of one picture out of one cluster. Migration 0016 makes triggers on
+The unique index on `face_assignments` keeps two faces of one picture out of one cluster. Migration 0017 makes triggers on
 this table: a change of the faces of a cluster drops the centroids of the cluster, whatever the change is.
 """
 
