@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,11 +10,11 @@ import click
 
 from thumblab_cli.dagster_told import dagster_told
 from thumblab_cli.studio_options import as_of_option, column_option
-from thumblab_core.errors import LabError
+from thumblab_core.errors import LabError, NoServedModelError
 from thumblab_core.niches import NICHES
 
 if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `thumblab --help` fast.
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from rich.console import Console
 
@@ -82,11 +83,11 @@ def add(names: tuple[str, ...], as_json: bool, **given: Any) -> None:
     chosen = lab_settings(given["demo"], None)
     lab = Lab.existing(chosen) if given["demo"] else Lab.open(chosen)
     if exports:
-        with dagster_told(lab, "channel add"):
+        with dagster_told(lab, "channel add"), _explained(lab):
             imported, added = _from_exports(console, lab, exports, given)
         report: dict[str, Any] = {"exports": dataclasses.asdict(imported)}
     else:
-        with progress_bars(console) as listener, dagster_told(lab, "channel add"):
+        with progress_bars(console) as listener, dagster_told(lab, "channel add"), _explained(lab):
             name = names[0] if names else None
             added = add_channel(lab, name, given["catalogue"], given["niche"], given["refresh"], listener)
         if added.imported is not None and not as_json:
@@ -104,6 +105,21 @@ def add(names: tuple[str, ...], as_json: bool, **given: Any) -> None:
         )
     if exports and imported.refused:
         raise LabError("; ".join(imported.refused))
+
+
+@contextmanager
+def _explained(lab: "Lab") -> "Iterator[None]":
+    """If no model is served, and the newest model failed its checks, let the error name these checks."""
+    try:
+        yield
+    except NoServedModelError as error:
+        from thumblab_pipelines.models.build import failed_checks
+
+        failed = failed_checks(lab)
+        if failed is None:
+            raise
+        advice = "collect more videos, run train_ranker in Dagster (`thumblab up`) again, then add the channel"
+        raise NoServedModelError(f"no ranking model is served yet: {failed}; {advice}", error.data_dir) from None
 
 
 @command.command("list")

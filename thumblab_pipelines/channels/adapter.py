@@ -132,30 +132,14 @@ class ChannelData:
 
 
 def served_model(lab: Lab) -> Release:
-    """Return the release of the served model.
-
-    Raises `NoServedModelError` when the lab serves no model. If a model was trained and failed its checks, the error
-    names these checks.
-    """
+    """Return the release of the served model. Raises `NoServedModelError` when the lab serves no model."""
     release = lab.releases.serving.current(MODEL, ALL)
     if release is None:
-        newest = lab.releases.latest(MODEL, ALL)
-        raise NoServedModelError(_why_none(lab, newest), lab.settings.data_dir)
+        raise NoServedModelError(
+            "no ranking model is served yet; run train_ranker in Dagster (`thumblab up`), then add the channel",
+            lab.settings.data_dir,
+        )
     return release
-
-
-def _why_none(lab: Lab, newest: Release | None) -> str:
-    """Return why the lab serves no model. `newest`: the newest model that was trained, if any."""
-    # This folder does not depend on `models` otherwise, because `models` fits adapters with it.
-    from thumblab_pipelines.models.build import check_model
-
-    failed = [] if newest is None else [check.explanation for check in check_model(lab, newest) if not check.passed]
-    if newest is None or not failed:
-        return "no ranking model is served yet; run train_ranker in Dagster (`thumblab up`), then add the channel"
-    return (
-        f"no ranking model is served yet: {newest.release_id} was trained, but it failed its checks ({'; '.join(failed)}); "
-        "collect more videos, run train_ranker in Dagster (`thumblab up`) again, then add the channel"
-    )
 
 
 def fit_channel_adapter(

@@ -235,3 +235,12 @@ def check_model(lab: Lab, release: Release) -> list[CheckResult]:
 def _read(release: Release, name: str) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = json.loads((release.path / name).read_text())
     return rows
+
+
+def failed_checks(lab: Lab) -> str | None:
+    """Return which checks the newest model fails, as the end of a sentence. Return None if there is no such model."""
+    newest = lab.releases.latest(MODEL, ALL)
+    failed = [] if newest is None else [check.explanation for check in check_model(lab, newest) if not check.passed]
+    if newest is None or not failed:
+        return None
+    return f"{newest.release_id} was trained, but it failed its checks ({'; '.join(failed)})"

@@ -165,7 +165,7 @@ class ChaosLab:
 
     def has_jobs(self) -> bool:
         """Return whether Dagster's webserver knows the lab's jobs, which it reads from the code server."""
-        selector = {**REPOSITORY, "jobName": TRAIN.name}
+        selector = {**REPOSITORY, "pipelineName": TRAIN.name}
         query = "query($of: PipelineSelector!) { pipelineOrError(params: $of) { __typename } }"
         try:
             return bool(self.lab.graphql(query, of=selector)["pipelineOrError"]["__typename"] == "Pipeline")

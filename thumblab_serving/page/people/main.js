@@ -26,6 +26,7 @@ const NEEDS = {
 };
 
 let isLoaded = false;
+let loads = 0; // The number of the newest call of `load`.
 let shown = null; // The key of the cluster that is shown, or null while the list is.
 let lastOpen = null; // The key of the cluster that was open last. Its sheet gets the focus when the list is shown again.
 
@@ -37,8 +38,10 @@ const toList = () => list().focus() || focusOn(byId("cluster").hidden ? "list-ti
 
 async function load() {
   if (!hasKey()) return;
+  const mine = ++loads;
   try {
     await Promise.all([drawFigures(), drawChanges(unmergeOne)]);
+    if (mine !== loads) return; // A newer load, perhaps with another key, says what is shown.
     showKeyField(false);
     say("problem", "");
     byId("retry").hidden = true;
@@ -49,6 +52,7 @@ async function load() {
     retryCrops();
     settleFocus(() => formIsOpen() && focusField(), () => !first && toList());
   } catch (error) {
+    if (mine !== loads) return;
     byId("retry").hidden = error.status === 401 || error.status === 403;
     failed(error);
   }
