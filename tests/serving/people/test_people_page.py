@@ -1,5 +1,6 @@
 """Test how the page `/people` looks, moves, follows runs and says what is wrong, in a browser and with drawn people."""
 
+import json
 from urllib.parse import unquote_plus
 
 import pytest
@@ -165,6 +166,26 @@ def test_runs_are_started_followed_and_their_failure_is_told(page, gallery, gall
     assert RUN_ID not in page.text("#run-problem")
 
 
+def test_the_result_of_a_training_and_of_a_grouping_is_told(page, gallery_dagster):
+    trained = {
+        "people": 6,
+        "faces": 60,
+        "epochs": 3,
+        "release": "r",
+        "reason": "nothing is wrong: the head did not help",
+    }
+    result = {"detected": None, "trained": trained, "grouped": {"moved": 1, "new": 2}}
+    page.evaluate(f"""(() => {{ const ask = window.fetch; window.fetch = async (path, options) => {{
+        const reply = await ask(path, options);
+        if (!path.includes('internal/runs/')) return reply;
+        return Response.json({{ ...(await reply.json()), people: {json.dumps(result)} }});
+    }}; }})()""")
+    gallery_dagster.launched, gallery_dagster.status = [], "SUCCESS"
+    page.click("#run-train")
+    told = "Train: done. Nothing is wrong: the head did not help. Moved 1 face and made 2 new clusters."
+    page.wait(f"document.getElementById('run-state').textContent === {json.dumps(told)}")
+
+
 def test_without_dagster_and_while_people_are_off_the_page_says_what_to_do(browser, new_lab, run, people_database):
     with run(new_lab(database_url=people_database, people="own").settings, wait=False) as service:
         browser.open(f"{service.url}/people#key={KEY}", ready="browse")
@@ -244,6 +265,10 @@ def test_many_clusters_are_shown_in_parts_and_crops_only_in_sight(page, gallery,
     name_it(page, "Alice")
     said(page, "Named “Alice”.")
     assert page.count("#sheets li") == 48, "a change must not fold the list"
+    key(page, "m")
+    page.wait(
+        "document.getElementById('target-none').textContent.startsWith('These are the 8 largest of 62 clusters.')"
+    )
 
 
 def test_the_page_of_the_lab_leads_to_it_and_the_page_itself_has_no_name(page, gallery):

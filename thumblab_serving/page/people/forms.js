@@ -151,19 +151,24 @@ async function search() {
   try {
     const entered = byId("target-text").value;
     const text = entered.trim();
-    const clusters = text ? await found(text) : (await listClusters("all", MOST + 1, 0)).clusters;
+    const { clusters, total } = text ? { clusters: await found(text), total: 0 } : await listClusters("all", MOST + 1, 0);
     if (mine !== asked || open?.form !== "target-form") return;
-    offer(clusters.filter(({ cluster_id: id }) => !open.without.includes(keyOf(id))).slice(0, MOST), entered);
+    offer(clusters.filter(({ cluster_id: id }) => !open.without.includes(keyOf(id))).slice(0, MOST), entered, total - open.without.length);
   } catch (error) {
     if (mine === asked && open?.form === "target-form") say("target-problem", sentence(error.message));
   }
 }
 
-function offer(clusters, text) {
+// `all`: how many clusters there are to choose from, if these are the largest.
+function offer(clusters, text, all = 0) {
   offeredFor = text;
   const chosen = document.querySelector("#targets input:checked")?.value;
   offered = clusters.map((cluster) => ({ key: keyOf(cluster.cluster_id), cluster }));
   byId("targets").replaceChildren(...offered.map(({ key, cluster }) => drawn(key, cluster, key === chosen)));
+  if (all > clusters.length && clusters.length > 0) {
+    byId("target-none").textContent = `These are the ${clusters.length} largest of ${all.toLocaleString("en")} clusters. Enter a name, or the id of an unknown cluster, to find another one.`;
+    return;
+  }
   byId("target-none").textContent = clusters.length > 0 || byId("target-search").hidden ? "" : !byId("target-text").value ? "There is no other cluster." : "Nobody has this name. An unknown cluster is found by its id.";
 }
 

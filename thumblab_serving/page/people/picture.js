@@ -81,6 +81,6 @@ function shownIn({ video_id: id, title, channel, channel_id: channelId, current,
 }
 
 function factsOf({ quality, confidence, similarity, pinned, face_id: id }) {
-  const near = pinned ? "put there by a person" : similarity === null ? "" : `similarity to its cluster ${percent(similarity)}`;
+  const near = pinned ? "put there by a person" : similarity === null ? "" : `cosine to its cluster ${similarity.toFixed(2)}`;
   return [`Quality ${percent(quality)}`, `sure to be a face ${percent(confidence)}`, near, id].filter(Boolean).join(" · ");
 }

@@ -99,7 +99,7 @@ async function follow() {
   }
 }
 
-const told = ({ state, reason, url }) => ({ state, reason, url });
+const told = ({ state, reason, url, people }) => ({ state, reason, url, people });
 
 function stop(error) {
   keep(null);
@@ -112,7 +112,7 @@ function drawState(name, runs) {
   const [, words] = WORK[name];
   const over = runs.filter(({ state }) => state in ENDED);
   const failures = over.filter(({ state }) => state !== "success");
-  let text = `${words}: done.`;
+  let text = `${words}: done. ${resultWords(runs)}`.trim();
   if (over.length < runs.length) {
     const begun = runs.some(({ state }) => state === "running");
     const count = runs.length > 1 ? ` ${over.length} of ${runs.length} niches are done.` : "";
@@ -123,6 +123,18 @@ function drawState(name, runs) {
     say("run-problem", " ");
     byId("run-problem").replaceChildren(...failures.map((run) => line("span", failureWords(run), "failure")));
   }
+}
+
+// Return what the runs did, in sentences. A run that reported nothing is left out.
+function resultWords(runs) {
+  const reported = runs.map(({ people }) => people ?? {});
+  const sum = (part, field) => reported.reduce((total, people) => total + (people[part]?.[field] ?? 0), 0);
+  const did = (part) => reported.some((people) => people[part]);
+  const sentences = [];
+  if (did("detected")) sentences.push(`Searched ${plural(sum("detected", "searched"), "picture")} and found ${plural(sum("detected", "new_faces"), "new face")}.`);
+  sentences.push(...reported.filter(({ trained }) => trained?.reason).map(({ trained }) => sentence(trained.reason)));
+  if (did("grouped")) sentences.push(`Moved ${plural(sum("grouped", "moved"), "face")} and made ${plural(sum("grouped", "new"), "new cluster")}.`);
+  return sentences.join(" ");
 }
 
 function failureWords({ niche, state, reason }) {
