@@ -295,7 +295,11 @@ def test_openapi_lists_the_routes_and_both_ways_to_send_pictures(service):
     paths = {"/v1/score", "/v1/experiments", "/v1/library/pictures", "/v1/lab", "/health", "/ready", "/metrics"}
     documented = {path for path in document["paths"] if not path.startswith(("/internal/", "/admin/", "/api/"))}
     channels = {"/v1/channels", "/v1/channels/runs", "/v1/channels/runs/{import_id}"}
-    assert documented == paths | batches | channels | {"/v1/library/{niche}/report"}
+    assert documented == paths | batches | channels | {
+        "/v1/similar",
+        "/v1/videos/{video_id}",
+        "/v1/library/{niche}/report",
+    }
     for path, schema in (("/v1/score", "ScoreRequest"), ("/v1/experiments", "ExperimentRequest")):
         post = document["paths"][path]["post"]
         assert set(post["requestBody"]["content"]) == {"application/json", "multipart/form-data"}
