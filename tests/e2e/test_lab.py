@@ -80,6 +80,7 @@ def test_all_schedules_but_four_run_by_default_and_all_on_hobart_time(
         "daily_crawl": ("crawl_corpus", "30 19 * * *"),
         "daily_prediction_quality": ("judge_predictions", "0 6 * * *"),
         "weekly_training": ("train_ranker", "0 5 * * 1"),
+        "weekly_reports": ("report_niche", "30 5 * * 1"),
         "daily_faces": ("find_faces", "30 4 * * *"),
         "daily_people": ("group_people", "30 5 * * *"),
     }
