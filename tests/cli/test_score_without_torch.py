@@ -1,4 +1,4 @@
-"""Test that `thumblab score` works without PyTorch."""
+"""Test that `thumblab score` works without PyTorch, and that the service starts without the heavy libraries."""
 
 import json
 import subprocess
@@ -37,3 +37,12 @@ main()
     assert answer["ordered_by"] == "model"
     assert all(picture["win_probability"] is not None for picture in answer["thumbnails"])
     assert done.stderr.splitlines()[-1] == "[]"
+
+
+def test_importing_the_service_loads_neither_dagster_nor_mlflow_nor_torch() -> None:
+    code = (
+        "import sys, thumblab_serving.app, thumblab_cli.commands.score\n"
+        "print([m for m in ('dagster', 'mlflow', 'torch', 'faiss', 'open_clip') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

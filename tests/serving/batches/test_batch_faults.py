@@ -113,11 +113,12 @@ def test_results_without_an_end_do_not_make_an_endless_answer(own, own_lab, item
         b"\0" * 40,
     ],
 )
-def test_a_damaged_result_is_named_and_the_others_are_answered(own, own_lab, damage):
+def test_a_damaged_result_is_named_and_the_others_are_answered(own, ended, damage):
     store = own.app.state.batches
     items = [{"id": f"item-{n}", "title": "t", "thumbnails": [{"id": "p", "url": "https://h/"}]} for n in (1, 2, 3)]
     batch = store.find(store.add(request_of(*items), "default", None)[0].id)
     batch.cancel()
+    ended(own, batch.folder.name)  # The worker writes no progress from here on.
     lines = [ItemResult(item=n, id=f"item-{n}", error="an error").model_dump_json().encode() + b"\n" for n in (1, 3)]
     content = lines[0] + damage + lines[1]
     (batch.folder / "results.jsonl").write_bytes(content)
