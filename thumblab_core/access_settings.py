@@ -81,7 +81,7 @@ def _parts(value: str) -> Iterator[str]:
 def _public_host(text: str) -> str:
     """Return a host name as the `Host` header writes it. Raises ValueError if `text` is not a host."""
     try:
-        # A header has other letters than ASCII in Punycode, so the name is converted.
+        # The header has letters outside ASCII in Punycode, so the name is converted to Punycode.
         return bare_host(ascii_host(text))
     except ValueError:
         raise ValueError(
@@ -115,7 +115,7 @@ def _origin(text: str) -> str:
     """Return an origin as a browser writes it: without the usual port of its scheme.
 
     Raises ValueError if `text` is not an origin, or is `*`. With `*`, every web page could send requests with a key
-    that the visitor of the page knows.
+    that its visitor knows.
     """
     try:
         parts = urlsplit(text)

@@ -12,7 +12,7 @@ RESTORING = "restoring"
 def make_data_folder(folder: Path) -> None:
     """Make the data folder if it is missing.
 
-    Raises LabError if that is not possible, or if a lab is being restored there.
+    Raises LabError if the folder cannot be made, or if a lab is being restored into the folder.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ def require_lab(folder: Path) -> None:
 def make_writable_data_folder(folder: Path) -> None:
     """Make the data folder if it is missing, and check that files can be made in it.
 
-    Raises LabError if the folder cannot be made, or no file can be made in it.
+    Raises LabError if the folder or a file in it cannot be made.
     """
     make_data_folder(folder)
     try:

@@ -43,9 +43,9 @@ def age(path: Path) -> float:
 def replace_private_file(path: Path, text: str) -> None:
     """Replace a file completely or not at all. Only its owner may read the new file (mode 0600).
 
-    If root writes it, it belongs to the owner of its folder. After the call, the content is safe on the disk, even if the
-    power fails. Only one process may call this at a time for the same `path`, so call it inside a lock. Raises `OSError`
-    if the file cannot be written.
+    If root writes the file, the file belongs to the owner of its folder. After the call, the content is safe on the
+    disk, even if the power fails. Call this function inside a lock, because two processes must not replace the same
+    `path` at the same time. Raises `OSError` if the file cannot be written.
     """
     aside = path.with_name(f".{path.name}.new")
     # A killed process may have left this temporary file, with an unknown mode. So the file is deleted and made again.

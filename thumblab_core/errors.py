@@ -11,8 +11,8 @@ class LabError(Exception):
 
 
 class NoServedModelError(LabError):
-    """The lab in `data_dir` serves no ranking model. The error names the folder, as a lab in another folder may serve a
-    model.
+    """The lab in `data_dir` serves no ranking model. The error names the folder, because a lab in another folder may
+    serve a model.
     """
 
     def __init__(self, message: str, data_dir: Path) -> None:

@@ -43,8 +43,8 @@ _ANY_LINK = re.compile(r"(?:\w+:)?//|(?:(?:www|m|music|studio)\.)?youtube\.com/|
 def channel_name(text: str) -> str:
     """Return the id, the @handle or the title with which a person names a channel.
 
-    If `text` is a link to a channel on YouTube, return the id or the @handle in the link. Raises `LabError` for any other
-    link, for a link whose @handle cannot be one, and for a text that is blank or not valid UTF-8.
+    If `text` is a link to a channel on YouTube, return the id or the @handle in the link. Raises `LabError` for any
+    other link, for a link with an impossible @handle, and for a text that is blank or not valid UTF-8.
     """
     if "\0" in text or not_utf8(text):
         raise LabError(f"the channel {text[:_SHOWN]!r} is not text in UTF-8; {CHANNEL_HELP}")

@@ -50,7 +50,7 @@ def url_host(url: str) -> str:
 
 
 def ascii_host(name: str) -> str:
-    """Return a host name in ASCII, as name servers know the name. An address is returned unchanged.
+    """Return a host name in ASCII, as name servers know it. An address is returned unchanged.
 
     The characters are mapped as browsers map them (UTS 46). The result may be an address: `①②⑦.⓪.⓪.①` is 127.0.0.1.
     So check the result and not the given name. Raises `ValueError` if the name has characters that no host has.

@@ -1,4 +1,4 @@
-"""The inclusion limits. They decide which videos, of which channels, may be used to train a model.
+"""The inclusion limits. They decide which channels' videos, and which of these videos, may be used to train a model.
 
 The crawl applies the limits before it stores a video. The training dataset applies them to every video of the lab,
 because videos also come from charts, searches and catalogues.
@@ -21,7 +21,6 @@ OUTLIER_SIGMAS = 3.0
 """The largest distance of a video from the average of its channel, in standard deviations. A video that is farther away
 is an outlier.
 
-The crawl compares the logarithm of a video's views per hour with the mean of these logarithms in its channel. The
-training dataset compares the value that the model learns to predict for a video with the median of these values in its
-channel.
+The crawl compares the logarithm of the views per hour, and the average is the channel's mean. The training dataset
+compares the value that the model learns to predict, and the average is the channel's median.
 """

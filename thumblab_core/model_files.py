@@ -1,4 +1,4 @@
-"""Fetch small model files, and check that each file is the expected one.
+"""Fetch small model files, and check that each file has the expected bytes.
 
 A file is identified by its SHA-256 only. A new file gets a temporary name first. It is moved to its place in
 `data_dir/models` only if its bytes have the expected digest. A reader therefore finds the whole file or no file.
@@ -29,7 +29,7 @@ A Git LFS pointer or a web page, which a host may send in place of the file, sta
 
 
 class ModelFileError(LabError):
-    """An error for a model file that is not available or not the expected one. An existing file was not changed."""
+    """An error for a model file that is not available or has unexpected bytes. No existing file was changed."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ SFACE = ModelFile(
     file="face_recognition_sface_2021dec.onnx",
     what="tells whether two faces belong to the same person (SFace, OpenCV Zoo)",
     licence="Apache-2.0",
-    # The size and the digest are those of the Git LFS pointer in this commit.
+    # The Git LFS pointer in this commit gives the size and the digest.
     url="https://media.githubusercontent.com/media/opencv/opencv_zoo/aeee99703db82d838f6c66b90429b0468bcedeb3"
     "/models/face_recognition_sface/face_recognition_sface_2021dec.onnx",
     size=24_227_283,
@@ -85,7 +85,7 @@ REGISTRY = {YUNET.name: YUNET, SFACE.name: SFACE}
 
 
 class Presence(StrEnum):
-    """The state of a model file in the data folder. A damaged file exists, but its bytes are not the expected ones."""
+    """The state of a model file in the data folder. A damaged file exists, but does not have the expected bytes."""
 
     PRESENT = "present"
     MISSING = "missing"
@@ -93,7 +93,7 @@ class Presence(StrEnum):
 
 
 def named(name: str) -> ModelFile:
-    """Return the model file called `name`. Raises `ModelFileError` if there is none."""
+    """Return the model file called `name`. Raises `ModelFileError` if no model file has this name."""
     if name not in REGISTRY:
         raise ModelFileError(f"there is no model file {name!r}; use one of {', '.join(REGISTRY)}")
     return REGISTRY[name]
@@ -143,7 +143,9 @@ def face_embedder(settings: Settings | None = None) -> Path | None:
 
 
 def _chosen(model: ModelFile, field: str, own: Path | None, settings: Settings) -> Path | None:
-    """Return `own`, the value of the setting `field`, or else the path of the fetched file, or None."""
+    """Return `own`, which is the value of the setting `field`. If it is not set, return the path of the fetched file,
+    or None.
+    """
     if own is not None:
         return _onnx(own, variable(field))
     state = presence(model, settings)
@@ -155,7 +157,7 @@ def _chosen(model: ModelFile, field: str, own: Path | None, settings: Settings) 
 def pull(model: ModelFile, source: Path | None = None, settings: Settings | None = None) -> bool:
     """Fetch the file from its URL, or copy it from `source`. Returns False if the data folder already had the file.
 
-    Raises `ModelFileError` if the file is not available or not the expected one. The data folder is then not changed.
+    Raises `ModelFileError`, without a change of the data folder, if the file is not available or has unexpected bytes.
     """
     if presence(model, settings) is Presence.PRESENT and source is None:
         return False
@@ -204,7 +206,8 @@ def _place(model: ModelFile, path: Path, write: Callable[[BinaryIO], None], orig
 
 def _download(model: ModelFile, file: BinaryIO) -> None:
     parts = urlsplit(model.url)
-    # The fetcher may read only from this host. The real URL has no port, and then the fetcher allows only https.
+    # The fetcher may read only from this host. For a host without a port, as in the real URL, the fetcher allows only
+    # https.
     with Fetcher([parts.netloc], deadline_s=_DEADLINE_S, accept="application/octet-stream") as fetcher:
         try:
             fetcher.download(model.url, file, max_bytes=model.size)
@@ -234,10 +237,10 @@ def _onnx(path: Path, name: str) -> Path:
             start = file.read(1)
     except OSError as error:
         raise ModelFileError(
-            f"{name} names {path}, which cannot be read ({error.strerror}); correct it or unset it"
+            f"{name} names {path}, which cannot be read ({error.strerror}); correct or unset {name}"
         ) from None
     if start != _ONNX_STARTS_WITH:
-        raise ModelFileError(f"{name} names {path}, which is not an ONNX file; correct it or unset it")
+        raise ModelFileError(f"{name} names {path}, which is not an ONNX file; correct or unset {name}")
     return path
 
 

@@ -29,7 +29,7 @@ class KeptPrediction:
 
     `ordered_by` says whether the ranks follow the `model` or the `evidence`. It is None if no candidate has a rank.
 
-    `knowledge` says what the model knew of the channel. It is one of the splits on which a model is evaluated
+    `knowledge` says what the model knew about the channel. Its value is one of the splits on which a model is evaluated
     (`thumblab_core.ranking.skill`):
 
     - `new_channels`: the model ranked the candidates like those of an unseen channel.

@@ -64,7 +64,7 @@ def _already_runs(data_dir: Path, running: Running | None) -> LabError:
 
 
 def running_lab(data_dir: Path) -> Running | None:
-    """Return the servers of the `thumblab up` that runs on `data_dir`, or None if none runs there."""
+    """Return the servers of the `thumblab up` that runs on `data_dir`, or None if no lab runs there."""
     try:
         with (data_dir / _FILE).open() as record:
             return None if _locked(record, fcntl.LOCK_SH) else _read(record)

@@ -46,7 +46,7 @@ YOUTUBE_IMAGE_HOSTS = ("i.ytimg.com", *(f"i{number}.ytimg.com" for number in ran
 _PREFIX = "THUMBLAB_"
 
 _TEST_VARIABLES = {"THUMBLAB_TEST_PICTURES", "THUMBLAB_TEST_REQUESTS"}
-"""Variables that only the tests read. The lab does not warn that they are not settings."""
+"""Variables that only the tests read. The lab gives no warning about them, although they are no settings."""
 
 
 def _default_data_dir() -> Path:

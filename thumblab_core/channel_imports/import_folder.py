@@ -49,7 +49,9 @@ _FACTS_FORM = TypeAdapter(ImportFacts)
 
 
 class ImportFolder:
-    """The folder of the import `import_id` in a data folder. Raises `LabError` if this is not the id of an import."""
+    """The folder of the import `import_id` in a data folder. Raises `LabError` if `import_id` does not have the form of
+    such an id.
+    """
 
     def __init__(self, data_dir: Path, import_id: str) -> None:
         if not is_import_id(import_id):
@@ -94,5 +96,5 @@ class ImportFolder:
 
 
 def is_import_id(text: str) -> bool:
-    """Return whether a text, which may come from outside, has the form of the id of an import."""
+    """Return whether `text` has the form of the id of an import. The text may come from outside the lab."""
     return _ID.fullmatch(text) is not None

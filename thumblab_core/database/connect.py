@@ -1,4 +1,4 @@
-"""Open one connection to the database, and say in one sentence why that failed."""
+"""Open one connection to the database. If it cannot be opened, say why in one sentence."""
 
 import time
 from typing import TYPE_CHECKING, Any
@@ -19,8 +19,8 @@ def parameters_of(url: "URL") -> dict[str, Any]:
 def connect(parameters: dict[str, Any], patience: float = 0) -> "psycopg.Connection":
     """Return a connection in autocommit mode that prepares no statements.
 
-    If `patience` is not 0, the server is the lab's own. The function tries for `patience` seconds, because the server
-    may be recovering. Raises LabError if these tries fail, or at once if trying again cannot help.
+    Give a `patience` above 0 only for the lab's own server. Because this server may be recovering, the function then
+    tries for `patience` seconds. Raises LabError if all tries fail, or at once if another try cannot help.
     """
     import psycopg
     from psycopg.conninfo import make_conninfo

@@ -24,7 +24,7 @@ from thumblab_core.database.troubles import trouble_of
 NO_IDLE_TIMEOUT = "SET LOCAL idle_in_transaction_session_timeout = 0"
 """Run this statement in a transaction that only holds an advisory lock while other connections do the work.
 
-Otherwise, the server may end the transaction because it is idle. That would release the lock too early.
+Otherwise, the server may end the transaction because it is idle, and so release the lock too early.
 """
 
 _BACKEND_AND_VECTOR_SCHEMA = """

@@ -1,7 +1,7 @@
 """Explain a failure of the disk or of the database in one sentence.
 
-Examples are a full disk, a read-only folder, and a database that was restarted. The program has no fault then. Finished
-work stays, and the same command or run continues it.
+Examples are a full disk, a read-only folder, and a database that was restarted. The program is not at fault. Finished
+work stays, and the same command or run continues the rest.
 """
 
 import errno
@@ -24,7 +24,7 @@ _DISK = {
 
 
 class DiskError(LabError):
-    """Raised in place of an error of the disk, with a sentence that explains it."""
+    """An error that replaces an error of the disk. Its sentence explains the error of the disk."""
 
     transient = True
 
@@ -42,7 +42,7 @@ def explained_failure(error: BaseException) -> LabError | None:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield the error, what SQLAlchemy wraps in it, and the errors that caused it."""
+    """Yield the error and the errors that caused it. Before an error of SQLAlchemy, yield the error that it wraps."""
     while error is not None:
         original = getattr(error, "orig", None)
         if isinstance(original, BaseException):

@@ -80,7 +80,7 @@ SELECT member_count, vector_send(embedding) AS vector FROM (
 """  # noqa: S608
 
 _CANDIDATES = 1_000
-"""How many vectors a search takes from the index at a time (`hnsw.ef_search`). pgvector allows no larger number.
+"""How many vectors a search takes from the index at a time (`hnsw.ef_search`). pgvector allows no larger value.
 
 The search then drops the vectors that are not in the library of the niche. With a smaller number, a search is faster,
 but in a measurement it missed two of the 20 nearest neighbours.
@@ -189,7 +189,7 @@ def _parameters(library: Library) -> dict[str, Any]:
 
 
 def _as_text(vector: Vectors) -> str:
-    """Return the vector as text for pgvector, which reads exactly the same float32 numbers from it."""
+    """Return the vector as text. From this text, pgvector reads exactly the same float32 numbers."""
     return f"[{','.join(map(repr, vector.tolist()))}]"
 
 

@@ -52,7 +52,8 @@ def has_index(connection: Connection, encoder: str, dimension: int) -> bool:
 
 
 def ensure_index(engine: Engine, encoder: str, worthwhile: int = WORTHWHILE) -> bool:
-    """Make an index for the encoder if it has more than `worthwhile` vectors. Return whether it has an index now.
+    """Make an index for the encoder if it has more than `worthwhile` vectors. Return whether the encoder has an index
+    now.
 
     If the vectors have more than 2,000 numbers or different dimensions, pgvector cannot index them. Then no index is
     made.
@@ -109,7 +110,8 @@ def _make(connection: Connection, schema: str, encoder: str, dimension: int, vec
         )
     finally:
         driver: Any = connection.connection.dbapi_connection
-        # On a closed connection, RESET would raise an error that hides the error that closed the connection.
+        # On a closed connection, RESET would raise an error. It would hide the first error, which closed the
+        # connection.
         if not driver.closed:
             connection.execute(text("RESET maintenance_work_mem"))
 
@@ -120,10 +122,9 @@ def _drop(connection: Connection, encoder: str, dimension: int) -> None:
 
 
 def _run(connection: Connection, statement: sql.Composed) -> None:
-    """Run a statement directly with the driver psycopg.
+    """Run a statement without parameters directly with the driver psycopg.
 
-    The statement has no parameters. But if SQLAlchemy ran it, SQLAlchemy would look for parameters in the quoted names
-    and values of the statement.
+    SQLAlchemy would look for parameters in the quoted names and values of the statement.
     """
     cursor: Any = connection.connection.cursor()
     with cursor:

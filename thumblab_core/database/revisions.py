@@ -1,6 +1,6 @@
 """Tell which revision of the tables a database has, and refuse the tables of a newer version of the lab.
 
-The module does not import Alembic, because the scoring service also uses it and need not load Alembic.
+The module does not import Alembic, so that the scoring service can use this module without loading Alembic.
 """
 
 from pathlib import Path

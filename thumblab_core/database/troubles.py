@@ -1,7 +1,7 @@
 """Say in one sentence why the database cannot be used: what is wrong, and what to do.
 
-No sentence contains a password. A sentence contains at most the first line of the message of the server or of the
-driver, and these messages contain no password.
+No sentence contains a password. A sentence contains at most the first line of a message of the server or the driver.
+Such a message contains no password.
 """
 
 import re
@@ -31,7 +31,9 @@ class _Kind:
     states: tuple[str, ...]
     """The error codes (SQLSTATE) of the kind. A code of two characters stands for all codes that start with it."""
     words: str
-    """A regular expression for the message. It is used if the error has no code, as errors of connecting have none."""
+    """A regular expression for the message. The expression is used if the error has no code. For example, an error
+    while connecting has no code.
+    """
     transient: bool = False
 
 
@@ -186,7 +188,8 @@ def trouble_of(error: BaseException) -> DatabaseTroubleError | None:
 
 
 def first_line(cause: BaseException) -> str:
-    """Return the first line of the server's message, or of the driver's if the server sent none, without a full stop.
+    """Return the first line of the server's message without a full stop. If the server sent no message, return the
+    first line of the driver's message.
 
     Neither of the two messages contains a password.
     """

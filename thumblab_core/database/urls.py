@@ -94,7 +94,7 @@ def named_database_url(name: str, driver: str = "psycopg", settings: Settings | 
 
     MLflow and Dagster keep their own tables in such databases, and need the `driver` called `psycopg2`.
 
-    Raises LabError as `database_url` does. Also raises it if an external server lets the lab create neither the
+    Raises LabError as `database_url` does. Also raises LabError if an external server lets the lab create neither the
     database nor the schema.
     """
     if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", name):
@@ -162,7 +162,9 @@ def _trouble_of(settings: Settings) -> str | None:
 
 
 def _make_database(access: dict[str, Any], name: str) -> None:
-    """Create the database `name` of the embedded server if it is missing. `access` leads to another database there."""
+    """Create the database `name` of the embedded server if it is missing. `access` are connection parameters of another
+    database on this server.
+    """
     with connect(access, _PATIENCE) as connection:
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone():
             make_database(connection, name)

@@ -15,7 +15,7 @@ ON COMMIT DROP
 CURRENT, EARLIER = "embeddings", "earlier_embeddings"
 """The tables of vectors. `CURRENT` is for the pictures and titles that videos show now.
 
-`EARLIER` is for the pictures and titles that videos showed before, and for those that experiments tested.
+`EARLIER` is for the pictures and titles that videos showed before or experiments tested.
 """
 
 _SAVE = {

@@ -70,7 +70,7 @@ def release(home: Path, force: bool) -> bool:
 def take_over(home: Path) -> owner.Host | None:
     """Let this host use the cluster, even if another host ran its server last.
 
-    Returns the other host, or None if there was none.
+    Returns the other host, or None if no other host ran the server last.
 
     Raises LabError if a process of the server is alive on this machine. This function cannot see processes on other
     machines.
@@ -237,7 +237,7 @@ def _run(home: Path, user: tuple[int, int] | None, command: list[str], inherited
     # Lines with FATAL, PANIC or error give PostgreSQL's reason. The last line only says that something failed.
     reasons = re.findall(r"(?:FATAL|PANIC|error): +(.*)", printed) or printed.split("\n")[-2:-1] or ["no reason given"]
     full = [reason for reason in reasons if "No space left" in reason]
-    if full:  # The last reason may be another one, because PostgreSQL may fail again while it undoes its work.
+    if full:  # The full disk may not be the last reason: PostgreSQL may fail again while it undoes its work.
         raise LabError(
             f"The embedded database did not start, because no room is left on the disk ({full[0]}). Make room; the "
             "database then starts with all of its data."

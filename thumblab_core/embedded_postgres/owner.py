@@ -159,7 +159,9 @@ def server_lives(home: Path) -> bool:
 
 @contextmanager
 def server_lock(home: Path) -> Iterator[int]:
-    """Yield a locked descriptor of server.lock. A server that inherits it holds the lock as long as it is alive."""
+    """Yield a locked descriptor of server.lock. A server that inherits the descriptor holds the lock as long as the
+    server is alive.
+    """
     descriptor = open_file(home, _LOCK)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -61,8 +61,8 @@ def in_use(home: Path) -> bool:
 def processes(home: Path) -> list[psutil.Process]:
     """Return every process of the server in `home`, the postmaster first if it is alive.
 
-    The processes are found by name and command line, which every user may read. A process id would not be enough,
-    because another process may have got the id of a process of the server that has ended.
+    The processes are found by name and command line, which every user may read. A process id would not be enough: when
+    a process of the server has ended, another process may get its id.
     """
     mark = folder_tag(home)
     running = [
@@ -91,7 +91,7 @@ def stop(home: Path) -> bool:
     """
     for number, seconds in ((signal.SIGINT, 30), (signal.SIGQUIT, 5), (signal.SIGKILL, 5)):
         running = processes(home)
-        # SIGINT asks the postmaster for an orderly end. It is not sent to the children, for which it has other
+        # SIGINT asks the postmaster for an orderly end. The children do not get SIGINT, because for them it has other
         # meanings.
         for process in running[:1] if number == signal.SIGINT and running and is_postmaster(running[0]) else running:
             with suppress(psutil.NoSuchProcess):

@@ -9,7 +9,7 @@ from thumblab_core.encoders.protocol import Vectors
 LEAST_COSINE = 0.99
 """The least mean cosine between the vectors of two encoders that agree."""
 LEAST_ORDER = 0.98
-"""The least share of neighbour pairs that two encoders that agree put into the same order, see `Agreement`."""
+"""Two encoders agree only if they put at least this share of neighbour pairs into the same order, see `Agreement`."""
 NEIGHBOURS = 10
 """The number of nearest neighbours of each picture whose order is compared."""
 TOLERANCE = 0.1
@@ -26,10 +26,11 @@ class Agreement:
     Attributes:
         mean_cosine: the mean cosine between the two vectors of each picture.
         order: the share of neighbour pairs on which the candidate and float32 agree. A neighbour pair is two of a
-            picture's ten nearest neighbours in float32. The candidate agrees if it finds the same one of the two nearer
-            to the picture. Pairs whose two neighbours are almost equally near are left out. In such a pair, the float32
-            cosines to the picture differ by at most a tenth of the standard deviation of all float32 cosines. A fixed
-            limit would not work. All cosines of an untrained encoder are above 0.99, so they differ by less than 0.01.
+            picture's ten nearest neighbours in float32. The candidate agrees if the same neighbour of the pair is
+            nearer to the picture by the candidate's vectors. Pairs whose two neighbours are almost equally near are
+            left out. In such a pair, the float32 cosines to the picture differ by at most a tenth of the standard
+            deviation of all float32 cosines. A fixed limit would not work. All cosines of an untrained encoder are
+            above 0.99, so they differ by less than 0.01.
         pictures: the number of pictures compared.
     """
 

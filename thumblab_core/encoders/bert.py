@@ -17,7 +17,7 @@ from openvino import opset13 as ops  # isort: skip  # `openvino_runtime` must be
 Tokens = npt.NDArray[np.int64]
 
 _HIDDEN = -1e9
-"""The number that is added to the attention of a token to padding, so that the padding gets no weight."""
+"""The number that is added to a token's attention to padding. It gives the padding no weight."""
 
 
 class Bert:

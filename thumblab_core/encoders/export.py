@@ -56,8 +56,8 @@ def export_text(
 ) -> Release:
     """Publish the text tower, an openvino.Model that takes tokens, int64 [n, context].
 
-    `tokenizer` is the model's own one. `reference` encodes texts with PyTorch. Raises `LabError` if the lab does not
-    know the kind of the tokenizer, or if the vectors of the export differ from those of `reference`.
+    `tokenizer` is the model's own tokenizer. `reference` encodes texts with PyTorch. Raises `LabError` if the lab does
+    not know the kind of the tokenizer, or if the vectors of the export differ from those of `reference`.
     """
     exported = _tokenizer(tokenizer)
 
@@ -94,7 +94,9 @@ class ExportedText:
         return cls(release.path, int(release.info["context"]))
 
     def tokens(self, texts: Sequence[str]) -> npt.NDArray[np.int64]:
-        """Return the tokens of n texts, int64 [n, context]. A longer text is cut, and a shorter one filled with 0."""
+        """Return the tokens of n texts, int64 [n, context]. A longer text is cut, and a shorter text is filled up with
+        0.
+        """
         start, end = (self._tokenizer.token_to_id(name) for name in _SPECIAL)
         tokens = np.zeros((len(texts), self._context), np.int64)
         for row, text in enumerate(texts):
@@ -120,7 +122,7 @@ def _cleaned(text: str) -> str:
 def _tokenizer(tokenizer: Any) -> Any:
     """Return open_clip's own tokenizer as a `tokenizers.Tokenizer`.
 
-    Raises `LabError` for another kind of tokenizer, such as that of SigLIP.
+    Raises `LabError` for another kind of tokenizer, such as SigLIP's tokenizer.
     """
     from tokenizers import Regex, Tokenizer
     from tokenizers.models import BPE

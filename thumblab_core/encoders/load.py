@@ -26,7 +26,7 @@ def image_encoder(settings: Settings) -> ImageEncoder:
 def image_encoder_name(settings: Settings) -> str:
     """Return the name of the image encoder that the settings name. The result includes the precision.
 
-    Releases store this name, so that code that reads a release loads the encoder that the release was made with.
+    Releases store this name. A reader of a release can therefore load the encoder with which the release was made.
     """
     name, precision = settings.image_encoder, settings.encoder_precision
     plain = named_image_encoder(name, settings.releases)

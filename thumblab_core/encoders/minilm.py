@@ -51,9 +51,10 @@ class MiniLmEncoder:
         return Bert(self._folder)
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """Encode n texts to float32 [n, 384]. Texts of more than 256 tokens, the most that the model reads, are cut."""
+        """Encode n texts to float32 [n, 384]. The model reads at most 256 tokens, so longer texts are cut."""
         vectors = np.zeros((len(texts), self.dimension), np.float32)
-        # A batch has texts of similar lengths, because each text is padded to the longest one of its batch.
+        # A batch has texts of similar lengths, because each text is padded to the length of the longest text in its
+        # batch.
         order = sorted(range(len(texts)), key=lambda n: len(texts[n]), reverse=True)
         for start in range(0, len(order), _BATCH):
             batch = order[start : start + _BATCH]

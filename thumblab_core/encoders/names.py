@@ -13,7 +13,8 @@ _PRECISION = re.compile(r"(.+)@(bfloat16|float16|\d{8}T\d{12}Z-[0-9a-f]{8})")
 
 
 def split_precision(name: str) -> tuple[str, str | None]:
-    """Return the name without its precision, and the precision. If the name has no precision, return None for it.
+    """Return the name without its precision, and the precision. If the name has no precision, return None as the
+    precision.
 
     The precision is the part after the `@`. It is a half precision on CUDA, or the id of an encoder release, which has
     its own precision.

@@ -89,7 +89,9 @@ class OnnxEncoder(NeuralEncoder):
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    """Return the options in the JSON file. Raises `LabError` unless it is an object with a valid `near_duplicate`."""
+    """Return the options in the JSON file. Raises `LabError` unless the file holds an object with a valid
+    `near_duplicate`.
+    """
     try:
         options: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError:

@@ -6,8 +6,8 @@ The import order and the `Core` class below avoid four problems:
 
 Telemetry
     OpenVINO's converter and NNCF report their use to their makers if they can import the package openvino-telemetry,
-    which is installed with OpenVINO. The lab must report to nobody, so this module makes that import fail. Both then
-    work without a report.
+    which is installed with OpenVINO. The lab must report to nobody, so this module makes that import fail. The
+    converter and NNCF then work without a report.
 
 Deadlock
     OpenVINO's bindings initialise their numpy support when a tensor is first used with an array. Two threads that do
@@ -51,7 +51,7 @@ Without the limit, memory would grow, and reading text would take at most 7 % le
 class _LastingCore(ov.Core):  # type: ignore[misc]  # OpenVINO has no types
     """A `Core` that lasts until the process ends and caches few shapes.
 
-    It replaces `ov.Core`, so that RapidOCR and NNCF, which create cores themselves, use it, too.
+    It replaces `ov.Core`. RapidOCR and NNCF create cores themselves, so they use this class, too.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

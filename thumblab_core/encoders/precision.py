@@ -1,4 +1,5 @@
-"""Choose the precision in which an encoder computes. It is the fastest one whose vectors agree with those of float32.
+"""Choose the precision in which an encoder computes. The choice is the fastest precision whose vectors agree with the
+float32 vectors.
 
 The choice is made once and published as a release of kind `encoder`. The scope of the release names the model, weights
 and preprocessing. The release holds the model as a graph in OpenVINO's format. Every process that reads the release
@@ -84,8 +85,8 @@ class PrecisionChoice:
 class _Choice:
     """A precision that was chosen and is not published yet.
 
-    `graph` is the graph to publish. Its vectors have `dimension` numbers. `agreement` says how well they agree with the
-    vectors in float32.
+    `graph` is the graph to publish. Its vectors have `dimension` numbers. `agreement` says how well these vectors agree
+    with the vectors in float32.
     """
 
     precision: str
@@ -113,7 +114,8 @@ def choose_precision(
     listener: Progress = lambda *_: None,
     quantise: Quantise | None = None,
 ) -> PrecisionChoice:
-    """Try the precisions that `setting` allows, fastest first, and publish the first one that agrees with float32.
+    """Try the precisions that `setting` allows, fastest first, and publish the first precision that agrees with
+    float32.
 
     `pictures` are `CALIBRATION + HELD_OUT` real pictures, prepared for the encoder. The choice takes minutes for a
     large model, but it is made only once. A second process that calls this function during the choice waits, and
@@ -225,7 +227,7 @@ def _publish(encoder: Convertible, store: ReleaseStore, setting: PrecisionSettin
     }
 
     def write(folder: Path) -> None:
-        # By default, OpenVINO saves the weights in half precision. The published graph would then differ from the one
+        # By default, OpenVINO saves the weights in half precision. The published graph would then differ from the graph
         # that was evaluated.
         ov.save_model(choice.graph, folder / "model.xml", compress_to_fp16=False)
 

@@ -68,7 +68,7 @@ class Preprocessing:
         """Resize a picture, uint8 [h, w, 3] RGB of any size, to uint8 [height, width, 3]. Any thread may call this.
 
         If `resize` is `shortest`, the result has the same pixels as torchvision's Resize and CenterCrop of a Pillow
-        image, which open_clip uses. But this function does not compute the pixels outside the crop.
+        image, which open_clip uses. But this function computes only the pixels inside the crop.
         """
         from PIL import Image
 

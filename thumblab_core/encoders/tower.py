@@ -51,7 +51,7 @@ class CompiledTower:
 
     def _in_fixed_batches(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
         assert self._fixed_batch is not None and self._queue is not None
-        # The last part is filled up to the fixed batch size with copies of the last picture.
+        # Copies of the last picture fill the last part up to the fixed batch size.
         padded = np.concatenate([batch, np.repeat(batch[-1:], -len(batch) % self._fixed_batch, axis=0)])
         outputs: list[npt.NDArray[Any] | None] = [None] * (len(padded) // self._fixed_batch)
 
@@ -77,7 +77,9 @@ def read_graph(path: Path) -> Any:
 
 
 def takes_bytes(graph: Any) -> bool:
-    """Return whether the graph takes pictures as uint8. If so, it normalises them itself and is not quantised again."""
+    """Return whether the graph takes pictures as uint8. Such a graph normalises the pictures itself, and is not
+    quantised again.
+    """
     return str(graph.input(0).get_element_type().get_type_name()) == "u8"
 
 

@@ -1,6 +1,6 @@
 """Plan an experiment: how many impressions it needs, and which two candidates to test.
 
-Candidates that look almost the same are not tested against each other.
+The plan never tests two candidates that look almost the same.
 
 The functions need no database and no files. The number of impressions is the sample size of a two-sided test of two
 proportions [1]_. It is computed by the normal approximation, without a correction for continuity. The proportions are
@@ -124,12 +124,12 @@ def pair_to_test(scores: Sequence[float | None], slope: float, alike: Sequence[A
     """Return which two candidates to test. Return None if no two candidates with scores can be tested.
 
     One of the two is the candidate with the highest score, because a creator would use this candidate without a test.
-    The other is the candidate for which the outcome of the test is the least certain. This test is expected to give the
-    most information. Two candidates that are too alike are not tested. If several candidates have the same score or the
-    same information, the one that comes first in the list is chosen.
+    The other is the candidate for which the outcome of the test is the least certain. The test of these two candidates
+    is expected to give the most information. Two candidates that are too alike are not tested. If several candidates
+    have the same score or the same information, the first of them in the list is chosen.
 
     The expected information is the entropy of the outcome: H(p) = -p log2(p) - (1 - p) log2(1 - p). The win probability
-    p = sigmoid(slope * difference of the scores) is that of the Bradley-Terry model.
+    follows the Bradley-Terry model: p = sigmoid(slope * difference of the scores).
 
     Args:
         scores: the score of each candidate [n], or None for a candidate that the model cannot score.
@@ -153,7 +153,7 @@ def pair_to_test(scores: Sequence[float | None], slope: float, alike: Sequence[A
 def advice_without_pair(scores: Sequence[float | None], alike: Sequence[AlikePair], proven: bool = True) -> str:
     """Return a sentence that says what to do if `pair_to_test` chose no two candidates.
 
-    `scores` and `alike` are what `pair_to_test` was given. `proven`: whether the skill of the model is proven. If not,
+    Pass the same `scores` and `alike` as to `pair_to_test`. `proven`: whether the skill of the model is proven. If not,
     the scores are all None, because the order of the model is not used.
     """
     if all_alike(len(scores), alike):

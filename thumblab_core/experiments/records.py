@@ -17,7 +17,9 @@ LEAST_VARIANTS, MOST_VARIANTS = 2, 3
 """YouTube tests two or three variants at a time."""
 
 P = TypeVar("P")
-"""The type of the source of a picture. It is a path in the commands, and a part of a request in the service."""
+"""The type of the source of a picture. In the commands, the source is a path. In the service, it is a part of a
+request.
+"""
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,8 @@ def fractions(shares: Sequence[float | None]) -> list[float | None]:
     if known is None:
         if any(share is not None for share in shares):
             raise RuleError(
-                "variants", "some variants have a share of watch time and others have none; give all of them or none"
+                "variants",
+                "some variants have a share of watch time and others have none; give the share of every variant or of none",
             )
         return list(shares)
     total = sum(known)
@@ -212,8 +213,8 @@ def _winner(given: GivenExperiment[Any], outcome: str, shares: Sequence[float | 
     """Return the position of the winner, or None if the outcome is not `winner`.
 
     If no winner is given, the variant with the largest share is the winner. Raises `RuleError` if the given winner does
-    not fit the outcome or the number of variants. Also raises it if no winner is given, and the shares are not known or
-    two variants have the largest share.
+    not fit the outcome or the number of variants. Also raises `RuleError` if no winner is given, and the shares are not
+    known or two variants have the largest share.
     """
     if outcome != WINNER:
         if given.winner is not None:

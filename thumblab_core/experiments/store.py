@@ -25,7 +25,7 @@ _SHOWN = 40
 def require_video(connection: Connection, video_id: str, channel_id: str) -> None:
     """Raise `RuleError` if the lab knows that the video belongs to a channel other than `channel_id`.
 
-    An id that the lab does not know must have the form of YouTube's video ids. Otherwise `RuleError` is raised too.
+    Also raises `RuleError` if the lab does not know the id and the id does not have the form of YouTube's video ids.
     """
     known = connection.scalar(select(videos.c.channel_id).where(videos.c.video_id == video_id))
     if known is None and not VIDEO_ID.fullmatch(video_id):
@@ -125,7 +125,7 @@ def _of_channel(channel_id: str | None) -> list[ColumnElement[bool]]:
 
 
 def _write(connection: Connection, experiment_id: int | None, experiment: Experiment) -> int:
-    """Insert an experiment, or replace the one with the number `experiment_id`. Return the number."""
+    """Insert an experiment, or replace the experiment with the number `experiment_id`. Return the number."""
     row = {name: getattr(experiment, name) for name in _FACTS} | {"changed_at": datetime.now(UTC)}
     if experiment_id is None:
         statement = insert(experiments).values(**row).returning(experiments.c.experiment_id)

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 _LEAST_IMPRESSIONS = 1_000
-"""The fewest impressions from which a channel's rate is computed. With fewer, it depends too much on chance."""
+"""The fewest impressions from which a channel's rate is computed. With fewer impressions, the rate depends too much on
+chance.
+"""
 
 _USUAL = text("""
 SELECT count(*) AS videos, sum(c.impressions) AS impressions,

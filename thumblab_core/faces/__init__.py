@@ -1,1 +1,1 @@
-"""Find the faces in a picture, align them, judge their quality and turn them into vectors. Nothing here names anybody."""
+"""Find the faces in a picture, align them, judge their quality and turn them into vectors. This package names nobody."""

@@ -28,7 +28,8 @@ A face seen from the side, whose landmarks are a third as wide, leaves 0.18. Poi
 more.
 """
 _COARSE = 0.5
-"""A picture that is scaled below this would lose pixels between the samples. It is reduced first."""
+"""A picture that is scaled by a smaller factor is reduced first. Otherwise, pixels between the samples would be lost.
+"""
 
 
 class UnalignableError(ValueError):
@@ -38,9 +39,9 @@ class UnalignableError(ValueError):
 def similarity(points: npt.NDArray[np.float64], target: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return the similarity transform that maps `points` to `target`, both [n, 2], with the least squared error.
 
-    The transform turns, scales and shifts, and never mirrors. It is a matrix [2, 3] for column vectors (x, y, 1).
-    The method is that of Umeyama (IEEE PAMI 13(4), 1991), equations 40 to 43.
-    Raises `UnalignableError` if the points coincide or are not finite.
+    The transform turns, scales and shifts, and never mirrors. It is a matrix [2, 3] for column vectors (x, y, 1). The
+    method is from Umeyama (IEEE PAMI 13(4), 1991), equations 40 to 43. Raises `UnalignableError` if the points coincide
+    or are not finite.
     """
     if not np.isfinite(points).all():
         raise UnalignableError("the landmarks are not finite")
@@ -60,7 +61,7 @@ def aligned(image: Pixels, landmarks: Sequence[Point]) -> npt.NDArray[np.uint8]:
     """Cut the face with these landmarks out of a picture, uint8 [h, w, 3] RGB, as uint8 [112, 112, 3] RGB.
 
     The landmarks are fractions of the picture's width and height, in the order of `Detection.landmarks`. Outside the
-    picture, its edge is repeated. Raises `UnalignableError` if they cannot belong to a face.
+    picture, its edge is repeated. Raises `UnalignableError` if the landmarks cannot belong to a face.
     """
     import cv2
 
@@ -75,7 +76,7 @@ def aligned(image: Pixels, landmarks: Sequence[Point]) -> npt.NDArray[np.uint8]:
         )
         points = np.array(landmarks, np.float64) * (image.shape[1], image.shape[0])
         transform = similarity(points, TEMPLATE)
-    # OpenCV counts positions from the centre of the first pixel, and fractions count from its corner.
+    # OpenCV counts positions from the centre of the first pixel, but the fractions count from the corner of this pixel.
     transform[:, 2] += transform[:, :2] @ (0.5, 0.5) - 0.5
     crop = cv2.warpAffine(image, transform, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(crop, np.uint8)

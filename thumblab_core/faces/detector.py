@@ -1,7 +1,8 @@
 """Detect faces with the network YuNet, which OpenCV runs (Wu, Peng & Yu, Machine Intelligence Research 2023).
 
 YuNet gives a box, a confidence and five landmarks for each face. `look` runs it once, at a given size of the picture.
-`find` looks for everybody in a picture, at its own size, and again with a border if there is nobody.
+`find` looks for all faces in a picture at the picture's own size. If it finds no face, it looks again, with a border
+around the picture.
 """
 
 import threading
@@ -26,20 +27,21 @@ _CONFIDENCE = 0.7
 _OVERLAP = 0.3
 """Overlap (intersection over union) above which non-maximum suppression drops the less confident face."""
 _MOST = 5000
-"""Maximum number of boxes that go into non-maximum suppression. It keeps about one in ten."""
+"""Maximum number of boxes that go into non-maximum suppression. The suppression keeps about one in ten boxes."""
 _BORDER = 0.5
 """Border of the second look as a share of the picture's height and width, on each side.
 
-A face that fills its picture has no surroundings, by which YuNet recognises it. The border gives it some.
+YuNet needs surroundings to recognise a face. A face that fills its picture has no surroundings, so the border adds
+some.
 """
 _FILLS = 0.5
 """A face fills its picture if its box has at least this share of the picture's height or width.
 
-Without this limit, the second look takes the wheels of a car for faces.
+Without this limit, the second look detects the wheels of a car as faces.
 """
 _LOOKS = "1"
 """Version of how `find` looks at a picture. If it changes, every picture is searched again."""
-_LOADING = threading.Lock()  # Only one thread at a time may change OpenCV's log level, which all threads share.
+_LOADING = threading.Lock()  # All threads share OpenCV's log level, so only one at a time may change it.
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class FaceDetector:
             logging.setLogLevel(logging.LOG_LEVEL_SILENT)
             try:
                 self._network = cv2.FaceDetectorYN.create(str(model), "", size, _CONFIDENCE, _OVERLAP)
-                # OpenCV loads any network, and notices only here that it is not YuNet.
+                # OpenCV loads any network. Only this call fails if the network is not YuNet.
                 self._network.detect(np.zeros((*size, 3), np.uint8))
             except cv2.error as error:
                 raise LabError(
@@ -100,7 +102,9 @@ class FaceDetector:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A name for the weights and for how `find` uses them. Other fingerprints may give other faces."""
+        """A name for the weights and for how `find` uses them. Detectors with different fingerprints may find different
+        faces.
+        """
         return f"yunet-{weights_digest(self._model)}-{_LOOKS}"
 
     def find(self, image: Pixels) -> list[Detection]:
@@ -119,8 +123,8 @@ class FaceDetector:
         return self._detect(_scaled(image, side), most)
 
     def _look_with_border(self, image: Pixels) -> list[Detection]:
-        """Return the faces that fill a picture. A real smaller face has surroundings, so an object that only resembles
-        a face is not detected.
+        """Return the faces that fill a picture. Smaller detections are left out. A real smaller face has surroundings,
+        so the first look finds it. A smaller detection is therefore an object that only resembles a face.
         """
         inner = _scaled(image, round(_SMALLEST_SIDE / (1 + 2 * _BORDER)))
         dy, dx = (round(length * _BORDER) for length in inner.shape[:2])

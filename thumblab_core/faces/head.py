@@ -1,4 +1,4 @@
-"""A matching head: a small trained map of face vectors, under which faces of one person are closer together.
+"""A matching head: a small trained map of face vectors. It moves the vectors of one person closer together.
 
     face_head/<embedder>/<release_id>/head.safetensors    the matrix of the map
     face_head/<embedder>/<release_id>/trained_on.npy      salted digests of the people and faces that it learnt from
@@ -42,7 +42,7 @@ class FaceHead:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Name of the embedder with this head. Only mapped vectors of equal fingerprints are comparable."""
+        """Name of the embedder with this head. Mapped vectors are comparable only if their fingerprints are equal."""
         shape = f"{self.embedder} {self.matrix.shape}".encode()
         return f"{self.embedder}-head-{hashlib.sha256(shape + self.matrix.tobytes()).hexdigest()[:12]}"
 
@@ -97,7 +97,7 @@ def head_scope(embedder: str) -> str:
 
 
 def served_head(store: ReleaseStore, embedder: str) -> FaceHead | None:
-    """Return the served head of an embedder, or None if none is served. Raises `ReleaseError` if it is damaged."""
+    """Return the served head of an embedder, or None if none is served. Raises `ReleaseError` if the head is damaged."""
     release = store.serving.current(FACE_HEAD, head_scope(embedder))
     return None if release is None else FaceHead.load(release)
 
@@ -112,8 +112,8 @@ def save_trained_on(folder: Path, salt: str, people: Collection[str], faces: Col
 def learnt_from(release: Release, people: Collection[str] = (), faces: Collection[str] = ()) -> bool:
     """Return whether a head learnt from any of these people (cluster keys) or faces (face ids).
 
-    A damaged release counts as one that did, because nobody can tell. Raises `UnreadError` if a file could not be read
-    this time.
+    The result is True for a damaged release, because nobody can tell what it learnt from. Raises `UnreadError` if a
+    file could not be read this time.
     """
     known = _trained_on(release)
     return known is None or not known.isdisjoint(_digests(str(release.info["salt"]), people, faces))
@@ -154,10 +154,10 @@ class RemovedHeads:
 def remove_heads_of(store: ReleaseStore, people: Collection[str] = (), faces: Collection[str] = ()) -> RemovedHeads:
     """Delete every head that learnt from any of these people (cluster keys) or faces (face ids).
 
-    If such a head is served, the newest older head that was promoted and did not learn from them is served instead. If
-    there is none, no head is served. Releases whose manifest is damaged are deleted too, because they may be such
-    heads. After a crash, call this again. Delete the faces from the database first. A training that runs at this time
-    notices the change when it publishes.
+    If a deleted head was served, the newest older head that was promoted and is not deleted is served instead. Without
+    such an older head, no head is served. Releases whose manifest is damaged are deleted too, because they may have
+    learnt from these people or faces. After a crash, call this again. Delete the faces from the database first. A
+    training that runs at this time notices the change when it publishes.
     """
     return _remove_heads(store, lambda release: learnt_from(release, people, faces))
 
@@ -178,7 +178,8 @@ def _remove_heads(store: ReleaseStore, must_go: Callable[[Release], bool]) -> Re
             for release in used:
                 store.remove(release)
                 removed.append(release.release_id)
-            # This deletes no release. It deletes what a crash left of one, which may be such a head.
+            # This call deletes no whole release. It deletes the remains of a release after a crash, which may be such a
+            # head.
             store.prune(FACE_HEAD, scope, keep=len(releases) + 1)
     return RemovedHeads(removed, served)
 
@@ -186,8 +187,8 @@ def _remove_heads(store: ReleaseStore, must_go: Callable[[Release], bool]) -> Re
 def remove_heads_of_deleted(store: ReleaseStore, present_faces: Collection[str]) -> RemovedHeads:
     """Delete every head that learnt from a face which is not among `present_faces`, the ids of all stored faces.
 
-    Faces go when their video expires or is deleted. Damaged heads are deleted too. Afterwards, the same head is served
-    as after `remove_heads_of`.
+    Faces are deleted when their video expires or is deleted. Damaged heads are deleted too. Afterwards, the same head
+    is served as after `remove_heads_of`.
     """
 
     def has_deleted(release: Release) -> bool:
@@ -200,7 +201,9 @@ def remove_heads_of_deleted(store: ReleaseStore, present_faces: Collection[str])
 
 
 def _serve_newest(store: ReleaseStore, scope: str, releases: list[Release]) -> str | None:
-    """Serve the last of the releases, which are verified, and return its id. If there is no such head, serve no head."""
+    """Serve the last of the verified `releases`, and return its id. If there are no releases, serve no head and return
+    None.
+    """
     if not releases:
         store.serving.withdraw(FACE_HEAD, scope)
         return None

@@ -1,4 +1,4 @@
-"""Find the faces of pictures, and measure each: its place, its quality and its vector."""
+"""Find the faces of pictures, and measure each face: its place, its quality and its vector."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -31,7 +31,7 @@ class FoundFace:
         quality: how well the face can be recognised, 0 to 1, see `thumblab_core.faces.quality`.
         crop: the aligned face, uint8 [112, 112, 3] RGB. None if its landmarks cannot belong to a face.
         vector: the unit vector of the face, float32 [d]. None if there is no crop, or no vector for this crop.
-        problem: why there is no vector. None if there is one.
+        problem: why there is no vector. None if there is a vector.
     """
 
     detection: Detection
@@ -63,7 +63,9 @@ def _nobody(_picture: int, _face: Detection) -> bool:
 def find_faces(
     image: Pixels, detector: FaceDetector, embedder: FaceEmbedder, is_forgotten: IsForgotten = _nobody
 ) -> list[FoundFace]:
-    """Return the faces of one picture, uint8 [h, w, 3] RGB, largest first. A face without a vector says why."""
+    """Return the faces of one picture, uint8 [h, w, 3] RGB, largest first. The `problem` of a face says why it has no
+    vector.
+    """
     return next(find_faces_in([image], detector, embedder, is_forgotten))
 
 
@@ -75,7 +77,8 @@ def find_faces_in(
     The faces of several pictures are embedded together, which takes less time. So pictures are read ahead of the
     results, but only the crops of their faces are kept. A batch holds all faces of its pictures.
 
-    A face that `is_forgotten` says was forgotten has the problem `FORGOTTEN`. No crop and no vector is made of it.
+    A face that `is_forgotten` says was forgotten has the problem `FORGOTTEN`. Such a face gets neither a crop nor a
+    vector.
     """
     waiting: deque[list[FoundFace]] = deque()
     crops = 0

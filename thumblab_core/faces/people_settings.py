@@ -1,6 +1,6 @@
 """Define the settings of the people in thumbnails.
 
-The last five can also be given by their names in the specification.
+The last five settings can also be given by their names in the specification.
 """
 
 from pathlib import Path

@@ -6,7 +6,7 @@ The quality is the geometric mean of four factors from 0 to 1, so it is 0 if any
 
 size
     The distance between the eyes in pixels of the picture, divided by their distance in an aligned face (35 pixels), at
-    most 1. A face with a smaller distance is enlarged, and no detail appears. ISO/IEC 29794-5 measures the size of a
+    most 1. A face with a smaller distance is enlarged, which adds no detail. ISO/IEC 29794-5 measures the size of a
     face by this distance too.
 sharpness
     v / (v + 100), where v is the variance of the Laplacian in grey levels (Pech-Pacheco et al., ICPR 2000), from the

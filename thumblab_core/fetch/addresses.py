@@ -1,4 +1,4 @@
-"""Decide whether an address is public, which means that everybody on the internet can reach it."""
+"""Decide whether an address is public: whether everybody on the internet can reach it."""
 
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -62,7 +62,8 @@ _ISATAP = 0x0000_5EFE
 differ."""
 
 _SHORTEST_PREFIX = {4: 8, 6: 16}
-"""The shortest prefix of a local network, in bits. Some tunnels state that the whole internet is their local network."""
+"""The shortest prefix of a local network, in bits. Some tunnels claim that the whole internet is their local network.
+"""
 
 Network = IPv4Network | IPv6Network
 
@@ -71,7 +72,7 @@ def local_networks() -> list[Network]:
     """Return this machine's own addresses and the networks of its interfaces.
 
     A neighbour in such a network may have a public address, and still be behind the firewall that protects this machine
-    from the internet. With IPv6 this is so in most homes.
+    from the internet. With IPv6, most homes have such neighbours.
     """
     networks: list[Network] = []
     for addresses in psutil.net_if_addrs().values():

@@ -111,14 +111,14 @@ class PublicBackend(TimedBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        """Connect to a public address of `host`. Raises `RefusedError` if `host` has none."""
+        """Connect to a public address of `host`. Raises `RefusedError` if `host` has no public address."""
         failure: Exception | None = None
         for address in self._public_addresses(host, port, timeout):
             try:
                 return super().connect_tcp(address, port, timeout, local_address, socket_options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
-        # The error is the same for a name that does not exist and for one that has a private address. Otherwise a
+        # A name that does not exist and a name with a private address give the same error. With two different errors, a
         # client could find out which names the local network has.
         reason = "is not a public address" if is_address(host) else "has no public address"
         raise failure or RefusedError(f"{host[:100]} {reason}; {ADVICE}")

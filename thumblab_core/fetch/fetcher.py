@@ -71,8 +71,8 @@ class Fetcher:
         self._public_pool = None if self._public is None else _pool(self._public, httpcore.default_ssl_context())
         self._headers = {
             "User-Agent": f"thumbnail-lab/{metadata.version('thumblab')}",
-            # Compression is not requested, because pictures are compressed already. A compressed body could also unpack
-            # to more bytes than were counted.
+            # Compression is not requested, because pictures are compressed already. Also, the unpacked body could have
+            # more bytes than were counted.
             "Accept-Encoding": "identity",
             "Accept": accept,
         }
@@ -90,7 +90,7 @@ class Fetcher:
             self._public.close()
 
     def check(self, url: str) -> Target:
-        """Return what a request for the URL is sent to. Does not look up the name of a public host.
+        """Return the target to which a request for the URL is sent. Does not look up the name of a public host.
 
         Raises `RefusedError` if this fetcher may not read the URL.
         """
@@ -118,8 +118,8 @@ class Fetcher:
         Raises `FetchError` if the URL is refused or cannot be read, or if the body has more than `max_bytes`.
 
         This request may take at most `within_s` seconds, if that is less than the deadline of the fetcher. Pass the
-        `etag` or `last_modified` of the last answer for this URL. If the file has not changed since that answer, the
-        host can then answer 304, without a body.
+        `etag` or `last_modified` of the last answer for this URL. Then the host can answer 304, without a body, if the
+        file has not changed since that answer.
         """
         headers = dict(self._headers)
         if etag:

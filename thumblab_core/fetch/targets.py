@@ -65,8 +65,8 @@ class Target:
         Raises `RefusedError` if the scheme is not https, the port is not 443, or the host cannot be the name or the
         address of a public host. The addresses of a name are checked later, when it is looked up.
 
-        Plain http is refused for two reasons. Everybody on the way can read and change its answer. And https protects
-        against a wrong address a second time: a server of the local network has no certificate for the host in the URL.
+        Plain http is refused for two reasons. First, everybody on the way can read and change its answer. Second, https
+        also protects against a wrong address: a server of the local network has no certificate for the host in the URL.
         """
         if self.scheme != "https" or self.port not in (None, 443):
             raise RefusedError(
@@ -99,14 +99,14 @@ def parse(url: str) -> Target:
 def refuse_control_characters(url: str) -> None:
     """Raise `RefusedError` if the URL has control characters.
 
-    Python's parser leaves out line breaks and tabs. Other parsers do not, so they may see another host.
+    Python's parser removes line breaks and tabs. Other parsers keep them, and so may read another host.
     """
     if _CONTROL.search(url):
         raise RefusedError(f"this is not a URL: {_without_credentials(url)!r}")
 
 
 def _public_host(host: str) -> str:
-    """Return the host if it can be a public one, without looking it up. Raises `RefusedError` otherwise."""
+    """Return the host if it can be a public host. It is not looked up. Raises `RefusedError` if it cannot be public."""
     try:
         if ":" in host:
             address = IPv6Address(host)

@@ -53,7 +53,7 @@ def parse_bmp(data: bytes) -> ParsedFile:
 
 
 def _profile(data: bytes, header: int) -> bytes | None:
-    """Return the embedded ICC profile, or None if there is none, or if it is incomplete or too long."""
+    """Return the embedded ICC profile. Return None if it is missing, incomplete or too long."""
     if header != _NEWEST_HEADER or data[_FILE_HEADER + 56 : _FILE_HEADER + 60] != _EMBEDDED_PROFILE:
         return None
     start, length = struct.unpack_from("<II", data, _FILE_HEADER + 112)

@@ -69,13 +69,13 @@ class Picture:
 def decode(data: bytes, at_least: tuple[int, int] | None = None) -> Picture:
     """Decode the first frame of a picture file. `limits.FORMATS` lists the formats.
 
-    `at_least` is the width and height that the caller needs. The picture may be reduced, but not below this size. The
-    format and the limits are checked before any pixel is decoded, see `limits`. Raises `ImageError` if the file exceeds
-    a limit or cannot be decoded.
+    `at_least` is the width and height that the caller needs. The result may be a reduced picture, but not below this
+    size. The format and the limits are checked before any pixel is decoded, see `limits`. Raises `ImageError` if the
+    file exceeds a limit or cannot be decoded.
 
-    If the upper and lower eighths of a 4:3 picture are black, it is a 16:9 picture to which YouTube added bars. So it
-    is cropped to 16:9. Black bars at the left and right stay. They mean that the uploader's own picture is narrow, and
-    viewers see it with these bars.
+    If the upper and lower eighths of a 4:3 picture are black, it is a 16:9 picture to which YouTube added bars. Such a
+    picture is cropped to 16:9. Black bars at the left and right stay. Such bars mean that the uploader's own picture is
+    narrow. Viewers see the picture with these bars.
     """
     limits.check_length(len(data))
     picture_format = limits.format_of(data)

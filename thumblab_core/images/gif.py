@@ -24,7 +24,7 @@ _EXTENSION, _FRAME, _END = b"!", b",", b";"
 _CONTROL = 0xF9
 """Label of the extension that holds the transparent colour of the next frame."""
 _PALETTE = 0x80
-"""Bit in the flags of the file or of a frame that says that a palette follows."""
+"""Bit in the flags of the file or of a frame. It says that a palette follows."""
 
 
 @dataclass
@@ -79,7 +79,8 @@ def _palette_length(flags: int) -> int:
 
 
 def _to_frame(data: bytes, cursor: _Cursor) -> bytes:
-    """Move the cursor to the next frame. Return the control extension before it, or no bytes if there is none.
+    """Move the cursor to the next frame. Return the control extension before this frame. Without such an extension,
+    return no bytes.
 
     Raises `ImageError` if there is no further frame.
     """
@@ -96,7 +97,9 @@ def _to_frame(data: bytes, cursor: _Cursor) -> bytes:
 
 
 def _skip(data: bytes, cursor: _Cursor) -> None:
-    """Move the cursor behind a chain of blocks. Each begins with its length, and a block of no bytes ends the chain."""
+    """Move the cursor behind a chain of blocks. Each block begins with its length, and a block of no bytes ends the
+    chain.
+    """
     while cursor.at < len(data):
         length = data[cursor.at]
         cursor.at += 1 + length

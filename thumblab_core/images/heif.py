@@ -1,9 +1,9 @@
 """Decode AVIF and HEIC files, each in its own process (`heif_process`).
 
 Both are HEIF files: the same container, with pictures compressed as AV1 in an AVIF and as HEVC in a HEIC. The header of
-such a file states the size of the picture, but the encoded pictures inside the file have sizes of their own, for which
-the decoder allocates memory before it compares the sizes. So no check of the file can limit the memory and the time
-that the decoder takes. The decoder therefore runs in a process with limits. These checks are made:
+such a file states the size of the picture. But the encoded pictures inside the file have their own sizes, and the
+decoder allocates memory for these sizes before it compares them with the header. So no check of the file can limit the
+memory and the time that the decoder takes. The decoder therefore runs in a process with limits. These checks are made:
     memory             768 MiB of addresses for the process; one such process at a time
     time               10 seconds of one core, and 60 seconds in all
     ICC profile        at most 4 MiB (`MAX_PROFILE`); a longer profile is ignored
@@ -25,7 +25,7 @@ from thumblab_core.images.parsed_file import ParsedFile, Raster
 from thumblab_core.images.profiles import MAX_PROFILE
 
 MAX_PIXELS = {"AVIF": 16_000_000, "HEIC": 25_000_000}
-"""Maximum number of pixels. Both decoders need more memory a pixel than those of the other formats.
+"""Maximum number of pixels. Both decoders need more memory a pixel than the decoders of the other formats.
 
 The decoder of AVIF needs about 40 bytes a pixel. Phones take pictures of 24 million pixels in HEIC.
 """
@@ -45,7 +45,7 @@ def parse_avif(data: bytes) -> ParsedFile:
 
 
 def parse_heic(data: bytes) -> ParsedFile:
-    """Parse and decode a HEIC file. Of several pictures, only the one that the file names as its main one is read.
+    """Parse and decode a HEIC file. If the file has several pictures, only its main picture is read.
 
     Raises `ImageError` if the file exceeds a limit or is damaged.
     """

@@ -1,12 +1,12 @@
 """Decode one AVIF or HEIC file in a process with limits on its memory and time.
 
-`heif` runs this file as a script, which imports nothing but Pillow, and for HEIC the package pi-heif:
+`heif` runs this file as a script. The script imports only Pillow, and for HEIC also the package pi-heif:
 
     python -I heif_process.py KIND MAX_PIXELS MAX_PROFILE MEMORY CPU_SECONDS < FILE
 
 KIND is AVIF or HEIC. The script writes one line of JSON (width, height, mode, frames, and the ICC profile and EXIF data
-in hexadecimal), and then the pixels, 1 to 4 bytes each. A picture with more than MAX_PIXELS pixels is described and not
-decoded. For a file that cannot be read, the line has only an `error`.
+in hexadecimal), and then the pixels, 1 to 4 bytes each. If a picture has more than MAX_PIXELS pixels, the script writes
+only the line. If the file cannot be read, the line has only an `error`.
 """
 
 import io
@@ -34,7 +34,7 @@ def main() -> None:
         profile, frames = image.info.get("icc_profile") or b"", getattr(image, "n_frames", 1)
         decoded = image.width * image.height <= most_pixels
         if decoded:
-            image.load()  # The decoder refuses pixels of another size than the header states.
+            image.load()  # The decoder refuses a picture whose size differs from the header.
         facts = {
             "width": image.width,
             "height": image.height,

@@ -19,7 +19,7 @@ def is_tall(width: int, height: int) -> bool:
 
 
 def without_bars(pixels: Pixels) -> Pixels:
-    """Return the 16:9 part of a 4:3 picture between its bars, or the same array if the picture has no bars."""
+    """Return the 16:9 part between the bars of a 4:3 picture, or the same array if the picture has no bars."""
     height, width = pixels.shape[:2]
     kept = round(width / WIDE)
     bar = (height - kept) // 2

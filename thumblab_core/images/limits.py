@@ -77,7 +77,7 @@ _OTHER_SIGNATURES = (
     (0, b"\0\0\0\x0cjP  ", "a JPEG 2000"),
     (4, b"ftyp", "a video"),
 )
-"""Offset, signature and name of formats that are refused. The error for such a file names its format."""
+"""Offset, signature and name of formats that are refused. The error about a refused file names its format."""
 
 
 class ImageError(LabError):
@@ -117,7 +117,8 @@ def format_of(data: bytes) -> str:
 
 
 def _heif_brands(head: bytes) -> list[bytes]:
-    """Return the brands in the first box of a HEIF file, or of another file with such a box. Empty for other files.
+    """Return the brands in the first box of a HEIF file, or of another file with such a box. The result is empty for a
+    file without such a box.
 
     The main brand may be one that AVIF and HEIC share, so the list of compatible brands is read too.
     """

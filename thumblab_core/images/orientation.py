@@ -24,7 +24,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 SIDEWAYS = (5, 6, 7, 8)
-"""Orientations in which the width of the file is the height of the upright picture."""
+"""Orientations in which the width of the picture in the file is the height of the upright picture."""
 
 
 def orientation(exif: bytes | None) -> int:

@@ -71,7 +71,9 @@ class ParsedFile:
 
 
 def on_canvas(raster: Raster, place: tuple[int, int], canvas: tuple[int, int]) -> Raster:
-    """Return a raster of the size `canvas`, with `raster` at `place` (left, top). The rest of it is transparent."""
+    """Return a raster of the size `canvas`, with `raster` at `place` (left, top). The rest of the canvas is
+    transparent.
+    """
     width, height = raster.size
     if (width, height) == canvas:
         return raster

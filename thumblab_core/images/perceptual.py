@@ -49,8 +49,8 @@ See `Appearance.has_colours_of`.
 _NEAR_IN_COLOUR = 12.0
 """Maximum mean difference of the mean colours, on the scale 0 to 255, between two pictures that look alike.
 
-On 100 real thumbnails, another encoding of quality 20 to 75 changed the mean colours by at most 1.8 on average. To cut
-1 % off each edge changed them by at most 9.6.
+On 100 real thumbnails, another encoding of quality 20 to 75 changed the mean colours by at most 1.8 on average. Cutting
+1 % off each edge changed the mean colours by at most 9.6.
 """
 _CHUNK = 2**21
 """Number of pairs of hashes that are compared at once."""
@@ -112,7 +112,7 @@ class Appearance:
 def same_picture(old: Pixels, new: Pixels) -> bool:
     """Return whether `new` is the picture `old` in another size or encoding.
 
-    If a part of a picture was painted over or cut off, it does not count as the same picture. The hashes may differ by
+    A picture of which a part was painted over or cut off does not count as the same picture. The hashes may differ by
     at most 4 bits, and the colours of all fields must be nearly the same. See `Appearance.has_colours_of`.
     """
     one, other = Appearance.of(old), Appearance.of(new)

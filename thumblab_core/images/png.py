@@ -150,7 +150,7 @@ def _profile(notes: dict[bytes, bytes]) -> bytes | None:
 
 
 def _inflated(note: bytes) -> bytes | None:
-    """Return the profile in an iCCP chunk, or None if it is broken or longer than `MAX_PROFILE`.
+    """Return the profile in an iCCP chunk, or None if the profile is broken or longer than `MAX_PROFILE`.
 
     The chunk holds a name, a method and a zlib stream. At most `MAX_PROFILE + 1` bytes are decompressed.
     """

@@ -31,14 +31,16 @@ A grey picture may have an RGB profile. Its grey values are then converted as RG
 _CLASSES = (b"scnr", b"mntr", b"prtr", b"spac")
 """Accepted profile classes: input, display, output, colour space."""
 _FLOATING = (b"D2B0", b"D2B1", b"D2B2", b"D2B3")
-"""Names of floating-point tables. They may have any number of stages, and each stage takes time for every colour.
+"""Names of floating-point tables. Such a table may have any number of stages, and each stage takes time for every
+colour.
 
 A profile with such tables also has older kinds of tables (such as `A2B0`) or curves, which are used instead.
 """
 _LEVELS = 9
 """Number of levels per channel in the test colours, which show whether a profile changes anything."""
 _INVISIBLE = 2
-"""The largest change of a test colour by a profile that is ignored. It is for each channel, on the scale 0 to 255."""
+"""A profile is ignored if it changes each channel of every test colour by at most this number, on the scale 0 to 255.
+"""
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:

@@ -14,9 +14,10 @@ A picture with fewer pixels is not made smaller. The lab uses at most 640 pixels
 
 @dataclass(frozen=True)
 class Reduction:
-    """By how much a picture is reduced: `decoder` while it is decoded, and then `mean`, by averaging pixels.
+    """By how much a picture is reduced.
 
-    Both are whole factors, by which the width and the height are divided.
+    Both fields are whole factors that divide the width and the height. The decoder divides by `decoder`. Then averaging
+    of pixels divides by `mean`.
     """
 
     decoder: int

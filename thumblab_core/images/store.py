@@ -1,4 +1,4 @@
-"""Store pictures on disk, each one once, under the hash of its bytes."""
+"""Store each picture on disk once, under the hash of its bytes."""
 
 import contextlib
 import hashlib
@@ -29,7 +29,7 @@ class ImageStore:
         return self.root / sha256[:2] / sha256[2:]
 
     def put(self, data: bytes) -> str:
-        """Store the bytes and return their SHA-256. After a crash, either the whole file exists or none of it."""
+        """Store the bytes and return their SHA-256. After a crash, the file is whole or does not exist."""
         sha256 = digest(data)
         path = self.path(sha256)
         with contextlib.suppress(FileNotFoundError):
@@ -65,7 +65,7 @@ class ImageStore:
         return data
 
     def remove(self, sha256: str) -> bool:
-        """Delete a picture. Returns False if the store did not have it."""
+        """Delete a picture. Returns False if the store did not have the picture."""
         try:
             self.path(sha256).unlink()
         except FileNotFoundError:

@@ -23,7 +23,7 @@ from thumblab_core.images.profiles import MAX_PROFILE
 _Chunks = dict[bytes, memoryview]
 _NONE = memoryview(b"")
 _ALPHA = 0x10
-"""Bit in the flags of the file's header that says that the picture has transparent parts."""
+"""Bit in the flags of the file's header. It says that the picture has transparent parts."""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from thumblab_core.index.kinds import (
 FaissIds = npt.NDArray[np.int64]
 
 _MEASURED_QUERIES = 256
-"""Number of the library's own vectors that are the queries when recall is measured. Recall is the share of the nearest
+"""Recall is measured with this number of the library's own vectors as queries. Recall is the share of the nearest
 vectors that a search finds.
 """
 _BLOCK = 1024
@@ -41,7 +41,7 @@ _MOST_APPROXIMATE = 2 * MAX_NEIGHBOURS
 """Maximum number of neighbours that are searched with an approximate index.
 
 To find more neighbours, the query is compared with all vectors. The reason is that the recall of the index is measured
-for `MAX_NEIGHBOURS` neighbours. It is unknown for many more.
+for `MAX_NEIGHBOURS` neighbours. For many more neighbours, the recall is unknown.
 """
 
 
@@ -76,8 +76,8 @@ class Base:
         """Build a base from unit vectors, float32 [n, d], and their n items.
 
         `target` is the share of the nearest vectors that a search must find. An approximate index gets the fastest
-        search parameter that reaches it. If no parameter reaches it and `factory` is `AUTO`, the index is exact. The
-        index is also exact if there are too few vectors to train the index that `factory` names.
+        search parameter that reaches `target`. If no parameter reaches `target` and `factory` is `AUTO`, the index is
+        exact. The index is also exact if there are too few vectors to train the index that `factory` names.
 
         Raises `LibraryError` if FAISS does not know `factory`, if the numbers of vectors and items differ, or if two
         items are the same video.
@@ -113,7 +113,7 @@ class Base:
         if not k:
             return np.zeros(0, np.float32), np.zeros(0, np.int64)
         # FAISS stores, for each thread that calls it, how many threads a search uses. `faiss_module` sets this number
-        # to one. This is done before every search, because the current thread may be a new one.
+        # to one. It is called before every search, because the current thread may be new.
         faiss_module()
         if self.kind.exact:
             similarities, rows = self.index.search(np.ascontiguousarray(query[None]), k)
@@ -168,15 +168,15 @@ class Base:
     def _candidates(self, k: int) -> int:
         """Return how many rows to ask the index for, if the k nearest rows are wanted.
 
-        This is k if the cosines that the index returns are right to 1e-4. Any other index may sort the rows wrongly. It
-        is asked for about a quarter more rows, and `_ordered` chooses the k nearest of them.
+        The result is k if the cosines that the index returns are right to 1e-4. Any other index may sort the rows
+        wrongly. Such an index is asked for about a quarter more rows, and `_ordered` chooses the k nearest rows.
         """
         return k if self.kind.keeps_distances else k + k // 4 + 8
 
     def _tuned(self, target: float) -> "Base":
         """Find the fastest value of the search parameter whose recall reaches `target`.
 
-        If no value reaches it, the slowest value is used, which has the highest recall. The index is set to the value
+        If no value reaches `target`, use the slowest value, which has the highest recall. Set the index to the value
         that was found. Returns a base whose `kind` records this value and its recall.
         """
         name, values = parameter_of(self.kind.factory, len(self))

@@ -23,7 +23,7 @@ JSON, VECTORS = "changes.json", "changes.npy"
 
 @dataclass(frozen=True)
 class Change:
-    """A change of a library: one video was added, replaced or taken out. If it was taken out, `item` is None.
+    """A change of a library: one video was added, replaced or taken out. If the video was taken out, `item` is None.
 
     `at`: moment of the change, with a time zone. `mark`: a number from `ReleaseStore.mark`, which the change got after
     it was committed to the database. Later changes have higher marks. A change by an older version of the lab has the
@@ -68,7 +68,7 @@ class Changes:
         """
         latest = {change.video_id: (change, vector) for change, vector in self.pairs()}
         for change, vector in changes:
-            latest.pop(change.video_id, None)  # The old entry is removed, so that the new one becomes the last.
+            latest.pop(change.video_id, None)  # The old entry is removed, so that the new entry becomes the last.
             latest[change.video_id] = (change, vector)
         rows = [vector for _, vector in latest.values() if vector is not None]
         stacked = np.stack(rows).astype(np.float32) if rows else np.zeros((0, self.vectors.shape[1]), np.float32)
@@ -92,7 +92,9 @@ class Changes:
         return [(entry, None if entry.item is None else next(vectors)) for entry in self.entries]
 
     def save(self, folder: Path) -> None:
-        """Write `changes.json` and `changes.npy` into the folder of a release. Raises `OSError` if that fails."""
+        """Write `changes.json` and `changes.npy` into the folder of a release. Raises `OSError` if a file cannot be
+        written.
+        """
         (folder / JSON).write_bytes(_FILE.dump_json(list(self.entries)))
         np.save(folder / VECTORS, self.vectors)
 

@@ -1,4 +1,5 @@
-"""Order the results of a search so that near-duplicates do not crowd: maximal marginal relevance (MMR).
+"""Order the results of a search by maximal marginal relevance (MMR), so that near-duplicates are not next to each
+other.
 
 Carbonell and Goldstein, "The use of MMR, diversity-based reranking for reordering documents and producing summaries",
 SIGIR 1998.
@@ -18,13 +19,14 @@ def diversified(similarities: Vectors, vectors: Vectors, diversity: float, count
     `similarities` [n] compares each candidate with the query. `vectors`, float32 [n, d], are unit vectors with which
     the candidates are compared with each other. `diversity` is from 0 to 1.
 
-    The most similar candidate comes first. Each next one has the highest value of
+    The most similar candidate comes first. Each next candidate has the highest value of
 
         (1 - diversity) * similarity - diversity * (similarity to the most similar candidate before it).
 
-    Both similarities are scaled to 0..1 over the candidates before. Otherwise the result would depend on the kind of the
-    query: cosines of a text and pictures differ much less than cosines of two pictures. Of equal values, the candidate
-    with the lower position comes first. A larger `count` never changes the order of the first ones.
+    Before this, both similarities are scaled over all candidates to the range 0 to 1. Otherwise the result would depend
+    on the kind of the query: cosines of a text and pictures differ much less than cosines of two pictures. Of equal
+    values, the candidate with the lower position comes first. A larger `count` never changes the order of the first
+    candidates.
     """
     number = len(similarities)
     count = number if count is None else min(count, number)
@@ -47,7 +49,9 @@ def diversified(similarities: Vectors, vectors: Vectors, diversity: float, count
 
 
 def _scaled(values: npt.NDArray[np.float64], among: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.float64]:
-    """Return the values, scaled so that those in `among` are from 0 to 1. If these are all equal, they become 0."""
+    """Return the values, scaled so that the values in `among` are from 0 to 1. If all values in `among` are equal,
+    return zeros.
+    """
     chosen = values if among is None else values[among]
     if not chosen.size:
         return np.zeros_like(values)

@@ -24,7 +24,7 @@ _ITEMS = TypeAdapter(list[Item])
 
 
 def write_base(base: Base, calibration: MeanCosines, folder: Path) -> None:
-    """Write a base into an empty folder. Raises `OSError` if that fails."""
+    """Write a base into an empty folder. Raises `OSError` if a file cannot be written."""
     # FAISS's own function to write files is not used. On a full disk, that function writes only a part of the file and
     # raises no error.
     (folder / INDEX).write_bytes(faiss_module().serialize_index(base.index).data)
@@ -77,10 +77,10 @@ def read_base(release: Release) -> Base:
 
 
 def read_calibration(release: Release) -> MeanCosines:
-    """Return the `MeanCosines` of a verified release.
+    """Return the `MeanCosines` of a verified release: how similar the pictures of the library are to their nearest
+    neighbours.
 
-    They say how similar the pictures of the library are to their nearest neighbours. Raises `LibraryError` if the file
-    cannot be read, or if it does not hold a rising sequence of finite numbers.
+    Raises `LibraryError` if the file cannot be read, or if it does not hold a rising sequence of finite numbers.
     """
     try:
         calibration = np.load(release.path / CALIBRATION, allow_pickle=False)
@@ -95,7 +95,7 @@ def read_calibration(release: Release) -> MeanCosines:
 def _without_garbage_collection() -> Iterator[None]:
     """Pause the garbage collector inside the `with` block.
 
-    It would take a third of the time in which 100,000 items are read, and would free nothing.
+    The collector would take a third of the time in which 100,000 items are read, and would free nothing.
     """
     enabled = gc.isenabled()
     gc.disable()

@@ -35,8 +35,8 @@ class ChannelName:
 class Filter:
     """What an item must have to be found. Without arguments, every item is found.
 
-    `least_multiple`: the minimum `outlier_multiple`. An item without a multiple is then not found. `not_by`: the channel
-    whose items are not found. `not_video`: the id of a video that is not found.
+    `least_multiple`: the minimum `outlier_multiple`. With a minimum, an item without a multiple is not found. `not_by`:
+    the channel whose items are not found. `not_video`: the id of a video that is not found.
     """
 
     published: PublishedBetween = _ANY_DAY
@@ -60,7 +60,7 @@ class Filter:
 
 
 class Columns:
-    """The fields of many items as arrays, with which a `Filter` is applied to all of them at once."""
+    """The fields of many items as arrays, so that a `Filter` is applied to all items at once."""
 
     def __init__(self, items: Sequence[Item]) -> None:
         self._days = np.array([_NO_DAY if i.published_on is None else i.published_on.toordinal() for i in items], "i4")
@@ -91,7 +91,7 @@ class Columns:
 
 
 def _coded(names: Sequence[str | None]) -> tuple[npt.NDArray[np.int32], dict[str, int]]:
-    """Return a number for each name, `_UNKNOWN` for None, and the number of each name."""
+    """Return the codes of `names`, and a dictionary from a name to its code. The code of None is `_UNKNOWN`."""
     numbers: dict[str, int] = {}
     coded = [_UNKNOWN if name is None else numbers.setdefault(name, len(numbers)) for name in names]
     return np.array(coded, np.int32), numbers

@@ -41,7 +41,7 @@ _ROUNDING = 1e-6
 
 
 def percentile_among(sorted_means: npt.NDArray[np.float32], mean: np.float32) -> float:
-    """Return how typical a picture is of a library: the percentage of `sorted_means` that are at most `mean`.
+    """Return how typical of a library a picture is: the percentage of `sorted_means` that are at most `mean`.
 
     `mean` is the picture's mean cosine to its nearest neighbours in the library. `sorted_means` [n] are the same means
     of the library's own pictures, in rising order.
@@ -55,7 +55,7 @@ class LibraryError(LabError):
 
 
 class RebuildRequiredError(LibraryError):
-    """Raised if a change cannot be made to the served library, and the library must be built again instead."""
+    """Raised if the served library cannot be changed and must be built again instead."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ class Item:
     """One video of the library.
 
     `outlier_multiple` is the video's views divided by the median views of its channel's videos in the same age band. If
-    there are too few such videos, it is the video's views per hour divided by the channel's median views per hour. It
-    is None if the channel has no baseline. `published_on`, `views` (at the latest observation) and `channel_id` are None
-    in old releases, which did not record them.
+    there are too few such videos, it is the video's views per hour divided by the channel's median views per hour. If
+    the channel has no baseline, it is None. `published_on`, `views` (at the latest observation) and `channel_id` are
+    None in old releases, which did not record them.
     """
 
     video_id: str
@@ -82,8 +82,8 @@ class Item:
     def winner(self) -> bool:
         """Whether the video is a winner, see `WINNER_RULE`.
 
-        If a channel's usual views are very few, a high multiple of them means nothing. So a winner also needs a minimum
-        of views per hour. If the channel has no baseline, the minimum is much higher, because there is no multiple.
+        A winner also needs a minimum of views per hour, because a high multiple of very few usual views means nothing.
+        If the channel has no baseline, there is no multiple. Then the minimum is much higher.
         """
         if self.outlier_multiple is None:
             return self.views_per_hour >= WINNER_VIEWS_PER_HOUR_WITHOUT_BASELINE
@@ -120,7 +120,7 @@ def examples_of(near: Sequence[Neighbour], k: int) -> list[Neighbour]:
 class PublishedBetween:
     """The days of publication to which a search is limited, from `since` to `until`, both included.
 
-    If `since` or `until` is None, this side has no limit. If any side has a limit, a video without a known day of
+    If `since` or `until` is None, the search has no limit on that side. With any limit, a video without a known day of
     publication is not found.
     """
 

@@ -41,11 +41,11 @@ class UntrainableError(LibraryError):
 
 @dataclass(frozen=True)
 class IndexKind:
-    """The kind of a library's index: a FAISS factory string, and the one parameter that trades time for recall.
+    """The kind of a library's index: a FAISS factory string, and the parameter that trades time for recall.
 
     `recall` is the share of the `k` nearest vectors that a search finds. It is measured with `queries` of the library's
-    own vectors. `target` is the recall that was asked for. `note` is None if the index is the one that was asked for
-    and reaches the target. Otherwise, it says why not.
+    own vectors. `target` is the recall that was asked for. `note` is None if the library has the index that was asked
+    for, and this index reaches the target. Otherwise, `note` gives the reason.
     """
 
     factory: str
@@ -63,7 +63,7 @@ class IndexKind:
 
     @property
     def keeps_distances(self) -> bool:
-        """Whether the cosines that the index returns are right to 1e-4. If not, `Base` computes them again."""
+        """Whether the cosines that the index returns are right to 1e-4. Otherwise, `Base` computes the cosines again."""
         return _FAITHFUL.fullmatch(self.factory) is not None
 
     def as_json(self) -> dict[str, Any]:
@@ -151,8 +151,8 @@ def all_cores() -> Iterator[None]:
 def faiss_module() -> Any:
     """Import FAISS, and let it use only one thread for calls from the current thread. Return the module.
 
-    One query is too little work for several threads. To wake a second thread takes up to ten times as long as the
-    search itself.
+    One query is too little work for several threads. Waking a second thread takes up to ten times as long as the search
+    itself.
     """
     import faiss
 

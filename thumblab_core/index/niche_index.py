@@ -36,7 +36,7 @@ from thumblab_core.releases.release import Release
 from thumblab_core.sub_scores.distribution import ScoreDistribution
 
 _LEAST_CHANGES, _MOST_CHANGES = 100, 1_000
-"""The number of changes in a library has a limit between these two numbers, see `NicheIndex.overdue`."""
+"""The least and the largest limit of the number of changes in a library, see `NicheIndex.overdue`."""
 
 
 class NicheIndex:
@@ -95,7 +95,7 @@ class NicheIndex:
         return self._positions.vectors()
 
     def vector_of(self, video_id: str) -> Vectors:
-        """Return the vector [d] of a video. Raises `LibraryError` if it is not in the library."""
+        """Return the vector [d] of a video. Raises `LibraryError` if the video is not in the library."""
         position = self._positions.of(video_id)
         if position is None:
             raise LibraryError(f"{video_id} is not in this library")
@@ -103,7 +103,7 @@ class NicheIndex:
         return vector
 
     def item_of(self, video_id: str) -> Item | None:
-        """Return the item of a video, or None if it is not in the library."""
+        """Return the item of a video, or None if the video is not in the library."""
         position = self._positions.of(video_id)
         return None if position is None else self._positions.item_at(position)
 
@@ -128,9 +128,9 @@ class NicheIndex:
     def changed(self, changes: Iterable[tuple[Change, Vectors | None]]) -> "NicheIndex":
         """Return a new library, to which `changes` were applied in their order.
 
-        A change adds a video, replaces it or takes it out. A change with an item comes with its unit vector [d]. A
-        change without an item comes with None. Raises `LibraryError` if a vector is missing, has another dimension than
-        the library, or is not finite.
+        A change adds, replaces or takes out a video. A change with an item comes with its unit vector [d]. A change
+        without an item comes with None. Raises `LibraryError` if a vector is missing, has another dimension than the
+        library, or is not finite.
         """
         changes = list(changes)
         for change, vector in changes:
@@ -143,7 +143,7 @@ class NicheIndex:
 
     @property
     def overdue(self) -> str | None:
-        """The reason why the library must be built again, or None if it need not be.
+        """The reason why the library must be built again. None if no rebuild is needed.
 
         Changes slow down searches, so their number has a limit. The limit is a tenth of the number of items of the
         base, but at least 100 and at most 1,000. It is never above the number of items of the base. It is 0 if the
@@ -193,13 +193,13 @@ class NicheIndex:
     def examples(self, vector: Vectors, k: int) -> list[Neighbour]:
         """Return up to k winners that are near to a unit vector [d], nearest first.
 
-        They are chosen from the 200 nearest items, or from the 8 k nearest if these are more. If none of these items is
-        a winner, the k nearest items are returned.
+        They are chosen from the nearest items: from 200 items, or from `8 * k` items if `8 * k` is above 200. If none
+        of these items is a winner, the k nearest items are returned.
         """
         return examples_of(self.search(vector, min(len(self), max(k * 8, MAX_NEIGHBOURS))), k)
 
     def percentile(self, vector: Vectors) -> float:
-        """Return how typical a unit vector [d] is of the library, 0 to 100.
+        """Return how typical of the library a unit vector [d] is, 0 to 100.
 
         The mean cosine of the vector to its k nearest items is computed. k is a tenth of the number of items, but at
         most 200. Items of the base were measured in the same way when the base was built. The result is the percentage
@@ -215,7 +215,7 @@ class NicheIndex:
     def percentile_of(self, similarities: Sequence[float]) -> float | None:
         """Return the `percentile` of a vector whose cosines to its nearest items are known, nearest first.
 
-        Return None if they are fewer than the percentile needs, or if the library is not `calibrated`.
+        Return None if the percentile needs more cosines, or if the library is not `calibrated`.
         """
         needed = typical_neighbours(len(self))
         if not self.calibrated or len(similarities) < needed:
@@ -245,7 +245,7 @@ class NicheIndex:
         }
 
     def save(self, folder: Path) -> None:
-        """Write the files of a release into an empty folder. Raises `OSError` if that fails."""
+        """Write the files of a release into an empty folder. Raises `OSError` if a file cannot be written."""
         write_base(self._base, self._calibration, folder)
         if self.scores is not None:
             self.scores.save(folder)

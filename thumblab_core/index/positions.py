@@ -1,7 +1,7 @@
 """Find the items of a library by their positions, over its base and its changes.
 
-Each item has a position. For an item of the base, it is the row in the base. For an item of the changes, it is the
-length of the base plus the row in the changes.
+The position of an item of the base is its row in the base. The position of an item of the changes is the length of the
+base plus its row in the changes.
 """
 
 import numpy as np
@@ -19,7 +19,8 @@ _BLOCK = 4096
 class Positions:
     """The items of a base, without those that `changes` replaced or took out, and then the items of the changes.
 
-    It never changes, and many threads may use it at once. `kept` tells which rows of the base were not replaced.
+    The object never changes, and many threads may use it at once. `kept` tells which rows of the base were neither
+    replaced nor taken out.
     """
 
     def __init__(self, base: Base, changes: Changes) -> None:
@@ -34,7 +35,7 @@ class Positions:
         return self._count
 
     def of(self, video_id: str) -> int | None:
-        """Return the position of a video, or None if it is not in the library."""
+        """Return the position of a video, or None if the video is not in the library."""
         for position, item in enumerate(self._changes.items, start=len(self._base)):
             if item.video_id == video_id:
                 return position
@@ -96,7 +97,7 @@ class Positions:
         )
 
     def nearest_of(self, positions: FaissIds, query: Vectors, k: int) -> tuple[Vectors, FaissIds]:
-        """Return cosines and positions of the k items nearest to the query, among those at `positions`.
+        """Return cosines and positions of the k items nearest to the query, among the items at `positions`.
 
         The query is compared with each of these items, without the FAISS index. The vectors are read in blocks, because
         together they may take more memory than a request should.

@@ -1,6 +1,7 @@
 """Measure how similar the items of a library are to their nearest neighbours.
 
-A new thumbnail is typical of the library if it is more similar to its nearest neighbours than most items are to theirs.
+A new thumbnail is typical of the library if most items are less similar to their nearest neighbours than the new
+thumbnail is to its own.
 """
 
 import numpy as np
@@ -17,11 +18,13 @@ The function `typical_neighbours` returns k.
 """
 
 _SAMPLE = 5_000
-"""Number of items that are measured if the library has more than `FLAT_UP_TO` items. They are drawn at random."""
+"""Number of items that are drawn at random and measured if the library has more than `FLAT_UP_TO` items."""
 
 
 def mean_cosines_of(base: Base) -> MeanCosines:
-    """Measure the items of a base, and return their `MeanCosines`. They are empty if there are fewer than two items."""
+    """Measure the items of a base, and return their `MeanCosines`. The result is empty if there are fewer than two
+    items.
+    """
     count = len(base)
     if count < 2:
         return np.zeros(0, np.float32)

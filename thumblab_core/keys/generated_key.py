@@ -1,6 +1,7 @@
 """Find the lab's own API key. The user sets the key, or the lab generates it once and keeps it in a file.
 
-This key has all scopes. `thumblab_core.keys.named_keys` keeps the keys that a person makes for others.
+This key has all scopes. `thumblab_core.keys.named_keys` keeps the keys that a person makes for other people and
+programs.
 """
 
 import fcntl
@@ -55,7 +56,7 @@ def kept_key(settings: Settings) -> str | None:
 def rotate_generated_key(settings: Settings) -> str:
     """Replace the key in `data_dir/api-key` by a new one, and return the new key. The old key stops working at once.
 
-    Raises LabError if the key comes from `THUMBLAB_API_KEY`, because only the user can change it there.
+    Raises LabError if the key comes from `THUMBLAB_API_KEY`, because only the user can change this setting.
     """
     if settings.api_key is not None:
         raise LabError(
@@ -82,7 +83,7 @@ def _locked_file(path: Path) -> Iterator[IO[str]]:
         while True:
             with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:  # noqa: PTH123 - the mode must be 0600 from the start
                 fcntl.flock(file, fcntl.LOCK_EX)
-                # While this process waited for the lock, another process may have replaced the file by a new one.
+                # While this process waited for the lock, another process may have replaced the file.
                 if _is_still(path, file):
                     yield file
                     return

@@ -1,7 +1,7 @@
 """Keep named API keys in the file `api-keys.json` of the data folder. Each key has scopes, and may have a rate limit.
 
 The file stores the SHA-256 of each key, and not the key itself. A slow hash such as scrypt protects passwords, which
-people choose and others can guess. The keys here are 256 random bits, so nobody can find one by hashing guesses,
+people choose and others can guess. The keys here are 256 random bits, so nobody can find a key by hashing guesses,
 however fast the hash is. A slow hash would only make each request slower.
 """
 
@@ -27,10 +27,12 @@ Scope = Literal["score", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 OWN_KEY = "default"
-"""The name of the lab's own key (`thumblab_core.keys.generated_key`) in lists, logs and metrics. It has all scopes."""
+"""The name of the lab's own key (`thumblab_core.keys.generated_key`) in lists, logs and metrics. This key has all
+scopes.
+"""
 
 PREFIX = "thumblab_"
-"""The start of each named key. Programs that search files for secrets can find the keys by it."""
+"""The start of each named key. Programs that search files for secrets can find the keys by this text."""
 
 MOST_KEYS = 1_000
 MOST_PER_MINUTE = 1_000_000
@@ -59,7 +61,9 @@ class NamedKey(BaseModel):
 
     @property
     def owner(self) -> str:
-        """The text by which the lab marks batches and channels of this key: the name, and the id if there is one."""
+        """The text by which the lab marks batches and channels of this key: the name, followed by the id if the key has
+        an id.
+        """
         return self.name if self.id is None else f"{self.name}#{self.id}"
 
 
@@ -135,7 +139,7 @@ class NamedKeys:
                     f"rotate {name}`"
                 )
             if len(keys) == MOST_KEYS:
-                raise LabError(f"a lab has at most {MOST_KEYS:,} named keys; revoke those that nobody uses")
+                raise LabError(f"a lab has at most {MOST_KEYS:,} named keys; revoke a key that nobody uses")
             return [*keys, made]
 
         self._change(changed)
@@ -186,7 +190,7 @@ class NamedKeys:
 
 def digest(key: str) -> bytes:
     """Return the SHA-256 of a key."""
-    # A key in a setting may have bytes that are not UTF-8. Python keeps them as surrogates.
+    # A key in a setting may have bytes that are not UTF-8. Python keeps such bytes as surrogates.
     return hashlib.sha256(key.encode(errors="surrogatepass")).digest()
 
 

@@ -19,7 +19,9 @@ SUFFIX = "_FILE"
 
 
 def secret_file_variables(settings: type[BaseSettings]) -> dict[str, str]:
-    """Return the variables that name files of secrets, each with the field that the file sets."""
+    """Return the environment variables that name files of secrets. Each comes with the name of the field that the file
+    sets.
+    """
     prefix = str(settings.model_config.get("env_prefix"))
     return {f"{prefix}{name}{SUFFIX}".upper(): name for name, field in settings.model_fields.items() if _secret(field)}
 

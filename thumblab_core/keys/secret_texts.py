@@ -1,4 +1,4 @@
-"""Take the secrets of the settings and of the environment out of a text that a person is shown or sent."""
+"""Remove the secrets of the settings and of the environment from a text before a person sees it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -22,7 +22,7 @@ def secret_texts(settings: "Settings", environment: Mapping[str, str]) -> list[s
 
     values = [value for _, value in settings]
     texts = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
-    with suppress(LabError):  # A key that the lab cannot read cannot be in one of its texts.
+    with suppress(LabError):  # If the lab cannot read a key, no text of the lab has the key.
         texts.append(kept_key(settings) or "")
     urls = [*texts, *(value for value in values if isinstance(value, str)), *environment.values()]
     passwords = [password for url in urls if "://" in url for password in _passwords(url)]

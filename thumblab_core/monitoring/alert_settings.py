@@ -1,4 +1,4 @@
-"""Define the settings that say who is told when something fails. docs/alerts.md explains them."""
+"""Define the settings that say who gets a message when something fails. docs/alerts.md explains the settings."""
 
 from typing import Any, Literal
 from urllib.parse import urlsplit

@@ -48,7 +48,7 @@ class CheckState(BaseModel):
 class OpenAlert(BaseModel):
     """A cause of failures that still exists.
 
-    `things` names what failed, such as a niche or a job, and has not succeeded since. `told_at` is when a person was
+    `things` names the niches, jobs and so on that failed and have not succeeded since. `told_at` is when a person was
     last told, or None if the alert still waits for more failures. `count` is the number of failures. If `lasting` is
     true, the cause is a state, such as a late refresh, and `count` is 1.
     """
@@ -103,7 +103,7 @@ class WatchState(BaseModel):
     - `totals` counts the ended runs since the file was made, by `job/outcome`. `going_on` counts the other runs by
       state.
     - `read_to` and `read_runs` say which ended runs the sensor has read.
-    - `late_since` says since when the sensor has seen that something is late.
+    - `late_since` says when the sensor first saw that something is late.
     - `closed` names the things of lasting alerts that a person has closed. A name stays until the state has ended.
     """
 
@@ -131,8 +131,8 @@ class OtherFormatError(LabError):
 _Stamp = tuple[int, int, int]
 
 _unwritten: dict[Path, tuple[_Stamp | None, WatchState]] = {}
-"""States that could not be written, each with the stamp that the file had then. They are kept, because the sensor would
-otherwise send the same alerts again while the disk is full.
+"""States that could not be written, each with the stamp of the file at that time. Without these states, the sensor
+would send the same alerts again while the disk is full.
 """
 
 
@@ -151,7 +151,7 @@ def read_state(data_dir: Path) -> WatchState | None:
 
 @contextmanager
 def changing_state(data_dir: Path, *, keep_unwritten: bool = False) -> Iterator[WatchState]:
-    """Yield the state, and write it at the end of the `with` block. One process at a time is inside the block.
+    """Yield the state, and write it at the end of the `with` block. Only one process at a time can be inside the block.
 
     Raises LabError if the file cannot be read or written. With `keep_unwritten`, this process keeps a state that cannot
     be written, and writes it the next time, unless another process has written the file meanwhile. A file of another
@@ -189,8 +189,8 @@ def changing_state(data_dir: Path, *, keep_unwritten: bool = False) -> Iterator[
 def without_future(state: WatchState, now: datetime, longest_pause: timedelta) -> WatchState:
     """Return a copy of the state without times after `now`. Such times exist if the clock was set back.
 
-    Only `read_runs` keeps such times. Dagster has the same times for these runs, so without them the sensor would read
-    the runs again.
+    Only `read_runs` keeps such times. Dagster has the same times for these runs, so the sensor would otherwise read the
+    runs again.
     """
     found: WatchState = _not_after(state.model_copy(deep=True), now)
     for delivery in found.deliveries:

@@ -1,1 +1,3 @@
-"""Reports on niches: what they say, and how they are stored. The pipelines write them, and the service reads them."""
+"""Reports on niches: what a report says, and how it is stored. The pipelines write the reports, and the service reads
+them.
+"""

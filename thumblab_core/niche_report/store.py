@@ -12,9 +12,9 @@ _e = niche_report_examples.c
 
 
 def save_report(connection: Connection, report: NicheReport) -> None:
-    """Store the report in place of the earlier one of its niche.
+    """Store the report in place of the earlier report on its niche.
 
-    An example with a video that was deleted in the meantime is left out.
+    An example is left out if one of its videos was deleted in the meantime.
     """
     without = report.model_copy(
         update={"findings": tuple(finding.model_copy(update={"examples": ()}) for finding in report.findings)}
@@ -45,7 +45,7 @@ def save_report(connection: Connection, report: NicheReport) -> None:
 
 
 def read_report(connection: Connection, niche: str) -> NicheReport | None:
-    """Return the stored report of a niche, or None if there is none.
+    """Return the stored report on a niche, or None if the niche has no report.
 
     Examples with a video that a person took out of the library are left out.
     """

@@ -9,14 +9,16 @@ WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 """The box of a whole picture."""
 
 SAME = 0.5
-"""Two boxes are of one face if the ratio of their common area to their joint area is at least this."""
+"""Two boxes are of one face if the ratio of their common area to their joint area is at least this number."""
 
 _COVERED = 0.5
-"""A box is of a forgotten face if at least this share of the smaller of the two boxes is common to both."""
+"""A box is of a forgotten face if its overlap with the forgotten box has at least this share of the area of the smaller
+box.
+"""
 
 
 def clipped(box: Sequence[float]) -> Box | None:
-    """Return the part of the box that is inside the picture, or None if there is none."""
+    """Return the part of the box that is inside the picture, or None if the box is outside the picture."""
     x0, y0, x1, y1 = (min(1.0, max(0.0, float(edge))) for edge in box)
     return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
@@ -36,8 +38,8 @@ def overlap(one: Box, other: Box) -> float:
 def covers(forgotten: Box, box: Box) -> bool:
     """Return whether a face in `box` is the face that was forgotten in the box `forgotten`.
 
-    The smaller of the boxes decides, because another detector may give a box of another size. A whole picture covers
-    every face in it.
+    The overlap is compared with the area of the smaller box, because another detector may give a box of another size. A
+    forgotten box of the whole picture covers every face in the picture.
     """
     return _common(forgotten, box) >= _COVERED * min(_area(forgotten), _area(box))
 

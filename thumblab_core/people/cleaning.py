@@ -1,4 +1,4 @@
-"""Delete faces with all that was made of them."""
+"""Delete faces, and all data that were made from the faces."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from thumblab_core.people.clusters import drop_empty_clusters
 
 
 def delete_face_pictures(connection: Connection, pictures: Sequence[str]) -> list[str]:
-    """Delete what is known of the faces of these pictures. Return the ids of the deleted faces."""
+    """Delete the faces of these pictures, and all data about the faces. Return the ids of the deleted faces."""
     if not pictures:
         return []
     gone = list(connection.scalars(select(faces.c.face_id).where(faces.c.sha256 == func.any(list(pictures)))))
@@ -19,10 +19,11 @@ def delete_face_pictures(connection: Connection, pictures: Sequence[str]) -> lis
 
 
 def delete_faces(connection: Connection, face_ids: Sequence[str]) -> list[str]:
-    """Delete these faces, and the clusters that are then empty and unknown. Return the keys of these clusters.
+    """Delete these faces, and the unknown clusters that become empty. Return the keys of the deleted clusters.
 
     The foreign keys delete the vectors, the assignments and the changes that a person made to the faces. The database
-    then drops the centroids of their clusters, because they are means of vectors that must be gone.
+    also deletes the centroids of the clusters, because a centroid is a mean of vectors, and the deleted vectors are a
+    part of it.
     """
     if not face_ids:
         return []

@@ -1,7 +1,7 @@
 """Give the faces to a clustering as arrays, and store its result.
 
-People may change clusters while a clustering runs. So the result is compared with their latest changes. A face that a
-person moved stays in its cluster. A face that does not fit any more is left in no cluster.
+People may change clusters while a clustering runs. So the result is compared with these changes. A face that a person
+moved stays in its cluster. If the result no longer fits a face, the face is in no cluster.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -45,10 +45,11 @@ WHERE a.face_id = n.face_id AND NOT a.pinned
 class FacesToCluster:
     """The n faces that have a vector of one embedder, in the order of their ids.
 
-    `vectors`: float32 [n, d], unit vectors. `pictures`: [n], the same number for faces of one picture. `quality`: [n], 0
-    to 1. `keys`: the keys of the clusters in use; a cluster's place in this list is its code. `named`: [k], which clusters
-    are named people. `pinned`: [n], the code of the cluster that a person put the face in, or -1. `previous`: [n], the
-    code of the cluster that it is in, or -1. `banned`: [m, 2], pairs of a face's row and a cluster's code: not this person.
+    `vectors`: float32 [n, d], unit vectors. `pictures`: [n], the same number for faces of one picture. `quality`: [n],
+    0 to 1. `keys`: the keys of the clusters in use; a cluster's place in this list is its code. `named`: [k], which
+    clusters are named people. `pinned`: [n], the code of the cluster that a person put the face in, or -1. `previous`:
+    [n], the code of the cluster that the face is in, or -1. `banned`: [m, 2], pairs of a face's row and a cluster's
+    code. A person said that the face does not belong to the cluster.
     """
 
     face_ids: tuple[str, ...]
@@ -66,9 +67,9 @@ class FacesToCluster:
 class StoredClustering:
     """The changes that `store_clustering` made.
 
-    `moved`: faces that are now in another cluster than before, or in none. `new`: the keys of new clusters by their code.
-    `dropped`: keys of unknown clusters that were empty and were deleted. `left_out`: faces that the result put in a
-    cluster, and that a person's later change keeps out of it.
+    `moved`: faces that are now in another cluster than before, or in none. `new`: the keys of new clusters by their
+    code. `dropped`: keys of unknown clusters that were deleted because they were empty. `left_out`: faces that the
+    result put in a cluster, but that a later change by a person keeps out of this cluster.
     """
 
     moved: int
@@ -109,7 +110,8 @@ def faces_for_clustering(connection: Connection, embedder: str, scope: Scope | N
     rows = connection.execute(statement).all()
     row_of = {row.face_id: number for number, row in enumerate(rows)}
     picture_of: dict[str, int] = {}
-    # Between two statements, another transaction may have merged a cluster. Its faces then count as in the merged one.
+    # Between two statements, another transaction may have merged a cluster. Its faces then count as faces of the
+    # cluster that it was merged into.
     previous = [code_of.get(in_use(row.cluster_key, into), NONE) if row.cluster_key else NONE for row in rows]
     banned = [
         (row_of[face_id], code_of[key])
@@ -145,11 +147,11 @@ def require_legal(given: FacesToCluster, codes: Rows) -> None:
 def store_clustering(
     connection: Connection, given: FacesToCluster, codes: Rows, similarity: Floats
 ) -> StoredClustering:
-    """Store the clusters of faces that no person has put somewhere. No cluster gets or loses a name.
+    """Store the clusters of the faces that no person has put in a cluster. No cluster gets or loses a name.
 
-    `codes`: [n], the code of each face's cluster, or -1. A code that `given.keys` does not have stands for a new cluster.
-    `similarity`: [n], to the cluster. Unknown clusters that are then empty are deleted, unless a person's change refers to
-    them. Raises `ValueError` in the cases of `require_legal`.
+    `codes`: [n], the code of each face's cluster, or -1. A code that `given.keys` does not have stands for a new
+    cluster. `similarity`: [n], the similarity of each face to its cluster. Unknown clusters that become empty are
+    deleted, unless a change by a person refers to them. Raises `ValueError` in the cases of `require_legal`.
     """
     require_legal(given, codes)
     lock_people(connection)
@@ -199,7 +201,8 @@ def _write(
 ) -> int:
     """Write the new places of faces. Return how many faces moved.
 
-    `before`: the cluster of each face now, or None. `places`: the cluster of each face afterwards and its similarity.
+    `before`: the present cluster of each face, or None. `places`: the new cluster of each face, and the similarity of
+    the face to it.
     """
     if new:
         connection.execute(

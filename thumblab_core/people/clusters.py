@@ -13,7 +13,7 @@ from thumblab_core.people.names import key_in, new_key, shown_id
 
 @dataclass(frozen=True)
 class ClusterRow:
-    """A cluster that is in use: it was not merged into another one."""
+    """A cluster that is in use: it was not merged into another cluster."""
 
     key: str
     name: str | None
@@ -27,7 +27,7 @@ class ClusterRow:
 
 
 def merged_clusters(connection: Connection) -> dict[str, str]:
-    """Return the key of the cluster in use for the key of each cluster that was merged into another one."""
+    """Return a dictionary from the key of each merged cluster to the key of the cluster in use that has its faces."""
     rows = connection.execute(
         select(face_clusters.c.cluster_key, face_clusters.c.merged_into).where(face_clusters.c.merged_into.is_not(None))
     )
@@ -36,7 +36,9 @@ def merged_clusters(connection: Connection) -> dict[str, str]:
 
 
 def in_use(key: str, into: Mapping[str, str]) -> str:
-    """Follow `into`, from a merged cluster to the one that it was merged into, until no merge follows."""
+    """Return the cluster in use that has the faces of the cluster `key`. `into` leads from each merged cluster to the
+    cluster that it was merged into.
+    """
     while key in into:
         key = into[key]
     return key
@@ -50,7 +52,7 @@ def require_cluster(connection: Connection, cluster_id: str) -> ClusterRow:
     key = in_use(key_in(cluster_id), merged_clusters(connection))
     row = connection.execute(select(face_clusters).where(face_clusters.c.cluster_key == key)).one_or_none()
     if row is None:
-        raise UnknownFaceError(f"the lab has no cluster {cluster_id}; `thumblab people show` lists those that it has")
+        raise UnknownFaceError(f"the lab has no cluster {cluster_id}; `thumblab people show` lists the clusters")
     return ClusterRow(row.cluster_key, row.name, row.name_key, row.is_owner)
 
 
@@ -68,7 +70,7 @@ def make_cluster(connection: Connection) -> ClusterRow:
 
 
 def banned_clusters(connection: Connection, face_ids: Iterable[str] | None = None) -> set[tuple[str, str]]:
-    """Return pairs of a face and a cluster in use. A person said of each that the face is not this person."""
+    """Return pairs of a face and a cluster in use. A person said that the face does not belong to the cluster."""
     into = merged_clusters(connection)
     statement = select(face_bans.c.face_id, face_bans.c.cluster_key)
     if face_ids is not None:

@@ -45,9 +45,9 @@ class _Plan:
     faces: list[dict[str, Any]] = field(default_factory=list)
     embeddings: list[dict[str, Any]] = field(default_factory=list)
     missing: list[dict[str, Any]] = field(default_factory=list)
-    """Rows of faces that were not found this time. They replace no vector."""
+    """Rows of faces that were not found this time. Such a row does not replace an existing vector."""
     changed: list[str] = field(default_factory=list)
-    """Faces that another detector found before. Their vectors are of other crops."""
+    """Faces that another detector found before. Their stored vectors were made from other crops."""
     deleted: list[str] = field(default_factory=list)
     new: int = 0
     forgotten: int = 0
@@ -58,11 +58,11 @@ def record_detection(
 ) -> Recorded:
     """Record which faces a detector found in the pictures, and their vectors by an embedder.
 
-    `detector` and `embedder` are fingerprints. To record the same again changes nothing. A face that the lab already
-    has keeps its id, its cluster and the changes by a person, even if another detector gives it a slightly different
-    box. Faces that only an earlier detector found are deleted, unless a person said something about them.
+    `detector` and `embedder` are fingerprints. Recording the same faces again changes nothing. A face that the lab
+    already has keeps its id, its cluster and the changes by a person, even if another detector gives it a slightly
+    different box. Faces that only an earlier detector found are deleted, unless a person said something about them.
 
-    A face that a person had forgotten is left out, and so is a picture that the lab shows no more.
+    Faces that a person told the lab to forget are left out. So are pictures that the lab shows no more.
     """
     by_picture = {picture.sha256: picture for picture in searched}
     shown = lock_shown(connection, by_picture)
@@ -97,8 +97,8 @@ class Places:
     def is_forgotten(self, box: Sequence[float]) -> bool:
         """Return whether a face that was found in `box` was forgotten.
 
-        A face that the lab has was not forgotten, although it may lie in the box of a forgotten face. No face lies outside
-        the picture.
+        A stored face was not forgotten, even if it lies in the box of a forgotten face. For a box outside the picture,
+        the result is False.
         """
         inside = clipped(box)
         if inside is None or not any(covers(each, inside) for each in self.forgotten):
@@ -107,7 +107,9 @@ class Places:
 
 
 def forgotten_places(connection: Connection, pictures: Sequence[str]) -> dict[str, Places]:
-    """Return the places of those pictures of which a face was forgotten. So a search need not embed this face again."""
+    """Return the places of those pictures of which a face was forgotten. With these places, a search need not embed
+    such a face.
+    """
     forgotten = _forgotten_boxes(connection, dict.fromkeys(pictures))
     known = _known_faces(connection, list(forgotten)) if forgotten else {}
     return {sha256: Places(boxes, [face.box for face in known.get(sha256, ())]) for sha256, boxes in forgotten.items()}
@@ -148,7 +150,7 @@ def _plan_picture(
             continue
         found[face_id_of(picture.sha256, detector, box)] = (box, face)
     matches = _match({face_id: box for face_id, (box, _) in found.items()}, known)
-    # A face that the lab knows was not forgotten, although it may lie in the box of a forgotten face.
+    # A stored face was not forgotten, even if it lies in the box of a forgotten face.
     gone = [
         face_id
         for face_id, (box, _) in found.items()
@@ -168,7 +170,7 @@ def _plan_picture(
     unmatched = [face for face in known if face.face_id not in matches.values()]
     kept = [face for face in unmatched if face.said or face.detector == detector or picture.problem is not None]
     plan.deleted += [face.face_id for face in unmatched if face not in kept]
-    # Without this row, the picture would be searched again for ever, to make a vector of a face that is not found.
+    # Without this row, every run would search the picture again, to make a vector of a face that is not found.
     if picture.problem is None:
         plan.missing += [
             {"face_id": face.face_id, "embedder": embedder, "vector": None, "problem": _NOT_FOUND} for face in kept
@@ -180,7 +182,9 @@ def _plan_picture(
 
 
 def _match(found: Mapping[str, Box], known: Sequence[_Known]) -> dict[str, str]:
-    """Return the id of the known face for the id of each found face that is the same. The best matches come first."""
+    """Return a dictionary from the id of a found face to the id of the known face that it matches. The best matches are
+    made first.
+    """
     matches = {face.face_id: face.face_id for face in known if face.face_id in found}
     pairs = sorted(
         ((overlap(box, face.box), face_id, face.face_id) for face_id, box in found.items() for face in known),

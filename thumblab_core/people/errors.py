@@ -7,7 +7,7 @@ BUSY = "the lab is storing a grouping or another change of people, so nothing wa
 
 
 class UnknownFaceError(LabError):
-    """The lab has no face, cluster, picture or change of this id."""
+    """The lab has no face, cluster, picture or change with this id."""
 
 
 class FaceConflictError(LabError):
@@ -15,10 +15,10 @@ class FaceConflictError(LabError):
 
 
 class KnownNameError(LabError):
-    """Another cluster has the name already, and the two may not be merged."""
+    """Another cluster has the name already, and the caller does not allow a merge of the two clusters."""
 
 
 class PeopleBusyError(LabError):
-    """Another change of people, or a grouping, is being stored, and the caller did not want to wait longer."""
+    """Another change of people, or the result of a grouping, is being stored. The caller did not want to wait longer."""
 
     transient = True

@@ -1,4 +1,4 @@
-"""Count faces and people, and say on which share of the thumbnails a person is seen."""
+"""Count faces and people, and compute the share of the thumbnails that show a person."""
 
 from sqlalchemy import Connection, func, select, text
 
@@ -48,8 +48,8 @@ _SEARCHED = text(f"SELECT count(*) FROM ({_CURRENT}) searched")  # noqa: S608
 def people_statistics(connection: Connection, scope: Scope | None = None) -> PeopleStatistics:
     """Return the figures of the lab, or of the niche and the channels of a scope.
 
-    `shares` has the people with the most faces, at most `MOST_LISTED`. A share counts current thumbnails that were
-    searched for faces.
+    `shares` has the people with the most faces, at most `MOST_LISTED` people. A share is a fraction of the current
+    thumbnails that were searched for faces.
     """
     parameters = scope_parameters(scope or Scope())
     counts = connection.execute(_COUNTS, parameters).one()._asdict()

@@ -1,7 +1,7 @@
 """Forget a person, a face or a picture for good: delete all rows about it, and remember where no face is to be recorded.
 
-A forgotten face leaves a row in `forgotten_faces`: the SHA-256 of the picture and the box. Without it, the next search of
-the picture would record the face again. To forget cannot be undone.
+A forgotten face leaves a row in `forgotten_faces`: the SHA-256 of the picture and the box. Without this row, the next
+search of the picture would record the face again. Forgetting cannot be undone.
 """
 
 import re
@@ -44,10 +44,10 @@ ON CONFLICT DO NOTHING
 def forget_person(connection: Connection, cluster_id: str) -> Forgotten:
     """Forget a person or an unknown cluster: its faces, its name, and the clusters that were merged into it.
 
-    A picture that a person gave is taken off the list if it shows no other face. A given picture that stays gets another
-    file name if it showed the person, or if its file name holds the name of the person. The names of others stay, also if
-    the person was mistaken for one of them, or merged with one of them for a while. Raises `UnknownFaceError` if
-    there is no such cluster.
+    A picture that a person gave is taken off the list if it shows no other face. A given picture that stays on the list
+    gets another file name if it showed the person, or if its file name contains the name of the person. The names of
+    other people stay, even if the person was taken for one of them, or was merged with one of them for a while. Raises
+    `UnknownFaceError` if there is no such cluster.
     """
     cluster = require_cluster(connection, cluster_id)
     into = merged_clusters(connection)
@@ -58,7 +58,7 @@ def forget_person(connection: Connection, cluster_id: str) -> Forgotten:
     )
     pictures = _note(connection, face_ids)
     dropped = delete_faces(connection, face_ids)
-    # One statement deletes all of them, because each refers to the one that it was merged into.
+    # One statement deletes all clusters, because each merged cluster refers to the cluster that it was merged into.
     of_person = face_clusters.c.cluster_key.in_(keys)
     dropped += connection.scalars(delete(face_clusters).where(of_person).returning(face_clusters.c.cluster_key))
     _forget_names(connection, names, set(pictures))
@@ -83,8 +83,8 @@ def forget_face(connection: Connection, face_id: str) -> Forgotten:
 def forget_picture(connection: Connection, sha256: str) -> Forgotten:
     """Forget all faces of a picture, and never search it again. A picture that a person gave is taken off the list.
 
-    The picture stays in the store if a video shows it. To forget it again changes nothing. Raises `UnknownFaceError` if
-    the lab has no such picture.
+    The picture stays in the store if a video shows it. Forgetting the picture again changes nothing. Raises
+    `UnknownFaceError` if the lab has no such picture.
     """
     faces_of_known_picture(connection, sha256)
     box = dict(zip(("x0", "y0", "x1", "y1"), WHOLE, strict=True))
@@ -106,7 +106,7 @@ def faces_of_known_picture(connection: Connection, sha256: str) -> int:
 
 
 def _note(connection: Connection, face_ids: Sequence[str]) -> list[str]:
-    """Remember where the faces are. Return their pictures."""
+    """Store where the faces are, so that they are not recorded again. Return their pictures."""
     connection.execute(_NOTE_FACES, {"face_ids": list(face_ids)})
     return list(
         connection.scalars(select(faces.c.sha256).where(faces.c.face_id == func.any(list(face_ids))).distinct())
@@ -114,12 +114,13 @@ def _note(connection: Connection, face_ids: Sequence[str]) -> list[str]:
 
 
 def _names_to_wipe(connection: Connection, name: str | None, keys: Collection[str]) -> set[str]:
-    """Return the names of a person in the form in which names are compared: the present one, and earlier ones.
+    """Return the present and the earlier names of a person, in the form in which names are compared.
 
     `name`: the present name. `keys`: the clusters of the person. An earlier name may have been a mistake. So if another
-    cluster has it or had it, it is the name of somebody else and is left out.
+    cluster has or had an earlier name, it is the name of somebody else and is left out.
     """
-    # The `name_before` of a merge is that of the merged cluster, and that of any other change is of the changed one.
+    # The `name_before` of a merge is a name of the merged cluster. The `name_before` of any other change is a name of
+    # the changed cluster.
     holder = case((face_changes.c.kind == MERGE, face_changes.c.other_key), else_=face_changes.c.cluster_key)
     named = union_all(
         select(face_clusters.c.cluster_key.label("holder"), face_clusters.c.name.label("name")),
@@ -135,7 +136,7 @@ def _names_to_wipe(connection: Connection, name: str | None, keys: Collection[st
 def _forget_names(connection: Connection, names: set[str], pictures: Collection[str]) -> None:
     """Remove the names from the log of changes and from the file names of given pictures.
 
-    All of `pictures` get another name, because the name of their folder may be another form of the person's name.
+    All of `pictures` get another file name, because the name of their folder may be another form of the person's name.
     """
     logged = connection.scalars(select(face_changes.c.name_before).where(face_changes.c.name_before.is_not(None)))
     gone = [name for name in set(logged) if name_key(name) in names]
@@ -156,9 +157,9 @@ def _words(name: str) -> list[str]:
 
 
 def _holds(words: Sequence[str], some: Sequence[str]) -> bool:
-    """Return whether the words `some` follow each other in `words`, also if they are written there as one word.
+    """Return whether `words` contains the words `some`, one after the other or written as one word.
 
-    A name without letters and digits, such as an emoji, has no words, and no file name holds it.
+    A name without letters and digits, such as an emoji, has no words. For such a name, the result is False.
     """
     joined = "".join(some)
     return bool(some) and any(

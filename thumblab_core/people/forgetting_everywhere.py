@@ -12,7 +12,9 @@ from thumblab_core.releases.release_store import ReleaseStore
 
 Removed = tuple[Forgotten, list[str]]
 Transaction = Callable[[Callable[[Connection], Removed]], Removed]
-"""A function that calls another one with a connection, and commits its transaction if it raises no error."""
+"""A function that calls another function with a connection, and commits the transaction if that function raises no
+error.
+"""
 
 
 @dataclass(frozen=True)
@@ -21,8 +23,8 @@ class ForgottenEverywhere:
 
     Attributes:
         faces: number of faces.
-        pictures: number of pictures that were deleted from the image store. Those of videos stay.
-        heads: ids of the deleted releases of heads, because they had learnt from these faces.
+        pictures: number of pictures that were deleted from the image store. Pictures of videos stay.
+        heads: ids of the releases of heads that were deleted because they had learnt from these faces.
     """
 
     faces: int
@@ -36,7 +38,8 @@ def forget_everywhere(
     releases: ReleaseStore,
     images: ImageStore,
 ) -> ForgottenEverywhere:
-    """Delete rows with `forget`, then the heads that learnt from them, then the pictures that no row names any more.
+    """Delete rows with `forget`, then the heads that learnt from the deleted faces, then the pictures that no row names
+    any more.
 
     `forget` is one of the functions of `forgetting`, whose errors are raised unchanged. If a head cannot be deleted, no
     row is deleted either, so that the same call can be repeated. Raises `OSError` if a file cannot be deleted.
@@ -47,7 +50,8 @@ def forget_everywhere(
         return forgotten, remove_heads_of(releases, forgotten.cluster_keys, forgotten.face_ids).removed
 
     forgotten, heads = in_transaction(rows_and_heads)
-    # A training that ended before the rows were gone may have published a head since. A later one notices that they are.
+    # A training that ended before the rows were deleted may have published a head since. A training that ends later
+    # notices that the rows are deleted.
     heads += remove_heads_of(releases, forgotten.cluster_keys, forgotten.face_ids).removed
     pictures = sum(images.remove(sha256) for sha256 in forgotten.unnamed_pictures)
     return ForgottenEverywhere(len(forgotten.face_ids), pictures, heads)

@@ -1,4 +1,4 @@
-"""Keep what was learned about people: the centroids of clusters, and what a similarity means (calibration)."""
+"""Store what was learned about people: the centroids of clusters, and what a similarity means (calibration)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,9 +25,10 @@ def save_centroids(
 ) -> None:
     """Replace all centroids of an embedder.
 
-    `centroids`: for the key of each cluster, its unit vectors, float32 [c, d], and how many faces each is the mean of.
-    Clusters that the lab has no more are left out. The caller must have locked people (`lock_people`) before it read
-    these faces, so that no cluster has got or lost one since. A later change of the faces drops the centroids.
+    `centroids`: for the key of each cluster, its centroids as unit vectors, float32 [c, d], and the number of faces of
+    each centroid. Clusters that the lab has no more are left out. The caller must call `lock_people` before it reads
+    the faces, so that no cluster gets or loses a face in the meantime. A later change of the faces deletes the
+    centroids.
     """
     lock_people(connection)
     connection.execute(delete(face_centroids).where(face_centroids.c.embedder == embedder))
@@ -56,32 +57,34 @@ def read_centroids(connection: Connection, embedder: str) -> tuple[list[str], Fl
 
 
 def save_calibration(connection: Connection, embedder: str, calibration: Mapping[str, Any]) -> None:
-    """Replace the calibration of an embedder. It must be JSON, and hold no id of a face and no name."""
+    """Replace the calibration of an embedder. The calibration must be JSON, without ids of faces and without names."""
     upsert = insert(face_calibrations).values(embedder=embedder, calibration=dict(calibration), made_at=func.now())
     given = {name: upsert.excluded[name] for name in ("calibration", "made_at")}
     connection.execute(upsert.on_conflict_do_update(index_elements=["embedder"], set_=given))
 
 
 def read_calibration(connection: Connection, embedder: str) -> dict[str, Any] | None:
-    """Return the calibration of an embedder, or None if there is none."""
+    """Return the calibration of an embedder, or None if it has no calibration."""
     of_embedder = face_calibrations.c.embedder == embedder
     found: dict[str, Any] | None = connection.scalar(select(face_calibrations.c.calibration).where(of_embedder))
     return found
 
 
 def faces_wait(connection: Connection, embedder: str, scope: Scope) -> bool:
-    """Return whether a face of the scope was never given to this embedder. Then the earlier vectors are still needed."""
+    """Return whether this embedder never got some face of the scope. If so, the vectors of earlier embedders are still
+    needed.
+    """
     return bool(connection.scalar(_WAITING, {"embedder": embedder, **scope_parameters(scope)}))
 
 
 def delete_other_vectors(connection: Connection, kept: Sequence[str]) -> int:
-    """Delete the vectors of faces by all embedders but these. Return how many were deleted."""
+    """Delete the vectors of faces by all embedders that `kept` does not name. Return the number of deleted vectors."""
     lock_people(connection)
     return connection.execute(delete(face_embeddings).where(face_embeddings.c.embedder.not_in(list(kept)))).rowcount
 
 
 def delete_other_spaces(connection: Connection, kept: Sequence[str]) -> None:
-    """Delete the centroids and calibrations of all spaces (`recognition.space`) but these."""
+    """Delete the centroids and calibrations of all spaces (`recognition.space`) that `kept` does not name."""
     lock_people(connection)
     for table in (face_centroids, face_calibrations):
         connection.execute(delete(table).where(table.c.embedder.not_in(list(kept))))

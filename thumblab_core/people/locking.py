@@ -26,7 +26,7 @@ def lock_people(connection: Connection) -> None:
 
 
 def lock_people_within(connection: Connection, seconds: float) -> None:
-    """Do as `lock_people`, but raise `PeopleBusyError` after so many seconds. The caller must then roll back."""
+    """Do the same as `lock_people`, but raise `PeopleBusyError` after `seconds`. The caller must then roll back."""
     connection.execute(text(f"SET LOCAL lock_timeout = {round(seconds * 1000)}"))
     try:
         lock_people(connection)
@@ -38,7 +38,7 @@ def lock_people_within(connection: Connection, seconds: float) -> None:
 
 
 def changes_people(operation: Callable[Concatenate[Connection, P], T]) -> Callable[Concatenate[Connection, P], T]:
-    """Make a function lock people before it does anything, and raise `FaceConflictError` if the database refuses a row.
+    """Decorate a function: it locks people first, and raises `FaceConflictError` if the database refuses a row.
 
     The tables refuse, for example, two faces of one picture in one cluster. The error of the driver holds the statement
     with its values, so no user may see it. The caller must then roll the transaction back.
@@ -53,7 +53,7 @@ def changes_people(operation: Callable[Concatenate[Connection, P], T]) -> Callab
             rule = getattr(getattr(error.orig, "diag", None), "constraint_name", None) or type(error.orig).__name__
             raise FaceConflictError(
                 f"this contradicts what the lab has stored ({rule}), so nothing was changed; look at the clusters again "
-                "before you repeat it"
+                "before you repeat the change"
             ) from None
 
     return locked

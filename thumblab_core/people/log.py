@@ -1,4 +1,4 @@
-"""Keep where faces were before a person changed them, so that the change can be undone."""
+"""Store where faces were before a change by a person, so that the change can be undone."""
 
 from collections.abc import Sequence
 
@@ -32,8 +32,8 @@ def log_change(
 ) -> int:
     """Store a change that is about to be made, with the present places of its faces. Return its number.
 
-    `before` is the cluster whose name the change may remove. `other` is the cluster that is merged into the changed one,
-    or split off it. `reverts`: the merge that the change takes back.
+    `before` is the cluster whose name the change may remove. `other` is the cluster that is merged into the changed
+    cluster, or separated from it. `reverts`: the merge that the change takes back.
     """
     values = {
         "kind": kind,

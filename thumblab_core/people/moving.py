@@ -1,6 +1,6 @@
-"""Move faces between clusters as a person says: move them, or say that a face is not this person.
+"""Change the clusters of faces as a person says: move faces to a cluster, or take out a face that is not this person.
 
-A face that a person put somewhere is pinned: the lab never moves it by itself.
+A face that a person put in a cluster is pinned: the lab never moves this face by itself.
 """
 
 from collections.abc import Sequence
@@ -41,10 +41,10 @@ ON CONFLICT (face_id) DO UPDATE SET
 
 @changes_people
 def move(connection: Connection, face_ids: Sequence[str], to: str | None = None) -> ClusterRow:
-    """Put faces in a cluster, and pin them there. Return this cluster.
+    """Put faces in a cluster, and pin the faces there. Return this cluster.
 
-    `to`: the id of the cluster, or None for a new one. If the lab itself put another face of one of the pictures in this
-    cluster, this other face is taken out of it. A ban of the faces from this cluster is lifted.
+    `to`: the id of the cluster, or None for a new cluster. If the lab itself put another face of one of the pictures in
+    this cluster, this other face is taken out. If a moved face was banned from this cluster, the ban is deleted.
 
     Raises:
         UnknownFaceError: The lab has no such face or cluster.
@@ -75,8 +75,8 @@ def move(connection: Connection, face_ids: Sequence[str], to: str | None = None)
 def not_this_person(connection: Connection, face_id: str, cluster_id: str | None = None) -> ClusterRow:
     """Take a face out of its cluster, and keep it out of this cluster from now on. Return the cluster.
 
-    `cluster_id`: the cluster that the face does not belong to; by default the one that it is in. To say the same again
-    changes nothing.
+    `cluster_id`: the cluster that the face does not belong to; by default its present cluster. A second call with the
+    same arguments changes nothing.
 
     Raises:
         UnknownFaceError: The lab has no such face or cluster.
@@ -120,7 +120,7 @@ def _pictures_of(connection: Connection, face_ids: Sequence[str]) -> dict[str, s
 
 
 def _evicted(connection: Connection, target: ClusterRow, pictures: dict[str, str]) -> list[str]:
-    """Return the faces in `target` that must leave it, because other faces of their pictures come.
+    """Return the faces that must leave the cluster `target`, because other faces of their pictures are moved there.
 
     Raises `FaceConflictError` if a person put such a face there.
     """

@@ -12,11 +12,11 @@ LONGEST_NAME = 100
 """Maximum number of characters of a person's name."""
 
 PERSON, UNKNOWN, ANY = "person_", "unknown_cluster_", "clu_"
-"""What stands before the key in the id of a named person, of an unknown cluster, and of either."""
+"""Prefixes before the key in an id: of a named person, of an unknown cluster, and of either kind."""
 
 _ID = re.compile(rf"(?:{PERSON}|{UNKNOWN}|{ANY})?([0-9a-f]{{12}})")
 _BLANK = "\u2800\u115f\u1160\u3164\uffa0"
-"""Letters and symbols that are drawn as blanks: the empty Braille pattern and the fillers of Hangul."""
+"""Letters and symbols that look blank: the empty Braille pattern and the fillers of Hangul."""
 _SHOWN = 40
 """An error message shows at most this many characters of a value."""
 
@@ -24,8 +24,8 @@ _SHOWN = 40
 def clean_name(given: str) -> str:
     """Return a person's name in normal form C, without blanks at its ends, and with single blanks inside.
 
-    Raises `LabError` if the name shows nothing, is too long or not valid UTF-8, has control or invisible characters, or
-    looks like the id of a cluster.
+    Raises `LabError` if the name has no visible character, is too long or not valid UTF-8, has control or invisible
+    characters, or looks like the id of a cluster.
     """
     if not_utf8(given):
         raise LabError("the name of a person is not text in UTF-8; write it with other characters")
@@ -44,7 +44,9 @@ def clean_name(given: str) -> str:
 
 
 def _shows(letter: str) -> bool:
-    """Return whether a letter of a name shows anything by itself. Marks only change the letter before them."""
+    """Return whether a letter of a name is visible by itself. A combining mark is not, because it only changes the
+    letter before it.
+    """
     return visible(letter) and letter not in _BLANK and not unicodedata.category(letter).startswith("M")
 
 

@@ -1,6 +1,6 @@
 """Name clusters, merge them, and say who runs the channel.
 
-To name or to merge a cluster is a person's word on the faces that are then in it. So these faces are pinned.
+A person who names or merges a cluster decides about the faces that are in it at that time. So these faces are pinned.
 """
 
 from sqlalchemy import Connection, func, select, update
@@ -17,8 +17,8 @@ from thumblab_core.people.names import clean_name, name_key
 def label(connection: Connection, cluster_id: str, name: str, may_merge: bool = True) -> ClusterRow:
     """Give a cluster the name of a person, and pin its faces if it was unknown. Return the cluster.
 
-    If another cluster has this name already, the cluster is merged into that person, and the person is returned. With
-    `may_merge` false, this is refused instead. To give a cluster the name that it has changes nothing.
+    If another cluster has this name already, the cluster is merged into that person, and the person is returned. If
+    `may_merge` is false, `KnownNameError` is raised instead. If the cluster has this name already, nothing changes.
 
     Raises:
         LabError: The name is not allowed, see `clean_name`.
@@ -56,7 +56,9 @@ def unlabel(connection: Connection, cluster_id: str) -> ClusterRow:
 
 @changes_people
 def set_owner(connection: Connection, cluster_id: str, is_owner: bool = True) -> ClusterRow:
-    """Say whether a person runs the channel. Return the cluster. Raises `FaceConflictError` if it has no name."""
+    """Store whether a person runs the channel. Return the cluster of the person. Raises `FaceConflictError` if the
+    cluster has no name.
+    """
     cluster = require_cluster(connection, cluster_id)
     if is_owner and cluster.name is None:
         raise FaceConflictError(f"{cluster.id} has no name; name the person first")
@@ -69,15 +71,15 @@ def set_owner(connection: Connection, cluster_id: str, is_owner: bool = True) ->
 
 @changes_people
 def merge(connection: Connection, cluster_id: str, into_id: str) -> ClusterRow:
-    """Merge a cluster into another one. Return the cluster that then has the faces of both.
+    """Merge a cluster into another cluster. Return the cluster that then has the faces of both.
 
     If only `cluster_id` has a name, the other cluster is merged into it, so that the name stays. If both have a name,
     the name of `into_id` stays. The id of the merged cluster leads to the cluster that has its faces. `unmerge` takes
-    the merge back. To merge the same again changes nothing.
+    the merge back. Merging the same two clusters again changes nothing.
 
     Raises:
         UnknownFaceError: The lab has no such cluster.
-        FaceConflictError: Both have a face of one picture, or a person said of a face that it is not this person.
+        FaceConflictError: Both clusters have a face of one picture, or a person said that a face is not this person.
     """
     merged, into = require_cluster(connection, cluster_id), require_cluster(connection, into_id)
     if merged.name is not None and into.name is None:
@@ -112,10 +114,10 @@ def _refuse_conflicts(connection: Connection, merged: ClusterRow, into: ClusterR
         .order_by(one.c.face_id)
     ).all()
     if both:
-        more = "" if len(both) == 1 else f", and of {len(both) - 1} more pictures both have a face"
+        more = "" if len(both) == 1 else f", and both clusters have a face of {len(both) - 1} more pictures"
         raise FaceConflictError(
             f"the face {both[0].face_id} of {merged.id} and the face {both[0].other_id} of {into.id} are of one "
-            f"picture{more}, so they cannot be one person; move one of each two faces out first"
+            f"picture{more}, so they cannot be one person; first move one face of each picture out of its cluster"
         )
     members = select(face_assignments.c.face_id, face_assignments.c.cluster_key).where(
         face_assignments.c.cluster_key.in_([merged.key, into.key])
@@ -130,7 +132,7 @@ def _refuse_conflicts(connection: Connection, merged: ClusterRow, into: ClusterR
 
 
 def pin(connection: Connection, face_ids: list[str]) -> None:
-    """Pin faces where they are."""
+    """Pin faces in their present clusters."""
     of_faces = face_assignments.c.face_id == func.any(face_ids)
     connection.execute(update(face_assignments).where(of_faces).values(pinned=True))
 

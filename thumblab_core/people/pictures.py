@@ -1,4 +1,4 @@
-"""Say which pictures the lab shows, which of them are still to be searched for faces, and list pictures that were given.
+"""Find the pictures that the lab shows, and the pictures that must still be searched for faces. List given pictures.
 
 A picture is shown if a video has or had it as its thumbnail, or if a person gave it (`people_pictures`).
 """
@@ -25,7 +25,7 @@ from thumblab_core.ranking.channel_adapters import ChannelAdapters
 from thumblab_core.releases.release_store import ReleaseStore
 
 OFF, OWN, ALL = "off", "own", "all"
-"""The values of the setting `people`: whether faces are looked for, and on whose thumbnails."""
+"""The values of the setting `people`, which says whether the lab looks for faces, and on whose thumbnails."""
 
 _LONGEST_FILE_NAME = 255
 
@@ -44,7 +44,8 @@ class Scope:
 
 
 def scope_of(mode: str, releases: ReleaseStore, niche: str | None = None) -> Scope:
-    """Return the scope of a mode: `own` for the channels that were added with `thumblab channel add`, `all` for all.
+    """Return the scope of a mode. The mode `own` is for the channels that were added with `thumblab channel add`, and
+    `all` is for all channels.
 
     The pictures that a person gave belong to no niche. Raises `LabError` if the mode is `off`.
     """
@@ -78,7 +79,9 @@ WHERE NOT EXISTS (
   ))
 ORDER BY s.sha256 LIMIT :most
 """)  # noqa: S608  (a statement of this module)
-"""Select the pictures that this detector has not searched, and those with a face of which this embedder has no row."""
+"""Select the pictures that this detector has not searched, and the pictures with a face for which this embedder has no
+row.
+"""
 
 
 def scope_parameters(scope: Scope) -> dict[str, Any]:
@@ -90,7 +93,7 @@ def scope_parameters(scope: Scope) -> dict[str, Any]:
 def wanted_pictures(
     connection: Connection, detector: str, embedder: str, scope: Scope, limit: int | None = None
 ) -> list[str]:
-    """Return the SHA-256 of the pictures of the scope that are still to be searched, at most `limit`.
+    """Return the SHA-256 of the pictures of the scope that must still be searched, at most `limit` pictures.
 
     A picture that could not be searched is not wanted again by the same detector.
     """
@@ -99,10 +102,10 @@ def wanted_pictures(
 
 
 def lock_shown(connection: Connection, pictures: Iterable[str]) -> set[str]:
-    """Return which of the pictures the lab shows. They cannot be deleted before the end of the transaction.
+    """Return which of the pictures the lab shows. These pictures cannot be deleted before the end of the transaction.
 
-    A picture that another transaction is deleting is left out. To wait for that transaction could last for ever, because
-    it may wait for this one.
+    A picture that another transaction is deleting is left out. Waiting for that transaction could last for
+    ever, because it may wait for this transaction.
     """
     columns = thumbnails.c.sha256, thumbnail_versions.c.sha256, people_pictures.c.sha256
     wanted = sorted(pictures)
@@ -118,7 +121,8 @@ def lock_shown(connection: Connection, pictures: Iterable[str]) -> set[str]:
 
 
 def add_given_pictures(connection: Connection, pictures: Sequence[tuple[str, str]]) -> int:
-    """List pictures that a person gave: pairs of SHA-256 and file name. Return how many were not listed before.
+    """List pictures that a person gave: pairs of SHA-256 and file name. Return how many pictures were not listed
+    before.
 
     The pictures must be in the image store. While they are listed, the store keeps them.
     """
@@ -131,10 +135,10 @@ def add_given_pictures(connection: Connection, pictures: Sequence[tuple[str, str
 
 
 def forgotten_given_pictures(connection: Connection, pictures: Iterable[str]) -> set[str]:
-    """Return those pictures of which a person had a face forgotten, and which nobody has given since.
+    """Return the pictures with a forgotten face that nobody has given again since.
 
-    To forget a person takes the pictures that show nobody else off the list. Only the SHA-256 of such a picture is kept.
-    A picture that is still listed shows somebody else.
+    When a person is forgotten, the pictures that show nobody else are taken off the list. Only the SHA-256 of such a
+    picture is kept. A picture that is still listed shows somebody else.
     """
     some = func.any(list(pictures))
     listed = select(people_pictures.c.sha256)
@@ -143,7 +147,7 @@ def forgotten_given_pictures(connection: Connection, pictures: Iterable[str]) ->
 
 
 def unshown(connection: Connection, pictures: Iterable[str] | None = None, scope: Scope | None = None) -> list[str]:
-    """Return those searched pictures that the lab shows no more, among `pictures` or among all.
+    """Return the searched pictures that the lab shows no more, from `pictures` or from all pictures.
 
     If a scope is given, pictures outside this scope count as not shown.
     """
@@ -156,16 +160,17 @@ def unshown(connection: Connection, pictures: Iterable[str] | None = None, scope
 
 
 def delete_unshown(connection: Connection, pictures: Iterable[str] | None = None, scope: Scope | None = None) -> int:
-    """Delete the faces of pictures that the lab shows no more, with all that was made of them.
+    """Delete the faces of pictures that the lab shows no more, and all data that were made from the faces. Returns the
+    number of these pictures.
 
-    Returns the number of these pictures. `pictures` and `scope` are those of `unshown`. Faces and pictures that a
-    person deleted do not come back, and the names of people stay.
+    `pictures` and `scope` have the same meaning as in `unshown`. Faces and pictures that a person deleted do not come
+    back, and the names of people stay.
     """
     some = None if pictures is None else list(pictures)
     searched = select(face_pictures.c.sha256).limit(1)
     if some is not None:
         searched = searched.where(face_pictures.c.sha256 == func.any(some))
-    # The lock is only taken if there is anything to look at, so a lab without faces never waits for it.
+    # The lock is taken only if there is a picture to check, so a lab without faces never waits for the lock.
     if connection.scalar(searched) is None:
         return 0
     lock_people(connection)

@@ -21,7 +21,7 @@ from thumblab_core.people.records import Cluster, ClusterPage, Face, FacePage, P
 from thumblab_core.people.where_shown import channels_of_clusters
 
 EVERY, PEOPLE, UNKNOWN = "all", "person", "unknown"
-"""The kinds of clusters that `list_clusters` can be asked for."""
+"""The kinds of clusters that `list_clusters` can return."""
 
 MOST_LISTED = 1_000
 """The largest number of entries of one answer."""
@@ -109,7 +109,7 @@ def read_face(connection: Connection, face_id: str) -> Face:
 
 
 def read_faces(connection: Connection, face_ids: Sequence[str]) -> tuple[Face, ...]:
-    """Return those of the faces that the lab has, in any order."""
+    """Return the stored faces with these ids, in any order. Unknown ids are left out."""
     return _read_faces(connection, _faces(faces.c.face_id == func.any(list(face_ids))))
 
 
@@ -184,15 +184,15 @@ def pictures_of_person(
 
 
 def require_part(limit: int, offset: int) -> None:
-    """Raise `LabError` if `limit` or `offset` cannot say which part of a list is wanted."""
+    """Raise `LabError` if `limit` or `offset` is out of its range."""
     if not 1 <= limit <= MOST_LISTED:
-        raise LabError(f"the limit is {limit}; use 1 to {MOST_LISTED}, and an offset for what follows")
+        raise LabError(f"the limit is {limit}; use 1 to {MOST_LISTED}, and an offset for the entries after that")
     if not 0 <= offset <= _LARGEST_OFFSET:
         raise LabError(f"the offset is {offset}; use 0 to {_LARGEST_OFFSET}")
 
 
 def _clusters(kind: str | None) -> Select[tuple[object, ...]]:
-    """Select clusters in use, with the numbers of their faces. If `kind` is None, empty unknown ones are included."""
+    """Select clusters in use, with the numbers of their faces. If `kind` is None, empty unknown clusters are included."""
     count, pinned = func.count(face_assignments.c.face_id), func.count(case((face_assignments.c.pinned, 1)))
     statement = (
         select(
@@ -215,7 +215,7 @@ def _clusters(kind: str | None) -> Select[tuple[object, ...]]:
 
 
 def _samples(connection: Connection, keys: list[str]) -> dict[str, tuple[str, ...]]:
-    """Return the ids of the faces of best quality of each cluster."""
+    """Return, for each cluster, the ids of its faces of best quality."""
     place = func.row_number().over(
         partition_by=face_assignments.c.cluster_key, order_by=[faces.c.quality.desc(), faces.c.face_id]
     )

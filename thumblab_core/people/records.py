@@ -33,7 +33,9 @@ class FoundFace(Protocol):
 
 @dataclass(frozen=True)
 class SearchedPicture:
-    """A picture that was searched for faces. `problem` says why it could not be searched; it then has no faces."""
+    """A picture that was searched for faces. `problem` says why the picture could not be searched. Such a picture has
+    no faces.
+    """
 
     sha256: str
     faces: Sequence[FoundFace] = ()
@@ -44,10 +46,10 @@ class SearchedPicture:
 class Recorded:
     """The result of `record_detection`.
 
-    `pictures`: pictures that were recorded. `new`: faces that the lab did not have. `known`: faces that it had.
-    `forgotten`: faces that a person had forgotten, and that were left out. `gone`: pictures that were left out, because
-    the lab shows them no more or because a person had them forgotten. `replaced`: faces that another detector had found
-    and that this one does not find; they were deleted.
+    `pictures`: pictures that were recorded. `new`: faces that the lab did not have. `known`: faces that the lab had.
+    `forgotten`: faces that were left out because a person told the lab to forget them. `gone`: pictures that were left
+    out because the lab shows them no more, or because a person told the lab to forget them. `replaced`: faces that
+    another detector had found, but this detector does not find; they were deleted.
     """
 
     pictures: int = 0
@@ -62,8 +64,9 @@ class Recorded:
 class Cluster:
     """A cluster of faces. `name` is None if a person has not named it.
 
-    `faces`, `pictures`: their numbers. `pinned`: how many of the faces a person put there. `samples`: ids of the faces
-    of best quality, the best first. `channels`: how many channels show or showed its pictures.
+    `faces`, `pictures`: the number of faces and of pictures. `pinned`: how many of the faces a person put in the
+    cluster. `samples`: ids of the faces of best quality, the best first. `channels`: how many channels show or showed
+    its pictures.
     """
 
     key: str
@@ -94,8 +97,8 @@ class ClusterPage:
 class Face:
     """A stored face.
 
-    `cluster_key` and `name` are those of its cluster, or None. `pinned`: whether a person put it there. `similarity`: to
-    its cluster, or None if a person put it there.
+    `cluster_key` and `name` are the key and the name of its cluster, or None. `pinned`: whether a person put the face
+    in the cluster. `similarity`: similarity of the face to its cluster, or None if a person put the face there.
     """
 
     face_id: str
@@ -113,7 +116,7 @@ class Face:
 
     @property
     def cluster_id(self) -> str | None:
-        """The id of its cluster that users see, or None if it is in no cluster."""
+        """The id, as users see it, of the face's cluster. None if the face is in no cluster."""
         return None if self.cluster_key is None else shown_id(self.cluster_key, self.name)
 
 
@@ -145,7 +148,7 @@ class PersonPicture:
 
 @dataclass(frozen=True)
 class ShownPicture:
-    """A video that shows or showed a picture, or the file that a person gave, which has a `file_name` and nothing else.
+    """A video that shows or showed a picture, or the file that a person gave. For such a file, only `file_name` is set.
 
     `channel`: the title of the channel. `current`: whether the video shows this picture now.
     """
@@ -164,7 +167,7 @@ class Change:
 
     `cluster_key`: the changed cluster. `other_key`: the cluster that was merged into it. `faces`: how many faces the
     change concerned. `reverted`: whether the change is a merge that was taken back. `name`: the name that the changed
-    cluster has now. `conflict`: why some faces of a change that was undone did not go back, or None if all did.
+    cluster has now. `conflict`: why some faces of an undone change did not go back, or None if all faces went back.
     """
 
     change_id: int
@@ -195,7 +198,8 @@ class Forgotten:
 
 @dataclass(frozen=True)
 class PersonShare:
-    """How often a person is on thumbnails. `faces` and `pictures` count all pictures, `thumbnails` current ones.
+    """How often a person is on thumbnails. `faces` and `pictures` refer to all pictures, `thumbnails` to current
+    thumbnails.
 
     `share`: the fraction of `searched` current thumbnails that show the person, or None if none was searched.
     """

@@ -26,12 +26,13 @@ from thumblab_core.people.names import name_key
 from thumblab_core.people.naming import pin
 from thumblab_core.people.records import Change
 
-# Faces that are in the way of a face that comes back are taken out of the cluster. Only the lab can have put them there.
+# When a face comes back to its cluster, another face of its picture is taken out. The lab, and no person, put that face
+# there.
 _MAKE_ROOM = text("""
 DELETE FROM face_assignments a USING face_change_faces c JOIN faces f USING (face_id)
 WHERE c.change_id = :change_id AND a.cluster_key = c.cluster_before AND a.sha256 = f.sha256 AND NOT a.pinned
 """)
-# The faces of a change, with the pinned face of the same picture that is now where the face was.
+# The faces of a change. Each comes with the pinned face of the same picture that is now in the face's earlier cluster.
 _PLACES = text("""
 SELECT c.face_id, a.face_id AS holder FROM face_change_faces c JOIN faces f USING (face_id)
 LEFT JOIN face_assignments a
@@ -60,13 +61,12 @@ JOIN face_clusters k USING (cluster_key) WHERE c.change_id = :change_id
 
 @changes_people
 def unmerge(connection: Connection, merge_id: int) -> ClusterRow:
-    """Take a merge back: give the merged cluster its faces and its name again. Return this cluster.
+    """Take a merge back: the merged cluster gets its faces and its name again. Return this cluster.
 
     `merge_id`: the number of the merge in `list_changes`. Faces that were moved elsewhere since the merge stay there.
     The faces of both clusters are pinned, so that the lab does not merge the clusters again. If another person has got
-    the name since then, the cluster comes back without a name. To take a merge back again changes nothing.
-
-    Raises `UnknownFaceError` if there is no such merge, or no more.
+    the name since then, the cluster comes back without a name. Taking a merge back a second time changes nothing.
+    Raises `UnknownFaceError` if there is no such merge, or if it no longer exists.
     """
     is_merge = face_changes.c.change_id == merge_id, face_changes.c.kind == MERGE
     merged = connection.execute(select(face_changes).where(*is_merge)).one_or_none()
@@ -103,9 +103,10 @@ def unmerge(connection: Connection, merge_id: int) -> ClusterRow:
 def undo(connection: Connection) -> Change:
     """Take back the latest change that a person made, and return it. The faces go back to where they were before.
 
-    Faces that were forgotten or deleted since stay away. If a person keeps another face of the picture in the place of a
-    face, this face stays where it is, and `conflict` of the result says so. The change leaves the log all the same, because
-    it would else be in the way of earlier changes for ever. The caller commits, and then tells the user.
+    Faces that were forgotten or deleted since do not come back. If a person has put another face of the same picture in
+    the earlier cluster of a face, the face stays where it is. `conflict` of the result says so. The change is deleted
+    from the log even then, because otherwise no earlier change could ever be undone. The caller commits, and then shows
+    `conflict` to the user.
 
     Raises `FaceConflictError` if there is no change to take back.
     """
@@ -124,7 +125,7 @@ def undo(connection: Connection) -> Change:
         connection.execute(statement, {"change_id": change.change_id})
     connection.execute(delete(face_changes).where(face_changes.c.change_id == change.change_id))
     if change.kind == UNMERGE:
-        # A merged cluster has no faces, so those that cannot go back are in none.
+        # A merged cluster has no faces. So the faces that cannot go back are in no cluster.
         connection.execute(delete(face_assignments).where(face_assignments.c.cluster_key == change.other_key))
         _take_out_banned(connection)
     drop_empty_clusters(connection)
@@ -144,10 +145,11 @@ def undo(connection: Connection) -> Change:
 
 
 def _kept_out(connection: Connection, change_id: int) -> dict[str, str]:
-    """Return the faces of a change whose place before it a person gave to another face, and this other face.
+    """Return the faces of a change that cannot go back to their earlier cluster. A person put another face of the same
+    picture there. Each face comes with that other face.
 
-    A cluster has one face of a picture. To forget a person may delete changes, and what they did to faces stays. So the
-    undo of an earlier change may find its places taken.
+    A cluster has at most one face of a picture. When a person is forgotten, changes may be deleted, but their effect on
+    faces stays. So at the undo of an earlier change, another face may have the place of a face.
     """
     rows = connection.execute(_PLACES, {"change_id": change_id}).all()
     going = {row.face_id for row in rows}
@@ -159,19 +161,21 @@ def _kept_out(connection: Connection, change_id: int) -> dict[str, str]:
 
 
 def _conflict(change: Row[Any], faces: int, kept_out: dict[str, str]) -> str | None:
-    """Return why faces of the change did not go back, and what a person can do about it."""
+    """Return why faces of the change did not go back, and what a person can do about this. None if all faces went back."""
     if not kept_out:
         return None
     face_id, holder = min(kept_out.items())
     return (
         f"change {change.change_id} ({change.kind}) cannot be taken back for {len(kept_out)} of its {faces} faces, because "
         f"a person put another face of the same picture in their place: {holder} is where {face_id} was. The change is off "
-        f"the list now, so the next undo takes back the one before it. To put {face_id} back, move {holder} away first"
+        f"the list now, so the next undo takes back the change before it. To put {face_id} back, move {holder} away first"
     )
 
 
 def _no_merge(connection: Connection, change_id: int) -> str:
-    """Return why a change is no merge that can be taken back. An undo deletes the change, so only its number is known."""
+    """Return the reason why the change `change_id` is no merge that can be taken back. The change may have been deleted
+    by an undo, so that only its number is known.
+    """
     lists = "`thumblab people changes` lists the merges"
     kind = connection.scalar(select(face_changes.c.kind).where(face_changes.c.change_id == change_id))
     if kind is not None:
@@ -192,7 +196,7 @@ def _undo_clusters(connection: Connection, change: Row[Any]) -> None:
         into = connection.scalar(
             update(face_changes).where(merged).values(undone_at=None).returning(face_changes.c.cluster_key)
         )
-        # Faces that the lab put in the cluster since may not stay in it, because a merged cluster has no faces.
+        # Faces that the lab put in the cluster since then must leave it, because a merged cluster has no faces.
         loose = face_assignments.c.cluster_key == change.other_key, ~face_assignments.c.pinned
         connection.execute(delete(face_assignments).where(*loose))
         gone = {"name": None, "name_key": None, "is_owner": False, "merged_into": into}
@@ -202,7 +206,8 @@ def _undo_clusters(connection: Connection, change: Row[Any]) -> None:
 def _take_out_banned(connection: Connection) -> None:
     """Take faces out of a cluster if a person said that they do not belong there.
 
-    They may have come there after an unmerge, and to undo the unmerge makes the ban count for both clusters.
+    Such a face may have come into the cluster after an unmerge. When the unmerge is undone, a ban from one of the two
+    clusters counts for both.
     """
     for face_id, key in banned_clusters(connection):
         there = face_assignments.c.face_id == face_id, face_assignments.c.cluster_key == key

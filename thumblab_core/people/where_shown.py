@@ -1,4 +1,4 @@
-"""Read in which videos and channels pictures with faces are shown."""
+"""Find the videos and channels that show pictures with faces."""
 
 from collections.abc import Sequence
 
@@ -15,11 +15,11 @@ from thumblab_core.database.tables import (
 from thumblab_core.people.records import ShownPicture
 
 _MOST = 100
-"""One picture may be the thumbnail of thousands of videos. At most this many of them are returned."""
+"""At most this number of videos is returned for a picture, which may be the thumbnail of thousands of videos."""
 
 
 def channels_of_clusters(connection: Connection, keys: Sequence[str]) -> dict[str, int]:
-    """Return how many channels show or showed faces of each cluster. A cluster that none shows is left out."""
+    """Return how many channels show or showed faces of each cluster. A cluster that no channel shows is left out."""
     ours = select(face_assignments.c.cluster_key, face_assignments.c.sha256).where(
         face_assignments.c.cluster_key.in_(list(keys))
     )
@@ -39,9 +39,10 @@ def channels_of_clusters(connection: Connection, keys: Sequence[str]) -> dict[st
 
 
 def where_shown(connection: Connection, sha256: str) -> tuple[ShownPicture, ...]:
-    """Return the videos that show or showed a picture, the newest first, and the file that a person gave, if there is one.
+    """Return the videos that show or showed a picture, the newest first. If a person gave the picture, also return the
+    given file.
 
-    Of more than 100 videos, the newest 100 are returned.
+    If there are more than 100 videos, only the newest 100 are returned.
     """
     current, versions = thumbnails, thumbnail_versions
     seen = union_all(

@@ -28,7 +28,7 @@ LEAST_VIDEOS = 5
 """Minimum number of videos for an adapter."""
 
 MOST_VIDEOS = 1_000
-"""Maximum number of videos in an adapter. If a channel has more, the newest are used.
+"""Maximum number of videos in an adapter. If a channel has more videos, the newest are used.
 
 A video takes 7 kB in the adapter if picture vectors have 1,024 dimensions.
 """
@@ -55,9 +55,9 @@ class ComparedPictures:
     """k pairs of pictures that were compared on one video of a channel.
 
     `first` and `second` [k, d]: the standardised inputs of the two pictures, each with the title that it was shown
-    with. `score_gaps` [k]: the model's score of the first picture minus that of the second. `gaps` [k]: the log of the
-    clicks or views of the first picture minus that of the second, as measured. `variances` [k]: the variance of the
-    error of each gap.
+    with. `score_gaps` [k]: the model's score of the first picture minus its score of the second. `gaps` [k]: the
+    measured log clicks or log views of the first picture minus the same of the second. `variances` [k]: the variance of
+    the error of each gap.
     """
 
     first: Floats
@@ -71,18 +71,16 @@ class ComparedPictures:
 class Adapter:
     """The adapter of one channel, fitted on m pictures.
 
-    They are the pictures of the channel's videos, and the pictures of its one-video pairs (`ComparedPictures`).
+    The m pictures are the pictures of the channel's videos and of its one-video pairs (`ComparedPictures`).
 
     `inputs`: standardised inputs of the pictures, float16 [m, d]. `weights`: weights of the pictures in the regression,
-    float32 [m].
-    `score_slope`: slope of the measured log views on the model's score, 0 to 1. It was measured on channels that the
-    model was not trained on.
-    `quantiles`: the 101 percentiles of the adapted scores of the channel's own videos. Each video is scored by an
-    adapter that was fitted on the channel's other videos. `quantiles` is None if there are fewer than 20 videos, or if
-    an older version of the lab made the adapter.
-    `kernel`: the kernel of the regression. None means that it is only a Gaussian, as in older versions of the lab.
-    `compared`: number of one-video pairs, k. Their pictures are the last 2 k rows of `inputs`: k rows with the first
-    picture of each pair, and then k rows with the second.
+    float32 [m]. `score_slope`: slope of the measured log views on the model's score, 0 to 1. It was measured on
+    channels that the model was not trained on. `quantiles`: the 101 percentiles of the adapted scores of the channel's
+    own videos. Each video is scored by an adapter that was fitted on the channel's other videos. `quantiles` is None if
+    there are fewer than 20 videos, or if an older version of the lab made the adapter. `kernel`: the kernel of the
+    regression. None means a kernel that is only a Gaussian, as in older versions of the lab. `compared`: number of
+    one-video pairs, k. Their pictures are the last 2 k rows of `inputs`: k rows with the first picture of each pair,
+    and then k rows with the second.
     """
 
     inputs: npt.NDArray[np.float16]
@@ -144,7 +142,8 @@ def fit_adapter(
         stored = np.concatenate([inputs, compared.first, compared.second]).astype(np.float16)
         observed = np.concatenate([centred, compared.gaps - score_slope * np.asarray(compared.score_gaps, np.float64)])
         # In the unit of the kernel, the variance that the Gaussian explains is 1, and the noise of a video is `_NOISE`.
-        # Together they make the variance of `centred`. So `unit` is one unit of the kernel, as a variance of log views.
+        # The variance of `centred` is the sum of the two. So `unit` is one unit of the kernel, as a variance of log
+        # views.
         unit = max(float(np.var(centred)), 1e-9) / (1 + _NOISE)
         noise = np.concatenate([np.full(videos, _NOISE), np.maximum(compared.variances / unit, _LEAST_NOISE)])
     else:
@@ -152,7 +151,8 @@ def fit_adapter(
     pairs = len(observed) - videos
     of_points = (kernel or Kernel.without_linear_parts(stored.shape[1]))(stored, stored)
     # Each row of `difference` computes one observation from the values of all pictures. The observation of a video is
-    # the value of its picture. The observation of a pair is the value of its first picture minus that of its second.
+    # the value of its picture. The observation of a pair is the value of its first picture minus the value of its
+    # second picture.
     difference = np.eye(videos + pairs, videos + 2 * pairs)
     difference[np.arange(videos, videos + pairs), np.arange(videos + pairs, videos + 2 * pairs)] = -1.0
     matrix = difference @ of_points @ difference.T + np.diag(noise)
@@ -160,7 +160,7 @@ def fit_adapter(
     quantiles = None
     if videos >= LEAST_PLACED:
         # `left_out` is the prediction for each video by a regression that was fitted on all other observations of the
-        # channel. This closed form gives it without fitting a regression for each video.
+        # channel. This closed form gives the predictions without fitting a regression for each video.
         left_out = (observed - solution / np.diagonal(np.linalg.inv(matrix)))[:videos]
         quantiles = percentiles(model_part + left_out).astype(np.float32)
     weights = (difference.T @ solution).astype(np.float32)
@@ -203,7 +203,7 @@ class Adapters:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Open the adapters file of a release. Raises `LabError` if it cannot be read."""
+        """Open the adapters file of a release. Raises `LabError` if the file cannot be read."""
         return cls(path=folder / FILE)
 
     def of(self, channel: str, inputs: int) -> Adapter | None:
@@ -245,7 +245,7 @@ class Adapters:
 
 
 def _valid(quantiles: npt.NDArray[np.float32] | None) -> bool:
-    """Return whether the quantiles are 101 rising values. Missing quantiles are valid."""
+    """Return whether the quantiles are missing or are 101 rising values."""
     return quantiles is None or (quantiles.shape == (101,) and bool((np.diff(quantiles) >= 0).all()))
 
 

@@ -106,7 +106,8 @@ class ChannelAdapters:
         return self._name(_checked(channel_id))[0] or None
 
     def find(self, name: str) -> str | None:
-        """Return the id of the channel that has an adapter and whose id, @handle or exact title is `name`, or None.
+        """Return the id of the channel whose id, @handle or exact title is `name`, or None. Only channels with an
+        adapter are searched.
 
         Raises `LabError` if several channels have this title.
         """
@@ -222,7 +223,7 @@ class ChannelAdapters:
         return "", None
 
     def _exists(self, channel_id: str) -> bool:
-        """Return whether the channel has an adapter. A damaged adapter counts as one too."""
+        """Return whether the channel has an adapter, even if the adapter is damaged."""
         try:
             return self.current_id(channel_id) is not None
         except LabError:

@@ -1,4 +1,4 @@
-"""The smallest win probabilities of a clear and of a leaning winner. A pair below both is too close to call.
+"""The smallest win probabilities of a clear and of a leaning winner. A pair below both limits is too close to call.
 
 A win probability is first rounded to a whole percentage, which is also the number that people see. So the words never
 contradict the number.

@@ -1,13 +1,14 @@
 """Split the difference of two scores into the contributions of picture, title, their match and the channel's history.
 
 The score with a channel adapter is a sum: the model's own score times `Adapter.score_slope`, plus the adapter's
-correction. So the correction's part of the difference is exact. It is the contribution of the channel's history.
+correction. So the correction's part of the difference is known exactly. This part is the contribution of the channel's
+history.
 
-The model's own score is not additive, because its network combines all inputs. Its part of the difference is split by
-Shapley values (Shapley, 1953): the inputs of the second candidate are replaced by those of the first, one group after
-the other. The contribution of a group is how much the score changes when this group is replaced, as a mean over all
-orders. For a linear model, this mean is what the group's own weights contribute. The contributions always add up to the
-difference.
+The model's own score is not additive, because the network combines all inputs. The part of the difference that comes
+from this score is split by Shapley values (Shapley, 1953): the inputs of the second candidate are replaced by those of
+the first, one group after the other. The contribution of a group is how much the score changes when this group is
+replaced, as a mean over all orders. For a linear model, this mean is what the group's own weights contribute. The
+contributions always add up to the difference.
 """
 
 from math import factorial
@@ -42,8 +43,8 @@ def contributions(model: Ranker, first: Float32s, second: Float32s, adapter: Ada
     """Return the contributions to the differences of n pairs of scores, float64 [n, 4], in log views.
 
     `first` and `second` [n, d] are the inputs of the candidates. A difference is the score of the first candidate minus
-    that of the second. The columns are those of `CONTRIBUTORS`. A positive contribution speaks for the first candidate.
-    A group that is the same for both candidates contributes 0.
+    the score of the second. The columns have the order of `CONTRIBUTORS`. A positive contribution speaks for the first
+    candidate. A group that is the same for both candidates contributes 0.
     """
     split = np.zeros((len(first), len(CONTRIBUTORS)))
     groups = len(_GROUPS)

@@ -20,5 +20,7 @@ def percentiles(scores: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 
 def percentile_of(score: float, quantiles: Sequence[float] | npt.NDArray[np.floating]) -> float:
-    """Return the percentile of a score among other scores, 0 to 100. `quantiles` are the 101 `percentiles` of these."""
+    """Return the percentile of a score among other scores, 0 to 100. `quantiles` are the 101 `percentiles` of the other
+    scores.
+    """
     return float(np.interp(score, quantiles, _RANKS))

@@ -100,7 +100,9 @@ def read_package_skills(folder: Path) -> Mapping[str, Skill]:
 
 
 def _read(folder: Path, choose: Callable[[Sequence[Mapping[str, Any]]], Mapping[str, Skill]]) -> Mapping[str, Skill]:
-    """Return the skills that `choose` takes from the rows of the evaluation. Raises `LabError` if it is not valid."""
+    """Return the skills that `choose` takes from the rows of the evaluation. Raises `LabError` if the evaluation is not
+    valid.
+    """
     path = folder / FILE
     if not path.is_file():
         return {}
@@ -129,7 +131,7 @@ def _is_skill_of(row: Mapping[str, Any], question: str) -> bool:
 
 
 def _skill(row: Mapping[str, Any]) -> Skill | None:
-    """Return the skill that a row of an evaluation holds, or None if it was not measured."""
+    """Return the skill in a row of an evaluation, or None if the skill was not measured."""
     old = "metric" not in row  # Older releases do not name the metric, because AUC was the only metric.
     auc, low, high = (row[name] for name in (("auc", "auc_low", "auc_high") if old else ("value", "low", "high")))
     if auc is None or not math.isfinite(auc):

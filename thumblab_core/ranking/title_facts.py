@@ -16,7 +16,7 @@ from thumblab_core.arrays import Float32s
 BUCKETS = 1_024
 """Number of hash buckets for words and pairs of words.
 
-There are as many further buckets for groups of three or four characters.
+The same number of further buckets is for groups of three or four characters.
 """
 
 WORDS = 2 * BUCKETS

@@ -75,11 +75,10 @@ class Calibration:
     """The calibration of a model, which converts scores to win probabilities and percentiles.
 
     `slope`: log odds that one of two videos wins, per unit of the difference of their scores, without an adapter.
-    `slope_adapted`: the same slope with an adapter.
-    `one_title`: both slopes for two pictures under one title. None in older releases.
-    `one_title_from`: what each slope of `one_title` was fitted to, a `FittedTo`. None in older releases.
-    `quantiles`: for each niche of at least 20 videos, the 101 percentiles of the videos' scores without an adapter.
-    Scores with an adapter are compared with those of the channel's own videos instead, see `Adapter`.
+    `slope_adapted`: the same slope with an adapter. `one_title`: both slopes for two pictures under one title. None in
+    older releases. `one_title_from`: what each slope of `one_title` was fitted to, a `FittedTo`. None in older
+    releases. `quantiles`: for each niche of at least 20 videos, the 101 percentiles of the videos' scores without an
+    adapter. Scores with an adapter are compared with the scores of the channel's own videos instead, see `Adapter`.
     `too_close`: the shares of held-out pairs that were too close to call, without and with an adapter.
     """
 
@@ -102,11 +101,11 @@ class Calibration:
         return percentile_of(score, quantiles)
 
     def slope_of(self, adapted: bool, question: str = ONE_TITLE) -> float:
-        """Return the slope for a question. `adapted`: whether the scores are those of an adapter.
+        """Return the slope for a question. `adapted`: whether the scores come from an adapter.
 
-        The slope for `PACKAGE` is that of whole videos. For every other question, it is the slope for pictures under
-        one title. Older releases have no slope for pictures under one title, so their slope for whole videos is
-        returned.
+        The slope for `PACKAGE` is the slope for whole videos. The slope for every other question is the slope for
+        pictures under one title. Older releases have no slope for pictures under one title, so their slope for whole
+        videos is returned.
         """
         whole_videos = (self.slope, self.slope_adapted)
         slope, slope_adapted = whole_videos if question == PACKAGE else self.one_title or whole_videos
@@ -123,7 +122,7 @@ class Calibration:
     ) -> npt.NDArray[np.float64]:
         """Return the win probability [n] of each of n candidates, from their scores [n].
 
-        The formula is that of Bradley, Terry and Luce. `question` chooses the slope, see `slope_of`.
+        The formula is from the model of Bradley, Terry and Luce. `question` chooses the slope, see `slope_of`.
         """
         logits = self.slope_of(adapted, question) * np.asarray(scores, np.float64)
         odds = np.exp(logits - logits.max())
@@ -137,8 +136,8 @@ class TrainedRanker:
 
     `familiar`: recognises pictures that resemble training pictures, because the model can score only these. It is None
     if the model was trained on too few pictures, or by an older version of the lab. `skills`: accuracy of the model's
-    ranking of pictures, by split. `package_skills`: accuracy of its ranking of packages of a title and a picture, by
-    split.
+    ranking of pictures, by split. `package_skills`: accuracy of the model's ranking of packages of a title and a
+    picture, by split.
     """
 
     model: Ranker
@@ -220,7 +219,9 @@ class TrainedRanker:
 
     @classmethod
     def load(cls, release: Release) -> Self:
-        """Verify and load a release. Raises `LabError` if it is damaged or if this version of the lab cannot read it."""
+        """Verify and load a release. Raises `LabError` if the release is damaged or if this version of the lab cannot
+        read it.
+        """
         release.verify()
         return cls.load_files(release.path)
 

@@ -1,1 +1,1 @@
-"""Recognise named people in pictures. The pipelines and the service share this code, so both mean the same by a match."""
+"""Recognise named people in pictures. The pipelines and the service share this code, so a match means the same in both."""

@@ -1,6 +1,7 @@
 """Measure for each named person and channel how often the person is on thumbnails, and how these videos did.
 
-The figures describe, they do not prove. A person may be on the thumbnails of videos whose topic draws more viewers.
+The figures do not prove that a person causes views. A person may be on the thumbnails of videos whose topic draws more
+viewers.
 """
 
 from collections import defaultdict
@@ -19,11 +20,13 @@ LEAST_VIDEOS = 5
 """The fewest videos with and without a person for a comparison of views."""
 
 _NEIGHBOURS = 10
-"""Number of videos before, and number of videos after a video on its channel, with which it is compared."""
+"""A video is compared with this number of videos before it on its channel, and with the same number after it."""
 
 _DRAWS = 2_000
 _AT_ONCE = 2**19
-"""Number of videos that are drawn at a time, over all draws. It limits the memory of a channel with many videos."""
+"""Number of videos that are drawn at a time, over all draws. It limits the memory that a channel with many videos
+needs.
+"""
 
 NOTE = (
     "This does not show that the person is the cause: topics, titles and time differ too. Only a test of two thumbnails "
@@ -49,14 +52,13 @@ class Appearance:
     """How often a person is on the searched thumbnails of a channel.
 
     Attributes:
-        key, name: of the person.
-        channel_id, channel: id and title of the channel.
+        key, name: the cluster key and the name of the person. channel_id, channel: id and title of the channel.
         thumbnails: number of thumbnails that show the person.
         searched: number of the channel's thumbnails that were searched.
-        views_factor: geometric mean of the views with the person as a multiple of that without the person. The views of
-            each video are first divided by the median of the videos around it. None with fewer than `LEAST_VIDEOS`
-            videos of either kind.
-        low, high: the ends of its 95 % interval, from a bootstrap over videos.
+        views_factor: geometric mean of the views of videos with the person, divided by the same mean of videos without
+            the person. The views of each video are first divided by the median of the videos around it. None with fewer
+            than `LEAST_VIDEOS` videos of either kind.
+        low, high: the ends of the 95 % interval of `views_factor`, from a bootstrap over videos.
     """
 
     key: str
@@ -79,10 +81,10 @@ class Appearance:
 class SearchedThumbnails:
     """What the database says about the searched thumbnails of one channel or all of them.
 
-    Reading it is apart from computing, so that nobody holds a connection while figures are computed.
+    Reading and computing are separate, so that no connection is in use while figures are computed.
 
     Attributes:
-        rows: a row of each thumbnail, ordered by channel and then by publication.
+        rows: a row for each thumbnail, ordered by channel and then by publication.
         seen: the key and the name of each person on a picture, by the digest of the picture.
     """
 
@@ -126,14 +128,15 @@ def appearances(
 
 
 def over_neighbours(log_views: Float64s) -> Float64s:
-    """Return the log views [n] of each video less the median of the videos around it. NaN where views are unknown.
+    """Return the log views [n] of each video minus the median log views of the videos around it. The result is NaN
+    where views are unknown.
 
-    `log_views` [n] are those of one channel, in the order of publication. The neighbours have a similar age, so that
-    older videos do not count as better.
+    `log_views` [n] are of the videos of one channel, in the order of publication. The neighbours have a similar age, so
+    that older videos do not count as better.
     """
     count = len(log_views)
     result = np.full(count, np.nan)
-    # Where the views of a video are known, those of one video around it are, so no median is of nothing.
+    # A video counts as one of the videos around it. So if its views are known, the median exists.
     for place in np.flatnonzero(np.isfinite(log_views)).tolist():
         around = log_views[max(place - _NEIGHBOURS, 0) : place + _NEIGHBOURS + 1]
         result[place] = log_views[place] - np.median(around[np.isfinite(around)])
@@ -141,7 +144,8 @@ def over_neighbours(log_views: Float64s) -> Float64s:
 
 
 def compared(outcome: Float64s, shows: Flags) -> tuple[float | None, float | None, float | None]:
-    """Return the factor between videos that show a person and those that do not, and its 95 % interval.
+    """Return the views of videos that show a person, divided by the views of other videos, and the ends of the 95 %
+    interval of this factor.
 
     `outcome` [n]: log views as `over_neighbours` returns them. `shows` [n]: whether the video shows the person. All three
     results are None with fewer than `LEAST_VIDEOS` videos of either kind.
@@ -158,7 +162,7 @@ def compared(outcome: Float64s, shows: Flags) -> tuple[float | None, float | Non
 
 
 def _drawn_means(values: Float64s, rng: np.random.Generator) -> Float64s:
-    """Return the means [`_DRAWS`] of so many draws of all values, with replacement."""
+    """Draw as many values as there are, with replacement, `_DRAWS` times. Return the mean of each draw, [`_DRAWS`]."""
     count = len(values)
     rows = max(1, _AT_ONCE // count)
     sizes = [min(rows, _DRAWS - start) for start in range(0, _DRAWS, rows)]

@@ -15,7 +15,7 @@ from thumblab_core.recognition.match_scores import Calibration, join_rate
 
 @dataclass(frozen=True)
 class Match:
-    """A person whom a face matches. `key`: of the cluster. `score`: the match score, 0 to 1."""
+    """A person whom a face matches. `key`: the key of the cluster. `score`: the match score, 0 to 1."""
 
     key: str
     name: str
@@ -44,21 +44,23 @@ class KnownPeople:
 
     @property
     def least_cosine(self) -> float:
-        """The cosine from which a face matches, as the grouping of faces computes it for this number of clusters."""
+        """The least cosine at which a face matches. For this number of clusters, the grouping of faces computes the
+        same cosine.
+        """
         if self.calibration is None:
             return 1.0
         return self.calibration.cosine_at_rate(join_rate(self.threshold, len({*self.names, *self.owners})))
 
     @property
     def least_score(self) -> float:
-        """The match score from which a face matches. It is the threshold, or more with many clusters."""
+        """The least match score at which a face matches. It is the threshold, or higher if there are many clusters."""
         return 1.0 if self.calibration is None else float(self.calibration.score(self.least_cosine))
 
     def match(self, vectors: Float32s) -> list[Match | None]:
-        """Return the person of each face of one picture, or None for nobody who has a name.
+        """Return the person of each face of one picture, or None for a face that matches no named person.
 
-        `vectors`: unit vectors of this space, float32 [m, d]. The best pairs of a face and a cluster come first. Two
-        faces of one picture are never one person. A face that is most like an unknown cluster matches nobody.
+        `vectors`: unit vectors of this space, float32 [m, d]. The best pairs of a face and a cluster are matched first.
+        Two faces of one picture are never one person. A face that is most like an unknown cluster matches nobody.
         """
         found: list[Match | None] = [None] * len(vectors)
         if self.calibration is None or not len(vectors) or not self.owners:

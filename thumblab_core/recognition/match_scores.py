@@ -26,11 +26,12 @@ from thumblab_core.errors import LabError
 Method = Literal["known pairs", "random pairs", "dimension"]
 
 _FEW = 10
-"""Up to this number of clusters, a stranger may be taken for one of them at the rate of the threshold each."""
+"""Up to this number of clusters, the threshold's false accept rate holds for each comparison of a face and a cluster.
+"""
 
 
 class CalibrationError(LabError):
-    """An error because a stored calibration cannot be read."""
+    """An error for a stored calibration that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,10 @@ class Calibration:
     def __post_init__(self) -> None:
         numbers = (self.mean, self.spread)
         if not all(isinstance(number, float) and math.isfinite(number) for number in numbers) or self.spread <= 0:
-            raise CalibrationError(f"The calibration of faces has mean {self.mean} and spread {self.spread}; redo it.")
+            raise CalibrationError(
+                f"The calibration of faces has mean {self.mean} and spread {self.spread}; "
+                "run `thumblab people cluster` again"
+            )
 
     def score(self, cosine: npt.ArrayLike) -> Float64s:
         """Return the match score of each cosine, 0 to 1."""
@@ -83,12 +87,14 @@ class Calibration:
 
     @classmethod
     def from_json(cls, text: str) -> Calibration:
-        """Read what `to_json` has written. Raises `CalibrationError` if it is anything else."""
+        """Read a calibration from text that `to_json` wrote. Raises `CalibrationError` for any other text."""
         try:
             stored: Any = json.loads(text)
             return cls(**stored)
         except (ValueError, TypeError) as error:
-            raise CalibrationError(f"The stored calibration of faces is damaged ({error}); redo it.") from None
+            raise CalibrationError(
+                f"The stored calibration of faces is damaged ({error}); run `thumblab people cluster` again"
+            ) from None
 
 
 def false_accept_rate(score: float) -> float:
@@ -97,9 +103,10 @@ def false_accept_rate(score: float) -> float:
 
 
 def join_rate(score: float, clusters: int) -> float:
-    """Return the false accept rate at which a face joins one of so many clusters. `score`: the threshold of the settings.
+    """Return the false accept rate at which a face joins one of `clusters` clusters. `score`: the threshold in the
+    settings.
 
-    The more clusters there are, the likelier it is that a stranger looks like one of them. So beyond `_FEW` clusters
-    the false accept rate of a comparison falls as their number rises.
+    The more clusters there are, the likelier it is that a stranger looks like a person in one of them. So with more
+    than `_FEW` clusters, the false accept rate of each comparison falls as the number of clusters rises.
     """
     return false_accept_rate(score) * min(1.0, _FEW / max(clusters, 1))

@@ -1,7 +1,7 @@
 """Find the stored faces that look most like a stored face.
 
-pgvector compares the face with every other one, so nothing is missed, and a deleted face is found no more. There is no
-index of faces, because it would be a second copy of the vectors (docs/people.md).
+pgvector compares the face with every other stored face. So no face is missed, and a deleted face is not found. There is
+no index of faces, because it would be a second copy of the vectors (docs/people.md).
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ ORDER BY e.vector <#> asked.vector, e.face_id LIMIT :most
 
 @dataclass(frozen=True)
 class NearFace:
-    """A face that is like another one. `cosine`: of their vectors, by the embedder of most faces."""
+    """A face that looks like another face. `cosine`: the cosine of the two vectors, made by the embedder of most faces."""
 
     face: Face
     cosine: float
@@ -35,7 +35,8 @@ class NearFace:
 def nearest_faces(connection: Connection, face_id: str, limit: int = 100) -> tuple[NearFace, ...]:
     """Return the faces that look most like a face, the nearest first.
 
-    Raises `UnknownFaceError` if the lab has no such face, and `LabError` if it has no vector or `limit` is not allowed.
+    Raises `UnknownFaceError` if the lab has no such face, and `LabError` if the face has no vector or `limit` is not
+    allowed.
     """
     require_part(limit, 0)
     read_face(connection, face_id)

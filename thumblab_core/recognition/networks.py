@@ -1,4 +1,4 @@
-"""Load the two networks that find people: the one that detects faces, and the one that embeds them."""
+"""Load the two networks that find people: one network detects faces, and one embeds the detected faces."""
 
 from dataclasses import dataclass
 from pathlib import Path

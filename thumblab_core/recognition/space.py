@@ -27,7 +27,7 @@ class FaceSpace:
 
     @property
     def fingerprint(self) -> str:
-        """The name of the space. Calibrations and centroids are only valid in the space that they were made in."""
+        """The name of the space. A calibration or centroid is valid only in the space in which it was made."""
         return self.embedder if self.head is None else self.head.fingerprint
 
     def apply(self, vectors: Float32s) -> Float32s:

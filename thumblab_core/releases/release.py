@@ -78,7 +78,7 @@ class Release:
         return self.number, self.release_id
 
     def verify(self, known: Mapping[str, str] | None = None) -> None:
-        """Raise `ReleaseError` unless the manifest is the published one and every file matches its checksum.
+        """Raise `ReleaseError` unless the manifest is the published manifest and every file matches its checksum.
 
         `known` maps the names of files that the caller has already verified to their checksums. If the manifest has the
         same checksum for such a file, the file is not read again.
@@ -113,7 +113,7 @@ def read_release(kind: str, scope: str, release_id: str, path: Path) -> Release:
     """Return the release whose manifest is in the folder `path`. Its other files are not read.
 
     Raises `ReleaseError` if the manifest is missing, damaged or of an unknown format: `NewerFormatError` if a newer
-    version of the lab wrote it. Raises `UnreadError` if it could not be read this time.
+    version of the lab wrote it. Raises `UnreadError` if the manifest could not be read this time.
     """
     if not is_release_id(release_id):
         raise ReleaseError(f"{release_id!r} is not the id of a release")

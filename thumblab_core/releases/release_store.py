@@ -125,7 +125,7 @@ class ReleaseStore:
         """Return every published release of the scope, oldest first.
 
         Releases whose manifest is missing or damaged are left out. Raises `UnreadError` if a manifest could not be read
-        this time, and `NewerFormatError` if a newer version of the lab wrote one.
+        this time, and `NewerFormatError` if a newer version of the lab wrote a manifest.
         """
         return self._folder(kind, scope).all()
 
@@ -169,7 +169,7 @@ class ReleaseStore:
         return old
 
     def remove(self, release: Release) -> None:
-        """Delete a release, if it still exists. Raises `ReleaseError` if it is served."""
+        """Delete a release, if it still exists. Raises `ReleaseError` if the release is served."""
         folder = self._folder(release.kind, release.scope)
         with folder.writing():
             if folder.pointer() == release.release_id:

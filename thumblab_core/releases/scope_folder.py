@@ -51,10 +51,10 @@ class ScopeFolder:
         return [path.name for path in self.path.iterdir() if is_release_id(path.name)]
 
     def all(self) -> list[Release]:
-        """Return every published release, oldest first, without those whose manifest is missing or damaged.
+        """Return every published release, oldest first, except releases whose manifest is missing or damaged.
 
         Raises `UnreadError` if a manifest could not be read this time, and `NewerFormatError` if a newer version of the
-        lab wrote it. If that release were left out as well, an older release could look like the newest.
+        lab wrote a manifest. If such a release were left out, an older release could look like the newest.
         """
         releases = []
         for release_id in self.release_ids():

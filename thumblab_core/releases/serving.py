@@ -1,7 +1,7 @@
 """Decide which release of a scope is served. Keep the pointer, the history of promotions, and the hold of a person.
 
 A published release is not served until `Serving.promote` moves the pointer to it, which is atomic. A reader reads the
-pointer once, and then reads and verifies the files of the release that it named.
+pointer once, and then reads and verifies the files of the release that the pointer named.
 """
 
 import json
@@ -87,7 +87,7 @@ class Serving:
         return _history(self._folder(kind, scope))
 
     def served_before(self, kind: str, scope: str) -> list[Release]:
-        """Return the releases that were promoted, still exist and are older than the served one, oldest first."""
+        """Return the releases that were promoted, still exist and are older than the served release, oldest first."""
         served, releases = self.current_id(kind, scope), self._folder(kind, scope).all()
         promoted = self.promoted(kind, scope)
         order = next((release.order for release in releases if release.release_id == served), None)
@@ -138,8 +138,8 @@ class Serving:
 def _history(folder: ScopeFolder) -> list[str]:
     """Return the ids of the promoted releases in the order of promotion.
 
-    `promote` moves the pointer before it writes the history file. If its process was killed in between, the served
-    release is missing in the file. So the served release is added if it is not the last one in the file. A damaged
+    `promote` moves the pointer before it writes the history file. If the process was killed between the two, the served
+    release is missing in the file. So the served release is added if it is not the last release in the file. A damaged
     pointer is ignored, so that the next promotion can replace it.
     """
     try:

@@ -20,7 +20,7 @@ class Box:
 
     @classmethod
     def within(cls, left: float, top: float, right: float, bottom: float) -> Self:
-        """Return the part of a rectangle that lies inside the picture. The rectangle may reach beyond 0 and 1."""
+        """Return the part of a rectangle that lies inside the picture. The rectangle may reach beyond the picture."""
         left, top = min(max(left, 0.0), 1.0), min(max(top, 0.0), 1.0)
         return cls(left, top, min(max(right, left), 1.0) - left, min(max(bottom, top), 1.0) - top)
 

@@ -20,7 +20,7 @@ WEAK = {
 _LEGIBLE = 0.5
 """The legibility below which the explanation names the line that is hardest to read."""
 _HIDDEN = 0.25
-"""The hidden share of a line from which the explanation names the length badge."""
+"""The explanation names the length badge if it hides at least this share of a line."""
 _QUOTED = 40
 """Maximum number of characters of a quoted text."""
 
@@ -98,8 +98,8 @@ def _weak_hierarchy(evidence: Evidence) -> Sentences:
 def _explain_title_match(value: float, evidence: Evidence, weak: bool) -> tuple[str, str | None]:
     """Return the reason and the fix of `title_match`.
 
-    If the text in the picture was compared with the title, the two match from `TEXT_MATCHES_FROM` on. If the picture
-    itself was compared, it is not known from which value on they match.
+    If the text in the picture was compared with the title, they match at a value of `TEXT_MATCHES_FROM` or more. If the
+    picture itself was compared, no such limit is known.
     """
     if evidence.title_match_by == PICTURE:
         if weak:
@@ -116,8 +116,8 @@ def _explain_title_match(value: float, evidence: Evidence, weak: bool) -> tuple[
 def _text_problem(evidence: Evidence) -> Sentences | None:
     """Return the reason and the fix for a text that the length badge hides or that is hard to read, or None.
 
-    This is the first line of text that the badge hides by at least a quarter. If there is none and the legibility is
-    below a half, it is the line that is hardest to read.
+    The text is the first line of which the badge hides at least a quarter. If there is no such line and the legibility
+    is below a half, the text is the line that is hardest to read.
     """
     for line in evidence.lines:
         hidden = line.box.covered_by(BADGE)

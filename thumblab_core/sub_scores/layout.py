@@ -30,7 +30,9 @@ CONTRAST = 3.0
 
 
 def surviving_edges(picture: ScaledPicture) -> float:
-    """Return the edge energy (see `edge_energy`) at a width of 120 pixels, divided by that at 320 pixels, 0 to 1."""
+    """Return the edge energy (see `edge_energy`) at a width of 120 pixels, divided by the edge energy at 320 pixels, 0
+    to 1.
+    """
     import cv2
 
     height, width = picture.grey.shape

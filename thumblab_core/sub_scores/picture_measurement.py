@@ -86,8 +86,8 @@ def measure_picture(image: Pixels, engines: Engines) -> PictureMeasurement:
 def _prominence(concentrated: float, faces: Sequence[Face]) -> float:
     """Return the prominence, 0 to 1.
 
-    The prominence of the faces and that of the saliency are combined by noisy-or, 1 - (1 - a)(1 - b). So the result is
-    high if one of the two is high.
+    The prominences of the faces and of the saliency are combined by noisy-or, 1 - (1 - a)(1 - b). So the result is high
+    if one of the two prominences is high.
     """
     area = min(1.0, sum(face.box.area for face in faces))
     from_faces = (area / (area + _FACES_HALF)) ** 0.5

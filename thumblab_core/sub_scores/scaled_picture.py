@@ -16,7 +16,7 @@ from thumblab_core.sub_scores.evidence import Box
 SIDE = 320
 """Pixels of the longer side of a `ScaledPicture`."""
 SHOWN = 120
-"""Width in pixels of a thumbnail in the list beside a video, about the smallest that most viewers see."""
+"""Width in pixels of a thumbnail in the list beside a video. This is about the smallest width that most viewers see."""
 _SHORTEST = 8
 """Minimum pixels of the shorter side after scaling."""
 

@@ -1,7 +1,8 @@
-"""The scripts of letters: which ones the text reader knows, and which readings show that it read another script.
+"""The scripts of letters: which scripts the text reader knows, and which readings show that a line is in another
+script.
 
-The text reader returns something for each line, also for a script that it was not trained for: letters that look
-similar, such as `MOCKBA` or `on7 nix7`. Such a reading is worse than none, because it is shown as the text of the
+The text reader returns a reading for each line. For a script that it was not trained for, it returns letters that look
+similar, such as `MOCKBA` or `on7 nix7`. Such a reading is worse than no reading, because it is shown as the text of the
 picture.
 """
 
@@ -15,17 +16,19 @@ KNOWN = frozenset((*_LETTERS, *_SIGNS))
 """Scripts that the text reader knows. Each is named by the first word of the Unicode names of its letters."""
 
 _FOREIGN = 2
-"""Number of letters of other scripts from which a reading is of another script. A single one may be a symbol (Ω, π)."""
+"""A reading with at least this number of letters of unknown scripts is misread. A single such letter may be a symbol
+(Ω, π).
+"""
 _ODD_SURE, _MIXED_SURE = 0.95, 0.85
-"""From these confidences on, a reading with the parts `_ODD` or `_MIXED` is believed.
+"""A reading with a part of `_ODD` or of `_MIXED` is believed if its confidence is at least this number.
 
-The readings of drawn text in other scripts that have parts of the second kind reach 0.81.
+For drawn text in other scripts, readings with a part of `_MIXED` reach a confidence of 0.81.
 """
 _ODD = re.compile(
     r"[A-Z]{2,}(?!s|(?<=H)z|(?<=W)h)[a-zß-ÿ](?!\w)"  # a lower-case letter after capitals: `UTn`, but not `TVs` or `GHz`
     r"|[\u0250-\u02af]"  # letters of phonetic alphabets: `uuñəua`
 )
-"""Parts of a reading that words in known scripts rarely have, and readings of other scripts often."""
+"""Parts of a reading that are rare in words of known scripts, but frequent in readings of other scripts."""
 _MIXED = re.compile(
     r"[a-zß-ÿ]\d"  # a digit after a lower-case letter: `nix7`, but also `mp3`
     r"|\d[a-zß-ÿ]*[^\W\d_][a-zß-ÿ]{2}"  # a word after a digit: `1uvn`, but also `10min`
@@ -46,8 +49,8 @@ def has_unknown_letters(text: str) -> bool:
 def is_misread(text: str, confidence: float) -> bool:
     """Return whether a reading shows that the line is in a script that the text reader does not know.
 
-    `confidence`: the confidence of the text reader, 0 to 1. A line in a script whose letters all look like Latin ones
-    cannot be told from a Latin line this way.
+    `confidence`: the confidence of the text reader, 0 to 1. If all letters of a line look like Latin letters, this
+    function cannot distinguish the line from a Latin line.
     """
     doubts = ((_ODD, _ODD_SURE), (_MIXED, _MIXED_SURE))
     is_odd = any(confidence < sure and parts.search(text) is not None for parts, sure in doubts)

@@ -1,9 +1,9 @@
 """Read the text in a picture with the networks of PP-OCR. The package RapidOCR runs them on OpenVINO.
 
 One network, the detector, finds lines of text. Another, the recogniser, reads them. RapidOCR also searches for
-upside-down lines and enlarges small pictures. These steps are left out, because thumbnails do not need them. A line is
-not read either if its letters are too small to be read when the picture is 120 pixels wide. benchmarks/sub_scores.py
-measures how long reading takes and how accurate it is.
+upside-down lines and enlarges small pictures. These steps are left out, because thumbnails do not need them. The lab
+also does not read a line whose letters are too small to be read when the picture is 120 pixels wide.
+benchmarks/sub_scores.py measures how long reading takes and how accurate it is.
 """
 
 import os
@@ -48,7 +48,7 @@ The mean width is the line's width divided by the number of characters that were
 recogniser probably left out letters that it does not know.
 """
 _CHARACTERS = 2
-"""Minimum number of letters and digits of a word. A single one is usually an icon that looks like a letter."""
+"""Minimum number of letters and digits of a word. A single letter is usually an icon that looks like a letter."""
 _LOWEST = 3.0
 """The least height of a line that is read, in pixels, when the picture is 120 pixels wide."""
 _STRIDE = 32

@@ -69,8 +69,8 @@ def doubtful(line: TextLine, title: str) -> bool:
     """Return whether the text reader probably read a line in the wrong alphabet.
 
     If the title has letters that the text reader does not know, the picture may have them too. The text reader turns
-    such letters into Latin letters that look alike. So a line is then doubtful if its confidence is below `_SURE`, or
-    if all of its letters and digits are in `_LOOK_ALIKES`.
+    such letters into Latin letters that look alike. So with such a title, a line is doubtful if its confidence is below
+    `_SURE`, or if all of its letters and digits are in `_LOOK_ALIKES`.
     """
     look_alike = all(character in _LOOK_ALIKES for character in line.text if character.isalnum())
     return has_unknown_letters(title) and (look_alike or line.confidence < _SURE)

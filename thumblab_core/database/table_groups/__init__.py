@@ -1,1 +1,1 @@
-"""The tables of the lab that belong together. `thumblab_core.database.tables` names them all."""
+"""Groups of tables of the lab, one module for each group. `thumblab_core.database.tables` names all tables."""

@@ -68,7 +68,7 @@ def test_a_calibration_is_stored_as_json_and_a_damaged_one_is_refused() -> None:
         calibration.to_json().replace("0.1", "0.0"),
         calibration.to_json().replace("0.02", "NaN"),
     ):
-        with pytest.raises(CalibrationError, match="redo it"):
+        with pytest.raises(CalibrationError, match="run `thumblab people cluster` again"):
             Calibration.from_json(text)
 
 
