@@ -223,7 +223,7 @@ class AsyncClient:
         return await self.send(call)
 
     async def video(self, video_id: str) -> VideoOut:
-        """Return what the lab has of a video: facts, views over time, thumbnails, sub-scores and neighbours."""
+        """Return what the lab knows about a video: facts, views over time, thumbnails, sub-scores and neighbours."""
         return await self.send(looking.video(video_id))
 
     async def health(self) -> HealthOut:

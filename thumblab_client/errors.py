@@ -25,7 +25,7 @@ class UnexpectedAnswerError(ThumblabError):
 
 class StillRunningError(ThumblabError, TimeoutError):
     """A batch or an import has not ended in the time for which the program wanted to wait. The service still works on
-    it.
+    the batch or the import.
     """
 
 

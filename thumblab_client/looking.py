@@ -1,4 +1,4 @@
-"""The requests that look at the library: similar thumbnails, and what the lab has of a video."""
+"""The requests that look at the library: similar thumbnails, and what the lab knows about a video."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -31,5 +31,5 @@ def similar(
 
 
 def video(video_id: str) -> Call[VideoOut]:
-    """Return the request for what the lab has of a video."""
+    """Return the request for what the lab knows about a video."""
     return Call("GET", f"/v1/videos/{quote(video_id, safe='')}", VideoOut)

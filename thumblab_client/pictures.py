@@ -18,7 +18,7 @@ MAX_ID = 128
 """Maximum number of characters of an id."""
 
 _NOT_IN_IDS = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""The categories of Unicode of which no character is in an id: control, format and surrogate characters, line breaks."""
+"""The Unicode categories whose characters an id cannot have: control, format and surrogate characters, line breaks."""
 
 _PLAIN_NAME = re.compile(r"[\w .()+-]{1,128}")
 """A file name that a multipart form carries unchanged. Browsers and libraries escape other characters differently."""

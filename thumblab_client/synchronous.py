@@ -241,7 +241,8 @@ class Client:
         vector: Sequence[float] | None = None,
         **options: str | float | date | None,
     ) -> SimilarOut:
-        """Find thumbnails of the library that are similar to a video, a picture, a text or a vector. Give exactly one.
+        """Find thumbnails of the library that are similar to a video, a picture, a text or a vector. Give exactly one
+        of these four.
 
         `options` may have `niche`, `published_after`, `published_before`, `min_outlier_multiple`, `k`, `offset`,
         `diversity`, `exclude_channel` and `text_by`, with the meaning that they have in `POST /v1/similar`. Raises
@@ -250,7 +251,7 @@ class Client:
         return self.send(looking.similar(video_id, picture, text, vector, **options))
 
     def video(self, video_id: str) -> VideoOut:
-        """Return what the lab has of a video: facts, views over time, thumbnails, sub-scores and neighbours."""
+        """Return what the lab knows about a video: facts, views over time, thumbnails, sub-scores and neighbours."""
         return self.send(looking.video(video_id))
 
     def health(self) -> HealthOut:

@@ -22,9 +22,10 @@ class Patience:
     seconds: float = 60.0
 
     def wait(self, status: int, retry_after: str | None, retried: int, waited: float) -> float | None:
-        """Return after how many seconds to send the request again, or None if its answer is final.
+        """Return the seconds to wait before the request is sent again, or None if its answer is final.
 
-        `retried` is how often the request was repeated, and `waited` is how many seconds the client waited for that.
+        `retried` is how often the request was repeated, and `waited` is how many seconds the client has waited before
+        these repetitions.
         """
         if status not in _RETRIED or retried >= self.retries:
             return None
@@ -34,7 +35,7 @@ class Patience:
 
 
 def seconds_of(retry_after: str | None) -> float | None:
-    """Return the seconds in a header `Retry-After`, which has a number or a date. Return None if it has neither."""
+    """Return the seconds in a header `Retry-After`, which has a number or a date. Return None if it holds neither."""
     if retry_after is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""What the tool `search_library` answers: videos of the library that are similar to a query."""
+"""The answer of the tool `search_library`: videos of the library that are similar to a query."""
 
 from dataclasses import dataclass
 
@@ -32,7 +32,7 @@ class LibrarySearch:
 
 
 def library_search(found: SimilarOut) -> LibrarySearch:
-    """Return what an assistant needs of an answer."""
+    """Return the parts of an answer that an assistant needs."""
     return LibrarySearch(
         matched_by=found.query.matched_by,
         videos=[

@@ -18,11 +18,11 @@ _SIGNATURES = (
 
 
 def read_pictures(names: Sequence[str]) -> list[Picture]:
-    """Return the pictures at the given paths and URLs. The id of each is its path or URL, shortened if it is very long.
+    """Return the pictures at the given paths and URLs. The id of a picture is its path or URL, shortened if it is very
+    long.
 
-    Raises `PictureError` if a path is not absolute, or if the file cannot be read or is not a picture. An assistant may
-    be led by a text that it has read to name any file of the user. So the first bytes are checked before a file is
-    sent.
+    Raises `PictureError` if a path is not absolute, or if the file cannot be read or is not a picture. A text that an
+    assistant reads may make it name any file of the user. So the first bytes are checked before a file is sent.
     """
     return pictures_of([_picture(name) for name in names])
 

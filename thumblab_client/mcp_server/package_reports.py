@@ -50,7 +50,9 @@ class PackageRanking:
 
 
 def package_ranking(answer: ScoreAnswer) -> PackageRanking:
-    """Return what an assistant needs of an answer to several titles. Raises `ThumblabError` if it compares no package."""
+    """Return the parts of an answer to several titles that an assistant needs. Raises `ThumblabError` if the answer
+    compares no package.
+    """
     packages, channel = answer.packages, answer.channel
     errors = {thumbnail.id: thumbnail.error for thumbnail in answer.thumbnails if thumbnail.error is not None}
     if packages is None:

@@ -159,7 +159,7 @@ class NicheReport:
 
 
 def ranking(answer: ScoreAnswer) -> Ranking:
-    """Return what an assistant needs of an answer."""
+    """Return the parts of an answer that an assistant needs."""
     channel = answer.channel
     return Ranking(
         niche=answer.niche,
