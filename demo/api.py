@@ -30,7 +30,8 @@ CHARTS = {
 }
 """The categories of the videos in the `mostPopular` chart, by the category that the client asks for.
 
-Since July 2025 YouTube has this chart only for music, movies and gaming. Without a category, the chart mixes the three.
+Since July 2025 YouTube has this chart only for music, movies and gaming. Without a category, the chart mixes the three
+categories.
 """
 
 ORDERS: dict[str, Order] = {"viewCount": "viewCount", "relevance": "relevance", "date": "date"}
@@ -65,9 +66,9 @@ class Api:
         The parameters order, channelId, videoCategoryId, publishedAfter, publishedBefore and q have an effect. A video
         that was published exactly at publishedAfter is a result.
 
-        `regionCode` and `relevanceLanguage` are validated but have no effect. `regionCode` has none because every video
-        is available in every region. `relevanceLanguage` has none because the real service also returns videos in other
-        languages.
+        `regionCode` and `relevanceLanguage` are validated but have no effect. `regionCode` has no effect because every
+        video is available in every region. `relevanceLanguage` has no effect because the real service also returns
+        videos in other languages.
         """
         query_params.parts(params)
         category_id = query_params.text(params, "videoCategoryId")

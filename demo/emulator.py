@@ -38,8 +38,8 @@ _IMAGE = "image"
 class Counts:
     """The numbers of requests that the emulator received since it was created.
 
-    `calls` has the calls of the Data API by endpoint, including those that were refused. `spent` has the calls charged
-    to each quota bucket. `spent_today` has the calls charged since the last midnight in Los Angeles.
+    `calls` has the calls of the Data API by endpoint, including refused calls. `spent` has the calls charged to each
+    quota bucket. `spent_today` has the calls charged since the last midnight in Los Angeles.
 
     `images` is the number of thumbnails that were sent. For requests for thumbnails, `images_not_modified` is the
     number of answers with status 304, and `images_missing` is the number of answers with status 404.
@@ -159,7 +159,7 @@ class Emulator:
         """Delete a video.
 
         No list contains the video any more, and requests for its pictures get status 404. Raise KeyError for an unknown
-        id. The methods `make_private`, `close_channel`, `change_thumbnail` and `rename` do so too.
+        id. The methods `make_private`, `close_channel`, `change_thumbnail` and `rename` also raise KeyError.
         """
         self._world.remove(video_id)
 
@@ -258,8 +258,8 @@ class Emulator:
 def _endpoint(path: str) -> str:
     """Return the name of the endpoint that a path belongs to, as `inject` and `Counts.calls` use it.
 
-    For a path of the Data API, it is the rest of the path, even if there is no such endpoint. For an unknown path, the
-    name is an empty text.
+    For a path of the Data API, the name is the rest of the path, even if there is no such endpoint. For an unknown
+    path, the name is an empty text.
     """
     if path.startswith(_API):
         return path.removeprefix(_API)

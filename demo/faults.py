@@ -34,7 +34,7 @@ class Fault:
         unpaid: whether the call costs no quota, because the service never receives it or refuses it before counting it.
         delay_s: the seconds of real time before the answer.
         instead: a function that returns an answer in place of the service. With None, the service answers.
-        upon: a function that takes an answer, and returns the altered one.
+        upon: a function that takes an answer, and returns the altered answer.
     """
 
     unpaid: bool = False

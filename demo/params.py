@@ -33,7 +33,7 @@ class Page:
         """Return the page tokens and the `pageInfo` of an answer that holds this page.
 
         `total` is the number of all results. `reachable` is the number of results that a client can get page by page,
-        or None if it can get all.
+        or None if the client can get all results.
         """
         answer: Json = {}
         if self.size and self.stop < (total if reachable is None else reachable):

@@ -35,9 +35,10 @@ MAXRES = "maxresdefault.jpg"
 def offered_sizes(width: int, height: int) -> dict[str, Size]:
     """Return the thumbnail sizes of a picture of `width` x `height` pixels, by the key that the API uses.
 
-    `maxres` is the unchanged picture. Only pictures with the ratio 16:9 have it. On YouTube it is 1280x720, but here it
-    has the size of the picture. The size `medium` has the ratio 16:9, and a picture of another ratio is cropped for it.
-    All other sizes have the ratio 4:3, and a picture of another ratio gets black bars for them.
+    `maxres` is the unchanged picture. Only pictures with the ratio 16:9 have this size. On YouTube, `maxres` is
+    1280x720, but here it has the size of the picture. The size `medium` has the ratio 16:9, and a picture of another
+    ratio is cropped for it. All other sizes have the ratio 4:3, and a picture of another ratio gets black bars for
+    them.
     """
     return _SIZES | ({"maxres": Size(MAXRES, width, height)} if _is_wide(width, height) else {})
 

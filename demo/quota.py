@@ -10,7 +10,8 @@ from demo.errors import ApiError, rate_details
 QuotaStyle = Literal["403", "429"]
 """The format of the error for a spent quota.
 
-"403" is the older format, with the reason `quotaExceeded`. "429" is the newer one, with the status RESOURCE_EXHAUSTED.
+"403" is the older format, with the reason `quotaExceeded`. "429" is the newer format, with the status
+RESOURCE_EXHAUSTED.
 """
 
 BUCKETS = ("units", "searches", "stats")

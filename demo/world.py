@@ -51,9 +51,11 @@ class World:
         self._closed: set[str] = set()
         self._titles: dict[str, str] = {}
         self._thumbnails: dict[str, list[_Thumbnail]] = {}
-        """The pictures that replaced the picture of a video, in the order of time. The last one is shown."""
+        """The pictures that replaced the picture of a video, in the order of time. The last picture is shown."""
         self._views_changed = False
-        """Whether a change of a picture has an effect on views. The views then differ from those of the catalogue."""
+        """Whether a change of a picture has an effect on views. If true, the views differ from the views in the
+        catalogue.
+        """
         self._lock = threading.Lock()
 
     def remove(self, video_id: str) -> None:
@@ -108,7 +110,7 @@ class World:
         return None if video is None or not self._public(video) else self._current(video)
 
     def videos(self, ids: Iterable[str]) -> list[CatalogueVideo]:
-        """Return the public ones of the videos with these ids. A repeated id gives its video only once."""
+        """Return the public videos with these ids. A repeated id gives its video only once."""
         return [video for video in map(self.video, dict.fromkeys(ids)) if video is not None]
 
     def channel(self, channel_id: str) -> CatalogueChannel | None:
@@ -154,8 +156,8 @@ class World:
     def views(self, video: CatalogueVideo) -> int:
         """Return the present view count of a video.
 
-        While the video shows a picture that replaced its first one, it gains exp(`effect`) times the views that it
-        would gain with its first picture. `effect` is the field of the shown picture's `_Thumbnail`.
+        While the video shows a new picture, it gains exp(`effect`) times the views that it would gain with its first
+        picture. `effect` is the field of the shown picture's `_Thumbnail`.
         """
         now = self._clock.now
         changes = tuple(self._thumbnails.get(video.video_id, ()))
@@ -181,7 +183,8 @@ class World:
     def search(self, query: Query, text: str | None = None) -> SearchResult:
         """Search the catalogue, and return only the videos that are public at the present time.
 
-        If `text` is given, only videos whose title contains it are returned. Upper and lower case are the same.
+        If `text` is given, only videos whose title contains `text` are returned. Upper and lower case count as the
+        same.
         """
         result = self._source.search(query, self._clock.now)
         public = [self._current(video) for video in result.videos if self._public(video)]
@@ -221,7 +224,9 @@ class World:
         return hashlib.sha256(changed.jpeg).hexdigest(), changed.since
 
     def _thumbnail(self, video_id: str) -> _Thumbnail | None:
-        """Return the latest picture that replaced a video's first picture, or None if none has replaced it."""
+        """Return the latest picture that replaced a video's first picture, or None if the first picture was never
+        replaced.
+        """
         thumbnails = self._thumbnails.get(video_id)
         return thumbnails[-1] if thumbnails else None
 

@@ -156,7 +156,7 @@ def read_catalogue(folder: Path) -> FolderCatalogue:
 def _video(row: dict[str, str]) -> tuple[CatalogueVideo, datetime]:
     views, duration_s = int(row["views"]), int(row["duration_s"])
     if views < 0 or duration_s < 0 or not row["video_id"] or not row["channel"]:
-        raise ValueError("a number is negative or a name is empty")
+        raise ValueError("views and duration_s must be 0 or more, and video_id and channel must not be empty")
     video = CatalogueVideo(
         video_id=row["video_id"],
         niche=Niche(row["niche"]).value,

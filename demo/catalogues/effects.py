@@ -97,7 +97,7 @@ ONE_TITLE = PlantedEffects(interaction=0.5, topic_effect=0.8, topic_correlation=
 
 
 def topic_of(title: str) -> str | None:
-    """Return the topic in a title, one of the `topics` in `VOCABULARY`, or None if there is none."""
+    """Return the topic in a title, one of the `topics` in `VOCABULARY`, or None if the title has no topic."""
     found = [topic for words in VOCABULARY.values() for topic in words.topics if topic in title]
     return max(found, key=len, default=None)
 

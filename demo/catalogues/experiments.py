@@ -40,7 +40,7 @@ _HIGHEST_RATE = 0.5
 _IMPRESSIONS = (1_000, 100_000)
 """The smallest and the largest number of impressions of an experiment, over all its variants.
 
-The logarithm of the number is drawn from the uniform distribution between the logarithms of the two.
+The logarithm of the number is drawn from the uniform distribution between the logarithms of these two numbers.
 """
 _Z = 1.96
 _SAME = 0.10

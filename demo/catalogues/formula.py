@@ -69,7 +69,7 @@ class Formula:
     def standardise_titles(self, titles: Iterable[str]) -> None:
         """Compute the mean and the standard deviation of each title fact over `titles`.
 
-        `title_part` standardises the facts of a title with them, so call this method first.
+        `title_part` standardises the facts of a title with this mean and standard deviation, so call this method first.
         """
         facts = np.stack([title_facts(title) for title in titles])
         self._fact_mean, self._fact_std = facts.mean(axis=0), np.maximum(facts.std(axis=0), 1e-9)

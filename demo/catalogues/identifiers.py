@@ -30,7 +30,7 @@ class Permutation:
         return number ^ number >> 32
 
     def backward(self, number: int) -> int:
-        """Return the number that `forward` maps to `number`."""
+        """Invert `forward`."""
         number ^= number >> 32
         for factor, mask in self._inverse_rounds:
             number = (number ^ mask) * factor & _BITS

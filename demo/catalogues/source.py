@@ -79,7 +79,7 @@ class Query:
 class SearchResult:
     """The result of a query. `total` is the number of all matches.
 
-    `videos` are the matches in the order of the query. If there are many matches, only the first of them are given.
+    `videos` are the matches in the order of the query. If there are many matches, `videos` has only the first matches.
     """
 
     videos: Sequence[CatalogueVideo]

@@ -218,8 +218,8 @@ class SyntheticCatalogue(Catalogue):
 
         Labels that are residuals compare ln views minus their expectation given the title (Robinson 1988,
         "Root-N-consistent semiparametric regression", Econometrica 56). The expectation contains the effect of the
-        average picture of the title's topic. So with confounding, the labels hold less of the picture's effect than
-        those of `one_title_ceiling`, and the result is lower.
+        average picture of the title's topic. So with confounding, the labels hold less of the picture's effect than the
+        labels of `one_title_ceiling`, and the result is lower.
         """
         return self._formula.fitted_one_title_ceiling()
 

@@ -148,7 +148,7 @@ VOCABULARY: dict[str, Vocabulary] = {
 def compose(niche: str, rng: np.random.Generator) -> str:
     """Return a random title of 4 to 18 words.
 
-    Half of the titles start with a number. Independently of this, half of the titles have a strong word.
+    Half of the titles start with a number. Independently, half of the titles have a strong word.
     """
     words = VOCABULARY[niche]
 
