@@ -52,7 +52,7 @@ _DRAWN = 200_000
 _POINTS = 12
 """The largest number of observations of one video that are used."""
 _CLOSE = 2.0
-"""Two videos have a similar age if the older one is at most this many times as old as the other."""
+"""Two videos have a similar age if the older video is at most this many times as old as the younger video."""
 _SEEDS = (7, 1, 2)
 """The seeds of the synthetic catalogues."""
 
@@ -162,7 +162,7 @@ class Evaluation:
     Args:
         pairs: the number of pairs.
         right: the share of pairs that the corrected views put in the true order.
-        right_2x: the same share, but only of pairs in which one video has at least twice the true views of the other.
+        right_2x: the same share, but only of pairs in which the winner has at least twice the true views of the loser.
         older: the share of pairs in which the older video has more corrected views. A correction that removes the
             effect of age gives 0.5.
     """
@@ -183,7 +183,7 @@ def on_histories(histories: Sequence[Points], at: float) -> dict[str, tuple[Eval
     age `at` and from the real growth of the video.
 
     The result has two evaluations for each correction. The first is on all pairs. The second is on the pairs in which
-    the older video is at most twice as old as the other.
+    the older video is at most twice as old as the younger video.
     """
     random = np.random.default_rng(0)
     all_series = [thinned(points) for points in histories]

@@ -35,8 +35,8 @@ def timed(search: Search, queries: Any, truth: Any, setting: str = "", work: Sea
     """Return the recall of a search, and its time per query.
 
     The queries are timed in three rounds. Each round gives a median and a 99th percentile of the time per query. The
-    smallest of each is returned, because other programs slowed that round down the least. If the function `work` is
-    given, `work` is timed instead of `search`, and its result is ignored.
+    smallest median and the smallest percentile are returned, because other programs slowed these rounds down the least.
+    If the function `work` is given, `work` is timed instead of `search`, and its result is ignored.
     """
     work = work or search
     rounds = []

@@ -212,8 +212,8 @@ def pgvector(task: Task, target: float, url: str) -> Contender:
                 copy.write_row((row, binary(vector)))
         # With 2 GB, pgvector can build an index of 100,000 vectors in memory.
         connection.execute("SET maintenance_work_mem = '2GB'")
-        # The process that runs CREATE INDEX builds the index together with the workers. One worker fewer than the
-        # number of cores is therefore enough.
+        # The process that runs CREATE INDEX builds the index together with the workers. Therefore, the number of
+        # workers is one below the number of cores.
         connection.execute(f"SET max_parallel_maintenance_workers = {(os.cpu_count() or 1) - 1}")
         start = time.perf_counter()
         connection.execute("CREATE INDEX ON library USING hnsw (vector vector_ip_ops)")

@@ -1,10 +1,9 @@
 """Compare three ways to turn JPEG files into vectors.
 
 The first is the code in open_clip's README, and the second is the lab's code. The third is only the forward pass of the
-lab's compiled model, without reading files. The models have random weights, because the time does not depend on them.
-
-The three ways take turns in each round, so that other programs on the machine slow down all of them. For each way, the
-fastest round is reported.
+lab's compiled model, without reading files. The models have random weights, because the time does not depend on the
+weights. The three ways take turns in each round, so that other programs on the machine slow down all of them. For each
+way, the fastest round is reported.
 
 `--titles` compares the title encoder `minilm` with sentence-transformers, which runs the same weights with PyTorch. The
 times are processor time on one thread, so that other programs on the machine change them little.
@@ -133,7 +132,8 @@ def synthetic_files(folder: Path, count: int) -> list[Path]:
         picture = Image.fromarray(decode(catalogue.image(video_id)).pixels).resize(
             (1280, 720), Image.Resampling.BICUBIC
         )
-        # Real photographs have noise. Without noise, these files would be smaller and faster to decode than real ones.
+        # Real photographs have noise. Without noise, these files would be smaller and faster to decode than real
+        # photographs.
         noise = np.random.default_rng(0).normal(0, 4, (720, 1280, 3))
         noisy = np.clip(np.asarray(picture) + noise, 0, 255).astype(np.uint8)
         Image.fromarray(noisy).save(folder / f"{video_id}.jpg", quality=85)

@@ -27,7 +27,8 @@ from thumblab_pipelines.features.fixed_age import MAX_AGE_RATIO, views_at_ages
 Method = Callable[[Float64s, Float64s, Float64s], Float64s]
 """A function that estimates views at hidden ages.
 
-The arguments of the function are the ages whose views are hidden, the ages of the kept observations, and their views.
+The arguments of the function are the ages whose views are hidden, the ages of the kept observations, and the views of
+the kept observations.
 
 At least two observations are kept, and they are sorted by age.
 """
@@ -36,8 +37,8 @@ _DEFAULT = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "vie
 CHOSEN = "views over log age"
 """The method that the lab uses."""
 # A gap is the time between two consecutive kept observations. The size of a gap is the ratio of the ages at the two
-# observations. `_RATIOS` are the gaps that this benchmark makes, and `_RATIO_EDGES` the edges of the bins in the
-# tables.
+# observations. `_RATIOS` are the sizes of the gaps that this benchmark makes. `_RATIO_EDGES` are the edges of the bins
+# in the tables.
 _RATIOS = (1.05, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0)
 _RATIO_EDGES = (1.0, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 6.0)
 _SIDES = (1.1, 1.2, 1.3, MAX_AGE_RATIO**0.5, 1.6)
@@ -86,7 +87,9 @@ def _histories(rows: pd.DataFrame) -> list[History]:
 
 
 def _product(at: Float64s, ages: Float64s, views: Float64s) -> Float64s:
-    """Estimate views with the lab's own function. The lab refuses long gaps; here they are estimated too."""
+    """Estimate views with the lab's own function. The lab refuses long gaps; this benchmark also estimates views in
+    long gaps.
+    """
     estimates = views_at_ages(at.tolist(), ages, views, [_ERA] * len(ages), max_ratio=np.inf)
     return np.array([estimate.views for estimate in estimates])
 
@@ -108,8 +111,7 @@ METHODS: dict[str, Method] = {
 Keeps = Callable[[float, float], bool]
 """A function that says whether to keep an observation.
 
-The arguments of the function are the age of the last observation that was kept, and the age of this observation, in
-hours.
+The arguments of the function are two ages in hours: of the last kept observation, and of the observation to decide on.
 """
 
 
@@ -134,8 +136,8 @@ def errors(histories: Sequence[History], keeps: Keeps) -> pd.DataFrame:
 
     A row belongs to a hidden observation. The columns are `video_id`, `age`, `ratio` and one for each method. `ratio`
     is the age at the next kept observation, divided by the age at the previous kept observation. Each view series is
-    thinned several times, and each time the first kept observation is a different one. An observation may therefore
-    have several rows.
+    thinned several times, and the first kept observation differs each time. An observation may therefore have several
+    rows.
     """
     frames = []
     for history in histories:

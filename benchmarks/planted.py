@@ -5,14 +5,14 @@
 In the synthetic catalogue (`demo.catalogues.synthetic`), views are computed from a known number for each video, its
 planted quality. The best possible AUC is therefore known, for two questions:
 
-    package     Which of two videos of a channel got more views? They differ in title and picture.
-    one title   Which of their two pictures would get more views if both had the same title?
+    package     Which of two videos of a channel got more views? The two videos differ in title and picture. one title
+    Which of their two pictures would get more views if both had the same title?
 
 For each size of the catalogue, three models are trained with the lab's default settings. The first learns from the
 pictures, encoded by the built-in encoder. The second learns from the same pictures, but with `TrainConfig.partial_out`
-off. The weights of the pictures in the second model are then fitted to the views, and not to the residuals. The third
-learns from the attributes from which the pictures are drawn. The third model shows which AUC is possible with a perfect
-encoder. The tables call this model `perfect eye`.
+off. In this model, the weights of the pictures are fitted to the views, and not to the residuals. The third learns from
+the attributes from which the pictures are drawn. The third model shows which AUC is possible with a perfect encoder.
+The tables call this model `perfect eye`.
 
 `--effects` adds effects to the catalogue (`demo.catalogues.effects`). With `confounded`, the topic of a video affects
 both its picture and its views. `one_title` adds this effect and three more: the effect of the words in a picture

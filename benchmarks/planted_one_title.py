@@ -64,7 +64,8 @@ def one_title_figures(catalogue: SyntheticCatalogue, data: Dataset, held: HeldOu
 
 
 def planted_gaps(catalogue: SyntheticCatalogue, data: Dataset, pairs: Rows) -> Float64s:
-    """Return the planted quality of the winner's picture minus that of the loser's picture, as [len(pairs), 2].
+    """Return the planted quality of the winner's picture minus the planted quality of the loser's picture, [len(pairs),
+    2].
 
     In column 0, both pictures have the winner's title. In column 1, both have the loser's title. The unit is the
     standard deviation of the quality in the demo's catalogue.

@@ -251,8 +251,8 @@ def table(figures_by_name: dict[str, npt.NDArray[np.float64]], title: str) -> Ta
     """Return a table with a row for each variant.
 
     A row has the mean AUCs over windows and seeds, and the mean AUCs of the last window. The column `lead` has the mean
-    AUC on all pairs minus that of the default recipe. The column `windows` has the number of windows in which the lead
-    is positive. The column `seeds` has the largest mean AUC of a seed minus the smallest.
+    AUC on all pairs minus the mean AUC of the default recipe. The column `windows` has the number of windows in which
+    the lead is positive. The column `seeds` has the largest mean AUC of a seed minus the smallest.
     """
     shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for number, column in enumerate(

@@ -44,7 +44,8 @@ _SIDES = (320, 384, 512, 640, 736)
 """The sizes of the text detector's input that are compared. A size is the longer side in pixels."""
 _REFERENCE = 1280
 """The size in pixels of the text detector's input that is the reference. The words that are found with other sizes are
-compared with the words that are found with this size."""
+compared with the words found with this size.
+"""
 _LEGIBLE = 5.0
 """A line of text counts as small if it is lower than this number of pixels in a picture scaled to a width of 120
 pixels.
@@ -87,7 +88,7 @@ def reading(pictures: Sequence[Pixels]) -> Table:
     """Return a table with a row for each size of the text detector's input.
 
     A row has the milliseconds per picture, and the share of the reference words that are read with this size. The
-    reference words are those that are read with an input of 1280 pixels.
+    reference words are the words that are read with an input of 1280 pixels.
     """
     columns = ("longer side", "ms", "words", "of them found", "others found", "words under 5 px", "of them found")
     table = _table(f"Reading text, {len(pictures)} pictures, words found at {_REFERENCE} and here", *columns)

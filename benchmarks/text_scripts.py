@@ -1,13 +1,14 @@
-"""Count how often the text reader tells text that it cannot read from text that it reads, script by script.
+"""Count, for each script, how often the text reader recognises that it cannot read a line.
 
     python -m benchmarks.text_scripts [FOLDER]
 
 FOLDER has the fonts, also in folders below it. The default is /usr/share/fonts. A script without a font is left out,
-and named. Debian's packages fonts-noto-core, fonts-nanum and fonts-droid-fallback have fonts of all the scripts here.
+and the output names it. Debian's packages fonts-noto-core, fonts-nanum and fonts-droid-fallback have fonts of all the
+scripts of this benchmark.
 
 Each line is drawn in three styles: white on a dark ground, black on yellow, and yellow with an outline on a blurred
-ground. A picture is counted as read if what was read is nearly the line, as unread if a line was found that cannot be
-read, as misread if anything else was read, and as missed if nothing was found.
+ground. A picture counts as read if the reading is nearly the line, and as misread if the reading is anything else. It
+counts as unread if a line was found but cannot be read, and as missed if no line was found.
 """
 
 # ruff: noqa: E501  each row of the table of lines is one script
@@ -48,7 +49,7 @@ _LINES: dict[str, tuple[str, tuple[str, ...]]] = {
     "Georgian, Armenian": (_DEJAVU, ("სიმართლე ახლა", "ახალი ტელეფონი", "როგორ გამოვაცხოთ", "Ճշմարտություն", "Նոր հեռախոս", "Ինչպես թխել հաց")),
 }  # fmt: skip
 _READ_FROM = 0.8
-"""The similarity from which a reading counts as right: the drawn accents may be missing."""
+"""The least similarity of a reading that counts as right. It is below 1, because the drawn accents may be missing."""
 _OUTCOMES = ("read", "unread", "misread", "missed")
 
 
@@ -71,7 +72,7 @@ def drawings(font: Path, line: str, seed: int) -> Iterator[Pixels]:
 
 
 def outcome(reader: TextReader, picture: Pixels, line: str) -> str:
-    """Return what the reader made of a picture that has this line: one of `_OUTCOMES`."""
+    """Return the outcome of reading a picture that shows this line: one of `_OUTCOMES`."""
     found = reader.read(picture)
     text = "".join(one.text for one in found if isinstance(one, TextLine))
     if not text:

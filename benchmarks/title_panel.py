@@ -73,7 +73,7 @@ class Figure:
 def measure(panel: Panel, vectors: Float32s | None, seed: int, tell: Progress) -> list[Figure]:
     """Return the figures of all models on both questions.
 
-    `vectors` [n, d] are the vectors of the titles. If they are None, the models that need them are left out.
+    `vectors` [n, d] are the vectors of the titles. If `vectors` is None, the models that need vectors are left out.
     """
     bar, lab = Bar.of(panel), LabTitles(panel, vectors) if vectors is not None else None
     known = panel.place < KNOWN_SHARE

@@ -1,18 +1,18 @@
-"""Measure what a title prior brings to a lab with few channels.
+"""Measure how much a title prior improves the model of a lab with few channels.
 
     python -m benchmarks.title_prior [DIR] [--vectors FILE] [--final]
 
 DIR holds `panel.parquet`, see `benchmarks.title_panel`. The channels are divided into five parts. For each part, the
-prior (`thumblab_pipelines.training.title_prior`) is fitted to the titles and views of the four other parts. The part itself
-gives five labs of 20 channels. Each lab fits the linear part of the lab's ranking model twice, once from nothing and
-once from the prior. The two are compared on two questions:
+prior (`thumblab_pipelines.training.title_prior`) is fitted to the titles and views of the four other parts. The part
+itself gives five labs of 20 channels. Each lab fits the linear part of the lab's ranking model twice, once from nothing
+and once from the prior. The two models are compared on two questions:
 
     unseen   pairs of the channels of the part that are not in the lab, without adapters
     future   pairs of later videos of the lab's own channels, with adapters
 
 A lab knows the first 64 % of each of its channels, and is tested on the next 16 %. The last 20 % of every channel are
-not used. With `--final`, it knows the first 80 % and is tested on the last 20 %. A choice must not be made with
-`--final`.
+not used. With `--final`, a lab knows the first 80 % and is tested on the last 20 %. Do not use `--final` to choose
+between models.
 
 A figure is the mean over channels of the AUC within a channel, with a 95 % interval over channels.
 """
@@ -42,7 +42,8 @@ ALONE, STARTED, PRIOR = "from nothing", "from the prior", "the prior alone"
 _PAIRS = {False: "all", True: "2x"}
 
 Question = tuple[str, str]
-"""A question, and on which pairs it is asked: `all`, or `2x` for pairs with a twofold gap."""
+"""A question, and the pairs on which it is asked: `all`, or `2x` for pairs whose winner has at least twice the views.
+"""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ CHOICE, FINAL = Shares(KNOWN_SHARE**2, KNOWN_SHARE), Shares(KNOWN_SHARE, 1.0)
 def measure(
     panel: Panel, vectors: Float32s, shares: Shares, seed: int, tell: Progress
 ) -> dict[Question, dict[str, Float64s]]:
-    """Return the AUC of each channel, by question and scorer. A channel of several labs has the mean of its AUCs.
+    """Return the AUC of each channel, by question and scorer. If a channel is in several labs, the result is the mean
+    of its AUCs.
 
     `vectors` [n, d] are the vectors of the titles.
     """
@@ -93,7 +95,9 @@ def measure(
 def _asked(
     sub: Panel, vectors: Float32s, of_lab: Flags, prior: TitlePrior, shares: Shares
 ) -> list[tuple[str, Flags, dict[str, Float64s]]]:
-    """Return the two questions to a lab: the name, the videos that are asked about, and the scores of each scorer."""
+    """Return the two questions to a lab. Each comes with its name, the videos that it asks about, and the scores of
+    each scorer.
+    """
     known = of_lab & (sub.place < shares.known)
     above = sub.above_trend(sub.age_corrected(known), known)
     models = {ALONE: LabTitles(sub, vectors), STARTED: LabTitles(sub, vectors, prior)}

@@ -5,7 +5,7 @@
 Both trainings use the same model, losses, vectors, pairs, pairs per step, learning rates and threads. The plain loop is
 the simplest code that trains this model: a DataLoader yields pairs, and both videos of every pair go through the model.
 The plain loop is timed for a few epochs only, because each of its epochs takes the same time. The table also shows the
-validation AUC of both after the same number of epochs.
+validation AUC of both trainings after the same number of epochs.
 """
 
 import argparse

@@ -9,7 +9,9 @@ from thumblab_pipelines.niche_report.findings import find
 
 
 def false_findings(shuffles: int, channels: int = 15, videos: int = 100) -> int:
-    """Return on how many of the shuffles at least one finding was reported. Each of them is a false discovery."""
+    """Return the number of shuffles with at least one reported finding. Each finding on shuffled views is a false
+    discovery.
+    """
     wrong = 0
     for seed in range(shuffles):
         niche = shuffled(plant(channels, videos, seed), seed)
@@ -33,7 +35,7 @@ def share_of(niche: PlantedNiche, name: str) -> tuple[float, float, float]:
 
 
 def coverage(niches: int, channels: int, videos: int) -> dict[str, float]:
-    """Return for each planted feature how many of the 95 % intervals cover the true share."""
+    """Return, for each planted feature, the share of the 95 % intervals that cover the true share."""
     truth = true_shares()
     covered = dict.fromkeys(PLANTED, 0)
     for seed in range(niches):

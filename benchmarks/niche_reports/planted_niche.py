@@ -1,7 +1,7 @@
 """Plant niches whose effects are known.
 
-Every channel has its own level of views, its own usual text, faces and titles, and an effect of its
-own for each planted feature. The outlier multiple is the views divided by the channel's median.
+Every channel has its own level of views, its own usual text, faces and titles, and its own effect of each planted
+feature. The outlier multiple is the views divided by the channel's median.
 """
 
 from dataclasses import dataclass
@@ -12,10 +12,12 @@ import pandas as pd
 from thumblab_pipelines.niche_report.features import FEATURES
 
 PLANTED = {"text_area": -0.4, "has_face": 0.5, "title_length": -0.25, "colour_contrast": 0.3}
-"""The effect of each planted feature on the logarithm of the views: of one standard deviation, or of a flag."""
+"""The effect of each planted feature on the logarithm of the views: of one more standard deviation, or of a flag that
+is true.
+"""
 
 _SPREAD = 0.1
-"""Standard deviation of an effect between channels."""
+"""Standard deviation of an effect over the channels."""
 
 _NOW = pd.Timestamp("2026-11-01", tz="UTC")
 
@@ -35,7 +37,7 @@ def plant(
     effects: dict[str, float] | None = None,
     recent: dict[str, float] | None = None,
 ) -> PlantedNiche:
-    """Return a planted niche. `recent`: the effects on videos of the last 28 days, if they differ."""
+    """Return a planted niche. `recent`: the effects on videos of the last 28 days. None if these effects are the same."""
     random = np.random.default_rng(seed)
     effects = PLANTED if effects is None else effects
     count = channels * videos

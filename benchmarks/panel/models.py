@@ -32,7 +32,7 @@ _FOLDS = 3
 
 @dataclass(frozen=True)
 class Bar:
-    """The bar: the simple model that better models must beat. The bar is a ridge regression on a title.
+    """The bar: a simple model that the other models must beat. The bar is a ridge regression on a title.
 
     The inputs are the hashed words and groups of characters of the title. One regression is fitted to all channels. The
     log views above the channel's trend, minus the scores of this regression, are its residuals. For each channel, a

@@ -2,8 +2,8 @@
 
     python -m benchmarks.people.clustering [--faces 100000] [--people 2000] [--new 1000] [--methods hdbscan ...]
 
-A tenth of the faces are strangers, who are seen once. The processor time is printed beside the time on the clock, which
-depends on other work of the machine.
+A tenth of the faces are strangers, who are seen once. Both the processor time and the time on the clock are printed.
+The time on the clock depends on other work of the machine.
 """
 
 import argparse

@@ -3,8 +3,8 @@
     python -m benchmarks.people.nearest [--faces 100000] [--people 2000] [--queries 100] [--nearest 50]
 
 The faces are planted in a lab in a temporary folder, with an embedded database. FAISS is used as the library uses it:
-`thumblab_core.index` chooses the index, tunes it and measures its recall. `faiss, in memory` holds no file, and reads the
-vectors from the database first.
+`thumblab_core.index` chooses the index, tunes it and measures its recall. `faiss, in memory` uses no file, and reads
+the vectors from the database first.
 """
 
 import argparse
@@ -79,7 +79,7 @@ SELECT lpad(to_hex(n), 24, '0'), lpad(to_hex(n), 64, '0'), 'planted', 0, 0, 1, 1
 
 
 def compared(connection: Connection, queries: int, most: int) -> Table:
-    """Return a table of the times and the recall of each way."""
+    """Return a table with the times and the recall of each way to search."""
     table = Table("", "ready after s", "CPU s", "ms per query", "recall", "bytes on disk", box=SIMPLE_HEAD)
     given, read_s, read_cpu = timed(lambda: faces_for_clustering(connection, EMBEDDER))
     rows = np.random.default_rng(2).choice(len(given.face_ids), queries, replace=False)

@@ -1,4 +1,4 @@
-"""Draw face vectors of people that are known, with pictures that show several people."""
+"""Draw face vectors of known people. Some pictures show several people."""
 
 import numpy as np
 
@@ -11,12 +11,12 @@ _POSES = 4
 def planted_faces(
     count: int, people: int, dimension: int = 128, strangers: float = 0.1, seed: int = 0
 ) -> tuple[Faces, Rows]:
-    """Return `count` faces, and the person of each one [n]. Strangers, who are seen once, have the person -1.
+    """Return `count` faces, and the person of each face [n]. Strangers, who are seen once, have the person -1.
 
-    The spread is like that of a small network on real crops. Two faces of one person have a mean cosine from 0.35 to 0.7,
-    which differs between people. Each person has poses, whose faces are more alike. Some people look alike. A few persons
-    have many faces, and most have few. A third of the pictures show two people or three. A tenth of the faces are bad: they
-    are noisy, and their quality is low.
+    The vectors vary as much as the vectors of a small network on real crops. Two faces of one person have a mean cosine
+    from 0.35 to 0.7, which differs between people. Each person has poses, whose faces are more alike. Some people look
+    alike. A few people have many faces, and most people have few. About a third of the faces are in pictures of two or
+    three people. A tenth of the faces are bad: they are noisy, and their quality is low.
     """
     random = np.random.default_rng(seed)
     alone = round(count * strangers)

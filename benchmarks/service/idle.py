@@ -4,8 +4,8 @@
 
 The benchmark starts Dagster's webserver and daemon twice on a new lab. First, they share one code server, as with
 `thumblab up`. Then the webserver and the daemon use the `workspace.yaml` of the checkout, with which each of them
-starts its own code server. After a minute, the benchmark measures the processor time of all their processes for SECONDS
-(default: 130). No other program should use the machine.
+starts its own code server. A minute after each start, the benchmark measures the processor time of all Dagster
+processes for SECONDS (default: 130). No other program should use the machine.
 """
 
 import os

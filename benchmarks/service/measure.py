@@ -3,9 +3,9 @@ server.
 
     python -m benchmarks.service.measure [--encoder ViT-B-32] [--clients 1 8 32] [--rounds 5]
 
-Each request has a title and two thumbnails of 1280x720 pixels. All servers run at the same time. Requests go to each of
-them in turn, so that other programs on the machine slow down all of them. The weights are random, because the time does
-not depend on them. Five kinds of work are compared:
+Each request has a title and two thumbnails of 1280x720 pixels. All servers run at the same time. The servers get
+requests in turn, so that other programs on the machine slow down all servers equally. The weights are random, because
+the time does not depend on the weights. Five kinds of work are compared:
 
 - *bare*: decode, encode, search and rank in one thread, with the functions of the lab, without a server;
 - *obvious*: `obvious.py`, one handler that does the same with open_clip, PIL, faiss and a linear model;
@@ -51,7 +51,8 @@ from thumblab_core.settings import Settings
 CLIENTS, ROUNDS = (1, 8, 32), 5
 _PICTURES = 16
 _PER_ROUND = 24
-"""The number of requests in a round. Several clients share this number, but each sends at least one request."""
+"""The number of requests in a round. Several clients share these requests, but each client sends at least one request.
+"""
 _NEW_PER_ROUND = 6
 _SIDES = ("bare", "obvious", "uncached", "cached", "new")
 _BOUNDARY = "boundary-of-the-benchmark"

@@ -4,7 +4,7 @@
 
 The vectors have 768 dimensions and are spread like CLIP's. They are planted under the name of the built-in encoder,
 which is not used: the query is the stored vector of a video. One client keeps its connection. The processor time is
-that of the whole service.
+measured for the whole service.
 """
 
 import argparse
@@ -67,7 +67,7 @@ def plant(settings: Settings, count: int) -> NicheIndex:
 
 
 def timed(server: Server, ids: Sequence[str], **options: float) -> tuple[list[float], float]:
-    """Return the milliseconds of each request, and the processor milliseconds of one."""
+    """Return the milliseconds of each request, and the mean processor milliseconds of a request."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port)
     times: list[float] = []
     used = 0.0
