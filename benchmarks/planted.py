@@ -96,8 +96,8 @@ class PlantedData:
         pairs.
 
         Args:
-            scores: the scores of the videos, [n]. part: the part of the split whose pairs are used. With None, all
-            pairs are used.
+            scores: the scores of the videos, [n].
+            part: the part of the split whose pairs are used. With None, all pairs are used.
         """
         pairs = self.data.pairs if part is None else self.data.pairs[self.data.pairs.part == part]
         sides = pairs.winner.to_numpy(np.intp), pairs.loser.to_numpy(np.intp)

@@ -136,12 +136,12 @@ class Emulator:
         """Let a fault hit later requests. If several faults are due, a request gets the oldest fault.
 
         Args:
-            fault: a fault that one of the functions of `demo.faults` returned. endpoint: the endpoint whose requests
-            are hit, or None for all requests. The endpoint can be one of the Data API, such as `search` or
-            `videos:batchGetStats`. The endpoint can also be `token`, `jobs`, `reports` or `download` of
-                the Reporting API. `image` stands for thumbnails.
-            times: the number of requests to hit. With None, the fault hits all requests until `heal` is called. after:
-            the number of requests that are skipped before the first hit.
+            fault: a fault that one of the functions of `demo.faults` returned.
+            endpoint: the endpoint whose requests are hit, or None for all requests. The endpoint can be one of the Data
+                API, such as `search` or `videos:batchGetStats`. The endpoint can also be `token`, `jobs`, `reports` or
+                `download` of the Reporting API. `image` stands for thumbnails.
+            times: the number of requests to hit. With None, the fault hits all requests until `heal` is called.
+            after: the number of requests that are skipped before the first hit.
 
         Raises:
             ValueError: the endpoint is unknown, `times` is below 1 or `after` is below 0.

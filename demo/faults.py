@@ -57,9 +57,9 @@ def refusal(
         reason: a code such as `rateLimitExceeded` or `backendError`. A code in capitals, such as `API_KEY_INVALID`,
             selects the newer format. The code is then in `error.details`, and the reason in `error.errors` is
             `badRequest`.
-        message: a sentence for people. quota_limit: the name of the limit that an error with status 429 gives. The name
-        is `defaultPerMinutePerProject` or
-            `defaultPerDayPerProject`.
+        message: a sentence for people.
+        quota_limit: the name of the limit that an error with status 429 gives. The name is `defaultPerMinutePerProject`
+            or `defaultPerDayPerProject`.
         retry_after: the seconds in the header `Retry-After`. None sends no such header.
     """
     details: list[Json] = []

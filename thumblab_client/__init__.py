@@ -1,4 +1,4 @@
-"""A typed client of the scoring service. It needs httpx and nothing else of the lab."""
+"""A typed client of the scoring service. The client needs httpx, but not the lab itself."""
 
 from thumblab_client.asynchronous import AsyncClient
 from thumblab_client.batches import Item

@@ -104,7 +104,7 @@ USUAL_PORTS = {"https": 443, "http": 80}
 def named_host(text: str) -> str:
     """Return the host that `text` names, with its port if needed, in the form that `host_in_url` returns.
 
-    `text` is a host, a host with a port, or a URL. Raises ValueError if it is none of these.
+    `text` is a host, a host with a port, or a URL. Raises ValueError for any other text.
 
     A result without a port means https on port 443. Therefore the result leaves out the port 443 of https, but always
     states the port of http.

@@ -1,4 +1,4 @@
-"""The inclusion limits. They decide which channels' videos, and which of these videos, may be used to train a model.
+"""The inclusion limits. They decide which channels, and which of their videos, may be used to train a model.
 
 The crawl applies the limits before it stores a video. The training dataset applies them to every video of the lab,
 because videos also come from charts, searches and catalogues.

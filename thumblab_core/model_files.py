@@ -60,8 +60,8 @@ YUNET = ModelFile(
     file="face_detection_yunet_2026may.onnx",
     what="finds the faces in a thumbnail (YuNet, OpenCV Zoo)",
     licence="MIT",
-    # The URL names one commit, so that the file at this URL never changes. This host sends the file itself and not its
-    # Git LFS pointer.
+    # The URL names one commit, so that the file at this URL never changes. The host of this URL sends the file itself
+    # and not its Git LFS pointer.
     url="https://media.githubusercontent.com/media/opencv/opencv_zoo/47534e27c9851bb1128ccc0102f1145e27f23f98"
     "/models/face_detection_yunet/face_detection_yunet_2026may.onnx",
     size=229_738,

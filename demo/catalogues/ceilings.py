@@ -46,10 +46,11 @@ def best_auc(variances: Sequence[float], noise_variance: float, interaction: flo
     standard deviation of the difference of the noise. The result is the mean of these probabilities.
 
     Args:
-        variances: the variance of the Gaussian part of the quality within each channel. noise_variance: the variance of
-        the noise of a video, in the same units. interaction: the size of the interaction. If `interaction` is 0, the
-        result is the mean of `sheppard` over the channels. repeated_share: the share of the videos whose picture
-        repeats the title.
+        variances: the variance of the Gaussian part of the quality within each channel.
+        noise_variance: the variance of the noise of a video, in the same units.
+        interaction: the size of the interaction. If `interaction` is 0, the result is the mean of `sheppard` over the
+            channels.
+        repeated_share: the share of the videos whose picture repeats the title.
     """
     if interaction == 0:
         return math.fsum(sheppard(variance, noise_variance) for variance in variances) / len(variances)
@@ -68,8 +69,8 @@ def changed_winners(
     A pair has two videos. Both pictures are judged once under the title of the first video, and once under the title of
     the second. The interactions of the two pictures differ by m under the first title, and by n under the second. The
     other effects of the two pictures differ by g, which is Gaussian with variance 2 * `variance` and independent of m
-    and n. The sign of g + m differs from that of g + n with the probability |Phi(m / sd(g)) - Phi(n / sd(g))|. The
-    result is the mean of this probability over all values of m and n.
+    and n. The signs of g + m and g + n differ with the probability |Phi(m / sd(g)) - Phi(n / sd(g))|. The result is the
+    mean of this probability over all values of m and n.
 
     Args:
         variance: the variance of the Gaussian part of a picture's quality.

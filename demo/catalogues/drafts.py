@@ -45,8 +45,8 @@ class Drafts:
     """A maker of drafts of videos, and of the descriptions of their pictures.
 
     Args:
-        seed: the seed of all random numbers. formula: the formula of the quality. `formula.effects` says which effects
-        are planted.
+        seed: the seed of all random numbers.
+        formula: the formula of the quality. `formula.effects` says which effects are planted.
     """
 
     def __init__(self, seed: int, formula: Formula) -> None:

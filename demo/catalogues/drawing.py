@@ -72,10 +72,11 @@ def draw(attributes: npt.NDArray[np.float64], style: Style, words: tuple[str, st
     """Return a drawn thumbnail as a 640x360 JPEG.
 
     Args:
-        attributes: the standardised attributes in the order of `ATTRIBUTES`, float64 (6,). style: the properties that
-        the channel's pictures share. words: two lines of large text. The height of the letters is an attribute. A line
-        too wide for the picture is drawn smaller. rng: the source of the random variation, such as pose, skin, hair,
-        clothes, clutter and shades.
+        attributes: the standardised attributes in the order of `ATTRIBUTES`, float64 (6,).
+        style: the properties that the channel's pictures share.
+        words: two lines of large text. The height of the letters is an attribute. A line too wide for the picture is
+            drawn smaller.
+        rng: the source of the random variation, such as pose, skin, hair, clothes, clutter and shades.
     """
     size, warmth, saturation, contrast, calm, text = np.clip(attributes, -_LIMIT, _LIMIT) / _LIMIT
     paint = _Paint(style.hue + float(rng.normal(0, 0.12)), float(warmth), float(saturation))

@@ -45,15 +45,15 @@ class PlantedEffects:
 
     Args:
         interaction: the effect of a picture's large text on the quality, in standard deviations. The effect is added if
-        the text says something that the title does not say, and subtracted if the text repeats the title. topic_effect:
-        the standard deviation of the part of the quality that comes from the topic of a video. topic_correlation: the
-        correlation of the topic's popularity with the attributes that `TOPIC_SIGNS` names. The correlation is at least
-        0 and below 1. taste: how far the picture weights of a channel are from `PICTURE_WEIGHTS`. The weights of a
-        channel are
+            the text says something that the title does not say, and subtracted if the text repeats the title.
+        topic_effect: the standard deviation of the part of the quality that comes from the topic of a video.
+        topic_correlation: the correlation of the topic's popularity with the attributes that `TOPIC_SIGNS` names. The
+            correlation is at least 0 and below 1.
+        taste: how far the picture weights of a channel are from `PICTURE_WEIGHTS`. The weights of a channel are
             `PICTURE_WEIGHTS` plus a random vector of about this length, scaled to length 1.
         changes: whether a new thumbnail changes how fast a video gains views. If `swaps` is above 0, a new thumbnail
-        always does so. swaps: the share of videos whose thumbnail the owner changes in the two weeks after the
-        catalogue was observed.
+            always does so.
+        swaps: the share of videos whose thumbnail the owner changes in the two weeks after the catalogue was observed.
 
     Raises:
         ValueError: a number is outside its range.

@@ -94,11 +94,13 @@ def planted_experiments(
     of the channel was tested once.
 
     Args:
-        catalogue: the catalogue with the channel. channel_id: the id of the channel. number: the number of experiments.
-        seed: the seed of the choice of videos, of new pictures and titles, and of clicks. subject: what the variants of
-        an experiment differ in. impressions: the impressions of each variant. If `impressions` is None, 1,000 to
-        100,000 impressions are drawn for each
-            experiment, and each of its variants gets an equal share of them.
+        catalogue: the catalogue with the channel.
+        channel_id: the id of the channel.
+        number: the number of experiments.
+        seed: the seed of the choice of videos, of new pictures and titles, and of clicks.
+        subject: what the variants of an experiment differ in.
+        impressions: the impressions of each variant. If `impressions` is None, 1,000 to 100,000 impressions are drawn
+            for each experiment, and each of its variants gets an equal share of them.
 
     Raises:
         KeyError: the channel is unknown.

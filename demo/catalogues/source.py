@@ -152,8 +152,8 @@ class Source(ABC):
     def picture_effect(self, video: CatalogueVideo, jpeg: bytes) -> float:
         """Return the effect on views of showing a picture in place of the first picture of a video.
 
-        While the picture is shown, views per hour are exp(effect) times those of the first picture. The effect is 0 if
-        the catalogue does not know the picture.
+        While the picture is shown, views per hour are exp(effect) times the views per hour of the first picture. The
+        effect is 0 if the catalogue does not know the picture.
         """
         del video, jpeg
         return 0.0

@@ -89,7 +89,7 @@ class PlantedThumbnail:
 class PlantedSwap:
     """A change of a video's thumbnail by its owner.
 
-    From `at` on, views per hour are exp(`effect`) times those of the first picture.
+    From `at` on, views per hour are exp(`effect`) times the views per hour of the first picture.
     """
 
     video_id: str
@@ -180,7 +180,7 @@ class SyntheticCatalogue(Catalogue):
     def one_title_quality(self, picture_of: str, title_of: str) -> float:
         """Return what the picture of the video `picture_of` would add to q if the video `title_of` had this picture.
 
-        The title and the channel are those of `title_of`.
+        The title and the channel are from `title_of`.
 
         The result is sqrt(0.7) * picture + interaction. Differences of this value rank several pictures for one title.
         For two equal ids, the result is `planted_quality` minus `title_quality`. Raise KeyError for an unknown id.

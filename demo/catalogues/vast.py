@@ -107,7 +107,7 @@ class VastCatalogue(Source):
 
         If the order is by date, the newest matches are returned. Otherwise, a sample of the matches is made, and its
         most viewed videos are returned. The sample has about equally many videos of each channel, evenly spaced in
-        time. The views are those at `observed_at`.
+        time. The order uses the views at `observed_at`.
         """
         del now
         return self._cached_search(query)
@@ -226,7 +226,9 @@ class _Uploads(Sequence[CatalogueVideo]):
         return self._catalogue.at(self._numbers[at])
 
     def index(self, value: object, start: int = 0, stop: int | None = None) -> int:
-        """Return the position of a video in constant time. `Sequence.index` would compare the video with all others."""
+        """Return the position of a video in constant time. `Sequence.index` would compare the video with all other
+        videos.
+        """
         del start, stop
         if not isinstance(value, CatalogueVideo):  # `Sequence.index` raises ValueError too.
             raise ValueError(f"{value!r} is not a video of this channel")

@@ -39,7 +39,7 @@ class SubScore:
 
 @dataclass(frozen=True)
 class Ranked:
-    """A candidate. If `error` is set, the picture could not be read, and the others were ranked without it.
+    """A candidate. If `error` is set, the picture could not be read, and the other candidates were ranked without it.
 
     `why` says what moved its score in comparison with the winner's, or that this is unknown.
     """
@@ -79,7 +79,7 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A thumbnail of the niche's library. `outlier_multiple` compares its views with those usual for its channel."""
+    """A thumbnail of the niche's library. `outlier_multiple` compares its views with the usual views of its channel."""
 
     title: str
     channel: str

@@ -128,7 +128,9 @@ def build(connect: Callable[[], AsyncClient]) -> MCPServer:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Tell the assistant why a tool call failed. The SDK of MCP hides the messages of all other exceptions."""
+    """Raise a `ToolError` in place of a `ThumblabError`, because the SDK of MCP shows the assistant only the message of
+    a `ToolError`.
+    """
     try:
         yield
     except ThumblabError as error:

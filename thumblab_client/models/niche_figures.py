@@ -33,7 +33,7 @@ class Period:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """The same figure for the newest videos and for those before. It is given only if the difference excludes 0."""
+    """The figure of the newest and of the older videos, given only if the interval of the difference excludes 0."""
 
     recent: Period
     before: Period

@@ -102,7 +102,7 @@ class ImportedVideos:
 class OwnPastSkill:
     """How well the lab orders the channel's own newest videos, after it has learnt from the older videos only.
 
-    The videos are the newest fifth of the channel's. A pair is two of them that were published near each other.
+    The newest videos are a fifth of the channel's videos. A pair is two such videos published near each other.
     """
 
     videos: int

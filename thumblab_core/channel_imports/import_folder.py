@@ -91,7 +91,7 @@ class ImportFolder:
             return
 
     def delete_exports(self) -> None:
-        """Delete the exports. Their figures are private, so they are kept no longer than the import needs them."""
+        """Delete the exports. Their figures are private, so the exports are kept only as long as the import needs them."""
         shutil.rmtree(self.path / EXPORTS, ignore_errors=True)
 
 

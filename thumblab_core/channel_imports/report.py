@@ -82,7 +82,7 @@ class ImportedVideos(_Part):
 class OwnPastSkill(_Part):
     """How well the lab orders the channel's own newest videos, after it has learnt from the older videos only.
 
-    The videos are the newest fifth of the channel's. A pair is two of them that were published near each other.
+    The newest videos are a fifth of the channel's videos. A pair is two such videos published near each other.
     """
 
     videos: int = Field(ge=0, description="The newest videos that were ordered.")

@@ -1,4 +1,4 @@
-"""Make an HNSW index in PostgreSQL for the vectors of one encoder, if comparing all of them takes too long.
+"""Make an HNSW index in PostgreSQL for the vectors of one encoder, if comparing all vectors takes too long.
 
 HNSW is a kind of index that finds nearest neighbours fast, but may miss some.
 
@@ -55,8 +55,8 @@ def ensure_index(engine: Engine, encoder: str, worthwhile: int = WORTHWHILE) -> 
     """Make an index for the encoder if it has more than `worthwhile` vectors. Return whether the encoder has an index
     now.
 
-    If the vectors have more than 2,000 numbers or different dimensions, pgvector cannot index them. Then no index is
-    made.
+    If the vectors have more than 2,000 numbers or different dimensions, pgvector cannot index the vectors, and no index
+    is made.
 
     An existing index is kept. Readers and writers continue while the index is made. The remains of an interrupted
     attempt are dropped first. If another process is making the index, this process does nothing and returns False.
@@ -110,8 +110,7 @@ def _make(connection: Connection, schema: str, encoder: str, dimension: int, vec
         )
     finally:
         driver: Any = connection.connection.dbapi_connection
-        # On a closed connection, RESET would raise an error. It would hide the first error, which closed the
-        # connection.
+        # On a closed connection, RESET would raise a new error, and hide the error that closed the connection.
         if not driver.closed:
             connection.execute(text("RESET maintenance_work_mem"))
 

@@ -110,7 +110,8 @@ def _system_user() -> pwd.struct_passwd:
 
 
 def programs(owner: tuple[int, int] | None) -> Path:
-    """Return the folder of PostgreSQL's programs. They are copied if `owner` cannot run them where they are installed.
+    """Return the folder of PostgreSQL's programs. The programs are copied if `owner` cannot run them in the folder of
+    their installation.
 
     `owner` is a user id and a group id, or None for the user of this process. Raises LabError if PostgreSQL is not
     installed.

@@ -113,7 +113,7 @@ def claim(home: Path) -> None:
 def _put_first(temporary: Path, record: Path) -> None:
     """Move the file `temporary` to the path `record`. Raises FileExistsError if `record` exists already.
 
-    Hosts that share no locks may do this at the same time. The first host then succeeds, and the others get
+    Hosts that share no locks may do this at the same time. The first host then succeeds, and the other hosts get
     FileExistsError.
     """
     try:

@@ -85,14 +85,14 @@ def is_postmaster(process: psutil.Process) -> bool:
 def stop(home: Path) -> bool:
     """Stop the server in `home` if it runs. Return whether the server has ended. The caller holds start.lock.
 
-    A signal asks the server to stop. If the server does not end, stronger signals follow. None of them loses a
-    committed transaction. When the server has ended, its pid file, its socket and host.json are removed. These files
-    stay if another host runs a server in `home`.
+    A signal asks the server to stop. If the server does not end, stronger signals follow. No signal loses a committed
+    transaction. When the server has ended, its pid file, its socket and host.json are removed. These files stay if
+    another host runs a server in `home`.
     """
     for number, seconds in ((signal.SIGINT, 30), (signal.SIGQUIT, 5), (signal.SIGKILL, 5)):
         running = processes(home)
-        # SIGINT asks the postmaster for an orderly end. The children do not get SIGINT, because for them it has other
-        # meanings.
+        # SIGINT asks the postmaster for an orderly end. The children do not get SIGINT, because SIGINT has another
+        # meaning for them.
         for process in running[:1] if number == signal.SIGINT and running and is_postmaster(running[0]) else running:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(number)

@@ -57,7 +57,7 @@ def export_text(
     """Publish the text tower, an openvino.Model that takes tokens, int64 [n, context].
 
     `tokenizer` is the model's own tokenizer. `reference` encodes texts with PyTorch. Raises `LabError` if the lab does
-    not know the kind of the tokenizer, or if the vectors of the export differ from those of `reference`.
+    not know the kind of the tokenizer, or if the vectors of the export differ from the vectors of `reference`.
     """
     exported = _tokenizer(tokenizer)
 

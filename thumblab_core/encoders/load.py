@@ -18,7 +18,7 @@ def image_encoder(settings: Settings) -> ImageEncoder:
     """Return the image encoder that the settings name, in the precision that was chosen for it.
 
     The precision is float32 until `precision.choose_precision` has chosen one. That happens when pictures are embedded.
-    Raises `LabError` if no encoder has that name. This loads no model.
+    Raises `LabError` if no encoder has that name. This function loads no model.
     """
     return named_image_encoder(image_encoder_name(settings), settings.releases)
 
@@ -112,7 +112,7 @@ def _release(releases: Path, base: str, release_id: str) -> Release:
 def cuda_precision() -> str | None:
     """Return the half precision that this machine supports on CUDA, or None without CUDA.
 
-    This loads torch only if the machine has a CUDA device.
+    This function loads torch only if the machine has a CUDA device.
     """
     if not may_have_cuda() or importlib.util.find_spec("torch") is None:
         return None

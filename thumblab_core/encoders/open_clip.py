@@ -33,7 +33,7 @@ Size, mean and similar values are not part of the version, because they follow f
 _METADATA = "thumblab"
 """The name of an entry in the header of a local safetensors checkpoint.
 
-The entry holds the activation and the preprocessing of the model. open_clip knows them only for weights on the hub.
+The entry holds the activation and the preprocessing of the model. open_clip knows the two only for weights on the hub.
 """
 
 
@@ -126,7 +126,8 @@ class OpenClipEncoder(NeuralEncoder):
             if is_path(self._weights) and not Path(self._weights).is_file():
                 raise FileNotFoundError("no such file")
             # OpenAI's weights were trained with the activation QuickGELU, and give wrong vectors without it. If the
-            # name of the model does not ask for QuickGELU, open_clip only warns. So it is told here to use QuickGELU.
+            # name of the model does not ask for QuickGELU, open_clip only warns. So this code tells open_clip to use
+            # QuickGELU.
             tag, metadata = open_clip.get_pretrained_cfg(self._name, self._weights), _metadata(Path(self._weights))
             quick_gelu = bool(tag.get("quick_gelu") or metadata.get("quick_gelu"))
             text = (open_clip.get_model_config(self._name) or {}).get("text_cfg", {}) if is_path(self._weights) else {}
@@ -239,7 +240,7 @@ class OpenClipEncoder(NeuralEncoder):
             return unit(self._loaded.model.encode_image((pixels - mean) / std).float().cpu().numpy())
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """Encode n texts to float32 [n, d]. The vectors are comparable with those of pictures.
+        """Encode n texts to float32 [n, d]. The vectors are comparable with vectors of pictures.
 
         A text that is longer than the context length of the model is cut to that length.
         """

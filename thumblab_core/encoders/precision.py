@@ -121,7 +121,7 @@ def choose_precision(
     large model, but it is made only once. A second process that calls this function during the choice waits, and
     returns the same choice.
 
-    Raises `LabError` if there are too few pictures, the encoder gives no vectors for most of them, or no allowed
+    Raises `LabError` if there are too few pictures, the encoder gives no vectors for most pictures, or no allowed
     precision agrees with float32.
     """
     if len(pictures) < CALIBRATION + HELD_OUT:
@@ -143,8 +143,8 @@ def _choose(
     listener: Progress,
     quantise: Quantise,
 ) -> _Choice:
-    # Every third picture is for the calibration, and the other pictures are for the evaluation. So both get pictures
-    # from the whole list, even if it is sorted.
+    # Every third picture is for the calibration, and the other pictures are for the evaluation. So both groups have
+    # pictures from the whole list, even if the list is sorted.
     calibration = pictures[::3][:CALIBRATION]
     held_out = [picture for place, picture in enumerate(pictures) if place % 3][:HELD_OUT]
     graph, preprocessing = encoder.graph(), encoder.preprocessing

@@ -69,7 +69,7 @@ class CrossModalEncoder(ImageEncoder, TextEncoder, Protocol):
 def text_tower(encoder: ImageEncoder) -> CrossModalEncoder | None:
     """Return the encoder itself if it also encodes texts, else None.
 
-    This loads no model. `isinstance` would load the model, because it evaluates the properties of a protocol.
+    This function loads no model. `isinstance` would load the model, because it evaluates the properties of a protocol.
     """
     return cast(CrossModalEncoder, encoder) if hasattr(type(encoder), "encode_texts") else None
 

@@ -44,7 +44,7 @@ class CompiledTower:
     def forward(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
         """Run only the forward pass. The vectors are not scaled to unit length.
 
-        The benchmarks measure how long this takes.
+        The benchmarks measure how long the forward pass takes.
         """
         outputs: npt.NDArray[Any] = self._compiled(batch)[0]
         return outputs

@@ -116,7 +116,8 @@ class FaceDetector:
         return self.look(image, side) or self._look_with_border(image)
 
     def look(self, image: Pixels, side: int, most: int = _MOST) -> list[Detection]:
-        """Return the faces of a picture, uint8 [h, w, 3] RGB, largest first. Its longer side is first scaled to `side`.
+        """Return the faces of a picture, uint8 [h, w, 3] RGB, largest first. The longer side of the picture is first
+        scaled to `side`.
 
         `most`: the maximum number of boxes that go into non-maximum suppression.
         """

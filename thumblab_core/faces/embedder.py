@@ -1,4 +1,4 @@
-"""The interface of face embedders, and one that runs an ONNX file with OpenVINO.
+"""The interface of face embedders, and a face embedder that runs an ONNX file with OpenVINO.
 
 A face embedder turns aligned faces into unit vectors. The cosine of two vectors says how alike the two faces are. The
 cosine at which two faces are the same person depends on the embedder.

@@ -38,9 +38,9 @@ some networks differ between releases of Python 3.11, 3.12 and 3.13."""
 _IPV6_PUBLIC = IPv6Network("2000::/3")
 """The only IPv6 addresses that IANA assigns to public hosts (IPv6 Address Space Registry).
 
-All forms that contain an IPv4 address, apart from those in `_IPV6_REFUSED`, are outside of this network: IPv4-mapped
-(`::ffff:0:0/96`), IPv4-compatible (`::/96`), IPv4-translated (`::ffff:0:0:0/96`) and NAT64 (`64:ff9b::/96` and
-`64:ff9b:1::/48`). So are loopback, private (`fc00::/7`), link-local, site-local and multicast addresses.
+All forms that contain an IPv4 address, apart from the forms in `_IPV6_REFUSED`, are outside of this network:
+IPv4-mapped (`::ffff:0:0/96`), IPv4-compatible (`::/96`), IPv4-translated (`::ffff:0:0:0/96`) and NAT64 (`64:ff9b::/96`
+and `64:ff9b:1::/48`). So are loopback, private (`fc00::/7`), link-local, site-local and multicast addresses.
 """
 
 _IPV6_REFUSED = tuple(

@@ -106,7 +106,9 @@ def refuse_control_characters(url: str) -> None:
 
 
 def _public_host(host: str) -> str:
-    """Return the host if it can be a public host. It is not looked up. Raises `RefusedError` if it cannot be public."""
+    """Return the host if it can be a public host. The host is not looked up. Raises `RefusedError` if it cannot be
+    public.
+    """
     try:
         if ":" in host:
             address = IPv6Address(host)

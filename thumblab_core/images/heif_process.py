@@ -63,7 +63,9 @@ def _avif(data: bytes) -> "ImageFile":
 
 
 def _heic(data: bytes) -> "ImageFile":
-    """Open a HEIC. Its transformations are applied, and its EXIF orientation, which repeats them, is reset."""
+    """Open a HEIC. Its transformations are applied, and its EXIF orientation, which repeats the transformations, is
+    reset.
+    """
     import pi_heif
 
     pi_heif.options.DECODE_THREADS = 1

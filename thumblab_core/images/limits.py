@@ -63,7 +63,9 @@ _HEIF_BRANDS = {
     "AVIF": (b"avif", b"avis"),
     "HEIC": (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"),
 }
-"""The brands of the two kinds of HEIF file. `mif1` and `msf1` say only that it is a HEIF; most of these are HEIC."""
+"""The brands of the two kinds of HEIF file. `mif1` and `msf1` say only that the file is a HEIF; most files with these
+brands are HEIC.
+"""
 _OTHER_SIGNATURES = (
     (0, b"II*\0", "a TIFF"),
     (0, b"MM\0*", "a TIFF"),
@@ -120,7 +122,7 @@ def _heif_brands(head: bytes) -> list[bytes]:
     """Return the brands in the first box of a HEIF file, or of another file with such a box. The result is empty for a
     file without such a box.
 
-    The main brand may be one that AVIF and HEIC share, so the list of compatible brands is read too.
+    The main brand may be a brand that AVIF and HEIC share, so the list of compatible brands is read too.
     """
     if head[4:8] != b"ftyp":
         return []

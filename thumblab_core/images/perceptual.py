@@ -73,8 +73,7 @@ def distance(a: int, b: int) -> int:
 class Appearance:
     """The look of a picture: its perceptual hash and its colours.
 
-    `colours`: The picture is divided into 32x18 fields. These are the mean colours of the fields, int16 [18, 32, 3]
-    RGB.
+    `colours`: the mean colours of the 32x18 fields of the picture, int16 [18, 32, 3] RGB.
     """
 
     perceptual_hash: int

@@ -1,8 +1,8 @@
 """Convert pictures with an ICC profile to sRGB, with littleCMS.
 
 The conversion is relative colorimetric with black point compensation. Colours that both colour spaces can show stay the
-same, and all others are clipped. Profiles come from untrusted files. If one of these checks fails, the profile is
-ignored and the picture is read as sRGB, as in browsers:
+same, and all other colours are clipped. Profiles come from untrusted files. If one of these checks fails, the profile
+is ignored and the picture is read as sRGB, as in browsers:
 
     size            at most 4 MiB (`MAX_PROFILE`), checked by the parser of each format
     class           input, display, output or colour space

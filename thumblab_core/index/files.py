@@ -40,7 +40,7 @@ def items_json(items: Sequence[Item]) -> bytes:
 
 
 def named_videos(release: Release) -> set[str]:
-    """Return the ids of the videos in the base of a release. This reads no vectors."""
+    """Return the ids of the videos in the base of a release. This function reads no vectors."""
     return {item["video_id"] for item in json.loads((release.path / ITEMS).read_bytes())}
 
 

@@ -261,7 +261,7 @@ class NicheIndex:
 
     @staticmethod
     def video_ids(release: Release) -> set[str]:
-        """Return all video ids in the files of a release. This loads no vectors.
+        """Return all video ids in the files of a release. This function loads no vectors.
 
         The files also have the ids of videos that were taken out of the library by a change.
         """

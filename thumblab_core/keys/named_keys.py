@@ -1,8 +1,8 @@
 """Keep named API keys in the file `api-keys.json` of the data folder. Each key has scopes, and may have a rate limit.
 
 The file stores the SHA-256 of each key, and not the key itself. A slow hash such as scrypt protects passwords, which
-people choose and others can guess. The keys here are 256 random bits, so nobody can find a key by hashing guesses,
-however fast the hash is. A slow hash would only make each request slower.
+people choose and other people can guess. The keys here are 256 random bits, so nobody can find a key by hashing
+guesses, however fast the hash is. A slow hash would only make each request slower.
 """
 
 import fcntl

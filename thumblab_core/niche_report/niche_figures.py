@@ -42,7 +42,7 @@ class Period(_Record):
 
 
 class Change(_Record):
-    """The same figure for the newest videos and for those before. It is given only if the difference excludes 0."""
+    """The figure of the newest and of the older videos, given only if the interval of the difference excludes 0."""
 
     recent: Period
     before: Period

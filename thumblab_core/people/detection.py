@@ -107,8 +107,8 @@ class Places:
 
 
 def forgotten_places(connection: Connection, pictures: Sequence[str]) -> dict[str, Places]:
-    """Return the places of those pictures of which a face was forgotten. With these places, a search need not embed
-    such a face.
+    """Return the places in those pictures that have a forgotten face. With these places, a search need not embed such a
+    face.
     """
     forgotten = _forgotten_boxes(connection, dict.fromkeys(pictures))
     known = _known_faces(connection, list(forgotten)) if forgotten else {}

@@ -64,7 +64,7 @@ WHERE (CAST(:niche AS text) IS NULL OR v.niche = :niche)
   AND (CAST(:channels AS text[]) IS NULL OR v.channel_id = ANY(:channels))
 UNION SELECT sha256 FROM people_pictures WHERE CAST(:given AS boolean)
 """
-"""Select the pictures of a `Scope`. The parameters are those of `scope_parameters`."""
+"""Select the pictures of a `Scope`. The function `scope_parameters` returns the parameters."""
 
 _WANTED = text(f"""
 SELECT s.sha256 FROM ({SHOWN}) s LEFT JOIN face_pictures p USING (sha256)

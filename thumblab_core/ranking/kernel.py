@@ -45,8 +45,8 @@ contribute as much as a block of length 1 with 0.1, because 0.4 * 0.5^2 = 0.1.
 class Kernel:
     """A kernel for standardised inputs of d columns.
 
-    `gaussian` [d] is 1 for the columns that the Gaussian compares, and 0 for the others. `linear` [d] has the variance
-    of the linear part of each column.
+    `gaussian` [d] is 1 for the columns that the Gaussian compares, and 0 for the other columns. `linear` [d] has the
+    variance of the linear part of each column.
     """
 
     gaussian: Float32s

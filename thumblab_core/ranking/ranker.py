@@ -66,7 +66,7 @@ class Ranker:
     standard deviation of the standardised input. `gain` multiplies the standardised input. The weight `unit` scales the
     score to log views.
 
-    Raises `LabError` if the names or shapes of `weights` are not those of `weight_shapes`.
+    Raises `LabError` if the names or shapes of `weights` differ from the result of `weight_shapes`.
     """
 
     def __init__(self, config: RankerConfig, weights: Weights) -> None:

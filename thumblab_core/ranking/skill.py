@@ -74,10 +74,10 @@ class Skill:
 def read_skills(folder: Path) -> Mapping[str, Skill]:
     """Return the skills by split, from the files of a release. The result is empty if the release was not evaluated.
 
-    The service ranks pictures of one video. So the skill is that of the question `ONE_VIDEO` if the split has enough
-    pairs from experiments and their AUC has an interval. Otherwise, it is the skill at `ONE_TITLE`. The evaluations of
-    older releases did not ask `ONE_TITLE`. Their skill is the skill at `PACKAGE`. Raises `LabError` if the file is not
-    valid.
+    The service ranks pictures of one video. So the skill is measured by the question `ONE_VIDEO` if the split has
+    enough pairs from experiments and their AUC has an interval. Otherwise, the skill is measured by `ONE_TITLE`. The
+    evaluations of older releases did not ask `ONE_TITLE`. Their skill is measured by `PACKAGE`. Raises `LabError` if
+    the file is not valid.
     """
 
     def choose(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Skill]:
@@ -93,8 +93,8 @@ def read_skills(folder: Path) -> Mapping[str, Skill]:
 def read_package_skills(folder: Path) -> Mapping[str, Skill]:
     """Return the skills of the question `PACKAGE` by split, from the files of a release.
 
-    They say how accurately the model orders packages of a title and a picture. The result is empty if the release was
-    not evaluated. Raises `LabError` if the file is not valid.
+    The skills say how accurately the model orders packages of a title and a picture. The result is empty if the release
+    was not evaluated. Raises `LabError` if the file is not valid.
     """
     return _read(folder, lambda rows: _skills_of(rows, PACKAGE))
 

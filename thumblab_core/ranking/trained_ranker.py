@@ -134,10 +134,10 @@ class Calibration:
 class TrainedRanker:
     """A network with its calibration, its channel adapters and the facts of its training.
 
-    `familiar`: recognises pictures that resemble training pictures, because the model can score only these. It is None
-    if the model was trained on too few pictures, or by an older version of the lab. `skills`: accuracy of the model's
-    ranking of pictures, by split. `package_skills`: accuracy of the model's ranking of packages of a title and a
-    picture, by split.
+    `familiar`: recognises pictures that resemble training pictures, because the model can score only such pictures.
+    `familiar` is None if the model was trained on too few pictures, or by an older version of the lab. `skills`:
+    accuracy of the model's ranking of pictures, by split. `package_skills`: accuracy of the model's ranking of packages
+    of a title and a picture, by split.
     """
 
     model: Ranker

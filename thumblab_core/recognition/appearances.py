@@ -52,7 +52,8 @@ class Appearance:
     """How often a person is on the searched thumbnails of a channel.
 
     Attributes:
-        key, name: the cluster key and the name of the person. channel_id, channel: id and title of the channel.
+        key, name: the cluster key and the name of the person.
+        channel_id, channel: id and title of the channel.
         thumbnails: number of thumbnails that show the person.
         searched: number of the channel's thumbnails that were searched.
         views_factor: geometric mean of the views of videos with the person, divided by the same mean of videos without
@@ -79,7 +80,7 @@ class Appearance:
 
 @dataclass(frozen=True)
 class SearchedThumbnails:
-    """What the database says about the searched thumbnails of one channel or all of them.
+    """What the database says about the searched thumbnails of one channel or of all channels.
 
     Reading and computing are separate, so that no connection is in use while figures are computed.
 

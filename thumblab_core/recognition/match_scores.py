@@ -77,7 +77,7 @@ class Calibration:
         return self.cosine_at_rate(false_accept_rate(score))
 
     def cosine_at_rate(self, rate: float) -> float:
-        """Return the cosine with the false accept rate `rate`, above 0 and below 1. It is at most 1."""
+        """Return the cosine with the false accept rate `rate`, above 0 and below 1. The cosine is at most 1."""
         from scipy.stats import norm
 
         return min(1.0, self.mean + self.spread * float(norm.isf(rate)))

@@ -209,7 +209,7 @@ def _delete(folder: ScopeFolder, release_id: str) -> None:
 
 
 def _take_over(release: Release, staging: Path, without: Mapping[str, str]) -> dict[str, str]:
-    """Link or copy all files of the release, except those in `without`, into `staging`. Return their checksums."""
+    """Link or copy all files of the release, except the files in `without`, into `staging`. Return their checksums."""
     files = {name: checksum for name, checksum in release.files.items() if name not in without}
     for name, checksum in files.items():
         path = staging / name

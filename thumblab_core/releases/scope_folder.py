@@ -105,7 +105,7 @@ class ScopeFolder:
     def changing(self, patience: float) -> Iterator[None]:
         """Lock the scope inside the `with` block, to make a new release from the served one and promote it.
 
-        Another process may still write other releases of the scope, because this is not the lock of `writing`. Raises
+        Another process may still write other releases of the scope, because `writing` uses another lock. Raises
         `BusyError` if another process holds the lock for more than `patience` seconds.
         """
         with self._explained_write_errors():

@@ -46,7 +46,7 @@ class Serving:
         self.root = root
 
     def current_id(self, kind: str, scope: str) -> str | None:
-        """Return the id of the served release, or None if nothing is served. This reads one small file only."""
+        """Return the id of the served release, or None if nothing is served. This method reads only one small file."""
         return self._folder(kind, scope).pointer() or None
 
     def current(self, kind: str, scope: str) -> Release | None:
@@ -98,7 +98,7 @@ class Serving:
     def hold(self, release: Release, reason: str) -> None:
         """Record that no release newer than `release` may be served until `resume` is called.
 
-        `promote` does not check this. Code that promotes releases must call `held` first.
+        `promote` does not check this hold. Code that promotes releases must call `held` first.
         """
         folder = self._folder(release.kind, release.scope)
         with folder.writing():

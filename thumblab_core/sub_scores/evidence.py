@@ -68,12 +68,12 @@ class TextLine:
 
 
 _LETTER_WIDTH = 0.55
-"""Width of a letter divided by the height of its line. This is the median of real thumbnails."""
+"""Width of a letter divided by the height of its line. The value is the median over real thumbnails."""
 
 
 @dataclass(frozen=True)
 class UnreadLine:
-    """A line of text that was detected but cannot be read. Its fields mean the same as those of `TextLine`."""
+    """A line of text that was detected but cannot be read. Its fields have the same meaning as in `TextLine`."""
 
     box: Box
     height_at_120: float

@@ -29,7 +29,8 @@ Sentences = tuple[str, str]
 
 
 def explain(name: str, value: float, evidence: Evidence, weak: bool | None = None) -> SubScore:
-    """Return the sub-score with its reason. It has a fix if it is weak, or if a text in the picture has a problem.
+    """Return the sub-score with its reason. A weak sub-score has a fix. So has a sub-score if a text in the picture has
+    a problem.
 
     `weak` says whether the value is weak among the thumbnails of a niche. If `weak` is None, the value is compared with
     `WEAK` instead.

@@ -15,9 +15,9 @@ from thumblab_core.sub_scores.scaled_picture import ScaledPicture
 BADGE = Box(0.83, 0.84, 0.15, 0.12)
 """The length badge: the box in which YouTube writes the length of the video.
 
-On a picture of 320 by 180 pixels, it has about 48 by 22 pixels and is 6 pixels from the edges. This is the width for
-`12:34`. The badge is wider if the video takes hours, and narrower if it takes seconds. Between devices, its place and
-size differ by a few pixels.
+On a picture of 320 by 180 pixels, it has about 48 by 22 pixels and is 6 pixels from the edges. The width of 48 pixels
+is for `12:34`. The badge is wider if the video takes hours, and narrower if it takes seconds. Between devices, its
+place and size differ by a few pixels.
 """
 
 UNREADABLE, READABLE = 4.0, 8.0

@@ -17,9 +17,9 @@ def sharpness(picture: ScaledPicture, subject: Box | None) -> float:
     """Return the sharpness of the subject, 0 to 1, or of the whole picture if there is no subject.
 
     A blur of 9 pixels removes a share of the differences between neighbouring pixels. This share is measured
-    horizontally and vertically, and the lower of the two shares is the sharpness. It does not depend on contrast. A
-    flat surface has sharpness 0. Crete, Dolmiere, Ladret & Nicolas (Human Vision and Electronic Imaging 2007) define
-    one minus this value as the blur effect.
+    horizontally and vertically, and the lower of the two shares is the sharpness. The sharpness does not depend on
+    contrast. A flat surface has sharpness 0. Crete, Dolmiere, Ladret & Nicolas (Human Vision and Electronic Imaging
+    2007) define one minus this value as the blur effect.
     """
     import cv2
 

@@ -66,8 +66,8 @@ class Sample:
 class Meter:
     """The meter of sub-scores. Many threads may use it at the same time.
 
-    It keeps sets of engines. A set consists of a text reader and a face detector, and is used by one thread at a time.
-    Sets are loaded on first use, at most one per core. The text readers of all meters share their networks.
+    The meter keeps sets of engines. A set consists of a text reader and a face detector, and is used by one thread at a
+    time. Sets are loaded on first use, at most one per core. The text readers of all meters share their networks.
     `face_model`: a YuNet file for OpenCV. Without this file, no faces are found, and the evidence says so.
     `title_encoder`: compares the text in a picture with the title if the image encoder has no text tower.
     """
@@ -226,9 +226,9 @@ class Meter:
 
 
 def _without_misread(title: Title, evidence: Evidence) -> Evidence:
-    """Return the evidence with every line that was probably misread moved from `texts` to `unread`.
+    """Return the evidence, but with every line that was probably misread in `unread` instead of `texts`.
 
-    The function `title_match.doubtful` tells which lines these are.
+    The function `title_match.doubtful` says whether a line was probably misread.
     """
     misread = [line for line in evidence.texts or () if title.text and title_match.doubtful(line, title.text)]
     if not misread:

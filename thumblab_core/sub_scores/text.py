@@ -1,8 +1,8 @@
 """Read the text in a picture with the networks of PP-OCR. The package RapidOCR runs them on OpenVINO.
 
-One network, the detector, finds lines of text. Another, the recogniser, reads them. RapidOCR also searches for
-upside-down lines and enlarges small pictures. These steps are left out, because thumbnails do not need them. The lab
-also does not read a line whose letters are too small to be read when the picture is 120 pixels wide.
+One network, the detector, finds lines of text. A second network, the recogniser, reads the lines. RapidOCR also
+searches for upside-down lines and enlarges small pictures. These steps are left out, because thumbnails do not need
+them. The lab also does not read a line whose letters are too small to be read when the picture is 120 pixels wide.
 benchmarks/sub_scores.py measures how long reading takes and how accurate it is.
 """
 

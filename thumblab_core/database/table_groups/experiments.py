@@ -6,8 +6,8 @@ shares of watch time of its variants must all be unknown, or their sum may diffe
 there is one, must be one of its variants.
 
 The tables have no foreign keys to the lab's channels and videos. An experiment is the user's own data. The lab keeps
-the experiment when it deletes the video (docs/retention.md). The video of an experiment may also be one that the lab
-has never collected.
+the experiment when it deletes the video (docs/retention.md). Also, the lab may never have collected the video of an
+experiment.
 """
 
 from sqlalchemy import (
