@@ -73,7 +73,7 @@ class CollectionSettings(BaseSettings):
     uploads_per_channel: int = setting(
         30,
         "Recent uploads that the refresh collects from each channel. They are needed because a thumbnail is compared "
-        "with others of its channel.",
+        "with other thumbnails of its channel.",
         "videos",
         ge=0,
     )
@@ -136,7 +136,7 @@ class RetentionSettings(BaseSettings):
     library_days: int = setting(
         90,
         "A video leaves the library when this time has passed since it was first collected. It also leaves when its "
-        "last observation is older, by this time, than the newest observation of the niche.",
+        "last observation is this much older than the newest observation of the niche.",
         "days",
         ge=1,
         le=_MOST_DAYS,
@@ -177,7 +177,7 @@ class RetentionSettings(BaseSettings):
         le=1,
     )
     releases_kept: int = setting(
-        5, "Releases kept per kind and scope, in addition to the served one.", "releases", ge=2
+        5, "Releases kept per kind and scope, in addition to the served release.", "releases", ge=2
     )
 
 
@@ -191,8 +191,8 @@ class ModelSettings(BaseSettings):
     )
     encoder_precision: Literal["auto", "float32", "bfloat16", "int8"] = setting(
         "auto",
-        "The precision of the image encoder: `auto`, `float32`, `bfloat16` or `int8`. `auto` takes the fastest one that "
-        "agrees with float32 on the library's own pictures, and decides once. See [Encoders](encoders.md).",
+        "The precision of the image encoder: `auto`, `float32`, `bfloat16` or `int8`. `auto` takes the fastest precision "
+        "that agrees with float32 on the library's own pictures, and decides once. See [Encoders](encoders.md).",
     )
     title_encoder: str = setting(
         "minilm",

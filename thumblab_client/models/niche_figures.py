@@ -38,7 +38,7 @@ class Change:
     recent: Period
     before: Period
     difference: Estimate
-    """The newest videos' `share` minus that of the videos before."""
+    """The `share` of the newest videos minus the `share` of the older videos."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +72,8 @@ class Finding:
     """The unit of `winners_usual` and `others_usual`. Empty for a figure from 0 to 1."""
 
     share: Estimate
-    """How often a winner has more of it than another video of its channel, 0 to 1. A tie counts half, so 0.5 is no
-    difference.
+    """How often a winner has more of the feature than another video of its channel, 0 to 1. A tie counts half, so 0.5
+    is no difference.
     """
 
     standardized: Estimate | None
@@ -83,10 +83,10 @@ class Finding:
     """For a flag: the odds ratio of Mantel and Haenszel over the channels."""
 
     winners_usual: float
-    """The mean of the winners. For a flag: the share that has it."""
+    """The mean of the winners. For a flag: the share of the winners that have it."""
 
     others_usual: float
-    """The same of the other videos of their channels."""
+    """The same figure for the other videos of their channels."""
 
     q_value: float
     """The p value, corrected for all compared things (Benjamini and Yekutieli)."""

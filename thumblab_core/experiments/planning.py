@@ -165,7 +165,7 @@ def advice_without_pair(scores: Sequence[float | None], alike: Sequence[AlikePai
             "The model gives a win probability to fewer than two of the candidates. "
             "Test two candidates that are not too alike."
         )
-    return "Every other candidate is too alike the best one; make a candidate that looks different from it."
+    return "Every other candidate looks too much like the best one; make a candidate that looks different from the best one."
 
 
 def all_alike(candidates: int, alike: Sequence[AlikePair]) -> bool:

@@ -28,7 +28,7 @@ class PeopleSettings(BaseSettings):
     )
     face_embedder: Path | None = setting(
         None,
-        "The ONNX file of the face embedder. Unset: the one that `thumblab models pull sface` put into the data folder, "
+        "The ONNX file of the face embedder. Unset: the file that `thumblab models pull sface` put into the data folder, "
         "or none.",
     )
     score_people: bool = setting(

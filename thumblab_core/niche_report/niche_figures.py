@@ -46,7 +46,7 @@ class Change(_Record):
 
     recent: Period
     before: Period
-    difference: Estimate = Field(description="The newest videos' `share` minus that of the videos before.")
+    difference: Estimate = Field(description="The `share` of the newest videos minus the `share` of the older videos.")
 
 
 class Example(_Record):
@@ -67,16 +67,18 @@ class Finding(_Record):
     )
     unit: str = Field(description="The unit of `winners_usual` and `others_usual`. Empty for a figure from 0 to 1.")
     share: Estimate = Field(
-        description="How often a winner has more of it than another video of its channel, 0 to 1. A tie counts half, so "
-        "0.5 is no difference."
+        description="How often a winner has more of the feature than another video of its channel, 0 to 1. A tie counts "
+        "half, so 0.5 is no difference."
     )
     standardized: Estimate | None = Field(
         description="For a number: the difference in standard deviations (Cohen's d) that normal values with this "
         "`share` have."
     )
     odds_ratio: float | None = Field(description="For a flag: the odds ratio of Mantel and Haenszel over the channels.")
-    winners_usual: float = Field(description="The mean of the winners. For a flag: the share that has it.")
-    others_usual: float = Field(description="The same of the other videos of their channels.")
+    winners_usual: float = Field(
+        description="The mean of the winners. For a flag: the share of the winners that have it."
+    )
+    others_usual: float = Field(description="The same figure for the other videos of their channels.")
     q_value: float = Field(description="The p value, corrected for all compared things (Benjamini and Yekutieli).")
     winners: int
     videos: int

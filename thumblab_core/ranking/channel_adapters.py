@@ -61,7 +61,7 @@ class ChannelAdapterInfo:
         if served is None:
             return "no model is served"
         if self.model != served:
-            return "it was made for another model than the one that is served"
+            return "it was made for another model than the served model"
         if self.videos < LEAST_VIDEOS:
             return f"it has {self.videos} of the {LEAST_VIDEOS} videos that a channel adapter needs"
         return None
@@ -133,7 +133,7 @@ class ChannelAdapters:
     def not_found(self, name: str) -> str:
         """Return the error sentence for a `name` that has no adapter. It suggests the title that is probably meant."""
         hint = self.suggestion(name)
-        return f"no adapter of {name!r} was added{hint or ';'} `thumblab channel list` shows the added ones"
+        return f"no adapter of {name!r} was added{hint or ';'} `thumblab channel list` lists the added channels"
 
     def current_id(self, channel_id: str) -> str | None:
         """Return the id of the served release of a channel's adapter, or None.

@@ -237,7 +237,7 @@ def test_an_unreadable_file_is_a_lab_error(tmp_path: Path, data: bytes | None) -
     [
         (LEAST_VIDEOS, "one", None),
         (LEAST_VIDEOS, None, "no model is served"),
-        (LEAST_VIDEOS, "two", "it was made for another model than the one that is served"),
+        (LEAST_VIDEOS, "two", "it was made for another model than the served model"),
         (LEAST_VIDEOS - 1, "one", "it has 4 of the 5 videos that a channel adapter needs"),
     ],
 )

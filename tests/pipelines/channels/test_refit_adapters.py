@@ -51,7 +51,7 @@ def test_after_a_new_model_all_adapters_are_fitted_again_and_one_failure_stops_n
 ) -> None:
     before = {listed.channel_id: listed.release for listed in list_channels(own_lab)}
     model = serve(own_lab, seed=1)
-    assert set(faults(own_lab).values()) == {"it was made for another model than the one that is served"}
+    assert set(faults(own_lab).values()) == {"it was made for another model than the served model"}
 
     def fail_for_few(lab: Lab, channel: Channel, *rest: Any) -> Any:
         if channel.title == FEW:

@@ -122,4 +122,7 @@ def test_a_channel_is_sent_and_the_adaptation_is_printed(within, service, files)
     assert "Degraded: the lab has no channel adapter for UCnobody" in unknown
     hostile = within(*arguments[:-1], "../all")
     assert (hostile.exit_code, hostile.stderr.count("\n")) == (1, 1)
-    assert "--channel: no adapter of '../all' was added; `thumblab channel list` shows the added ones" in hostile.stderr
+    assert (
+        "--channel: no adapter of '../all' was added; `thumblab channel list` lists the added channels"
+        in hostile.stderr
+    )

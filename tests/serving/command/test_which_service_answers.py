@@ -68,7 +68,7 @@ def test_a_channel_is_named_by_the_title_or_id_with_which_it_was_added(
             assert (done.exit_code, here.pop()[-1].channel_id) == (0, "UCown"), done.stderr
     misspelt = within(*files, *ASKED, "--channel", "the own chanel", **titled)
     assert misspelt.exit_code == 1
-    assert "do you mean 'The Own Channel'? `thumblab channel list` shows the added ones" in misspelt.stderr
+    assert "do you mean 'The Own Channel'? `thumblab channel list` lists the added channels" in misspelt.stderr
     other = within(*files, *ASKED, "--channel", "https://youtube.com/c/own", **titled)
     assert "is not a link to a channel; give its id" in other.stderr
 
