@@ -40,9 +40,9 @@ class Connection:
         try:
             parsed = httpx.URL(url)
         except httpx.InvalidURL as error:
-            raise ThumblabError(f"{url!r} is not a URL ({error}); give one such as {DEFAULT_URL}") from None
+            raise ThumblabError(f"{url!r} is not a URL ({error}); give a URL such as {DEFAULT_URL}") from None
         if parsed.scheme not in ("http", "https") or not parsed.host:
-            raise ThumblabError(f"{url!r} is not an http or https URL; give one such as {DEFAULT_URL}")
+            raise ThumblabError(f"{url!r} is not an http or https URL; give a URL such as {DEFAULT_URL}")
         if parsed.userinfo or parsed.query or parsed.fragment:
             raise ThumblabError("the URL of the service has a user name, password, query or fragment; leave it out")
         if key is not None and not (key.isascii() and key.isprintable()):

@@ -75,8 +75,8 @@ class Server:
 
 @dataclass
 class Seconds:
-    """The seconds of the requests of one kind, for one number of clients: the waiting time of each, and the processor
-    time of all.
+    """The seconds of the requests of one kind, for one number of clients: the waiting time of each request, and the
+    processor time of all requests.
     """
 
     waited: list[float] = field(default_factory=list)

@@ -23,7 +23,7 @@ class DatabaseTroubleError(LabError):
 
 @dataclass(frozen=True)
 class _Kind:
-    """A kind of trouble, with the errors of the server and of the driver that show it."""
+    """A kind of trouble, and how to recognise it in an error of the server or of the driver."""
 
     says: str
     """What is wrong. The reason that the server or the driver gave follows in brackets."""

@@ -17,7 +17,7 @@ from thumblab_core.settings import Settings
 def image_encoder(settings: Settings) -> ImageEncoder:
     """Return the image encoder that the settings name, in the precision that was chosen for it.
 
-    The precision is float32 until `precision.choose_precision` has chosen one. That happens when pictures are embedded.
+    The precision is float32 until pictures are embedded. Then `precision.choose_precision` chooses the precision.
     Raises `LabError` if no encoder has that name. This function loads no model.
     """
     return named_image_encoder(image_encoder_name(settings), settings.releases)

@@ -87,7 +87,7 @@ class OpenClipEncoder(NeuralEncoder):
     def export(self, store: ReleaseStore) -> list[Release]:
         """Publish what a process without torch needs to encode pictures and texts, unless it is published already.
 
-        An export whose files are damaged is published again. An image tower that a release or CUDA computes is not
+        An export whose files are damaged is published again. An image tower that runs from a release or on CUDA is not
         exported. Return the new releases. Raises `LabError` if the model cannot be loaded, or if its text tower cannot
         be exported.
         """

@@ -14,10 +14,10 @@ A picture with fewer pixels is not made smaller. The lab uses at most 640 pixels
 
 @dataclass(frozen=True)
 class Reduction:
-    """By how much a picture is reduced.
+    """The factors by which a picture is reduced.
 
-    Both fields are whole factors that divide the width and the height. The decoder divides by `decoder`. Then averaging
-    of pixels divides by `mean`.
+    Both factors are whole numbers that divide the width and the height. The decoder divides by `decoder`. Then
+    averaging of pixels divides by `mean`.
     """
 
     decoder: int

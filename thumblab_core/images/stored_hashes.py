@@ -1,4 +1,4 @@
-"""Convert perceptual hashes from a column of the database or of a data frame, in which some may be missing."""
+"""Convert perceptual hashes from a column of the database or of a data frame. Some hashes may be missing."""
 
 import numpy as np
 import numpy.typing as npt

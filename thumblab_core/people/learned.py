@@ -45,7 +45,7 @@ def save_centroids(
 
 
 def read_centroids(connection: Connection, embedder: str) -> tuple[list[str], Float32s]:
-    """Return the keys of clusters and their centroids, float32 [c, d]. A cluster may have several."""
+    """Return the keys of clusters and their centroids, float32 [c, d]. A cluster may have several centroids."""
     vector = func.vector_send(face_centroids.c.vector).label("vector")
     statement = (
         select(face_centroids.c.cluster_key, vector)

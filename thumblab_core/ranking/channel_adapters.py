@@ -54,7 +54,8 @@ class ChannelAdapterInfo:
     niche: str | None = None
 
     def fault(self, served: str | None) -> str | None:
-        """Return why answers by the model `served` do not use this adapter, as a clause. Return None if they use it.
+        """Return a clause that says why answers of the model `served` do not use this adapter. Return None if they use
+        it.
 
         `served` is None if no model is served.
         """

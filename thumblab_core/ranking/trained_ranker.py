@@ -191,7 +191,7 @@ class TrainedRanker:
 
     @property
     def why_no_engagement(self) -> str | None:
-        """The reason why the predicted engagement is not shown, as a clause. None if it can be shown."""
+        """A clause that says why the predicted engagement is not shown. None if it can be shown."""
         informed = self.engagement_accuracy
         if informed is None:
             return "its accuracy on held-out videos was not measured"
