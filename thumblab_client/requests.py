@@ -32,8 +32,8 @@ class Call(Generic[T]):
     def read(self, response: httpx.Response, repeated: bool = False) -> T:
         """Return the answer. Raises a `ProblemError` for an error of the service.
 
-        `repeated` says whether the request was sent before, and its answer was lost with the connection. Raises
-        `UnexpectedAnswerError` if the answer does not have the documented form.
+        `repeated` is true if the request was sent before, and its first answer was lost because the connection broke.
+        Raises `UnexpectedAnswerError` if the answer does not have the documented form.
         """
         require_success(response)
         try:
