@@ -5,8 +5,8 @@
 In the synthetic catalogue (`demo.catalogues.synthetic`), views are computed from a known number for each video, its
 planted quality. The best possible AUC is therefore known, for two questions:
 
-    package     Which of two videos of a channel got more views? The two videos differ in title and picture. one title
-    Which of their two pictures would get more views if both had the same title?
+    package     Which of two videos of a channel got more views? The two videos differ in title and picture.
+    one title   Which of their two pictures would get more views if both had the same title?
 
 For each size of the catalogue, three models are trained with the lab's default settings. The first learns from the
 pictures, encoded by the built-in encoder. The second learns from the same pictures, but with `TrainConfig.partial_out`
