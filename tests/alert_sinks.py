@@ -18,9 +18,9 @@ from aiosmtpd.smtp import SMTP
 class Chat:
     """A chat server with an incoming webhook.
 
-    `texts` holds the messages that it accepted. The server answers each request with `status`, and accepts messages
-    only with status 200. `refused` maps single texts to another status. While the event `answers` is not set, it
-    answers no request. `asked` counts the requests.
+    `texts` holds the messages that the server accepted. The server answers each request with `status`, and accepts
+    messages only with status 200. `refused` maps the text of a message to the status that this message gets instead.
+    While the event `answers` is not set, the server answers no request. `asked` counts the requests.
     """
 
     url: str
@@ -61,7 +61,7 @@ def chat() -> Iterator[Chat]:
 
 @dataclass
 class MailServer:
-    """A mail server, and the e-mails that it accepted."""
+    """A mail server with the e-mails that it accepted."""
 
     port: int = 0
     mails: list[EmailMessage] = field(default_factory=list)

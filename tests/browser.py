@@ -138,7 +138,7 @@ def wait_for(condition, seconds=20):
 
 
 def drag(browser, x, y, data):
-    """Drag something onto the page and drop it there."""
+    """Drag `data` onto the page and drop it at the point (x, y)."""
     for kind in ("dragEnter", "dragOver", "drop"):
         browser.call("Input.dispatchDragEvent", type=kind, x=x, y=y, data={"dragOperationsMask": 1, **data})
 

@@ -33,7 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # so SIGTERM would be ignored too, also by the programs that the tests start and end.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    # On a busy machine, the first answer of a service may take longer than the 5 s that httpx waits if nothing is said.
+    # On a busy machine, the first answer of a service may take longer than the 5 s that httpx waits by default.
     DEFAULT_TIMEOUT_CONFIG.read = DEFAULT_TIMEOUT_CONFIG.connect = 60.0
     config.addinivalue_line("markers", "last: run this test after the others, because it ends what they share")
 
@@ -42,8 +42,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection() -> Iterator[None]:
     """Let the garbage collector skip the modules and the tests that the collection of tests loads.
 
-    They are a third of a million objects, which stay to the end. To look through them again and again took the garbage
-    collector a twentieth of the processor time of a test process.
+    The modules and tests are a third of a million objects, which stay in memory until the process ends. Searching these
+    objects again and again took a twentieth of the processor time of a test process.
     """
     gc.disable()
     yield
@@ -61,11 +61,11 @@ _LONGEST_FIRST = ("e2e", "serving", "pipelines")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run first the tests of the folders of `_LONGEST_FIRST`. In each folder, tests marked `last` come at the end.
+    """Run the tests in the folders of `_LONGEST_FIRST` first. In each folder, run tests marked `last` at the end.
 
-    The tests of tests/e2e take the longest, and a single worker process runs them all. If this process began them late,
-    the other worker processes would have to wait for it at the end. The files of tests/serving follow, because some of
-    them take half a minute.
+    The tests of tests/e2e take the longest, and a single worker process runs them all. If this process began these
+    tests late, the other worker processes would have to wait for it at the end. The files of tests/serving follow,
+    because some of them take half a minute.
     """
 
     def rank(item: pytest.Item) -> tuple[int, bool]:
@@ -80,8 +80,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Give each worker process one file at a time, in the order of `pytest_collection_modifyitems`.
 
-    All files of tests/e2e count as one file, because they share a running lab. So do those of
-    tests/serving/dagster_runs, which share a running Dagster.
+    All files of tests/e2e count as one file, because they share a running lab. All files of tests/serving/dagster_runs
+    also count as one file, because they share a running Dagster.
     """
     from xdist.scheduler import LoadScopeScheduling
 
@@ -138,10 +138,11 @@ def nothing_leaked(session_folder: Path, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="session", autouse=True)
 def migrations_read_once() -> Iterator[None]:
-    """Let Alembic read the files of a folder of migrations once in a process.
+    """Let Alembic read each folder of migrations only once in a process.
 
-    Each new instance of Dagster writes the number of its newest migration into two databases. For each of them, Alembic
-    would load Dagster's 88 migrations again. That was most of the processor time of making an instance.
+    Each new instance of Dagster writes the number of its newest migration into two databases. For each database,
+    Alembic would load Dagster's 88 migrations again. Loading the migrations took most of the processor time of making
+    an instance.
     """
     from alembic.script import ScriptDirectory
 
@@ -160,9 +161,10 @@ def migrations_read_once() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def fresh_settings(monkeypatch: pytest.MonkeyPatch, session_folder: Path) -> Iterator[None]:
-    """Remove the environment variables of the lab's settings before each test, and forget settings that were read.
+    """Before each test, remove the environment variables of the lab's settings, and set only THUMBLAB_DATA_DIR.
 
-    So each test reads the settings again. THUMBLAB_DATA_DIR then names the data folder of the session.
+    THUMBLAB_DATA_DIR names the data folder of the session. Also forget settings that were read, so that each test reads
+    the settings again.
     """
     for name in [name for name in os.environ if name.startswith("THUMBLAB_") or name in _OTHER_NAMES]:
         monkeypatch.delenv(name)
@@ -233,7 +235,7 @@ def copied_database(new_database: Callable[[], str]) -> Iterator[Callable[[str],
         name, original = f"copy_{made}", make_url(url)
         # PostgreSQL can copy the files of a database (FILE_COPY), or write every page of the database to its log. On
         # this server, FILE_COPY is several times faster, because the server does not wait for the disk. Where the
-        # kernel can copy the files by itself (clone), that takes half the time.
+        # kernel can copy the files by itself (the method clone), a copy takes half that time.
         for method in ("clone", "copy"):
             try:
                 with server.connect() as connection:

@@ -190,7 +190,7 @@ NOT_RUN_STARTS: dict[str, str] = {
 def reason_not_run(command: str) -> str | None:
     """Return the reason why no test of the documents runs `command`.
 
-    Return None if a test runs it, or if it is in no table.
+    Return None if a test runs the command, or if the command is in no table.
     """
     return NOT_RUN.get(command) or next(
         (reason for start, reason in NOT_RUN_STARTS.items() if command.startswith(start)), None

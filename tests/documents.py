@@ -92,7 +92,7 @@ def _first_word(line: str) -> str:
 
 
 def _joined(path: Path, block: list[tuple[int, str]]) -> Iterator[Line]:
-    """Yield the commands of a block. A line that ends with a backslash, or inside quotes, continues in the next one."""
+    """Yield the commands of a block. A line continues if it ends with a backslash or inside quotes."""
     text, start = "", 0
     for number, line in block:
         start = start if text else number
@@ -133,7 +133,7 @@ def headings(path: Path) -> set[str]:
 
 
 def links(path: Path) -> Iterator[tuple[str, str, str]]:
-    """Yield three texts for each link: `!` if it shows a picture, its text, and its target."""
+    """Yield three texts for each link: `!` if the link shows a picture, the text of the link, and its target."""
     text = "\n".join("" if kind else re.sub(r"`[^`]*`", "`", line) for _, line, kind in text_lines(path))
     for link in re.finditer(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)", text):
         yield link[1], link[2], link[3]

@@ -31,7 +31,7 @@ def drawn_picture(people: list[int], seed: int) -> bytes:
 
 
 def _draw_person(draw: ImageDraw.ImageDraw, x: int, y: int, person: int, smile: int) -> None:
-    """Draw a person whose face has its centre at x and y. `smile`: how far the corners of the mouth go up."""
+    """Draw a person whose face has its centre at x and y. `smile` says how far the corners of the mouth go up."""
     skin, hair, shirt = (of[person % len(of)] for of in (_SKINS, _HAIRS[2:] + _HAIRS[:2], _SHIRTS))
     long_hair, glasses, beard = person % 2 == 0, person % 3 == 1, person % 4 == 3
     draw.rounded_rectangle((x - 90, y + 78, x + 90, y + 220), 50, fill=shirt)

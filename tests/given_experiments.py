@@ -81,6 +81,6 @@ def kept(lab: Lab, channel_id: str | None = None) -> list[StoredExperiment]:
 
 
 def remove(lab: Lab, experiment_id: int) -> bool:
-    """Delete an experiment of a lab. Return whether there was one with this number."""
+    """Delete an experiment of a lab. Return whether the lab had an experiment with this number."""
     with lab.engine.begin() as connection:
         return remove_experiment(connection, experiment_id)

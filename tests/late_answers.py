@@ -1,4 +1,4 @@
-"""Keep answers of the service back in a page of the browser, or let requests fail."""
+"""Hold back answers of the service to a page in the browser, or let requests of the page fail."""
 
 import json
 
@@ -19,24 +19,24 @@ _FETCH = """(() => {
 
 
 def hold(page, part):
-    """Keep the answers to all further requests back whose address has `part` in it."""
+    """Hold back the answers to all further requests whose address contains `part`."""
     page.evaluate(f"'held' in window || {_FETCH}")
     page.evaluate(f"window.slow = {json.dumps(part)}")
 
 
 def fail(page, part):
-    """Let all further requests fail whose address has `part` in it. With None, none fails."""
+    """Make all further requests fail if their address contains `part`. If `part` is None, no request fails."""
     page.evaluate(f"'held' in window || {_FETCH}")
     page.evaluate(f"window.failing = {json.dumps(part)}")
 
 
 def wait_for_held(page, count=1):
-    """Wait until so many answers are kept back, and keep no further ones back."""
+    """Wait until `count` answers are held back, and hold back no further answers."""
     page.wait(f"window.held.length === {count}")
     page.evaluate("window.slow = null")
 
 
 def release(page):
-    """Give the page the answers that were kept back, and time to do with them what it does."""
+    """Give the held answers to the page, and wait until the page has had time to use them."""
     page.evaluate("window.slow = null; window.held.splice(0).forEach((resolve) => resolve())")
     page.evaluate("new Promise((resolve) => setTimeout(resolve, 300))")

@@ -1,4 +1,4 @@
-"""Search logs, tables and files for the keys and tokens that tests use. `conftest.py` calls this after all tests."""
+"""Search logs, tables and files for keys and tokens that tests use. `conftest.py` calls this module after all tests."""
 
 import logging
 import os
@@ -55,8 +55,8 @@ def keep_values_readable(url: str) -> None:
 def tables_with_a_secret(data_dir: Path) -> Iterator[str]:
     """Yield the names of all tables that contain a secret, in all databases of the data folder's embedded server.
 
-    The databases are those of labs and of Dagster instances. The newest one is searched first. If no server ran in the
-    folder, there are no databases.
+    The databases are those of labs and of Dagster instances. The newest database is searched first. If no server ran in
+    the folder, there are no databases.
     """
     from thumblab_core.database.urls import named_database_url
     from thumblab_core.embedded_postgres import location
@@ -67,23 +67,24 @@ def tables_with_a_secret(data_dir: Path) -> Iterator[str]:
         return
     server = make_url(named_database_url("postgres", settings=Settings(data_dir=data_dir)))
     with _connected(server, "postgres") as connection:
-        connection.execute("CHECKPOINT")  # After it, the server's files contain all rows.
+        connection.execute("CHECKPOINT")  # After this, the server's files contain all rows.
         databases = connection.execute(
             "SELECT oid::int, datname, oid <= coalesce(shobj_description(1, 'pg_database')::int, oid::int) "
             "FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY oid DESC"
         ).fetchall()
-    # The tests make hundreds of databases. To connect to each of them and to search its tables took minutes.
+    # The tests make hundreds of databases. Connecting to each database and searching its tables would take minutes.
     for number, name, compressed in databases:
         if compressed or _has_a_piece(home / "data" / "base" / str(number)):
             yield from tables_of_database(server.set(database=name).render_as_string(hide_password=False))
 
 
-# A large value is stored in parts of 2 kB, so a secret may be in two of them. One of the parts has half of the secret.
+# A large value is stored in parts of 2 kB, so a secret may be divided between two parts. One of these parts then has at
+# least half of the secret.
 _PIECES = [half.encode() for one in SECRETS for half in (one[: len(one) // 2], one[len(one) // 2 :])]
 
 
 def _has_a_piece(folder: Path) -> bool:
-    """Return whether a piece of a secret is in the files of a database's tables and indexes. Rows may be deleted ones.
+    """Return whether a piece of a secret is in the files of a database's tables and indexes, even in deleted rows.
 
     The names of these files start with a number. PostgreSQL's own tables have numbers below 16384.
     """
@@ -97,11 +98,12 @@ def _has_a_piece(folder: Path) -> bool:
 
 
 def tables_of_database(url: str) -> list[str]:
-    """Return the names of those tables of a database in which any column of any row contains a secret."""
+    """Return the names of the tables of a database in which any column of any row contains a secret."""
     address = make_url(url)
     patterns = [f"%{secret}%" for secret in SECRETS]
     with _connected(address, str(address.database)) as connection:
-        # Most tables of most databases are empty. PostgreSQL would need most of the time to plan a search through them.
+        # Most tables of most databases are empty. Without this condition, PostgreSQL would spend most of the time on
+        # planning searches of empty tables.
         names = connection.execute(
             "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace "
             "AND pg_relation_size(oid) > 0 ORDER BY 1"

@@ -24,8 +24,8 @@ def plant(
     """Write `videos.csv` and the pictures into the folder, and return the ids of the videos.
 
     `tastes` maps each channel to four numbers: the effects of red, green, blue and cooking on the logarithm of the
-    views. Each channel has `videos` videos, published a day apart. The topic of each is chosen at random: cooking or
-    mountains, each with a probability of one half. The same seed gives the same videos.
+    views. Each channel has `videos` videos, published a day apart. The topic of each video is chosen at random: cooking
+    or mountains, each with a probability of one half. The same seed gives the same videos.
     """
     random = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)

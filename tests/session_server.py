@@ -1,4 +1,4 @@
-"""Make the database server of a test session fast, and stop it after the session. `conftest.py` calls this."""
+"""Make the database server of a test session fast, and stop it after the session. `conftest.py` calls this module."""
 
 import shutil
 from contextlib import suppress
@@ -26,7 +26,7 @@ def keep_in_memory(url: str) -> None:
 
 
 def stop_server(folder: Path) -> None:
-    """Stop the database server of a data folder, and delete what it left outside the folder."""
+    """Stop the database server of a data folder, and delete the files that the server left outside the folder."""
     from thumblab_core.embedded_postgres import location, watcher
 
     home = location.find_home(folder)

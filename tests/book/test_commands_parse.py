@@ -36,14 +36,14 @@ def test_every_command_is_in_a_table() -> None:
     )
 
 
-def test_the_tables_name_no_command_that_no_document_has() -> None:
+def test_every_command_in_the_tables_is_in_a_document() -> None:
     texts = {plain(line.text) for line in LINES}
     assert {*AS_IT_STANDS, *WITH_OTHER_WORDS, *NOT_RUN} - texts == set()
     assert [start for start in NOT_RUN_STARTS if not any(text.startswith(start) for text in texts)] == []
 
 
 def calls(text: str) -> Iterator[list[str]]:
-    """Yield the words of each call of `thumblab` in a shell line, without the name itself."""
+    """Yield the words of each call of `thumblab` in a shell line, without the word `thumblab`."""
     # The rest of the line explains the command.
     text = re.sub(r"\s{3,}[a-z ]+.*$", "", text) if " | " not in text else text
     text = text.split("  [")[0]

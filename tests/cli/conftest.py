@@ -15,7 +15,7 @@ def lab_with_pairs(
     """A function that makes a lab with training pairs and no model. In this lab, redder thumbnails get more views.
 
     The function returns the lab, and the environment variables with which a command opens this lab. If a test passes
-    further settings, the environment variables contain them too.
+    further settings, the environment variables contain these settings too.
     """
     from thumblab_pipelines.collection.catalogue import import_catalogue
     from thumblab_pipelines.dataset.pairs import build_pairs

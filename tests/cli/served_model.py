@@ -31,9 +31,9 @@ def publish_model(store: ReleaseStore, proven: bool = True, pairs: int | None = 
     """Publish a model that gives every thumbnail the same score, and promote it.
 
     The encoders of the model are the built-in image encoder and the title encoder minilm. If `proven` is true, the
-    model has an evaluation which says that it orders pictures under one title better than chance on unseen channels.
-    Otherwise the model has no evaluation. If `pairs` is given, the model was evaluated on so many held-out pairs of known
-    channels instead, and it is not promoted.
+    model has an evaluation. By this evaluation, the model orders pictures under one title better than chance on unseen
+    channels. Otherwise the model has no evaluation. If `pairs` is given, the model instead has an evaluation on this
+    number of held-out pairs of known channels, and is not promoted.
     """
     images, titles = BuiltinEncoder(), title_encoder("minilm")
     model = TrainableRanker(RankerConfig(images.fingerprint, titles.fingerprint, images.dimension, 384, hidden=16))

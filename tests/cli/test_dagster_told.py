@@ -1,4 +1,4 @@
-"""Tests that Dagster is told when a command, and not a materialization, changes the served releases."""
+"""Test that Dagster is informed when a command changes the served releases without a materialization."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -61,9 +61,7 @@ def last_observation(instance: dg.DagsterInstance, asset: str = "served_index") 
     return {name: value.value for name, value in observation.metadata.items()}
 
 
-def test_a_rollback_by_command_and_its_end_are_observations_of_the_served_index(
-    lab: Lab, instance: dg.DagsterInstance
-) -> None:
+def test_a_rollback_by_command_is_an_observation_of_the_served_index(lab: Lab, instance: dg.DagsterInstance) -> None:
     first, second = (release.release_id for release in lab.releases.all(INDEX, NICHE))
     done = CliRunner().invoke(cli, ["index", "rollback", NICHE])
     assert (done.exit_code, done.stderr) == (0, "")
@@ -91,7 +89,9 @@ def test_in_a_container_a_command_tells_the_dagster_of_dagster_home(
     assert CliRunner().invoke(cli, ["index", "rollback", NICHE]).exit_code == 0
     with dg.DagsterInstance.get() as instance:
         assert last_observation(instance)["cause"] == "`thumblab index rollback`"
-    assert not (lab.settings.data_dir / "postgres").exists(), "Dagster's tables are in the database of the settings"
+    assert not (lab.settings.data_dir / "postgres").exists(), (
+        "Dagster's tables must be in the database that the settings name"
+    )
 
 
 def test_the_dagster_of_another_project_gets_no_report(

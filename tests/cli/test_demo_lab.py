@@ -39,7 +39,7 @@ def small_catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.cache_clear()
 
 
-def test_a_demo_uses_the_mlflow_of_a_running_up_so_that_links_stay_valid(small_catalogue: None) -> None:
+def test_a_demo_uses_the_mlflow_that_up_runs_so_that_links_stay_valid(small_catalogue: None) -> None:
     with demo_lab(None, 5_123) as alone:
         assert (alone.mlflow_port, alone.settings.mlflow_url) == (5_123, "http://127.0.0.1:5123")
     with announced(alone.data_dir, Running("http://d", "http://127.0.0.1:5123", "http://s")), demo_lab(None) as beside:

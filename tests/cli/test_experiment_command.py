@@ -1,6 +1,6 @@
 """Tests of the commands `thumblab experiment`.
 
-The commands run in the process of the tests. Only this file uses their lab.
+The commands run in the process of the tests. No other test file uses the lab of these commands.
 """
 
 import json
@@ -157,7 +157,7 @@ def test_a_table_is_imported_and_each_bad_row_is_named_with_file_and_line(shell:
     assert (again.exit_code, report["stored"], report["unchanged"], report["problems"][0]["line"]) == (0, 1, 1, 3)
 
 
-def test_a_list_has_a_limit_and_says_how_many_there_are(shell: Shell) -> None:
+def test_a_list_has_a_limit_and_says_how_many_experiments_there_are(shell: Shell) -> None:
     titles = ("--title", "One", "--title", "Two", "--outcome", "inconclusive")
     for day in (1, 2, 3):
         shell("add", "--channel", CHANNEL, "--video", "video_aaaaa", "--started", f"2026-11-0{day}", *titles)
@@ -248,7 +248,7 @@ def test_a_plan_opens_a_lab_only_if_it_needs_one(pictures: list[Path], monkeypat
     assert (done.exit_code, done.stderr) == (0, "")
 
 
-def test_the_model_chooses_which_two_to_test(
+def test_the_model_chooses_which_two_pictures_to_test(
     shell: Shell, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Any] = []
@@ -288,7 +288,7 @@ def test_a_plan_with_a_title_needs_a_served_model_and_names_two_pictures(
     assert text["agreement"] == {"compared": 0, "agreed": 0.0, "by_chance": 0.0}
 
 
-def test_a_model_without_proven_skill_chooses_no_two_to_test_and_the_plan_says_so(
+def test_a_model_without_proven_skill_chooses_no_pictures_to_test_and_the_plan_says_so(
     shell: Shell, environment: dict[str, str], pictures: list[Path]
 ) -> None:
     publish_model(ReleaseStore(Path(environment["THUMBLAB_DATA_DIR"]) / "releases"), proven=False)

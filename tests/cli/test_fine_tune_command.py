@@ -1,6 +1,6 @@
-"""Tests of `thumblab fine-tune`. The command trains a new encoder, and prints the steps that put it to use.
+"""Tests of `thumblab fine-tune`. The command trains a new encoder, and prints how to use this encoder.
 
-One test follows these steps.
+One test follows the printed steps.
 """
 
 import json

@@ -75,7 +75,7 @@ def test_a_rotated_key_is_printed_and_a_revoked_key_is_gone(key: Run, tmp_path: 
     assert again.stderr == "thumblab: there is no key named 'laptop'; the named keys are: none yet\n"
 
 
-def test_the_own_key_is_printed_as_before_can_be_rotated_and_not_revoked(key: Run) -> None:
+def test_the_labs_own_key_is_printed_as_before_and_can_be_rotated_but_not_revoked(key: Run) -> None:
     first = key().stdout
     assert len(first) == 44
     assert key().stdout == first

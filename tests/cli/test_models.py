@@ -116,7 +116,7 @@ def test_the_face_embedder_is_pulled_by_name_or_where_people_are_switched_on(
     assert run("status").stdout.count("missing") == 1
     pulled = run("pull", "sface", *source).stdout
     assert "sface: now at" in pulled
-    assert "Next" not in pulled  # The sub-scores do not need it.
+    assert "Next" not in pulled  # The sub-scores do not need the face embedder.
     monkeypatch.setenv("THUMBLAB_PEOPLE", "own")
     settings.cache_clear()
     assert "already at" in run("pull").stdout

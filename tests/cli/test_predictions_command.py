@@ -1,6 +1,6 @@
 """Tests of the commands `thumblab predictions list` and `purge`.
 
-The commands run in the process of the tests. Only this file uses their lab.
+The commands run in the process of the tests. No other test file uses the lab of these commands.
 """
 
 import json

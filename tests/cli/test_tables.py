@@ -184,7 +184,7 @@ def test_output_that_is_not_a_terminal_has_unwrapped_lines(
     assert f"{LONG}/a.jpg {LONG}/b.jpg" in " ".join(capsys.readouterr().out.split())
 
 
-def test_the_ceiling_is_the_planted_qualitys_own_auc_on_the_pairs_of_the_model() -> None:
+def test_the_ceiling_is_the_auc_of_the_planted_quality_on_the_pairs_of_the_model() -> None:
     planted = [
         Evaluation("future", "all", "planted", "auc", 0.8304, 0.81, 0.85, 1_288, 30),
         Evaluation("future", "2x", "planted", "auc", 0.93, 0.9, 0.95, 704, 30),

@@ -108,7 +108,7 @@ def test_a_damaged_file_is_replaced(hub: Hub, model: ModelFile, lab: Settings) -
 
 
 @pytest.mark.parametrize("body", [BYTES[:-1] + b"x", BYTES[:-1], b"version https://git-lfs.github.com/spec/v1", b""])
-def test_a_wrong_file_is_reported_with_the_expected_one_and_changes_nothing(
+def test_a_wrong_file_is_reported_with_both_digests_and_changes_nothing(
     hub: Hub, model: ModelFile, lab: Settings, body: bytes
 ) -> None:
     pull(model, settings=lab)

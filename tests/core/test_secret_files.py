@@ -54,7 +54,9 @@ def test_a_file_that_cannot_be_read_is_an_error(
         settings()
 
 
-def test_a_secret_given_twice_is_an_error_that_shows_neither(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_given_twice_is_an_error_that_shows_neither_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "key").write_text("first")
     monkeypatch.setenv("THUMBLAB_API_KEY_FILE", str(tmp_path / "key"))
     monkeypatch.setenv("THUMBLAB_API_KEY", "second")

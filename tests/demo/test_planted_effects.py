@@ -70,7 +70,7 @@ def without_title(catalogue: SyntheticCatalogue) -> Float64s:
     return corrected_views(catalogue) - SIGMA_Q * titles
 
 
-def test_without_effects_the_catalogue_is_the_one_before_effects_could_be_planted() -> None:
+def test_without_effects_the_catalogue_is_the_same_as_before_effects_could_be_planted() -> None:
     """Check that a catalogue without effects is the one that the demo made before it could plant effects.
 
     The test contains a digest of the videos of the old catalogue, and the grey levels of three of its pictures. A
@@ -197,7 +197,7 @@ def expected_pictures(catalogue: SyntheticCatalogue) -> Float64s:
     return expected
 
 
-def test_the_simulated_ceiling_continues_the_closed_one() -> None:
+def test_the_simulated_ceiling_agrees_with_the_closed_form() -> None:
     noise = (SIGMA_N / SIGMA_Q) ** 2
     assert sheppard(1.0, noise) == pytest.approx(0.80, abs=1e-12)
     assert best_auc([1.0], noise, 1e-9, 0.5) == pytest.approx(0.80, abs=1e-3)

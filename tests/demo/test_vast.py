@@ -1,6 +1,6 @@
 """Test the vast catalogue.
 
-The catalogue has exactly the requested number of videos, and computes each only when it is read.
+The catalogue has exactly the requested number of videos, and computes each video only when the video is read.
 """
 
 import re

@@ -62,10 +62,10 @@ def before_any_release(lab: RunningLab, drawn: Callable[..., bytes]) -> httpx.Re
 class OverHttp:
     """The answers to two requests for a refresh over HTTP, while the runs of a backfill wait in Dagster's queue.
 
-    `started` answers the request for `niches`, which does not wait for the runs. The backfill's run of the first of
-    these niches had begun, and its run of the second niche was the last one in the queue. `done` answers the request
-    for all niches, which waits for the runs. Each answer comes with its HTTP status. `served` has the releases that
-    were served after that, by niche.
+    `started` answers the request for `niches`, which does not wait for the runs. At that time, the backfill's run of
+    the first of these niches had begun, and its run of the second niche was the last run in the queue. `done` answers
+    the request for all niches, which waits for the runs. Each answer comes with its HTTP status. `served` has, by
+    niche, the releases that were served after both requests.
     """
 
     niches: list[str]

@@ -46,7 +46,7 @@ class DagsterPage:
         self.browser.wait("document.readyState === 'complete'", 120)
 
     def click(self, label: str, seconds: float = 120) -> None:
-        """Click on the last button or link of which the text matches `label`, as soon as it can be clicked."""
+        """Click on the last button or link whose text matches `label`, as soon as it can be clicked."""
         element = f"""[...document.querySelectorAll('button, a')].filter(
             (e) => !e.disabled && /^{label}$/.test(e.innerText.trim())).at(-1)"""
         self.browser.wait(f"{element} !== undefined", seconds)

@@ -51,7 +51,7 @@ def logged(lab: RunningLab, trained: str, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def tracker(logged: Logged) -> Iterator[Tracker]:
-    """The tracker of `logged`. After the test, the registered model has its three versions as they were logged."""
+    """The tracker of `logged`. After the test, the registered model has its three versions as logged."""
     yield logged.tracker
     from mlflow import MlflowClient
 
@@ -142,7 +142,7 @@ def test_a_crash_between_pointer_and_alias_rolls_nothing_back_and_is_repaired(
     assert check_alias(own, registry).chosen is not None, "the lab must have recorded its own move of the alias"
 
 
-def test_a_person_wins_who_moves_the_alias_during_a_promotion(
+def test_a_person_who_moves_the_alias_during_a_promotion_wins(
     own: Lab, tracker: Tracker, client: Any, three: list[Release], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry = tracker.registry

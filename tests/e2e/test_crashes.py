@@ -1,6 +1,6 @@
 """Test `thumblab demo` after crashes.
 
-The tests start the command three times, and kill each start with SIGKILL at a different stage. The next must finish it.
+The tests kill three runs of the command with SIGKILL, each at a different stage. The next run must finish the work.
 """
 
 import itertools

@@ -135,7 +135,7 @@ def evaluations(lab: RunningLab, assets: set[str]) -> dict[str, Counter[str]]:
         asset = node["assetKey"]["path"][0]
         for check in node["assetChecksOrError"]["checks"] if asset in assets else ():
             if "check_lab" in check["jobNames"] and not check["blocking"]:
-                continue  # A schedule runs these checks, and not the run that makes the asset.
+                continue  # These checks run on a schedule, and not in the run that makes the asset.
             assert check["blocking"] or check["name"] in ("finished", "promoted"), check
             executions = lab.graphql(
                 """query($key: AssetKeyInput!, $name: String!) {
@@ -170,7 +170,7 @@ def test_training_over_graphql_materializes_the_model_and_every_check_passes(lab
 
 
 @pytest.mark.parametrize("niche", ["tech", "news"])
-def test_the_service_that_never_restarted_answers_with_the_releases_of_these_runs(
+def test_the_service_answers_with_the_releases_of_these_runs_without_a_restart(
     lab: RunningLab, trained: str, refreshed: dict[str, Any], over_http: Any, drawn: Callable[..., bytes], niche: str
 ) -> None:
     own = {candidate.name: candidate.image for candidate in synthetic_catalogue(VIDEOS).candidates(niche, seed=1)}

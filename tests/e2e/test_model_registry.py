@@ -116,7 +116,7 @@ def test_two_trainings_are_compared_by_search_runs(
 
 @pytest.fixture
 def backwards(two: list[Release], store: ReleaseStore) -> Iterator[Release]:
-    """A release that is newer than those of `two`.
+    """A release that is newer than both releases of `two`.
 
     The model of this release is the second model of `two`, but ranks all pictures in the reverse order.
     """

@@ -1,7 +1,7 @@
 """Test the runs that the scoring service starts in the Dagster of a running lab.
 
-The requests are the ones that the documents of the service, the FAISS library and the index lifecycle show, with POST
-where they change something. `curl` sends the requests.
+The documents of the service, the FAISS library and the index lifecycle show these requests. `curl` sends the requests,
+with POST where a request changes something.
 """
 
 import time

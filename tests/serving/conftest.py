@@ -193,8 +193,8 @@ class Lab:
     def add_adapter(self, channel: str, model: Release, videos: int = 24, check: Any = None) -> Release:
         """Publish and promote a channel adapter for a model.
 
-        The adapter is fitted to `videos` videos. If `videos` is less than five, the adapter is empty. `check`: its
-        evaluation on the channel's own past, as in the manifest.
+        The adapter is fitted to `videos` videos. If `videos` is less than five, the adapter is empty. `check` is the
+        evaluation of the adapter on the channel's own past, as in the manifest.
         """
         from thumblab_core.ranking.trained_ranker import TrainedRanker
 

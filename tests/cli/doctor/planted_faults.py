@@ -1,4 +1,4 @@
-"""Faults that tests plant in a lab, each with the text that `thumblab doctor` must print about it."""
+"""Faults that tests plant in a lab, each with the text that `thumblab doctor` must print about the fault."""
 
 import shutil
 from collections.abc import Callable

@@ -98,7 +98,7 @@ def test_a_planted_fault_is_found_with_its_repair(
     assert PASSWORD not in str(found)
 
 
-def test_a_port_that_another_program_has_is_an_error_only_if_it_cannot_move(patient: Patient) -> None:
+def test_a_port_that_another_program_has_is_an_error_only_if_the_server_cannot_move(patient: Patient) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         (given,) = faults(patient.with_settings(serving_port=port), "servers")["servers"]
@@ -142,7 +142,9 @@ def test_servers_that_do_not_answer_are_named(patient: Patient) -> None:
     assert found["daemon"][0].level is ERROR
 
 
-def test_a_check_that_hangs_or_fails_stops_no_other(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_that_hangs_or_fails_does_not_stop_the_other_checks(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import threading
 
     ended = threading.Event()

@@ -52,7 +52,7 @@ def test_the_reason_for_a_head_that_is_not_served_is_a_sentence() -> None:
 
 
 @pytest.mark.parametrize(("mode", "links"), [("off", 0), ("own", 1), ("all", 1)])
-def test_up_prints_the_link_to_the_people_only_while_they_are_on(
+def test_up_prints_the_link_to_the_people_only_while_people_are_on(
     mode: str, links: int, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unreachable(url: str) -> Tracker:

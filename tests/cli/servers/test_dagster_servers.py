@@ -40,7 +40,9 @@ def test_the_code_server_can_listen_with_any_path_of_the_lab(tmp_path: Path, nam
         assert ready(0.0)
     assert not ready(0.0)
     assert (home / path.name).is_socket()
-    assert not stat.S_IMODE(path.stat().st_mode) & (stat.S_IWGRP | stat.S_IWOTH), "others cannot connect"
+    assert not stat.S_IMODE(path.stat().st_mode) & (stat.S_IWGRP | stat.S_IWOTH), (
+        "other users must not be able to connect"
+    )
     if path.parent != home:
         path.parent.unlink()
 

@@ -71,7 +71,7 @@ def test_the_logs_of_all_servers_are_shown_in_the_order_of_time(folder: Path) ->
     assert len(shell().stdout.splitlines()) == 20
 
 
-def test_a_server_without_a_log_is_an_error_that_names_those_with_one(folder: Path) -> None:
+def test_a_server_without_a_log_is_an_error_that_names_the_servers_with_a_log(folder: Path) -> None:
     done = shell("scorign")
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr == "thumblab: 'scorign' has no log; the servers with a log are mlflow, scoring\n"

@@ -7,7 +7,7 @@ from thumblab_cli.servers.ports import Ports, keep_ports, plan_ports
 from thumblab_core.settings import Settings
 
 
-def test_a_usual_port_that_is_taken_moves_once_and_the_new_one_stays(tmp_path: Path) -> None:
+def test_a_taken_usual_port_is_replaced_once_and_the_new_port_stays(tmp_path: Path) -> None:
     lab = Settings(_env_file=None, data_dir=tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]
@@ -15,10 +15,10 @@ def test_a_usual_port_that_is_taken_moves_once_and_the_new_one_stays(tmp_path: P
             (tmp_path / f"{name}-port").write_text(str(taken))
         planned = plan_ports(lab)
         assert planned.moved["dagster"] == taken, (
-            "Dagster gets a free port, because only links in old runs of MLflow depend on its port"
+            "Dagster must get a free port, because only links in old runs of MLflow depend on the port of Dagster"
         )
         assert planned.dagster != taken
-        assert planned.mlflow == taken, "`up` then refuses the port, because links to MLflow depend on it"
+        assert planned.mlflow == taken, "the port must stay, because links to MLflow depend on it; `up` then refuses it"
         assert plan_ports(lab, dagster=taken).dagster == taken, "a port that the user gives is never replaced"
         given = Settings(_env_file=None, data_dir=tmp_path, serving_port=taken)
         assert plan_ports(given).scoring == taken

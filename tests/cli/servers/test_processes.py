@@ -244,7 +244,7 @@ def test_up_on_a_host_that_is_not_this_machine_says_which_setting_to_change(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_mlflow_is_the_running_labs_unless_the_setting_names_another(tmp_path: Path) -> None:
+def test_the_mlflow_of_the_running_lab_is_used_unless_the_setting_names_another(tmp_path: Path) -> None:
     lab = Settings(_env_file=None, data_dir=tmp_path)
     assert lab.mlflow_url == "http://127.0.0.1:5000"
     with announced(tmp_path, Running("http://d", "http://127.0.0.1:5001", "http://s")):

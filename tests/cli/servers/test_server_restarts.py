@@ -54,7 +54,7 @@ def test_a_restarted_server_is_reported_once_when_it_is_ready_again(tmp_path: Pa
     with Supervisor(tmp_path, {}) as supervisor:
         supervisor.start(Server("slow", [sys.executable, "-c", POLITE], None, is_ready))
         supervisor.mend(reports.append)
-        assert not starts, "the first start is awaited by `wait`"
+        assert not starts, "`mend` must not wait for the first start, because `wait` does"
         before = time.time()
         supervisor.kill("slow")
         wait_until(lambda: supervisor.mend(reports.append) or starts)

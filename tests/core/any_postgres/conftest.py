@@ -22,10 +22,11 @@ def server() -> Iterator[RealServer]:
 
 @pytest.fixture(scope="package")
 def new_place(server: RealServer) -> NewPlace:
-    """Return a function that makes a database and a role that owns it, and returns the name of both.
+    """Return a function that makes a database and the role that owns it. Both have the name that the function returns.
 
     The role has the password PASSWORD. `rights` are the rights of the role. The database gets the extension vector
-    unless `vector` is False. `statements` are run in the database as superuser. In them, {0} stands for the name.
+    unless `vector` is False. `statements` are run in the database as superuser. In the statements, {0} stands for the
+    name.
     """
     numbers = count(1)
 

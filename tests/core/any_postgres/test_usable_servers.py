@@ -198,7 +198,7 @@ def authority(plain_server: RealServer) -> Path:
 def test_the_connection_is_encrypted_as_the_url_demands(name: str, plain_server: RealServer, authority: Path) -> None:
     """The embedded PostgreSQL has no TLS, so this test uses Debian's server.
 
-    That server has no pgvector, so the test uses Dagster's database, which needs none.
+    Debian's server has no pgvector, so the test uses Dagster's database, which does not need pgvector.
     """
     url = plain_server.url("postgres", "postgres", "localhost", WITH_TLS[name].format(ca=authority))
     chosen = Settings(database_url=SecretStr(url))

@@ -90,7 +90,7 @@ def test_a_bad_query_is_refused_with_the_reason(small: Lab) -> None:
             search(small, clustered(1, 48), k)
 
 
-def test_a_sample_tells_the_size_of_the_library_and_is_always_the_same(small: Lab) -> None:
+def test_a_sample_comes_with_the_size_of_the_library_and_is_always_the_same(small: Lab) -> None:
     with small.engine.connect() as connection:
         count, some = nearest.sample(connection, TECH, 50)
         again = nearest.sample(connection, TECH, 50)[1]
@@ -155,7 +155,7 @@ def test_few_vectors_get_no_index_and_are_compared(small: Lab) -> None:
     assert search(small, query) == search(small, query, exact=True)
 
 
-def test_the_index_and_comparing_select_the_same_videos(
+def test_the_index_selects_the_same_videos_as_a_comparison_with_all_vectors(
     open_lab: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab = open_lab(library_days=DAYS)

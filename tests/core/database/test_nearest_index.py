@@ -105,7 +105,7 @@ def test_an_index_that_another_process_is_making_is_left_to_that_process(lab: La
     assert nearest_index.ensure_index(lab.engine, HOSTILE, worthwhile=10)
 
 
-def test_the_index_finds_a_saved_vector_at_once_and_the_replaced_one_no_longer(lab: Lab) -> None:
+def test_the_index_finds_a_saved_vector_at_once_and_a_replaced_vector_no_longer(lab: Lab) -> None:
     assert nearest_index.ensure_index(lab.engine, HOSTILE, worthwhile=10)
     distant = unit(-clustered(60, 8)[10:11] * 7 + 0.1)
     with lab.engine.begin() as connection:

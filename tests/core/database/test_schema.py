@@ -155,7 +155,7 @@ def test_evaluations_with_the_old_columns_for_auc_survive_upgrade_and_downgrade(
     engine.dispose()
 
 
-def test_evaluations_of_before_answer_the_question_of_packages(new_database: NewDatabase) -> None:
+def test_evaluations_from_before_the_migration_answer_the_question_of_packages(new_database: NewDatabase) -> None:
     from alembic import command
 
     engine = create_engine(new_database())

@@ -200,7 +200,7 @@ def test_an_orderly_end_frees_the_folder_for_any_host(lab: Settings) -> None:
     assert not (home_of(lab) / "host.json").exists()
 
 
-def test_a_container_leaves_the_server_of_another_one_alone_and_gets_the_folder_when_it_is_gone(
+def test_a_container_gets_the_folder_of_another_container_only_when_that_container_is_gone(
     lab: Settings,
 ) -> None:
     if subprocess.run([*OTHER_NAMESPACES, "hostname", "second"], capture_output=True).returncode:

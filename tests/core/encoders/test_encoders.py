@@ -86,9 +86,9 @@ def test_a_picture_at_another_size_is_a_near_duplicate_and_another_picture_is_no
 def test_global_properties_of_a_picture_are_linear_in_the_builtin_vector(videos: int, least: tuple[float, ...]) -> None:
     """Check that a linear model can predict a property of a picture, such as its contrast, from the picture's vector.
 
-    The model is fitted to four fifths of the pictures, and predicts the properties of the others. `least` has the
-    lowest correlations of the predictions with the properties. If one of the functions that describe the whole
-    picture in `builtin.py` returned zeros, a correlation would be lower.
+    The model is fitted to four fifths of the pictures, and predicts the properties of the others. The correlation of
+    each property with its predictions must be above its limit in `least`. If one of the functions that describe the
+    whole picture in `builtin.py` returned zeros, a correlation would be below its limit.
     """
     catalogue = synthetic_catalogue(videos=videos)
     encoder = BuiltinEncoder()
@@ -230,8 +230,8 @@ def test_weights_trained_with_quickgelu_are_run_with_it(
 ) -> None:
     """Check that the encoder uses QuickGELU for weights that were trained with it, such as OpenAI's.
 
-    QuickGELU is an approximation of the activation function GELU. open_clip decides by a model's name which of the two
-    it uses. For the name ViT-L-14, open_clip uses GELU, even with OpenAI's weights, and only warns.
+    QuickGELU is an approximation of the activation function GELU. open_clip chooses between GELU and QuickGELU by the
+    model's name. For the name ViT-L-14, open_clip uses GELU, even with OpenAI's weights, and only warns.
     """
     import open_clip
     import torch

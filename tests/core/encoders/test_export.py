@@ -59,7 +59,7 @@ def test_an_exported_tokenizer_gives_the_tokens_of_open_clip(exported: tuple[Ope
     np.testing.assert_array_equal(ExportedText.load(release).tokens(TITLES), expected)
 
 
-def test_a_process_without_pytorch_encodes_pictures_and_titles_as_one_with_pytorch(
+def test_a_process_without_pytorch_encodes_pictures_and_titles_like_a_process_with_pytorch(
     exported: tuple[OpenClipEncoder, Path], tiny: TinyClip, tmp_path: Path
 ) -> None:
     encoder, releases = exported

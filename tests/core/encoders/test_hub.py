@@ -48,7 +48,7 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], str]:
 
 @pytest.fixture
 def answering() -> Iterator[Callable[..., tuple[int, list[str]]]]:
-    """Return a function that starts a hub. The function returns the hub's port and a list of the requests it gets.
+    """Return a function that starts a hub, and returns the hub's port and a list of the requests that the hub gets.
 
     `files` maps the path of each file on the hub to its content. The hub answers all other requests with `status`.
     """

@@ -1,4 +1,4 @@
-"""Test the title encoder `minilm` against the package sentence-transformers, which its weights were made for."""
+"""Test the title encoder `minilm` against the package sentence-transformers, for which its weights were made."""
 
 import subprocess
 import sys
@@ -33,7 +33,7 @@ UNUSUAL = [
 
 @pytest.fixture(scope="module")
 def reference() -> SentenceEncoder:
-    """The same weights, run by sentence-transformers."""
+    """The model of sentence-transformers with the weights of `minilm`."""
     return SentenceEncoder(str(get_model_path()))
 
 

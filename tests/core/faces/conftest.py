@@ -13,7 +13,7 @@ from thumblab_core.images import Pixels, decode
 
 @pytest.fixture(scope="session")
 def face_files(shared_data: Path) -> Callable[[str], Path]:
-    """Return a function that returns the path of a shared file or folder, and skips the test if it is not there."""
+    """Return a function that returns the path of a shared file or folder. If the path does not exist, skip the test."""
 
     def path(name: str) -> Path:
         found = shared_data.parent / name

@@ -11,8 +11,8 @@ from thumblab_core.faces.alignment import SIDE, TEMPLATE
 from thumblab_core.faces.detector import FaceDetector
 from thumblab_core.images import Pixels
 
-# Counted by eye. In bbt2, one of the three people sits in the background at the left edge. Of the others in the
-# background, only the backs of their heads are seen.
+# The number of faces in each still, counted by eye. In bbt2, one of the three people sits in the background at the left
+# edge. All other people in the background show only the backs of their heads.
 FACES = {"bbt1": 4, "bbt2": 3, "bbt3": 5, "bbt4": 6, "bbt5": 5}
 
 
@@ -35,7 +35,7 @@ def test_faces_that_fill_their_picture_are_found(detector: FaceDetector, people:
     assert np.median(distances) < 4
 
 
-def test_the_look_with_a_border_gives_the_same_place(
+def test_the_search_with_a_border_gives_the_same_place(
     detector: FaceDetector, people: dict[str, list[Pixels]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = [images[0] for images in people.values()]
@@ -49,7 +49,7 @@ def test_the_look_with_a_border_gives_the_same_place(
     assert np.median(boxes) < 0.08
 
 
-def test_the_look_with_a_border_finds_only_faces_that_fill_the_picture(
+def test_the_search_with_a_border_finds_only_faces_that_fill_the_picture(
     detector: FaceDetector, stills: dict[str, Pixels], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(detector, "look", lambda *_: [])

@@ -110,7 +110,7 @@ def same_person_auc(vectors: np.ndarray, names: list[str]) -> float:
     return float(roc_auc_score(same, (vectors @ vectors.T)[pairs]))
 
 
-def test_faces_of_one_person_are_more_alike_than_those_of_different_people(
+def test_faces_of_one_person_are_more_alike_than_faces_of_different_people(
     embedder: OnnxFaceEmbedder, detector: FaceDetector, people: dict[str, list[Pixels]]
 ) -> None:
     names = [name for name, images in people.items() for _ in images]
@@ -122,5 +122,5 @@ def test_faces_of_one_person_are_more_alike_than_those_of_different_people(
     found = [faces[0].vector for faces in find_faces_in(images, detector, embedder)]
     own = np.stack([vector for vector in found if vector is not None])
     assert len(own) == 240
-    # The landmarks that the detector finds are less exact than those by which the pictures were aligned.
+    # The landmarks that the detector finds are less exact than the landmarks by which the pictures were aligned.
     assert same_person_auc(own, names) > 0.98

@@ -1,4 +1,4 @@
-"""Test the quality of a face: each factor moves it in the right direction."""
+"""Test that each factor changes the quality of a face in the right direction."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,7 +27,7 @@ def falls(values: list[float]) -> bool:
     return all(left > right + 0.01 for left, right in pairwise(values))
 
 
-def test_a_smaller_face_is_worse_and_a_larger_one_than_the_crop_is_not_better() -> None:
+def test_a_smaller_face_is_worse_and_a_face_larger_than_the_crop_is_not_better() -> None:
     sizes = [quality(face(), CROP, (side, side)) for side in (224, 112, 80, 56, 28, 14)]
     assert sizes[0] == sizes[1]
     assert falls(sizes[1:])
@@ -56,7 +56,7 @@ def test_a_face_turned_to_the_side_is_worse(direction: int) -> None:
     assert quality(face(turned_aside(direction * 20)), CROP, (SIDE, SIDE)) == 0
 
 
-def test_a_tilted_face_is_worse_but_less_so() -> None:
+def test_a_tilted_face_is_worse_but_better_than_a_face_turned_to_the_side() -> None:
     def tilted(degrees: float) -> float:
         angle = np.radians(degrees)
         turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])

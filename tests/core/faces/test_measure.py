@@ -14,7 +14,9 @@ from thumblab_core.images import Pixels
 
 
 class Planted(FaceDetector):
-    """A detector that finds as many faces as the first pixel of the picture says. Faces of value 9 are degenerate."""
+    """A detector that finds as many faces as the red value of the picture's first pixel. If the green value of this
+    pixel is 9, the faces are degenerate.
+    """
 
     def __init__(self) -> None:
         pass
@@ -26,7 +28,7 @@ class Planted(FaceDetector):
 
 
 class Middle:
-    """An embedder whose vector says the blue of the middle of a crop. A blue of 13 gives NaN, and one of 14 zeros."""
+    """An embedder whose vector depends on the blue value in the middle of a crop: 13 gives NaN, and 14 gives zeros."""
 
     fingerprint = "middle"
     dimension = 2
@@ -66,7 +68,7 @@ def test_each_picture_gets_the_vectors_of_its_own_faces() -> None:
 
 
 @pytest.mark.parametrize("blue", [13, 14])
-def test_a_face_without_a_vector_says_why_and_the_others_have_theirs(blue: int) -> None:
+def test_a_face_without_a_vector_says_why_and_the_other_faces_have_vectors(blue: int) -> None:
     found = list(find_faces_in([picture(1, 20), picture(2, blue), picture(1, 30)], Planted(), Middle()))
     assert [[face.vector is None for face in faces] for faces in found] == [[False], [True, True], [False]]
     assert [face.problem for face in found[1]] == [NO_VECTOR, NO_VECTOR]

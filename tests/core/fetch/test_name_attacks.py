@@ -1,8 +1,8 @@
-"""Attack the fetcher that reads from any public host with answers of name servers and with redirects (SSRF).
+"""Use answers of name servers and redirects to attack the fetcher that reads from any public host (SSRF).
 
 For these attacks, the attacker needs name servers and public hosts. `open_internet` simulates these servers and hosts.
 A server of the local network has a certificate for the attacker's name, so only the fetcher's own checks stop a request
-to it.
+to this server.
 """
 
 import http.server
@@ -123,7 +123,7 @@ def test_a_redirect_cannot_lead_to_a_listed_host_of_the_local_network(
         assert fetcher.get(f"http://{host.name}/picture").body == b"picture"
 
 
-def test_a_listed_host_redirects_only_to_public_hosts_and_only_if_they_are_read(
+def test_a_listed_host_redirects_only_to_public_hosts_and_only_if_public_hosts_are_read(
     internet: Internet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Outside, "location", "https://inside.example/picture")
@@ -141,7 +141,7 @@ def test_a_listed_host_redirects_only_to_public_hosts_and_only_if_they_are_read(
 def test_backslashes_in_a_redirect_are_a_path_of_the_same_host(
     open_fetcher: Fetcher, internet: Internet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A browser reads backslashes as slashes, and follows the redirect to the host after them. The fetcher must not."""
+    """A browser reads backslashes as slashes, and goes to the host after them. The fetcher must not do this."""
     monkeypatch.setattr(Outside, "location", "\\\\127.0.0.1\\picture")
     with pytest.raises(FetchError, match="redirects more than 3 times"):
         open_fetcher.get("https://pictures.example/picture")
@@ -178,7 +178,9 @@ def test_only_public_addresses_of_a_name_are_tried(open_fetcher: Fetcher, intern
     assert internet.connected == [closed]
 
 
-def test_a_name_with_very_many_addresses_is_not_a_scan_of_them(open_fetcher: Fetcher, internet: Internet) -> None:
+def test_a_name_with_very_many_addresses_does_not_make_the_fetcher_scan_all_of_them(
+    open_fetcher: Fetcher, internet: Internet
+) -> None:
     many = [f"93.184.215.{last}" for last in range(20, 220)]
     internet.servers |= dict.fromkeys(many, 9)
     internet.names["many.example"] = many
@@ -209,7 +211,7 @@ def test_a_public_address_of_this_machine_or_of_its_network_is_refused(
     assert internet.connected == ["93.184.216.1"]
 
 
-def test_the_error_does_not_tell_a_private_name_from_one_that_does_not_exist(
+def test_the_error_is_the_same_for_a_private_name_and_for_a_missing_name(
     open_fetcher: Fetcher, internet: Internet
 ) -> None:
     def error() -> str:

@@ -136,7 +136,7 @@ def test_a_slow_name_server_is_cut_off_at_the_deadline_and_holds_up_no_listed_ho
 
     internet.names["slow.example"] = never
     with Fetcher([host.name], any_public_host=True) as fetcher:
-        for _ in range(9):  # One more name than there are threads for look-ups.
+        for _ in range(9):  # Eight threads look up names, so the ninth name must wait.
             with pytest.raises(FetchError, match="did not arrive within"):
                 fetcher.get("https://slow.example/picture", within_s=0.05)
         assert fetcher.get(f"http://{host.name}/picture").body == b"picture"
@@ -180,7 +180,7 @@ def test_plain_http_on_port_443_is_an_error(internet: Internet, host: Host, open
     assert not host.asked
 
 
-def test_an_unreachable_address_is_passed_over_for_the_next_public_one(
+def test_after_an_unreachable_address_the_next_public_address_is_tried(
     open_fetcher: Fetcher, internet: Internet
 ) -> None:
     internet.servers["93.184.215.18"] = 9  # Nothing listens on this address.

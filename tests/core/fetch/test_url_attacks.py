@@ -1,4 +1,4 @@
-"""Attack the fetcher that reads from any public host with URLs (SSRF).
+"""Use URLs to attack the fetcher that reads from any public host (SSRF).
 
 Each notation of a URL is a separate test. These tests use the real resolver and real sockets.
 """

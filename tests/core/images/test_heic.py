@@ -42,7 +42,7 @@ def test_a_heic_has_the_pixels_of_the_picture_that_was_saved() -> None:
 
 
 def test_a_heic_is_turned_upright_once() -> None:
-    # The file has the rotation twice: as a transformation, which its decoder applies, and as EXIF orientation.
+    # The file states the rotation twice: as a transformation, which its decoder applies, and as EXIF orientation.
     picture = read("sideways")
     assert (picture.width, picture.height) == (64, 96)
     assert near(picture.pixels[8, 32], (0, 0, 254))
@@ -62,7 +62,7 @@ def test_transparent_grey_and_deep_heics_become_rgb_of_eight_bits() -> None:
     assert near(read("ten-bit").pixels[9, 9], (156, 156, 156))
 
 
-def test_of_several_pictures_in_a_heic_the_main_one_is_read_and_the_picture_says_so() -> None:
+def test_only_the_main_picture_of_a_heic_with_several_pictures_is_read_and_the_result_says_so() -> None:
     picture = read("several")
     assert near(picture.pixels[9, 9], (254, 0, 0))
     assert picture.animated

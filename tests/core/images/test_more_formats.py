@@ -147,7 +147,7 @@ def test_an_avif_is_turned_upright_converted_to_srgb_and_put_on_white() -> None:
     assert near(colour(encoded(clear, "AVIF", quality=100)), (255, 255, 255))
 
 
-def test_a_file_that_calls_itself_mif1_is_an_avif_if_it_lists_that_brand() -> None:
+def test_a_file_that_calls_itself_mif1_is_an_avif_if_it_lists_the_brand_avif() -> None:
     data = bytearray(encoded(RED, "AVIF"))
     data[8:12] = b"mif1"
     assert near(colour(bytes(data)), (255, 0, 0))
@@ -161,7 +161,7 @@ def test_an_avif_of_too_many_pixels_is_refused_before_it_is_decoded() -> None:
         decode(bytes(data))
 
 
-def test_an_avif_with_larger_pixels_than_stated_takes_no_memory_of_this_process() -> None:
+def test_an_avif_with_more_pixels_than_stated_takes_no_memory_of_this_process() -> None:
     import resource
 
     data = bytearray(encoded(Image.new("RGB", (9_000, 9_000), "red"), "AVIF", speed=10))

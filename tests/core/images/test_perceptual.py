@@ -46,7 +46,7 @@ def with_text(pixels: Pixels, random: np.random.Generator) -> Pixels:
 
 @pytest.fixture(scope="module", params=[60, pytest.param(20, marks=pytest.mark.heavy)])
 def real(shared_data: Path, request: pytest.FixtureRequest) -> list[Pixels]:
-    """Every 60th of the real thumbnails in the folder `shared_data`. In `make test-all`, also every 20th."""
+    """Every 60th real thumbnail of `shared_data`. In `make test-all`, the tests also run with every 20th thumbnail."""
     folder = shared_data / "thumbnails"
     with (folder / "videos.csv").open(encoding="utf-8-sig", newline="") as file:
         return [

@@ -22,7 +22,7 @@ LARGE = os.urandom(3 * 2**20)
 
 
 def painted(mode: str = "RGB") -> Image.Image:
-    """Return a picture that is light above and dark below. If a decoder turns it wrongly, its pixels are different."""
+    """Return a picture with a light upper part and a dark lower part, so that a wrong rotation changes its pixels."""
     image = Image.new("RGB", (96, 64), (200, 40, 40))
     image.paste((20, 20, 90), (0, 40, 96, 64))
     return image.convert(mode)
@@ -80,7 +80,7 @@ def test_recorded_phone_pictures_and_pngs_are_read(shared_data: Path) -> None:
     ],
 )
 def test_a_png_is_read_with_any_content_in_other_chunks(notes: list[bytes] | Callable[[], list[bytes]]) -> None:
-    notes = notes() if callable(notes) else notes  # To compress 64 MiB takes time, so only the test does it.
+    notes = notes() if callable(notes) else notes  # Compressing 64 MiB is slow, so do it only now.
     plain = encoded(painted())
     assert same(with_chunks(plain, *notes), plain)
     assert same(plain[:-12] + b"".join(notes) + plain[-12:], plain)

@@ -58,14 +58,14 @@ def test_a_large_library_is_searched_approximately_with_the_recall_of_its_manife
             row = int(neighbour.item.video_id[1:])
             assert neighbour.similarity == pytest.approx(float(vectors[row] @ query), abs=1e-4)
         assert "v5" not in {n.item.video_id for n in changed.search(query, 200)}
-    assert np.mean(recalls) >= 0.98, "held-out queries are a little farther away than the library's own vectors"
+    assert np.mean(recalls) >= 0.98, "the recall of held-out queries may be a little lower, but not this low"
     print(
         f"\n  {index.kind.factory}, {index.kind.parameter}={index.kind.value}: "
         f"recall {index.kind.recall:.4f} for its own vectors, {np.mean(recalls):.4f} for {len(queries)} other vectors"
     )
 
 
-def test_more_neighbours_than_recall_was_measured_for_are_searched_exactly(clustered: Vectors) -> None:
+def test_a_search_for_more_neighbours_than_the_recall_was_measured_for_is_exact(clustered: Vectors) -> None:
     vectors = clustered[:12_000]
     index = NicheIndex.build(vectors, [item_of(n) for n in range(len(vectors))], "encoder-1")
     near = index.search(clustered[-1], 12_001)

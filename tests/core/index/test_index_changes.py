@@ -116,7 +116,7 @@ class Approximate(Library):
     """The same state machine with an approximate index.
 
     An approximate index divides its vectors into lists, and usually searches only some of the lists. The index here has
-    two lists, and FAISS searches both. So a search must also find what numpy finds.
+    two lists, and FAISS searches both. A search must therefore find what numpy finds here too.
     """
 
     factory = "IDMap,IVF2,Flat"

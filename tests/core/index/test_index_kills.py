@@ -109,7 +109,8 @@ def test_eight_readers_meet_no_error_during_a_hundred_publications_and_leave_no_
             if near.item != dying.item_of(1, version) or version < last:
                 faults.append(f"{near} of version {version} after {last}")
             reads, last = reads + 1, version
-            # Without this pause, the readers would leave the publications hardly any time of the interpreter.
+            # Without this pause, the readers would take nearly all time of the interpreter, and the publications would
+            # be slow.
             time.sleep(0.002)
         counts.append(reads)
 

@@ -64,7 +64,7 @@ def test_a_revoked_key_is_gone_and_its_name_is_free(keys: NamedKeys) -> None:
 
 
 @pytest.mark.parametrize("change", ["rotate", "revoke"])
-def test_an_unknown_name_is_answered_with_the_known_ones(keys: NamedKeys, change: str) -> None:
+def test_the_error_of_an_unknown_name_lists_the_known_names(keys: NamedKeys, change: str) -> None:
     keys.add("laptop", ["score"])
     with pytest.raises(LabError, match="no key named 'lapdog'; the named keys are: laptop"):
         getattr(keys, change)("lapdog")
@@ -114,7 +114,7 @@ def test_a_file_left_by_a_killed_process_does_not_hold_up_the_next_change(keys: 
     assert not left.exists()
 
 
-def test_a_process_that_is_killed_while_it_writes_leaves_whole_keys(tmp_path: Path) -> None:
+def test_a_process_that_is_killed_while_it_writes_leaves_only_complete_keys(tmp_path: Path) -> None:
     keys = NamedKeys(Settings(data_dir=tmp_path))
     keys.add("laptop", ["score"])
     script = f"""

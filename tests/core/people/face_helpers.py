@@ -50,7 +50,7 @@ def sha(name: str) -> str:
 
 
 def face(place: int = 0, seed: int = 0, **facts: Any) -> GivenFace:
-    """Return a face at one of ten places of a picture that do not overlap. `seed` gives its vector."""
+    """Return a face at one of ten separate places of a picture. `seed` determines the vector of the face."""
     vector = np.random.default_rng(seed).normal(size=8).astype(np.float32)
     left = place / 10
     return GivenFace((left, 0.2, left + 0.08, 0.4), vector / np.linalg.norm(vector), **facts)
@@ -63,12 +63,12 @@ def picture(name: str, count: int = 1) -> SearchedPicture:
 
 
 def give(connection: Connection, *names: str) -> None:
-    """List pictures as given by a person."""
+    """Record that a person gave these pictures to the lab."""
     add_given_pictures(connection, [(sha(name), f"{name}.jpg") for name in names])
 
 
 def detect(connection: Connection, *pictures: SearchedPicture, detector: str = DETECTOR) -> list[str]:
-    """List the pictures as given, and record their faces. Return the ids of all their faces, from left to right."""
+    """Record pictures that a person gave, with their faces. Return the ids of the faces, from left to right."""
     add_given_pictures(connection, [(each.sha256, "picture.jpg") for each in pictures])
     record_detection(connection, pictures, detector, EMBEDDER)
     return face_ids(connection, *(each.sha256 for each in pictures))
@@ -91,7 +91,7 @@ def show(connection: Connection, video_id: str, sha256: str, channel_id: str = "
 
 
 def group(connection: Connection, *groups: Sequence[str]) -> list[str]:
-    """Store a clustering that puts each group of faces in a new cluster. Other faces stay. Return the keys."""
+    """Store a clustering that puts each group of faces in a new cluster. Return the keys of the new clusters."""
     given = faces_for_clustering(connection, EMBEDDER)
     codes, row_of = given.previous.copy(), {face_id: row for row, face_id in enumerate(given.face_ids)}
     for number, members in enumerate(groups):
@@ -102,7 +102,7 @@ def group(connection: Connection, *groups: Sequence[str]) -> list[str]:
 
 
 def places(connection: Connection) -> dict[str, tuple[str, bool]]:
-    """Return the cluster of each face that is in one, and whether a person put it there."""
+    """Return for each face in a cluster the key of the cluster, and whether a person put the face there."""
     rows = connection.execute(select(face_assignments))
     return {row.face_id: (row.cluster_key, row.pinned) for row in rows}
 

@@ -1,4 +1,4 @@
-"""Test changes of people that cannot be taken back, and what is said then."""
+"""Test that the error of a change that cannot be taken back gives the reason."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from thumblab_core.people.naming import label, merge
 from thumblab_core.people.undoing import undo, unmerge
 
 
-def test_to_take_a_merge_back_after_an_undo_says_that_it_was_taken_back(
+def test_the_error_of_unmerging_a_merge_after_an_undo_says_that_it_was_taken_back(
     connection: Connection,
 ) -> None:
     ids = detect(connection, *(picture(name) for name in "abcd"))
@@ -43,13 +43,13 @@ def test_a_change_that_cannot_be_taken_back_says_so_and_does_not_block_earlier_o
     given = faces_for_clustering(connection, "embedder-1")
     codes = given.previous.copy()
     codes[given.face_ids.index(second)] = given.keys.index(one)
-    move(connection, [third])  # The cluster would else be deleted with its last face.
+    move(connection, [third])  # Otherwise the cluster would be deleted with its last face.
     undo(connection)
     store_clustering(connection, given, codes, np.full(len(codes), 0.8))
     merge(connection, one, three)
     unmerge(connection, list_changes(connection, kind=MERGE)[0].change_id)
     assert places(connection)[second] == (one, True)
-    # This deletes the merge and that it was taken back, but the face stays pinned.
+    # This deletes the records of the merge and of the unmerge, but the face stays pinned.
     forget_person(connection, three)
 
     change = undo(connection)

@@ -13,7 +13,7 @@ from thumblab_core.people.records import SearchedPicture
 from thumblab_core.recognition.nearest_faces import nearest_faces
 
 
-def test_the_nearest_faces_are_those_of_the_largest_cosines(connection: Connection) -> None:
+def test_the_nearest_faces_are_the_faces_with_the_largest_cosines(connection: Connection) -> None:
     detect(connection, *(picture(name, 2) for name in "abcdefgh"))
     given = faces_for_clustering(connection, EMBEDDER)
     asked = 3
@@ -25,7 +25,7 @@ def test_the_nearest_faces_are_those_of_the_largest_cosines(connection: Connecti
     assert len(nearest_faces(connection, given.face_ids[asked])) == len(given.face_ids) - 1
 
 
-def test_a_forgotten_face_is_found_no_more(connection: Connection) -> None:
+def test_a_forgotten_face_is_no_longer_found(connection: Connection) -> None:
     first, *_ = detect(connection, *(picture(name) for name in "abcd"))
     nearest = nearest_faces(connection, first)[0].face.face_id
     forget_face(connection, nearest)

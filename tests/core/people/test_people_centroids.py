@@ -59,7 +59,7 @@ def test_an_operation_drops_the_centroids_of_the_clusters_that_it_changes(
     assert left(connection) == {ids[name] for name in {"one", "two", "three"} - touched}
 
 
-def test_to_take_a_change_back_drops_centroids_too(connection: Connection) -> None:
+def test_taking_a_change_back_drops_centroids_too(connection: Connection) -> None:
     ids = [detect(connection, picture(name))[0] for name in "abcd"]
     one, two = group(connection, ids[:2], ids[2:])
     move(connection, ids[:1], two)
@@ -79,7 +79,7 @@ def test_a_person_whose_faces_were_in_another_cluster_by_mistake_is_forgotten_th
     move(connection, ids[2:], alice)
     store_centroids(connection, alice)
     moved = move(connection, ids[2:])
-    # Until the next grouping, nobody is recognised by a mean of two people, and the answer says that Alice waits.
+    # Until the next grouping, there is no centroid that mixes two people, and Alice counts as waiting for a centroid.
     assert left(connection) == set()
     assert read_known_people(connection, EMBEDDER, 0.7).waiting == 1
     forget_person(connection, moved.key)

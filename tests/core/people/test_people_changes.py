@@ -122,7 +122,7 @@ def test_an_unmerge_pins_faces_that_no_person_had_put_there(connection: Connecti
     store_clustering(connection, given, codes, np.ones(len(codes)))
     unmerge(connection, list_changes(connection, kind=MERGE)[0].change_id)
     assert said(connection)["pins"] == {ids[0]: one, ids[1]: one, ids[2]: two, ids[3]: two}
-    # The lab put this face in the merged cluster. It may be of either person.
+    # The lab put this face in the merged cluster. The face may show either person.
     assert places(connection)[late] == (one, False)
 
 
@@ -164,14 +164,14 @@ def test_two_faces_of_one_picture_never_get_into_one_cluster(connection: Connect
         label(connection, one, "Ada")
     undo(connection)
     assert said(connection) == before
-    # The lab alone put `right` in its cluster, so the person's word on `left` comes first.
+    # Only the lab put `right` in its cluster, so a person may move `left` there, and `right` leaves.
     move(connection, [left], two)
     assert places(connection) == {left: (two, True), other: (two, False)}
     undo(connection)
     assert places(connection) == {left: (one, False), right: (two, False), other: (two, False)}
 
 
-def test_a_banned_face_leaves_the_person_and_bars_a_merge(connection: Connection, planted: Planted) -> None:
+def test_a_banned_face_leaves_the_person_and_prevents_a_merge(connection: Connection, planted: Planted) -> None:
     ids, one, two = planted
     label(connection, one, "Ada")
     assert not_this_person(connection, ids[0]).key == one
@@ -181,13 +181,13 @@ def test_a_banned_face_leaves_the_person_and_bars_a_merge(connection: Connection
     move(connection, [ids[0]], two)
     with pytest.raises(FaceConflictError, match="a person said"):
         merge(connection, two, one)
-    # To move the face back is the newer word, and lifts the ban.
+    # Moving the face back is the newer decision, so it lifts the ban.
     move(connection, [ids[0]], one)
     assert said(connection)["bans"] == set()
     merge(connection, two, one)
 
 
-def test_a_face_in_no_cluster_needs_the_cluster_for_a_ban(connection: Connection, planted: Planted) -> None:
+def test_the_ban_of_a_face_that_is_in_no_cluster_must_name_a_cluster(connection: Connection, planted: Planted) -> None:
     (loose,) = detect(connection, picture("loose"))
     with pytest.raises(FaceConflictError, match="in no cluster"):
         not_this_person(connection, loose)
@@ -195,7 +195,7 @@ def test_a_face_in_no_cluster_needs_the_cluster_for_a_ban(connection: Connection
     assert said(connection)["bans"] == {(loose, planted[1])}
 
 
-def test_faces_that_do_not_exist_or_too_many_are_refused(connection: Connection, planted: Planted) -> None:
+def test_unknown_faces_no_faces_and_too_many_faces_are_refused(connection: Connection, planted: Planted) -> None:
     with pytest.raises(UnknownFaceError, match="no face 'x'"):
         move(connection, ["x"])
     with pytest.raises(LabError, match="no face is given"):
@@ -271,7 +271,9 @@ def place(connection: Connection, face_id: str, key: str) -> None:
     store_clustering(connection, given, codes, np.ones(len(codes)))
 
 
-def test_a_face_that_comes_back_by_undo_takes_the_place_of_one_that_the_lab_put_there(connection: Connection) -> None:
+def test_a_face_that_comes_back_by_undo_takes_the_place_of_a_face_that_the_lab_put_there(
+    connection: Connection,
+) -> None:
     left, right = detect(connection, picture("both", 2))
     (key,) = group(connection, [left])
     move(connection, [left])

@@ -1,4 +1,4 @@
-"""Test that a clustering is stored beside what people say, also when they say it while the clustering runs."""
+"""Test that storing a clustering keeps the changes of people, also changes that they make while the clustering runs."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ from thumblab_core.people.undoing import unmerge
 
 
 def stored(connection: Connection, given: FacesToCluster, codes: dict[str, int]) -> object:
-    """Store the present clustering with other codes for some faces."""
+    """Store the present clustering, in which the faces in `codes` get new codes."""
     new = given.previous.copy()
     for face_id, code in codes.items():
         new[given.face_ids.index(face_id)] = code
@@ -76,7 +76,7 @@ def test_an_unchanged_clustering_changes_nothing(connection: Connection) -> None
     assert places(connection) == before
 
 
-def test_an_unknown_cluster_that_is_left_empty_is_deleted_but_no_named_one(connection: Connection) -> None:
+def test_an_unknown_cluster_without_faces_is_deleted_and_a_named_cluster_stays(connection: Connection) -> None:
     ids = detect(connection, *(picture(name) for name in "abcd"))
     one, two, three = group(connection, ids[:2], ids[2:3], ids[3:])
     label(connection, three, "Ada")
@@ -126,7 +126,8 @@ def test_a_change_by_a_person_during_a_clustering_wins(connection: Connection) -
         ids[0]: (elsewhere, True),
         ids[1]: (three, True),
         ids[2]: (two, False),
-        # The cluster was merged into the person's, so its faces go there. One picture gives the person one face.
+        # `one` was merged into `three`, so this face goes to `three`. `right` does not, because its picture has `left`
+        # there.
         ids[3]: (three, False),
         left: (three, True),
     }

@@ -1,4 +1,4 @@
-"""Test that nothing of a forgotten person, face or picture is left in any table, and that it does not come back."""
+"""Test that no table keeps data of a forgotten person, face or picture, and that these data do not come back."""
 
 import numpy as np
 import pytest
@@ -69,12 +69,12 @@ def test_no_table_keeps_data_of_a_forgotten_person(connection: Connection) -> No
     assert read_centroids(connection, EMBEDDER)[0] == []
     assert sorted(forgotten.face_ids) == hers
     assert {one, two, four} <= set(forgotten.cluster_keys)
-    # Others stay, and so does their name.
+    # The other people stay, with their names.
     assert neighbour in after
     assert bystander in after
     assert places(connection)[neighbour][0] == three
     assert "someone" in after
-    # Pictures that showed only her are named nowhere, so the caller deletes them from the store.
+    # No table names the pictures that showed only her, so the caller deletes these pictures from the store.
     assert set(forgotten.unnamed_pictures) == {sha(name) for name in "abcde"}
     assert not {sha(name) for name in "abcde"} & set(connection.scalars(select(people_pictures.c.sha256)))
 

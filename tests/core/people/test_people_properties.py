@@ -1,9 +1,9 @@
 """Test any order of detections, clusterings and changes by a person on a real database.
 
-After every step: a face that was found is still there, a pinned face is where the person put it, no face is in a
-cluster that it is banned from, and the faces of one picture are in different clusters. Detections and clusterings
-change nothing that a person said. An undo restores exactly the person's earlier changes. A stored centroid is made of
-exactly the faces that its cluster has.
+After every step, each found face is still there, and a pinned face is where the person put it. No face is in a cluster
+from which it is banned. The faces of one picture are in different clusters. Detections and clusterings keep all changes
+of the person. An undo restores exactly the person's earlier changes. A stored centroid is made of exactly the faces in
+its cluster.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ from thumblab_core.people.naming import label, merge, set_owner, unlabel
 from thumblab_core.people.undoing import undo, unmerge
 
 NUMBERS = st.integers(0, 10_000)
-"""A number chooses one of the faces, clusters or merges that there are, by its rest after division."""
+"""A number chooses one of n faces, clusters or merges: the one at the position `number % n`."""
 
 
 def legal(given: FacesToCluster, random: np.random.Generator) -> np.ndarray:
@@ -73,7 +73,7 @@ class People(RuleBasedStateMachine):
 
     @contextmanager
     def by_a_person(self) -> Iterator[Connection]:
-        """Run a change. Note the person's earlier changes, unless the change is refused or changes nothing."""
+        """Run a change by a person. Record the state before it, unless the change is refused or has no effect."""
         count = select(func.count()).select_from(face_changes)
         try:
             with self.step() as connection:
@@ -89,7 +89,7 @@ class People(RuleBasedStateMachine):
 
     @contextmanager
     def by_the_lab(self) -> Iterator[Connection]:
-        """Run a step of the lab, which changes nothing that a person said."""
+        """Run a step of the lab, and check that it keeps all changes of the person."""
         with self.step() as connection:
             before = said(connection)
             yield connection
@@ -139,7 +139,7 @@ class People(RuleBasedStateMachine):
             with self.step() as connection:
                 forget_face(connection, some[at % len(some)])
             self.found.discard(some[at % len(some)])
-            # What was said of the face is gone, so an undo brings back something else than what was said then.
+            # The person's changes of this face are deleted, so an undo no longer restores the recorded states.
             self.before = [None] * len(self.before)
 
     @rule(at=NUMBERS)
@@ -147,7 +147,8 @@ class People(RuleBasedStateMachine):
         with self.step() as connection:
             if keys := self.clusters(connection):
                 self.found.difference_update(forget_person(connection, keys[at % len(keys)]).face_ids)
-            # An unmerge may be gone with the person. Then nobody can undo it, nor the merge that it took back.
+            # The record of an unmerge may be deleted with the person. Then neither the unmerge nor its merge can be
+            # undone.
             reverts = select(face_changes.c.reverts).where(face_changes.c.reverts.is_not(None))
             left = face_changes.c.undone_at.is_(None) | face_changes.c.change_id.in_(reverts)
             self.before = [None] * len(connection.execute(select(face_changes).where(left)).all())

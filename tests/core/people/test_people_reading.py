@@ -91,7 +91,7 @@ def test_the_faces_of_a_picture_are_listed_from_left_to_right(connection: Connec
     assert faces_of_picture(connection, sha("empty")) == ()
 
 
-def test_the_pictures_of_a_person_name_every_video_that_has_or_had_them(connection: Connection) -> None:
+def test_the_pictures_of_a_person_name_every_video_that_shows_or_showed_them(connection: Connection) -> None:
     show(connection, "now", sha("a"))
     show(connection, "earlier", sha("other"))
     seen = {"video_id": "earlier", "sha256": sha("a"), "title": "t"}
@@ -128,7 +128,7 @@ def test_the_statistics_count_faces_and_shares_of_current_thumbnails(connection:
     assert (share.thumbnails, share.searched, share.share) == (2, 4, 0.5)
     own = people_statistics(connection, Scope(channels=("UC1",), given=False))
     assert (own.faces, own.shares[0].share) == (3, pytest.approx(2 / 3))
-    # A replaced thumbnail counts no more.
+    # A replaced thumbnail no longer counts.
     connection.execute(update(thumbnails).where(thumbnails.c.video_id == "a").values(sha256=sha("new")))
     assert people_statistics(connection).shares[0].thumbnails == 1
     assert people_statistics(connection, Scope(niche="none", given=False)).shares[0].share is None

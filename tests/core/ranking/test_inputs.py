@@ -82,7 +82,7 @@ def test_longer_videos_get_larger_values_up_to_a_bound() -> None:
     assert (np.diff(first) >= 0).all()
     assert first[2] == 0
     assert first[-1] == -first[0] == 3
-    assert second.argmin() == 2, "the second column tells a medium title length from an extreme one"
+    assert second.argmin() == 2, "the second column must be lowest for a medium length"
 
 
 def test_the_blocks_follow_each_other_and_cover_all_columns() -> None:

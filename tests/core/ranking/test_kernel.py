@@ -203,7 +203,7 @@ def test_saved_adapters_with_kernel_and_pairs_score_as_before(tmp_path: Path) ->
         np.testing.assert_array_equal(predicted(one), predicted(other))
 
 
-def test_an_adapters_file_of_before_is_loaded_and_scores_with_the_gaussian(tmp_path: Path) -> None:
+def test_an_adapters_file_of_an_older_program_is_loaded_and_scores_with_the_gaussian(tmp_path: Path) -> None:
     """Load a file of adapters as an older program wrote it.
 
     A file of an older program has inputs, weights and a slope for each channel. The file has neither a kernel nor the

@@ -340,7 +340,7 @@ def test_a_niche_of_a_single_video_has_no_percentile(score: float) -> None:
     assert Calibration(1, {"news": [0.3] * 101}, 1).percentile(score, "news") is None
 
 
-def test_scores_alone_are_those_of_a_prediction_and_the_sum_of_their_parts(trained: TrainedRanker) -> None:
+def test_scores_alone_equal_the_scores_of_a_prediction_and_the_sum_of_their_parts(trained: TrainedRanker) -> None:
     expected = trained.model.predict(INPUTS).score
     np.testing.assert_array_equal(trained.model.scores(INPUTS), expected)
     np.testing.assert_allclose(sum(trained.model.score_parts(INPUTS)), expected, rtol=1e-5, atol=1e-6)

@@ -35,7 +35,7 @@ def test_the_skill_is_that_of_pictures_under_one_title(tmp_path: Path) -> None:
     assert skills(tmp_path, *reversed(rows)) == {"future": (ONE_TITLE, 0.57)}
 
 
-def test_a_release_of_before_has_the_skill_of_packages(tmp_path: Path) -> None:
+def test_a_release_of_an_older_version_has_the_skill_of_packages(tmp_path: Path) -> None:
     assert skills(tmp_path, row(None, "all", 0.62), row(None, "2x", 0.7)) == {"future": (PACKAGE, 0.62)}
 
 
@@ -66,7 +66,7 @@ def test_an_invalid_evaluation_is_refused(tmp_path: Path) -> None:
         read_skills(tmp_path)
 
 
-def test_the_skill_is_that_of_experiments_where_there_are_enough_with_an_interval(tmp_path: Path) -> None:
+def test_the_skill_is_that_of_experiments_if_they_are_enough_and_have_an_interval(tmp_path: Path) -> None:
     other = row(ONE_TITLE, "residual", 0.57)
     enough = row(ONE_VIDEO, EXPERIMENT, 0.7, pairs=50, channels=5)
     assert skills(tmp_path, other, enough) == {"future": (ONE_VIDEO, 0.7)}

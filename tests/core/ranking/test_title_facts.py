@@ -64,7 +64,7 @@ def test_the_bucket_of_a_word_never_changes() -> None:
     another hash function would make all of these models useless.
     """
     words, characters = np.split(title_words(["Unboxing the new phone"])[0], 2)
-    # The title has four words and three pairs of neighbouring words. `signs` maps the bucket of each of these seven to
+    # The title has four words and three pairs of neighbouring words. `signs` maps the bucket of each word and pair to
     # the sign that the hash function gives it.
     signs = {20: -1, 158: -1, 391: 1, 412: -1, 475: 1, 748: 1, 931: -1}
     assert {int(place): int(np.sign(words[place])) for place in np.flatnonzero(words)} == signs

@@ -11,14 +11,14 @@ DIRECTIONS = np.eye(8, dtype=np.float32)
 
 
 def known(count: int = 3, calibration: Calibration | None = CALIBRATION) -> KnownPeople:
-    """Return clusters, one for each direction. All but the last have a name."""
+    """Return one cluster for each of the first `count` directions. All clusters but the last one have a name."""
     keys = tuple(f"{number:012x}" for number in range(count))
     names = {key: f"Person {number}" for number, key in enumerate(keys[:-1])}
     return KnownPeople(names, keys, DIRECTIONS[:count], calibration, 0.7, 0)
 
 
 def between(one: int, other: int, cosine: float) -> np.ndarray:
-    """Return a unit vector with this cosine to one direction. The rest of it points to the other one."""
+    """Return a unit vector between two directions. `cosine` is its cosine with the direction `one`."""
     vector = cosine * DIRECTIONS[one] + np.sqrt(1 - cosine**2) * DIRECTIONS[other]
     return np.asarray(vector, np.float32)
 
@@ -39,7 +39,7 @@ def test_a_face_matches_the_nearest_person_from_the_threshold_on() -> None:
 
 def test_a_face_that_is_most_like_an_unknown_cluster_matches_nobody() -> None:
     people = known()
-    mixed = between(2, 0, 0.8)  # Its cosine with Person 0 is 0.6, which is above the threshold.
+    mixed = between(2, 0, 0.8)  # The cosine with Person 0 is 0.6, above the threshold.
     assert people.least_cosine < 0.6
     assert people.match(mixed[None]) == [None]
 

@@ -79,7 +79,7 @@ def test_a_number_is_never_given_twice_even_if_the_newest_release_is_removed(
     assert publish("after", days=-2).number > again.number
 
 
-def test_releases_without_a_number_are_older_than_those_with_one(
+def test_releases_without_a_number_are_older_than_releases_with_a_number(
     store: ReleaseStore, publish: Callable[..., Release]
 ) -> None:
     old = [publish("old", days=400), publish("older", days=399)]
@@ -93,7 +93,7 @@ def test_releases_without_a_number_are_older_than_those_with_one(
         release.verify()
 
 
-def test_a_release_restored_from_another_store_keeps_its_number_and_later_ones_are_newer(
+def test_a_release_restored_from_another_store_keeps_its_number_and_later_releases_are_newer(
     store: ReleaseStore, publish: Callable[..., Release], tmp_path: Path
 ) -> None:
     for n in range(4):

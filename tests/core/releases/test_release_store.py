@@ -138,7 +138,7 @@ def test_unchanged_does_not_return_a_damaged_release(store: ReleaseStore) -> Non
     assert store.unchanged(KIND, SCOPE, "a") is None
 
 
-def test_prune_keeps_the_newest_and_the_served_one(store: ReleaseStore) -> None:
+def test_prune_keeps_the_newest_releases_and_the_served_release(store: ReleaseStore) -> None:
     releases = [publish(store, str(n)) for n in range(6)]
     store.serving.promote(releases[1])
     deleted = store.prune(KIND, SCOPE, keep=2)

@@ -150,7 +150,7 @@ def test_unread_text_counts_for_legibility_and_badge_overlap(meter: Meter) -> No
     assert "length badge" in measurement.scores["hierarchy"].reason
 
 
-def test_text_goes_with_the_title_only_if_it_matches_better_than_other_titles_do(meter: Meter) -> None:
+def test_text_goes_with_a_title_only_if_it_matches_this_title_better_than_other_titles(meter: Meter) -> None:
     picture = written("BEST CAMERA PHONE", size=40)
     own, other, nonsense = (
         meter.measure(picture, Title(title)).scores["title_match"]

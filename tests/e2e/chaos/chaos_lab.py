@@ -53,7 +53,7 @@ REFRESH, TRAIN = Job("refresh_library", REFRESHED), Job("train_ranker")
 
 @dataclass
 class Undisturbed:
-    """The result of a job in which no process was killed: its seconds, and the digests of the lab's state after it.
+    """A job in which no process was killed: how many seconds it took, and the digests of the lab's state after it.
 
     `before` is the folder with a copy of the state before the job, see `keep_state`.
     """
@@ -272,8 +272,8 @@ def asking(lab: RunningLab, pictures: list[bytes], every: float = 1.0) -> Iterat
 def chaos_lab(folder: Path, **environment: str) -> Iterator[ChaosLab]:
     """Yield a lab whose library and model are from day 1, while the emulated YouTube is at day 2.
 
-    Both jobs have run once without a kill. The lab and the copies of its states lie in `folder`. If `folder` has them
-    already, they are used again. `environment` holds more variables for `thumblab up`.
+    Both jobs have run once without a kill. The lab and the copies of its states lie in `folder`. If an earlier call has
+    left a lab and copies in `folder`, this call uses them. `environment` holds more variables for `thumblab up`.
     """
     catalogue = TwoNiches()
     data_dir, copies, kept_port = folder / "lab", folder / "copies", folder / "port"

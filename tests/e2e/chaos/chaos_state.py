@@ -50,7 +50,7 @@ def _columns(connection: psycopg.Connection, table: str) -> list[str]:
 
 
 def keep_state(data_dir: Path, copy: Path) -> None:
-    """Copy the data of a lab: its tables, those of MLflow, its pictures and its releases.
+    """Copy the data of a lab: its tables, MLflow's tables, its pictures and its releases.
 
     The files are copied into the folder `copy`. The tables are copied into a schema of the same name in each database.
     """

@@ -36,7 +36,8 @@ NOTHING = "nothing: there was no such process"
 class Plan:
     """The plan of a trial: what to kill and when.
 
-    `moment` is the time of the kill, as a share of the job's seconds without a kill, or of the life of its process.
+    `moment` is the time of the kill, as a share of the seconds that the job takes without a kill. If the process to
+    kill is a run worker, the moment is a share of the usual life of this process.
     """
 
     number: int
@@ -152,7 +153,7 @@ def _ended(chaos: ChaosLab, root: str) -> bool:
 
 
 def _converge(chaos: ChaosLab, outcome: Outcome, root: str, killed: float) -> None:
-    """Wait until the last retry of the run has ended and the lab has recovered. Record the times of both."""
+    """Wait until the last retry of the run has ended and the lab has recovered. Record both times in `outcome`."""
     failed_since: float | None = None
     limit = MOST_SECONDS + chaos.undisturbed[outcome.plan.job].seconds
     while True:

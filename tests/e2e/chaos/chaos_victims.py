@@ -23,16 +23,16 @@ def command_line(process: psutil.Process) -> str:
 
 
 class LabProcesses:
-    """The processes of the lab in `data_dir`, which the process `up` (a `thumblab up`) runs."""
+    """The processes of the lab in `data_dir`. The lab runs under `up`, a process of `thumblab up`."""
 
     def __init__(self, data_dir: Path, up: int) -> None:
         self._data_dir, self._up = data_dir, psutil.Process(up)
         self._locks = RunLocks(data_dir)
 
     def server(self, mark: str) -> Processes:
-        """Return the process of the server whose command contains `mark`.
+        """Return a list with the process of the server whose command contains `mark`.
 
-        Return an empty list while the server is restarting.
+        The list is empty while the server is restarting.
         """
         return [child for child in self._up.children() if mark in command_line(child)][:1]
 

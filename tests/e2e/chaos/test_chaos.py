@@ -1,4 +1,4 @@
-"""Kill one process of a running lab again and again, and check that it recovers without help.
+"""Kill one process of a running lab again and again, and check that the lab recovers without help.
 
 A trial starts a refresh or a training as the UI does, and sends SIGKILL to one process at a random moment. Then the
 trial only watches. After at most five minutes, the data must be the same as after a run without a kill. No temporary
@@ -6,7 +6,7 @@ files or locks may remain. The scoring service must have answered every request,
 
     CHAOS_TRIALS=100 CHAOS_SEED=7 pytest -m heavy -n 0 -s tests/e2e/chaos
 
-CHAOS_FIRST skips the trials before this number, and CHAOS_LAST those after it. CHAOS_KEEP names a folder for the
+CHAOS_FIRST and CHAOS_LAST are the numbers of the first and the last trial to run. CHAOS_KEEP names a folder for the
 outcomes and the logs of failed trials. CHAOS_LAB names a folder in which the lab is kept, so that the next call does
 not have to make the lab again.
 """

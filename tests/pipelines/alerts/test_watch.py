@@ -14,7 +14,7 @@ from thumblab_core.monitoring.watch_state import changing_state
 from thumblab_core.settings import settings
 
 
-def test_an_outage_that_fails_many_runs_makes_one_alert_with_the_count_and_one_when_it_is_over(watch: Watch) -> None:
+def test_an_outage_that_fails_many_runs_makes_one_alert_with_the_count_and_one_message_at_its_end(watch: Watch) -> None:
     for niche in ("tech", "news", "gaming"):
         last = watch.run(refresh_library, niche, OUTAGE)
     watch.run(train_ranker, None, "The database ended the connection: it was stopped or restarted (server closed)")
@@ -173,7 +173,7 @@ def test_a_full_disk_does_not_make_the_watch_forget_sent_alerts(watch: Watch, mo
     assert "disk" in watch.state.alerts
 
 
-def test_without_a_channel_the_log_says_once_that_it_is_the_only_one(
+def test_without_a_channel_the_log_says_once_that_alerts_go_only_to_the_log(
     watch: Watch, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.delenv("THUMBLAB_ALERT_WEBHOOK_URL")

@@ -212,7 +212,7 @@ def test_a_late_refresh_with_a_schedule_turned_off_is_not_reported_as_succeeded(
     assert watch.state.alerts == {}
 
 
-def test_an_import_of_a_person_is_not_over_because_one_of_another_person_succeeds(watch: Watch) -> None:
+def test_the_alert_of_a_failed_import_stays_open_when_the_import_of_another_person_succeeds(watch: Watch) -> None:
     def add_files(name: str) -> None:
         config = {"ops": {"add": {"config": {"files": [name]}}}}
         add_channel.execute_in_process(run_config=config, instance=watch.instance, raise_on_error=False)

@@ -271,7 +271,7 @@ def test_if_youtube_has_no_picture_the_reason_says_so_and_nothing_else(run: Run,
     assert str(report.reason).endswith("YouTube has no picture for any of the 6 videos (private or deleted?)")
 
 
-def test_a_step_that_reports_often_is_written_rarely_and_its_speed_is_not_its_name() -> None:
+def test_a_step_that_reports_often_is_written_rarely_and_its_name_has_no_speed() -> None:
     reports: list[ImportReport] = []
     reporter = ImportReporter(reports.append)
     for done in range(1_000):
@@ -293,7 +293,7 @@ def test_a_step_that_reports_often_is_written_rarely_and_its_speed_is_not_its_na
         ("give another --name", "give another `name`"),
     ],
 )
-def test_a_message_of_the_command_becomes_one_about_the_request(of_command: str, of_request: str) -> None:
+def test_a_message_about_the_command_becomes_a_message_about_the_request(of_command: str, of_request: str) -> None:
     assert ImportReporter(lambda report: None).failed(LabError(of_command)).reason == of_request
 
 

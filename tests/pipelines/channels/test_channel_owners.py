@@ -1,4 +1,4 @@
-"""Tests of the ownership of channels: which ones the exports of an API key may change, and which only the lab may."""
+"""Tests of which channels the exports of an API key may change, and which channels only the lab may change."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -136,10 +136,10 @@ def test_a_key_changes_nothing_of_a_channel_that_the_lab_has_collected_or_import
     assert state(owner.lab) == before
 
 
-def test_a_few_videos_of_others_stay_there_and_the_rest_is_imported(
+def test_videos_of_other_channels_stay_there_and_the_rest_of_the_export_is_imported(
     owner: Owner, mine: ImportedExports, tmp_path: Path
 ) -> None:
-    """Otherwise a person could block the import of a channel by importing a few of its videos first."""
+    """Check that a person cannot block the import of a channel by importing a few of its videos first."""
     with owner.lab.engine.connect() as connection:
         rates = select(video_reach.c.video_id, video_reach.c.click_through_rate)
         alices = set(connection.execute(rates))
@@ -189,7 +189,7 @@ def test_a_key_cannot_take_rates_that_the_lab_has_imported_without_the_videos(ow
         (f"\uff35C{'a' * 22}", "is the id of a channel, which cannot be its title"),
     ],
 )
-def test_no_channel_gets_a_title_that_others_are_found_by(
+def test_no_channel_gets_a_title_that_is_a_handle_or_an_id_or_has_hidden_characters(
     owner: Owner, tmp_path: Path, name: str, message: str
 ) -> None:
     for of in (BOB, None):

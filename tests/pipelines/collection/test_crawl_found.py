@@ -43,7 +43,7 @@ def test_every_video_of_every_channel_is_found_at_the_least_cost(lab: Lab, tech:
     assert all(check.passed for check in check_crawl(crawled))
 
 
-def test_a_second_crawl_needs_no_calls_and_after_a_week_only_those_for_new_videos(
+def test_a_second_crawl_needs_no_calls_and_after_a_week_only_calls_for_new_videos(
     lab: Lab, tech: SyntheticCatalogue
 ) -> None:
     with Emulator(tech) as emulator:
@@ -124,7 +124,7 @@ def test_a_refused_page_token_starts_the_walk_again(lab: Lab) -> None:
     assert crawled.stopped is None
     assert crawled.counted.channels_excluded == {}
     assert listed > 100
-    # One extra call is the refused one. With the other extra call, the crawl requests the first page again.
+    # One extra call was refused. With the other extra call, the crawl requests the first page again.
     assert pages == -(-listed // 50) + 2
 
 

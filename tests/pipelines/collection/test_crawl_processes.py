@@ -131,6 +131,6 @@ def test_two_processes_share_a_niche_without_doing_work_twice(lab: Lab, tmp_path
     assert waiting == 0
     assert looked_at > 1_300
     # Most calls read 50 videos or 50 uploads of a channel. `4 * len(NICHES)` allows each of the two processes two extra
-    # calls for each niche. One requests channels that the other process requests too. The other requests the last
-    # videos of the niche, which may be fewer than 50.
+    # calls for each niche. One of these calls requests channels that the other process requests too. The other call
+    # requests the last videos of the niche, which may be fewer than 50.
     assert units <= looked_at / 50 + 35 * (2_000 / 35 / 50 + 1) + 4 * len(NICHES)

@@ -47,7 +47,8 @@ def test_each_rule_leaves_out_its_videos_and_counts_them(lab: Lab, tech: Synthet
 
     def change(video: CatalogueVideo) -> CatalogueVideo:
         facts = {k: v for k, v in changes.get(video.video_id, {}).items() if k != "why"}
-        if video.channel_id == quiet:  # All its videos become older than 90 days, so the crawl excludes the channel.
+        # All videos of `quiet` become older than 90 days, so the crawl excludes this channel.
+        if video.channel_id == quiet:
             facts["published_at"] = tech.observed_at - timedelta(days=100 + len(video.title))
         if video.channel_id == small:
             facts["views"] = 3

@@ -72,7 +72,7 @@ def test_the_placeholder_does_not_count_as_a_picture_even_with_status_200(
     assert downloaded.unreadable == 0
     assert row_of(lab, first).url.endswith("/sddefault.jpg")
     # YouTube sends a placeholder for a picture that is missing. A real default.jpg has the same dimensions as the
-    # placeholder. The lab therefore cannot tell a default.jpg from the placeholder, and stores the placeholder.
+    # placeholder. The lab therefore cannot distinguish a default.jpg from the placeholder, and stores the placeholder.
     assert row_of(lab, last).url.endswith("/default.jpg")
 
 

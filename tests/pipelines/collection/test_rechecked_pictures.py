@@ -187,7 +187,9 @@ def test_young_videos_are_checked_daily_and_others_weekly(lab: Lab, catalogue: S
         assert download_thumbnails(monthly, "tech").rechecked == 0  # No video is young enough for daily checks.
 
 
-def test_a_run_checks_a_limited_number_the_longest_unchecked_first(lab: Lab, catalogue: SyntheticCatalogue) -> None:
+def test_a_run_checks_a_limited_number_of_pictures_and_the_longest_unchecked_first(
+    lab: Lab, catalogue: SyntheticCatalogue
+) -> None:
     with Emulator(catalogue) as emulator:
         lab = move(lab, emulator, thumbnail_rechecks=7)
         download_thumbnails(lab, "tech")

@@ -116,7 +116,7 @@ def test_processes_that_read_different_pairs_stop_with_an_error(lab: Lab, monkey
         _published(lab, "of none")
 
 
-def test_the_pairs_of_the_champion_are_kept_and_never_pass_for_the_newest(lab: Lab) -> None:
+def test_the_pairs_of_the_champion_are_kept_and_never_count_as_the_newest(lab: Lab) -> None:
     own = build_pairs(lab).release
     lab.releases.serving.promote(trained_on(lab, own))
     for _ in range(3):

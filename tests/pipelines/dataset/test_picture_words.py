@@ -25,7 +25,7 @@ def evidence(*texts: str, reader: bool = True) -> Evidence:
 def add(open_lab: Callable[..., Lab]) -> Callable[..., str | None]:
     """A function that adds a video with the evidence `measured`.
 
-    The function returns the words of its picture in the corpus.
+    The function returns the words of the video's picture in the corpus.
 
     `sha256` is the hash of the picture that was measured, by default that of the video's picture.
     """
@@ -59,7 +59,7 @@ def test_a_picture_without_text_has_empty_words(add: Callable[..., str | None]) 
 
 
 def test_a_picture_that_was_not_read_has_unknown_words(add: Callable[..., str | None]) -> None:
-    """Three cases: the picture was not measured, there was no text reader, or an old version of the lab stored no
+    """Check three cases: the picture was not measured, there was no text reader, or an old version of the lab stored no
     evidence.
     """
     unread = evidence(reader=False)

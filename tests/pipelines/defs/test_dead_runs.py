@@ -327,7 +327,7 @@ def test_the_holder_of_a_run_is_found_in_a_folder_behind_a_link(
 def test_only_the_process_that_executes_a_run_is_its_holder(tmp_path: Path) -> None:
     locks = RunLocks(tmp_path)
     locks.hold("own")
-    assert locks.holder("own") is None, "the own process must not count as the holder of the lock"
+    assert locks.holder("own") is None, "this process must not count as the holder of the lock"
     locks.release("own")
     for content in (b"", b"x", b"1", b"99999999999999999999", str(os.getppid()).encode()):
         locks._path("other").write_bytes(content)

@@ -137,7 +137,7 @@ def test_the_body_of_a_request_has_the_fields_and_defaults_of_the_config_that_it
 
 
 def _kinds(annotation: Any) -> set[type]:
-    """Return the types that a field takes, without limits. A choice of texts counts as a text."""
+    """Return the types that a field takes. Limits of numbers are ignored, and a choice of texts counts as a text."""
     parts = get_args(annotation) or (annotation,)
     if get_origin(annotation) is Literal:
         return {type(part) for part in parts}

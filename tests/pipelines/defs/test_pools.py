@@ -95,7 +95,7 @@ def test_a_dead_run_gives_back_its_place_in_a_pool(instance: dg.DagsterInstance)
     assert pools.claim_concurrency_slot("encoder", run.run_id, "embeddings").is_claimed
     lock = Path(instance.root_directory) / "dagster" / "executing" / f"{run.run_id}.lock"
     lock.parent.mkdir(parents=True)
-    lock.touch()  # The process of this run had a lock and does not hold it any more, as if it was killed.
+    lock.touch()  # The process of this run had a lock and does not hold it any more, as if the process had been killed.
     assert not pools.claim_concurrency_slot("encoder", "another", "embeddings").is_claimed
     end_abandoned_runs(instance)
     assert pools.claim_concurrency_slot("encoder", "another", "embeddings").is_claimed

@@ -64,7 +64,7 @@ def test_a_tick_asks_for_one_run_of_each_niche_under_a_key_of_its_own() -> None:
     assert [request.run_key for request in requests or []] == [f"2026-10-04/{niche}" for niche in NICHES]
 
 
-def test_the_same_tick_asks_for_the_same_runs_and_the_next_day_for_others() -> None:
+def test_the_same_tick_asks_for_the_same_runs_and_a_tick_of_the_next_day_for_other_runs() -> None:
     def keys(day: int) -> list[str | None]:
         moment = datetime(2026, 10, day, 3, tzinfo=HOBART)
         context = dg.build_schedule_context(scheduled_execution_time=moment, repository_def=defs().get_repository_def())

@@ -47,8 +47,8 @@ def test_every_asset_that_writes_has_this_retry_policy() -> None:
 
 
 def test_the_ranking_model_is_not_trained_while_mlflow_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Check that the step fails before the training: it takes minutes to hours, and its model cannot be logged without
-    MLflow.
+    """Check that the step fails before the training starts. A training takes minutes to hours, and without MLflow its
+    model cannot be logged.
     """
     trained = []
     monkeypatch.setattr(ranking_model, "build_model", lambda *_, **__: trained.append(1))

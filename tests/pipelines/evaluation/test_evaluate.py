@@ -195,7 +195,9 @@ def test_a_slope_fitted_on_validation_pairs_is_calibrated_on_test_pairs(
     assert 0.1 < too_close_share(gaps, slope) < 0.9
     assert accuracy.value is not None
     assert overall.value is not None
-    assert accuracy.value > overall.value + 0.02, "pairs that are too close to call are wrong more often"
+    assert accuracy.value > overall.value + 0.02, (
+        "the accuracy must be higher without the pairs that are too close to call"
+    )
     assert accuracy.pairs == round(overall.pairs * (1 - abstained.value))
 
 

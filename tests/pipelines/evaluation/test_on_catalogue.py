@@ -113,7 +113,7 @@ def mixed_pairs(pairs: Release) -> int:
     return int((pd.read_parquet(pairs.path / "pairs.parquet").part == "mixed").sum())
 
 
-def test_adapting_helps_a_channel_of_another_taste_and_does_not_harm_one_of_the_same(
+def test_adapting_helps_a_channel_of_another_taste_and_does_not_harm_a_channel_of_the_same_taste(
     evaluated: CatalogueEvaluation,
 ) -> None:
     assert evaluated.channels_adapted == len(ELSEWHERE)

@@ -74,7 +74,7 @@ def planted(plant: Callable[..., Dataset]) -> Planted:
     return Planted(changed, by_title - by_title.mean(), by_picture - by_picture.mean())
 
 
-def test_the_context_predicts_the_part_of_the_title_and_leaves_that_of_the_picture(planted: Planted) -> None:
+def test_the_context_predicts_the_effect_of_the_title_and_leaves_the_effect_of_the_picture(planted: Planted) -> None:
     context = Context.of(planted.data)
     assert np.corrcoef(context.predicted, planted.title)[0, 1] > 0.9
     assert abs(np.corrcoef(context.predicted, planted.picture)[0, 1]) < 0.15

@@ -103,7 +103,9 @@ def aucs(data: Dataset, gaps: Float64s) -> dict[str, Evaluation]:
     return {e.slice: e for e in evaluations if e.metric == "auc"}
 
 
-def test_the_truth_is_always_right_its_opposite_never_and_equal_scores_half(plant: Callable[..., Dataset]) -> None:
+def test_true_gaps_are_always_right_opposite_gaps_never_and_equal_scores_half_of_the_time(
+    plant: Callable[..., Dataset],
+) -> None:
     data = with_pairs(plant(channels=4, videos=30), 10)
     truth = data.one_video.pairs.gap.to_numpy(float)
     assert [aucs(data, gaps)[EXPERIMENT].value for gaps in (truth, -truth, 0 * truth)] == [1.0, 0.0, 0.5]

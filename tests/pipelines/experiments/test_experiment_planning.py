@@ -78,7 +78,7 @@ def test_a_test_that_cannot_be_planned_is_an_error(arguments: tuple[float, ...],
         impressions_per_variant(*arguments)
 
 
-def test_the_best_is_tested_against_the_least_certain_other() -> None:
+def test_the_best_candidate_is_tested_against_the_candidate_with_the_least_certain_outcome() -> None:
     pair = pair_to_test([0.1, 1.0, 0.9, -3.0], slope=2.0)
     assert pair is not None
     assert (pair.first, pair.second) == (1, 2)
@@ -87,7 +87,7 @@ def test_the_best_is_tested_against_the_least_certain_other() -> None:
     assert pair.information == pytest.approx(-p * math.log2(p) - (1 - p) * math.log2(1 - p))
 
 
-def test_no_other_pair_with_the_best_is_expected_to_tell_more() -> None:
+def test_no_other_pair_with_the_best_candidate_is_less_certain() -> None:
     random = np.random.default_rng(3)
     for _ in range(50):
         scores = random.standard_normal(5).tolist()

@@ -147,7 +147,7 @@ def test_spreadsheets_of_other_countries_can_be_read(lab: Lab, table: Import) ->
     )
 
 
-def test_one_title_may_be_that_of_all_variants_and_unused_columns_are_named(lab: Lab, table: Import) -> None:
+def test_one_title_may_apply_to_all_variants_and_unused_columns_are_named(lab: Lab, table: Import) -> None:
     put_channel(lab, "UC" + "b" * 22, "Beta")
     text = "channel,video_id,started_on,outcome,title,title_2,picture_1,picture_2,notes\n"
     report = table(text + "Beta,video_aaaaa,2026-11-01,inconclusive,Both,Second,a.jpg,b.jpg,hello\n")

@@ -134,7 +134,7 @@ def test_estimates_never_decrease_with_age(seen: list[Observation], at: list[flo
     assert all(later >= earlier * (1 - 1e-12) for earlier, later in itertools.pairwise(views))
 
 
-def test_a_count_that_youtube_lowered_later_is_replaced_by_the_lower_one() -> None:
+def test_a_count_that_youtube_lowered_later_is_replaced_by_the_lower_count() -> None:
     assert views_at(24, (20, 1_000, "new"), (22, 5_000, "new"), (26, 1_200, "new")) == 1_200
     assert views_at(22, (20, 1_000, "new"), (22, 5_000, "new"), (26, 1_200, "new")) == 1_200
     assert views_at(24, (20, 1_000, "new"), (24, 1_100, "new"), (24, 1_050, "new")) == 1_050

@@ -1,4 +1,4 @@
-"""Tests of the checks of the whole lab. Usual data passes, a planted fault is found, and too few data are not judged."""
+"""Tests of the checks of the whole lab. Usual data pass, a planted fault is found, and too few data are not judged."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

@@ -110,7 +110,7 @@ def test_a_model_that_a_person_replaced_is_not_promoted_again(scored_lab: Lab, p
     challenger, served, decision = promote_newest(scored_lab)
     assert (challenger, served, decision.promoted) == (new, old, False)
     assert "was replaced by a person, who chose" in decision.reason
-    # A newer model that is worse than the person's choice does not replace it. A newer model that is better does.
+    # A newer model replaces the person's choice only if it is better.
     publish(30.0)
     assert promote_newest(scored_lab)[1] == old
     newest = publish(0.1)

@@ -17,7 +17,7 @@ def names(niche: PlantedNiche) -> dict[str, float]:
 
 
 def with_views(niche: PlantedNiche, added: np.ndarray) -> PlantedNiche:
-    """Return the niche with something added to the logarithm of each video's views."""
+    """Return the niche after `added` was added to the log views of its videos."""
     changed = niche.videos.assign(log_views=niche.videos.log_views + added)
     return PlantedNiche(with_multiples(changed), niche.values)
 
@@ -41,7 +41,7 @@ def test_at_most_one_in_twenty_shuffles_has_a_false_finding() -> None:
 @pytest.mark.parametrize(("channels", "videos"), [(6, 150), (15, 100)])
 def test_the_intervals_cover_planted_shares(channels: int, videos: int) -> None:
     covered = coverage(150, channels, videos)
-    assert min(covered.values()) >= 0.91  # 0.95, less twice the error of 150 niches
+    assert min(covered.values()) >= 0.91  # 0.95, minus twice the standard error of a share in 150 niches
 
 
 def test_a_difference_between_channels_alone_is_no_finding() -> None:
@@ -57,7 +57,7 @@ def test_an_effect_of_one_channel_is_no_finding() -> None:
     assert "title_words" not in names(with_views(niche, 5 * one * niche.values.title_words.to_numpy()))
 
 
-def test_an_effect_with_a_sign_of_its_own_in_each_channel_is_no_finding() -> None:
+def test_an_effect_with_different_signs_in_different_channels_is_no_finding() -> None:
     niche = plant(channels=12, videos=80, seed=4, effects={})
     sign = niche.videos.channel_id.str[1:].astype(int).to_numpy() % 2 * 2 - 1
     assert "title_words" not in names(with_views(niche, 2 * sign * niche.values.title_words.to_numpy()))

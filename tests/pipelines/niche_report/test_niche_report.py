@@ -81,7 +81,9 @@ def test_examples_are_a_winner_and_another_video_of_its_channel(made: Made) -> N
         assert values[pair.winner] > values[pair.other]
 
 
-def test_an_example_goes_with_its_video_and_when_it_is_taken_out(open_lab: LAB, drawn: Callable[..., bytes]) -> None:
+def test_an_example_disappears_if_a_video_of_it_is_deleted_or_taken_out(
+    open_lab: LAB, drawn: Callable[..., bytes]
+) -> None:
     lab = open_lab()
     plant_niche(lab, drawn)
     report = store_report(lab, "tech").report
@@ -116,7 +118,7 @@ def test_a_niche_without_videos_has_no_figures(lab: Lab) -> None:
     assert "no videos that can be compared" in html(made.report, shown_videos(lab, made))
 
 
-def test_views_count_until_the_picture_changes_and_only_its_own_measurement_counts(lab: Lab) -> None:
+def test_views_count_until_the_picture_changes_and_only_the_measurement_of_that_picture_counts(lab: Lab) -> None:
     changed, new = "v0-3", "f" * 64
     with lab.engine.begin() as connection:
         moments = {"first_seen": NOW - timedelta(hours=1), "last_seen": NOW}

@@ -35,7 +35,7 @@ class Found:
 
 
 def views_of(number: int, factor: float) -> int:
-    """Return the views of a video: newer ones have fewer, and those with the person have `factor` times as many."""
+    """Return the views of a video. Newer videos have fewer views, and videos with the person `factor` times as many."""
     noise = np.random.default_rng(number).lognormal(0, 0.2)
     return round(1_000 * 1.05 ** (VIDEOS - number) * noise * (factor if number % 3 == 0 else 1))
 
@@ -90,11 +90,11 @@ def test_the_memory_of_a_comparison_does_not_grow_with_the_videos(monkeypatch: p
     finally:
         tracemalloc.stop()
     assert peak < 24 * 2**20
-    monkeypatch.setattr(appearances_module, "_AT_ONCE", 2**30)  # All draws at once, which are the same draws.
+    monkeypatch.setattr(appearances_module, "_AT_ONCE", 2**30)  # All draws at once must give the same figures.
     assert compared(outcome, shows) == figures
 
 
-def test_without_an_effect_the_interval_holds_one() -> None:
+def test_without_an_effect_the_interval_contains_one() -> None:
     shows = np.arange(VIDEOS) % 3 == 0
     outcome = over_neighbours(np.log([views_of(number, 1.0) for number in range(VIDEOS)]))
     _, low, high = compared(outcome, shows)

@@ -1,4 +1,4 @@
-"""Test which files of a folder are stored: not those that links lead to, and not those of a forgotten person."""
+"""Test that only a folder's own files are stored, and no picture of a forgotten person."""
 
 import io
 from collections.abc import Callable

@@ -49,7 +49,7 @@ def people_lab(shared_data: Path, open_lab: Callable[..., Lab]) -> Lab:
 
 @pytest.fixture
 def given(people_lab: Lab, shared_data: Path, tmp_path: Path) -> Lab:
-    """A lab with six pictures of each of six people, which were searched and grouped. The folders have their names."""
+    """A lab with six pictures of each of six people, which were searched and grouped. Each person has a folder."""
     for number, person in enumerate(sorted((shared_data / "faces" / "people").iterdir())[:6]):
         folder = tmp_path / f"Ann-Marie_{number}"
         folder.mkdir()
@@ -255,7 +255,7 @@ def people_faces(lab: Lab) -> int:
 
 
 def test_vectors_of_an_earlier_network_go_once_every_face_has_a_new_one(given: Lab) -> None:
-    """The end is the same if the pictures were searched niche by niche, as the asset `faces` does."""
+    """Check that the old vectors go even if the pictures are searched niche by niche, as the asset `faces` does."""
     rows = text("INSERT INTO face_embeddings (face_id, embedder, vector) SELECT face_id, 'earlier', '[1,0]' FROM faces")
     calibration = text("INSERT INTO face_calibrations VALUES ('earlier', '{}', now())")
     earlier = text(

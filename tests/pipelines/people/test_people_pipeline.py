@@ -42,7 +42,7 @@ def people_lab(shared_data: Path, module_lab: Lab) -> Lab:
 
 @pytest.fixture(scope="module")
 def grouped(shared_data: Path, people_lab: Lab) -> Lab:
-    """A lab in which the pictures of twelve people were searched and grouped. It is left as it is."""
+    """A lab in which the pictures of twelve people were searched and grouped. No test changes this lab."""
     add_folder(people_lab, shared_data / "faces" / "people")
     detect_faces(people_lab)
     group_faces(people_lab)
@@ -151,6 +151,6 @@ def _given(lab: Lab) -> list[Any]:
 
 
 def _folder(connection: Connection, cluster_id: str, folder_of: dict[str, str]) -> str:
-    """Return the folder of most faces of a cluster."""
+    """Return the folder from which most faces of a cluster come."""
     faces = faces_of_cluster(connection, cluster_id, 1000).faces
     return Counter(folder_of[face.sha256] for face in faces).most_common(1)[0][0]

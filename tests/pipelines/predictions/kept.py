@@ -90,8 +90,8 @@ def predict(
 def experiment(lab: Lab, *pictures: str, winner: int | None = None, **facts: Any) -> int:
     """Store an experiment whose variants show `pictures`, and return its number in the lab.
 
-    `winner` is the position of the winner, from 1. Without it, the experiment is inconclusive. `facts` replaces fields
-    of the experiment, and its key `titles` has the titles of the variants.
+    `winner` is the position of the winner, from 1. If `winner` is None, the experiment is inconclusive. `facts`
+    replaces fields of the experiment, and its key `titles` has the titles of the variants.
     """
     titles = facts.pop("titles", [None] * len(pictures))
     variants = tuple(Variant(sha(name), title) for name, title in zip(pictures, titles, strict=True))
@@ -110,8 +110,8 @@ def experiment(lab: Lab, *pictures: str, winner: int | None = None, **facts: Any
 def publish(lab: Lab, video_id: str, picture: str, views: float | None = None, days: float = 1.0, **facts: Any) -> None:
     """Store a video that shows `picture` and was published `days` days after `SCORED`.
 
-    `views` are its views at the age of a week. Without them, the lab does not know these views. `facts` replaces fields
-    of the video.
+    `views` are its views at the age of a week. If `views` is None, the lab does not know these views. `facts` replaces
+    fields of the video.
     """
     at = SCORED + timedelta(days=days)
     row: dict[str, Any] = {

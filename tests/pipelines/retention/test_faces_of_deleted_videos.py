@@ -46,7 +46,7 @@ def search_all(full: FullLab) -> dict[str, str]:
 
 
 def holding(connection: Connection, face_id: str) -> set[str]:
-    """Return the tables with a row in which the id of the face stands."""
+    """Return the names of the tables in which a row contains the id of the face."""
     return {
         table.name
         for table in metadata.sorted_tables

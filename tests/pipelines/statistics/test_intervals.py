@@ -33,7 +33,7 @@ of the winning video, the number of the losing video, and the number of the chan
 
 
 def sample(random: np.random.Generator, sizes: Rows, skill: float, spread: float) -> Sample:
-    """Draw a channel with n random videos for each n in `sizes`. Pair each video with the next 12 of its channel.
+    """Draw a channel with n random videos for each n in `sizes`. Pair each video with the next 12 of the same channel.
 
     Each channel has its own correlation between the scores of its videos and the results that decide which video wins.
     The correlation is drawn from a normal distribution with the mean `skill` and the standard deviation `spread`.
@@ -133,7 +133,7 @@ def test_pairs_that_are_all_right_leave_room_for_doubt(pairs: int) -> None:
     assert high == 1.0
 
 
-def test_a_pair_more_changes_an_interval_little() -> None:
+def test_one_more_win_changes_an_interval_only_a_little() -> None:
     """Begin with two channels that have the same number of wins. At each step, move one win to the second channel.
 
     At first, the estimated variance between channels is 0. At some step it becomes positive. The interval must not

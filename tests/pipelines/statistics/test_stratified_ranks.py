@@ -7,7 +7,7 @@ from scipy.stats import kstest, mannwhitneyu
 from thumblab_pipelines.statistics.stratified_ranks import permutation_p_value, stratum_ranks
 
 
-def test_ranks_are_taken_within_each_stratum_and_ties_share_theirs() -> None:
+def test_ranks_are_taken_within_each_stratum_and_equal_values_share_a_rank() -> None:
     ranks = stratum_ranks(np.array([3.0, 9.0, 3.0, 1.0, 5.0]), np.array([0, 1, 0, 0, 1]))
     assert ranks.tolist() == [2.5, 2.0, 2.5, 1.0, 1.0]
 
@@ -18,7 +18,7 @@ def test_in_one_stratum_the_p_value_is_that_of_mann_and_whitney() -> None:
     chosen = np.arange(14) < 5
     values[chosen] += 1.6
     exact = mannwhitneyu(values[chosen], values[~chosen], method="exact").pvalue
-    assert exact < 0.02  # so that permutations are drawn
+    assert exact < 0.02  # For such a small value, permutations are drawn.
     stratum = np.zeros(14, np.intp)
     found = permutation_p_value(stratum_ranks(values, stratum), chosen, stratum, seed=0)
     assert found == pytest.approx(exact, rel=0.3)

@@ -60,7 +60,7 @@ def test_with_too_few_pairs_the_slope_of_whole_videos_is_used(
     assert calibration.one_title == (calibration.slope, calibration.slope_adapted)
 
 
-def test_a_release_of_before_is_used_with_the_slopes_of_whole_videos() -> None:
+def test_a_release_of_an_older_version_is_used_with_the_slopes_of_whole_videos() -> None:
     calibration = Calibration(2.0, {}, 3.0)
     assert (calibration.slope_of(adapted=False), calibration.slope_of(adapted=True)) == (2.0, 3.0)
 

@@ -61,7 +61,7 @@ def _effect(scores: Float64s, has: "np.typing.NDArray[np.bool_]", rows: Rows) ->
     return float((values[flag].mean() - values[~flag].mean()) / scores.std())
 
 
-def test_a_word_that_works_everywhere_is_learnt_for_channels_never_seen(planted: Planted) -> None:
+def test_a_word_that_works_everywhere_is_learnt_for_unseen_channels(planted: Planted) -> None:
     unseen = np.flatnonzero(planted.channel >= 20)
     scores = planted.scores(np.flatnonzero(planted.channel < 20))
     assert _effect(scores.shared, planted.secret, unseen) > 1
@@ -124,7 +124,7 @@ def test_rarity_counts_only_earlier_titles() -> None:
     titles, published = ["new word", "old word", "word", "word sequel sequel"], np.array([1.0, 0.0, 2.0, 3.0])
     rarity = word_rarity(HashedTitles.of(titles, np.arange(4)), published)
     assert rarity.shape == (4, RARITY)
-    assert rarity[1, 3] == 1.0  # Column 3 is the share of new words. All are new in the earliest title.
+    assert rarity[1, 3] == 1.0  # Column 3 is the share of new words. All words are new in the earliest title.
     assert rarity[0, 3] == 0.5  # "word" was used before, and "new" was not.
     assert rarity[2, 3] == 0.0
     shorter = word_rarity(HashedTitles.of(titles[:3], np.arange(3)), published[:3])

@@ -1,4 +1,4 @@
-"""Tests of changed thumbnails and titles. Training uses those that were shown while the views were counted."""
+"""Tests of changed thumbnails and titles. Training uses the versions shown while the views were counted."""
 
 import io
 from collections.abc import Callable, Sequence

@@ -7,7 +7,7 @@ from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.videos.records import ChannelRecord, save_channels
 
 
-def test_a_handle_that_is_seen_on_another_channel_is_taken_from_the_one_that_had_it(
+def test_a_handle_that_is_seen_on_another_channel_is_taken_from_the_channel_that_had_it(
     open_lab: Callable[..., Lab],
 ) -> None:
     lab = open_lab()

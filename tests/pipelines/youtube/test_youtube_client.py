@@ -49,7 +49,7 @@ def connect(lab: Lab, emulator: Emulator, **changes: Any) -> YouTube:
 
 
 @pytest.mark.parametrize("answers", [400, pytest.param(2_000, marks=pytest.mark.heavy)])
-def test_eight_threads_get_each_the_answers_to_their_own_requests(
+def test_each_of_eight_threads_gets_the_answers_to_its_own_requests(
     lab: Lab, emulator: Emulator, catalogue: SyntheticCatalogue, answers: int
 ) -> None:
     videos, channels = list(catalogue.videos.values()), list(catalogue.channels.values())

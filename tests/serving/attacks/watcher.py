@@ -2,9 +2,9 @@
 
     python watcher.py PID URL
 
-The script prints a line when it has begun. The script watches until its standard input ends, and then prints a line of
-JSON: the most resident bytes of the service with its child processes, the seconds of each `/health`, and the failures.
-The clients of an attack run in another process, so that they do not make the measured times longer.
+The script prints a line when it begins to watch. The script watches until its standard input ends, and then prints a
+line of JSON: the most resident bytes of the service with its child processes, the seconds of each `/health`, and the
+failures. The clients of an attack run in another process, so that they do not make the measured times longer.
 """
 
 import json

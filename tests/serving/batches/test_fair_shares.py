@@ -87,7 +87,7 @@ def test_items_that_take_the_share_of_their_key_leave_room_for_their_results(new
     assert batch.progress.done == 1
 
 
-def test_a_batch_that_is_larger_than_the_share_of_its_key_is_not_to_be_sent_again(own, item, monkeypatch):
+def test_a_batch_that_is_larger_than_the_share_of_its_key_is_refused_for_good(own, item, monkeypatch):
     monkeypatch.setattr(own.app.state.batches, "_limit_of_key", 100)
     refused = own.client.post("/v1/batches", json={"items": [item(1)]})
     assert (refused.status_code, refused.json()["type"]) == (413, "urn:thumblab:too-large")
@@ -130,7 +130,7 @@ def test_a_batch_that_cannot_be_read_slows_no_other_and_is_logged_once(new_lab, 
     assert len([message for message in caplog.messages if bad.folder.name in message]) == 1
 
 
-def test_a_key_without_room_has_one_try_at_a_turn(new_lab, item, monkeypatch):
+def test_a_key_without_room_gets_one_attempt_in_each_turn(new_lab, item, monkeypatch):
     store = BatchStore(new_lab().settings)
     for n in range(3):
         store.add(request_of(item(n)), "key", None)

@@ -9,7 +9,7 @@ from thumblab_serving.batches.foreground import Foreground
 
 
 def nothing():
-    """Never ask the batch to stop waiting."""
+    """Do nothing, so that the wait does not end early."""
 
 
 def test_a_call_does_not_wait_without_requests():

@@ -24,7 +24,7 @@ SECRET = "secret-of-the-tests-0123456789"
 
 @pytest.fixture(scope="module")
 def receiver(tmp_path_factory):
-    """A running https server at 127.0.0.1, as a dictionary: its `host`, its certificate, and what it `got`.
+    """A running https server at 127.0.0.1, as a dictionary: its `host`, its `certificate`, and the requests in `got`.
 
     The server answers the first requests with the statuses in `answers`, and all later requests with 204.
     """

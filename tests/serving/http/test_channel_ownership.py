@@ -102,7 +102,7 @@ def test_the_service_writes_into_the_folder_of_an_import_whose_channels_it_may_c
 ) -> None:
     """The job reads the owner of the import from this folder.
 
-    The config of a run is not safe, because anybody who can reach Dagster may write it.
+    The config of a run is not safe, because anybody who can reach Dagster can write it.
     """
     settings = with_database.lab.settings
     ring, exports = KeyRing(settings), ExportStore(settings)

@@ -146,7 +146,7 @@ def test_two_files_of_one_name_are_both_kept_and_only_the_owner_may_read_them(st
     assert stored.folder.path.stat().st_mode & 0o077 == 0
 
 
-def test_an_unknown_import_and_that_of_another_key_are_not_found(service, store):
+def test_an_unknown_import_and_an_import_of_another_key_are_not_found(service, store):
     other, _ = store.add([EXPORT], "another key")
     for id_ in ("0" * 32, "..%2F..", "x", other.folder.import_id):
         assert problem(service.client.get(f"/v1/channels/runs/{id_}"), 404)

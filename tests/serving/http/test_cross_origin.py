@@ -57,7 +57,7 @@ def test_only_a_listed_page_of_the_internet_may_ask_a_service_on_this_machine(op
         "*",
     ],
 )
-def test_a_page_of_another_origin_may_not(opened, origin):
+def test_a_page_of_another_origin_may_not_ask(opened, origin):
     asked = httpx.options(f"{opened.url}/v1/score", headers={"Origin": origin, **PREFLIGHT}, trust_env=False)
     assert asked.status_code == 400
     assert asked.json()["type"] == "urn:thumblab:cross-origin"
@@ -86,7 +86,7 @@ def test_a_listed_origin_does_not_open_an_unknown_host_name(opened):
     assert httpx.get(f"{opened.url}/health", headers=headers, trust_env=False).status_code == 421
 
 
-def test_closed_by_default(run, new_lab):
+def test_by_default_no_page_of_another_origin_may_ask(run, new_lab):
     with run(new_lab().settings, wait=False) as service:
         headers = {"Origin": ORIGIN, **PREFLIGHT}
         for reply in (

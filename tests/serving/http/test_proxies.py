@@ -1,4 +1,4 @@
-"""Test the service behind a reverse proxy: a small one of the tests, and nginx and Caddy where they are installed.
+"""Test the service behind a small reverse proxy of the tests, and behind nginx and Caddy where they are installed.
 
 The proxies run on real sockets. nginx and Caddy get the configuration that docs/keys.md shows.
 """
@@ -144,7 +144,7 @@ def test_a_service_on_every_address_answers_to_every_name_until_names_are_set(se
 
 
 @pytest.mark.parametrize("keeps_host", [True, False])
-def test_a_trusted_proxy_tells_the_client_the_scheme_and_the_host(serve, client_of, keeps_host):
+def test_a_trusted_proxy_states_the_address_of_the_client_the_scheme_and_the_host(serve, client_of, keeps_host):
     with (
         serve(public_hosts=NAME, trusted_proxies="127.0.0.1") as service,
         proxy(service, keeps_host, X_Forwarded_For="203.0.113.9") as url,
@@ -154,7 +154,7 @@ def test_a_trusted_proxy_tells_the_client_the_scheme_and_the_host(serve, client_
 
 
 @pytest.mark.parametrize("trusted", ["", "10.1.0.0/16,::1"])
-def test_the_headers_of_others_are_ignored(serve, client_of, trusted):
+def test_the_headers_of_a_proxy_that_is_not_trusted_are_ignored(serve, client_of, trusted):
     with (
         serve(public_hosts=NAME, trusted_proxies=trusted) as service,
         proxy(service, X_Forwarded_For="203.0.113.9", X_Forwarded_Host="evil.example") as url,

@@ -10,11 +10,11 @@ from thumblab_core.niches import NICHES
 from thumblab_core.running import Running, announced
 
 
-def test_it_needs_the_key(service):
+def test_the_state_of_the_lab_needs_the_key(service):
     assert problem(httpx.get(f"{service.url}/v1/lab", trust_env=False), 401)
 
 
-def test_it_has_the_size_and_the_age_of_each_library_and_the_skill_of_the_model(service, lab):
+def test_the_state_has_the_size_and_the_age_of_each_library_and_the_skill_of_the_model(service, lab):
     answer = service.client.get("/v1/lab").json()
     assert list(answer["libraries"]) == list(NICHES)
     tech, news = answer["libraries"]["tech"], answer["libraries"]["news"]

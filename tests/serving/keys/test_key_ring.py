@@ -100,7 +100,7 @@ def test_a_damaged_file_keeps_the_keys_that_were_read_and_is_reported_once(
     assert ring.failure() is None
 
 
-def test_a_damaged_file_at_the_start_grants_nothing_and_leaves_the_own_key_working(settings: Settings) -> None:
+def test_a_damaged_file_at_the_start_grants_nothing_and_the_labs_own_key_still_works(settings: Settings) -> None:
     keys = NamedKeys(settings)
     key, own = keys.add("laptop", ["score"]), api_key(settings)
     keys.path.write_text("{")
@@ -122,7 +122,7 @@ def test_the_hash_of_a_key_is_not_a_key(settings: Settings) -> None:
     assert KeyRing(settings).find(keys.all()[0].sha256) is None
 
 
-def test_the_limit_of_a_key_comes_before_the_usual_one(settings: Settings) -> None:
+def test_the_limit_of_a_key_comes_before_the_usual_limit(settings: Settings) -> None:
     usual = settings.model_copy(update={"requests_per_minute": 5})
     keys = NamedKeys(usual)
     own, limited, other = api_key(usual), keys.add("limited", ["score"], 9), keys.add("other", ["score"])

@@ -113,8 +113,8 @@ def test_a_percentile_is_the_position_in_the_library_of_the_niche(service, draw)
 def test_weak_depends_on_the_niche_and_comes_with_a_fix(new_lab, run, draw, value, weak):
     """Check that the library decides whether a sub-score is weak.
 
-    If all pictures of the library have higher values, even a high value is weak. If all have lower values, even a low
-    value is not weak.
+    If all pictures of the library have higher values, even a high value is weak. If all pictures have lower values,
+    even a low value is not weak.
     """
     lab = new_lab()
     lab.promote(lab.index(scores=ScoreDistribution.of(lab.meter, 40, dict.fromkeys(NAMES, [value] * 40))))

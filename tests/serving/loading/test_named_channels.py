@@ -42,7 +42,7 @@ def test_a_channel_is_found_by_its_title_in_the_database_or_of_its_adapter(names
     assert names.id_of("Alpha channel") == ("alpha" if names.has_database else "Alpha channel")
 
 
-def test_a_channel_is_found_by_its_handle_in_any_case_before_one_that_has_the_handle_as_its_title(names):
+def test_a_channel_is_found_by_its_handle_in_any_case_before_a_channel_with_the_handle_as_its_title(names):
     for given in ("@beta.tv", "@Beta.TV"):
         assert names.id_of(given) == ("UC" + "b" * 22 if names.has_database else given)
     assert names.id_of("@twin") == ("twin1" if names.has_database else "@twin")
@@ -60,7 +60,7 @@ def test_an_id_stays_as_it_is(names):
         assert names.id_of(given) == given
 
 
-def test_a_name_that_the_database_cannot_take_does_not_stop_it_for_the_others(names):
+def test_a_name_that_the_database_cannot_take_does_not_stop_the_search_for_others(names):
     for given in ("@\0", "a\0b", "\udc80"):
         assert names.id_of(given) == given
         assert names.id_of("Beta") == ("UC" + "b" * 22 if names.has_database else "Beta")

@@ -173,7 +173,7 @@ def test_the_database_answers_for_a_refused_index_and_the_answer_says_so(
         assert [len(t["neighbours"]) for t in good] == [5, 5]
         assert good[0]["similarity_score"] != good[1]["similarity_score"]
         assert answer["thumbnails"][2]["similarity_source"] is None
-        # beauty has no index, gaming has one, and news has neither an index nor videos in the database.
+        # beauty has no index, gaming has an index, and news has neither an index nor videos in the database.
         assert service.score(draw(1), category="beauty")["thumbnails"][0]["similarity_source"] == "pgvector"
         assert service.score(draw(1), category="gaming")["thumbnails"][0]["similarity_source"] == "faiss"
         unknown = service.score(draw(1), category="news")

@@ -38,7 +38,7 @@ def item_of(n: int, prefix: str = "v", release: int = 0) -> Item:
 
 
 class Looked:
-    """The lab of these tests. `vectors` [n, d] are those of the drawn pictures `pictures`."""
+    """The lab of these tests. `vectors` [n, d] are the vectors of the drawn pictures `pictures`."""
 
     def __init__(self, lab: Any, draw: Callable[..., bytes], engine: Engine) -> None:
         self.lab = lab

@@ -115,7 +115,7 @@ def test_a_video_that_only_the_database_has_is_a_query_too(looked: Any) -> None:
     assert ids(answer) == expected(looked, looked.data.vectors[38])[:5]
 
 
-def test_the_filters_hold(looked: Any) -> None:
+def test_the_filters_leave_out_other_videos(looked: Any) -> None:
     spans = {"published_after": "2026-09-05", "published_before": "2026-09-25"}
     answer = found(looked, video_id="v3", k=100, exclude_channel="@c1", min_outlier_multiple=1.0, **spans)
     wanted = {f"v{n}" for n in range(10, 25) if n % 4 != 1 and n % 10 != 9}

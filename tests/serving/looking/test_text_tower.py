@@ -32,9 +32,9 @@ def test_a_text_is_compared_with_pictures_if_the_encoder_has_a_text_tower(
     )
     assert (answer["query"]["kind"], answer["query"]["matched_by"]) == ("text", "picture")
     assert answer["query"]["encoder"] == encoder.fingerprint
-    # The library of news has vectors of another encoder, whose cosines cannot be compared with these.
+    # The library of news has vectors of another encoder, so its cosines cannot be compared with those of tech.
     assert [library["niche"] for library in answer["searched"]] == ["tech"]
     assert "the library of news was not searched" in answer["degraded"][0]
-    # Vectors of titles are in the database, and this lab has none.
+    # Vectors of titles are in the database, and this lab has no database.
     assert by_title["items"] == []
     assert any("the titles were not searched, because" in sentence for sentence in by_title["degraded"])

@@ -153,7 +153,8 @@ def test_the_next_backup_copies_new_files_and_drops_deleted_ones(copied: Any, sh
         delete_videos(connection, sorted(alive_videos(connection))[:1])
         (gone,) = before - named_pictures(connection)
     lab.images.remove(gone)
-    # A backup that was stopped leaves an unfinished state and half a file. The manifest still names the earlier one.
+    # A backup that was stopped leaves an unfinished state and half a file. The manifest still names the earlier,
+    # complete state.
     (backup / "state-3").mkdir()
     (backup / contents.IMAGES / ".new-half").write_bytes(b"half")
     last = printed(shell(copied.settings, "backup", str(backup), "--json"))

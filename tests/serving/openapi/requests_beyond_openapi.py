@@ -1,8 +1,8 @@
 """Hooks of Schemathesis: make valid requests follow the rules that an OpenAPI document cannot express.
 
-Schemathesis takes every request that fits the document for valid. Some rules depend on several fields, on today's date
-or on the contents of a picture. Requests that break only such a rule are rightly refused, and other tests cover them.
-The hooks therefore change these requests. Requests that are meant to be invalid stay as they are.
+Schemathesis treats every request that fits the document as valid. Some rules depend on several fields, on today's date
+or on the contents of a picture. The service must refuse a request that breaks such a rule, and other tests cover this.
+The hooks therefore change such requests. Requests that are meant to be invalid stay as they are.
 """
 
 import base64
@@ -33,8 +33,8 @@ PICTURES = drawn_pictures(3)
 def filter_case(context: schemathesis.HookContext, case: schemathesis.Case) -> bool:
     """Leave out valid forms that break a rule, and invalid forms that the service receives as valid forms.
 
-    Schemathesis cannot check a repaired form with files once more, and takes it for invalid. An experiment in a form is JSON
-    in a text field, and Schemathesis fills this field with any text.
+    Schemathesis cannot check a repaired form with files again, and would treat it as invalid. An experiment in a form
+    is JSON in a text field, and Schemathesis fills this field with any text.
     """
     if case.media_type != "multipart/form-data" or not isinstance(case.body, dict):
         return True
@@ -47,7 +47,7 @@ def filter_case(context: schemathesis.HookContext, case: schemathesis.Case) -> b
 
 @schemathesis.hook
 def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwargs: dict[str, Any]) -> None:
-    """Repair a valid query or JSON body. Schemathesis checks once more that the repaired request fits the document."""
+    """Repair a valid query or JSON body. Schemathesis checks again that the repaired request fits the document."""
     if not is_valid(case):
         return
     if (case.method.upper(), case.operation.path) == ("GET", "/v1/experiments") and "channel_id" in case.query:
@@ -70,7 +70,7 @@ def is_valid(case: schemathesis.Case) -> bool:
 
 
 def may_arrive_as_valid(form: dict[str, Any]) -> bool:
-    """Return whether the texts and files of a form that Schemathesis takes for invalid may be valid.
+    """Return whether a form that Schemathesis treats as invalid may be valid once it is sent as texts and files.
 
     A form has only texts and files. An object or a number in place of a list of titles therefore arrives as one title.
     Null and an empty list arrive as no field, which is valid for every field but `thumbnails`.
@@ -87,7 +87,7 @@ def scoring_request(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def scoring_form(body: dict[str, Any]) -> dict[str, Any]:
-    """Make the titles visible and distinct, and send one own title for each file.
+    """Make the titles visible and distinct. If files have own titles, send one for each file.
 
     Schemathesis cannot check conditions over several fields of a form with files. This function therefore also removes
     one of two fields that exclude each other, and adds a title if there is none.
@@ -107,7 +107,7 @@ def scoring_form(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def similar_request(body: dict[str, Any]) -> dict[str, Any]:
-    """Make the query one that the tested service can compare, and put the days in order."""
+    """Change the query so that the tested service can compare it, and put the days in order."""
     repaired = in_order(body)
     if body.get("vector") is not None:
         repaired["vector"] = [1.0, *[0.0] * (DIMENSION - 1)]
@@ -129,7 +129,7 @@ def similar_form(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def in_order(body: dict[str, Any]) -> dict[str, Any]:
-    """Exchange the days of a span that ends before it begins."""
+    """Swap the two days of a span that ends before it begins."""
     after, before = (body.get(name) for name in ("published_after", "published_before"))
     if isinstance(after, str) and isinstance(before, str) and after > before:
         return body | {"published_after": before, "published_before": after}
@@ -156,7 +156,7 @@ def titles_visible(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def own_title_visible(thumbnail: dict[str, Any]) -> dict[str, Any]:
-    """Make the own title of a candidate visible, if it has one."""
+    """If a candidate has its own title, make this title visible."""
     return thumbnail if thumbnail.get("title") is None else thumbnail | {"title": visible(thumbnail["title"])}
 
 
@@ -209,7 +209,7 @@ def visible(title: str) -> str:
 
 
 def label(body: dict[str, Any]) -> dict[str, Any]:
-    """Give the name of a person another form if a part of it cannot be seen, or if nothing can be."""
+    """Replace the name of a person if the name, or a part of it, is invisible."""
     try:
         clean_name(body["name"])
     except LabError:

@@ -208,7 +208,7 @@ def test_a_comparison_for_a_channel_of_the_list_is_in_the_niche_of_the_channel(b
         ({"adapted": False, "videos": 3, "skill": None}, "Only 3 of your videos can be used, and five are needed"),
     ],
 )
-def test_too_few_videos_are_admitted(browser, follow, change, expected):
+def test_the_page_says_if_the_skill_is_unknown_or_the_videos_are_too_few(browser, follow, change, expected):
     stored = follow()
     end(browser, stored, DONE.model_copy(update={"fitted": FITTED.model_copy(update=change)}))
     assert browser.text("#learnt-skill").startswith(expected)

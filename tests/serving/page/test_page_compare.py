@@ -168,7 +168,7 @@ def test_a_transparent_picture_and_a_tiny_one_are_answered_one_by_one(browser, s
         ("I tested phones", [], ""),
     ],
 )
-def test_words_that_stand_in_title_and_picture_are_named(browser, service, title, read, said):
+def test_words_that_are_in_both_title_and_picture_are_named(browser, service, title, read, said):
     browser.open(service.url)
     evidence = json.dumps({"texts": [{"text": text} for text in read]})
     words = f"import('{SCRIPTS}/words.js').then(m => m.repeated({json.dumps(title)}, {evidence}))"

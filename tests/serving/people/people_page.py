@@ -1,4 +1,4 @@
-"""Use the page `/people` in the browser with the keyboard, and read what the lab then has."""
+"""Use the page `/people` in the browser with the keyboard, and read the state of the lab."""
 
 import json
 
@@ -38,7 +38,7 @@ def key_of(cluster_id):
 
 
 def clusters(gallery):
-    """Return the clusters of the lab: for each its name and its faces."""
+    """Return the name and the faces of each cluster of the lab."""
     listed = gallery.service.client.get("/api/v1/faces/clusters").json()["clusters"]
     found = []
     for each in listed:

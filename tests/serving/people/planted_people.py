@@ -48,12 +48,12 @@ class GivenFace:
 
 
 def box(place: int) -> tuple[float, float, float, float]:
-    """Return one of three places of a picture that do not overlap."""
+    """Return one of three places of a picture. The places do not overlap."""
     return (0.1 + 0.3 * place, 0.3, 0.3 + 0.3 * place, 0.7)
 
 
 def plant(connection: Connection, *pictures: tuple[str, int]) -> list[list[str]]:
-    """Store pictures as given by a person: SHA-256 and number of faces. Return the ids of the faces of each picture."""
+    """Record pictures that a person gave, each with its SHA-256 and number of faces. Return the face ids by picture."""
     add_given_pictures(connection, [(sha256, f"{sha256[:4]}.jpg") for sha256, _ in pictures])
     rng = np.random.default_rng(1)
     searched = [
@@ -95,9 +95,10 @@ def empty(connection: Connection) -> None:
 
 @dataclass
 class Planted:
-    """A running service over six pictures: `alone` has the one face of each of five, and `pair` the two of the sixth.
+    """A running service of a lab with six pictures. Five pictures have one face each, and the sixth has two faces.
 
-    The first two faces are in the cluster `one`, and the next two and the first of the pair in the cluster `two`.
+    `alone` holds the ids of the five single faces, and `pair` the ids of the other two. The cluster `one` has the first
+    two faces of `alone`. The cluster `two` has the next two faces of `alone`, and the first face of `pair`.
     """
 
     service: Any
@@ -139,10 +140,11 @@ class Planted:
 
 @dataclass
 class PlantedGallery:
-    """A running service with drawn people. `faces`: the ids of the faces of each person.
+    """A running service with drawn people. `faces` holds the ids of the faces of each person.
 
-    The cluster `mixed` has three faces of the person 0, one of the person 1 and one of the person 4. The cluster `rest` has
-    the other face of the person 0, and the cluster `two` all faces of the person 2. The others are in no cluster.
+    The cluster `mixed` has three faces of the person 0, one of the person 1 and one of the person 4. The cluster `rest`
+    has the other face of the person 0, and the cluster `two` has all faces of the person 2. The other faces are in no
+    cluster.
     """
 
     service: Any
@@ -155,7 +157,7 @@ class PlantedGallery:
 
 @dataclass
 class FakeDagster:
-    """A server that answers as Dagster's GraphQL does. `launched`: the runs that were started."""
+    """A server that answers as Dagster's GraphQL does. `launched` holds the runs that were started."""
 
     url: str
     status: str = "SUCCESS"

@@ -1,4 +1,4 @@
-"""Test how changes are refused that contradict others: a known name, a grouping that is stored, an undo that cannot be."""
+"""Test that a change is refused if its name is taken, while a grouping is stored, or if an undo is impossible."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +18,7 @@ def test_a_name_that_another_cluster_has_is_refused_if_no_merge_is_wanted(plante
     assert named["cluster_id"] in refusal
     assert planted.done(planted.get(f"/clusters/{planted.two}"))["name"] is None
     again = planted.done(planted.post(f"/clusters/{named['cluster_id']}/label", body))
-    assert (again["name"], again["merged"]) == ("STRASSE", False), "a person's own name is no other one's"
+    assert (again["name"], again["merged"]) == ("STRASSE", False), "a new spelling of a person's name is no merge"
 
 
 def test_while_the_lab_stores_a_grouping_reads_are_answered_and_changes_are_told_to_come_back(planted: Planted) -> None:
@@ -39,10 +39,10 @@ def test_while_the_lab_stores_a_grouping_reads_are_answered_and_changes_are_told
     assert planted.done(planted.post(f"/clusters/{planted.one}/label", {"name": NAME}))["name"] == NAME
 
 
-def test_an_undo_whose_place_is_taken_is_a_conflict_once(planted: Planted) -> None:
+def test_an_undo_of_a_move_to_a_place_that_is_taken_is_a_conflict_only_once(planted: Planted) -> None:
     planted.done(planted.post(f"/clusters/{planted.one}/label", {"name": NAME}))
     planted.done(planted.post("/move", {"faces": [planted.pair[0], planted.alone[2]], "to": planted.one}))
-    with planted.engine.begin() as connection:  # So it is left after somebody was forgotten.
+    with planted.engine.begin() as connection:  # Forgetting a person can leave such rows.
         key = planted.two.rpartition("_")[2]
         put = "INSERT INTO face_assignments SELECT face_id, sha256, :key, true, NULL, now() FROM faces WHERE face_id = :face"
         connection.execute(text(put), {"key": key, "face": planted.pair[1]})

@@ -1,4 +1,4 @@
-"""Test over HTTP, with a real database, how a person lists, names, merges and moves faces, and undoes it."""
+"""Test over HTTP, with a real database, how a person lists, names, merges and moves faces, and undoes such changes."""
 
 import io
 import json
@@ -35,7 +35,7 @@ def test_the_example_of_the_specification_names_a_cluster(planted: Planted) -> N
     named = planted.done(planted.post(f"/clusters/clu_{key}/label", {"name": " Alice "}))
     assert named == named | {"cluster_id": f"person_{key}", "person_id": f"person_{key}", "name": "Alice", "faces": 2}
     assert (named["kind"], named["pinned"], named["is_owner"]) == ("person", 2, False)
-    shown = planted.done(planted.get(f"/clusters/{planted.one}"))  # The id from before still leads to it.
+    shown = planted.done(planted.get(f"/clusters/{planted.one}"))  # The earlier id still works.
     assert {face["name"] for face in shown["members"]} == {"Alice"}
     assert all(face["pinned"] and face["cluster_id"] == f"person_{key}" for face in shown["members"])
     unnamed = planted.done(planted.delete(f"/clusters/person_{key}/label"))

@@ -84,13 +84,13 @@ def test_no_key_works_while_a_person_types_and_the_keys_can_be_switched_off(page
     key(page, "Escape")
     page.wait("!document.getElementById('keys').open")
     key(page, "n")
-    assert not shown(page, "#name-form"), "the letter keys are off"
+    assert not shown(page, "#name-form"), "the letter keys must be off"
     open_page(page, gallery.service)
     page.evaluate("document.querySelector('#sheets li').focus()")
     key(page, "n")
-    assert not shown(page, "#name-form"), "they stay off"
+    assert not shown(page, "#name-form"), "the letter keys must stay off"
     key(page, " ")
-    assert page.count("#sheets [aria-selected='true']") == 1, "the keys of the list itself still work"
+    assert page.count("#sheets [aria-selected='true']") == 1, "the keys of the list itself must still work"
     for name in ("name", "merge", "undo", "keys", "open", "select"):
         assert shown(page, f"#do-{name}"), "each key has a button"
 
@@ -119,7 +119,7 @@ def test_the_list_is_filtered_and_searched_by_name(page, gallery):
     assert page.text("#list-empty") == "Nobody has this name, and no cluster has this id."
 
 
-def test_a_wrong_key_and_no_key_lead_to_the_field_for_it_and_what_was_typed_stays(page, gallery):
+def test_a_wrong_and_a_missing_key_lead_to_the_field_of_the_key_and_the_typed_name_stays(page, gallery):
     key(page, "n")
     page.wait("document.activeElement.id === 'name'")
     type_text(page, "Alice")
@@ -271,7 +271,7 @@ def test_many_clusters_are_shown_in_parts_and_crops_only_in_sight(page, gallery,
     )
 
 
-def test_the_page_of_the_lab_leads_to_it_and_the_page_itself_has_no_name(page, gallery):
+def test_the_main_page_links_to_the_page_of_people_whose_file_contains_no_name(page, gallery):
     name_it(page, "Zenobia")
     said(page, "Named “Zenobia”.")
     reply = gallery.service.client.get("/people")

@@ -74,7 +74,7 @@ def test_an_empty_or_refused_name_stays_in_the_form_with_the_reason(page, galler
     assert [name for name, _ in clusters(gallery)] == [None] * 3
 
 
-def test_a_name_that_is_known_merges_and_the_page_says_so_before(page, gallery):
+def test_a_name_that_is_known_merges_and_the_page_says_so_before_the_merge(page, gallery):
     name_it(page, "Alice")
     said(page, "Named “Alice”.")
     key(page, "End")
@@ -103,7 +103,7 @@ def test_selected_clusters_are_merged_and_un_merged(page, gallery):
     assert page.count("#sheets li") == 2
     merged = clusters(gallery)
     assert merged[0][1] == before[0][1] | before[2][1]
-    # Another change after it: only "un-merge" reaches the merge itself.
+    # Make another change, after which "undo" no longer reaches the merge, but "un-merge" does.
     name_it(page, "Alice")
     said(page, "Named “Alice”.")
     for _ in range(20):
@@ -135,9 +135,9 @@ def test_one_cluster_is_merged_into_another_one_that_is_found_by_id(page, galler
     assert [len(faces) for _, faces in clusters(gallery)] == [5, 4]
 
 
-def test_a_merge_that_cannot_be_is_refused_in_words_and_the_form_stays(page, gallery):
+def test_an_impossible_merge_is_refused_with_a_reason_and_the_form_stays(page, gallery):
     with gallery.engine.begin() as connection:
-        one = gallery.faces[1][0]  # It is in the picture of the last face of person 0, which is in `rest`.
+        one = gallery.faces[1][0]  # The picture of this face also shows the face in `rest`.
         (other,) = group(connection, [one])
     open_page(page, gallery.service)
     page.evaluate(f"document.querySelector('[data-key=\"{key_of(other)}\"]').focus()")
@@ -153,7 +153,7 @@ def test_a_merge_that_cannot_be_is_refused_in_words_and_the_form_stays(page, gal
 
 def test_a_merge_of_several_that_stops_half_way_says_how_far_it_came(page, gallery):
     with gallery.engine.begin() as connection:
-        (other,) = group(connection, [gallery.faces[1][0]])  # In a picture with the face of `rest`.
+        (other,) = group(connection, [gallery.faces[1][0]])  # Its picture shows the face in `rest` too.
     open_page(page, gallery.service)
     for cluster_id in (gallery.two, gallery.rest, other):
         page.evaluate(f"document.querySelector('[data-key=\"{key_of(cluster_id)}\"]').focus()")

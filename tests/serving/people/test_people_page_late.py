@@ -29,7 +29,7 @@ def large(gallery):
     return cluster_id
 
 
-def test_more_faces_of_a_cluster_do_not_get_into_the_next_one(page, gallery, large):
+def test_more_faces_of_a_cluster_do_not_get_into_the_next_cluster(page, gallery, large):
     open_page(page, gallery.service)
     open_cluster(page, large)
     assert page.count("#faces li") == 48
@@ -58,7 +58,7 @@ def test_going_back_before_a_slow_cluster_answers_leaves_the_list(page, gallery)
     assert faces(page) == {*gallery.faces[2]}
 
 
-def test_a_slow_cluster_does_not_take_the_place_of_the_next_one(page, gallery):
+def test_a_slow_cluster_does_not_take_the_place_of_the_next_cluster(page, gallery):
     hold(page, f"clusters/{key_of(gallery.mixed)}")
     go(page, gallery.mixed)
     wait_for_held(page)
@@ -82,7 +82,7 @@ def test_a_slow_list_does_not_take_the_place_of_a_cluster(page, gallery):
     assert page.count("#faces li") == 5
 
 
-def test_a_change_in_a_cluster_does_not_lead_back_to_it(page, gallery):
+def test_a_change_in_a_cluster_does_not_lead_back_to_this_cluster(page, gallery):
     open_cluster(page, gallery.mixed)
     hold(page, f"clusters/{key_of(gallery.mixed)}?")
     key(page, "s")
@@ -114,7 +114,7 @@ def test_back_and_open_work_again_after_an_error(page, gallery):
     page.wait("!document.getElementById('list').hidden && document.getElementById('cluster').hidden")
 
 
-def test_a_search_for_one_merge_does_not_offer_its_clusters_for_another_one(page, gallery):
+def test_a_search_for_one_merge_does_not_offer_its_clusters_for_another_merge(page, gallery):
     key(page, "End")
     hold(page, "clusters?")
     key(page, "m")
@@ -190,7 +190,7 @@ def test_a_slow_name_leaves_the_next_form_and_the_focus_alone(page, gallery):
     assert focused(page) == "search"
 
 
-def test_an_error_of_a_form_that_was_closed_is_not_told_in_the_next_one(page, gallery):
+def test_an_error_of_a_form_that_was_closed_is_not_shown_in_the_next_form(page, gallery):
     hold(page, "/label")
     name_it(page, "a\u200b")
     wait_for_held(page)
@@ -222,7 +222,7 @@ def test_more_clusters_that_fail_after_the_filter_changed_do_not_empty_the_list(
     page.wait("document.getElementById('list-count').textContent.startsWith('24 of 33')")
 
 
-def test_older_changes_do_not_take_the_place_of_newer_ones(page, gallery):
+def test_older_changes_do_not_take_the_place_of_newer_changes(page, gallery):
     hold(page, "changes?")
     page.evaluate("document.getElementById('key-field').requestSubmit()")
     wait_for_held(page)
@@ -233,7 +233,7 @@ def test_older_changes_do_not_take_the_place_of_newer_ones(page, gallery):
     assert page.text("#undo-what") == "Undo: named “Alice”"
 
 
-def test_a_late_refusal_of_the_old_key_does_not_take_the_new_one_away(page, gallery):
+def test_a_late_refusal_of_the_old_key_does_not_remove_the_new_key(page, gallery):
     page.evaluate("sessionStorage.setItem('thumblab-key', 'revoked')")
     hold(page, "changes?")
     page.evaluate("document.getElementById('key-field').requestSubmit()")
@@ -247,7 +247,7 @@ def test_a_late_refusal_of_the_old_key_does_not_take_the_new_one_away(page, gall
     assert page.evaluate("sessionStorage.getItem('thumblab-key')") == KEY
 
 
-def test_a_merge_that_the_page_did_not_announce_is_asked_for_before(page, gallery):
+def test_a_merge_that_the_page_did_not_announce_needs_a_confirmation(page, gallery):
     focus(page, gallery.two)
     name_it(page, "Straße")
     said(page, "Named “Straße”.")

@@ -38,7 +38,7 @@ KNOWN, STRANGERS, SEEN = 5, 2, 12
 class Seen:
     """A service whose lab knows five people.
 
-    `pictures`: by person, those that the lab does not have. The last two people have no name.
+    `pictures` has, by person, pictures that the lab does not have. The last two people have no name.
     """
 
     service: Any
@@ -112,7 +112,7 @@ def _name(lab: Lab, given: Path, people: list[str]) -> None:
 
 
 def _show(lab: Lab, one: Path, other: Path) -> None:
-    """Make the pictures of two people thumbnails of the channel. The videos with the first have four times the views."""
+    """Make pictures of two people thumbnails of the channel. Videos with the first person have four times the views."""
     now = datetime.now(UTC)
     files = [file for pair in zip(*(sorted(folder.iterdir()) for folder in (one, other)), strict=True) for file in pair]
     with lab.engine.begin() as connection:
@@ -166,7 +166,7 @@ def test_named_people_are_recognised_and_strangers_are_nobody(seen: Seen) -> Non
     assert not [sentence for sentence in answer["degraded"] if "who is seen" in sentence]
 
 
-def test_the_figures_of_those_who_are_seen_come_with_what_they_do_not_show(seen: Seen) -> None:
+def test_the_figures_of_people_who_are_seen_come_with_a_note_on_what_figures_do_not_show(seen: Seen) -> None:
     answer = seen.ask(seen.pictures[seen.people[0]][0], seen.pictures[seen.people[2]][0])
     (figures,) = answer["people"]["people"]
     assert (figures["name"], figures["thumbnails"], figures["searched"]) == (seen.people[0], SEEN, 2 * SEEN)
@@ -190,7 +190,7 @@ def test_two_faces_of_one_picture_are_never_one_person(seen: Seen) -> None:
 
 def test_nothing_about_the_faces_is_stored_or_logged(seen: Seen, caplog: pytest.LogCaptureFixture) -> None:
     name = seen.people[1]
-    seen.ask(seen.pictures[name][1])  # What is loaded or written at the first request is there now.
+    seen.ask(seen.pictures[name][1])  # The first request loads and writes more than later requests.
     with seen.lab.engine.connect() as connection:
         counts = [select(func.count()).select_from(table) for table in metadata.sorted_tables]
         before = [connection.scalar(count) for count in counts]
@@ -301,7 +301,7 @@ def test_the_answer_agrees_with_what_the_pipeline_does_with_the_same_pictures(
 
 @pytest.fixture
 def seen_names() -> Callable[[dict[str, Any]], list[str | None]]:
-    """Return a function that returns the name on each picture of an answer, each of which has one face."""
+    """Return a function that returns the name of the only person on each picture of an answer."""
 
     def names(answer: dict[str, Any]) -> list[str | None]:
         people = [candidate["faces"][0]["person"] for candidate in answer["people"]["thumbnails"]]

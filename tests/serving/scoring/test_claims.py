@@ -88,7 +88,7 @@ def test_the_answer_says_so_where_an_older_model_was_only_evaluated_on_whole_vid
     assert "held-out pairs of videos of 40 channels" in answer["skill"]["summary"]
 
 
-def test_the_skill_is_that_of_experiments_where_the_model_was_evaluated_on_enough(changing, draw):
+def test_the_skill_is_that_of_experiments_where_the_model_was_evaluated_on_enough_of_them(changing, draw):
     questions = [("package", "all"), ("one_title", "residual"), ("one_video", "experiment")]
     changing.lab.promote(changing.lab.model(evaluated={"skills": {"new_channels": GOOD}, "questions": questions}))
     answer = changing.score(draw(1), draw(2))

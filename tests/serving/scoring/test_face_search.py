@@ -27,7 +27,7 @@ FACE = SeenFaceOut(
 
 
 class Database:
-    """A database whose reads have no result. `reading` is whether one of them is going on."""
+    """A database whose reads have no result. `reading` says whether a read is running."""
 
     def __init__(self) -> None:
         self.reading = False
@@ -95,7 +95,7 @@ def test_a_picture_that_is_examined_twice_fails_once(
     assert sentences == ["2 of the pictures could not be searched for people"]
 
 
-def test_pictures_beyond_those_that_may_wait_are_not_searched(
+def test_pictures_beyond_the_limit_of_waiting_pictures_are_not_searched(
     search: FaceSearch, sent: SentPicture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked = threading.Event()
@@ -124,7 +124,7 @@ def test_figures_are_computed_outside_of_the_time_limit_of_the_database(
     assert computed_while_reading == [False]
 
 
-def test_pictures_at_a_pace_are_searched_too(
+def test_pictures_that_are_scored_at_a_limited_pace_are_searched_too(
     service: Any, search: FaceSearch, draw: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scorer = service.app.state.scorer

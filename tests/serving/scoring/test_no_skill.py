@@ -1,6 +1,6 @@
 """Test answers of a model whose skill is not proven.
 
-An answer without skill names no winner, and orders its candidates by evidence.
+Such an answer names no winner, and orders its candidates by evidence.
 """
 
 import io

@@ -89,7 +89,7 @@ def test_one_title_in_a_list_is_answered_like_a_title(service, draw, ask, alike)
     assert alike(ask(service, pictures, titles=TITLES[:1]), ask(service, pictures, title=TITLES[0]))
 
 
-def test_the_grid_needs_the_skill_for_packages_and_each_title_that_for_pictures(changing, draw, ask):
+def test_the_grid_needs_the_skill_for_packages_and_each_title_the_skill_for_pictures(changing, draw, ask):
     pictures = {"a": draw(1), "b": draw(2)}
     changing.lab.promote(changing.lab.model(evaluated={"skills": GOOD, "package_skills": CHANCE}))
     answer = ask(changing, pictures, titles=TITLES)

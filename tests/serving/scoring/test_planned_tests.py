@@ -31,7 +31,9 @@ def reencoded(data: bytes) -> bytes:
     return file.getvalue()
 
 
-def test_the_plan_names_the_best_candidate_and_the_one_with_the_least_certain_outcome(service: Any, draw: Draw) -> None:
+def test_the_plan_names_the_best_candidate_and_the_candidate_with_the_least_certain_outcome(
+    service: Any, draw: Draw
+) -> None:
     answer = service.score(*(draw(n) for n in range(4)))
     plan = answer["test_plan"]
     assert (plan["click_through_rate"], plan["click_through_rate_of"], plan["lift"]) == (0.05, "assumed", 0.1)
@@ -117,7 +119,7 @@ def test_the_plan_uses_the_usual_rate_of_the_channel(rated: Any, draw: Draw) -> 
 def test_the_usual_rate_of_a_channel_is_used_only_for_the_key_to_which_the_channel_belongs(
     rated: Any, draw: Draw
 ) -> None:
-    """Ask at once and in a batch, with a key of the channel's owner, of another owner, and of the lab."""
+    """Ask in a single request and in a batch, with a key of the channel's owner, of another owner, and of the lab."""
     keys = NamedKeys(rated.app.state.settings)
     headers = {name: {"X-API-Key": keys.add(name, ["score"])} for name in ("alice", "bob")}
     headers["boss"] = {"X-API-Key": keys.add("boss", ["score", "admin"])}

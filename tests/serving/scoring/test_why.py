@@ -65,7 +65,7 @@ def test_the_title_contributes_to_the_score_of_a_package(service, draw):
         assert (differences(one)["title"] != 0) is (package["title"] != packages["best_title"])
 
 
-def test_without_proven_skill_it_is_unknown_and_the_answer_says_why(unproven_lab, run, draw):
+def test_without_proven_skill_the_contributions_are_unknown_and_the_answer_says_why(unproven_lab, run, draw):
     with run(unproven_lab.settings) as service:
         answer = service.score(draw(1), draw(2))
     for why in why_by_rank(answer):

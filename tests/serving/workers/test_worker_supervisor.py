@@ -68,7 +68,7 @@ def is_alive(pid):
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
-def test_a_killed_worker_is_replaced_while_another_one_hangs_and_then_that_one_too(tmp_path):
+def test_a_killed_worker_is_replaced_while_another_worker_hangs_which_is_replaced_too(tmp_path):
     with small_service(tmp_path) as service:
         hangs, dies = service.pids()
         os.kill(hangs, signal.SIGSTOP)
@@ -168,7 +168,7 @@ def test_all_workers_end_with_the_service(tmp_path, sent):
 
 
 def test_the_service_ends_while_a_new_worker_does_not_come_to_serve(tmp_path):
-    """Without an end, the supervisor waits ten minutes for the worker."""
+    """Check that the supervisor stops its wait for the worker, which would last ten minutes."""
     with small_service(tmp_path, "waiting") as service:
         service.process.send_signal(signal.SIGHUP)
         service.wait_for(lambda: len(service.pids()) == 3)

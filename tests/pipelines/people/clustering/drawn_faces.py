@@ -1,4 +1,4 @@
-"""Draw small sets of faces with everything that persons may have said about them."""
+"""Draw small sets of faces with every kind of change that a person can make."""
 
 from dataclasses import replace
 
@@ -34,8 +34,8 @@ def faces_of(vectors: Float32s) -> Faces:
 def messy_faces(seed: int, count: int, said: bool = True) -> Faces:
     """Return faces in crowded pictures, some of them bad, with random pins, bans, names and previous clusters.
 
-    The clusters that people speak about have no relation to the vectors, which is harder than what a lab holds. Nothing
-    contradicts itself.
+    The clusters in these changes have no relation to the vectors, which is harder than the data of a real lab. The
+    changes do not contradict each other.
     """
     random = np.random.default_rng(seed)
     centres = unit(random.standard_normal((5, 12)))
@@ -48,7 +48,7 @@ def messy_faces(seed: int, count: int, said: bool = True) -> Faces:
         return faces
     previous = _one_a_picture(np.where(random.random(count) < 0.5, random.integers(0, 5, count), NONE), pictures)
     pinned = _one_a_picture(np.where(random.random(count) < 0.2, random.integers(2, 7, count), NONE), pictures)
-    # A person may have pinned one face and taken out another one of the same picture.
+    # A person may have pinned one face, and taken another face of the same picture out of its cluster.
     bans = np.column_stack([random.integers(0, count, count // 3), random.integers(0, 7, count // 3)])
     bans = bans[pinned[bans[:, 0]] != bans[:, 1]]
     named = random.choice(8, random.integers(0, 4), replace=False)

@@ -78,7 +78,7 @@ def test_the_order_of_the_faces_does_not_matter(seed: int, count: int, method: U
 def test_new_faces_never_change_the_cluster_of_an_old_one(seed: int, count: int, share: float) -> None:
     faces, random = messy_faces(seed, count), np.random.default_rng(seed)
     new = random.random(count) < share
-    # What is old comes from a clustering, so it keeps the rules.
+    # The old clusters come from a clustering, so they keep the rules.
     old = cluster_faces(faces, CALIBRATION, ClusterSettings(0.5))
     faces = replace(faces, previous=np.where(new, NONE, old.clusters))
     found = assign_faces(faces, new, CALIBRATION, ClusterSettings(0.3))

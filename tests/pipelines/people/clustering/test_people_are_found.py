@@ -1,4 +1,4 @@
-"""Tests that people are found: planted ones with and without labels, and those in real crops of faces."""
+"""Tests that people are found: planted people with and without labels, and the people in real crops of faces."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -27,10 +27,10 @@ def test_planted_people_are_found_and_strangers_are_left_alone(method: UnknownMe
     assert agreement(found.clusters, person).f > 0.97
     assert (found.clusters[person < 0] >= 0).mean() < 0.02
     bad = (faces.quality < 0.4) & (person >= 0)
-    assert (found.clusters[bad] >= 0).mean() > 0.5, "bad faces join"
+    assert (found.clusters[bad] >= 0).mean() > 0.5, "most bad faces must join a cluster"
 
 
-def test_bad_faces_found_no_cluster() -> None:
+def test_bad_faces_start_no_cluster() -> None:
     faces, _ = people_of(np.random.default_rng(0), [10, 10], noise=0.4)
     bad = replace(faces, quality=np.repeat([0.2, 0.9], 10))
     found = cluster_faces(bad, CALIBRATION)

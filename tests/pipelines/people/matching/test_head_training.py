@@ -1,4 +1,4 @@
-"""Test that a head helps on people whom it has not seen, or is not served."""
+"""Test that a head is served only if it helps on people whom it has not seen."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -52,7 +52,7 @@ def test_a_negative_is_the_nearest_that_is_farther_than_the_positive() -> None:
     assert semi_hard(distances, anchor, positive, different).tolist() == [3]
     distances[0, 1] = 0.6  # The face at the same distance is not farther.
     assert semi_hard(distances, anchor, positive, different).tolist() == [4]
-    distances[0, 1] = 1.0  # All others are nearer than the positive now.
+    distances[0, 1] = 1.0  # Now all other faces are nearer than the positive.
     assert semi_hard(distances, anchor, positive, different).tolist() == [4]
 
 
