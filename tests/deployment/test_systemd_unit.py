@@ -13,7 +13,8 @@ UNIT = ROOT / "deploy" / "thumblab.service"
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze")
 def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
-    # systemd checks that the commands exist, so the test replaces their paths with those in its own environment.
+    # systemd checks that the commands exist, so the test replaces the paths of the commands with paths in its own
+    # environment.
     here = UNIT.read_text().replace("/srv/thumblab/.venv/bin", str(Path(sys.executable).parent))
     (tmp_path / UNIT.name).write_text(here)
     done = subprocess.run(["systemd-analyze", "verify", str(tmp_path / UNIT.name)], capture_output=True, text=True)

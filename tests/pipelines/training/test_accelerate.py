@@ -42,7 +42,7 @@ def curve(folder: Path, rank: int = 0) -> list[list[float]]:
 def test_two_processes_have_the_losses_of_one(tmp_path: Path) -> None:
     """Compare the losses of a training in two processes with those of a training in one process.
 
-    The trainings have no dropout, because each process draws its own random dropout, so the losses would differ. The
+    The trainings have no dropout. Each process would draw its own random dropout, and the losses would differ. The
     trainings use averaged weights, batch norms and a checkpoint.
     """
     changes = {"dropout": 0.0, "epochs": 8, "swa_start": 6}

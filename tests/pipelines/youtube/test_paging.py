@@ -163,7 +163,7 @@ def connected(lab: Lab, endpoint: str) -> Lab:
 
 
 def read_to_the_end_at(lab: Lab, table: Any) -> Any:
-    """Return when the channel's list of uploads was read to its end, according to `table`, or None."""
+    """Return when the channel's list of uploads was last read to its end, as `table` says, or None."""
     with lab.engine.connect() as connection:
         return connection.scalar(select(table.c.walked_at))
 

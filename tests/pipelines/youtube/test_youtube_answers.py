@@ -1,4 +1,6 @@
-"""Tests of parsing YouTube's answers. Some answers were recorded. The tests make up the others, which are unusual."""
+"""Tests of parsing YouTube's answers. Some answers were recorded. The tests make up the other answers, which are
+unusual.
+"""
 
 import json
 import logging

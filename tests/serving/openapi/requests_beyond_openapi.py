@@ -145,7 +145,7 @@ def batch(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def titles_visible(body: dict[str, Any]) -> dict[str, Any]:
-    """Give a visible title, or visible and distinct titles."""
+    """Make the title visible. If there are several titles, make them visible and distinct."""
     repaired = dict(body)
     if body.get("title") is not None:
         repaired["title"] = visible(body["title"])

@@ -49,7 +49,9 @@ class Tally:
 
 
 class Clients:
-    """Clients that send requests without a pause until `stop` is called. A failed request is sent once more, at once."""
+    """Clients that send requests without a pause until `stop` is called. A failed request is sent a second time at
+    once.
+    """
 
     def __init__(
         self, port: int, key: str, ask: Callable[[int], Question], check: Callable[[Question, Any], str | None]
