@@ -57,7 +57,7 @@ def _folder(path: Path) -> str:
 
 
 _LONGEST_FIRST = ("e2e", "serving", "pipelines")
-"""Folders in the order of their tests. Those of other folders come after them."""
+"""The folders whose tests run first, in this order. The tests of all other folders run after them."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

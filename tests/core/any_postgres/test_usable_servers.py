@@ -40,7 +40,7 @@ class Case:
     parameters: str = ""
     scheme: str = "postgresql"
     pooler: str = ""
-    """The mode of a PgBouncer in front of the server, or None for no PgBouncer."""
+    """The mode of a PgBouncer in front of the server, or an empty text for no PgBouncer."""
     places: str = ""
     """The place of the tables of Dagster and MLflow: databases of their own, or schemas of the lab's database."""
 

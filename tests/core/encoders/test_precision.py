@@ -133,7 +133,7 @@ def test_two_threads_that_choose_at_once_quantise_once_and_get_the_same_result(
 
 
 _ON_BLACK: list[Any] = []
-"""The model that `on_black` returns. The model is made only once, because that takes seconds."""
+"""The model that `on_black` returns. The model is made only once, because making it takes seconds."""
 
 
 def on_black(graph: Any, pictures: Sequence[Prepared], preprocessing: Preprocessing) -> Any:

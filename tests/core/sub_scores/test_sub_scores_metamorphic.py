@@ -82,7 +82,7 @@ def files(shared_data: Path) -> list[tuple[bytes, str]]:
 
 @pytest.fixture(scope="module")
 def reals(files: list[tuple[bytes, str]], engines: Engines) -> list[Real]:
-    """Thumbnails in which no text was read. At least `PICTURES` of them have faces."""
+    """Thumbnails that were measured without reading text. At least `PICTURES` of them have faces."""
     reals: list[Real] = []
     for data, title in files:
         measured = measure_picture(decode(data).pixels, engines)
@@ -94,7 +94,7 @@ def reals(files: list[tuple[bytes, str]], engines: Engines) -> list[Real]:
 
 @pytest.fixture(scope="module")
 def read(files: list[tuple[bytes, str]], meter: Meter) -> list[Real]:
-    """Thumbnails in which text was read. At least `READ` of them have text."""
+    """Thumbnails that were measured with reading text. At least `READ` of them have text to compare with the title."""
     reals: list[Real] = []
     for start in range(0, len(files), _STEP):
         step = files[start : start + _STEP]

@@ -25,9 +25,7 @@ _SETTLED_SECONDS = 12.0
 SERVICE_VICTIMS = ("service",)
 
 DATABASES = ("database", "a process of the database")
-"""A step that fails because the database is down has two retries of its own. After them, Dagster does not retry the
-run.
-"""
+"""A step that fails because the database is down has two retries of its own. Then Dagster does not retry the run."""
 
 NOTHING = "nothing: there was no such process"
 

@@ -27,7 +27,7 @@ def add(open_lab: Callable[..., Lab]) -> Callable[..., str | None]:
 
     The function returns the words of the video's picture in the corpus.
 
-    `sha256` is the hash of the picture that was measured, by default that of the video's picture.
+    `sha256` is the hash of the picture that was measured, by default the hash of the video's picture.
     """
     lab = open_lab()
     with lab.engine.begin() as connection:

@@ -40,7 +40,7 @@ HEAVY, LIGHT = ("subject_size", "warmth", "contrast", "text_size"), ("saturation
 """Attributes of a picture. The attributes in `HEAVY` have larger weights in the formula of the views than those in
 `LIGHT`.
 
-1,800 videos are enough to tell these two groups apart. The weights within a group are so close that chance decides
+1,800 videos are enough to separate these two groups. The weights within a group are so close that chance decides
 which of them looks larger.
 """
 

@@ -19,7 +19,7 @@ from watcher import resident
 KEY = "key-of-the-tests-0123456789"
 
 BUDGET_MIB = 1024
-"""The memory in bytes that the service and its child processes may take in addition to their memory at rest.
+"""The memory in MiB that the service and its child processes may take in addition to their memory at rest.
 docs/service.md states this limit.
 """
 HEALTH_S = 1.0

@@ -1,4 +1,4 @@
-"""Test the comparison of several titles on the page, titles of single pictures, and what the page says about why."""
+"""Test the comparison of several titles on the page, titles of single pictures, and how the page explains a rank."""
 
 import csv
 import io

@@ -31,14 +31,14 @@ from thumblab_serving.loading.database import NoDatabaseError
 
 CHANNEL = "UC" + "o" * 22
 KNOWN, STRANGERS, SEEN = 5, 2, 12
-"""Number of people with a name, of people without, and of pictures of each of the former that the lab has."""
+"""The number of people whom the lab knows by name, of strangers, and of pictures of each known person in the lab."""
 
 
 @dataclass
 class Seen:
-    """A service whose lab knows five people.
+    """A service whose lab knows the first `KNOWN` of `people` by name. The others are strangers.
 
-    `pictures` has, by person, pictures that the lab does not have. The last two people have no name.
+    `pictures` has, for each person, pictures that the lab does not have.
     """
 
     service: Any
