@@ -29,8 +29,8 @@ from thumblab_core.settings import Settings, settings
 
 def pytest_configure(config: pytest.Config) -> None:
     logging.getLogger().addHandler(LEAKS)
-    # A shell starts background jobs with SIGINT ignored. Dagster gives SIGTERM the handler of SIGINT when it is imported,
-    # so SIGTERM would be ignored too, also by the programs that the tests start and end.
+    # A shell starts background jobs with SIGINT ignored. When Dagster is imported, it gives SIGTERM the handler of
+    # SIGINT. SIGTERM would therefore be ignored too, also by the programs that the tests start and end.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     # On a busy machine, the first answer of a service may take longer than the 5 s that httpx waits by default.
@@ -109,7 +109,7 @@ _OTHER_NAMES = (
 
 @pytest.fixture(scope="session", autouse=True)
 def session_folder() -> Iterator[Path]:
-    """The data folder of the test session. THUMBLAB_DATA_DIR names it in all tests and in processes that they start."""
+    """The data folder of the test session. In all tests and their processes, THUMBLAB_DATA_DIR names this folder."""
     # Other users may not enter the folders that pytest makes. If root runs the tests, the embedded server runs as
     # another user, who must be able to enter this folder.
     folder = Path(tempfile.mkdtemp(prefix="thumblab-tests-"))
@@ -235,7 +235,7 @@ def copied_database(new_database: Callable[[], str]) -> Iterator[Callable[[str],
         name, original = f"copy_{made}", make_url(url)
         # PostgreSQL can copy the files of a database (FILE_COPY), or write every page of the database to its log. On
         # this server, FILE_COPY is several times faster, because the server does not wait for the disk. Where the
-        # kernel can copy the files by itself (the method clone), a copy takes half that time.
+        # kernel can copy the files by itself (the method clone), a copy takes half as long.
         for method in ("clone", "copy"):
             try:
                 with server.connect() as connection:

@@ -1,7 +1,7 @@
 """Test the imports of the lab's packages.
 
-Some packages never import certain others. Inside a package, each folder imports only from the folders that come after
-it in `ORDER`.
+Some packages never import certain other packages. Inside a package, each folder imports only from the folders that come
+after it in `ORDER`.
 """
 
 import ast
@@ -99,14 +99,14 @@ print(json.dumps(sorted(sys.modules)))
 
 
 def imported_by(*packages: str) -> set[str]:
-    """Import `packages` and all their modules in a new process. Return the names of all modules that it has loaded."""
+    """Import `packages` and all their modules in a new process. Return the names of all modules loaded there."""
     done = subprocess.run([sys.executable, "-c", WALK.format(packages=packages)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
 def imported_by_one(module: str, then: str = "pass") -> set[str]:
-    """Import `module` in a new process, and run the code `then`. Return the names of all modules that it has loaded."""
+    """Import `module` in a new process, and run the code `then`. Return the names of all modules loaded there."""
     script = f"import json, sys, {module}; {then}; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -60,8 +60,8 @@ class Probe:
 def looks(catalogue: SyntheticCatalogue) -> tuple[Float64s, Float64s]:
     """Return figures of the picture of every fourth video, in a random order.
 
-    The first array holds the statistics of `look`, float64 (450, 200). The second holds the planted picture quality,
-    float64 (450,).
+    The first array holds the statistics of `look`, float64 (450, 200). The second array holds the planted picture
+    quality, float64 (450,).
     """
     video_ids = np.random.default_rng(0).permutation(list(catalogue.videos)[::4])
     statistics = np.stack([look(catalogue.image(video_id)) for video_id in video_ids])

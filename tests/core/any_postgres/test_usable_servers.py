@@ -123,7 +123,7 @@ def test_the_lab_dagster_and_mlflow_keep_their_data_on_the_server(
 
 
 def use(url: str, folder: Path, monkeypatch: pytest.MonkeyPatch, small: bool = False) -> None:
-    """Use the server through the lab's commands, as a person does, and through its functions, as a refresh does."""
+    """Use the server through commands of the lab, as a person does, and through its functions, as a refresh does."""
     monkeypatch.setenv("THUMBLAB_DATABASE_URL", url)
     settings.cache_clear()
     for command in (["db", "migrate"], ["db", "migrate"], ["db", "status", "--json"]):

@@ -34,8 +34,8 @@ def remove(folder: Path) -> None:
     with watcher.locked(home, "start.lock"):
         watcher.stop(home)
     # The watcher is the process that stops an unused server. Before the watcher ends, it opens its lock files again,
-    # and creates those that are missing. No file must appear while the folder is being removed, so this function first
-    # waits until the watcher has ended.
+    # and creates missing files. No file must appear while the folder is being removed, so this function first waits
+    # until the watcher has ended.
     assert soon(lambda: watchers(folder) == []), "a process still uses the server"
     if (folder / "postgres").is_symlink():
         shutil.rmtree(home)

@@ -126,8 +126,8 @@ def test_a_change_by_a_person_during_a_clustering_wins(connection: Connection) -
         ids[0]: (elsewhere, True),
         ids[1]: (three, True),
         ids[2]: (two, False),
-        # `one` was merged into `three`, so this face goes to `three`. `right` does not, because its picture has `left`
-        # there.
+        # `one` was merged into `three`, so this face goes to `three`. `right` does not, because `left` of the same
+        # picture is in `three`.
         ids[3]: (three, False),
         left: (three, True),
     }

@@ -73,7 +73,7 @@ class People(RuleBasedStateMachine):
 
     @contextmanager
     def by_a_person(self) -> Iterator[Connection]:
-        """Run a change by a person. Record the state before it, unless the change is refused or has no effect."""
+        """Run a change by a person. Record the state before the change, unless it is refused or has no effect."""
         count = select(func.count()).select_from(face_changes)
         try:
             with self.step() as connection:
@@ -89,7 +89,7 @@ class People(RuleBasedStateMachine):
 
     @contextmanager
     def by_the_lab(self) -> Iterator[Connection]:
-        """Run a step of the lab, and check that it keeps all changes of the person."""
+        """Run a step of the lab, and check that the step keeps all changes of the person."""
         with self.step() as connection:
             before = said(connection)
             yield connection

@@ -50,7 +50,7 @@ def test_a_picture_that_repeats_its_title_agrees_with_it_in_any_case_of_letters(
 
 
 def test_forms_of_the_same_letter_are_one_word() -> None:
-    """Check that full-width letters equal usual letters, and that é written as two characters equals é as one."""
+    """Check that full-width letters equal usual letters, and that é as two characters equals é as one character."""
     np.testing.assert_array_equal(agreement(["ＴＩＮＹ", "cafe\u0301"], ["tiny", "café"])[:, 1:], np.ones((2, 2)))
 
 

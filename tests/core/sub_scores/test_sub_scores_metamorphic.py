@@ -179,8 +179,8 @@ def without_face(pixels: Pixels, face: Box, way: str) -> Pixels:
     """Return a copy of the picture in which a background replaces the head with the face `face`.
 
     `way` says how the background is made. "filled" takes the mean colour of the picture. "inpainted" continues what
-    surrounds the head. Other values blur the picture. "halved" also blurs it, and draws the head at half its size on
-    the blurred picture.
+    surrounds the head. Other values blur the picture. "halved" also blurs the picture, and draws the head at half its
+    size on the blurred picture.
     """
     height, width = pixels.shape[:2]
     head = Box.within(

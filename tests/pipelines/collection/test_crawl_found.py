@@ -98,8 +98,8 @@ def test_a_crawl_of_several_days_stops_with_the_quota_and_ends_with_the_same_vid
             emulator.advance(timedelta(days=1))
     assert 2 < len(days) < 8
     assert days[-1].stopped is None
-    # Both crawls decide the same on each video that both found. The crawl of several days does not find the videos that
-    # became too old for it before it reached their channel.
+    # Both crawls decide the same on each video that both found. The crawl of several days does not find videos that
+    # became too old before the crawl reached their channel.
     assert {name: whole[name] for name in outcomes(other)} == outcomes(other)
     assert len(outcomes(other)) > 0.9 * len(whole)
     assert emulator.counts.spent["units"] <= at_once + 2

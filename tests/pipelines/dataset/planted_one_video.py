@@ -78,7 +78,7 @@ def planted_lab(
 def store(lab: Lab, folder: Path, channel: str, day: date, planted: PlantedExperiment) -> int:
     """Store the experiment `planted` in the lab as started on `day`. Return the number that the lab gives to it."""
     given = given_planted(planted, channel, day, folder / str(day))
-    # A lab refuses experiments that start in the future. The dates of these experiments are fixed, so a test may run
-    # before them. Here the lab accepts any date.
+    # A lab refuses experiments that start in the future. The dates of these experiments are fixed, and a test may run
+    # before these dates. Here the lab accepts any date.
     with patch.object(rules, "last_day", return_value=date.max):
         return ExperimentWriter(lab).add(given).experiment_id

@@ -26,8 +26,8 @@ def forget(lab: Lab, *parts: str) -> list[str]:
     """Delete a video of each part of the split, with everything that `retention` deletes. Return the ids of the videos."""
     gone = [delete_one(lab, part) for part in parts]
     for release in lab.releases.all("pairs", "all"):
-        # `retention` replaces pairs releases that a model needs once a day. Let `retention` believe that these pairs
-        # are older than a day.
+        # Once a day, `retention` replaces the pairs releases that a model needs. Make `retention` treat these pairs as
+        # older than a day.
         path = release.path / "manifest.json"
         path.write_text(path.read_text().replace(release.created_at, "2026-01-01T00:00:00+00:00"))
     retain(lab, "tech")

@@ -158,7 +158,7 @@ MEASURED = "tech"
 
 @pytest.fixture(scope="module")
 def encoded(small: Any) -> Lab:
-    """A lab whose videos are all encoded. The sub-scores of one niche are measured, because measuring is slow."""
+    """A lab whose videos are all encoded. The sub-scores of only one niche are measured, because measuring is slow."""
     from thumblab_pipelines.features.embed import embed
     from thumblab_pipelines.features.sub_scores import measure_features
 

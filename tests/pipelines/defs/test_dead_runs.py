@@ -226,7 +226,7 @@ def test_a_dead_run_waits_for_its_code_server_so_that_it_is_tried_again(
     killed = killed_run(daemon)
     daemon.retry()
     with monkeypatch.context() as patch:
-        # This patch keeps the daemon from starting a code server again, as if the code server were broken.
+        # This patch prevents the daemon from starting a code server again, as if the code server were broken.
         patch.setattr(WorkspaceProcessContext, "reload_code_location", lambda *_: None)
         daemon.monitor()
         assert daemon.run(killed).status == STARTED

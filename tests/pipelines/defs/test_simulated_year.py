@@ -1,7 +1,7 @@
 """Tests of the schedules through a simulated year: Dagster's own scheduler, under a clock that the tests set.
 
-The scheduler looks at the schedules at irregular moments, as a busy daemon does. The scheduler is down for 30 hours at
-times. The year contains both changes between standard time and daylight saving time. The runs are queued and not
+The scheduler looks at the schedules at irregular moments, as a busy daemon does. Sometimes the scheduler is down for 30
+hours. The year contains both changes between standard time and daylight saving time. The runs are queued and not
 executed.
 """
 
@@ -115,8 +115,8 @@ def at(day: date, hour: int, minute: int = 0) -> datetime:
 def test_every_niche_is_refreshed_once_a_day_when_the_clock_changes_and_after_thirty_hours_without_a_daemon(
     scheduler: Scheduler,
 ) -> None:
-    # The daemon is down from 02:00 on the day after the change to 08:00 on the next. The daemon misses 03:00 twice, and
-    # makes up only for the later refresh.
+    # The daemon is down from 02:00 on the day after the change to 08:00 on the next day. The daemon misses 03:00 twice,
+    # and makes up only for the later refresh.
     day = timedelta(days=1)
     pause = (at(OCTOBER + day, 2), at(OCTOBER + 2 * day, 8))
     runs = scheduler.simulate(at(OCTOBER, 0), at(OCTOBER + 2 * day, 12), [pause])

@@ -1,4 +1,4 @@
-"""Test how well a model orders two pictures under one title, in a catalogue where the better one depends on the title.
+"""Test how well a model orders two pictures under one title, if the better picture depends on the title.
 
 In this synthetic catalogue, the topic of a video affects both its views and its picture. The words in a picture raise
 the views under some titles, and lower them under others. The model gets no vectors of pictures. The model gets the

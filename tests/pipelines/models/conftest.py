@@ -84,9 +84,9 @@ def publish(scored_lab: Lab, newest_pairs: Dataset) -> Callable[..., Release]:
     """
     target = newest_pairs.videos.target.to_numpy(float)
     pairs = newest_pairs.one_video
-    # The files have the pictures of the videos, then the first pictures of the one-video pairs, then the second ones.
-    # The true value of a first picture is half of the gap of its pair. The true value of a second picture is minus half
-    # of the gap.
+    # The files have the pictures of the videos, then the first pictures of the one-video pairs, then the second
+    # pictures of these pairs. The true value of a first picture is half of the gap of its pair. The true value of a
+    # second picture is minus half of the gap.
     half = pairs.pairs.gap.to_numpy(float) / 2
     pictures = np.concatenate([newest_pairs.images, pairs.images[:, 0], pairs.images[:, 1]])
 

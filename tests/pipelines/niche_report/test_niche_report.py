@@ -30,7 +30,7 @@ LAB = Callable[..., Lab]
 
 @pytest.fixture(scope="module")
 def planted(open_lab: LAB, drawn: Callable[..., bytes]) -> Lab:
-    """A lab whose winners have higher text. Tests that change it must use `lab`."""
+    """A lab whose winners have larger text. Tests that change a lab must use the fixture `lab`."""
     lab = open_lab()
     plant_niche(lab, drawn, title=HOSTILE)
     return lab

@@ -1,4 +1,4 @@
-"""Test how often a person is on the thumbnails of a channel, and how the videos with this person did."""
+"""Test how often a person is on the thumbnails of a channel, and how many views the videos with this person get."""
 
 import tracemalloc
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Test the steps for people with no faces, unread files, a damaged head and faces outside the setting.
+"""Test the steps that find people: without faces, with unreadable files, a damaged head, or excluded faces.
 
 The networks and the pictures of people are in the folder of real data, which is not in the repository.
 """

@@ -80,7 +80,7 @@ def lab(open_lab: Callable[..., Lab]) -> Lab:
 def refits(monkeypatch: pytest.MonkeyPatch) -> list[Lab]:
     """A list of the labs whose channel adapters were to be fitted again.
 
-    The function that fits them is replaced. The replacement publishes an adapter of `ONE` that names only the first
+    The function that fits adapters is replaced. The replacement publishes an adapter of `ONE` that names only the first
     video of `ONE`, and reports that fitting the adapter of `OTHER` failed.
     """
     calls = []

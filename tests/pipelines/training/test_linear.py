@@ -137,7 +137,7 @@ def test_if_all_videos_are_in_one_run_nothing_is_predicted() -> None:
 def errors(rows: Planted) -> tuple[float, float]:
     """Return two distances between the fitted weights of the picture part and the planted weights `PICTURE`.
 
-    The first is with partialling out, the second without it.
+    The first distance is with partialling out, the second distance without it.
     """
     with_it, without_it = (float(np.linalg.norm(rows.fit(partialled=flag).picture - PICTURE)) for flag in (True, False))
     return with_it, without_it

@@ -1,6 +1,6 @@
 """Tests of the picture gaps of held-out pairs. On known channels, the gaps must equal those of the released model.
 
-A picture gap is the score of the winner's picture minus that of the loser's, if both pictures have the same title.
+A picture gap is the score of the winner's picture minus the score of the loser's picture, with the same title for both.
 """
 
 from collections.abc import Callable

@@ -23,8 +23,8 @@ _FILLERS = [f"filler{number}" for number in range(40)]
 class Planted:
     """Videos whose titles may contain "secret" and "castle", and whose views depend on these two words.
 
-    On all channels, "secret" raises the views. "castle" raises them on every second channel, and lowers them on the
-    other channels.
+    On all channels, "secret" raises the views. "castle" raises the views on every second channel, and lowers the views
+    on the other channels.
     """
 
     def __init__(self) -> None:

@@ -98,7 +98,7 @@ def test_quota_is_reset_at_midnight_in_california(lab: Lab) -> None:
         ("2026-11-20T07:59:59+00:00", date(2026, 11, 19), "2026-11-20T08:00:00+00:00"),
         ("2026-11-20T08:00:00+00:00", date(2026, 11, 20), "2026-11-21T08:00:00+00:00"),
         # In 2026, daylight saving time begins on 8 March, which has 23 hours. Daylight saving time ends on 1 November,
-        # which has 25.
+        # which has 25 hours.
         ("2026-03-08T08:00:00+00:00", date(2026, 3, 8), "2026-03-09T07:00:00+00:00"),
         ("2026-11-01T07:00:00+00:00", date(2026, 11, 1), "2026-11-02T08:00:00+00:00"),
         ("2026-07-01T03:00:00+10:00", date(2026, 6, 30), "2026-07-01T07:00:00+00:00"),

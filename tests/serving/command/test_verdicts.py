@@ -20,7 +20,7 @@ def unproven(unproven_lab):
 
 @pytest.fixture
 def copied(files, tmp_path):
-    """The paths of three pictures. The third one is a copy of the first one that was compressed again as JPEG."""
+    """The paths of three pictures. The third picture is a copy of the first picture, compressed again as JPEG."""
     copy = tmp_path / "copy.jpg"
     Image.open(io.BytesIO(files[0].read_bytes())).save(copy, quality=60)
     return [*files[:2], copy]

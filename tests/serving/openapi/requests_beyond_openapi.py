@@ -70,7 +70,7 @@ def is_valid(case: schemathesis.Case) -> bool:
 
 
 def may_arrive_as_valid(form: dict[str, Any]) -> bool:
-    """Return whether a form that Schemathesis treats as invalid may be valid once it is sent as texts and files.
+    """Return whether a form that Schemathesis treats as invalid can become valid when it is sent as texts and files.
 
     A form has only texts and files. An object or a number in place of a list of titles therefore arrives as one title.
     Null and an empty list arrive as no field, which is valid for every field but `thumbnails`.
@@ -87,7 +87,7 @@ def scoring_request(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def scoring_form(body: dict[str, Any]) -> dict[str, Any]:
-    """Make the titles visible and distinct. If files have own titles, send one for each file.
+    """Make the titles visible and distinct. If there are titles of single files, send one title for each file.
 
     Schemathesis cannot check conditions over several fields of a form with files. This function therefore also removes
     one of two fields that exclude each other, and adds a title if there is none.

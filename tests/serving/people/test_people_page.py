@@ -1,4 +1,4 @@
-"""Test how the page `/people` looks, moves, follows runs and says what is wrong, in a browser and with drawn people."""
+"""Test in a browser with drawn people what the page `/people` shows, its keys, the runs that it follows, its errors."""
 
 import json
 from urllib.parse import unquote_plus

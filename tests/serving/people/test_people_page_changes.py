@@ -1,4 +1,4 @@
-"""Test with the keyboard alone how people are named, merged, split, moved and undone on the page `/people`."""
+"""Test with the keyboard alone how clusters are named, merged and split on `/people`, and how changes are undone."""
 
 import json
 

@@ -1,4 +1,6 @@
-"""Test that the page `/people` drops answers that arrive after a person has gone on, and tries again after an error."""
+"""Test that the page `/people` drops an answer that comes after a person has opened something else, and works after an
+error.
+"""
 
 import pytest
 from accessibility import focused

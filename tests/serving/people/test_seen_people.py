@@ -102,7 +102,7 @@ def _name_of(folder: Path) -> str:
 
 
 def _name(lab: Lab, given: Path, people: list[str]) -> None:
-    """Name each cluster after the folder of most of its pictures."""
+    """Name each cluster after the folder that most of its pictures come from."""
     folder_of = {digest(file.read_bytes()): _name_of(file.parent) for file in given.rglob("*.png")}
     with lab.engine.begin() as connection:
         for cluster in list_clusters(connection).clusters:

@@ -59,7 +59,7 @@ def test_the_verdict_follows_the_confidence(service, draw):
         p = answer["confidence"]
         expected = "clear" if p >= 0.745 else "leaning" if p >= 0.595 else "too_close_to_call"
         assert answer["verdict"] == expected
-        # With two candidates, the confidence is the win probability of the better one.
+        # With two candidates, the confidence is the win probability of the better candidate.
         assert max(t["win_probability"] for t in answer["thumbnails"]) == pytest.approx(p, abs=1e-6)
 
 

@@ -29,7 +29,7 @@ def nothing_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def reasons(own_lab: Any) -> Callable[..., list[str]]:
-    """Return a function that asks for people with other settings, and returns the sentences that say why there are none."""
+    """Return a function that asks for people with other settings, and returns the sentences about why none are named."""
 
     def ask(channel_id: str | None = OWN, may_see_names: bool = True, **changed: Any) -> list[str]:
         settings = own_lab.settings.model_copy(update={"people": "own", "score_people": True} | changed)

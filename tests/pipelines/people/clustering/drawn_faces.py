@@ -19,7 +19,7 @@ def unit(vectors: np.ndarray) -> Float32s:
 def people_of(
     random: np.random.Generator, sizes: list[int], noise: float = 0.6, dimension: int = 32
 ) -> tuple[Faces, Rows]:
-    """Return good faces of people with the given numbers of faces, each in its own picture, and the person of each."""
+    """Return good faces, each in its own picture, and the person of each face. Person i has `sizes[i]` faces."""
     person = np.repeat(np.arange(len(sizes)), sizes)
     centres = unit(random.standard_normal((len(sizes), dimension)))
     vectors = unit(centres[person] + noise * unit(random.standard_normal((len(person), dimension))))
