@@ -93,7 +93,7 @@ _FOLDERS = ("images", "releases")
 def _bring_files_back(copy: Path, place: Path) -> None:
     """Make a folder equal to its copy.
 
-    Meanwhile, a reader finds no half-written pointer, and no pointer to a missing release.
+    While this function runs, a reader finds no half-written pointer, and no pointer to a missing release.
     """
     kept = {path.relative_to(copy) for path in copy.rglob("*")}
     for path in sorted(kept):
