@@ -15,8 +15,8 @@ Send = Callable[[Message], str]
 class Attempt(Thread):
     """A thread that tries to send the messages `waiting` in their order. The thread starts no message after `seconds`.
 
-    `handled`: the messages that were sent or that the channel refused for good. A refused message comes with the reason
-    of the refusal, and a sent message with None. `problem`: why the channel has not yet taken the message `current`, or
+    `handled`: the messages that the channel took or refused for good, each with the reason of the refusal. The reason
+    is None for a message that the channel took. `problem`: why the channel has not yet taken the message `current`, or
     None. `postponed`: whether the watch state already contains `problem`.
     """
 

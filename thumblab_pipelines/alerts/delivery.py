@@ -76,7 +76,7 @@ def deliver(
 
 
 def _still_sends(state: WatchState, name: str, now: datetime, secrets: list[str]) -> bool:
-    """Enter the result of the channel's last attempt. Return whether the attempt is still sending a message that waits.
+    """Enter the result of the channel's last attempt. Return whether the attempt is still sending a queued message.
 
     An attempt that runs for over an hour is given up. Otherwise a server that never ends its answer would block the
     channel.
@@ -107,8 +107,8 @@ def _settle(state: WatchState, attempt: Attempt, now: datetime, secrets: list[st
 
 
 def _find(state: WatchState, sought: Delivery) -> Delivery | None:
-    """Return the same delivery in `state`, or None. The result may be another object, because the state was read from
-    disk again."""
+    """Return the delivery in `state` with the channel, time and message of `sought`, or None. The state may have been
+    read from disk again, so the objects themselves are not compared."""
     same = (sought.channel, sought.made_at, sought.message)
     return next((found for found in state.deliveries if (found.channel, found.made_at, found.message) == same), None)
 

@@ -102,9 +102,9 @@ def summarise(chosen: Settings, state: WatchState | None, now: datetime | None =
 def _of_database(
     chosen: Settings, since: datetime, now: datetime
 ) -> tuple[dict[str, int] | None, list[Balance], str | None]:
-    """Return the new videos by niche, the balances of the quota, and None.
+    """Return the number of new videos by niche, the balances of the quota, and None.
 
-    If the database does not answer, return None, an empty list, and the reason.
+    If the database does not answer, return None instead of the numbers, an empty list of balances, and the reason.
     """
     try:
         lab = Lab.existing(chosen)

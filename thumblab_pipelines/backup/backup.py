@@ -8,9 +8,10 @@ No writer is stopped. The copy is still consistent because of the order of the s
 3. Take a snapshot of the lab's database. Copy the pictures that the snapshot names and that the copy lacks, then dump
    the snapshot. If a missing picture was deleted meanwhile, take a later snapshot, which no longer has the picture's
    row.
-4. Dump Dagster's database. Dump MLflow's database after the models that it registers were copied in step 1. Then copy
-   the artifacts made since. MLflow stores an artifact before the row that names it.
-5. Copy the counters of the release store again, because rows may contain numbers that were given since step 2.
+4. Dump Dagster's database, and then MLflow's database. After that, copy the artifacts made since step 1. MLflow stores
+   an artifact before the row that names the artifact, so the copy has all artifacts that the dump names.
+5. Copy the counters of the release store again, because the dumped rows may contain numbers that the counters gave
+   after step 2.
 """
 
 import fcntl
@@ -180,8 +181,8 @@ class _Copy:
             if _has_files(name, target) and not _has_files(name, source):
                 what = "is empty" if source.is_dir() else "is missing"
                 raise LabError(
-                    f"{source} {what}, and {target} has files of it, which a backup would delete; mount or restore "
-                    f"{source}, or name an empty folder for the backup if the lab has deleted all of them itself"
+                    f"{source} {what}, and a new backup would delete the copies of its files in {target}; mount or restore "
+                    f"{source}, or, if the lab itself has deleted all its files, name an empty folder for the backup"
                 )
 
     def _new_state(self) -> str:
@@ -205,7 +206,7 @@ class _Copy:
                 self.progress(f"copying {name}", done, len(wanted))
 
     def _kept(self, source: Path, key: str) -> str | None:
-        """Return the checksum of a file that is already in the backup, or None if it is not.
+        """Return the checksum of the copy of `source` in the backup, or None if the backup has no usable copy.
 
         Raises `FileNotFoundError` if the lab has deleted the file.
         """
@@ -213,7 +214,7 @@ class _Copy:
         if not target.is_file() or target.stat().st_size != size:
             return None
         checksum = self.earlier.get(key)
-        # The machine may have crashed during an earlier backup and left a damaged file, so compare.
+        # If the machine crashed during an earlier backup, the copy may be damaged. So both files are compared.
         if checksum is None:
             checksum = file_checksum(target)
             if checksum != file_checksum(source):
@@ -319,8 +320,8 @@ class _Copy:
 
 
 def _is_fixed(name: str, path: PurePosixPath) -> bool:
-    """Return whether a file never changes. Files that are still being written do not count, nor do other files beside
-    the releases."""
+    """Return whether a file never changes. Return False for a file that is still being written, and for a file of the
+    release store that is not in a release."""
     if any(part.startswith((".new-", ".staging-", ".aside-")) for part in path.parts):
         return False
     return name != RELEASES or (len(path.parts) > 3 and is_release_id(path.parts[2]))

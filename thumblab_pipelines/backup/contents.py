@@ -103,7 +103,7 @@ class Manifest:
         if content["format"] != FORMAT:
             raise LabError(
                 f"{backup} has the format {content['format']}, and this version of the lab reads format {FORMAT}; use "
-                f"version {content.get('version', 'unknown')} of the lab, which made it"
+                f"version {content.get('version', 'unknown')} of the lab, which made the backup"
             )
         try:
             manifest = cls(**content)

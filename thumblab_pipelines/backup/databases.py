@@ -226,8 +226,8 @@ def _printed(file: Path, *options: str) -> str:
 
 
 def _schema_in(pattern: str, script: str) -> str | None:
-    """Return the schema at the place of {} in the first match of the pattern, without quotes. Return None without a
-    match."""
+    """Return the schema at the place of {} in the first match of the pattern, without quotes. Return None if nothing
+    matches."""
     found = re.search(pattern.format(r'("(?:[^"]|"")+"|\w+)'), script, re.MULTILINE)
     return re.sub('""|"', lambda quote: quote[0][1:], found[1]) if found else None
 

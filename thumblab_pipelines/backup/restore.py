@@ -119,8 +119,8 @@ def _marked(backup: Path, settings: Settings) -> Iterator[bool]:
             _require_room(settings, stopped=bool(said))
         except LabError:
             if not said:
-                # Another restore finished since the folder was found empty. The lab of the other restore is complete
-                # and needs no mark.
+                # Since this restore found the folder empty, another restore has finished there. The lab of the other
+                # restore is complete and needs no mark.
                 mark.unlink()
             raise
         _write_mark(held, {"backup": str(backup), "releases": str(settings.releases.absolute())})
