@@ -52,7 +52,7 @@ _ENCODERS = ("image_encoder", "title_encoder")
 
 
 class AnotherModelError(LabError):
-    """Raised if the model for which an adapter is to be fitted is not served any more."""
+    """Raised if the lab no longer serves the model for which an adapter is to be fitted."""
 
     transient = True
 
@@ -62,11 +62,11 @@ class FittedAdapter:
     """A channel's adapter as it is served now.
 
     `adapted`: whether the channel has enough videos (five) for an adapter. `videos`: number of videos that the adapter
-    is fitted on. `newest`: publication time of the newest of them (ISO 8601). `left_out`: number of videos left out, by
-    reason. `compared`: number of pairs of compared pictures that the adapter may learn from, see `compared.py`.
-    `seconds`: time that the fit took, without the time to make vectors. `check`: the evaluation of the adapter,
-    or None if the channel has too few videos or pairs for an evaluation. `unchanged`: whether nothing was published,
-    because an identical adapter was already served.
+    is fitted on. `newest`: publication time of the newest of these videos (ISO 8601). `left_out`: number of videos left
+    out, by reason. `compared`: number of pairs of compared pictures that the adapter may learn from, see `compared.py`.
+    `seconds`: time that the fit took, without the time to make vectors. `check`: the evaluation of the adapter, or None
+    if the channel has too few videos or pairs for an evaluation. `unchanged`: whether nothing was published, because an
+    identical adapter was already served.
     """
 
     channel_id: str

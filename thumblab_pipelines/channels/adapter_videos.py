@@ -112,7 +112,7 @@ def encode_channel_videos(lab: Lab, channel_id: str, model: Release, progress: P
     """Make the missing vectors of the channel's pictures and titles. Return how many vectors were made.
 
     A picture gets no vector if its file cannot be read, or if the encoder returns no valid vector. Each picture without
-    a vector is logged. Raises `LabError` when an encoder cannot be loaded, or when it is not the one that the model was
+    a vector is logged. Raises `LabError` when an encoder cannot be loaded, or is not the encoder that the model was
     made with.
     """
     model_image_encoder, model_title_encoder = str(model.info["image_encoder"]), str(model.info["title_encoder"])
@@ -134,7 +134,7 @@ def encode_channel_videos(lab: Lab, channel_id: str, model: Release, progress: P
 
 
 def image_name(lab: Lab, model: Release) -> str:
-    """Return the name of the model's image encoder. If the model does not store the name, return the one in the
+    """Return the name of the model's image encoder. If the model does not store the name, return the name in the
     settings."""
     return str(model.info.get("image_encoder_name") or image_encoder_name(lab.settings))
 

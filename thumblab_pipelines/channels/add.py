@@ -43,7 +43,8 @@ class AddedChannel:
 
 @dataclass(frozen=True)
 class ListedAdapter:
-    """An added channel adapter. `fault`: why the served model does not use this adapter, or None if it does.
+    """An added channel adapter. `fault`: why the served model does not use this adapter, or None if the model uses the
+    adapter.
 
     `key`: the name of the API key to which the channel belongs, or None if it belongs to the lab. `key_revoked`: whether
     this key was revoked.
@@ -146,8 +147,8 @@ def _known_or_collected(
 ) -> tuple[Channel, str | None]:
     """Return the channel, and the reason why some of its uploads were not collected (None if there is no reason).
 
-    The channel is collected first if the lab has no video of it, or if `refresh` is true. Raises `LabError` if that is
-    not possible.
+    The channel is collected first if the lab has no video of it, or if `refresh` is true. Raises `LabError` if the
+    channel cannot be collected.
     """
     name = channel_name(name)
     with lab.engine.connect() as connection:

@@ -84,8 +84,7 @@ def _collect(
         uploads = newest_uploads(youtube, record.channel_id, record.uploads_playlist, MOST_UPLOADS, remarks)
     with lab.engine.connect() as connection:
         # An upload counts as known only if the lab has it as an ordinary video. An upload that was saved as an upcoming
-        # video may be an ordinary video by now. So the facts of an upload that is not known as an ordinary video are
-        # fetched from YouTube again.
+        # video may be an ordinary video by now. So the facts of such an upload are fetched from YouTube again.
         is_video = videos.c.format == VIDEO
         known = set(connection.scalars(select(videos.c.video_id).where(videos.c.video_id.in_(uploads), is_video)))
     for batch in batches([v for v in uploads if v not in known], PAGE_SIZE, f"{record.title}: uploads", progress):

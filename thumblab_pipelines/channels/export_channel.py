@@ -81,16 +81,17 @@ def one_import_at_a_time(lab: Lab) -> Iterator[None]:
 def channel_of_exports(connection: Connection, given: GivenExports, video_ids: Collection[str]) -> ExportChannel:
     """Return the channel of the exports, which have the videos `video_ids`.
 
-    If the lab already knows videos of the exports, their channel is returned. If the lab knows none of the videos, the
-    name decides. An API key can reach only its own channels through their videos. The lab's own command reaches the
-    channel of an API key only by name. Otherwise a key could first send the public ids of these videos, and then see
-    the click-through rates of the exports. If channels that it does not name have only a few of the videos, these
-    videos are barred. Otherwise a key could block the import with a few of them.
+    If the lab already knows videos of the exports, the channel of these videos is returned. If the lab knows none of
+    the videos, the name decides. The videos of an API key's exports lead only to channels of this key. The lab's own
+    command must name the channel of an API key, because videos alone do not lead to it. Otherwise a key could first
+    send the public ids of the videos, and then see the click-through rates that the command imports. If less than half
+    of the videos belong to channels that must not be changed, these videos are barred, and the other videos are
+    imported. Otherwise a key could block an import by claiming a few of its videos.
 
     Raises `NoNameError` if there is no name, or if no channel can have the name. Raises `NotYoursError` if the channel
     belongs to another owner. Raises `LabError` if half of the videos or more belong to channels of keys that the lab's
-    own command does not name.
-    Also raises `LabError` if the name is that of a channel of the lab that has no video of the exports.
+    own command does not name. Also raises `LabError` if the name is the name of a known channel, but most known videos
+    of the exports belong to another channel.
     """
     known = _known(connection, video_ids)
     own = [channel for channel in known if channel.belongs_to(given.owner)]
@@ -117,7 +118,7 @@ def channel_of_exports(connection: Connection, given: GivenExports, video_ids: C
         channel = own[0]
         if named is not None and named.channel_id != channel.channel_id:
             raise LabError(
-                f"most of the known videos of the exports are of {channel.title!r} ({channel.channel_id}), not of "
+                f"most of the known videos of the exports belong to {channel.title!r} ({channel.channel_id}), not to "
                 f"{named.title!r}; leave out --name"
             )
         if name is not None and not _is_meant(channel, name, named):
@@ -134,7 +135,7 @@ def channel_of_exports(connection: Connection, given: GivenExports, video_ids: C
 
 
 def _is_meant(channel: Channel, name: str | None, named: Channel | None) -> bool:
-    """Return whether the given name, which may be that of the channel `named`, is the name of `channel`."""
+    """Return whether `name` means `channel`. `named`: the channel that has this name in the lab, or None."""
     if named is not None:
         return named.channel_id == channel.channel_id
     return name is not None and channel_key(name) == channel_key(channel.title)
@@ -143,7 +144,7 @@ def _is_meant(channel: Channel, name: str | None, named: Channel | None) -> bool
 def _left_to_keys(connection: Connection, left: Sequence[Channel], video_ids: Collection[str]) -> frozenset[str]:
     """Return the videos of the exports that are in the channels `left` of API keys.
 
-    Raises `LabError` if these are half of the videos or more.
+    Raises `LabError` if half of the videos of the exports, or more, are in these channels.
     """
     of_left = videos.c.channel_id.in_([channel.channel_id for channel in left])
     statement = select(videos.c.video_id).where(videos.c.video_id == any_(_array(video_ids)), of_left)
@@ -159,7 +160,7 @@ def _left_to_keys(connection: Connection, left: Sequence[Channel], video_ids: Co
 
 
 def _known(connection: Connection, video_ids: Collection[str]) -> dict[Channel, int]:
-    """Return the channels of these videos with their numbers of videos, in falling order of these numbers."""
+    """Return how many of these videos each channel has. The channel with the most videos comes first."""
     columns = (channels.c.channel_id, channels.c.title, channels.c.handle, channels.c.owner)
     statement = (
         select(*columns, func.count())
@@ -190,10 +191,10 @@ def _barred(connection: Connection, owner: str, video_ids: Collection[str]) -> f
 
 
 def _named(connection: Connection, name: str, owner: str | None) -> Channel | None:
-    """Return the channel with this name that `owner` may change, or None if there is none.
+    """Return the channel with this name that `owner` may change, or None if no such channel exists.
 
     Raises `NotYoursError` if `name` is an id and no channel of the API key `owner` has it. Otherwise a key could claim
-    the id of a real channel before the true owner of the channel comes.
+    the id of a real channel before the true owner of the channel sends exports.
     """
     if owner is None:
         return find_channel(connection, name)

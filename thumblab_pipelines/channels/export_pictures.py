@@ -24,7 +24,7 @@ _IMAGE_HOST = "https://i.ytimg.com/"
 _NO_ANSWER = "the image host gave no answer"
 _NO_PICTURE = "YouTube has no picture of it (private or deleted?)"
 _GONE = re.compile(r" answered (404|410|with YouTube's placeholder)$")
-"""How an error ends if the image host does not have the thumbnail."""
+"""The end of an error message which says that the image host does not have the thumbnail."""
 
 
 @dataclass
@@ -33,7 +33,7 @@ class ExportPictures:
 
     `lacking`: number of videos that still have no picture. `missing`: a sentence for each of the newest videos without
     a picture, which says why. `problems`: a sentence for each fault of the lab or the network that kept all pictures
-    away. `why`: the reason in one sentence.
+    away. `why`: one sentence that says why pictures are missing.
     """
 
     downloaded: int = 0

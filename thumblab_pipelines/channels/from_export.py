@@ -255,7 +255,8 @@ def _videos_of(lab: Lab, channel: Channel, video_ids: Iterable[str]) -> set[str]
 
 def _records(lab: Lab, video: ExportedVideo, known: Row[Any] | None, result: ImportedExports) -> Iterator[VideoRecord]:
     """Yield one record of the video for each day on which its view count is known."""
-    assert video.published is not None  # `ExportedVideo.lacks` reports a video without a date, and it is then left out.
+    # `ExportedVideo.lacks` reports a video without a date, and the import has left this video out.
+    assert video.published is not None
     published = _start_of(video.published)
     if known is not None and known.published_at.date() == video.published:
         published = known.published_at  # The lab may know the time of day too. The export only has the day.

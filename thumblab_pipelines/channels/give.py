@@ -15,7 +15,8 @@ from thumblab_pipelines.lab import Lab
 
 
 def give_channel(lab: Lab, name: str, key: str | None, title: str | None = None) -> Channel:
-    """Make the API key named `key` the owner of a channel, or the lab itself if `key` is None. Return the channel.
+    """Make the API key named `key` the owner of a channel. If `key` is None, make the lab the owner. Return the
+    channel.
 
     `name` is the channel's id, exact title, @handle or link. `title`: the new title of the channel, or None to keep it.
     If the channel was added, its adapter is fitted again, because the adapter stores the title. If fitting the adapter

@@ -126,7 +126,7 @@ class CatalogueTable(ReadTable):
 
 
 def _length_problem(cells: dict[str, str]) -> str | None:
-    """Return why the length of the video cannot be read, or None if it can.
+    """Return why the length of the video cannot be read, or None if the length can be read.
 
     The length is optional, so the row is still used.
     """

@@ -184,7 +184,7 @@ class _Run:
     def _walk(self) -> bool:
         """Read one page of the uploads of a channel that no other worker holds, and return True.
 
-        Return False if there is no such channel whose uploads are still to be read.
+        Return False if no such channel has uploads that are still to be read.
         """
         with self._engine.begin() as connection:
             walk = crawl_channels.take_walk(connection, self._niche, self.walk_before)

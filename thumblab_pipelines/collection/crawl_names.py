@@ -1,4 +1,4 @@
-"""Add channels to the crawl of a niche, which a person names by id, URL or handle.
+"""Add the channels that a person names by id, URL or handle to the crawl of a niche.
 
 The crawl finds all other channels by searches, or takes them from the videos of the library.
 """

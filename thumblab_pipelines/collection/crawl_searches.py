@@ -58,8 +58,8 @@ def plan_searches(connection: Connection, niche: str, now: datetime, days: int) 
 
 
 def take_search(connection: Connection, niche: str) -> Search | None:
-    """Take the unfinished search of which the fewest pages were read so far. If there are several, take one of the
-    newest week.
+    """Take the unfinished search of which the fewest pages were read so far. Among several such searches, take one of
+    the newest week.
 
     So the first page of every search is read before the second page of any search. The search is locked for this
     connection until its transaction ends. Return None if every search is finished, or if other connections hold all

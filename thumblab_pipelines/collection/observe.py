@@ -1,7 +1,7 @@
 """Ask YouTube for the current counts of each video that is due.
 
-The counts are stored as observations. From the observations of a video, the lab later estimates how many views it had
-at a fixed age.
+The counts are stored as observations. From the observations of a video, the lab later estimates how many views the
+video had at a fixed age.
 """
 
 from collections.abc import Sequence

@@ -124,7 +124,7 @@ def _origin(url: str, answer: FetchedAnswer, known: Row[Any] | None) -> Origin:
 
 
 def _is_placeholder(picture: Picture, url: str) -> bool:
-    """Return whether the picture is the grey one that YouTube sends if the requested size does not exist.
+    """Return whether the picture is the grey picture that YouTube sends if the requested size does not exist.
 
     Usually, the status of the answer already says that the size is missing.
     """
