@@ -99,7 +99,7 @@ def fit_growth(corpus: pd.DataFrame) -> Growth:
 
 
 def _centred(values: Float64s, known: Flags) -> Float64s:
-    """Return `values` [n, ages] with each row reduced by the mean of the known values of the row."""
+    """Return `values` [n, ages], minus the mean of the known values of each row."""
     return np.asarray(values - values.mean(axis=1, keepdims=True, where=known), np.float64)
 
 

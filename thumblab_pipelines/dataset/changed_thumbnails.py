@@ -1,7 +1,7 @@
 """Make one-video pairs of changed thumbnails, from the views that a video gained before and after the change.
 
-Picture a of a pair is the new picture, and picture b is the old one. Let D be the views that the video gained in an
-interval before or after the change. The growth law (`thumblab_pipelines.dataset.ageing`) says which share of its final
+Picture a of a pair is the new picture, and picture b is the old picture. Let D be the views that the video gained in an
+interval before or after the change. The growth law (`thumblab_pipelines.dataset.ageing`) says which share of the final
 views a video is expected to have at each age. Let S be the share that the video is expected to gain in the same
 interval. Then
 

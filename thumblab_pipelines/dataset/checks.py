@@ -47,7 +47,8 @@ _NEEDED = {"observed_at", "era", "phash", "learnt", "target", "part", "fold"}
 """Columns of `videos.parquet` that the checks need. Releases made by earlier versions of the lab may lack them."""
 
 _MOST_NAMED = 3
-"""Maximum number of wrong rows that an explanation names. Of further rows, the explanation gives only the number."""
+"""Maximum number of wrong rows that an explanation names. If more rows are wrong, the explanation gives the number of
+further rows."""
 
 _ROUNDING = 1e-5
 """Tolerance for cosines and ln views. Adding the same numbers in another order changes a sum by less than this."""

@@ -98,7 +98,8 @@ class Dataset:
 
 
 def load_dataset(lab: Lab, release: Release, forgotten: Collection[str] | None = None) -> Dataset:
-    """Read and verify a pairs release. Leave out the videos that were deleted after it was made, and their pairs.
+    """Read and verify a pairs release. Leave out the videos that were deleted after the release was made, and the pairs
+    of these videos.
 
     `forgotten`: ids of the deleted videos. By default, these ids are looked up in the database. Raises `LabError` if
     the release is damaged, or if it is from an old version of the lab that stored no vectors in releases.

@@ -118,7 +118,7 @@ class Pictures:
 
 
 def _blocks(rows: Rows, others: int) -> Iterator[tuple[int, Rows]]:
-    """Divide `rows` into blocks. Yield for each block the position in `rows` at which it starts, and the block.
+    """Divide `rows` into blocks. Yield for each block its first position in `rows`, and the block.
 
     A block is small enough that its pictures can be compared with `others` pictures in one step.
     """

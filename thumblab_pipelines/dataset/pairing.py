@@ -30,7 +30,7 @@ TRAIN_PAIRS_PER_CHANNEL = 10_000
 
 Without both limits, large channels would dominate the training.
 
-The number of possible pairs grows with the square of the number of videos, but the information in them grows more
+The number of possible pairs grows with the square of the number of videos, but the information in the pairs grows more
 slowly.
 """
 

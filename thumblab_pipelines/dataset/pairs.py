@@ -101,7 +101,7 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
     write = _writer(corpus, pairs, snapshot.only(~outliers), one_video)
     # After a deletion of videos, another process may replace an older release by a successor. If the other process
     # published the successor after the new release, the successor would count as the newest pairs. The lock prevents
-    # such an order.
+    # this.
     with holding_pairs(lab):
         release = lab.releases.publish(PAIRS, ALL, write, info, run_id)
         prune_pairs(lab)

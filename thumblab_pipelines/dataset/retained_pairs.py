@@ -67,7 +67,7 @@ def named_pairs(lab: Lab, release_id: str) -> Release:
 def deleted_videos(lab: Lab, release: Release) -> list[str]:
     """Return the ids of the videos in a pairs release that the lab no longer has.
 
-    Raises `UnreadError` if the release cannot be read at the moment, and another `LabError` if it is damaged.
+    Raises `UnreadError` if the release cannot be read at the moment, and another `LabError` if the release is damaged.
     """
     import pyarrow as pa
     import pyarrow.parquet as parquet
@@ -104,9 +104,8 @@ def is_needed(lab: Lab, release: Release) -> bool:
 def prune_pairs(lab: Lab) -> None:
     """Delete old pairs releases. Keep the needed releases, and the newest releases of each scope.
 
-    In the scope `SUCCEEDED`, one newest release is kept. In the usual scope, the setting `releases_kept` gives their
-    number.
-    The caller must hold the lock of the pairs releases, see `holding_pairs`.
+    In the scope `SUCCEEDED`, only the newest release is kept. In the usual scope, the newest `releases_kept` releases
+    (a setting) are kept. The caller must hold the lock of the pairs releases, see `holding_pairs`.
     """
     for scope, keep in ((ALL, lab.settings.releases_kept), (SUCCEEDED, 1)):
         needed = [release.release_id for release in lab.releases.all(PAIRS, scope) if is_needed(lab, release)]

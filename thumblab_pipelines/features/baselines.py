@@ -63,10 +63,10 @@ def compute_baselines(lab: Lab, niche: str) -> Baselines:
     """Compute the baselines of a niche and replace its rows in `channel_baselines`.
 
     A row has the medians of a channel in one age band or over all ages. The medians are computed from the latest count
-    of each video. An age band needs at least 3 videos of the channel for a row, and so does the row over all ages.
-    Videos from YouTube are used only if they were collected at most `THUMBLAB_LIBRARY_DAYS` days before the newest
-    observation of the niche. Only the format `video` is used, because Shorts and live streams get their views in other
-    ways. A median of zero is not stored, because views are divided by it.
+    of each video. Each row needs at least 3 videos of the channel. Videos from YouTube are used only if they were
+    collected at most `THUMBLAB_LIBRARY_DAYS` days before the newest observation of the niche. Only the format `video`
+    is used, because Shorts and live streams get their views in other ways. A median of zero is not stored, because
+    views are divided by the median.
     """
     # After a large import, PostgreSQL's query planner has no statistics of the new rows. Without ANALYZE, the planner
     # would choose nested loops, which take minutes instead of seconds.

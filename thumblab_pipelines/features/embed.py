@@ -127,8 +127,8 @@ def settle_precision(lab: Lab, progress: Progress = silent) -> str | None:
 
     The fastest precision whose vectors agree with those of float32 is chosen. The agreement is measured on pictures
     from all niches. Return None if the encoder or the settings leave no choice. Also return None if the lab has too few
-    pictures for the measurement: it then encodes with float32. Once there are enough, a precision is chosen, and all
-    pictures are encoded again.
+    pictures for the measurement: the lab then encodes with float32. Once the lab has enough pictures, a precision is
+    chosen, and all pictures are encoded again.
     """
     encoder, precision = image_encoder(lab.settings), lab.settings.encoder_precision
     # If the name of the encoder contains a precision, the user has already chosen it.

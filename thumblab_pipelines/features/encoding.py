@@ -1,7 +1,8 @@
 """Find pictures and titles without a vector, encode them, save their vectors, and record failures.
 
-Training uses the first picture and title of each video. If the video still shows them, their vectors are in
-`embeddings`. If the video has changed them, the vectors of the first picture and title are in `earlier_embeddings`.
+Training uses the first picture and title of each video. If the video still shows this picture and title, their vectors
+are in `embeddings`. If the video has changed its picture or title, the vectors of the first picture and title are in
+`earlier_embeddings`.
 """
 
 import time
@@ -26,7 +27,7 @@ from thumblab_pipelines.videos.versions import first_versions_query
 PICTURE, TITLE = "p.sha256", "p.title_digest"
 """The two possible values of the argument `what` of `without_vector`.
 
-Each is the column of `first_versions_query` with the digest of the picture or title.
+Each value names the column of `first_versions_query` with the digest of the picture or title.
 """
 
 _BATCH = 64

@@ -43,15 +43,15 @@ def views_at_ages(
     eras: Sequence[str],
     max_ratio: float = MAX_AGE_RATIO,
 ) -> list[Estimate]:
-    """Return estimates of one video's views at fixed ages. An age that its observations do not cover is left out.
+    """Return estimates of one video's views at fixed ages. Ages that the observations do not cover are left out.
 
     Views are interpolated between the last observation before the fixed age and the first observation after it. Both
     observations must be of one era. The interpolation is linear in the logarithm of the age. An observation at exactly
-    the fixed age is used directly. A fixed age is left out if no two observations enclose it, or if their ages differ
-    by a factor above `max_ratio`.
+    the fixed age is used directly. A fixed age is left out if no two observations enclose it, or if the ages at these
+    observations differ by a factor above `max_ratio`.
 
-    Counts normally only grow, but YouTube removes invalid views. So if a later count of the same era is lower, it
-    replaces the earlier count. Observations from before the publication (premieres) are ignored.
+    Counts normally only grow, but YouTube removes invalid views. So if a later count of the same era is lower, the
+    later count replaces the earlier count. Observations from before the publication (premieres) are ignored.
 
     Args:
         at: the fixed ages in hours, above 0.
@@ -91,7 +91,8 @@ def _growing(
 
 
 def _between(at: float, era: str, ages: npt.NDArray[np.float64], views: npt.NDArray[np.float64]) -> Estimate | None:
-    """Return the estimate at one age from the observations of one era, or None if they do not enclose this age."""
+    """Return the estimate at one age from the observations of one era, or None if the observations do not enclose this
+    age."""
     right = int(np.searchsorted(ages, at))
     if right == len(ages):
         return None

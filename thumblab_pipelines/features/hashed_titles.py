@@ -82,7 +82,7 @@ def hashed(titles: Sequence[str], analyzer: str, lengths: tuple[int, int]) -> Sp
 
 
 def word_rarity(hashed_titles: HashedTitles, published: Float64s) -> Float64s:
-    """Return how rare the words of each title were when it was published, float64 [n, RARITY].
+    """Return how rare the words of each title were when the title was published, float64 [n, RARITY].
 
     The rarity of a word is ln((m + 50) / (uses + 0.5)). m is the number of titles that any channel has published
     before, and `uses` is the number of these titles that have the word. The columns are:
@@ -94,8 +94,8 @@ def word_rarity(hashed_titles: HashedTitles, published: Float64s) -> Float64s:
 
     An empty title gets zeros.
 
-    Later titles are not counted. Creators repeat the words of a successful title in later titles, so counting these
-    would reveal the success.
+    Later titles are not counted. Creators repeat the words of a successful title in later titles, so counting later
+    titles would reveal the success.
     """
     present = hashed_titles.present
     uses = np.zeros(present.shape[1])
