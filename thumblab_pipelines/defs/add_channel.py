@@ -24,8 +24,8 @@ from thumblab_pipelines.models.add_exports import AddListener, add_exports
 from thumblab_pipelines.progress import Progress
 
 OF_EXPORTS = {"thumblab/job": "add_channel"}
-"""The tag of the runs of this job. `dagster.yaml` limits how many of them run at once, so that refreshes are not kept
-out."""
+"""The tag of the runs of this job. `dagster.yaml` limits how many of these runs happen at once, so that refreshes can
+run too."""
 
 
 class ExportsToAdd(dg.Config):
@@ -36,12 +36,14 @@ class ExportsToAdd(dg.Config):
         "relative to this folder.",
     )
     name: str = Field(default="", description="The title or the id of the channel. Default: the name in a file's name.")
-    niche: str = Field(default="", description="The niche of the channel. A channel that the lab has keeps its own.")
+    niche: str = Field(
+        default="", description="The niche of the channel. A channel that the lab already has keeps its niche."
+    )
     columns: dict[str, str] = Field(
         default={}, description="The name or the number of a column of the exports, by the lab's name of the column."
     )
     import_id: str = Field(
-        default="", description="The import of the scoring service that shows the progress. Empty: none."
+        default="", description="The scoring service's import that shows the progress of this run. Empty: no import."
     )
 
 
@@ -85,8 +87,8 @@ def add_channel() -> None:
 
 
 def _owner(folder: ImportFolder | None) -> str | None:
-    """Return the owner whose channels the run may change. None: all channels, because a person started the run in
-    Dagster.
+    """Return the owner whose channels the run may change. Return None if a person started the run in Dagster: the run
+    may then change all channels.
 
     The service writes the owner into the folder of the import. The owner is not in the config, because anybody who
     reaches Dagster can start a run with any config. Raises `LabError` if files of the folder are missing.
@@ -176,7 +178,7 @@ def _delete_exports(folder: ImportFolder | None) -> None:
 
 def _metadata(report: ImportReport) -> dict[str, Any]:
     imported, fitted = report.imported, report.fitted
-    assert imported is not None  # After a finished import, the report has both.
+    assert imported is not None  # After a finished import, the report has `imported` and `fitted`.
     assert fitted is not None
     metadata: dict[str, Any] = {
         "channel": f"{imported.title} ({imported.channel_id})",

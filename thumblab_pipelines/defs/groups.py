@@ -19,8 +19,8 @@ RETRY = dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL, 
 BY_NICHE: dict[str, Any] = {
     "partitions_def": niche_partitions,
     # No backfill policy is set, so that a backfill makes one run per niche. Each run then has the tag
-    # `dagster/partition`, by which dagster.yaml keeps two runs of one niche apart. With a policy, Dagster 1.13 tags the
-    # runs with a range instead.
+    # `dagster/partition`. By this tag, dagster.yaml prevents two runs of one niche at the same time. With a policy,
+    # Dagster 1.13 tags the runs with a range instead.
 }
 """Arguments of assets that have a partition for each niche."""
 
@@ -63,7 +63,7 @@ REPORTS: dict[str, Any] = {
     "retry_policy": RETRY,
     "freshness_policy": dg.FreshnessPolicy.time_window(fail_window=timedelta(days=9), warn_window=timedelta(days=8)),
 }
-"""Arguments of assets that report on a niche. They are made weekly."""
+"""Arguments of assets that report on a niche. The reports are made weekly."""
 
 PEOPLE: dict[str, Any] = {**COLLECTION, "group_name": "people"}
 """Arguments of assets about the people in thumbnails. Their schedules are off until a person turns them on."""

@@ -1,4 +1,4 @@
-"""Put previews with pictures into the metadata of an asset, and remove those of its earlier materializations.
+"""Put previews with pictures into the metadata of an asset, and remove the pictures of earlier materializations.
 
 Dagster keeps the metadata of every materialization. But a thumbnail must not be kept after its video was deleted. So
 only the newest materialization of an asset, or of a partition, has pictures of thumbnails.
@@ -14,11 +14,12 @@ NAME = "preview"
 REMOVED = "The pictures were removed when a later run made new ones."
 
 _LOOKED_AT = 50
-"""Number of earlier materializations that are searched for pictures. All but the newest have none, unless a run died."""
+"""Number of earlier materializations that are searched for pictures. Normally, only the newest of them has pictures. If
+a run died, older ones may have pictures too."""
 
 
 def preview(text: str | None) -> dict[str, Any]:
-    """Return the metadata with a preview, or none if `text` is None."""
+    """Return the metadata with a preview, or empty metadata if `text` is None."""
     return {} if text is None else {NAME: dg.MetadataValue.md(text)}
 
 
@@ -29,9 +30,10 @@ def picture_preview(context: dg.AssetExecutionContext, text: str | None) -> dict
 
 
 def remove_pictures(instance: dg.DagsterInstance, asset: dg.AssetKey, partition: str | None) -> int:
-    """Remove the pictures from the previews of an asset's materializations. Return from how many."""
+    """Remove the pictures from the previews of an asset's materializations. Return the number of changed
+    materializations."""
     storage = instance.event_log_storage
-    # Dagster's storage in SQLite keeps two copies of an event in two files. The lab never uses it, see
+    # Dagster's storage in SQLite keeps two copies of an event in two files. The lab never uses this storage, see
     # `thumblab_pipelines.dagster_storage`.
     if not isinstance(storage, SqlEventLogStorage) or isinstance(storage, SqliteEventLogStorage):
         return 0

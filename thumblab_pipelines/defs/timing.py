@@ -13,8 +13,8 @@ HOBART = "Australia/Hobart"
 URGENT, DAILY, BACKGROUND = ({"dagster/priority": str(number)} for number in (10, 5, -5))
 """Tags with the priority of a run, both in the queue of runs and in the pools.
 
-`URGENT`: a person waits for the run, or it must happen at a certain time, such as an observation of views at a fixed
-age. `DAILY`: the run keeps the answers fresh. `BACKGROUND`: the run may wait for days, such as the crawl and the
+`URGENT`: a person waits for the run, or the run must happen at a certain time, such as an observation of views at a
+fixed age. `DAILY`: the run keeps the answers fresh. `BACKGROUND`: the run may wait for days, such as the crawl and the
 encoding of its videos. A run without a tag has the priority 0.
 """
 

@@ -30,7 +30,7 @@ _NOT_EXPECTED = ""
 def late(
     instance: dg.DagsterInstance, state: WatchState, chosen: Settings, assets: list[dg.AssetKey], now: datetime
 ) -> Iterator[Event]:
-    """Yield each niche without a good refresh for too long, and each of `assets` whose freshness policy fails.
+    """Yield an event for each niche and each asset: whether it is late, is not late, or is not expected.
 
     All late things form one alert, because they usually have one cause: the machine or the daemon did not run.
     """
@@ -71,7 +71,7 @@ def _niches(instance: dg.DagsterInstance, state: WatchState, chosen: Settings, n
 
 
 def _assets(instance: dg.DagsterInstance, assets: list[dg.AssetKey]) -> dict[str, str | None]:
-    """Return why each asset is late by its freshness policy, or None if it is not."""
+    """Return why each asset is late by its freshness policy, or None for an asset that is not late."""
     records = instance.get_freshness_state_records(assets) if assets else {}
     return {
         f"the asset {key.to_user_string()}": "it was not made for longer than its freshness policy allows"
@@ -82,7 +82,8 @@ def _assets(instance: dg.DagsterInstance, assets: list[dg.AssetKey]) -> dict[str
 
 
 def _is_on(instance: dg.DagsterInstance, schedule: str) -> bool:
-    """Return whether the schedule is on. Dagster keeps a state of it if a person, or the daemon, has changed it."""
+    """Return whether the schedule is on. Dagster stores the state of a schedule only after a person or the daemon has
+    changed it."""
     states = [
         state.status
         for state in instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)

@@ -46,7 +46,8 @@ def look(
     """
     chosen = lab.chosen()
     senders, secrets = channels(chosen), secret_texts(chosen, os.environ)
-    # This tick changes a copy of the state. If the tick fails, no run is marked as read whose failure was not recorded.
+    # This tick changes a copy of the state. So if the tick fails, a run whose failure was not recorded is not marked as
+    # read.
     seen = without_future(state, now, LONGEST_PAUSE)
     first = seen.checked_at is None or seen.without_channel != (not senders)
     seen.without_channel = not senders

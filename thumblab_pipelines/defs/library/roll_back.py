@@ -14,7 +14,7 @@ class RollBack(dg.Config):
     """Config that chooses the release to serve.
 
     If `release_id` is empty, the job chooses among the releases that were served before and are older than the served
-    one. The job takes the newest of these releases.
+    release. The job takes the newest of these releases.
     """
 
     release_id: str = ""

@@ -20,8 +20,9 @@ from thumblab_pipelines.previews.contact_sheet import contact_sheet
         stored="The image store has the file of each sampled thumbnail.",
     ),
     description=(
-        "Thumbnails in the largest size available, stored under the SHA-256 of their bytes. If one cannot be read, the "
-        "reason is recorded. Thumbnails are downloaded again from time to time, and a change is kept as a new version."
+        "Thumbnails in the largest size available, stored under the SHA-256 of their bytes. If a thumbnail cannot be "
+        "read, the reason is recorded. Thumbnails are downloaded again from time to time, and a change is kept as a new "
+        "version."
     ),
     **about("thumbnails", "pictures.md", download_thumbnails, check_thumbnails),
     **LIBRARY,

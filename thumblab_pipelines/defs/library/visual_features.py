@@ -11,7 +11,7 @@ from thumblab_pipelines.features.sub_scores import check_features, measure_featu
 
 @dg.asset(
     # If the image encoder can also encode texts, the sub-score title_match compares title vectors with picture vectors.
-    # The asset `embeddings` stores the picture vectors, so it must be made first.
+    # The asset `embeddings` stores the picture vectors, so `embeddings` must be made first.
     deps=["thumbnails", "videos", "embeddings"],
     kinds={"python", "postgres"},
     pool=ENCODER,

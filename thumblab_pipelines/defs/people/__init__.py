@@ -1,1 +1,2 @@
-"""Define the assets and jobs of the people in thumbnails. They fail with a sentence while people are switched off."""
+"""Define the assets and jobs of the people in thumbnails. They fail with an explanation while the setting `people` is
+off."""

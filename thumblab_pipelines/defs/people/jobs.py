@@ -1,4 +1,5 @@
-"""Define the jobs that find, group and learn people, and the schedule that does so daily."""
+"""Define the jobs that find faces, group them and train the matching head, and the schedules that find and group
+daily."""
 
 import dagster as dg
 

@@ -21,7 +21,8 @@ class ServedModelConfig(dg.Config):
 
     release_id: str = ""
     by_alias: bool = False
-    """Whether a person has already moved MLflow's champion alias to the release. If so, the lab does not move it."""
+    """Whether a person has already moved MLflow's champion alias to the release. If so, the lab does not move the
+    alias."""
 
 
 @dg.asset(
