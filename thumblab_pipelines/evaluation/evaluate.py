@@ -76,7 +76,7 @@ def figure(
 ) -> Evaluation:
     """Return the model's figure with this metric, split, slice and question.
 
-    Raises `KeyError` if the evaluations do not contain it.
+    Raises `KeyError` if the evaluations do not contain this figure.
     """
     wanted = (question, split, slice_, MODEL, metric)
     for evaluation in evaluations:

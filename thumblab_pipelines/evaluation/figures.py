@@ -75,7 +75,7 @@ class Evaluation:
     value
         The figure, or None if it could not be measured.
     low, high
-        The ends of its 95 % interval, or None if it has no interval.
+        The ends of the figure's 95 % interval, or None if the figure has no interval.
     pairs
         The number of pairs that the figure was measured on, or 0 if it was measured on videos instead of pairs.
     channels

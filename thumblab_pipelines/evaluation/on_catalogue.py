@@ -68,7 +68,7 @@ class CatalogueEvaluation:
         The pairs release that was made from the catalogue.
     trained_on
         The number of `videos` of the catalogue that the model was trained on, and the number of `pairs` that were left
-        out because of them. None if the release of the model does not store its training videos.
+        out because of these videos. None if the release of the model does not store its training videos.
     channels_adapted
         The number of channels for which an adapter was fitted.
     """

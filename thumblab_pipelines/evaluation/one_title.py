@@ -3,8 +3,9 @@
 Two observed videos of a channel differ in title *and* picture, so the video with more views may have won by its title.
 So the pairs are evaluated in slices. All slices except `swap` reduce the effect of the title:
 
-    residual     The winner is the video with the higher residual: its log views minus those that its context predicts,
-                 see `Context`. `residual 2x` has only the pairs whose residuals differ by at least a factor of two.
+    residual     The winner is the video with the higher residual, which is the log views minus the log views that the
+                 context predicts, see `Context`. `residual 2x` has only the pairs whose residuals differ by at least a
+                 factor of two.
     tied third   The third of the pairs whose contexts predict the most similar views. The winner is the video with more
                  views. `tied tenth` is stricter: it has only the tenth of the pairs with the most similar predictions.
     swap         All pairs. The winner is the video with more views. The effect of the title on the views remains.
@@ -83,8 +84,8 @@ class OneTitlePairs:
 
         Calibration is measured on test pairs, with the winners of the slice `residual`. `abstained` is the share of the
         test pairs that are too close to call. `changes_with_title` is the share of all pairs whose better picture
-        depends on the title: it scores higher under the winner's title, but lower under the loser's title. `slope`
-        turns a difference of scores into the log odds of winning.
+        depends on the title: one picture scores higher under the winner's title, and the other picture scores higher
+        under the loser's title. `slope` turns a difference of scores into the log odds of winning.
         """
         sides, gaps = self._sides(pictures), pictures.gaps.mean(axis=1)
         residual = self.context.residual[sides.winners] - self.context.residual[sides.losers]

@@ -40,7 +40,7 @@ class ExperimentWriter:
     """Stores experiments in a lab.
 
     Each channel name is looked up only once, and the error for an unknown name is remembered. If YouTube cannot be
-    asked for a @handle, for example because the quota is spent, it is not asked for later @handles either.
+    asked for a @handle, for example because the quota is spent, YouTube is not asked for later @handles either.
     """
 
     def __init__(self, lab: Lab) -> None:
@@ -69,9 +69,9 @@ class ExperimentWriter:
     def channel_id(self, name: str) -> str:
         """Return the id of a channel. `name` is its id, its exact title, its @handle or its link.
 
-        If `name` is an id, it is returned even if the lab does not know the channel. A @handle that the lab does not
-        know is looked up on YouTube. Raises `RuleError` or `UnknownChannelError` if no channel is found, or if several
-        channels have the title. Raises another `LabError` if YouTube could not be asked.
+        If `name` is an id, this id is returned even if the lab does not know the channel. A @handle that the lab does
+        not know is looked up on YouTube. Raises `RuleError` or `UnknownChannelError` if no channel is found, or if
+        several channels have the title. Raises another `LabError` if YouTube could not be asked.
         """
         if name not in self._channel_ids:
             try:

@@ -59,7 +59,7 @@ class ChannelReport:
 def report_channels(stored: Sequence[StoredExperiment], scores: Scores | None = None) -> list[ChannelReport]:
     """Return a report for each channel, in falling order of the number of experiments.
 
-    `scores`: the scores that a model gives the variants, for the experiments that have them.
+    `scores`: the scores that a model gives the variants. Some experiments may have no scores.
     """
     by_channel: dict[str, list[StoredExperiment]] = {}
     for one in stored:
