@@ -25,7 +25,7 @@ class _Anatomy:
 
     `embedding`: names of the modules and parameters before the blocks. `ending`: names of the modules and parameters
     after the blocks. `embed`: the function that computes the part before the blocks. `end`: the function that computes
-    the part after them.
+    the part after the blocks.
     """
 
     embedding: tuple[str, ...]
@@ -38,7 +38,7 @@ class _Anatomy:
 
 
 class TrainableTower:
-    """An image tower whose last `blocks` transformer blocks, and everything after them, are trained.
+    """An image tower whose last `blocks` transformer blocks, and all parts after these blocks, are trained.
 
     All other parameters are frozen. The patch embedding is the part before the blocks. The patch embedding is trained
     only if `blocks` is "all", not if `blocks` equals the number of blocks. The tower stays in evaluation mode, without
@@ -81,7 +81,7 @@ class TrainableTower:
     def below(self, pictures: Tensor) -> Tensor:
         """Return the inputs of the trained part for normalised pictures [n, 3, height, width].
 
-        The returned inputs are tokens [n, t, w]. If the whole tower is trained, they are the pictures themselves.
+        The returned inputs are tokens [n, t, w]. If the whole tower is trained, the inputs are the pictures themselves.
         """
         if self.whole:
             return pictures

@@ -1,4 +1,4 @@
-"""Store, once for each picture, the inputs of the trained part of an image tower, which every epoch reads.
+"""Store the inputs of the trained part of an image tower, once for each picture. Every epoch reads the stored inputs.
 
 If the lower blocks of the tower are frozen, their outputs (activations) are stored in float16. The frozen blocks then
 run only once instead of in every epoch. If the whole tower is trained, or if the activations would take too much disk
@@ -53,7 +53,7 @@ class TowerInputs:
         return self.kept.dtype == np.float16
 
     def __call__(self, rows: Rows) -> Tensor:
-        """Return the inputs in these rows as `TrainableTower.above` takes them: float32 on the tower's device."""
+        """Return the inputs in these rows for `TrainableTower.above`: float32 on the tower's device."""
         kept = self.kept[rows]
         if self.activations:
             return torch.from_numpy(kept).to(self.tower.device).float()

@@ -16,12 +16,13 @@ _FOLDS = 5
 
 
 def separability(old: Floats, new: Floats, old_channels: Sequence[str], new_channels: Sequence[str]) -> float:
-    """Return the AUC with which a classifier tells new vectors [n, d] from old vectors [m, d].
+    """Return the AUC with which a classifier separates new vectors [n, d] from old vectors [m, d].
 
-    The function tests for drift with a domain classifier. A logistic regression learns to tell new from old, and is
-    tested on vectors of channels that it was not trained on. So the test finds a change in all channels at once, such
-    as another encoder or damaged pictures. At 0.5, new and old cannot be told apart. At 1, new and old can always be
-    told apart. At most 500 vectors of each side are compared.
+    The function tests for drift with a domain classifier. A logistic regression learns to separate new vectors from old
+    vectors. The regression is tested on vectors of channels that it was not trained on. So the test finds a change in
+    all channels at once, such as another encoder or damaged pictures. At an AUC of 0.5, the classifier cannot separate
+    new and old vectors. At an AUC of 1, the classifier separates all of them. At most 500 new vectors and 500 old
+    vectors are compared.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -41,8 +42,8 @@ def separability(old: Floats, new: Floats, old_channels: Sequence[str], new_chan
         for learn, ask in folds.split(vectors, is_new, names):
             if len(set(is_new[learn])) < 2:
                 continue
-            # The penalty grows with the number of dimensions, because 500 vectors are too few to find the dimensions
-            # that matter.
+            # The penalty grows with the number of dimensions, because 500 vectors are too few to find the relevant
+            # dimensions.
             model = LogisticRegression(C=1.0 / vectors.shape[1], max_iter=200)
             scores[ask] = model.fit(vectors[learn], is_new[learn]).decision_function(vectors[ask])
     return float(roc_auc_score(is_new, scores))

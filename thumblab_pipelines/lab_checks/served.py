@@ -19,7 +19,8 @@ from thumblab_pipelines.predictions.report import check_quality
 
 _QUERIES, _K = 64, 20
 _MOST_WORSE = 0.02
-"""Tolerance below the set recall of a served index, because this check measures the recall with few queries only."""
+"""Accepted shortfall of a served index below the recall in the settings. This check measures the recall with few
+queries, so the measured recall is not exact."""
 
 
 def check_index_files(lab: Lab) -> CheckResult:

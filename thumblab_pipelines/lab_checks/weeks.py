@@ -18,13 +18,13 @@ from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.lab_checks.drift import LEAST, LEAST_CHANNELS, kolmogorov_smirnov, separability
 
 WEEKS = 4
-"""Number of weeks before the last day or week that it is compared with."""
+"""Number of earlier weeks with which the last day or week is compared."""
 
 LEAST_SHARE = 0.5
 """Minimum number of observations of the last day, as a share of the median day in the weeks before."""
 
 LEAST_DAYS = 7
-"""Minimum number of days that the last day is compared with. A niche with fewer days is not checked."""
+"""Minimum number of earlier days with which the last day is compared. A niche with fewer days is not checked."""
 
 MOST_FAILED = 0.2
 """Maximum share of last week's downloads that may fail. The download of a deleted video counts as failed."""
@@ -32,19 +32,20 @@ MOST_FAILED = 0.2
 LEAST_DOWNLOADS = 20
 
 MOST_SEPARABLE = 0.75
-"""Maximum AUC with which a classifier may tell new vectors from old vectors.
+"""Maximum accepted AUC of a classifier that separates new vectors from old vectors.
 
-The limit was chosen on 459 real thumbnails of 371 channels, with the built-in encoder. 60 consecutive thumbnails,
-compared with the 240 before them, had an AUC of 0.51 to 0.69. With the 60 darkened by 30 %, it was 0.76 to 0.81.
-Blurring, swapped colours and strong compression stay below the limit, so the check does not find them.
+The limit was chosen on 459 real thumbnails of 371 channels, with the built-in encoder. When 60 consecutive thumbnails
+were compared with the 240 thumbnails before them, the AUC was 0.51 to 0.69. When the 60 thumbnails were darkened by 30
+%, the AUC was 0.76 to 0.81. Blurring, swapped colours and strong compression stay below the limit, so the check does
+not find these changes.
 """
 
 MOST_APART = 0.4
 """Maximum Kolmogorov-Smirnov distance between the values of a sub-score last week and in the weeks before.
 
-The limit was chosen on 250 real thumbnails. 50 consecutive thumbnails, compared with the thumbnails before them, had a
-largest distance of 0.21 to 0.38 over the sub-scores. With the 50 darkened by 40 %, it was 0.42. With the 50 enlarged
-from 120 pixels, it was 0.93.
+The limit was chosen on 250 real thumbnails. When 50 consecutive thumbnails were compared with the thumbnails before
+them, the largest distance of any sub-score was 0.21 to 0.38. When the 50 thumbnails were darkened by 40 %, the largest
+distance was 0.42. When they were enlarged from 120 pixels, it was 0.93.
 """
 
 _OBSERVED = text("""
@@ -99,7 +100,7 @@ def check_downloads(lab: Lab, now: datetime | None = None) -> CheckResult:
 
 
 def check_vectors(lab: Lab, now: datetime | None = None) -> CheckResult:
-    """Check that no classifier can tell the vectors of last week's videos from those of the weeks before."""
+    """Check that no classifier can separate the vectors of last week's videos from the vectors of the weeks before."""
     encoder = image_encoder(lab.settings).fingerprint
     current = and_(
         embeddings.c.video_id == thumbnails.c.video_id,
@@ -143,7 +144,7 @@ def _drift(
     apart: Callable[[Sequence[Any], Sequence[Any]], Mapping[str, float]],
     check: tuple[str, float],
 ) -> CheckResult:
-    """Compare last week's videos with videos of the weeks before, in each niche that has enough of both.
+    """Compare last week's videos with videos of the weeks before, in each niche with enough new and old videos.
 
     `source`: a table, the condition that joins it with `thumbnails`, and its columns. `apart`: a function that returns
     named distances between old and new rows. `check`: the name of the check, and the largest distance that it accepts.
@@ -180,6 +181,7 @@ def _drift(
 
 
 def _verdict(name: str, bad: Sequence[str], figures: Mapping[str, float], counted: str, number: int) -> CheckResult:
-    """Return a failed advisory check with the sentences `bad`, or a passed check that gives the number of `counted`."""
+    """Return a failed advisory check with the sentences `bad`, or a passed check that names the `number` of compared
+    things and what was `counted`."""
     good = f"{number} {counted}, and none stands out" if number else f"nothing to compare: no {counted}"
     return CheckResult(name, not bad, "; ".join(bad) or good, advisory=True, figures=figures)
