@@ -128,11 +128,12 @@ def check_index(lab: Lab, release: Release) -> list[CheckResult]:
 
 
 def promote_index(lab: Lab, niche: str) -> Served:
-    """Serve the newest build of the niche, and repeat in it the changes that were made during the build.
+    """Serve the newest build of the niche. Before that, repeat the changes that the build misses.
 
-    A change adds a video to the served index, or removes a video from it. The checks of `check_index` are run again. If
-    a person holds the served release (see `roll_back`), this release stays. Raises `LabError` if there is no release,
-    if the build fails a check, or if the lab has meanwhile deleted a video of the build.
+    A change adds a video to the served index, or removes a video from it. A build misses the changes that were made
+    while it ran. The checks of `check_index` are run again. If a person holds the served release (see `roll_back`),
+    this release stays. Raises `LabError` if there is no release, if the build fails a check, or if the lab has
+    meanwhile deleted a video of the build.
     """
     with lab.releases.serving.changing(INDEX, niche):
         served, held = lab.releases.serving.current(INDEX, niche), lab.releases.serving.held(INDEX, niche)
@@ -208,7 +209,7 @@ def _reading_order(release: Release) -> tuple[int, datetime]:
 
 
 def _caught_up(lab: Lab, release: Release, served: Release | None) -> Release:
-    """Return a release with all changes that the build `release` misses, or `release` itself if it misses none.
+    """Return a release with all changes that the build `release` misses, or `release` itself if it misses no change.
 
     The result also has the videos that were added to the `served` release after the build had read the database. If
     `served` has another encoder, its added videos cannot be copied, so a rebuild is requested. Videos that a person

@@ -109,7 +109,7 @@ def take_out(lab: Lab, niche: str, video_ids: Sequence[str]) -> Changed:
 def roll_back(lab: Lab, niche: str, release_id: str | None = None) -> Release:
     """Serve an older release and hold it, so that no refresh replaces it. Return the older release.
 
-    Without `release_id`, serve the newest release that was served before and is older than the served one. Raises
+    Without `release_id`, serve the newest release that was served before and is older than the served release. Raises
     `LabError` if no index is served, or if the older release does not exist or is damaged.
     """
     with lab.releases.serving.changing(INDEX, niche):
@@ -120,8 +120,8 @@ def roll_back(lab: Lab, niche: str, release_id: str | None = None) -> Release:
             older = lab.releases.serving.served_before(INDEX, niche)
             if not older:
                 raise LabError(
-                    f"{niche} served no release before {served} that still exists; name one with --to "
-                    f"(`thumblab index verify {niche}` lists them)"
+                    f"{niche} served no release before {served} that still exists; name a release with --to "
+                    f"(`thumblab index verify {niche}` lists the releases)"
                 )
             release = older[-1]
         else:
@@ -151,7 +151,7 @@ def resume(lab: Lab, niche: str) -> Release:
                 if error.transient:
                     raise
                 # The displaced release is damaged, or retention has deleted it. The database also has the changes that
-                # were made in it, so a rebuild repeats them.
+                # were made to the displaced release, so a rebuild includes these changes.
                 request_rebuild(lab, niche, f"{held.displaced}, which was rolled back, is gone")
         lab.releases.serving.resume(INDEX, niche)
     return promote_index(lab, niche).release
@@ -193,8 +193,8 @@ def _publish(lab: Lab, served: Release, index: NicheIndex) -> Release:
     if index.overdue is not None:
         _require_rebuild(lab, served.scope, index.overdue)
     release = publish_changed(lab, served, index)
-    # The new release shares most files with the served one. The shared files were verified when the served index was
-    # loaded, so they are not verified again.
+    # The new release shares most files with the served release. The shared files were verified when the served index
+    # was loaded, so they are not verified again.
     lab.releases.serving.promote(release, known=served.files)
     prune_indices(lab, served.scope)
     return release

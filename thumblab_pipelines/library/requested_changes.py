@@ -19,8 +19,7 @@ class ChangedItems:
     """The result of a requested change. The fields of the same names are explained in `Changed`.
 
     `niche`: None if the lab knows none of the videos. `release`: id of the served release. `rebuild_required`: why the
-    served index could not take the change. If the index could not take it, a rebuild was requested, which Dagster
-    starts.
+    served index could not take the change. In this case, a rebuild was requested, and Dagster starts the rebuild.
     """
 
     niche: str | None
@@ -50,7 +49,7 @@ def change_items(lab: Lab, action: Action, video_ids: Sequence[str], niche: str 
 
 
 def _niche_of(lab: Lab, video_ids: Sequence[str]) -> str | None:
-    """Return the niche of the first of the videos that the lab knows, or None if it knows none of them."""
+    """Return the niche of the first of the videos that the lab knows, or None if the lab knows no video."""
     with lab.engine.connect() as connection:
         rows = connection.execute(
             select(videos.c.video_id, videos.c.niche).where(videos.c.video_id.in_(list(video_ids)))

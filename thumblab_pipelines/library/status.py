@@ -49,8 +49,8 @@ class Verified:
 def index_status(lab: Lab, niche: str) -> IndexStatus:
     """Return the status of the niche's served index.
 
-    The remarks name everything unusual: for example, that no index is served, that it is old, or that a rebuild is
-    requested.
+    The remarks name everything unusual: for example, that no index is served, that the index is old, or that a rebuild
+    is requested.
     """
     releases = lab.releases.all(INDEX, niche)
     status = IndexStatus(niche, releases=len(releases))

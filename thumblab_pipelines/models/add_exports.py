@@ -23,7 +23,7 @@ from thumblab_pipelines.progress import Progress, silent
 _LEAST_VIDEOS = 20
 """Minimum number of the niche's videos with a thumbnail for building its first library after an import.
 
-With fewer thumbnails, a rank among them would say little.
+With fewer thumbnails, a rank in the library would say little.
 """
 
 

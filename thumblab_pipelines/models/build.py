@@ -91,7 +91,8 @@ def build_model(
         source = newest_pairs(lab)
         deleted = deleted_videos(lab, source)
         path = lab.settings.title_prior
-        # Without a prior, the digest is that of earlier versions, so their releases are reused.
+        # Without a prior, the digest is the same as in earlier versions of the lab. So releases of earlier versions are
+        # reused.
         of_prior = [] if path is None else [PRIOR_VERSION, file_digest(path)]
         inputs = inputs_digest(_VERSION, source.info["inputs"], asdict(config), deleted, *of_prior)
         release = lab.releases.unchanged(MODEL, ALL, inputs)
@@ -104,7 +105,7 @@ def build_model(
                 )
             data = load_dataset(lab, source, deleted)
             prior = None if path is None else prior_for(path, data)
-    # The processes read the data at different moments, so it may have changed in between. With different data,
+    # The processes read the data at different moments, so the data may have changed in between. With different data,
     # processes have different numbers of steps, and would wait for each other forever.
     if not group.agree(inputs_digest(inputs, reused)):
         raise LabError(

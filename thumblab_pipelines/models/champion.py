@@ -34,8 +34,8 @@ class AliasState:
 class Served:
     """The result of a promotion.
 
-    `release`: the release that is served now. `version`: the release's version in MLflow, or None if it has none.
-    `decision`: whether the `challenger` is served, and why.
+    `release`: the release that is served now. `version`: the release's version in MLflow, or None if MLflow has no
+    version of the release. `decision`: whether the `challenger` is served, and why.
     """
 
     release: Release
@@ -63,8 +63,9 @@ def alias_state(champion: Champion | None, serving: str | None) -> AliasState:
             "promotion is running or was interrupted; materializing served_model completes it",
             serving,
         )
-    # At this point, the alias names a version that is not served, and that the lab did not move the alias to last. The
-    # lab always serves a version before it moves the alias to it. So a person has moved the alias.
+    # At this point, the alias names a version that is not served, and this version is not the one to which the lab last
+    # moved the alias. The lab always serves a version before it moves the alias to this version. So a person has moved
+    # the alias.
     return AliasState(f"a person made version {version.number} the champion", serving, version)
 
 

@@ -1,9 +1,9 @@
 """Compare two models on the same held-out pairs, for each question of the evaluation.
 
 d is the challenger's AUC minus the champion's AUC. The challenger is not worse if d is at least 0, or if the lower
-one-sided 95 % bound of d is above -0.01. For the question of one video there are few pairs. For the question of one
-video, the challenger is also not worse if the upper bound of d is at least 0. `thumblab_pipelines.statistics.intervals`
-computes the bounds, and docs/mlflow.md gives the reasons.
+one-sided 95 % bound of d is above -0.01. The question of one video has few pairs, so for this question the challenger
+is also not worse if the upper bound of d is at least 0. `thumblab_pipelines.statistics.intervals` computes the bounds,
+and docs/mlflow.md gives the reasons.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _LEVEL = 0.90
 
 @dataclass(frozen=True)
 class Comparison:
-    """The AUC of the challenger minus that of the champion on the same pairs, for one question.
+    """The AUC of the challenger minus the AUC of the champion on the same pairs, for one question.
 
     `low` and `high` are the ends of the 90 % interval, so each is a one-sided 95 % bound.
     """

@@ -177,8 +177,8 @@ def promote_by_hand(lab: Lab, release: Release) -> None:
 def prune_models(lab: Lab, spare: Collection[str] = ()) -> None:
     """Delete old model releases.
 
-    The served release is kept, and so are the newest releases (`releases_kept` in the settings) and those with an id in
-    `spare`.
+    The served release is kept, and so are the newest releases (`releases_kept` in the settings). Releases with an id in
+    `spare` are kept too.
     """
     lab.releases.prune(MODEL, ALL, lab.settings.releases_kept, spare)
 

@@ -74,11 +74,11 @@ class ModelRegistry:
         return _version(created)
 
     def of_run(self, run_id: str) -> Version | None:
-        """Return the version that was registered from a run, or None if there is none."""
+        """Return the version that was registered from a run, or None if the run has no version."""
         return self._found(f"run_id = '{run_id}'")
 
     def of_release(self, release_id: str) -> Version | None:
-        """Return the newest version of a release, or None if there is none."""
+        """Return the newest version of a release, or None if the release has no version."""
         return self._found(f"name = '{self._model}' AND tags.`{RELEASE_TAG}` = '{release_id}'")
 
     def set_challenger(self, version: Version, release: Release) -> None:
@@ -108,7 +108,7 @@ class ModelRegistry:
         self.record_champion(version)
 
     def record_champion(self, version: Version) -> None:
-        """Record in MLflow that the lab serves this version. The `champion` alias must already name it."""
+        """Record in MLflow that the lab serves this version. The `champion` alias must already name this version."""
         with _errors_translated():
             self._client.set_registered_model_tag(self._model, _CROWNED_TAG, version.number)
 
@@ -126,7 +126,7 @@ class ModelRegistry:
         """
         if version.release_id is None:
             raise LabError(
-                f"version {version.number} of {self._model} was not registered by the lab; choose another one"
+                f"version {version.number} of {self._model} was not registered by the lab; choose another version"
             )
         with suppress(LabError):
             return store.get(kind, scope, version.release_id)
@@ -149,7 +149,7 @@ class ModelRegistry:
                 raise LabError(f"{problem}; choose another version") from error
 
     def _found(self, filter_string: str) -> Version | None:
-        """Return the newest version of this model that the filter selects, or None if there is none."""
+        """Return the newest version of this model that the filter selects, or None if it selects no version."""
         with _errors_translated():
             selected = self._client.search_model_versions(filter_string)
         versions = [version for version in selected if version.name == self._model]

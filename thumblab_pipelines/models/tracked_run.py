@@ -33,7 +33,8 @@ _LONGEST_DIGEST = 36
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure of the evaluation. `low` and `high`: the ends of its 95 % interval, or None if it has no interval."""
+    """One figure of the evaluation. `low` and `high`: the ends of its 95 % interval, or None if the figure has no
+    interval."""
 
     split: str
     slice: str
@@ -48,7 +49,7 @@ class Figure:
 
     @property
     def name(self) -> str:
-        """The name of the metric in MLflow. MLflow allows letters, digits and `_-. /` in it."""
+        """The name of the metric in MLflow. MLflow allows letters, digits and `_-. /` in such a name."""
         question = "" if self.question == PACKAGE else f"{self.question}_"
         name = f"{question}{self.split}_{self.slice}_{self.scorer}_{self.metric}"
         return re.sub(r"[^\w\-./]+", "_", name, flags=re.ASCII)
@@ -103,7 +104,8 @@ def parameters(release: Release) -> dict[str, Any]:
 
 
 def metrics(figures: list[Figure]) -> dict[str, float]:
-    """Return the metrics of an MLflow run by name. A metric is a figure of the evaluation, or an end of its interval.
+    """Return the metrics of an MLflow run by name. A metric is a figure of the evaluation, or an end of a figure's
+    interval.
 
     The ends of the interval are given only for figures of the model, and not for reference models. Figures of single
     channels are left out, because there are hundreds of them.

@@ -113,7 +113,7 @@ def _logging_lock(engine: Engine) -> Iterator[None]:
 
 
 class Tracker:
-    """A client of the lab's MLflow server. `registry` is the registered model on it."""
+    """A client of the lab's MLflow server. `registry` is the registered model on this server."""
 
     def __init__(self, client: Any, uri: str, name: str) -> None:
         self._client = client
@@ -157,13 +157,13 @@ class Tracker:
         store: ReleaseStore,
         dagster_url: str,
     ) -> Tracked:
-        """Log the release as a run, register its model, and move the `challenger` alias to it.
+        """Log the release as a run, register its model, and move the `challenger` alias to this model.
 
         A release that was logged before is not logged again. `store` contains the pairs release that the model names.
         The run in MLflow links to the run in Dagster, whose URL begins with `dagster_url`.
 
-        First, unfinished runs of the release are marked as failed, because a crash may have interrupted them. The mark
-        would also go to a run that another process is still writing. If other processes may log at the same time, call
+        First, unfinished runs of the release are marked as failed, because a crash may have interrupted them. A run
+        that another process is still writing would be marked too. If other processes may log at the same time, call
         `log_model` instead.
         """
         import mlflow
@@ -211,8 +211,8 @@ class Tracker:
     def _finished(self, release: Release) -> Version | None:
         """Return the version of the registered model in MLflow that holds the release.
 
-        Return None if no run has logged the release and registered it as a version. All unregistered runs that the
-        search finds first are marked as failed.
+        Return None if no run has logged the release and registered it as a version. Running or unregistered runs that
+        are found before this version are marked as failed.
         """
         for run in self._client.search_runs([self._experiment()], f"tags.`{RELEASE_TAG}` = '{release.release_id}'"):
             if run.info.status not in ("FINISHED", "RUNNING"):
