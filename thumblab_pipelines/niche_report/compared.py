@@ -1,12 +1,13 @@
 """Compare the winners of a niche with other videos of their channels, one feature at a time.
 
-Two videos are compared only if they are in one stratum: of one channel, in one age band, and published in one year. A
-feature's share is how often the winner of such a comparison has more of it. The share of a channel is the mean over its
-comparisons. The share of the niche is the weighted mean of its channels. With c winners and r others, a channel has the
-weight c * r / (c + r), which is proportional to the inverse of the variance of its share.
+A winner is compared with another video only if both are in one stratum: they are of one channel, in one age band, and
+published in one year. The share of a feature is the fraction of these comparisons in which the winner has more of the
+feature. The share of a channel is the mean over its comparisons. The share of the niche is the weighted mean over its
+channels. With c winners and r other videos, a channel has the weight c * r / (c + r), which is proportional to the
+inverse of the variance of the channel's share.
 
-The interval is that of `thumblab_pipelines.statistics.intervals`. It covers the choice of the channels, and of the videos
-of each channel.
+`thumblab_pipelines.statistics.intervals` computes the interval of the share. The interval takes into account that the
+channels, and the videos of each channel, are a random choice.
 """
 
 from __future__ import annotations
@@ -30,24 +31,28 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TOP = 0.1
-"""Share of a niche's videos that can be winners: those with the largest outlier multiples."""
+"""Share of a niche's videos that can be winners. These are the videos with the largest outlier multiples."""
 
 LEAST_CARRIERS = 20
-"""Minimum number of compared videos that have a flag, and of those that lack it."""
+"""Minimum number of compared videos that have a flag, and minimum number of compared videos that lack it."""
 
 _FURTHEST = 1e-3
-"""Distance from 0 and 1 to which a share is moved before it is converted to standard deviations."""
+"""Minimum distance of a share from 0 and 1. A share nearer to 0 or 1 is moved to this distance before it is converted
+to standard deviations."""
 
 
 def least_multiple(multiples: Float64s) -> float:
-    """Return the least outlier multiple of a winner: that of the top tenth, and at least that of a library's winner."""
+    """Return the minimum outlier multiple of a winner.
+
+    The result is the lowest multiple in the top tenth, but at least the minimum for a winner of the library.
+    """
     return max(float(np.quantile(multiples, 1 - TOP)), WINNER_MULTIPLE)
 
 
 def winners_of(videos: pd.DataFrame) -> Flags:
     """Return whether each video [n] is a winner of its niche.
 
-    A winner is in the top tenth of the niche by its outlier multiple, and a winner by the rule of the library.
+    A winner is in the top tenth of the niche by its outlier multiple, and is also a winner of the library.
     """
     multiples, pace = videos.outlier_multiple.to_numpy(float), videos.views_per_hour.to_numpy(float)
     return np.asarray((multiples >= least_multiple(multiples)) & (pace >= WINNER_VIEWS_PER_HOUR), bool)
@@ -57,8 +62,8 @@ def winners_of(videos: pd.DataFrame) -> Flags:
 class Compared:
     """The videos that can be compared, each with its channel and its stratum as numbers.
 
-    `rows` [k]: their row numbers in the niche. `winner` [k]: whether each is a winner. Every stratum has winners and
-    others.
+    `rows` [k]: the row numbers of these videos in the table of the niche. `winner` [k]: whether each video is a winner.
+    Every stratum has at least one winner and one other video.
     """
 
     rows: Rows
@@ -68,7 +73,7 @@ class Compared:
 
     @classmethod
     def of(cls, videos: pd.DataFrame, winner: Flags, among: Flags | None = None) -> Compared:
-        """Return the comparable videos. `among` [n] limits the videos, for example to those of one time."""
+        """Return the videos that can be compared. `among` [n] limits the videos, for example to one period."""
         rows = np.arange(len(videos)) if among is None else np.flatnonzero(among)
         some = videos.iloc[rows]
         year = some.published_at.dt.year if len(some) else some.channel_id
@@ -77,7 +82,7 @@ class Compared:
         return cls(rows, winner[rows], channel, stratum).informative()
 
     def informative(self, known: Flags | None = None) -> Compared:
-        """Return the videos that are `known` [k], without the strata that then lack winners or others."""
+        """Return the videos that are `known` [k]. Leave out each stratum that then lacks winners or other videos."""
         given = np.ones(len(self.rows), bool) if known is None else known
         strata = int(self.stratum.max(initial=-1)) + 1
         winners = np.bincount(self.stratum[given & self.winner], minlength=strata)
@@ -94,7 +99,8 @@ class Compared:
         return int(self.winner.sum())
 
     def pairs(self) -> tuple[Rows, Rows]:
-        """Return the positions of the winner and of the other video of each comparison [m], among these videos."""
+        """Return the positions [m] of the winner and of the other video of each comparison. A position is an index into
+        the arrays [k]."""
         order = np.argsort(self.stratum, kind="stable")
         starts = np.flatnonzero(np.diff(self.stratum[order])) + 1
         first: list[Rows] = []
@@ -111,10 +117,11 @@ class Compared:
 class Difference:
     """The difference between winners and others in one feature.
 
-    `share`: how often the winner of a comparison has more of it. `p_value`: two-sided, from permutations within strata.
-    `agreeing`, `differing`: the number of channels whose own share is on the same side of one half, and on either side.
-    `steady`: whether the share stays on its side of one half when any one channel is left out. `usual`: the means of the
-    winners and of the others. `odds_ratio`: of Mantel and Haenszel, for a flag.
+    `share`: the fraction of comparisons in which the winner has more of the feature. `p_value`: two-sided, from
+    permutations within strata. `differing`: number of channels whose share is not one half. `agreeing`: number of
+    channels whose share is on the same side of one half as the share of the niche. `steady`: whether the share of the
+    niche stays on the same side of one half if any single channel is left out. `usual`: the mean of the winners and the
+    mean of the other videos. `odds_ratio`: the odds ratio of Mantel and Haenszel for a flag, or None.
     """
 
     compared: Compared
@@ -128,19 +135,20 @@ class Difference:
 
     @property
     def holds_within_channels(self) -> bool:
-        """Whether most channels that differ have the same sign, and no single channel decides the sign."""
+        """Whether most of the differing channels agree with the niche, and no single channel decides the sign."""
         return self.steady and 2 * self.agreeing > self.differing
 
     @property
     def excludes_none(self) -> bool:
-        """Whether the interval excludes a share of one half, which is no difference."""
+        """Whether the interval excludes a share of one half. A share of one half means no difference."""
         return self.share.low > 0.5 or self.share.high < 0.5
 
 
 def varies(compared: Compared, values: Float64s, flag: bool) -> bool:
-    """Return whether a feature's `values` [k] vary within strata. A flag must be there, and not be there, often enough.
+    """Return whether a feature's `values` [k] vary within strata. A flag must also be set, and not be set, often
+    enough.
 
-    The answer does not depend on which of the videos are winners within their strata.
+    The result does not depend on which videos of a stratum are the winners.
     """
     if len(values) == 0:
         return False
@@ -156,9 +164,10 @@ def varies(compared: Compared, values: Float64s, flag: bool) -> bool:
 def difference(
     compared: Compared, values: Float64s, flag: bool, logarithmic: bool, seed: int, draws: int = DRAWS
 ) -> Difference:
-    """Return the difference between winners and others. All `values` [k] are known, and vary within strata.
+    """Return the difference between winners and other videos. All `values` [k] must be known, and must vary within
+    strata.
 
-    `seed` and `draws` are those of the permutations.
+    `seed` and `draws`: the seed and the number of the permutations.
     """
     winner, other = compared.pairs()
     channel = compared.channel[winner]
@@ -186,10 +195,10 @@ def difference(
 
 
 def standardized(share: Estimate) -> Estimate:
-    """Return the difference of the means in standard deviations that two normal distributions with this `share` have.
+    """Convert a share to a difference of means in standard deviations (Cohen's d).
 
-    For two normal distributions with equal variances, share = Phi(d / sqrt(2)). This d is Cohen's. Its interval follows
-    from that of the share, because d grows with the share.
+    For two normal distributions with equal variances, share = Phi(d / sqrt(2)), in which d is the difference of the
+    means. The ends of the interval are converted in the same way, because d grows with the share.
     """
     from scipy.stats import norm
 
@@ -200,8 +209,9 @@ def standardized(share: Estimate) -> Estimate:
 def discoveries(p_values: Sequence[float]) -> Float64s:
     """Return the q value of each p value [f], by the method of Benjamini and Yekutieli [1]_.
 
-    If all differences with a q value of at most 5 % are reported, at most 5 % of them are false on average. The method
-    allows any dependence of the tests, and features of one picture depend on each other.
+    If all differences with a q value of at most 5 % are reported, on average at most 5 % of the reported differences
+    are false. The method is valid for dependent tests, which is needed because features of one picture depend on each
+    other.
 
     .. [1] Y. Benjamini and D. Yekutieli, "The control of the false discovery rate in multiple testing under dependency",
        Annals of Statistics, 2001.
@@ -224,9 +234,9 @@ def _weights(compared: Compared) -> Float64s:
 
 
 def _scores(compared: Compared, values: Float64s, weights: Float64s, pairs: Float64s) -> Float64s:
-    """Return scores [k] whose sum over the winners is the share of the niche, but for a constant.
+    """Return scores [k] whose sum over the winners is the share of the niche plus a constant.
 
-    The constant is the same for every choice of as many winners in each stratum.
+    If other videos were the winners, but as many in each stratum, the constant would be the same.
     """
     return stratum_ranks(values, compared.stratum) * (weights / pairs)[compared.channel]
 
@@ -249,5 +259,5 @@ def _odds_ratio(compared: Compared, values: Float64s) -> float | None:
 
 
 def _dense(numbers: npt.NDArray[np.intp]) -> Rows:
-    """Replace the numbers by consecutive numbers from 0, in the same order."""
+    """Replace the numbers by consecutive numbers that start at 0. The order stays the same."""
     return np.asarray(np.unique(numbers, return_inverse=True)[1], np.intp)

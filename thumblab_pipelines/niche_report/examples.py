@@ -1,6 +1,5 @@
-"""Choose pairs of videos of one channel that show a finding: a winner that has it, and another video that has not.
-
-The pairs are chosen because they show the difference. They are illustrations and no evidence.
+"""Choose examples of a finding: pairs of a winner and another video of the same channel. ¶ The pairs are chosen because
+they show the difference. So the examples illustrate a finding, but do not prove it.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ EXAMPLES = 3
 
 
 def with_examples(findings: list[Finding], videos: pd.DataFrame, values: pd.DataFrame) -> list[Finding]:
-    """Return the findings with up to three examples each, of as many channels.
+    """Return the findings with up to three examples each. The examples of a finding are from different channels.
 
-    `videos` and `values`: see `find`. On each channel, the winner with the most of it (or the least, if winners have
-    less) is compared with a video of the same stratum at the other end. The channels with the largest difference come
-    first. Pictures are told apart by their files, so that no example shows one picture twice.
+    `videos` and `values`: see `find`. If winners have more of the feature, an example has the winner with the highest
+    value and the other video with the lowest value in one stratum. If winners have less, it is the reverse. The
+    channels with the largest differences are chosen. A pair whose two videos have the same picture file is not used.
     """
     if not findings:
         return []

@@ -1,4 +1,4 @@
-"""The things that a niche report compares, and their values for each video.
+"""Define the features that a niche report compares, and compute their values for each video.
 
 All values come from what the lab has stored: the sub-scores with their evidence, the title that the picture was shown
 with, and the length of the video.
@@ -32,11 +32,12 @@ TEXT, FACES, SUBJECT, COLOUR, SUB_SCORES, TITLE, VIDEO = (
 
 @dataclass(frozen=True)
 class Feature:
-    """One thing that is compared.
+    """A feature of videos that is compared.
 
-    `more`, `less`: what is true of winners that have more, or less, of it than other videos, as a sentence without its
-    full stop. `flag`: whether it is there or not. `unit`: the unit of its values. `logarithmic`: whether its usual value
-    is a geometric mean, because a few values are very large.
+    `more`: the sentence about winners that have more of the feature than other videos. `less`: the sentence about
+    winners that have less of the feature. Both sentences lack the full stop. `flag`: whether the feature is either
+    present or absent. `unit`: the unit of the values. `logarithmic`: whether the usual value is a geometric mean,
+    because a few values are very large.
     """
 
     name: str
@@ -77,7 +78,7 @@ _TITLE_FLAGS = {
     18: ("title_versus", "vs in the title"),
     19: ("title_pictograph", "an emoji in the title"),
 }
-"""The place of each flag among the values of `title_facts`, its name and its words."""
+"""The name of each flag and its words in a sentence, by the position of the flag in the values of `title_facts`."""
 
 FEATURES: tuple[Feature, ...] = (
     *(Feature(name, SUB_SCORES, *_SUB_SCORES[name]) for name in NAMES),
@@ -123,16 +124,16 @@ FEATURES: tuple[Feature, ...] = (
     *(_flag(name, TITLE, words) for name, words in _TITLE_FLAGS.values()),
     Feature("duration", VIDEO, "The video is longer", "The video is shorter", "minutes", logarithmic=True),
 )
-"""All things that are compared. A thing that does not vary within channels, or is too rare, is left out of a report."""
+"""All features that are compared. A report leaves out a feature that is too rare or does not vary within channels."""
 
 BY_NAME = {feature.name: feature for feature in FEATURES}
 
 
 def measure(videos: pd.DataFrame) -> pd.DataFrame:
-    """Return the value of each feature for each video [n], NaN where it was not measured.
+    """Return the value of each feature for each video [n]. A value that was not measured is NaN.
 
-    `videos` has the columns of `thumblab_pipelines.niche_report.read.read_videos`. The size and the place of a text, a
-    face or the subject are known only for pictures that have one.
+    `videos` has the columns of `thumblab_pipelines.niche_report.read.read_videos`. The size and the position of a text
+    are known only for pictures with a text. The same is true for faces and subjects.
     """
     import pandas as pd
 
@@ -150,7 +151,8 @@ def measure(videos: pd.DataFrame) -> pd.DataFrame:
 
 
 def _seen(evidence: Mapping[str, Any] | None) -> dict[str, float]:
-    """Return the features that come from the stored evidence of a picture. Without evidence, all of them are unknown."""
+    """Return the features that come from the stored evidence of a picture. Without evidence, all these features are
+    NaN."""
     unknown = float("nan")
     found = {name: unknown for part in (_TEXT_SIZES, _FACE_SIZES, _SUBJECT_SIZES) for name in part}
     found |= dict.fromkeys(("has_text", "text_words", "has_face", "face_count", "has_subject"), unknown)

@@ -1,10 +1,11 @@
 """Find the differences between the winners of a niche and other videos of their channels.
 
-A difference is a finding if all of this is true:
+A difference is a finding if all of these conditions hold:
 
-- Its q value is at most 5 %, over all compared features.
-- Its 95 % interval excludes no difference.
-- It has the same sign in most of the channels that differ, and whichever channel is left out.
+- The q value of the difference, computed over all compared features, is at most 5 %.
+- The 95 % interval of the share does not contain one half, which would mean no difference.
+- Most of the channels with a difference have the same sign as the niche.
+- The sign of the niche stays the same if any single channel is left out.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ LEAST_CHANNELS, LEAST_WINNERS = 5, 30
 """Minimum number of channels and of winners for figures. With fewer, the intervals would be too wide to say anything."""
 
 LEAST_RECENT_WINNERS = 20
-"""Minimum number of winners in each of the two times that are compared for a change."""
+"""Minimum number of winners in each of the two periods that are compared to find a change."""
 
 RECENT_DAYS = 28
 MOST_FALSE = 0.05
@@ -43,7 +44,8 @@ MOST_FALSE = 0.05
 
 
 def too_few(compared: Compared) -> str | None:
-    """Return why no figures can be given, as a sentence without its full stop, or None if there are enough videos."""
+    """Return why there can be no figures, as a sentence without its full stop. Return None if there are enough
+    videos."""
     if compared.channels >= LEAST_CHANNELS and compared.winners >= LEAST_WINNERS:
         return None
     return (
@@ -55,8 +57,8 @@ def too_few(compared: Compared) -> str | None:
 def find(videos: pd.DataFrame, values: pd.DataFrame) -> tuple[list[Finding], int]:
     """Return the findings, the largest difference first, and the number of features that were compared.
 
-    `videos` [n] has the columns of `read_videos`, and `values` [n, f] those of `FEATURES`. There must be enough videos,
-    see `too_few`. The same input gives the same result.
+    `videos` [n] has the columns of `read_videos`, and `values` [n, f] has a column for each of the `FEATURES`. There
+    must be enough videos, see `too_few`. The same input gives the same result.
     """
     winner = winners_of(videos)
     everything = Compared.of(videos, winner)
@@ -86,7 +88,8 @@ def _recent(videos: pd.DataFrame) -> Flags:
 def _difference(
     feature: Feature, among: Compared, values: pd.DataFrame, seed: int, draws: int = DRAWS
 ) -> Difference | None:
-    """Return the difference in one feature, or None if there is too little of it to compare."""
+    """Return the difference in one feature, or None if too few videos can be compared or the feature varies too
+    little."""
     column = values[feature.name].to_numpy(float)
     compared = among.informative(np.isfinite(column[among.rows]))
     own = column[compared.rows]
@@ -97,15 +100,17 @@ def _difference(
 
 
 def _change(feature: Feature, times: tuple[Compared, Compared], values: pd.DataFrame) -> Change | None:
-    """Return the change between the last 28 days and the time before, or None if its interval does not exclude 0.
+    """Return the change between the last 28 days and the time before. Return None if the interval of the change
+    contains 0.
 
     The interval of the difference of two shares comes from the intervals of the shares, by the method of Newcombe [1]_.
-    Both times have the same channels, which makes the true interval narrower, if anything.
+    The method assumes that the two shares are independent. Both periods have the same channels, so the true interval
+    may be narrower, but not wider.
 
     .. [1] R. Newcombe, "Interval estimation for the difference between independent proportions", Statistics in Medicine,
        1998.
     """
-    # The p values of the two times are not used, so hardly any permutation is drawn for them.
+    # The p values of the two periods are not used, so only one permutation is drawn for each of them.
     recent, before = (_difference(feature, time, values, 0, draws=1) for time in times)
     if recent is None or before is None:
         return None

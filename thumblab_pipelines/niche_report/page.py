@@ -1,7 +1,7 @@
 """Write a niche report as one HTML file that can be sent to somebody.
 
-The file loads nothing: it has no script, its pictures are inside, and its content security policy allows nothing else.
-All text is escaped.
+The file loads nothing from outside: it has no script, it contains its pictures, and its content security policy forbids
+all requests. All text is escaped.
 """
 
 from __future__ import annotations
@@ -35,12 +35,13 @@ _WIDTH = 240
 """Width of a picture in pixels. A picture then has about 8 KB."""
 _QUALITY = 70
 _AXIS = (10.0, 330.0)
-"""The left and the right end of the axis of a drawing, in its own units."""
+"""The left and the right end of the axis of a drawing, in units of the drawing."""
 
 
 @dataclass(frozen=True)
 class ShownVideo:
-    """A video that is shown as an example. `picture`: its reduced thumbnail as JPEG, or None if it cannot be read."""
+    """A video that is shown as an example. `picture`: its reduced thumbnail as JPEG, or None if the thumbnail cannot be
+    read."""
 
     title: str
     channel: str
@@ -62,7 +63,8 @@ def shown_videos(lab: Lab, made: Made) -> dict[str, ShownVideo]:
 
 
 def html(report: NicheReport, videos: Mapping[str, ShownVideo]) -> str:
-    """Return the page. `videos` has the videos of the examples. An example with another video is left out."""
+    """Return the page as HTML. `videos` has the videos of the examples. An example is left out if `videos` lacks one of
+    its videos."""
     style = resources.files(__package__).joinpath("page.css").read_text()
     allowed = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; img-src data:; style-src 'sha256-{allowed}'; base-uri 'none'; form-action 'none'"

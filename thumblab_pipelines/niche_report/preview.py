@@ -1,11 +1,12 @@
-"""Write a niche report as Markdown, for the metadata of its asset. It names no video, because Dagster keeps it."""
+"""Write a niche report as Markdown, for the metadata of its asset. The text names no video, because Dagster keeps the
+text."""
 
 from thumblab_core.niche_report.niche_figures import NicheReport
 from thumblab_pipelines.niche_report.sentences import agreement, change, left_out, outcome, rule, scope, size, usual
 
 
 def markdown(report: NicheReport) -> str:
-    """Return the report as Markdown: a table of the findings, and what it does not prove."""
+    """Return the report as Markdown: a table of the findings, and what the report does not prove."""
     parts = [" ".join(filter(None, [outcome(report), scope(report), rule(report)]))]
     if report.findings:
         rows = [

@@ -16,9 +16,9 @@ from thumblab_pipelines.videos.versions import first_versions_query
 if TYPE_CHECKING:
     import pandas as pd
 
-# The videos are those of the library (`thumblab_core.database.library_rows`). The library shows the present thumbnail,
-# and all views. Here, the views end at the last moment at which the video showed its first picture and title. A picture
-# that was measured later is another one, so its measurement does not count.
+# This query reads the videos of the library (`thumblab_core.database.library_rows`). The library shows the present
+# thumbnail and all views. This query reads the first picture and title, and only the views up to the last moment at
+# which the video showed both. If a later picture was measured, its measurement is not used.
 _VIDEOS = f"""
 WITH {SINCE}, shown AS ({first_versions_query("v.niche = :niche")})
 SELECT v.video_id, v.channel_id, c.title AS channel, p.title, p.sha256, v.published_at, v.duration_s,
@@ -56,12 +56,13 @@ NOT_MEASURED = "the picture that earned the views was not measured"
 
 
 def read_videos(lab: Lab, niche: str) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Return the videos of the niche that can be compared, in order of publication, and how many were left out and why.
+    """Return the videos of the niche that can be compared, in order of publication. Also return how many videos were
+    left out, by reason.
 
-    `sha256` and `title` are those that the video showed while it earned the views. `outlier_multiple` compares these
-    views with the channel's usual views, as the library does. A video whose picture was not measured stays, because its
-    title can be compared. Its evidence is None, and it is counted under `NOT_MEASURED`. All measurements are of one
-    version of the meter, that of most pictures.
+    `sha256` and `title` belong to the picture and the title that the video showed while it earned the views.
+    `outlier_multiple` compares these views with the channel's usual views, as the library does. A video whose picture
+    was not measured is not left out, because its title can be compared. The evidence of such a video is None, and the
+    video is counted under `NOT_MEASURED`. Only measurements by the most frequent version of the meter are used.
     """
     import pandas as pd
 

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _LEAST_MEASURED = 0.5
-"""Minimum share of the videos whose pictures must be measured, so that the report is not on titles alone."""
+"""Minimum share of the videos whose pictures must be measured. With fewer, the report would mostly be about titles."""
 
 
 @dataclass(frozen=True)
 class Made:
-    """A report and the videos that it was made from, see `read_videos`."""
+    """A report, and the videos from which the report was made, see `read_videos`."""
 
     report: NicheReport
     videos: pd.DataFrame
@@ -38,7 +38,8 @@ def make_report(lab: Lab, niche: str) -> Made:
 
 
 def report_on(niche: str, videos: pd.DataFrame, values: pd.DataFrame, left_out: dict[str, int]) -> NicheReport:
-    """Return the report on these videos. `values` has their features, and `left_out` says which videos were left out."""
+    """Return the report on these videos. `values`: their features. `left_out`: how many videos were left out, by
+    reason."""
     compared = Compared.of(videos, winners_of(videos)) if len(videos) else None
     reason = "The niche has no videos that can be compared" if compared is None else too_few(compared)
     findings, features = ([], 0) if reason is not None else find(videos, values)
@@ -62,7 +63,7 @@ def report_on(niche: str, videos: pd.DataFrame, values: pd.DataFrame, left_out: 
 
 
 def store_report(lab: Lab, niche: str) -> Made:
-    """Make the report on a niche, and store it in place of the earlier one."""
+    """Make the report on a niche, and store it in place of the earlier report."""
     made = make_report(lab, niche)
     with lab.engine.begin() as connection:
         save_report(connection, made.report)

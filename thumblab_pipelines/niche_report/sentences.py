@@ -1,4 +1,4 @@
-"""Say the figures of a niche report in plain English, for the command, the preview in Dagster and the page."""
+"""Express the figures of a niche report in plain English, for the command, the preview in Dagster and the page."""
 
 from collections.abc import Sequence
 
@@ -14,11 +14,11 @@ HOW = (
     "holds in most channels and whichever channel is left out.",
     f"Figures need at least {LEAST_WINNERS} winners on {LEAST_CHANNELS} channels. Live streams and Shorts are left out.",
 )
-"""How a report is made, one sentence each."""
+"""Sentences that say how a report is made."""
 
 
 def scope(report: NicheReport) -> str:
-    """Return what the report is made from: how many winners, videos and channels."""
+    """Return a sentence that says how many winners, other videos and channels the report compares."""
     coverage = report.coverage
     return (
         f"{coverage.winners:,} winners are compared with {coverage.videos - coverage.winners:,} other videos of the same "
@@ -27,7 +27,8 @@ def scope(report: NicheReport) -> str:
 
 
 def rule(report: NicheReport) -> str:
-    """Return what counts as a winner in this report, or an empty text if nothing is compared."""
+    """Return a sentence that says what counts as a winner in this report. Return an empty text if nothing is
+    compared."""
     least = report.coverage.least_multiple
     if least is None:
         return ""
@@ -37,7 +38,7 @@ def rule(report: NicheReport) -> str:
 
 
 def outcome(report: NicheReport) -> str:
-    """Return how many differences were found, or why there are no figures."""
+    """Return a sentence that says how many differences were found, or why there are no figures."""
     if report.too_few is not None:
         return f"{report.too_few}."
     compared, found = report.coverage.features, len(report.findings)
@@ -47,7 +48,7 @@ def outcome(report: NicheReport) -> str:
 
 
 def left_out(report: NicheReport) -> str:
-    """Return how many videos were left out and why, or an empty text."""
+    """Return a sentence that says how many videos were left out and why, or an empty text if no video was left out."""
     reasons = [f"{count:,} ({reason})" for reason, count in report.coverage.left_out.items()]
     return f"Left out, or compared only by title: {', '.join(reasons)}." if reasons else ""
 
@@ -67,7 +68,7 @@ def size(finding: Finding) -> str:
 
 
 def usual(finding: Finding) -> str:
-    """Return what is usual for winners, and for other videos of their channels."""
+    """Return the usual value for winners, and the usual value for other videos of their channels."""
     winners, others = number(finding.winners_usual), number(finding.others_usual)
     if finding.kind == FLAG:
         return f"{winners} % of winners, {others} % of other videos"
@@ -81,7 +82,7 @@ def agreement(finding: Finding) -> str:
 
 
 def change(finding: Finding) -> str:
-    """Return what changed in the last 28 days, or an empty text if nothing shows a change."""
+    """Return a sentence about the change in the last 28 days, or an empty text if there is no clear change."""
     if finding.change is None:
         return ""
     recent, before = finding.change.recent, finding.change.before
@@ -92,7 +93,7 @@ def change(finding: Finding) -> str:
 
 
 def number(value: float) -> str:
-    """Return a number with as many digits as are of interest."""
+    """Return a number as text, rounded: a smaller number gets more decimals, two at most."""
     return f"{value:.0f}" if abs(value) >= 10 else f"{value:.1f}" if abs(value) >= 1 else f"{value:.2f}"
 
 
