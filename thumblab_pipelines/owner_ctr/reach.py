@@ -1,7 +1,7 @@
 """Import the reach of a channel's videos from the YouTube Reporting API, signed in as the owner of the channel.
 
-The reach of a video has two numbers: the impressions of its thumbnail, and the share of them that were clicked. YouTube
-makes one report of the reach for each day. Reports that are already stored are not downloaded again.
+The reach of a video has two numbers: the impressions of its thumbnail, and the share of these impressions that were
+clicked. YouTube makes one report of the reach for each day. Reports that are already stored are not downloaded again.
 """
 
 from collections.abc import Sequence
@@ -41,9 +41,9 @@ class ReachImport:
     """The result of one import.
 
     `reports`: number of reports that this import stored. `corrected`: number of stored reports that replaced an older
-    report of the same day. `note`: why no report was imported, if none was. `refused`: a sentence for each report that
-    could not be read; the next run tries these reports again. `remarks`: a sentence for each list of YouTube that the
-    run stopped reading before its last page.
+    report of the same day. `note`: why no report was imported. It is empty if a report was imported. `refused`: a
+    sentence for each report that could not be read; the next run tries these reports again. `remarks`: a sentence for
+    each list of YouTube that the run stopped reading before its last page.
     """
 
     reports: int = 0
@@ -167,7 +167,7 @@ def _period(report: Report) -> tuple[str, datetime, datetime]:
 def _save(connection: Connection, report: Report, rows: Sequence[ReachRow], result: ReachImport) -> None:
     """Store a report in place of the reports that it corrects, and count it in `result`.
 
-    Do nothing if another run has stored this report, or a newer one of its period, in the meantime.
+    Do nothing if another run has meanwhile stored this report, or a newer report of the same period.
     """
     connection.execute(text("LOCK TABLE reach_reports IN SHARE ROW EXCLUSIVE MODE"))
     same_period = (

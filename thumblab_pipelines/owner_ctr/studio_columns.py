@@ -60,7 +60,7 @@ def joined(errors: Sequence[LabError]) -> LabError:
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a table: their names, the positions of the recognised ones by the lab's name, and the language.
+    """The columns of a table: their names, the positions of the recognised columns by the lab's name, and the language.
 
     `language`: None if no column has a known name. `remarks`: names the columns that were recognised by their values.
     """

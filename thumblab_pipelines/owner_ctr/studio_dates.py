@@ -46,7 +46,7 @@ def _plain(cell: str) -> str:
 
 def _month_first(texts: Iterable[str]) -> bool | None:
     """Return whether the month comes before the day in the dates of a column. Return None if the column does not show
-    it."""
+    the order."""
     votes = 0
     for text in texts:
         match = _SEPARATED.match(text.strip())
@@ -78,8 +78,8 @@ def _read(text: str, month_first: bool) -> date | None:
 
 
 def _of_name(month: int, numbers: Sequence[str]) -> date:
-    """Return the date in the month `month`. Of the two numbers, the number with four digits is the year, and the other
-    is the day."""
+    """Return the date in the month `month`. The number with four digits is the year, and the other number is the
+    day."""
     year, day = sorted(numbers, key=len, reverse=True)
     if len(year) != 4:
         raise ValueError("a date has no year")
@@ -123,7 +123,8 @@ def _months() -> dict[str, int]:
 def _folded(name: str) -> str:
     """Return the name of a month in the form for comparisons: case-folded, without points and accents."""
     text = unicodedata.normalize("NFKD", name).casefold()
-    # The vowel signs of Devanagari are marks too, but they are kept. The names of two months differ only in them.
+    # The vowel signs of Devanagari are marks too, but they are kept, because the names of two months differ only in a
+    # vowel sign.
     return "".join(
         letter for letter in text if letter.isalpha() or (unicodedata.category(letter)[0] == "M" and letter > "\u036f")
     )

@@ -69,7 +69,7 @@ class FileTexts:
 
 
 def read_texts(path: Path) -> FileTexts:
-    """Return the tables of the file, including those of a .zip inside the .zip.
+    """Return the tables of the file, including the tables of a .zip inside the .zip.
 
     Raises `LabError` if the file has no table that can be read.
     """
@@ -140,8 +140,8 @@ class _ZipReader:
         """Read the tables of an archive, and of the archives inside it.
 
         `inner`: the name of an archive inside the .zip file, or empty for the .zip file itself. Archives inside an
-        inner archive are not read. Studio translates the name `Table data.csv`, so every CSV file is read, and its
-        header shows whether it is a table.
+        inner archive are not read. Studio translates the name `Table data.csv`, so every CSV file is read. The header
+        of a file shows whether the file is a table.
         """
         where = f"{self.path} > {inner}".removesuffix(" > ")
         with self._skipping(), _reading(where), zipfile.ZipFile(file) as archive:

@@ -19,11 +19,11 @@ _EARLIER_LIMIT_S = 60
 
 
 def may_be_short(cells: Mapping[str, str], commas: DecimalCommas, published: date | None = None) -> bool | None:
-    """Return whether the video is a Short. Return None if the row does not show it.
+    """Return whether the video is a Short. Return None if the row does not decide this.
 
     If the table has the columns of the Shorts feed, these columns decide: an ordinary video has empty cells or zeros in
-    them. Without these columns, the length decides, because the table does not show whether a video is upright. A video
-    of up to three minutes may be a Short, and counts as a Short.
+    these columns. Without these columns, the length decides, because the table does not show whether a video is
+    upright. A video of up to three minutes may be a Short, and counts as a Short.
 
     Without a length, a video is not a Short if it was `published` before Shorts existed. A video is not a Short either
     if its viewers watched it, on average, for longer than a Short of that day could last.

@@ -21,8 +21,8 @@ class Period:
 def period_of(where: str) -> Period | None:
     """Return the period in a part of the path, such as `Content 2026-01-01_2026-11-01 My channel.zip`.
 
-    If several parts name a period, the last one decides. Return None if no part does. `where`: a path, or the location
-    of a table in a .zip.
+    If several parts name a period, the last of these parts decides. Return None if no part names a period. `where`: a
+    path, or the location of a table in a .zip.
     """
     for part in reversed(where.replace("\\", "/").replace(" > ", "/").split("/")):
         match = _DAYS.search(part)
@@ -37,5 +37,5 @@ def period_of(where: str) -> Period | None:
 
 
 def period_of_file(path: Path) -> Period | None:
-    """Return the period in the name of the file or of its folder, or None if there is none."""
+    """Return the period in the name of the file or of its folder. Return None if neither name has a period."""
     return period_of(path.name) or period_of(path.absolute().parent.name)

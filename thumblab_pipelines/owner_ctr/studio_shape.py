@@ -1,9 +1,9 @@
 """Recognise the columns of a Studio table by their values if their names are not known.
 
 YouTube renames columns, and the lab does not know every language. Some facts hold in every language:
-- One column has video ids. Studio writes the title and the date of publication directly after it.
-- Studio writes the click-through rate directly after the impressions, with (%) in its name. If a table also has the
-  columns of the Shorts feed, Studio writes them before the impressions.
+- One column has video ids. Studio writes the title and the date of publication directly after this column.
+- Studio writes the click-through rate directly after the impressions. The name of its column contains (%). If a table
+  also has the columns of the Shorts feed, Studio writes these columns before the impressions.
 - In the row of totals, each rate is the mean of the column, weighted by the impressions.
 - The row of totals has all metrics, but no length of a video.
 - Studio writes the hours of watch time with four decimals, directly after the views.
@@ -263,7 +263,8 @@ def _is_percent(name: str) -> bool:
 
 
 def _fits(shown: _Column, rates: _Column) -> bool | None:
-    """Return whether the totals show that the rates belong to these counts. Return None if the totals do not show it.
+    """Return whether the totals show that the rates belong to these counts. Return None if the totals do not decide
+    this.
 
     If the table has all videos, the total of the rates is the mean of the rates, weighted by the counts.
     """

@@ -180,8 +180,8 @@ def _cells(line: int, row: Sequence[str], width: int, columns: Mapping[str, int]
 def _id_in(cell: str) -> str:
     """Return the text of a cell without the characters that Studio or a spreadsheet puts before and after an id.
 
-    Spreadsheets take an id that begins with a hyphen for a formula. So Studio puts a space before it, and some
-    spreadsheets write it as ="-id".
+    Spreadsheets take an id that begins with a hyphen for a formula. So Studio puts a space before such an id, and some
+    spreadsheets write such an id as ="-id".
     """
     return INVISIBLE.sub("", cell).strip().lstrip("='\" ").rstrip('"')
 

@@ -32,7 +32,7 @@ class ExportedVideo:
 
     `views`: the views since publication, by the day of the export. `in_part`: whether an export counts only views of a
     later period; these views are not in `views`. `published_later`: whether an export gives a date of publication after
-    its own day; this date is not in `published`.
+    the day of the export; this date is not in `published`.
     """
 
     video_id: str
@@ -45,7 +45,7 @@ class ExportedVideo:
     in_part: bool = False
 
     def lacks(self) -> str | None:
-        """Return why the lab cannot learn from the video, or None if it can."""
+        """Return why the lab cannot learn from the video, or None if the lab can learn from it."""
         if self.is_short:
             return "Shorts, or up to three minutes and therefore possibly Shorts"
         if not visible(self.title):

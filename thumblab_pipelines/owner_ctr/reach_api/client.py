@@ -82,8 +82,8 @@ class ReachReports:
         try:
             return _job(self._session.call(self._jobs.create(body=body)), new=True)
         except YouTubeError as error:
-            # The job may exist in spite of the error: another run may have created it, or this call created it but its
-            # answer was lost.
+            # The job may exist in spite of the error. Another run may have created the job. Or this call created the
+            # job, but its answer was lost.
             job = self._find_job()
             if job is None:
                 raise error from None

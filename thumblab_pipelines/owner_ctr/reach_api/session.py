@@ -1,7 +1,7 @@
 """Make HTTP calls to the YouTube Reporting API, signed in as a channel's owner.
 
 The session gets the access tokens that the API requires. If a failed call may succeed later, the session waits and
-repeats it. The session keeps secrets out of every error.
+repeats the call. The session keeps secrets out of every error.
 """
 
 import json
@@ -33,7 +33,8 @@ T = TypeVar("T")
 class SignInError(YouTubeError):
     """Raised if a sign-in gave no access token.
 
-    The session does not repeat the sign-in, because the library google-auth has already repeated it if this could help.
+    The session does not repeat the sign-in, because the library google-auth has already repeated each sign-in that may
+    succeed later.
     """
 
 
