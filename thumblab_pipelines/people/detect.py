@@ -24,7 +24,7 @@ from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, batches, silent
 
 _BATCH = 64
-"""The number of pictures that are searched and then recorded together. A killed run loses the work of one batch."""
+"""Number of pictures that are searched and recorded together. A killed run loses only the work of one batch."""
 
 _NO_CHANNEL = (
     "no channel was added, so `own` has nothing to search: `thumblab channel add`, `--folder DIR`, or "
@@ -37,10 +37,10 @@ class Detected:
     """The result of a search for faces.
 
     Attributes:
-        stored: number of faces that the lab now has in these pictures.
-        searched: number of pictures that were searched now.
+        stored: number of faces that the lab now has in the pictures that may be searched.
+        searched: number of pictures that this run searched.
         faces: number of faces that were not known before.
-        forgotten: number of faces that were left out, because a person had them forgotten.
+        forgotten: number of faces that were left out, because a person has asked the lab to forget them.
         without_vector: number of faces for which the embedder makes no vector.
         problems: a sentence for each picture that could not be searched.
         pictures_per_second: searched pictures per second.
@@ -63,9 +63,9 @@ class Detected:
 def detect_faces(lab: Lab, niche: str | None = None, progress: Progress = silent, limit: int | None = None) -> Detected:
     """Find and embed the faces of the pictures that the present networks have not searched, and commit every batch.
 
-    `niche`: search only the thumbnails of this niche. Without it, the pictures of all niches and the pictures that a
-    person gave. `limit`: the largest number of pictures to search. Raises `LabError` if people are switched off or a
-    network is missing.
+    `niche`: the niche whose thumbnails are searched. If `niche` is None, the pictures of all niches and the given
+    pictures are searched. `limit`: the maximum number of pictures to search. Raises `LabError` if the setting `people`
+    is off, or if a network is missing.
     """
     require_people(lab.settings)
     networks = load_networks(lab.settings)
@@ -97,10 +97,10 @@ def detect_faces(lab: Lab, niche: str | None = None, progress: Progress = silent
 
 
 def _delete_earlier(lab: Lab, embedder: str, with_spaces: bool) -> None:
-    """Delete the vectors of earlier embedders, if each face that may be searched has a row of this one.
+    """Delete the vectors of earlier embedders. Do nothing while a face that may be searched has no row of `embedder`.
 
-    `with_spaces`: delete what was made of these vectors too. In Dagster, the asset `face_clusters` does this, because it
-    made them.
+    `with_spaces`: whether to delete also the centroids and calibrations that were computed from these vectors. In
+    Dagster, the asset `face_clusters` owns them and deletes them.
     """
     space = served_head(lab.releases, embedder)
     with lab.engine.begin() as connection:
@@ -121,9 +121,9 @@ def _searched(
 ) -> list[SearchedPicture]:
     """Search pictures. A picture that cannot be decoded has a problem and no faces.
 
-    A picture whose file cannot be read now is left out, so that the next run searches it. `unread` gets the reason. A face
-    that was forgotten in one of the `places` of a picture is not embedded. `result` counts the other faces without a
-    vector.
+    A picture whose file cannot be read now is left out, so that the next run searches it. The reason is added to
+    `unread`. `places`: the places in a picture where a face was forgotten. A face at such a place is not embedded. All
+    other faces without a vector are counted in `result`.
     """
     problems: dict[str, str] = {}
     readable: list[str] = []

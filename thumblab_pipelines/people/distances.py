@@ -11,7 +11,7 @@ _KINDS = (("same", "one person", "C0"), ("different", "different people", "C3"),
 
 
 def distance_plot(histogram: Histogram) -> str:
-    """Return the plot as a Markdown image that contains the PNG file.
+    """Return the plot of the histogram as a Markdown image that contains a PNG file.
 
     A good threshold is between the curve of one person and the curve of different people. Each curve has the area 1.
     """

@@ -1,4 +1,4 @@
-"""Add a folder of the user's own pictures, in which people are to be found."""
+"""Add a folder of the user's own pictures, so that people are found in these pictures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,8 +21,8 @@ class AddedFolder:
 
     Attributes:
         pictures: number of pictures in the folder that can be read.
-        new: number of them that the lab did not have in its list before.
-        forgotten: number of pictures that were left out, because they show somebody whom a person had forgotten.
+        new: number of these pictures that were not in the lab's list before.
+        forgotten: number of pictures that were left out, because they show somebody whom the lab was asked to forget.
         problems: a sentence for each file that was left out. The other files were added.
     """
 
@@ -35,9 +35,9 @@ class AddedFolder:
 def add_folder(lab: Lab, folder: Path, progress: Progress = silent) -> AddedFolder:
     """Put the pictures of a folder and its subfolders into the image store, and list them to be searched for faces.
 
-    The name of a picture in the list is its path below the folder. A link that leads out of the folder is not followed. A
-    picture of somebody whom a person had forgotten is not stored again. Raises `LabError` if people are switched off, or
-    if the folder has no pictures.
+    The name of a picture in the list is its path below the folder. A link that leads out of the folder is not followed.
+    A picture of somebody whom the lab was asked to forget is not stored again. Raises `LabError` if the setting
+    `people` is off, or if the folder has no pictures.
     """
     require_people(lab.settings)
     added = AddedFolder()
@@ -62,7 +62,7 @@ def add_folder(lab: Lab, folder: Path, progress: Progress = silent) -> AddedFold
 
 
 def _files(folder: Path, added: AddedFolder) -> list[Path]:
-    """Return the pictures in the folder. `added` gets a problem for each link that is not followed."""
+    """Return the pictures in the folder. Add a problem to `added` for each link that is not followed."""
     root = folder.resolve()
     files = []
     for path in sorted(folder.rglob("*")):
@@ -82,7 +82,7 @@ def _files(folder: Path, added: AddedFolder) -> list[Path]:
 
 
 def _store(lab: Lab, read: Mapping[str, bytes], added: AddedFolder) -> None:
-    """Store the pictures that were read, by their names, except those that were forgotten."""
+    """Store the pictures in `read`, except forgotten pictures. `read` has the bytes of each picture by its name."""
     digests = {name: digest(data) for name, data in read.items()}
     with lab.engine.connect() as connection:
         forgotten = forgotten_given_pictures(connection, digests.values())

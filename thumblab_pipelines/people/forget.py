@@ -29,9 +29,11 @@ def forget_picture(lab: Lab, sha256: str) -> ForgottenEverywhere:
 
 
 def forget_outside(lab: Lab) -> ForgottenEverywhere:
-    """Delete the faces of pictures that the setting `people` does not let the lab search, and the heads of these faces.
+    """Delete the faces of pictures that the setting `people` does not allow to search. Delete the heads that learnt
+    from these faces.
 
-    With `off`, these are all faces. They may be found again if the setting changes. Names stay.
+    If the setting is `off`, all faces are deleted. If the setting changes later, the faces may be found again. Names
+    stay.
     """
     mode = lab.settings.people
     scope = Scope(channels=(), given=False) if mode == "off" else scope_of(mode, lab.releases)

@@ -1,4 +1,4 @@
-"""Group the embedded faces in two modes: match them to named people, and group the rest into unknown clusters."""
+"""Group the embedded faces: match faces to named people, and group the remaining faces into unknown clusters."""
 
 import json
 import time
@@ -26,7 +26,7 @@ from thumblab_pipelines.people.clustering.histogram import Histogram, histogram
 from thumblab_pipelines.people.clustering.refine import Thresholds
 
 _NO_FACES_DIMENSION = 128
-"""The dimension of the guess of what a similarity means, for a lab without faces."""
+"""The dimension of face vectors that the calibration assumes in a lab without faces."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +34,19 @@ class Grouped:
     """The result of a grouping.
 
     Attributes:
-        space: the fingerprint of the embedder, followed by that of the head if one is served.
+        space: the fingerprint of the embedder, followed by the fingerprint of the served head if a head is served.
         faces: number of faces that have a vector.
-        left_for_later: faces in no cluster that were left out, because the caller set a limit.
-        people, unknown_clusters: number of clusters with and without a name that have faces.
-        in_people, in_unknown, in_none: number of faces in each kind of cluster, and in none.
-        moved: faces that are in another cluster than before, or in none.
-        new, dropped: unknown clusters that were made and deleted.
-        overruled: faces that a person moved while the grouping ran. They are where the person put them.
-        calibration: what a similarity means for this embedder.
+        left_for_later: number of faces in no cluster that were left out, because the caller set a limit.
+        people, unknown_clusters: number of clusters with a name, and without a name. Clusters without faces do not
+            count.
+        in_people, in_unknown, in_none: number of faces in named clusters, in unknown clusters, and in no cluster.
+        moved: number of faces that changed or left their cluster.
+        new, dropped: number of unknown clusters that were made, and that were deleted.
+        overruled: number of faces that a person moved while the grouping ran. These faces stay where the person put
+            them.
+        calibration: the distribution of the similarities of different people for this embedder.
         distances: the similarities of pairs of faces, with the threshold.
-        seconds: how long it took.
+        seconds: how long the grouping took.
     """
 
     space: str
@@ -73,7 +75,7 @@ class Grouped:
 def cluster_settings(
     settings: Settings, threshold: float | None = None, method: str | None = None, min_cluster_size: int | None = None
 ) -> ClusterSettings:
-    """Return how to cluster. A value that is not given comes from the lab's settings.
+    """Return the settings of a clustering. A value that is not given comes from the lab's settings.
 
     Raises `LabError` if a value is not allowed.
     """
@@ -87,17 +89,18 @@ def cluster_settings(
 def group_faces(lab: Lab, how: ClusterSettings | None = None, max_faces: int | None = None) -> Grouped:
     """Group all faces that the present embedder has embedded, and store the clusters.
 
-    What a person said stays: faces that a person put somewhere, names, and "not this person". Running it again without
-    new faces changes nothing. `how`: how to cluster, by default as the settings say. `max_faces`: group at most so many
-    of the faces that are in no cluster, those of the best quality first. Raises `LabError` if people are switched off.
+    Everything that a person said stays: names, faces that a person put into a cluster, and the answer "not this
+    person". Without new faces, a second call changes nothing. `how`: the settings of the clustering, by default from
+    the lab's settings. `max_faces`: maximum number of faces in no cluster that are grouped, best quality first. Raises
+    `LabError` if the setting `people` is off.
     """
     return _run(lab, how, max_faces, assign_only=False)
 
 
 def assign_faces(lab: Lab, how: ClusterSettings | None = None, max_faces: int | None = None) -> Grouped:
-    """Put faces that are in no cluster into the clusters that there are, and store the result.
+    """Put faces that are in no cluster into existing clusters, and store the result.
 
-    No face that is in a cluster moves, and no cluster is made. The arguments are those of `group_faces`.
+    A face that is in a cluster does not move, and no cluster is made. `group_faces` explains the arguments.
     """
     return _run(lab, how, max_faces, assign_only=True)
 
@@ -110,7 +113,8 @@ def _run(lab: Lab, how: ClusterSettings | None, max_faces: int | None, assign_on
     with lab.engine.connect() as connection:
         given = faces_for_clustering(connection, space.embedder, scope)
     vectors = space.apply(given.vectors) if given.face_ids else np.empty((0, _NO_FACES_DIMENSION), np.float32)
-    # A head pushes the people that it learnt from apart, so their pairs would make other people look alike.
+    # A head makes the people that it learnt from less similar. If their pairs were used, the calibration would be wrong
+    # for all other people. So the labels are used only without a head.
     labels = given.pinned if space.head is None else np.full_like(given.pinned, NONE)
     calibration = calibrate(vectors, given.pictures, labels)
     rows = _considered(given, max_faces)
@@ -125,11 +129,13 @@ def _run(lab: Lab, how: ClusterSettings | None, max_faces: int | None, assign_on
     with lab.engine.begin() as connection:
         stored = store_clustering(connection, given, codes, similarity)
         if given.face_ids:
-            # The threshold may be one of this run only. Later, faces of new pictures are compared with the same one.
+            # This run may use a threshold of its own. The threshold is stored, because faces of new pictures are later
+            # compared with the same threshold.
             learned = json.loads(calibration.to_json()) | {"threshold": how.person_match_threshold}
             save_calibration(connection, space.fingerprint, learned)
-        # A person may have forgotten or moved faces while this ran. So the centroids are those of what is stored now, and
-        # `store_clustering` has locked it until the transaction ends.
+        # A person may have moved faces, or made the lab forget faces, while this function ran. So the centroids are
+        # computed from the clusters that are stored now. `store_clustering` has locked the clusters until the
+        # transaction ends.
         save_centroids(connection, space.fingerprint, _stored_centroids(connection, space, calibration, how))
         if not faces_wait(connection, space.embedder, scope):
             delete_other_spaces(connection, [space.embedder, space.fingerprint])
@@ -158,7 +164,7 @@ def _run(lab: Lab, how: ClusterSettings | None, max_faces: int | None, assign_on
 
 
 def _considered(given: FacesToCluster, max_faces: int | None) -> Rows:
-    """Return the rows of the faces to group: all that are in a cluster, and the best of the others."""
+    """Return the rows of the faces to group: all faces in a cluster, and the best `max_faces` of all other faces."""
     if max_faces is None:
         return np.arange(len(given.face_ids))
     free = np.flatnonzero(given.previous == NONE)
@@ -184,10 +190,11 @@ def _faces(given: FacesToCluster, vectors: Float32s, rows: Rows) -> Faces:
 def _stored_centroids(
     connection: Connection, space: FaceSpace, calibration: Calibration, how: ClusterSettings
 ) -> dict[str, tuple[Float32s, list[int]]]:
-    """Return the centroids of each stored cluster by its key, float32 [c, d], and the number of faces of each centroid.
+    """Return for each stored cluster, by its key, the centroids (float32 [c, d]) and the number of faces of each
+    centroid.
 
     A cluster has several centroids if the faces that a person put there differ much. Faces of low quality do not count,
-    unless the cluster has no others.
+    unless the cluster has only such faces.
     """
     given = faces_for_clustering(connection, space.embedder)
     codes, used = given.previous, np.unique(given.previous[given.previous != NONE])
@@ -210,7 +217,7 @@ def _stored_centroids(
 
 
 def check_groups(lab: Lab, grouped: Grouped) -> list[CheckResult]:
-    """Check that faces which a person put somewhere are there, and that the meaning of a similarity was measured."""
+    """Check that faces stay where a person put them, and that the calibration was measured on pairs of faces."""
     with lab.engine.connect() as connection:
         given = faces_for_clustering(connection, face_space(lab.settings, lab.releases).embedder)
     pinned = given.pinned != NONE

@@ -23,7 +23,7 @@ class PeopleReport:
 
     Attributes:
         statistics: numbers of pictures, faces and clusters, and the share of thumbnails of each person.
-        appearances: each person on each channel.
+        appearances: for each channel, how often each person appears.
         folders: how well the clusters agree with the folders of given pictures. None if no given picture is in a folder.
     """
 
@@ -51,7 +51,7 @@ class PeopleReport:
 
 
 def people_report(lab: Lab) -> PeopleReport:
-    """Return the figures of the lab. They are also available while people are switched off."""
+    """Return the figures of the lab. The figures are also available while the setting `people` is off."""
     with lab.engine.connect() as connection:
         statistics, on_channels = people_statistics(connection), appearances(connection)
     return PeopleReport(statistics, on_channels, folder_agreement(lab))
@@ -72,9 +72,11 @@ def check_names(report: PeopleReport) -> list[CheckResult]:
 
 
 def folder_agreement(lab: Lab) -> Agreement | None:
-    """Return how well the clusters agree with the folders of given pictures, each of which holds one person's pictures.
+    """Return how well the clusters agree with the folders of given pictures. Each folder must have the pictures of one
+    person.
 
-    Only the best face of a picture counts, because other people may stand behind the person.
+    Only the best face of a picture counts, because other people may be in the background. Return None if no given
+    picture is in a folder.
     """
     statement = (
         select(people_pictures.c.name, face_assignments.c.cluster_key)

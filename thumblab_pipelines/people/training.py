@@ -1,4 +1,4 @@
-"""Train the matching head on the people who have a name."""
+"""Train the matching head on people with a name."""
 
 import numpy as np
 from sqlalchemy import Connection, func, select
@@ -18,7 +18,7 @@ from thumblab_pipelines.people.matching.publishing import PublishedHead, train_a
 def head_config(
     lab: Lab, epochs: int | None = None, margin: float | None = None, min_faces: int | None = None
 ) -> HeadConfig:
-    """Return how to train. A value that is not given comes from the lab's settings, or is the default.
+    """Return the settings of a training. A value that is not given comes from the lab's settings, or is the default.
 
     Raises `LabError` if a value is not allowed.
     """
@@ -30,10 +30,10 @@ def head_config(
 
 
 def train_matching(lab: Lab, config: HeadConfig | None = None, run_id: str | None = None) -> PublishedHead:
-    """Train a head on the faces of the people who have a name, publish it, and serve it if it is good enough.
+    """Train a head on the faces of people with a name, publish the head, and serve it if it is good enough.
 
-    The next grouping uses the served head. `run_id`: the Dagster run that trains. Raises `LabError` if people are
-    switched off, or if fewer than five people have enough faces.
+    The next grouping uses the served head. `run_id`: the Dagster run that trains. Raises `LabError` if the setting
+    `people` is off, or if fewer than five people have enough faces.
     """
     embedder, scope = present_embedder(lab.settings), scope_of(lab.settings.people, lab.releases)
     with lab.engine.connect() as connection:
@@ -50,12 +50,12 @@ def train_matching(lab: Lab, config: HeadConfig | None = None, run_id: str | Non
 def _labelled(given: FacesToCluster) -> LabelledFaces:
     """Return the faces that a person put in a cluster with a name.
 
-    Faces that the lab itself matched to a person are left out. A head that learnt from its own answers would confirm
-    its errors.
+    Faces that the lab itself matched to a person are left out. A head that learns from its own answers would learn its
+    own errors.
     """
-    named = np.append(given.named, False)  # The code -1 stands for no cluster, and reads the last element.
+    named = np.append(given.named, False)  # The code -1 (no cluster) reads this last element.
     rows = np.flatnonzero((given.pinned != NONE) & named[given.pinned])
-    # The number of a picture changes with every new face. The first labelled face of the picture names it instead.
+    # The number of a picture may change with every new face. So the id of the picture's first labelled face is its key.
     first: dict[int, str] = {}
     for row in rows.tolist():
         first.setdefault(int(given.pictures[row]), given.face_ids[row])

@@ -10,18 +10,19 @@ from thumblab_core.arrays import Rows
 
 
 class Agreement(NamedTuple):
-    """How well clusters agree with people, over all pairs of faces.
+    """How well clusters agree with people, measured on all pairs of faces.
 
     Parameters
     ----------
     precision
-        The share of pairs in one cluster that show one person.
+        The share of the pairs in the same cluster that show the same person.
     recall
-        The share of pairs of one person that are in one cluster.
+        The share of the pairs of the same person that are in the same cluster.
     f
-        The harmonic mean of both.
+        The harmonic mean of precision and recall.
     impurity
-        The largest share of faces in a cluster that do not show its most frequent person.
+        The impurity of the least pure cluster. The impurity of a cluster is the share of its faces that do not show its
+        most frequent person.
     """
 
     precision: float
@@ -31,7 +32,8 @@ class Agreement(NamedTuple):
 
 
 def agreement(clusters: Rows, people: Rows) -> Agreement:
-    """Compare the cluster [n] and the person [n] of each face. A negative number stands for a cluster or person alone."""
+    """Compare the cluster [n] and the person [n] of each face. A face with a negative number is in no cluster, or is
+    the only face of its person."""
     inside, known = clusters >= 0, people >= 0
     alone = len(people) + np.arange(len(people))
     person = np.where(known, np.unique(people, return_inverse=True)[1], alone)

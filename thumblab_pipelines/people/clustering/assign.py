@@ -1,4 +1,4 @@
-"""Put new faces into clusters that exist, without changing them."""
+"""Put new faces into existing clusters, without moving any other face."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from thumblab_pipelines.people.clustering.similarity import similarities
 def assign_faces(
     faces: Faces, new: Flags, calibration: Calibration, settings: ClusterSettings | None = None
 ) -> Clustering:
-    """Put each new face into the nearest cluster that matches, and leave all other faces where they are.
+    """Put each new face into the nearest cluster that matches. Do not move any other face.
 
-    No cluster is made, merged or split. New faces that match nothing are in no cluster. A pinned face is in the cluster of
-    its pin, and any other old face in its previous cluster.
+    No cluster is made, merged or split. A new face that matches no cluster is in no cluster. A pinned face is in the
+    cluster to which a person pinned it. Any other old face stays in its previous cluster.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Estimate how similar the faces of different people are, so that `match_scores` can tell what a cosine means."""
+"""Estimate how similar the faces of different people are. `match_scores` needs this estimate to interpret a cosine."""
 
 from __future__ import annotations
 
@@ -12,33 +12,36 @@ from thumblab_pipelines.people.clustering.order import canonical_order
 from thumblab_pipelines.people.clustering.pairs import labelled_pairs, picture_pairs, unlabelled_pairs
 
 _LEAST_KNOWN = 1000
-"""The number of known pairs of different people from which the calibration uses these alone."""
+"""Minimum number of known pairs of different people. With fewer, the calibration uses random pairs instead."""
 
 _PRIOR_PAIRS = 5000
-"""How many pairs the guess from the dimension counts for."""
+"""The weight of the guess from the dimension, as a number of pairs."""
 
 _INDEPENDENT = 10
 
 _PRIOR_MEAN = 0.03
 _PRIOR_SPREAD = 1.2
-"""The guess: the spread of random directions is 1 / sqrt(dimension), and faces differ less than these."""
+"""The guess from the dimension: the mean, and the spread in units of 1 / sqrt(dimension). Random directions have the
+spread 1 / sqrt(dimension). The spread of faces is larger, because faces differ less than random directions."""
 
 _TAIL = 1.05
-"""Some people look alike, so the upper tail is longer than the lower one, from which the spread is estimated."""
+"""Factor for the spread. Some people look alike, so the upper tail of the cosines is longer than the lower tail. But
+the spread is estimated from the lower tail."""
 
 _LOW, _HIGH = 0.05, 0.30
-"""The quantiles that give the mean and the spread of random pairs. Pairs of one person are all above them."""
+"""The quantiles from which the mean and the spread of random pairs are computed. Pairs of one person are above both
+quantiles."""
 
 _EXCEEDED = 20
-"""A quantile is read off only where at least so many pairs exceed it."""
+"""Minimum number of pairs above a quantile. A higher quantile is not used."""
 
 
 def calibrate(vectors: Float32s, pictures: Rows, people: Rows) -> Calibration:
     """Estimate the distribution of cosines of different people.
 
-    Pairs of different people are the pairs of faces that persons put into different clusters, and the pairs of faces in
-    one picture. If there are few of these, random pairs are used. Most of them show different people. The estimate is
-    averaged with a guess from the dimension, which counts only if there are few pairs.
+    Known pairs of different people are pairs of faces that a person put into different clusters, and pairs of faces in
+    one picture. If there are too few known pairs, random pairs are used, because most random pairs show different
+    people. The estimate is averaged with a guess from the dimension. With many pairs, the guess has almost no weight.
 
     Parameters
     ----------
@@ -61,8 +64,9 @@ def calibrate(vectors: Float32s, pictures: Rows, people: Rows) -> Calibration:
     if len(apart) >= _LEAST_KNOWN:
         method, pairs, estimate = "known pairs", len(known), _of_different_people(apart)
     elif len(known) >= _LEAST_KNOWN:
-        # One person may be twice in a picture, in a mirror or before and after, so these pairs count as random ones.
-        # Each face is in one of them or two, so they tell more than as many pairs of a few faces.
+        # A picture may show one person twice, for example in a mirror. So pairs in one picture are evaluated like
+        # random pairs. Each face is in at most two of these pairs, so the pairs are nearly independent, and each counts
+        # `_INDEPENDENT` times.
         method, pairs, estimate = "known pairs", _INDEPENDENT * len(known), _of_random_pairs(known)
     elif len(random) >= _PRIOR_PAIRS:
         method, pairs, estimate = "random pairs", len(random), _of_random_pairs(random)
@@ -72,7 +76,11 @@ def calibrate(vectors: Float32s, pictures: Rows, people: Rows) -> Calibration:
 
 
 def _of_different_people(cosines: Float64s) -> tuple[float, float]:
-    """Return the median, and the spread that gives the false accept rate of 0.1 %, or of the lowest rate to be seen."""
+    """Return the median and the spread of a normal distribution that fits the upper tail of the cosines.
+
+    The spread is chosen so that the false accept rate is right at the threshold for 0.1 %. With few pairs, the lowest
+    rate that can be measured is used instead of 0.1 %.
+    """
     from scipy.stats import norm
 
     rate = max(1e-3, _EXCEEDED / len(cosines))
@@ -81,9 +89,9 @@ def _of_different_people(cosines: Float64s) -> tuple[float, float]:
 
 
 def _of_random_pairs(cosines: Float64s) -> tuple[float, float]:
-    """Return the mean and the spread of pairs of different people among random pairs.
+    """Return the mean and the spread of the cosines of different people, from the cosines of random pairs.
 
-    Pairs of one person have large cosines. So only the lower part of the distribution is used.
+    Some random pairs show one person, and have large cosines. So only the lower part of the distribution is used.
     """
     from scipy.stats import norm
 

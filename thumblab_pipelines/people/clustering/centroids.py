@@ -1,4 +1,4 @@
-"""Centroids of clusters: one for most, several where the faces of a person differ much."""
+"""Compute the centroids of clusters. Most clusters have one centroid. A cluster whose faces differ much has several."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from thumblab_core.arrays import Flags, Float64s, Rows
 
 _MOST = 6
-"""The largest number of centroids of a person."""
+"""Maximum number of centroids of a cluster."""
 _ROUNDS = 10
 _BATCH = 4096
 
@@ -25,7 +25,7 @@ class Centroids:
     owners
         The cluster of each centroid [c].
     of_face
-        The centroid to which each face [n] adds its part, or -1.
+        The number of the centroid whose sum includes the face, for each face [n]. -1 if no sum includes the face.
     """
 
     sums: Float64s
@@ -38,12 +38,15 @@ class Centroids:
 
 
 def unit(sums: Float64s) -> Float64s:
-    """Divide each row by its length. A row of zeros stays."""
+    """Divide each row by its length. A row of zeros does not change."""
     return np.asarray(sums / np.maximum(np.linalg.norm(sums, axis=-1, keepdims=True), 1e-12))
 
 
 def summed(vectors: Float64s, numbers: Rows, count: int) -> tuple[Float64s, Rows]:
-    """Return the sum of the vectors with each number [count, d], and how many there are. Negative numbers are left out."""
+    """Return the sum of the vectors of each group [count, d], and the size of each group [count].
+
+    `numbers` [n]: the group of each vector. A vector with a negative number is left out.
+    """
     order = np.argsort(numbers, kind="stable")
     order = order[np.searchsorted(numbers[order], 0) :]
     sizes = np.bincount(numbers[order], minlength=count)
@@ -60,11 +63,13 @@ def centroids_of(vectors: Float64s, clusters: Rows, count: int, sure: Flags, lea
     Parameters
     ----------
     vectors, clusters
-        The faces [n, d], and the cluster of each one that adds its part, or a negative number.
+        The faces [n, d], and the cluster [n] of each face. A face with a negative number does not count.
     sure
-        Whether each face [n] surely shows the person of its cluster. A cluster gets several centroids only if `least` sure
-        faces are far from its centroid. Otherwise, a few faces of a similar person would get their own centroid, and attract
-        more faces of that person. See `spherical_k_means` for `least` and `cosine`.
+        Whether each face [n] surely shows the person of its cluster. A cluster gets several centroids only if at least
+        `least` sure faces are far from its centroid. Without this rule, a few faces of a similar person would get their
+        own centroid, which would attract more faces of the similar person.
+    least, cosine
+        See `spherical_k_means`.
     """
     of_face = clusters.copy()
     owners = list(range(count))
@@ -83,11 +88,12 @@ def centroids_of(vectors: Float64s, clusters: Rows, count: int, sure: Flags, lea
 
 
 def spherical_k_means(vectors: Float64s, least: int, cosine: float) -> Rows:
-    """Return the part of each face [n] of one person, from 0 on.
+    """Divide the faces [n] of one person into parts. Return the number of each face's part [n], starting at 0.
 
-    A part is added while `least` faces or more have a cosine below `cosine` to the nearest centroid, so that they would
-    not be matched by themselves. The new centroid starts at the face that is farthest from all centroids. It is kept if
-    each part has at least `least` faces, and if fewer faces are far from all centroids than before.
+    Each part has a centroid. A face is far if its cosine to the nearest centroid is below `cosine`, so that it would
+    not match by itself. As long as at least `least` faces are far, one more part is tried. Its centroid starts at the
+    farthest face. The new part is kept if each part has at least `least` faces, and if fewer faces are far than before.
+    Otherwise the division ends.
     """
     centres = unit(vectors.sum(axis=0, keepdims=True))
     part = np.zeros(len(vectors), np.intp)
@@ -106,7 +112,8 @@ def spherical_k_means(vectors: Float64s, least: int, cosine: float) -> Rows:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Clusters that faces could join: the face, the cluster and their cosine [m], best first."""
+    """The m pairs of a face and a cluster that the face could join, with their cosines. The largest cosine comes
+    first."""
 
     faces: Rows
     clusters: Rows
@@ -114,10 +121,10 @@ class Candidates:
 
 
 def candidates(vectors: Float64s, centroids: Centroids, faces: Rows, least: float) -> Candidates:
-    """Return the clusters whose centroids have at least the cosine `least` with the rows `faces` of `vectors`.
+    """Return the pairs of a face and a cluster whose cosine is at least `least`. `faces` are rows of `vectors`.
 
-    A face is left out of the centroid to which it adds its part. Otherwise small clusters would hold together only
-    because each face is like itself.
+    Before a face is compared with its own centroid, the face is removed from the centroid. Otherwise the faces of small
+    clusters would match only because each face is like itself.
     """
     directions = centroids.directions().astype(np.float32)
     rows, owners, cosines = [], [], []
@@ -127,7 +134,7 @@ def candidates(vectors: Float64s, centroids: Centroids, faces: Rows, least: floa
         own = centroids.of_face[batch]
         adding = np.flatnonzero(own >= 0)
         near[adding, own[adding]] = without_itself(vectors[batch[adding]], centroids.sums[own[adding]])
-        # A flat array is searched much faster than one of two dimensions.
+        # A flat array is searched much faster than an array of two dimensions.
         face, centroid = np.divmod(np.flatnonzero(near >= least), near.shape[1])
         rows.append(batch[face])
         owners.append(centroids.owners[centroid])
@@ -140,16 +147,20 @@ def candidates(vectors: Float64s, centroids: Centroids, faces: Rows, least: floa
 
 
 def without_itself(vectors: Float64s, sums: Float64s) -> Float64s:
-    """Return the cosine of each vector [m, d] with the rest of its sum [m, d], or -1 if nothing is left."""
+    """Return the cosine [m] of each vector with its sum, after the vector is removed from the sum.
+
+    `sums` [m, d]: the sum that contains each vector. The cosine is -1 if nothing else is in the sum.
+    """
     rest = sums - vectors
     length = np.linalg.norm(rest, axis=1)
     return np.where(length > 1e-6, np.einsum("md,md->m", rest, vectors) / np.maximum(length, 1e-6), -1.0)
 
 
 def halves(vectors: Float64s) -> Rows:
-    """Split the faces [n, d] into two parts, 0 and 1, by spherical 2-means from their main direction."""
+    """Split the faces [n, d] into the parts 0 and 1 by spherical 2-means. Start with a split along the main
+    direction."""
     centred = vectors - vectors.mean(axis=0)
-    # The power method finds the main direction well enough for a start, and faster than a decomposition.
+    # The power method is precise enough for a start, and faster than a decomposition.
     side = centred[np.einsum("nd,nd->n", centred, centred).argmax()]
     for _ in range(2 * _ROUNDS):
         side = unit(centred.T @ (centred @ side))
@@ -167,9 +178,9 @@ def halves(vectors: Float64s) -> Rows:
 
 
 def mean_within(sums: Float64s, sizes: Rows) -> Float64s:
-    """Return the mean cosine of the pairs inside each cluster, from the sums [k, d] and numbers [k] of its faces.
+    """Return the mean cosine [k] of the pairs of faces in each cluster. The result is 1 for a cluster of one face.
 
-    A cluster of one face gets 1.
+    `sums` [k, d]: the sum of the faces of each cluster. `sizes` [k]: the number of its faces.
     """
     squared = np.einsum("kd,kd->k", sums, sums)
     return np.where(sizes > 1, (squared - sizes) / np.maximum(sizes * (sizes - 1), 1), 1.0)

@@ -17,14 +17,14 @@ from thumblab_pipelines.people.clustering.seeds import seed_groups
 from thumblab_pipelines.people.clustering.similarity import similarities
 
 _PASSES = 4
-"""How often the faces that are left are grouped again."""
+"""Maximum number of times that the faces without a cluster are grouped."""
 _ROUNDS = 4
-"""How often clusters are improved after each pass."""
+"""Maximum number of times that clusters are improved after each pass."""
 _FEW_CHANGES = 0.001
-"""The share of faces that may still change when the rounds end."""
+"""The rounds end early if at most this share of the faces has changed its cluster."""
 _LOOSER = 10.0
 _FALSE_LINKS = 1.0
-"""How many links with strangers a face has on average, at most."""
+"""Maximum mean number of links of a face with faces of other people."""
 
 
 def cluster_faces(
@@ -33,15 +33,16 @@ def cluster_faces(
     """Cluster faces.
 
     An anchor is a cluster about which a person said something: it has a name or pinned faces, or a face was banned from
-    it. Anchors keep their codes, and never merge with each other. Pinned faces stay in them. If an anchor has no pinned
-    faces, then all its previous faces stay, because a person has seen it with these. Other faces join the nearest cluster
-    that matches and that they may join. The rest is grouped without labels. The order of the faces does not matter.
+    it. Anchors keep their codes, and never merge with each other. The pinned faces of an anchor stay in the anchor. If
+    an anchor has no pinned faces, all its previous faces stay, because a person has seen the anchor with these faces.
+    Any other face joins the nearest matching cluster that it is allowed to join. All remaining faces are grouped
+    without labels. The result does not depend on the order of the faces.
 
     Parameters
     ----------
     first_new
-        The first code for new clusters. Give one that no cluster ever had. The default is the first one above all codes
-        in `faces`.
+        The first code for new clusters. No cluster may ever have had this code or a higher code. The default is 1 plus
+        the highest code in `faces`.
     """
     settings = settings or ClusterSettings()
     order = faces.canonical_order()
@@ -50,8 +51,9 @@ def cluster_faces(
         first_new = 1 + max(int(codes.max(initial=NONE)) for codes in _codes(faces))
     links = _links(ordered, calibration, settings)
     found = _clustered(ordered, links, calibration, settings, first_new)
-    # Faces that joined an anchor without pins would stay in it the next time, and move its centroid. So they stay from
-    # now on, until no other face joins. Then clustering again changes nothing. This ends, because none of them leaves.
+    # A face that has joined an anchor without pins would stay in the anchor at the next clustering, and would move its
+    # centroid. So the clustering is repeated with these faces in place, until no further face joins such an anchor. A
+    # later clustering of the same faces then changes nothing. The loop ends, because a face that stays never leaves.
     while True:
         next_time = replace(ordered, previous=found.clusters)
         if np.array_equal(_base(next_time)[1], _base(ordered)[1]):
@@ -67,16 +69,17 @@ def _codes(faces: Faces) -> tuple[Rows, ...]:
 
 
 def _links(faces: Faces, calibration: Calibration, settings: ClusterSettings) -> Links:
-    """Link the faces that may found clusters."""
+    """Link similar faces, among the faces that may found clusters."""
     rows = np.flatnonzero((faces.quality >= settings.founding_quality) & (faces.pinned < 0))
     links = nearest_links(faces.vectors[rows], faces.pictures[rows], _cut(calibration, settings, len(rows)))
     return Links(rows[links.first], rows[links.second], links.cosine)
 
 
 def _cut(calibration: Calibration, settings: ClusterSettings, count: int) -> float:
-    """Return the cosine from which faces are linked.
+    """Return the minimum cosine of two linked faces.
 
-    It is looser than the threshold. With many faces it is stricter, because each face has many strangers to be mistaken for.
+    The minimum is below the threshold for joining a cluster. With many faces, the minimum is higher, because among many
+    faces more strangers look alike.
     """
     rate = min(_LOOSER * false_accept_rate(settings.person_match_threshold), _FALSE_LINKS / max(count, 1), 0.1)
     return calibration.cosine_at_rate(rate)
@@ -88,7 +91,8 @@ def _clustered(
     """Cluster faces in canonical order."""
     anchors, base = _base(faces)
     work = Work(faces, faces.vectors.astype(np.float64), calibration, settings, anchors, base)
-    # Faces are grouped before they are matched. So a stranger who looks like somebody has a cluster of his own to go to.
+    # Faces are grouped before they are matched. So the faces of a stranger who looks like a known person can join the
+    # stranger's own cluster.
     clusters, count = base, len(anchors)
     for number in range(_PASSES):
         grown, more = _with_seeds(work, clusters, count, links)
@@ -103,13 +107,15 @@ def _clustered(
 
 
 def _base(faces: Faces) -> tuple[Rows, Rows]:
-    """Return the codes of the anchors [k], and the number of the anchor in which each face stays [n], or `NONE`."""
+    """Return the codes of the anchors [k]. Also return the number of the anchor in which each face [n] stays, or
+    `NONE`."""
     anchors = np.unique(np.concatenate([faces.named, faces.pinned, faces.banned[:, 1]])).astype(np.intp)
     anchors = anchors[anchors >= 0]
     held = (faces.pinned < 0) & np.isin(faces.before, np.setdiff1d(anchors, faces.pinned))
     code = np.where(held, faces.before, faces.pinned)
     base = np.where(code >= 0, np.searchsorted(anchors, code), NONE).astype(np.intp)
-    # A face may be banned from its previous cluster, and its picture may have another one there.
+    # A face cannot stay in its previous cluster if it is banned from there, or if another face of its picture is there.
+    # `join` checks both.
     members = Members(faces, anchors, len(anchors))
     for face in np.flatnonzero(base >= 0).tolist():
         members.join(face, int(base[face]))
@@ -117,7 +123,7 @@ def _base(faces: Faces) -> tuple[Rows, Rows]:
 
 
 def _with_seeds(work: Work, clusters: Rows, count: int, links: Links) -> tuple[Rows, int]:
-    """Add clusters of faces that are in no cluster."""
+    """Make new clusters from faces that are in no cluster. Return the clusters and their number."""
     free = (clusters < 0) & work.founders
     rows = np.flatnonzero(free)
     inside = free[links.first] & free[links.second]
@@ -136,7 +142,8 @@ def _with_seeds(work: Work, clusters: Rows, count: int, links: Links) -> tuple[R
 
 
 def _improved(work: Work, clusters: Rows, count: int) -> tuple[Rows, int]:
-    """Split, assign and merge `_ROUNDS` times, or until little changes. Return the clusters, numbered without gaps."""
+    """Split, assign and merge at most `_ROUNDS` times, until few faces change. Return the clusters, numbered without
+    gaps."""
     whole: set[bytes] = set()
     for _ in range(_ROUNDS):
         before = clusters
@@ -153,7 +160,7 @@ def _improved(work: Work, clusters: Rows, count: int) -> tuple[Rows, int]:
 
 
 def _members(work: Work, clusters: Rows, count: int) -> Members:
-    """Return the members of clusters that have no conflicts."""
+    """Return the `Members` of these clusters. A face that conflicts with its cluster is left out."""
     members = work.members(count)
     for face in np.flatnonzero((clusters >= 0) & (work.base < 0)).tolist():
         members.join(face, int(clusters[face]))
@@ -161,6 +168,7 @@ def _members(work: Work, clusters: Rows, count: int) -> Members:
 
 
 def _numbered(work: Work, clusters: Rows) -> tuple[Rows, int]:
-    """Number the clusters without gaps. Anchors keep their numbers, and the others follow in their order."""
+    """Number the clusters without gaps. Anchors keep their numbers. All other clusters follow in their present
+    order."""
     used = np.unique(np.concatenate([np.arange(len(work.anchors)), clusters[clusters >= 0]]))
     return np.where(clusters >= 0, np.searchsorted(used, clusters), NONE), len(used)

@@ -11,14 +11,16 @@ from thumblab_pipelines.people.clustering.faces import NONE
 def codes_of(clusters: Rows, before: Rows, anchors: Rows, first_new: int) -> Rows:
     """Return the code of each face [n].
 
-    The first clusters are the anchors, which have their codes. Each other cluster gets the code of the previous cluster
-    with which it shares most faces, and no code is given twice. The largest overlaps come first. The other clusters get
-    new codes from `first_new` on and above the previous ones, in the order of their sizes.
+    The first clusters are the anchors, which already have codes. Any other cluster gets the code of the previous
+    cluster with which it shares the most faces. If several clusters would get the same code, the cluster that shares
+    the most faces gets the code. Clusters that get no previous code get new codes, largest cluster first. New codes
+    start at `first_new`, but above all previous codes.
 
     Parameters
     ----------
     clusters, before
-        The number of the cluster of each face, and its code in the last clustering, or `NONE`.
+        For each face [n], the number of its cluster, and the code of its cluster in the last clustering. `NONE` if the
+        face is in no cluster.
     """
     count = int(clusters.max(initial=NONE)) + 1
     sizes = np.bincount(clusters[clusters >= 0], minlength=count)

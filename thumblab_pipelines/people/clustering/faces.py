@@ -1,4 +1,4 @@
-"""The input and the result of a clustering."""
+"""Define the input and the result of a clustering."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from thumblab_core.errors import LabError
 from thumblab_pipelines.people.clustering.order import canonical_order
 
 NONE = -1
-"""The code of "in no cluster"."""
+"""The code of a face that is in no cluster."""
 
 
 class FacesError(LabError):
-    """An error because the changes of persons contradict each other, or because the arrays do not fit."""
+    """Raised if the changes that users made contradict each other, or if the arrays do not fit together."""
 
 
 class How(IntEnum):
@@ -25,11 +25,11 @@ class How(IntEnum):
 
     NONE = 0
     PINNED = 1
-    """A person put it there."""
+    """A person put the face there."""
     MATCHED = 2
-    """It is near enough to a cluster that has a name or pinned faces."""
+    """The face is near enough to a cluster that has a name or pinned faces."""
     GROUPED = 3
-    """It belongs to a cluster that was found without labels."""
+    """The face belongs to a cluster that was found without labels."""
 
 
 UnknownMethod = Literal["hdbscan", "dbscan", "agglomerative"]
@@ -42,13 +42,15 @@ class ClusterSettings:
     Parameters
     ----------
     person_match_threshold
-        The match score from which a face joins a cluster, above 0.1 and at most 1. Higher is more conservative.
+        The minimum match score of a face that joins a cluster, above 0.1 and at most 1. With a higher value, fewer
+        faces join.
     unknown_method
-        The algorithm that groups the faces that match nobody.
+        The algorithm that groups the faces without a matching cluster.
     minimum_cluster_size
-        The number of faces of good quality that found a cluster, 2 or more.
+        The minimum number of faces of good quality in a new cluster, 2 or more.
     founding_quality
-        A face of a lower quality may join a cluster, but does not found one and does not move its centroid.
+        The minimum quality of a face that founds a cluster. A face of lower quality may join a cluster, but does not
+        move its centroid.
     """
 
     person_match_threshold: float = 0.7
@@ -67,7 +69,7 @@ class ClusterSettings:
 
 @dataclass(frozen=True)
 class Faces:
-    """Faces to cluster, the changes that persons made to them, and their earlier clusters.
+    """Faces to cluster, the changes that users made to the clusters, and the previous clusters of the faces.
 
     Parameters
     ----------
@@ -80,7 +82,8 @@ class Faces:
     pinned
         The cluster into which a person put each face [n], or `NONE`.
     banned
-        Pairs [m, 2] of a face, as its row, and a cluster that it does not belong to, as a person said.
+        Pairs [m, 2] of a face and a cluster. A person said that the face does not belong to the cluster. The face is
+        given by its row, and the cluster by its code.
     named
         The codes of the clusters that have a name [k].
     previous
@@ -119,7 +122,7 @@ class Faces:
         return np.full(len(self.vectors), NONE, np.intp) if self.previous is None else self.previous
 
     def taken(self, rows: Rows) -> Faces:
-        """Return the faces `rows`, which must be all rows in any order."""
+        """Return the faces in the order of `rows`. `rows` must contain every row once."""
         place = np.empty(len(rows), np.intp)
         place[rows] = np.arange(len(rows))
         banned = np.column_stack([place[self.banned[:, 0]], self.banned[:, 1]])
@@ -137,7 +140,7 @@ class Faces:
     def canonical_order(self) -> Rows:
         """Return the rows in an order that does not depend on the order of the input.
 
-        Faces that are equal in everything may swap places.
+        Only faces whose data are all equal may swap places.
         """
         bans = np.zeros(len(self.vectors), np.int64)
         np.add.at(bans, self.banned[:, 0], self.banned[:, 1] + 1)
@@ -168,7 +171,8 @@ class Clustering:
     clusters
         The cluster code of each face [n], or `NONE`.
     similarity
-        The cosine of each face to the nearest centroid of its cluster [n], without its own part in it. 0 without a cluster.
+        The cosine of each face [n] to the nearest centroid of its cluster. The face itself is left out of the centroid.
+        0 if the face is in no cluster.
     how
         The `How` of each face [n].
     """

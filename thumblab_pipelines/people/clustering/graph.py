@@ -14,7 +14,7 @@ from thumblab_core.index.kinds import faiss_module
 
 NEIGHBOURS = 24
 _EXACT = 20_000
-"""Up to this number of faces, each face is compared with every other one."""
+"""Up to this number of faces, each face is compared with every other face."""
 _PROBES = 8
 _BATCH = 8192
 _STEP = 0.02
@@ -22,22 +22,23 @@ _STEP = 0.02
 
 @dataclass(frozen=True)
 class Links:
-    """Links between faces: their two rows [m], and their cosines [m]. The first row is the smaller one."""
+    """m links between two faces, each with the two rows and the cosine. `first` is the smaller row."""
 
     first: Rows
     second: Rows
     cosine: Float64s
 
     def above(self, cosine: float) -> Links:
-        """Return the links with at least the cosine `cosine`."""
+        """Return the links whose cosine is at least `cosine`."""
         keep = self.cosine >= cosine
         return Links(self.first[keep], self.second[keep], self.cosine[keep])
 
 
 def nearest_links(vectors: Float32s, pictures: Rows, least: float, neighbours: int = NEIGHBOURS) -> Links:
-    """Link each face with its nearest faces of other pictures, with a cosine of at least `least`.
+    """Link each face with its nearest faces in other pictures. A link needs a cosine of at least `least`.
 
-    `vectors` [n, d] are unit vectors. Beyond `_EXACT` faces, some of the nearest faces may be missed.
+    `vectors` [n, d] are unit vectors. With more than `_EXACT` faces, the search is approximate and may miss some near
+    faces.
     """
     count = len(vectors)
     empty = np.empty(0, np.intp)
@@ -58,9 +59,9 @@ def nearest_links(vectors: Float32s, pictures: Rows, least: float, neighbours: i
 
 
 def components(count: int, links: Links, most: int) -> list[Rows]:
-    """Return the connected components of `count` faces that have two faces or more.
+    """Return the connected components of `count` faces. Components of a single face are left out.
 
-    A component of more than `most` faces is cut: its weakest links are removed until no part is larger.
+    The weakest links of a component with more than `most` faces are removed, until no part has more than `most` faces.
     """
     found = []
     waiting = [(np.arange(count), links, -1.0)]
@@ -76,7 +77,10 @@ def components(count: int, links: Links, most: int) -> list[Rows]:
 
 
 def _parts(rows: Rows, links: Links) -> list[tuple[Rows, Links]]:
-    """Split `rows`, in rising order, into connected components with their links. Faces without links are left out."""
+    """Split `rows`, which are in rising order, into connected components. Return each component with its links.
+
+    Faces without links are left out.
+    """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -111,12 +115,12 @@ def _index(faiss: Any, vectors: Float32s) -> Any:
 def _links_of(
     index: Any, vectors: Float32s, pictures: Rows, start: int, neighbours: int
 ) -> tuple[Rows, Rows, Float64s]:
-    """Return the rows, the rows of their neighbours and the cosines, for a batch of faces from row `start` on."""
+    """Return the links of a batch of faces that begins at row `start`: rows, rows of the neighbours, and cosines."""
     batch = vectors[start : start + _BATCH]
     cosines, found = index.search(batch, min(neighbours + 1, len(vectors)))
     rows = np.repeat(np.arange(start, start + len(batch)), found.shape[1])
     others, flat = found.ravel().astype(np.intp), cosines.ravel()
-    # FAISS fills up with -1.
+    # If FAISS finds too few neighbours, it returns -1 in the remaining places.
     keep = (others >= 0) & (others != rows)
     keep[keep] = pictures[rows[keep]] != pictures[others[keep]]
     return rows[keep], others[keep], flat[keep]

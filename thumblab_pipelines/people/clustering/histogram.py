@@ -20,7 +20,8 @@ class Histogram:
     edges
         The ends of the bins [b + 1], from -1 to 1.
     same, different, unlabelled
-        The number of pairs in each bin [b]: of one person, of different people, and of faces without labels.
+        The number of pairs in each bin [b]: pairs of one person, pairs of different people, and pairs with a face that
+        has no label.
     threshold
         The cosine of the threshold.
     """
@@ -35,8 +36,8 @@ class Histogram:
 def histogram(vectors: Float32s, pictures: Rows, people: Rows, threshold: float, bins: int = 80) -> Histogram:
     """Count pairs of faces by their cosine. See `calibrate` for the arrays.
 
-    Faces in one picture count as different people. If there are more than a million pairs of a kind, a million random
-    ones are counted.
+    Faces in one picture count as different people. If there are more than a million pairs, a million random pairs are
+    counted.
 
     Parameters
     ----------

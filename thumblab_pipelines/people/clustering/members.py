@@ -1,4 +1,4 @@
-"""Clusters while they are formed: who is in which, and who may not be together."""
+"""Keep the members of clusters while the clusters are formed, and the rules about which faces may be together."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from thumblab_pipelines.people.clustering.faces import NONE, Faces
 
 
 class Members:
-    """The cluster of each face, and the tests whether a face may join a cluster and whether two clusters may merge.
+    """The cluster of each face. Methods check whether a face may join a cluster, and whether two clusters may merge.
 
-    The first clusters are the anchors, which have codes. Only these can be banned for a face.
+    The first clusters are the anchors, which have codes. A face can be banned only from an anchor.
     """
 
     def __init__(self, faces: Faces, anchors: Rows, count: int) -> None:
@@ -37,7 +37,7 @@ class Members:
         return len(self._faces)
 
     def join(self, face: int, cluster: int) -> None:
-        """Put a face into `cluster`, if it is in no cluster, and if nothing is against it."""
+        """Put a face into `cluster`. Do nothing if the face is in a cluster already, or may not join this cluster."""
         bans = self._banned.get(face, ())
         if self._of_face[face] != NONE or self._pictures[face] in self._pictures_of[cluster] or cluster in bans:
             return
@@ -47,7 +47,7 @@ class Members:
         self._bans_of[cluster].update(bans)
 
     def may_merge(self, one: int, other: int) -> bool:
-        """Return whether two clusters have no conflict. Two anchors never merge."""
+        """Return whether two clusters may merge: no ban or picture forbids it, and at most one of them is an anchor."""
         return (
             (one >= self._anchors or other >= self._anchors)
             and self._pictures_of[one].isdisjoint(self._pictures_of[other])
@@ -56,7 +56,7 @@ class Members:
         )
 
     def merge(self, kept: int, given: int) -> None:
-        """Put all faces of the cluster `given` into `kept`. `may_merge` must hold."""
+        """Put all faces of the cluster `given` into `kept`. `may_merge` must be true for the two clusters."""
         for face in self._faces[given]:
             self._of_face[face] = kept
         for sets in (self._faces, self._pictures_of, self._bans_of):

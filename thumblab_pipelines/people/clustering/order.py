@@ -7,9 +7,10 @@ from thumblab_core.arrays import Float32s, Rows
 
 
 def canonical_order(vectors: Float32s, *columns: npt.ArrayLike) -> Rows:
-    """Return the rows [n] in an order that depends only on the vectors [n, d] and, for equal ones, on `columns` [n].
+    """Return the rows [n] in an order that depends only on the vectors [n, d]. `columns` [n] order equal vectors.
 
-    Sums of floating-point numbers depend on their order, and so do the answers to ties.
+    Without a fixed order, rounding errors of sums and the choice between equal values would depend on the input's
+    order.
     """
     if not len(vectors):
         return np.empty(0, np.intp)

@@ -1,4 +1,4 @@
-"""Draw pairs of faces, and compute their cosines. All pairs are used if there are not too many.
+"""Draw pairs of faces, and compute their cosines. If there are too many pairs, random pairs are used.
 
 The functions take unit vectors [n, d] in canonical order, so that the draw does not depend on the order of the input.
 """
@@ -15,7 +15,7 @@ _MOST_PAIRS = 1_000_000
 def labelled_pairs(vectors: Float32s, people: Rows) -> tuple[Float64s, Float64s]:
     """Return the cosines of pairs of one person, and of pairs of different people.
 
-    `people` [n] are the clusters into which persons put the faces, or -1.
+    `people` [n]: the cluster into which a person put each face, or -1.
     """
     rows = np.flatnonzero(people >= 0)
     first, second = (rows[side] for side in _sampled(len(rows)))
@@ -24,14 +24,14 @@ def labelled_pairs(vectors: Float32s, people: Rows) -> tuple[Float64s, Float64s]
 
 
 def picture_pairs(vectors: Float32s, pictures: Rows) -> Float64s:
-    """Return the cosines of pairs of faces in one picture. Each face is paired with the next one of its picture."""
+    """Return the cosines of pairs of faces in one picture. Each face is paired with the next face of its picture."""
     order = np.argsort(pictures, kind="stable")
     following = np.flatnonzero(pictures[order][1:] == pictures[order][:-1])
     return _cosines(vectors, order[following], order[following + 1])
 
 
 def unlabelled_pairs(vectors: Float32s, people: Rows) -> Float64s:
-    """Return the cosines of random pairs in which one face or both have no label."""
+    """Return the cosines of random pairs in which at least one face has no label."""
     first, second = _sampled(len(vectors))
     unknown = (people[first] < 0) | (people[second] < 0)
     return _cosines(vectors, first[unknown], second[unknown])

@@ -1,4 +1,4 @@
-"""Improve clusters: split mixed ones, merge parts of one person, and put each face into the nearest cluster."""
+"""Improve clusters: split mixed clusters, merge parts of one person, and put each face into the nearest cluster."""
 
 from __future__ import annotations
 
@@ -22,17 +22,19 @@ from thumblab_pipelines.people.clustering.faces import NONE, ClusterSettings, Fa
 from thumblab_pipelines.people.clustering.members import Members
 
 _STRICTER = 0.1
-"""Two clusters are merged at a false accept rate lower by this factor. A wrong merge is harder to see than a missing one."""
+"""Factor for the false accept rate at which two clusters are merged. Merging is stricter than joining, because a wrong
+merge is harder to see than a missing merge."""
 
 _ALIKE = 0.5
-"""Two parts of one person have a mean cosine of at least this share of the mean cosine inside the less uniform part."""
+"""Minimum ratio of two mean cosines for a merge: the mean cosine between the two clusters, divided by the mean cosine
+within the less uniform cluster."""
 
 _BATCH = 2048
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """The cosines from which a face joins a cluster, and from which two clusters are one person."""
+    """The minimum cosines with which a face joins a cluster (`join`), and two clusters are merged (`merge`)."""
 
     join: float
     merge: float
@@ -53,12 +55,11 @@ class Work:
     faces
         The faces in canonical order.
     vectors
-        Their vectors [n, d] in double precision.
+        The vectors of the faces [n, d] in double precision.
     anchors
-        The codes of the clusters that are given [k]: those about which persons said something, or all if faces are only
-        assigned.
+        The codes of the given clusters [k], see `cluster_faces`. If faces are only assigned, all clusters are given.
     base
-        The number of the anchor in which each face stays [n], or `NONE`.
+        The number of the anchor in which each face [n] stays, or `NONE`.
     """
 
     faces: Faces
@@ -78,7 +79,7 @@ class Work:
         return np.union1d(self.faces.named, self.faces.pinned[self.faces.pinned >= 0]).astype(np.intp)
 
     def members(self, count: int) -> Members:
-        """Return `count` clusters: the anchors with the faces that stay in them, and empty ones."""
+        """Return `count` clusters. Anchors contain the faces that stay in them. All other clusters are empty."""
         members = Members(self.faces, self.anchors, count)
         for face in np.flatnonzero(self.base >= 0).tolist():
             members.join(face, int(self.base[face]))
@@ -88,7 +89,7 @@ class Work:
         return Thresholds.of(self.calibration, self.settings, clusters)
 
     def centroids(self, clusters: Rows, count: int) -> Centroids:
-        """Compute the centroids from the faces of good quality. An anchor without such faces uses those that it has."""
+        """Compute the centroids from the faces of good quality. For an anchor without such faces, use all its faces."""
         adding = np.where(self.founders, clusters, NONE)
         without = np.setdiff1d(np.arange(len(self.anchors)), adding)
         if len(without):
@@ -101,8 +102,8 @@ class Work:
 def assign(work: Work, clusters: Rows, count: int) -> Rows:
     """Put each face into the nearest cluster that it may join. Return the cluster of each face [n].
 
-    The nearest pairs of a face and a cluster come first. Clusters other than anchors that are left with too few faces of
-    good quality are dissolved.
+    The nearest pairs of a face and a cluster come first. A cluster that then has too few faces of good quality is
+    dissolved, unless it is an anchor.
     """
     centroids = work.centroids(clusters, count)
     members = work.members(count)
@@ -114,7 +115,7 @@ def assign(work: Work, clusters: Rows, count: int) -> Rows:
 
 
 def without_small(work: Work, clusters: Rows, count: int) -> Rows:
-    """Dissolve clusters other than anchors that have too few faces of good quality."""
+    """Dissolve each cluster that has too few faces of good quality, unless it is an anchor."""
     good = np.bincount(clusters[work.founders & (clusters >= 0)], minlength=count)
     kept = (good >= work.settings.minimum_cluster_size) | (np.arange(count) < len(work.anchors))
     # The last element stands for the faces in no cluster.
@@ -122,9 +123,10 @@ def without_small(work: Work, clusters: Rows, count: int) -> Rows:
 
 
 def split(work: Work, clusters: Rows, count: int, whole: set[bytes]) -> tuple[Rows, int]:
-    """Split clusters other than anchors whose halves do not look like one person. Return the clusters and their number.
+    """Split each cluster whose halves do not look like one person, unless it is an anchor. Return the clusters and
+    their number.
 
-    `whole` keeps the clusters that were not split, because most of them are the same the next time.
+    `whole` remembers the clusters that were not split. The next call skips these clusters if they have not changed.
     """
     clusters = clusters.copy()
     least = work.settings.minimum_cluster_size
@@ -149,7 +151,7 @@ def split(work: Work, clusters: Rows, count: int, whole: set[bytes]) -> tuple[Ro
 
 
 def merge(work: Work, members: Members) -> None:
-    """Merge clusters that look like one person and have no conflict, the most similar ones first."""
+    """Merge clusters that look like one person and have no conflict. The most similar clusters come first."""
     clusters, count = members.clusters, len(members)
     good = np.where(work.founders, clusters, NONE)
     sums, sizes = summed(work.vectors, good, count)
@@ -169,7 +171,7 @@ def merge(work: Work, members: Members) -> None:
         a, b = sorted((_root(into, int(one[pair])), _root(into, int(other[pair]))))
         if a == b or not members.may_merge(a, b):
             continue
-        # A merge has changed what the pair stands for, so it is tested again.
+        # An earlier merge may have changed the two clusters, so the pair is tested again.
         both = np.array([a, b])
         if _one_person(sums[both], sizes[both], np.array([0]), np.array([1]), least)[0]:
             members.merge(a, b)

@@ -1,6 +1,7 @@
 """Group faces that nobody has labelled, by HDBSCAN, DBSCAN or agglomerative clustering inside connected components.
 
-The groups are a first guess. `refine` puts stray faces into them, throws wrong ones out, and merges halves.
+The groups are a first guess. `refine` adds missing faces to the groups, removes wrong faces, and merges parts of one
+person.
 """
 
 from __future__ import annotations
@@ -12,18 +13,18 @@ from thumblab_pipelines.people.clustering.faces import UnknownMethod
 from thumblab_pipelines.people.clustering.graph import Links, components
 
 _MOST = 1500
-"""The largest component. Its matrix of distances has 18 MB."""
+"""Maximum number of faces in a component. The matrix of distances of such a component has 18 MB."""
 
 
 def seed_groups(vectors: Float32s, links: Links, cosine: float, method: UnknownMethod, least: int) -> list[Rows]:
-    """Return groups of rows of `vectors` [n, d], each with `least` rows or more. A row is in one group at most.
+    """Return groups of at least `least` rows of `vectors` [n, d]. A row is in at most one group.
 
     Parameters
     ----------
     links
         Links between the rows.
     cosine
-        The cosine from which two faces match. HDBSCAN finds its own densities, and does not use this cosine.
+        The minimum cosine of two matching faces. HDBSCAN finds its own densities, and does not use this cosine.
     """
     groups = []
     for rows in components(len(vectors), links, _MOST):
@@ -38,7 +39,7 @@ def seed_groups(vectors: Float32s, links: Links, cosine: float, method: UnknownM
 
 
 def _labels(distances: Float64s, reach: float, method: UnknownMethod, least: int) -> Rows:
-    """Return the group of each row of the matrix of distances [m, m], or a negative number."""
+    """Return the group of each row of the matrix of distances [m, m]. A negative number means no group."""
     if method == "agglomerative":
         from scipy.cluster.hierarchy import fcluster, linkage
         from scipy.spatial.distance import squareform

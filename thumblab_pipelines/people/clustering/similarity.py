@@ -1,4 +1,4 @@
-"""How similar each face is to its cluster."""
+"""Measure how similar each face is to its cluster."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from thumblab_pipelines.people.clustering.centroids import Centroids, without_it
 
 
 def similarities(vectors: Float64s, clusters: Rows, centroids: Centroids) -> Float64s:
-    """Return the cosine of each face [n] to the nearest centroid of its cluster, or 0 without a cluster.
+    """Return the cosine of each face [n] to the nearest centroid of its cluster. Return 0 for a face in no cluster.
 
     The face itself is left out of the centroid. A face that is alone in its cluster gets 0.
     """

@@ -1,8 +1,9 @@
 """Score pairs of faces by heads that have seen neither person of the pair.
 
-The people are split into five folds. For every two folds, a head is trained on the people of the other three. This
-head scores the pairs of faces of the two folds. So every pair of people is judged, and pairs of two people are plenty
-even if there are few people. A simple cross-fitting, with one fold left out, would only judge the pairs within a fold.
+The people are split into five folds. For each pair of folds, a head is trained on the people of the three remaining
+folds. This head scores the pairs of faces in the two left-out folds. So every pair of two people is judged, and there
+are many such pairs even with few people. If only one fold were left out at a time, only pairs within a fold would be
+judged.
 """
 
 import itertools
@@ -17,13 +18,14 @@ from thumblab_pipelines.people.matching.verification import JudgedPairs
 
 FOLDS = 5
 _MOST_FACES = 40
-"""Maximum number of faces of a person that are judged. The pairs of a person would else grow with the square."""
+"""Maximum number of faces of a person that are judged. The number of pairs of a person grows with the square of this
+number."""
 
 _ALL_FACES = 4_000
-"""Number of faces that are judged in total if there are many people, at least 4 of each person."""
+"""Approximate maximum number of faces that are judged in total. But at least 4 faces of each person are judged."""
 
 _MOST_PAIRS = 6_000
-"""Maximum number of pairs of each kind that one head judges. Larger numbers are sampled."""
+"""Maximum number of pairs of each kind that one head judges. If there are more, a random sample is judged."""
 
 
 def cross_fit(faces: CodedFaces, config: HeadConfig) -> JudgedPairs:
@@ -41,7 +43,7 @@ def cross_fit(faces: CodedFaces, config: HeadConfig) -> JudgedPairs:
         training = faces.of(np.setdiff1d(people, held))
         head = fit_head(training, config, seed=int(rng.integers(2**32))).matrix
         pairs = judge(judged.of(held), head, rng)
-        # Pairs within one fold are judged by the heads of this fold and each of the four others.
+        # Four heads judge a pair within one fold: the heads that leave out this fold and one of the four other folds.
         within = fold_of[pairs.first] == fold_of[pairs.second]
         parts.append(replace(pairs, weight=np.where(within, 1 / (FOLDS - 1), 1.0)))
     return JudgedPairs(
@@ -50,9 +52,10 @@ def cross_fit(faces: CodedFaces, config: HeadConfig) -> JudgedPairs:
 
 
 def judge(faces: CodedFaces, head: Float64s, rng: np.random.Generator) -> JudgedPairs:
-    """Score the pairs of faces by the bare vectors and by a head. All pairs of faces have the weight 1.
+    """Score the pairs of faces without the head and with the head. Each pair has the weight 1.
 
-    If there are more than 6,000 pairs of one kind, 6,000 of them are drawn, and their weight is still 1.
+    If there are more than 6,000 pairs of one kind, 6,000 of these pairs are drawn. Each drawn pair also has the weight
+    1.
     """
     first, second = np.triu_indices(len(faces.people), 1)
     same = faces.same(first, second)

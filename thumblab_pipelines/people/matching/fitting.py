@@ -1,6 +1,6 @@
 """Train one head by triplet loss, with early stopping on held-out people.
 
-The head is a linear map that starts as the identity. A penalty pulls it back to the identity, so a head that was
+The head is a linear map that starts as the identity. A penalty pulls the head towards the identity. So a head that was
 trained on few people changes the vectors little.
 """
 
@@ -15,21 +15,23 @@ from thumblab_pipelines.people.matching.labelled_faces import CodedFaces
 from thumblab_pipelines.people.matching.triplets import triplet_loss
 
 _BATCH, _PEOPLE_OF_A_BATCH = 128, 32
-"""Number of faces and maximum number of people of a batch. If there are few people, a batch has more faces of each."""
+"""Number of faces, and maximum number of people, in a batch. If there are few people, a batch has more faces of each
+person."""
 
 _LEAST_FACES, _MOST_FACES = 4, 16
-"""Limits of the number of faces of a person in a batch."""
+"""Minimum and maximum number of faces of a person in a batch."""
 
 _LEAST_STEPS = 20
-"""Minimum number of steps of an epoch. A handful of people fills one batch, and an epoch of one step changes little."""
+"""Minimum number of steps of an epoch. If there are few people, one batch has all of them, and an epoch of one step
+would change little."""
 
 _RATE, _MOMENTUM = 0.1, 0.9
 _LEAST_GAIN = 0.07
-"""A head is kept only if it separates the held-out people better than the identity by this share, divided by the square
-root of their number.
+"""A head is kept only if its relative gain is above this number, divided by the square root of the number of held-out
+people. The gain is how much better the head separates the held-out people than the identity does.
 
-The best of many epochs is better than the identity by chance alone. On real faces that training could not improve, the
-separation of one or two held-out people rose by up to 3 %, and the TAR on other people fell more often than it rose.
+By chance alone, the best of many epochs is better than the identity. On real faces that training could not improve, the
+separation of one or two held-out people rose by up to 3 %. But the TAR on other people fell more often than it rose.
 """
 
 _HELD_OUT = 0.25
@@ -43,8 +45,8 @@ class HeadConfig:
     """The settings of a training. Raises `LabError` for an invalid value.
 
     `epochs`: maximum number of epochs. `margin`: the margin of the triplet loss, as a squared distance of unit vectors.
-    `min_faces`: people with fewer labelled faces are left out. `patience`: a training stops after this many epochs
-    without a better one. `penalty`: weight of the squared distance of the head from the identity.
+    `min_faces`: people with fewer labelled faces are left out. `patience`: a training stops if this many epochs in a
+    row were not better. `penalty`: weight of the squared distance of the head from the identity.
     """
 
     epochs: int = 20
@@ -67,10 +69,10 @@ class HeadConfig:
 
 @dataclass(frozen=True)
 class FittedHead:
-    """A trained head. `matrix` [d, d] is of the epoch `best_epoch`, and epoch 0 is the identity.
+    """A trained head. `matrix` [d, d]: the matrix after the epoch `best_epoch`. In epoch 0, the matrix is the identity.
 
-    `losses`: mean triplet loss of each epoch. `separations`: separation of the held-out people (`_separation`) after
-    each epoch, the first for epoch 0.
+    `losses`: mean triplet loss of each epoch. `separations`: separation of the held-out people
+    (`_Validation.separation`) before training and after each epoch.
     """
 
     matrix: Float64s
@@ -117,7 +119,7 @@ def fit_head(faces: CodedFaces, config: HeadConfig, seed: int) -> FittedHead:
 
 
 class _Validation:
-    """Pairs of faces to stop by. In each pair, at least one face shows a held-out person."""
+    """The pairs of faces for early stopping. In each pair, at least one face shows a held-out person."""
 
     def __init__(self, faces: CodedFaces, held: Rows, rng: np.random.Generator) -> None:
         is_held = np.isin(faces.people, held)
@@ -130,11 +132,11 @@ class _Validation:
         self.same, self.different = same & once, ~same & once
 
     def separation(self, matrix: Float64s) -> float:
-        """Return the distance between the mean similarities of both kinds of pairs, in standard deviations.
+        """Return by how many standard deviations pairs of one person are more similar than pairs of two people.
 
-        This is the decidability index [1]_. Unlike the loss, it does not change if all distances grow, and unlike a
-        rate of errors, it is not a step function of few pairs. It is 0 if there are no pairs of one kind, so that no
-        epoch is better than another.
+        The result is the decidability index [1]_. The loss is not used here, because it changes if all distances grow.
+        An error rate is not used, because with few pairs it changes only in steps. The result is 0 if there are no
+        pairs of one kind. No epoch is then better than another epoch.
 
         .. [1] J. Daugman, "The importance of being random: statistical principles of iris recognition", Pattern
            Recognition, 2003.

@@ -1,4 +1,4 @@
-"""The input of a training: face vectors, and the person that each face was labelled with."""
+"""Define the input of a training: face vectors, and the person of each face."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ from thumblab_core.arrays import Flags, Float32s, Float64s, Rows
 from thumblab_core.errors import LabError
 
 LEAST_PEOPLE = 5
-"""Minimum number of people for a training. Fewer cannot be split into people to learn from and people to judge by."""
+"""Minimum number of people for a training. Fewer people cannot be divided into people for training and people for
+evaluation."""
 
 
 class TooFewPeopleError(LabError):
-    """An error because too few people have enough labelled faces for a training."""
+    """Raised if too few people have enough labelled faces for a training."""
 
 
 @dataclass(frozen=True)
 class LabelledFaces:
     """n labelled faces. Raises `LabError` for arrays that do not fit together, and for invalid vectors.
 
-    `vectors`: from one embedder, float32 [n, d]. `faces` [n]: ids of the faces. `people` [n]: cluster keys of the people.
-    `pictures` [n]: keys of the pictures that show the faces. Two faces of one picture are never one person.
+    `vectors`: from one embedder, float32 [n, d]. `faces` [n]: ids of the faces. `people` [n]: cluster keys of the
+    people. `pictures` [n]: keys of the pictures that show the faces. Two faces in one picture always count as two
+    people.
     """
 
     vectors: Float32s
@@ -49,8 +51,8 @@ class LabelledFaces:
     def with_enough(self, min_faces: int) -> LabelledFaces:
         """Return the faces of the people with at least `min_faces` faces, in the order of the ids of the faces.
 
-        The order makes a training independent of the order in which the faces were read. Raises `LabError` if fewer
-        than five people have enough faces.
+        So a training does not depend on the order in which the faces were read. Raises `LabError` if fewer than five
+        people have enough faces.
         """
         count = Counter(self.people)
         enough = {person for person, faces in count.items() if faces >= min_faces}
@@ -70,7 +72,7 @@ class LabelledFaces:
         )
 
     def coded(self) -> CodedFaces:
-        """Return the faces with numbers instead of keys."""
+        """Return the faces with unit vectors, and with numbers instead of keys."""
         vectors = self.vectors.astype(np.float64)
         return CodedFaces(
             vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
@@ -80,25 +82,26 @@ class LabelledFaces:
 
 @dataclass(frozen=True)
 class CodedFaces:
-    """n faces: unit vectors, float64 [n, d], and the numbers of their people [n] and pictures [n]."""
+    """n faces: their unit vectors (float64 [n, d]), the numbers of their people [n], and the numbers of their pictures
+    [n]."""
 
     vectors: Float64s
     people: Rows
     pictures: Rows
 
     def of(self, people: Rows) -> CodedFaces:
-        """Return the faces of some people only."""
+        """Return only the faces of these people."""
         rows = np.nonzero(np.isin(self.people, people))[0]
         return self.rows(rows)
 
     def rows(self, rows: Rows) -> CodedFaces:
-        """Return the faces in `rows` [m] only."""
+        """Return only the faces in `rows` [m]."""
         return CodedFaces(self.vectors[rows], self.people[rows], self.pictures[rows])
 
     def same(self, first: Rows, second: Rows) -> Flags:
         """Return whether each pair of faces shows one person. Two faces of one picture count as two people.
 
-        `first` and `second` are rows of any shapes that broadcast.
+        `first` and `second`: arrays of rows whose shapes can be broadcast (NumPy).
         """
         one_person = self.people[first] == self.people[second]
         return np.asarray(one_person & (self.pictures[first] != self.pictures[second]))

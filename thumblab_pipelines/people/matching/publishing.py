@@ -1,4 +1,4 @@
-"""Publish trained heads as releases, and serve those that may be served."""
+"""Publish trained heads as releases, and serve a head if the rules allow it."""
 
 import json
 import secrets
@@ -17,17 +17,18 @@ from thumblab_pipelines.people.matching.labelled_faces import LabelledFaces
 from thumblab_pipelines.people.matching.training import TrainedHead, train_head
 
 _VERSION = 1
-"""A part of the digest of the inputs. Raise this number if a change of the code makes the same inputs give another head."""
+"""Version of the training code, which is part of the digest of the inputs. Raise this number if a change of the code
+gives another head for the same inputs."""
 
 _KEPT = 3
-"""Number of releases of an embedder's heads that are kept beside the served one."""
+"""Number of releases of an embedder's heads that are kept in addition to the served release."""
 
 
 @dataclass(frozen=True)
 class PublishedHead:
-    """The release of a head. `served`: whether it is served now. `reason`: why it is served or not.
+    """The release of a head. `served`: whether the release is served now. `reason`: why it is served or not served.
 
-    `trained` is None if the newest release was made from the same inputs, so that there was nothing to train.
+    `trained` is None if nothing was trained, because the newest release was made from the same inputs.
     """
 
     release: Release
@@ -46,10 +47,10 @@ def train_and_publish(
 ) -> PublishedHead:
     """Train a head, publish it, and serve it if `decide` allows it and no person holds an older head.
 
-    Nothing is trained if the newest release was made from the same inputs. `confirm` is called under the lock that
-    `remove_heads_of` also takes, before the head is published. It raises an error if a face of `faces` was deleted in
-    the meantime. So a head never learns from a person who was forgotten while it was trained. Raises `LabError` as
-    `train_head` does.
+    Nothing is trained if the newest release was made from the same inputs. `confirm` is called before the head is
+    published, under the lock that `remove_heads_of` also takes. `confirm` must raise an error if a face of `faces` was
+    deleted in the meantime. So no head is published that has learnt from a person who was forgotten during the
+    training. Raises `LabError` as `train_head` does.
     """
     config, scope = config or HeadConfig(), head_scope(embedder)
     inputs = _inputs(faces.with_enough(config.min_faces), embedder, config)

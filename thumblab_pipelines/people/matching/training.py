@@ -1,7 +1,8 @@
 """Train a matching head on labelled faces, and decide whether it may be served.
 
-The figures of a head come from a cross-fitting: ten other heads, trained in the same way on some of the people, are
-judged on the other people. A head cannot be judged on people that it has learnt from.
+The figures of a head come from a cross-fitting: ten further heads are trained in the same way, each on a part of the
+people, and are judged on the remaining people. The reason is that a head cannot be judged on people that it has learnt
+from.
 """
 
 import time
@@ -16,7 +17,7 @@ from thumblab_pipelines.people.matching.labelled_faces import LabelledFaces
 from thumblab_pipelines.people.matching.verification import Verification, verify
 
 MOST_LOSS = 0.01
-"""The most TAR that a head may have lost, at the upper end of the 95 % interval."""
+"""Maximum loss of TAR by a head that is served, at the upper end of the 95 % interval of the loss."""
 
 _NO_GAIN = (
     "Nothing is wrong: in no epoch did the head tell the held-out people apart better than the bare vectors do, so the bare "
@@ -34,7 +35,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class TrainedHead:
-    """A trained head with all that its release records.
+    """A trained head, with all facts that its release records.
 
     `used`: the faces of the people that had enough faces. `seconds`: how long training and judging took.
     """
@@ -49,9 +50,9 @@ class TrainedHead:
 
 
 def train_head(faces: LabelledFaces, embedder: str, config: HeadConfig | None = None) -> TrainedHead:
-    """Train a head on labelled faces whose vectors are from `embedder` (its fingerprint), and judge it.
+    """Train a head on labelled faces, and judge the head. `embedder`: the fingerprint of the embedder of the vectors.
 
-    The same arguments give the same head, in whatever order the faces are given. Raises `LabError` if fewer than five
+    The same arguments give the same head. The order of the faces does not matter. Raises `LabError` if fewer than five
     people have `config.min_faces` faces, or if no pair of faces can be judged.
     """
     head_scope(embedder)
@@ -66,12 +67,12 @@ def train_head(faces: LabelledFaces, embedder: str, config: HeadConfig | None = 
 
 
 def decide(verification: Verification, best_epoch: int) -> Decision:
-    """Decide whether a head may be served. It must pass each of these rules.
+    """Decide whether a head may be served. All of these rules must hold:
 
-    1. It is not the identity: some epoch separated the held-out people better.
-    2. With it, verification is better than chance: the lower end of the AUC's interval is above 0.5.
-    3. The TAR is not below that of the bare vectors, and the upper end of the 95 % interval of its loss, from a paired
-       bootstrap over people, is at most 0.01.
+    1. The head is not the identity: in at least one epoch, the head separated the held-out people better.
+    2. Verification with the head is better than chance: the lower end of the AUC's interval is above 0.5.
+    3. The TAR with the head is not lower than without the head. The upper end of the 95 % interval of the loss of TAR
+       (paired bootstrap over people) is at most 0.01.
     """
     tar, auc = verification.tar, verification.auc
     if best_epoch == 0:

@@ -1,8 +1,8 @@
-"""Triplet loss with semi-hard negatives, and its gradient, for a linear map of vectors.
+"""Compute the triplet loss with semi-hard negatives, and its gradient, for a linear map of vectors.
 
 A triplet has an anchor, a positive (another face of the same person) and a negative (a face of another person). The
 loss of a triplet is max(0, margin + |anchor - positive|^2 - |anchor - negative|^2), on unit vectors [1]_. The gradient
-is written out, because this small formula then needs no PyTorch, whose import takes longer than most trainings.
+is computed by a formula. So PyTorch is not needed, whose import takes longer than most trainings.
 
 .. [1] F. Schroff, D. Kalenichenko and J. Philbin, "FaceNet: a unified embedding for face recognition and clustering",
    CVPR 2015.
@@ -26,8 +26,8 @@ def triplet_loss(
     vectors
         The vectors of the batch [b, d].
     same, different
-        Whether two faces of the batch are of one person, and whether they are of two people [b, b]. A face and itself
-        are neither.
+        Flags [b, b] for each two faces of the batch: whether they show the same person, and whether they show different
+        people. Both flags are false for a face and itself.
     """
     mapped = vectors @ matrix.T
     lengths = np.maximum(np.linalg.norm(mapped, axis=1, keepdims=True), 1e-12)
@@ -45,7 +45,8 @@ def triplet_loss(
     np.add.at(weights, (anchor, positive), -2.0)
     np.add.at(weights, (anchor, negative), 2.0)
     of_units = (weights + weights.T) @ units / len(losses)
-    # Only the part across a vector turns it. The part along it is lost when the vector is scaled to length 1.
+    # Only the part of the gradient that is perpendicular to a vector changes the direction of the vector. The parallel
+    # part has no effect, because the vector is scaled to length 1.
     of_mapped = (of_units - (of_units * units).sum(axis=1, keepdims=True) * units) / lengths
     return float(losses[active].sum() / len(losses)), of_mapped.T @ vectors
 
@@ -53,13 +54,15 @@ def triplet_loss(
 def semi_hard(distances: Float64s, anchor: Rows, positive: Rows, different: Flags) -> Rows:
     """Return the negative of each pair of an anchor and a positive [t].
 
-    It is the nearest face of another person that is farther from the anchor than the positive is. If there is none, it
-    is the farthest face of another person. The nearest of all would be harder, but such negatives are often wrong
-    labels, and can make all vectors collapse into one.
+    The negative is a face of another person that is farther from the anchor than the positive. The nearest of these
+    faces is taken. If no face of another person is farther than the positive, the farthest face of another person is
+    taken. The nearest face of all would be a harder negative. But such negatives often have wrong labels, and can make
+    all vectors equal.
     """
     masked = np.where(different, distances, np.inf)
     order = np.argsort(masked, axis=1)
-    # Squared distances are at most 4. With 10 times the row added, all rows together ascend, and one search serves them.
+    # Squared distances are at most 4. If 10 times the row number is added to each row, all rows together are one
+    # ascending sequence. So one search finds the negatives of all rows.
     ascending = np.minimum(np.take_along_axis(masked, order, axis=1), 5.0) + 10.0 * np.arange(len(order))[:, None]
     wanted = distances[anchor, positive] + 10.0 * anchor
     nearer = np.searchsorted(ascending.ravel(), wanted, side="right") - anchor * order.shape[1]

@@ -1,14 +1,16 @@
-"""Figures of verification, before and after a head: is a pair of faces one person or two?
+"""Measure verification before and after a head. Verification decides whether two faces show the same person.
 
 TAR at a FAR
-    Of the pairs of one person, the share that is accepted at the threshold at which at most this share of the pairs of
-    two people is accepted.
+    The true accept rate (TAR) at a false accept rate (FAR). The TAR is the share of the pairs of one person that are
+    accepted. The FAR is the share of the pairs of two people that are accepted. The lowest threshold that keeps the FAR
+    is used.
 ROC AUC, EER
-    The area under the curve of TAR over FAR, and the rate of errors at which both kinds of errors are equally frequent.
+    The area under the curve of TAR over FAR. The equal error rate is the rate at which both kinds of errors are equally
+    frequent.
 
 The intervals are from a bootstrap over people, because the pairs of one person are not independent. Each draw is used
-for both scores, so the interval of the difference is paired. With few people, a plain percentile interval is too
-narrow. The percentiles are therefore expanded [1]_.
+for the scores before and after the head, so the interval of the difference is paired. With few people, a plain
+percentile interval is too narrow. The percentiles are therefore expanded [1]_.
 
 .. [1] T. Hesterberg, "What teachers should know about the bootstrap", The American Statistician, 2015.
 """
@@ -31,10 +33,10 @@ _DRAWS = 1_000
 
 @dataclass(frozen=True)
 class JudgedPairs:
-    """m pairs of faces with their similarity before and after a head that has seen neither person.
+    """m pairs of faces with their similarity before and after a head. The head was trained on neither person of a pair.
 
-    `first`, `second`: numbers of the people [m]. `same`: whether the pair counts as one person [m]. `weight` [m]: a pair
-    that k heads have judged is there k times, with the weight 1 / k.
+    `first`, `second`: numbers of the people [m]. `same`: whether the pair counts as one person [m]. `weight` [m]: if k
+    heads have judged a pair, the pair occurs k times, each time with the weight 1 / k.
     """
 
     first: Rows
@@ -59,7 +61,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Change:
-    """A figure before and after the head, and the difference after - before."""
+    """A figure before and after the head. `difference` is the figure after the head minus the figure before it."""
 
     before: Estimate
     after: Estimate
@@ -70,8 +72,9 @@ class Change:
 class Verification:
     """The figures of a head, or of the heads of a cross-fitting.
 
-    `genuine_pairs` and `impostor_pairs`: number of different pairs of one person, and of two. `far`: the FAR at which
-    `tar` is measured. It is above 0.001 if fewer than 1,000 impostor pairs cannot measure a smaller one, see `note`.
+    `genuine_pairs`: number of different pairs of one person. `impostor_pairs`: number of different pairs of two people.
+    `far`: the FAR at which `tar` is measured. With fewer than 1,000 impostor pairs, `far` is above 0.001, because a
+    smaller FAR cannot be measured, see `note`.
     """
 
     people: int
@@ -84,7 +87,7 @@ class Verification:
 
     @property
     def note(self) -> str | None:
-        """Say that the FAR is not the usual one, or return None."""
+        """A sentence that says why the FAR is above the usual FAR, or None if the FAR is the usual FAR."""
         if self.far <= FAR:
             return None
         return (
@@ -112,10 +115,13 @@ class Verification:
 
 
 def verify(pairs: JudgedPairs, seed: int) -> Verification:
-    """Return the figures of the pairs. Raises `LabError` unless there are pairs of one person and of two."""
+    """Return the figures of the pairs. Raises `LabError` if there are no pairs of one person, or no pairs of two
+    people."""
     genuine, impostor = (float(pairs.weight[kind].sum()) for kind in (pairs.same, ~pairs.same))
     if not genuine or not impostor:
-        raise LabError("there are no pairs of one person or none of two; label faces of more people in more pictures")
+        raise LabError(
+            "there are no pairs of one person, or no pairs of two people; label more people in more pictures"
+        )
     far = max(FAR, 1 / round(impostor))
     people, places = np.unique(np.concatenate([pairs.first, pairs.second]), return_inverse=True)
     first, second = np.split(places, 2)
@@ -133,11 +139,12 @@ def verify(pairs: JudgedPairs, seed: int) -> Verification:
 
 
 def _change(values: Float64s, draws: Float64s, people: int) -> Change:
-    """Return the estimates of one figure. `values` [2] are before and after, and `draws` [b, 2] are of the bootstrap."""
+    """Return the estimates of one figure. `values` [2]: the figure before and after the head. `draws` [b, 2]: the same
+    figures in each draw of the bootstrap."""
     from scipy.stats import norm, t
 
-    # The variance of a bootstrap over n people is too small by (n - 1) / n, and its percentiles use the normal
-    # distribution where Student's is right.
+    # The variance of a bootstrap over n people is too small by the factor (n - 1) / n. The percentiles of the bootstrap
+    # also follow the normal distribution instead of Student's distribution. `share` corrects both.
     share = float(norm.cdf(-math.sqrt(people / (people - 1)) * float(t.ppf(0.975, people - 1))))
     estimates = [
         Estimate(float(value), *(float(end) for end in np.quantile(drawn, [share, 1 - share])))
@@ -151,7 +158,8 @@ def _change(values: Float64s, draws: Float64s, people: int) -> Change:
 
 
 class _Curve:
-    """The ROC curve of scores, if each person is there any number of times. The scores are sorted once."""
+    """The ROC curve of scores for samples in which each person occurs any number of times. The scores are sorted only
+    once."""
 
     def __init__(self, scores: Float64s, first: Rows, second: Rows, pairs: JudgedPairs) -> None:
         self.genuine, self.impostor = (
@@ -161,14 +169,15 @@ class _Curve:
         rising, of_impostor = -self.genuine.scores, -self.impostor.scores
         self.higher = np.searchsorted(rising, of_impostor, side="left")
         self.not_lower = np.searchsorted(rising, of_impostor, side="right")
-        # A threshold accepts all impostor pairs of equal scores or none. These rows are the last of each score.
+        # A threshold accepts either all impostor pairs with equal scores, or none of them. `last` has the last row of
+        # each score.
         scores = self.impostor.scores
         self.last = np.nonzero(np.append(scores[1:] != scores[:-1], True))[0]
 
     def figures(self, times: npt.NDArray[np.int64], far: float) -> tuple[float, float, float] | None:
-        """Return the TAR at `far`, the ROC AUC and the EER. Person k is there `times[k]` times.
+        """Return the TAR at `far`, the ROC AUC and the EER of a sample in which person k occurs `times[k]` times.
 
-        Return None if there are then no genuine or no impostor pairs.
+        Return None if the sample has no genuine pairs or no impostor pairs.
         """
         genuine, impostor = self.genuine.weights(times), self.impostor.weights(times)
         accepted = np.concatenate([[0.0], np.cumsum(genuine)])
@@ -178,11 +187,13 @@ class _Curve:
         accepted /= accepted[-1]
         auc = float(impostor @ (accepted[self.higher] + accepted[self.not_lower])) / (2 * falsely[-1])
         falsely = falsely[self.last] / falsely[-1]
-        # Sums of weights such as 1/4 and 1/3 are inexact, and must not miss a point that is exactly at `far`.
+        # Sums of weights such as 1/4 and 1/3 are inexact. The small addition keeps a point that is exactly at `far`.
         allowed = int(np.searchsorted(falsely, far + 1e-9, side="right"))
-        # All genuine pairs above the best impostor pair that must be rejected are accepted.
+        # The threshold is the highest score of an impostor pair that must be rejected. All genuine pairs above it are
+        # accepted.
         tar = accepted[self.higher[self.last[allowed]]] if allowed < len(falsely) else 1.0
-        # Both rates of errors as the threshold passes each impostor pair, from no false accept to all of them.
+        # `falsely` and `false_rejects` have the two error rates at falling thresholds: below each impostor pair in
+        # turn.
         false_rejects = 1 - accepted[self.higher[self.last]]
         place = int(np.argmax(falsely >= false_rejects))
         before = falsely[place - 1] if place else 0.0
@@ -191,7 +202,7 @@ class _Curve:
 
 
 class _Sorted:
-    """Pairs of one kind, by falling score."""
+    """Pairs of one kind, sorted by falling score."""
 
     def __init__(self, scores: Float64s, first: Rows, second: Rows, weight: Float64s) -> None:
         order = np.argsort(-scores, kind="stable")
@@ -199,10 +210,10 @@ class _Sorted:
         self.within = np.nonzero(self.first == self.second)[0]
 
     def weights(self, times: npt.NDArray[np.int64]) -> Float64s:
-        """Return the weight of each pair, if person k is there `times[k]` times.
+        """Return the weight of each pair in a sample in which person k occurs `times[k]` times.
 
-        A pair of two people who are there twice and three times is there six times. A pair of two faces of one person
-        is there as often as the person.
+        A pair of two people occurs as often as the product of their numbers. A pair of two faces of one person occurs
+        as often as the person.
         """
         count = times[self.first] * times[self.second]
         count[self.within] = times[self.first[self.within]]
