@@ -64,8 +64,8 @@ def read_outcomes(connection: Connection, prediction_ids: Sequence[UUID]) -> dic
 def channel_of_predictions(lab: Lab, name: str) -> str:
     """Return the id of a channel. `name` is its id, its exact title, its @handle or its link.
 
-    If `name` is the channel id of a kept prediction, it is returned even if the lab does not know the channel. Raises
-    `LabError` if no channel is found.
+    If `name` is the channel id of a kept prediction, this id is returned even if the lab does not know the channel.
+    Raises `LabError` if no channel is found.
     """
     name = channel_name(name)
     with lab.engine.connect() as connection:

@@ -93,7 +93,8 @@ def _published(connection: Connection, channels: Sequence[str]) -> list[_Video]:
 
 
 def _excess(rows: Sequence[Any]) -> Float64s:
-    """Return the log views of each video [n] minus the trend of its channel, or NaN if either is not known.
+    """Return the log views of each video [n] minus the trend of its channel, or NaN if the views or the trend are not
+    known.
 
     Only views with the same definition of a view (the same era) are compared. The views of a video do not count in the
     trend at this video.

@@ -22,7 +22,7 @@ GAP = 4
 
 
 def contact_sheet(lab: Lab, niche: str) -> str | None:
-    """Return the newest 24 thumbnails of the niche as a Markdown image, or None if it has none.
+    """Return the newest 24 thumbnails of the niche as a Markdown image, or None if the niche has no readable thumbnail.
 
     A picture that cannot be read is left out.
     """
@@ -53,7 +53,7 @@ def small_or_none(lab: Lab, sha256: str) -> Image | None:
 
 
 def blank(columns: int, rows: int) -> Image:
-    """Return a grey sheet with room for so many pictures."""
+    """Return a grey sheet with room for this number of columns and rows of pictures."""
     from PIL import Image
 
     return Image.new("RGB", (columns * (WIDTH + GAP) + GAP, rows * (HEIGHT + GAP) + GAP), (128, 128, 128))

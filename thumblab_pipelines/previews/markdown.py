@@ -16,7 +16,8 @@ _QUALITY = 65
 _DPI = 70
 
 MOST_BYTES = 300_000
-"""Maximum length of a preview. Dagster stores it with each materialization, and its page loads all of them."""
+"""Maximum length of a preview. Dagster stores a preview with each materialization, and the page of the asset loads all
+previews."""
 
 
 def picture(name: str, image: Image) -> str:

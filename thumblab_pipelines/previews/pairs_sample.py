@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 _PAIRS = 12
 _DRAWN = 60
-"""Number of pairs that are drawn, so that enough of them are left if pictures cannot be read."""
+"""Number of drawn pairs. More pairs are drawn than shown, because some pictures may be unreadable."""
 _ACROSS = 3
 
 
 def pairs_sample(lab: Lab, release: Release) -> str | None:
     """Return twelve random pairs of a pairs release as a Markdown image, or None if no pair can be shown.
 
-    The same release gives the same sample. Between two pairs is a white line.
+    The same release gives the same sample. A white line separates two pairs.
     """
     import pandas as pd
 
