@@ -33,8 +33,8 @@ ORDER BY v.collected_at, v.video_id
 """)
 """This statement selects the videos whose time in the library has ended.
 
-A video stays for `library_days`. If the crawl keeps the video, it stays for `training_days`. The videos of a channel
-that a person added stay until a person removes the channel.
+A video stays for `library_days`. A video that the crawl keeps stays for `training_days`. The videos of a channel that a
+person added stay until a person removes the channel.
 """
 
 _DELETE_EXCLUDED = text("""
@@ -61,7 +61,8 @@ def expire(lab: Lab, niche: str, now: datetime, deletion: Deletion, oldest: bool
 
     `_EXPIRED` says which videos stay longer. `deletion` limits how many videos the run may delete. If more videos are
     too old, no video is deleted. If `oldest` is true, the oldest videos are deleted instead, up to the limit. If the
-    setting `history_days` is set, counts and replaced thumbnails that are older than this are deleted too.
+    setting `history_days` is set, counts and replaced thumbnails that are older than this number of days are deleted
+    too.
     """
     settings = lab.settings
     parameters = {
@@ -107,8 +108,8 @@ def shorten_histories(connection: Connection, niche: str, before: datetime) -> N
 def delete_stale(lab: Lab, niche: str, now: datetime, deletion: Deletion) -> None:
     """Delete rows that were not refreshed from YouTube within 30 days.
 
-    The deleted rows are rows of videos, rows of channels without videos, and the crawl's rows of videos that it left
-    out.
+    The deleted rows are rows of videos, rows of channels without videos, and the crawl's rows of videos that the crawl
+    left out.
     """
     before = now - LONGEST
     window = now - timedelta(days=lab.settings.crawl_days)

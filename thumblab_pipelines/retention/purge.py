@@ -76,9 +76,9 @@ def clean_indices(lab: Lab, niche: str, run_id: str | None) -> int:
     """Delete the niche's index releases that contain a deleted video or cannot be read. Return the number of deleted
     releases.
 
-    If the served release is one of them, an index without the deleted videos is served instead. If an index without the
-    deleted videos cannot be built, the niche serves no index. Raises `UnreadError` if a release cannot be read at the
-    moment. After an `UnreadError`, the served index is not changed.
+    If the served release must be cleaned, an index without the deleted videos is served instead. If an index without
+    the deleted videos cannot be built, the niche serves no index. Raises `UnreadError` if a release cannot be read at
+    the moment. After an `UnreadError`, the served index is not changed.
     """
     with lab.releases.serving.changing(INDEX, niche):
         stale, alive = stale_indices(lab, niche)
@@ -143,7 +143,7 @@ def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta
     Args:
         lab: The lab.
         run_id: The Dagster run that publishes the successors.
-        rest: A needed release that is younger than this is not replaced yet. A successor may take gigabytes, so it is
+        rest: A needed release that is younger than `rest` is not replaced yet. A successor may take gigabytes, so it is
             not written after every run that deletes videos.
         successors: Whether successors are published. If false, a needed release is deleted without a successor.
 

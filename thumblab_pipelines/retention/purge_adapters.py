@@ -84,7 +84,7 @@ def clean_adapters(lab: Lab, progress: Progress = silent) -> CleanedAdapters:
 def _remove_unserved(lab: Lab, channel_id: str) -> None:
     """Delete the channel's adapter releases that are not served.
 
-    A process that was killed while it published an adapter may have left such releases, and they may name deleted
+    A process that was killed while it published an adapter may have left such releases. These releases may name deleted
     videos.
     """
     adapters = ChannelAdapters(lab.releases)

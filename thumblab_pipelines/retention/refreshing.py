@@ -25,10 +25,12 @@ CLOSED = "channel gone"
 """The reason that is given for deleting the videos of a closed or private channel."""
 
 _TRAINABILITY_PER_RUN = 500
-"""Maximum number of videos that `_ask_trainability` asks YouTube about in one run. Each costs one unit of quota."""
+"""Maximum number of videos that `_ask_trainability` asks YouTube about in one run. Each video costs one unit of
+quota."""
 
 _IMPLAUSIBLE_CLOSURES = 20
-"""Number of channels in a batch from which an answer without any of them counts as an error of YouTube.
+"""Minimum number of channels in a batch for the following rule. If YouTube's answer contains none of the channels, the
+answer counts as an error.
 
 It is not plausible that all channels of a batch were closed at the same time.
 """
@@ -69,10 +71,10 @@ def due_videos(lab: Lab, niche: str, before: datetime) -> list[str]:
 
 
 def refresh_due(lab: Lab, youtube: YouTube, niche: str, deletion: Deletion, progress: Progress) -> RefreshedFacts:
-    """Refresh the channels and videos that are due, and delete those that are no longer on YouTube.
+    """Refresh the channels and videos that are due. Delete the channels and videos that are no longer on YouTube.
 
     Channels are refreshed first. The videos of a closed channel are deleted with the channel, so no quota is spent on
-    them.
+    these videos.
     """
     before = youtube.now - timedelta(days=lab.settings.refresh_days)
     refreshed = asked = 0

@@ -40,8 +40,8 @@ from thumblab_pipelines.youtube.without_key import reason_not_to_ask
 T = TypeVar("T")
 
 _PAIRS_REST = timedelta(hours=20)
-"""A pairs release that is younger than this is replaced only by a later run, even if it has deleted videos. So pairs
-are published again once a day, and not once for each niche."""
+"""A pairs release that is younger than 20 hours is replaced only by a later run, even if it contains deleted videos. So
+pairs are published again once a day, and not once for each niche."""
 
 _RELEASES_NAMED = 5
 """Maximum number of releases that the explanation of the check `forgotten_everywhere` names."""
