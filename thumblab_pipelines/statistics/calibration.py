@@ -1,10 +1,10 @@
-"""Turn score differences into win probabilities, and measure how well these are calibrated.
+"""Turn score differences into win probabilities, and measure how well these probabilities are calibrated.
 
 The gap of a pair is the score of its winner minus the score of its loser. The model's win probability for the winner is
 sigmoid(slope * gap). The formula sigmoid(slope * gap) is Platt scaling [1]_ without a bias. The order of a pair's
-videos has no meaning: if they are swapped, p must become 1 - p, which a bias would prevent. So the slope and the
-calibration curve also count each pair in both orders. The slope is fitted on pairs that the model was not trained on.
-Calibration is measured on other held-out pairs.
+videos has no meaning: if the videos are swapped, a probability p must become 1 - p. A bias would prevent this. So the
+slope and the calibration curve also count each pair in both orders. The slope is fitted on pairs that the model was not
+trained on. Calibration is measured on other held-out pairs.
 
 .. [1] J. Platt, "Probabilistic outputs for support vector machines and comparisons to regularized likelihood methods",
    Advances in Large Margin Classifiers, 1999.
@@ -46,8 +46,8 @@ def fit_slope(gaps: npt.ArrayLike) -> float:
     """Return the slope that maximises the likelihood of the gaps [m].
 
     The log likelihood is the mean of log sigmoid(slope * gap). Maximising the log likelihood is logistic regression
-    without an intercept, on each pair in both orders. The slope is at least `LEAST_SLOPE`. With fewer than two gaps, it
-    is 1.
+    without an intercept, on each pair in both orders. The slope is at least `LEAST_SLOPE`. With fewer than two gaps,
+    the slope is 1.
     """
     from scipy.optimize import brentq
 

@@ -1,14 +1,14 @@
 """Compare two groups within strata by ranks, and test the difference by permutations within the strata.
 
-Let a stratum hold n1 videos of the first group and n0 others, and let R be the sum of the ranks of the first group in the
-stratum. The share of the n1 * n0 comparisons that the first group wins, counting a tie as one half, is
+A stratum has n1 videos of the first group and n0 other videos. Let R be the sum of the ranks of the first group in the
+stratum. The first group wins this share of the n1 * n0 comparisons, if a tie counts as one half:
 
     share = (R - n1 * (n1 + 1) / 2) / (n1 * n0)
 
 This is the statistic of Mann and Whitney, divided by its largest value [1]_. A weighted sum of such shares is linear in
-the ranks [2]_. If the group has nothing to do with the value, every assignment of the group's n1 places within each
-stratum is equally likely. This gives the mean and the variance of the sum exactly, and draws of such assignments give its
-distribution.
+the ranks [2]_. The null hypothesis is that the group has no effect on the value. Then, within each stratum, each choice
+of n1 videos is equally likely to be the first group. The mean and the variance of the sum follow exactly from this. The
+distribution of the sum is estimated from random choices.
 
 .. [1] H. Mann and D. Whitney, "On a test of whether one of two random variables is stochastically larger than the other",
    Annals of Mathematical Statistics, 1947.
@@ -29,25 +29,27 @@ DRAWS = 9_999
 """Number of permutations. The smallest p value is 1 / (DRAWS + 1)."""
 
 _DOUBTFUL = 0.02
-"""A p value of the normal approximation up to this is replaced by one from permutations.
+"""If the p value of the normal approximation is at most this number, it is replaced by a p value from permutations.
 
-Only small p values lead to a discovery, and there the normal approximation is least exact.
+Only small p values lead to a discovery, and the normal approximation is least exact for small p values.
 """
 
 _CERTAIN = 1e-9
-"""A p value of the normal approximation up to this is reported as the smallest p value, without permutations.
+"""If the p value of the normal approximation is below this number, the smallest possible p value is returned, without
+permutations.
 
-Ranks are bounded, so the sum is at least six standard deviations away, and its p value is below the smallest one even
-where the normal approximation is poor.
+The sum is then more than six standard deviations from its mean. Ranks are bounded, so the true p value is below the
+smallest possible p value even if the normal approximation is poor.
 """
 
 _FIRST_DRAWS, _ENOUGH_REACHED = 1_999, 20
-"""If at least 20 of the first 1,999 sums reach the observed one, the p value is about 1 % or more, and no further
-permutation is drawn [3]_.
+"""If at least 20 of the first 1,999 drawn sums reach the observed sum, the p value is about 1 % or more. No further
+permutation is then drawn [3]_.
 """
 
 _CELLS = 200_000
-"""Maximum number of scores that are shuffled at the same time. They fit into the cache of a processor."""
+"""Maximum number of scores that are shuffled at the same time. This number of scores fits into the cache of a
+processor."""
 
 
 def stratum_ranks(values: Float64s, stratum: Rows) -> Float64s:
@@ -60,7 +62,7 @@ def stratum_ranks(values: Float64s, stratum: Rows) -> Float64s:
 def permutation_p_value(scores: Float64s, chosen: Flags, stratum: Rows, seed: int, draws: int = DRAWS) -> float:
     """Return the two-sided p value of the sum of `scores` [n] over the `chosen` [n] members.
 
-    The null hypothesis is that each stratum's chosen members are a random choice of as many of its members.
+    The null hypothesis is that the chosen members of each stratum were drawn at random from the stratum.
 
     Parameters
     ----------
@@ -108,8 +110,8 @@ def _drawn_sums(centred: Float64s, chosen: Flags, stratum: Rows, random: np.rand
     sums = np.zeros(draws)
     for members in np.split(order, np.flatnonzero(np.diff(stratum[order])) + 1):
         size, count = len(members), int(chosen[members].sum())
-        # The centred scores of a stratum add up to 0. So the sum of the chosen is minus the sum of the others, and the
-        # smaller of the two groups is drawn.
+        # The centred scores of a stratum add up to 0. So the sum over the chosen members is minus the sum over the
+        # other members. To save time, the smaller of the two groups is drawn.
         fewer, sign = (count, 1.0) if 2 * count <= size else (size - count, -1.0)
         block = max(1, _CELLS // size)
         for start in range(0, draws, block):

@@ -36,7 +36,7 @@ def read_rows(lines: Sequence[str], start: int, separator: str, is_row: IsRow) -
     """Yield the line number of each row, with the cells of the row or with a sentence about its fault.
 
     The first row is the header, at `lines[start]`. Line numbers start at 1. If a quote is never closed, the CSV parser
-    reads all rows after it into one cell. So this function checks each row that spans several lines. The quote is a
+    reads all later rows into one cell. So this function checks each row that spans several lines. The quote is a
     mistake if the row has more or fewer cells than the header, or if one of its later lines is a complete row. In both
     cases, only the row's first line is skipped, and reading continues at the next line.
     """
