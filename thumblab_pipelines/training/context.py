@@ -36,8 +36,8 @@ _UNDERSMOOTHING = 3.0
 
 The best penalty has the smallest prediction error, but it leaves a part of the title's effect in the residuals. A
 smaller penalty leaves less of this effect, but adds noise (W. Newey, F. Hsieh and J. Robins, Econometrica, 2004).
-Evaluation needs residuals without an effect of the title. Training uses the best penalty, because noise is worse for
-it.
+Evaluation needs residuals without an effect of the title. Training uses the best penalty, because training suffers more
+from noise.
 """
 
 _DAY, _WEEK = 1.0, 7.0

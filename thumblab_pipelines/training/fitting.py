@@ -54,10 +54,10 @@ def fit(
 ) -> tuple[Model, list[Epoch]]:
     """Train `model` in place. Return the model in evaluation mode, with the history of its epochs.
 
-    The model has the weights of the last epoch. With stochastic weight averaging (SWA, see `TrainConfig`), it may have
-    the average of the weights after several epochs. The weights of the epoch with the best validation AUC are not
-    restored. The validation AUC depends only on the pairwise head, which gives the score. The pairwise head may be best
-    after the first epoch, when the heads for engagement and sub-scores have not learnt anything yet.
+    The model has the weights of the last epoch. With stochastic weight averaging (SWA, see `TrainConfig`), the model
+    may instead have the average of the weights after several epochs. The weights of the epoch with the best validation
+    AUC are not restored. The validation AUC depends only on the pairwise head, which gives the score. The pairwise head
+    may be best after the first epoch, when the heads for engagement and sub-scores have not learnt anything yet.
 
     If `folders.checkpoints` is set, the state is written every `checkpoint_every` epochs and on SIGTERM. The state is
     deleted at the end. A call that finds a state resumes from it. On a CPU and with the same `threads`, the resumed

@@ -101,7 +101,7 @@ def _start_from_line(
     layout = model.config.layout
     picture = np.r_[layout.columns(IMAGE), layout.columns(AGREEMENT_BLOCK)]
     # The candidates of a request are for the same video, so the video's length cannot change their order. So the linear
-    # model does not use the length. Only the channel adapters use it.
+    # model does not use the length. Only the channel adapters use the length.
     title = np.setdiff1d(np.arange(layout.total - layout.sizes[LENGTH_BLOCK]), picture)
     above = corpus.above_trend(train)[train]
     ranker = model.ranker()

@@ -100,8 +100,8 @@ def fit_line(
     """Fit the linear model to n rows.
 
     `target` [n]: the log views minus the channel's trend. If `partialled` is false, the picture part is fitted to the
-    views themselves, for comparison. `title_start` [t]: weights that the penalty of the title part draws the title part
-    towards, instead of towards 0.
+    views themselves, for comparison. `title_start` [t]: the penalty draws the weights of the title part towards these
+    weights, instead of towards 0.
     """
     y = np.asarray(target, np.float64)
     run = runs_in_time(inputs.channel)
@@ -155,8 +155,8 @@ def _fit_picture(inputs: Float64s, target: Float64s, penalty: float, differences
     and the regression has no intercept.
 
     A linear model of the pictures never explains a difference completely. So a model is first fitted to the videos
-    alone. The mean squared error of the first model on the differences, minus the mean of their variances, is added to
-    the variance of each difference.
+    alone. The mean squared error of the first model on the differences, minus the mean of the variances of the
+    differences, is added to the variance of each difference.
     """
     from sklearn.linear_model import Ridge
 

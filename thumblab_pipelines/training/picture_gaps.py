@@ -89,7 +89,8 @@ class OneTitleScorer:
         return without, adapted
 
     def scores_of(self, inputs: Float32s, channel: npt.NDArray[np.str_]) -> Float64s:
-        """Return the score of each picture with its title [k]. `inputs` [k, d]: the model's inputs for them.
+        """Return the score of each picture with its title [k]. `inputs` [k, d]: the model's inputs for these pictures
+        and titles.
 
         `channel` [k]: the channel of each picture. If a channel has an adapter, the adapter is applied.
         """

@@ -7,9 +7,10 @@ The model is fitted to the known videos by one penalised least-squares fit [1]_ 
     target   the log views of video i minus the trend of its channel, see `relative_to_spread`
     x        three blocks of inputs: hashed words, hashed groups of characters, and facts about the title. The facts
              include how rare its words were (`word_rarity`).
-    z        the same three blocks, scaled differently, because their coefficients are penalised differently shared
-    the coefficients that all channels share own      the deviations of the channel from `shared`. The deviations are 0
-    if the channel has no known videos. level    a constant for each channel
+    z        the same three blocks, scaled differently, because their coefficients are penalised differently
+    shared   the coefficients that all channels share
+    own      the deviations of the channel from `shared`. The deviations are 0 if the channel has no known videos.
+    level    a constant for each channel
 
 The score of a title is x . shared + z . own(channel). The penalty of each block was chosen on 510 real channels: models
 were fitted to earlier videos and evaluated on later videos. docs/training-recipe.md has the details.
@@ -39,7 +40,7 @@ _FARTHEST = 4.0
 _CLIP = 3.0
 """Number of robust standard deviations of a channel at which the targets of its videos are clipped."""
 _PRIOR_VIDEOS = 10.0
-"""Number of videos whose weight the spread over all channels has in the estimate of a channel's spread."""
+"""In the estimate of a channel's spread, the spread over all channels has the weight of this many videos."""
 _CLOSE = 1e-2
 """The solver stops when the norm of `target` - K * solution is at most this share of the norm of `target`."""
 _MOST_STEPS = 200

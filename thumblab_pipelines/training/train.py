@@ -41,8 +41,8 @@ EpochListener = Callable[[str, Epoch], None]
 _LEAST_KEPT = 0.02
 """Minimum score slope. An adapter multiplies the score of the global model by the score slope.
 
-The minimum is above 0, because the adapter adds almost nothing to candidates that are unlike all videos it was fitted
-to. Candidates that are unlike all these videos must still get different scores.
+The minimum is above 0, because the adapter adds almost nothing to candidates that are unlike all videos that it was
+fitted to. Such candidates must still get different scores.
 """
 
 
@@ -51,7 +51,7 @@ class TrainedRanking:
     """The trained ranker, the epochs of its global model, and the scores of held-out videos.
 
     `deleted_meanwhile`: number of videos that the lab deleted during the training. The ranker contains no vectors of
-    them.
+    these videos.
     """
 
     ranker: TrainedRanker
@@ -77,7 +77,8 @@ def train(
     the global models were trained, which takes the longest. The result then has no vectors of these videos, neither in
     the channel adapters nor among the pictures that show whether a new picture is familiar.
 
-    `prior`: the title prior from which every linear model starts. It must not know the videos of `data`.
+    `prior`: the title prior from which every linear model starts. The prior must not have been fitted to videos of
+    `data`.
 
     Raises `LabError` when there is no pair to learn from.
     """

@@ -2,8 +2,8 @@
 
 The prior is a ridge regression of views on the title facts and the hashed words of the ranking model. The views are
 corrected for age, reduced by the trend of the channel, and divided by the spread of the channel. Without the division,
-channels whose views vary most would decide. docs/training-recipe.md says how the penalty was chosen, and what the prior
-brings.
+the channels whose views vary most would dominate the fit. docs/training-recipe.md says how the penalty was chosen, and
+what the prior brings.
 
 The linear model of a lab can start from the prior: its title part then learns by how much the lab's own channels differ
 from the prior. The prior does not use the vectors of titles, so it fits every title encoder.
@@ -35,7 +35,7 @@ PRIOR_VERSION = "title prior 1"
 
 _PENALTY = 30.0
 _LEAST_CHANNELS = 10
-"""Minimum number of channels of a prior. With fewer, the prior would hold the taste of single channels."""
+"""Minimum number of channels of a prior. With fewer, the prior would mostly describe single channels."""
 _ROBUST = 1.4826
 """The standard deviation of a normal distribution, divided by its median absolute deviation."""
 
@@ -60,7 +60,7 @@ class TitlePrior:
     def weights(self, ranker: Ranker) -> Float32s:
         """Return the weights [d] that the prior gives to the standardised inputs of a ranker.
 
-        They are 0 for all blocks but the facts and the words, and for inputs that the ranker ignores.
+        The weights are 0 for all blocks except the facts and the words, and for inputs that the ranker ignores.
         """
         layout, scale = ranker.config.layout, ranker.weights["scale"]
         raw = np.zeros(layout.total)
@@ -87,7 +87,7 @@ def prior_for(path: Path, data: Dataset) -> TitlePrior:
     own = set(data.videos.channel_id), data.video_ids
     try:
         table = TitleTable.of(without_channels_of(rows, *own))
-    except ValueError as error:  # pandas raises it for a date that it cannot read.
+    except ValueError as error:  # pandas raises this error for a date that it cannot read.
         raise LabError(f"{path} cannot be read as a table of titles ({str(error)[:200]})") from None
     channels = len(np.unique(table.channel))
     if channels < _LEAST_CHANNELS:
@@ -110,7 +110,7 @@ def fit_title_prior(table: TitleTable) -> TitlePrior:
     length, spread = FACTS_LENGTH / np.sqrt(FACTS), facts.std(axis=0)
     scale = np.where(spread > CONSTANT, length / np.maximum(spread, CONSTANT), 0.0)
     dense = np.clip((facts - facts.mean(axis=0)) * scale, -FARTHEST * length, FARTHEST * length).astype(np.float64)
-    # The hashed words are sparse, so the products are computed without a dense matrix of them.
+    # The hashed words are sparse, so the products are computed without converting the words to a dense matrix.
     across = np.asarray((words.T @ dense).T)
     matrix = np.block([[dense.T @ dense, across], [across.T, (words.T @ words).toarray()]])
     sums = np.concatenate([dense.sum(axis=0), np.asarray(words.sum(axis=0)).ravel()])
