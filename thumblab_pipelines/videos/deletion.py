@@ -123,8 +123,8 @@ class Deletion:
     def explanation(self) -> str:
         """The explanation of the asset check `not_too_many`.
 
-        The explanation gives the number of withheld videos and says what to do. If no video was withheld, it gives the
-        number of deleted videos.
+        The explanation gives the number of withheld videos and says what to do. If no video was withheld, the
+        explanation gives the number of deleted videos.
         """
         if not self.withheld:
             return f"{self.deleted.total()} of {self._count} videos deleted; the limit is {self._most} at once"

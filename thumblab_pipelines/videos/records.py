@@ -27,7 +27,7 @@ class ChannelRecord:
 
     `handle`: the channel's @handle in lower case. `subscriber_count`: None if the channel hides it. `refreshed_at`:
     None if the record does not come from the API. `owner`: marks the API key that a new channel belongs to, or None if
-    it belongs to the lab.
+    the channel belongs to the lab.
     """
 
     channel_id: str
@@ -81,7 +81,7 @@ def save_channels(connection: Connection, records: Sequence[ChannelRecord]) -> N
     """Insert or update the channels. If a field of a record is None, the stored value stays. The stored owner always
     stays.
 
-    If another channel had the @handle of a record before, it loses this @handle.
+    If another channel had the @handle of a record before, the other channel loses this @handle.
     """
     if not records:
         return
@@ -155,7 +155,7 @@ def save_videos(connection: Connection, records: Sequence[VideoRecord]) -> Saved
             index_elements=["video_id"],
             set_={
                 "title": statement.excluded.title,
-                # The date of publication of a premiere changes when it takes place, so the date is updated.
+                # The date of publication of a premiere changes when the premiere takes place, so the date is updated.
                 "published_at": statement.excluded.published_at,
                 "tags": statement.excluded.tags,
                 "duration_s": func.coalesce(statement.excluded.duration_s, videos.c.duration_s),

@@ -90,7 +90,7 @@ class Unchanged:
 
 @dataclass(frozen=True)
 class Missing:
-    """Sighting of a video without a readable picture. If the lab already has a picture of the video, it keeps this
+    """Sighting of a video without a readable picture. If the lab already has a picture of the video, the lab keeps this
     picture.
     """
 

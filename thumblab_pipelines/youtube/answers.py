@@ -191,8 +191,8 @@ def _id(value: str) -> str:
 
 
 def _handle(value: object) -> str | None:
-    """Return the @handle of a channel in lower case, or None if it has none. An old custom URL without `@` is no
-    @handle."""
+    """Return the @handle of a channel in lower case, or None if the channel has no @handle. An old custom URL without
+    `@` is no @handle."""
     return _text(value).lower() if isinstance(value, str) and value.startswith("@") else None
 
 

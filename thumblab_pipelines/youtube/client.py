@@ -103,8 +103,8 @@ class YouTube:
         language: str | None = None,
         order: str = "viewCount",
     ) -> Page[SearchHit]:
-        """Return one page of the videos of a category that were published from `after` on and, if `before` is given,
-        before it.
+        """Return one page of the videos of a category that were published at `after` or later. If `before` is given,
+        they were also published before `before`.
 
         `cursor`: the token of the page, or None for the first page. `order`: "viewCount" for the most viewed videos
         first, or "date" for the newest videos first. A search returns at most 500 items.

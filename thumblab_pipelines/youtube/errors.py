@@ -1,7 +1,6 @@
 """Classify the errors of calls to YouTube. The kind of an error says whether and when a new try can succeed.
 
-Depending on the kind, a new try can succeed after a short wait, on the next day, or with another API key, or it is
-useless.
+Depending on the kind, a new try can succeed after a short wait, on the next day, with another API key, or never.
 """
 
 import json
@@ -96,7 +95,7 @@ def redact(text: str, secret: str) -> str:
 
 
 def classify(status: int, content: bytes, secret: str) -> Refusal:
-    """Classify an error answer by its body. If the body has no known reason, classify it by its HTTP status.
+    """Classify an error answer by its body. If the body has no known reason, classify the answer by its HTTP status.
 
     The library's own text of the error, `str(HttpError)`, is not used, because it contains the URL of the call.
     """

@@ -31,7 +31,7 @@ class Paging(Generic[T]):
     Attributes
     ----------
     cursor : token of the next page to read. None at the end of the list.
-    remark : why reading stopped before the last page of the list, or None if it reached the last page.
+    remark : why reading stopped before the last page of the list, or None if reading reached the last page.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Paging(Generic[T]):
         self._known: set[Hashable] = set()
 
     def take(self, page: Page[T]) -> list[T]:
-        """Return the new items of `page`, which was read at `cursor`, and move `cursor` to the page after it.
+        """Return the new items of `page`, which was read at `cursor`, and move `cursor` to the next page.
 
         If the list seems endless, set `cursor` to None and `remark` to the reason.
         """

@@ -50,7 +50,8 @@ class QuotaError(LabError):
 class Balance:
     """The state of a bucket on one day.
 
-    `exhausted`: whether YouTube said that the bucket is empty. If so, no call is left, whether or not `spent` says so.
+    `exhausted`: whether YouTube said that the bucket is empty. If so, no call is left, even if `spent` is below the
+    limit.
     """
 
     bucket: str

@@ -15,7 +15,7 @@ _HOLDS_YOUTUBE_DATA = text("""
 
 
 def reason_not_to_ask(lab: Lab, niche: str) -> str | None:
-    """Return why YouTube is not asked about the niche, or None if it must be asked.
+    """Return why YouTube is not asked about the niche, or None if YouTube must be asked.
 
     YouTube is not asked if no API key is set and the niche has neither videos from YouTube nor channels in the crawl.
     """
