@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The result of one check of a pipeline step. If the check fails, the later steps do not run, unless it is
+    """The result of one check of a pipeline step. If the check fails, the later steps do not run, unless the check is
     `advisory`.
 
     `explanation`: the checked figures as a sentence, whether the check passed or failed. `figures`: the same figures as

@@ -81,7 +81,7 @@ class _Module:
     def definition(self, name: str) -> _Definition:
         """Return the definition `name`. If the module only imports the name, the definition has no code of its own."""
         digest, mentions = hashlib.sha256(), set()
-        if name in self._imported:  # A module may import the name from here although it is defined in a third module.
+        if name in self._imported:  # Another module may import the name from here, although a third module defines it.
             mentions.add(self._imported[name])
         for statement in self.statements.get(name, []):
             read = _Reader()

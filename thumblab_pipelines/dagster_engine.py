@@ -1,4 +1,5 @@
-"""Connections of Dagster's storage that stay open, are shared by the process, and are tested before use."""
+"""Keep the connections of Dagster's storage open, share them within the process, and test each connection before
+use."""
 
 from functools import cache
 from typing import Any
@@ -10,9 +11,9 @@ from sqlalchemy import Engine, create_engine, event
 class KeptConnections:
     """A storage of Dagster in PostgreSQL that uses the shared engine of the process, see `engine_of`.
 
-    Dagster's own storages open a connection for each event. In the webserver, each of them keeps one connection without
-    testing it. After a restart of the database, the first request would then fail. A failed first request could also
-    leave a run that was stored but never launched.
+    Dagster's own storages open a connection for each event. In the webserver, each of these storages keeps one
+    connection without testing it. After a restart of the database, the first request would then fail. A failed first
+    request could also leave a run that was stored but never launched.
     """
 
     postgres_url: str

@@ -37,7 +37,8 @@ class LabWebserver(DagsterWebserver):  # type: ignore[type-arg]
         return [Middleware(OwnPagesOnly, names=own_names(settings())), *super().build_middleware()]
 
     def make_security_headers(self) -> dict[str, str]:
-        # If another page showed this one in a frame, it could trick a person into clicking a button that starts a run.
+        # If another page showed this page in a frame, the other page could trick a person into clicking a button that
+        # starts a run.
         return {**super().make_security_headers(), "X-Frame-Options": "DENY"}
 
     def build_routes(self) -> list[BaseRoute]:

@@ -34,7 +34,8 @@ _TERMINATED_S = 10.0
 """Seconds between SIGTERM and SIGKILL."""
 
 _SERVER_S = 240.0
-"""Seconds that a dead run waits for its code server to answer. Then the dead run fails and is not retried."""
+"""Maximum number of seconds that a dead run waits for its code server to answer. After this time, the dead run fails
+and is not retried."""
 
 _LOOK_S = 0.5
 
@@ -56,8 +57,8 @@ class LabRunLauncher(DefaultRunLauncher):
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
         super().__init__(inst_data)
         self._unanswered_since: dict[str, float] = {}
-        """The time at which each dead run without an answer of its code server was first seen, by the monotonic
-        clock."""
+        """The dead runs whose code server does not answer, each with the time (monotonic clock) at which it was first
+        seen."""
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData, config_value: object) -> Self:
@@ -99,11 +100,12 @@ class LabRunLauncher(DefaultRunLauncher):
         return asked
 
     def _waits_for_code_server(self, run: DagsterRun) -> bool:
-        """Return whether a dead run is reported later, because its code server does not answer yet.
+        """Decide whether to report a dead run later. Return True while its code server does not answer, for a limited
+        time.
 
         Dagster retries a failed run once, immediately. If the code server died with the run, it cannot answer, and
-        Dagster gives up. `thumblab up` starts a dead code server again. If Dagster's daemon started the code server,
-        this method replaces it.
+        Dagster does not retry the run. `thumblab up` starts a dead code server again. If Dagster's daemon started the
+        code server, this method replaces the code server.
         """
         if self._workspace is None or run.remote_job_origin is None:
             return False

@@ -1,8 +1,8 @@
 """Dagster's storage of schedules and sensors, for machines whose clock may be set back.
 
 Dagster stores when it last evaluated a schedule or a sensor, and evaluates it again only after this time. If the clock
-was ahead and is then set back, the stored time is in the future. Without this module, Dagster would do nothing until
-then.
+was ahead and is then set back, the stored time is in the future. Without this module, Dagster would evaluate nothing
+until this stored time.
 """
 
 from collections.abc import Sequence

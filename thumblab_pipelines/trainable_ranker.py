@@ -103,8 +103,8 @@ class TrainableRanker(nn.Module):
         expected.weight.mul_(0.1)
         expected.bias.fill_(math.log(usual / (1 - usual)))
         self.linear.weight.copy_(torch.from_numpy(line) / self.gain)
-        # The weights of the linear model are not trained further. Training on pairs would only make them memorise
-        # single words.
+        # The weights of the linear model are not trained further. Training on pairs would only make these weights
+        # memorise single words.
         self.linear.weight.requires_grad_(False)
         last = self.pairwise[-1]
         assert isinstance(last, nn.Linear)
