@@ -97,17 +97,21 @@ def _prepared(folder: Path, settings: Settings) -> Iterator[dict[str, str]]:
     lab_dir = settings.data_dir.resolve()
     for place in (lab_dir, settings.releases.resolve()):
         if folder.resolve().is_relative_to(place):
-            raise LabError(f"{folder} is inside the lab ({place}); name a folder outside of it, best on another disk")
+            raise LabError(
+                f"{folder} is inside the lab ({place}); name a folder outside the lab, preferably on another disk"
+            )
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     mark = folder / ".backup-of"
     present = {path.name for path in folder.iterdir()}
     if present and mark.name not in present:
-        raise LabError(f"{folder} has other files; name an empty folder, or one with an earlier backup of this lab")
+        raise LabError(
+            f"{folder} has other files; name an empty folder, or a folder with an earlier backup of this lab"
+        )
     with mark.open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise LabError(f"another process backs up into {folder}; wait for it") from None
+            raise LabError(f"another process backs up into {folder}; wait until it has finished") from None
         lock.seek(0)
         of = lock.read().strip() or str(lab_dir)
         if of != str(lab_dir):

@@ -68,8 +68,8 @@ class Manifest:
     `schema`: revision of the lab's tables. `release_format`: newest format of the lab's releases. `data_dir`: the
     folder that was copied. `state`: name of the folder with the files that may change. `sums`: checksum of the file
     SHA256SUMS. `databases`: names of the dumps. `settings`: names of the settings that the lab had. `missing`: SHA-256
-    of the pictures that the database names but the lab had lost; the backup may still contain them. `left_out`: files
-    of the data folder that were not copied because this version does not know them.
+    of the pictures that the database names but the lab had lost; the backup may still contain these pictures.
+    `left_out`: files of the data folder that were not copied because this version does not know these files.
     """
 
     format: int
@@ -199,4 +199,4 @@ def _safe(name: str) -> None:
     trusted."""
     path = PurePosixPath(name)
     if not name or path.is_absolute() or ".." in path.parts or "\\" in name:
-        raise LabError(f"the backup names the file {name!r}, which is outside of it; use another backup")
+        raise LabError(f"the backup names the file {name!r}, which is outside the backup; use another backup")

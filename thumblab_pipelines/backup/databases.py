@@ -1,7 +1,7 @@
 """Dump the databases of a lab with pg_dump, and restore them with pg_restore.
 
-The embedded server includes both programs. pg_dump also dumps an external server of the same version or an older one.
-pg_restore restores only into PostgreSQL 17 or later, because it sets `transaction_timeout`, which version 17
+The embedded server includes both programs. pg_dump also dumps an external server of the same version or an older
+version. pg_restore restores only into PostgreSQL 17 or later, because it sets `transaction_timeout`, which version 17
 introduced.
 """
 
@@ -129,7 +129,7 @@ def require_fitting(url: str, name: str, layout: Layout) -> None:
     if layout.tables not in (None, schema):
         raise LabError(
             f"the backup has the tables of {name} in the schema {layout.tables}, and on the server of "
-            f"THUMBLAB_DATABASE_URL they would be in {schema or 'none'}; {_remedy(name, layout.tables)}, or unset "
+            f"THUMBLAB_DATABASE_URL these tables would be in {schema or 'none'}; {_remedy(name, layout.tables)}, or unset "
             "THUMBLAB_DATABASE_URL to use the lab's own server"
         )
     if layout.vector and vector and layout.vector != vector:
@@ -162,9 +162,9 @@ def require_empty(url: str, name: str, stopped: bool = False) -> None:
         engine.dispose()
     if table is not None and stopped:
         raise LabError(
-            f"the database {name} has tables already (such as {table}), and an earlier restore was stopped; if it made "
-            f"them, drop the databases {make_url(url).database}, dagster and mlflow (or the schemas of these names), make "
-            "the first again, and run the same command"
+            f"the database {name} has tables already (such as {table}), and an earlier restore was stopped; if the stopped "
+            f"restore made these tables, drop the databases {make_url(url).database}, dagster and mlflow (or the schemas of "
+            f"these names), create the database {make_url(url).database} again, and run the same command"
         )
     if table is not None:
         raise LabError(

@@ -52,8 +52,8 @@ def verify(backup: Path, progress: Progress = silent) -> Manifest:
     if newer or manifest.release_format > RELEASE_FORMAT:
         what = f"schema {manifest.schema}" if newer else f"release format {manifest.release_format}"
         raise LabError(
-            f"{backup} was made by version {manifest.version} of the lab ({what}), which is newer than this one; install "
-            "that version, and restore with it"
+            f"{backup} was made by version {manifest.version} of the lab ({what}), which is newer than the installed "
+            "version; install that version, and restore the backup with it"
         )
     found = []
     for done, total, fault in contents.faults(backup, manifest):
@@ -111,7 +111,9 @@ def _marked(backup: Path, settings: Settings) -> Iterator[bool]:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise LabError(f"another process restores a lab into {settings.data_dir}; wait for it") from None
+            raise LabError(
+                f"another process restores a lab into {settings.data_dir}; wait until it has finished"
+            ) from None
         held.seek(0)
         if said := held.read():
             _remove_stopped(said, settings)

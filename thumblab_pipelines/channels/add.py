@@ -115,8 +115,8 @@ def list_channels(lab: Lab) -> list[ListedAdapter]:
 def remove_channel(lab: Lab, name: str) -> str:
     """Delete the added adapter of a channel and stop serving it. Return the channel's id.
 
-    `name` is the channel's id, title, @handle or link. Raises `LabError` if this name fits no added adapter, or more than
-    one. A @handle is looked up on YouTube.
+    `name` is the channel's id, title, @handle or link. Raises `LabError` if this name fits no added adapter, or several
+    adapters. A @handle is looked up on YouTube.
     """
     adapters = ChannelAdapters(lab.releases)
     name = channel_name(name)
@@ -145,7 +145,7 @@ def _id_of_handle(lab: Lab, name: str) -> str | None:
 def _known_or_collected(
     lab: Lab, name: str, niche: str | None, refresh: bool, progress: Progress
 ) -> tuple[Channel, str | None]:
-    """Return the channel, and the reason why some of its uploads were not collected (None if there is no reason).
+    """Return the channel, and the reason why some of its uploads were not collected, or None.
 
     The channel is collected first if the lab has no video of it, or if `refresh` is true. Raises `LabError` if the
     channel cannot be collected.

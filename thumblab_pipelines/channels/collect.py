@@ -45,8 +45,7 @@ def collect_channel(
     """Collect the newest uploads of a channel with their pictures. `name` is the channel's id or @handle.
 
     The uploads go into the niche that the channel already has in the lab. If the lab has no video of the channel, they
-    go into `niche`. Return the channel, and the reason why some of its uploads were not collected (None if there is no
-    reason).
+    go into `niche`. Return the channel, and the reason why some of its uploads were not collected, or None.
 
     Raises `LabError` when no API key is set, when the channel does not exist, or when YouTube refuses a call. Also
     raises `LabError` when the lab has no video of the channel and `niche` is None.

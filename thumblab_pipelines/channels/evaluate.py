@@ -89,7 +89,7 @@ def evaluate_adapter(
 
     `images` [n, d]: the picture vectors of the videos. `threshold`: the least cosine at which two pictures count as
     near-duplicates. `pair_days`: the maximum number of days between the two videos of a pair. `trained_on` [n]: whether
-    the model was trained on each video, or None if this is not known.
+    the model was trained on each video. None if the training videos are not known.
     """
     count = len(data.videos)
     first, last = np.arange(int(_KNOWN_SHARE * count)), np.arange(int(_KNOWN_SHARE * count), count)

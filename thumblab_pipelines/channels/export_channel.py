@@ -83,10 +83,10 @@ def channel_of_exports(connection: Connection, given: GivenExports, video_ids: C
 
     If the lab already knows videos of the exports, the channel of these videos is returned. If the lab knows none of
     the videos, the name decides. The videos of an API key's exports lead only to channels of this key. The lab's own
-    command must name the channel of an API key, because videos alone do not lead to it. Otherwise a key could first
-    send the public ids of the videos, and then see the click-through rates that the command imports. If less than half
-    of the videos belong to channels that must not be changed, these videos are barred, and the other videos are
-    imported. Otherwise a key could block an import by claiming a few of its videos.
+    command must name the channel of an API key, because videos alone do not lead to such a channel. Otherwise a key
+    could first send the public ids of the videos, and then see the click-through rates that the command imports. If
+    less than half of the videos belong to channels that must not be changed, these videos are barred, and the other
+    videos are imported. Otherwise a key could block an import by claiming a few of its videos.
 
     Raises `NoNameError` if there is no name, or if no channel can have the name. Raises `NotYoursError` if the channel
     belongs to another owner. Raises `LabError` if half of the videos or more belong to channels of keys that the lab's
@@ -154,7 +154,7 @@ def _left_to_keys(connection: Connection, left: Sequence[Channel], video_ids: Co
         raise LabError(
             f"the videos of the exports are of {left[0].title!r} ({channel_id}), which belongs to the key "
             f"{name_of_key(left[0].owner or '')}, so nothing is imported; `thumblab channel give {channel_id} --lab` takes "
-            f"it, or name it with --name {channel_id}"
+            f"this channel, or name the channel with --name {channel_id}"
         )
     return barred
 
@@ -193,8 +193,8 @@ def _barred(connection: Connection, owner: str, video_ids: Collection[str]) -> f
 def _named(connection: Connection, name: str, owner: str | None) -> Channel | None:
     """Return the channel with this name that `owner` may change, or None if no such channel exists.
 
-    Raises `NotYoursError` if `name` is an id and no channel of the API key `owner` has it. Otherwise a key could claim
-    the id of a real channel before the true owner of the channel sends exports.
+    Raises `NotYoursError` if `name` is an id and no channel of the API key `owner` has this id. Otherwise a key could
+    claim the id of a real channel before the true owner of the channel sends exports.
     """
     if owner is None:
         return find_channel(connection, name)

@@ -98,7 +98,7 @@ def import_exports(lab: Lab, given: GivenExports, progress: Progress = silent) -
     export cannot be read, the remaining exports are still imported. Videos that were collected from YouTube keep their
     facts.
 
-    If a channel of exports is in another niche than the given one, it is moved to the given niche, see `move_channel`.
+    If the channel of the exports is in another niche than the given niche, the channel is moved, see `move_channel`.
 
     Exports that an API key sent change only the videos and click-through rates of this key's own channels.
 

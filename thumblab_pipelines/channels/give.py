@@ -54,7 +54,8 @@ def give_channel(lab: Lab, name: str, key: str | None, title: str | None = None)
                 raise
             raise LabError(
                 f"the channel {changed.channel_id} is called {changed.title!r} and belongs to {whose} now, but its adapter "
-                f"still has the old title; run `thumblab channel add {changed.channel_id}` when this is mended: {cause}"
+                f"still has the old title; run `thumblab channel add {changed.channel_id}` when this error is mended: "
+                f"{cause}"
             ) from error
     return changed
 

@@ -125,7 +125,7 @@ def _parse(cells: dict[str, str], folder: Path) -> GivenExperiment[Path]:
 
 
 def _last(cells: dict[str, str]) -> int:
-    """Return the number of the last variant with a filled cell, or 0 if no variant has one.
+    """Return the number of the last variant with a filled cell, or 0 if no variant has a filled cell.
 
     For example, the cells of variant 2 are in `title_2`, `picture_2` and so on.
     """

@@ -21,8 +21,8 @@ def served_scores(lab: Lab, stored: Sequence[StoredExperiment]) -> dict[int, lis
     An experiment is left out if a variant has no picture, or if the lab lacks a vector of one of its pictures or
     titles. The lab makes vectors of pictures and titles only if it has collected the tested video. A variant without a
     title gets the title that the video had, see `variants_query`. Words in the pictures are used only if the words of
-    all pictures of the experiment are known. No channel adapter is used, because it may have been fitted to the tested
-    video itself. Raises `LabError` if the served model cannot be loaded.
+    all pictures of the experiment are known. No channel adapter is used, because the adapter may have been fitted to
+    the tested video itself. Raises `LabError` if the served model cannot be loaded.
     """
     from thumblab_core.ranking.trained_ranker import TrainedRanker
 

@@ -142,8 +142,8 @@ def fine_tune(
         start is None or start.info["image_encoder"] != pairs_release.info["image_encoder"]
     ):
         raise LabError(
-            f"the newest ranking model was not trained with {pairs_release.info['image_encoder']}, or there is none, so "
-            "there are no heads to start from; run `thumblab train` first, or fine-tune with fresh heads"
+            f"the newest ranking model was not trained with {pairs_release.info['image_encoder']}, or there is no "
+            "ranking model, so there are no heads to start from; run `thumblab train` first, or fine-tune with fresh heads"
         )
     with holding_pairs(lab):
         # If a video of this pairs release was deleted in the meantime, a successor without the video has replaced the

@@ -244,7 +244,8 @@ def test_a_key_that_took_the_videos_first_gets_no_rates_of_the_exports_of_the_la
     before, path = state(owner.lab), write(tmp_path / UNNAMED, rows(owner, 0, 9, **{"Video title": "Changed"}))
     channel_id = mine.channel.channel_id
     with pytest.raises(
-        LabError, match=f"belongs to the key alice, .*give {channel_id} --lab` takes it, or name it with"
+        LabError,
+        match=f"belongs to the key alice, .*give {channel_id} --lab` takes this channel, or name the channel with",
     ):
         add(owner, path, None, name=name)
     assert state(owner.lab) == before

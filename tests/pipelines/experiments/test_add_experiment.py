@@ -187,7 +187,7 @@ def test_youtube_is_asked_once_while_it_does_not_answer(lab: Lab, open_lab: Call
     assert calls > 0
     assert len(asked) == calls
     assert str(second.value) == (
-        "YouTube was not asked for the channel '@second', because it could not be asked for '@first' before "
+        "YouTube was not asked for the channel '@second', because YouTube could not be asked for '@first' before "
         f"({first.value})"
     )
     assert writer.channel_id(CHANNEL) == CHANNEL  # Only a @handle is looked up on YouTube.

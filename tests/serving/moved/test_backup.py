@@ -247,9 +247,9 @@ def test_a_backup_that_cannot_be_used_is_refused_in_one_sentence(copied: Any, sh
     said = json.loads(manifest.read_text())
     for field, value, sentence in (
         ("format", 2, "has the format 2, and this version of the lab reads format 1"),
-        ("schema", "9999", "(schema 9999), which is newer than this one"),
-        ("release_format", 99, "(release format 99), which is newer than this one"),
-        ("state", "../../etc", "which is outside of it"),
+        ("schema", "9999", "(schema 9999), which is newer than the installed version"),
+        ("release_format", 99, "(release format 99), which is newer than the installed version"),
+        ("state", "../../etc", "which is outside the backup"),
         ("data_dir", None, "is damaged; use another backup"),
     ):
         changed = {name: content for name, content in (said | {field: value}).items() if content is not None}
