@@ -105,7 +105,7 @@ def run_locks_of(instance: DagsterInstance) -> RunLocks:
 
 
 def _log_lines_once() -> None:
-    """Give the root logger a handler, if it has none, for warnings of all packages except Dagster.
+    """If the root logger has no handler, give it a handler for warnings of all packages except Dagster.
 
     While the database is down, dagster-postgres calls `logging.warning`. Without a root handler, this call adds a
     handler for all loggers. Dagster's loggers have handlers of their own, so each of their lines would then be logged

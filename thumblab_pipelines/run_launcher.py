@@ -103,9 +103,9 @@ class LabRunLauncher(DefaultRunLauncher):
         """Decide whether to report a dead run later. Return True while its code server does not answer, for a limited
         time.
 
-        Dagster retries a failed run once, immediately. If the code server died with the run, it cannot answer, and
-        Dagster does not retry the run. `thumblab up` starts a dead code server again. If Dagster's daemon started the
-        code server, this method replaces the code server.
+        Dagster retries a failed run once, immediately. If the code server died with the run, the code server cannot
+        answer, and Dagster does not retry the run. `thumblab up` starts a dead code server again. If Dagster's daemon
+        started the code server, this method replaces the code server.
         """
         if self._workspace is None or run.remote_job_origin is None:
             return False

@@ -20,7 +20,8 @@ from dagster_postgres.schedule_storage import PostgresScheduleStorage
 from thumblab_pipelines.dagster_engine import KeptConnections
 
 _AHEAD_S = 60.0
-"""Seconds that a stored time may be ahead of this process's clock. Clocks of two machines differ by less than this."""
+"""Seconds that a stored time may be ahead of this process's clock. Clocks of two machines usually differ by less than
+this time."""
 
 
 class LabScheduleStorage(KeptConnections, PostgresScheduleStorage):  # type: ignore[misc]

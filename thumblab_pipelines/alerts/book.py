@@ -1,4 +1,4 @@
-"""Decide which alerts a person is told about: once per cause, again every day, and when the alert has ended."""
+"""Decide which alerts are reported to a person: once per cause, again every day, and when the alert has ended."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from thumblab_core.monitoring.watch_state import Message, OpenAlert, WatchState
 
 AGAIN = timedelta(hours=20)
-"""Time until a person is told again about a continuing alert. The pause is a little under a day, so that a job that
+"""Time until a continuing alert is reported to a person again. The pause is a little under a day, so that a job that
 fails daily is reported daily."""
 
 FORGOTTEN = timedelta(days=7)
@@ -69,7 +69,8 @@ def record(state: WatchState, events: Iterable[Event]) -> Iterator[Message]:
             alert.things.remove(event.thing)
             if not alert.things:
                 del state.alerts[alert.cause]
-                # If the alert ended before its message was sent, no person knows of it, so no recovery is reported.
+                # If the alert ended before its message was sent, no person knows about the alert, so no recovery is
+                # reported.
                 if alert.told_at is not None:
                     yield _recovered(alert, event)
 

@@ -1,4 +1,4 @@
-"""Crawl a niche: find its channels, list their uploads, examine each video once, and keep those that are fit for
+"""Crawl a niche: find its channels, list their uploads, examine each video once, and keep the videos that are fit for
 training.
 
 To walk a channel means to list its uploads, page by page. The crawl spends one unit of quota per 50 channels, per 50

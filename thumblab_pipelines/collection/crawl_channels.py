@@ -55,7 +55,7 @@ class Walk:
 
 
 def seed(connection: Connection, niche: str, now: datetime) -> None:
-    """Add the channels of all videos from YouTube in the niche to the crawl. Adding channels costs no quota."""
+    """Add the channels of the niche's videos from YouTube to the crawl. Adding channels costs no quota."""
     connection.execute(_SEED, {"niche": niche, "now": now})
 
 
@@ -109,7 +109,8 @@ def take_unchecked(connection: Connection, niche: str, limit: int, before: datet
 def save_checked(connection: Connection, excluded: Mapping[str, str | None], now: datetime) -> None:
     """Store that these channels were checked, and which of them are left out.
 
-    `excluded` maps the id of each channel to the reason for leaving it out, or to None if it is not left out.
+    `excluded` maps the id of each channel to the reason for leaving it out, or to None for a channel that is not left
+    out.
     """
     connection.execute(
         update(crawl_channels)

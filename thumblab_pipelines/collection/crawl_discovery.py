@@ -42,8 +42,8 @@ class Discovery:
         """Find channels by searching YouTube for videos of the niche's category.
 
         Each search covers the uploads of one week. The method stops when enough channels are known, or when no search
-        is left, and returns None. If the method stops because the niche's share of today's searches is used, it returns
-        a sentence that says so. Raises `QuotaError` if YouTube's quota for searches is spent.
+        is left, and returns None. If the method stops because the niche's share of today's searches is used, the method
+        returns a sentence that says so. Raises `QuotaError` if YouTube's quota for searches is spent.
         """
         wanted = self.settings.crawl_channels
         with self.engine.begin() as connection:
@@ -101,9 +101,9 @@ class Discovery:
         return hits, paging.cursor
 
     def check_channels(self) -> None:
-        """Check the channels that were never checked, and those that were left out more than 30 days ago.
+        """Check the channels that were never checked, and the channels that were left out more than 30 days ago.
 
-        To check a channel means to fetch its facts from YouTube, and to leave it out if the rules exclude it.
+        To check a channel means to fetch its facts from YouTube, and to leave the channel out if the rules exclude it.
         """
         while True:
             with self.engine.begin() as connection:

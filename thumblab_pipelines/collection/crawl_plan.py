@@ -80,7 +80,7 @@ def plan_crawl(
         niches: The niches to crawl.
         channels: The number of channels to find for each niche. By default, the setting `crawl_channels`.
         per_channel: The expected number of videos of a channel. By default, the mean of the channels walked so far, or
-            `VIDEOS_PER_CHANNEL` if none was walked.
+            `VIDEOS_PER_CHANNEL` if no channel was walked.
         now: The moment to plan for. By default, the time of this machine.
     """
     settings = lab.settings

@@ -1,4 +1,4 @@
-"""The rules of the crawl: which channels it walks, and which of their videos it keeps for training.
+"""The rules of the crawl: which channels are walked, and which videos of these channels are kept for training.
 
 Each rule has a reason, which is a short text. The database stores the reason with each channel and each video that the
 rule leaves out.
@@ -50,7 +50,8 @@ def exclude_channel(record: ChannelRecord | None) -> str | None:
 
 
 def exclude_inactive(first_page: Sequence[Upload], now: datetime) -> str | None:
-    """Return the reason for leaving the channel out if it has too few recent uploads, and None if it has enough.
+    """Return the reason for leaving the channel out if the channel has too few recent uploads. Return None if it has
+    enough.
 
     The check needs only the first page of the channel's uploads. So the crawl checks the number of recent uploads
     before it spends quota on the titles, lengths and counts of the videos.

@@ -21,7 +21,7 @@ with few views.
 """
 
 _LEAST_NEW_CHANNELS = 3
-"""A search ends after a page with fewer new channels than this."""
+"""A search ends after a page with fewer new channels than this number."""
 
 
 @dataclass(frozen=True)

@@ -69,8 +69,8 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
     stored file is kept. A different picture becomes a new version, and the earlier version is kept too.
 
     The run commits after every 64 videos. The time of a check is the time that the host's answer names, or this
-    machine's time if the answer names none. Raises `LabError` if the niche has no thumbnail yet and none could be
-    reached, or if the image store cannot be written.
+    machine's time if the answer names no time. Raises `LabError` if the niche has no thumbnail yet and no thumbnail
+    could be reached, or if the image store cannot be written.
     """
     lab.images.sweep()
     _hash_unhashed(lab, niche)
@@ -112,7 +112,7 @@ class Fetched:
 
     @property
     def unanswered(self) -> bool:
-        """Whether requests were made and none of them got an answer."""
+        """Whether requests were made, but no request got an answer."""
         return self.done - self.refused > 0 and self.unreachable == self.done - self.refused
 
 

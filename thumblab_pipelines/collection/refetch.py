@@ -43,7 +43,7 @@ def refetch(lab: Lab, youtube: YouTube, niche: str, video_ids: Sequence[str]) ->
     with lab.engine.begin() as connection:
         save_videos(connection, records)
         # The uploader may have withdrawn the permission to train on the video. So the stored permission is replaced by
-        # None, which means that it is unknown. The next run of `retain` then asks YouTube for the permission again.
+        # None, which means "unknown". The next run of `retain` then asks YouTube for the permission again.
         if lab.settings.train_only_on_opted_in:
             ids = [record.video_id for record in records]
             connection.execute(update(videos).where(videos.c.video_id.in_(ids)).values(may_train=None))

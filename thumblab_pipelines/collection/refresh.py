@@ -22,7 +22,8 @@ from thumblab_pipelines.youtube.quota import QuotaError, Spending
 from thumblab_pipelines.youtube.uploads import newest_uploads
 
 # This query checks whether a video was published after its latest observation, which is implausible. The query ignores
-# earlier observations. If a premiere was postponed, they are rightly older than the new date of publication.
+# earlier observations. If a premiere was postponed, earlier observations are rightly older than the new date of
+# publication.
 _CHECKED = text("""
     SELECT count(DISTINCT v.video_id) AS videos, count(DISTINCT v.channel_id) AS channels,
            count(*) FILTER (WHERE v.published_at > s.observed_at + interval '1 day' AND v.format <> 'upcoming')
@@ -102,10 +103,12 @@ def _walk_channels(lab: Lab, youtube: YouTube, niche: str, collecting: Collectin
     """Collect the newest uploads of a few channels. Channels whose uploads were never listed come first, then the
     channels whose uploads were listed longest ago.
 
-    For known uploads, only the counts are fetched. Fetching only counts costs no unit, because it has a separate quota.
+    For known uploads, only the counts are fetched. Fetching only counts costs no unit, because such calls have a
+    separate quota.
     """
-    # For each page after the first that the search for trending videos read, the refresh lists the uploads of two
-    # channels fewer. So the refreshes of all niches together cost at most 60 units a day (see docs/collection.md).
+    # The search for trending videos may read several pages. For each page after the first, the refresh lists the
+    # uploads of two channels fewer. So the refreshes of all niches together cost at most 60 units a day (see
+    # docs/collection.md).
     saved_channels = 2 * max(0, collecting.search_pages - 1)
     chosen = _channels_to_walk(lab, niche, max(1, lab.settings.channels_per_refresh - saved_channels))
     oldest = youtube.now - timedelta(days=lab.settings.library_days)
@@ -161,7 +164,7 @@ def _save_new(
 def _channels_to_walk(lab: Lab, niche: str, limit: int) -> list[tuple[str, str]]:
     """Return at most `limit` channels of the niche, each with the id of the playlist of its uploads.
 
-    Channels whose uploads the lab never listed come first, then those whose uploads it listed longest ago.
+    Channels whose uploads the lab never listed come first, then the channels whose uploads were listed longest ago.
     """
     of_niche = select(videos.c.channel_id).where(videos.c.niche == niche).distinct()
     statement = (
@@ -177,8 +180,8 @@ def _channels_to_walk(lab: Lab, niche: str, limit: int) -> list[tuple[str, str]]
 def check_collection(lab: Lab, niche: str) -> list[CheckResult]:
     """Check that the niche has videos, and that their dates and counts are plausible.
 
-    The dates are plausible if no video was published more than a day after its latest observation. Upcoming videos are
-    not checked for this. The counts are plausible if at least half of the videos have a count of views.
+    The dates are plausible if no video was published more than a day after its latest observation. The dates of
+    upcoming videos are not checked. The counts are plausible if at least half of the videos have a count of views.
     """
     with lab.engine.connect() as connection:
         row = connection.execute(_CHECKED, {"niche": niche}).one()

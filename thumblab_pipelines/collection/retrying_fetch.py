@@ -85,6 +85,6 @@ def _is_busy(error: BaseException) -> bool:
 
 
 def _asked_to_wait(state: RetryCallState) -> float | None:
-    """Return the seconds that the host asked to wait, or None if it asked for none."""
+    """Return the seconds that the host asked to wait, or None if the host did not ask for a wait."""
     error = state.outcome.exception() if state.outcome is not None else None
     return error.retry_after if isinstance(error, FetchError) else None

@@ -17,7 +17,7 @@ _DAILY = timedelta(days=1)
 _EARLY = timedelta(hours=4)
 """Time by which a thumbnail is due earlier than its interval says.
 
-Without this margin, a daily run would skip a thumbnail if the run starts a little less than a day after the last one.
+Without this margin, a daily run would skip a thumbnail if the run starts a little less than a day after the last run.
 """
 
 

@@ -27,8 +27,8 @@ _PROBE_AGAIN = timedelta(days=30)
 def collect_trending(lab: Lab, youtube: YouTube, niche: str, collecting: Collecting, progress: Progress) -> None:
     """Save the videos of YouTube's chart for the niche's category, if there is such a chart.
 
-    The setting `videos_per_niche` is the wanted number of ordinary videos. If there is no chart, or if it has fewer
-    ordinary videos, also save the most viewed videos of a search.
+    The setting `videos_per_niche` is the wanted number of ordinary videos. If there is no chart, or if the chart has
+    fewer ordinary videos, also save the most viewed videos of a search.
     """
     wanted = lab.settings.videos_per_niche
     chart = _chart(lab, youtube, niche)
@@ -51,8 +51,8 @@ def collect_trending(lab: Lab, youtube: YouTube, niche: str, collecting: Collect
 
     for hits in pages(paging, ask):
         video_ids = [hit.video_id for hit in hits if hit.video_id not in collecting.video_ids]
-        # A call for up to 50 videos costs one unit. So the facts of all videos of the page are fetched, even of
-        # unneeded ones.
+        # A call for up to 50 videos costs one unit. So the facts of all videos of the page are fetched, even if the lab
+        # does not need all of them.
         records = youtube.videos(video_ids, niche) if video_ids else []
         collecting.records |= {record.video_id: record for record in records}
         rank = {video_id: place for place, video_id in enumerate(video_ids)}

@@ -3,8 +3,8 @@
     views(age) = level * age / (age + half_age)
 
 Views grow linearly at first and then level off. `level` is the final number of views. At the age `half_age`, a video
-has half of them. For two very young videos, comparing levels is like comparing views per hour. For two old videos,
-comparing levels is like comparing views so far. docs/training-pairs.md compares this law with other laws.
+has half of these views. For two very young videos, comparing levels is like comparing views per hour. For two old
+videos, comparing levels is like comparing views so far. docs/training-pairs.md compares this law with other laws.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ With fewer, `drift` is 0 and the variance is `ASSUMED_VARIANCE`.
 """
 
 SIMILAR_AGE = 1.5
-"""Two ages are similar if one is at most this many times the other."""
+"""Two ages are similar if the larger age is at most this many times the smaller age."""
 
 ASSUMED_VARIANCE = 0.5**2
 """The variance of `gap` if there are too few unchanged videos of a similar age. No measurement supports this value."""
@@ -75,8 +75,8 @@ FEW_COUNTS = "changed thumbnail with too few counts before or after"
 _MOST_UNCHANGED = 2_000
 """Maximum number of unchanged videos that are read.
 
-The videos are ordered by a digest of their ids, and the first ones are read. So the choice is as good as random, but it
-is always the same.
+The videos are ordered by a digest of their ids, and the first videos are read. So the choice is as good as random, but
+the same in every run.
 """
 
 _MOST_MOMENTS = 3
@@ -131,8 +131,8 @@ class Counts:
         The docstring of this module has the formula. An interval is a first and a last age in hours.
 
         Return None if the first and the last count of an interval are less than `LEAST_HOURS` apart, or if the video
-        gained fewer than `LEAST_GAINED` views between them. Also return None if the counts follow different definitions
-        of a view.
+        gained fewer than `LEAST_GAINED` views between these counts. Also return None if the counts follow different
+        definitions of a view.
         """
         gained, shares = [], []
         used: set[str] = set()
@@ -204,7 +204,7 @@ class Changes:
 
     @property
     def inputs(self) -> list[Any]:
-        """All values from which the pairs are made. A release records a digest of them."""
+        """All values from which the pairs are made. A release records a digest of these values."""
         counts = [*self.counts.values(), *self.unchanged]
         return [self.rows.to_csv(index=False), [[c.ages.tolist(), c.views.tolist(), c.eras] for c in counts]]
 

@@ -44,14 +44,16 @@ CHECKS = {
 }
 """The promise of each check of a pairs release, by the name of the check."""
 _NEEDED = {"observed_at", "era", "phash", "learnt", "target", "part", "fold"}
-"""Columns of `videos.parquet` that the checks need. Releases made by earlier versions of the lab may lack them."""
+"""Columns of `videos.parquet` that the checks need. Releases made by earlier versions of the lab may lack these
+columns."""
 
 _MOST_NAMED = 3
 """Maximum number of wrong rows that an explanation names. If more rows are wrong, the explanation gives the number of
 further rows."""
 
 _ROUNDING = 1e-5
-"""Tolerance for cosines and ln views. Adding the same numbers in another order changes a sum by less than this."""
+"""Tolerance for cosines and ln views. Adding the same numbers in another order changes a sum by less than this
+tolerance."""
 
 _HOUR_ROUNDING = 1e-3
 
@@ -159,7 +161,7 @@ def _split_channels(corpus: pd.DataFrame) -> Iterator[str]:
     for channel, rows in corpus.groupby("channel_id"):
         if rows.fold.nunique() > 1:
             # The videos of this channel are in several folds. The fold with the fewest videos is most likely the wrong
-            # one, so the check names a video of this fold.
+            # fold, so the check names a video of this fold.
             fewest = rows[rows.fold == rows.fold.value_counts().index[-1]]
             yield f"channel {channel} is in {rows.fold.nunique()} folds, see video {fewest.video_id.iloc[0]}"
 

@@ -1,6 +1,6 @@
 """Read all videos in one query, and exclude videos by rules. The remaining videos are the corpus.
 
-A model may be trained on the videos of the corpus, except those of more than an hour. Videos of more than an hour are
+A model may be trained on the videos of the corpus, except videos of more than an hour. Videos of more than an hour are
 used only for channel adapters and for evaluation.
 """
 

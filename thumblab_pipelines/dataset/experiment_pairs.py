@@ -39,7 +39,7 @@ ASSUMED_CLICKS = 500
 """The assumed number of clicks for each variant if its impressions are not known."""
 
 WATCH_TIME_SPREAD = 2.0
-"""The variance of a share of watch time, divided by that of a share of clicks.
+"""The variance of a share of watch time, divided by the variance of a share of clicks.
 
 Let r be the standard deviation of the watch time of a click, divided by the mean watch time of a click. The value of
 the constant is then 1 + r^2. The value is 2 if watch times have an exponential distribution.

@@ -42,7 +42,7 @@ class Dataset:
     forgotten
         How many videos of the release are left out because they were deleted from the lab.
     one_video
-        The one-video pairs of the release, without those of deleted videos.
+        The one-video pairs of the release, without the pairs of deleted videos.
     """
 
     release: Release

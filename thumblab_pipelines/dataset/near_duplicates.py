@@ -95,8 +95,8 @@ class Pictures:
         The smaller row number comes first.
 
         `side` [n]: the number of each picture's group. Each picture is compared with the pictures of smaller row
-        numbers. If a picture looks like several earlier pictures in other groups, only the pair with the first of them
-        is yielded.
+        numbers. If a picture looks like several earlier pictures in other groups, only the pair with the first of these
+        pictures is yielded.
         """
         everything = np.arange(len(self))
         for start, block in _blocks(everything, len(self)):

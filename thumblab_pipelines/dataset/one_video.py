@@ -60,7 +60,7 @@ class OneVideoPairs:
         formula of `gap`, a and b are the watch time, or the views, that picture a and picture b are expected to get.
         `variance` is the variance of the error of `gap`.
     images
-        Unit vectors of the pictures [k, 2, d_i]. The vector of picture a comes before that of picture b.
+        Unit vectors of the pictures [k, 2, d_i]. The vector of picture a comes before the vector of picture b.
     titles
         Unit vectors of the titles [k, 2, d_t] that the pictures were shown with.
     """
@@ -135,7 +135,7 @@ class OneVideoPairs:
         return OneVideoPairs(self.pairs[rows].reset_index(drop=True), self.images[rows], self.titles[rows])
 
     def without_videos(self, video_ids: Collection[str]) -> OneVideoPairs:
-        """Return the pairs, except those of the videos in `video_ids`."""
+        """Return the pairs, except the pairs of the videos in `video_ids`."""
         deleted = self.pairs.video_id.isin(list(video_ids)).to_numpy(bool)
         return self.only(~deleted) if deleted.any() else self
 

@@ -69,7 +69,7 @@ class OneVideoSources:
         return [self.experiments.to_csv(index=False), self.left_out, self.changes.inputs, encoded]
 
     def pairs(self, growth: Growth, corpus: pd.DataFrame) -> tuple[OneVideoPairs, dict[str, Any]]:
-        """Return the one-video pairs, and the entry of the manifest about them.
+        """Return the one-video pairs, and the entry of the manifest about these pairs.
 
         `corpus` has the videos of the release, with their parts and folds. `growth` is the growth law that was fitted
         to the training part of the corpus.

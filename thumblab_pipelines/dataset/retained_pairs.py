@@ -1,8 +1,8 @@
 """Decide which pairs releases are kept, and find a pairs release or its successor.
 
 A pairs release that names a deleted video must be deleted too. If the release is still needed, a successor without this
-video is published first (see `pairs.publish_successor`). A release is needed if it is the newest one, or if the served
-model or the newest model was trained on it.
+video is published first (see `pairs.publish_successor`). A release is needed if it is the newest pairs release, or if
+the served model or the newest model was trained on it.
 
 The successor of the newest pairs is published in the same scope and becomes the newest. The successor of an older
 release is published in the scope `SUCCEEDED`, because in the usual scope it would count as the newest pairs.

@@ -43,7 +43,8 @@ def encoder_fingerprints(name: str) -> npt.NDArray[np.uint64]:
 
 
 def was_trained_on(release: Release, video_ids: Sequence[str]) -> Flags | None:
-    """Return which videos [n] the model or its encoder was trained on. Return None if the release does not record this.
+    """Return which videos [n] the model or its encoder was trained on. Return None if the release does not record its
+    training videos.
 
     Two different videos may have the same fingerprint. Among a billion videos, the chance of any such case is about one
     in forty. The harm is small: a video that is mistaken for a training video is only left out of the evaluation.

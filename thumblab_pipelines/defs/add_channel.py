@@ -49,7 +49,7 @@ class ExportsToAdd(dg.Config):
 
 @dg.op(
     description="Imports the videos of a channel from its exports, downloads their thumbnails, and fits and serves the "
-    "channel's adapter. If no model is served yet, it builds the library of the niche and trains one first."
+    "channel's adapter. If no model is served yet, it first builds the library of the niche and trains a model."
 )
 def add_exported_channel(
     context: dg.OpExecutionContext, lab: LabResource, mlflow: MlflowResource, config: ExportsToAdd
@@ -141,8 +141,8 @@ def _unexpected(error: Exception) -> LabError:
 
 
 def _writer(context: dg.OpExecutionContext, folder: ImportFolder | None) -> Callable[[ImportReport], None]:
-    """Return a function that writes a report into the folder of the import. If the disk is full, it only logs a
-    warning."""
+    """Return a function that writes a report into the folder of the import. If the disk is full, the returned function
+    only logs a warning."""
 
     def write(report: ImportReport) -> None:
         try:

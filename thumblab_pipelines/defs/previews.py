@@ -15,7 +15,7 @@ REMOVED = "The pictures were removed when a later run made new ones."
 
 _LOOKED_AT = 50
 """Number of earlier materializations that are searched for pictures. Normally, only the newest of them has pictures. If
-a run died, older ones may have pictures too."""
+a run died, older materializations may have pictures too."""
 
 
 def preview(text: str | None) -> dict[str, Any]:

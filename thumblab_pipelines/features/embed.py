@@ -125,10 +125,10 @@ class _Work:
 def settle_precision(lab: Lab, progress: Progress = silent) -> str | None:
     """Choose a precision for the image encoder of the settings. Return a text with the precision and the reason.
 
-    The fastest precision whose vectors agree with those of float32 is chosen. The agreement is measured on pictures
-    from all niches. Return None if the encoder or the settings leave no choice. Also return None if the lab has too few
-    pictures for the measurement: the lab then encodes with float32. Once the lab has enough pictures, a precision is
-    chosen, and all pictures are encoded again.
+    The fastest precision whose vectors agree with the vectors of float32 is chosen. The agreement is measured on
+    pictures from all niches. Return None if the encoder or the settings leave no choice. Also return None if the lab
+    has too few pictures for the measurement: the lab then encodes with float32. Once the lab has enough pictures, a
+    precision is chosen, and all pictures are encoded again.
     """
     encoder, precision = image_encoder(lab.settings), lab.settings.encoder_precision
     # If the name of the encoder contains a precision, the user has already chosen it.
@@ -173,8 +173,8 @@ def _work(lab: Lab, niche: str, encoder: str, digest: ColumnElement[str], source
 
     A failed picture or title got no valid vector in an earlier run.
 
-    `encoder`: a fingerprint. `source`: the table of the videos, or a join with it. `digest`: an SQL expression for the
-    digest of the picture or title in a row of `source`.
+    `encoder`: a fingerprint. `source`: the table of the videos, or a join with this table. `digest`: an SQL expression
+    for the digest of the picture or title in a row of `source`.
     """
     statement = (
         select(

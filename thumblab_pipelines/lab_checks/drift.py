@@ -21,7 +21,7 @@ def separability(old: Floats, new: Floats, old_channels: Sequence[str], new_chan
     The function tests for drift with a domain classifier. A logistic regression learns to separate new vectors from old
     vectors. The regression is tested on vectors of channels that it was not trained on. So the test finds a change in
     all channels at once, such as another encoder or damaged pictures. At an AUC of 0.5, the classifier cannot separate
-    new and old vectors. At an AUC of 1, the classifier separates all of them. At most 500 new vectors and 500 old
+    new and old vectors. At an AUC of 1, the classifier separates all vectors. At most 500 new vectors and 500 old
     vectors are compared.
     """
     from sklearn.exceptions import ConvergenceWarning

@@ -21,9 +21,9 @@ from thumblab_pipelines.models.tracking import Tracker
 from thumblab_pipelines.progress import Progress, silent
 
 _LEAST_VIDEOS = 20
-"""Minimum number of the niche's videos with a thumbnail for building its first library after an import.
+"""Minimum number of videos with a thumbnail in the niche. With fewer, an import does not build the first library.
 
-With fewer thumbnails, a rank in the library would say little.
+In such a small library, the rank of a thumbnail would mean little.
 """
 
 
@@ -88,8 +88,8 @@ def _pictures_of(lab: Lab, niche: str) -> int:
 
 
 def _make_library(lab: Lab, niche: str, listener: AddListener) -> None:
-    """Build and serve the first library of a niche. An error is only logged, because the service can answer without
-    it."""
+    """Build and serve the first library of a niche. An error is only logged, because the service can answer without a
+    library."""
     listener.info(f"{niche} has no library yet, so a library is built from the lab's videos.")
     try:
         refresh_niche(lab, niche, RefreshListener(listener.progress, info=listener.info, warn=listener.warn))

@@ -76,7 +76,7 @@ def build_model(
     If a model release of the same inputs exists, it is returned and nothing is trained. `logs`: a folder for
     TensorBoard's logs. If the setting `title_prior` names a table of titles, the training starts from its title prior.
 
-    If `accelerate launch` started several processes, each of them calls this function. Only the main process publishes
+    If `accelerate launch` started several processes, each process calls this function. Only the main process publishes
     a release, and all processes return this release.
 
     Raises `LabError` if there are no pairs to learn from, if the pairs fail a check, or if the processes did not read

@@ -106,7 +106,8 @@ def scores_of(trained: TrainedRanker, inputs: Float32s, channels: npt.NDArray[np
 
 
 def model_scores(trained: TrainedRanker, data: Dataset) -> Floats:
-    """Return the model's score of each video [n]. If the model has an adapter for a video's channel, it is applied."""
+    """Return the model's score of each video [n]. If the model has an adapter for a video's channel, the adapter is
+    applied."""
     inputs = dataset_inputs(data, trained.model.config.version)
     return scores_of(trained, inputs, data.videos.channel_id.to_numpy(str))
 

@@ -108,7 +108,8 @@ def calibration_curve(points: list[dict[str, float]]) -> Plot:
 def _plot(panels: int, height: float = 2.6) -> tuple[Plot, list[Axes]]:
     """Return an empty plot with `panels` panels below each other, and the axes of each panel.
 
-    `height`: height of a panel in inches. The plot is not made with pyplot, because pyplot would keep it in memory.
+    `height`: height of a panel in inches. The plot is not made with pyplot, because pyplot would keep the plot in
+    memory.
     """
     from matplotlib.figure import Figure as Plot
 

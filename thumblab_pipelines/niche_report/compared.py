@@ -236,7 +236,7 @@ def _weights(compared: Compared) -> Float64s:
 def _scores(compared: Compared, values: Float64s, weights: Float64s, pairs: Float64s) -> Float64s:
     """Return scores [k] whose sum over the winners is the share of the niche plus a constant.
 
-    If other videos were the winners, but as many in each stratum, the constant would be the same.
+    The constant depends only on the number of winners in each stratum.
     """
     return stratum_ranks(values, compared.stratum) * (weights / pairs)[compared.channel]
 

@@ -1,5 +1,6 @@
-"""Choose examples of a finding: pairs of a winner and another video of the same channel. ¶ The pairs are chosen because
-they show the difference. So the examples illustrate a finding, but do not prove it.
+"""Choose examples of a finding: pairs of a winner and another video of the same channel.
+
+The pairs are chosen because they show the difference. So the examples illustrate a finding, but do not prove it.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ def with_examples(findings: list[Finding], videos: pd.DataFrame, values: pd.Data
     """Return the findings with up to three examples each. The examples of a finding are from different channels.
 
     `videos` and `values`: see `find`. If winners have more of the feature, an example has the winner with the highest
-    value and the other video with the lowest value in one stratum. If winners have less, it is the reverse. The
-    channels with the largest differences are chosen. A pair whose two videos have the same picture file is not used.
+    value and the other video with the lowest value in one stratum. If winners have less of the feature, an example has
+    the winner with the lowest value and the other video with the highest value. The channels with the largest
+    differences are chosen. A pair whose two videos have the same picture file is not used.
     """
     if not findings:
         return []

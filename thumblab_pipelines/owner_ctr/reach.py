@@ -69,7 +69,7 @@ def import_reach(lab: Lab, progress: Progress = silent) -> ReachImport:
     all.
 
     Raises `LabError` if no sign-in is set, if YouTube refuses the sign-in or a call, or if YouTube cannot be reached.
-    Also raises `LabError` if there are new reports and none of them can be read.
+    Also raises `LabError` if there are new reports but no new report can be read.
     """
     result = ReachImport()
     video_ids: set[str] = set()

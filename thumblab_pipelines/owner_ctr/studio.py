@@ -74,7 +74,7 @@ def import_studio(
     given: Mapping[str, str] | None = None,
     only: Collection[str] | None = None,
 ) -> StudioImport:
-    """Import an export into `video_reach`. An export is a `Table data.csv`, or a .zip with one or more of them.
+    """Import an export into `video_reach`. An export is a `Table data.csv`, or a .zip with one or more such files.
 
     An export has the totals of each video since its publication. So the lab keeps only one row per video, from the
     newest export. `as_of`: the day on which the export was made, see `export_day`. If several tables of a .zip have the

@@ -26,7 +26,7 @@ def may_be_short(cells: Mapping[str, str], commas: DecimalCommas, published: dat
     upright. A video of up to three minutes may be a Short, and counts as a Short.
 
     Without a length, a video is not a Short if it was `published` before Shorts existed. A video is not a Short either
-    if its viewers watched it, on average, for longer than a Short of that day could last.
+    if its viewers watched it, on average, for longer than a Short could last on the day of publication.
     """
     feed = [cells[name].strip("0.,% ") for name in (SHOWN_IN_FEED, STAYED) if name in cells]
     if feed:

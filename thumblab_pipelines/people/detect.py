@@ -100,7 +100,7 @@ def _delete_earlier(lab: Lab, embedder: str, with_spaces: bool) -> None:
     """Delete the vectors of earlier embedders. Do nothing while a face that may be searched has no row of `embedder`.
 
     `with_spaces`: whether to delete also the centroids and calibrations that were computed from these vectors. In
-    Dagster, the asset `face_clusters` owns them and deletes them.
+    Dagster, the asset `face_clusters` deletes them, because it has made them.
     """
     space = served_head(lab.releases, embedder)
     with lab.engine.begin() as connection:

@@ -36,7 +36,7 @@ from thumblab_pipelines.library.build import prune_indices
 _log = logging.getLogger(__name__)
 
 _UNUSED_S = 3_600.0
-"""Minimum age in seconds of the file of a picture that no row names, before it is deleted.
+"""Age in seconds that the file of a picture must have to be deleted, if no row names the picture.
 
 A younger file may belong to a download that has not written its row yet.
 """
@@ -137,8 +137,8 @@ def _publish_trimmed(lab: Lab, release: Release, alive: set[str], run_id: str | 
 def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta(0), successors: bool = True) -> int:
     """Delete the pairs releases that contain deleted videos, and return the number of deleted releases.
 
-    A release is needed if it is the newest one, or if the served or the newest model was trained on it. Before a needed
-    release is deleted, a successor is published: a new release with the remaining pairs.
+    A release is needed if it is the newest pairs release, or if the served or the newest model was trained on it.
+    Before a needed release is deleted, a successor is published: a new release with the remaining pairs.
 
     Args:
         lab: The lab.
@@ -195,8 +195,8 @@ def _is_younger(release: Release, rest: timedelta) -> bool:
 
 
 def clean_images(lab: Lab, ahead: float = 0.0) -> int:
-    """Delete the pictures that no thumbnail, thumbnail version, experiment or person's list names. Return the number of
-    deleted pictures.
+    """Delete the pictures that are in no thumbnail, thumbnail version, experiment or list of given pictures. Return the
+    number of deleted pictures.
 
     `ahead`: seconds by which this machine's clock may be ahead of the real time. A clock that is ahead makes a new file
     look old.
@@ -207,8 +207,8 @@ def clean_images(lab: Lab, ahead: float = 0.0) -> int:
 
 
 def clean_faces(lab: Lab) -> int:
-    """Delete the faces of pictures that no thumbnail, thumbnail version or person's list names. Return the number of
-    these pictures.
+    """Delete the faces of pictures that are in no thumbnail, thumbnail version or list of given pictures. Return the
+    number of these pictures.
 
     `delete_videos` deletes the faces of a video at once. This function deletes the faces of replaced thumbnails that
     were deleted, and the faces of rows that other code deleted. Matching heads that learnt from deleted faces are

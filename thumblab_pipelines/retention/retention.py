@@ -115,7 +115,7 @@ def retain(
             deletion.withheld[f"{STALE} by this machine's clock alone"] = due
     delete_stale(lab, niche, now, deletion)
     # This call must be the last that deletes videos. The call may use up the number of videos that the run may delete,
-    # and a later call could then delete none.
+    # and a later call could then delete no video.
     expire(lab, niche, now, deletion, oldest=True)
     # The age of files is measured by this machine's clock. `ahead` is the number of seconds by which the clock may be
     # ahead of YouTube's time `now`.

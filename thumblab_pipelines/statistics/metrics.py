@@ -34,7 +34,7 @@ def pair_auc(scores: Floats, winners: Rows, losers: Rows) -> float:
 
 
 def rank_correlation(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
-    """Return Spearman's rank correlation [1]_ of two arrays [n], -1 to 1. Return 0 if one of them is constant.
+    """Return Spearman's rank correlation [1]_ of two arrays [n], -1 to 1. Return 0 if one of the arrays is constant.
 
     Spearman's correlation is Pearson's correlation of the ranks. Equal values get the mean of their ranks.
 

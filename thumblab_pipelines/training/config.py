@@ -15,9 +15,9 @@ class TrainConfig:
 
     Length       The training has `epochs` epochs. Training stops early if the validation AUC has not risen for
                  `patience` epochs. A `patience` of 0 turns early stopping off. The weights of the last epoch are kept,
-                 not those of the epoch with the best AUC. The AUC depends only on the pairwise head, which gives the
-                 score, but the heads for engagement and sub-scores need more epochs. The score is a linear score plus a
-                 share of the network's output. The network's share is chosen last, on the validation pairs.
+                 not the weights of the epoch with the best AUC. The AUC depends only on the pairwise head, which gives
+                 the score, but the heads for engagement and sub-scores need more epochs. The score is a linear score
+                 plus a share of the network's output. The network's share is chosen last, on the validation pairs.
     An epoch     An epoch visits every pair at most once. With v videos, an epoch visits at most v * `pairs_per_video`
                  pairs. If `pairs_per_video` is 0, an epoch visits all pairs. A step visits `pairs_per_step` pairs, in
                  blocks of about `pairs_per_block` pairs that share videos. With larger blocks, the model has to score

@@ -5,8 +5,8 @@
 The option `--multi_gpu` is needed even on CPUs, because with `--cpu` the launcher starts only one process.
 
 No other module uses accelerate, ranks and the number of processes. Every process knows the pairs of every step and
-takes its own part of them. accelerate averages the gradients with PyTorch's DistributedDataParallel (DDP). In a single
-process, the methods return their arguments unchanged, and accelerate is not imported.
+takes its own part of these pairs. accelerate averages the gradients with PyTorch's DistributedDataParallel (DDP). In a
+single process, the methods return their arguments unchanged, and accelerate is not imported.
 """
 
 import os

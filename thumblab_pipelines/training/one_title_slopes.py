@@ -53,7 +53,8 @@ class SlopeData:
 def one_title_slopes(
     corpus: Corpus, unadapted: SlopeData, adapted: SlopeData
 ) -> tuple[tuple[float, float], tuple[FittedTo, FittedTo]]:
-    """Return the slopes for unadapted and for adapted scores of pictures under one title, and what each was fitted to.
+    """Return the slopes for unadapted and for adapted scores of pictures under one title, and the data that each slope
+    was fitted to.
 
     Without enough experiments, a slope is fitted to pairs of known videos, and is limited to the slope of whole videos.
     A steeper slope would claim more certainty. Only tests of pictures under one title could justify such a claim.

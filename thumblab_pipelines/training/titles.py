@@ -1,4 +1,4 @@
-"""Score titles by their words. The model learns what works on all channels, and how each channel differs from this.
+"""Score titles by their words. The model learns which words work on all channels, and how each single channel differs.
 
 The model is fitted to the known videos by one penalised least-squares fit [1]_ [2]_:
 
@@ -155,10 +155,10 @@ def _scaled(facts: Floats, known: Rows) -> Float32s:
 def relative_to_spread(above: Float64s, channel: Rows) -> Float64s:
     """Return the log views above the trend [m], divided by the spread of the channel, and clipped to -3 to 3.
 
-    The spread of one channel may be ten times that of another. Without the division, channels with a large spread would
-    dominate the fit, although pairs of all channels have the same weight in an evaluation. The spread of a channel is
-    computed from the squares of `above`. Let s be the spread over all channels. `above` is clipped at 4 s before it is
-    squared. In the estimate, s has the weight of 10 videos:
+    The spread of one channel may be ten times the spread of another channel. Without the division, channels with a
+    large spread would dominate the fit, although pairs of all channels have the same weight in an evaluation. The
+    spread of a channel is computed from the squares of `above`. Let s be the spread over all channels. `above` is
+    clipped at 4 s before it is squared. In the estimate, s has the weight of 10 videos:
 
         spread^2 = (sum of squares + 10 s^2) / (count + 10),    s = 1.4826 median(abs(above))
     """

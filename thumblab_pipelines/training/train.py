@@ -150,7 +150,7 @@ class Training:
         return fit_global_model(corpus, self.config, train, validation, lambda epoch: self.listen(what, epoch), folders)
 
     def fit_without_folds(self, corpus: Corpus) -> list[tuple[Flags, GlobalModel]]:
-        """Return up to three models, each of which was trained without a third of the channels.
+        """Return up to three models. Each model was trained without a third of the channels.
 
         The flags [n] before each model mark the videos that it was trained without. A model is left out if the
         remaining channels have no pair to learn from.

@@ -50,7 +50,7 @@ def delete_videos(connection: Connection, video_ids: Sequence[str]) -> int:
     if not video_ids:
         return 0
     # A crawl locks rows of `crawl_videos` before it writes to `videos`. This transaction uses the tables in the same
-    # order, so that it and a crawl cannot wait for each other forever.
+    # order, so this transaction and a crawl cannot wait for each other forever.
     ids = {"ids": list(video_ids)}
     connection.execute(text("DELETE FROM crawl_videos WHERE video_id = ANY(:ids)"), ids)
     pictures = list(connection.scalars(_PICTURES, ids))

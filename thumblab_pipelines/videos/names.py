@@ -14,7 +14,7 @@ _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u20
 
 def unescaped(text: str) -> str:
     """Return the text with its HTML entities decoded once. Titles from the method `search.list` of YouTube's API need
-    this.
+    this decoding.
 
     Only entities that end with a semicolon are decoded. Unknown entities are not decoded, and entities for control
     characters are not decoded either.

@@ -105,8 +105,8 @@ def save_channels(connection: Connection, records: Sequence[ChannelRecord]) -> N
 
 
 def free_handles(connection: Connection, seen: Mapping[str, str]) -> None:
-    """Remove each @handle in `seen` from all channels except the channel that has it now. `seen`: the @handles by
-    channel id.
+    """Remove each @handle in `seen` from all channels except the channel that has this @handle now. `seen`: the
+    @handles by channel id.
 
     A @handle belongs to only one channel. If a channel gives up its @handle, another channel may take it.
     """

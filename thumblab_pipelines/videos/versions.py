@@ -36,7 +36,7 @@ such a count. `p` is a row of `first_versions_query`. `s` is the video's last co
 
 def first_versions_query(where: str = "true") -> str:
     """Return a query for the first picture and title of each video, and the last time when the video is known to have
-    shown them.
+    shown both.
 
     `where`: a condition on the videos `v`. The column `until` has the last time. `until` is infinity if the video has
     not changed. `until` is -infinity if the first version of the video was deleted from the table, because it is then

@@ -104,7 +104,7 @@ class YouTube:
         order: str = "viewCount",
     ) -> Page[SearchHit]:
         """Return one page of the videos of a category that were published at `after` or later. If `before` is given,
-        they were also published before `before`.
+        all returned videos were published before this moment.
 
         `cursor`: the token of the page, or None for the first page. `order`: "viewCount" for the most viewed videos
         first, or "date" for the newest videos first. A search returns at most 500 items.

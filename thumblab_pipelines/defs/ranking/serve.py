@@ -1,6 +1,6 @@
 """Define the job that serves a model, and the sensor that watches MLflow's champion alias.
 
-The job serves the newest model or a chosen one. The sensor starts the job when a person has moved the alias.
+The job serves the newest model or a chosen model. The sensor starts the job when a person has moved the alias.
 """
 
 import json

@@ -29,7 +29,7 @@ def niche_report(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Mate
     with explained():
         made = store_report(lab.open(), context.partition_key)
     report = made.report
-    # The preview names no video, because Dagster's event log keeps it.
+    # The preview names no video, because Dagster's event log keeps the preview.
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": 1,

@@ -41,8 +41,8 @@ class SignInError(YouTubeError):
 class OwnerSession:
     """A signed-in session. Only one thread may use it.
 
-    The session calls the real API, or the endpoint in `THUMBLAB_YOUTUBE_ENDPOINT` if this is set, for example the
-    emulator.
+    The session calls the real API, or the endpoint in `THUMBLAB_YOUTUBE_ENDPOINT` if this setting is set, for example
+    the emulator.
     """
 
     def __init__(self, settings: Settings, owner: OwnerCredentials) -> None:
@@ -101,7 +101,7 @@ class OwnerSession:
         """
         if not self._is_own(url):
             raise LabError(
-                f"YouTube named {url[:100]!r} as the address of a report, but this is not at {self.endpoint}; the "
+                f"YouTube named {url[:100]!r} as the address of a report, but this address is not at {self.endpoint}; the "
                 "report was not downloaded, because the other server would get the owner's token"
             )
         return self._retry(lambda: self._download(url, largest))

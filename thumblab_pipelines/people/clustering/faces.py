@@ -104,10 +104,10 @@ class Faces:
         for name, values in lengths.items():
             if values.shape != (count,):
                 raise FacesError(
-                    f"{name} has the shape {values.shape}, but there are {count} faces; give one value each."
+                    f"{name} has the shape {values.shape}, but there are {count} faces; give one value for each face."
                 )
         if self.vectors.ndim != 2 or not np.allclose(np.linalg.norm(self.vectors, axis=1), 1, atol=1e-3):
-            raise FacesError("The face vectors are not unit vectors; divide each by its length.")
+            raise FacesError("The face vectors are not unit vectors; divide each vector by its length.")
         if (
             self.banned.ndim != 2
             or self.banned.shape[1] != 2
@@ -159,7 +159,9 @@ class Faces:
         against = self.banned[:, 1] == self.pinned[self.banned[:, 0]]
         if np.any(against & (self.banned[:, 1] >= 0)):
             face, cluster = self.banned[against][0]
-            raise FacesError(f"Face {face} is pinned to cluster {cluster} and banned from it; keep one of the two.")
+            raise FacesError(
+                f"Face {face} is pinned to cluster {cluster} and banned from it; remove the pin or the ban."
+            )
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,11 @@ class Members:
         self._bans_of[cluster].update(bans)
 
     def may_merge(self, one: int, other: int) -> bool:
-        """Return whether two clusters may merge: no ban or picture forbids it, and at most one of them is an anchor."""
+        """Return whether two clusters may merge.
+
+        Two anchors never merge. Clusters with faces of the same picture, or with a face that is banned from the other
+        cluster, do not merge either.
+        """
         return (
             (one >= self._anchors or other >= self._anchors)
             and self._pictures_of[one].isdisjoint(self._pictures_of[other])

@@ -22,7 +22,7 @@ _LEAST_FACES, _MOST_FACES = 4, 16
 """Minimum and maximum number of faces of a person in a batch."""
 
 _LEAST_STEPS = 20
-"""Minimum number of steps of an epoch. If there are few people, one batch has all of them, and an epoch of one step
+"""Minimum number of steps of an epoch. If there are few people, one batch has all their faces, and an epoch of one step
 would change little."""
 
 _RATE, _MOMENTUM = 0.1, 0.9

@@ -56,8 +56,8 @@ def semi_hard(distances: Float64s, anchor: Rows, positive: Rows, different: Flag
 
     The negative is a face of another person that is farther from the anchor than the positive. The nearest of these
     faces is taken. If no face of another person is farther than the positive, the farthest face of another person is
-    taken. The nearest face of all would be a harder negative. But such negatives often have wrong labels, and can make
-    all vectors equal.
+    taken. The nearest face of any other person would be a harder negative. But such negatives often have wrong labels,
+    and can make all vectors equal.
     """
     masked = np.where(different, distances, np.inf)
     order = np.argsort(masked, axis=1)
