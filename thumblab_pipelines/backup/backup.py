@@ -197,8 +197,8 @@ class _Copy:
         return state
 
     def _copy_fixed(self, name: str, only: Collection[PurePosixPath] | None = None) -> None:
-        """Copy the unchanging files of a folder, except those already in the backup. Skip a file that is deleted
-        meanwhile."""
+        """Copy the unchanging files of a folder, except files that are already in the backup. Skip a file that is
+        deleted meanwhile."""
         source = lab_folder(self.lab.settings, name)
         paths = list(walk(source)) if only is None else list(only)
         wanted = [path for path in paths if _is_fixed(name, path)]

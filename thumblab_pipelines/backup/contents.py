@@ -56,7 +56,8 @@ LEFT_OUT = {
     "monitoring.json": "it says what runs and fails now",
     "restoring": "the mark of an unfinished restore",
 }
-"""The rest of the data folder, and why each item is not copied. The folder `demo` is left out, as it is another lab."""
+"""The rest of the data folder, and why each item is not copied. The folder `demo` is left out, because it is another
+lab."""
 
 MANIFEST, SUMS, FILES, DATABASES = "manifest.json", "SHA256SUMS", "files", "databases"
 
@@ -161,7 +162,8 @@ def write_sums(folder: Path, sums: Mapping[str, str]) -> str:
 
 
 def faults(backup: Path, manifest: Manifest) -> Iterator[tuple[int, int, str | None]]:
-    """Read every file of a backup. Yield the number of files read, the number of all files, and a fault or None."""
+    """Read every file of a backup. For each file, yield the number of files read so far, the number of all files, and
+    the fault of this file or None."""
     sums = read_sums(backup, manifest)
     for done, (name, expected) in enumerate(sorted(sums.items()), 1):
         path, fault = backup / name, None

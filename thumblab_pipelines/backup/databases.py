@@ -123,8 +123,9 @@ def require_fitting(url: str, name: str, layout: Layout) -> None:
         engine.dispose()
     if int(version[0]) < OLDEST:
         raise LabError(
-            f"the server of THUMBLAB_DATABASE_URL is PostgreSQL {'.'.join(map(str, version))}, and a backup is restored "
-            f"into {OLDEST} or later; upgrade the server, or unset THUMBLAB_DATABASE_URL to use the lab's own"
+            f"the server of THUMBLAB_DATABASE_URL is PostgreSQL {'.'.join(map(str, version))}, but a backup can be "
+            f"restored only into version {OLDEST} or later; upgrade the server, or unset THUMBLAB_DATABASE_URL to use the "
+            "lab's own"
         )
     if layout.tables not in (None, schema):
         raise LabError(

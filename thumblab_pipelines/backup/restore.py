@@ -32,8 +32,8 @@ _FAULTS_NAMED = 3
 
 @dataclass(frozen=True)
 class Restored:
-    """A restored lab. `files`: number of files of the lab. `interrupted`: number of Dagster runs that were running at
-    the backup."""
+    """A restored lab. `files`: number of files of the lab. `interrupted`: number of Dagster runs that were running when
+    the backup was made."""
 
     manifest: Manifest
     data_dir: Path
@@ -103,8 +103,8 @@ def restore(backup: Path, settings: Settings, progress: Progress = silent) -> Re
 def _marked(backup: Path, settings: Settings) -> Iterator[bool]:
     """Stop every other command from using the data folder, until the block ends without an error.
 
-    Remove the files of a stopped restore, and yield whether a restore was stopped. Raises `LabError` if other files are
-    there.
+    Remove the files of a stopped restore, and yield whether a restore was stopped. Raises `LabError` if the data folder
+    has other files.
     """
     mark = settings.data_dir / RESTORING
     with mark.open("a+") as held:

@@ -132,7 +132,7 @@ def remove_channel(lab: Lab, name: str) -> str:
 def _id_of_handle(lab: Lab, name: str) -> str | None:
     """Return the id of the channel that has the @handle `name` on YouTube, if the lab knows the channel, else None.
 
-    The stored adapter is not asked for the @handle, because the @handle may have moved to another channel since the
+    The @handle that the adapter stores is not used, because the @handle may have moved to another channel since the
     fit.
     """
     if not name.startswith("@"):

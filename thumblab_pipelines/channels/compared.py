@@ -77,6 +77,6 @@ def _newest_pairs(lab: Lab) -> OneVideoPairs | None:
         release = newest_pairs(lab)
         if PAIRS_FILE not in release.files:
             return None
-        # Only the one-video pairs are read, so the large files are not verified: they may take gigabytes.
+        # Only the one-video pairs are read. So the large files, which may take gigabytes, are not verified.
         release.verify({name: sha for name, sha in release.files.items() if name not in (PAIRS_FILE, VECTORS_FILE)})
         return OneVideoPairs.load(release)

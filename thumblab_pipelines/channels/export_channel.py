@@ -175,7 +175,8 @@ def _known(connection: Connection, video_ids: Collection[str]) -> dict[Channel, 
 def _barred(connection: Connection, owner: str, video_ids: Collection[str]) -> frozenset[str]:
     """Return the videos that `owner` may not change.
 
-    A barred video belongs to another channel, or the lab's owner has imported only its click-through rate.
+    A barred video is in a channel of another owner. Or the lab has only its click-through rate, from an import by the
+    lab's owner.
     """
     of_others = (
         select(videos.c.video_id)

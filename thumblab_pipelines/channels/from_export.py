@@ -123,9 +123,7 @@ def import_exports(lab: Lab, given: GivenExports, progress: Progress = silent) -
         channel = chosen.channel
         usable = [video for video in usable if video.video_id not in chosen.barred]
         if not usable:
-            raise NotYoursError(
-                f"no video of the exports is left that {channel.title!r} may have; {chosen.remarks[-1]}"
-            )
+            raise NotYoursError(f"no video of the exports may be imported into {channel.title!r}; {chosen.remarks[-1]}")
         known_niche = niche_of(lab, channel.channel_id)
         if (niche := known_niche or given.niche) is None:
             raise NoNicheError(
@@ -207,7 +205,8 @@ def _day_of(file: Path, as_of: date | None) -> date:
 
 
 def _without_length(lab: Lab, usable: Sequence[ExportedVideo], tables: Sequence[TableColumns]) -> Iterator[str]:
-    """Yield a sentence if some videos may be Shorts, because the lab does not learn from these videos."""
+    """Yield a sentence about the videos that may be Shorts, if there are any. The lab does not learn from such
+    videos."""
     unknown = [video.video_id for video in usable if video.duration_s is None and video.is_short is not False]
     if not unknown:
         return

@@ -73,7 +73,7 @@ class FineTuneConfig:
 
     def __post_init__(self) -> None:
         if self.blocks != "all" and self.blocks < 1:
-            raise LabError(f"blocks is {self.blocks}; use the number of last blocks to train (1 or more), or 'all'")
+            raise LabError(f"blocks is {self.blocks}; give how many of the last blocks to train (1 or more), or 'all'")
         for name, allowed in (("heads", ("trained", "fresh")), ("pair_loss", ("ranknet", "margin"))):
             if getattr(self, name) not in allowed:
                 raise LabError(f"{name} is {getattr(self, name)!r}; use {' or '.join(allowed)}")
@@ -190,7 +190,7 @@ def base_encoder(settings: Settings, pairs_release: Release) -> "OpenClipEncoder
     made_with = str(pairs_release.info["image_encoder"])
     if not made_with.startswith(f"{encoder.base}-"):
         raise LabError(
-            f"the pairs were made with {made_with}, the settings name {encoder.base}; materialize training_pairs again"
+            f"the pairs were made with {made_with}, but the settings name {encoder.base}; materialize training_pairs again"
         )
     return encoder
 

@@ -203,8 +203,8 @@ def _publish(lab: Lab, served: Release, index: NicheIndex) -> Release:
 def _require_rebuild(lab: Lab, niche: str, why: str) -> NoReturn:
     request_rebuild(lab, niche, why)
     raise RebuildRequiredError(
-        f"rebuild required: {why}. It was requested, and starts within half a minute if Dagster runs (`thumblab up`); "
-        f"to build it now: `thumblab index rebuild {niche}`"
+        f"rebuild required: {why}. A rebuild was requested, and starts within half a minute if Dagster runs (`thumblab "
+        f"up`); to build it now: `thumblab index rebuild {niche}`"
     )
 
 

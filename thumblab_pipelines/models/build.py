@@ -110,7 +110,7 @@ def build_model(
     if not group.agree(inputs_digest(inputs, reused)):
         raise LabError(
             "the training pairs, the models or the videos of the lab changed while the processes of this training "
-            "started; start it again"
+            "started; start the training again"
         )
     if release is None:
         folders = TrainingFolders(lab.settings.data_dir / "training" / inputs[:16], logs)
@@ -239,7 +239,7 @@ def _read(release: Release, name: str) -> list[dict[str, Any]]:
 
 
 def failed_checks(lab: Lab) -> str | None:
-    """Return which checks the newest model fails, as the end of a sentence. Return None if there is no such model."""
+    """Return which checks the newest model fails, as the end of a sentence. Return None if it fails no check."""
     newest = lab.releases.latest(MODEL, ALL)
     failed = [] if newest is None else [check.explanation for check in check_model(lab, newest) if not check.passed]
     if newest is None or not failed:

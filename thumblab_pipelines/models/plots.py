@@ -40,7 +40,7 @@ def plots(
 
 
 def learning_curves(history: list[Epoch]) -> Plot:
-    """Plot the losses, and below them the AUC on the validation pairs if there are any."""
+    """Plot the losses. If there are validation pairs, plot the AUC on these pairs below the losses."""
     from matplotlib.ticker import MaxNLocator
 
     curves: dict[str, list[tuple[int, float]]] = {}

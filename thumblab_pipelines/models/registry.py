@@ -84,7 +84,7 @@ class ModelRegistry:
     def set_challenger(self, version: Version, release: Release) -> None:
         """Move the `challenger` alias to the version.
 
-        The tag with the release id is set too, because a crash may have kept it from being set.
+        The tag with the release id is set too, because a crash may have prevented this earlier.
         """
         with _errors_translated():
             if version.release_id is None:

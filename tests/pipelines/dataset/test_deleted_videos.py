@@ -110,7 +110,9 @@ def test_processes_that_read_different_pairs_stop_with_an_error(lab: Lab, monkey
     # The processes of a training compare their pairs through `broadcast`. Here `broadcast` changes the value that the
     # main process sends, as if the main process had read different pairs.
     monkeypatch.setattr(ProcessGroup, "broadcast", lambda self, value: value + 1)
-    with pytest.raises(LabError, match="changed while the processes of this training started; start it again"):
+    with pytest.raises(
+        LabError, match="changed while the processes of this training started; start the training again"
+    ):
         build_model(lab, QUICK)
     with pytest.raises(LabError, match="the main process published no model"):
         _published(lab, "of none")

@@ -118,7 +118,7 @@ def test_a_saved_checkpoint_holds_the_facts_of_its_tag_in_open_clip(
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"blocks": 0}, "blocks is 0; use the number of last blocks to train (1 or more), or 'all'"),
+        ({"blocks": 0}, "blocks is 0; give how many of the last blocks to train (1 or more), or 'all'"),
         ({"epochs": 0}, "epochs is 0; use 1 or more"),
         ({"pictures": 1}, "pictures is 1; use 2 or more"),
         ({"encoder_rate": 0.0}, "encoder_rate is 0.0; use a finite number above 0"),

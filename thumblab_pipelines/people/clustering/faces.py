@@ -113,7 +113,7 @@ class Faces:
             or self.banned.shape[1] != 2
             or np.any((self.banned[:, 0] < 0) | (self.banned[:, 0] >= count))
         ):
-            raise FacesError("banned must hold pairs of a row of a face and a cluster code.")
+            raise FacesError("banned must hold pairs: the row of a face, and the code of a cluster.")
         self._check_that_persons_agree()
 
     @property

@@ -26,8 +26,8 @@ def triplet_loss(
     vectors
         The vectors of the batch [b, d].
     same, different
-        Flags [b, b] for each two faces of the batch: whether they show the same person, and whether they show different
-        people. Both flags are false for a face and itself.
+        Flags [b, b] for each pair of faces of the batch: whether they show the same person, and whether they show
+        different people. Both flags are false for a face and itself.
     """
     mapped = vectors @ matrix.T
     lengths = np.maximum(np.linalg.norm(mapped, axis=1, keepdims=True), 1e-12)

@@ -187,7 +187,8 @@ class _Curve:
         accepted /= accepted[-1]
         auc = float(impostor @ (accepted[self.higher] + accepted[self.not_lower])) / (2 * falsely[-1])
         falsely = falsely[self.last] / falsely[-1]
-        # Sums of weights such as 1/4 and 1/3 are inexact. The small addition keeps a point that is exactly at `far`.
+        # Sums of weights such as 1/4 and 1/3 are inexact. Without the addition of 1e-9, a point that is exactly at
+        # `far` could be missed.
         allowed = int(np.searchsorted(falsely, far + 1e-9, side="right"))
         # The threshold is the highest score of an impostor pair that must be rejected. All genuine pairs above it are
         # accepted.
