@@ -66,7 +66,7 @@ def code_version(*functions: Callable[..., Any]) -> str:
 
 
 class _Module:
-    """The top-level statements of a module by the names that they define, and the targets of its imported names."""
+    """A module: its top-level statements by the names that they define, and the targets of its imported names."""
 
     def __init__(self, name: str, source: bytes) -> None:
         self._name = name

@@ -28,7 +28,7 @@ from thumblab_pipelines.dagster_storage import run_locks_of
 _log = logging.getLogger(__name__)
 
 _ASKED_S = 30.0
-"""Seconds in which a cancelled run can end by itself. Then the processes of the run get SIGTERM."""
+"""Seconds in which a cancelled run can end by itself. After this time, the processes of the run get SIGTERM."""
 
 _TERMINATED_S = 10.0
 """Seconds between SIGTERM and SIGKILL."""

@@ -12,7 +12,8 @@ AGAIN = timedelta(hours=20)
 fails daily is reported daily."""
 
 FORGOTTEN = timedelta(days=7)
-"""An alert without a new failure for this time is dropped. Some failed runs were started once and never run again."""
+"""An alert without a new failure for this time is dropped. Otherwise the alert of a run that is never started again
+would stay open forever."""
 
 MOST_THINGS = 200
 _SHOWN_THINGS = 8

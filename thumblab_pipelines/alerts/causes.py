@@ -64,8 +64,8 @@ LATE_ADVICE = (
 def cause_of(error: str) -> tuple[str, str]:
     """Return the name of the cause and the advice for it. `error`: the text of an error, shortened by `first_sentence`.
 
-    An unknown error is named by a digest of its words, without numbers, file names and quoted texts. So the same error
-    on different videos has the same cause.
+    The name of an unknown cause is a digest of the error's words, without numbers, file names and quoted texts. So the
+    same error on different videos has the same cause.
     """
     for known in _KNOWN:
         if known.words.search(error):

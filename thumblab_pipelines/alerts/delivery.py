@@ -27,7 +27,7 @@ happen in one process, so the attempts are kept in memory."""
 
 
 def channels(chosen: Settings) -> dict[str, Send]:
-    """Return the function that sends a message, for each channel in the settings by name. The function returns the
+    """Return for each channel in the settings, by its name, a function that sends a message. The function returns the
     channel's answer."""
     found: dict[str, Send] = {}
     if chosen.alert_webhook_url is not None:

@@ -186,7 +186,7 @@ def _image(name: str, folder: Path) -> Path:
 
 
 def _sentence(error: Exception) -> str:
-    """Return the message of the error for `problems`.
+    """Return the message of the error, as text for `problems`.
 
     The message of an `OSError` does not repeat the path of the picture, which may be long.
     """

@@ -43,7 +43,8 @@ class Walk:
     """The walk over the uploads of a channel.
 
     `pages` is the number of pages that were read so far, and `cursor` is the token of the next page. `again` is true if
-    a walk over the same channel was finished before this walk. `restarts` counts how often this walk began anew.
+    a walk over the same channel was finished before this walk. `restarts` counts how often this walk started again from
+    the first page.
     """
 
     channel_id: str

@@ -27,7 +27,7 @@ def training_outliers(corpus: pd.DataFrame) -> Flags:
     training videos have no outliers.
 
     Held-out videos are never marked as outliers. `target` is the value that the model predicts. Without the held-out
-    videos of extreme targets, prediction would be easier, and the evaluation would look too good.
+    videos with extreme targets, prediction would be easier, and the evaluation would look too good.
     """
     outlier = np.zeros(len(corpus), bool)
     train = np.flatnonzero(corpus.part.to_numpy(object) == TRAIN)

@@ -87,7 +87,7 @@ def deleted_videos(lab: Lab, release: Release) -> list[str]:
 
 
 def missing_videos(lab: Lab, ids: Iterable[str]) -> list[str]:
-    """Return the sorted ids among `ids` of which the lab has no video."""
+    """Return the sorted ids in `ids` for which the lab has no video."""
     with lab.engine.connect() as connection:
         return list(connection.scalars(_DELETED, {"ids": sorted(ids)}))
 

@@ -1,5 +1,5 @@
-"""Write YouTube's quota into the metadata of an asset: the quota that the run spent, and the rest of today, by
-bucket."""
+"""Write YouTube's quota into the metadata of an asset: the quota that the run spent, and the quota that is left today,
+by bucket."""
 
 from collections.abc import Mapping
 

@@ -23,7 +23,7 @@ from thumblab_pipelines.models.refresh import (
 @dg.op(
     pool=ENCODER,
     description="Encodes, measures, indexes and serves the lab's videos. Needs no API key.",
-    out=dg.Out(str, description="Says which niches were not refreshed, and why. Empty if all were."),
+    out=dg.Out(str, description="Says which niches were not refreshed, and why. Empty if all niches were refreshed."),
 )
 def index_what_is_held(
     context: dg.OpExecutionContext, lab: LabResource
@@ -50,7 +50,11 @@ def index_what_is_held(
     pool=TRAINER,
     description="Trains a model on the videos of the niches that were refreshed, and serves it. "
     "Then fails if a niche was not refreshed.",
-    ins={"not_refreshed": dg.In(str, description="Says which niches were not refreshed, and why. Empty if all were.")},
+    ins={
+        "not_refreshed": dg.In(
+            str, description="Says which niches were not refreshed, and why. Empty if all niches were refreshed."
+        )
+    },
 )
 def train_on_what_is_held(
     context: dg.OpExecutionContext, lab: LabResource, mlflow: MlflowResource, not_refreshed: str

@@ -23,7 +23,7 @@ class LabResource(dg.ConfigurableResource):
     settings.
 
     Dagster creates a new resource for every tick of a sensor. The lab is still opened only once per process, because
-    `_opened` caches it. The lab's database is migrated only once too.
+    `_opened` caches it. The lab's database is also migrated only once.
     """
 
     data_dir: str = Field(
@@ -44,7 +44,7 @@ class LabResource(dg.ConfigurableResource):
             raise LabError(f"data_dir is {self.data_dir!r}; give the whole path, which begins with a slash")
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
-        """Close the idle connections after a run. The process may live on after the run, for example under `thumblab
+        """Close the idle connections after a run. The process may continue after the run, for example under `thumblab
         demo`.
 
         After the tick of a sensor the connections stay open, because the next tick needs them 15 seconds later.

@@ -45,7 +45,7 @@ See `MARGINS` for the meaning of a margin. At a margin of 0.5, the winner has tw
 """
 
 MARGINS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
-"""The margins between the slices. The margin of a pair is 1 - (views of the loser) / (views of the winner)."""
+"""The limits between the slices by margin. The margin of a pair is 1 - (views of the loser) / (views of the winner)."""
 
 LEAST_SLICE_PAIRS, MOST_CHANNELS = 30, 50
 """Conditions for a channel or niche to get its own figures.
@@ -283,10 +283,11 @@ def channel_mean_figure(place: Place, values: Float64s, sides: Sides) -> Evaluat
 
 
 def calibration_figures(place: Place, gaps: Float64s, slope: float, sides: Sides) -> Iterator[Evaluation]:
-    """Yield the expected calibration error of win probabilities, its value by chance, and the mean logarithmic loss.
+    """Yield the expected calibration error of win probabilities, the error that chance alone would cause, and the mean
+    logarithmic loss.
 
     `gaps` [m]: score of each pair's winner minus the score of its loser. `slope` turns a gap into the log odds of
-    winning. See `error_if_calibrated` for the value by chance. The metric of `place` is ignored.
+    winning. See `error_if_calibrated` for the error that chance would cause. The metric of `place` is ignored.
     """
     size = len(gaps), distinct(sides.channels)
     measures = {"ece": expected_calibration_error, "log_loss": mean_log_loss}
@@ -302,9 +303,10 @@ def calibration_figures(place: Place, gaps: Float64s, slope: float, sides: Sides
 
 
 def _frequent(numbers: Rows) -> list[tuple[int, int]]:
-    """Return the channels or niches that have at least 30 pairs, as numbers, each with its number of pairs.
+    """Return the channels or niches that have at least 30 pairs, each with its number of pairs.
 
-    `numbers` [m]: the number of each pair's channel or niche. The result is in falling order of the number of pairs.
+    `numbers` [m]: for each pair, the number that stands for its channel or niche. The channel or niche with the most
+    pairs comes first.
     """
     counts = np.bincount(numbers) if len(numbers) else np.zeros(0, np.intp)
     order = np.argsort(-counts, kind="stable")

@@ -44,7 +44,7 @@ _TIED_SHARES = {TIED_THIRD: 1 / 3, TIED_TENTH: 1 / 10}
 """The share of the pairs that is in each slice of tied pairs."""
 
 _TWOFOLD = float(np.log(2))
-"""A difference of residuals of ln views that corresponds to twice the views."""
+"""The difference of two residuals that means twice the views. Residuals are in ln views."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,6 @@ def gaps_of_scores(data: Dataset, like: PictureGaps, scores: Float64s) -> Pictur
 def title_wins(gaps: Float64s) -> Float64s:
     """Return for each pair [k] the share (0 to 1) of its two titles under which the winner's picture scores higher.
 
-    If both pictures have the same score under a title, the title counts half.
+    If both pictures have the same score under a title, this title counts as half a title.
     """
     return np.asarray(((gaps > 0) + 0.5 * (gaps == 0)).mean(axis=1), np.float64)

@@ -67,7 +67,7 @@ class ExperimentWriter:
         return AddedExperiment(experiment_id, state, experiment)
 
     def channel_id(self, name: str) -> str:
-        """Return the id of a channel. `name` is its id, its exact title, its @handle or its link.
+        """Return the id of a channel. `name` is the channel's id, exact title, @handle or link.
 
         If `name` is an id, this id is returned even if the lab does not know the channel. A @handle that the lab does
         not know is looked up on YouTube. Raises `RuleError` or `UnknownChannelError` if no channel is found, or if
@@ -114,7 +114,7 @@ class ExperimentWriter:
 
 
 def find_channel_id(lab: Lab, name: str) -> str:
-    """Return the id of a channel. `name` is its id, its exact title, its @handle or its link.
+    """Return the id of a channel. `name` is the channel's id, exact title, @handle or link.
 
     A @handle that the lab does not know is looked up on YouTube. Raises `LabError` if no channel is found, or if several
     channels have the title.

@@ -52,7 +52,7 @@ def plan_experiment(
     lift: float,
     proven: bool = True,
 ) -> ExperimentPlan:
-    """Return the plan of a test of two of the candidates.
+    """Plan an experiment that tests two of the candidates.
 
     `scores` and `slope` come from the model, see `pair_to_test`. If `scores` is None, no two candidates are chosen.
     `proven`: whether the model's skill is proven. `ctr`: the usual click-through rate. `lift`: the smallest lift that

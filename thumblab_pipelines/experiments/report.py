@@ -17,7 +17,7 @@ from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.lab import Lab
 
 Scores = Mapping[int, Sequence[float]]
-"""For each experiment, by its number: the scores of its variants, in the order of the variants."""
+"""The scores of each experiment's variants, in the order of the variants, by the number of the experiment."""
 
 _PREVIEWED = 10
 """Maximum number of experiments in a preview."""

@@ -138,8 +138,8 @@ def check_reach(result: ReachImport) -> list[CheckResult]:
 def _new_reports(lab: Lab, available: Sequence[Report]) -> list[Report]:
     """Return the reports to import, in the order in which YouTube made them.
 
-    Of each job and day, only the newest report is returned. The newest report is left out if the lab has already stored
-    it, or has stored a newer report of the same job and day.
+    For each job and day, only the newest report is returned. The newest report is left out if the lab has already
+    stored it, or has stored a newer report of the same job and day.
     """
     with lab.engine.connect() as connection:
         stored_ids = set(connection.scalars(select(reach_reports.c.report_id)))

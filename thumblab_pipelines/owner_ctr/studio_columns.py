@@ -85,8 +85,8 @@ def find_columns(
 ) -> Columns:
     """Return the columns of the table in `where`.
 
-    `rows`: the cells of the rows of videos. `totals`: the cells of the row of totals. `given`: for each of the lab's
-    column names that a person gave with `--column`, the name or the number of the column.
+    `rows`: the cells of the rows of videos. `totals`: the cells of the row of totals. `given`: the columns that a
+    person gave with `--column`, each as its name or number in the table, by the lab's name.
 
     Raises `UnknownColumnsError` if a required column is missing, or if there are several columns for one figure. Raises
     `LabError` if a column that a person named does not exist.
@@ -123,7 +123,8 @@ def _present(header: Sequence[str], names: Sequence[str], rows: Sequence[Sequenc
 
 
 def _given_column(where: str, names: Sequence[str], present: str | None, name: str, column: str) -> int:
-    """Return the position of the column that a person named for `name`. `present`: the result of `_present`."""
+    """Return the position of the column that a person gave for the lab's column `name`. `present`: the result of
+    `_present`."""
     matches = [at for at, known in enumerate(names) if known == normalized(column)]
     if len(matches) == 1:
         return matches[0]

@@ -28,8 +28,7 @@ _MAX_FILES = 50
 """Maximum number of tables in a file, and maximum number of .zip files in it."""
 
 _OTHER_NAME = re.compile(r"(chart data|totals)( ?\(\d+\))?\.csv")
-"""Regular expression for the files that Studio puts beside each table. The import does not need the files with such
-names."""
+"""Regular expression for the files that Studio puts beside each table. The import does not need these files."""
 
 # The exceptions that mean a damaged .zip. Python raises NotImplementedError for a compression method that it does not
 # support, and OSError for bad bz2 data.

@@ -41,7 +41,7 @@ _MOST_CELLS = 2_000
 """Maximum number of rows that are examined."""
 
 _LARGEST_USUAL_RATE = 30.0
-"""Maximum median of a column of click-through rates. A column with a higher median is not taken for click-through
+"""Maximum median of a column of click-through rates. A column with a higher median is not recognised as click-through
 rates.
 
 According to YouTube's help, half of all channels have a click-through rate of 2 to 10 %. Other percentages are usually
@@ -218,7 +218,8 @@ class _Table:
             self.at[DURATION] = published + 1
 
     def find_feed(self) -> None:
-        """Find the columns of the Shorts feed: how often a Short was shown there, and the share that was watched.
+        """Find the columns of the Shorts feed: how often a Short was shown in the feed, and the share of these showings
+        that were watched.
 
         Columns of other shares look the same, so the totals must prove that the shares belong to the counts.
         """

@@ -91,7 +91,8 @@ class PublishedPair:
 
 
 def decided_pairs(connection: Connection) -> list[DecidedPair]:
-    """Return the pairs that experiments decided and that an answer made a claim about, oldest claims first."""
+    """Return the pairs that experiments decided and about which an answer made a claim. The oldest claims come
+    first."""
     pairs = []
     rows = connection.execute(_TESTED)
     for _, group in groupby(rows, key=lambda row: (row.experiment_id, row.prediction_id)):

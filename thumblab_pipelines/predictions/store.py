@@ -62,7 +62,7 @@ def read_outcomes(connection: Connection, prediction_ids: Sequence[UUID]) -> dic
 
 
 def channel_of_predictions(lab: Lab, name: str) -> str:
-    """Return the id of a channel. `name` is its id, its exact title, its @handle or its link.
+    """Return the id of a channel. `name` is the channel's id, exact title, @handle or link.
 
     If `name` is the channel id of a kept prediction, this id is returned even if the lab does not know the channel.
     Raises `LabError` if no channel is found.

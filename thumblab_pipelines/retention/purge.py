@@ -195,8 +195,8 @@ def _is_younger(release: Release, rest: timedelta) -> bool:
 
 
 def clean_images(lab: Lab, ahead: float = 0.0) -> int:
-    """Delete the pictures that are in no thumbnail, thumbnail version, experiment or list of given pictures. Return the
-    number of deleted pictures.
+    """Delete the pictures that belong to no thumbnail, thumbnail version, experiment or list of given pictures. Return
+    the number of deleted pictures.
 
     `ahead`: seconds by which this machine's clock may be ahead of the real time. A clock that is ahead makes a new file
     look old.
@@ -207,7 +207,7 @@ def clean_images(lab: Lab, ahead: float = 0.0) -> int:
 
 
 def clean_faces(lab: Lab) -> int:
-    """Delete the faces of pictures that are in no thumbnail, thumbnail version or list of given pictures. Return the
+    """Delete the faces of pictures that belong to no thumbnail, thumbnail version or list of given pictures. Return the
     number of these pictures.
 
     `delete_videos` deletes the faces of a video at once. This function deletes the faces of replaced thumbnails that

@@ -1,4 +1,4 @@
-"""Fetch the facts of the videos and channels of a niche that are due from YouTube again.
+"""Fetch the facts of a niche's videos and channels from YouTube again when they are due.
 
 A video or channel is due when its last refresh is more than `refresh_days` days ago. The setting is 25 by default, so
 that facts are refreshed before they are 30 days old.

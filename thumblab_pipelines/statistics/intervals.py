@@ -95,7 +95,7 @@ class ChannelMeans:
     def of(
         cls, values: Float64s, winners: Rows, losers: Rows, channel: npt.ArrayLike, within: Interval
     ) -> ChannelMeans:
-        """Compute the mean of each channel. `values` [m] has one value for each pair, with at least one pair.
+        """Compute the mean of each channel. `values` [m] has one value for each pair. There must be at least one pair.
 
         Parameters
         ----------

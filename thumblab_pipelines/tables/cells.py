@@ -17,7 +17,7 @@ _NUMBER = re.compile(r"(?:[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3}|[0-9]+)(?:\.[0-9]*
 _CLOCK = re.compile(r"(?:([0-9]{1,4}) days?,? )?(?:([0-9]{1,3}):)?([0-9]{1,2}):([0-9]{2})(?:\.[0-9]*)?")
 _ISO = re.compile(r"P(?:([0-9]{1,4})D)?T?(?:([0-9]{1,4})H)?(?:([0-9]{1,5})M)?(?:([0-9]{1,6})(?:\.[0-9]*)?S)?")
 _FIRST_YEAR = 1970
-"""The earliest plausible year. An earlier date is taken for a mistake in the table."""
+"""The earliest plausible year. An earlier date counts as a mistake in the table."""
 
 
 def is_nothing(cell: str) -> bool:

@@ -54,8 +54,8 @@ def fit_global_model(
     """Fit a model to the pairs within the rows `train`.
 
     The rows `validation` are used to stop early, to choose the network's share of the score, and to calibrate the scale
-    of the scores. Raises `LabError` when there are fewer than two rows to learn from, or when there is no pair of these
-    rows.
+    of the scores. Raises `LabError` when there are fewer than two rows to learn from, or when no pair has both videos
+    in these rows.
     """
     release, data = corpus.data.release.info, corpus.data
     pictures, titles = data.images.shape[1], data.titles.shape[1]

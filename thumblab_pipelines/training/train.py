@@ -73,9 +73,9 @@ def train(
     Up to three more models are trained, each without a third of the channels. The further models show how well a model
     ranks videos of unseen channels. An interrupted training is resumed from `folders.checkpoints`.
 
-    `deleted` returns the ids of the videos that the lab has deleted since `data` was read. `deleted` is called after
-    the global models were trained, which takes the longest. The result then has no vectors of these videos, neither in
-    the channel adapters nor among the pictures that show whether a new picture is familiar.
+    `deleted` returns the ids of the videos that the lab has deleted since `data` was read. Training the global models
+    takes the longest, so `deleted` is called after it. The result then has no vectors of these videos, neither in the
+    channel adapters nor among the pictures that show whether a new picture is familiar.
 
     `prior`: the title prior from which every linear model starts. The prior must not have been fitted to videos of
     `data`.
@@ -247,8 +247,8 @@ def _calibrate(
     `experiments`: the experiments of `SlopeData`, without and with adapters.
     """
     unseen, unseen_pictures = of_unseen
-    # Adapters that are fitted to validation videos or to experiments know their outcomes. So the adapters used here are
-    # fitted only to the videos of the training part.
+    # Adapters that are fitted to validation videos or to experiments have already learnt from the outcomes. So the
+    # adapters used here are fitted only to the videos of the training part.
     early_adapters, early = adapt(corpus, model, corpus.data.rows(TRAIN), score_slope, experiments=False)
     gaps, gaps_adapted = corpus.score_gaps(unseen, corpus.known), corpus.score_gaps(early, corpus.validation)
     slope_adapted = fit_slope(gaps_adapted)

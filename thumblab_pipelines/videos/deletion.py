@@ -43,9 +43,9 @@ def delete_videos(connection: Connection, video_ids: Sequence[str]) -> int:
     many videos were deleted.
 
     The rules that require the deletion are about facts from YouTube's public API. The reach figures (`video_reach`) and
-    the experiments come from the owner of the channel, so they stay. The faces in the pictures of the videos are deleted
-    too, unless another video or a person's list shows the picture. The next run of `retain` deletes the pictures of the
-    videos, and removes the videos from releases.
+    the experiments come from the owner of the channel, so they stay. The faces in the pictures of the videos are
+    deleted too, unless another video shows the picture, or the picture is in the list of given pictures. The next run
+    of `retain` deletes the pictures of the videos, and removes the videos from releases.
     """
     if not video_ids:
         return 0

@@ -166,8 +166,8 @@ def _save_shown(connection: Connection, sightings: Sequence[Shown], titles: dict
         }
         for sighting in sightings
     ]
-    # If the stored version was first seen at the same moment as the new version, it was shown for no time. So the new
-    # version replaces it.
+    # If both versions were first seen at the same moment, the stored version was shown for no time. So the new version
+    # replaces the stored version.
     statement = insert(thumbnail_versions).values(versions)
     replaced = {name: statement.excluded[name] for name in ("last_seen", "sha256", "phash", "title")}
     connection.execute(statement.on_conflict_do_update(index_elements=["video_id", "first_seen"], set_=replaced))
@@ -201,7 +201,8 @@ def _save_unchanged(connection: Connection, sightings: Sequence[Unchanged], titl
         ],
     )
     # A new title makes a new version too, with the same picture. If the stored version was first seen at the same
-    # moment as the new title, it was shown for no time. So the new title replaces the title of the stored version.
+    # moment as the new title, the stored title was shown for no time. So the new title replaces the title of the stored
+    # version.
     connection.execute(
         text("""
             WITH newest AS (

@@ -23,7 +23,7 @@ _LONGEST_WAIT_S = 60.0
 
 @dataclass(frozen=True)
 class ApiAnswer:
-    """The body of an answer, and the time of the answer by the server's clock (UTC). Counts in the body are of this
+    """The body of an answer, and the time of the answer by the server's clock (UTC). Counts in the body are from this
     time."""
 
     body: Json

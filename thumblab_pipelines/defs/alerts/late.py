@@ -17,14 +17,14 @@ from thumblab_pipelines.alerts.book import Event, Failed, NotExpected, Succeeded
 from thumblab_pipelines.alerts.causes import LATE_ADVICE
 
 GRACE = timedelta(hours=1)
-"""Time for which something must be late before it is reported. After a start, Dagster first makes up for missed
-runs."""
+"""Time for which something must be late before it is reported. After its own start, Dagster first starts the runs that
+it missed."""
 
 _GAP = timedelta(minutes=10)
 _CAUSE = "late"
 
 _NOT_EXPECTED = ""
-"""The reason for a niche that is old but not late, because a person has turned off its schedule."""
+"""The reason that stands for a niche whose last refresh is old, but whose schedule a person has turned off."""
 
 
 def late(

@@ -72,7 +72,7 @@ def read_runs(
 
 
 def _retried_or_undecided(instance: dg.DagsterInstance, record: RunRecord, now: datetime) -> bool:
-    """Return whether Dagster retries a failed run, or may still decide to. Only the last attempt counts as a
+    """Return whether Dagster retries a failed run, or may still decide to retry it. Only the last attempt counts as a
     failure."""
     run = record.dagster_run
     if run.status != DagsterRunStatus.FAILURE or not instance.run_retries_enabled:
@@ -132,8 +132,8 @@ def _check(
 
 
 def _error(happened: list[DagsterEvent]) -> tuple[str | None, str]:
-    """Return the step that failed first, and the text of its error. If no step failed, return None and the run's
-    reason."""
+    """Return the step that failed first, and the text of its error. If no step failed, return None and the reason why
+    the run failed."""
     for event in happened:
         data = event.event_specific_data
         if isinstance(data, StepFailureData):

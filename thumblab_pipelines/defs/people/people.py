@@ -15,7 +15,7 @@ from thumblab_pipelines.people.report import check_names, people_report
     check_specs=advisory(
         "people", enough_names="At least five people have a name, so that the matching head can learn from them."
     ),
-    description="Counts the thumbnails of each channel that show each named person, and how these videos did "
+    description="Counts the thumbnails of each channel that show each named person, and how well these videos performed "
     "(docs/people.md). No name is written into the metadata.",
     **about("people", "people.md", people_report, check_names),
     **PEOPLE,
@@ -24,7 +24,7 @@ def people(lab: LabResource) -> dg.MaterializeResult:
     with explained():
         report = people_report(lab.open())
     statistics = report.statistics
-    # Names of people must not stand in Dagster's event log, from which they could not be deleted.
+    # Names of people must not be in Dagster's event log, because they could not be deleted from there.
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": statistics.people,

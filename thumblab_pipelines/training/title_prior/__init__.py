@@ -1,1 +1,1 @@
-"""Learn what titles do from the views of many other channels, as a starting point for a lab with few channels."""
+"""Learn the effect of titles on views from many other channels, as a starting point for a lab with few channels."""

@@ -1,4 +1,4 @@
-"""Fit the title prior: what the wording and the words of a title do on many channels that the lab does not have.
+"""Fit the title prior: the effect of a title on views, learnt from many channels that the lab does not have.
 
 The prior is a ridge regression of views on the title facts and the hashed words of the ranking model. The views are
 corrected for age, reduced by the trend of the channel, and divided by the spread of the channel. Without the division,
@@ -78,10 +78,10 @@ def file_digest(path: Path) -> str:
 
 
 def prior_for(path: Path, data: Dataset) -> TitlePrior:
-    """Return the prior of the table in a file, without the channels and videos of the training data.
+    """Fit the prior to the table in a file. Leave out the channels and videos of the training data.
 
-    If the prior knew the lab's videos, the evaluation of the model would be too good. Raises `LabError` if the table
-    cannot be read, or if it has fewer than ten other channels.
+    If the prior were fitted to the lab's videos, the evaluation of the model would look too good. Raises `LabError` if
+    the table cannot be read, or if it has fewer than ten other channels.
     """
     rows = read_observations(path)
     own = set(data.videos.channel_id), data.video_ids
@@ -103,8 +103,8 @@ def fit_title_prior(table: TitleTable) -> TitlePrior:
 
     everything = np.ones(len(table.titles), bool)
     above = table.above_trend(table.age_corrected(everything), everything)
-    # In units of the channel's spread, every channel counts about the same. The typical spread turns the result back
-    # into log views.
+    # The views are divided by the spread of the channel, so every channel counts about the same. Multiplying the result
+    # by the typical spread gives log views.
     target = relative_to_spread(above, table.channel) * float(np.median(np.abs(above))) * _ROBUST
     facts, words = title_facts(table.titles), sparse_title_words(table.titles).astype(np.float64)
     length, spread = FACTS_LENGTH / np.sqrt(FACTS), facts.std(axis=0)
