@@ -14,8 +14,9 @@ from thumblab_pipelines.lab import Lab
 
 @dataclass(frozen=True)
 class Move:
-    """A move of a pointer from the release `before` to `after`. None means that no release was served, or is served
-    now.
+    """A move of a pointer from the release `before` to the release `after`.
+
+    `before` is None if no release was served. `after` is None if no release is served now.
 
     `asset`: name of the asset that owns the pointer. `niche`: the partition of the asset, or None for the model. A
     channel adapter belongs to the asset of the model, and `channel` is the id of its channel.

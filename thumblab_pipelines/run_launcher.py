@@ -100,8 +100,8 @@ class LabRunLauncher(DefaultRunLauncher):
         return asked
 
     def _waits_for_code_server(self, run: DagsterRun) -> bool:
-        """Decide whether to report a dead run later. Return True while its code server does not answer, for a limited
-        time.
+        """Decide whether to report a dead run later. Return True while the code server of the run does not answer, but
+        only for a limited time.
 
         Dagster retries a failed run once, immediately. If the code server died with the run, the code server cannot
         answer, and Dagster does not retry the run. `thumblab up` starts a dead code server again. If Dagster's daemon

@@ -185,7 +185,8 @@ class _Copy:
             if _has_files(name, target) and not _has_files(name, source):
                 what = "is empty" if source.is_dir() else "is missing"
                 raise LabError(
-                    f"{source} {what}, and a new backup would delete the copies of its files in {target}; mount or restore "
+                    f"{source} {what}, and a new backup would delete the copies of its files in {target}; mount or "
+                    "restore "
                     f"{source}, or, if the lab itself has deleted all its files, name an empty folder for the backup"
                 )
 

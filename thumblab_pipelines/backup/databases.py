@@ -124,13 +124,15 @@ def require_fitting(url: str, name: str, layout: Layout) -> None:
     if int(version[0]) < OLDEST:
         raise LabError(
             f"the server of THUMBLAB_DATABASE_URL is PostgreSQL {'.'.join(map(str, version))}, but a backup can be "
-            f"restored only into version {OLDEST} or later; upgrade the server, or unset THUMBLAB_DATABASE_URL to use the "
+            f"restored only into version {OLDEST} or later; upgrade the server, or unset THUMBLAB_DATABASE_URL to use "
+            "the "
             "lab's own"
         )
     if layout.tables not in (None, schema):
         raise LabError(
             f"the backup has the tables of {name} in the schema {layout.tables}, and on the server of "
-            f"THUMBLAB_DATABASE_URL these tables would be in {schema or 'none'}; {_remedy(name, layout.tables)}, or unset "
+            f"THUMBLAB_DATABASE_URL these tables would be in {schema or 'none'}; {_remedy(name, layout.tables)}, or "
+            "unset "
             "THUMBLAB_DATABASE_URL to use the lab's own server"
         )
     if layout.vector and vector and layout.vector != vector:
@@ -163,8 +165,10 @@ def require_empty(url: str, name: str, stopped: bool = False) -> None:
         engine.dispose()
     if table is not None and stopped:
         raise LabError(
-            f"the database {name} has tables already (such as {table}), and an earlier restore was stopped; if the stopped "
-            f"restore made these tables, drop the databases {make_url(url).database}, dagster and mlflow (or the schemas of "
+            f"the database {name} has tables already (such as {table}), and an earlier restore was stopped; if the "
+            "stopped "
+            f"restore made these tables, drop the databases {make_url(url).database}, dagster and mlflow (or the "
+            "schemas of "
             f"these names), create the database {make_url(url).database} again, and run the same command"
         )
     if table is not None:

@@ -82,11 +82,14 @@ def channel_of_exports(connection: Connection, given: GivenExports, video_ids: C
     """Return the channel of the exports, which have the videos `video_ids`.
 
     If the lab already knows videos of the exports, the channel of these videos is returned. If the lab knows none of
-    the videos, the name decides. The videos of an API key's exports lead only to channels of this key. The lab's own
-    command must name the channel of an API key, because videos alone do not lead to such a channel. Otherwise a key
-    could first send the public ids of the videos, and then see the click-through rates that the command imports. If
-    less than half of the videos belong to channels that must not be changed, these videos are barred, and the other
-    videos are imported. Otherwise a key could block an import by claiming a few of its videos.
+    the videos, the name decides.
+
+    For an API key, only its own channels count. For the lab's own command, the channel of an API key counts only if the
+    command names this channel. Otherwise a key could first send the public ids of the videos, and then see the
+    click-through rates that the command imports.
+
+    If less than half of the videos belong to channels that do not count, these videos are barred, and the other videos
+    are imported. Otherwise a key could block an import by claiming a few of its videos.
 
     Raises `NoNameError` if there is no name, or if no channel can have the name. Raises `NotYoursError` if the channel
     belongs to another owner. Raises `LabError` if half of the videos or more belong to channels of keys that the lab's

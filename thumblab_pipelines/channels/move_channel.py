@@ -12,10 +12,10 @@ from thumblab_pipelines.library.rebuild_requests import store_request
 def move_channel(lab: Lab, channel: Channel, old: str, new: str, source: str) -> str:
     """Move the videos of a channel from the niche `old` to the niche `new`, and return a sentence about the result.
 
-    The channel is not moved if some of its videos do not come from `source`, because they were collected for their
-    niche. The channel is not moved either if its videos are in several niches. A catalogue chose these niches, and a
-    later move back could not restore them. After a move, request a rebuild of the libraries of both niches. No rebuild
-    is requested for a niche without a served index.
+    The channel is not moved if some of its videos do not come from `source`, because such videos were collected for
+    their niche. The channel is not moved either if its videos are in several niches. A catalogue chose these niches,
+    and a later move back could not restore them. After a move, request a rebuild of the libraries of both niches. No
+    rebuild is requested for a niche without a served index.
     """
     served = [niche for niche in (old, new) if lab.releases.serving.current_id(INDEX, niche) is not None]
     of_channel = videos.c.channel_id == channel.channel_id
@@ -33,8 +33,8 @@ def move_channel(lab: Lab, channel: Channel, old: str, new: str, source: str) ->
                 "keeps the niche that a catalogue gave it"
             )
         moved = connection.execute(update(videos).where(of_channel).values(niche=new)).rowcount
-        # The requests are stored in the transaction of the move. Otherwise, after a crash between the two, a second
-        # import would find the channel already moved and request no rebuild.
+        # The requests are stored in the transaction of the move. Otherwise, after a crash between the move and the
+        # requests, a second import would find the channel already moved and request no rebuild.
         for niche in served:
             store_request(connection, niche, f"the channel {channel.channel_id} was moved from {old} to {new}")
     return f"the channel was moved from the niche {old} to {new}, with {moved} videos; import it with {old} to move it back"

@@ -76,7 +76,7 @@ class Discovery:
         return None
 
     def _search(self, search: crawl_searches.Search) -> tuple[list[SearchHit], str | None]:
-        """Read the next page of the search. Return the videos on this page, each once, and the token of the next page."""
+        """Read the next page of the search. Return each video on this page once, and the token of the next page."""
         try:
             page = self.youtube.search(
                 Niche(self.niche).category_id,

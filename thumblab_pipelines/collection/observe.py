@@ -64,9 +64,9 @@ def observe(lab: Lab, niche: str, progress: Progress = silent, confirmed: bool =
     """Store the present counts of every video of the niche whose counts are due.
 
     A video is due every 6 hours up to an age of 3 days, daily up to 14 days, and weekly up to 90 days. A video that is
-    no longer on YouTube is deleted. YouTube may leave a video out of an answer by mistake. So the run asks up to twice
-    more for an ordinary video or a Short, and once more for a live or upcoming video. If more videos are gone than
-    `Deletion` allows, no video is deleted, unless a person has `confirmed` the deletion.
+    no longer on YouTube is deleted. YouTube may leave a video out of an answer by mistake. So the run asks again before
+    it deletes a video: up to two times for an ordinary video or a Short, and once for a live or upcoming video. If more
+    videos are gone than `Deletion` allows, no video is deleted, unless a person has `confirmed` the deletion.
 
     The run ends early if the quota is spent, and `stopped` then says so. If no API key is set, a niche without videos
     from YouTube is not observed, and no error is raised. Raises `LabError` if no key is set and the niche has videos

@@ -55,7 +55,8 @@ def import_experiments(lab: Lab, path: Path, progress: Progress = silent) -> Exp
             key = (writer.channel_id(given.channel), given.video_id, given.started_on)
             if key in lines:
                 raise LabError(
-                    f"an experiment of the same channel, video and first day is on line {lines[key]}; remove one of the rows"
+                    f"an experiment of the same channel, video and first day is on line {lines[key]}; remove one of "
+                    "the rows"
                 )
             added = writer.add(given)
         except LabError as error:

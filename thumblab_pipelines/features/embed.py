@@ -279,7 +279,7 @@ def check_embeddings(lab: Lab, niche: str) -> list[CheckResult]:
 
 
 def _first_names(names: str) -> str:
-    """Return the first names, and say how many more there are.
+    """Return the names at the beginning of `names`, and say how many more names there are.
 
     `names`: a text in which commas separate the names.
     """

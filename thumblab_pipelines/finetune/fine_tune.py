@@ -143,7 +143,8 @@ def fine_tune(
     ):
         raise LabError(
             f"the newest ranking model was not trained with {pairs_release.info['image_encoder']}, or there is no "
-            "ranking model, so there are no heads to start from; run `thumblab train` first, or fine-tune with fresh heads"
+            "ranking model, so there are no heads to start from; run `thumblab train` first, or fine-tune with fresh "
+            "heads"
         )
     with holding_pairs(lab):
         # If a video of this pairs release was deleted in the meantime, a successor without the video has replaced the
@@ -190,7 +191,8 @@ def base_encoder(settings: Settings, pairs_release: Release) -> "OpenClipEncoder
     made_with = str(pairs_release.info["image_encoder"])
     if not made_with.startswith(f"{encoder.base}-"):
         raise LabError(
-            f"the pairs were made with {made_with}, but the settings name {encoder.base}; materialize training_pairs again"
+            f"the pairs were made with {made_with}, but the settings name {encoder.base}; materialize training_pairs "
+            "again"
         )
     return encoder
 

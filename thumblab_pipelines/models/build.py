@@ -239,7 +239,8 @@ def _read(release: Release, name: str) -> list[dict[str, Any]]:
 
 
 def failed_checks(lab: Lab) -> str | None:
-    """Return which checks the newest model fails, as the end of a sentence. Return None if it fails no check."""
+    """Return which checks the newest model fails, as the end of a sentence. Return None if it fails no check, or if
+    there is no model."""
     newest = lab.releases.latest(MODEL, ALL)
     failed = [] if newest is None else [check.explanation for check in check_model(lab, newest) if not check.passed]
     if newest is None or not failed:

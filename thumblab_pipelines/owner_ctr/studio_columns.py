@@ -86,7 +86,8 @@ def find_columns(
     """Return the columns of the table in `where`.
 
     `rows`: the cells of the rows of videos. `totals`: the cells of the row of totals. `given`: the columns that a
-    person gave with `--column`, each as its name or number in the table, by the lab's name.
+    person gave with `--column`. A key is the lab's name of a column, and its value is the column's name or number in
+    the table.
 
     Raises `UnknownColumnsError` if a required column is missing, or if there are several columns for one figure. Raises
     `LabError` if a column that a person named does not exist.

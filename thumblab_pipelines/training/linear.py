@@ -100,8 +100,8 @@ def fit_line(
     """Fit the linear model to n rows.
 
     `target` [n]: the log views minus the channel's trend. If `partialled` is false, the picture part is fitted to the
-    views themselves, for comparison. `title_start` [t]: the penalty draws the weights of the title part towards these
-    weights, instead of towards 0.
+    views themselves, for comparison. `title_start` [t]: weights of the title part. If they are given, the penalty draws
+    the title part towards these weights, instead of towards 0.
     """
     y = np.asarray(target, np.float64)
     run = runs_in_time(inputs.channel)

@@ -74,7 +74,7 @@ def train(
     ranks videos of unseen channels. An interrupted training is resumed from `folders.checkpoints`.
 
     `deleted` returns the ids of the videos that the lab has deleted since `data` was read. Training the global models
-    takes the longest, so `deleted` is called after it. The result then has no vectors of these videos, neither in the
+    takes the longest, so `deleted` is called afterwards. The result then has no vectors of these videos, neither in the
     channel adapters nor among the pictures that show whether a new picture is familiar.
 
     `prior`: the title prior from which every linear model starts. The prior must not have been fitted to videos of

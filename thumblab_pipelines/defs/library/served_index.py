@@ -16,7 +16,8 @@ from thumblab_pipelines.library.build import check_served_index, promote_index
     deps=["faiss_index", "videos"],
     kinds={"python", "file"},
     check_specs=blocking("served_index", pointer="The service reads this release, or a newer one."),
-    description="Serves the newest build of the index after its checks have passed, unless a person holds an older build.",
+    description="Serves the newest build of the index after its checks have passed, unless a person holds an older "
+    "build.",
     **about("served_index", "library-index.md", promote_index, check_served_index),
     **LIBRARY,
 )

@@ -21,7 +21,8 @@ from thumblab_pipelines.previews.contact_sheet import contact_sheet
     ),
     description=(
         "Thumbnails in the largest size available, stored under the SHA-256 of their bytes. If a thumbnail cannot be "
-        "read, the reason is recorded. Thumbnails are downloaded again from time to time, and a change is kept as a new "
+        "read, the reason is recorded. Thumbnails are downloaded again from time to time, and a change is kept as a "
+        "new "
         "version."
     ),
     **about("thumbnails", "pictures.md", download_thumbnails, check_thumbnails),

@@ -101,7 +101,8 @@ class OwnerSession:
         """
         if not self._is_own(url):
             raise LabError(
-                f"YouTube named {url[:100]!r} as the address of a report, but this address is not at {self.endpoint}; the "
+                f"YouTube named {url[:100]!r} as the address of a report, but this address is not at {self.endpoint}; "
+                "the "
                 "report was not downloaded, because the other server would get the owner's token"
             )
         return self._retry(lambda: self._download(url, largest))

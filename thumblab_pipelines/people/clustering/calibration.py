@@ -78,8 +78,8 @@ def calibrate(vectors: Float32s, pictures: Rows, people: Rows) -> Calibration:
 def _of_different_people(cosines: Float64s) -> tuple[float, float]:
     """Return the median and the spread of a normal distribution that fits the upper tail of the cosines.
 
-    The spread is chosen so that the false accept rate is right at the threshold for 0.1 %. With few pairs, the lowest
-    rate that can be measured is used instead of 0.1 %.
+    The normal distribution gives the measured cosine at a false accept rate of 0.1 %. With few pairs, the lowest rate
+    that can be measured is used instead of 0.1 %.
     """
     from scipy.stats import norm
 

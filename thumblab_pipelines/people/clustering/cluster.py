@@ -69,7 +69,7 @@ def _codes(faces: Faces) -> tuple[Rows, ...]:
 
 
 def _links(faces: Faces, calibration: Calibration, settings: ClusterSettings) -> Links:
-    """Link similar faces, among the faces that may found clusters."""
+    """Link similar faces. Only faces that may found a cluster are linked."""
     rows = np.flatnonzero((faces.quality >= settings.founding_quality) & (faces.pinned < 0))
     links = nearest_links(faces.vectors[rows], faces.pictures[rows], _cut(calibration, settings, len(rows)))
     return Links(rows[links.first], rows[links.second], links.cosine)

@@ -7,7 +7,8 @@ from thumblab_core.arrays import Float32s, Rows
 
 
 def canonical_order(vectors: Float32s, *columns: npt.ArrayLike) -> Rows:
-    """Return the rows [n] in an order that depends only on the vectors [n, d]. `columns` [n] order equal vectors.
+    """Return the rows [n] in an order that depends only on the vectors [n, d]. Equal vectors are ordered by `columns`
+    [n].
 
     Without a fixed order, rounding errors of sums and the choice between equal values would depend on the input's
     order.
