@@ -36,7 +36,9 @@ def dagster_told(lab: "Lab", command: str) -> Iterator[None]:
 
 
 def tell_of_model(lab: "Lab", built: "BuiltModel", tracked: "Tracked | None", command: str) -> None:
-    """Report a trained model as a materialization of `ranking_model`, unless an earlier training has made it."""
+    """Report a trained model as a materialization of `ranking_model`. A model of an earlier training is not reported
+    again.
+    """
     if built.reused or _home(lab) is None:
         return
     import dagster as dg

@@ -71,9 +71,9 @@ _RESUMED = {"demo", "import", "refresh", "train", "fine-tune", "backup"}
 class LazyGroup(click.Group):
     """A click group with the subcommands of `COMMANDS`. The group imports only the module of the called subcommand.
 
-    A LabError prints one line on stderr and ends the command with exit status 1. So does a failure of the disk or of the
-    database, such as a full disk. Ctrl-C prints one line on stderr and
-    ends the command with exit status 130.
+    After a LabError, the group prints one line on stderr and ends the command with exit status 1. A failure of the disk
+    or of the database, such as a full disk, is treated in the same way. Ctrl-C prints one line on stderr and ends the
+    command with exit status 130.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -114,7 +114,7 @@ class LazyGroup(click.Group):
 
 
 def _other_lab(ctx: click.Context, error: NoServedModelError) -> str:
-    """Return the end of an error message that names another lab which runs now, and how to use it.
+    """Return the end of an error message: a clause that names another lab that runs now, and says how to use this lab.
 
     Return an empty text if no other lab runs.
     """

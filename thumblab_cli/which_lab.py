@@ -39,8 +39,8 @@ def lab_settings(demo: bool, catalogue: Path | None) -> Settings:
 def demo_settings(catalogue: Path | None) -> Settings:
     """Return the settings of the demo's lab. The settings name no emulator, so no videos can be collected with them.
 
-    The demo has one lab for the synthetic catalogue, and one for each catalogue that a user names. Each of these labs
-    has its own data folder and embedded database, so the demo never changes the user's own lab.
+    The demo has one lab for the synthetic catalogue, and another lab for each catalogue that a user names. Each of
+    these labs has its own data folder and embedded database, so the demo never changes the user's own lab.
     """
     from thumblab_core.model_files import face_model
 
@@ -55,7 +55,7 @@ def demo_settings(catalogue: Path | None) -> Settings:
         "image_encoder": os.environ.get("THUMBLAB_IMAGE_ENCODER", "builtin"),
         # Use the face model of the user's own lab, so that the demo need not fetch one.
         "face_model": face_model(own),
-        # A title prior of real titles has nothing to say about the drawn titles of the demo.
+        # A title prior of real titles says nothing about the artificial titles of the demo.
         "title_prior": None,
     }
     return own.in_folder(own.data_dir.resolve() / name).model_copy(update=changes)

@@ -109,7 +109,7 @@ def add(names: tuple[str, ...], as_json: bool, **given: Any) -> None:
 
 @contextmanager
 def _explained(lab: "Lab") -> "Iterator[None]":
-    """If no model is served, and the newest model failed its checks, let the error name these checks."""
+    """If no model is served, raise an error that names the checks that the newest model failed."""
     try:
         yield
     except NoServedModelError as error:
@@ -173,8 +173,8 @@ def give(channel: str, key: str | None, to_lab: bool, title: str | None) -> None
     """Make CHANNEL belong to the API key with the name KEY.
 
     A channel that was added over HTTP belongs to the key of that request. All other channels belong to the lab. Without
-    the scope `admin`, only the key to which a channel belongs may change it over HTTP, and gets answers that use its
-    click-through rates. See docs/keys.md.
+    the scope `admin`, a key may change only its own channels over HTTP, and its answers use the click-through rates of
+    only these channels. See docs/keys.md.
 
     CHANNEL is the channel's id, its exact title, its @handle or its link.
     """
@@ -200,7 +200,7 @@ def _is_export(name: str) -> bool:
 def _check_options(names: "Sequence[str]", exports: "Sequence[Path]", given: dict[str, Any]) -> None:
     """Raise `LabError` if arguments or options contradict each other."""
     if exports and len(exports) < len(names):
-        raise LabError("give either exports or one channel; the title of a channel of exports is given with --name")
+        raise LabError("give either exports or one channel; to name the channel of exports, use --name")
     if len(names) > 1 and not exports:
         raise LabError(f"{len(names)} channels were given; add one at a time")
     of_exports = [name for name in ("name", "as_of", "columns") if given[name]]

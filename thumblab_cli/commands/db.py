@@ -27,9 +27,9 @@ def start() -> None:
 
 
 @command.command()
-@click.option("--force", is_flag=True, help="Stop it even while processes use it.")
+@click.option("--force", is_flag=True, help="Stop the server even while processes use it.")
 def stop(force: bool) -> None:
-    """Stop the lab's own server. If processes use the server, it stops when the last process ends."""
+    """Stop the lab's own server. If processes still use the server, it stops when the last of these processes ends."""
     from thumblab_core.embedded_postgres import server
     from thumblab_core.settings import settings
 
@@ -65,7 +65,12 @@ def take_over() -> None:
     metavar="NAME",
     help="The name of another database on the same server. If it is missing, it is created.",
 )
-@click.option("--driver", default="psycopg", show_default=True, help="With --database: MLflow takes psycopg2.")
+@click.option(
+    "--driver",
+    default="psycopg",
+    show_default=True,
+    help="With --database: the driver in the URL. MLflow needs psycopg2.",
+)
 def url(database: str | None, driver: str) -> None:
     """Print the SQLAlchemy URL of the database, for other programs that should use the same server.
 

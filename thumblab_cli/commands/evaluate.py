@@ -42,12 +42,12 @@ def command(
 ) -> None:
     """Measure a ranking model on held-out pairs, beside simple reference models such as the video's age.
 
-    Without --catalogue: print the figures of the served model, or of the one that --model names. These figures were
+    Without --catalogue: print the figures of the served model, or of the model that --model names. These figures were
     measured when the model was trained.
 
-    With --catalogue: train a model on the older videos of each channel, and evaluate it on the newest ones. The figures
-    on unseen channels come from further models, each trained without some of the channels. A second run encodes only
-    new pictures.
+    With --catalogue: train a model on the older videos of each channel, and evaluate it on the newest videos. The
+    figures on unseen channels come from further models, each trained without some of the channels. A second run encodes
+    only new pictures.
 
     With --catalogue and --model: evaluate the given model, with the encoders that it was trained with. Pairs with a
     video that the model was trained on are left out. The output shows the number of these pairs.
@@ -166,8 +166,8 @@ def _print_json(
 def _lab_of(catalogue: Path, changes: dict[str, Any]) -> "Lab":
     """Open a separate lab for this catalogue folder. The videos of the catalogue never enter the lab's own library.
 
-    The separate lab has its own database. The data folder of the separate lab lies below that of the user's lab. All
-    its other settings are those of the user's lab, except for those that `changes` names.
+    The separate lab has its own database. The data folder of the separate lab lies below the data folder of the user's
+    lab. All other settings are the settings of the user's lab, except for the settings in `changes`.
     """
     from thumblab_core.settings import settings
     from thumblab_pipelines.lab import Lab

@@ -46,7 +46,7 @@ def command() -> None:
     type=click.Choice(["winner", "performed-the-same", "inconclusive"]),
     help="The outcome that YouTube shows for the test.",
 )
-@click.option("--winner", type=int, help="The number of the winning variant. Default: the one with the largest share.")
+@click.option("--winner", type=int, help="The number of the winning variant. Default: the largest share.")
 @click.option(
     "--picture",
     "pictures",
@@ -221,7 +221,8 @@ def remove(experiment_id: int) -> None:
 @click.option("--niche", type=click.Choice(NICHES), help="The niche of the video.")
 @_json
 def plan(images: tuple[Path, ...], channel: str | None, as_json: bool, **options: Any) -> None:
-    """Plan a test of two of the IMAGEs: how many impressions it needs, which two to test, and which are too alike.
+    """Plan a test of two of the IMAGEs: how many impressions the test needs, which two images to test, and which images
+    are too alike.
 
     The lift is relative: 10 % lifts a click-through rate of 5 % to 5.5 %. If one picture is better by the lift, the
     test finds this difference with a probability of 80 %. If the pictures are equally good, the test still reports a

@@ -23,7 +23,7 @@ _PAUSE_S = 0.25
 def command(servers: tuple[str, ...], follow: bool, lines: int, chosen: "Settings") -> None:
     """Show the last lines of the logs of all servers, or of each SERVER, in the order of time.
 
-    The servers are dagster, dagster-code, dagster-daemon, mlflow and scoring. The log of `up` says which of them ended
+    The servers are dagster, dagster-code, dagster-daemon, mlflow and scoring. The log of `up` says which servers ended
     and were started again. The output of Dagster's runs is in the log of dagster-code.
     """
     from thumblab_cli.printing.printable import printable
@@ -48,7 +48,8 @@ def command(servers: tuple[str, ...], follow: bool, lines: int, chosen: "Setting
             name = f"{line.server:<{width}} " if len(wanted) > 1 else ""
             click.echo(f"{line.local_time()} {name}{printable(line.text.expandtabs(4))}")
 
-    # Start to follow the logs before their last lines are read, so that no line between the two is missed.
+    # Begin to follow the logs before their last lines are read. Otherwise a line that is added in between would be
+    # missed.
     added = logs.Followed(chosen.data_dir, wanted) if follow else None
     last = logs.last_lines(chosen.data_dir, wanted, lines)
     show(last)

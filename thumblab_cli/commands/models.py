@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Fetch the small model files that the lab can use, and show which of them are present.
+    """Fetch the small model files that the lab can use, and show which files are present.
 
     Only this command fetches these files. The command accepts a file only if the file has the expected SHA-256.
     """
@@ -32,7 +32,7 @@ def command() -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def pull(name: str | None, source: Path | None, as_json: bool) -> None:
-    """Fetch the model file NAME, or those that the lab uses when no NAME is given.
+    """Fetch the model file NAME. Without NAME, fetch all model files that the lab uses.
 
     The lab uses the face embedder only if THUMBLAB_PEOPLE switches people on.
     """
@@ -92,7 +92,7 @@ def status(as_json: bool) -> None:
 
 
 def _used(path: Callable[[], Path | None]) -> tuple[str | None, str | None]:
-    """Return the path of a model file that the lab uses, or None, and what is wrong with it, or None."""
+    """Return the path of the model file that the lab uses, and the problem that prevents its use. Either may be None."""
     try:
         used = path()
     except LabError as error:

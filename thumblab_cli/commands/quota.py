@@ -14,7 +14,7 @@ def command(as_json: bool) -> None:
 
     YouTube counts the quota in buckets, such as one for searches.
 
-    Days begin at midnight in California, when YouTube resets the quota.
+    A day begins at midnight in California, because YouTube resets the quota then.
     """
     from datetime import UTC, datetime
 

@@ -46,7 +46,7 @@ _FIELDS = {
 @click.option(
     "--title-prior",
     type=click.Path(path_type=Path),
-    help="A table of titles and views of other channels (Parquet or CSV): start from what it says about titles. "
+    help="A table of titles and views of other channels (Parquet or CSV) from which the model first learns titles. "
     "Default: THUMBLAB_TITLE_PRIOR.",
 )
 @demo_option
@@ -97,7 +97,7 @@ def command(
 
 
 def _log_to_mlflow(lab: "Lab", built: "BuiltModel") -> "Tracked | None":
-    """Log the model to MLflow. If this fails, print the reason to stderr and return None.
+    """Log the model to MLflow. If MLflow fails, print the reason to stderr and return None.
 
     A failure to log raises no error, because the training itself has succeeded.
     """

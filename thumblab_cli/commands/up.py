@@ -45,8 +45,8 @@ _CHECK_SECONDS = 5
 def command(demo: bool, catalogue: Path | None, dagster_port: int | None, mlflow_port: int | None) -> None:
     """Run the Dagster UI and daemon, MLflow, and the scoring service with its web page, until Ctrl-C.
 
-    A server that ends by itself is started again. The same holds for the lab's own database. The pauses before further
-    starts grow from 0 seconds to 5 minutes. `thumblab logs` shows what the servers log.
+    A server that ends by itself is started again, and so is the lab's own database. The pause before each further start
+    is longer, from 0 seconds to 5 minutes. `thumblab logs` shows what the servers log.
 
     Ctrl-C, SIGTERM and SIGHUP stop everything within 10 seconds. Dagster tries the stopped runs again at the next
     start. The runs continue from what they have stored.
@@ -93,7 +93,7 @@ def _run(
     planned: "Ports",
     environment: dict[str, str],
 ) -> None:
-    """Start the servers in their order, and watch them until this process is interrupted. `stack` ends the servers."""
+    """Start the servers in order, and watch them until this process is interrupted. `stack` ends the servers."""
     from thumblab_cli.servers import lab_servers, ports
     from thumblab_cli.servers.supervisor import Supervisor
     from thumblab_core.database.schema import migrate
@@ -137,7 +137,7 @@ def _stop_on_signals() -> None:
     """Make SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt.
 
     A parent may have made this process ignore a signal: a shell, for example, starts background jobs with SIGINT
-    ignored. Only SIGHUP stays ignored in this case, because `nohup` asks for that.
+    ignored. In this case, only SIGHUP stays ignored, because `nohup` wants SIGHUP to be ignored.
     """
     for number in _SIGNALS - {signal.SIGHUP}:
         signal.signal(number, signal.default_int_handler)
@@ -183,7 +183,7 @@ def _start(console: "Console", supervisor: "Supervisor", servers: "Sequence[Serv
 
 
 def _supervise(console: "Console", supervisor: "Supervisor", chosen: "Settings", dagster_home: Path) -> None:
-    """Watch the servers and the database until Ctrl-C. Restart each of them that has ended."""
+    """Watch the servers and the database until Ctrl-C. Restart a server, or the database, when it has ended."""
     from thumblab_cli.servers import lab_servers, log_keeper
     from thumblab_cli.servers.clock_watch import ClockWatch
     from thumblab_cli.servers.database_watch import DatabaseWatch
@@ -195,7 +195,7 @@ def _supervise(console: "Console", supervisor: "Supervisor", chosen: "Settings",
     def print_line(line: str) -> None:
         log(line)
         now = f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
-        # The output may be a file on a full disk. An error of printing must not end the servers.
+        # The output may be a file on a full disk. If printing fails, the servers must keep running.
         with suppress(OSError):
             console.print(f"{now} {line}", markup=False, highlight=False, soft_wrap=True)
 

@@ -17,8 +17,8 @@ class DemoThumbnail:
     """A candidate and its true quality.
 
     The true quality is either the quality that the synthetic catalogue planted in the picture, or the number of views.
-    `truth_name` says which of the two it is, `truth` is its value as a text, and `truth_value` is a number that is
-    larger for a better candidate.
+    `truth_name` says whether the true quality is the planted quality or the views. `truth` is the true quality as a
+    text. `truth_value` is a number that is larger for a better candidate.
     """
 
     name: str

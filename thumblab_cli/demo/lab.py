@@ -58,9 +58,9 @@ class DemoLab:
 def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[DemoLab]:
     """Run the emulator and yield the demo's lab. The emulator serves the catalogue in `folder`, or the synthetic one.
 
-    If a `thumblab up` runs on the demo's lab, its MLflow is used. Otherwise the caller must start MLflow on the port in
-    the field `mlflow_port` of the yielded lab. This port is the argument `mlflow_port`, if it is given. Otherwise, the
-    port is that of MLflow's last start, or a free port if another program listens there.
+    If `thumblab up` runs on the demo's lab, the demo uses the MLflow of `thumblab up`. Otherwise the caller must start
+    MLflow on the port in the field `mlflow_port` of the yielded lab. If the argument `mlflow_port` is given, it is this
+    port. Otherwise, it is the port of MLflow's last start, or a free port if another program listens on that port.
     """
     from demo.catalogues.catalogue import read_catalogue
     from demo.catalogues.synthetic import synthetic_catalogue
@@ -79,8 +79,8 @@ def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[De
             "mlflow_tracking_uri": f"http://127.0.0.1:{port}" if running is None else running.mlflow,
             "youtube_endpoint": emulator.endpoint,
             "youtube_api_key": SecretStr(DEMO_KEY),
-            # With these limits the lab collects the whole catalogue, whatever its age and size. A full collection would
-            # be too much for YouTube's quota, but the emulator's quota costs nothing.
+            # With these limits the lab collects the whole catalogue, however old and large it is. A full collection
+            # would be too much for YouTube's quota, but the emulator's quota costs nothing.
             "videos_per_niche": 500,
             "uploads_per_channel": len(catalogue.videos),
             "channels_per_refresh": len(catalogue.videos),

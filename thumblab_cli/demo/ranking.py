@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def rank_candidates(console: Console, url: str, settings: "Settings", candidates: list[DemoThumbnail]) -> None:
-    """Print how the service at `url` ranks the candidates, and which of them is truly the best.
+    """Print how the service at `url` ranks the candidates, and which candidate is truly the best.
 
     The pictures stay in the subfolder `candidates` of the data folder.
     """

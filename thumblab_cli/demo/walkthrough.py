@@ -108,9 +108,9 @@ def _command() -> str:
 
 
 def _refresh(console: Console, runner: JobRunner, lab: DemoLab) -> int:
-    """Refresh every niche of the catalogue, and print a row of numbers for each.
+    """Refresh every niche of the catalogue, and print a row of numbers for each niche.
 
-    Return how much work was done: the number of new videos, downloads, vectors and measurements of all niches together.
+    Return how much work was done: the sum of new videos, downloads, vectors and measurements over all niches.
     """
     console.print("refresh_library, one Dagster run per niche", style="italic")
     console.print(_row("niche", "videos", "new", "fetched", "encoded", "measured", "indexed", "checks"), style="bold")
@@ -136,7 +136,9 @@ def _refresh(console: Console, runner: JobRunner, lab: DemoLab) -> int:
 
 
 def _print_first_look(console: Console, lab: DemoLab, niche: str) -> bool:
-    """Write a page with the winners of a niche, and print its address. Return whether there was a winner to show."""
+    """Write a page with the winners of a niche, and print the address of the page. Return whether the niche has a
+    winner.
+    """
     from thumblab_pipelines.lab import Lab
 
     page = lab.data_dir.resolve() / "winners.html"
@@ -153,9 +155,7 @@ def _row(niche: str, *cells: object) -> str:
 
 
 def _print_training(console: Console, outcome: Outcome, lab: DemoLab) -> int:
-    """Print facts about the training pairs and the model, and the model's evaluation. Return the number of new models,
-    0 or 1.
-    """
+    """Print the training pairs, the model and its evaluation. Return the number of new models, 0 or 1."""
     from demo.catalogues.synthetic import SyntheticCatalogue
     from thumblab_core.releases.release import ALL, MODEL
     from thumblab_pipelines.lab import Lab

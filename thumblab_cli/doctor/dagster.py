@@ -60,7 +60,7 @@ def daemon(examined: Examined) -> Iterator[Finding]:
 
 
 def schedules(examined: Examined) -> Iterator[Finding]:
-    """Check that the schedules and sensors which are on by default are on."""
+    """Check that every schedule and sensor that is on by default is on."""
     if not examined.has_dagster:
         yield skipped(f"`{examined.up()}` does not run, so nothing runs on schedule")
         return
@@ -141,7 +141,7 @@ def _served_since(examined: Examined) -> dict[str, datetime]:
 
 
 def _last_runs(examined: Examined) -> dict[str, datetime]:
-    """Return, for each niche, when its last successful refresh ended. Dagster's records have this time."""
+    """Return, for each niche, when its last successful refresh ended, from Dagster's records."""
     from thumblab_serving.dagster_runs.graphql import NoDagsterError
 
     if not examined.has_dagster:

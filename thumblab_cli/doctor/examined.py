@@ -23,7 +23,7 @@ _CHANGE_SECONDS = 5.0
 class NotRunningError(LabError):
     """The error for an embedded database that does not run.
 
-    A stopped database is no fault, because a command starts the database when it needs it.
+    A stopped database is no fault, because a command that needs the database starts it.
     """
 
 
@@ -31,7 +31,8 @@ class NotRunningError(LabError):
 class Examined:
     """The lab that the doctor examines.
 
-    `demo`: whether it is a demo's lab. `catalogue`: the catalogue of the demo's lab, or None for the synthetic one.
+    `demo`: whether the lab is a demo's lab. `catalogue`: the catalogue of the demo's lab, or None for the synthetic
+    one.
     """
 
     settings: Settings
@@ -76,7 +77,7 @@ class Examined:
 
     @property
     def is_scheduled(self) -> bool:
-        """Whether the lab is expected to refresh itself: it has a YouTube API key, or its Dagster runs."""
+        """Whether the lab should refresh itself, because it has a YouTube API key or its Dagster runs."""
         return self.settings.youtube_api_key is not None or self.has_dagster
 
     @property

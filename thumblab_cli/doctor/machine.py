@@ -17,7 +17,7 @@ _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory
 class Room:
     """The free space of a file system.
 
-    `files` is the number of files that can still be made, or None if it has no limit.
+    `files` is the number of files that can still be made, or None if the number has no limit.
     """
 
     bytes: int

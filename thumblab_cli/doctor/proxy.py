@@ -16,7 +16,7 @@ _VARIABLES = ("http_proxy", "https_proxy", "all_proxy")
 def proxy(examined: Examined) -> Iterator[Finding]:
     """Check the proxies that the environment variables set.
 
-    Each must be usable and answer, and `no_proxy` must exclude this machine.
+    Each proxy must be usable and answer, and `no_proxy` must exclude this machine.
     """
     environment = examined.machine.environment
     proxies = {name: environment.get(name) or environment.get(name.upper()) or "" for name in _VARIABLES}

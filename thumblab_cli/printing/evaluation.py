@@ -61,7 +61,7 @@ def print_evaluation(console: Console, evaluations: Sequence["Evaluation"]) -> N
 def ceiling_lines(planted: Sequence["Evaluation"], expected: float) -> list[str]:
     """Return a line on the AUC of the planted quality on the pairs of known channels.
 
-    Return no line if the AUC was not measured.
+    If the AUC was not measured, return no line.
 
     The planted quality is the true quality of a video in the synthetic catalogue. So no model is expected to reach a
     higher AUC on the same pairs. `expected` is the AUC that the planted quality has on average over many catalogues.

@@ -11,7 +11,7 @@ _COLUMNS = ("winners", "difference (95 % interval)", "usual", "channels", "last 
 
 
 def print_report(console: Console, report: NicheReport) -> None:
-    """Print what the report is made from, its findings, and what it does not show."""
+    """Print the data of the report, its findings, and what the report does not show."""
     for line in filter(None, (outcome(report), scope(report), rule(report), left_out(report))):
         console.print(printable(line), markup=False, highlight=False)
     if report.findings:

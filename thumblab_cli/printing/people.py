@@ -1,4 +1,4 @@
-"""Print what the steps of `thumblab people` did, clusters, faces and changes."""
+"""Print the results of the steps of `thumblab people`, and clusters, faces and changes."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def print_steps(console: Console, results: Mapping[str, Any]) -> None:
-    """Print a few lines for each step, by the name of the step."""
+    """Print a few lines for each step. `results` maps the name of a step to its result."""
     for step, result in results.items():
         for line in _LINES[step](result):
             console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
@@ -48,7 +48,7 @@ def clusters_table(page: "ClusterPage") -> Table:
 
 
 def faces_table(page: "FacePage", places: "Mapping[str, Sequence[ShownPicture]]") -> Table:
-    """Return the faces of a cluster. `places`: where the picture of each face is shown, by the id of the face."""
+    """Return the faces of a cluster as text. `places` maps the id of a face to the places where its picture is shown."""
     rows = table(
         "face",
         "picture",
@@ -68,7 +68,7 @@ def faces_table(page: "FacePage", places: "Mapping[str, Sequence[ShownPicture]]"
 
 
 def _shown_in(places: "Sequence[ShownPicture]") -> str:
-    """Return the title of the newest video that shows a picture, or else the name of the file that a person gave."""
+    """Return the title of the newest video that shows a picture. Without a video, return the name of the given file."""
     if not places:
         return ""
     more = f" (and {len(places) - 1} more)" if len(places) > 1 else ""
@@ -147,7 +147,7 @@ def _stats_lines(result: Mapping[str, Any]) -> list[str]:
 
 
 def _mixed(impurity: float) -> str:
-    """Return the largest share of other faces in a cluster, in words."""
+    """Return a sentence about the largest share of other people's faces in a cluster."""
     if impurity == 0:
         return "no cluster mixes two people"
     percent = "less than 1" if impurity < 0.01 else f"{100 * impurity:.0f}"

@@ -49,7 +49,10 @@ def print_answer(answer: ScoreAnswer, answered_by: str, note: str | None) -> Non
 
 
 def _seen(answer: ScoreAnswer) -> list[str]:
-    """Return who is seen on each candidate, the figures of these people on the channel, and what these do not show."""
+    """Return lines that say who is seen on each candidate.
+
+    Further lines have the figures of these people on the channel, and say what the figures do not show.
+    """
     if answer.people is None:
         return []
     lines = []
@@ -70,7 +73,7 @@ def _seen(answer: ScoreAnswer) -> list[str]:
 
 
 def _common_why(answer: ScoreAnswer) -> list[str]:
-    """If the reasons for the scores are unknown for all candidates, return one line that says why.
+    """If the reasons for the scores are unknown for all candidates, return a line that says why they are unknown.
 
     Otherwise return no line.
     """
@@ -81,7 +84,7 @@ def _common_why(answer: ScoreAnswer) -> list[str]:
 
 
 def _why(thumbnail: ThumbnailScore) -> list[str]:
-    """Return a line with the reasons for a candidate's score, or no line if they are unknown."""
+    """Return a line with the reasons for a candidate's score. If the reasons are unknown, return no line."""
     return [] if thumbnail.why is None or thumbnail.why.unknown is not None else [f"why: {thumbnail.why.summary}"]
 
 

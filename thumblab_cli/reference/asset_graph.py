@@ -76,7 +76,9 @@ def _rows(parents: Graph) -> list[list[str]]:
 
 
 def _places(parents: Graph) -> dict[str, tuple[int, int]]:
-    """Return the upper left corner of each box. A box lies below the middle of the boxes that its asset is made from."""
+    """Return the upper left corner of each box. The box of an asset is centred below the boxes from which the asset is
+    made.
+    """
     shown = _without_implied(parents)
     step = _WIDTH + _GAP_X
     lefts: dict[str, float] = {}
@@ -100,7 +102,7 @@ def _mean(numbers: list[float], otherwise: float) -> float:
 
 
 def _without_implied(parents: Graph) -> dict[str, frozenset[str]]:
-    """Return the graph without each arrow whose two nodes are also joined by a longer path."""
+    """Return the graph without the arrows whose two nodes are also joined by a longer path."""
 
     def above(name: str) -> frozenset[str]:
         return parents[name].union(*map(above, parents[name]))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `
 class ChannelIds:
     """Find the ids of the channels that a person names.
 
-    Each name is looked up only once, and an error is remembered too.
+    Each name is looked up only once. If the look-up fails, the same error is raised again.
     """
 
     def __init__(self, settings: "Settings") -> None:
@@ -28,8 +28,8 @@ class ChannelIds:
 
         The channels with an adapter are searched first, and then all channels of the lab. For a @handle, the order is
         reversed. A @handle that the lab does not know is looked up on YouTube. Raises `RefusedRequestError` if the name
-        is wrong. Raises another `LabError` if YouTube or the lab's database could not be asked. In that case other
-        names fail too, and the same name may be found later.
+        is wrong. Raises another `LabError` if YouTube or the lab's database could not be asked. In this case, all other
+        names fail now too, and a later call may find the name.
         """
         if name not in self._found:
             try:
@@ -52,8 +52,8 @@ class ChannelIds:
         adapters, database = ChannelAdapters(store), ServiceDatabase(self._settings)
         try:
             name = channel_name(given)
-            # An adapter stores the @handle of the day when it was fitted. The database knows whether the @handle
-            # belongs to another channel now.
+            # An adapter stores the @handle that the channel had when the adapter was fitted. The database knows whether
+            # the @handle now belongs to another channel.
             added = None if name.startswith("@") else adapters.find(name)
             channel_id = added or ChannelNames(store, database).known_id(name)
         except LabError as error:
@@ -88,7 +88,7 @@ class ChannelIds:
 
 
 def suggest_channel(settings: "Settings", name: str) -> None:
-    """Print a note on stderr if no adapter of this name was added, but an adapter of a similar name was."""
+    """Print a note on stderr if no adapter has this name, but an adapter has a similar name."""
     from thumblab_core.ranking.channel_adapters import ChannelAdapters
     from thumblab_core.releases.release_store import ReleaseStore
 

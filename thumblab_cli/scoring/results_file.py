@@ -22,10 +22,11 @@ of this request.
 class ResultsFile:
     """The results of the requests that are done. Close the file after use.
 
-    `done` has the keys of these requests when the file is opened, and `with_errors` those that have a row with an error.
+    When the file is opened, `done` gets the keys of these requests, and `with_errors` gets the keys of the requests
+    that have a row with an error.
 
-    Opening the file keeps the rows of each request that has all its rows. All other rows are dropped, because an
-    interrupted write left them. With `again`, the rows of requests with an error are dropped too.
+    A request whose rows are all in the file keeps its rows when the file is opened. All other rows are dropped, because
+    an interrupted write left them. With `again`, the rows of requests with an error are dropped too.
 
     Raises `LabError` if the file exists with other columns, or if it cannot be written.
     """
@@ -61,7 +62,9 @@ class ResultsFile:
 
     @staticmethod
     def _rows(path: Path) -> dict[str, list[dict[str, str]]]:
-        """Return the rows of an existing file by request. The last line is left out if an interrupted write cut it."""
+        """Return the rows of an existing file by request. If an interrupted write has cut the last line, the last line
+        is left out.
+        """
         if not path.exists():
             return {}
         # `read_text` replaces the line breaks in cells, so bytes are read and decoded.
@@ -78,6 +81,8 @@ class ResultsFile:
 
 
 def _is_complete(rows: Sequence[dict[str, str]]) -> bool:
-    """Return whether all rows of a request were written to their end. A row may end at a line break in a cell."""
+    """Return whether all rows of a request were completely written. An interrupted write may end at a line break in a
+    cell.
+    """
     are_whole = all(len(row) == len(COLUMNS) and None not in row.values() for row in rows)
     return are_whole and rows[0]["rows"] == str(len(rows))

@@ -21,7 +21,7 @@ Ask = Callable[[ScoreRequest], ScoreAnswer]
 def score_path(path: Path, defaults: Defaults, out: Path, again: bool, ask: Ask) -> bool:
     """Score the pictures of a folder or of a CSV table, and print what was done.
 
-    Return whether every row was used and every picture was scored, in this call or in one before. A row of the table
+    Return whether every row was used and every picture was scored, in this call or an earlier call. A row of the table
     that cannot be used is reported and skipped. Raises `LabError` if nothing can be used.
     """
     skipped = 0
@@ -53,8 +53,8 @@ def score_path(path: Path, defaults: Defaults, out: Path, again: bool, ask: Ask)
 class Counts:
     """The numbers of requests by their outcome.
 
-    `scored` requests were answered in this call and `before` in an earlier one. `failed` counts the scored requests
-    without a scored thumbnail. `with_errors` counts all requests that have a row with an error.
+    `scored` requests were answered in this call, and `before` requests in an earlier call. `failed` counts the scored
+    requests without a scored thumbnail. `with_errors` counts all requests that have a row with an error.
     """
 
     scored: int
@@ -64,9 +64,9 @@ class Counts:
 
 
 def score_many(requests: Sequence[ScoreRequest], out: Path, again: bool, ask: Ask) -> Counts:
-    """Score each request whose results are not in the file `out` yet, and write them there.
+    """Score each request whose results are not in the file `out` yet, and write the results to `out`.
 
-    `again`: whether to score the requests with an error again. `ask` returns the answer to a request. If `ask` raises
+    With `again`, the requests with an error are scored again. `ask` returns the answer to a request. If `ask` raises
     `RefusedRequestError`, the request gets a row with the error. If `ask` raises another error, the work ends, and the
     next call continues.
     """

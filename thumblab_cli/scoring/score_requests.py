@@ -74,10 +74,10 @@ def folder_requests(folder: Path, defaults: Defaults) -> list[ScoreRequest]:
 class RequestTable(ReadTable):
     """A CSV table with a row for each picture.
 
-    The column `thumbnail` has a path, from the folder of the table, or a URL. The columns `title`, `niche` and
-    `channel` may be missing or empty. The command's options replace missing values. Rows with the same text in the
-    column `group` are ranked against each other. The rows of a group must have the same title, niche and channel. A row
-    without a group is scored alone.
+    The column `thumbnail` has a URL, or a path that is relative to the folder of the table. The columns `title`,
+    `niche` and `channel` may be missing or empty. The command's options are used in place of missing values. Rows with
+    the same text in the column `group` are ranked against each other. The rows of a group must have the same title,
+    niche and channel. A row without a group is scored alone.
     """
 
     path: Path

@@ -14,7 +14,9 @@ _LONG_LIFE = 120.0
 
 
 class DatabaseWatch:
-    """A watch over the embedded database of a lab. An external database is not watched, because others start it."""
+    """A watch over the embedded database of a lab. An external database is not watched, because the lab does not start
+    it.
+    """
 
     def __init__(self, settings: Settings, pauses: Sequence[float] = (0.0, 5.0, 25.0, 60.0, 300.0)) -> None:
         """`pauses` holds the seconds before the first and each later start.
@@ -61,8 +63,8 @@ class DatabaseWatch:
     def _shorten_log(self) -> None:
         """Move the content of a large log to `log.1`. The server keeps the file open, so the file itself must stay.
 
-        Lines that the server logs between the copy and the truncation are lost. The server appends, so it continues at
-        the new end.
+        Lines that the server logs between the copy and the truncation are lost. The server only appends to the file, so
+        it continues at the new end of the file.
         """
         log = self._settings.data_dir / "postgres" / "log"
         with suppress(OSError):  # The database is external, or the disk is full. The next call tries again.

@@ -14,8 +14,8 @@ from thumblab_cli.servers.logs import MOST_BYTES, OLD_FILES
 class KeptLog:
     """A pipe to a process that writes the log.
 
-    The supervisor also keeps the reading end of the pipe open. If the writing process is killed, the server can
-    therefore still print, and a new writing process continues.
+    The supervisor also keeps the reading end of the pipe open. So if the process that writes the log is killed, the
+    server can still print, and a new process continues.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,7 +41,7 @@ class KeptLog:
             os.close(self._writing)
 
     def mend(self) -> None:
-        """Start the process that writes the log again if it was killed."""
+        """If the process that writes the log was killed, start a new one."""
         if self._keeper.poll() is not None:
             self._keeper = self._start()
 
@@ -54,7 +54,7 @@ class KeptLog:
             self._keeper.wait(seconds)
 
     def close(self, seconds: float) -> None:
-        """Wait as `wait` does, and end the process that writes the log."""
+        """Wait as `wait` does, and then end the process that writes the log."""
         self.wait(seconds)
         self._keeper.kill()
         self._keeper.wait()

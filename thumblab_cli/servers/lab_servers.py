@@ -54,7 +54,8 @@ def mlflow_server(settings: Settings, port: int) -> Server:
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
     installed = Path(str(importlib.metadata.distribution("mlflow").locate_file("")))
-    # MLflow's migrations read a percent sign in their own path as a variable, so MLflow runs from a link without one.
+    # MLflow's migrations read a percent sign in their own path as a variable. So MLflow runs from a link without a
+    # percent sign in its path.
     if "%" in str(installed):
         environment["PYTHONPATH"] = str(link_to(installed))
     return Server("mlflow", command, base, answers_at(f"{base}/health"), environment)
@@ -71,17 +72,17 @@ def scoring_server(settings: Settings, port: int) -> Server:
 def dagster_servers(port: int, home: Path) -> list[Server]:
     """Return Dagster's code server, webserver and daemon.
 
-    The webserver and the daemon use this code server, and start none of their own.
+    The webserver and the daemon use this code server, and do not start code servers of their own.
 
     The code server loads the definitions and executes the runs. With a `workspace.yaml` that names a module, the
-    webserver and the daemon would each have a code server, and the daemon would replace its own every minute.
+    webserver and the daemon would each start a code server, and the daemon would replace its code server every minute.
 
     `home` is the folder of `dagster_home`. This function writes the `workspace.yaml` of the servers into it.
     """
     for old in home.glob("code-*.sock"):
         old.unlink(missing_ok=True)
-    # A code server removes its socket when it ends. A code server of an earlier `up` may end after this start, so each
-    # start gives its socket a new name.
+    # A code server removes its socket when it ends. A code server of an earlier `up` may end after this start. So each
+    # start uses a new name for the socket.
     name = REPOSITORY["repositoryLocationName"]
     socket = short_path(home) / f"code-{os.getpid()}.sock"
     workspace = home / "workspace.yaml"
@@ -104,8 +105,8 @@ def dagster_servers(port: int, home: Path) -> list[Server]:
 def short_path(folder: Path) -> Path:
     """Return a path of the folder that is short enough for a Unix socket and has no special characters.
 
-    If the path of the folder itself is too long, the result is a link in /tmp. The link is made again if it is missing:
-    many systems delete files in /tmp that are older than some days.
+    If the path of the folder is too long or has special characters, the result is a link in /tmp. The link is made
+    again if it is missing, because many systems delete old files in /tmp.
     """
     from thumblab_core.embedded_postgres.cluster import link_to
 

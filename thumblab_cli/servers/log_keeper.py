@@ -1,10 +1,10 @@
 """Write what a server prints to its log file, with the time before each line, and keep the file small.
 
 The supervisor runs this module as a script, one process per server. The script's standard input is the pipe that the
-server and its workers print to. The script ends when the server and all its workers have ended, so it also logs what
-they print after the supervisor was killed.
+server and its workers print to. The script ends when the server and all its workers have ended. So if the supervisor is
+killed, the script still logs what they print.
 
-If a line cannot be written, for example because the disk is full, that line is lost and the server keeps running.
+If a line cannot be written, for example because the disk is full, the line is lost and the server keeps running.
 """
 
 import os

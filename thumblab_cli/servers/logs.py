@@ -82,7 +82,7 @@ class _Place:
     def read(self) -> Iterator[Line]:
         yield from self._read()
         if self._is_replaced():
-            # The old file may have got its last lines after it was read, and before the new file began.
+            # The server may have added lines to the old file after the file was read, and before the new file began.
             yield from self._read()
             if self._open():
                 yield from self._read()

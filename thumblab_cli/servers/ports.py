@@ -29,7 +29,7 @@ _OTHER_PORT = {"dagster": "--dagster-port", "mlflow": "--mlflow-port", "scoring"
 class Ports:
     """The ports of the servers of `thumblab up`.
 
-    `moved` maps each server whose usual port was taken to that usual port.
+    If the usual port of a server was taken, `moved` maps the name of the server to this usual port.
     """
 
     dagster: int
@@ -42,7 +42,7 @@ def plan_ports(settings: Settings, dagster: int | None = None, mlflow: int | Non
     """Choose the ports of the next start of `thumblab up`, and write nothing.
 
     A port that the user gives (the arguments, or `serving_port` in the settings) is never replaced. Otherwise, a server
-    gets the port of its last start. At its first start, a server gets its usual port, or a free port if the usual one
+    gets the port of its last start. At its first start, a server gets its usual port, or a free port if the usual port
     is taken. Dagster's port is also replaced at later starts if it is taken, because only links in old runs of MLflow
     depend on it. The ports of MLflow and of the scoring service stay the same, because links, bookmarks and the page's
     storage in a browser depend on them. The result may therefore hold a port that is taken; `refuse_taken` detects this
@@ -91,7 +91,7 @@ def mlflow_port(data_dir: Path) -> int:
 
 
 def kept_port(memory: Path, preferred: int = 0) -> int:
-    """Return the port that is stored in the file `memory`. If none is stored, choose a free port and store it.
+    """Return the port that is stored in the file `memory`. If no port is stored, choose a free port and store it.
 
     The choice is `preferred` if that port is free.
     """
@@ -126,7 +126,8 @@ def _keep_port(memory: Path, port: int) -> None:
 def free_port(preferred: int = 0, host: str = LOOPBACK, without: Collection[int] = ()) -> int:
     """Return a port of `host` that is free now and is not in `without`.
 
-    The result is `preferred` if that port is free, or the first free one of the next ports.
+    The result is the port `preferred` if it is free. Otherwise, it is the first free port among the ports after
+    `preferred`.
     """
     near = range(preferred, min(preferred + _NEAR, 2**16)) if preferred else ()
     for port in (*near, 0):
@@ -142,7 +143,7 @@ def _bound(host: str, port: int) -> Iterator[int]:
     """Bind the port on every address of a host name, as asyncio's servers do, and yield the port. 0 means any free
     port.
 
-    Raises `OSError` if the name is unknown, or if the port cannot be had on one of the addresses.
+    Raises `OSError` if the name is unknown, or if the port cannot be bound on one of the addresses.
     """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     with ExitStack() as stack:
@@ -157,7 +158,7 @@ def _bound(host: str, port: int) -> Iterator[int]:
 
 
 def refuse_taken(name: str, url: str) -> None:
-    """Raise LabError if another program listens at the URL, because the lab cannot tell it from its own server.
+    """Raise LabError if another program listens at the URL, because the lab would take this program for its own server.
 
     `name` is the name of the server, one of the keys of `_OTHER_PORT`.
     """

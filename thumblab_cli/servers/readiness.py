@@ -1,6 +1,6 @@
 """Functions that say whether a server is ready.
 
-Each function that is returned here takes the Unix time of the server's last start, in seconds.
+The returned functions take the Unix time of the server's last start, in seconds.
 """
 
 import socket

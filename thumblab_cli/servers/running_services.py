@@ -36,7 +36,8 @@ def another_labs_service(chosen: "Settings") -> str | None:
 
 
 def running_related_lab(data_dir: Path, has_demo_option: bool) -> str | None:
-    """Return a text that names a related lab which runs now, and says how to use it instead of the lab in `data_dir`.
+    """Return a text that names a related lab that runs now, and says how to use this lab instead of the lab in
+    `data_dir`.
 
     A related lab is the user's own lab or one of its demo labs. The text is the end of a longer sentence. Return None
     if no related lab runs. `has_demo_option` says whether the command takes `--demo` and `--catalogue`.
@@ -51,8 +52,8 @@ def running_related_lab(data_dir: Path, has_demo_option: bool) -> str | None:
 
 
 def _related(data_dir: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the folders of the labs that are related to the lab in `data_dir`, each with the command-line options that
-    choose it.
+    """Yield the folder of each lab that is related to the lab in `data_dir`, with the command-line options that choose
+    this lab.
 
     Related labs are the user's own lab and the demo labs below its folder. The lab in `data_dir` itself is left out.
     """

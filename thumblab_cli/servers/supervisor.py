@@ -21,9 +21,9 @@ from thumblab_core.settings import CHECKOUT
 _PATIENCE = 180.0
 """The number of seconds that `Supervisor.wait` gives a server to answer."""
 _LONG_LIFE = 120.0
-"""If a server has run for this number of seconds, its earlier ends no longer delay its next start.
+"""If a server has run for this number of seconds, its next restart comes without a pause, as after its first end.
 
-Pauses before a restart stop a broken server from using the whole processor. A server that has run this long is not
+Pauses prevent that a broken server keeps the processor busy with restarts. A server that has run this long is not
 broken.
 """
 _END_SECONDS = 3.0
@@ -67,10 +67,10 @@ class Supervisor:
     ) -> None:
         """Set the environment variables and the time limits of the servers.
 
-        `environment` holds variables that the servers get in addition to those of this process. If this process is
-        killed, the servers have `patience` seconds to end before they are killed too. `pauses` holds the seconds before
-        the first, the second and each later restart of a server. The last value is also the pause before all restarts
-        after it.
+        `environment` holds variables that the servers get in addition to the variables of this process. If this process
+        is killed, the servers have `patience` seconds to end before they are killed too. `pauses` holds the seconds
+        before the first, the second and each later restart of a server. The last value is also the pause before all
+        later restarts.
         """
         self._patience = patience
         self._pauses = pauses
@@ -163,10 +163,11 @@ class Supervisor:
         _signal(self._children[name], signal.SIGKILL)
 
     def mend(self, report: Callable[[str], None]) -> None:
-        """Restart each server that has ended. Call `report` with a sentence about its end, and when it is ready again.
+        """Restart each server that has ended. Call `report` with a sentence when a server has ended, and when it is
+        ready again.
 
-        The pauses before the restarts grow, because a server that ends at once would otherwise take all of the
-        processor. If a pause is not over, a later call restarts the server.
+        The pause before each further restart is longer. Otherwise a server that always ends at once would keep the
+        processor busy with restarts. If the pause is not over yet, a later call restarts the server.
         """
         for name, child in list(self._children.items()):
             if child.poll() is None:

@@ -13,7 +13,7 @@ _QUIET_SECONDS = 10.0
 
 
 def wait_for(console: Console, supervisor: Supervisor, servers: Sequence[Server]) -> None:
-    """Wait until each of the servers answers.
+    """Wait until all `servers` answer.
 
     While waiting, a terminal shows the name of the server, the time when the waiting began, and the seconds since the
     start of the server. If the output is not a terminal, a line with these three values is printed every ten seconds.

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 def command(folder: Path, only_verify: bool, as_json: bool, chosen: "Settings") -> None:
     """Copy databases, pictures, releases, MLflow's artifacts and keys into FOLDER. The lab may keep running.
 
-    FOLDER is empty or holds an earlier backup of this lab. An earlier backup is brought up to date by copying only new
-    files. FOLDER is made private, because it holds the API keys. Settings (`.env`) are not copied. The command lists
-    the settings of the lab.
+    FOLDER is empty or holds an earlier backup of this lab. To bring an earlier backup up to date, the command copies
+    only new files. FOLDER is made private, because it holds the API keys. Settings (`.env`) are not copied. The command
+    lists the settings of the lab.
     """
     from thumblab_cli.printing.tables import progress_bars, wide_console
     from thumblab_pipelines.backup.backup import back_up

@@ -25,10 +25,10 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 class _VideoIdsCommand(click.Command):
-    """A command whose arguments are video ids, also if an id begins with a hyphen.
+    """A command that takes video ids as arguments, even if an id begins with a hyphen.
 
-    One YouTube id in 64 begins with a hyphen, and some of these begin with `-h`. click reads an id that begins with
-    `-h` as the option `-h`. This class reads only the argument `-h` itself as that option.
+    One YouTube id in 64 begins with a hyphen, and some ids begin with `-h`. click would read an id that begins with
+    `-h` as the option `-h`. This class reads only the argument `-h` itself as the option.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -140,7 +140,7 @@ def upsert(niche: str, video_ids: tuple[str, ...], as_json: bool) -> None:
 @_videos
 @_json
 def delete(niche: str, video_ids: tuple[str, ...], as_json: bool) -> None:
-    """Take videos out of the served index, and keep them out of every later index. `upsert` puts the videos back.
+    """Take videos out of the served index, and out of every later index. `upsert` puts the videos back.
 
     The videos stay in the lab. To delete a video from the lab, see `docs/retention.md`.
     """

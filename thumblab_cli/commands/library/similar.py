@@ -19,16 +19,18 @@ _TIMEOUT_S = 60.0
 
 
 class _NoAnswerError(LabError):
-    """The error for a service that gave no answer. This process may still give one."""
+    """The error of a service that gave no usable answer. This process may still be able to search."""
 
 
 @click.command("similar")
 @click.option("--image", type=click.Path(path_type=Path), help="Find thumbnails like this picture.")
-@click.option("--video", "video_id", metavar="ID", help="Find thumbnails like that of this video of the lab.")
+@click.option("--video", "video_id", metavar="ID", help="Find thumbnails like the thumbnail of this video of the lab.")
 @click.option("--text", help="Find thumbnails, or titles if the image encoder has no text tower, that match this text.")
 @click.option("--niche", type=click.Choice(NICHES), help="Search this niche only. Default: all niches.")
 @click.option("-k", "--k", "k", type=click.IntRange(1, 100), default=10, show_default=True, help="How many to find.")
-@click.option("--offset", type=click.IntRange(0, 900), default=0, help="How many to leave out before the first one.")
+@click.option(
+    "--offset", type=click.IntRange(0, 900), default=0, help="The number of thumbnails to leave out at the beginning."
+)
 @click.option("--since", "published_after", type=_DAY, help="Published on this day or later.")
 @click.option("--until", "published_before", type=_DAY, help="Published on this day or earlier.")
 @click.option("--min-multiple", "min_outlier_multiple", type=click.FloatRange(0), help="The minimum outlier multiple.")
@@ -43,10 +45,10 @@ class _NoAnswerError(LabError):
 @click.option("--local", is_flag=True, help="Search in this process, also if a service runs.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 def command(image: Path | None, local: bool, as_json: bool, **fields: Any) -> None:
-    """Find the thumbnails of the library that are most similar to a picture, to that of a video, or to a text.
+    """Find the thumbnails of the library that are most similar to a picture, to the thumbnail of a video, or to a text.
 
-    The running service answers, or this process if no service runs. The libraries are those that `thumblab score`
-    compares with.
+    The running service answers. If no service runs, this process answers. The search uses the same libraries as
+    `thumblab score`.
     """
     from thumblab_core.settings import settings
 
@@ -105,7 +107,10 @@ def _answer(settings: "Settings", body: dict[str, Any], local: bool) -> "Similar
 
 
 def _by_service(url: str, settings: "Settings", body: dict[str, Any]) -> "SimilarOut":
-    """Return the answer of a service. Raise `LabError` if it refuses the request, or `_NoAnswerError` without an answer."""
+    """Return the answer of a service. Raise `LabError` if the request is wrong.
+
+    Raise `_NoAnswerError` if the service gives no usable answer for another reason.
+    """
     import httpx
 
     from thumblab_core.keys.generated_key import kept_key

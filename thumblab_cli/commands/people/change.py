@@ -1,4 +1,4 @@
-"""The subcommands of `thumblab people` that change clusters. `undo` takes each of these changes back.
+"""The subcommands of `thumblab people` that change clusters. `undo` takes the changes back.
 
 CLUSTER is the id of a cluster, or the name of a person.
 """
@@ -27,7 +27,8 @@ _cluster = click.argument("cluster", metavar="CLUSTER")
 def label_(cluster: str, name: str, as_json: bool) -> None:
     """Give CLUSTER the NAME of a person. CLUSTER is the id of a cluster, or the present name of a person.
 
-    If a person with this name exists, CLUSTER is merged into this person. `thumblab people unmerge` takes this back.
+    If a person with this name exists, CLUSTER is merged into this person. `thumblab people unmerge` takes the merge
+    back.
     """
     from thumblab_core.people.naming import label
 
@@ -38,7 +39,7 @@ def label_(cluster: str, name: str, as_json: bool) -> None:
 @_cluster
 @_json
 def unlabel_(cluster: str, as_json: bool) -> None:
-    """Take the name from CLUSTER, which is an id or a name. Its faces stay in it."""
+    """Take the name from CLUSTER, which is an id or a name. The faces stay in the cluster."""
     from thumblab_core.people.naming import unlabel
 
     _change(lambda connection: unlabel(connection, cluster_id_of(connection, cluster)), as_json)
@@ -49,7 +50,7 @@ def unlabel_(cluster: str, as_json: bool) -> None:
 @click.option("--no", "no", is_flag=True, help="Say that the person does not run the channel.")
 @_json
 def owner_(cluster: str, no: bool, as_json: bool) -> None:
-    """Say that the person CLUSTER, an id or a name, runs the channel."""
+    """Record that the person CLUSTER (an id or a name) runs the channel."""
     from thumblab_core.people.naming import set_owner
 
     _change(lambda connection: set_owner(connection, cluster_id_of(connection, cluster), not no), as_json)
@@ -60,9 +61,9 @@ def owner_(cluster: str, no: bool, as_json: bool) -> None:
 @click.argument("into", metavar="INTO")
 @_json
 def merge_(cluster: str, into: str, as_json: bool) -> None:
-    """Merge CLUSTER into the cluster INTO. Each is the id of a cluster, or the name of a person.
+    """Merge CLUSTER into the cluster INTO. Give each of the two by the id of a cluster or by the name of a person.
 
-    `thumblab people changes` shows the number of the merge, and `thumblab people unmerge` takes it back.
+    `thumblab people changes` shows the number of the merge, and `thumblab people unmerge` takes the merge back.
     """
     from thumblab_core.people.naming import merge
 
@@ -76,7 +77,7 @@ def merge_(cluster: str, into: str, as_json: bool) -> None:
 @click.argument("merge_id", type=click.IntRange(1, 2**63 - 1), metavar="MERGE")
 @_json
 def unmerge_(merge_id: int, as_json: bool) -> None:
-    """Take the merge with the number MERGE back. The lab does not merge the two clusters again."""
+    """Take back the merge with the number MERGE. The lab does not merge the two clusters again."""
     from thumblab_core.people.undoing import unmerge
 
     _change(lambda connection: unmerge(connection, merge_id), as_json)
@@ -84,10 +85,10 @@ def unmerge_(merge_id: int, as_json: bool) -> None:
 
 @click.command(name="move")
 @click.argument("faces", nargs=-1, required=True, metavar="FACE...")
-@click.option("--to", metavar="CLUSTER", help="The id or name of the cluster to put them into. Default: a new one.")
+@click.option("--to", metavar="CLUSTER", help="The id or name of the cluster for the faces. Default: a new cluster.")
 @_json
 def move_(faces: tuple[str, ...], to: str | None, as_json: bool) -> None:
-    """Put each FACE into a cluster, or all of them into a new one. They stay there."""
+    """Put each FACE into a cluster, or all faces into a new cluster. The lab does not move the faces again."""
     from thumblab_core.people.moving import move
 
     def change(connection: "Connection") -> "ClusterRow":
@@ -99,11 +100,11 @@ def move_(faces: tuple[str, ...], to: str | None, as_json: bool) -> None:
 @click.command(name="not")
 @click.argument("face", metavar="FACE")
 @click.option(
-    "--cluster", metavar="CLUSTER", help="Who it is not, by id or name. Default: the cluster that the face is in."
+    "--cluster", metavar="CLUSTER", help="The id or name of the person who the face is not. Default: its cluster."
 )
 @_json
 def not_(face: str, cluster: str | None, as_json: bool) -> None:
-    """Say that FACE is not this person. It leaves the cluster, and never comes back by itself."""
+    """Record that FACE is not this person. The face leaves the cluster, and the lab never puts it there again."""
     from thumblab_core.people.moving import not_this_person
 
     def change(connection: "Connection") -> "ClusterRow":
@@ -115,7 +116,7 @@ def not_(face: str, cluster: str | None, as_json: bool) -> None:
 @click.command(name="undo")
 @_json
 def undo_(as_json: bool) -> None:
-    """Take the last change back that was not taken back yet."""
+    """Take back the latest change that was not taken back yet."""
     from thumblab_core.people.errors import FaceConflictError
     from thumblab_core.people.undoing import undo
     from thumblab_pipelines.lab import Lab

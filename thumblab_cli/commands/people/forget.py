@@ -20,12 +20,12 @@ if TYPE_CHECKING:  # Only type checkers import it here, which keeps `thumblab --
 def forget_(kind: str, identifier: str | None, yes: bool, as_json: bool) -> None:
     """Delete a person, a face, or all faces of a picture from tables and releases. This cannot be undone.
 
-    ID is the id of a cluster, the id of a face, or the SHA-256 of a picture. `outside` takes no ID. It deletes the faces of
-    all pictures that THUMBLAB_PEOPLE does not let the lab search, after a change from `all` to `own` or `off`.
+    ID is the id of a cluster, the id of a face, or the SHA-256 of a picture. `outside` takes no ID. After
+    THUMBLAB_PEOPLE was changed from `all` to `own` or `off`, `outside` deletes the faces of all pictures that the lab
+    may no longer search.
 
-    The pictures of videos stay, but no face is
-    recorded there again. Matching heads that learnt from the faces are deleted too. Backups that were made before still
-    hold the faces.
+    The pictures of videos stay, but no face is recorded there again. Matching heads that learnt from the faces are
+    deleted too. Earlier backups still hold the faces.
     """
     from thumblab_pipelines.lab import Lab
     from thumblab_pipelines.people.forget import forget_face, forget_outside, forget_person, forget_picture
@@ -49,7 +49,9 @@ def forget_(kind: str, identifier: str | None, yes: bool, as_json: bool) -> None
 
 
 def _what(lab: "Lab", kind: str, identifier: str | None) -> str:
-    """Return what is to be forgotten, for the question. Raises `UnknownFaceError` if the lab does not have it."""
+    """Return the words for the question that name what will be deleted. Raises `UnknownFaceError` if the lab does not
+    have it.
+    """
     from thumblab_core.people.forgetting import faces_of_known_picture
     from thumblab_core.people.reading import read_cluster, read_face
 

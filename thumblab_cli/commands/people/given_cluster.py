@@ -7,10 +7,10 @@ if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `
 
 
 def cluster_id_of(connection: "Connection", given: str) -> str:
-    """Return the id that is `given`, or the id of the person with this name. Names are compared without case.
+    """Return `given` if it looks like an id, and otherwise the id of the person with this name.
 
-    A text that looks like an id is an id. Raises `UnknownFaceError` if the text is neither an id nor a name that the lab
-    has.
+    Upper and lower case are equal in names. Raises `UnknownFaceError` if `given` is neither an id nor a name that the
+    lab has.
     """
     from thumblab_core.given_text import not_utf8
     from thumblab_core.people.clusters import cluster_named

@@ -7,7 +7,9 @@ import click
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _limit = click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True, help="Show so many.")
-_offset = click.option("--offset", type=click.IntRange(0), default=0, help="Leave out the first so many.")
+_offset = click.option(
+    "--offset", type=click.IntRange(0), default=0, help="The number of entries to leave out at the beginning."
+)
 
 
 @click.command(name="stats")
@@ -42,7 +44,7 @@ def stats_(as_json: bool) -> None:
 @_offset
 @_json
 def show_(cluster: str | None, kind: str, limit: int, offset: int, as_json: bool) -> None:
-    """List the clusters, the largest first. With CLUSTER, list its faces, the best first, and where each of them is shown.
+    """List the clusters, the largest first. With CLUSTER, list its faces, the best first, and where each face is shown.
 
     CLUSTER is the id of a cluster, or the name of a person. The page /people of `thumblab up` shows the pictures.
     """
@@ -77,7 +79,7 @@ def show_(cluster: str | None, kind: str, limit: int, offset: int, as_json: bool
 @_limit
 @_json
 def changes_(limit: int, as_json: bool) -> None:
-    """List what people changed, the newest first. The number of a merge is what `thumblab people unmerge` takes."""
+    """List the changes that people made, the newest first. `thumblab people unmerge` takes the number of a merge."""
     from thumblab_cli.printing.people import changes_table
     from thumblab_cli.printing.tables import wide_console
     from thumblab_core.people.log import list_changes

@@ -20,9 +20,9 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _folder = click.option(
     "--folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Add the pictures of this folder first. They count as yours, in every mode.",
+    help="Add the pictures of this folder first. With THUMBLAB_PEOPLE=own, they count as your own.",
 )
-_limit = click.option("--limit", type=click.IntRange(1), help="Search at most so many pictures.")
+_limit = click.option("--limit", type=click.IntRange(1), help="The largest number of pictures to search.")
 _threshold = click.option(
     "--person-threshold",
     type=click.FloatRange(0.1, 1, min_open=True),
@@ -65,7 +65,7 @@ _min_faces = click.option(
 @_limit
 @_json
 def detect_(folder: Path | None, niche: str | None, limit: int | None, as_json: bool) -> None:
-    """Find and embed the faces of pictures that the present networks have not searched.
+    """Find and embed the faces of the pictures that were not searched with the present networks.
 
     If the command is stopped, run it again to continue.
     """
@@ -100,7 +100,7 @@ def cluster_(
 @_max_faces
 @_json
 def assign_(person_threshold: float | None, max_faces: int | None, as_json: bool) -> None:
-    """Put new faces into the clusters that there are. No face that is in a cluster moves, and no cluster is made."""
+    """Put new faces into existing clusters. A face that is in a cluster does not move, and no new cluster is made."""
     from thumblab_pipelines.people.group import assign_faces
 
     lab = _lab()
@@ -113,10 +113,10 @@ def assign_(person_threshold: float | None, max_faces: int | None, as_json: bool
 @_min_faces
 @_json
 def train_(epochs: int | None, margin: float | None, min_faces: int | None, as_json: bool) -> None:
-    """Train the matching head on the people who have a name, and serve it if it is good enough.
+    """Train the matching head on the people who have a name, and serve the head if it is good enough.
 
-    At least five people need enough labelled faces. The head is judged on people that it has not learnt from. Run
-    `thumblab people cluster` afterwards to use it.
+    At least five people need enough labelled faces. The head is evaluated on people that it was not trained on. Run
+    `thumblab people cluster` afterwards to use the head.
     """
     lab = _lab()
     _print({"train": _train(lab, _head_config(lab, epochs, margin, min_faces))}, as_json)
@@ -137,7 +137,7 @@ def train_(epochs: int | None, margin: float | None, min_faces: int | None, as_j
 def pipeline_(full: bool, folder: Path | None, limit: int | None, as_json: bool, **given: Any) -> None:
     """Detect faces, group them and show the figures. With --full, train on named people and group again.
 
-    With too few named people, --full leaves the training out and says so.
+    If too few people have a name, --full trains nothing and says so.
     """
     from thumblab_pipelines.people.matching.labelled_faces import TooFewPeopleError
     from thumblab_pipelines.people.report import people_report
@@ -145,7 +145,7 @@ def pipeline_(full: bool, folder: Path | None, limit: int | None, as_json: bool,
     lab, console = _lab(), _console(as_json)
     how = _cluster_settings(
         lab, given["person_threshold"], given["unknown_method"], given["min_cluster_size"]
-    )  # Wrong values are told before the long work.
+    )  # Wrong values raise an error before the long work.
     config = _head_config(lab, given["epochs"], given["margin"], given["min_faces"])
     results: dict[str, Any] = {"detect": _detect(lab, console, folder, None, limit)}
     results["cluster"] = _group(lab, how, given["max_faces"])
@@ -197,7 +197,7 @@ def _detect(
     from thumblab_pipelines.people.detect import detect_faces
     from thumblab_pipelines.people.folder import add_folder
 
-    require_networks(lab.settings)  # A missing network is told before the folder is read.
+    require_networks(lab.settings)  # If a network is missing, the error comes before the folder is read.
     result: dict[str, Any] = {}
     with progress_bars(console) as listener:
         if folder is not None:

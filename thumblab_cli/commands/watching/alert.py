@@ -77,7 +77,7 @@ def close(cause: str, as_json: bool, chosen: "Settings") -> None:
 @json_option
 @demo_option
 def test(as_json: bool, chosen: "Settings") -> None:
-    """Send a test alert to each alert channel of the settings (a webhook or mail), and print its answer.
+    """Send a test alert to each alert channel in the settings (a webhook or mail), and print the answer of the channel.
 
     The exit status is 1 if a channel refuses the alert, or if no channel is set.
     """
