@@ -22,8 +22,8 @@ _OPTIONS: dict[str, Any] = {
     # uvicorn would trust X-Forwarded-For from every process of this machine. `http.forwarded` trusts this header only
     # if it comes from a proxy that the settings name.
     "proxy_headers": False,
-    # On a busy machine, a worker may need more than 5 s to start. 5 s is uvicorn's default timeout. uvicorn would kill
-    # a worker that exceeds this timeout, and later also each worker that replaces it.
+    # uvicorn's default timeout is 5 s. On a busy machine, a worker may need longer to start. uvicorn would kill this
+    # worker, and later also each worker that replaces it.
     "timeout_worker_healthcheck": 180,
 }
 

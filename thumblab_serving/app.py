@@ -181,7 +181,7 @@ def _add_host_names(app: FastAPI, settings: Settings) -> None:
 async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Limits]]:
     """Load the encoders and releases in the background, so that `/health` answers at once.
 
-    If another worker can answer already, this worker takes no connections before it can answer too.
+    If another worker can already answer, this worker takes no connections until it can answer too.
     """
     request_log.configure()
     scorer: Scorer = app.state.scorer

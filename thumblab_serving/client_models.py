@@ -90,7 +90,7 @@ def main(folder: Path = FOLDER) -> None:
 
 
 def _modules() -> dict[str, str]:
-    """Return the full name of each module with models of answers, by its last part."""
+    """Return the full name of each module with models of answers, by the last part of the name."""
     schemas = thumblab_serving.schemas
     names = [info.name for info in pkgutil.walk_packages(schemas.__path__, f"{schemas.__name__}.") if not info.ispkg]
     return {name.rpartition(".")[2]: name for name in (*names, *_IN_CORE)}
@@ -184,7 +184,7 @@ def _docstring(text: str) -> list[str]:
 
 
 def _default(schema: dict[str, Any]) -> str:
-    """Return the end of a field's definition: its default. A list or an object without a default begins empty."""
+    """Return the default of a field, which ends its definition. A list or an object without a default begins empty."""
     default = schema.get("default", {"array": [], "object": {}}.get(schema.get("type", "")))
     if isinstance(default, list | dict):
         if default:

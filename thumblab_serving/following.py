@@ -24,8 +24,8 @@ _log = logging.getLogger("thumblab_serving")
 async def follow(scorer: Scorer, workers: WorkerRegistry) -> None:
     """Load encoders, meters and releases, and then the releases that are promoted later. Never returns.
 
-    Each request reads the pointers too. But a worker that gets no requests must also follow them, so that its next
-    answer does not have to wait, and so that all workers serve the same releases.
+    Each request reads the pointers too. But a worker that gets no requests must also load new releases. So its next
+    answer does not have to wait, and all workers serve the same releases.
     """
     limiter, step, logged = CapacityLimiter(1), scorer.load, None
     await to_thread.run_sync(workers.update, limiter=limiter)  # Other workers show this state in `/health`.
@@ -50,17 +50,17 @@ async def follow(scorer: Scorer, workers: WorkerRegistry) -> None:
 
 
 async def take_over(scorer: Scorer, workers: WorkerRegistry) -> None:
-    """Wait until this worker is ready, as long as another worker is.
+    """Wait until this worker is ready, or until no other worker is ready.
 
-    A worker that replaces a dead one takes no connections before it can answer. The other workers take the connections
-    during this time.
+    A worker that replaces a dead worker takes no connections before it can answer. Meanwhile, the other workers take
+    the connections.
     """
     while not scorer.is_ready and workers.has_other_ready():
         await asyncio.sleep(_HANDOVER_S)
 
 
 def _share(scorer: Scorer, workers: WorkerRegistry) -> None:
-    """Do what another worker has asked for, and tell the others the state of this worker."""
+    """Do what another worker has asked for, and tell the other workers the state of this worker."""
     if workers.is_asked_to_forget():
         scorer.releases.forget_indices()
     workers.update()

@@ -38,7 +38,7 @@ _log = logging.getLogger("thumblab_serving")
 
 
 class TooLargeBatchError(LabError):
-    """The error for a batch that is larger than the share of the disk of its key, even if the key has no other batch."""
+    """The error for a batch that alone is larger than the share of the disk that its key may use."""
 
 
 class ChangedRequestError(LabError):
@@ -71,9 +71,9 @@ class BatchStore:
         With an idempotency key, the same request of the same owner is stored once, until its batch is deleted. Calls
         `before_new` before a new batch is stored. If `before_new` raises an error, nothing is stored.
 
-        Raises `ChangedRequestError` if the key came with another request, and `FullError` if too much is kept already.
-        Raises `TooLargeBatchError` if the batch alone is larger than what one key may take of the disk. Raises `OSError`
-        if the batch cannot be written.
+        Raises `ChangedRequestError` if the idempotency key came with another request before. Raises `FullError` if too
+        much is stored already. Raises `TooLargeBatchError` if the batch alone is larger than the share of the disk that
+        one API key may use. Raises `OSError` if the batch cannot be written.
         """
         batch_id = secrets.token_hex(16) if idempotency_key is None else _id_of(owner, idempotency_key)
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -99,10 +99,10 @@ class BatchStore:
         return StoredBatch(self._root / batch_id).describe(self._kept_h), True
 
     def record(self, batch: StoredBatch, result: ItemResult) -> None:
-        """Store the result of the next item of a batch. Raises `FullError` if too much is kept already.
+        """Store the result of the next item of a batch. Raises `FullError` if too much is stored already.
 
-        The share of the key counts only when a batch is accepted. Otherwise the items of a key could leave no room for
-        their own results, and the batches would never end.
+        The share of the disk that a key may use limits only new batches. If it also limited results, the items of a key
+        could use the whole share, and their batches could never end.
         """
         whole, _ = self._kept(batch.facts.key)
         batch.record(result, max(0, self._limit - whole))
@@ -113,7 +113,7 @@ class BatchStore:
         return None if batch is None or batch.is_deleted else batch
 
     def page(self, owner: str, limit: int, after: Place | None) -> tuple[list[BatchOut], Place | None]:
-        """Return at most `limit` batches of an owner, the newest first, without those up to the place `after`.
+        """Return at most `limit` batches of an owner, the newest first. The page begins after the place `after`.
 
         The second result is the place after which the next page begins, or None if there is no further page. A batch
         with a damaged or unreadable file is left out.
@@ -133,7 +133,7 @@ class BatchStore:
         return found, own[limit - 1][0] if len(own) > limit else None
 
     def delete(self, batch: StoredBatch) -> None:
-        """Delete a batch with its results. If a process works on it, it is deleted when this process releases it."""
+        """Delete a batch with its results. If a process works on the batch, delete it when this process releases it."""
         with batch.claim() as claimed:
             if claimed:
                 self._delete(batch)
@@ -195,12 +195,14 @@ class BatchStore:
                     shutil.rmtree(folder, ignore_errors=True)
 
     def give_up(self, batch: StoredBatch, error: DamagedError) -> None:
-        """End a batch with a damaged file. Its files are not read again, so that it does not delay the other batches."""
+        """End a batch with a damaged file. The service does not read its files again, so the batch does not delay other
+        batches.
+        """
         _log.error("the batch %s is given up: %s", batch.folder.name, error)
         batch.give_up(error)
 
     def is_overdue(self, batch: StoredBatch) -> bool:
-        """Return whether the batch has to end now: it is to be cancelled, or its deadline has passed.
+        """Return whether the batch has to end now, because it was cancelled or its deadline has passed.
 
         A batch is cancelled when its API key is revoked.
         """
@@ -223,7 +225,7 @@ class BatchStore:
 
     @contextmanager
     def sparing_others(self, batch: StoredBatch) -> Iterator[None]:
-        """Log an error of this batch in the `with` block and do not raise it, so that the others are still served.
+        """Log an error of this batch in the `with` block and do not raise it, so that other batches are still served.
 
         A batch with a damaged file is given up. An error of the operating system is logged once for each batch.
         """
@@ -248,7 +250,7 @@ class BatchStore:
         shutil.rmtree(gone, ignore_errors=True)
 
     def _kept(self, owner: str) -> tuple[int, int]:
-        """Return the bytes that all batches take, and those that the batches of an owner take."""
+        """Return how many bytes all batches take on the disk, and how many bytes the batches of an owner take."""
         whole = own = 0
         for batch in self._all():
             with suppress(OSError, DamagedError):  # A batch that cannot be read must not block other batches.
@@ -272,7 +274,10 @@ class BatchStore:
         return StoredBatch(self._root / batch_id)
 
     def _again(self, known: StoredBatch, facts: Facts) -> BatchOut:
-        """Return the batch that was stored with an idempotency key before, if its request was the same."""
+        """Return the batch `known`, which was stored before with the same idempotency key.
+
+        Raises `ChangedRequestError` if its request was another one.
+        """
         if known.facts.digest != facts.digest:
             raise ChangedRequestError(
                 "this Idempotency-Key was sent with another request before; use a new key for a new request"

@@ -1,4 +1,4 @@
-"""Detect whether requests are being answered, so that batches can wait until none is."""
+"""Detect whether the service is answering requests, so that batches can wait until it is not."""
 
 import threading
 import time
@@ -12,8 +12,8 @@ _LONGEST_WAIT_S = 0.5
 class Foreground:
     """The count of the requests that are being answered at the moment. Many threads may use this object at once.
 
-    `quiet_s` is how long there must be no request before the foreground counts as quiet. Clients that send one request
-    after the other leave short pauses, in which a batch would only delay the next request.
+    The foreground counts as quiet after `quiet_s` seconds without a request. A client that sends many requests leaves
+    short pauses between them. A batch that began in such a pause would only delay the next request.
     """
 
     def __init__(self, quiet_s: float = 0.2) -> None:

@@ -1,4 +1,4 @@
-"""Do the work on batches that must not wait for their items: end batches in time, delete old batches, send webhooks."""
+"""End batches in time, delete old batches and send webhooks. This work must not wait until items are scored."""
 
 import logging
 import threading
@@ -19,10 +19,10 @@ _log = logging.getLogger("thumblab_serving")
 
 
 class Repeater:
-    """A thread that calls `step` again and again until it is stopped.
+    """A thread that calls `step` repeatedly until the thread is stopped.
 
-    If `step` returns False or raises an error, the next call waits for `IDLE_S` seconds or for `wake`. `what` is the
-    clause for the log that says what is not done while `step` raises errors.
+    If `step` returns False or raises an error, the thread waits `IDLE_S` seconds before the next call. `wake` ends this
+    wait. `what` is a clause for the log. It says what is not done while `step` raises errors.
     """
 
     def __init__(self, name: str, step: Callable[[], bool], what: str) -> None:
@@ -35,7 +35,7 @@ class Repeater:
         self._thread.start()
 
     def wake(self) -> None:
-        """Call `step` now."""
+        """End the wait, so that `step` is called now."""
         self._woken.set()
 
     def stop(self) -> None:
@@ -62,7 +62,7 @@ class Repeater:
 
 
 class Housekeeper:
-    """The thread that ends, deletes and reports batches. It does not wait for the batch whose items are being scored."""
+    """The thread that ends, deletes and reports batches. It does not wait for items that are being scored."""
 
     def __init__(self, store: BatchStore, webhooks: Webhooks) -> None:
         self._store = store
@@ -86,9 +86,9 @@ class Housekeeper:
         return False
 
     def _end_overdue(self) -> None:
-        """End the batches that are to be cancelled, or whose deadline has passed.
+        """End the batches that were cancelled or whose deadline has passed.
 
-        If a worker has claimed such a batch, this worker ends the batch before its next picture.
+        A batch that a worker has claimed is left out. The worker ends it before the next picture.
         """
         for batch in self._store.unfinished():
             with self._store.sparing_others(batch):

@@ -66,8 +66,8 @@ class Progress(_Record):
     """The progress of a batch.
 
     `done` is the number of items that have a result. `failed` is the number of these items without a scored thumbnail.
-    `size` is the number of bytes that the results take in their file. Any bytes after these come from a write that was
-    interrupted. `attempts` is how often the next item was begun.
+    `size` is the number of bytes that the results take in their file. Bytes after these come from an interrupted write.
+    `attempts` is how often work on the next item was begun.
     """
 
     done: _Count = 0
@@ -97,8 +97,8 @@ class Delivery(_Record):
 def append(path: Path, size: int, line: bytes) -> int:
     """Write `line` into a file after its first `size` bytes. Return the new size. The line survives a power cut.
 
-    Bytes of the file after the first `size` bytes are overwritten. Raises `DamagedError` if the file is shorter than
-    that.
+    Bytes of the file after the first `size` bytes are overwritten. Raises `DamagedError` if the file has fewer than
+    `size` bytes.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     with os.fdopen(handle, "r+b") as file:

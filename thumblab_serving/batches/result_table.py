@@ -1,7 +1,7 @@
 """Write results as JSON lines, or as a table (CSV): a row for each thumbnail, and for each package of a title and a
 thumbnail.
 
-A result that was damaged on the disk is written as an error, so that it does not end the answer in its middle.
+A result that was damaged on the disk is written as an error, so that the other results are still sent.
 """
 
 import csv
@@ -73,7 +73,9 @@ def as_csv(results: Iterable[bytes]) -> Iterator[str]:
 
 
 def _is_result(line: bytes, number: int) -> bool:
-    """Return whether a line is JSON, and has the number of its item. Another version of the lab may have written it."""
+    """Return whether a line is JSON and has the number of its item. Other fields are not checked, because another
+    version of the lab may have written the line.
+    """
     try:
         value = jiter.from_json(line, allow_inf_nan=False)
     except ValueError:
@@ -104,7 +106,7 @@ def csv_line(cells: Iterable[object]) -> str:
 
 
 def csv_line_of_texts(texts: Iterable[str]) -> str:
-    """Return a line of CSV with these texts as they are. A text with a line break is quoted."""
+    """Return a line of CSV with the texts unchanged. A text with a line break is quoted."""
     out = io.StringIO()
     # The writer quotes a line break only if the terminator contains it. So the terminator contains both characters that
     # readers take for the end of a row.

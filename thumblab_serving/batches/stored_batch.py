@@ -46,8 +46,8 @@ class FullError(LabError):
 class Passed:
     """How many items at the beginning of a file of items were already read, and how many bytes these items have.
 
-    The items of a batch may have 128 MiB. A worker that takes turns with several batches does not read them again each
-    time.
+    The items of a batch may have 128 MiB. A worker that takes turns with several batches must not read the same items
+    again at each turn.
     """
 
     inode: int | None = None
@@ -56,7 +56,7 @@ class Passed:
 
 
 class StoredBatch:
-    """A batch in a folder. Several processes may read it. Only the one that holds its lock works on it.
+    """A batch in a folder. Several processes may read it. Only the process that holds its lock works on it.
 
     Methods raise `FileNotFoundError` if the batch was deleted, and `DamagedError` if one of its files is damaged.
     """
@@ -104,7 +104,7 @@ class StoredBatch:
         return (self.folder / _DELETED).exists()
 
     def mark_deleted(self) -> None:
-        """Mark the batch for deletion. If it has not ended, it also ends."""
+        """Mark the batch for deletion, and end it if it has not ended."""
         with suppress(FileNotFoundError):
             (self.folder / _DELETED).touch(0o600)
             (self.folder / _CANCEL).touch(0o600)
@@ -126,7 +126,8 @@ class StoredBatch:
             except BlockingIOError:
                 yield False
             else:
-                # While this process waited, another one may have deleted the batch, and stored one with the same id.
+                # While this process waited, another process may have deleted the batch and stored a new batch with the
+                # same id.
                 yield _is_still(self.folder / _LOCK, handle)
         finally:
             os.close(handle)
@@ -134,7 +135,7 @@ class StoredBatch:
     def unfinished_items(self, passed: Passed | None = None) -> Generator[tuple[int, bytes], None, None]:
         """Yield the items without a result: the number of each, from 1, and its JSON.
 
-        `passed` is how far an earlier call had read. This call updates `passed`.
+        `passed` says how far an earlier call has read. This call updates `passed`.
         """
         done, passed = self.progress.done, passed or Passed()
         try:
@@ -157,7 +158,7 @@ class StoredBatch:
             raise DamagedError(f"its file {ITEMS} is damaged")
 
     def begin_item(self) -> int:
-        """Record that work on the next item begins. Return how often it has begun, including this time."""
+        """Record that work on the next item begins. Return how often work on this item has begun, including this time."""
         progress = self.progress
         progress = replace(progress, attempts=progress.attempts + 1)
         progress.write(self.folder / _PROGRESS)
@@ -200,7 +201,7 @@ class StoredBatch:
         return (self.folder / _DAMAGED).exists()
 
     def require_sound(self) -> None:
-        """Raise `DamagedError` if a worker has found out that the batch is damaged."""
+        """Raise `DamagedError` if a worker has found that the batch is damaged."""
         with suppress(FileNotFoundError):
             raise DamagedError((self.folder / _DAMAGED).read_text(errors="replace"))
 
@@ -281,7 +282,7 @@ def _is_still(path: Path, handle: int) -> bool:
 
 
 def _lines(file: BinaryIO, progress: Progress) -> Iterator[bytes]:
-    """Yield a line for each finished item, and close the file. If the file has no such line, the line is empty."""
+    """Yield a line for each finished item, and close the file. If the file has too few lines, yield empty lines."""
     with file:
         for _ in range(progress.done):
             yield file.readline(max(0, progress.size - file.tell()))

@@ -42,7 +42,7 @@ class Webhooks:
         self._fetcher.close()
 
     def check(self, url: str) -> None:
-        """Raise `WebhookError` unless this lab sends webhooks to the URL."""
+        """Raise `WebhookError` if this lab does not send webhooks to the URL."""
         if not self._is_on:
             raise WebhookError(
                 "this service sends no webhooks; set THUMBLAB_SERVING_WEBHOOK_HOSTS and THUMBLAB_SERVING_WEBHOOK_SECRET, or "

@@ -1,4 +1,4 @@
-"""Work on the batches: a thread that scores their items one after the other while nobody else waits for an answer.
+"""Score the items of batches one after the other, in a thread, while no other request waits for an answer.
 
 The keys take turns. Each turn is one item.
 """
@@ -76,7 +76,7 @@ class BatchWorker:
         self._housekeeper.start()
 
     def wake(self) -> None:
-        """Check for new batches after the present item. Call this when a batch was stored or cancelled."""
+        """Make the thread look for new batches after the present item. Call this when a batch was stored or cancelled."""
         self._woken.set()
         self._thread.wake()
         self._housekeeper.wake()
@@ -88,7 +88,7 @@ class BatchWorker:
         self._webhooks.close()
 
     def _round(self) -> bool:
-        """Score one item of each API key that has batches. Return whether there may be more to do at once.
+        """Score one item of each API key that has batches. Return whether the next call may have work at once.
 
         The batches of one key are worked on one after the other, the oldest first. The keys take turns, so a key with
         many items does not delay the others. A batch whose files cannot be read or written does not delay the others.
@@ -127,10 +127,11 @@ class BatchWorker:
         self._unworked = {name: reason for name, reason in self._unworked.items() if name in unfinished}
 
     def _turn(self, batches: list[StoredBatch]) -> bool | None:
-        """Score the next item of the first batch of a key that can be worked on. Return whether there is one.
+        """Take the first of a key's batches that can be worked on, and score its next item. Return whether an item was
+        scored.
 
-        Also return False if there is no room for the result, because another batch of the key would have no room
-        either. Return None if nothing can be scored at the moment, because the service is not ready.
+        If there is no room for the result, return False and try no other batch of the key, because its results would
+        have no room either. Return None if the service is not ready and can score nothing now.
         """
         failure: OSError | None = None
         for batch in batches:
@@ -160,7 +161,7 @@ class BatchWorker:
     def _work(self, batch: StoredBatch) -> bool | None:
         """Score the next item of a batch, and end the batch after its last item.
 
-        Return False if the result has no room at the moment, and None if the service is not ready.
+        Return False if there is no room for the result now, and None if the service is not ready.
         """
         items = batch.unfinished_items(self._passed.setdefault(batch.folder.name, Passed()))
         with closing(items):
@@ -213,7 +214,7 @@ class BatchWorker:
         return self._scorer.canary.failure
 
     def _wait(self, batch: StoredBatch, reason: str) -> None:
-        """Wait until the service may be ready again, or the batch has to end."""
+        """Wait a few seconds for the service to become ready. End the wait early if the batch has to end."""
         self._log_wait(batch, reason)
         end = time.monotonic() + _NOT_READY_S
         while time.monotonic() < end and not self._store.end_overdue(batch):

@@ -49,7 +49,7 @@ _MOST_NAME_BYTES = 200
 
 
 class TooManyImportsError(LabError):
-    """The error for an import that is not stored, because too many are kept already."""
+    """The error for an import that is not stored, because the lab has too many imports already."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,12 @@ class StoredImport:
         return self.facts.created_at + KEPT
 
     def report(self) -> ImportReport | None:
-        """Return the report of the job. Raises `LabError` if it is damaged."""
+        """Return the report of the job. Raises `LabError` if the report is damaged."""
         return self.folder.report()
 
     @property
     def has_ended(self) -> bool:
-        """Whether the report says that the import has ended, or the run of the import can no longer be active."""
+        """Whether the import has ended: its report says so, or its run is too old to be still active."""
         try:
             report = self.report()
         except LabError:
@@ -92,8 +92,8 @@ class ExportStore:
     ) -> tuple[StoredImport, list[str]]:
         """Store exports, each with the name that its file had. Return the import, and the paths of the files.
 
-        The paths begin at the data folder. `owner` and `by_lab` say whose exports they are, see `ImportFacts`. Raises
-        `TooManyImportsError` if too many imports are kept, and `OSError` if the files cannot be written.
+        The paths are relative to the data folder. `owner` and `by_lab` say who sent the exports, see `ImportFacts`.
+        Raises `TooManyImportsError` if too many imports are kept, and `OSError` if the files cannot be written.
         """
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         with locked(self._root):
@@ -104,7 +104,8 @@ class ExportStore:
             try:
                 paths = [_write(folder, place, name, data) for place, (name, data) in enumerate(exports)]
                 facts = ImportFacts(datetime.now(UTC), owner, [path.name for path in paths], by_lab)
-                # The facts come last and as a whole, because `sweep` deletes a folder whose facts cannot be read.
+                # The facts are written last and in one step, because `sweep` deletes a folder whose facts cannot be
+                # read.
                 folder.write_facts(facts)
             except OSError:
                 shutil.rmtree(folder.path, ignore_errors=True)
@@ -132,7 +133,7 @@ class ExportStore:
         shutil.rmtree(stored.folder.path, ignore_errors=True)
 
     def sweep(self) -> None:
-        """Delete expired imports, imports that were never completely stored, and exports that were read."""
+        """Delete expired imports, imports that were never completely stored, and exports that the job has read."""
         for path in self._root.iterdir() if self._root.is_dir() else ():
             stored = self.find(path.name)
             with suppress(FileNotFoundError):
@@ -168,7 +169,9 @@ def _write(folder: ImportFolder, place: int, name: str | None, data: bytes) -> P
 
 
 def file_name(name: str | None, place: int) -> str:
-    """Return the last part of a name that a request gives to a file, changed so that it can be a file name here."""
+    """Return the last part of the name that a request gives to a file. Characters that a file name cannot have are
+    replaced.
+    """
     last = re.split(r"[/\\]", name or "")[-1]
     kept = "".join(letter for letter in last if letter.isprintable()).strip(" .")
     stem, dot, ending = kept.rpartition(".")

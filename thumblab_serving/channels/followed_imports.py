@@ -27,7 +27,9 @@ _SILENT = "the run has ended without a report; see its page in Dagster"
 
 
 def run_request(stored: StoredImport, files: list[str], form: ExportsForm) -> RunRequest:
-    """Return the run that imports stored exports. `files` are their paths in the data folder."""
+    """Return the request for a run that imports stored exports. `files` are the paths of the exports in the data
+    folder.
+    """
     config = {
         "files": files,
         "name": form.name or "",
@@ -39,7 +41,7 @@ def run_request(stored: StoredImport, files: list[str], form: ExportsForm) -> Ru
 
 
 async def describe(stored: StoredImport, runs: DagsterRuns, run_id: str | None = None) -> ChannelImportOut:
-    """Return the present state of an import. `run_id` is its run, if the run was started just now.
+    """Return the present state of an import. If its run was started just now, `run_id` is the id of the run.
 
     Never raises an error of Dagster. If Dagster does not answer, `reason` says that the progress is not known.
     """
@@ -84,10 +86,10 @@ def _report(stored: StoredImport) -> ImportReport | None:
 
 
 async def _after(found: FoundRun | None, runs: DagsterRuns, stored: StoredImport) -> ImportReport | None:
-    """Return the report of an import after asking Dagster for its run. Return None if the run, or its retry, still
-    waits.
+    """Ask Dagster for the run of an import, and return the report of the import. Return None if the run, or its retry,
+    has not begun.
 
-    If the run has ended but its report does not say so, write a new report, so that the import counts as ended.
+    If the run has ended but the report does not say so, write a new report, so that the import counts as ended.
     """
     reason = _LOST
     if found is not None:

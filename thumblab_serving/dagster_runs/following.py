@@ -17,12 +17,12 @@ _LOST = "Dagster does not know this run any more"
 
 
 class GoneError(Exception):
-    """Raised if the caller that waits for the runs has left."""
+    """The error that is raised if the caller no longer waits for the runs."""
 
 
 @dataclass
 class FollowedRun:
-    """A requested run: its state, and what it reported once it has ended.
+    """A requested run: its state and, after it has ended, its report.
 
     `run_id` is None if Dagster did not start the run; `reason` then says why.
     """
@@ -64,8 +64,8 @@ async def follow(
 ) -> None:
     """Update the runs until all of them have ended, or until `seconds` have passed.
 
-    `gone` says whether the caller has left; `GoneError` is then raised. Raises `NoDagsterError` if Dagster gives no
-    answer for half a minute.
+    `gone` says whether the caller no longer waits. Raises `GoneError` in this case. Raises `NoDagsterError` if Dagster
+    gives no answer for half a minute.
     """
     deadline = time.monotonic() + seconds
     answered = time.monotonic()

@@ -46,8 +46,8 @@ class DagsterGraphql:
     def address(self) -> str | None:
         """The address of the lab's Dagster, or None if no Dagster of this lab is known.
 
-        It is the setting `dagster_url` if somebody has set it. If not, it is the address of the running `thumblab up`.
-        The default of the setting is not used, because the Dagster of another lab may listen there.
+        If the setting `dagster_url` is set, its value is the address. Otherwise, the address is that of the running
+        `thumblab up`. The default of the setting is not used, because the Dagster of another lab may listen there.
         """
         if "dagster_url" in self._settings.model_fields_set:
             return self._settings.dagster_url.rstrip("/")
@@ -62,7 +62,7 @@ class DagsterGraphql:
     async def ask(self, query: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return the data of Dagster's answer.
 
-        Raises `NoDagsterError` if Dagster does not answer, and `DagsterError` if it refuses the query.
+        Raises `NoDagsterError` if Dagster does not answer, and `DagsterError` if Dagster refuses the query.
         """
         address = self.address
         if address is None:

@@ -90,7 +90,7 @@ class AssetKey(Answer):
 
 
 class Metadata(Answer):
-    """An entry of metadata. Only the field of its own type is set."""
+    """An entry of metadata. Only the field for the type of the entry is set."""
 
     label: str
     int_value: int | None = None
@@ -115,7 +115,7 @@ class Evaluation(Answer):
 
 
 class Event(Answer):
-    """An event of a run. Only the fields of its own type are set."""
+    """An event of a run. Only the fields for the type of the event are set."""
 
     typename: str = Field(alias="__typename")
     message: str | None = None

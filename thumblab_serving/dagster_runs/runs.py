@@ -64,7 +64,7 @@ class FullQueueError(DagsterError):
 class RunRequest:
     """A run to start: its job, its partition (a niche), its config, and its tags.
 
-    Only a run without config is replaced by a waiting run of the same job and niche, which has no config either.
+    If a run of the same job and niche waits already, and neither run has config, no new run is started.
     """
 
     job: str
@@ -75,7 +75,7 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class StartedRun:
-    """A run that was started, or an earlier run of the same job and niche that still waits (`reused`)."""
+    """A run that was started. If `reused` is true, it is an earlier run of the same job and niche that still waits."""
 
     run_id: str
     niche: str | None
@@ -86,8 +86,8 @@ class StartedRun:
 class FoundRun:
     """A run that Dagster knows: its job, its partition (a niche), and its state.
 
-    `may_retry` is true if Dagster replaces the failed run by a new one, because the process of the run has died. It is
-    also true if Dagster has not decided this yet.
+    `may_retry` is true if the process of the run has died and Dagster starts the run again. It is also true while
+    Dagster has not decided yet whether to start the run again.
     """
 
     run_id: str
@@ -132,7 +132,7 @@ class DagsterRuns:
         If a run of the same job and niche already waits, and neither run has config, the waiting run is returned
         instead, because it will read the same data.
 
-        If Dagster refuses one of the runs, its place holds the error, and the others are started. Raises
+        If Dagster refuses a run, the list has the error in place of this run, and the other runs are started. Raises
         `NoDagsterError` if Dagster does not answer, and `FullQueueError` if too many runs wait.
         """
         # Without this lock, two requests at the same time would both find no waiting run.
@@ -268,7 +268,7 @@ def _started(result: Any, request: RunRequest) -> StartedRun | DagsterError:
 
 
 def _same(request: RunRequest, waiting: Sequence[Run]) -> str | None:
-    """Return the id of the newest waiting run that does what is requested. Return None if there is none."""
+    """Return the id of the newest waiting run that does the requested work. Return None if no such run waits."""
     if request.config or request.niche is None:  # Only its config says what a run without a niche does.
         return None
     return next((run.run_id for run in waiting if _niche_of(run) == request.niche and not _has_config(run)), None)

@@ -23,7 +23,9 @@ _SCHEDULES = TypeAdapter(list[Schedule])
 
 @dataclass(frozen=True)
 class ScheduleStatus:
-    """A schedule: the job that it starts, when it does so, and whether it is on. `next_run` is None if it is off."""
+    """A schedule: the job that it starts, when it starts the job, and whether it is on. `next_run` is None if it is
+    off.
+    """
 
     name: str
     job: str
@@ -62,7 +64,7 @@ class SchedulerWatch:
         return self._known
 
     async def close(self) -> None:
-        """Stop asking."""
+        """Stop asking Dagster."""
         if self._asking is not None:
             self._asking.cancel()
             with suppress(asyncio.CancelledError):

@@ -56,14 +56,14 @@ class StoredExperiments:
         return self._database.write(lambda connection: _save(connection, experiment))
 
     def page(self, channel: str | None, after: Place | None, limit: int, owner: str | None) -> list[StoredExperiment]:
-        """Return one page of the list of all experiments that `owner` may see, at most `limit` of them.
+        """Return a page of the experiments that `owner` may see, with at most `limit` experiments.
 
         Experiments of channels that belong to another API key are left out.
 
         The list has the newest experiment first. The page begins after the place `after` in the list, or with the
         newest experiment if `after` is None. With `channel`, the list has only the experiments of this channel. Raises
-        `RuleError` if the lab does not know this channel. But every YouTube channel id is accepted, even that of an
-        unknown channel.
+        `RuleError` if the lab does not know this channel. But every YouTube channel id is accepted, even if the lab
+        does not know the channel.
         """
         from thumblab_core.experiments.store import read_experiments
 
@@ -129,8 +129,8 @@ def _channel_of(connection: "Connection", given: GivenExperiment[Source], owner:
 def _channel_id(connection: "Connection", name: str) -> str:
     """Return the id of the channel that `name` names.
 
-    Raises `RuleError` if the lab does not know this channel. But if `name` has the form of a YouTube channel id, it is
-    returned even if the lab does not know the channel.
+    Raises `RuleError` if the lab does not know this channel. But if `name` has the form of a YouTube channel id, `name`
+    is returned even if the lab does not know the channel.
     """
     from thumblab_core.experiments.channels import known_channel_id
 

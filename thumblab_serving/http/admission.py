@@ -1,4 +1,4 @@
-"""Limit how many requests with pictures are in the service at the same time, of all keys and of each key."""
+"""Limit how many requests with pictures are in the service at the same time, for all keys together and for each key."""
 
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -15,8 +15,8 @@ _RETRY_S = 5
 class Admission:
     """The number of requests that may be in the service, from the first byte of the body to the answer.
 
-    An admitted request is received, waits for a thread, or is answered. Other requests get a 503 `Problem` before a
-    byte of their body is read. So no client can build a queue that grows without limit.
+    An admitted request is being received, waits for a thread, or is being answered. Other requests get a 503 `Problem`
+    before a byte of their body is read. So no client can build a queue that grows without limit.
 
     One key has a share of the places, so a client that sends its bodies very slowly does not shut out the others.
 

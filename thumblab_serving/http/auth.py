@@ -34,7 +34,9 @@ def require(scope: Scope, account: str = "") -> Callable[..., None]:
         header: Annotated[str | None, Depends(_header)],
         bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     ) -> None:
-        """Raise a `Problem` of status 401 (no known key), 403 (no such scope) or 429 (too many requests)."""
+        """Raise a `Problem` with the status 401 (the key is missing or unknown), 403 (the key lacks the scope) or 429
+        (too many requests).
+        """
         ring: KeyRing = request.app.state.keys
         limits: RateLimits = request.app.state.rate_limits
         key = header if header is not None else (bearer.credentials if bearer else None)
@@ -90,8 +92,8 @@ def charge(request: Request, items: int) -> None:
 def add_refusals(document: dict[str, Any]) -> None:
     """Add the statuses with which the middleware answers any request to each operation of an OpenAPI document.
 
-    They are 413 for a body that is too large, 421 for an unknown host name, 500 for an unexpected error and, if the
-    operation takes a key, those of `require`.
+    The statuses are 413 for a body that is too large, 421 for an unknown host name, and 500 for an unexpected error. An
+    operation that takes a key also gets the statuses of `require`.
     """
     for path in document["paths"].values():
         for operation in path.values():
@@ -102,7 +104,7 @@ def add_refusals(document: dict[str, Any]) -> None:
 
 def _too_many(name: str, per_minute: int, wait: float) -> Problem:
     seconds = math.ceil(wait)
-    # Only the items of a batch can make the wait longer than a minute.
+    # The wait can be longer than a minute only after a batch, whose items all count.
     owing = ", and each item of a batch that it sent counts as one request" if seconds > 60 else ""
     requests = "request" if per_minute == 1 else "requests"
     detail = (

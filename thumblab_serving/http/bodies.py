@@ -1,4 +1,4 @@
-"""Limit request bodies: the size of each, the time that it takes to arrive, and the bytes of all bodies together."""
+"""Limit request bodies: the size of each body, the time until it has arrived, and the bytes of all bodies together."""
 
 import asyncio
 from collections import Counter
@@ -28,9 +28,9 @@ _BUSY = {"Retry-After": "5", **_CLOSE}
 class Budget:
     """The number of bytes that all bodies may take together, and how many of these bytes are reserved.
 
-    The bodies of one API key may take half of these bytes, or one body of the largest size if that is more. So a key
-    that sends large bodies slowly leaves room for the other keys. A budget belongs to one event loop. Only the thread of
-    this event loop may use the budget.
+    The bodies of one API key may take half of these bytes, but always at least one body of the largest size. So a key
+    that sends large bodies slowly leaves room for the other keys. A budget belongs to one event loop. Only the thread
+    of this event loop may use the budget.
     """
 
     def __init__(self, limit: int) -> None:
@@ -46,7 +46,7 @@ class Budget:
     def take(self, count: int, key: str) -> bool:
         """Reserve `count` bytes for the API key called `key`, and return True.
 
-        If this would exceed the limit, or the share of the key, reserve nothing and return False.
+        If the reservation would exceed the limit, or the share of the key, reserve nothing and return False.
         """
         if self.used + count > self.limit or self._used[key] + count > self._share:
             return False
@@ -95,7 +95,7 @@ class BodyLimits:
                 self._budget.give_back(count, key)
 
     def reserve(self, size: int, key: str) -> None:
-        """Reserve `size` bytes for a body of `key`. Raises a 503 `Problem` if they do not fit into the budget."""
+        """Reserve `size` bytes for a body of `key`. Raises a 503 `Problem` if the budget has too few bytes left."""
         if not self._budget.take(size, key):
             detail = "too many requests are being sent at the moment; send this request again in a few seconds"
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", detail, _BUSY)

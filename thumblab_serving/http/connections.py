@@ -1,4 +1,4 @@
-"""Limit how long a connection may stay open without a request, and how many connections there may be.
+"""Limit how long a connection may stay open without a request, and how many connections may be open.
 
 uvicorn limits neither the time that headers take nor the number of connections. `python -m thumblab_serving` runs
 uvicorn with the protocol class `Connection`, which gets its limits from the app's lifespan.
@@ -24,8 +24,8 @@ _MOST_CONNECTIONS = 1_024
 class Limits:
     """The limits of connections.
 
-    `header_s`: seconds until the headers of a request must have arrived. `answer_s`: seconds after which a client that
-    reads nothing of its answer is disconnected. `connections`: the maximum number of connections.
+    `header_s`: the seconds within which the headers of a request must arrive. `answer_s`: the seconds after which a
+    client that reads nothing of its answer is disconnected. `connections`: the maximum number of connections.
     """
 
     header_s: float
@@ -34,7 +34,7 @@ class Limits:
 
 
 def open_descriptors() -> int:
-    """Raise the limit of open files of this process, and return how many connections it may have.
+    """Raise the limit of open files of this process, and return how many connections the process may have.
 
     The result is half of the new limit, and at most 1,024. Each connection counts as one open file.
     """

@@ -1,5 +1,5 @@
-"""Describe in the lab's own words what is wrong with a field of a request. pydantic's words name its types and
-patterns.
+"""Describe in the lab's own words what is wrong with a field of a request. pydantic's messages name its internal types
+and patterns.
 """
 
 from collections.abc import Callable, Mapping
@@ -44,7 +44,7 @@ _SENTENCES: Mapping[str, str | Callable[[dict[str, Any]], str]] = {
 
 
 def in_words(error: ErrorDetails) -> str:
-    """Return what is wrong and what to send instead, without the value that was sent.
+    """Return a message that says what is wrong and what to send instead. It does not repeat the value that was sent.
 
     The messages of validators of the lab are returned as they are. An error of an unknown type gets a general sentence.
     """

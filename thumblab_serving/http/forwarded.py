@@ -1,7 +1,7 @@
 """Use the facts that a reverse proxy reports about the client: its address, and the scheme and host of its request.
 
-A proxy says so in the headers X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host. Anybody can send these headers.
-So they count only if the connection comes from a proxy that the settings name.
+A proxy writes these facts into the headers X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host. Anybody can send
+these headers. So the service uses them only if the connection comes from a proxy that the settings name.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,10 +18,11 @@ _HOST = b"x-forwarded-host"
 
 
 class ForwardedHeaders:
-    """Middleware that replaces the client, the scheme and the Host header of a request by the values before the proxy.
+    """Middleware that replaces the client, the scheme and the Host header of a request by the values that the proxy
+    received.
 
-    It removes the headers if the connection does not come from one of the `proxies`. uvicorn's middleware does the
-    rest: from X-Forwarded-For it takes the last address that is not a proxy's.
+    It removes the three headers if the connection does not come from one of the `proxies`. uvicorn's middleware does
+    the rest: from X-Forwarded-For, it takes the last address that is not the address of a proxy.
     """
 
     def __init__(self, app: ASGIApp, proxies: Sequence[IPv4Network | IPv6Network]) -> None:
@@ -46,13 +47,13 @@ def _without_forwarded(headers: list[tuple[bytes, bytes]]) -> Iterator[tuple[byt
 def _before_the_proxy(headers: list[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
     """Yield the headers, with the forwarded host as the value of `Host`.
 
-    If there are several hosts, the last one was written by the proxy that is nearest to this service.
+    If there are several hosts, the proxy that is nearest to this service wrote the last host.
     """
     hosts = [value.rpartition(b",")[2].strip() for name, value in headers if name == _HOST]
     for name, value in headers:
         if name == b"host" and hosts:
             yield name, hosts[-1]
-        # A proxy that does not add to this header passes on the client's text, which may not be an address.
+        # A proxy that does not set this header passes on the text of the client, which may not be an address.
         elif name != _FOR or all(map(_begins_with_address, value.decode("latin-1").split(","))):
             yield name, value
 

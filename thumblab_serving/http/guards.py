@@ -22,8 +22,8 @@ _HEADERS = {
 }
 
 _NEVER_STORED = re.compile(r"/api/v1/faces(/.*)?|/v1/score", re.DOTALL)
-"""The paths whose answers may say who is seen. Browsers and proxies must not keep them, so that a person who was forgotten
-is gone there too. Errors count, because they name people as well.
+"""The paths whose answers may say who is seen. Browsers and proxies must not keep these answers, so that a deleted
+person is deleted there too. Error answers are included, because they may name people too.
 """
 
 
@@ -31,8 +31,8 @@ class HostNames:
     """Middleware that refuses a request whose Host header is not a name of this service.
 
     A web page from anywhere can reach a service on a loopback address if the host name of the web page resolves to
-    127.0.0.1 (DNS rebinding). The Host header of such a request is the host name of the web page, not a name of this
-    service.
+    127.0.0.1 (DNS rebinding). Such a request has the host name of the web page in its Host header, and not a name of
+    this service.
     """
 
     def __init__(self, app: ASGIApp, names: frozenset[str]) -> None:
@@ -51,7 +51,7 @@ class HostNames:
 
 
 class SecurityHeaders:
-    """Middleware that adds headers to every answer. With them, the browser runs only scripts of this service.
+    """Middleware that adds headers to every answer. With these headers, a browser runs only scripts of this service.
 
     The headers also forbid all other pages to show the page of this service in a frame. Answers that may say who is seen
     get `Cache-Control: no-store`.

@@ -1,7 +1,7 @@
 """Collect metrics for Prometheus: latencies, use of the keys, scored thumbnails, predictions, releases, and memory.
 
 If there are several workers, they write their metrics to the folder `PROMETHEUS_MULTIPROC_DIR`. The worker that answers
-`/metrics` returns the metrics of all workers. `WorkerRegistry` knows which releases each of them serves and refuses.
+`/metrics` returns the metrics of all workers. `WorkerRegistry` knows which releases each worker serves and refuses.
 """
 
 import contextlib
@@ -96,13 +96,13 @@ class Metrics:
         self._keys_used.labels(name).set_to_current_time()
 
     def answer(self, answer: ScoreAnswer) -> None:
-        """Count the thumbnails of an answer: those that were scored, and those that have an error."""
+        """Count the scored thumbnails of an answer, and its thumbnails with an error."""
         failed = sum(thumbnail.error is not None for thumbnail in answer.thumbnails)
         self._thumbnails.labels(answer.niche.value, "scored").inc(len(answer.thumbnails) - failed)
         self._thumbnails.labels(answer.niche.value, "error").inc(failed)
 
     def watch(self, keeper: PredictionKeeper) -> None:
-        """From now on, count the predictions that `keeper` keeps and the ones that it loses."""
+        """From now on, count the predictions that `keeper` keeps and the predictions that it loses."""
         for outcome in (KEPT, LOST):
             self._predictions.labels(outcome)
         keeper.report_to(lambda outcome, count: self._predictions.labels(outcome).inc(count))
@@ -139,7 +139,7 @@ class Metrics:
 
 
 class _WorkerCollector(Collector):
-    """A Prometheus collector. Each time that metrics are requested, it describes all workers of the service."""
+    """A Prometheus collector that describes all workers of the service whenever metrics are requested."""
 
     def __init__(self, workers: WorkerRegistry, shared: SharedCache | None) -> None:
         self._workers = workers

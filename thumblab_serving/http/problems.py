@@ -38,7 +38,7 @@ class ProblemOut(BaseModel):
 
 
 class Problem(HTTPException):
-    """An error that a route, or code that it calls, may raise. `kind` is the last part of the answer's field `type`."""
+    """An error that a route, or the code behind it, may raise. `kind` is the last part of the answer's field `type`."""
 
     def __init__(self, status: int, kind: str, detail: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(status, detail, headers)
@@ -48,8 +48,8 @@ class Problem(HTTPException):
 def response(error: HTTPException) -> JSONResponse:
     """Return the answer for an HTTP error.
 
-    If `error` is not a `Problem`, the type is `about:blank`. By RFC 9457, the error is then described by its status
-    alone.
+    If `error` is not a `Problem`, the type is `about:blank`. By RFC 9457, this type means that only the status
+    describes the error.
     """
     kind = error.kind if isinstance(error, Problem) else None
     body = {
@@ -97,7 +97,8 @@ def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
         return response(error)
 
     async def client_gone(_: Request, __: Exception) -> Response:
-        # Nobody reads this answer. Its status marks the request in the log and in the metrics.
+        # The client has disconnected, so nobody reads this answer. Its status marks the request in the log and in the
+        # metrics.
         return Response(status_code=CLIENT_GONE)
 
     app.add_exception_handler(HTTPException, http_error)
@@ -116,8 +117,8 @@ def _methods(routes: Sequence[BaseRoute], scope: Scope) -> set[str]:
 class UnexpectedErrors:
     """Middleware that answers an unexpected exception with an error answer of status 500.
 
-    It runs inside the middleware that adds the request id and the security headers. So its answers have the id and the
-    headers too.
+    The middleware that adds the request id and the security headers is around this middleware. So error answers have
+    the id and the headers too.
     """
 
     def __init__(self, app: ASGIApp) -> None:

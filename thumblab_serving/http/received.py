@@ -71,7 +71,7 @@ def require_utf8(request: Request) -> None:
 async def form_of(request: Request, max_files: int, max_fields: int) -> AsyncIterator[FormData]:
     """Yield the fields and files of a form. Files of more than 1 MiB are kept on the disk until the block ends.
 
-    Raises a 503 `Problem` if they cannot be written or read there.
+    Raises a 503 `Problem` if the files cannot be written to the disk or read from it.
     """
     try:
         async with request.form(max_files=max_files, max_fields=max_fields) as data:
@@ -85,7 +85,9 @@ async def form_of(request: Request, max_files: int, max_fields: int) -> AsyncIte
 
 
 def _folder() -> str:
-    """Return the folder of temporary files. Python raises an error if it can write to none of its candidate folders."""
+    """Return the folder of temporary files. If Python finds no folder that it can write to, return words for this
+    folder.
+    """
     try:
         return tempfile.gettempdir()
     except OSError:
@@ -93,13 +95,15 @@ def _folder() -> str:
 
 
 async def json_body(request: Request, model: type[M], may_be_empty: bool = False, most_marks: int = _MOST_MARKS) -> M:
-    """Return the JSON body as an object of the class `model`. It is parsed in a thread.
+    """Return the JSON body as an object of the class `model`. The body is parsed in a thread.
 
     With `may_be_empty`, an empty body stands for an object without fields.
 
     Raises a 422 `Problem` as soon as the body has more than `most_marks` of the characters `_MARKS`, and for the
-    reasons of `_parsed`. Raises `ValidationError` if it breaks the schema. Each unknown field is parsed and reported.
-    Without the first check, a body with very many fields would therefore need a hundred times its size in memory.
+    reasons of `_parsed`. Raises `ValidationError` if the body breaks the schema.
+
+    The check of `_MARKS` limits the memory. Each unknown field is parsed and reported, so a body with very many fields
+    would need a hundred times its size in memory.
     """
     chunks: list[bytes] = []
     marks = 0
@@ -132,7 +136,8 @@ def _parsed(field: str, text: bytes) -> object:
     """Return the value of a JSON text.
 
     Raises a 422 `Problem` for a syntax error, for arrays and objects that are nested in more than 200 levels, for NaN
-    and Infinity, and for an object that has the same key twice. Programs disagree about which of the two values counts.
+    and Infinity, and for an object that has the same key twice. For such an object, programs disagree about which value
+    counts.
     """
     try:
         return jiter.from_json(text, allow_inf_nan=False, catch_duplicate_keys=True)
@@ -161,7 +166,7 @@ def fields_of(items: Sequence[tuple[str, object]], may_be_empty: Collection[str]
 def files_of(name: str, values: Sequence[object], most: int) -> list[UploadFile]:
     """Return the uploaded files in the form field `name`.
 
-    Raises a 422 `Problem` if there are none, if there are more than `most`, or if a value of the field is not a file.
+    Raises a 422 `Problem` if the field has no file or more than `most` files, or if a value of the field is not a file.
     """
     if not 1 <= len(values) <= most:
         raise invalid(f"{name}: send 1 to {most} files")
@@ -172,7 +177,9 @@ def files_of(name: str, values: Sequence[object], most: int) -> list[UploadFile]
 
 
 async def source_of(id_: str, upload: UploadFile) -> Source:
-    """Return the picture in an uploaded file. A file of more than `MAX_BYTES` is not read. Its source has an error."""
+    """Return the picture in an uploaded file. A file of more than `MAX_BYTES` is not read, and the returned source has
+    an error.
+    """
     if upload.size is not None and upload.size > MAX_BYTES:
         return Source(id_, error=too_long(upload.size))
     return Source(id_, data=await upload.read())

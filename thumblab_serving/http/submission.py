@@ -32,7 +32,8 @@ _FILES = "thumbnails"
 """Name of the form field that holds the picture files."""
 
 _OWN_TITLES = "thumbnail_titles"
-"""Name of the form field that holds the own titles of the pictures, one for each file. An empty value means none."""
+"""Name of the form field that holds a title for each picture file. An empty value means that the picture has no title.
+"""
 
 _LISTS = ("titles", "categories")
 """Names of the other form fields that may be given several times."""
@@ -43,7 +44,7 @@ _MAY_BE_EMPTY = frozenset({"channel_id"})
 
 
 class _Titles(StrictModel):
-    """The own titles of the pictures of a form."""
+    """The titles that a form gives to its single pictures."""
 
     thumbnail_titles: list[Title | None]
 
@@ -83,9 +84,11 @@ async def _form(request: Request) -> tuple[ScoreForm, list[Source]]:
 
 
 def _own_titles(values: Sequence[object], count: int) -> list[str | None]:
-    """Return the own title of each of the `count` pictures of a form. An empty value of the field means none.
+    """Return the title that a form gives to each of its `count` pictures. An empty value means that the picture has no
+    title.
 
-    Raises a 422 `Problem` if the field is sent, but not once for each picture. Raises `ValidationError` for a bad title.
+    Raises a 422 `Problem` if the field is given, but not once for each picture. Raises `ValidationError` for a bad
+    title.
     """
     if not values:
         return [None] * count
@@ -96,7 +99,9 @@ def _own_titles(values: Sequence[object], count: int) -> list[str | None]:
 
 
 def _ids(filenames: Sequence[str | None]) -> list[str]:
-    """Return the file names as ids. If a name is missing, not unique or not a valid id, return numbered ids for all."""
+    """Return the file names as ids. If a name is missing, not unique or not a valid id, return numbered ids for all
+    files.
+    """
     if all(name and is_item_id(name) for name in filenames) and len(set(filenames)) == len(filenames):
         return [str(name) for name in filenames]
     return [f"thumbnail-{number}" for number in range(1, len(filenames) + 1)]
@@ -107,7 +112,7 @@ def documentation() -> dict[str, Any]:
     form = ScoreForm.model_json_schema(ref_template="#/components/schemas/{model}")
     form.pop("$defs", None)
     for name in ("title", "titles", "categories", "channel_id"):
-        # JSON has null for a field that is not given. In a form, such a field is left out.
+        # In JSON, null stands for a missing field. A form has no null, so a missing field is left out.
         field = form["properties"][name]
         form["properties"][name] = field.pop("anyOf")[0] | {key: field[key] for key in field if key != "default"}
     form["properties"]["channel_id"]["pattern"] = f"^$|{CHANNEL_PATTERN}"

@@ -16,7 +16,7 @@ from thumblab_core.settings import Settings
 _SETTLED_NS = 1_000_000_000
 """If a file is older than this many nanoseconds, writing it again surely changes its modification time.
 
-Some file systems round this time. So a younger file is read again, even if its modification time is the same.
+Some file systems round the modification time. So a younger file is always read again.
 """
 
 _log = logging.getLogger("thumblab_serving")
@@ -24,9 +24,10 @@ _log = logging.getLogger("thumblab_serving")
 
 @dataclass(frozen=True)
 class Grant:
-    """The rights of the holder of a key. `requests_per_minute` is None if there is no limit.
+    """The rights that a key gives. `requests_per_minute` is None if there is no limit.
 
-    `owner` marks what belongs to the key, such as its batches. It stays the same when the key is rotated.
+    `owner` is stored with everything that belongs to the key, such as its batches. `owner` stays the same when the key
+    is rotated.
     """
 
     name: str
@@ -47,7 +48,7 @@ class Grant:
 class KeyRing:
     """All keys that the service accepts: the lab's own key and the named keys. Threads may share a key ring.
 
-    Only SHA-256 digests of the keys are kept. If a key file cannot be read, the keys that were read from this file last
+    Only SHA-256 digests of the keys are kept. If a key file cannot be read, the keys from its last successful reading
     stay valid, and `failure` says why.
     """
 
@@ -62,7 +63,7 @@ class KeyRing:
             self._set = self._read_own()
 
     def find(self, key: str) -> Grant | None:
-        """Return what the holder of `key` may do, or None if the key is not known.
+        """Return the rights that `key` gives, or None if the key is not known.
 
         The key is compared with every known key, each time in constant time. So the response time reveals nothing about
         the known keys.
@@ -76,7 +77,7 @@ class KeyRing:
     def is_revoked(self, owner: str) -> bool:
         """Return whether the key that `owner` marks is revoked.
 
-        While a key file cannot be read, it is unknown which keys were revoked since. Then the result is False.
+        While a key file cannot be read, the result is False, because nobody knows which keys were revoked meanwhile.
         """
         if owner == OWN_KEY or self.failure() is not None:
             return False
@@ -127,8 +128,10 @@ class _FollowedFile:
         self._lock = threading.Lock()
 
     def grants(self) -> tuple[Grant, ...]:
-        """Return the grants of the file as it is now. If it cannot be read, return those that were read last."""
-        # The state is taken before the file is read. So a change in between is seen the next time.
+        """Return the grants of the file as it is now. If it cannot be read, return the grants of the last successful
+        reading.
+        """
+        # The state is taken before the file is read. So the next call notices a change that happens in between.
         state = self._state()
         if state is None or state != self._seen:
             with self._lock:
@@ -145,8 +148,8 @@ class _FollowedFile:
         return self.failure is None
 
     def _state(self) -> tuple[int, ...] | None:
-        """Return numbers that change with the file. Return `()` if there is no file, and None if the file must be read
-        again.
+        """Return numbers that change whenever the file changes. Return `()` if there is no file, and None if the file
+        must be read again in any case.
         """
         try:
             found = self._path.stat()

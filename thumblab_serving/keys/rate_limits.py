@@ -1,12 +1,12 @@
 """Limit how many requests per minute a key may send. The requests to all workers of a service are counted together.
 
-The rule is the leaky bucket as a meter (ITU-T I.371): each key has a level, which falls by its limit per minute. A request
-raises the level by one, and is refused if the level would then be above the limit. So a key may send its allowance at
-once, and gets it back evenly over the next minute.
+The rule is the leaky bucket as a meter (ITU-T I.371). Each key has a level, which falls by the key's limit per minute.
+A request raises the level by one, and is refused if the level would then be above the limit. So a key may send a
+minute's requests at once. After that, its allowance grows back evenly over the next minute.
 
-A batch may have more items than a key may send requests in a minute. It is accepted if the level is not above the limit,
-and raises the level by one for each item. So the key pays for the items afterwards: its next request is accepted once
-the level has fallen below the limit again.
+A batch may have more items than the limit of its key. It is accepted if the level is not above the limit, and raises
+the level by one for each item. So the key waits afterwards: its next request is accepted when the level has fallen
+below the limit again.
 """
 
 import fcntl
@@ -53,7 +53,10 @@ class RateLimits:
         return self._count(name, per_minute, items, per_minute)
 
     def _count(self, name: str, per_minute: int, count: int, most: int) -> float:
-        """Raise the level by `count` and return 0, if the level is at most `most`."""
+        """If the level is at most `most`, raise it by `count` and return 0.
+
+        Otherwise, return the seconds until the next request is allowed.
+        """
         per_second = per_minute / _PERIOD_S
         with self._locked_file(name) as file:
             now, stored = self._clock(), file.read(_ACCOUNT.size)
@@ -71,8 +74,8 @@ class RateLimits:
 
     @contextmanager
     def _locked_file(self, name: str) -> Iterator[FileIO]:
-        """Open the file of a key inside the `with` block, and make it if needed. No other thread or process has it
-        open.
+        """Open the file of a key for the `with` block, and create it if it is missing. No other thread or process can
+        open it during this time.
         """
         with self._lock:  # This lock excludes other threads of the process. The file lock excludes other processes.
             folder = self._shared_folder or Path(self._own_folder.name)

@@ -60,9 +60,9 @@ class Cache(Generic[T]):
         return value
 
     def _share_or_make(self, key: Hashable, make: Callable[[], T]) -> tuple[T, str]:
-        """Return the value that another worker has made, or else make the value and share it.
+        """Return the value that another worker has made. If no worker has made it, make and share it.
 
-        The second result is `shared` or `made`, and says which of the two was done.
+        The second result is `shared` if another worker has made the value, and otherwise `made`.
         """
         if self._shared is None:
             return make(), "made"
@@ -78,14 +78,14 @@ class Cache(Generic[T]):
 def memory_of(value: Any) -> int:
     """Return how many bytes a value takes, together with everything that it contains.
 
-    An object that the value contains several times counts each time.
+    If the value contains an object several times, each occurrence counts.
     """
     if isinstance(value, np.ndarray):
         root = value
         while isinstance(root.base, np.ndarray):
             root = root.base
-        # `value` may be a view of a larger array. It then keeps the whole larger array in memory, so the larger of the
-        # two sizes counts. `getsizeof` would not count memory that another library, such as safetensors, has allocated.
+        # `value` may be a view that keeps a larger array in memory. So the larger of the two sizes counts. `getsizeof`
+        # would not count memory that another library, such as safetensors, has allocated.
         return max(value.nbytes, root.nbytes)
     own = sys.getsizeof(value)
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Choose the channel adapter that a request's answer is made with.
+"""Choose the channel adapter with which a request is answered.
 
 There are two kinds of channel adapters. The model's own adapters were fitted when the model was trained. An added
 adapter was fitted later, by `thumblab channel add`, and works with one model only. If the channel has an added adapter
@@ -35,10 +35,10 @@ class AdapterChoice:
     """The channel adapter with which the pictures of a request are ranked.
 
     `adapter` is None if the channel has no usable adapter. `release` is the release of an added adapter, and None for
-    the model's own adapter. `reason` says why there is no adapter, or why the added adapter is not used. It is None if
-    nothing is wrong. `own_past` is the skill of an added adapter on the channel's own newest videos, if it was measured.
-    `title` is the title of the channel, if it is known. `trained_on` says whether the model was trained on videos of the
-    channel.
+    the model's own adapter. `reason` says why there is no adapter, or why the added adapter is not used. `reason` is
+    None if nothing is wrong. `own_past` is the skill of an added adapter on the channel's own newest videos, or None if
+    it was not measured. `title` is the title of the channel, or None if it is not known. `trained_on` says whether the
+    model was trained on videos of the channel.
     """
 
     channel_id: str
@@ -70,7 +70,7 @@ class ServedAdapters:
     def choose(self, channel_id: str, model: Loaded[TrainedRanker]) -> AdapterChoice:
         """Return the adapter of a channel for this model, or why there is none. Never raises an error.
 
-        A text that is not the id of a channel is a name that `ChannelNames` did not find. It has no adapter.
+        If `channel_id` is not the id of a channel, it is a name that `ChannelNames` did not find, and has no adapter.
         """
         if not is_channel_id(channel_id):
             unknown = (
@@ -98,7 +98,7 @@ class ServedAdapters:
     def _choose_own(self, channel_id: str, model: Loaded[TrainedRanker], reason: str | None) -> AdapterChoice:
         """Return the model's own adapter of the channel.
 
-        `reason` says why the channel's added adapter is not used. It is None if the channel has no added adapter.
+        `reason` says why the channel's added adapter is not used, or is None if the channel has no added adapter.
         """
         own = self._load_own(channel_id, model)
         if isinstance(own, Adapter):
@@ -125,8 +125,7 @@ class ServedAdapters:
             # Since `release_id` was read, another process has promoted a newer release and deleted this one.
             added = self._load_added(channel_id, str(newer))
         if isinstance(added, LabError):
-            # A copy of the cached error is raised. If the cached error itself were raised, each raise would add to its
-            # traceback, which would grow without limit.
+            # Raise a copy of the cached error. Each `raise` of the cached error itself would make its traceback longer.
             raise LabError(str(added))
         return added
 

@@ -20,8 +20,8 @@ class ChannelNames:
         self._database = database
 
     def id_of(self, name: str) -> str:
-        """Return the id of the channel whose id, @handle or exact title is `name`. Return `name` if no single channel has
-        it.
+        """Return the id of the channel whose id, @handle or exact title is `name`. Return `name` if no channel, or more
+        than one, has this name.
 
         YouTube is not asked, so a @handle is found only if the lab has collected or added the channel. An id of YouTube
         (`UC...`) and the id of an added adapter are returned without a look-up in the database. If the database cannot
@@ -30,7 +30,7 @@ class ChannelNames:
         return self.known_id(name) or name
 
     def known_id(self, name: str) -> str | None:
-        """Return what `id_of` returns, but None if no single channel has the name, or if none is known.
+        """Return the id that `id_of` returns. Return None if no channel, or more than one, has the name.
 
         An id of YouTube counts as known. Never raises an error.
         """

@@ -46,14 +46,15 @@ class NewerDatabaseError(Exception):
 
 
 class ServiceDatabase:
-    """The access of the service to the lab's database. Statements run in separate threads. `close` ends these threads.
+    """The service's access to the lab's database. Statements run in separate threads. `close` ends these threads.
 
     Many threads may use this object at the same time. After a failure, the database is not asked again for half a
     minute. Until then, each call raises `NoDatabaseError`. If the embedded database does not run, the next call checks
-    again at once. A value that the database cannot take is no failure: only the call with that value raises the error.
+    again at once. A value that the database cannot store is no such failure: only the call with this value raises the
+    error.
 
-    `statement_seconds`: the time limit of a statement in `read` and `write`, if it is not two seconds. A call then waits
-    half a second longer than this.
+    `statement_seconds`: a time limit for the statements of `read` and `write` in place of two seconds. A call then
+    waits half a second longer than this limit.
     """
 
     def __init__(self, settings: Settings, statement_seconds: float | None = None) -> None:
@@ -112,7 +113,7 @@ class ServiceDatabase:
         """Return the result of `work`, which gets a connection with a transaction. See `ask` for errors.
 
         The transaction is committed if `work` returns, and rolled back if it raises an error. If the database does not
-        answer in time, the transaction may still be committed later. So only do work that may be repeated.
+        answer in time, the transaction may still be committed later. So `work` must be safe to repeat.
         """
         # A server that refuses a write, for example because the database role lacks a right, may still answer reads. So
         # a refused write does not count as a failure of the database.
@@ -139,7 +140,7 @@ class ServiceDatabase:
             self._failure = None  # The error comes from `work`, so the database did answer.
             raise
         except DeadlineError:
-            # `cancel` only removes work that has not started. If `work` already runs, it goes on in its thread.
+            # `cancel` only prevents `work` that has not started. If `work` already runs, it continues in its thread.
             running.cancel()
             raise self._failed(f"the database did not answer within {self._patience:g} seconds") from None
         except Exception as error:  # noqa: BLE001  the service goes on without the database, whatever the error is
@@ -183,10 +184,10 @@ class ServiceDatabase:
             return self._engines[url]
 
     def _checked(self, engine: "Engine") -> "Engine":
-        """Return the engine of a database whose tables this version of the service knows, or may know.
+        """Return the engine if the tables of its database are not newer than this version of the service.
 
-        A newer version of the lab may have changed the tables in any way. So the database of a newer version counts as
-        unable to answer.
+        A newer version of the lab may have changed the tables in any way. So `NewerDatabaseError` is raised for newer
+        tables.
         """
         from thumblab_core.database.revisions import refuse_newer
 
@@ -220,7 +221,7 @@ def _sqlstate(error: Exception) -> str | None:
 
 
 def _is_about_a_value(error: Exception) -> bool:
-    """Return whether the cause is a value of the statement, which the driver or the server refuses.
+    """Return whether the driver or the server refused a value of the statement.
 
     Such a value is, for example, a text with a NUL or with a lone surrogate.
     """

@@ -1,8 +1,8 @@
 """The encoders of the service.
 
-An encoder loads some of its parts only at its first use. So the service warms up each encoder when it loads the
-encoder: it lets the encoder encode one picture or title. No request then has to wait for these parts. Only one thread
-at a time uses the encoders. The vectors that the encoders make are cached.
+An encoder loads some of its parts only at its first use. So when the service loads an encoder, it lets the encoder
+encode one picture or title (warm-up). No request then has to wait for these parts. Only one thread at a time uses the
+encoders. The vectors that the encoders make are cached.
 """
 
 import threading
@@ -54,13 +54,13 @@ class Encoders:
         self._one_at_a_time = threading.Lock()
 
     def warm(self) -> None:
-        """Encode one title, which loads the title encoder. Raises `LabError` if it cannot be loaded."""
+        """Load the title encoder by encoding one title. Raises `LabError` if the title encoder cannot be loaded."""
         self._encode(self.title.encode_texts, "warm")
 
     def image(self, name: str) -> ImageEncoder:
         """Return the image encoder with this name, warmed up. Raises `LabError` if it cannot be loaded.
 
-        Threads that use or load another encoder do not wait while this one is loaded.
+        Threads that use or load another encoder do not wait while this encoder is loaded.
         """
         loaded = self._load(name)
         encoder = self._images.get(loaded.fingerprint)
@@ -71,7 +71,9 @@ class Encoders:
         return encoder
 
     def drop_unused(self) -> None:
-        """Stop holding the encoders that `image` returned. Only those that a loaded release holds stay in memory."""
+        """Stop holding the encoders that `image` returned. Only the encoders that a loaded release holds stay in
+        memory.
+        """
         self._requested.clear()
 
     def by_fingerprint(self, fingerprint: str) -> ImageEncoder:
@@ -96,9 +98,9 @@ class Encoders:
     def picture(self, fingerprint: str, sent: SentPicture) -> Vectors:
         """Return the unit vector [d] of a picture. It is encoded in the same way as the pictures of the library.
 
-        The vector is cached under the hash of the file's bytes. If it is not cached, the file is decoded. It is decoded
-        a second time only if the library's pictures of this size and format are decoded at another scale for this
-        encoder. Raises `ImageError` if the file cannot be decoded, or if the encoder returns no usable vector.
+        The vector is cached under the hash of the file's bytes. If it is not cached, the file is decoded. The file is
+        decoded a second time only if this encoder needs pictures of this size and format at another scale. Raises
+        `ImageError` if the file cannot be decoded, or if the encoder returns no usable vector.
         """
         encoder = self.by_fingerprint(fingerprint)
 

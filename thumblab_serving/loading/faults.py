@@ -41,14 +41,14 @@ class Backoff:
         self._next_try = time.monotonic() + self._wait
 
     def reset(self) -> None:
-        """Make the next try due at once. If this try fails, the waits begin again with the shortest wait."""
+        """Make the next try due at once. If it fails, the waits begin again with the shortest wait."""
         self._wait = self._next_try = 0.0
 
 
 def is_transient(error: BaseException | None) -> bool:
     """Return whether a failure may pass by itself.
 
-    It may if `error`, or an error that caused it, is an `OSError` or a `MemoryError`.
+    This is so if `error`, or an error that caused it, is an `OSError` or a `MemoryError`.
     """
     while error is not None:
         if isinstance(error, OSError | MemoryError):

@@ -15,7 +15,7 @@ from thumblab_serving.loading.served_releases import ServedReleases
 
 @dataclass(frozen=True)
 class ServedIndex:
-    """The promoted index of a niche, as its manifest describes it. `release` is None if none can be read.
+    """The promoted index of a niche, as its manifest describes it. `release` is None if no manifest can be read.
 
     `size` is the size of the release's files in bytes. `held` says why a person holds the release. `cached` says
     whether this process has the release in memory. `reason` says why `release` is None, or why this process refused the

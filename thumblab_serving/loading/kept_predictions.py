@@ -3,7 +3,8 @@
 A request only puts its prediction into a queue. A separate thread writes the queue to the database. So a slow or
 missing database never delays an answer and never makes it fail. If the database cannot be written, predictions wait in
 the queue, and the thread tries again after 10 seconds. A prediction is lost if the queue is full, if the database
-refuses it, or if it still waits when the service stops. `/health` and `/metrics` count what was kept and what is lost.
+refuses it, or if it still waits when the service stops. `/health` and `/metrics` show how many predictions were kept
+and how many are lost.
 """
 
 import logging
@@ -48,8 +49,8 @@ _log = logging.getLogger("thumblab_serving")
 class KeeperState:
     """The counts of a `PredictionKeeper` since it was made.
 
-    `failure` says why predictions cannot be written now, or why a prediction is lost. It becomes None when an attempt
-    writes all predictions of its batch.
+    `failure` says why predictions cannot be written now, or why a prediction is lost. After an attempt that writes all
+    predictions of its batch, `failure` is None.
     """
 
     kept: int
@@ -77,7 +78,7 @@ class PredictionKeeper:
         self._writer.start()
 
     def report_to(self, listener: Callable[[str, int], None]) -> None:
-        """Call `listener` whenever predictions were kept or lost. It gets `KEPT` or `LOST`, and the number of
+        """Call `listener` whenever predictions were kept or lost. The arguments are `KEPT` or `LOST`, and the number of
         predictions.
         """
         self._report = listener
@@ -102,7 +103,9 @@ class PredictionKeeper:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Write the predictions in the queue, and stop the thread. After five seconds, the other predictions are lost."""
+        """Write the predictions in the queue, and stop the thread. Predictions that are not written within five seconds
+        are lost.
+        """
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -164,8 +167,8 @@ class PredictionKeeper:
     def _insert(self, batch: Sequence[KeptPrediction]) -> tuple[int, int]:
         """Insert predictions. Return how many were stored, and how many the database refused.
 
-        If the database refuses one of them, each is inserted in its own transaction. Raises an error if the
-        database cannot be written at all.
+        If the database refuses a prediction, all are inserted again, each in its own transaction. Raises an error if
+        nothing can be written to the database.
         """
         from sqlalchemy.exc import DataError, IntegrityError
 

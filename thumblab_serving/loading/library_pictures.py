@@ -18,7 +18,7 @@ _QUALITY = 80
 
 @dataclass
 class Found:
-    """The JPEG bytes of the found thumbnails by video id, and why others could not be read."""
+    """The JPEG bytes of the found thumbnails by video id, and why other thumbnails could not be read."""
 
     pictures: dict[str, bytes] = field(default_factory=dict)
     degraded: list[str] = field(default_factory=list)
@@ -27,7 +27,7 @@ class Found:
 class LibraryPictures:
     """The thumbnails that the lab has stored. Many threads may use this object at the same time.
 
-    The database is asked each time, so the thumbnail of a deleted video is never given.
+    The database is asked at each call, so the thumbnail of a deleted video is never returned.
     """
 
     def __init__(self, database: ServiceDatabase, images: ImageStore) -> None:
@@ -35,9 +35,10 @@ class LibraryPictures:
         self._images = images
 
     def find(self, video_ids: Sequence[str]) -> Found:
-        """Return the thumbnails of the videos. A video that the lab does not know, or has no thumbnail of, is left out.
+        """Return the thumbnails of the videos. A video that the lab does not know, or whose thumbnail the lab does not
+        have, is left out.
 
-        Blocks the calling thread. Raises nothing if the database cannot answer: `degraded` then says so.
+        Blocks the calling thread. If the database cannot answer, raises no error, and `degraded` says so.
         """
         found = Found()
         try:

@@ -1,4 +1,4 @@
-"""A picture that was sent, and the facts that the service keeps so that it need not decode the picture again."""
+"""A picture that was sent, and its facts. The service caches the facts, so it need not decode the picture again."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,8 +9,8 @@ from thumblab_core.images.perceptual import Appearance
 
 @dataclass(frozen=True)
 class PictureFacts:
-    """The facts of a picture that an answer needs, besides its vectors and measurements. See `Picture` for the first
-    three.
+    """The facts of a picture that an answer needs besides vectors and measurements. See `Picture` for the first three
+    fields.
     """
 
     width: int
@@ -20,7 +20,9 @@ class PictureFacts:
 
 
 class SentPicture:
-    """The bytes of a picture file, which are decoded at the first use of `decoded`. One thread uses it at a time."""
+    """The bytes of a picture file. They are decoded at the first use of `decoded`. Only one thread at a time may use
+    this object.
+    """
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -36,6 +38,6 @@ class SentPicture:
         return decode(self.data)
 
     def facts(self) -> PictureFacts:
-        """Decode the picture, and return the facts that the service keeps of it."""
+        """Decode the picture, and return the facts that the service caches."""
         picture = self.decoded
         return PictureFacts(picture.width, picture.height, picture.animated, Appearance.of(picture.pixels))

@@ -54,8 +54,8 @@ class ServedRelease(Generic[T]):
 
     The function `load` verifies and reads a release. If it raises any exception, the release is refused. While a
     release is refused, the release that was served before it stays served. `Backoff` says when the refused release is
-    tried again: after at most one minute if the error may pass by itself, and else after at most ten. If the pointer
-    moves, the new release is tried at once.
+    tried again: after at most one minute if the error may pass by itself, and otherwise after at most ten minutes. If
+    the pointer moves, the new release is tried at once.
 
     Releases are loaded in their own thread, one at a time.
     """
@@ -75,7 +75,7 @@ class ServedRelease(Generic[T]):
 
     @property
     def loaded(self) -> Loaded[T] | None:
-        """The release that was loaded last. This property does not read the pointer, so it may miss a newer release."""
+        """The release that was loaded last. The pointer is not read, so a newer release may have been promoted."""
         return self._loaded
 
     @property
@@ -90,12 +90,12 @@ class ServedRelease(Generic[T]):
 
     @property
     def is_empty(self) -> bool:
-        """Whether the scope has no loaded and no promoted release, so that nothing can be served."""
+        """Whether nothing can be served, because the scope has neither a loaded nor a promoted release."""
         return self._loaded is None and self._pointer() is None
 
     @property
     def can_serve(self) -> bool:
-        """Whether a release is loaded, or was forgotten and is read again by the next request."""
+        """Whether a release is loaded, or was forgotten so that the next request reads it again."""
         return self._loaded is not None or self._forgotten is not None
 
     @property
@@ -108,8 +108,8 @@ class ServedRelease(Generic[T]):
 
         This may block, so call it from worker threads. A caller who has just promoted a release gets that release,
         unless it is refused. If loading takes longer than `PATIENCE_S`, callers get the release that was served before,
-        if there is one. When it is time to try a refused release again, one caller waits for that, and the others get
-        the release that is served.
+        if there is one. When it is time to try a refused release again, one caller waits for this try, and the other
+        callers get the served release.
         """
         target = self._pointer()
         if not self._is_handled(target):
@@ -125,7 +125,7 @@ class ServedRelease(Generic[T]):
     def follow_pointer(self, patience: float) -> None:
         """Load the release that the pointer names, unless it is loaded already. Wait at most `patience` seconds for it.
 
-        If it takes longer, it is loaded in the background.
+        If loading takes longer, it continues in the background.
         """
         if not self._is_settled(self._pointer()):
             follower, _ = self._start_following()
@@ -169,7 +169,9 @@ class ServedRelease(Generic[T]):
         return release_id
 
     def _is_settled(self, target: str | Refusal | None) -> bool:
-        """Return whether `target` is served or refused already, and no refused release is due to be tried again."""
+        """Return whether nothing is to be done: `target` is served or refused, and it is not time to try a refused
+        release again.
+        """
         refusal = self._refusal
         is_refused = refusal is not None and refusal.release_id is not None
         return self._is_handled(target) and not (is_refused and self._backoff.due)
@@ -192,7 +194,7 @@ class ServedRelease(Generic[T]):
     def _follow(self, patience: float | None) -> None:
         """Load the release that the pointer names. Wait until it is loaded, but at most `patience` seconds.
 
-        The pointer may move while a thread is loading. Then the release that it names now is loaded too.
+        If the pointer moves meanwhile, the release that it then names is loaded too.
         """
         deadline = None if patience is None else time.monotonic() + patience
         while True:
@@ -202,7 +204,7 @@ class ServedRelease(Generic[T]):
                 return
 
     def _start_following(self) -> tuple[threading.Thread, bool]:
-        """Return the thread that loads the release which the pointer names, and whether this call has started it."""
+        """Return the thread that loads the promoted release, and whether this call has started the thread."""
         with self._starting:
             if self._follower is not None and self._follower.is_alive():
                 return self._follower, False
@@ -241,7 +243,8 @@ class ServedRelease(Generic[T]):
             _log.info("serving %s/%s/%s", self.kind, self.scope, release_id)
 
     def _refuse(self, refusal: Refusal) -> None:
-        # The release was forgotten only to be read again, so it is still better to serve it than to serve nothing.
+        # The release was forgotten only so that it is read again. If that fails, the forgotten release is served, and
+        # not nothing.
         self._loaded, self._forgotten = self._loaded or self._forgotten, None
         repeated, self._refusal = refusal == self._refusal, refusal
         level = logging.DEBUG if repeated else logging.ERROR

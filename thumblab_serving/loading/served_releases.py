@@ -1,4 +1,4 @@
-"""Load and keep the model, the index of each niche, and the encoders that the service answers with.
+"""Load and keep what the service answers with: the model, the index of each niche, and the encoders.
 
 The model and the indices are the latest releases that the service can use.
 """
@@ -40,10 +40,10 @@ class NoModelError(NotReadyError, NoServedModelError):
 
 @dataclass(frozen=True)
 class Resolved:
-    """The releases that one request uses. They stay the same even if other releases are promoted in the meantime.
+    """The releases that one request uses. The request keeps them even if other releases are promoted meanwhile.
 
-    `index_refusal` says why the promoted index was refused. It is None if no index was refused, or if an older index is
-    used instead.
+    `index_refusal` says why the promoted index was refused. `index_refusal` is None if no index was refused, or if an
+    older index is used instead.
     """
 
     model: Loaded[TrainedRanker]
@@ -81,11 +81,13 @@ class ServedReleases:
 
     @property
     def encoder_failure(self) -> str | None:
-        """Why the last attempt to load the encoders failed. None if it succeeded, or if there was no attempt yet."""
+        """Why the last attempt to load the encoders failed. None if the attempt succeeded, or if there was no attempt
+        yet.
+        """
         return self._failure
 
     def encoders(self) -> Encoders:
-        """Return the encoders, which are warmed up on first use.
+        """Return the encoders. The first call warms them up.
 
         Raises `NotReadyError` if they cannot be loaded. `Backoff` says when a later call tries again.
         """
@@ -121,7 +123,9 @@ class ServedReleases:
         self._drop_unused_encoders()
 
     def forget_indices(self) -> list[Niche]:
-        """Forget the loaded indices, so that they are read from the disk again. Return the niches that had one."""
+        """Forget the loaded indices, so that they are read from the disk again. Return the niches whose index was
+        loaded.
+        """
         return [niche for niche, slot in self.indices.items() if slot.forget()]
 
     def resolve(self, niche: Niche) -> "Resolved":
@@ -152,7 +156,7 @@ class ServedReleases:
         return None, f"the index of {niche} was refused ({refusal.reason})"
 
     def _drop_unused_encoders(self) -> None:
-        """Drop the encoders that no loaded release holds. Drops no encoder before a model is loaded."""
+        """Drop the encoders that no loaded release holds. Before a model is loaded, drop no encoder."""
         if self._encoders is not None and self.model.loaded is not None:
             self._encoders.drop_unused()
 
@@ -172,8 +176,8 @@ class ServedReleases:
         self._encoders, self._failure = encoders, None
 
     def _new_image_encoder(self, name: str) -> ImageEncoder:
-        # This makes a separate encoder, which is freed when no release needs it. The encoder that all code of the
-        # process shares would never be freed.
+        # Make a separate encoder, which is freed when no release needs it. The encoder that all code of the process
+        # shares would never be freed.
         return new_image_encoder(name, self._settings.releases)
 
     def _promoted_encoders(self) -> set[str]:

@@ -34,8 +34,8 @@ class NothingStoredError(LabError):
 class Placement:
     """The place of a picture in a library.
 
-    `percentile` says how typical the picture is, as `NicheIndex.percentile` does. `examples` are the similar thumbnails
-    that `NicheIndex.examples` would return.
+    `percentile` says how typical the picture is, and is computed as in `NicheIndex.percentile`. `examples` are the
+    similar thumbnails that `NicheIndex.examples` would return.
     """
 
     percentile: float
@@ -81,8 +81,8 @@ class StoredLibraries:
         `encoder` is a fingerprint, and `vectors` are unit vectors of this encoder, float32 [n, d]. Raises
         `NothingStoredError` if the database cannot answer. Returns or raises within three seconds.
         """
-        # A search that takes too long goes on in its thread. It stores the similarity distribution that it computes, and
-        # later requests use it.
+        # A search that takes too long continues in its thread, and stores its similarity distribution. Later requests
+        # use this distribution.
         try:
             return self._database.ask(lambda engine: self._search(engine, niche, encoder, vectors, examples))
         except NoDatabaseError as error:
@@ -140,10 +140,10 @@ class StoredLibraries:
 def similarity_distribution(count: int, vectors: Vectors) -> SimilarityDistribution:
     """Return the similarity distribution of a library of `count` thumbnails.
 
-    `vectors`, float32 [m, d], are all vectors of the library, or a random sample of them. A mean cosine is computed for
-    each of the first 2,000 `vectors`. It is the mean of the vector's cosines to its nearest neighbours among all
-    `vectors`. If `vectors` is only a sample, fewer neighbours are used, in proportion to the size of the sample. If
-    `vectors` is the whole library and has at most 2,000 rows, the means are the same as those of `NicheIndex.build`.
+    `vectors`, float32 [m, d], are all vectors of the library, or a random sample of them. For each of the first 2,000
+    `vectors`, compute the mean of its cosines to its nearest neighbours among all `vectors`. If `vectors` is only a
+    sample, fewer neighbours are used, in proportion to the size of the sample. If `vectors` is the whole library and
+    has at most 2,000 rows, `NicheIndex.build` computes the same means.
     """
     neighbours = typical_neighbours(count)
     if len(vectors) < 2:

@@ -25,7 +25,7 @@ _BLANK = np.full((36, 64, 3), 127, np.uint8)
 
 
 class SubScoreMeters:
-    """The meters of the service, one for each way to compare titles with pictures.
+    """The meters of the service. There is one meter for each way to compare titles with pictures.
 
     A text tower is the part of an image encoder that encodes texts. All image encoders with a text tower share one
     meter. All image encoders without a text tower share a second meter, which compares texts by the title encoder.
@@ -46,13 +46,13 @@ class SubScoreMeters:
     def missing(self) -> tuple[str, ...] | None:
         """Sentences about the models that the meter lacks, such as the face model.
 
-        It is None until a meter has warmed up, and empty if the meter lacks no model.
+        The value is None until a meter has warmed up, and empty if the meter lacks no model.
         """
         return self._missing
 
     @property
     def failure(self) -> str | None:
-        """Why the last attempt to make a meter failed. None if that attempt succeeded, or if none was made."""
+        """Why the last attempt to make a meter failed. None if the attempt succeeded, or if there was no attempt yet."""
         return self._failure
 
     @property
@@ -107,8 +107,8 @@ class SubScoreMeters:
     ) -> Measurement:
         """Measure a picture, given its unit vector [d] by the image encoder `fingerprint`.
 
-        Everything that does not depend on the title is cached under the hash of the picture's bytes. If it is not cached,
-        the picture is decoded. Raises `LabError` if the picture cannot be measured.
+        The parts that do not depend on the title are cached under the hash of the picture's bytes. If they are not
+        cached, the picture is decoded. Raises `LabError` if the picture cannot be measured.
         """
         meter = self.meter(encoders, fingerprint)
         try:
@@ -126,7 +126,7 @@ class SubScoreMeters:
 
 
 def _without_title_match(measurement: Measurement, reason: str) -> Measurement:
-    """Return a copy of the measurement in which `title_match` has no value. `reason` says why it has none."""
+    """Return a copy of the measurement in which `title_match` has no value. `reason` says why there is no value."""
     scores = measurement.scores | {"title_match": SubScore("title_match", None, reason, None)}
     evidence = replace(measurement.evidence, missing=(*measurement.evidence.missing, reason))
     return replace(measurement, scores=scores, evidence=evidence)

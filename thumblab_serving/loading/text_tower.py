@@ -41,7 +41,7 @@ class TextTower:
 
     @property
     def missing(self) -> str | None:
-        """The sentence that says why `title_match` is not measured. None if it is measured."""
+        """A sentence that says why `title_match` is not measured, or None if it is measured."""
         if self._ready:
             return None
         return f"title_match is not measured: the text tower of {self._fingerprint} is missing ({self._reason})"
@@ -49,7 +49,8 @@ class TextTower:
     def require(self, encoder: TextEncoder) -> None:
         """Raise `TextTowerError` unless the text tower is loaded.
 
-        If the last try to load it failed and `Backoff` allows another try, that try is started in the background.
+        If the last try to load the text tower failed and `Backoff` allows another try, start a new try in the
+        background.
         """
         if self._ready:
             return

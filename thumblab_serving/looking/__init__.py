@@ -1,1 +1,1 @@
-"""Look at the library: find similar thumbnails, and show what the lab has of a video."""
+"""Look at the library: find similar thumbnails, and show the facts of a video."""

@@ -11,9 +11,9 @@ from thumblab_serving.loading.served_releases import NotReadyError, ServedReleas
 
 @dataclass(frozen=True)
 class Library:
-    """The library of a niche. If `index` is None, it is searched in the database, and `why_stored` says why.
+    """The library of a niche. If `index` is None, the library is searched in the database, and `why_stored` says why.
 
-    `encoder` is the fingerprint of the image encoder of its vectors.
+    `encoder` is the fingerprint of the image encoder that made the vectors of the library.
     """
 
     niche: Niche
@@ -24,7 +24,7 @@ class Library:
 
 @dataclass(frozen=True)
 class Libraries:
-    """The libraries of one request. They stay the same even if other releases are promoted in the meantime.
+    """The libraries of one request. The request keeps them even if other releases are promoted meanwhile.
 
     `model_encoder` is the image encoder of the served model, or None. `held` keeps this encoder in memory.
     """
@@ -43,7 +43,9 @@ class Libraries:
         return [library for library in self.all if library.encoder == encoder]
 
     def left_out(self, encoder: str) -> list[str]:
-        """Return a sentence for each library with another encoder, because their similarities cannot be compared."""
+        """Return a sentence for each library whose encoder is not `encoder`. Such a library is not searched, because
+        similarities of different encoders cannot be compared.
+        """
         return [
             f"the library of {library.niche} was not searched, because its image encoder is {library.encoder} and the "
             f"query has vectors of {encoder}"
@@ -53,11 +55,11 @@ class Libraries:
 
 
 def libraries_of(releases: ServedReleases, niche: Niche | None) -> Libraries:
-    """Return the library of a niche, or those of all niches that have one.
+    """Return the libraries to search: the library of `niche` or, if `niche` is None, the libraries of all niches.
 
-    The library of the niche that is asked for is searched in the database if no index is served. Of all niches, those
-    are searched in the database whose index was refused, or all if no index at all is served. Raises `NotReadyError` if
-    there is no library to search.
+    A library is searched in its index or, if no index is served, in the database. But if `niche` is None and some niche
+    has an index, a niche without an index is searched in the database only if its index was refused. Raises
+    `NotReadyError` if there is no library to search.
     """
     niches = list(Niche) if niche is None else [niche]
     resolved = {asked: releases.resolve_index(asked) for asked in niches}

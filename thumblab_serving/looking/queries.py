@@ -114,7 +114,11 @@ def _of_vector(numbers: list[float], libraries: Libraries, scorer: Scorer) -> Qu
 
 
 def _of_text(text: str, by: Literal["picture", "title"] | None, encoder: str, scorer: Scorer) -> Query:
-    """Return the text in the space of pictures, if the image encoder has a text tower, or else in that of titles."""
+    """Return the text as a query. It is compared with pictures if the image encoder has a text tower, and otherwise
+    with titles.
+
+    `by` chooses one of the two.
+    """
     encoders = scorer.releases.encoders()
     why = ""
     if by != "title":

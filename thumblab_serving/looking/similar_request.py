@@ -38,7 +38,9 @@ Day = Annotated[date, BeforeValidator(_day)]
 
 
 class SimilarForm(StrictModel):
-    """What may be found, and how it is ordered. These fields are the same in JSON, in a form and in a query."""
+    """The filters of a search, and the order of its results. These fields are the same in JSON, in a form and in a
+    query.
+    """
 
     niche: Niche | None = Field(
         default=None, description="The niche to search. If it is left out, the libraries of all niches are searched."
@@ -89,7 +91,7 @@ class SimilarPictureForm(SimilarForm):
 
 
 class SimilarRequest(SimilarForm):
-    """A query, and what may be found. Give exactly one of `video_id`, `text`, `vector`, `url` and `image_base64`."""
+    """A query with its filters. Give exactly one of `video_id`, `text`, `vector`, `url` and `image_base64`."""
 
     model_config = ConfigDict(
         json_schema_extra=exactly_one_of(

@@ -1,7 +1,7 @@
 """Find the thumbnails of the libraries that are similar to a query, and compose the answer.
 
-All items of an answer, with their facts, come from the index releases that the answer names. A release never changes,
-so ids and facts fit together even if other releases are promoted while the answer is made.
+All items of an answer, with their facts, come from the index releases that the answer names. A release never changes.
+So ids and facts fit together even if another release is promoted while the answer is made.
 """
 
 from collections.abc import Sequence
@@ -130,7 +130,7 @@ class SimilarSearch:
         )
 
     def _search_stored(self, library: Library, query: Query, only: Filter, results: _Results) -> None:
-        """Search a library in the database. Only the 200 nearest videos are read, and the filter is applied to these."""
+        """Search a library in the database. Only the 200 nearest videos are read, and only they are filtered."""
         try:
             nearest = self._scorer.stored_libraries.nearest(library.niche, library.encoder, query.vector)
             ids = [near.item.video_id for near in nearest]
@@ -156,7 +156,9 @@ class SimilarSearch:
         )
 
     def _search_titles(self, libraries: Sequence[Library], query: Query, only: Filter, results: _Results) -> None:
-        """Find the videos whose titles are near to the text, and that the releases have with these titles."""
+        """Find the videos whose titles are near to the text. A video is found only if a served release has it with the
+        same title.
+        """
         results.count(None)
         served = {library.niche: library.index for library in libraries if library.index is not None}
         for library in libraries:
@@ -229,7 +231,7 @@ def _merged(hits: Sequence[_Hit]) -> list[_Hit]:
 
 
 def _item(hit: _Hit, rank: int, total: int | None) -> SimilarItemOut:
-    """Return a hit as it is shown. `rank` is its place by similarity, from 0."""
+    """Return a hit as the answer shows it. `rank` is its place by similarity, from 0."""
     item = hit.item
     is_ranked = total is not None and total >= _LEAST_RANKED
     return SimilarItemOut(

@@ -39,7 +39,7 @@ def read_query(request: Request) -> Asked:
 async def read_body(request: Request) -> Asked:
     """Return the request in a body.
 
-    Raises a 415 `Problem` if it is neither JSON nor a form, and a 422 `Problem` if it breaks the schema.
+    Raises a 415 `Problem` if the body is neither JSON nor a form, and a 422 `Problem` if it breaks the schema.
     """
     kind = content_type(request)
     try:
@@ -109,7 +109,9 @@ def body_documentation() -> dict[str, Any]:
 
 
 def _without_null(model: type[SimilarForm]) -> dict[str, dict[str, Any]]:
-    """Return the fields of a model as JSON schemas. A form or a query cannot send null, so a field is left out instead."""
+    """Return the fields of a model as JSON schemas without null. A form or a query cannot send null, so it leaves a
+    field out.
+    """
     properties: dict[str, dict[str, Any]] = model.model_json_schema(ref_template="#/components/schemas/{model}")[
         "properties"
     ]

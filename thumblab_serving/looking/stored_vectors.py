@@ -1,4 +1,4 @@
-"""Ask the database for vectors: of a video that is in no index, of titles near to a text, and of found videos."""
+"""Read vectors from the database: of a video that is in no index, of titles near to a text, and of found videos."""
 
 import hashlib
 from collections.abc import Sequence

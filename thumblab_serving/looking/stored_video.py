@@ -1,4 +1,4 @@
-"""Read what the database has of a video."""
+"""Read the facts of a video from the database."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,8 @@ SELECT * FROM (
 ) newest ORDER BY observed_at
 """
 _AT_AGE = "SELECT age_hours, views FROM views_at_age WHERE video_id = :video_id ORDER BY age_hours"
-# Counts of two eras have different meanings, so the views of a version whose observations have two eras are not known.
+# Counts from two eras have different meanings. So the views of a version are not known if its observations come from
+# two eras.
 _VERSIONS = """
 SELECT n.sha256, n.title, n.first_seen, n.last_seen, n.earlier_deleted, s.views, s.views / NULLIF(s.hours, 0) AS per_hour
 FROM thumbnail_versions n

@@ -1,4 +1,4 @@
-"""Compose what the lab has of a video: its rows in the database, and its place in the served library."""
+"""Compose the answer about a video from its rows in the database and its place in the served library."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -31,7 +31,7 @@ _NOT_MEASURED = "the lab could not measure it in this picture"
 
 
 class Videos:
-    """The videos of the lab. Many threads may use it at the same time."""
+    """The videos of the lab. Many threads may use this object at the same time."""
 
     def __init__(self, scorer: Scorer) -> None:
         self._scorer = scorer
@@ -39,7 +39,7 @@ class Videos:
         self._evidence = TypeAdapter(Evidence)
 
     def show(self, video_id: str, owner: str | None) -> VideoOut:
-        """Return what the lab has of a video. `owner` marks the API key, see `Channel.belongs_to`.
+        """Return the facts that the lab has of a video. `owner` marks the API key, see `Channel.belongs_to`.
 
         Raises `UnknownVideoError`, or `NoDatabaseError` if the database cannot be asked.
         """

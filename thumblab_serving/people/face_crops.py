@@ -22,13 +22,14 @@ _QUALITY = 85
 
 
 def cropped(data: bytes, box: Box) -> bytes:
-    """Return the face in `box` as a JPEG of 112x112 pixels. `data`: the file of the picture.
+    """Return the face in `box` as a JPEG of 112x112 pixels. `data` holds the bytes of the picture file.
 
-    The square is shifted into the picture where it would stick out. Raises `ImageError` if the picture cannot be decoded.
+    If the square around the face would reach beyond the picture, it is shifted into the picture. Raises `ImageError` if
+    the picture cannot be decoded.
     """
     from PIL import Image
 
-    # A picture that is reduced as far as this still has a pixel for each pixel of the crop.
+    # A picture of this reduced size still has a pixel for each pixel of the crop.
     needed = tuple(math.ceil(SIDE / max(after - before, 0.01)) for before, after in (box[::2], box[1::2]))
     image = Image.fromarray(decode(data, at_least=(needed[0], needed[1])).pixels)
     width, height = (box[2] - box[0]) * image.width, (box[3] - box[1]) * image.height
@@ -40,7 +41,8 @@ def cropped(data: bytes, box: Box) -> bytes:
 
 
 def whole(data: bytes) -> bytes:
-    """Return a whole picture as a JPEG, reduced if it is larger than `MOST_SIDE`. `data`: its file.
+    """Return a whole picture as a JPEG, reduced if it is larger than `MOST_SIDE`. `data` holds the bytes of the picture
+    file.
 
     Raises `ImageError` if the picture cannot be decoded.
     """
@@ -58,5 +60,7 @@ def _jpeg(image: "Image") -> bytes:
 
 
 def _inside(centre: float, side: float, length: int) -> float:
-    """Return where a square of this side begins that lies around `centre`, and inside of 0 to `length`."""
+    """Return where a square with this side begins. It is centred at `centre`, or shifted so that it lies within 0 to
+    `length`.
+    """
     return min(max(centre - side / 2, 0.0), length - side)

@@ -33,10 +33,10 @@ if TYPE_CHECKING:  # Only type checkers import SQLAlchemy here, because the impo
 T = TypeVar("T")
 
 _STATEMENT_SECONDS = 15.0
-"""The figures of a large lab take a while, and so does the deletion of many faces."""
+"""Seconds that a statement may take. The figures of a large lab and the deletion of many faces take long."""
 
 _LOCK_SECONDS = 4.0
-"""A change waits so long for a run of Dagster that stores its clusters, or for another change."""
+"""Seconds that a change waits for another change, or for a run of Dagster that stores its clusters."""
 
 
 class NotForgottenError(LabError):
@@ -49,10 +49,11 @@ class StoredPeople:
     """The object with which the service reads and changes the people of the lab.
 
     The methods block the calling thread. Many threads may use this object at the same time. All methods raise
-    `NoDatabaseError` if the database cannot answer, and the errors of the functions of `thumblab_core.people`. Those that
-    change something raise `PeopleBusyError` if the lab stores a grouping for longer than a few seconds.
+    `NoDatabaseError` if the database cannot answer, and the errors of the functions of `thumblab_core.people`. A method
+    that changes something raises `PeopleBusyError` if the lab stores a grouping for longer than a few seconds.
 
-    It has its own database access, so that a slow request here never makes the scorer wait or give up its database.
+    The object has its own database access. So a slow request here never makes the scorer wait or stop asking the
+    database.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -95,7 +96,7 @@ class StoredPeople:
         return self.database.read(lambda connection: nearest_faces(connection, face_id, limit))
 
     def faces_of_picture(self, sha256: str) -> tuple[tuple[Face, ...], tuple[ShownPicture, ...]]:
-        """Return the faces of a picture, from left to right, and where it is shown."""
+        """Return the faces of a picture, from left to right, and where the picture is shown."""
         from thumblab_core.people.reading import faces_of_picture
         from thumblab_core.people.where_shown import where_shown
 
@@ -140,7 +141,7 @@ class StoredPeople:
     def picture(self, sha256: str) -> bytes:
         """Return a picture that was searched for faces, as a JPEG.
 
-        Raises `UnknownFaceError` if it was not searched, and `ImageError` or `OSError` if it cannot be read.
+        Raises `UnknownFaceError` if the picture was not searched, and `ImageError` or `OSError` if it cannot be read.
         """
         from thumblab_core.people.reading import faces_of_picture
 
@@ -148,10 +149,10 @@ class StoredPeople:
         return whole(self._images.get(sha256))
 
     def label(self, cluster_id: str, name: str, may_merge: bool = True) -> tuple[Cluster, int | None]:
-        """Give a cluster the name of a person. Return the cluster, or the person of this name that it is merged into.
+        """Give a cluster the name of a person. If a person has this name already, merge the cluster into this person.
 
-        The second result is the number of the merge, or None if the cluster was not merged. With `may_merge` false, a
-        name that another cluster has raises `KnownNameError`.
+        Return the cluster, or the person that it was merged into. The second result is the number of the merge, or None
+        without a merge. Raises `KnownNameError` if a person has this name already and `may_merge` is false.
         """
         from thumblab_core.people.clusters import require_cluster
         from thumblab_core.people.log import MERGE, list_changes
@@ -173,25 +174,25 @@ class StoredPeople:
         return self._change(lambda connection: unlabel(connection, cluster_id))
 
     def set_owner(self, cluster_id: str, is_owner: bool) -> Cluster:
-        """Say whether a person runs the channel."""
+        """Record whether a person runs the channel."""
         from thumblab_core.people.naming import set_owner
 
         return self._change(lambda connection: set_owner(connection, cluster_id, is_owner))
 
     def merge(self, cluster_id: str, into: str) -> Cluster:
-        """Merge a cluster into another one. Return the cluster that then has the faces of both."""
+        """Merge a cluster into another cluster. Return the cluster that then has the faces of both."""
         from thumblab_core.people.naming import merge
 
         return self._change(lambda connection: merge(connection, cluster_id, into))
 
     def unmerge(self, merge_id: int) -> Cluster:
-        """Take a merge back. Return the cluster that was merged."""
+        """Undo a merge. Return the cluster that was merged."""
         from thumblab_core.people.undoing import unmerge
 
         return self._change(lambda connection: unmerge(connection, merge_id))
 
     def move(self, face_ids: Sequence[str], to: str | None) -> Cluster:
-        """Put faces in a cluster, or in a new one. Return this cluster."""
+        """Put faces into a cluster, or into a new cluster. Return this cluster."""
         from thumblab_core.people.moving import move
 
         return self._change(lambda connection: move(connection, face_ids, to))
@@ -205,8 +206,9 @@ class StoredPeople:
     def undo(self, change_id: int | None) -> Change:
         """Take back the latest change.
 
-        Raises `FaceConflictError` if it is not the change of the number that is given, or if not all of its faces could go
-        back. In the latter case, the others have gone back, and the change is off the list.
+        Raises `FaceConflictError` if the latest change does not have the number `change_id`. Also raises it if not all
+        faces of the change could be moved back. In this case, the other faces were moved back, and the change is no
+        longer in the list.
         """
         from thumblab_core.people.undoing import undo
 
@@ -236,7 +238,9 @@ class StoredPeople:
         return self._forget(lambda connection: forget_face(connection, face_id))
 
     def forget_picture(self, sha256: str) -> "ForgottenEverywhere":
-        """Forget the faces of a picture everywhere, and never search it again. Raises errors as `forget_face`."""
+        """Forget the faces of a picture everywhere, and never search the picture again. Raises the errors of
+        `forget_face`.
+        """
         from thumblab_core.people.forgetting import forget_picture
 
         return self._forget(lambda connection: forget_picture(connection, sha256))
@@ -246,7 +250,7 @@ class StoredPeople:
 
         def in_transaction(work: "Callable[[Connection], Removed]") -> "Removed":
             def with_reason(connection: "Connection") -> "Removed":
-                # An error of a file must not count as one of the database.
+                # An error of a file must not count as an error of the database.
                 try:
                     return work(connection)
                 except (OSError, ReleaseError) as error:
@@ -260,7 +264,9 @@ class StoredPeople:
             raise NotForgottenError(f"the database has forgotten it, but a file {_cannot(error)}") from None
 
     def _write(self, work: "Callable[[Connection], T]") -> T:
-        """Return the result of `work`, which may change people. Raises `PeopleBusyError` if others change them for long."""
+        """Return the result of `work`, which may change people. Raises `PeopleBusyError` if another change takes too
+        long.
+        """
         from thumblab_core.people.locking import lock_people_within
 
         def locked(connection: "Connection") -> T:
@@ -270,7 +276,7 @@ class StoredPeople:
         return self.database.write(locked)
 
     def _change(self, change: "Callable[[Connection], ClusterRow]") -> Cluster:
-        """Make a change, and return the cluster as it is afterwards."""
+        """Make a change, and return the cluster after the change."""
         from thumblab_core.people.reading import read_cluster
 
         return self._write(lambda connection: read_cluster(connection, change(connection).id))

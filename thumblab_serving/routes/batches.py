@@ -27,8 +27,8 @@ router = APIRouter(tags=["batches"])
 _require_reader = Depends(require("score", account="#batches"))
 """The FastAPI dependency of all routes except the route that stores a batch.
 
-Each item of a batch counts as a request. So after a large batch, a key may send no other request for minutes. But it
-must be able to ask for the batch. So these routes have a separate rate limit.
+These routes have a separate rate limit. Each item of a batch counts as a request, so after a large batch, a key may
+score nothing for minutes. But the key must be able to ask for the batch.
 """
 
 CONCURRENT = 4
@@ -58,10 +58,11 @@ T = TypeVar("T")
 async def add(request: Request, response: Response) -> BatchOut:
     """The service answers the items one after the other while no request of `POST /v1/score` waits.
 
-    The batch is on the disk when the answer is sent, and continues after a restart of the service. An item whose
-    thumbnails cannot be read has a result that says so, and does not stop the other items.
+    The batch is on the disk before the answer is sent, and continues after a restart of the service. If the thumbnails
+    of an item cannot be read, the result of the item says so, and the other items are scored.
 
-    Each item counts as a request for the rate limit of the key. A batch that was stored before is not counted again.
+    Each item counts as a request for the rate limit of the key. If the batch was already stored by an earlier request,
+    its items are not counted again.
     """
     store: BatchStore = request.app.state.batches
     webhooks: Webhooks = request.app.state.webhooks
@@ -132,7 +133,9 @@ async def state(request: Request) -> BatchOut:
     openapi_extra={"parameters": [batch_submission.ID_DOCUMENTATION]},
 )
 async def cancel(request: Request) -> BatchOut:
-    """No further picture is examined. The results so far are kept as usual. A batch that has ended does not change."""
+    """No further picture is examined. The results so far are kept as usual. If the batch has already ended, nothing
+    changes.
+    """
     store: BatchStore = request.app.state.batches
     worker: BatchWorker = request.app.state.batch_worker
 
@@ -154,7 +157,9 @@ async def cancel(request: Request) -> BatchOut:
     openapi_extra={"parameters": [batch_submission.ID_DOCUMENTATION]},
 )
 async def delete(request: Request) -> None:
-    """A batch that has not ended is cancelled first, and sends no webhook. Its `Idempotency-Key` is free again."""
+    """A batch that has not ended is cancelled first, and sends no webhook. Its `Idempotency-Key` can then be used
+    again.
+    """
     store: BatchStore = request.app.state.batches
     worker: BatchWorker = request.app.state.batch_worker
     await _of_batch(request, store.delete)
@@ -201,7 +206,8 @@ async def results(request: Request) -> Response:
 async def _of_batch(request: Request, work: Callable[[StoredBatch], T]) -> T:
     """Return the result of `work` on the batch that the path names.
 
-    Raises a 404 `Problem` if there is none, or if another key sent the batch. Raises a 410 `Problem` if it is damaged.
+    Raises a 404 `Problem` if no such batch exists, or if another key sent it. Raises a 410 `Problem` if the batch is
+    damaged.
     """
     store: BatchStore = request.app.state.batches
     grant: Grant = request.state.grant

@@ -47,10 +47,10 @@ T = TypeVar("T")
 )
 async def add(request: Request, response: Response) -> ChannelImportOut:
     """The lab imports the videos of the exports, downloads their thumbnails from YouTube's image host, and fits and
-    serves an adapter for the channel. If no model is served yet, it first trains one on the videos of the lab.
+    serves an adapter for the channel. If no model is served yet, the lab first trains a model on its videos.
 
-    The lab's Dagster must run. The exports are deleted when the import has ended. If the same exports are sent again,
-    the videos that the lab already has stay as they are.
+    The lab's Dagster must run. The exports are deleted when the import has ended. If you send the same exports again,
+    the videos that the lab already has do not change.
 
     A channel belongs to the key with which it was added. A key without the scope `admin` changes only its own channels.
     """
@@ -84,8 +84,8 @@ async def add(request: Request, response: Response) -> ChannelImportOut:
     responses=error_responses(401),
 )
 async def imports(request: Request) -> ChannelImportsOut:
-    """A program that has lost the id of an import, for example with a closed browser tab, finds its import in this
-    list.
+    """A program that has lost the id of an import, for example because a browser tab was closed, finds the import in
+    this list.
     """
     store: ExportStore = request.app.state.channel_exports
     runs: DagsterRuns = request.app.state.dagster_runs
@@ -126,7 +126,9 @@ async def channels(request: Request) -> ChannelsOut:
 
 
 def _shown(described: ChannelImportOut, grant: Grant) -> ChannelImportOut:
-    """Return an import as the key may see it. Only the scope `admin` shows where Dagster is, as in `GET /v1/lab`."""
+    """Return an import as the key may see it. As in `GET /v1/lab`, only a key with the scope `admin` sees the address
+    of Dagster.
+    """
     return described if "admin" in grant.scopes else described.model_copy(update={"run_url": None})
 
 

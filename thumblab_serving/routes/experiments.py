@@ -35,8 +35,8 @@ router = APIRouter(tags=["experiments"])
 CONCURRENT = 4
 """Maximum number of experiments that are stored at the same time, and of lists that are read at the same time.
 
-Further requests wait in one of two queues. Lists have a separate queue, because a request that stores an experiment may
-take long to fetch its pictures by URL.
+Further requests wait in one of two queues. Lists have a queue of their own, because a request that stores an experiment
+may take long to fetch its pictures by URL.
 """
 
 _RETRY_S = 5
@@ -63,8 +63,8 @@ async def add(request: Request, response: Response) -> StoredExperimentOut:
     titles.
 
     An experiment is identified by its channel, its video and its first day. If you send it again, the new facts replace
-    the old ones. You can therefore repeat a request. A key without the scope `admin` stores only experiments of its
-    channels.
+    the old ones. You can therefore repeat a request. A key without the scope `admin` can store only experiments of its
+    own channels.
     """
     stored_experiments: StoredExperiments = request.app.state.experiments
     admission: Admission = request.app.state.experiments_admission
@@ -95,7 +95,7 @@ async def page(request: Request) -> ExperimentsOut:
     grant: Grant = request.state.grant
     query = query_of(request, ExperimentQuery)
     after = None if query.cursor is None else place_of(query.cursor)
-    # One more experiment is read than the page shows. If this experiment exists, there is another page.
+    # Read one experiment more than the page shows. If it exists, there is another page.
     read = partial(stored_experiments.page, query.channel_id, after, query.limit + 1, grant.acts_for)
     stored = await _run(request, "listing", read)
     return page_of(stored, query.limit)

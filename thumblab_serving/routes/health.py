@@ -44,13 +44,14 @@ CONCURRENT = 4
 
 @router.get("/health", summary="Alive, and the state of every component")
 async def health(request: Request) -> HealthOut:
-    """Answer 200 as long as the process lives, with the state of every component."""
+    """Answer with the state of every component. The status is 200 as long as the process lives."""
     return await _state(request)
 
 
 @router.get("/ready", summary="Able to answer", responses=error_responses(503))
 async def ready(request: Request) -> HealthOut:
-    """Answer 200 once the service can score, and before that a 503 problem that says what is missing.
+    """Answer with the status 200 when the service can score. Until then, answer with a 503 problem that says what is
+    missing.
 
     The service can score once the encoders and the meter are warm, and a model and an index are loaded. It must also
     have made one answer for itself (a rehearsal).

@@ -1,4 +1,4 @@
-"""The routes that say which indices are served and cached, and the one that clears this process's cache.
+"""The routes that say which indices are served and cached, and the route that clears the cache.
 
 A `GET` of a path that changes something gets an error that says how to call the path.
 """
@@ -89,7 +89,7 @@ async def clear_cache(request: Request) -> ClearCacheOut:
     """The next request of a niche reads its index from the disk again, and verifies it.
 
     If the index cannot be read, the index that was in memory is still served, and `/health` says why. The other workers
-    forget their indices within about a second. The answer says what the worker that sends it has cleared.
+    forget their indices within about a second. The answer says what this worker has cleared.
     """
     scorer: Scorer = request.app.state.scorer
     workers: WorkerRegistry = request.app.state.workers
@@ -147,7 +147,7 @@ def _sidecar_meta(index: ServedIndex) -> SidecarMetaOut | None:
 
 
 def _together(metas: list[SidecarMetaOut]) -> SidecarMetaOut | None:
-    """Return the metadata of several indices together, or None if there is none or if their models differ."""
+    """Return the metadata of several indices together. Return None if there is no index, or if their models differ."""
     if len({(meta.model, meta.dims) for meta in metas}) != 1:
         return None
     return SidecarMetaOut(

@@ -1,6 +1,6 @@
 """The routes that put videos into the served index and take them out of it.
 
-Each of them has other paths below `/admin`, which clients of other systems know.
+Each route also has paths below `/admin`, which clients of other systems use.
 """
 
 from typing import Literal
@@ -36,7 +36,8 @@ router = APIRouter(tags=["library"], dependencies=[Depends(require("admin"))])
 async def upsert_item(request: Request, response: Response) -> ItemsOut:
     """Encode the thumbnails that have no vector yet, and put the videos into the served index without a rebuild.
 
-    If the served index cannot take the change, a rebuild is requested, and Dagster starts it within half a minute.
+    If the served index cannot take the change, the lab requests a rebuild, and Dagster starts the rebuild within half a
+    minute.
     """
     return await _change_items(request, response, take_out=False)
 
@@ -49,7 +50,9 @@ async def upsert_item(request: Request, response: Response) -> ItemsOut:
     **documented(ItemsOut, ItemsRequest, ItemsQuery, required=True),
 )
 async def delete_item(request: Request, response: Response) -> ItemsOut:
-    """Take the videos out without a rebuild. They stay in the lab, and `/internal/upsert-item` puts them back."""
+    """Take the videos out of the served index without a rebuild. They stay in the lab, and `/internal/upsert-item` puts
+    them back.
+    """
     return await _change_items(request, response, take_out=True)
 
 

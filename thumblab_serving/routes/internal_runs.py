@@ -1,6 +1,6 @@
-"""The routes that start runs of Dagster: refresh the library, rebuild it, embed it. One more shows the state of a run.
+"""The routes that start runs of Dagster: refresh, rebuild or embed the library. Another route shows the state of a run.
 
-Two of them have a second path below `/admin`, which clients of other systems know.
+Two routes have a second path below `/admin`, which clients of other systems use.
 """
 
 import re
@@ -99,7 +99,7 @@ async def rebuild_indices(request: Request, response: Response) -> RebuildOut:
 async def embed(request: Request, response: Response) -> RebuildOut:
     """Start the job `embed_library` for each niche. With `wait=true`, answer when the runs have ended.
 
-    A vector that the current encoder has made of the same picture or title is kept.
+    A picture or title that has a vector of the current encoder is not encoded again.
     """
     query, body = query_of(request, WaitQuery), await body_of(request, NichesRequest)
     runs = await run_requested(request, response, query, [RunRequest("embed_library", niche) for niche in body.niches])
@@ -123,7 +123,7 @@ async def embed(request: Request, response: Response) -> RebuildOut:
     },
 )
 async def run_state(request: Request) -> RunStateOut:
-    """Ask Dagster for a run that one of the other requests started, or any other run of the lab."""
+    """Ask Dagster for a run of the lab, such as a run that another request has started."""
     runs: DagsterRuns = request.app.state.dagster_runs
     run_id = str(request.path_params["run_id"])
     if not re.fullmatch(_RUN_ID, run_id):

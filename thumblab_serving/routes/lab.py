@@ -1,4 +1,4 @@
-"""The route `GET /v1/lab`: what the lab has. The page shows it in its part *Lab*."""
+"""The route `GET /v1/lab`: what the lab has. The page shows this answer in its part *Lab*."""
 
 from contextlib import suppress
 from datetime import datetime
@@ -84,7 +84,7 @@ def _model(store: ReleaseStore, releases: ServedReleases) -> ModelStateOut:
 
 
 def _skills(ranker: TrainedRanker) -> list[SkillOut]:
-    # The skill of an older model for pictures under one title is its skill for packages, which is listed once.
+    # An older model has the same skill for pictures under one title and for packages. This skill is listed once.
     skills = {
         (skill.question, split): described_skill(skill, split)
         for by_split in (ranker.skills, ranker.package_skills)
@@ -102,7 +102,7 @@ def _links(request: Request) -> LinksOut:
 
 
 def _page(address: str | None) -> str | None:
-    """Return the address of a web page without a user name and a password, or None if it is not a web address."""
+    """Return an address without its user name and password. Return None if it is not the address of a web page."""
     try:
         url = httpx.URL(address or "")
     except httpx.InvalidURL:

@@ -33,7 +33,7 @@ def _documentation() -> list[dict[str, object]]:
 async def pictures(request: Request) -> LibraryPicturesOut:
     """Give `video_id` once for each video. Each thumbnail is a JPEG of 480x270 pixels.
 
-    A video that the lab does not know, or has no thumbnail of, is in `missing`. If the database or a file cannot be
+    `missing` lists the videos that the lab does not know or has no thumbnail of. If the database or a file cannot be
     read, `degraded` says so.
     """
     given: dict[str, list[str]] = {}

@@ -26,7 +26,7 @@ ever used as a path.
 """
 
 VERSION = hashlib.sha256(b"".join(_FILES.values())).hexdigest()[:16]
-"""A digest of all these files. It is a part of their URLs, so a changed file has another URL."""
+"""A digest of all these files. The digest is a part of the files' URLs, so a changed file has another URL."""
 
 
 def _page(name: str) -> bytes:
@@ -49,7 +49,9 @@ async def index() -> HTMLResponse:
 
 @router.get("/people")
 async def people() -> HTMLResponse:
-    """Return the page of people. It has no name and no face in it: its scripts ask for them with the key."""
+    """Return the page of people. The page itself has no name and no face. Its scripts request the names and faces with
+    the key.
+    """
     return HTMLResponse(_PEOPLE, headers=_REVALIDATE)
 
 
@@ -59,8 +61,8 @@ async def file(
 ) -> Response:
     """Return a style sheet or a script of the pages.
 
-    While the service is updated, a browser may ask for a file of another version. It gets the file of this version, but
-    is told not to keep it, because the URL belongs to the content of the other version.
+    While the service is updated, a browser may ask for a file of another version. The browser then gets the file of
+    this version, and a header tells it not to keep this file, because the URL belongs to the other version.
     """
     content = _FILES.get(name)
     if content is None:

@@ -1,4 +1,4 @@
-"""Start the runs that a request asks for, and make its answer. All routes that start runs use this module."""
+"""Start the runs that a request asks for, and compose the answer. All routes that start runs use this module."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ WAITING = 16
 def documented(
     answer: type[BaseModel], body: type[StrictModel], query: type[StrictModel], required: bool = False
 ) -> dict[str, Any]:
-    """Return the arguments of `router.post` that describe a route which starts runs, for the OpenAPI document.
+    """Return the arguments of `router.post` that describe a route that starts runs, for the OpenAPI document.
 
     `answer`, `body` and `query` are the schemas of the route. `required`: whether a request must have a body.
     """
@@ -54,7 +54,7 @@ async def run_requested(
     if query.wait and waiting.locked():
         detail = f"{WAITING} requests wait for their runs already; send the request without wait=true"
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "too-many-waiting", detail, {"Retry-After": "30"})
-    # No other request runs between the check above and this line, so a place is free and is taken at once.
+    # No other request runs between the check above and this line, so the free place is still free.
     async with waiting if query.wait else contextlib.nullcontext():
         with explained():
             followed = await start(runs, wanted)
@@ -125,14 +125,14 @@ def common_fields(
 
 
 def changed_items_of(outcome: Outcome | None) -> ChangedItemsOut | None:
-    """Return what the run of the job `change_index` reported, or None if it reported nothing."""
+    """Return the report of the run of the job `change_index`, or None if the run reported nothing."""
     if outcome is None or "changed_items" not in outcome.output:
         return None
     return ChangedItemsOut.model_validate(outcome.output["changed_items"])
 
 
 def stats_of(outcome: Outcome | None) -> NicheStats | None:
-    """Return what the run of a refresh reported, or None if it has not ended."""
+    """Return the report of the run of a refresh, or None if the run has not ended."""
     if outcome is None:
         return None
 

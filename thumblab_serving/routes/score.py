@@ -43,8 +43,8 @@ async def score(request: Request) -> ScoreAnswer:
     With several `titles`, `packages` compares each title with each thumbnail. With several `categories`, each niche has
     its own answer.
 
-    A thumbnail that cannot be read has an `error`, and the others are ranked without it. Every answer names the
-    releases that made it, and says under `degraded` what was missing.
+    A thumbnail that cannot be read has an `error`, and the other thumbnails are ranked without it. Every answer names
+    the releases that it used. If something was missing, the field `degraded` says what.
     """
     scorer: Scorer = request.app.state.scorer
     metrics: Metrics = request.app.state.metrics

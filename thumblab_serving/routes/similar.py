@@ -48,7 +48,8 @@ async def similar(request: Request) -> SimilarOut:
     """Send the query as JSON, or a picture file as a form. Picture URLs must be on an allowed image host.
 
     The libraries are the index releases from which `/v1/score` answers. All facts of an item come from the release that
-    `searched` names. Pages that follow each other by `next_offset` repeat no video as long as the release stays the same.
+    `searched` names. As long as the release stays the same, no video is on two pages that follow each other by
+    `next_offset`.
     """
     admission: Admission = request.app.state.similar_admission
     search: SimilarSearch = request.app.state.similar
@@ -66,7 +67,7 @@ async def similar(request: Request) -> SimilarOut:
     openapi_extra={"parameters": similar_submission.query_documentation()},
 )
 async def similar_to_video(request: Request) -> SimilarOut:
-    """Do the same as `POST` with a `video_id`."""
+    """Do the same as `POST /v1/similar` with a `video_id`."""
     search: SimilarSearch = request.app.state.similar
     return await _run(request, partial(search.answer, similar_submission.read_query(request)))
 

@@ -1,15 +1,15 @@
 """Say in the JSON schema of a model that two of its fields exclude each other.
 
-The conditions are put under `allOf`, because tools that generate clients ignore them there. Beside `properties`, such
-tools would make a class of each condition. The conditions use neither `not` nor `oneOf`, because Schemathesis cannot
-check these for a form with files.
+The conditions are under `allOf`, where tools that generate clients ignore them. Beside `properties`, such tools would
+make a class of each condition. The conditions do not use `not` and `oneOf`, because Schemathesis cannot check these
+keywords for a form with files.
 """
 
 from typing import Any
 
 
 def not_both(first: str, second: str) -> dict[str, Any]:
-    """Return a part of a JSON schema in which at most one of two fields is given. The other is null or left out."""
+    """Return a part of a JSON schema in which at most one of two fields is given. The other field is null or left out."""
     return {"allOf": [{"anyOf": [{"properties": {name: {"type": "null"}}} for name in (first, second)]}]}
 
 
@@ -18,13 +18,15 @@ def exactly_one(
 ) -> dict[str, Any]:
     """Return a part of a JSON schema in which exactly one of two fields is given.
 
-    The field has the type `first_is` or `second_is`.
+    If the first field is given, it has the type `first_is`. If the second field is given, it has the type `second_is`.
     """
     return exactly_one_of(**{first: first_is, second: second_is})
 
 
 def exactly_one_of(**types: str | list[str]) -> dict[str, Any]:
-    """Return a part of a JSON schema in which exactly one of the named fields is given. It has the type that is named."""
+    """Return a part of a JSON schema in which exactly one of the fields is given. The field has the type that is given
+    with its name.
+    """
     given = [
         {"required": [name], "properties": {other: {"type": "null"} for other in types} | {name: {"type": kind}}}
         for name, kind in types.items()

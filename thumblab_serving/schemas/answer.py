@@ -28,7 +28,7 @@ class Engagement(StrictModel):
     """The predicted engagement of a picture. `meaning` says what `value` is.
 
     True click-through rates are not public. `value` is a click-through rate only if the model was trained on true rates
-    from owners of channels. Otherwise it is a percentile, which is used in place of the click-through rate.
+    from owners of channels. Otherwise, `value` is a percentile, which is used in place of the click-through rate.
     """
 
     value: float = Field(ge=0, le=1)
@@ -46,7 +46,7 @@ class Engagement(StrictModel):
 class NeighbourOut(StrictModel):
     """A thumbnail of the niche's library that is similar to the picture.
 
-    It is the thumbnail of a winner, unless the most similar thumbnails include no winner.
+    The video is a winner, unless there is no winner among the most similar thumbnails.
     """
 
     video_id: str
@@ -68,8 +68,8 @@ class ThumbnailScore(StrictModel):
     """The answer for one candidate. If `error` is set, all other fields except `id` and `title` are null or
     empty.
 
-    If `familiar` is false, the candidate is measured, but the model does not rank it. It then has no score, win
-    probability or engagement, and a rank only where `ordered_by` is `evidence`.
+    If `familiar` is false, the candidate is measured, but the model does not rank it. The candidate then has no score,
+    win probability or engagement. It has a rank only if `ordered_by` is `evidence`.
     """
 
     id: str

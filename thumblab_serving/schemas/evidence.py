@@ -44,7 +44,7 @@ class BoxOut(StrictModel):
 class TextLineOut(StrictModel):
     """A line of text that was read in the picture.
 
-    A client must show it as text and never as markup, because anyone may have made the picture.
+    A client must show the line as text and never as markup, because anyone may have made the picture.
     """
 
     box: BoxOut
@@ -77,7 +77,7 @@ class FaceOut(StrictModel):
 class EvidenceOut(StrictModel):
     """The evidence of the sub-scores.
 
-    `texts` is null if the lab has no model that finds texts. `faces` is null if it has no model that finds faces.
+    `texts` is null if the lab has no model that finds texts. `faces` is null if the lab has no model that finds faces.
     """
 
     width: int = Field(

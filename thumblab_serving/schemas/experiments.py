@@ -73,7 +73,8 @@ Cursor = Annotated[
 class VariantIn(StrictModel):
     """A variant of an experiment: a picture, a title, or both.
 
-    Either all variants have a picture, or no variant has one. The same holds for titles.
+    Either all variants have a picture, or no variant has a picture. Either all variants have a title, or no variant has
+    a title.
     """
 
     model_config = ConfigDict(json_schema_extra=not_both("url", "image_base64"))

@@ -34,7 +34,7 @@ class EncodersOut(BaseModel):
 
 
 class MeterOut(BaseModel):
-    """The meter, which measures the sub-scores. It works even if some models are `missing`, and answers then say so."""
+    """The meter, which measures the sub-scores. The meter works even if some models are `missing`. Answers then say so."""
 
     state: Literal["warm", "warming", "failed"]
     missing: list[str]
@@ -44,8 +44,8 @@ class MeterOut(BaseModel):
 class RehearsalOut(BaseModel):
     """An answer that the service makes for itself before it is ready.
 
-    Some code and models are loaded only when they are first used. The rehearsal uses them, so no request has to wait
-    until they are loaded.
+    Some code and models are loaded only at their first use. The rehearsal uses them, so no request has to wait for this
+    loading.
     """
 
     state: Literal["done", "waiting", "failed"]
@@ -76,7 +76,7 @@ class DatabaseOut(BaseModel):
 
 
 class PredictionsOut(BaseModel):
-    """Whether the service keeps predictions, and how many. The counts are those of this process since it started."""
+    """Whether the service keeps predictions, and how many. The counts begin at the start of this process."""
 
     state: Literal["off", "fine", "failed"]
     kept: int
@@ -86,7 +86,9 @@ class PredictionsOut(BaseModel):
 
 
 class KeysOut(BaseModel):
-    """Whether the files of the API keys can be read. If a file cannot be read, the keys last read from it stay valid."""
+    """Whether the files of the API keys can be read. If a file cannot be read, the keys from its last successful
+    reading stay valid.
+    """
 
     state: Literal["fine", "failed"]
     reason: str | None = Field(description="Why a file of API keys cannot be read.")
@@ -127,7 +129,7 @@ class WorkerOut(BaseModel):
 
 
 class SharedCacheOut(BaseModel):
-    """The cache that all workers share. If it fails, each worker still has its own caches."""
+    """The cache that all workers share. If this cache fails, each worker still has its own caches."""
 
     state: Literal["one_worker", "fine", "failed"] = Field(
         description="If `one_worker`, there is only one worker, so nothing is shared."

@@ -1,4 +1,6 @@
-"""Check the ids that a request gives to its pictures and items. Answers repeat them, so they go into tables and logs."""
+"""Check the ids that a request gives to its pictures and items. Answers repeat the ids, so the ids get into tables and
+logs.
+"""
 
 import re
 from typing import Annotated

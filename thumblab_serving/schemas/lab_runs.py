@@ -66,7 +66,7 @@ class WaitQuery(StrictModel):
 
 
 class ItemsQuery(WaitQuery):
-    """The query of a request that changes items. It waits by default, because a change takes seconds."""
+    """The query of a request that changes items. By default, the request waits for the change, which takes seconds."""
 
     wait: bool = Field(default=True, description="Whether to answer only when the run has ended.")
     timeout_s: float = Field(
@@ -178,7 +178,7 @@ class NicheStats(StrictModel):
 
 
 class RunsOut(StrictModel):
-    """The part that the answers of all requests that start runs have."""
+    """The part that all answers to requests for runs have."""
 
     status: Status = Field(description=_STATUS)
     message: str
@@ -188,7 +188,7 @@ class RunsOut(StrictModel):
 
 
 class ChangedItemsOut(StrictModel):
-    """The result of a run of the job `change_index`. `skipped` maps the id of a video to the reason."""
+    """The result of a run of the job `change_index`. `skipped` maps the id of a skipped video to the reason."""
 
     niche: Niche | None
     put_in: list[str] = Field(default_factory=list)
@@ -199,7 +199,7 @@ class ChangedItemsOut(StrictModel):
 
 
 class RunStateOut(RunOut):
-    """The state of one run, and what it reported. The last three fields are null for jobs that do not report them."""
+    """The state and the report of a run. The last three fields are null for jobs that do not report them."""
 
     job: str
     library_stats: NicheStats | None = Field(description="What a refresh, a rebuild or an embedding did.")

@@ -55,7 +55,7 @@ class LibraryPicturesOut(StrictModel):
 
 
 class SimilarItemOut(StrictModel):
-    """A video of the library whose thumbnail is similar to the query. Its facts are those of the index release."""
+    """A video of the library whose thumbnail is similar to the query. All its facts come from the index release."""
 
     video_id: str
     title: str
@@ -81,7 +81,7 @@ class SimilarItemOut(StrictModel):
 
 
 class SearchedLibraryOut(StrictModel):
-    """A library that was searched. All facts of its items come from the release."""
+    """A library that was searched. All facts of its items come from `release`."""
 
     niche: Niche
     release: str | None = Field(
@@ -138,7 +138,7 @@ class ViewsOut(StrictModel):
 
 
 class ThumbnailVersionOut(StrictModel):
-    """A thumbnail that a video had, with the title that it was shown with, and the views that it got meanwhile."""
+    """A thumbnail that a video had, with the title at that time, and the views of the video during that time."""
 
     sha256: str
     title: str

@@ -45,7 +45,9 @@ class IndexStatsOut(StrictModel):
 
 
 class SidecarMetaOut(StrictModel):
-    """The vectors of an index: their model, their time of publication, their dimension and their number."""
+    """The vectors of an index: the model that made them, when the index was published, their dimension and their
+    number.
+    """
 
     model: str
     timestamp: datetime

@@ -58,9 +58,8 @@ class UnderTitleOut(StrictModel):
 class PackagesOut(StrictModel):
     """The packages of a request with several titles.
 
-    To find the best package and to find the best picture under one title are two tasks. The model has a skill and a
-    calibration for each of them. `verdict`, `skill` and `grid` use the skill and calibration for packages,
-    and `under_titles` uses those for pictures under one title.
+    The model has one skill and calibration for packages, and another skill and calibration for pictures under one
+    title. `verdict`, `skill` and `grid` use the first, and `under_titles` uses the second.
     """
 
     best_title: str | None = Field(description="The title of the best package. Null if there is no best package.")

@@ -25,7 +25,9 @@ class AlikeOut(StrictModel):
 
 
 class PlanOut(StrictModel):
-    """The number of impressions that a test of two candidates needs, which two to test, and which are too alike."""
+    """The number of impressions that a test of two candidates needs, the two candidates to test, and candidates that
+    are too alike.
+    """
 
     click_through_rate: float = Field(gt=0, lt=1, description="The rate on which the number of impressions is based.")
     click_through_rate_of: Literal["channel", "assumed"] = Field(

@@ -59,7 +59,7 @@ ChannelName = Annotated[
 
 
 class ScoreForm(StrictModel):
-    """The fields of a request except its pictures. They are the same in JSON and in a form."""
+    """The fields of a request except its pictures. These fields are the same in JSON and in a form."""
 
     model_config = ConfigDict(
         json_schema_extra=all_of(exactly_one("title", "titles", second_is="array"), not_both("category", "categories"))
@@ -109,12 +109,12 @@ class ScoreForm(StrictModel):
 
     @property
     def all_titles(self) -> tuple[str, ...]:
-        """The titles of the request, in order. There is at least one."""
+        """The titles of the request, in order. There is at least one title."""
         return (*([] if self.title is None else [self.title]), *(self.titles or ()))
 
     @property
     def niches(self) -> tuple[Niche, ...]:
-        """The niches of the request, in order. There is at least one."""
+        """The niches of the request, in order. There is at least one niche."""
         return tuple(self.categories or (self.category,))
 
 

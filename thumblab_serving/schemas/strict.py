@@ -17,7 +17,9 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from thumblab_core.near_names import nearest
 
 _UNKNOWN_FIELDS_LISTED = 5
-"""How many more fields than the model a request may have before it gets one error for all fields."""
+"""A request may have this many fields more than the model. A request with even more fields gets one error for all
+fields.
+"""
 
 _UNKNOWN_FIELD = "unknown_field"
 """The type of the errors that this module raises for unknown fields."""
@@ -34,7 +36,7 @@ _MEANT = {
 }
 """The right field name for each wrong name that a user may send.
 
-A user may know these wrong names from other parts of the lab or from other services.
+Other parts of the lab, or other services, use these names.
 """
 
 
@@ -44,10 +46,11 @@ def _whole(value: object) -> object:
 
 
 AS_WHOLE = BeforeValidator(_whole)
-"""Makes a type take 5.0 for 5. A whole number of a JSON body is `Annotated[int, Strict(), Field(limits), AS_WHOLE]`, which
-refuses texts and booleans. Pydantic leaves limits that follow `AS_WHOLE` out of the OpenAPI document.
+"""Makes a type accept 5.0 for 5. A whole number of a JSON body is `Annotated[int, Strict(), Field(limits), AS_WHOLE]`,
+which refuses texts and booleans. Write the limits before `AS_WHOLE`, because pydantic leaves later limits out of the
+OpenAPI document.
 
-The fields of queries and forms are texts, so they cannot be of this type.
+The fields of queries and forms are texts, so they cannot have this type.
 """
 
 Number = Annotated[float, Strict(), AllowInfNan(False)]
@@ -60,7 +63,7 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     sent_beside: ClassVar[tuple[str, ...]] = ()
-    """Names of fields that a request may have although this model does not have them, such as the files of a form."""
+    """Names of fields that a request may have in addition to the fields of this model, such as the files of a form."""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -85,7 +88,7 @@ class StrictModel(BaseModel):
 
     @classmethod
     def _explained(cls, error: Any) -> InitErrorDetails:
-        """Return one of pydantic's errors in the form that a new `ValidationError` needs.
+        """Return an error of pydantic in the form that a new `ValidationError` needs.
 
         The error for an unknown field says what to send instead.
         """

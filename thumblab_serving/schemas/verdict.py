@@ -1,4 +1,4 @@
-"""The parts of an answer that say how sure its order is: the verdict, the skill, and what the order follows."""
+"""The parts of an answer that say how sure its order is: the verdict, the skill, and the basis of the order."""
 
 from enum import StrEnum
 from typing import Literal
@@ -17,7 +17,7 @@ ProbabilitiesFrom = Literal["videos", "experiments", "residuals", "packages"]
 class Verdict(StrEnum):
     """The verdict on the winner: how sure it is that the winner beats the second-best candidate.
 
-    `NO_SKILL`: the model was not shown to be better than chance at this question, so there is no winner.
+    `NO_SKILL`: no evaluation has shown that the model is better than chance at this question, so there is no winner.
     """
 
     CLEAR = "clear"
@@ -36,8 +36,8 @@ class OrderedBy(StrEnum):
 
 
 class SkillOut(StrictModel):
-    """The accuracy of the model, measured when the model was evaluated. The pairs come from channels of the same kind
-    as the request's channel, see `measured_on`.
+    """The accuracy of the model in its evaluation, on pairs of channels of the same kind as the request's channel (see
+    `measured_on`).
 
     `auc` is the share of held-out pairs that the model ordered correctly. `low` and `high` are the ends of the 95 %
     interval of `auc`. A pair consists of two pictures of one channel. A random order has an `auc` of 0.5.

@@ -59,7 +59,7 @@ def _degraded(
     ranking: Ranking,
     placements: Placements,
 ) -> list[str]:
-    """Return a sentence for each part that was missing for the answer, and for each limit of the answer."""
+    """Return the sentences of `degraded`: one for each part that was missing, and one for each limit of the answer."""
     sentences = [] if query.channel is None or query.channel.reason is None else [query.channel.reason]
     if not pictures:
         return sentences

@@ -1,7 +1,7 @@
 """Score drawn pictures after a failure, to learn whether the service still works.
 
-A hostile picture may leave a decoder or a model in a state in which each later picture fails. Only a picture that is
-known to be good shows this state.
+After a hostile picture, a decoder or a model may fail for each later picture. Only a picture that is known to be good
+can show this.
 """
 
 import io
@@ -25,10 +25,10 @@ State = Literal["unused", "checking", "fine", "failed"]
 
 
 class Canary:
-    """Runs `check` in a thread after each failure. A failed check is repeated until one succeeds.
+    """Runs `check` in a thread after each failure. If the check fails, it is repeated until it succeeds.
 
-    Failures during a check or during the pause after it are followed by one check together. `check` raises an exception
-    if the service does not work. Many threads may use this object at the same time.
+    All failures during a check and the pause after it lead to one further check. `check` raises an exception if the
+    service does not work. Many threads may use this object at the same time.
     """
 
     def __init__(self, check: Callable[[], None]) -> None:

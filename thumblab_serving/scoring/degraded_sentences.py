@@ -1,7 +1,8 @@
-"""Write sentences of the field `degraded`: how good the ranking is, and what the model cannot say.
+"""Write the sentences of the field `degraded` about the quality of the ranking and about the limits of the model.
 
-The sentences about a missing library are in `similarity`, about a missing adapter in `loading.channel_adapters`, and
-about a missing text reader or face model in `thumblab_core.sub_scores`. `answer` collects all of them.
+Other modules write the sentences about a missing library (`similarity`), a missing adapter
+(`loading.channel_adapters`), and a missing text reader or face model (`thumblab_core.sub_scores`). `answer` collects
+all sentences.
 """
 
 import math
@@ -51,7 +52,7 @@ _LONGEST_NAME = 60
 
 
 def skill(ranker: TrainedRanker, channel: AdapterChoice | None, question: Question) -> SkillOut | None:
-    """Return the accuracy of the model at a question, on the split whose channels are like that of the request.
+    """Return the accuracy of the model at a question, on the split whose channels are like the request's channel.
 
     Return None if the model was not evaluated on this split.
     """
@@ -94,7 +95,9 @@ def model_limits(ranker: TrainedRanker, query: RankingContext) -> list[str]:
 
 
 def first_title_limits(ranker: TrainedRanker, query: RankingContext, ranking: Ranking) -> list[str]:
-    """Return the sentences that limit the verdict that `query` asks for, and not a verdict on packages."""
+    """Return the sentences that limit the verdict on pictures under the title of `query`. They do not apply to the
+    verdict on packages.
+    """
     return [*skill_doubts(ranker, query.channel, query.question), *evidence_order(query.niche, ranking)]
 
 
@@ -166,7 +169,9 @@ def no_winners(niche: str, names: Sequence[str]) -> Sequence[str]:
 
 
 def skill_doubts(ranker: TrainedRanker, channel: AdapterChoice | None, question: Question) -> list[str]:
-    """Return a sentence for each reason why the model names no winner at a question. If it may, return no sentence."""
+    """Return a sentence for each reason why the model may name no winner at a question. If it may name a winner, return
+    no sentence.
+    """
     split, evaluated = measured_skill(ranker, channel, question)
     no_winner = _NO_BEST_PACKAGE if question == PACKAGE else _NO_WINNER
     if evaluated is None:

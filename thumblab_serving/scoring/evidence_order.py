@@ -1,9 +1,8 @@
 """Order the pictures of a request by evidence, if the skill of the model is not proven.
 
-The evidence of a picture is a mean of percentiles among the thumbnails of the niche's library. They are the percentiles
-of the picture's sub-scores, and the percentile of its similarity to the library. A percentile is used only if every
-picture of the request has it. So all pictures are compared by the same measurements. The model is not used, so pictures
-that are unlike its training data are ordered too.
+The evidence of a picture is the mean of its percentiles in the niche's library: of its sub-scores and of its similarity
+to the library. A percentile is used only if every picture of the request has it. So all pictures are compared by the
+same measurements. The model is not used, so pictures that are unlike its training data are ordered too.
 """
 
 from collections.abc import Mapping
@@ -29,8 +28,9 @@ _DIGITS = 6
 class Evidence:
     """The evidence of the pictures of a request.
 
-    `percentiles` names what the means consist of: sub-scores, and `SIMILARITY`. `means` has the mean percentile of each
-    picture, 0 to 100, by the picture's id. Both are empty if no percentile exists for every picture.
+    `percentiles` names the sub-scores in the means, and `SIMILARITY` if the means include it. `means` has the mean
+    percentile of each picture, 0 to 100, by the picture's id. Both are empty if the pictures have no percentile in
+    common.
     """
 
     percentiles: tuple[str, ...]
@@ -38,7 +38,7 @@ class Evidence:
 
 
 def evidence_of(pictures: Mapping[str, ExaminedPicture], placements: Placements) -> Evidence:
-    """Return the evidence of the pictures of a request. `placements` says how they compare with the niche's library."""
+    """Return the evidence of the pictures of a request. `placements` has their places in the niche's library."""
     placed = {name: _percentiles(name, picture, placements) for name, picture in pictures.items()}
     common = tuple(
         measured for measured in (*NAMES, SIMILARITY) if placed and all(measured in of for of in placed.values())

@@ -1,4 +1,4 @@
-"""Read the pictures of a request, which come as bytes, base64 or a URL. Decode, encode and measure each of them."""
+"""Read the pictures of a request, which come as bytes, base64 or a URL. Decode, encode and measure each picture."""
 
 import base64
 import binascii
@@ -77,7 +77,7 @@ class ExaminedPicture:
     """A picture's size in pixels, its vectors, its appearance and its sub-scores.
 
     `vectors` holds a unit vector [d] from each image encoder, under the fingerprint of the encoder. `sha256` is the
-    digest of the picture's file. `animated` is whether the file holds more frames than the one that was examined.
+    digest of the picture's file. `animated` says whether the file has several frames. Only one frame is examined.
     """
 
     width: int
@@ -101,14 +101,14 @@ class Candidate:
 class Intake:
     """The intake of pictures, with its own threads to fetch and to examine them.
 
-    The number of examining threads limits how many decoded pictures are in memory, however many requests there are. At
-    most `_FETCHES` pictures are being fetched or wait to be examined, large ones on the disk. All pictures of a request
-    must arrive within `patience` seconds.
+    Each examining thread has one decoded picture in memory, so the number of these threads limits the memory. At most
+    `_FETCHES` pictures are being fetched or wait to be examined. Large pictures wait on the disk. All pictures of a
+    request must arrive within `patience` seconds.
 
-    One AVIF or HEIC at a time is decoded. They have their own thread, so that no other picture waits for them.
+    A separate thread decodes AVIF and HEIC files, one at a time, so that other pictures do not wait for these files.
 
-    If everything that an answer needs of a picture is cached, the picture is not decoded. With `shared`, the workers of
-    the service share the facts of pictures.
+    A picture is not decoded if everything that an answer needs of it is cached. With `shared`, the workers of the
+    service share the facts of pictures.
     """
 
     def __init__(
@@ -142,8 +142,8 @@ class Intake:
         """Return a candidate for each source, in order. If a picture cannot be read, its candidate has an error.
 
         Each picture is encoded with each image encoder in `fingerprints`. `title_match` is measured with the first of
-        these encoders, for the source's own title if it has one, and otherwise for `title`. `also` is called with the id
-        and the file of each picture that could be examined.
+        these encoders, for the source's own title if it has one, and otherwise for `title`. `also` is called with the
+        id and the `SentPicture` of each picture that could be examined.
         """
 
         def examine_bytes(source: Source, data: bytes) -> ExaminedPicture:
@@ -161,7 +161,9 @@ class Intake:
         return [_candidate(source, wait) for source, wait in zip(sources, started, strict=True)]
 
     def encode(self, source: Source, encoders: Encoders, fingerprint: str) -> Vectors:
-        """Return the unit vector [d] of a picture. Nothing else is measured. Raises `LabError` if it cannot be read."""
+        """Return the unit vector [d] of a picture, and measure nothing else. Raises `LabError` if the picture cannot be
+        read.
+        """
 
         def encode_bytes(_: Source, data: bytes) -> Vectors:
             return encoders.picture(fingerprint, SentPicture(data))
@@ -180,7 +182,7 @@ class Intake:
     def _start(self, sources: Sequence[Source], work: Callable[[Source, bytes], T]) -> list[Callable[[], T]]:
         """Start `work` on the bytes of each picture, in the examining threads.
 
-        Each of the returned functions waits for the result of one picture, and returns it or raises its error.
+        Each returned function waits for the result of one picture, and returns this result or raises the error.
         """
         deadline = time.monotonic() + self._patience
 
@@ -200,7 +202,7 @@ class Intake:
 
             try:
                 self._fetcher.download(url, file, MAX_BYTES, max(0.0, deadline - time.monotonic()))
-                # The request was already answered without this picture, so it is dropped.
+                # The request was already answered without this picture, so do not examine the picture.
                 if time.monotonic() > deadline:
                     raise self._late()
                 file.seek(0)
@@ -233,9 +235,10 @@ class Intake:
         return [start(source) for source in sources]
 
     def _in_turn(self, work: Callable[[], T]) -> Future[T]:
-        """Start `work` on an AVIF or HEIC after those before it. Raises `ImageError` if too many of them wait.
+        """Start `work` on an AVIF or HEIC file after the files that wait already. Raises `ImageError` if too many files
+        wait.
 
-        If those before it take too long, the result is an `ImageError`.
+        If the earlier files take too long, the result is an `ImageError`.
         """
         if not self._apart_slots.acquire(blocking=False):
             raise ImageError(

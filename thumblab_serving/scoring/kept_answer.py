@@ -15,10 +15,10 @@ from thumblab_serving.scoring.intake import ExaminedPicture
 def kept_prediction(
     form: ScoreForm, answer: ScoreAnswer, pictures: Mapping[str, ExaminedPicture], names: ChannelNames
 ) -> KeptPrediction:
-    """Return the prediction for an answer. It does not contain the pictures.
+    """Return the prediction for an answer. The prediction does not contain the pictures.
 
-    It has the channel of `form` only if `names` or the model knows the channel. Another name, such as a @handle, is not
-    kept, because predictions are joined with videos and experiments by the id.
+    The prediction has the channel of `form` only if `names` or the model knows the channel. Any other text, such as an
+    unknown @handle, is not kept, because predictions are joined with videos and experiments by the channel id.
 
     `pictures` are the candidates that could be read, by their ids. Other candidates are left out. The answer must be
     about one title.
@@ -54,8 +54,8 @@ def kept_prediction(
 
 
 def _channel_id(name: str | None, channel: ChannelOut | None, names: ChannelNames) -> str | None:
-    """Return the channel id that `name` contains, or None if the lab does not know whether `name` is an id."""
-    # An adapter is found only by a channel id, so `name` is one.
+    """Return the id of the channel `name`, or None if the lab does not know the channel."""
+    # An adapter is found only by a channel id, so `name` is a channel id.
     if name is None or (channel is not None and channel.adapted):
         return name
     return names.known_id(name)

@@ -9,7 +9,7 @@ from thumblab_serving.scoring.intake import ExaminedPicture
 _LARGEST_THRESHOLD = 1 - 1e-6
 """Maximum threshold for the cosine of two vectors. A larger threshold of an encoder is lowered to this number.
 
-An encoder may have the threshold 1. But rounding may make the cosine of two equal vectors a little smaller than 1.
+An encoder may have the threshold 1, but rounding may make the cosine of two equal vectors a little smaller than 1.
 """
 
 
@@ -65,9 +65,9 @@ def _near_identical(first: ExaminedPicture, second: ExaminedPicture, encoder: st
 def _same_words(first: ExaminedPicture, second: ExaminedPicture) -> bool:
     """Return whether two pictures show the same words, in the same order. Upper and lower case are the same.
 
-    If different words were read, the text reader may have misread one picture. Then the result is True if the pictures
-    have the same colours in every field. If no words were read in both pictures, for example because the text reader is
-    not installed, the result is True.
+    If different words were read, the text reader may have misread one picture. In this case, the result is True if the
+    pictures have the same colours in every field. If no words were read in either picture, for example because the text
+    reader is not installed, the result is True.
     """
     one, other = ((picture.measurement.evidence.words or "").casefold().split() for picture in (first, second))
     return one == other or first.appearance.has_colours_of(second.appearance)
@@ -76,7 +76,7 @@ def _same_words(first: ExaminedPicture, second: ExaminedPicture) -> bool:
 def count_groups_once(names: Sequence[str], groups: Sequence[Sequence[str]]) -> list[list[int]]:
     """Return the candidates after each group was merged into one candidate, in order of their first members.
 
-    A candidate is the list of its members, as positions in `names`. A candidate that is in no group has one member.
+    A candidate is a list of its members, as positions in `names`. A candidate that is not a group has one member.
     Members of a group that are not in `names` are left out.
     """
     group_of = {name: number for number, group in enumerate(groups) for name in group}

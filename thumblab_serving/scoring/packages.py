@@ -20,13 +20,17 @@ from thumblab_serving.scoring.why import explain
 
 @dataclass(frozen=True)
 class GridTitles:
-    """The titles of a grid. `shared` are shown with each picture that has no title in `own`, which is by picture id."""
+    """The titles of a grid. `own` maps the id of a picture to its own title. Each picture without an own title is shown
+    with each title in `shared`.
+    """
 
     shared: Sequence[EncodedTitle]
     own: Mapping[str, EncodedTitle]
 
     def of(self, picture: str) -> EncodedTitle:
-        """Return the title under which a picture is ranked outside the grid: its own, or else the first shared one."""
+        """Return the title under which a picture is ranked outside the grid: its own title, or else the first shared
+        title.
+        """
         return self.own.get(picture) or self.shared[0]
 
 
@@ -90,7 +94,7 @@ def _groups(cells: Mapping[str, _Cell], near_identical: Sequence[Sequence[str]])
 
 
 def _without_order(ranking: Ranking) -> Ranking:
-    """Return the ranking without a winner, ranks and win probabilities. Only the scores and the verdict are left.
+    """Return the ranking with only the scores and the verdict, and without a winner, ranks and win probabilities.
 
     There is no order by evidence, because the evidence of a picture is nearly the same under all titles.
     """
@@ -117,7 +121,7 @@ def _package(key: str, cell: _Cell, ranking: Ranking, why: WhyOut) -> PackageOut
 def _margin(key: str, ranking: Ranking) -> float | None:
     """Return the probability that the best package beats the package `key`.
 
-    For the best package itself, return the probability that it beats the second.
+    For the best package itself, return the probability that it beats the second package.
     """
     if key not in ranking.strengths or ranking.winner is None:
         return None

@@ -1,4 +1,4 @@
-"""Decide whether the model may name a winner. It may if its skill is proven for the question that a request asks."""
+"""Decide whether the model may name a winner: only if its skill is proven for the question of the request."""
 
 from thumblab_core.ranking.skill import ADAPTED, FUTURE, NEW_CHANNELS, OWN_PAST, PACKAGE, Skill
 from thumblab_core.ranking.trained_ranker import TrainedRanker
@@ -9,16 +9,16 @@ from thumblab_serving.schemas.verdict import Question
 def measured_skill(
     ranker: TrainedRanker, channel: AdapterChoice | None, question: Question
 ) -> tuple[str, Skill | None]:
-    """Return the model's skill at a question for a request, and the split of the evaluation on which it was measured.
+    """Return the split of the evaluation that fits the request, and the model's skill at the question on this split.
 
-    The split is the one whose channels are most like the channel of the request:
+    The channels of the split are most like the channel of the request:
 
     - Without a usable adapter, the split has unseen channels.
-    - With an adapter of a channel that the model was trained on, the split has known channels. This is so even if the
-      adapter was added later.
+    - With an adapter of a channel that the model was trained on, the split has known channels, even if the adapter was
+      added later.
     - With an adapter of another channel, the split has unseen channels with adapters. A lab with few channels cannot
-      evaluate this split. Then the adapter's skill on the channel's own past is used, but only for packages. It was
-      measured on videos that differ in title and picture, so it proves nothing for pictures under one title.
+      evaluate this split. For packages, the adapter's skill on the channel's own past is then used instead. This skill
+      was measured on videos that differ in title and picture, so it proves nothing for pictures under one title.
 
     The skill is None if it was not measured. For pictures under one title, the skill of an older model may be that of
     `PACKAGE`, see `read_skills`.
@@ -33,8 +33,8 @@ def measured_skill(
 def has_proven_skill(ranker: TrainedRanker, channel: AdapterChoice | None, question: Question) -> bool:
     """Return whether the model was shown to be better than chance at this question.
 
-    The whole 95 % interval must be above chance. An older model was evaluated only with the question which of two
-    videos got more views. This is the question of packages, so it proves nothing for pictures under one title.
+    The whole 95 % interval must be above chance. An older model was evaluated only on which of two videos got more
+    views. This is the question of packages, so the evaluation proves nothing for pictures under one title.
     """
     _, skill = measured_skill(ranker, channel, question)
     return skill is not None and skill.proven and (question == PACKAGE or skill.question != PACKAGE)

@@ -40,7 +40,7 @@ class EncodedTitle:
 
 @dataclass(frozen=True)
 class RankingContext:
-    """The things that a ranking depends on besides the pictures: titles, a niche, and sometimes a channel.
+    """Everything that a ranking depends on besides the pictures: the titles, the niche and, if given, the channel.
 
     `titles` has the title of each picture, by the picture's id.
     """
@@ -51,7 +51,7 @@ class RankingContext:
 
     @property
     def question(self) -> Question:
-        """The compared things: pictures under one title, or packages whose titles differ."""
+        """The question of the ranking: pictures under one title, or packages whose titles differ."""
         return ONE_TITLE if len({title.text for title in self.titles.values()}) < 2 else PACKAGE
 
     @property
@@ -79,7 +79,7 @@ class Ranking:
 
     `unfamiliar` has the pictures that are unlike all training pictures, with their cosine to the nearest training
     picture. The model does not rank these pictures. `near_identical` has the groups of near-identical pictures.
-    `ordered_by` is None if no picture has a rank. `evidence` names the percentiles that the order by evidence uses. It
+    `ordered_by` is None if no picture has a rank. `evidence` names the percentiles that the order by evidence uses, or
     is None if the model's order is used. `strengths` has a number for each picture that the model ranks. By the
     Bradley-Terry model, the difference of two strengths is the log odds that one of the two pictures beats the other.
     `strengths` is empty if the model's order is not used. `inputs` has the model's inputs [d] of each picture that the
@@ -106,11 +106,11 @@ def rank(
 ) -> Ranking:
     """Rank pictures against each other by the model. Pictures that are unlike all training pictures are left out.
 
-    A group of near-identical pictures counts as one candidate, whose score is the mean score of its members. Its
-    members share the rank, and the win probability in equal parts.
+    A group of near-identical pictures counts as one candidate, whose score is the mean score of its members. All
+    members have the same rank, and an equal part of the win probability.
 
     The verdict is `NO_VERDICT` if no picture is left, or if only one of several pictures is left. The win probabilities
-    are those of the question that `query` asks.
+    are calibrated for the question of `query`.
     """
     if not pictures:
         return Ranking()
@@ -191,7 +191,7 @@ def _engagement(value: float, ranker: TrainedRanker) -> Engagement | None:
 
 
 def merge_equal_scores(scores: Float32s | Float64s) -> Float64s:
-    """Return the scores [n], after scores that differ only by rounding (`_ROUNDING`) were made equal."""
+    """Return the scores [n]. Scores that differ only by rounding (`_ROUNDING`) are made equal."""
     merged = scores.astype(np.float64)
     order = np.argsort(merged, kind="stable")
     for lower, higher in pairwise(order.tolist()):
@@ -203,8 +203,8 @@ def merge_equal_scores(scores: Float32s | Float64s) -> Float64s:
 def winner_confidence(scores: Float64s, slope: float) -> float:
     """Return the probability that the best score beats the second, by the Bradley-Terry model.
 
-    A single score is the score of a group of near-identical pictures. Two members of it are equally likely to win, so
-    the result is 0.5.
+    If there is only one score, it is the score of a group of near-identical pictures. Two members of the group are
+    equally likely to win, so the result is 0.5.
     """
     if len(scores) == 1:
         return 0.5
@@ -213,7 +213,7 @@ def winner_confidence(scores: Float64s, slope: float) -> float:
 
 
 def verdict_of(confidence: float) -> Verdict:
-    """Return the verdict for a win probability, which is first rounded to the whole percentage that people see."""
+    """Return the verdict for a win probability. The probability is first rounded to the percentage that people see."""
     if is_too_close(confidence):
         return Verdict.TOO_CLOSE_TO_CALL
     return Verdict.CLEAR if percent(confidence) >= CLEAR else Verdict.LEANING

@@ -1,6 +1,6 @@
-"""The scorer: it loads the releases and models that an answer needs, and makes answers from pictures.
+"""The scorer, which loads the releases and models that an answer needs, and makes answers from pictures.
 
-The service and `thumblab score` use it.
+The service and `thumblab score` use the scorer.
 """
 
 import logging
@@ -56,7 +56,7 @@ _log = logging.getLogger("thumblab_serving")
 
 
 class InterruptedScoringError(Exception):
-    """Raised by the `pace` of `Scorer.score` to end the scoring. Nothing has failed."""
+    """The error that `pace` raises to end `Scorer.score`. It does not count as a failure."""
 
 
 class Scorer:
@@ -64,7 +64,7 @@ class Scorer:
 
     Its methods block the calling thread. Many threads may use it at the same time. Close it after use. With a `keeper`,
     answers can be kept as predictions. The keeper is closed together with the scorer. With `shared`, the workers of the
-    service share what was computed of pictures and titles.
+    service share the results that were computed of pictures and titles.
     """
 
     def __init__(
@@ -91,21 +91,22 @@ class Scorer:
     def rehearsed(self) -> bool:
         """Whether a rehearsal succeeded. In a rehearsal, the service makes an answer for itself.
 
-        Some code and models are loaded only when they are first used. The rehearsal uses them, so no request has to
-        wait until they are loaded.
+        Some code and models are loaded only at their first use. The rehearsal uses them, so no request has to wait for
+        this loading.
         """
         return self._rehearsed
 
     @property
     def rehearsal_failure(self) -> str | None:
-        """Why the last rehearsal failed. None if it succeeded, or if there was none yet."""
+        """Why the last rehearsal failed. None if the rehearsal succeeded, or if there was no rehearsal yet."""
         return self._failure
 
     @property
     def is_ready(self) -> bool:
-        """Whether the service can answer requests. It can if everything is loaded, and two checks have succeeded.
+        """Whether the service can answer requests: everything is loaded, and two checks have succeeded.
 
-        The checks are the rehearsal, a first answer that the service makes for itself, and the canary, a test picture.
+        The checks are the rehearsal (a first answer that the service makes for itself) and the canary (a drawn picture
+        that is scored after a failure).
         """
         has_index = any(slot.can_serve for slot in self.releases.indices.values())
         is_loaded = self.releases.model.loaded is not None and has_index
@@ -159,12 +160,12 @@ class Scorer:
     def follow_pointers(self) -> None:
         """Load the releases that were promoted since the last call.
 
-        A release that takes longer than a second to load is loaded in the background. Before a model is loaded, this
-        waits a few seconds.
+        If a release takes longer than a second to load, loading continues in the background. Until a model is loaded,
+        the call waits a few seconds.
 
-        Then make a rehearsal, if none has succeeded yet and everything that it needs is loaded. If another thread
-        rehearses already, this call does not wait for that thread. `Backoff` says when a failed rehearsal is tried
-        again.
+        Then make a rehearsal, if no rehearsal has succeeded yet and everything that it needs is loaded. If another
+        thread already makes a rehearsal, this call does not wait for that thread. `Backoff` says when a failed
+        rehearsal is tried again.
         """
         self.releases.follow_pointers(PATIENCE_S if self.releases.model.loaded is None else _SHORT_WAIT_S)
         indices = self.releases.indices.values()
@@ -189,12 +190,13 @@ class Scorer:
         """Return the answer for the pictures of a request. A picture that cannot be read has an error in the answer.
 
         `owner` marks the API key of the request. Private figures of a channel are used only if the channel belongs to
-        this owner (see `thumblab_core.database.channels.Channel.belongs_to`). None: the lab itself asks.
+        this owner (see `thumblab_core.database.channels.Channel.belongs_to`). If `owner` is None, the lab itself asks.
 
         With `keep`, the answer is kept as a prediction, if this object has a keeper and a picture could be read. If the
-        request has several niches, only the answer for the first is kept. If it has several titles, no answer is kept.
+        request has several niches, only the answer for the first niche is kept. If the request has several titles, no
+        answer is kept.
 
-        With `pace`, the pictures are examined one after the other, and `pace` is called before each of them. So a batch
+        With `pace`, the pictures are examined one after the other, and `pace` is called before each picture. So a batch
         can wait for other requests. If `pace` raises `InterruptedScoringError`, the scoring ends with this error.
 
         With `see_people`, the answer says who is seen, as far as the settings and `SeenPeople` allow.
@@ -227,7 +229,7 @@ class Scorer:
     ) -> ScoreAnswer:
         """Do the work of `score`, but look for no people, and do not start the canary after a failure."""
         first = self.releases.resolve(form.niches[0])
-        # All niches are answered by one model, even if another one is promoted in the meantime.
+        # The same model answers for all niches, even if another model is promoted meanwhile.
         others = [replace(self.releases.resolve(niche), model=first.model) for niche in form.niches[1:]]
         encoders = self.releases.encoders()
         examined: dict[tuple[str, ...], list[Candidate]] = {}
@@ -257,7 +259,7 @@ class Scorer:
         fingerprints: tuple[str, ...],
         how: "_How",
     ) -> list[Candidate]:
-        """Return the examined pictures. The encoders are those of the fingerprints."""
+        """Examine the pictures with the encoders of the fingerprints, and return them."""
         pace, search = how
         also = None if search is None else search.look
         if pace is None:
@@ -311,7 +313,7 @@ class Scorer:
             self._rehearsed, self._failure = True, None
 
     def _score_drawn_pictures(self) -> None:
-        """Score new pictures. Raises an exception if one of them cannot be scored."""
+        """Score new pictures. Raises an exception if a picture cannot be scored."""
         slots = self.releases.indices
         niche = next((niche for niche, slot in slots.items() if slot.loaded), next(iter(slots)))
         # There is one picture for each examining thread, so that each thread loads what it needs.
@@ -339,8 +341,8 @@ class _Asked:
 def _fingerprints(releases: Resolved) -> tuple[str, ...]:
     """Return the fingerprints of the image encoders that a request needs.
 
-    The encoder of the first fingerprint measures `title_match`. If the niche has an index, this is the encoder of the
-    index, because it also measured the sub-scores of the library. Otherwise, it is the encoder of the model.
+    The encoder of the first fingerprint measures `title_match`. If the niche has an index, it is the encoder of the
+    index, because the same encoder measured the sub-scores of the library. Otherwise, it is the encoder of the model.
     """
     of_index = [releases.index.value.encoder] if releases.index is not None else []
     return tuple(dict.fromkeys([*of_index, releases.model.value.model.config.image_encoder]))

@@ -52,7 +52,7 @@ _log = logging.getLogger("thumblab_serving")
 
 
 class _UnsaidError(LabError):
-    """The error that is raised if it cannot be said who is seen. The message ends the sentence `_UNSAID`."""
+    """The error that is raised if the answer cannot say who is seen. The message ends the sentence `_UNSAID`."""
 
 
 @dataclass
@@ -74,14 +74,15 @@ class FaceSearch:
     """The search of each picture, by the id of the candidate. None if it could not be started."""
 
     def look(self, candidate: str, sent: SentPicture) -> None:
-        """Start to search a picture, and do not wait: the threads that examine pictures serve all requests.
+        """Start to search a picture, and do not wait for the result, because the calling thread examines pictures for
+        all requests.
 
         Any thread may call this. Raises no error, so that the picture can be scored in any case.
         """
         if candidate in self._started:  # Niches with different encoders examine a picture twice.
             return
         try:
-            # The pixels are kept and not the file: a decoded picture was made smaller.
+            # Keep the decoded pixels and not the file, because a decoded picture is reduced in size.
             image, sha256 = sent.decoded.pixels, sent.sha256
             self._started[candidate] = self._turns.start(lambda: self._faces(image, sha256))
         except Exception as error:  # noqa: BLE001  whatever the error is, the ranking must go on
@@ -145,7 +146,7 @@ class FaceSearch:
             except NoDatabaseError as error:
                 sentences.append(f"the figures of the people who are seen are left out: {error}")
             else:
-                figures = read.appearances()  # Outside of `read`, whose time limit is one for the database.
+                figures = read.appearances()  # Outside of `read`, because the time limit of `read` is for the database.
         seen = PeopleSeenOut(
             threshold=self.known.least_score,
             thumbnails=[SeenThumbnailOut(id=each, faces=found.get(each)) for each in candidates],
@@ -163,7 +164,7 @@ class Turns:
         self._slots = threading.Semaphore(_MOST_WAITING)
 
     def start(self, search: Callable[[], T]) -> Future[T]:
-        """Start a search after those before it. Raises `LabError` if too many of them wait."""
+        """Start a search after the searches that wait already. Raises `LabError` if too many searches wait."""
         if not self._slots.acquire(blocking=False):
             raise LabError(f"{_MOST_WAITING} pictures wait already")
         try:
@@ -175,14 +176,14 @@ class Turns:
         return started
 
     def close(self) -> None:
-        """Stop the thread, and give up the searches that have not begun."""
+        """Stop the thread, and cancel the searches that have not begun."""
         self._thread.shutdown(cancel_futures=True)
 
 
 class SeenPeople:
-    """The people part of the scorer. Many threads may use it at the same time.
+    """The part of the scorer that searches for people. Many threads may use it at the same time.
 
-    It has a database access of its own, so that a slow request here never makes the scorer give up its database.
+    It has its own database access. So a slow request here never makes the scorer stop asking the database.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -198,10 +199,11 @@ class SeenPeople:
         self._database.close()
 
     def search(self, channel_id: str | None, may_see_names: bool) -> tuple[FaceSearch | None, list[str]]:
-        """Return a search for a request that names this channel, or None, and a sentence that says why there is none.
+        """Return a search for a request that names this channel. Without a search, return None and a sentence with the
+        reason.
 
-        There is neither a search nor a sentence if `score_people` is off, or if the request names no channel. Without a
-        search, no face is embedded.
+        If `score_people` is off, or if the request names no channel, return None and no sentence. Without a search, no
+        face is embedded.
         """
         if not self._settings.score_people or channel_id is None:
             return None, []
@@ -238,7 +240,7 @@ class SeenPeople:
         return FaceSearch(networks, space, known, channel_id, self._turns, self._database)
 
     def _loaded(self) -> FaceNetworks:
-        """Return the networks, which the first request loads. Raises `LabError` if one is missing."""
+        """Return the networks, which the first request loads. Raises `LabError` if a network is missing."""
         with self._loading:
             if self._networks is None:
                 self._networks = load_networks(self._settings)
@@ -248,7 +250,9 @@ class SeenPeople:
 def with_people(
     answer: ScoreAnswer, search: FaceSearch | None, unsaid: Sequence[str], candidates: Sequence[str]
 ) -> ScoreAnswer:
-    """Return the answer with who is seen on the candidates, or with the sentences that say why this is not said."""
+    """Add to the answer who is seen on the candidates, or the sentences that say why this is unknown. Return the new
+    answer.
+    """
     seen, sentences = (None, []) if search is None else search.answer(candidates)
     added = [*unsaid, *sentences]
     if seen is None and not added:

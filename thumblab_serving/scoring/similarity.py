@@ -1,6 +1,7 @@
 """Find how similar candidates are to the library of a niche.
 
-The library is read from its index or from the database. Without either, every candidate gets a default value.
+The library is searched in its index or in the database. If neither can be searched, every candidate gets a default
+value.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,9 +26,9 @@ DEFAULT_SIMILARITY = 50.0
 class Placements:
     """The places of a request's pictures in the library of the niche.
 
-    `by_id` has the placement of each picture. `sub_scores` is the distribution of the library's sub-scores. It is None
-    if the library has no distribution with which the request's pictures can be compared. `degraded` has a sentence for
-    each thing that was missing.
+    `by_id` has the placement of each picture. `sub_scores` is the distribution of the library's sub-scores, or None if
+    the request's pictures cannot be compared with the library's distribution. `degraded` has a sentence for each thing
+    that was missing.
     """
 
     source: SimilaritySource
@@ -37,7 +38,7 @@ class Placements:
 
 
 class Similarity(Protocol):
-    """An object that finds the place of pictures in the library of a niche."""
+    """An object that finds the places of pictures in the library of a niche."""
 
     def place(self, pictures: Mapping[str, ExaminedPicture]) -> Placements:
         """Return the placements of a request's pictures in the library.
@@ -79,8 +80,8 @@ class StoredSimilarity:
     """A `Similarity` that searches the library of the niche in PostgreSQL, with pgvector.
 
     If the database does not answer, `DefaultSimilarity` is used. `encoder` is the fingerprint of the model's image
-    encoder. The database may have vectors of several encoders. Only vectors of this encoder are compared, because every
-    picture of a request is encoded with this encoder. `no_index` says why no index is used.
+    encoder. The database may have vectors of several encoders. Only vectors of this encoder are compared, because it
+    also encodes every picture of a request. `no_index` says why no index is used.
     """
 
     libraries: StoredLibraries
@@ -116,7 +117,7 @@ class DefaultSimilarity:
 
 
 def choose_similarity(niche: Niche, releases: Resolved, libraries: StoredLibraries, meter_version: str) -> Similarity:
-    """Return the `Similarity` that a request uses. It searches the index, or the database if no index is served.
+    """Return the `Similarity` for a request. It searches the index, or the database if no index is served.
 
     If the library of the index has fewer than two thumbnails, there is no distribution to compare a picture with. In
     this case, `DefaultSimilarity` is returned.

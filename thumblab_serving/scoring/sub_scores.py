@@ -10,8 +10,8 @@ from thumblab_serving.schemas.evidence import EvidenceOut, SubScoreOut
 def present_sub_scores(measurement: Measurement, library: ScoreDistribution | None) -> dict[str, SubScoreOut]:
     """Return the sub-scores by name.
 
-    They are compared with `library`, the distribution of the sub-scores in the library of a niche. If `library` is
-    None, they are compared with the fixed thresholds `WEAK`.
+    The sub-scores are compared with `library`, the distribution of the sub-scores in the library of a niche. If
+    `library` is None, they are compared with the fixed thresholds `WEAK`.
     """
     return {name: _present(score, measurement.evidence, library) for name, score in measurement.scores.items()}
 
@@ -19,7 +19,7 @@ def present_sub_scores(measurement: Measurement, library: ScoreDistribution | No
 def present_evidence(evidence: Evidence, width: int, height: int) -> EvidenceOut:
     """Return the evidence of a picture of `width` by `height` pixels.
 
-    It includes the corner of the picture that YouTube's badge with the length of the video covers.
+    The evidence includes the corner of the picture that YouTube covers with the length of the video.
     """
     picture = {"width": width, "height": height, "badge": BADGE.as_json()}
     return EvidenceOut.model_validate(evidence.as_json() | picture)

@@ -1,4 +1,6 @@
-"""Explain why the score of each candidate differs from the winner's score. The winner is compared with the second."""
+"""Explain why the score of each candidate differs from the winner's score. The winner is compared with the second
+candidate.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -39,7 +41,7 @@ def explain(
     ranker: TrainedRanker,
     ids: Mapping[str, str] | None = None,
 ) -> Mapping[str, WhyOut]:
-    """Return what makes the score of each picture in `names` differ from another score, or why that is unknown.
+    """Return, for each picture in `names`, why its score differs from another picture's score, or why this is unknown.
 
     A winner is compared with the best picture that is not near-identical to it. Every other picture is compared with
     the winner. `ids` maps the names of pictures in `ranking` to the ids of the pictures, if these differ.
@@ -71,7 +73,7 @@ def explain(
 
 
 def _opponent(name: str, ranking: Ranking) -> str | None:
-    """Return the picture with which a picture is compared, or None if there is none."""
+    """Return the picture with which a picture is compared, or None if there is no such picture."""
     if ranking.winner is None or name not in ranking.strengths:
         return None
     if ranking.pictures[name].rank != 1:
@@ -80,7 +82,7 @@ def _opponent(name: str, ranking: Ranking) -> str | None:
 
 
 def _reason(name: str, ranking: Ranking, question: Question) -> str:
-    """Return a clause that says why it is unknown what moved the score of a picture."""
+    """Return a clause that says why the reasons for the score of a picture are unknown."""
     if ranking.verdict is Verdict.NO_SKILL:
         what = "such packages" if question == PACKAGE else "such pictures"
         return f"the model was not shown to order {what} better than chance, so its score says nothing about views"
@@ -105,12 +107,12 @@ def _unknown(reason: str) -> WhyOut:
 
 
 def _shortened(name: str) -> str:
-    """Return the id of a candidate. If the id is long, such as a path, only its end is kept."""
+    """Return the id of a candidate. Only the end of a long id, such as a path, is kept."""
     return name if len(name) <= _LONGEST_NAME else f"…{name[1 - _LONGEST_NAME :]}"
 
 
 def _summary(parts: Sequence[ContributionOut], other: str) -> str:
-    """Return the contributions in a sentence, the largest first. Those under half a percent are left out."""
+    """Return the contributions in a sentence, the largest first. Contributions under half a percent are left out."""
     clauses = [
         f"{_NAMES[part.of]} speaks {'for' if part.share > 0 else 'against'} it ({percent(abs(part.share))} %)"
         for part in sorted(parts, key=lambda part: -abs(part.share))

@@ -1,6 +1,6 @@
-"""Let each worker of a service know the state of the others.
+"""Let each worker of a service know the state of the other workers.
 
-Each worker writes its state to a file in a folder that all of them share. So any worker can answer `/health` and
+Each worker writes its state to a file in a folder that all workers share. So any worker can answer `/health` and
 `/metrics` for the whole service.
 """
 
@@ -26,7 +26,8 @@ _LARGEST = 256 * 1024
 class WorkerState:
     """The state of a worker: whether it is ready, and which releases it serves and refuses.
 
-    `served` has the id of each served release, and `refused` has the reason for each refusal, both by `kind/scope`.
+    `served` maps `kind/scope` to the id of the served release. `refused` maps `kind/scope` to the reason for the
+    refusal.
     """
 
     ready: bool
@@ -61,7 +62,7 @@ class WorkerRegistry:
         self.failure: str | None = None
 
     def update(self) -> None:
-        """Write the state of this worker, if it has changed."""
+        """Write the state of this worker, if the state has changed."""
         state = self._describe()
         if self._folder is None or (state == self._written and self._path(os.getpid()).exists()):
             return
@@ -82,7 +83,7 @@ class WorkerRegistry:
                 self._path(os.getpid()).unlink(missing_ok=True)
 
     def ask_to_forget(self) -> None:
-        """Ask the other workers to forget the indices in their memory. They do so within about a second."""
+        """Ask the other workers to forget the indices in their memory. They forget them within about a second."""
         if self._folder is None:
             return
         self._forgotten = secrets.token_hex(8)
@@ -141,19 +142,23 @@ class WorkerRegistry:
 
 
 def is_orphan() -> bool:
-    """Return whether the supervisor is gone, which started this worker and would replace it if it died."""
+    """Return whether the supervisor of this worker is gone. The supervisor would start a new worker if this worker
+    died.
+    """
     parent = multiprocessing.parent_process()
     return parent is not None and not parent.is_alive()
 
 
 def _started(process: int) -> float:
-    """Return when the process with this id started, in seconds after the boot. This time does not depend on the clock."""
+    """Return when the process with this id started, in seconds after the boot of the machine, which does not depend on
+    the clock.
+    """
     boot = psutil.boot_time()
     return psutil.Process(process).create_time() - boot
 
 
 def _read(path: Path) -> tuple[float, WorkerState] | None:
-    """Return when the worker that wrote a file started, and its state. Return None if no worker wrote the file."""
+    """Return the start time and the state of the worker that wrote a file. Return None if no worker wrote the file."""
     try:
         if path.stat().st_size > _LARGEST:
             return None
@@ -169,7 +174,7 @@ def _texts(stored: Mapping[str, str]) -> dict[str, str]:
 
 
 def _lives(process: str, started: float) -> bool:
-    """Return whether the process with this id is the one that started at this time. A new process may reuse an old id."""
+    """Return whether the process with this id started at this time. If not, a new process has the id of a dead process."""
     try:
         return abs(_started(int(process)) - started) < 1
     except (psutil.Error, ValueError):

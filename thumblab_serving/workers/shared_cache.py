@@ -1,8 +1,8 @@
 """A cache in a file, which all workers of a service share.
 
 The file is an array of slots of equal size, so its size has a limit. The digest of a key chooses a set of four slots,
-and a new entry replaces the oldest of them. Nobody locks the file. If two workers write to a slot at the same time, or
-a worker is killed while it writes, the entry does not match its checksum and counts as missing.
+and a new entry replaces the oldest entry of the set. The file is never locked. If two workers write to a slot at the
+same time, or a worker is killed while it writes, the entry does not match its checksum and counts as missing.
 
 No entry is trusted before it is checked. Its header holds the digest of the key, and a checksum over the whole entry.
 So a damaged entry, and an entry that was made for another key, count as missing. The file belongs to the user of the
@@ -38,7 +38,7 @@ LARGEST = _SLOT - _HEADER.size
 
 
 class SharedCache:
-    """The entries that all workers of a service share. Threads and processes may use it at the same time.
+    """A cache that all workers of a service share. Threads and processes may use it at the same time.
 
     It never raises an error. If the file cannot be used, each entry counts as missing, and `failure` says why. The file
     takes at most `slots` times 8 KiB of the disk.
@@ -60,14 +60,14 @@ class SharedCache:
         return 0
 
     def close(self) -> None:
-        """Close the file. It stays on the disk for the other workers."""
+        """Close the file. The file stays on the disk for the other workers."""
         with self._opening:
             if self._file is not None:
                 os.close(self._file)
                 self._file = None
 
     def get(self, key: bytes) -> bytes | None:
-        """Return the value of a key, or None if it is missing. `key` has 32 bytes."""
+        """Return the value of a key, or None if the value is missing. `key` has 32 bytes."""
         try:
             file = self._open()
             for slot in self._slots(key):
@@ -112,7 +112,7 @@ class SharedCache:
 class SharedValues(Generic[T]):
     """The values of one kind in a `SharedCache`.
 
-    `kind` keeps their keys apart from those of other kinds. `pack` turns a value into bytes, and `unpack` turns bytes
+    `kind` keeps the keys apart from the keys of other kinds. `pack` turns a value into bytes, and `unpack` turns bytes
     into a value. `unpack` returns None, or raises a `ValueError`, if the bytes are not a valid value.
     """
 
@@ -122,7 +122,7 @@ class SharedValues(Generic[T]):
     unpack: Callable[[bytes], T | None]
 
     def get(self, key: Sequence[str]) -> T | None:
-        """Return the value of a key, or None if it is missing."""
+        """Return the value of a key, or None if the value is missing."""
         stored = self.cache.get(self._digest(key))
         with suppress(ValueError):
             return None if stored is None else self.unpack(stored)
@@ -140,13 +140,15 @@ def _checksum(key: bytes, written: float, value: bytes) -> bytes:
 
 
 def _checked(header: bytes, value: bytes) -> bytes | None:
-    """Return the value of an entry, or None if it does not match the checksum in the header."""
+    """Return the value of an entry, or None if the entry does not match the checksum in its header."""
     key, checksum, written, length = _HEADER.unpack(header)
     return value if length == len(value) and _checksum(key, written, value) == checksum else None
 
 
 def _order(file: int, slot: int, key: bytes, now: float) -> float:
-    """Return a number that orders slots for replacement: the slot of the key first, then empty slots, then the oldest."""
+    """Return a number that orders slots for replacement: first the slot that has the key, then empty slots, then old
+    slots.
+    """
     header = os.pread(file, _HEADER.size, slot)
     if len(header) < _HEADER.size:
         return -1.0
@@ -159,8 +161,8 @@ def _order(file: int, slot: int, key: bytes, now: float) -> float:
 def _owned_file(path: Path, size: int) -> int:
     """Open a file that only the user of this process can read and write, and return its descriptor.
 
-    Raises `OSError` if the file or its folder belongs to another user, or if others can use the folder. The message
-    does not name the folder, because `/health` shows the message to everybody.
+    Raises `OSError` if the file or its folder belongs to another user, or if other users can use the folder. The
+    message does not name the folder, because `/health` shows the message to everybody.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = path.parent.lstat()

@@ -8,7 +8,8 @@ VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def shared_folder(name: str = ".") -> Path | None:
-    """Return the folder that all workers of this service share, or the folder `name` in it. None if there is one worker.
+    """Return the folder that all workers of this service share, or the folder `name` in it. Return None if there is
+    only one worker.
 
     `python -m thumblab_serving` makes the shared folder, and deletes it when the service ends. The folder `name` may not
     exist yet.

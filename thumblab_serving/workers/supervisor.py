@@ -1,4 +1,4 @@
-"""Start the workers of a service, and replace those that die or hang."""
+"""Start the workers of a service, and replace workers that die or hang."""
 
 import logging
 import signal
@@ -12,7 +12,8 @@ from uvicorn.config import STARTUP_FAILURE, Config
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 _SHORTEST_LIFE_S = 60.0
-"""A worker that dies earlier than this is replaced only after a wait. The wait doubles with each such death in a row.
+"""A worker that dies within this many seconds is replaced only after a wait. Each further such death in a row doubles
+the wait.
 """
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 60.0
 _START_S = 180.0
@@ -28,11 +29,11 @@ _log = logging.getLogger("uvicorn.error")
 
 
 class _Place:
-    """The place of a worker and of the workers that replace it: when the present one started, and how long the next
-    waits.
+    """The state of one worker and of the workers that replace it one after the other.
 
-    `asked` is when the worker was sent a ping that it has not answered yet. `next_start` is None while a worker runs.
-    `has_answered` is whether the worker has answered any ping.
+    `started` is when the present worker started, and `wait` is how long the next worker waits. `asked` is when a ping
+    was sent that the worker has not answered yet. `next_start` is None while a worker runs. `has_answered` says whether
+    the worker has answered any ping.
     """
 
     def __init__(self, process: Process) -> None:
@@ -47,7 +48,7 @@ class _Place:
         self.next_start: float | None = None
 
     def postpone(self) -> None:
-        """Set when the next worker starts. The wait grows, unless the last worker had a long life."""
+        """Set when the next worker starts. The wait is longer each time, unless the last worker had a long life."""
         now = time.monotonic()
         has_lived = self.next_start is None and now - self.started > _SHORTEST_LIFE_S
         self.wait = 0.0 if has_lived else min(max(_FIRST_WAIT_S, 2 * self.wait), _LONGEST_WAIT_S)
@@ -66,9 +67,9 @@ def _wait_for_end(process: Process, latest: float) -> None:
 class _Exit(threading.Event):
     """The event that tells the service to end. It counts as set as soon as SIGTERM or SIGINT has arrived.
 
-    uvicorn sets the event only between two other tasks, and one of them may replace workers for minutes. A signal
-    handler must not set the event itself. The handler may interrupt `wait`, and would then wait for ever for the
-    event's lock.
+    uvicorn sets the event only between two other tasks, and a task that replaces workers may take minutes. A signal
+    handler must not set the event itself. If the handler interrupts `wait`, it would wait for ever for the event's
+    lock.
     """
 
     def __init__(self, arrived: list[int]) -> None:
@@ -83,12 +84,12 @@ class Supervisor(Multiprocess):
     """uvicorn's supervisor, with other rules for workers that die.
 
     uvicorn asks one worker after the other whether it lives, and waits for each answer. So a busy worker delays the
-    replacement of a dead one, for up to `timeout_worker_healthcheck` seconds. And uvicorn ends the whole service if a
-    replacement fails to start. Here, no worker waits for another, and a worker that serves is never ended because
-    another one cannot start. Workers that die soon after their start are replaced at growing intervals.
+    replacement of a dead worker, for up to `timeout_worker_healthcheck` seconds. Also, uvicorn ends the whole service
+    if a replacement fails to start. This supervisor waits for no answer, and never ends a serving worker because
+    another worker cannot start. If workers die soon after their start, each replacement comes after a longer wait.
 
-    If the first workers fail to start, the service ends with uvicorn's exit status for this failure, as it does with
-    one worker.
+    If the first workers fail to start, the service ends with uvicorn's exit status for this failure, as a service with
+    one worker does.
 
     The signals that replace, add or remove a worker have other rules too. If the system allows no further process, the
     workers stay as they are. A worker that does not end in time is killed.
@@ -117,7 +118,9 @@ class Supervisor(Multiprocess):
             _wait_for_end(process, latest)
 
     def restart_all(self) -> None:
-        """Replace all workers, one after the other. Each old one ends when the new one serves. SIGHUP calls this."""
+        """Replace all workers, one after the other. An old worker ends when its replacement serves. SIGHUP calls this
+        method.
+        """
         for number, old in enumerate(self.processes):
             new = None if self.should_exit.is_set() else self._started("stay as they are")
             if new is None:
@@ -145,7 +148,9 @@ class Supervisor(Multiprocess):
             self._retire(self.processes.pop())
 
     def _started(self, workers: str) -> Process | None:
-        """Return a new worker, or None if the system allows no further process. `workers` ends the log line about that."""
+        """Return a new worker, or None if the system allows no further process. In this case, `workers` ends the log
+        line.
+        """
         try:
             process = Process(self.config, self.sockets)
             process.start()

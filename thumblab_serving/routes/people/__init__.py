@@ -1,4 +1,5 @@
 """The routes below `/api/v1/faces`. They are for keys with the scope `admin`.
 
-The log of requests has the ids in their paths. Names of people are only in bodies, so they are in no log and in no metric.
+The log of requests has the ids in the paths. Names of people are only in the bodies of requests and answers, so no log
+and no metric has them.
 """

@@ -1,4 +1,4 @@
-"""Call the database for the routes of people, and turn its records and errors into answers."""
+"""Call the database for the routes about people, and turn the records and errors of the database into answers."""
 
 import math
 import re
@@ -30,16 +30,18 @@ from thumblab_serving.schemas.people.clusters import (
 PREFIX = "/api/v1/faces"
 
 CONCURRENT = 3
-"""Maximum number of requests that read the database at the same time. Further ones wait."""
+"""Maximum number of requests that read the database at the same time. Further requests wait."""
 
 CONCURRENT_CHANGES = 1
-"""Changes wait for each other in the database anyway. So one at a time is enough, and reads never wait behind them."""
+"""Changes wait for each other in the database anyway. So one change at a time is enough, and reads never wait for
+changes.
+"""
 
 CONCURRENT_CROPS = 2
 """Maximum number of pictures that are cut at the same time. Further requests wait."""
 
 _RETRY_S = 5
-_TURN_S = 5.0  # A change waits so long for earlier ones.
+_TURN_S = 5.0  # The seconds that a change waits for earlier changes.
 _SHA256 = r"[0-9a-f]{64}"
 _CHANGE_ID = r"[1-9][0-9]{0,17}"
 
@@ -47,7 +49,7 @@ T = TypeVar("T")
 
 
 class _FaceIdConvertor(StringConvertor):
-    """Match the id of a face only. So `/api/v1/faces/clusters` is no face."""
+    """Match only the id of a face. So `/api/v1/faces/clusters` is not taken for a face."""
 
     regex = "[0-9a-f]{24}"
 
@@ -58,8 +60,8 @@ register_url_convertor("face_id", _FaceIdConvertor())
 async def call(request: Request, work: Callable[[StoredPeople], T], limiter: str = "people_limiter") -> T:
     """Return the result of `work`, which runs in a thread. Raises a `Problem` for an error of the lab.
 
-    `limiter`: the name of the limiter of the app in which a request that reads waits for its turn. A request that changes
-    something waits for earlier changes, and not for long.
+    A request that reads waits for its turn in the app's limiter with the name `limiter`. A request that changes
+    something waits a short time for earlier changes.
     """
     people: StoredPeople = request.app.state.people
     try:
@@ -91,9 +93,9 @@ async def call(request: Request, work: Callable[[StoredPeople], T], limiter: str
 
 
 async def _in_turn(turns: CapacityLimiter, work: Callable[[], T]) -> T:
-    """Return the result of `work`, which runs in a thread when earlier changes are done.
+    """Return the result of `work`. It runs in a thread after the earlier changes.
 
-    Raises `PeopleBusyError` if they take long.
+    Raises `PeopleBusyError` if the earlier changes take too long.
     """
     with move_on_after(_TURN_S) as waiting:
         await turns.acquire()
@@ -106,12 +108,14 @@ async def _in_turn(turns: CapacityLimiter, work: Callable[[], T]) -> T:
 
 
 def cluster_id_in(request: Request) -> str:
-    """Return the id of a cluster in the path. The database functions refuse one of another form."""
+    """Return the id of a cluster in the path. The functions that use it raise an error if it is not the id of a
+    cluster.
+    """
     return str(request.path_params["cluster_id"])
 
 
 def sha256_in(request: Request) -> str:
-    """Return the SHA-256 in the path. Raises a 404 `Problem` if it is none."""
+    """Return the SHA-256 in the path. Raises a 404 `Problem` if the text is not a SHA-256."""
     sha256 = str(request.path_params["sha256"])
     if re.fullmatch(_SHA256, sha256) is None:
         detail = "this is not the SHA-256 of a picture; write 64 hexadecimal digits in small letters"
@@ -120,7 +124,7 @@ def sha256_in(request: Request) -> str:
 
 
 def merge_id_in(request: Request) -> int:
-    """Return the number of a merge in the path. Raises a 404 `Problem` if it is none."""
+    """Return the number of a merge in the path. Raises a 404 `Problem` if the text is not such a number."""
     merge_id = str(request.path_params["merge_id"])
     if re.fullmatch(_CHANGE_ID, merge_id) is None:
         detail = f"this is not the number of a merge; GET {PREFIX}/changes?kind=merge lists them"
@@ -141,7 +145,7 @@ def in_path(name: str) -> dict[str, Any]:
 
 
 def shown_cluster(cluster: Cluster) -> FaceClusterOut:
-    """Return a cluster as answers show it."""
+    """Return a cluster in the form in which answers show it."""
     return FaceClusterOut(
         cluster_id=cluster.id,
         person_id=None if cluster.name is None else cluster.id,
@@ -158,7 +162,7 @@ def shown_cluster(cluster: Cluster) -> FaceClusterOut:
 
 
 def shown_face(face: Face) -> StoredFaceOut:
-    """Return a face as answers show it."""
+    """Return a face in the form in which answers show it."""
     return StoredFaceOut(
         face_id=face.face_id,
         sha256=face.sha256,
@@ -176,7 +180,9 @@ def shown_face(face: Face) -> StoredFaceOut:
 def shown_picture(
     sha256: str, video_id: str | None, faces: Sequence[Face], shown_in: Sequence[ShownPicture]
 ) -> PictureFacesOut:
-    """Return a picture with its faces as answers show it. `video_id`: the video that the request named, if it named one."""
+    """Return a picture with its faces in the form in which answers show it. `video_id` is the video in the request, or
+    None.
+    """
     return PictureFacesOut(
         sha256=sha256,
         video_id=video_id,
@@ -186,7 +192,9 @@ def shown_picture(
 
 
 def shown_change(change: Change) -> FaceChangeOut:
-    """Return a change as answers show it. Its clusters may have got another name since, so `clu_` is before their keys."""
+    """Return a change in the form in which answers show it. Its clusters may have got a name since, so their ids begin
+    with `clu_`, which is valid with and without a name.
+    """
 
     def shown(key: str | None) -> str | None:
         return None if key is None else f"{ANY}{key}"

@@ -43,7 +43,7 @@ router = APIRouter(tags=["people"], dependencies=[Depends(require("admin"))])
 def changing(
     answer: type[StrictModel], body: type[StrictModel], *in_paths: str, required: bool = False
 ) -> dict[str, Any]:
-    """Return the arguments of `router.post` that describe a route with a body which changes something."""
+    """Return the arguments of `router.post` that describe a route that changes something and takes a body."""
     schema = {"$ref": f"#/components/schemas/{body.__name__}"}
     return {
         "response_model": answer,
@@ -89,9 +89,9 @@ async def cluster(request: Request) -> FaceClusterFacesOut:
     **changing(LabelledClusterOut, LabelRequest, "cluster_id", required=True),
 )
 async def label(request: Request) -> LabelledClusterOut:
-    """The faces that are then in the cluster stay in it. If another cluster has the name already, the cluster is merged
-    into that person, which is the answer (`merged`). With `"merge": false`, it is refused instead (409, `known-name`).
-    Upper and lower case count as equal.
+    """From then on, the lab does not move the faces that the cluster has now. If a person has this name already, the
+    cluster is merged into this person, and the answer is the person (`merged`). With `"merge": false`, the request is
+    refused instead (409, `known-name`). Upper and lower case count as equal.
     """
     body = await body_of(request, LabelRequest)
     labelled, merge_id = await call(request, lambda people: people.label(cluster_id_in(request), body.name, body.merge))
@@ -106,7 +106,7 @@ async def label(request: Request) -> LabelledClusterOut:
     openapi_extra={"parameters": [in_path("cluster_id")]},
 )
 async def unlabel(request: Request) -> FaceClusterOut:
-    """Its faces stay in it."""
+    """The faces stay in the cluster."""
     return shown_cluster(await call(request, lambda people: people.unlabel(cluster_id_in(request))))
 
 
@@ -127,7 +127,7 @@ async def owner(request: Request) -> FaceClusterOut:
     **changing(FaceClusterOut, MergeRequest, "cluster_id", required=True),
 )
 async def merge(request: Request) -> FaceClusterOut:
-    """If only one of them has a name, the name stays. If both have a name, the name of `into` stays.
+    """If only one of the two clusters has a name, this name stays. If both have a name, the name of `into` stays.
 
     Clusters with faces of one picture cannot be one person, so they are not merged (409).
     """
@@ -143,8 +143,8 @@ async def merge(request: Request) -> FaceClusterOut:
     openapi_extra={"parameters": [in_path("merge_id")]},
 )
 async def unmerge(request: Request) -> FaceClusterOut:
-    """The merged cluster gets its faces and its name again, and is the answer. `merge_id` is a `change_id` of
-    `GET /api/v1/faces/changes`. Faces that were moved elsewhere since stay there.
+    """The merged cluster gets its faces and its name back, and is the answer. `merge_id` is a `change_id` of `GET
+    /api/v1/faces/changes`. Faces that were moved to another cluster after the merge stay there.
     """
     merge_id = merge_id_in(request)
     return shown_cluster(await call(request, lambda people: people.unmerge(merge_id)))
@@ -167,6 +167,6 @@ async def changes(request: Request) -> FaceChangesOut:
 
 @router.post(f"{PREFIX}/undo", summary="Take the latest change back", **changing(FaceChangeOut, UndoRequest))
 async def undo(request: Request) -> FaceChangeOut:
-    """The answer is the change that was taken back. Deleted faces and people do not come back."""
+    """The answer is the change that was undone. Deleted faces and people do not come back."""
     body = await body_of(request, UndoRequest)
     return shown_change(await call(request, lambda people: people.undo(body.change_id)))

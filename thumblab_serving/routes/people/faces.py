@@ -64,7 +64,7 @@ def _jpeg(description: str, *errors: int) -> dict[int | str, Any]:
     responses=error_responses(401, 503),
 )
 async def stats(request: Request) -> PeopleStatsOut:
-    """A share counts present thumbnails. It says how often a person is seen, and not whether this helps a video."""
+    """A share counts present thumbnails. It says how often a person is seen, and not whether the person helps a video."""
     settings: Settings = request.app.state.settings
     figures = await call(request, lambda people: people.statistics())
     shares = [
@@ -84,7 +84,7 @@ async def stats(request: Request) -> PeopleStatsOut:
     openapi_extra={"parameters": query_documentation(PartQuery)},
 )
 async def unassigned(request: Request) -> UnassignedFacesOut:
-    """Those of best quality come first."""
+    """The faces of best quality come first."""
     query = query_of(request, PartQuery)
     found = await call(request, lambda people: people.unassigned(query.limit, query.offset))
     return UnassignedFacesOut(faces=[shown_face(face) for face in found])
@@ -112,7 +112,7 @@ async def picture(request: Request) -> PictureFacesOut:
     openapi_extra={"parameters": [in_path("sha256")]},
 )
 async def image(request: Request) -> Response:
-    """The whole picture, so that one sees what is around a face. Browsers must not keep it."""
+    """The whole picture shows what is around a face. Browsers must not keep the picture."""
     sha256 = sha256_in(request)
     data = await call(request, lambda people: people.picture(sha256), "crops_limiter")
     return Response(data, media_type="image/jpeg")
@@ -143,7 +143,7 @@ async def video(request: Request) -> PictureFacesOut:
     openapi_extra={"parameters": [in_path("cluster_id"), *query_documentation(PartQuery)]},
 )
 async def pictures(request: Request) -> PersonPicturesOut:
-    """A picture is listed once for each video that shows or showed it. It may also be asked for an unknown cluster."""
+    """A picture is listed once for each video that shows or showed it. The id may also be the id of an unknown cluster."""
     query = query_of(request, PartQuery)
     found = await call(
         request, lambda people: people.pictures_of_person(cluster_id_in(request), query.limit, query.offset)
@@ -157,8 +157,8 @@ async def pictures(request: Request) -> PersonPicturesOut:
     **changing(FaceClusterOut, MoveFacesRequest, required=True),
 )
 async def move_several(request: Request) -> FaceClusterOut:
-    """The lab never moves these faces by itself from now on. The request moves all of them or none. No two of them may be
-    from one picture.
+    """From then on, the lab never moves these faces by itself. The request moves all faces or none. No two faces may be
+    from the same picture.
     """
     body = await body_of(request, MoveFacesRequest)
     return shown_cluster(await call(request, lambda people: people.move(body.faces, body.to)))
@@ -172,7 +172,7 @@ async def move_several(request: Request) -> FaceClusterOut:
     openapi_extra={"parameters": [in_path("face_id")]},
 )
 async def face(request: Request) -> StoredFaceOut:
-    """Where it is in which picture, and in which cluster."""
+    """The picture that has the face, its place in the picture, and its cluster."""
     return shown_face(await call(request, lambda people: people.face(_face_id(request))))
 
 
@@ -184,7 +184,9 @@ async def face(request: Request) -> StoredFaceOut:
     openapi_extra={"parameters": [in_path("face_id"), *query_documentation(NearestQuery)]},
 )
 async def nearest(request: Request) -> NearFacesOut:
-    """The face is compared with every other one, so nothing is missed. A face without a vector is refused (422)."""
+    """The face is compared with every other face, so no similar face is missed. A face without a vector is refused
+    (422).
+    """
     query = query_of(request, NearestQuery)
     found = await call(request, lambda people: people.nearest(_face_id(request), query.limit))
     return NearFacesOut(faces=[NearFaceOut(**dict(shown_face(each.face)), cosine=each.cosine) for each in found])
@@ -198,7 +200,7 @@ async def nearest(request: Request) -> NearFacesOut:
     openapi_extra={"parameters": [in_path("face_id")]},
 )
 async def crop(request: Request) -> Response:
-    """Browsers must not keep it, so that a forgotten face is gone there too."""
+    """Browsers must not keep this picture, so that a deleted face does not stay in a browser."""
     data = await call(request, lambda people: people.crop(_face_id(request)), "crops_limiter")
     return Response(data, media_type="image/jpeg")
 
@@ -209,8 +211,8 @@ async def crop(request: Request) -> Response:
     **changing(FaceClusterOut, MoveFaceRequest, "face_id"),
 )
 async def move(request: Request) -> FaceClusterOut:
-    """The lab never moves it by itself from now on. If the lab itself put another face of the picture there, this other
-    face is taken out. If a person put it there, nothing is changed (409).
+    """From then on, the lab never moves this face by itself. If the cluster has another face of the same picture, and
+    the lab put it there, that face is taken out. If a person put that face there, nothing is changed (409).
     """
     body = await body_of(request, MoveFaceRequest)
     return shown_cluster(await call(request, lambda people: people.move([_face_id(request)], body.to)))
@@ -222,7 +224,7 @@ async def move(request: Request) -> FaceClusterOut:
     **changing(FaceClusterOut, NotThisPersonRequest, "face_id"),
 )
 async def not_this_person(request: Request) -> FaceClusterOut:
-    """The answer is the cluster. A repeated request changes nothing."""
+    """The answer is the cluster. If the request is repeated, nothing changes."""
     body = await body_of(request, NotThisPersonRequest)
     return shown_cluster(await call(request, lambda people: people.not_this_person(_face_id(request), body.cluster_id)))
 

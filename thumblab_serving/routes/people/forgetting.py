@@ -27,22 +27,24 @@ def _described(parameter: str) -> dict[str, Any]:
     f"{PREFIX}/people/{{cluster_id}}", summary="Forget a person or an unknown cluster", **_described("cluster_id")
 )
 async def person(request: Request) -> ForgottenOut:
-    """Deletes its faces, their vectors, its name also in old changes, and every trained head that learnt from it. Later
-    searches leave these faces out. It cannot be undone.
+    """Deletes the faces with their vectors, the name (also in old changes), and every trained head that learnt from the
+    faces. Later searches leave these faces out. The deletion cannot be undone.
     """
     return _shown(await call(request, lambda people: people.forget_person(cluster_id_in(request))))
 
 
 @router.delete(f"{PREFIX}/{{face_id:face_id}}", summary="Forget a face", **_described("face_id"))
 async def face(request: Request) -> ForgottenOut:
-    """Deletes the face and every trained head that learnt from it. Later searches leave it out. It cannot be undone."""
+    """Deletes the face and every trained head that learnt from it. Later searches leave the face out. The deletion
+    cannot be undone.
+    """
     face_id = str(request.path_params["face_id"])
     return _shown(await call(request, lambda people: people.forget_face(face_id)))
 
 
 @router.delete(f"{PREFIX}/pictures/{{sha256}}", summary="Forget all faces of a picture", **_described("sha256"))
 async def picture(request: Request) -> ForgottenOut:
-    """The picture is never searched again. It stays in the lab if a video shows it. It cannot be undone."""
+    """The picture is never searched again. It stays in the lab if a video shows it. The deletion cannot be undone."""
     sha256 = sha256_in(request)
     return _shown(await call(request, lambda people: people.forget_picture(sha256)))
 

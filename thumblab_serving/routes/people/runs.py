@@ -51,7 +51,7 @@ def _described(answer: type[BaseModel], body: type[StrictModel]) -> dict[str, An
     **_described(GroupingOut, ClusterFacesRequest),
 )
 async def cluster(request: Request, response: Response) -> GroupingOut:
-    """Start the job `group_people`. With `queue: false`, answer when it has ended.
+    """Start the job `group_people`. With `queue: false`, answer when the run has ended.
 
     The changes that a person made stay: names, moved faces, and "not this person".
     """
@@ -71,10 +71,10 @@ async def cluster(request: Request, response: Response) -> GroupingOut:
     **_described(TrainingOut, TrainFacesRequest),
 )
 async def train(request: Request, response: Response) -> TrainingOut:
-    """Start the job `train_people`. With `queue: false`, answer when it has ended.
+    """Start the job `train_people`. With `queue: false`, answer when the run has ended.
 
-    Five or more people must have enough labelled faces. The head is served only if it is not worse on people that it has
-    not learnt from.
+    Five or more people must have enough labelled faces. The head is served only if it does not worsen the matching of
+    people that it was not trained on.
     """
     query, body = query_of(request, WaitQuery), await body_of(request, TrainFacesRequest)
     query = _waiting(query, body.queue)
@@ -123,7 +123,7 @@ def _waiting(query: WaitQuery, queue: bool) -> WaitQuery:
 async def _one_run(
     request: Request, response: Response, query: WaitQuery, job: str, asset: str, body: StrictModel
 ) -> FollowedRun:
-    """Start a job, whose `asset` gets the fields of the body that were given. Follow it if the request waits."""
+    """Start a job whose `asset` gets the fields that the body has. Follow the run if the request waits."""
     _require_on(request)
     given = body.model_dump(exclude={"queue"}, exclude_none=True)
     config = {"ops": {asset: {"config": given}}} if given else {}
@@ -132,7 +132,7 @@ async def _one_run(
 
 
 def people_figures(job: str, outcome: Outcome | None) -> PeopleRunOut | None:
-    """Return what a run of a job about people has reported, or None for other jobs and for a run that has not ended."""
+    """Return the report of a run of a job about people. Return None for other jobs, and for a run that has not ended."""
     if job not in JOBS or outcome is None:
         return None
     return PeopleRunOut(
@@ -143,7 +143,7 @@ def people_figures(job: str, outcome: Outcome | None) -> PeopleRunOut | None:
 
 
 def _reported(run: FollowedRun, asset: str, model: type[Out]) -> Out | None:
-    """Return what a run reported of an asset, or None if it did not succeed or reported nothing."""
+    """Return the report of a run about an asset, or None if the run did not succeed or reported nothing."""
     return _figures(run.outcome, asset, model) if run.succeeded else None
 
 

@@ -1,4 +1,4 @@
-"""The answers about clusters of faces, about faces, and about what a person changed or forgot."""
+"""The answers about clusters of faces, about faces, and about changes and deletions."""
 
 from datetime import datetime
 from typing import Literal
@@ -9,7 +9,7 @@ from thumblab_serving.schemas.strict import StrictModel
 
 
 class FaceClusterOut(StrictModel):
-    """A cluster of faces. If a person has named it, it is a person."""
+    """A cluster of faces. A cluster that was given a name is a person."""
 
     cluster_id: str = Field(
         description="`person_` or `unknown_cluster_` and a key of 12 digits. A request may also write `clu_` or nothing "
@@ -28,7 +28,7 @@ class FaceClusterOut(StrictModel):
 
 
 class LabelledClusterOut(FaceClusterOut):
-    """The cluster that has the name now."""
+    """The cluster that has the name after the request."""
 
     merged: bool = Field(
         description="Whether another cluster had the name already. The cluster of the request was then merged into it, and "
@@ -66,7 +66,7 @@ class StoredFaceOut(StrictModel):
 
 
 class FaceClusterFacesOut(FaceClusterOut):
-    """A cluster, with a part of its faces, the best quality first. `faces` counts all of them."""
+    """A cluster, with a part of its faces, the best quality first. `faces` counts all faces of the cluster."""
 
     members: list[StoredFaceOut]
 

@@ -1,4 +1,4 @@
-"""The answers with figures of people and of runs about people, and with the pictures of a person."""
+"""The answers with the pictures of a person, with figures of people, and with the results of runs about people."""
 
 from typing import Literal
 

@@ -14,7 +14,7 @@ class SeenPersonOut(StrictModel):
 
 
 class SeenFaceOut(StrictModel):
-    """A face on a picture of the request. It is not stored."""
+    """A face on a picture of the request. The lab does not store this face."""
 
     box: list[float] = Field(
         min_length=4,
