@@ -20,7 +20,8 @@ class Engagement:
     """The predicted engagement of a picture. `meaning` says what `value` is.
 
     True click-through rates are not public. `value` is a click-through rate only if the model was trained on true
-    rates from owners of channels. Otherwise it is a percentile, which is used in place of the click-through rate.
+    rates from owners of channels. Otherwise, `value` is a percentile, which is used in place of the click-through
+    rate.
     """
 
     value: float
@@ -32,7 +33,7 @@ class Engagement:
 class NeighbourOut:
     """A thumbnail of the niche's library that is similar to the picture.
 
-    It is the thumbnail of a winner, unless the most similar thumbnails include no winner.
+    The video is a winner, unless there is no winner among the most similar thumbnails.
     """
 
     video_id: str
@@ -58,14 +59,14 @@ class NeighbourOut:
 class ThumbnailScore:
     """The answer for one candidate. If `error` is set, all other fields except `id` and `title` are null or empty.
 
-    If `familiar` is false, the candidate is measured, but the model does not rank it. It then has no score, win
-    probability or engagement, and a rank only where `ordered_by` is `evidence`.
+    If `familiar` is false, the candidate is measured, but the model does not rank it. The candidate then has no
+    score, win probability or engagement. It has a rank only if `ordered_by` is `evidence`.
     """
 
     id: str
     error: str | None = None
     familiar: bool | None = None
-    """Whether the picture resembles any that the model was trained on. Null if the model cannot tell."""
+    """Whether the picture resembles a picture that the model was trained on. Null if the model cannot tell."""
 
     rank: int | None = None
     """1 is best. `ordered_by` says what the ranks follow. Equal candidates keep the order of the request.
@@ -146,13 +147,13 @@ class ScoreAnswer:
 
     niche: Literal["tech", "gaming", "education", "entertainment", "people", "beauty", "news"]
     winner: str | None
-    """The id of the best candidate by the model. If the best candidates are near-identical, the first of them. Null if
-    the model can rank no candidate, and if its skill is not proven.
+    """The id of the best candidate by the model. If the best candidates are near-identical, the id of the first. Null
+    if the model can rank no candidate, and if its skill is not proven.
     """
 
     verdict: Literal["clear", "leaning", "too_close_to_call", "only_one", "no_verdict", "no_skill"] | None
     """How sure the winner is, by the percentage of `confidence`: `clear` from 75 %, `leaning` from 60 %. `no_verdict`:
-    fewer than two candidates are like anything that the model was trained on. `no_skill`: the 95 % interval of
+    fewer than two candidates resemble a picture that the model was trained on. `no_skill`: the 95 % interval of
     `skill` for this `question` reaches chance, or was not measured; there is no winner. Null if no candidate could
     be read.
     """
@@ -184,8 +185,8 @@ class ScoreAnswer:
     """
 
     score_among: Literal["niche", "channel"] = "niche"
-    """What each `score` is a percentile of: the scores of the niche's library or, when adapted, those of the channel's
-    own videos.
+    """The scores among which each `score` is a percentile: the scores of the niche's library or, if the answer is
+    adapted, the scores of the channel's own videos.
     """
 
     channel: ChannelOut | None = None
@@ -209,7 +210,7 @@ class ScoreAnswer:
 
     people: PeopleSeenOut | None = None
     """Who is seen on the pictures. Null unless the service has `THUMBLAB_SCORE_PEOPLE`, the request names an own
-    channel, and its key has the scope `admin`. If only a part is missing, `degraded` says which.
+    channel, and its key has the scope `admin`. If only a part is missing, `degraded` says which part.
     """
 
     other_niches: list["ScoreAnswer"] = field(default_factory=list)

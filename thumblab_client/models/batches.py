@@ -55,7 +55,7 @@ class BatchesOut:
 
     batches: list[BatchOut]
     next_cursor: str | None
-    """Send it as `cursor` to get the next page; null on the last page."""
+    """Send this text as `cursor` to get the next page. Null on the last page."""
 
 
 @dataclass(frozen=True, kw_only=True)

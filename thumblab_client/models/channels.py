@@ -86,8 +86,8 @@ class KnownChannelOut:
 
 @dataclass(frozen=True, kw_only=True)
 class ChannelsOut:
-    """The channels that were added to the lab, with their adapters. The channels of the model's training are not
-    listed.
+    """The channels that were added to the lab, with their adapters. Channels that only the model was trained on are
+    not listed.
     """
 
     channels: list[KnownChannelOut]

@@ -1,4 +1,4 @@
-"""The answers about clusters of faces, about faces, and about what a person changed or forgot.
+"""The answers about clusters of faces, about faces, and about changes and deletions.
 
 This file is generated: change `thumblab_serving/schemas/people/clusters.py`, then run
 `python -m thumblab_serving.client_models`.
@@ -11,7 +11,7 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class FaceClusterOut:
-    """A cluster of faces. If a person has named it, it is a person."""
+    """A cluster of faces. A cluster that was given a name is a person."""
 
     cluster_id: str
     """`person_` or `unknown_cluster_` and a key of 12 digits. A request may also write `clu_` or nothing before the
@@ -19,7 +19,7 @@ class FaceClusterOut:
     """
 
     person_id: str | None
-    """The same id, if the cluster has a name. Else null."""
+    """The same id if the cluster has a name, otherwise null."""
 
     kind: Literal["person", "unknown"]
     name: str | None
@@ -34,7 +34,7 @@ class FaceClusterOut:
     """How many channels show or showed its pictures."""
 
     pinned: int
-    """How many of the faces a person put there. The lab never moves them by itself."""
+    """How many faces a person put into the cluster. The lab never moves these faces by itself."""
 
     samples: list[str]
     """The ids of the faces of best quality, at most 6."""
@@ -44,7 +44,7 @@ class FaceClusterOut:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledClusterOut:
-    """The cluster that has the name now."""
+    """The cluster that has the name after the request."""
 
     cluster_id: str
     """`person_` or `unknown_cluster_` and a key of 12 digits. A request may also write `clu_` or nothing before the
@@ -52,7 +52,7 @@ class LabelledClusterOut:
     """
 
     person_id: str | None
-    """The same id, if the cluster has a name. Else null."""
+    """The same id if the cluster has a name, otherwise null."""
 
     kind: Literal["person", "unknown"]
     name: str | None
@@ -67,19 +67,19 @@ class LabelledClusterOut:
     """How many channels show or showed its pictures."""
 
     pinned: int
-    """How many of the faces a person put there. The lab never moves them by itself."""
+    """How many faces a person put into the cluster. The lab never moves these faces by itself."""
 
     samples: list[str]
     """The ids of the faces of best quality, at most 6."""
 
     created_at: datetime
     merged: bool
-    """Whether another cluster had the name already. The cluster of the request was then merged into it, and this is
-    that other cluster.
+    """Whether another cluster had this name already. If so, the cluster of the request was merged into it, and the
+    answer is the other cluster.
     """
 
     merge_id: int | None
-    """The number of this merge, with which it can be taken back. Else null."""
+    """The number with which the merge can be undone. Null without a merge."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,17 +116,17 @@ class StoredFaceOut:
     """The name of its cluster, if a person named it."""
 
     pinned: bool
-    """Whether a person put it there."""
+    """Whether a person put the face into its cluster."""
 
     similarity: float | None
-    """The cosine of the face and its cluster. Null if a person put it there."""
+    """The cosine of the face and its cluster. Null if a person put the face there."""
 
     detected_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
 class FaceClusterFacesOut:
-    """A cluster, with a part of its faces, the best quality first. `faces` counts all of them."""
+    """A cluster, with a part of its faces, the best quality first. `faces` counts all faces of the cluster."""
 
     cluster_id: str
     """`person_` or `unknown_cluster_` and a key of 12 digits. A request may also write `clu_` or nothing before the
@@ -134,7 +134,7 @@ class FaceClusterFacesOut:
     """
 
     person_id: str | None
-    """The same id, if the cluster has a name. Else null."""
+    """The same id if the cluster has a name, otherwise null."""
 
     kind: Literal["person", "unknown"]
     name: str | None
@@ -149,7 +149,7 @@ class FaceClusterFacesOut:
     """How many channels show or showed its pictures."""
 
     pinned: int
-    """How many of the faces a person put there. The lab never moves them by itself."""
+    """How many faces a person put into the cluster. The lab never moves these faces by itself."""
 
     samples: list[str]
     """The ids of the faces of best quality, at most 6."""
@@ -182,14 +182,14 @@ class NearFaceOut:
     """The name of its cluster, if a person named it."""
 
     pinned: bool
-    """Whether a person put it there."""
+    """Whether a person put the face into its cluster."""
 
     similarity: float | None
-    """The cosine of the face and its cluster. Null if a person put it there."""
+    """The cosine of the face and its cluster. Null if a person put the face there."""
 
     detected_at: datetime
     cosine: float
-    """Of the vectors of the two faces. What it means depends on the network."""
+    """The cosine of the vectors of the two faces. Its meaning depends on the network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,7 +222,7 @@ class ShownPictureOut:
     """Whether the video shows this picture now."""
 
     file_name: str | None
-    """The name of a picture that a person gave. Null for any other."""
+    """The name of a picture that a person gave. Null for any other picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,7 +235,7 @@ class PictureFacesOut:
 
     faces: list[StoredFaceOut]
     shown_in: list[ShownPictureOut]
-    """The videos that show or showed it, the newest first, at most 100."""
+    """The videos that show or showed the picture, the newest first, at most 100."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,7 +248,7 @@ class FaceChangeOut:
     """The changed cluster."""
 
     other_id: str | None
-    """The cluster that was merged into the changed one, or split off it."""
+    """The cluster that was merged into the changed cluster, or split off from it."""
 
     name: str | None
     """The name that the changed cluster has now."""
@@ -257,10 +257,10 @@ class FaceChangeOut:
     """The name that the change may have removed."""
 
     faces: int
-    """How many faces it concerned."""
+    """How many faces the change concerned."""
 
     reverted: bool
-    """Whether it is a merge that was taken back."""
+    """Whether the change is a merge that was undone."""
 
     changed_at: datetime
 
@@ -277,10 +277,10 @@ class ForgottenOut:
     """The faces, pictures and heads that were deleted for good."""
 
     faces: int
-    """How many faces, with their vectors and the changes that a person made to them."""
+    """How many faces were deleted, with their vectors and the changes that people made to them."""
 
     pictures: int
-    """How many pictures that a person had given. The thumbnails of videos stay."""
+    """How many pictures that a person had given were deleted. The thumbnails of videos stay."""
 
     heads: list[str]
-    """The releases of trained heads that had learnt from these faces."""
+    """The deleted releases of trained heads that had learnt from these faces."""

@@ -50,7 +50,7 @@ class BoxOut:
 class TextLineOut:
     """A line of text that was read in the picture.
 
-    A client must show it as text and never as markup, because anyone may have made the picture.
+    A client must show the line as text and never as markup, because anyone may have made the picture.
     """
 
     box: BoxOut
@@ -87,7 +87,8 @@ class FaceOut:
 class EvidenceOut:
     """The evidence of the sub-scores.
 
-    `texts` is null if the lab has no model that finds texts. `faces` is null if it has no model that finds faces.
+    `texts` is null if the lab has no model that finds texts. `faces` is null if the lab has no model that finds
+    faces.
     """
 
     width: int

@@ -89,4 +89,4 @@ class ExperimentsOut:
 
     experiments: list[ExperimentOut]
     next_cursor: str | None
-    """Send it as `cursor` to get the next page; null on the last page."""
+    """Send this text as `cursor` to get the next page. Null on the last page."""

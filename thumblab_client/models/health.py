@@ -41,7 +41,9 @@ class EncodersOut:
 
 @dataclass(frozen=True, kw_only=True)
 class MeterOut:
-    """The meter, which measures the sub-scores. It works even if some models are `missing`, and answers then say so."""
+    """The meter, which measures the sub-scores. The meter works even if some models are `missing`. Answers then say
+    so.
+    """
 
     state: Literal["warm", "warming", "failed"]
     missing: list[str]
@@ -52,8 +54,8 @@ class MeterOut:
 class RehearsalOut:
     """An answer that the service makes for itself before it is ready.
 
-    Some code and models are loaded only when they are first used. The rehearsal uses them, so no request has to
-    wait until they are loaded.
+    Some code and models are loaded only at their first use. The rehearsal uses them, so no request has to wait for
+    this loading.
     """
 
     state: Literal["done", "waiting", "failed"]
@@ -84,7 +86,7 @@ class DatabaseOut:
     """
 
     state: Literal["not_asked", "fine", "failed"]
-    """Whether the database answered when it was last asked. `/health` itself does not ask it."""
+    """Whether the database answered when it was last asked. `/health` itself does not ask the database."""
 
     reason: str | None
     """Why the database did not answer when it was last asked."""
@@ -92,7 +94,7 @@ class DatabaseOut:
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionsOut:
-    """Whether the service keeps predictions, and how many. The counts are those of this process since it started."""
+    """Whether the service keeps predictions, and how many. The counts begin at the start of this process."""
 
     state: Literal["off", "fine", "failed"]
     kept: int
@@ -108,7 +110,9 @@ class PredictionsOut:
 
 @dataclass(frozen=True, kw_only=True)
 class KeysOut:
-    """Whether the files of the API keys can be read. If a file cannot be read, the keys last read from it stay valid."""
+    """Whether the files of the API keys can be read. If a file cannot be read, the keys from its last successful
+    reading stay valid.
+    """
 
     state: Literal["fine", "failed"]
     reason: str | None
@@ -141,7 +145,7 @@ class SchedulerOut:
     """Why the state is not `running`."""
 
     asked_at: datetime | None
-    """When Dagster was asked last. It is asked at most every 15 seconds."""
+    """When Dagster was asked last. Dagster is asked at most every 15 seconds."""
 
     schedules: list[ScheduleOut]
 
@@ -151,7 +155,7 @@ class WorkerOut:
     """A worker, a process of the service. All workers answer requests, and each loads its own releases."""
 
     answers: bool
-    """Whether this worker made this answer. If so, the other fields of `/health` describe it."""
+    """Whether this worker made this answer. If so, the other fields of `/health` describe this worker."""
 
     ready: bool
     started_at: datetime
@@ -164,7 +168,7 @@ class WorkerOut:
 
 @dataclass(frozen=True, kw_only=True)
 class SharedCacheOut:
-    """The cache that all workers share. If it fails, each worker still has its own caches."""
+    """The cache that all workers share. If this cache fails, each worker still has its own caches."""
 
     state: Literal["one_worker", "fine", "failed"]
     """If `one_worker`, there is only one worker, so nothing is shared."""
@@ -192,4 +196,4 @@ class HealthOut:
     workers: list[WorkerOut]
     shared_cache: SharedCacheOut
     library_note: str | None
-    """What the library is made of, where it does not come from YouTube."""
+    """What the library is made of, if it does not come from YouTube."""

@@ -32,7 +32,7 @@ class LibraryStateOut:
     """The image encoder of the vectors, by its name in the settings."""
 
     held: str | None
-    """Why a person holds the release, so that no newer one replaces it."""
+    """Why a person holds the release, so that no newer release replaces it."""
 
     reason: str | None
     """Why no library is served, or why the promoted release was refused."""
@@ -77,4 +77,4 @@ class LabOut:
     libraries: dict[str, LibraryStateOut]
     links: LinksOut
     library_note: str | None
-    """What the library is made of, where it does not come from YouTube."""
+    """What the library is made of, if it does not come from YouTube."""

@@ -48,7 +48,7 @@ class NicheStats:
 
 @dataclass(frozen=True, kw_only=True)
 class ChangedItemsOut:
-    """The result of a run of the job `change_index`. `skipped` maps the id of a video to the reason."""
+    """The result of a run of the job `change_index`. `skipped` maps the id of a skipped video to the reason."""
 
     niche: Literal["tech", "gaming", "education", "entertainment", "people", "beauty", "news"] | None
     put_in: list[str] = field(default_factory=list)
@@ -65,7 +65,7 @@ class ChangedItemsOut:
 
 @dataclass(frozen=True, kw_only=True)
 class RunStateOut:
-    """The state of one run, and what it reported. The last three fields are null for jobs that do not report them."""
+    """The state and the report of a run. The last three fields are null for jobs that do not report them."""
 
     niche: Literal["tech", "gaming", "education", "entertainment", "people", "beauty", "news"] | None
     run_id: str | None
@@ -111,7 +111,7 @@ class RefreshOut:
     """Whether the refresh of each niche succeeded; null while it has not ended."""
 
     library_stats: dict[str, NicheStats | None]
-    """Results by niche, null while its run goes on."""
+    """The results by niche. Null while the run of the niche has not ended."""
 
 
 @dataclass(frozen=True, kw_only=True)

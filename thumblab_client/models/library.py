@@ -33,7 +33,7 @@ class LibraryPicturesOut:
 
 @dataclass(frozen=True, kw_only=True)
 class SimilarItemOut:
-    """A video of the library whose thumbnail is similar to the query. Its facts are those of the index release."""
+    """A video of the library whose thumbnail is similar to the query. All its facts come from the index release."""
 
     video_id: str
     title: str
@@ -46,8 +46,8 @@ class SimilarItemOut:
     """The cosine of the vectors of the query and of this video."""
 
     similarity_percentile: float | None
-    """The percentage of the admitted videos of all searched libraries that are less similar to the query. Null if
-    their number is not known, or if they are fewer than 20.
+    """The percentage of videos that are less similar to the query, among all videos that the filters admit. Null if
+    the number of these videos is not known, or less than 20.
     """
 
     views: int | None
@@ -72,7 +72,7 @@ class SimilarItemOut:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchedLibraryOut:
-    """A library that was searched. All facts of its items come from the release."""
+    """A library that was searched. All facts of its items come from `release`."""
 
     niche: Literal["tech", "gaming", "education", "entertainment", "people", "beauty", "news"]
     release: str | None
@@ -82,7 +82,7 @@ class SearchedLibraryOut:
     """Where the similarities were computed."""
 
     videos: int | None
-    """How many videos the filters admit. Null if that was not counted."""
+    """How many videos the filters admit. Null if they were not counted."""
 
     recall: float | None
     """The share of the nearest vectors that a search of this release finds. 1 if each admitted video was compared.
@@ -104,7 +104,7 @@ class SimilarQueryOut:
     """What the query was compared with: the pictures of the library, or the titles of its videos."""
 
     encoder: str
-    """The fingerprint of the encoder of the query and of what it was compared with."""
+    """The fingerprint of the encoder that made the compared vectors."""
 
     dimension: int
     """The length of the vectors of this encoder."""
@@ -117,10 +117,10 @@ class SimilarOut:
     query: SimilarQueryOut
     items: list[SimilarItemOut]
     total: int | None
-    """How many videos could be found. Null if that was not counted."""
+    """How many videos could be found. Null if they were not counted."""
 
     next_offset: int | None
-    """Send it as `offset` to get more. Null if there are no more."""
+    """Send this number as `offset` to get more videos. Null if there are no more videos."""
 
     searched: list[SearchedLibraryOut]
     degraded: list[str]
@@ -140,7 +140,7 @@ class ViewsOut:
 
 @dataclass(frozen=True, kw_only=True)
 class ThumbnailVersionOut:
-    """A thumbnail that a video had, with the title that it was shown with, and the views that it got meanwhile."""
+    """A thumbnail that a video had, with the title at that time, and the views of the video during that time."""
 
     sha256: str
     title: str
@@ -153,7 +153,7 @@ class ThumbnailVersionOut:
     """Whether earlier versions were deleted."""
 
     views: int | None
-    """Views between the first and the last observation of this version. Null with fewer than two."""
+    """Views between the first and the last observation of this version. Null with fewer than two observations."""
 
     views_per_hour: float | None
 
@@ -182,7 +182,7 @@ class MeasuredPictureOut:
 
     sub_scores: dict[str, SubScoreOut]
     evidence: EvidenceOut | None
-    """Null if it was measured before the lab kept evidence."""
+    """Null if the thumbnail was measured before the lab kept evidence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,6 +240,8 @@ class VideoOut:
     """The index release of the neighbours."""
 
     click_through: ClickThroughOut | None
-    """Null if it is not known, or if the key may not see it: only the owner of the channel and `admin` may."""
+    """Null if the rate is not known, or if the key may not see it. Only the channel's owner and keys with the scope
+    `admin` may.
+    """
 
     degraded: list[str]

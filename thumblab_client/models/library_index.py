@@ -44,7 +44,7 @@ class IndexInfoOut:
     """Whether this process has this release in memory."""
 
     held: str | None
-    """Why a person holds the release, so that no newer one replaces it."""
+    """Why a person holds the release, so that no newer release replaces it."""
 
     reason: str | None
     """Why the index does not exist, or why this process refused it."""
@@ -70,7 +70,9 @@ class IndexStatsOut:
 
 @dataclass(frozen=True, kw_only=True)
 class SidecarMetaOut:
-    """The vectors of an index: their model, their time of publication, their dimension and their number."""
+    """The vectors of an index: the model that made them, when the index was published, their dimension and their
+    number.
+    """
 
     model: str
     timestamp: datetime
@@ -108,8 +110,8 @@ class FaissStatusOut:
     """Whether this process has every served index in memory."""
 
     sidecar_meta: SidecarMetaOut | None
-    """All served indices together, with the time of the newest. Null if none is served, or if they have different
-    models.
+    """All served indices together, with the time of the newest index. Null if no index is served, or if the indices
+    have different models.
     """
 
     indices: dict[str, IndexStatusOut]

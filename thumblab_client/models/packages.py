@@ -25,19 +25,20 @@ class PackageOut:
     """
 
     score: float | None
-    """Percentile of the model's score, as in `thumbnails`. Null if it is null in `thumbnails` too."""
+    """Percentile of the model's score, as in `thumbnails`. Null if the score of the picture in `thumbnails` is null.
+    """
 
     win_probability: float | None
     """Probability of being the best of all ranked packages. Null if `rank` is null."""
 
     margin: float | None
-    """Probability that the best package beats this one. For the best package, the probability that it beats the
-    second. Null if `rank` is null, and if only one package is ranked.
+    """Probability that the best package beats this package. For the best package, the probability that it beats the
+    second package. Null if `rank` is null, or if only one package is ranked.
     """
 
     why: WhyOut
-    """Why its score differs from the score of the best package. The best package is compared with the second. Unknown
-    if there is no best package.
+    """Why the score differs from the score of the best package. The best package is compared with the second package.
+    Unknown if there is no best package.
     """
 
 
@@ -60,16 +61,17 @@ class UnderTitleOut:
 class PackagesOut:
     """The packages of a request with several titles.
 
-    To find the best package and to find the best picture under one title are two tasks. The model has a skill and a
-    calibration for each of them. `verdict`, `skill` and `grid` use the skill and calibration for packages, and
-    `under_titles` uses those for pictures under one title.
+    The model has one skill and calibration for packages, and another skill and calibration for pictures under one
+    title. `verdict`, `skill` and `grid` use the first, and `under_titles` uses the second.
     """
 
     best_title: str | None
     """The title of the best package. Null if there is no best package."""
 
     best_thumbnail: str | None
-    """The id of the best package's picture. If its picture is in a near-identical group, the first of the group."""
+    """The id of the best package's picture. If its picture is in a near-identical group, the id of the first picture
+    of the group.
+    """
 
     verdict: Literal["clear", "leaning", "too_close_to_call", "only_one", "no_verdict", "no_skill"] | None
     """How sure the best package is, by the percentage of `confidence`, with the words of the answer's `verdict`.
@@ -77,7 +79,7 @@ class PackagesOut:
     """
 
     confidence: float | None
-    """Probability that the best package beats the second. Null without a best package."""
+    """Probability that the best package beats the second package. Null without a best package."""
 
     skill: SkillOut | None
     """The accuracy of the model for packages (`question` is `package`). Null if it was not measured."""
@@ -97,6 +99,5 @@ class PackagesOut:
     """`why` of the best package. Unknown without a best package. Null if no picture could be read."""
 
     first_title_limits: list[str] = field(default_factory=list)
-    """Those sentences of `degraded` that limit the verdict under the first title only, and not the verdict on the
-    packages.
+    """The sentences of `degraded` that limit only the verdict under the first title, and not the verdict on packages.
     """

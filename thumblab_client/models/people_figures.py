@@ -1,4 +1,4 @@
-"""The answers with figures of people and of runs about people, and with the pictures of a person.
+"""The answers with the pictures of a person, with figures of people, and with the results of runs about people.
 
 This file is generated: change `thumblab_serving/schemas/people/people_figures.py`, then run
 `python -m thumblab_serving.client_models`.
@@ -22,7 +22,7 @@ class PersonShareOut:
     """How many present thumbnails were searched for faces."""
 
     share: float | None
-    """The ratio of the two. Null if none was searched."""
+    """`thumbnails` divided by `searched`. Null if `searched` is 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,17 +47,17 @@ class PeopleStatsOut:
     """How many faces are in no cluster."""
 
     pinned: int
-    """How many faces a person put where they are."""
+    """How many faces a person put into their cluster."""
 
     people: int
     """How many people with a name have faces."""
 
     unknown_clusters: int
     forgotten: int
-    """How many faces and pictures a person had forgotten."""
+    """How many faces and pictures people have made the lab forget."""
 
     shares: list[PersonShareOut]
-    """By person, those with the most faces first."""
+    """The shares by person. The people with the most faces come first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,7 @@ class PersonPictureOut:
     """Whether the video shows this picture now."""
 
     file_name: str | None
-    """The name of a picture that a person gave. Null for any other."""
+    """The name of a picture that a person gave. Null for any other picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,7 @@ class DetectedFacesOut:
 
     new_faces: int | None
     without_vector: int | None
-    """How many faces the embedder makes no vector of."""
+    """For how many faces the embedder makes no vector."""
 
     unreadable: int | None
     """How many pictures could not be read."""
@@ -140,7 +140,7 @@ class GroupedFacesOut:
     """How many faces `max_faces` left out."""
 
     moved: int | None
-    """How many faces are in another cluster than before, or in none."""
+    """How many faces are in another cluster than before, or in no cluster any more."""
 
     new: int | None
     """How many unknown clusters were made."""
@@ -149,7 +149,7 @@ class GroupedFacesOut:
     """How many unknown clusters were deleted."""
 
     overruled: int | None
-    """How many faces a person moved meanwhile. They are where the person put them."""
+    """How many faces a person moved during the run. They stay where the person put them."""
 
 
 @dataclass(frozen=True, kw_only=True)

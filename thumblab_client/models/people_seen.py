@@ -21,7 +21,7 @@ class SeenPersonOut:
 
 @dataclass(frozen=True, kw_only=True)
 class SeenFaceOut:
-    """A face on a picture of the request. It is not stored."""
+    """A face on a picture of the request. The lab does not store this face."""
 
     box: list[float]
     """The left, upper, right and lower edge, as fractions of the picture's width and height."""
@@ -33,7 +33,7 @@ class SeenFaceOut:
     """From size, sharpness, pose and confidence."""
 
     person: SeenPersonOut | None
-    """Null: nobody who has a name."""
+    """The person on the face. Null if the face matches no person with a name."""
 
     problem: str | None = None
     """Why the face could not be compared with anybody. Null if it was compared."""
@@ -63,11 +63,11 @@ class PersonOnChannelOut:
     """How many thumbnails of the channel were searched for faces."""
 
     share: float
-    """The ratio of the two."""
+    """`thumbnails` divided by `searched`."""
 
     views_factor: float | None
-    """The views of videos with the person as a multiple of those without, each divided by the median of the videos
-    around it. Null with fewer than five videos of either kind.
+    """The views of videos with the person, divided by the views of videos without the person. The views of each video
+    are first divided by the median of the videos around it. Null with fewer than five videos of either kind.
     """
 
     low: float | None
@@ -85,7 +85,7 @@ class PeopleSeenOut:
     """The match score from which a face matches a person."""
 
     thumbnails: list[SeenThumbnailOut]
-    """In the order of the request."""
+    """The candidates, in the order of the request."""
 
     people: list[PersonOnChannelOut]
     """The figures on this channel of the people who are seen. A person without figures is left out."""

@@ -32,12 +32,14 @@ class AlikeOut:
     first: str
     second: str
     bits: int
-    """In how many of 64 bits the perceptual hashes of the two differ."""
+    """In how many of 64 bits the perceptual hashes of the two candidates differ."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlanOut:
-    """The number of impressions that a test of two candidates needs, which two to test, and which are too alike."""
+    """The number of impressions that a test of two candidates needs, the two candidates to test, and candidates that
+    are too alike.
+    """
 
     click_through_rate: float
     """The rate on which the number of impressions is based."""
@@ -49,7 +51,7 @@ class PlanOut:
 
     assumed_because: str | None
     """Why the rate is assumed: the request names no channel, the lab knows fewer than 1,000 impressions of the
-    channel, or the channel does not belong to the API key. Null if the rate is that of the channel.
+    channel, or the channel does not belong to the API key. Null if the rate is the channel's own rate.
     """
 
     lift: float
@@ -65,10 +67,10 @@ class PlanOut:
     """Impressions that each of the two candidates needs."""
 
     pair: PairOut | None
-    """The candidates to test. Null if no two are worth a test, see `advice`."""
+    """The candidates to test. Null if no two candidates are worth a test, see `advice`."""
 
     too_alike: list[AlikeOut]
     """Candidates whose test would hardly find a difference."""
 
     advice: str | None
-    """What to do instead where `pair` is null."""
+    """What to do instead if `pair` is null."""

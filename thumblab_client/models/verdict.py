@@ -1,4 +1,4 @@
-"""The parts of an answer that say how sure its order is: the verdict, the skill, and what the order follows.
+"""The parts of an answer that say how sure its order is: the verdict, the skill, and the basis of the order.
 
 This file is generated: change `thumblab_serving/schemas/verdict.py`, then run
 `python -m thumblab_serving.client_models`.
@@ -10,8 +10,8 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class SkillOut:
-    """The accuracy of the model, measured when the model was evaluated. The pairs come from channels of the same kind
-    as the request's channel, see `measured_on`.
+    """The accuracy of the model in its evaluation, on pairs of channels of the same kind as the request's channel (see
+    `measured_on`).
 
     `auc` is the share of held-out pairs that the model ordered correctly. `low` and `high` are the ends of the 95 %
     interval of `auc`. A pair consists of two pictures of one channel. A random order has an `auc` of 0.5.

@@ -19,7 +19,9 @@ class ContributionOut:
     """
 
     difference: float
-    """The contribution in log views, above 0 if it speaks for this candidate. They add up to `difference`."""
+    """The contribution in log views, above 0 if it speaks for this candidate. All contributions add up to
+    `difference`.
+    """
 
     share: float
     """`difference` as a share of everything that moved the score in either direction. The absolute values of all
@@ -43,8 +45,8 @@ class WhyOut:
     """The title of the other candidate."""
 
     difference: float | None
-    """The score of this candidate minus the score of the other one, in log views: the model expects exp(difference)
-    times as many views. Near-identical candidates keep their own scores here.
+    """The score of this candidate minus the score of the other candidate, in log views: the model expects
+    exp(difference) times as many views. Near-identical candidates keep their own scores here.
     """
 
     contributions: list[ContributionOut]

@@ -293,7 +293,7 @@ class BatchStore:
                     own, unfinished = own + 1, unfinished + (not batch.has_ended)
         if unfinished >= MOST_UNFINISHED:
             raise FullError(
-                f"{MOST_UNFINISHED} batches of this key have not ended yet; send this one when one has ended"
+                f"{MOST_UNFINISHED} batches of this key have not ended yet; send this batch when another has ended"
             )
         if own >= MOST_KEPT:
             raise FullError(f"{MOST_KEPT:,} batches of this key are kept; delete some, or wait until they expire")
@@ -310,7 +310,7 @@ class BatchStore:
         ):
             if used + size > limit:
                 raise FullError(
-                    f"{what} {used / 2**20:.1f} of {limit / 2**20:g} MiB, and this one has {size / 2**20:.1f} MiB; delete "
+                    f"{what} {used / 2**20:.1f} of {limit / 2**20:g} MiB, and this batch has {size / 2**20:.1f} MiB; delete "
                     "batches, wait until results expire, or raise THUMBLAB_SERVING_BATCH_DISK_MIB"
                 )
 

@@ -100,7 +100,7 @@ def _data(status: int, reply: httpx.Response) -> dict[str, Any]:
         if status in (401, 403):
             raise DagsterError(f"Dagster refuses the service (status {status})")
         if isinstance(body, dict) and body.get("errors"):
-            raise DagsterError("Dagster does not understand the question; the service and Dagster differ in version")
+            raise DagsterError("Dagster does not understand the query; the service and Dagster differ in version")
         raise NoDagsterError(f"Dagster gives no usable answer (status {status})")
     data: dict[str, Any] = body["data"]
     return data

@@ -97,7 +97,7 @@ async def _form(request: Request) -> GivenExperiment[Source]:
         uploads = files_of(_FILES, files, MOST_VARIANTS)
         if len(uploads) != len(body.variants):
             raise invalid(
-                f"{_FILES}: {len(uploads)} files are sent for {len(body.variants)} variants; send one for each"
+                f"{_FILES}: {len(uploads)} files are sent for {len(body.variants)} variants; send one file for each variant"
             )
         named = [at for at, v in enumerate(body.variants) if v.url is not None or v.image_base64 is not None]
         if named:

@@ -93,7 +93,10 @@ def _own_titles(values: Sequence[object], count: int) -> list[str | None]:
     if not values:
         return [None] * count
     if len(values) != count:
-        raise invalid(f"{_OWN_TITLES}: {len(values)} are sent for {count} files; send one for each, which may be empty")
+        raise invalid(
+            f"{_OWN_TITLES}: {len(values)} titles are sent for {count} files; send one title for each file; a title may be "
+            "empty"
+        )
     checked = _Titles.model_validate({_OWN_TITLES: [None if value == "" else value for value in values]})
     return list(checked.thumbnail_titles)
 

@@ -74,5 +74,7 @@ def libraries_of(releases: ServedReleases, niche: Niche | None) -> Libraries:
             found.append(Library(asked, None, encoder, refusal or f"no index of {asked} is served"))
     if not found:
         what = "no index" if niche is None else f"no index of {niche}"
-        raise NotReadyError(f"{what} is served yet, and no model that names an encoder; run `thumblab refresh`")
+        raise NotReadyError(
+            f"{what} is served yet, and no model is served that names an encoder; run `thumblab refresh`"
+        )
     return Libraries(found, encoder, (model, resolved))

@@ -51,19 +51,20 @@ class SimilarForm(StrictModel):
         default=None,
         ge=0,
         le=_MOST_MULTIPLE,
-        description="Only videos with at least this outlier multiple. Videos without one are then not found.",
+        description="Only videos with at least this outlier multiple. Videos without an outlier multiple are then not "
+        "found.",
     )
     k: int = Field(default=24, ge=1, le=MOST_ITEMS, description="How many thumbnails the answer has at most.")
     offset: int = Field(
-        default=0, ge=0, le=MOST_OFFSET, description="How many thumbnails are left out before the first one."
+        default=0, ge=0, le=MOST_OFFSET, description="How many thumbnails are left out at the beginning."
     )
     diversity: Annotated[float, AllowInfNan(False)] = Field(
         default=DEFAULT_DIVERSITY,
         ge=0,
         le=1,
         description=(
-            "0: the most similar thumbnail first. With a higher number, thumbnails that resemble those before them come "
-            "later (maximal marginal relevance among the 200 most similar)."
+            "0: the most similar thumbnail first. With a higher number, thumbnails that resemble earlier "
+            "thumbnails come later (maximal marginal relevance among the 200 most similar)."
         ),
     )
     exclude_channel: ChannelName | None = Field(
@@ -81,7 +82,7 @@ class SimilarForm(StrictModel):
 class SimilarQuery(SimilarForm):
     """The query of `GET /v1/similar`."""
 
-    video_id: VideoId = Field(description="A video of the lab. Thumbnails like its present one are found.")
+    video_id: VideoId = Field(description="A video of the lab. Thumbnails like its present thumbnail are found.")
 
 
 class SimilarPictureForm(SimilarForm):

@@ -261,7 +261,7 @@ class StoredPeople:
         try:
             return forget_everywhere(in_transaction, forget, self._releases, self._images)
         except (OSError, ReleaseError) as error:
-            raise NotForgottenError(f"the database has forgotten it, but a file {_cannot(error)}") from None
+            raise NotForgottenError(f"the faces are deleted from the database, but a file {_cannot(error)}") from None
 
     def _write(self, work: "Callable[[Connection], T]") -> T:
         """Return the result of `work`, which may change people. Raises `PeopleBusyError` if another change takes too

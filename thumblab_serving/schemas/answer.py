@@ -76,7 +76,8 @@ class ThumbnailScore(StrictModel):
     error: str | None = None
     familiar: bool | None = Field(
         default=None,
-        description="Whether the picture resembles any that the model was trained on. Null if the model cannot tell.",
+        description="Whether the picture resembles a picture that the model was trained on. Null if the model cannot "
+        "tell.",
     )
     rank: int | None = Field(
         default=None,
@@ -172,16 +173,16 @@ class ScoreAnswer(StrictModel):
     niche: Niche
     winner: str | None = Field(
         description=(
-            "The id of the best candidate by the model. If the best candidates are near-identical, the first of them. "
-            "Null if the model can rank no candidate, and if its skill is not proven."
+            "The id of the best candidate by the model. If the best candidates are near-identical, the id "
+            "of the first. Null if the model can rank no candidate, and if its skill is not proven."
         )
     )
     verdict: Verdict | None = Field(
         description=(
-            "How sure the winner is, by the percentage of `confidence`: `clear` from 75 %, `leaning` from 60 %. "
-            "`no_verdict`: fewer than two candidates are like anything that the model was trained on. `no_skill`: the 95 % "
-            "interval of `skill` for this `question` reaches chance, or was not measured; there is no winner. Null if no "
-            "candidate could be read."
+            "How sure the winner is, by the percentage of `confidence`: `clear` from 75 %, `leaning` from "
+            "60 %. `no_verdict`: fewer than two candidates resemble a picture that the model was trained "
+            "on. `no_skill`: the 95 % interval of `skill` for this `question` reaches chance, or was not "
+            "measured; there is no winner. Null if no candidate could be read."
         )
     )
     confidence: float | None = Field(
@@ -222,8 +223,8 @@ class ScoreAnswer(StrictModel):
     score_among: Literal["niche", "channel"] = Field(
         default="niche",
         description=(
-            "What each `score` is a percentile of: the scores of the niche's library or, when adapted, those of the "
-            "channel's own videos."
+            "The scores among which each `score` is a percentile: the scores of the niche's library or, if "
+            "the answer is adapted, the scores of the channel's own videos."
         ),
     )
     channel: ChannelOut | None = Field(
@@ -255,7 +256,7 @@ class ScoreAnswer(StrictModel):
         default=None,
         description=(
             "Who is seen on the pictures. Null unless the service has `THUMBLAB_SCORE_PEOPLE`, the request names an own "
-            "channel, and its key has the scope `admin`. If only a part is missing, `degraded` says which."
+            "channel, and its key has the scope `admin`. If only a part is missing, `degraded` says which part."
         ),
     )
     other_niches: list["ScoreAnswer"] = Field(

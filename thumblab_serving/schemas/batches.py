@@ -44,8 +44,8 @@ class BatchRequest(StrictModel):
     webhook: Annotated[str, Field(max_length=MAX_URL, json_schema_extra={"pattern": "^https://"})] | None = Field(
         default=None,
         description=(
-            "https URL that gets a signed POST when the batch has ended. Its host must be among those that the service "
-            "allows for this (`THUMBLAB_SERVING_WEBHOOK_HOSTS`)."
+            "https URL that gets a signed POST when the batch has ended. Its host must be a host that the "
+            "service allows for webhooks (`THUMBLAB_SERVING_WEBHOOK_HOSTS`)."
         ),
     )
 
@@ -136,7 +136,9 @@ class BatchesOut(StrictModel):
     """A page of the batches of your API key, the newest first."""
 
     batches: list[BatchOut]
-    next_cursor: str | None = Field(description="Send it as `cursor` to get the next page; null on the last page.")
+    next_cursor: str | None = Field(
+        description="Send this text as `cursor` to get the next page. Null on the last page."
+    )
 
 
 class BatchesQuery(StrictModel):

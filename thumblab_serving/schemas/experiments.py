@@ -119,7 +119,7 @@ class ExperimentRequest(StrictModel):
     )
     channel_id: ChannelName = Field(
         description="The channel, by its id or link, or by the exact title or the @handle of a channel that the lab has. "
-        "The lab need not know an id (UC...)."
+        "An id (UC...) is accepted even if the lab does not know the channel."
     )
     video_id: str = Field(
         min_length=1,
@@ -131,7 +131,7 @@ class ExperimentRequest(StrictModel):
     outcome: Outcome = Field(description="What YouTube says of the test.")
     winner: Annotated[int, Strict(), Field(ge=1, le=MOST_VARIANTS), AS_WHOLE] | None = Field(
         default=None,
-        description="The number of the winning variant, from 1. Left out: the variant with the largest share.",
+        description="The number of the winning variant, from 1. Default: the variant with the largest share.",
     )
     variants: list[VariantIn] = Field(min_length=LEAST_VARIANTS, max_length=MOST_VARIANTS)
 
@@ -185,7 +185,9 @@ class ExperimentsOut(StrictModel):
     """A page of the stored experiments, the newest first."""
 
     experiments: list[ExperimentOut]
-    next_cursor: str | None = Field(description="Send it as `cursor` to get the next page; null on the last page.")
+    next_cursor: str | None = Field(
+        description="Send this text as `cursor` to get the next page. Null on the last page."
+    )
 
 
 def facts_of(stored: StoredExperiment) -> dict[str, object]:

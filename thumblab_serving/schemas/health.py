@@ -70,7 +70,7 @@ class DatabaseOut(BaseModel):
     """
 
     state: Literal["not_asked", "fine", "failed"] = Field(
-        description="Whether the database answered when it was last asked. `/health` itself does not ask it."
+        description="Whether the database answered when it was last asked. `/health` itself does not ask the database."
     )
     reason: str | None = Field(description="Why the database did not answer when it was last asked.")
 
@@ -112,7 +112,9 @@ class SchedulerOut(BaseModel):
         description="If `unknown`, Dagster did not answer, so it is not known whether scheduled runs are started."
     )
     reason: str | None = Field(description="Why the state is not `running`.")
-    asked_at: datetime | None = Field(description="When Dagster was asked last. It is asked at most every 15 seconds.")
+    asked_at: datetime | None = Field(
+        description="When Dagster was asked last. Dagster is asked at most every 15 seconds."
+    )
     schedules: list[ScheduleOut]
 
 
@@ -120,7 +122,7 @@ class WorkerOut(BaseModel):
     """A worker, a process of the service. All workers answer requests, and each loads its own releases."""
 
     answers: bool = Field(
-        description="Whether this worker made this answer. If so, the other fields of `/health` describe it."
+        description="Whether this worker made this answer. If so, the other fields of `/health` describe this worker."
     )
     ready: bool
     started_at: datetime
@@ -154,4 +156,4 @@ class HealthOut(BaseModel):
     scheduler: SchedulerOut
     workers: list[WorkerOut]
     shared_cache: SharedCacheOut
-    library_note: str | None = Field(description="What the library is made of, where it does not come from YouTube.")
+    library_note: str | None = Field(description="What the library is made of, if it does not come from YouTube.")

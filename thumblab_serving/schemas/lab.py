@@ -21,7 +21,7 @@ class LibraryStateOut(StrictModel):
     )
     changed: int | None = Field(description="How many videos were put in or taken out since the library was built.")
     encoder: str | None = Field(description="The image encoder of the vectors, by its name in the settings.")
-    held: str | None = Field(description="Why a person holds the release, so that no newer one replaces it.")
+    held: str | None = Field(description="Why a person holds the release, so that no newer release replaces it.")
     reason: str | None = Field(description="Why no library is served, or why the promoted release was refused.")
 
 
@@ -54,4 +54,4 @@ class LabOut(StrictModel):
     model: ModelStateOut
     libraries: dict[Niche, LibraryStateOut]
     links: LinksOut
-    library_note: str | None = Field(description="What the library is made of, where it does not come from YouTube.")
+    library_note: str | None = Field(description="What the library is made of, if it does not come from YouTube.")

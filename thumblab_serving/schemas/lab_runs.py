@@ -213,7 +213,9 @@ class RefreshOut(RunsOut):
     index_results: dict[Niche, bool | None] = Field(
         description="Whether the refresh of each niche succeeded; null while it has not ended."
     )
-    library_stats: dict[Niche, NicheStats | None] = Field(description="Results by niche, null while its run goes on.")
+    library_stats: dict[Niche, NicheStats | None] = Field(
+        description="The results by niche. Null while the run of the niche has not ended."
+    )
 
 
 class RebuildOut(RunsOut):

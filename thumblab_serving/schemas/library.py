@@ -67,8 +67,8 @@ class SimilarItemOut(StrictModel):
         ge=0,
         le=100,
         description=(
-            "The percentage of the admitted videos of all searched libraries that are less similar to the query. Null if "
-            "their number is not known, or if they are fewer than 20."
+            "The percentage of videos that are less similar to the query, among all videos that the filters "
+            "admit. Null if the number of these videos is not known, or less than 20."
         ),
     )
     views: int | None = Field(description="At the latest observation. Null if the release is of an older version.")
@@ -88,7 +88,7 @@ class SearchedLibraryOut(StrictModel):
         description="The index release, the same that `/v1/score` answers from. Null without one."
     )
     source: Literal["faiss", "pgvector"] = Field(description="Where the similarities were computed.")
-    videos: int | None = Field(description="How many videos the filters admit. Null if that was not counted.")
+    videos: int | None = Field(description="How many videos the filters admit. Null if they were not counted.")
     recall: float | None = Field(
         description=(
             "The share of the nearest vectors that a search of this release finds. 1 if each admitted video was compared. "
@@ -112,7 +112,7 @@ class SimilarQueryOut(StrictModel):
     matched_by: Literal["picture", "title"] = Field(
         description="What the query was compared with: the pictures of the library, or the titles of its videos."
     )
-    encoder: str = Field(description="The fingerprint of the encoder of the query and of what it was compared with.")
+    encoder: str = Field(description="The fingerprint of the encoder that made the compared vectors.")
     dimension: int = Field(ge=1, description="The length of the vectors of this encoder.")
 
 
@@ -121,8 +121,10 @@ class SimilarOut(StrictModel):
 
     query: SimilarQueryOut
     items: list[SimilarItemOut]
-    total: int | None = Field(description="How many videos could be found. Null if that was not counted.")
-    next_offset: int | None = Field(description="Send it as `offset` to get more. Null if there are no more.")
+    total: int | None = Field(description="How many videos could be found. Null if they were not counted.")
+    next_offset: int | None = Field(
+        description="Send this number as `offset` to get more videos. Null if there are no more videos."
+    )
     searched: list[SearchedLibraryOut]
     degraded: list[str]
 
@@ -147,7 +149,8 @@ class ThumbnailVersionOut(StrictModel):
     current: bool = Field(description="Whether the video has this thumbnail now.")
     earlier_deleted: bool = Field(description="Whether earlier versions were deleted.")
     views: int | None = Field(
-        description="Views between the first and the last observation of this version. Null with fewer than two."
+        description="Views between the first and the last observation of this version. Null with fewer than two "
+        "observations."
     )
     views_per_hour: float | None
 
@@ -166,7 +169,7 @@ class MeasuredPictureOut(StrictModel):
 
     version: str = Field(description="The version of the formulas.")
     sub_scores: dict[str, SubScoreOut]
-    evidence: EvidenceOut | None = Field(description="Null if it was measured before the lab kept evidence.")
+    evidence: EvidenceOut | None = Field(description="Null if the thumbnail was measured before the lab kept evidence.")
 
 
 class VideoOut(StrictModel):
@@ -197,6 +200,7 @@ class VideoOut(StrictModel):
     neighbours: list[SimilarItemOut] = Field(description="The eight most similar thumbnails of the niche's library.")
     index_release: str | None = Field(description="The index release of the neighbours.")
     click_through: ClickThroughOut | None = Field(
-        description="Null if it is not known, or if the key may not see it: only the owner of the channel and `admin` may."
+        description="Null if the rate is not known, or if the key may not see it. Only the channel's owner and keys "
+        "with the scope `admin` may."
     )
     degraded: list[str]

@@ -24,7 +24,7 @@ class IndexInfoOut(StrictModel):
     kind: str | None = Field(description="The FAISS factory string.")
     recall: float | None = Field(description="The share of the true nearest neighbours that a search finds.")
     cached: bool = Field(description="Whether this process has this release in memory.")
-    held: str | None = Field(description="Why a person holds the release, so that no newer one replaces it.")
+    held: str | None = Field(description="Why a person holds the release, so that no newer release replaces it.")
     reason: str | None = Field(description="Why the index does not exist, or why this process refused it.")
 
 
@@ -73,8 +73,8 @@ class FaissStatusOut(StrictModel):
     cached: bool = Field(description="Whether this process has every served index in memory.")
     sidecar_meta: SidecarMetaOut | None = Field(
         description=(
-            "All served indices together, with the time of the newest. Null if none is served, or if they have "
-            "different models."
+            "All served indices together, with the time of the newest index. Null if no index is served, or "
+            "if the indices have different models."
         )
     )
     indices: dict[Niche, IndexStatusOut]

@@ -21,7 +21,8 @@ class PackageOut(StrictModel):
     score: float | None = Field(
         ge=0,
         le=100,
-        description="Percentile of the model's score, as in `thumbnails`. Null if it is null in `thumbnails` too.",
+        description="Percentile of the model's score, as in `thumbnails`. Null if the score of the picture in "
+        "`thumbnails` is null.",
     )
     win_probability: float | None = Field(
         ge=0, le=1, description="Probability of being the best of all ranked packages. Null if `rank` is null."
@@ -30,14 +31,14 @@ class PackageOut(StrictModel):
         ge=0.5,
         le=1,
         description=(
-            "Probability that the best package beats this one. For the best package, the probability that it beats the "
-            "second. Null if `rank` is null, and if only one package is ranked."
+            "Probability that the best package beats this package. For the best package, the probability "
+            "that it beats the second package. Null if `rank` is null, or if only one package is ranked."
         ),
     )
     why: WhyOut = Field(
         description=(
-            "Why its score differs from the score of the best package. The best package is compared with the second. "
-            "Unknown if there is no best package."
+            "Why the score differs from the score of the best package. The best package is compared with "
+            "the second package. Unknown if there is no best package."
         )
     )
 
@@ -64,8 +65,8 @@ class PackagesOut(StrictModel):
 
     best_title: str | None = Field(description="The title of the best package. Null if there is no best package.")
     best_thumbnail: str | None = Field(
-        description="The id of the best package's picture. If its picture is in a near-identical group, the first of "
-        "the group."
+        description="The id of the best package's picture. If its picture is in a near-identical group, the id of the "
+        "first picture of the group."
     )
     verdict: Verdict | None = Field(
         description=(
@@ -75,7 +76,9 @@ class PackagesOut(StrictModel):
         )
     )
     confidence: float | None = Field(
-        ge=0, le=1, description="Probability that the best package beats the second. Null without a best package."
+        ge=0,
+        le=1,
+        description="Probability that the best package beats the second package. Null without a best package.",
     )
     skill: SkillOut | None = Field(
         description="The accuracy of the model for packages (`question` is `package`). Null if it was not measured."
@@ -96,7 +99,7 @@ class PackagesOut(StrictModel):
     first_title_limits: list[str] = Field(
         default_factory=list,
         description=(
-            "Those sentences of `degraded` that limit the verdict under the first title only, and not the verdict on the "
-            "packages."
+            "The sentences of `degraded` that limit only the verdict under the first title, and not the "
+            "verdict on packages."
         ),
     )

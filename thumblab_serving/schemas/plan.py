@@ -21,7 +21,9 @@ class AlikeOut(StrictModel):
 
     first: str
     second: str
-    bits: int = Field(ge=0, le=64, description="In how many of 64 bits the perceptual hashes of the two differ.")
+    bits: int = Field(
+        ge=0, le=64, description="In how many of 64 bits the perceptual hashes of the two candidates differ."
+    )
 
 
 class PlanOut(StrictModel):
@@ -39,13 +41,15 @@ class PlanOut(StrictModel):
     assumed_because: str | None = Field(
         description=(
             "Why the rate is assumed: the request names no channel, the lab knows fewer than 1,000 impressions of the "
-            "channel, or the channel does not belong to the API key. Null if the rate is that of the channel."
+            "channel, or the channel does not belong to the API key. Null if the rate is the channel's own rate."
         )
     )
     lift: float = Field(description="The smallest relative difference of two rates that the test should find.")
     power: float = Field(description="The probability that the test finds this difference.")
     alpha: float = Field(description="The probability that the test finds a difference that does not exist.")
     impressions_per_variant: int = Field(ge=1, description="Impressions that each of the two candidates needs.")
-    pair: PairOut | None = Field(description="The candidates to test. Null if no two are worth a test, see `advice`.")
+    pair: PairOut | None = Field(
+        description="The candidates to test. Null if no two candidates are worth a test, see `advice`."
+    )
     too_alike: list[AlikeOut] = Field(description="Candidates whose test would hardly find a difference.")
-    advice: str | None = Field(description="What to do instead where `pair` is null.")
+    advice: str | None = Field(description="What to do instead if `pair` is null.")

@@ -68,7 +68,7 @@ class ScoreForm(StrictModel):
 
     title: Title | None = Field(
         default=None,
-        description="The title of the video. Give either this or `titles`.",
+        description="The title of the video. Give either `title` or `titles`.",
         examples=["I tested every phone under $200"],
     )
     category: Niche = Field(default=Niche.TECH, description="The niche to compare with.", examples=["tech"])
@@ -85,14 +85,15 @@ class ScoreForm(StrictModel):
         default=None,
         min_length=1,
         max_length=MAX_TITLES,
-        description="Several titles, each to be shown with each picture. `packages` in the answer compares all of these.",
+        description="Several titles, each to be shown with each picture. `packages` in the answer compares all these "
+        "packages.",
         json_schema_extra={"uniqueItems": True},
     )
     categories: list[Niche] | None = Field(
         default=None,
         min_length=1,
         max_length=len(Niche),
-        description="Several niches, in place of `category`. Each gets its own answer, see `other_niches`.",
+        description="Several niches, in place of `category`. Each niche gets its own answer, see `other_niches`.",
         json_schema_extra={"uniqueItems": True},
     )
 

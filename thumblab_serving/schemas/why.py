@@ -18,7 +18,8 @@ class ContributionOut(StrictModel):
         )
     )
     difference: float = Field(
-        description="The contribution in log views, above 0 if it speaks for this candidate. They add up to `difference`."
+        description="The contribution in log views, above 0 if it speaks for this candidate. All contributions add up "
+        "to `difference`."
     )
     share: float = Field(
         ge=-1,
@@ -42,7 +43,7 @@ class WhyOut(StrictModel):
     against_title: str | None = Field(description="The title of the other candidate.")
     difference: float | None = Field(
         description=(
-            "The score of this candidate minus the score of the other one, in log views: the model expects "
+            "The score of this candidate minus the score of the other candidate, in log views: the model expects "
             "exp(difference) times as many views. Near-identical candidates keep their own scores here."
         )
     )

@@ -242,14 +242,14 @@ class Intake:
         """
         if not self._apart_slots.acquire(blocking=False):
             raise ImageError(
-                f"{_MOST_APART} AVIF or HEIC files wait already; send it again, or save the picture as PNG"
+                f"{_MOST_APART} AVIF or HEIC files wait already; send the picture again, or save it as PNG"
             )
         latest = time.monotonic() + _PATIENCE_S
 
         def do() -> T:
             if time.monotonic() > latest:
                 raise ImageError(
-                    f"other AVIF or HEIC files took more than {_PATIENCE_S:g} s; send it again, or save the picture as PNG"
+                    f"other AVIF or HEIC files took more than {_PATIENCE_S:g} s; send the picture again, or save it as PNG"
                 )
             return work()
 

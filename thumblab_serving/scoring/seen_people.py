@@ -225,7 +225,7 @@ class SeenPeople:
         if not may_see_names:
             raise _UnsaidError("the API key does not have the scope admin")
         if channel_id not in ChannelAdapters(self._releases).channels():
-            raise _UnsaidError("the channel is not one of your own: `thumblab channel add` adds it")
+            raise _UnsaidError("the channel is not one of your own channels: `thumblab channel add` adds it")
         networks = self._loaded()
         space = space_of(networks.embedder.fingerprint, self._releases)
         threshold = self._settings.face_person_match_threshold

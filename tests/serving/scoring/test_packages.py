@@ -223,7 +223,7 @@ def test_a_form_gives_the_same_answer_as_json(service, draw, ask, alike):
     assert alike(reply.json(), expected)
     few = service.client.post("/v1/score", data=data | {"thumbnail_titles": ["one"]}, files=files)
     assert few.status_code == 422
-    assert few.json()["detail"].startswith("thumbnail_titles: 1 are sent for 2 files")
+    assert few.json()["detail"].startswith("thumbnail_titles: 1 titles are sent for 2 files")
 
 
 def test_each_niche_gets_the_answer_that_it_gets_alone(service, draw, ask, alike, images):

@@ -15,14 +15,16 @@ class FaceClusterOut(StrictModel):
         description="`person_` or `unknown_cluster_` and a key of 12 digits. A request may also write `clu_` or nothing "
         "before the key, and the id that the cluster had before it was named or merged."
     )
-    person_id: str | None = Field(description="The same id, if the cluster has a name. Else null.")
+    person_id: str | None = Field(description="The same id if the cluster has a name, otherwise null.")
     kind: Literal["person", "unknown"]
     name: str | None = Field(description="The name that a person gave. The lab never guesses a name.")
     is_owner: bool = Field(description="Whether a person said that this person runs the channel.")
     faces: int
     pictures: int
     channels: int = Field(description="How many channels show or showed its pictures.")
-    pinned: int = Field(description="How many of the faces a person put there. The lab never moves them by itself.")
+    pinned: int = Field(
+        description="How many faces a person put into the cluster. The lab never moves these faces by itself."
+    )
     samples: list[str] = Field(description="The ids of the faces of best quality, at most 6.")
     created_at: datetime
 
@@ -31,10 +33,10 @@ class LabelledClusterOut(FaceClusterOut):
     """The cluster that has the name after the request."""
 
     merged: bool = Field(
-        description="Whether another cluster had the name already. The cluster of the request was then merged into it, and "
-        "this is that other cluster."
+        description="Whether another cluster had this name already. If so, the cluster of the request was merged into "
+        "it, and the answer is the other cluster."
     )
-    merge_id: int | None = Field(description="The number of this merge, with which it can be taken back. Else null.")
+    merge_id: int | None = Field(description="The number with which the merge can be undone. Null without a merge.")
 
 
 class FaceClustersOut(StrictModel):
@@ -58,9 +60,9 @@ class StoredFaceOut(StrictModel):
     quality: float = Field(ge=0, le=1, description="From size, sharpness, pose and confidence.")
     cluster_id: str | None = Field(description="Null if the face is in no cluster.")
     name: str | None = Field(description="The name of its cluster, if a person named it.")
-    pinned: bool = Field(description="Whether a person put it there.")
+    pinned: bool = Field(description="Whether a person put the face into its cluster.")
     similarity: float | None = Field(
-        description="The cosine of the face and its cluster. Null if a person put it there."
+        description="The cosine of the face and its cluster. Null if a person put the face there."
     )
     detected_at: datetime
 
@@ -74,7 +76,7 @@ class FaceClusterFacesOut(FaceClusterOut):
 class NearFaceOut(StoredFaceOut):
     """A face that looks like the face of the request."""
 
-    cosine: float = Field(description="Of the vectors of the two faces. What it means depends on the network.")
+    cosine: float = Field(description="The cosine of the vectors of the two faces. Its meaning depends on the network.")
 
 
 class NearFacesOut(StrictModel):
@@ -97,7 +99,7 @@ class ShownPictureOut(StrictModel):
     channel_id: str | None
     channel: str | None = Field(description="The title of the channel.")
     current: bool = Field(description="Whether the video shows this picture now.")
-    file_name: str | None = Field(description="The name of a picture that a person gave. Null for any other.")
+    file_name: str | None = Field(description="The name of a picture that a person gave. Null for any other picture.")
 
 
 class PictureFacesOut(StrictModel):
@@ -107,7 +109,7 @@ class PictureFacesOut(StrictModel):
     video_id: str | None = Field(description="The video of the request, if it named one.")
     faces: list[StoredFaceOut]
     shown_in: list[ShownPictureOut] = Field(
-        description="The videos that show or showed it, the newest first, at most 100."
+        description="The videos that show or showed the picture, the newest first, at most 100."
     )
 
 
@@ -117,11 +119,13 @@ class FaceChangeOut(StrictModel):
     change_id: int
     kind: Literal["label", "unlabel", "owner", "merge", "unmerge", "move", "ban"]
     cluster_id: str | None = Field(description="The changed cluster.")
-    other_id: str | None = Field(description="The cluster that was merged into the changed one, or split off it.")
+    other_id: str | None = Field(
+        description="The cluster that was merged into the changed cluster, or split off from it."
+    )
     name: str | None = Field(description="The name that the changed cluster has now.")
     name_before: str | None = Field(description="The name that the change may have removed.")
-    faces: int = Field(description="How many faces it concerned.")
-    reverted: bool = Field(description="Whether it is a merge that was taken back.")
+    faces: int = Field(description="How many faces the change concerned.")
+    reverted: bool = Field(description="Whether the change is a merge that was undone.")
     changed_at: datetime
 
 
@@ -134,6 +138,10 @@ class FaceChangesOut(StrictModel):
 class ForgottenOut(StrictModel):
     """The faces, pictures and heads that were deleted for good."""
 
-    faces: int = Field(description="How many faces, with their vectors and the changes that a person made to them.")
-    pictures: int = Field(description="How many pictures that a person had given. The thumbnails of videos stay.")
-    heads: list[str] = Field(description="The releases of trained heads that had learnt from these faces.")
+    faces: int = Field(
+        description="How many faces were deleted, with their vectors and the changes that people made to them."
+    )
+    pictures: int = Field(
+        description="How many pictures that a person had given were deleted. The thumbnails of videos stay."
+    )
+    heads: list[str] = Field(description="The deleted releases of trained heads that had learnt from these faces.")

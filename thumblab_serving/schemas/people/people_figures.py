@@ -14,7 +14,7 @@ class PersonShareOut(StrictModel):
     person: FaceClusterOut
     thumbnails: int = Field(description="How many present thumbnails show the person.")
     searched: int = Field(description="How many present thumbnails were searched for faces.")
-    share: float | None = Field(description="The ratio of the two. Null if none was searched.")
+    share: float | None = Field(description="`thumbnails` divided by `searched`. Null if `searched` is 0.")
 
 
 class PeopleStatsOut(StrictModel):
@@ -29,11 +29,11 @@ class PeopleStatsOut(StrictModel):
     faces_in_people: int
     faces_in_unknown_clusters: int
     faces_in_none: int = Field(description="How many faces are in no cluster.")
-    pinned: int = Field(description="How many faces a person put where they are.")
+    pinned: int = Field(description="How many faces a person put into their cluster.")
     people: int = Field(description="How many people with a name have faces.")
     unknown_clusters: int
-    forgotten: int = Field(description="How many faces and pictures a person had forgotten.")
-    shares: list[PersonShareOut] = Field(description="By person, those with the most faces first.")
+    forgotten: int = Field(description="How many faces and pictures people have made the lab forget.")
+    shares: list[PersonShareOut] = Field(description="The shares by person. The people with the most faces come first.")
 
 
 class PersonPictureOut(StrictModel):
@@ -45,7 +45,7 @@ class PersonPictureOut(StrictModel):
     title: str | None
     channel_id: str | None
     current: bool = Field(description="Whether the video shows this picture now.")
-    file_name: str | None = Field(description="The name of a picture that a person gave. Null for any other.")
+    file_name: str | None = Field(description="The name of a picture that a person gave. Null for any other picture.")
 
 
 class PersonPicturesOut(StrictModel):
@@ -59,7 +59,7 @@ class DetectedFacesOut(StrictModel):
 
     searched: int | None = Field(description="How many pictures were searched now.")
     new_faces: int | None
-    without_vector: int | None = Field(description="How many faces the embedder makes no vector of.")
+    without_vector: int | None = Field(description="For how many faces the embedder makes no vector.")
     unreadable: int | None = Field(description="How many pictures could not be read.")
 
 
@@ -83,11 +83,13 @@ class GroupedFacesOut(StrictModel):
     in_unknown: int | None = Field(description="How many faces are in unknown clusters.")
     in_none: int | None = Field(description="How many faces are in no cluster.")
     left_for_later: int | None = Field(description="How many faces `max_faces` left out.")
-    moved: int | None = Field(description="How many faces are in another cluster than before, or in none.")
+    moved: int | None = Field(
+        description="How many faces are in another cluster than before, or in no cluster any more."
+    )
     new: int | None = Field(description="How many unknown clusters were made.")
     dropped: int | None = Field(description="How many unknown clusters were deleted.")
     overruled: int | None = Field(
-        description="How many faces a person moved meanwhile. They are where the person put them."
+        description="How many faces a person moved during the run. They stay where the person put them."
     )
 
 

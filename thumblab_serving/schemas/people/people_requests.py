@@ -43,14 +43,16 @@ ClusterId = Annotated[str, AfterValidator(_cluster_id), WithJsonSchema({"type": 
 class PartQuery(StrictModel):
     """The query of a request for a part of a list."""
 
-    limit: int = Field(default=100, ge=1, le=MOST_LISTED, description="The most entries of the answer.")
-    offset: int = Field(default=0, ge=0, le=_LARGEST_OFFSET, description="How many entries to leave out before them.")
+    limit: int = Field(default=100, ge=1, le=MOST_LISTED, description="The largest number of entries of the answer.")
+    offset: int = Field(
+        default=0, ge=0, le=_LARGEST_OFFSET, description="How many entries to leave out at the beginning."
+    )
 
 
 class NearestQuery(StrictModel):
     """The query of the faces that look like a face."""
 
-    limit: int = Field(default=20, ge=1, le=MOST_LISTED, description="The most entries of the answer.")
+    limit: int = Field(default=20, ge=1, le=MOST_LISTED, description="The largest number of entries of the answer.")
 
 
 class ClustersQuery(PartQuery):
@@ -71,7 +73,7 @@ class ScoreQuery(StrictModel):
 class ChangesQuery(StrictModel):
     """The query of the list of changes."""
 
-    limit: int = Field(default=50, ge=1, le=MOST_LISTED, description="The most entries of the answer.")
+    limit: int = Field(default=50, ge=1, le=MOST_LISTED, description="The largest number of entries of the answer.")
     kind: Literal["all", "label", "unlabel", "owner", "merge", "unmerge", "move", "ban"] = Field(
         default="all", description="Which changes to list."
     )
@@ -96,7 +98,7 @@ class ClusterFacesRequest(_Queued):
         default=None, description="How faces of unknown people are grouped."
     )
     min_cluster_size: Annotated[int, Strict(), Field(ge=2, le=10_000), AS_WHOLE] | None = Field(
-        default=None, description="The fewest faces of an unknown cluster.", examples=[3]
+        default=None, description="The smallest number of faces of an unknown cluster.", examples=[3]
     )
     max_faces: Annotated[int, Strict(), Field(ge=1, le=2**31 - 1), AS_WHOLE] | None = Field(
         default=None,
@@ -150,13 +152,13 @@ class OwnerRequest(StrictModel):
 class MergeRequest(StrictModel):
     """The cluster into which to merge."""
 
-    into: ClusterId = Field(description="The cluster that is to have the faces of both.")
+    into: ClusterId = Field(description="The cluster that gets the faces of both clusters.")
 
 
 class MoveFaceRequest(StrictModel):
     """Where to move a face. The body may be left out."""
 
-    to: ClusterId | None = Field(default=None, description="The cluster. Null: a new one.")
+    to: ClusterId | None = Field(default=None, description="The cluster to move to. Null: a new cluster.")
 
 
 class MoveFacesRequest(MoveFaceRequest):
@@ -176,8 +178,8 @@ class UndoRequest(StrictModel):
 
     change_id: Annotated[int, Strict(), Field(ge=1, le=_LARGEST_ID), AS_WHOLE] | None = Field(
         default=None,
-        description="The latest change as the caller knows it. If there is a later one, nothing is undone. So a request "
-        "that is repeated never undoes two changes.",
+        description="The latest change as the caller knows it. If there is a later change, nothing is undone. So a "
+        "repeated request never undoes two changes.",
         examples=[1],
     )
 

@@ -19,7 +19,7 @@ class TrainingOut(RunsOut):
 
     run_id: str | None
     result: TrainingResultOut | None = Field(description="Null until the run has succeeded.")
-    grouped: GroupedFacesOut | None = Field(description="What the grouping after it did.")
+    grouped: GroupedFacesOut | None = Field(description="What the grouping after the training did.")
 
 
 class DetectionOut(RunsOut):

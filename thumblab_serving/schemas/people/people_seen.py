@@ -23,7 +23,9 @@ class SeenFaceOut(StrictModel):
     )
     confidence: float = Field(ge=0, le=1, description="How sure the detector is that this is a face.")
     quality: float = Field(ge=0, le=1, description="From size, sharpness, pose and confidence.")
-    person: SeenPersonOut | None = Field(description="Null: nobody who has a name.")
+    person: SeenPersonOut | None = Field(
+        description="The person on the face. Null if the face matches no person with a name."
+    )
     problem: str | None = Field(
         default=None, description="Why the face could not be compared with anybody. Null if it was compared."
     )
@@ -45,10 +47,11 @@ class PersonOnChannelOut(StrictModel):
     name: str
     thumbnails: int = Field(ge=0, description="How many thumbnails of the channel show the person.")
     searched: int = Field(ge=0, description="How many thumbnails of the channel were searched for faces.")
-    share: float = Field(ge=0, le=1, description="The ratio of the two.")
+    share: float = Field(ge=0, le=1, description="`thumbnails` divided by `searched`.")
     views_factor: float | None = Field(
-        description="The views of videos with the person as a multiple of those without, each divided by the median of "
-        "the videos around it. Null with fewer than five videos of either kind."
+        description="The views of videos with the person, divided by the views of videos without the person. The views "
+        "of each video are first divided by the median of the videos around it. Null with fewer than five "
+        "videos of either kind."
     )
     low: float | None = Field(description="The lower end of the 95 % interval of `views_factor`.")
     high: float | None = Field(description="The upper end of this interval.")
@@ -58,7 +61,7 @@ class PeopleSeenOut(StrictModel):
     """Who is seen on the pictures of a request that names an own channel."""
 
     threshold: float = Field(ge=0, le=1, description="The match score from which a face matches a person.")
-    thumbnails: list[SeenThumbnailOut] = Field(description="In the order of the request.")
+    thumbnails: list[SeenThumbnailOut] = Field(description="The candidates, in the order of the request.")
     people: list[PersonOnChannelOut] = Field(
         description="The figures on this channel of the people who are seen. A person without figures is left out."
     )
