@@ -117,9 +117,9 @@ function drawChosen() {
 // Return the id of the first invalid field and what to do about it, or null.
 function firstInvalid() {
   if (chosen.length === 0) return ["exports", "Choose the export of YouTube Studio, or drop it on the page."];
-  if (chosen.length > MOST_FILES) return ["exports", `At most ${MOST_FILES} files are taken at once; remove some.`];
+  if (chosen.length > MOST_FILES) return ["exports", `At most ${MOST_FILES} files can be sent at once; remove some.`];
   const size = chosen.reduce((sum, file) => sum + file.size, 0);
-  if (size > MOST_BYTES) return ["exports", `The files have ${bytes(size)}; at most ${bytes(MOST_BYTES)} are taken at once.`];
+  if (size > MOST_BYTES) return ["exports", `The files have ${bytes(size)}; at most ${bytes(MOST_BYTES)} can be sent at once.`];
   if (!byId("channel-niche").value) return ["channel-niche", "Choose the niche of your channel."];
   if (!currentKey()) return ["channel-key", NO_KEY];
   return null;

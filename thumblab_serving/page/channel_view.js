@@ -49,11 +49,11 @@ function titleOf({ state, imported, fitted }) {
 function nicheNote({ title, niche }, asked) {
   if (!asked || asked === niche) return "";
   const [stays, other] = [NICHES[niche] ?? niche, NICHES[asked] ?? asked];
-  return `${title} is in the niche ${stays} already, so ${other} was not used, because the lab has videos of it that are not from exports. You can still compare in ${other}.`;
+  return `${title} stays in the niche ${stays}, and ${other} was not used, because the lab has videos of this channel that do not come from exports. You can still compare in ${other}.`;
 }
 
 const NEEDED = {
-  name: "The name of the file does not say which channel it is of. Write the name of your channel into its field, then press the button again.",
+  name: "The name of the file does not name the channel. Write the name of your channel into the field, then press the button again.",
   niche: "The lab does not know this channel yet. Choose its niche, then press the button again.",
 };
 
@@ -121,7 +121,7 @@ function factsOf(imported, fitted) {
 
 function libraryOf({ library_needs: needs }) {
   if (!needs) return [];
-  return [`It has no library yet: ${needs} more ${needs === 1 ? "video is" : "videos are"} needed, of this channel or of others. Until then, answers say nothing about what is usual there.`];
+  return [`This niche has no library yet: ${needs} more ${needs === 1 ? "video is" : "videos are"} needed, of this channel or of others. Until then, answers cannot compare with the niche.`];
 }
 
 const sum = (counts) => Object.values(counts).reduce((total, count) => total + count, 0);

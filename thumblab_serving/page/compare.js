@@ -141,7 +141,7 @@ function firstInvalidField() {
     return [byId("channel"), "Give the channel's name, its @handle, a link to it or its id; or leave the field empty."];
   }
   const unseen = pictures().find(({ title }) => title && !isVisible(title));
-  if (unseen) return [byId("own-titles"), `The own title of ${unseen.name} cannot be seen; change or empty it.`];
+  if (unseen) return [byId("own-titles"), `The title of the picture ${unseen.name} has no visible character; change or empty it.`];
   if (pictures().length < 2) return [byId("files"), "Choose at least two thumbnails to compare."];
   if (!currentKey()) return [byId("key"), NO_KEY];
   return null;

@@ -53,7 +53,7 @@ export function summary(evidence) {
   const quoted = (evidence.texts ?? []).map((text) => `“${text.text}”`).join(" ");
   const unread = evidence.unread.length === 0 ? "" : "text that could not be read";
   const parts = [quoted ? `It says ${quoted}` : "", unread ? (quoted ? `and has ${unread}` : `It has ${unread}`) : ""];
-  const read = evidence.texts === null ? "Text was not looked for" : parts.filter(Boolean).join(" ") || "No text was found in it";
+  const read = evidence.texts === null ? "The lab did not look for text" : parts.filter(Boolean).join(" ") || "No text was found in it";
   const count = evidence.faces?.length;
   const faces = count === undefined ? "faces were not looked for" : count === 0 ? "no face" : count === 1 ? "one face" : `${count} faces`;
   const hidden =

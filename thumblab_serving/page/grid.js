@@ -34,8 +34,8 @@ function explain(one, why) {
 export const titlesOf = (packages) => [...new Set(packages.grid.map((one) => one.title))];
 
 function noteOn({ best_title: best }) {
-  const shares = "Each field shows the chance of its package to be the best of all.";
-  return best === null ? "No package is named the best." : `${shares} Below it is the chance that the best package beats it.`;
+  const shares = "Each field shows the chance that its package is the best of all.";
+  return best === null ? "There is no best package." : `${shares} Below is the chance that the best package beats this package.`;
 }
 
 // The ARIA roles are set here, because a browser drops the roles of a table that CSS lays out as a grid, as on a phone.

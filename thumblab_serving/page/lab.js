@@ -92,11 +92,11 @@ function drawNiches() {
 // Show what is missing before anything can be ranked, and the shortest way to get it.
 function drawSetup(state) {
   const steps = [
-    [state.encoders.state === "warm" && state.meter.state === "warm", "The service has loaded its encoders.", state.encoders.reason ?? state.meter.reason ?? "They are being loaded."],
-    [libraries.length > 0, "A library of at least one niche.", refusal(Object.values(state.indices)) || "There is none yet."],
-    [state.model.release !== null, "A ranking model.", refusal([state.model]) || (state.model.state === "loading" ? "It is being loaded." : "There is none yet.")],
+    [state.encoders.state === "warm" && state.meter.state === "warm", "The service has loaded its encoders.", state.encoders.reason ?? state.meter.reason ?? "The encoders are being loaded."],
+    [libraries.length > 0, "A library of at least one niche.", refusal(Object.values(state.indices)) || "There is no library yet."],
+    [state.model.release !== null, "A ranking model.", refusal([state.model]) || (state.model.state === "loading" ? "The model is being loaded." : "There is no model yet.")],
   ];
-  if (steps.every(([done]) => done)) steps.push([state.ready, "A first answer, which the service gives itself.", state.rehearsal.reason ?? "It is being made."]);
+  if (steps.every(([done]) => done)) steps.push([state.ready, "A first answer, which the service gives itself.", state.rehearsal.reason ?? "The answer is being made."]);
   byId("setup").hidden = state.ready;
   byId("setup-steps").replaceChildren(...steps.map(([done, name, reason]) => step(done, name, reason)));
   byId("setup-way").hidden = libraries.length > 0 && state.model.release !== null;

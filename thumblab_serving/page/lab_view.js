@@ -59,7 +59,7 @@ function skillRows(skills) {
 
 function modelWords({ release, made_at: made, videos, channels_adapted: channels, reason }) {
   if (release === null) return capital(reason ?? "no model is served");
-  const facts = [made && `made ${moment(made)}`, videos && `trained on ${number(videos)} videos`, channels && `with adapters of ${number(channels)} ${channels === 1 ? "channel" : "channels"}`];
+  const facts = [made && `made ${moment(made)}`, videos && `trained on ${number(videos)} videos`, channels && `with adapters for ${number(channels)} ${channels === 1 ? "channel" : "channels"}`];
   return `${capital(facts.filter(Boolean).join(", ") || release)}.`;
 }
 

@@ -81,7 +81,7 @@ function experiment() {
   if (tested.length < 2 || tested.length > MOST_VARIANTS) throw new Error("Mark the two or three pictures that YouTube tested.");
   const given = tested.filter((row) => row.share !== "");
   if (given.some((row) => !/^\d+(\.\d+)?$/.test(row.share))) throw new Error("Write each share of watch time as a number, such as 46.1.");
-  if (given.length > 0 && given.length < tested.length) throw new Error("Give the share of each tested picture, or of none.");
+  if (given.length > 0 && given.length < tested.length) throw new Error("Give the share of each tested picture, or give no share.");
   const outcome = byId("outcome-result").value;
   const winner = tested.findIndex((row) => row.won) + 1;
   if (outcome === "winner" && winner === 0 && given.length === 0) throw new Error("Mark the picture that won.");
@@ -107,7 +107,7 @@ function experiment() {
 }
 
 async function send() {
-  if (!currentKey()) throw new Error(`${NO_KEY} Its field is in the form of Compare.`);
+  if (!currentKey()) throw new Error(`${NO_KEY} The field for the key is in the form of Compare.`);
   const about = comparison; // A person may open the form for another comparison before the answer arrives.
   const { facts, files, names } = experiment();
   const answer = await storeExperiment(facts, files);

@@ -14,7 +14,7 @@ export function planOf({ test_plan: plan, packages }) {
 
 function pairOf({ pair, advice }) {
   if (pair === null) return advice ? `${advice.charAt(0).toUpperCase()}${advice.slice(1)}.`.replace(/\.\.$/, ".") : "Test the two pictures that you like best.";
-  return `Test ${pair.first} against ${pair.second}: there the outcome is the least certain (${percent(pair.win_probability)} for ${pair.first}).`;
+  return `Test ${pair.first} against ${pair.second}: the outcome of this test is the least certain (${percent(pair.win_probability)} for ${pair.first}).`;
 }
 
 export function drawPlan(answer) {

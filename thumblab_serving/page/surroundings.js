@@ -92,7 +92,7 @@ function noteOn(others) {
   if (others.length === 0) return "Rank the pictures to see them between videos of the niche.";
   const blank = others.filter((near) => urlOf(near.video_id) === null).length;
   const some = blank === others.length ? "the lab has no pictures of them here" : `the lab has no picture of ${blank} of them here`;
-  return `Around it are videos of the niche's library${blank === 0 ? "" : `; ${some}`}. Their lengths are not known, so all badges show yours.`;
+  return `Around it are videos of the niche's library${blank === 0 ? "" : `; ${some}`}. Their lengths are not known, so all badges show the length of your video.`;
 }
 
 function candidateTile(entry) {

@@ -26,9 +26,9 @@ export const NO_SKILL =
   "The model was not shown to order such pictures better than chance, so it names no winner. Read what was measured, and test the pictures you like.";
 
 const NO_PACKAGE_SKILL =
-  "The model was not shown to order packages of a title and a picture better than chance, so it names none. Which picture is better under one title is another question: see below.";
+  "The model was not shown to order packages of a title and a picture better than chance, so it names no best package. Which picture is better under one title is another question: see below.";
 
-export const EVIDENCE = "Mean percentile in the niche of what was measured of every picture. It was not shown to predict views.";
+export const EVIDENCE = "Mean percentile in the niche of the measurements that every picture has. It was not shown to predict views.";
 
 // What contributes to the score of a picture, see the field `why` of an answer.
 export const CONTRIBUTORS = {
@@ -72,9 +72,9 @@ function packageVerdict({ verdict: sureness, best_title: title, best_thumbnail: 
     case "no_skill":
       return ["unsure", "No skill here: no best package", NO_PACKAGE_SKILL];
     case "no_verdict":
-      return ["none", "No verdict", "Too few of these pictures are like those that the model was trained on."];
+      return ["none", "No verdict", "Too few of these pictures are like the pictures that the model was trained on."];
     default:
-      return ["none", "None of these could be read", "Each card below says why."];
+      return ["none", "No picture could be read", "Each card below says why."];
   }
 }
 
@@ -91,15 +91,15 @@ function pictureVerdict(answer) {
       if (answer.thumbnails.every((thumbnail) => thumbnail.rank === null || group.includes(thumbnail.id))) {
         return ["unsure", "Too close to call", "The pictures are near-identical. Choose the one you like."];
       }
-      return ["unsure", "Too close to call", `${answer.winner} is first. ${chance} Choose the one you like, or test both.`];
+      return ["unsure", "Too close to call", `${answer.winner} is first. ${chance} Choose the picture you like, or test both.`];
     case "only_one":
       return ["unsure", answer.winner === null ? "Only one could be read" : `Only ${answer.winner} could be ranked`, "There is nothing to compare it with."];
     case "no_skill":
       return ["unsure", answer.ordered_by === null ? "No skill here: not ordered" : "No skill here: ordered by evidence", NO_SKILL];
     case "no_verdict":
-      return ["none", "No verdict", "Too few of these pictures are like those that the model was trained on."];
+      return ["none", "No verdict", "Too few of these pictures are like the pictures that the model was trained on."];
     default:
-      return ["none", "None of these could be read", "Each card below says why."];
+      return ["none", "No picture could be read", "Each card below says why."];
   }
 }
 

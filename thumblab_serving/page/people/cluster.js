@@ -89,7 +89,7 @@ function show(found, full = found.length > 0 && found.length % PART === 0) {
 }
 
 function facts(found) {
-  if (opened === null) return found.length === 0 ? "Every face is in a cluster." : "The lab did not find whom they belong to. Select faces, and move them or put them into a new cluster.";
+  if (opened === null) return found.length === 0 ? "Every face is in a cluster." : "The lab found no cluster for these faces. Select faces, and move them or put them into a new cluster.";
   const pinned = opened.pinned > 0 ? ` · ${opened.pinned === opened.faces ? "all" : opened.pinned} put here by a person` : "";
   return `${sizeOf(opened)}${pinned}${opened.is_owner ? " · runs the channel" : ""} · ${opened.cluster_id}`;
 }

@@ -124,7 +124,7 @@ export function askForCluster({ words, pictures, button, clusters = null, withou
     const value = document.querySelector("#targets input:checked")?.value ?? (offered.length === 1 && byId("target-text").value ? offered[0].key : null);
     const target = offered.find(({ key }) => key === value);
     if (target) return go(target.cluster);
-    say("target-problem", "Choose one of the clusters, or find another one.");
+    say("target-problem", "Choose a cluster, or find another cluster.");
     (document.querySelector("#targets input") ?? byId("target-text")).focus();
   };
   show("target-form", { pictures, words }, { submit: entered, without });

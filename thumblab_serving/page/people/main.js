@@ -119,7 +119,7 @@ async function refresh(key = null) {
     }
   } catch (error) {
     const status = error.status;
-    if (status !== 404) throw Object.assign(new Error(`It was done, but the page could not be drawn again: ${error.message}`), { status });
+    if (status !== 404) throw Object.assign(new Error(`The change was made, but the page could not be drawn again: ${error.message}`), { status });
     await leave();
   }
   drawBar();

@@ -96,7 +96,7 @@ async function mergeInto(chosen, into, form) {
       if (count === 0) throw error;
       form.close();
       await refresh(keyOf(merged.cluster_id));
-      throw Object.assign(new Error(`${count} of ${others.length} clusters were merged into ${who(merged)}, and the next one was not: ${error.message}`), { status: error.status });
+      throw Object.assign(new Error(`${count} of ${others.length} clusters were merged into ${who(merged)}, and the next merge failed: ${error.message}`), { status: error.status });
     }
   }
   form.close();
@@ -149,7 +149,7 @@ async function moveTo(chosen, to, form) {
 async function not() {
   const chosen = chosenFaces();
   if (chosen.length === 0) return;
-  if (isNone()) return done("These faces are in no cluster, so they are nobody already");
+  if (isNone()) return done("These faces are in no cluster, so they belong to nobody already");
   const cluster = openCluster();
   await attempt(async () => {
     let taken = 0;
