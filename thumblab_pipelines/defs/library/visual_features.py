@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from thumblab_core.sub_scores import NAMES
 from thumblab_pipelines.defs.checks import blocking, explained, results
 from thumblab_pipelines.defs.groups import ENCODER, LIBRARY
 from thumblab_pipelines.defs.kept import about
@@ -20,7 +21,7 @@ from thumblab_pipelines.features.sub_scores import check_features, measure_featu
         complete="At least 99 % of the niche's thumbnails were measured with the present meter.",
         in_range="Every sub-score is between 0 and 1.",
     ),
-    description="Clarity, prominence, contrast, emotion, hierarchy and title match, each 0 to 1, with the evidence.",
+    description=f"Sub-scores with their evidence, each 0 to 1: {', '.join(NAMES).replace('_', ' ')}.",
     **about("visual_features", "sub-scores.md", measure_features, check_features),
     **LIBRARY,
 )
