@@ -1,4 +1,7 @@
-"""Report to the lab's Dagster, if it has one, which model a command trained and which served release it changed."""
+"""Report to the lab's Dagster which model a command trained and which served releases it changed.
+
+Without a Dagster of the lab, nothing is reported.
+"""
 
 import os
 from collections.abc import Iterator, Sequence

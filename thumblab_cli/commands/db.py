@@ -45,7 +45,7 @@ def stop(force: bool) -> None:
     "this folder?"
 )
 def take_over() -> None:
-    """Let this host use a data folder although the last host that used it did not shut down the database in it.
+    """Let this host use a data folder, even if another host used it last and did not shut down its database.
 
     Use this command after the folder was moved, after the host was renamed, or if the last host no longer exists.
     """

@@ -20,7 +20,7 @@ def command(ctx: click.Context, demo: bool, catalogue: Path | None, quiet: bool,
     """Examine the machine, the lab and its servers. Report what is wrong, and name the command that repairs it.
 
     The command changes, starts and migrates nothing. The command connects only to the database, the proxies and the
-    servers of the lab. The exit status is 1 if a check reports an error. Otherwise the exit status is 0, also if there
+    servers of the lab. The exit status is 1 if a check reports an error. Otherwise the exit status is 0, even if there
     are warnings.
     """
     from thumblab_cli.doctor import report

@@ -318,7 +318,7 @@ def _variants(
 ) -> "list[GivenVariant[Path]]":
     """Return the variants of an experiment. If only one title is given, it is the title of all pictures.
 
-    Raise `LabError` if an option other than `--title` is given, but not exactly once for each variant.
+    Every other option must be left out, or given once for each variant. Otherwise, `LabError` is raised.
     """
     from thumblab_core.experiments.records import GivenVariant
 

@@ -34,10 +34,9 @@ def command(ctx: click.Context, chosen: "Settings") -> None:
 
 
 def _require_demo(chosen: "Settings") -> None:
-    """Raise `LabError` if the chosen lab is the demo's and does not exist.
+    """Raise `LabError` if a demo's lab is chosen that does not exist.
 
-    The user's own lab needs no such check: its key may be made before the lab, for example for a server that starts
-    later.
+    The user's own lab need not exist, because its key may be made first, for example for a server that starts later.
     """
     from thumblab_core.settings import settings
 

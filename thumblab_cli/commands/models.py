@@ -60,7 +60,7 @@ def pull(name: str | None, source: Path | None, as_json: bool) -> None:
 @command.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(as_json: bool) -> None:
-    """Show which model files are present, and which of them the lab uses."""
+    """Show which model files are present, and which model files the lab uses."""
     from thumblab_core import model_files
     from thumblab_core.settings import settings
 

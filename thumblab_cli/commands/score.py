@@ -218,7 +218,7 @@ def _asking(settings: "Settings", local: bool) -> "Iterator[Callable[[ScoreReque
     """Yield a function that answers many requests, by one service or by this process.
 
     The function raises `RefusedRequestError` for a request that cannot be answered. The function raises another
-    `LabError` for a failure that may pass and that all requests would meet, such as a service that is down.
+    `LabError` for a failure that stops every request but may pass, such as a service that is down.
     """
     from thumblab_cli.scoring.refused import RefusedRequestError
     from thumblab_core.running import running_lab

@@ -56,11 +56,13 @@ class DemoLab:
 
 @contextmanager
 def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[DemoLab]:
-    """Run the emulator and yield the demo's lab. The emulator serves the catalogue in `folder`, or the synthetic one.
+    """Run the emulator and yield the demo's lab. The emulator serves the catalogue in `folder`, or the synthetic
+    catalogue if `folder` is None.
 
     If `thumblab up` runs on the demo's lab, the demo uses the MLflow of `thumblab up`. Otherwise the caller must start
-    MLflow on the port in the field `mlflow_port` of the yielded lab. If the argument `mlflow_port` is given, it is this
-    port. Otherwise, it is the port of MLflow's last start, or a free port if another program listens on that port.
+    MLflow on the port in the field `mlflow_port` of the yielded lab. If the argument `mlflow_port` is given, the field
+    has the same port. Otherwise, the field has the port of MLflow's last start, or a free port if another program
+    listens on that port.
     """
     from demo.catalogues.catalogue import read_catalogue
     from demo.catalogues.synthetic import synthetic_catalogue

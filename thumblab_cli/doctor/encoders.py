@@ -106,7 +106,7 @@ def title_encoder(examined: Examined) -> Iterator[Finding]:
 
 
 def face_model(examined: Examined) -> Iterator[Finding]:
-    """Check that there is a face detector, and that its file is the expected one."""
+    """Check that there is a face detector, and that its file is the expected file."""
     from thumblab_core import model_files
 
     try:

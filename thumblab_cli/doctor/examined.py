@@ -32,7 +32,7 @@ class Examined:
     """The lab that the doctor examines.
 
     `demo`: whether the lab is a demo's lab. `catalogue`: the catalogue of the demo's lab, or None for the synthetic
-    one.
+    catalogue.
     """
 
     settings: Settings

@@ -10,7 +10,9 @@ def printable(text: str) -> str:
 
 
 def cell(text: str) -> str:
-    """Return the text for a cell of a table, or for its title. Square brackets in it are no markup of rich."""
+    """Return the text for a cell or for the title of a table. Rich prints its square brackets and does not read them as
+    markup.
+    """
     from rich.markup import escape
 
     return escape(printable(text))

@@ -39,7 +39,7 @@ def lines(descriptor: int) -> Iterator[str]:
 
 
 def _text(line: bytes) -> str:
-    """Return the line as a terminal would show it in the end: a progress bar writes its line again after each \\r."""
+    """Return the text that a terminal would show last, because a progress bar writes its line again after each \\r."""
     return _COLOUR.sub(b"", line).rstrip(b"\r").rpartition(b"\r")[2].decode(errors="replace")
 
 

@@ -44,7 +44,7 @@ class FaceClusterOut:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledClusterOut:
-    """The cluster that has the name after the request."""
+    """The cluster that has the name after a request to name a cluster."""
 
     cluster_id: str
     """`person_` or `unknown_cluster_` and a key of 12 digits. A request may also write `clu_` or nothing before the

@@ -31,7 +31,9 @@ class ServedOut:
 
 @dataclass(frozen=True, kw_only=True)
 class EncodersOut:
-    """The fingerprints of the encoders. There are two image encoders while the lab changes from one to another."""
+    """The fingerprints of the encoders. While the lab changes from one image encoder to another, there are two image
+    encoders.
+    """
 
     state: Literal["warm", "warming", "failed"]
     images: list[str]

@@ -154,7 +154,7 @@ class GroupedFacesOut:
 
 @dataclass(frozen=True, kw_only=True)
 class PeopleRunOut:
-    """What a run about people did. A part is null if the run has no such step, or if the step did not succeed."""
+    """The results of a run about people. A field is null if the run has no such step, or if the step did not succeed."""
 
     detected: DetectedFacesOut | None
     trained: TrainingResultOut | None

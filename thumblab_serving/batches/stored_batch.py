@@ -133,7 +133,7 @@ class StoredBatch:
             os.close(handle)
 
     def unfinished_items(self, passed: Passed | None = None) -> Generator[tuple[int, bytes], None, None]:
-        """Yield the items without a result: the number of each, from 1, and its JSON.
+        """Yield the items without a result. For each item, yield its number, from 1, and its JSON.
 
         `passed` says how far an earlier call has read. This call updates `passed`.
         """
@@ -170,7 +170,7 @@ class StoredBatch:
         replace(progress, attempts=max(0, progress.attempts - 1)).write(self.folder / _PROGRESS)
 
     def record(self, result: ItemResult, room: int | None = None) -> None:
-        """Store the result of the next item. Raises `FullError` if it has more than `room` bytes."""
+        """Store the result of the next item. Raises `FullError` if the result has more than `room` bytes."""
         progress, failed = self.progress, result.answer is None or result.answer.verdict is None
         line = result.model_dump_json(exclude_none=False).encode() + b"\n"
         if room is not None and len(line) > room:

@@ -41,7 +41,8 @@ _log = logging.getLogger("thumblab_serving")
 
 
 class BatchWorker:
-    """The thread that works on the batches of a lab, and its housekeeper. Each process of the service has one.
+    """The thread that works on the batches of a lab, and its housekeeper. Each process of the service has one such
+    thread.
 
     `on_answer` is called with each answer. `acts_for` gets the owner of a batch, and returns the owner whose channels
     the batch may use, see `KeyRing.acts_for`.
@@ -91,9 +92,10 @@ class BatchWorker:
         """Score one item of each API key that has batches. Return whether the next call may have work at once.
 
         The batches of one key are worked on one after the other, the oldest first. The keys take turns, so a key with
-        many items does not delay the others. A batch whose files cannot be read or written does not delay the others.
+        many items does not delay the other keys. A batch whose files cannot be read or written does not delay the other
+        batches.
 
-        Raises `OSError` if no item was scored because of such batches.
+        Raises `OSError` if no item was scored, and the files of a batch could not be read or written.
         """
         failure: OSError | None = None
         worked = False

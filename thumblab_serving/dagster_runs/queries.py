@@ -84,7 +84,7 @@ class Run(Answer):
 
 
 class AssetKey(Answer):
-    """The key of an asset. The lab's keys have one part."""
+    """The key of an asset. The keys of the lab's assets have only one part."""
 
     path: list[str]
 

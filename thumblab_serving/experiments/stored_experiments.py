@@ -108,7 +108,8 @@ def _field_of(position: int, source: Source | None) -> str:
 
 
 def _channel_of(connection: "Connection", given: GivenExperiment[Source], owner: str | None) -> str:
-    """Return the id of the channel of an experiment. Raises `NotYourChannelError` if `owner` may not change it.
+    """Return the id of the channel of an experiment. Raises `NotYourChannelError` if `owner` may not change this
+    channel.
 
     Raises `RuleError` if `_channel_id` does not accept the channel, or if the video belongs to another channel.
     """

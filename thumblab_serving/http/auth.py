@@ -90,7 +90,7 @@ def charge(request: Request, items: int) -> None:
 
 
 def add_refusals(document: dict[str, Any]) -> None:
-    """Add the statuses with which the middleware answers any request to each operation of an OpenAPI document.
+    """Add to each operation of an OpenAPI document the statuses with which the middleware may answer any request.
 
     The statuses are 413 for a body that is too large, 421 for an unknown host name, and 500 for an unexpected error. An
     operation that takes a key also gets the statuses of `require`.

@@ -17,8 +17,8 @@ _ANSWER_HEADERS = ("Location", "Retry-After", "X-Request-ID")
 class CrossOrigin(CORSMiddleware):
     """Starlette's middleware for CORS. It answers a refused preflight request with a problem.
 
-    Credentials of the browser (cookies) are not allowed, because the service uses none. A page sends the API key in a
-    header, so the page must know the key.
+    Credentials of the browser (cookies) are not allowed, because the service does not use them. A page sends the API
+    key in a header, so the page must know the key.
     """
 
     def __init__(self, app: ASGIApp, origins: tuple[str, ...]) -> None:

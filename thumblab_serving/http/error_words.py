@@ -46,7 +46,8 @@ _SENTENCES: Mapping[str, str | Callable[[dict[str, Any]], str]] = {
 def in_words(error: ErrorDetails) -> str:
     """Return a message that says what is wrong and what to send instead. It does not repeat the value that was sent.
 
-    The messages of validators of the lab are returned as they are. An error of an unknown type gets a general sentence.
+    The messages of the lab's own validators are returned unchanged. An error of an unknown type gets a general
+    sentence.
     """
     kind = error["type"]
     if kind in ("value_error", "unknown_field"):

@@ -54,8 +54,8 @@ class RequestLog:
             await self._app(scope, receive, send_with_id)
         finally:
             seconds = time.perf_counter() - started
-            # All unknown paths share the label "other", and so do all unknown methods. If each had its own label, a
-            # scanner that sends random paths and methods would add a metric for each of them.
+            # All unknown paths share the label "other", and so do all unknown methods. With a label for each path and
+            # method, a scanner that sends random paths and methods could add any number of metrics.
             route = getattr(scope.get("route"), "path", "other")
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._metrics.request(method, route, status, seconds)

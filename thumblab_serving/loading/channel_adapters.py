@@ -2,8 +2,8 @@
 
 There are two kinds of channel adapters. The model's own adapters were fitted when the model was trained. An added
 adapter was fitted later, by `thumblab channel add`, and works with one model only. If the channel has an added adapter
-for the served model, that adapter is chosen. Otherwise, the model's own adapter of the channel is chosen. If an adapter
-cannot be used, the answer says so.
+for the served model, the added adapter is chosen. Otherwise, the model's own adapter of the channel is chosen. If an
+adapter cannot be used, the answer says so.
 """
 
 from collections.abc import Callable

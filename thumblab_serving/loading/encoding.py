@@ -32,8 +32,8 @@ class Encoders:
     """The title encoder of the service and the image encoders of its releases, with caches for their vectors.
 
     Usually, all releases name the same image encoder. While the lab changes from one image encoder to another, there
-    are two. An image encoder stays in memory as long as a loaded release holds it. An image encoder that no release
-    holds stays until `drop_unused` is called. Many threads may use this object at the same time.
+    are two image encoders. An image encoder stays in memory as long as a loaded release holds it. An image encoder that
+    no release holds stays until `drop_unused` is called. Many threads may use this object at the same time.
 
     With `shared`, the workers of the service share the vectors.
     """

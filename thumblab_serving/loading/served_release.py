@@ -132,7 +132,8 @@ class ServedRelease(Generic[T]):
             follower.join(patience)
 
     def watch_pointer(self) -> None:
-        """Begin to load the release that the pointer names, if the pointer has moved, or if it is time to try it again.
+        """Begin to load the release that the pointer names, if the pointer has moved, or if it is time to try a refused
+        release again.
 
         This does not wait. A forgotten release is not read again before a request needs it.
         """
@@ -243,8 +244,8 @@ class ServedRelease(Generic[T]):
             _log.info("serving %s/%s/%s", self.kind, self.scope, release_id)
 
     def _refuse(self, refusal: Refusal) -> None:
-        # The release was forgotten only so that it is read again. If that fails, the forgotten release is served, and
-        # not nothing.
+        # The release was forgotten only so that it is read again. If the reading fails, serving the forgotten release
+        # is better than serving nothing.
         self._loaded, self._forgotten = self._loaded or self._forgotten, None
         repeated, self._refusal = refusal == self._refusal, refusal
         level = logging.DEBUG if repeated else logging.ERROR

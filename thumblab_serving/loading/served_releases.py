@@ -54,8 +54,8 @@ class Resolved:
 class ServedReleases:
     """The served model and indices, with their encoders. Many threads may use this object at the same time.
 
-    Methods that may load a release or an encoder block, so call them from worker threads. With `shared`, the workers of
-    the service share the vectors of the encoders.
+    A method that may load a release or an encoder blocks the calling thread, so call it from worker threads. With
+    `shared`, the workers of the service share the vectors of the encoders.
     """
 
     def __init__(self, settings: Settings, shared: SharedCache | None = None) -> None:

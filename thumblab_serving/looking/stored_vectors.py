@@ -1,4 +1,6 @@
-"""Read vectors from the database: of a video that is in no index, of titles near to a text, and of found videos."""
+"""Read from the database the vector of a video that is in no index, the titles near to a text, and the vectors of found
+videos.
+"""
 
 import hashlib
 from collections.abc import Sequence

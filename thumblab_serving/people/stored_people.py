@@ -206,9 +206,9 @@ class StoredPeople:
     def undo(self, change_id: int | None) -> Change:
         """Take back the latest change.
 
-        Raises `FaceConflictError` if the latest change does not have the number `change_id`. Also raises it if not all
-        faces of the change could be moved back. In this case, the other faces were moved back, and the change is no
-        longer in the list.
+        Raises `FaceConflictError` if the latest change does not have the number `change_id`. Also raises this error if
+        not all faces of the change could be moved back. In this case, the other faces were moved back, and the change
+        is no longer in the list.
         """
         from thumblab_core.people.undoing import undo
 

@@ -62,9 +62,9 @@ async def add(request: Request, response: Response) -> StoredExperimentOut:
     """Send pictures as URLs of an allowed image host, in base64, or as uploaded files. An experiment may also have only
     titles.
 
-    An experiment is identified by its channel, its video and its first day. If you send it again, the new facts replace
-    the old ones. You can therefore repeat a request. A key without the scope `admin` can store only experiments of its
-    own channels.
+    An experiment is identified by its channel, its video and its first day. If you send an experiment again, the new
+    facts replace the old facts. You can therefore repeat a request. A key without the scope `admin` can store only
+    experiments of its own channels.
     """
     stored_experiments: StoredExperiments = request.app.state.experiments
     admission: Admission = request.app.state.experiments_admission

@@ -73,7 +73,7 @@ async def refresh_library(request: Request, response: Response) -> RefreshOut:
 async def rebuild_indices(request: Request, response: Response) -> RebuildOut:
     """Start the job `rebuild_index` for each niche. With `wait=true`, answer when the runs have ended.
 
-    Thumbnails without a vector are left out; `/internal/embed` computes their vectors first.
+    Thumbnails without a vector are left out. To compute the missing vectors, call `/internal/embed` first.
     """
     query, body = query_of(request, WaitQuery), await body_of(request, RebuildRequest)
     config = {"ops": {"faiss_index": {"config": {"factory": body.factory}}}} if body.factory else {}

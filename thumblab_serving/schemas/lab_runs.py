@@ -147,7 +147,7 @@ class ItemsRequest(StrictModel):
 
     @property
     def video_ids(self) -> list[str]:
-        """The ids, each once."""
+        """The ids without repetitions."""
         return list(dict.fromkeys(self.ids if self.ids is not None else [str(self.id)]))
 
 

@@ -60,7 +60,8 @@ class PackagesOut(StrictModel):
     """The packages of a request with several titles.
 
     The model has one skill and calibration for packages, and another skill and calibration for pictures under one
-    title. `verdict`, `skill` and `grid` use the first, and `under_titles` uses the second.
+    title. `verdict`, `skill` and `grid` use the skill and calibration for packages. `under_titles` uses the skill and
+    calibration for one title.
     """
 
     best_title: str | None = Field(description="The title of the best package. Null if there is no best package.")

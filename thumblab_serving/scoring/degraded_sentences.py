@@ -169,8 +169,8 @@ def no_winners(niche: str, names: Sequence[str]) -> Sequence[str]:
 
 
 def skill_doubts(ranker: TrainedRanker, channel: AdapterChoice | None, question: Question) -> list[str]:
-    """Return a sentence for each reason why the model may name no winner at a question. If it may name a winner, return
-    no sentence.
+    """Return a sentence for each reason why the model must not name a winner at a question. If it may name a winner,
+    return no sentence.
     """
     split, evaluated = measured_skill(ranker, channel, question)
     no_winner = _NO_BEST_PACKAGE if question == PACKAGE else _NO_WINNER

@@ -99,7 +99,7 @@ class Candidate:
 
 
 class Intake:
-    """The intake of pictures, with its own threads to fetch and to examine them.
+    """The intake of pictures. It has its own threads, which fetch and examine the pictures.
 
     Each examining thread has one decoded picture in memory, so the number of these threads limits the memory. At most
     `_FETCHES` pictures are being fetched or wait to be examined. Large pictures wait on the disk. All pictures of a

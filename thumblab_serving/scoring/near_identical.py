@@ -18,9 +18,9 @@ def group_near_identical(
 ) -> list[tuple[str, ...]]:
     """Return the groups of near-identical pictures, by id. Groups and members have the order of the request.
 
-    Two pictures are near-identical if all of these hold: the cosine of their vectors is at least `threshold`, they look
-    alike (`Appearance.is_near`), and the same words were read in both. Words are compared too, because vectors and
-    hashes hardly change when one word of a picture is replaced.
+    Two pictures are near-identical if three conditions hold: the cosine of their vectors is at least `threshold`, the
+    pictures look alike (`Appearance.is_near`), and the same words were read in both. Words are compared too, because
+    vectors and hashes hardly change when one word of a picture is replaced.
 
     All members of a group are near-identical to each other. A picture joins the first group that it fits into.
 
@@ -74,7 +74,7 @@ def _same_words(first: ExaminedPicture, second: ExaminedPicture) -> bool:
 
 
 def count_groups_once(names: Sequence[str], groups: Sequence[Sequence[str]]) -> list[list[int]]:
-    """Return the candidates after each group was merged into one candidate, in order of their first members.
+    """Merge each group into one candidate, and return all candidates in the order of their first members.
 
     A candidate is a list of its members, as positions in `names`. A candidate that is not a group has one member.
     Members of a group that are not in `names` are left out.

@@ -49,7 +49,7 @@ def rank_packages(
     query: RankingContext,
     ranker: TrainedRanker,
 ) -> PackagesOut:
-    """Return the grid of several titles and the pictures of a request, with the verdict on it.
+    """Return the grid of several titles and the pictures of a request, with the verdict on the packages.
 
     `query` has the niche and the channel. Its titles are not used. `near_identical` has the groups of near-identical
     pictures, even if their titles differ.

@@ -62,7 +62,7 @@ class RankingContext:
 
 @dataclass(frozen=True)
 class RankedPicture:
-    """The result for one picture. The fields are those of `ThumbnailScore`."""
+    """The result for one picture. The fields have the meaning that they have in `ThumbnailScore`."""
 
     familiar: bool | None
     rank: int | None = None
@@ -201,7 +201,7 @@ def merge_equal_scores(scores: Float32s | Float64s) -> Float64s:
 
 
 def winner_confidence(scores: Float64s, slope: float) -> float:
-    """Return the probability that the best score beats the second, by the Bradley-Terry model.
+    """Return the probability that the best score beats the second-best score, by the Bradley-Terry model.
 
     If there is only one score, it is the score of a group of near-identical pictures. Two members of the group are
     equally likely to win, so the result is 0.5.

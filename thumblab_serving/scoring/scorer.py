@@ -199,7 +199,7 @@ class Scorer:
         With `pace`, the pictures are examined one after the other, and `pace` is called before each picture. So a batch
         can wait for other requests. If `pace` raises `InterruptedScoringError`, the scoring ends with this error.
 
-        With `see_people`, the answer says who is seen, as far as the settings and `SeenPeople` allow.
+        With `see_people`, the answer says who is seen, if the settings and `SeenPeople` allow it.
 
         After any failure, the canary checks whether good pictures can still be scored. Raises `NotReadyError` if no
         model can be used, or if an encoder or a meter cannot be loaded.
@@ -259,7 +259,7 @@ class Scorer:
         fingerprints: tuple[str, ...],
         how: "_How",
     ) -> list[Candidate]:
-        """Examine the pictures with the encoders of the fingerprints, and return them."""
+        """Examine the pictures with the encoders of the fingerprints, and return the candidates."""
         pace, search = how
         also = None if search is None else search.look
         if pace is None:

@@ -83,7 +83,7 @@ class WorkerRegistry:
                 self._path(os.getpid()).unlink(missing_ok=True)
 
     def ask_to_forget(self) -> None:
-        """Ask the other workers to forget the indices in their memory. They forget them within about a second."""
+        """Ask the other workers to forget the indices in their memory. The other workers do this within about a second."""
         if self._folder is None:
             return
         self._forgotten = secrets.token_hex(8)
@@ -150,8 +150,8 @@ def is_orphan() -> bool:
 
 
 def _started(process: int) -> float:
-    """Return when the process with this id started, in seconds after the boot of the machine, which does not depend on
-    the clock.
+    """Return when the process with this id started, in seconds after the boot of the machine. This time does not depend
+    on the clock.
     """
     boot = psutil.boot_time()
     return psutil.Process(process).create_time() - boot

@@ -167,7 +167,7 @@ def _owned_file(path: Path, size: int) -> int:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = path.parent.lstat()
     if folder.st_uid != os.geteuid() or not stat.S_ISDIR(folder.st_mode) or stat.S_IMODE(folder.st_mode) & 0o077:
-        raise PermissionError(0, "another user owns its folder or can use it")
+        raise PermissionError(0, "another user owns the folder of the file, or can use the folder")
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         found = os.fstat(file)

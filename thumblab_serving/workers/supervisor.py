@@ -148,8 +148,8 @@ class Supervisor(Multiprocess):
             self._retire(self.processes.pop())
 
     def _started(self, workers: str) -> Process | None:
-        """Return a new worker, or None if the system allows no further process. In this case, `workers` ends the log
-        line.
+        """Return a new worker. If the system allows no further process, return None and log a line that ends with
+        `workers`.
         """
         try:
             process = Process(self.config, self.sockets)

@@ -89,9 +89,9 @@ async def cluster(request: Request) -> FaceClusterFacesOut:
     **changing(LabelledClusterOut, LabelRequest, "cluster_id", required=True),
 )
 async def label(request: Request) -> LabelledClusterOut:
-    """From then on, the lab does not move the faces that the cluster has now. If a person has this name already, the
-    cluster is merged into this person, and the answer is the person (`merged`). With `"merge": false`, the request is
-    refused instead (409, `known-name`). Upper and lower case count as equal.
+    """After this request, the lab does not move the faces that the cluster has now. If a person has this name already,
+    the cluster is merged into this person, and the answer is the person (`merged`). With `"merge": false`, the request
+    is refused instead (409, `known-name`). Upper and lower case count as equal.
     """
     body = await body_of(request, LabelRequest)
     labelled, merge_id = await call(request, lambda people: people.label(cluster_id_in(request), body.name, body.merge))

@@ -157,8 +157,8 @@ async def pictures(request: Request) -> PersonPicturesOut:
     **changing(FaceClusterOut, MoveFacesRequest, required=True),
 )
 async def move_several(request: Request) -> FaceClusterOut:
-    """From then on, the lab never moves these faces by itself. The request moves all faces or none. No two faces may be
-    from the same picture.
+    """After this request, the lab never moves these faces by itself. The request moves all faces or none. No two faces
+    may be from the same picture.
     """
     body = await body_of(request, MoveFacesRequest)
     return shown_cluster(await call(request, lambda people: people.move(body.faces, body.to)))
@@ -211,8 +211,8 @@ async def crop(request: Request) -> Response:
     **changing(FaceClusterOut, MoveFaceRequest, "face_id"),
 )
 async def move(request: Request) -> FaceClusterOut:
-    """From then on, the lab never moves this face by itself. If the cluster has another face of the same picture, and
-    the lab put it there, that face is taken out. If a person put that face there, nothing is changed (409).
+    """After this request, the lab never moves this face by itself. If the cluster has another face of the same picture,
+    and the lab put it there, that face is taken out. If a person put that face there, nothing is changed (409).
     """
     body = await body_of(request, MoveFaceRequest)
     return shown_cluster(await call(request, lambda people: people.move([_face_id(request)], body.to)))

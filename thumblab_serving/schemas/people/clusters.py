@@ -30,7 +30,7 @@ class FaceClusterOut(StrictModel):
 
 
 class LabelledClusterOut(FaceClusterOut):
-    """The cluster that has the name after the request."""
+    """The cluster that has the name after a request to name a cluster."""
 
     merged: bool = Field(
         description="Whether another cluster had this name already. If so, the cluster of the request was merged into "

@@ -94,7 +94,7 @@ class GroupedFacesOut(StrictModel):
 
 
 class PeopleRunOut(StrictModel):
-    """What a run about people did. A part is null if the run has no such step, or if the step did not succeed."""
+    """The results of a run about people. A field is null if the run has no such step, or if the step did not succeed."""
 
     detected: DetectedFacesOut | None
     trained: TrainingResultOut | None

@@ -122,7 +122,7 @@ class TrainFacesRequest(_Queued):
 
 
 class DetectFacesRequest(_Queued):
-    """In which thumbnails to look for faces."""
+    """The thumbnails in which to look for faces."""
 
     niche: Niche | None = Field(default=None, description="Default: every niche.")
 
@@ -156,25 +156,25 @@ class MergeRequest(StrictModel):
 
 
 class MoveFaceRequest(StrictModel):
-    """Where to move a face. The body may be left out."""
+    """The cluster to move a face to. The body may be left out."""
 
     to: ClusterId | None = Field(default=None, description="The cluster to move to. Null: a new cluster.")
 
 
 class MoveFacesRequest(MoveFaceRequest):
-    """Which faces to move where."""
+    """The faces to move, and the cluster to move them to."""
 
     faces: list[FaceId] = Field(min_length=1, max_length=MOST_MOVED, description="The ids of the faces.")
 
 
 class NotThisPersonRequest(StrictModel):
-    """To which cluster a face does not belong. The body may be left out."""
+    """The cluster that a face does not belong to. The body may be left out."""
 
     cluster_id: ClusterId | None = Field(default=None, description="Default: the cluster that the face is in.")
 
 
 class UndoRequest(StrictModel):
-    """Which change to undo. The body may be left out."""
+    """The change to undo. The body may be left out."""
 
     change_id: Annotated[int, Strict(), Field(ge=1, le=_LARGEST_ID), AS_WHOLE] | None = Field(
         default=None,
