@@ -53,15 +53,14 @@ def command(images: tuple[str, ...], chosen: "Settings", local: bool, as_json: b
     A winner is named only if evaluations have proven that the model orders pictures better than chance. Otherwise the
     thumbnails are ordered by evidence, which is the mean of their percentiles among the thumbnails of the niche.
 
-    The output also lists the sub-scores that are low for the niche, what the lab saw in the picture, and what to
-    change. --json prints all sub-scores with their evidence. With several titles, each title is compared with each
-    thumbnail.
+    The output also lists the sub-scores that are low for the niche, what the lab saw, and what to change. --json prints
+    all sub-scores with their evidence. With several titles, each title is compared with each thumbnail.
 
     With --out, the command scores all pictures of a FOLDER or a TABLE. If it was stopped, it continues when you run it
     again. The pictures of a subfolder, or of a `group` in the table, are ranked against each other. All other pictures
     are scored alone. The table has a column `thumbnail` (a path or URL), and may have title, niche, channel and group.
-    The exit status is 0 if every row was used and every picture was scored, in this call or an earlier one. Otherwise
-    the exit status is 1.
+    The exit status is 0 if every row was used and every picture was scored, now or in an earlier call. Otherwise it is
+    1.
 
     If THUMBLAB_SERVING_URL is set, the service at that URL answers. With --demo, this variable is read only from the
     environment, and not from .env. If the variable is not set, the service of this lab's `thumblab up` answers. If that
@@ -71,9 +70,7 @@ def command(images: tuple[str, ...], chosen: "Settings", local: bool, as_json: b
     titles, niches, channel = asked["titles"], asked["niches"], asked["channel"]
     is_many = len(images) == 1 and (Path(images[0]).is_dir() or images[0].lower().endswith(".csv"))
     if is_many != (asked["out"] is not None):
-        raise LabError(
-            "--out and a FOLDER or TABLE.csv need each other; give --out with exactly one FOLDER or TABLE.csv"
-        )
+        raise LabError("--out needs one FOLDER or one TABLE.csv, and a FOLDER or a TABLE.csv needs --out")
     if is_many:
         from thumblab_cli.scoring.score_many import score_path
         from thumblab_cli.scoring.score_requests import Defaults

@@ -195,9 +195,7 @@ class BatchStore:
                     shutil.rmtree(folder, ignore_errors=True)
 
     def give_up(self, batch: StoredBatch, error: DamagedError) -> None:
-        """End a batch with a damaged file. The service does not read its files again, so the batch does not delay other
-        batches.
-        """
+        """End a batch with a damaged file. Its files are not read again, so this batch delays no other batches."""
         _log.error("the batch %s is given up: %s", batch.folder.name, error)
         batch.give_up(error)
 
@@ -274,10 +272,7 @@ class BatchStore:
         return StoredBatch(self._root / batch_id)
 
     def _again(self, known: StoredBatch, facts: Facts) -> BatchOut:
-        """Return the batch `known`, which was stored before with the same idempotency key.
-
-        Raises `ChangedRequestError` if its request was another one.
-        """
+        """Return the batch with the same idempotency key. Raises `ChangedRequestError` if its request was another one."""
         if known.facts.digest != facts.digest:
             raise ChangedRequestError(
                 "this Idempotency-Key was sent with another request before; use a new key for a new request"

@@ -90,7 +90,7 @@ class StoredPeople:
         return self.database.read(lambda connection: read_face(connection, face_id))
 
     def nearest(self, face_id: str, limit: int) -> tuple["NearFace", ...]:
-        """Return the faces that look most like a face, the nearest first."""
+        """Return the faces that look most like the given face, the nearest first."""
         from thumblab_core.recognition.nearest_faces import nearest_faces
 
         return self.database.read(lambda connection: nearest_faces(connection, face_id, limit))

@@ -105,8 +105,7 @@ class Scorer:
     def is_ready(self) -> bool:
         """Whether the service can answer requests: everything is loaded, and two checks have succeeded.
 
-        The checks are the rehearsal (a first answer that the service makes for itself) and the canary (a drawn picture
-        that is scored after a failure).
+        The checks are the rehearsal (an answer that the service makes for itself) and the canary (a drawn picture).
         """
         has_index = any(slot.can_serve for slot in self.releases.indices.values())
         is_loaded = self.releases.model.loaded is not None and has_index
@@ -192,9 +191,8 @@ class Scorer:
         `owner` marks the API key of the request. Private figures of a channel are used only if the channel belongs to
         this owner (see `thumblab_core.database.channels.Channel.belongs_to`). If `owner` is None, the lab itself asks.
 
-        With `keep`, the answer is kept as a prediction, if this object has a keeper and a picture could be read. If the
-        request has several niches, only the answer for the first niche is kept. If the request has several titles, no
-        answer is kept.
+        With `keep`, the answer is kept as a prediction, if this object has a keeper and a picture could be read. With
+        several niches, only the answer for the first niche is kept. With several titles, no answer is kept.
 
         With `pace`, the pictures are examined one after the other, and `pace` is called before each picture. So a batch
         can wait for other requests. If `pace` raises `InterruptedScoringError`, the scoring ends with this error.

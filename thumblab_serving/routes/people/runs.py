@@ -1,4 +1,4 @@
-"""The routes that find faces, group them and train the matching head. Each starts a job of Dagster."""
+"""The routes that find faces, group them and train the matching head. Each route starts a job of Dagster."""
 
 from http import HTTPStatus
 from typing import Any, TypeVar
