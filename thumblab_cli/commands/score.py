@@ -56,11 +56,10 @@ def command(images: tuple[str, ...], chosen: "Settings", local: bool, as_json: b
     The output also lists the sub-scores that are low for the niche, what the lab saw, and what to change. --json prints
     all sub-scores with their evidence. With several titles, each title is compared with each thumbnail.
 
-    With --out, the command scores all pictures of a FOLDER or a TABLE. If it was stopped, it continues when you run it
-    again. The pictures of a subfolder, or of a `group` in the table, are ranked against each other. All other pictures
-    are scored alone. The table has a column `thumbnail` (a path or URL), and may have title, niche, channel and group.
-    The exit status is 0 if every row was used and every picture was scored, now or in an earlier call. Otherwise it is
-    1.
+    With --out, the command scores all pictures of a FOLDER or a TABLE. If it was stopped, run it again to continue. The
+    pictures of a subfolder, or of a `group` in the table, are ranked against each other. All other pictures are scored
+    alone. The table has a column `thumbnail` (a path or URL), and may have title, niche, channel and group. The exit
+    status is 0 if every row was used and every picture was scored, now or in an earlier call. Otherwise it is 1.
 
     If THUMBLAB_SERVING_URL is set, the service at that URL answers. With --demo, this variable is read only from the
     environment, and not from .env. If the variable is not set, the service of this lab's `thumblab up` answers. If that
