@@ -31,7 +31,7 @@ export function card(thumbnail, url, { answer, question }) {
   }
   if (thumbnail.rank === 1 && !noSkill) find(".card").classList.add("first");
   if (verdict === "only_one") {
-    find(".chance-name").textContent = "The only ranked picture: there is nothing to compare it with";
+    find(".chance-name").textContent = "The only one that is ranked: there is nothing to compare it with";
     find(".chance-value").remove();
     find(".chance .bar").remove();
   } else if (thumbnail.win_probability === null) find(".chance").remove();
