@@ -137,7 +137,7 @@ def _as_json(built: "BuiltModel", checks: "list[CheckResult]", tracked: "Tracked
 def _print(
     console: "Console", built: "BuiltModel", checks: "list[CheckResult]", tracked: "Tracked | None", served: bool
 ) -> None:
-    """Print the evaluation, whether the model is served, and what to do next."""
+    """Print the evaluation. Say whether the model is served, and what to do next."""
     from thumblab_cli.printing.evaluation import print_evaluation
 
     print_evaluation(console, built.evaluations)

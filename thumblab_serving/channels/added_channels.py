@@ -16,7 +16,7 @@ from thumblab_serving.schemas.channels import KnownChannelOut
 def added_channels(store: ReleaseStore) -> list[KnownChannelOut]:
     """Return the channels that have an added adapter, sorted by title. Only the manifest of each adapter is read.
 
-    A channel whose manifest cannot be read is left out of the list. `thumblab channel list` names it.
+    A channel whose manifest cannot be read is left out here. `thumblab channel list` names such a channel.
     """
     try:
         served = store.serving.current_id(MODEL, ALL)

@@ -135,7 +135,7 @@ class DagsterRuns:
         If Dagster refuses a run, the list has the error in place of this run, and the other runs are started. Raises
         `NoDagsterError` if Dagster does not answer, and `FullQueueError` if too many runs wait.
         """
-        # Without this lock, two requests at the same time would both find no waiting run.
+        # Without this lock, two requests at the same time would both find no waiting run, and both start a run.
         try:
             await asyncio.wait_for(self._starting.acquire(), _START_SECONDS)
         except TimeoutError:

@@ -106,10 +106,10 @@ class ServedRelease(Generic[T]):
     def current(self) -> Loaded[T] | None:
         """Return the served release, or None. If the pointer has moved, first load the release that it names now.
 
-        This may block, so call it from worker threads. A caller who has just promoted a release gets that release,
-        unless it is refused. If loading takes longer than `PATIENCE_S`, callers get the release that was served before,
-        if there is one. When it is time to try a refused release again, one caller waits for this try, and the other
-        callers get the served release.
+        This call may block, so make it from a worker thread. A caller who has just promoted a release gets that
+        release, unless it is refused. If loading takes longer than `PATIENCE_S`, callers get the release that was
+        served before, if there is one. When it is time to try a refused release again, one caller waits for this try,
+        and the other callers get the served release.
         """
         target = self._pointer()
         if not self._is_handled(target):

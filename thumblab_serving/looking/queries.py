@@ -86,7 +86,7 @@ def _of_video(video_id: str, libraries: Libraries, scorer: Scorer) -> Query:
         found = scorer.database.read(lambda connection: stored_video(connection, video_id, encoder))
     except NoDatabaseError as error:
         raise UnknownVideoError(
-            f"no served library has the video, and the database, which may have it, was not asked, because {error}"
+            f"no served library has the video, and the database could not be searched for it: {error}"
         ) from None
     if found is None:
         raise UnknownVideoError("the lab does not know this video; search by its picture instead")
