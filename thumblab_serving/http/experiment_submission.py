@@ -4,23 +4,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastapi import Request
-from pydantic import ValidationError
 
 from thumblab_core.experiments.records import LEAST_VARIANTS, MOST_VARIANTS, GivenExperiment, GivenVariant
 from thumblab_core.images import FORMAT_NAMES, MAX_BYTES
 from thumblab_serving.http.bodies import MAX_BODY
-from thumblab_serving.http.problems import invalid_request
 from thumblab_serving.http.received import (
-    content_type,
     fields_of,
     files_of,
     form_of,
     invalid,
     json_body,
     json_field,
-    require_utf8,
+    json_or_form,
     source_of,
-    unsupported_media_type,
 )
 from thumblab_serving.schemas.experiments import ExperimentRequest, VariantIn
 from thumblab_serving.scoring.intake import Source
@@ -34,17 +30,7 @@ async def read(request: Request) -> GivenExperiment[Source]:
 
     Raises a 415 `Problem` if the request is neither JSON nor a form, and a 422 `Problem` if it breaks the schema.
     """
-    kind = content_type(request)
-    try:
-        if kind == "application/json":
-            body = await json_body(request, ExperimentRequest)
-            return _given(body, [_source(position, variant) for position, variant in enumerate(body.variants)])
-        if kind == "multipart/form-data":
-            require_utf8(request)
-            return await _form(request)
-    except ValidationError as error:
-        raise invalid_request(error) from None
-    raise unsupported_media_type()
+    return await json_or_form(request, _json, _form)
 
 
 def documentation() -> dict[str, Any]:
@@ -77,6 +63,11 @@ def documentation() -> dict[str, Any]:
             "multipart/form-data": {"schema": form},
         },
     }
+
+
+async def _json(request: Request) -> GivenExperiment[Source]:
+    body = await json_body(request, ExperimentRequest)
+    return _given(body, [_source(position, variant) for position, variant in enumerate(body.variants)])
 
 
 async def _form(request: Request) -> GivenExperiment[Source]:

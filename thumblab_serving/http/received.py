@@ -1,7 +1,7 @@
 """Read the parts of a request body that several routes share: JSON, form fields and uploaded pictures."""
 
 import tempfile
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import TypeVar
@@ -9,11 +9,11 @@ from typing import TypeVar
 import jiter
 from anyio import to_thread
 from fastapi import Request
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
 
 from thumblab_core.images import MAX_BYTES, too_long
-from thumblab_serving.http.problems import Problem
+from thumblab_serving.http.problems import Problem, invalid_request
 from thumblab_serving.scoring.intake import Source
 
 PARSING = 1
@@ -24,6 +24,10 @@ faster.
 """
 
 M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
+
+Reader = Callable[[Request], Awaitable[T]]
+"""Reads the body of a request."""
 
 _CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
 
@@ -50,6 +54,23 @@ def unsupported_media_type(accepted: str = "application/json or multipart/form-d
 def invalid(detail: str, headers: dict[str, str] | None = None) -> Problem:
     """Return the `Problem` for a request that does not have the documented form."""
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", detail, headers)
+
+
+async def json_or_form(request: Request, of_json: Reader[T], of_form: Reader[T]) -> T:
+    """Return the body as `of_json` or `of_form` reads it. The content type says which of the two reads it.
+
+    Raises a 415 `Problem` if the body is neither JSON nor a form, and a 422 `Problem` if it breaks the schema.
+    """
+    kind = content_type(request)
+    try:
+        if kind == "application/json":
+            return await of_json(request)
+        if kind == "multipart/form-data":
+            require_utf8(request)
+            return await of_form(request)
+    except ValidationError as error:
+        raise invalid_request(error) from None
+    raise unsupported_media_type()
 
 
 def require_utf8(request: Request) -> None:

@@ -5,22 +5,18 @@ from dataclasses import replace
 from typing import Any
 
 from fastapi import Request
-from pydantic import ValidationError
 
 from thumblab_core.images import FORMAT_NAMES, MAX_BYTES
 from thumblab_core.niches import Niche
 from thumblab_serving.http.bodies import MAX_BODY
-from thumblab_serving.http.problems import invalid_request
 from thumblab_serving.http.received import (
-    content_type,
     fields_of,
     files_of,
     form_of,
     invalid,
     json_body,
-    require_utf8,
+    json_or_form,
     source_of,
-    unsupported_media_type,
 )
 from thumblab_serving.schemas.item_id import is_item_id
 from thumblab_serving.schemas.request import CHANNEL_PATTERN, MAX_THUMBNAILS, MAX_TITLES, ScoreForm, ScoreRequest
@@ -54,16 +50,7 @@ async def read(request: Request) -> tuple[ScoreForm, list[Source]]:
 
     Raises a 415 `Problem` if the request is neither JSON nor a form, and a 422 `Problem` if it breaks the schema.
     """
-    kind = content_type(request)
-    try:
-        if kind == "application/json":
-            return await _json(request)
-        if kind == "multipart/form-data":
-            require_utf8(request)
-            return await _form(request)
-    except ValidationError as error:
-        raise invalid_request(error) from None
-    raise unsupported_media_type()
+    return await json_or_form(request, _json, _form)
 
 
 async def _json(request: Request) -> tuple[ScoreForm, list[Source]]:

@@ -3,21 +3,17 @@
 from typing import Any
 
 from fastapi import Request
-from pydantic import ValidationError
 
 from thumblab_core.images import FORMAT_NAMES, MAX_BYTES
-from thumblab_serving.http.problems import invalid_request
 from thumblab_serving.http.queries import query_of
 from thumblab_serving.http.received import (
-    content_type,
     fields_of,
     files_of,
     form_of,
     invalid,
     json_body,
-    require_utf8,
+    json_or_form,
     source_of,
-    unsupported_media_type,
 )
 from thumblab_serving.looking.queries import Asked
 from thumblab_serving.looking.similar_request import SimilarForm, SimilarPictureForm, SimilarQuery, SimilarRequest
@@ -41,16 +37,7 @@ async def read_body(request: Request) -> Asked:
 
     Raises a 415 `Problem` if the body is neither JSON nor a form, and a 422 `Problem` if it breaks the schema.
     """
-    kind = content_type(request)
-    try:
-        if kind == "application/json":
-            return asked_of(await json_body(request, SimilarRequest))
-        if kind == "multipart/form-data":
-            require_utf8(request)
-            return await _of_form(request)
-    except ValidationError as error:
-        raise invalid_request(error) from None
-    raise unsupported_media_type()
+    return await json_or_form(request, _of_json, _of_form)
 
 
 def asked_of(body: SimilarRequest) -> Asked:
@@ -61,6 +48,10 @@ def asked_of(body: SimilarRequest) -> Asked:
     elif body.image_base64 is not None:
         picture = Source("image_base64", base64=body.image_base64)
     return Asked(body, body.video_id, body.text, body.text_by, body.vector, picture)
+
+
+async def _of_json(request: Request) -> Asked:
+    return asked_of(await json_body(request, SimilarRequest))
 
 
 async def _of_form(request: Request) -> Asked:
