@@ -1,6 +1,5 @@
 """The routes `POST /v1/experiments` and `GET /v1/experiments`."""
 
-import math
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
@@ -20,6 +19,7 @@ from thumblab_serving.http.queries import query_documentation, query_of
 from thumblab_serving.http.received import invalid
 from thumblab_serving.keys.key_ring import Grant
 from thumblab_serving.loading.database import NoDatabaseError
+from thumblab_serving.routes.no_database import no_database
 from thumblab_serving.schemas.experiments import (
     ExperimentQuery,
     ExperimentsOut,
@@ -38,8 +38,6 @@ CONCURRENT = 4
 Further requests wait in one of two queues. Lists have a queue of their own, because a request that stores an experiment
 may take long to fetch its pictures by URL.
 """
-
-_RETRY_S = 5
 
 T = TypeVar("T")
 
@@ -111,10 +109,7 @@ async def _run(request: Request, queue: str, work: Callable[[], T]) -> T:
     try:
         return await to_thread.run_sync(work, limiter=limiter)
     except NoDatabaseError as error:
-        detail = f"experiments need the lab's database, and {error}; `thumblab db status` says more"
-        retry_s = max(_RETRY_S, math.ceil(scorer.database.retry_seconds))
-        headers = {"Retry-After": str(retry_s)}
-        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "no-database", detail, headers) from None
+        raise no_database("experiments need the lab's database", error, scorer.database) from None
     except RuleError as error:
         raise invalid(f"{_field(error.field)}: {error}") from None
     except NotYourChannelError as error:

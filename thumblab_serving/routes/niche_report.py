@@ -1,6 +1,5 @@
 """The route `GET /v1/library/{niche}/report`: what winners of a niche do that other videos of their channels do not."""
 
-import math
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -12,14 +11,13 @@ from thumblab_core.niches import NICHES
 from thumblab_serving.http.auth import require_key
 from thumblab_serving.http.problems import Problem, error_responses
 from thumblab_serving.loading.database import NoDatabaseError, ServiceDatabase
+from thumblab_serving.routes.no_database import no_database
 from thumblab_serving.scoring.scorer import Scorer
 
 if TYPE_CHECKING:  # Only type checkers import SQLAlchemy here, because the import is slow.
     from sqlalchemy import Connection
 
 router = APIRouter(tags=["library"])
-
-_RETRY_S = 5
 
 
 @router.get(
@@ -55,9 +53,7 @@ async def report(request: Request) -> NicheReport:
     try:
         found = await to_thread.run_sync(database.read, read, limiter=limiter)
     except NoDatabaseError as error:
-        detail = f"the report is in the lab's database, and {error}; `thumblab db status` says more"
-        headers = {"Retry-After": str(max(_RETRY_S, math.ceil(database.retry_seconds)))}
-        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "no-database", detail, headers) from None
+        raise no_database("the report is in the lab's database", error, database) from None
     if found is None:
         detail = f"there is no report on {niche} yet; run the job `report_niche` in Dagster for this niche"
         raise Problem(HTTPStatus.NOT_FOUND, "no-report", detail)

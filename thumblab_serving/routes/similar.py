@@ -1,7 +1,5 @@
 """The routes `/v1/similar` and `GET /v1/videos/{video_id}`."""
 
-import math
-import re
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
@@ -22,7 +20,8 @@ from thumblab_serving.looking import similar_submission
 from thumblab_serving.looking.queries import BadQueryError, UnknownVideoError
 from thumblab_serving.looking.similar_search import SimilarSearch
 from thumblab_serving.looking.videos import Videos
-from thumblab_serving.routes.people.calls import in_path
+from thumblab_serving.routes.no_database import no_database
+from thumblab_serving.routes.people.calls import in_path, video_id_in
 from thumblab_serving.schemas.library import SimilarOut, VideoOut
 from thumblab_serving.scoring.scorer import Scorer
 
@@ -30,8 +29,6 @@ router = APIRouter(tags=["library"])
 
 CONCURRENT = 4
 """Number of searches, and of videos that are read, at the same time. Further requests wait in a queue."""
-
-_RETRY_S = 5
 
 T = TypeVar("T")
 
@@ -82,10 +79,7 @@ async def similar_to_video(request: Request) -> SimilarOut:
 )
 async def video(request: Request) -> VideoOut:
     """The click-through rate is shown only to the owner of the channel, and to keys with the scope `admin`."""
-    video_id = str(request.path_params["video_id"])
-    if re.fullmatch(r"[^\x00-\x1f\x7f]{1,200}", video_id) is None:
-        detail = "the id of a video has 1 to 200 characters, without control characters"
-        raise Problem(HTTPStatus.NOT_FOUND, "unknown-video", detail)
+    video_id = video_id_in(request, unknown="unknown-video")
     videos: Videos = request.app.state.videos
     grant: Grant = request.state.grant
     return await _run(request, partial(videos.show, video_id, grant.acts_for))
@@ -106,6 +100,4 @@ async def _run(request: Request, work: Callable[[], T]) -> T:
     except NotReadyError as error:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", str(error), {"Retry-After": "30"}) from None
     except NoDatabaseError as error:
-        detail = f"the videos are in the lab's database, and {error}; `thumblab db status` says more"
-        headers = {"Retry-After": str(max(_RETRY_S, math.ceil(scorer.database.retry_seconds)))}
-        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "no-database", detail, headers) from None
+        raise no_database("the videos are in the lab's database", error, scorer.database) from None

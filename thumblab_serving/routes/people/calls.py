@@ -1,6 +1,5 @@
 """Call the database for the routes about people, and turn the records and errors of the database into answers."""
 
-import math
 import re
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
@@ -19,6 +18,7 @@ from thumblab_serving.http.problems import Problem
 from thumblab_serving.http.received import invalid
 from thumblab_serving.loading.database import NoDatabaseError
 from thumblab_serving.people.stored_people import NotForgottenError, StoredPeople
+from thumblab_serving.routes.no_database import no_database
 from thumblab_serving.schemas.people.clusters import (
     FaceChangeOut,
     FaceClusterOut,
@@ -73,10 +73,7 @@ async def call(request: Request, work: Callable[[StoredPeople], T], limiter: str
         headers = {"Retry-After": str(_RETRY_S)}
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "people-busy", str(error), headers) from None
     except NoDatabaseError as error:
-        detail = f"people are in the lab's database, and {error}; `thumblab db status` says more"
-        retry_s = max(_RETRY_S, math.ceil(people.database.retry_seconds))
-        headers = {"Retry-After": str(retry_s)}
-        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "no-database", detail, headers) from None
+        raise no_database("people are in the lab's database", error, people.database) from None
     except UnknownFaceError as error:
         raise Problem(HTTPStatus.NOT_FOUND, "not-found", str(error)) from None
     except KnownNameError as error:
@@ -130,6 +127,15 @@ def merge_id_in(request: Request) -> int:
         detail = f"this is not the number of a merge; GET {PREFIX}/changes?kind=merge lists them"
         raise Problem(HTTPStatus.NOT_FOUND, "not-found", detail)
     return int(merge_id)
+
+
+def video_id_in(request: Request, unknown: str = "not-found") -> str:
+    """Return the id of a video in the path. Raises a 404 `Problem` of the kind `unknown` for a text that cannot be one."""
+    video_id = str(request.path_params["video_id"])
+    if re.fullmatch(r"[^\x00-\x1f\x7f]{1,200}", video_id) is None:
+        detail = "the id of a video has 1 to 200 characters, without control characters"
+        raise Problem(HTTPStatus.NOT_FOUND, unknown, detail)
+    return video_id
 
 
 def in_path(name: str) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """The routes that show faces and figures, and move faces."""
 
-import re
-from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -9,7 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from thumblab_core.settings import Settings
 from thumblab_serving.http.auth import require
 from thumblab_serving.http.lab_requests import body_of
-from thumblab_serving.http.problems import Problem, error_responses
+from thumblab_serving.http.problems import error_responses
 from thumblab_serving.http.queries import query_documentation, query_of
 from thumblab_serving.routes.people.calls import (
     PREFIX,
@@ -20,6 +18,7 @@ from thumblab_serving.routes.people.calls import (
     shown_cluster,
     shown_face,
     shown_picture,
+    video_id_in,
 )
 from thumblab_serving.routes.people.clusters import changing
 from thumblab_serving.schemas.people.clusters import (
@@ -127,10 +126,7 @@ async def image(request: Request) -> Response:
 )
 async def video(request: Request) -> PictureFacesOut:
     """A thumbnail that was not searched for faces is unknown here (404)."""
-    video_id = str(request.path_params["video_id"])
-    if re.fullmatch(r"[^\x00-\x1f\x7f]{1,200}", video_id) is None:
-        detail = "the id of a video has 1 to 200 characters, without control characters"
-        raise Problem(HTTPStatus.NOT_FOUND, "not-found", detail)
+    video_id = video_id_in(request)
     sha256, found, shown_in = await call(request, lambda people: people.faces_of_video(video_id))
     return shown_picture(sha256, video_id, found, shown_in)
 
