@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from thumblab_serving.schemas.people.face_values import FaceBox, FaceConfidence, FaceQuality
 from thumblab_serving.schemas.strict import StrictModel
 
 
@@ -51,13 +52,9 @@ class StoredFaceOut(StrictModel):
 
     face_id: str
     sha256: str = Field(description="The picture, by the SHA-256 of its file.")
-    box: list[float] = Field(
-        min_length=4,
-        max_length=4,
-        description="The left, upper, right and lower edge, as fractions of the picture's width and height.",
-    )
-    confidence: float = Field(ge=0, le=1, description="How sure the detector is that this is a face.")
-    quality: float = Field(ge=0, le=1, description="From size, sharpness, pose and confidence.")
+    box: FaceBox
+    confidence: FaceConfidence
+    quality: FaceQuality
     cluster_id: str | None = Field(description="Null if the face is in no cluster.")
     name: str | None = Field(description="The name of its cluster, if a person named it.")
     pinned: bool = Field(description="Whether a person put the face into its cluster.")

@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from thumblab_serving.schemas.people.face_values import FaceBox, FaceConfidence, FaceQuality
 from thumblab_serving.schemas.strict import StrictModel
 
 
@@ -16,13 +17,9 @@ class SeenPersonOut(StrictModel):
 class SeenFaceOut(StrictModel):
     """A face on a picture of the request. The lab does not store this face."""
 
-    box: list[float] = Field(
-        min_length=4,
-        max_length=4,
-        description="The left, upper, right and lower edge, as fractions of the picture's width and height.",
-    )
-    confidence: float = Field(ge=0, le=1, description="How sure the detector is that this is a face.")
-    quality: float = Field(ge=0, le=1, description="From size, sharpness, pose and confidence.")
+    box: FaceBox
+    confidence: FaceConfidence
+    quality: FaceQuality
     person: SeenPersonOut | None = Field(
         description="The person on the face. Null if the face matches no person with a name."
     )

@@ -1,0 +1,18 @@
+"""The values that each answer about a face has, whether the face is stored or only seen on a picture of a request."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+FaceBox = Annotated[
+    list[float],
+    Field(
+        min_length=4,
+        max_length=4,
+        description="The left, upper, right and lower edge, as fractions of the picture's width and height.",
+    ),
+]
+
+FaceConfidence = Annotated[float, Field(ge=0, le=1, description="How sure the detector is that this is a face.")]
+
+FaceQuality = Annotated[float, Field(ge=0, le=1, description="From size, sharpness, pose and confidence.")]
