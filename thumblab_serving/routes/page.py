@@ -29,8 +29,13 @@ VERSION = hashlib.sha256(b"".join(_FILES.values())).hexdigest()[:16]
 """A digest of all these files. The digest is a part of the files' URLs, so a changed file has another URL."""
 
 
+_HEAD = b"  <!-- head.html -->\n"
+"""The line of a page in whose place the part of the head that all pages share is sent."""
+
+
 def _page(name: str) -> bytes:
-    return (_FOLDER / name).read_bytes().replace(b'"page/', f'"page/{VERSION}/'.encode())
+    page = (_FOLDER / name).read_bytes().replace(_HEAD, (_FOLDER / "head.html").read_bytes())
+    return page.replace(b'"page/', f'"page/{VERSION}/'.encode())
 
 
 _INDEX, _PEOPLE = _page("index.html"), _page("people.html")

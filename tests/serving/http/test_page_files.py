@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from thumblab_serving.routes.page import VERSION
 
 
@@ -17,3 +19,11 @@ def test_the_browser_keeps_the_files_of_the_page_but_not_those_of_another_versio
         assert kept.headers["cache-control"] == "public, max-age=31536000, immutable"
         assert other.headers["cache-control"] == "no-cache"
         assert kept.text == other.text
+
+
+@pytest.mark.parametrize("path", ["/", "/people"])
+def test_every_page_has_the_head_that_all_pages_share(service, path):
+    head = service.client.get(path).text.partition("</head>")[0]
+    assert "head.html" not in head
+    for shared in ('<meta charset="utf-8">', '<meta name="viewport"', 'rel="icon"', f'"page/{VERSION}/page.css"'):
+        assert head.count(shared) == 1
