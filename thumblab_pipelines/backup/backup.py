@@ -14,7 +14,6 @@ No writer is stopped. The copy is still consistent because of the order of the s
    after step 2.
 """
 
-import fcntl
 import hashlib
 import importlib.metadata
 import os
@@ -44,6 +43,7 @@ from thumblab_pipelines.backup.contents import (
     lab_folder,
     walk,
 )
+from thumblab_pipelines.backup.marks import held_mark, write_mark
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
 
@@ -107,18 +107,11 @@ def _prepared(folder: Path, settings: Settings) -> Iterator[dict[str, str]]:
         raise LabError(
             f"{folder} has other files; name an empty folder, or a folder with an earlier backup of this lab"
         )
-    with mark.open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LabError(f"another process backs up into {folder}; wait until it has finished") from None
-        lock.seek(0)
-        of = lock.read().strip() or str(lab_dir)
+    with held_mark(mark, f"another process backs up into {folder}") as held:
+        of = held.read().strip() or str(lab_dir)
         if of != str(lab_dir):
             raise LabError(f"{folder} has a backup of {of}; name another folder for the backup of {lab_dir}")
-        lock.truncate(0)
-        lock.write(f"{lab_dir}\n")
-        lock.flush()
+        write_mark(held, str(lab_dir))
         folder.chmod(0o700)  # The backup contains the API keys and all data of the database.
         earlier: dict[str, str] = {}
         with suppress(LabError):  # If the earlier backup is missing or damaged, its files are read again.

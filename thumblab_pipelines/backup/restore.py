@@ -5,7 +5,6 @@ data folder stops every other command. A restore that was stopped is started fro
 folder of the releases, so that the new restore removes only files that the stopped restore has written.
 """
 
-import fcntl
 import json
 import os
 import shutil
@@ -13,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TextIO
 
 from thumblab_core.data_folder import RESTORING
 from thumblab_core.database.revisions import known_revisions
@@ -24,6 +22,7 @@ from thumblab_core.releases.release import FORMAT as RELEASE_FORMAT
 from thumblab_core.settings import Settings
 from thumblab_pipelines.backup import contents, databases
 from thumblab_pipelines.backup.contents import FIXED, Manifest, lab_folder
+from thumblab_pipelines.backup.marks import held_mark, write_mark
 from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.run_locks import RunLocks
 
@@ -107,14 +106,7 @@ def _marked(backup: Path, settings: Settings) -> Iterator[bool]:
     has other files.
     """
     mark = settings.data_dir / RESTORING
-    with mark.open("a+") as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LabError(
-                f"another process restores a lab into {settings.data_dir}; wait until it has finished"
-            ) from None
-        held.seek(0)
+    with held_mark(mark, f"another process restores a lab into {settings.data_dir}") as held:
         if said := held.read():
             _remove_stopped(said, settings)
         try:
@@ -125,16 +117,10 @@ def _marked(backup: Path, settings: Settings) -> Iterator[bool]:
                 # restore is complete and needs no mark.
                 mark.unlink()
             raise
-        _write_mark(held, {"backup": str(backup), "releases": str(settings.releases.absolute())})
+        write_mark(held, json.dumps({"backup": str(backup), "releases": str(settings.releases.absolute())}))
         sync(mark)
         yield bool(said)
         mark.unlink()
-
-
-def _write_mark(held: TextIO, content: dict[str, str]) -> None:
-    held.truncate(0)
-    held.write(json.dumps(content) + "\n")
-    held.flush()
 
 
 def _restored(
