@@ -37,7 +37,7 @@ def use(home: Path, keep: bool = False) -> None:
     """
     if _holds(home) and reachable(home) and not keep and owner.other_holder(home) is None:
         return
-    with watcher.locked(home, "start.lock"):
+    with owner.locked(home, "start.lock"):
         owner.refuse_other(home)
         if not _holds(home):
             _held[home] = owner.open_file(home, "users.lock")
@@ -57,7 +57,7 @@ def release(home: Path, force: bool) -> bool:
     If `force` is true, the server is stopped even if processes use it. Returns False if the server still runs, because
     processes use it. Raises LabError if the server belongs to another host, or does not end.
     """
-    with watcher.locked(home, "start.lock"):
+    with owner.locked(home, "start.lock"):
         owner.refuse_other(home)
         (home / "keep").unlink(missing_ok=True)
         if watcher.in_use(home) and not force:
@@ -75,7 +75,7 @@ def take_over(home: Path) -> owner.Host | None:
     Raises LabError if a process of the server is alive on this machine. This function cannot see processes on other
     machines.
     """
-    with watcher.locked(home, "start.lock"):
+    with owner.locked(home, "start.lock"):
         return owner.take_over(home)
 
 

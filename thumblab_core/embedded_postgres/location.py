@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from thumblab_core.embedded_postgres.watcher import locked
+from thumblab_core.embedded_postgres.owner import locked
 from thumblab_core.errors import LabError
 
 SYSTEM_ROOM = Path("/var/lib/thumblab")

@@ -18,7 +18,7 @@ import json
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -157,17 +157,11 @@ def server_lives(home: Path) -> bool:
         os.close(descriptor)
 
 
-@contextmanager
-def server_lock(home: Path) -> Iterator[int]:
+def server_lock(home: Path) -> AbstractContextManager[int]:
     """Yield a locked descriptor of server.lock. A server that inherits the descriptor holds the lock as long as the
     server is alive.
     """
-    descriptor = open_file(home, _LOCK)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    return locked(home, _LOCK)
 
 
 def described(host: Host) -> str:
@@ -187,6 +181,17 @@ def open_file(home: Path, name: str) -> int:
         owner = home.stat()
         os.fchown(descriptor, owner.st_uid, owner.st_gid)
     return descriptor
+
+
+@contextmanager
+def locked(home: Path, name: str) -> Iterator[int]:
+    """Wait for the lock on the file `home/name`, and hold it exclusively in the `with` block."""
+    descriptor = open_file(home, name)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def try_lock(descriptor: int, mode: int = fcntl.LOCK_EX) -> bool:

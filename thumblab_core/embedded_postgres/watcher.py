@@ -13,36 +13,23 @@ server's data:
 that the watcher process needs little memory.
 """
 
-import fcntl
 import hashlib
 import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
 from thumblab_core.embedded_postgres import owner
-from thumblab_core.embedded_postgres.owner import open_file, try_lock
+from thumblab_core.embedded_postgres.owner import locked, open_file, try_lock
 
 
 def folder_tag(home: Path) -> str:
     """Return the `cluster_name` of the server in `home`, by which its processes are found in the list of processes."""
     return f"thumblab-{hashlib.sha256(os.fsencode(home)).hexdigest()[:12]}"
-
-
-@contextmanager
-def locked(home: Path, name: str) -> Iterator[int]:
-    """Wait for the lock on the file `home/name`, and hold it exclusively in the `with` block."""
-    descriptor = open_file(home, name)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def in_use(home: Path) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import psycopg
 
-from thumblab_core.embedded_postgres import cluster, location, watcher
+from thumblab_core.embedded_postgres import cluster, location, owner, watcher
 
 USE = """
     from thumblab_core.database.urls import database_url
@@ -31,7 +31,7 @@ def remove(folder: Path) -> None:
     home = location.find_home(folder)
     if home is None:
         return
-    with watcher.locked(home, "start.lock"):
+    with owner.locked(home, "start.lock"):
         watcher.stop(home)
     # The watcher is the process that stops an unused server. Before the watcher ends, it opens its lock files again,
     # and creates missing files. No file must appear while the folder is being removed, so this function first waits

@@ -56,7 +56,7 @@ def test_the_server_outlives_each_user_but_the_last(data_dir: Path) -> None:
 def test_a_user_that_starts_just_before_the_server_stops_keeps_it_running(data_dir: Path) -> None:
     home = home_of(data_dir)
     with user(data_dir) as first:
-        with watcher.locked(home, "start.lock"):
+        with owner.locked(home, "start.lock"):
             first.kill()
             first.wait()
             # During the pause, the watcher notices that the last user has ended. The watcher then waits for start.lock,

@@ -82,7 +82,7 @@ def test_a_folder_of_another_host_is_refused_with_its_name_and_not_changed(lab: 
     ):
         with pytest.raises(LabError, match=r"in use by host elsewhere.*Stop the lab there.*thumblab db take-over"):
             attempt()
-    with watcher.locked(home, "start.lock"):
+    with owner.locked(home, "start.lock"):
         watcher.stop(home)  # The files belong to the server of another host, so this call must change nothing.
     assert (home / "data" / "postmaster.pid").read_text() == "4242\n"
     assert owner.other_holder(home) == ELSEWHERE
