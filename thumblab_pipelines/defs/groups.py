@@ -47,22 +47,16 @@ UPKEEP: dict[str, Any] = {**COLLECTION, "group_name": "upkeep"}
 """
 
 RANKING: dict[str, Any] = {
+    **COLLECTION,
     "group_name": "ranking",
-    "owners": OWNERS,
-    "retry_policy": RETRY,
     "freshness_policy": dg.FreshnessPolicy.time_window(fail_window=timedelta(days=9), warn_window=timedelta(days=8)),
 }
+"""Arguments of assets of the ranking model. They are made weekly."""
 
 PREDICTIONS: dict[str, Any] = {**COLLECTION, "group_name": "predictions"}
 """Arguments of assets about kept predictions. The schedule of these assets is off until a person turns it on."""
 
-REPORTS: dict[str, Any] = {
-    **BY_NICHE,
-    "group_name": "reports",
-    "owners": OWNERS,
-    "retry_policy": RETRY,
-    "freshness_policy": dg.FreshnessPolicy.time_window(fail_window=timedelta(days=9), warn_window=timedelta(days=8)),
-}
+REPORTS: dict[str, Any] = {**BY_NICHE, **RANKING, "group_name": "reports"}
 """Arguments of assets that report on a niche. The reports are made weekly."""
 
 PEOPLE: dict[str, Any] = {**COLLECTION, "group_name": "people"}

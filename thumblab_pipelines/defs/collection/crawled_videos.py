@@ -5,9 +5,9 @@ import dagster as dg
 from thumblab_pipelines.checks import finished
 from thumblab_pipelines.collection.crawl import check_crawl, crawl
 from thumblab_pipelines.defs.checks import FINISHED, advisory, blocking, explained, results
+from thumblab_pipelines.defs.collecting_metadata import collecting_metadata
 from thumblab_pipelines.defs.groups import BY_NICHE, COLLECTION, YOUTUBE
 from thumblab_pipelines.defs.kept import about
-from thumblab_pipelines.defs.quota_metadata import quota_metadata
 from thumblab_pipelines.defs.resources import LabResource
 
 
@@ -39,9 +39,7 @@ def crawled_videos(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Ma
             "channels_to_walk": counted.channels_to_walk,
             "channels_excluded": counted.channels_excluded,
             "videos_by_outcome": counted.videos,
-            "remarks": "; ".join(crawled.remarks) or "none",
-            "state": crawled.stopped or "complete",
-            **quota_metadata(crawled.quota),
+            **collecting_metadata(crawled),
         },
         check_results=results([*check_crawl(crawled), finished(crawled.stopped)]),
     )

@@ -4,6 +4,7 @@ channels."""
 import dagster as dg
 
 from thumblab_pipelines.defs.checks import blocking, explained, results
+from thumblab_pipelines.defs.collecting_metadata import remarks_metadata
 from thumblab_pipelines.defs.groups import COLLECTION
 from thumblab_pipelines.defs.kept import about
 from thumblab_pipelines.defs.resources import LabResource
@@ -41,7 +42,7 @@ def true_ctr(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Material
             "videos_in_library": reach.in_library,
             "rows_skipped": len(reach.problems),
             "note": reach.note,
-            "remarks": "; ".join(reach.remarks) or "none",
+            "remarks": remarks_metadata(reach.remarks),
         },
         check_results=results(check_reach(reach)),
     )

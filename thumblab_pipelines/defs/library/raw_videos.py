@@ -5,9 +5,9 @@ import dagster as dg
 from thumblab_pipelines.checks import finished
 from thumblab_pipelines.collection.refresh import check_collection, collect
 from thumblab_pipelines.defs.checks import FINISHED, advisory, blocking, explained, results
+from thumblab_pipelines.defs.collecting_metadata import collecting_metadata
 from thumblab_pipelines.defs.groups import LIBRARY, YOUTUBE
 from thumblab_pipelines.defs.kept import about
-from thumblab_pipelines.defs.quota_metadata import quota_metadata
 from thumblab_pipelines.defs.resources import LabResource
 
 
@@ -40,9 +40,7 @@ def raw_videos(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Materi
             "channels_walked": collected.channels_walked,
             "trending_from": collected.trending_from,
             "formats": collected.formats,
-            "remarks": "; ".join(collected.remarks) or "none",
-            "state": collected.stopped or "complete",
-            **quota_metadata(collected.quota),
+            **collecting_metadata(collected),
         },
         check_results=results(check_results),
     )

@@ -7,9 +7,9 @@ import dagster as dg
 from thumblab_pipelines.checks import finished
 from thumblab_pipelines.dagster_observations import observed_moves
 from thumblab_pipelines.defs.checks import FINISHED, NOT_TOO_MANY, Confirmation, advisory, blocking, explained, results
+from thumblab_pipelines.defs.collecting_metadata import collecting_metadata
 from thumblab_pipelines.defs.groups import BY_NICHE, UPKEEP, YOUTUBE
 from thumblab_pipelines.defs.kept import about
-from thumblab_pipelines.defs.quota_metadata import quota_metadata
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.retention.retention import check_retention, retain
 
@@ -55,9 +55,7 @@ def retention(context: dg.AssetExecutionContext, config: Confirmation, lab: LabR
             "histories_failed": len(retained.adapters.failed),
             "predictions_deleted": retained.predictions_deleted,
             "unfinished_trainings_deleted": retained.unfinished_deleted,
-            "remarks": "; ".join(retained.remarks) or "none",
-            "state": retained.stopped or "complete",
-            **quota_metadata(retained.quota),
+            **collecting_metadata(retained),
         },
         check_results=results([*checks, finished(retained.stopped)]),
     )

@@ -7,9 +7,9 @@ import dagster as dg
 from thumblab_pipelines.checks import finished
 from thumblab_pipelines.collection.observe import check_observation, observe
 from thumblab_pipelines.defs.checks import FINISHED, NOT_TOO_MANY, Confirmation, advisory, blocking, explained, results
+from thumblab_pipelines.defs.collecting_metadata import collecting_metadata
 from thumblab_pipelines.defs.groups import BY_NICHE, UPKEEP, YOUTUBE
 from thumblab_pipelines.defs.kept import about
-from thumblab_pipelines.defs.quota_metadata import quota_metadata
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.features.views_at_age import compute_views_at_age
 
@@ -45,9 +45,7 @@ def view_history(context: dg.AssetExecutionContext, config: Confirmation, lab: L
             "due": observed.due,
             "gone": observed.gone,
             **{f"views_at_{age}_h": count for age, count in at_age.known.items()},
-            "remarks": "; ".join(observed.remarks) or "none",
-            "state": observed.stopped or "complete",
-            **quota_metadata(observed.quota),
+            **collecting_metadata(observed),
         },
         check_results=results([*check_observation(observed), finished(observed.stopped)]),
     )
