@@ -27,7 +27,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -36,7 +35,16 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.panel.data import FILE, KNOWN_SHARE, PairSet, Panel, Progress, mean_with_interval
+from benchmarks.panel.data import (
+    FILE,
+    KNOWN_SHARE,
+    PairSet,
+    Panel,
+    Progress,
+    mean_with_interval,
+    panel_in,
+    timed_progress,
+)
 from benchmarks.panel.models import Bar, LabTitles
 from thumblab_core.arrays import Flags, Float32s, Float64s
 from thumblab_pipelines.training.titles import TitleInputs, title_scores
@@ -217,14 +225,7 @@ def main() -> None:
         help="leave out the lab's present models, which need the vectors of the titles",
     )
     options = parser.parse_args()
-    if not (options.folder / FILE).is_file():
-        sys.exit(f"There is no {FILE} in {options.folder}. Name its folder: python -m benchmarks.title_panel DIR")
-    start = time.monotonic()
-
-    def tell(what: str) -> None:
-        print(f"{time.monotonic() - start:5.0f} s  {what}", file=sys.stderr, flush=True)
-
-    panel = Panel.read(options.folder)
+    panel, tell = panel_in(options.folder, "benchmarks.title_panel"), timed_progress()
     vectors = None if options.without_lab else encoded(panel.titles, options.vectors, tell)
     figures = measure(panel, vectors, options.seed, tell)
     if options.json:

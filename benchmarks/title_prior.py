@@ -20,8 +20,6 @@ A figure is the mean over channels of the AUC within a channel, with a 95 % inte
 from __future__ import annotations
 
 import argparse
-import sys
-import time
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +29,16 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.panel.data import FILE, KNOWN_SHARE, PairSet, Panel, Progress, mean_with_interval
+from benchmarks.panel.data import (
+    FILE,
+    KNOWN_SHARE,
+    PairSet,
+    Panel,
+    Progress,
+    mean_with_interval,
+    panel_in,
+    timed_progress,
+)
 from benchmarks.panel.models import LabTitles
 from benchmarks.title_panel import DEFAULT_FOLDER, FUTURE, UNSEEN, encoded
 from thumblab_core.arrays import Flags, Float32s, Float64s
@@ -139,14 +146,7 @@ def main() -> None:
     parser.add_argument("--final", action="store_true", help="test on the last 20 %% of each channel")
     parser.add_argument("--seed", type=int, default=0, help="the seed that draws the labs (default: 0)")
     options = parser.parse_args()
-    if not (options.folder / FILE).is_file():
-        sys.exit(f"There is no {FILE} in {options.folder}. Name its folder: python -m benchmarks.title_prior DIR")
-    start = time.monotonic()
-
-    def tell(what: str) -> None:
-        print(f"{time.monotonic() - start:5.0f} s  {what}", file=sys.stderr, flush=True)
-
-    panel = Panel.read(options.folder)
+    panel, tell = panel_in(options.folder, "benchmarks.title_prior"), timed_progress()
     vectors = encoded(panel.titles, options.vectors, tell)
     aucs = measure(panel, vectors, FINAL if options.final else CHOICE, options.seed, tell)
     Console(width=140).print(table(aucs, f"labs of {_LAB_CHANNELS} channels"))

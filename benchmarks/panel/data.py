@@ -5,6 +5,8 @@ The module also corrects the views for age, and makes the pairs of videos on whi
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,3 +129,20 @@ def mean_with_interval(values: Float64s) -> tuple[float, float, float]:
 
 
 Progress = Callable[[str], None]
+
+
+def timed_progress() -> Progress:
+    """Return a function that prints a text to stderr, after the number of seconds that have passed."""
+    start = time.monotonic()
+
+    def tell(what: str) -> None:
+        print(f"{time.monotonic() - start:5.0f} s  {what}", file=sys.stderr, flush=True)
+
+    return tell
+
+
+def panel_in(folder: Path, program: str) -> Panel:
+    """Return the panel that is stored in the folder. Without it, end the process with the way to run `program`."""
+    if not (folder / FILE).is_file():
+        sys.exit(f"There is no {FILE} in {folder}. Name its folder: python -m {program} DIR")
+    return Panel.read(folder)
