@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import date
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Self, TypeVar
 
@@ -25,6 +26,7 @@ from thumblab_client.requests import Call, Variant
 from thumblab_client.waiting import Patience
 
 T = TypeVar("T")
+P = TypeVar("P", BatchesOut, ExperimentsOut)
 
 
 class AsyncClient:
@@ -138,14 +140,9 @@ class AsyncClient:
 
     async def all_batches(self) -> AsyncIterator[BatchOut]:
         """Yield all batches of this API key, the newest first. Pages are requested as they are needed."""
-        cursor: str | None = None
-        while True:
-            page = await self.batches(limit=100, cursor=cursor)
+        async for page in _pages(partial(self.batches, limit=100)):
             for batch in page.batches:
                 yield batch
-            cursor = page.next_cursor
-            if cursor is None:
-                return
 
     async def add_channel(
         self,
@@ -200,14 +197,9 @@ class AsyncClient:
 
     async def all_experiments(self, channel_id: str | None = None) -> AsyncIterator[ExperimentOut]:
         """Yield all stored experiments, the newest first. Pages are requested as they are needed."""
-        cursor: str | None = None
-        while True:
-            page = await self.experiments(channel_id, limit=100, cursor=cursor)
+        async for page in _pages(partial(self.experiments, channel_id, limit=100)):
             for experiment in page.experiments:
                 yield experiment
-            cursor = page.next_cursor
-            if cursor is None:
-                return
 
     async def similar(
         self,
@@ -268,3 +260,14 @@ class AsyncClient:
                     return response, lost
             await asyncio.sleep(wait)
             retried, waited = retried + 1, waited + wait
+
+
+async def _pages(ask: Callable[..., Awaitable[P]]) -> AsyncIterator[P]:
+    """Yield the pages of a list, each when it is needed. `ask` returns the page at the argument `cursor`."""
+    cursor: str | None = None
+    while True:
+        page = await ask(cursor=cursor)
+        yield page
+        cursor = page.next_cursor
+        if cursor is None:
+            return
