@@ -5,23 +5,33 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings, settings
 
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def demo_and_catalogue(demo: str, verb: str) -> Callable[[Function], Function]:
+    """Add `--demo` and `--catalogue` to a command. `demo` is the help of the first one.
+
+    `verb` says what the command does with the lab of the second one.
+    """
+    catalogue = click.option(
+        "--catalogue",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        help=f"With --demo: {verb} the lab that `thumblab demo --catalogue` made from this folder.",
+    )
+    return lambda function: click.option("--demo", is_flag=True, help=demo)(catalogue(function))
+
 
 def demo_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--demo` and `--catalogue` to a command. The command gets the settings of the chosen lab as `chosen`."""
 
-    @click.option("--demo", is_flag=True, help="Use the demo's lab, which `thumblab up --demo` runs.")
-    @click.option(
-        "--catalogue",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
-        help="With --demo: use the lab that `thumblab demo --catalogue` made from this folder.",
-    )
+    @demo_and_catalogue("Use the demo's lab, which `thumblab up --demo` runs.", "use")
     @functools.wraps(function)
     def command(*arguments: Any, demo: bool, catalogue: Path | None, **options: Any) -> Any:
         return function(*arguments, chosen=lab_settings(demo, catalogue), **options)

@@ -5,14 +5,11 @@ from pathlib import Path
 
 import click
 
+from thumblab_cli.which_lab import demo_and_catalogue, lab_settings
+
 
 @click.command(name="doctor")
-@click.option("--demo", is_flag=True, help="Examine the demo's lab.")
-@click.option(
-    "--catalogue",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="With --demo: examine the lab that `thumblab demo --catalogue` made from this folder.",
-)
+@demo_and_catalogue("Examine the demo's lab.", "examine")
 @click.option("--quiet", is_flag=True, help="Print only warnings and errors. Print nothing if there are none.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
@@ -29,7 +26,6 @@ def command(ctx: click.Context, demo: bool, catalogue: Path | None, quiet: bool,
     from thumblab_cli.doctor.finding import Level, error
     from thumblab_cli.doctor.machine import Machine
     from thumblab_cli.printing.tables import wide_console
-    from thumblab_cli.which_lab import lab_settings
     from thumblab_core.errors import LabError
 
     console = wide_console()

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from thumblab_cli.which_lab import demo_and_catalogue, lab_settings
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -26,12 +28,7 @@ _CHECK_SECONDS = 5
 
 
 @click.command(name="up")
-@click.option("--demo", is_flag=True, help="Run the demo's lab, which collects from the YouTube emulator.")
-@click.option(
-    "--catalogue",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="With --demo: run the lab that `thumblab demo --catalogue` made of this catalogue.",
-)
+@demo_and_catalogue("Run the demo's lab, which collects from the YouTube emulator.", "run")
 @click.option(
     "--dagster-port",
     type=click.IntRange(1, 65535),
@@ -54,7 +51,6 @@ def command(demo: bool, catalogue: Path | None, dagster_port: int | None, mlflow
     from thumblab_cli.demo.lab import demo_lab
     from thumblab_cli.printing.tables import wide_console
     from thumblab_cli.servers import lab_servers, ports
-    from thumblab_cli.which_lab import lab_settings
     from thumblab_core.data_folder import make_writable_data_folder
     from thumblab_core.running import Running, refuse_second
 
