@@ -1,5 +1,7 @@
 """The console, the tables and the progress bars of all commands."""
 
+from __future__ import annotations
+
 import sys
 import time
 from collections.abc import Collection, Iterator
@@ -45,7 +47,7 @@ def table(*columns: str, words: Collection[str] = (), title: str | None = None) 
 
 
 @contextmanager
-def progress_bars(console: Console) -> Iterator["ProgressListener"]:
+def progress_bars(console: Console) -> Iterator[ProgressListener]:
     """Yield a progress listener for pipeline steps.
 
     On a terminal, the listener draws a progress bar for the current task.
@@ -75,7 +77,7 @@ def _no_lines(what: str, done: int, total: int) -> None:
     """Ignore the progress of a task."""
 
 
-def progress_lines() -> "ProgressListener":
+def progress_lines() -> ProgressListener:
     """Return a progress listener that prints a line to standard error every `_LINE_SECONDS` seconds.
 
     The seconds count from the first report, so shorter work prints nothing.

@@ -32,7 +32,6 @@ what is wrong and what to do. 429 and 503 come with `Retry-After`, the seconds t
 """
 
 _SAME = "The same as "
-_PROBLEM = "ProblemOut"
 _SCHEMAS = "#/components/schemas/"
 
 
