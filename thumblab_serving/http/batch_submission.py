@@ -7,17 +7,11 @@ from pydantic import ValidationError
 
 from thumblab_serving.http.bodies import MAX_BODY
 from thumblab_serving.http.problems import invalid_request
-from thumblab_serving.http.queries import query_documentation, query_of
+from thumblab_serving.http.queries import path_documentation, query_documentation, query_of
 from thumblab_serving.http.received import content_type, invalid, json_body, unsupported_media_type
 from thumblab_serving.schemas.batches import BatchesQuery, BatchRequest, ResultsQuery
 
-ID_DOCUMENTATION: dict[str, Any] = {
-    "name": "batch_id",
-    "in": "path",
-    "required": True,
-    "description": "The id of the batch.",
-    "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
-}
+ID_DOCUMENTATION = path_documentation("batch_id", "The id of the batch.", pattern="^[0-9a-f]{32}$")
 
 _KEY = "Idempotency-Key"
 _LONGEST_KEY = 255

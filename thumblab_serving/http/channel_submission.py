@@ -6,6 +6,7 @@ from fastapi import Request
 from pydantic import RootModel, ValidationError
 
 from thumblab_serving.http.problems import invalid_request
+from thumblab_serving.http.queries import path_documentation
 from thumblab_serving.http.received import (
     content_type,
     fields_of,
@@ -18,13 +19,7 @@ from thumblab_serving.http.received import (
 )
 from thumblab_serving.schemas.channels import MOST_EXPORT_BYTES, MOST_EXPORTS, ExportsForm
 
-ID_DOCUMENTATION: dict[str, Any] = {
-    "name": "import_id",
-    "in": "path",
-    "required": True,
-    "description": "The id of the import.",
-    "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
-}
+ID_DOCUMENTATION = path_documentation("import_id", "The id of the import.", pattern="^[0-9a-f]{32}$")
 
 _FILES, _COLUMNS = "exports", "columns"
 _FORM = "multipart/form-data"

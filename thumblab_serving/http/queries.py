@@ -1,4 +1,4 @@
-"""Read the query of a request, and describe it for the OpenAPI document."""
+"""Read the query of a request, and describe it and the parameters in the path for the OpenAPI document."""
 
 from typing import Any, TypeVar
 
@@ -27,3 +27,9 @@ def query_documentation(model: type[StrictModel]) -> list[dict[str, Any]]:
         {"name": name, "in": "query", "required": False, "description": schema.pop("description"), "schema": schema}
         for name, schema in properties.items()
     ]
+
+
+def path_documentation(name: str, description: str | None = None, **schema: Any) -> dict[str, Any]:
+    """Return the description of a text in the path for the OpenAPI document. `schema` says which texts are valid."""
+    described = {} if description is None else {"description": description}
+    return {"name": name, "in": "path", "required": True, **described, "schema": {"type": "string", **schema}}

@@ -13,7 +13,7 @@ from thumblab_serving.dagster_runs.runs import DagsterRuns, RunRequest
 from thumblab_serving.http.auth import require
 from thumblab_serving.http.lab_requests import body_of
 from thumblab_serving.http.problems import Problem, error_responses
-from thumblab_serving.http.queries import query_of
+from thumblab_serving.http.queries import path_documentation, query_of
 from thumblab_serving.http.received import invalid
 from thumblab_serving.routes.aliases import with_aliases
 from thumblab_serving.routes.people.runs import JOBS, people_figures
@@ -116,11 +116,7 @@ async def embed(request: Request, response: Response) -> RebuildOut:
     summary="The state of a run, and what it did",
     response_model=RunStateOut,
     responses=error_responses(401, 404, 422, 503),
-    openapi_extra={
-        "parameters": [
-            {"name": "run_id", "in": "path", "required": True, "schema": {"type": "string", "pattern": f"^{_RUN_ID}$"}}
-        ]
-    },
+    openapi_extra={"parameters": [path_documentation("run_id", pattern=f"^{_RUN_ID}$")]},
 )
 async def run_state(request: Request) -> RunStateOut:
     """Ask Dagster for a run of the lab, such as a run that another request has started."""

@@ -10,6 +10,7 @@ from thumblab_core.niche_report.niche_figures import NicheReport
 from thumblab_core.niches import NICHES
 from thumblab_serving.http.auth import require_key
 from thumblab_serving.http.problems import Problem, error_responses
+from thumblab_serving.http.queries import path_documentation
 from thumblab_serving.loading.database import NoDatabaseError, ServiceDatabase
 from thumblab_serving.routes.no_database import no_database
 from thumblab_serving.scoring.scorer import Scorer
@@ -26,11 +27,7 @@ router = APIRouter(tags=["library"])
     response_model=NicheReport,
     dependencies=[Depends(require_key)],
     responses=error_responses(401, 404, 503),
-    openapi_extra={
-        "parameters": [
-            {"name": "niche", "in": "path", "required": True, "schema": {"type": "string", "enum": list(NICHES)}}
-        ]
-    },
+    openapi_extra={"parameters": [path_documentation("niche", enum=list(NICHES))]},
 )
 async def report(request: Request) -> NicheReport:
     """Return the newest report that the asset `niche_report` has stored.

@@ -15,6 +15,7 @@ from thumblab_core.people.errors import BUSY, FaceConflictError, KnownNameError,
 from thumblab_core.people.names import ANY
 from thumblab_core.people.records import Change, Cluster, Face, ShownPicture
 from thumblab_serving.http.problems import Problem
+from thumblab_serving.http.queries import path_documentation
 from thumblab_serving.http.received import invalid
 from thumblab_serving.loading.database import NoDatabaseError
 from thumblab_serving.people.stored_people import NotForgottenError, StoredPeople
@@ -147,7 +148,7 @@ def in_path(name: str) -> dict[str, Any]:
         "merge_id": f"^{_CHANGE_ID}$",
         "video_id": r"^[^\x00-\x1f\x7f/]{1,200}$",
     }
-    return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "pattern": patterns[name]}}
+    return path_documentation(name, pattern=patterns[name])
 
 
 def shown_cluster(cluster: Cluster) -> FaceClusterOut:
