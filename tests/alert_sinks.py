@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP
+from local_server import Handler, local_server, url_of
 
 
 @dataclass
@@ -33,30 +33,20 @@ class Chat:
 
 @contextmanager
 def chat() -> Iterator[Chat]:
-    class Handler(BaseHTTPRequestHandler):
+    class Webhook(Handler):
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            body = json.loads(self.body())
             taken.asked += 1
             taken.answers.wait()
             status = taken.refused.get(body["text"], taken.status)
             if status == 200:
                 taken.texts.append(body["text"])
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(b"ok" if status == 200 else b"no_service")
+            self.reply(status, b"ok" if status == 200 else b"no_service")
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    taken = Chat(f"http://127.0.0.1:{server.server_port}/services/T0/B0/SecretOfTheWebhook")
-    taken.answers.set()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with local_server(Webhook) as server:
+        taken = Chat(f"{url_of(server)}/services/T0/B0/SecretOfTheWebhook")
+        taken.answers.set()
         yield taken
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @dataclass

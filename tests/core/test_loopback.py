@@ -3,11 +3,11 @@
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 
 import pytest
+from local_server import Handler, running, url_of
 
 from thumblab_core.loopback import bypass_proxy_for_loopback
 
@@ -32,30 +32,20 @@ assert Tracker.connect(uri)._client.search_experiments() == []
 """
 
 
-class Answers(BaseHTTPRequestHandler):
+class Answers(Handler):
     """A handler that answers every request with `{}`, as an MLflow server without experiments answers a search."""
 
     def do_GET(self) -> None:
-        if length := int(self.headers.get("Content-Length", 0)):
-            self.rfile.read(length)
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"{}")
+        self.body()
+        self.reply(200, b"{}", Content_Type="application/json")
 
     do_POST = do_GET  # noqa: N815
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    with ThreadingHTTPServer(("0.0.0.0", 0), Answers) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with ThreadingHTTPServer(("0.0.0.0", 0), Answers) as server, running(server):
+        yield url_of(server)
 
 
 @pytest.mark.parametrize(

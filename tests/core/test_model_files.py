@@ -4,14 +4,12 @@ A file is accepted only if it has the expected SHA-256. A download that fails do
 """
 
 import hashlib
-import http.server
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
+from local_server import Handler, SilentServer, local_server
 
 from thumblab_core import model_files
 from thumblab_core.model_files import (
@@ -38,33 +36,19 @@ class Hub:
         hub = self
         self.body, self.status, self.asked = BYTES, 200, 0
 
-        class Handler(http.server.BaseHTTPRequestHandler):
+        class Answers(Handler):
             def do_GET(self) -> None:
                 hub.asked += 1
-                self.send_response(hub.status)
-                self.send_header("Location", "/elsewhere")
-                self.send_header("Content-Length", str(len(hub.body)))
-                self.end_headers()
-                self.wfile.write(hub.body)
+                self.reply(hub.status, hub.body, Location="/elsewhere")
 
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        class Quiet(http.server.ThreadingHTTPServer):
-            def handle_error(self, *_: Any) -> None:
-                # The client disconnects when it has read enough. The server should not print an error then.
-                pass
-
-        self.server = Quiet(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+        self.handler = Answers
 
 
 @pytest.fixture
 def hub() -> Iterator[Hub]:
     hub = Hub()
-    yield hub
-    hub.server.shutdown()
-    hub.server.server_close()
+    with local_server(hub.handler, SilentServer) as hub.server:  # The client disconnects when it has read enough.
+        yield hub
 
 
 @pytest.fixture

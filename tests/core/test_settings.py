@@ -5,15 +5,15 @@ An invalid value gives an error of one sentence that does not show the value. A 
 
 import re
 import socket
-import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
 import pytest
 from click.testing import CliRunner
 from fastapi.testclient import TestClient
+from local_server import Handler, running
 
 from thumblab_cli.main import cli
 from thumblab_cli.servers import running_services
@@ -253,12 +253,10 @@ def test_an_image_host_is_trusted_for_its_own_scheme_only() -> None:
 def test_a_picture_is_read_from_an_ipv6_address_with_brackets_in_the_host_header() -> None:
     headers = []
 
-    class Answers(BaseHTTPRequestHandler):
+    class Answers(Handler):
         def do_GET(self) -> None:
             headers.append(self.headers["Host"])
-            self.send_response(204)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            self.reply(204)
 
     class OnIPv6(ThreadingHTTPServer):
         address_family = socket.AF_INET6
@@ -267,12 +265,10 @@ def test_a_picture_is_read_from_an_ipv6_address_with_brackets_in_the_host_header
         server = OnIPv6(("::1", 0), Answers)
     except OSError:
         pytest.skip("this machine has no IPv6")
-    with server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with server, running(server):
         name = f"[::1]:{server.server_port}"
         with pytest.raises(FetchError, match="answered 204"):
             Fetcher(Settings(extra_image_hosts=name).image_hosts).get(f"http://{name}/a.jpg")
-        server.shutdown()
     assert headers == [name]
 
 

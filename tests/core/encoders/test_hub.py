@@ -3,17 +3,16 @@
 If the hub cannot be reached, an error says at once what to use instead.
 """
 
-import http.server
 import json
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 from huggingface_hub import constants
+from local_server import Handler, local_server
 from tiny_clip import CONFIG, TinyClip
 
 from thumblab_core.encoders import hub
@@ -52,12 +51,12 @@ def answering() -> Iterator[Callable[..., tuple[int, list[str]]]]:
 
     `files` maps the path of each file on the hub to its content. The hub answers all other requests with `status`.
     """
-    servers: list[http.server.ThreadingHTTPServer] = []
+    servers = ExitStack()
 
     def start(files: dict[str, bytes], status: int = 404) -> tuple[int, list[str]]:
         asked: list[str] = []
 
-        class Handler(http.server.BaseHTTPRequestHandler):
+        class Hub(Handler):
             def do_GET(self) -> None:
                 asked.append(f"{self.command} {self.path}")
                 body = files.get(self.path)
@@ -76,17 +75,10 @@ def answering() -> Iterator[Callable[..., tuple[int, list[str]]]]:
             def do_HEAD(self) -> None:
                 self.do_GET()
 
-            def log_message(self, *_: Any) -> None:
-                pass
+        return servers.enter_context(local_server(Hub)).server_port, asked
 
-        servers.append(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler))
-        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
-        return servers[-1].server_port, asked
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    with servers:
+        yield start
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ addresses.
 from collections.abc import Iterator
 
 import pytest
+from local_server import SilentServer, local_server
 from picture_host import Host
 
 from thumblab_core.fetch import Fetcher
@@ -13,10 +14,11 @@ from thumblab_core.fetch import Fetcher
 @pytest.fixture(scope="module")
 def running() -> Iterator[Host]:
     host = Host()
-    yield host
-    host.closing.set()
-    host.server.shutdown()
-    host.server.server_close()
+    # Many tests make the client disconnect early.
+    with local_server(host.handler, SilentServer) as host.server:
+        host.name = f"127.0.0.1:{host.server.server_port}"
+        yield host
+        host.closing.set()
 
 
 @pytest.fixture

@@ -5,15 +5,14 @@ A server of the local network has a certificate for the attacker's name, so only
 to this server.
 """
 
-import http.server
 import itertools
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any
 
 import psutil
 import pytest
 from attacks import ADDRESSES, LOCATIONS
+from local_server import Handler
 from picture_host import Host
 from public_internet import Internet, open_internet
 
@@ -22,20 +21,14 @@ from thumblab_core.fetch import Fetcher, FetchError, RefusedError
 PUBLIC, ANOTHER_PUBLIC = "93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"
 
 
-class Inside(http.server.BaseHTTPRequestHandler):
+class Inside(Handler):
     """A server of the local network that answers every request and records it."""
 
     asked: list[str]
 
     def do_GET(self) -> None:
         self.asked.append(self.path)
-        self.send_response(200)
-        self.send_header("Content-Length", "6")
-        self.end_headers()
-        self.wfile.write(b"secret")
-
-    def log_message(self, *_: Any) -> None:
-        pass
+        self.reply(200, b"secret")
 
 
 class Outside(Inside):

@@ -8,13 +8,13 @@ import json
 import socket
 import ssl
 import time
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
 from alert_sinks import chat, mail_server
 from click.testing import CliRunner
+from local_server import certificate
 from pydantic import SecretStr
 
 from thumblab_cli.main import cli
@@ -96,34 +96,6 @@ def test_a_title_cannot_add_headers_to_an_email() -> None:
     assert HOSTILE.error in taken.get_content()
 
 
-def certificate(folder: Path) -> tuple[Path, Path]:
-    """Write a certificate of 127.0.0.1 and its key, and return the two paths."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), False)
-        .sign(key, hashes.SHA256())
-    )
-    paths = folder / "certificate.pem", folder / "key.pem"
-    paths[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    encoding, kind = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    paths[1].write_bytes(key.private_bytes(encoding, kind, serialization.NoEncryption()))
-    return paths
-
-
 @pytest.mark.parametrize("security", ["starttls", "tls"])
 def test_a_password_is_sent_encrypted_and_only_to_a_server_with_a_trusted_certificate(
     security: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -132,7 +104,7 @@ def test_a_password_is_sent_encrypted_and_only_to_a_server_with_a_trusted_certif
 
     given = []
 
-    def sign_in(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
+    def sign_in(server: Any, session: Any, envelope: Any, _mechanism: str, data: Any) -> AuthResult:
         given.append((data.login, data.password))
         return AuthResult(success=data.password == b"right password", handled=False)
 

@@ -3,9 +3,7 @@
 The channel, the video and the pictures of an experiment are checked. An experiment that is added twice is stored once.
 """
 
-import http.server
 import os
-import threading
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 
 import pytest
 from given_experiments import CHANNEL, START, VIDEO, given, kept, put_channel, remove
+from local_server import Handler, local_server, url_of
 from sqlalchemy import func, select
 
 from demo.catalogues.synthetic import SyntheticCatalogue
@@ -165,17 +164,13 @@ def test_youtube_is_asked_once_for_a_handle(
 def test_youtube_is_asked_once_while_it_does_not_answer(lab: Lab, open_lab: Callable[..., Lab]) -> None:
     asked: list[str] = []
 
-    class Broken(http.server.BaseHTTPRequestHandler):
+    class Broken(Handler):
         def do_GET(self) -> None:
             asked.append(self.path)
             self.send_error(500)
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Broken) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        endpoint = f"http://127.0.0.1:{server.server_port}/"
+    with local_server(Broken) as server:
+        endpoint = f"{url_of(server)}/"
         offline = open_lab(beside=lab, youtube_endpoint=endpoint, youtube_api_key="key", youtube_first_wait_s=0)
         writer = ExperimentWriter(offline)
         with pytest.raises(LabError) as first:
@@ -183,7 +178,6 @@ def test_youtube_is_asked_once_while_it_does_not_answer(lab: Lab, open_lab: Call
         calls = len(asked)
         with pytest.raises(LabError) as second:
             writer.channel_id("@second")
-        server.shutdown()
     assert calls > 0
     assert len(asked) == calls
     assert str(second.value) == (

@@ -5,16 +5,15 @@ The lab reads such a list with a few calls and counts it as read. The next run t
 
 import dataclasses
 import json
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from local_server import Handler, local_server, url_of
 from pydantic import SecretStr
 from sqlalchemy import insert, select
 
@@ -108,35 +107,20 @@ class Stub:
 def serving(stub: Stub) -> Iterator[str]:
     """Serve the stub over HTTP and yield its address."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class YouTube(Handler):
         def do_GET(self) -> None:
             url = urlsplit(self.path)
             status, body = stub.answer(url.path.rpartition("/")[2], {k: v[0] for k, v in parse_qs(url.query).items()})
-            self._send(status, json.dumps(body).encode())
+            self.reply(status, json.dumps(body).encode())
 
         def do_HEAD(self) -> None:
-            self._send(404, b"")
-
-        def _send(self, status: int, data: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+            self.reply(404)
 
         def date_time_string(self, timestamp: float | None = None) -> str:
             return "Sat, 21 Nov 2026 10:00:00 GMT"
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/"
-        finally:
-            server.shutdown()
-            thread.join()
+    with local_server(YouTube) as server:
+        yield f"{url_of(server)}/"
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ error, log or URL.
 """
 
 import dataclasses
-import http.server
 import logging
 import threading
 import time
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 from catalogues import Edited
+from local_server import Handler, local_server, url_of
 
 from demo import faults
 from demo.catalogues.synthetic import SyntheticCatalogue
@@ -220,7 +220,7 @@ def test_key_is_in_no_url_not_even_in_the_log_of_googles_library(
 def test_redirect_is_not_followed_because_it_would_send_the_key_elsewhere(lab: Lab, emulator: Emulator) -> None:
     requests: list[str] = []
 
-    class Elsewhere(http.server.BaseHTTPRequestHandler):
+    class Elsewhere(Handler):
         def do_GET(self) -> None:
             requests.append(str(self.headers))
             self.send_response(200)
@@ -229,28 +229,17 @@ def test_redirect_is_not_followed_because_it_would_send_the_key_elsewhere(lab: L
         def do_HEAD(self) -> None:
             self.do_GET()
 
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
     class Redirecting(Elsewhere):
         def do_GET(self) -> None:
             self.send_response(302)
-            self.send_header("Location", f"http://127.0.0.1:{elsewhere.server_port}/")
+            self.send_header("Location", f"{url_of(elsewhere)}/")
             self.end_headers()
 
-    elsewhere = http.server.HTTPServer(("127.0.0.1", 0), Elsewhere)
-    redirecting = http.server.HTTPServer(("127.0.0.1", 0), Redirecting)
-    for server in (elsewhere, redirecting):
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        url = f"http://127.0.0.1:{redirecting.server_port}/"
+    with local_server(Elsewhere) as elsewhere, local_server(Redirecting) as redirecting:
+        url = f"{url_of(redirecting)}/"
         refused = pytest.raises(YouTubeError, match=r"302.*does not speak YouTube's API")
         with connect(lab, emulator, youtube_endpoint=url) as youtube, refused:
             youtube.videos(["aaaaaaaaaaa"], "tech")
-    finally:
-        for server in (elsewhere, redirecting):
-            server.shutdown()
-            server.server_close()
     assert requests == []
 
 

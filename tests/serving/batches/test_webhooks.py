@@ -1,21 +1,15 @@
 """Test webhooks against a real https server with a self-signed certificate."""
 
 import base64
-import datetime
 import hashlib
 import hmac
-import http.server
 import json
 import ssl
-import threading
 import time
-from ipaddress import ip_address
+from http.server import ThreadingHTTPServer
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from local_server import Handler, certificate, running
 
 from thumblab_core.keys.named_keys import NamedKeys
 
@@ -29,10 +23,10 @@ def receiver(tmp_path_factory):
     The server answers the first requests with the statuses in `answers`, and all later requests with 204.
     """
     folder = tmp_path_factory.mktemp("certificate")
-    _make_certificate(folder)
-    state = {"got": [], "answers": [], "certificate": folder / "certificate.pem"}
+    chain = certificate(folder)
+    state = {"got": [], "answers": [], "certificate": chain[0]}
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Receiver(Handler):
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
             state["got"].append((self.path, dict(self.headers), body))
@@ -43,18 +37,13 @@ def receiver(tmp_path_factory):
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    state["host"] = f"127.0.0.1:{server.server_port}"
-    yield state
-    server.shutdown()
-    server.server_close()
+    context.load_cert_chain(*chain)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        state["host"] = f"127.0.0.1:{server.server_port}"
+        with running(server):
+            yield state
 
 
 @pytest.fixture(scope="module")
@@ -157,26 +146,3 @@ def test_a_webhook_to_another_address_is_refused(telling, receiver, item, url, e
     assert reply.status_code == 422
     assert reply.json()["detail"].startswith("webhook: ")
     assert expected in reply.json()["detail"]
-
-
-def _make_certificate(folder):
-    """Write a self-signed certificate for 127.0.0.1, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "certificate.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    unencrypted = serialization.NoEncryption()
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, unencrypted)
-    (folder / "key.pem").write_bytes(private)

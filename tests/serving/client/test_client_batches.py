@@ -1,11 +1,10 @@
 """Test packages and batches with `Client` and `AsyncClient` against the real service."""
 
 import asyncio
-import http.server
 import inspect
-import threading
 
 import pytest
+from local_server import Handler, local_server, url_of
 
 from thumblab_client import (
     AsyncClient,
@@ -138,24 +137,16 @@ def losing_proxy(service):
     """
     lost = []
 
-    class Losing(http.server.BaseHTTPRequestHandler):
+    class Losing(Handler):
         def do_DELETE(self):
             reply = service.client.delete(self.path)
             if not lost:
                 lost.append(reply.status_code)
                 return
-            self.send_response(reply.status_code)
-            self.send_header("Content-Length", str(len(reply.content)))
-            self.end_headers()
-            self.wfile.write(reply.content)
+            self.reply(reply.status_code, reply.content)
 
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Losing) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with local_server(Losing) as server:
+        yield url_of(server)
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])

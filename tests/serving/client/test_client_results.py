@@ -1,11 +1,11 @@
 """Test that the client reads the results of a batch as they arrive."""
 
 import asyncio
-import http.server
 import json
 import threading
 
 import pytest
+from local_server import Handler, local_server, url_of
 
 from thumblab_client import AsyncClient, Client, InvalidRequestError, NoAnswerError, UnexpectedAnswerError
 from thumblab_client.batches import ResultLines
@@ -32,7 +32,7 @@ def slow_service():
     """
     go_on, breaks = threading.Event(), threading.Event()
 
-    class Slow(http.server.BaseHTTPRequestHandler):
+    class Slow(Handler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self):
@@ -47,16 +47,10 @@ def slow_service():
             if not breaks.is_set():
                 self.wfile.write(body[len(LINES[0]) + 1 :])
 
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
-        server.go_on, server.breaks = go_on, breaks
-        server.url = f"http://127.0.0.1:{server.server_port}"
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with local_server(Slow) as server:
+        server.go_on, server.breaks, server.url = go_on, breaks, url_of(server)
         yield server
         go_on.set()
-        server.shutdown()
 
 
 def test_the_first_result_is_there_before_the_last_is_sent(slow_service):

@@ -1,12 +1,11 @@
 """Test which service `thumblab score` asks, and which lab's key `thumblab key` prints."""
 
-import http.server
 import json
 import subprocess
 import sys
-import threading
 
 import pytest
+from local_server import Handler, local_server
 
 from thumblab_cli.commands import score
 from thumblab_cli.servers.running_services import running_related_lab
@@ -169,26 +168,17 @@ def test_no_key_is_made_while_the_service_of_another_lab_runs(within, service, t
 def test_another_server_on_the_port_never_receives_the_key(within, tmp_path):
     heard = []
 
-    class Listener(http.server.BaseHTTPRequestHandler):
+    class Listener(Handler):
         def do_GET(self):
-            body = b'{"encoders": {}}'
             heard.append(f"{self.requestline} {self.headers}")
-            self.send_response(200 if self.command == "GET" else 401)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.reply(200 if self.command == "GET" else 401, b'{"encoders": {}}')
 
         def do_POST(self):
             self.do_GET()
 
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Listener) as listener:
-        threading.Thread(target=listener.serve_forever, args=(0.05,), daemon=True).start()
+    with local_server(Listener) as listener:
         apart = {"THUMBLAB_DATA_DIR": str(tmp_path), "THUMBLAB_SERVING_PORT": str(listener.server_port)}
         done = within(command="key", **apart)
-        listener.shutdown()
     assert done.stdout == KEY + "\n"
     assert len(heard) == 2
     assert KEY not in "".join(heard)

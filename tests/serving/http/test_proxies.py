@@ -4,7 +4,6 @@ The proxies run on real sockets. nginx and Caddy get the configuration that docs
 """
 
 import http.client
-import http.server
 import json
 import logging
 import os
@@ -13,7 +12,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +19,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from local_server import Handler, local_server, url_of
 
 KEY = "key-of-the-tests-0123456789"
 NAME = "lab.example.com"
@@ -37,11 +36,11 @@ def proxy(service, keeps_host=True, **headers):
     """
     target = urlsplit(service.url)
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Proxy(Handler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self):
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            body = self.body()
             sent = {k: v for k, v in self.headers.items() if k.lower() not in ("host", "connection")}
             host = self.headers["Host"]
             before = f"{sent['X-Forwarded-For']}, " if "X-Forwarded-For" in sent else ""
@@ -67,13 +66,8 @@ def proxy(service, keeps_host=True, **headers):
         def do_POST(self):
             self.do_GET()
 
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with local_server(Proxy) as server:
+        yield url_of(server)
 
 
 @pytest.fixture

@@ -1,10 +1,9 @@
 """Test in a real browser which web pages of other origins may call the service."""
 
-import http.server
 import json
-import threading
 
 import pytest
+from local_server import Handler, local_server
 
 KEY = "key-of-the-tests-0123456789"
 
@@ -13,20 +12,12 @@ KEY = "key-of-the-tests-0123456789"
 def port(tmp_path):
     """The port of a web server with an empty page. The page has two origins: http://127.0.0.1 and http://localhost."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Page(Handler):
         def do_GET(self):
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.end_headers()
-            self.wfile.write(b"<!doctype html><title>other</title><form id=form></form>")
+            self.reply(200, b"<!doctype html><title>other</title><form id=form></form>", Content_Type="text/html")
 
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    with local_server(Page) as server:
         yield server.server_port
-        server.shutdown()
 
 
 def call(browser, service, key):

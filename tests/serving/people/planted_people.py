@@ -1,15 +1,14 @@
 """Plant pictures with faces in a lab, straight into its tables and its image store, and fake its Dagster."""
 
 import json
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
 import numpy as np
+from local_server import Handler, local_server, url_of
 from sqlalchemy import Connection, Engine, delete, func, insert, select
 
 from thumblab_core.arrays import Float32s
@@ -189,23 +188,11 @@ class FakeDagster:
 
 @contextmanager
 def fake_dagster() -> Iterator[FakeDagster]:
-    class Handler(BaseHTTPRequestHandler):
+    class Dagster(Handler):
         def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            body = json.dumps({"data": fake.answer(asked["query"], asked["variables"])}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            asked = json.loads(self.body())
+            self.reply(200, json.dumps({"data": fake.answer(asked["query"], asked["variables"])}).encode())
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    fake = FakeDagster(f"http://127.0.0.1:{server.server_port}")
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with local_server(Dagster) as server:
+        fake = FakeDagster(url_of(server))
         yield fake
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -1,16 +1,16 @@
 """Test the service that reads pictures from any public host. The names and the servers are those of `open_internet`."""
 
 import base64
-import http.server
 from typing import ClassVar
 
 import pytest
+from local_server import Handler
 from public_internet import open_internet
 
 PUBLIC = "93.184.215.14"
 
 
-class Pictures(http.server.BaseHTTPRequestHandler):
+class Pictures(Handler):
     """A public host. `answers` maps each path to a status, headers and a body."""
 
     answers: ClassVar[dict] = {}
@@ -22,9 +22,6 @@ class Pictures(http.server.BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
 
 
 @pytest.fixture(scope="module")
