@@ -1,8 +1,9 @@
-"""Make the database server of a test session fast, and stop it after the session. `conftest.py` calls this module."""
+"""Make the database server of a test session fast, run SQL on a server, and stop the server after the session."""
 
 import shutil
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -14,15 +15,24 @@ def keep_in_memory(url: str) -> None:
     no test needs the data after the session. Tests that kill a database server start a separate server. An example is
     `core/embedded_postgres/test_database_server.py`.
     """
+    # Autovacuum would visit each of the tests' hundreds of databases once a minute, in a new process each time.
+    settings = ("fsync", "full_page_writes", "synchronous_commit", "autovacuum")
+    do(url, *(f"ALTER SYSTEM SET {setting} = off" for setting in settings), "SELECT pg_reload_conf()")
+
+
+def do(url: str, *statements: str) -> Any:
+    """Run the SQL statements as the database user that `url` names.
+
+    Return the first value in the result of the last statement, or None if this result has no rows.
+    """
     from sqlalchemy import create_engine, text
 
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        # Autovacuum would visit each of the tests' hundreds of databases once a minute, in a new process each time.
-        for setting in ("fsync", "full_page_writes", "synchronous_commit", "autovacuum"):
-            connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))
-        connection.execute(text("SELECT pg_reload_conf()"))
+        result = [connection.execute(text(statement)) for statement in statements][-1]
+        value = result.scalar() if result.returns_rows else None
     engine.dispose()
+    return value
 
 
 def stop_server(folder: Path) -> None:

@@ -6,10 +6,13 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from sqlalchemy import Engine, insert, text
 
+from thumblab_core.database import nearest
+from thumblab_core.database.nearest import Library
 from thumblab_core.database.tables import channel_baselines, channels, thumbnails, video_stats, videos
 from thumblab_core.database.vectors import save_vectors
 from thumblab_core.encoders.protocol import Vectors, unit
 from thumblab_core.index import Neighbour
+from thumblab_pipelines.lab import Lab
 
 CLIP = "clip-1"
 """The name of an image encoder."""
@@ -31,6 +34,14 @@ def clustered(count: int, dimension: int, seed: int = 0) -> Vectors:
 
 def video_ids_of(neighbours: Iterable[Neighbour]) -> set[str]:
     return {neighbour.item.video_id for neighbour in neighbours}
+
+
+def search_library(
+    lab: Lab, vectors: Vectors, k: int = 20, exact: bool = False, *, library: Library
+) -> list[list[Neighbour]]:
+    """Return the `k` videos of a library that are nearest to each of the vectors, as pgvector finds them."""
+    with lab.engine.connect() as connection:
+        return nearest.search(connection, library, vectors, k, exact)
 
 
 def fill(engine: Engine, vectors: Vectors, encoder: str, niches: tuple[str, ...] = ("tech", "beauty")) -> None:

@@ -1,10 +1,17 @@
-"""A class for a copy of a catalogue with changed videos. The emulator of YouTube can serve this copy."""
+"""A copy of a catalogue with changed videos, which the emulator of YouTube can serve, and a lab that collected one."""
 
+import dataclasses
 from collections.abc import Callable
 from datetime import datetime
 
+from sqlalchemy import select
+
 from demo.catalogues.catalogue import Catalogue
 from demo.catalogues.source import CatalogueVideo
+from demo.emulator import Emulator
+from thumblab_core.database.tables import thumbnails, videos
+from thumblab_pipelines.collection.refresh import collect
+from thumblab_pipelines.lab import Lab
 
 
 class Edited(Catalogue):
@@ -24,3 +31,20 @@ class Edited(Catalogue):
 
     def image_size(self, video_id: str) -> tuple[int, int]:
         return self._source.image_size(video_id)
+
+
+def collected_beside(collected: Lab, open_lab: Callable[..., Lab], catalogue: Catalogue, niche: str) -> Lab:
+    """Return a new lab that has collected a niche of `catalogue`, with the pictures that the lab `collected` has.
+
+    The two labs use the same image store, which holds the pictures already. So only the rows in the table `thumbnails`
+    are copied.
+    """
+    folder = collected.settings.data_dir
+    with Emulator(catalogue) as emulator:
+        lab = open_lab(youtube_endpoint=emulator.endpoint, youtube_api_key="k", data_dir=folder)
+        lab = dataclasses.replace(lab, releases=type(lab.releases)(folder / str(lab.engine.url.database)))
+        collect(lab, niche)
+    with collected.engine.connect() as source, lab.engine.begin() as target:
+        rows = source.execute(select(thumbnails).join(videos).where(videos.c.niche == niche)).mappings().all()
+        target.execute(thumbnails.insert(), [dict(row) for row in rows])
+    return lab

@@ -1,7 +1,6 @@
 """Fixtures that make a small lab with real releases, and run the real service on a real socket."""
 
 import functools
-import http.server
 import io
 import json
 import threading
@@ -15,6 +14,7 @@ from typing import Any, Literal
 import httpx
 import numpy as np
 import pytest
+from local_server import Handler, local_server
 from PIL import Image, ImageDraw
 from same_answers import same_answers
 
@@ -304,6 +304,15 @@ def new_lab(tmp_path: Path) -> Callable[..., Lab]:
     return lambda **settings: Lab(tmp_path / "lab", **settings)
 
 
+@pytest.fixture
+def files(tmp_path: Path, draw: Callable[..., bytes]) -> list[Path]:
+    """Three pictures that look different: p0.jpg, p1.jpg and p2.jpg."""
+    paths = [tmp_path / f"p{n}.jpg" for n in range(3)]
+    for n, path in enumerate(paths):
+        path.write_bytes(draw(n))
+    return paths
+
+
 @pytest.fixture(scope="session")
 def images() -> Iterator[dict[str, Any]]:
     """A running image host, as a dictionary with three keys.
@@ -313,23 +322,14 @@ def images() -> Iterator[dict[str, Any]]:
     bodies: dict[str, bytes] = {}
     asked: list[str] = []
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Pictures(Handler):
         def do_GET(self) -> None:
             asked.append(self.path)
             body = bodies.get(self.path)
-            self.send_response(200 if body is not None else 404)
-            self.send_header("Content-Length", str(len(body or b"")))
-            self.end_headers()
-            self.wfile.write(body or b"")
+            self.reply(200 if body is not None else 404, body or b"")
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield {"host": f"127.0.0.1:{server.server_port}", "bodies": bodies, "asked": asked}
-    server.shutdown()
-    server.server_close()
+    with local_server(Pictures) as server:
+        yield {"host": f"127.0.0.1:{server.server_port}", "bodies": bodies, "asked": asked}
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from dagster import DagsterInstance
 from pydantic import SecretStr
 from real_servers import RealServer, has_pgbouncer
-from sqlalchemy import create_engine, make_url, text
+from session_server import do
+from sqlalchemy import make_url
 from stored_library import fill
 
 from thumblab_cli.main import cli
@@ -171,15 +172,6 @@ def store_in_mlflow(url: str, folder: Path) -> None:
     made = store.create_experiment("of the test")
     assert store.get_experiment(made).name == "of the test"
     store.engine.dispose()
-
-
-def do(url: str, *statements: str) -> Any:
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        result = [connection.execute(text(statement)) for statement in statements][-1]
-        value = result.scalar() if result.returns_rows else None
-    engine.dispose()
-    return value
 
 
 WITH_TLS = {

@@ -21,7 +21,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from pydantic import SecretStr
-from sqlalchemy import create_engine, make_url, text
+from session_server import do
+from sqlalchemy import make_url, text
 from stored_library import fill
 
 from thumblab_cli.doctor import database as doctor
@@ -46,19 +47,6 @@ PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/s
 
 def vectors(count: int) -> Vectors:
     return unit(np.random.default_rng(0).standard_normal((count, 8)))
-
-
-def do(url: str, *statements: str) -> Any:
-    """Run the SQL statements as the database user that `url` names.
-
-    Return the first value in the result of the last statement, or None if this result has no rows.
-    """
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        result = [connection.execute(text(statement)) for statement in statements][-1]
-        value = result.scalar() if result.returns_rows else None
-    engine.dispose()
-    return value
 
 
 @pytest.fixture(scope="module")

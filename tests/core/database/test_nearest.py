@@ -5,22 +5,24 @@ other tests, pgvector uses an HNSW index, which compares the query with only som
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
 from sqlalchemy import insert, text
-from stored_library import CLIP, DAYS, clustered, fill, video_ids_of
+from stored_library import CLIP, DAYS, clustered, fill, search_library, video_ids_of
 
 from thumblab_core.database import nearest, nearest_index
 from thumblab_core.database.library_rows import SINCE
 from thumblab_core.database.nearest import Library
 from thumblab_core.database.tables import library_exclusions
-from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.index import LibraryError, Neighbour, NicheIndex
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library.rows import read_library
 
 TECH = Library(CLIP, "tech", DAYS)
+
+search = partial(search_library, library=TECH)
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +42,6 @@ def large(open_lab: Callable[..., Lab]) -> Lab:
     fill(lab.engine, clustered(12_000, 64), CLIP)
     assert nearest_index.ensure_index(lab.engine, CLIP)
     return lab
-
-
-def search(
-    lab: Lab, vectors: Vectors, k: int = 20, library: Library = TECH, exact: bool = False
-) -> list[list[Neighbour]]:
-    with lab.engine.connect() as connection:
-        return nearest.search(connection, library, vectors, k, exact)
 
 
 def recall(results: list[list[Neighbour]], truth: list[list[Neighbour]]) -> float:

@@ -6,24 +6,26 @@ the index was made, a search through the index finds this vector at once.
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 
 import numpy as np
 import psycopg
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
-from stored_library import DAYS, clustered, fill, video_ids_of
+from stored_library import DAYS, clustered, fill, search_library, video_ids_of
 
-from thumblab_core.database import nearest, nearest_index
+from thumblab_core.database import nearest_index
 from thumblab_core.database.nearest import Library
 from thumblab_core.database.tables import embeddings
 from thumblab_core.database.vectors import save_vectors
-from thumblab_core.encoders.protocol import Vectors, unit
-from thumblab_core.index import Neighbour
+from thumblab_core.encoders.protocol import unit
 from thumblab_pipelines.lab import Lab
 
 HOSTILE = """x') ; DROP TABLE embeddings; -- "'%s %(a)s :a {dimension} \\ é"""
 TECH = Library(HOSTILE, "tech", DAYS)
+
+search = partial(search_library, library=TECH)
 
 
 @pytest.fixture
@@ -32,13 +34,6 @@ def lab(open_lab: Callable[..., Lab]) -> Lab:
     lab = open_lab(library_days=DAYS)
     fill(lab.engine, clustered(60, 8), HOSTILE)
     return lab
-
-
-def search(
-    lab: Lab, vectors: Vectors, k: int = 20, library: Library = TECH, exact: bool = False
-) -> list[list[Neighbour]]:
-    with lab.engine.connect() as connection:
-        return nearest.search(connection, library, vectors, k, exact)
 
 
 def index_names(lab: Lab) -> list[str]:

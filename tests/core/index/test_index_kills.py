@@ -153,34 +153,39 @@ def still_serves(store: ReleaseStore, version: int) -> bool:
     return NicheIndex.load(served).vector_of("v1").tolist() == dying.vector_of(1, version).tolist()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
-@pytest.mark.parametrize("name", list(dying.WORK))
-def test_on_a_full_disk_a_writer_raises_and_the_old_release_stays_served(tmp_path: Path, name: str) -> None:
-    disk = tmp_path / "disk"
-    with mounted(disk, "-t", "tmpfs", "-o", "size=200k", "none"):
-        store = ReleaseStore(disk)
+@pytest.fixture
+def mounted_store(tmp_path: Path) -> Iterator[ReleaseStore]:
+    """A store with one release, alone on a disk of 200 KiB."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a disk")
+    with mounted(tmp_path / "disk", "-t", "tmpfs", "-o", "size=200k", "none"):
+        store = ReleaseStore(tmp_path / "disk")
         dying.publish(store, 1)
-        filler = os.open(disk / "filler", os.O_CREAT | os.O_WRONLY)
-        with pytest.raises(OSError, match="No space left"):
-            while True:
-                os.write(filler, b"x" * 1024)
-        os.close(filler)
-        with pytest.raises(ReleaseError, match=r"cannot be written \(.*\); the served release stays. Make room"):
-            dying.WORK[name](store, 2)
-        assert still_serves(store, 1)
-        (disk / "filler").unlink()
-        dying.prune(store, 3)
-        assert still_serves(store, 3)
+        yield store
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a disk that cannot be written")
 @pytest.mark.parametrize("name", list(dying.WORK))
-def test_in_a_read_only_store_a_writer_raises_and_the_old_release_stays_served(tmp_path: Path, name: str) -> None:
-    disk = tmp_path / "disk"
-    with mounted(disk, "-t", "tmpfs", "-o", "size=1m", "none"):
-        store = ReleaseStore(disk)
-        dying.publish(store, 1)
-        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-        with pytest.raises(ReleaseError, match="cannot be written"):
-            dying.WORK[name](store, 2)
-        assert still_serves(store, 1)
+def test_on_a_full_disk_a_writer_raises_and_the_old_release_stays_served(
+    tmp_path: Path, mounted_store: ReleaseStore, name: str
+) -> None:
+    filler = os.open(tmp_path / "disk" / "filler", os.O_CREAT | os.O_WRONLY)
+    with pytest.raises(OSError, match="No space left"):
+        while True:
+            os.write(filler, b"x" * 1024)
+    os.close(filler)
+    with pytest.raises(ReleaseError, match=r"cannot be written \(.*\); the served release stays. Make room"):
+        dying.WORK[name](mounted_store, 2)
+    assert still_serves(mounted_store, 1)
+    (tmp_path / "disk" / "filler").unlink()
+    dying.prune(mounted_store, 3)
+    assert still_serves(mounted_store, 3)
+
+
+@pytest.mark.parametrize("name", list(dying.WORK))
+def test_in_a_read_only_store_a_writer_raises_and_the_old_release_stays_served(
+    tmp_path: Path, mounted_store: ReleaseStore, name: str
+) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(tmp_path / "disk")], check=True)
+    with pytest.raises(ReleaseError, match="cannot be written"):
+        dying.WORK[name](mounted_store, 2)
+    assert still_serves(mounted_store, 1)

@@ -69,12 +69,17 @@ def test_the_summary_has_the_refreshes_the_new_videos_and_why_a_model_was_refuse
     assert summary_message(summary, "http://d").title == "Daily summary: 2 runs succeeded, 1 failed, 0 open alerts"
 
 
-def test_the_command_prints_the_known_facts_while_the_database_is_down(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def without_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data folder of the lab of the settings, whose database does not answer."""
     monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("THUMBLAB_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
     settings.cache_clear()
+    return tmp_path
+
+
+@pytest.mark.usefixtures("without_database")
+def test_the_command_prints_the_known_facts_while_the_database_is_down() -> None:
     done = CliRunner().invoke(cli, ["summary"])
     assert done.exit_code == 0, done.output
     assert "Nobody watches the runs now" in done.output
@@ -85,20 +90,17 @@ def test_the_command_prints_the_known_facts_while_the_database_is_down(
 
 
 def test_dagster_hands_the_summary_to_the_sensor_only_if_there_is_a_channel(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    without_database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path))
-    monkeypatch.setenv("THUMBLAB_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
-    settings.cache_clear()
     assert isinstance(daily_summary(), dg.SkipReason)
     with chat() as taken:
         monkeypatch.setenv("THUMBLAB_ALERT_WEBHOOK_URL", taken.url)
         settings.cache_clear()
         assert isinstance(daily_summary(), dg.RunRequest)
         assert send_summary.execute_in_process(resources={"lab": LabResource()}).success
-    state = read_state(tmp_path)
+    state = read_state(without_database)
     assert state is not None
     (delivery,) = state.deliveries
     assert (delivery.channel, delivery.message.title) == ("webhook", "Daily summary: 0 runs succeeded, 0 open alerts")
-    with changing_state(tmp_path) as state:
+    with changing_state(without_database) as state:
         assert len(state.deliveries) == 1

@@ -20,7 +20,7 @@ from thumblab_core.database.tables import (
 from thumblab_core.encoders.load import image_encoder
 from thumblab_core.encoders.protocol import unit
 from thumblab_core.index import Item, NicheIndex
-from thumblab_core.releases.release import ALL, INDEX, MODEL
+from thumblab_core.releases.release import ALL, INDEX, MODEL, Release
 from thumblab_core.sub_scores import NAMES
 from thumblab_pipelines.definitions import defs
 from thumblab_pipelines.defs.resources import LabResource
@@ -150,12 +150,18 @@ def test_a_sub_score_that_moved_is_found_and_named(lab: Lab) -> None:
     assert moved.figures["worst"] == moved.figures["tech_contrast"] > 0.6
 
 
-def test_a_damaged_file_of_a_served_index_is_an_error_and_no_warning(lab: Lab) -> None:
+def served_index(lab: Lab) -> Release:
+    """Serve an index of 50 videos of the niche tech, and return its release."""
     vectors = unit(np.random.default_rng(0).standard_normal((50, 16)).astype(np.float32))
     items = [Item(f"v{row}", "t", "c", "", 1.0, 1.0, NOW.date()) for row in range(50)]
     index = NicheIndex.build(vectors, items, "e")
     release = lab.releases.publish(INDEX, "tech", index.save, index.describe() | {"inputs": "i"})
     lab.releases.serving.promote(release)
+    return release
+
+
+def test_a_damaged_file_of_a_served_index_is_an_error_and_no_warning(lab: Lab) -> None:
+    release = served_index(lab)
     assert served.check_index_files(lab).passed
     file = max(release.path.iterdir(), key=lambda path: path.stat().st_size)
     content = file.read_bytes()
@@ -168,11 +174,7 @@ def test_a_damaged_file_of_a_served_index_is_an_error_and_no_warning(lab: Lab) -
 
 
 def test_the_recall_of_a_served_index_is_measured(lab: Lab) -> None:
-    vectors = unit(np.random.default_rng(0).standard_normal((50, 16)).astype(np.float32))
-    items = [Item(f"v{row}", "t", "c", "", 1.0, 1.0, NOW.date()) for row in range(50)]
-    index = NicheIndex.build(vectors, items, "e")
-    release = lab.releases.publish(INDEX, "tech", index.save, index.describe() | {"inputs": "i"})
-    lab.releases.serving.promote(release)
+    release = served_index(lab)
     found = served.check_recall(lab)
     assert (found.passed, found.figures) == (True, {"tech_recall": 1.0})
     (release.path / "manifest.json").unlink()

@@ -4,13 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from library_helpers import NICHE, OTHER
+from library_helpers import NICHE, OTHER, serve_index
 from pydantic import SecretStr
 
-from thumblab_pipelines.features import baselines
-from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.library import build
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +22,7 @@ def prepared(
     lab = open_lab(beside=lab, data_dir=folder)
     shutil.copytree(small.lab.settings.images, lab.settings.images, dirs_exist_ok=True)
     for niche in (NICHE, OTHER):
-        embed(lab, niche)
-        baselines.compute_baselines(lab, niche)
-        build.build_index(lab, niche)
-        build.promote_index(lab, niche)
+        serve_index(lab, niche)
     return lab
 
 

@@ -5,6 +5,8 @@ from sqlalchemy import select, text
 from thumblab_core.database.tables import videos
 from thumblab_core.index import NicheIndex
 from thumblab_core.releases.release import INDEX, Release
+from thumblab_pipelines.features.baselines import compute_baselines
+from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library import build
 
@@ -31,6 +33,14 @@ def served_ids(lab: Lab, niche: str = NICHE) -> set[str]:
 def execute(lab: Lab, statement: str, **values: object) -> None:
     with lab.engine.begin() as connection:
         connection.execute(text(statement), values)
+
+
+def serve_index(lab: Lab, niche: str) -> None:
+    """Encode the videos of a niche, and build and serve its index."""
+    embed(lab, niche)
+    compute_baselines(lab, niche)
+    build.build_index(lab, niche)
+    build.promote_index(lab, niche)
 
 
 def rebuild(lab: Lab) -> Release:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from library_helpers import serve_index
 from pydantic import SecretStr
 from sqlalchemy import Connection, func, select, update
 
@@ -17,8 +18,6 @@ from thumblab_core.durable_files import age
 from thumblab_core.images import ImageStore
 from thumblab_core.index import NicheIndex
 from thumblab_core.releases.release import INDEX
-from thumblab_pipelines.features import baselines
-from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library import build, changes, rows
 from thumblab_pipelines.library.changes import put_in, take_out
@@ -35,10 +34,7 @@ def lab(small: Any, open_lab: Callable[..., Lab], copied_database: Callable[[str
     url = copied_database(small.lab.engine.url.render_as_string(hide_password=False))
     lab = open_lab(data_dir=tmp_path / "lab", database_url=SecretStr(url))
     shutil.copytree(small.lab.settings.images, lab.settings.images, dirs_exist_ok=True)
-    embed(lab, NICHE)
-    baselines.compute_baselines(lab, NICHE)
-    build.build_index(lab, NICHE)
-    build.promote_index(lab, NICHE)
+    serve_index(lab, NICHE)
     return lab
 
 

@@ -4,21 +4,19 @@ The service compares the sub-scores of a picture with these quantiles. The servi
 the same sub-scores in the same picture.
 """
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from catalogues import collected_beside
 from sqlalchemy import select, text, update
 
 from demo.catalogues.synthetic import SyntheticCatalogue
-from demo.emulator import Emulator
-from thumblab_core.database.tables import thumbnails, videos, visual_features
+from thumblab_core.database.tables import videos, visual_features
 from thumblab_core.index import NicheIndex
 from thumblab_core.sub_scores import NAMES
 from thumblab_core.sub_scores.distribution import ScoreDistribution
-from thumblab_pipelines.collection.refresh import collect
 from thumblab_pipelines.features import baselines, embed, sub_scores
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library import build
@@ -30,13 +28,7 @@ MEASURED = [name for name in NAMES if name != "title_match"]
 @pytest.fixture(scope="module")
 def embedded(open_lab: Callable[..., Lab], catalogue: SyntheticCatalogue, small: Any) -> Lab:
     """A lab with one niche whose thumbnails are encoded and measured."""
-    with Emulator(catalogue) as emulator:
-        lab = open_lab(youtube_endpoint=emulator.endpoint, youtube_api_key="k", data_dir=small.lab.settings.data_dir)
-        lab = dataclasses.replace(lab, releases=type(lab.releases)(lab.settings.data_dir / lab.engine.url.database))
-        collect(lab, NICHE)
-    with small.lab.engine.connect() as source, lab.engine.begin() as target:
-        known = source.execute(select(thumbnails).join(videos).where(videos.c.niche == NICHE)).mappings().all()
-        target.execute(thumbnails.insert(), [dict(row) for row in known])
+    lab = collected_beside(small.lab, open_lab, catalogue, NICHE)
     embed.embed(lab, NICHE)
     baselines.compute_baselines(lab, NICHE)
     sub_scores.measure_features(lab, NICHE)

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from given_experiments import put_channel
 from sqlalchemy import insert, text
 
-from thumblab_core.database.tables import channels, people_pictures, thumbnails, videos
+from thumblab_core.database.tables import people_pictures, thumbnails
 from thumblab_core.errors import LabError
 from thumblab_core.faces.embedder import OnnxFaceEmbedder
 from thumblab_core.faces.head import heads_that_learnt_from, served_head
@@ -221,17 +222,8 @@ def test_faces_outside_the_setting_are_not_grouped_and_stay_until_a_person_delet
     everybody = replace(given, settings=given.settings.model_copy(update={"people": "all"}))
     picture = (shared_data / "faces" / "group_stills" / "bbt1.jpg").read_bytes()
     now = datetime.now(UTC)
+    put_channel(given, "UC" + "a" * 22, "Foreign", "video_aaaaa")
     with given.engine.begin() as connection:
-        connection.execute(insert(channels).values(channel_id="UC" + "a" * 22, title="Foreign"))
-        facts = {
-            "niche": "tech",
-            "title": "t",
-            "tags": [],
-            "source": "youtube",
-            "published_at": now,
-            "refreshed_at": now,
-        }
-        connection.execute(insert(videos).values(video_id="video_aaaaa", channel_id="UC" + "a" * 22, **facts))
         stored = {"sha256": given.images.put(picture), "fetched_at": now, "checked_at": now}
         connection.execute(insert(thumbnails).values(video_id="video_aaaaa", **stored))
     foreign = detect_faces(everybody).faces

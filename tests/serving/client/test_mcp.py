@@ -50,20 +50,16 @@ def calls(service: Any, lab: Any, tmp_path: Path) -> Callable[..., Any]:
     return run
 
 
+TOOLS = ["score", "packages", "similar", "search_library", "explain", "niche_report"]
+
+
 def text_of(result: Any) -> str:
     return "".join(getattr(part, "text", "") for part in result.content)
 
 
 def test_an_assistant_finds_five_tools_that_only_read(calls: Any) -> None:
     found = calls()
-    assert [tool.name for tool in found["tools"]] == [
-        "score",
-        "packages",
-        "similar",
-        "search_library",
-        "explain",
-        "niche_report",
-    ]
+    assert [tool.name for tool in found["tools"]] == TOOLS
     for tool in found["tools"]:
         assert tool.annotations.read_only_hint
         assert tool.output_schema["type"] == "object"
@@ -161,12 +157,5 @@ def test_a_machine_without_the_lab_runs_the_same_server(calls: Any, files: list[
         command=("thumblab_client.mcp_server",),
         PYTHONPATH=str(Path.cwd()),
     )
-    assert [tool.name for tool in found["tools"]] == [
-        "score",
-        "packages",
-        "similar",
-        "search_library",
-        "explain",
-        "niche_report",
-    ]
+    assert [tool.name for tool in found["tools"]] == TOOLS
     assert found["results"][0].structured_content["verdict"] == "only_one"

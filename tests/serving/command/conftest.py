@@ -49,11 +49,3 @@ def within(environment, tmp_path, monkeypatch):
 
     yield run
     settings.cache_clear()
-
-
-@pytest.fixture
-def files(tmp_path, draw):
-    paths = [tmp_path / f"p{n}.jpg" for n in range(3)]
-    for n, path in enumerate(paths):
-        path.write_bytes(draw(n))
-    return paths

@@ -10,14 +10,6 @@ from thumblab_client import AsyncClient, Client, InvalidRequestError, PictureErr
 KEY = "key-of-the-tests-0123456789"
 
 
-@pytest.fixture
-def files(tmp_path, draw):
-    paths = [tmp_path / f"p{n}.jpg" for n in range(2)]
-    for n, path in enumerate(paths):
-        path.write_bytes(draw(n))
-    return paths
-
-
 def test_an_experiment_is_stored_once_and_listed_page_by_page(with_database, engine, files):
     with Client(with_database.url, KEY) as client:
         channel = "UCBJycsmduvYEL83R_U4JriQ"

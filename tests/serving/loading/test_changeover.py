@@ -62,29 +62,24 @@ def test_a_restart_with_other_settings_serves_the_promoted_releases(new_lab, run
         assert not any("similarity" in sentence for sentence in answer["degraded"])
 
 
-def test_a_release_whose_encoder_cannot_be_loaded_is_refused(new_lab, run, draw):
-    lab = new_lab()
+def refusal(lab, run, draw, encoder):
+    """Promote an index that names another encoder than made it. Return why the service keeps the old index."""
     old = lab.promote(lab.index(name="builtin"))
     lab.promote(lab.model(name="builtin"))
     with run(lab.settings) as service:
         service.score(draw(1))
         built = lab.index(seed=1)
-        info = built.info | {"encoder_name": "open_clip:ViT-B-32//no/such/file"}
+        info = built.info | {"encoder_name": encoder}
         lab.promote(lab.store.publish("index", "tech", NicheIndex.load(built).save, info))
         assert service.score(draw(1))["releases"]["index"] == old.release_id
-        assert "/no/such/file" in service.health()["indices"]["tech"]["refused"]["reason"]
+        return service.health()["indices"]["tech"]["refused"]["reason"]
+
+
+def test_a_release_whose_encoder_cannot_be_loaded_is_refused(new_lab, run, draw):
+    assert "/no/such/file" in refusal(new_lab(), run, draw, "open_clip:ViT-B-32//no/such/file")
 
 
 def test_a_release_made_with_another_encoder_than_it_names_is_refused(new_lab, run, draw, tiny: TinyClip):
-    lab = new_lab()
-    old = lab.promote(lab.index(name="builtin"))
-    lab.promote(lab.model(name="builtin"))
-    with run(lab.settings) as service:
-        service.score(draw(1))
-        built = lab.index(seed=1)
-        info = built.info | {"encoder_name": tiny.setting}
-        lab.promote(lab.store.publish("index", "tech", NicheIndex.load(built).save, info))
-        assert service.score(draw(1))["releases"]["index"] == old.release_id
-        reason = service.health()["indices"]["tech"]["refused"]["reason"]
-        assert "made with the image encoder builtin-768-v3" in reason
-        assert tiny.name in reason
+    reason = refusal(new_lab(), run, draw, tiny.setting)
+    assert "made with the image encoder builtin-768-v3" in reason
+    assert tiny.name in reason

@@ -13,3 +13,12 @@ def files(tmp_path, draw):
         paths.append(tmp_path / name)
         paths[-1].write_bytes(draw(n))
     return paths
+
+
+@pytest.fixture
+def downloads(browser, tmp_path):
+    """The folder into which the browser saves files."""
+    folder = tmp_path / "downloads"
+    folder.mkdir()
+    browser.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+    return folder

@@ -14,14 +14,6 @@ from thumblab_core.library_note import DRAWN, write_note
 HOSTILE = '=HYPERLINK("http://evil.example")</title><script>alert(1)</script>'
 
 
-@pytest.fixture
-def downloads(browser, tmp_path):
-    folder = tmp_path / "downloads"
-    folder.mkdir()
-    browser.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
-    return folder
-
-
 def save(browser, downloads, kind, ending):
     browser.click(f"#export-{kind}")
 

@@ -11,14 +11,6 @@ from PIL import Image
 TITLES = ["I tested every phone under $200", "Do <b>not</b> buy this phone", "The best phone"]
 
 
-@pytest.fixture
-def downloads(browser, tmp_path):
-    folder = tmp_path / "downloads"
-    folder.mkdir()
-    browser.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
-    return folder
-
-
 def write(browser, selector, text):
     browser.evaluate(f"""(() => {{ const field = document.querySelector({json.dumps(selector)});
         field.value = {json.dumps(text)}; field.dispatchEvent(new Event('input', {{ bubbles: true }})); }})()""")

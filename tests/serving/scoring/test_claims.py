@@ -12,17 +12,6 @@ CHANCE = (0.498, 0.485, 0.626)
 GOOD = (0.769, 0.759, 0.779)
 
 
-@pytest.fixture(scope="module")
-def changing(tmp_path_factory, lab_at, run):
-    """A service whose model the tests replace."""
-    lab = lab_at(tmp_path_factory.mktemp("claims"))
-    lab.promote(lab.index("tech"))
-    lab.promote(lab.model())
-    with run(lab.settings) as service:
-        service.lab = lab
-        yield service
-
-
 def degraded_with(answer, words):
     return [sentence for sentence in answer["degraded"] if words in sentence]
 

@@ -9,17 +9,6 @@ GOOD = dict.fromkeys(("future", "new_channels", "adapted"), (0.7, 0.65, 0.75))
 CHANCE = dict.fromkeys(("future", "new_channels", "adapted"), (0.55, 0.48, 0.62))
 
 
-@pytest.fixture(scope="module")
-def changing(lab_at, run, tmp_path_factory):
-    """A running service. A test may promote another model in its lab."""
-    lab = lab_at(tmp_path_factory.mktemp("packages"))
-    lab.promote(lab.index("tech"))
-    lab.promote(lab.model())
-    with run(lab.settings) as service:
-        service.lab = lab
-        yield service
-
-
 @pytest.fixture
 def ask():
     """Return a function that sends pictures in JSON and returns the answer."""
