@@ -1,5 +1,6 @@
-"""A fixture that tests of Dagster's storage share."""
+"""Fixtures with Dagster and a new lab."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,11 +10,22 @@ from dagster import DagsterInstance
 from thumblab_core.settings import settings
 from thumblab_pipelines.dagster_storage import open_instance
 
+CHECKOUT = Path(__file__).resolve().parents[3]
+
 
 @pytest.fixture
-def instance(
-    new_database: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_settings: None
-) -> DagsterInstance:
+def dagster_home(new_database: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data folder of a new lab. It is Dagster's home too, with the `dagster.yaml` of the checkout."""
+    shutil.copy(CHECKOUT / "dagster.yaml", tmp_path)
+    monkeypatch.setenv("THUMBLAB_DATABASE_URL", new_database())
+    monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    settings.cache_clear()
+    return tmp_path
+
+
+@pytest.fixture
+def instance(new_database: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DagsterInstance:
     """Return a Dagster instance of a new lab, with the lab's storage.
 
     The instance has stored nothing about schedules and sensors.

@@ -162,7 +162,7 @@ def in_lab(folder: Path, database: str) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def of_this_lab(daemon: Daemon, fresh_settings: None) -> Iterator[None]:
+def of_this_lab(daemon: Daemon) -> Iterator[None]:
     with in_lab(daemon.home, daemon.database):
         yield
 

@@ -3,9 +3,8 @@
 The runs share a real Dagster instance: the lab's own `dagster.yaml`, on PostgreSQL.
 """
 
-import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
@@ -14,7 +13,6 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from thumblab_core.settings import CHECKOUT, settings
 from thumblab_pipelines.definitions import defs
 from thumblab_pipelines.defs import resources
 from thumblab_pipelines.models.refresh import RefreshedModel
@@ -22,14 +20,7 @@ from thumblab_pipelines.run_launcher import end_abandoned_runs
 
 
 @pytest.fixture
-def instance(
-    new_database: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_settings: None
-) -> Iterator[dg.DagsterInstance]:
-    shutil.copy(CHECKOUT / "dagster.yaml", tmp_path)
-    monkeypatch.setenv("THUMBLAB_DATABASE_URL", new_database())
-    monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path))
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    settings.cache_clear()
+def instance(dagster_home: Path) -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.get() as instance:
         yield instance
 

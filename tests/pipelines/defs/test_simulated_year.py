@@ -7,9 +7,8 @@ executed.
 
 import logging
 import random
-import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -24,7 +23,7 @@ from dagster._core.workspace.load_target import ModuleTarget
 from dagster._scheduler.scheduler import ScheduleIterationTimes, launch_scheduled_runs
 
 from thumblab_core.niches import NICHES
-from thumblab_core.settings import CHECKOUT, settings
+from thumblab_core.settings import CHECKOUT
 
 HOBART = ZoneInfo("Australia/Hobart")
 OCTOBER, APRIL = date(2026, 10, 4), date(2027, 4, 4)
@@ -69,14 +68,7 @@ class Scheduler:
 
 
 @pytest.fixture
-def scheduler(
-    new_database: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_settings: None
-) -> Iterator[Scheduler]:
-    shutil.copy(CHECKOUT / "dagster.yaml", tmp_path)
-    monkeypatch.setenv("THUMBLAB_DATABASE_URL", new_database())
-    monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path))
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    settings.cache_clear()
+def scheduler(dagster_home: Path) -> Iterator[Scheduler]:
     target = ModuleTarget("thumblab_pipelines.definitions", None, str(CHECKOUT), "thumblab")
     with DagsterInstance.get() as instance, WorkspaceProcessContext(instance, target) as workspace:
         instance.wipe_all_schedules()

@@ -36,26 +36,29 @@ def no_new_run(dagster):
     assert count() == before
 
 
+@pytest.mark.usefixtures("no_new_run")
 @pytest.mark.parametrize("query", [START, RUNS])
-def test_graphql_by_get_is_refused(dagster, no_new_run, query):
+def test_graphql_by_get_is_refused(dagster, query):
     for headers in ({}, {"Origin": EVIL}, {"Accept": "image/*", "Sec-Fetch-Site": "cross-site"}):
         answer = dagster.get("/graphql", params={"query": query}, headers=headers)
         assert answer.status_code in (403, 405), headers
         assert "data" not in answer.text
 
 
+@pytest.mark.usefixtures("no_new_run")
 @pytest.mark.parametrize(
     "content_type", ["text/plain", "text/plain; application/json", "application/x-www-form-urlencoded", ""]
 )
-def test_graphql_that_is_not_json_is_refused(dagster, no_new_run, content_type):
+def test_graphql_that_is_not_json_is_refused(dagster, content_type):
     headers = {"Content-Type": content_type}
     body = httpx.Response(200, json={"query": START}).content
     assert dagster.post("/graphql", params={"query": START}, content=b"x", headers=headers).status_code == 415
     assert dagster.post("/graphql", content=body, headers=headers).status_code == 415
 
 
+@pytest.mark.usefixtures("no_new_run")
 @pytest.mark.parametrize("origin", [EVIL, "null", "", "http://127.0.0.1:1", "http://localhost", "http://[::1"])
-def test_a_page_of_another_origin_is_refused(dagster, no_new_run, origin):
+def test_a_page_of_another_origin_is_refused(dagster, origin):
     headers = {"Origin": origin}
     assert dagster.post("/graphql", json={"query": START}, headers=headers).status_code == 403
     path = "/report_asset_materialization/made_up"

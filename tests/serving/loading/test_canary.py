@@ -19,7 +19,8 @@ def wait_for(service, state):
         time.sleep(0.02)
 
 
-def test_a_bad_picture_is_followed_by_a_check_that_succeeds(lab, run, draw, short_pause):
+@pytest.mark.usefixtures("short_pause")
+def test_a_bad_picture_is_followed_by_a_check_that_succeeds(lab, run, draw):
     with run(lab.settings) as service:
         assert service.health()["canary"] == {"state": "unused", "checks": 0, "reason": None}
         assert service.score(draw(1), b"no picture")["thumbnails"][1]["error"]
@@ -28,7 +29,8 @@ def test_a_bad_picture_is_followed_by_a_check_that_succeeds(lab, run, draw, shor
         assert service.client.get("/ready").status_code == 200
 
 
-def test_while_good_pictures_fail_the_service_is_not_ready_and_says_why(lab, run, draw, short_pause, monkeypatch):
+@pytest.mark.usefixtures("short_pause")
+def test_while_good_pictures_fail_the_service_is_not_ready_and_says_why(lab, run, draw, monkeypatch):
     def broken(*_):
         raise RuntimeError("the runtime of the encoder does not respond")
 
@@ -52,7 +54,8 @@ def test_each_check_scores_pictures_that_no_cache_knows():
     assert canary.drawn_thumbnail() != canary.drawn_thumbnail()
 
 
-def test_after_an_error_of_a_whole_request_there_is_a_check_too(lab, run, draw, short_pause, monkeypatch):
+@pytest.mark.usefixtures("short_pause")
+def test_after_an_error_of_a_whole_request_there_is_a_check_too(lab, run, draw, monkeypatch):
     from thumblab_serving.scoring import scorer
 
     with run(lab.settings) as service:
