@@ -1,9 +1,9 @@
-"""Compute versions of code. A function's version changes if and only if code changes that the function can reach.
+"""Compute versions of code. A function's version changes if, and only if, code that the function can reach has changed.
 
 The reachable code is found without running it. Each top-level function, class and constant of a module is a definition.
 A definition reaches every definition whose name it mentions, in its own module or in imported modules of the lab.
-Comments, docstrings, line breaks and unreachable code do not count. The modules in `_NO_RESULTS` and other packages do
-not count either.
+Comments, docstrings, line breaks and unreachable code do not change the version. The modules in `_NO_RESULTS` and other
+packages do not change the version either.
 """
 
 import ast
@@ -35,7 +35,8 @@ _NO_RESULTS = (
 """Modules and packages that decide where and how data is stored, but not what the data is."""
 
 _Name = tuple[str, str]
-"""The key of a definition: the name of its module, and its own name. An empty own name means the whole module."""
+"""The key of a definition: the name of its module, and the name of the definition. If the second name is empty, the key
+means the whole module."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ class _Module:
     def definition(self, name: str) -> _Definition:
         """Return the definition `name`. If the module only imports the name, the definition has no code of its own."""
         digest, mentions = hashlib.sha256(), set()
-        if name in self._imported:  # Another module may import the name from here, although a third module defines it.
+        # Other modules may import a name from this module, although a third module defines the name.
+        if name in self._imported:
             mentions.add(self._imported[name])
         for statement in self.statements.get(name, []):
             read = _Reader()
@@ -111,7 +113,7 @@ class _Reader:
 
     def node(self, node: ast.AST) -> None:
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            return  # This node is a docstring, which does not count.
+            return  # This node is a docstring, which does not change the version.
         if isinstance(node, ast.Name):
             self.mentioned.add((node.id, ""))
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):

@@ -90,8 +90,8 @@ class LabStorage(DagsterPostgresStorage):  # type: ignore[misc]
 def open_instance(home: Path, data_dir: Path) -> DagsterInstance:
     """Return the Dagster instance of the lab in `data_dir`, with the `dagster.yaml` in `home`.
 
-    `DagsterInstance.get` is not called here, because it takes no arguments. `DagsterInstance.get` would use the folder
-    DAGSTER_HOME and the lab of this process's settings.
+    This function does not call `DagsterInstance.get`, which takes no arguments. `DagsterInstance.get` would use the
+    folder DAGSTER_HOME and the lab of this process's settings.
     """
     storage = {"module": __name__, "class": LabStorage.__name__, "config": {"data_dir": str(data_dir)}}
     return DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides={"storage": {"custom": storage}}))

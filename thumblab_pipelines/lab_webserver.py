@@ -143,7 +143,7 @@ def _refused(status: HTTPStatus, detail: str, headers: dict[str, str] | None = N
 def main() -> None:
     """Run Dagster's command with `LabWebserver` as its webserver."""
     # Dagster's command has no option for another webserver class. The command takes the class from
-    # `dagster_webserver.app`, so the class is replaced there.
+    # `dagster_webserver.app`, so the class is replaced in this module.
     dagster_webserver.app.DagsterWebserver = LabWebserver  # type: ignore[attr-defined]
     dagster_main()  # type: ignore[no-untyped-call]
 

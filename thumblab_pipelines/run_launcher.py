@@ -90,8 +90,8 @@ class LabRunLauncher(DefaultRunLauncher):
         try:
             asked: bool = super().terminate(run_id)  # type: ignore[no-untyped-call]
         except DagsterUserCodeUnreachableError as error:
-            # The run is already marked as being cancelled, and the code below ends it. An error here would also mark
-            # its cancelled backfill as failed.
+            # The run is already marked as being cancelled, and the code below ends it. If the error were raised,
+            # Dagster would also mark the cancelled backfill of the run as failed.
             _log.warning("the code server could not be asked to cancel run %s: %s", run_id, error)
             asked = holder is not None
         finally:

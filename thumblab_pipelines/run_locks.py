@@ -3,7 +3,7 @@
 A run has a lock file from its start to its end. The file is locked as long as a process executes the run. The kernel
 releases the lock when the process ends for any reason, even if the machine stops. So if the file exists and is not
 locked, the process of the run is gone. The files are in the data folder, which all processes of a lab share. If a run
-has no file there, the run has ended, has not started yet, or belongs to a lab with another data folder.
+has no lock file, the run has ended, has not started yet, or belongs to a lab with another data folder.
 """
 
 import fcntl
@@ -37,8 +37,8 @@ class RunLocks:
     def holder(self, run_id: str) -> psutil.Process | None:
         """Return the process that executes a run, if it is on this machine and is not this process.
 
-        The file contains the process id. Since then, another process may have got this id, or the id may belong to
-        another container. So the process must also have the file open.
+        The file contains the process id. Since the file was written, another process may have got this id. The id may
+        also belong to a process of another container. So the process must also have the file open.
         """
         path = self._path(run_id).resolve()  # The kernel lists open files by their paths without symbolic links.
         with suppress(OSError, ValueError, psutil.Error):

@@ -93,7 +93,7 @@ class TrainableRanker(nn.Module):
 
     @torch.no_grad()
     def start(self, line: Float32s, usual: float = 0.5) -> None:
-        """Initialise the network so that its score is equal to that of a linear model.
+        """Initialise the network so that its score is equal to the score of a linear model.
 
         `line`: the weights [d] of the linear model for standardised inputs.
         `usual`: the value (0 to 1) that the absolute head predicts for every picture before training.

@@ -17,11 +17,12 @@ class Attempt(Thread):
 
     `handled`: the messages that the channel took or refused for good, each with the reason of the refusal. The reason
     is None for a message that the channel took. `problem`: why the channel has not yet taken the message `current`, or
-    None. `postponed`: whether the watch state already contains `problem`.
+    None. `postponed`: whether the sensor has already stored `problem` with the message `current`, and has planned the
+    next attempt.
     """
 
     def __init__(self, send: Send, waiting: list[Delivery], began_at: datetime, seconds: float) -> None:
-        super().__init__(name="alerts", daemon=True)  # The process can end even if the channel never answers.
+        super().__init__(name="alerts", daemon=True)  # A daemon thread does not stop the process from ending.
         self._send, self._waiting, self._deadline = send, waiting, time.monotonic() + seconds
         self.began_at, self.current = began_at, waiting[0]
         self.handled: list[tuple[Delivery, str | None]] = []

@@ -50,7 +50,7 @@ class Succeeded:
 
 @dataclass(frozen=True)
 class NotExpected:
-    """A thing that is no longer expected, such as a late refresh after a person has turned off its schedule."""
+    """A thing whose success is no longer expected, such as a refresh after a person has turned off its schedule."""
 
     thing: str
     at: datetime

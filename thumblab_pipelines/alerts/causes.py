@@ -80,7 +80,7 @@ def first_sentence(text: str) -> str:
     """Return the first sentence of the first line of an error, without control characters."""
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
     line = one_line(lines[0]) if lines else "no reason given"
-    # A sentence ends at a full stop before a space and a capital letter. Names, versions and addresses have no such
-    # stop.
+    # A sentence ends at a full stop before a space and a capital letter. A full stop inside a file name, a version or
+    # an address does not end a sentence.
     sentence = re.split(r"(?<=[.!?])\s+(?=[A-Z\"'(])", line)[0]
     return sentence if len(sentence) <= _LONGEST else f"{sentence[: _LONGEST - 1]}…"

@@ -76,10 +76,10 @@ def deliver(
 
 
 def _still_sends(state: WatchState, name: str, now: datetime, secrets: list[str]) -> bool:
-    """Enter the result of the channel's last attempt. Return whether the attempt is still sending a queued message.
+    """Store the results of the channel's last attempt in `state`. Return whether the attempt still sends a message.
 
-    An attempt that runs for over an hour is given up. Otherwise a server that never ends its answer would block the
-    channel.
+    If an attempt has run for over an hour, the next attempt no longer waits for it. Otherwise a server that never ends
+    its answer would block the channel.
     """
     attempt = _attempts.get(name)
     if attempt is None or _find(state, attempt.current) is None:
@@ -89,8 +89,8 @@ def _still_sends(state: WatchState, name: str, now: datetime, secrets: list[str]
 
 
 def _settle(state: WatchState, attempt: Attempt, now: datetime, secrets: list[str]) -> None:
-    """Enter the result of the attempt into the state. An attempt that still runs is settled again later."""
-    # Read `problem` before `handled`: a message that is sent in between must not be postponed.
+    """Store the results that the attempt has so far in `state`. If the attempt still runs, call this function again."""
+    # Read `problem` before `handled`. Otherwise a message that was sent between the two reads could be postponed.
     problem = attempt.problem
     while attempt.handled:
         done, reason = attempt.handled.pop(0)

@@ -23,7 +23,7 @@ _REFRESH, _TRAIN = "refresh_library", "train_ranker"
 
 @dataclass(frozen=True)
 class NicheDay:
-    """The day of one niche. `new_videos` is None if the database did not answer."""
+    """The figures of one niche on the day of the summary. `new_videos` is None if the database did not answer."""
 
     niche: str
     refreshed: int
@@ -103,9 +103,10 @@ def summarise(chosen: Settings, state: WatchState | None, now: datetime | None =
 def _of_database(
     chosen: Settings, since: datetime, now: datetime
 ) -> tuple[dict[str, int] | None, list[Balance], str | None]:
-    """Return the number of new videos by niche, the balances of the quota, and None.
+    """Return the number of new videos by niche, the balances of the quota, and the reason why both are missing.
 
-    If the database does not answer, return None instead of the numbers, an empty list of balances, and the reason.
+    The reason is None if the database answers. If the database does not answer, the numbers are None, and the list of
+    balances is empty.
     """
     try:
         lab = Lab.existing(chosen)

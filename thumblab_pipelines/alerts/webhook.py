@@ -11,8 +11,8 @@ _MOST, _MOST_OF_A_PART = 2_000, 500
 """Maximum number of characters. Discord refuses a text of over 2,000 characters, and Slack cuts a text after 4,000."""
 
 _OF_THE_MESSAGE = {400, 413, 422}
-"""HTTP errors because of the message itself. The errors 401, 403 and 404 concern the address, which a person may
-correct."""
+"""HTTP errors that mean that the server refuses this message. The errors 401, 403 and 404 mean that the address is
+wrong. A person can correct the address, so the message is sent again later."""
 
 
 def slack_text(message: Message) -> str:
@@ -58,7 +58,9 @@ def send(url: str, message: Message) -> str:
 
 
 def _lacks_slack(url: str) -> bool:
-    """Return whether the URL is the plain address of a Discord webhook. Discord answers 400 to each message there."""
+    """Return whether the URL is a Discord webhook without `/slack` at its end.
+
+    Discord takes messages in Slack's format only at an address that ends in `/slack`, and otherwise answers 400."""
     try:
         address = httpx.URL(url)
     except httpx.InvalidURL:

@@ -144,7 +144,7 @@ class _Copy:
         self._copy_fixed(ARTIFACTS)
         self._copy_changing(state)
         self._copy_numbers(state)
-        self._require_sources()  # A network folder may have been disconnected during the copy.
+        self._require_sources()  # Check again, because a network folder may have been disconnected during the copy.
         for path in walk(self.folder / state):
             self.sums[f"{state}/{path}"] = file_checksum(self.folder / state / path)
         sums = contents.write_sums(self.folder / state, self.sums)
@@ -212,7 +212,8 @@ class _Copy:
         if not target.is_file() or target.stat().st_size != size:
             return None
         checksum = self.earlier.get(key)
-        # If the machine crashed during an earlier backup, the copy may be damaged. So both files are compared.
+        # A copy without a stored checksum may be damaged, because the machine may have crashed during an earlier
+        # backup. So the copy is compared with `source`.
         if checksum is None:
             checksum = file_checksum(target)
             if checksum != file_checksum(source):
@@ -288,7 +289,7 @@ class _Copy:
                 self.kept += 1
 
     def _deleted_meanwhile(self, missing: set[str]) -> bool:
-        """Return whether the lab's database has meanwhile stopped naming one of the pictures in `missing`."""
+        """Return whether the lab's database no longer names one of the pictures in `missing`."""
         with self.lab.engine.connect() as connection:
             return not missing <= named_pictures(connection)
 

@@ -82,7 +82,8 @@ def dump(url: str, file: Path, snapshot_id: str | None = None) -> None:
 
 def restore(url: str, file: Path) -> None:
     """Restore a dump into an empty database in one transaction. Raises `LabError` if the restore fails."""
-    # `prepare` has already made the schema and the extension, so the entries that create them are left out.
+    # `prepare` has already made the schema and the extension, so the entries of the dump that create the schema and the
+    # extension are left out.
     entries = [line for line in _listed(file).splitlines() if not re.match(r"\d+; \d+ \d+ (SCHEMA|EXTENSION) ", line)]
     with tempfile.NamedTemporaryFile("w", suffix=".list") as wanted:
         wanted.write("\n".join(entries))

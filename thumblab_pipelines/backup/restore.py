@@ -113,8 +113,8 @@ def _marked(backup: Path, settings: Settings) -> Iterator[bool]:
             _require_room(settings, stopped=bool(said))
         except LabError:
             if not said:
-                # Since this restore found the folder empty, another restore has finished there. The lab of the other
-                # restore is complete and needs no mark.
+                # Since this restore found the folder empty, another restore has finished in this folder. The lab of the
+                # other restore is complete and needs no mark.
                 mark.unlink()
             raise
         write_mark(held, json.dumps({"backup": str(backup), "releases": str(settings.releases.absolute())}))

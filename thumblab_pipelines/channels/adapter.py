@@ -117,8 +117,8 @@ class ChannelData:
     def fit(self, rows: npt.NDArray[np.intp]) -> Adapter | None:
         """Fit an adapter on only those videos whose row numbers are in `rows`. Return None if the videos are too few.
 
-        Pictures that were compared on one of the remaining videos of the table are not used. So the adapter can be
-        evaluated on these videos.
+        Pictures that were compared on a video of the table outside `rows` are left out. So the adapter can be evaluated
+        on the videos outside `rows`.
         """
         if not len(rows):
             return None

@@ -70,8 +70,8 @@ def add_channel(
 ) -> AddedChannel:
     """Fit and serve the adapter of a channel for the served model. `name` is the channel's id, exact title, @handle or link.
 
-    `catalogue`: a folder that is imported first. `name` may then be None if the catalogue has only one channel. Without
-    a catalogue, videos are collected from YouTube if the lab has no video of the channel, or if `refresh` is true.
+    `catalogue`: a folder that is imported first. If the catalogue has only one channel, `name` may be None. Without a
+    catalogue, videos are collected from YouTube if the lab has no video of the channel, or if `refresh` is true.
     `niche`: the niche that collected videos go into. Raises `LabError` when no model is served, or when the channel
     cannot be identified or collected.
     """

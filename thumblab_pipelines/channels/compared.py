@@ -69,8 +69,8 @@ def read_compared(lab: Lab, channel_id: str, ranker: TrainedRanker) -> ChannelPi
 
 
 def _newest_pairs(lab: Lab) -> OneVideoPairs | None:
-    """Return the one-video pairs of the newest pairs release, or None if there is no release or if it has no such
-    pairs."""
+    """Return the one-video pairs of the newest pairs release. Return None if there is no pairs release, or if the
+    release has no one-video pairs."""
     if lab.releases.latest(PAIRS, ALL) is None:
         return None
     with holding_pairs(lab):

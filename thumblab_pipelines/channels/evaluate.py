@@ -28,7 +28,7 @@ _KNOWN_SHARE = 0.8
 _SAME_FILE = 1.01
 """The threshold for near-duplicates if the model stores none. No cosine similarity reaches this threshold.
 
-So near-duplicates are then found only by equal files and by perceptual hash.
+So without a stored threshold, near-duplicates are found only by equal files and by perceptual hash.
 """
 
 

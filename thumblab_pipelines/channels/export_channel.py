@@ -84,12 +84,13 @@ def channel_of_exports(connection: Connection, given: GivenExports, video_ids: C
     If the lab already knows videos of the exports, the channel of these videos is returned. If the lab knows none of
     the videos, the name decides.
 
-    For an API key, only its own channels count. For the lab's own command, the channel of an API key counts only if the
-    command names this channel. Otherwise a key could first send the public ids of the videos, and then see the
-    click-through rates that the command imports.
+    The returned channel must be a channel that the sender may change. An API key may change only its own channels. The
+    lab's own command may change the channel of an API key only if the command names this channel. Otherwise the owner
+    of a key could first send the public ids of the videos, and then see the click-through rates that the command
+    imports.
 
-    If less than half of the videos belong to channels that do not count, these videos are barred, and the other videos
-    are imported. Otherwise a key could block an import by claiming a few of its videos.
+    If less than half of the videos belong to channels that the sender must not change, these videos are barred, and all
+    other videos are imported. Otherwise the owner of a key could block an import by claiming a few of its videos.
 
     Raises `NoNameError` if there is no name, or if no channel can have the name. Raises `NotYoursError` if the channel
     belongs to another owner. Raises `LabError` if half of the videos or more belong to channels of keys that the lab's
@@ -176,10 +177,10 @@ def _known(connection: Connection, video_ids: Collection[str]) -> dict[Channel, 
 
 
 def _barred(connection: Connection, owner: str, video_ids: Collection[str]) -> frozenset[str]:
-    """Return the videos that `owner` may not change.
+    """Return the videos that `owner` must not change.
 
-    A barred video is in a channel of another owner. Or the lab has only its click-through rate, from an import by the
-    lab's owner.
+    A video is barred if it is in a channel of another owner. A video is also barred if the lab has only its
+    click-through rate, because such a rate comes from an import by the lab's owner.
     """
     of_others = (
         select(videos.c.video_id)
@@ -257,10 +258,10 @@ def require_title(title: str, option: str = "--name") -> None:
 
 
 def _is_taken(connection: Connection, channel: Channel) -> bool:
-    """Return whether another channel of the lab has the id of `channel`. For a channel of an API key, also check the
-    title.
+    """Return whether another channel of the lab has the id of `channel`.
 
-    A channel of the lab itself is checked only by id, and only against channels with videos: titles may be equal.
+    If `channel` belongs to an API key, also return True if another channel has the same title. If `channel` belongs to
+    the lab itself, another channel may have the same title, and channels without videos are not checked.
     """
     if channel.owner is None:
         return (
@@ -282,5 +283,5 @@ def _titles(known: Mapping[Channel, int], own: Collection[Channel]) -> str:
 
 
 def _array(video_ids: Collection[str]) -> BindParameter[Any]:
-    """Return the ids as one array parameter. Separate parameters could exceed PostgreSQL's limit on their number."""
+    """Return the ids as one array parameter. A parameter for each id could exceed PostgreSQL's limit of parameters."""
     return literal(list(video_ids), ARRAY(Text))

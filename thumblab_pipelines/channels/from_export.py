@@ -102,9 +102,9 @@ def import_exports(lab: Lab, given: GivenExports, progress: Progress = silent) -
 
     Exports that an API key sent change only the videos and click-through rates of this key's own channels.
 
-    Raises `LabError` if no export can be read, or if no video of the exports can be used. Raises the errors of
-    `channel_of_exports`. Raises `NoNicheError` if the niche is missing or does not exist. After one of the errors
-    above, nothing has changed.
+    Raises `LabError` if no export can be read, or if no video of the exports can be used. Raises `NoNameError`,
+    `NotYoursError` or `LabError` if `channel_of_exports` finds no channel for the exports. Raises `NoNicheError` if the
+    niche is missing or does not exist. After one of the errors above, nothing has changed.
     """
     if given.niche is not None and given.niche not in NICHES:
         raise NoNicheError(f"there is no niche {given.niche[:80]!r}; the niches are {', '.join(NICHES)}")
@@ -196,8 +196,9 @@ def add_imported_channel(lab: Lab, channel: Channel, progress: Progress = silent
 
 
 def _day_of(file: Path, as_of: date | None) -> date:
-    """Return the day of an export, for sorting: newer facts replace older ones. A file that cannot be read sorts
-    first."""
+    """Return the day of an export. Exports are read in order of their days, so that newer facts replace older facts.
+
+    For a file that cannot be read, return the earliest possible day."""
     try:
         return export_day(file, as_of)
     except LabError:
@@ -221,7 +222,7 @@ def _without_length(lab: Lab, usable: Sequence[ExportedVideo], tables: Sequence[
 
 
 def _save(lab: Lab, usable: Sequence[ExportedVideo], result: ImportedExports) -> None:
-    """Save the channel, its videos and the view counts of the videos. Enter the numbers of videos into `result`."""
+    """Save the channel, its videos and the view counts of the videos. Store the numbers of videos in `result`."""
     ids = [video.video_id for video in usable]
     statement = select(videos).where(_one_of(ids))
     with lab.engine.connect() as connection:
@@ -258,7 +259,7 @@ def _records(lab: Lab, video: ExportedVideo, known: Row[Any] | None, result: Imp
     assert video.published is not None
     published = _start_of(video.published)
     if known is not None and known.published_at.date() == video.published:
-        published = known.published_at  # The lab may know the time of day too. The export only has the day.
+        published = known.published_at  # The lab may know the exact time of publication. The export has only the day.
     for day, views in sorted(video.views.items()):
         yield VideoRecord(
             video_id=video.video_id,
@@ -280,6 +281,7 @@ def _start_of(day: date) -> datetime:
 
 
 def _one_of(ids: Iterable[str]) -> ColumnElement[bool]:
-    """Return the SQL condition that a video has one of the ids. The ids are one array parameter, so there is no
-    limit."""
+    """Return the SQL condition that a video has one of the ids.
+
+    The ids are one array parameter. A parameter for each id could exceed PostgreSQL's limit of parameters."""
     return videos.c.video_id == any_(literal(list(ids), ARRAY(Text)))

@@ -28,8 +28,8 @@ _PAUSE_S = 0.5
 files."""
 
 _SPEED = re.compile(r", [\d.,]+ a second$")
-"""A speed at the end of a step's name. The speed is removed, because the name must stay the same during the whole
-step."""
+"""Regular expression for a speed at the end of a step's name. The speed is removed, because the name must stay the same
+during the whole step."""
 
 _MOST_NOTES = 20
 _MOST_COLUMNS = 100
@@ -61,7 +61,7 @@ class ImportReporter:
         self._report("running")
 
     def progress(self, what: str, done: int, total: int) -> None:
-        """Report how far a step has come. This method can be passed as a `Progress` callback."""
+        """Report the progress of a step. This method can be passed as a `Progress` callback."""
         name = _SPEED.sub("", what)
         is_new = name not in self._steps
         self._steps[name] = ImportStep(name=name, done=min(done, total), total=total)

@@ -30,7 +30,7 @@ _SHOWN = 40
 
 @dataclass(frozen=True)
 class Row:
-    """A row of `videos.csv` that could be read. `image`: path of the row's picture, which may not exist."""
+    """A row of `videos.csv` that could be read. `image`: path of the row's picture. The file may be missing."""
 
     line: int
     record: VideoRecord

@@ -223,8 +223,8 @@ class _Run:
     def _paging(self, walk: crawl_channels.Walk) -> Paging[Upload]:
         """Return the reading position of the walk in the pages of its channel's uploads.
 
-        An earlier run may have read the first pages. The position is then at the next unread page of the channel's
-        uploads.
+        An earlier run may have read the first pages. In this case, the position is at the next unread page of the
+        channel's uploads.
         """
         if walk.pages == 0 or walk.channel_id not in self._pagings:
             self._pagings[walk.channel_id] = upload_paging(walk.channel_id, walk.pages, walk.cursor)

@@ -91,7 +91,7 @@ def readmit(connection: Connection, channel_ids: Sequence[str]) -> None:
 
 
 def take_unchecked(connection: Connection, niche: str, limit: int, before: datetime) -> list[str]:
-    """Take at most `limit` channels that were not checked yet, or that a check before the moment `before` left out.
+    """Take at most `limit` channels that were never checked, or that were last checked before `before` and left out.
 
     The channels are locked for this connection until its transaction ends.
     """
@@ -134,7 +134,7 @@ def take_walk(connection: Connection, niche: str, before: datetime) -> Walk | No
 def any_to_walk(connection: Connection, niche: str, before: datetime) -> bool:
     """Return whether the niche has a channel whose uploads are still to be read.
 
-    A channel that another worker holds counts too.
+    Channels that other workers hold are included.
     """
     return bool(connection.execute(_ANY_TO_WALK, {"niche": niche, "before": before}).scalar_one())
 

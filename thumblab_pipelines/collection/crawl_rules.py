@@ -50,8 +50,8 @@ def exclude_channel(record: ChannelRecord | None) -> str | None:
 
 
 def exclude_inactive(first_page: Sequence[Upload], now: datetime) -> str | None:
-    """Return the reason for leaving the channel out if the channel has too few recent uploads. Return None if it has
-    enough.
+    """Return the reason for leaving the channel out if the channel has too few recent uploads. Return None if the
+    channel has enough recent uploads.
 
     The check needs only the first page of the channel's uploads. So the crawl checks the number of recent uploads
     before it spends quota on the titles, lengths and counts of the videos.

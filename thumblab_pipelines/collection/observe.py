@@ -68,9 +68,9 @@ def observe(lab: Lab, niche: str, progress: Progress = silent, confirmed: bool =
     it deletes a video: up to two times for an ordinary video or a Short, and once for a live or upcoming video. If more
     videos are gone than `Deletion` allows, no video is deleted, unless a person has `confirmed` the deletion.
 
-    The run ends early if the quota is spent, and `stopped` then says so. If no API key is set, a niche without videos
-    from YouTube is not observed, and no error is raised. Raises `LabError` if no key is set and the niche has videos
-    from YouTube, or if YouTube refuses a call.
+    If the quota is spent, the run ends early, and `stopped` gives the reason. If no API key is set, a niche without
+    videos from YouTube is not observed, and no error is raised. Raises `LabError` if no key is set and the niche has
+    videos from YouTube, or if YouTube refuses a call.
     """
     observed = due = asked = 0
     gone: list[str] = []

@@ -33,9 +33,9 @@ class ObservedCounts:
 def refetch(lab: Lab, youtube: YouTube, niche: str, video_ids: Sequence[str]) -> Refetched:
     """Fetch the facts of at most 50 videos again, and find the videos that are no longer on YouTube.
 
-    A video may be missing in YouTube's answer, or its facts may be unreadable. A second call then asks only which of
-    these videos exist. A video counts as gone if the second answer lacks it too. The second call is made because the
-    caller may delete the gone videos, and a deletion cannot be undone.
+    A video may be missing in YouTube's answer, or its facts may be unreadable. In both cases, a second call asks only
+    which of these videos exist. A video counts as gone if the second answer lacks it too. The second call is made
+    because the caller may delete the gone videos, and a deletion cannot be undone.
     """
     records = youtube.videos(video_ids, niche)
     missing = sorted(set(video_ids) - {record.video_id for record in records})

@@ -63,7 +63,7 @@ def collect(lab: Lab, niche: str, progress: Progress = silent) -> Collected:
     """Refresh the tables `videos` and `video_stats` for a niche. Commit after each batch, so that a crash loses at most
     one batch.
 
-    The run ends early if the quota is spent, and `stopped` then says so. If no API key is set and the niche has an
+    If the quota is spent, the run ends early, and `stopped` gives the reason. If no API key is set and the niche has an
     imported catalogue, YouTube is not asked. Raises `LabError` if no key is set and the niche has no catalogue, or if
     YouTube refuses a call.
     """
@@ -107,7 +107,7 @@ def _walk_channels(lab: Lab, youtube: YouTube, niche: str, collecting: Collectin
     separate quota.
     """
     # The search for trending videos may read several pages. For each page after the first, the refresh lists the
-    # uploads of two channels fewer. So the refreshes of all niches together cost at most 60 units a day (see
+    # uploads of two fewer channels. So the refreshes of all niches together cost at most 60 units a day (see
     # docs/collection.md).
     saved_channels = 2 * max(0, collecting.search_pages - 1)
     chosen = _channels_to_walk(lab, niche, max(1, lab.settings.channels_per_refresh - saved_channels))

@@ -53,7 +53,8 @@ class Outcome:
 
 
 def request_thumbnail(lab: Lab, fetcher: RetryingFetcher, wanted: Wanted) -> Outcome:
-    """Request the thumbnail in its best size, then in smaller sizes until one exists. Store the picture if it is new."""
+    """Request the thumbnail in its best size, then in smaller sizes until a size exists. Store the picture if it is
+    new."""
     missing: tuple[str, datetime | None] | None = None
     size = 0
     for url in wanted.urls:

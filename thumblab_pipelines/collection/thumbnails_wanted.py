@@ -11,7 +11,7 @@ from thumblab_core.database.tables import thumbnails, videos
 from thumblab_pipelines.lab import Lab
 
 _YOUNG = timedelta(days=14)
-"""Age under which the thumbnail of a video is checked daily."""
+"""Age of a video under which its thumbnail is checked daily."""
 
 _DAILY = timedelta(days=1)
 _EARLY = timedelta(hours=4)

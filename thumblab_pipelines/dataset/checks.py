@@ -42,7 +42,7 @@ CHECKS = {
     "target_of_training_rows": "The targets follow from the training videos alone.",
     "one_video": "The pairs of pictures that one video showed are complete.",
 }
-"""The promise of each check of a pairs release, by the name of the check."""
+"""The description of each check of a pairs release, by the name of the check."""
 _NEEDED = {"observed_at", "era", "phash", "learnt", "target", "part", "fold"}
 """Columns of `videos.parquet` that the checks need. Releases made by earlier versions of the lab may lack these
 columns."""

@@ -116,10 +116,11 @@ def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFram
 def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return the corpus without the excluded videos, and how many videos each rule excluded.
 
-    A video that several rules exclude is counted only under the first of these rules. No rule here compares the views
-    of a video with other videos of its channel. The column `crawl_outlier` says whether the crawl marked the video as
-    an outlier. The column `learnt` is False for videos of more than an hour. Long videos stay in the corpus for channel
-    adapters and for evaluation, but the model is not trained on them. So long videos are counted as excluded too.
+    A video that several rules exclude is counted only under the first of these rules. This function does not exclude
+    outliers, because no rule of this function compares the views of a video with other videos of its channel. The
+    column `crawl_outlier` says whether the crawl marked the video as an outlier. The column `learnt` is False for
+    videos of more than an hour. Such long videos stay in the corpus for channel adapters and for evaluation, but the
+    model is not trained on them. So the numbers of excluded videos include the videos of more than an hour.
     """
     excluded: dict[str, int] = {}
 
@@ -131,7 +132,7 @@ def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, di
 
     for reason in (NOT_KEPT, CHANGED_FIRST, NEVER_COUNTED):
         drop(reason, corpus.lacks_count == reason)
-    corpus = corpus.astype({"views": np.int64})  # A missing count is NaN, so the views were floats until here.
+    corpus = corpus.astype({"views": np.int64})  # The views were floats only because a missing count is NaN.
     drop("no picture", corpus.sha256.isna())
     drop("not encoded", ~corpus.encoded.astype(bool))
     drop(GONE, corpus.outcome == GONE)

@@ -42,7 +42,7 @@ WATCH_TIME_SPREAD = 2.0
 """The variance of a share of watch time, divided by the variance of a share of clicks.
 
 Let r be the standard deviation of the watch time of a click, divided by the mean watch time of a click. The value of
-the constant is then 1 + r^2. The value is 2 if watch times have an exponential distribution.
+the constant is 1 + r^2. The value is 2 if watch times have an exponential distribution.
 """
 
 LEAST_SHARE = 0.005

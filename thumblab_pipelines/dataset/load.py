@@ -73,7 +73,7 @@ class Dataset:
 
     @property
     def video_ids(self) -> set[str]:
-        """The ids of the videos, and of the videos on which the pictures of the one-video pairs were shown."""
+        """The ids of all videos that the release names: the videos in `videos`, and the videos of one-video pairs."""
         return {*self.videos.video_id.tolist(), *self.one_video.pairs.video_id.tolist()}
 
     def rows(self, part: str) -> Rows:

@@ -4,8 +4,9 @@ A pairs release that names a deleted video must be deleted too. If the release i
 video is published first (see `pairs.publish_successor`). A release is needed if it is the newest pairs release, or if
 the served model or the newest model was trained on it.
 
-The successor of the newest pairs is published in the same scope and becomes the newest. The successor of an older
-release is published in the scope `SUCCEEDED`, because in the usual scope it would count as the newest pairs.
+The successor of the newest pairs release is published in the same scope and becomes the newest pairs release. The
+successor of an older release is published in the scope `SUCCEEDED`, because in the usual scope it would be taken for
+the newest pairs release.
 `info["succeeds"]` lists the releases that a successor replaces.
 """
 

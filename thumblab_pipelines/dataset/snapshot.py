@@ -42,7 +42,8 @@ JOIN unnest(CAST(:ids AS text[]), CAST(:pictures AS text[])) AS asked (video_id,
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Unit vectors of the pictures [n, d_i] and titles [n, d_t] of n videos, and sub-scores [n, 6]. All are float32."""
+    """Unit vectors of the pictures [n, d_i] and titles [n, d_t] of n videos, and sub-scores [n, 6]. All three arrays
+    are float32."""
 
     images: Vectors
     titles: Vectors

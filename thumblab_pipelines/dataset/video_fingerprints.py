@@ -17,8 +17,8 @@ from thumblab_core.releases.release import Release
 FINGERPRINTS_FILE = "seen.npy"
 """Name of the file with the fingerprints, in the release of a model or of a fine-tuned encoder.
 
-The file has the fingerprints of the training videos. If a model was trained on one-video pairs, the file also has the
-fingerprints of the ids of these pairs.
+The file has the fingerprints of the training videos. If a model was trained on one-video pairs, the file also has a
+fingerprint of each of these pairs, computed from the id of the pair.
 """
 
 
@@ -46,8 +46,9 @@ def was_trained_on(release: Release, video_ids: Sequence[str]) -> Flags | None:
     """Return which videos [n] the model or its encoder was trained on. Return None if the release does not record its
     training videos.
 
-    Two different videos may have the same fingerprint. Among a billion videos, the chance of any such case is about one
-    in forty. The harm is small: a video that is mistaken for a training video is only left out of the evaluation.
+    Two different videos may have the same fingerprint. Among a billion videos, the chance that any two videos have the
+    same fingerprint is about one in forty. The harm is small: a video that is mistaken for a training video is only
+    left out of the evaluation.
     """
     if FINGERPRINTS_FILE not in release.files:
         return None

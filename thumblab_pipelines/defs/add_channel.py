@@ -87,8 +87,8 @@ def add_channel() -> None:
 
 
 def _owner(folder: ImportFolder | None) -> str | None:
-    """Return the owner whose channels the run may change. Return None if a person started the run in Dagster: the run
-    may then change all channels.
+    """Return the owner whose channels the run may change. Return None if a person started the run in Dagster: such a
+    run may change all channels.
 
     The service writes the owner into the folder of the import. The owner is not in the config, because anybody who
     reaches Dagster can start a run with any config. Raises `LabError` if files of the folder are missing.
@@ -102,7 +102,7 @@ def _owner(folder: ImportFolder | None) -> str | None:
 
 
 def _own_files(data_dir: Path, names: list[str], folder: ImportFolder | None) -> list[Path]:
-    """Return the paths of the exports. Raises `LabError` for a file that this run may not read.
+    """Return the paths of the exports. Raises `LabError` for a file that this run must not read.
 
     Anybody who can start a run can name any file. So a run for an import of the service may read only the files of this
     import, and any other run only files in the data folder.

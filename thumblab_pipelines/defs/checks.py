@@ -13,7 +13,7 @@ from thumblab_pipelines.videos.deletion import CHECK
 
 
 class Confirmation(dg.Config):
-    """Config with which a person confirms that a run may delete every video that is due for deletion.
+    """Config with which a person allows a run to delete every video that is due for deletion.
 
     Without a confirmation, a run may delete at most the share THUMBLAB_FORGET_SHARE of the niche's videos. If this
     share is under five videos, the run may delete five.
@@ -27,8 +27,8 @@ def explained() -> Iterator[None]:
     """Turn a `LabError` in the `with` block into a failed step. Dagster retries the step only if the error is
     transient.
 
-    An error of the disk or of the database counts as transient. The failure then has a sentence that explains the
-    error.
+    An error of the disk or of the database counts as transient. The failure for such an error has a sentence that
+    explains it.
     """
     try:
         yield
@@ -52,7 +52,7 @@ NOT_TOO_MANY = {
 def blocking(asset: str, **described: str) -> Sequence[dg.AssetCheckSpec]:
     """Return specs of checks that stop all dependent assets if they fail. The asset itself must return their results.
 
-    `described`: the promise of each check, by the name of the check.
+    `described`: the description of each check, by the name of the check.
     """
     return _specs(asset, described, blocking=True)
 

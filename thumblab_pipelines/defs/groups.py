@@ -19,8 +19,8 @@ RETRY = dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL, 
 BY_NICHE: dict[str, Any] = {
     "partitions_def": niche_partitions,
     # No backfill policy is set, so that a backfill makes one run per niche. Each run then has the tag
-    # `dagster/partition`. By this tag, dagster.yaml prevents two runs of one niche at the same time. With a policy,
-    # Dagster 1.13 tags the runs with a range instead.
+    # `dagster/partition`. By this tag, dagster.yaml prevents two runs of one niche at the same time. With a backfill
+    # policy, Dagster 1.13 would tag each run with a range of partitions instead.
 }
 """Arguments of assets that have a partition for each niche."""
 

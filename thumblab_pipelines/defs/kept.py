@@ -34,7 +34,7 @@ TABLES: Mapping[str, tuple[Table, ...]] = {
     "faces": (t.faces, t.face_pictures, t.face_embeddings),
     "face_clusters": (t.face_clusters, t.face_assignments, t.face_centroids, t.face_calibrations),
 }
-"""The tables of each asset. The first is the main table."""
+"""The tables of each asset. The first table of an asset is its main table."""
 
 UNOWNED: Mapping[str, str] = {
     "quota_ledger": "the spent YouTube quota; every caller of the API writes here",
@@ -48,7 +48,7 @@ UNOWNED: Mapping[str, str] = {
     "index_rebuilds": "the rebuilds that were requested; not data",
     f"release {ENCODER}": "the precision of an encoder; it is chosen once, and every process uses it",
 }
-"""The tables and releases that no asset owns, with the reason."""
+"""The tables and releases that no asset owns, each with the reason."""
 
 RELEASES: Mapping[str, tuple[str, ...]] = {
     "faiss_index": (f"release {INDEX}",),
@@ -65,7 +65,7 @@ def about(asset: str, docs: str, *steps: Callable[..., Any]) -> dict[str, Any]:
     """Return the arguments `code_version` and `metadata` of an asset: how it is made, and where it is stored.
 
     `docs`: name of a file in the folder `docs`. `steps`: the functions that make the asset. The asset's code version
-    changes if code changes that these functions can reach, see `code_version`.
+    changes if code that these functions can reach has changed, see `code_version`.
     """
     return {"code_version": code_version(*steps), "metadata": kept(asset, docs)}
 

@@ -89,7 +89,7 @@ _KEYS = [key for check in CHECKS for key in check.check_keys]
 
 
 def made(assets: dg.AssetSelection) -> dg.AssetSelection:
-    """Return the assets, with the checks that belong to making them, but without the checks of the whole lab."""
+    """Return the assets with the checks that run whenever an asset is made. Leave out the checks of the whole lab."""
     return assets - dg.AssetSelection.checks(*_KEYS)
 
 

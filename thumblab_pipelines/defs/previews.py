@@ -14,8 +14,8 @@ NAME = "preview"
 REMOVED = "The pictures were removed when a later run made new ones."
 
 _LOOKED_AT = 50
-"""Number of earlier materializations that are searched for pictures. Normally, only the newest of them has pictures. If
-a run died, older materializations may have pictures too."""
+"""Number of earlier materializations that are searched for pictures. Normally, only the newest materialization has
+pictures. If a run died, older materializations may have pictures too."""
 
 
 def preview(text: str | None) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def evaluate(data: Dataset, held: HeldOutScores) -> list[Evaluation]:
     """Return the figures of the model and of its reference models on all three splits, for all questions.
 
     docs/evaluation.md lists the figures. The splits `new_channels` and `adapted` need models that were trained without
-    some of the channels. If models without some channels could not be trained, both splits are left out.
+    some of the channels. If no such models could be trained, both splits are left out.
     """
     known = np.union1d(data.rows(TRAIN), data.rows(VALIDATION))
     future_references = references(data, known)

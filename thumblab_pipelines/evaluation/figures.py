@@ -1,4 +1,4 @@
-"""Compute the figures of a scorer on all held-out pairs and on slices of these pairs.
+"""Compute the figures of a scorer on all held-out pairs and on slices of these pairs, such as the pairs of one niche.
 
 A scorer is the ranking model or a reference model. A figure is the value of one metric, such as AUC, with its interval.
 """
@@ -132,7 +132,7 @@ class Place:
 
 
 class Sides(NamedTuple):
-    """The row numbers of the winners [m] and losers [m] of m pairs, and the numbers of their channels [m]."""
+    """m pairs: the row number of each pair's winner [m] and loser [m], and the number of each pair's channel [m]."""
 
     winners: Rows
     losers: Rows
@@ -245,7 +245,7 @@ class HeldOutPairs:
     def _channels(self) -> tuple[Rows, list[str]]:
         """The channel number of each pair, and the channel names by number.
 
-        Both are computed once and kept, because hundreds of figures need them.
+        The numbers and the names are computed once and kept, because hundreds of figures need them.
         """
         return numbered(self.pairs.channel_id)
 

@@ -151,8 +151,9 @@ def evaluate_on_catalogue(
     """Evaluate a model of the lab `home` on the catalogue in `lab`. `lab` must have the settings from `encoding_of`.
 
     If `share` is None, the model is evaluated on all pairs, without adapters. If `share` is given, it is a fraction
-    from 0 to 1. A channel adapter is then fitted to this fraction of each channel's videos, the oldest ones. The model
-    is evaluated on pairs of the remaining videos, without and with adapters.
+    from 0 to 1, and each channel gets an adapter. The adapter is fitted to the oldest videos of the channel, which make
+    up this fraction of the channel's videos. The model is evaluated on pairs of the remaining videos, without and with
+    adapters.
 
     Pairs with a video that the model was trained on are left out. Raises `LabError` if no pair remains.
     """

@@ -58,8 +58,9 @@ class OneTitlePairs:
     def aucs(self, scorer: str, pictures: PictureGaps) -> Iterator[Evaluation]:
         """Yield the AUC of a scorer in each slice, and the mean of the AUCs of single channels.
 
-        A pair counts 1 if the winner's picture scores higher under both titles. A pair counts 0.5 if the winner's
-        picture scores higher under one title, and lower under the other. See `title_wins` for equal scores.
+        The AUC is a mean over pairs. A pair has the value 1 if the winner's picture scores higher under both titles.
+        The value is 0.5 if the winner's picture scores higher under one title and lower under the other title. See
+        `title_wins` for equal scores.
         """
         sides, wins = self._sides(pictures), title_wins(pictures.gaps)
         residual = self.context.residual[sides.winners] - self.context.residual[sides.losers]
@@ -80,7 +81,7 @@ class OneTitlePairs:
             yield channel_mean_figure(replace(place, metric="auc_over_channels"), values[chosen], chosen_sides)
 
     def claims(self, pictures: PictureGaps, slope: float) -> Iterator[Evaluation]:
-        """Yield figures of the model's win probabilities, and how often the better picture depends on the title.
+        """Yield figures of the model's win probabilities, and a figure of how much its choices depend on the title.
 
         Calibration is measured on test pairs, with the winners of the slice `residual`. `abstained` is the share of the
         test pairs that are too close to call. `changes_with_title` is the share of all pairs whose better picture
@@ -89,8 +90,8 @@ class OneTitlePairs:
         """
         sides, gaps = self._sides(pictures), pictures.gaps.mean(axis=1)
         residual = self.context.residual[sides.winners] - self.context.residual[sides.losers]
-        # For unseen channels, `slope` was fitted to pairs of the training part and the validation part. So only pairs
-        # of the test part are held out.
+        # For unseen channels, `slope` was fitted to pairs of the training part and the validation part. So calibration
+        # is measured only on pairs of the test part.
         is_test = self.data.pairs.part.to_numpy(object)[pictures.pairs] == TEST
         held_out = is_test & (residual != 0)
         place = Place(self.split, RESIDUAL, MODEL, "", ONE_TITLE)

@@ -54,7 +54,7 @@ class ExperimentWriter:
         """Check and store an experiment. A stored experiment with the same channel, video and first day is replaced.
 
         The pictures go into the image store. Raises `LabError` if the experiment breaks a rule, or if its channel or a
-        picture cannot be found or read. Nothing is then stored in the database.
+        picture cannot be found or read. After such an error, nothing is stored in the database.
         """
         checked = check_rules(given)
         channel_id = self.channel_id(given.channel)

@@ -34,8 +34,8 @@ class Agreement:
     """How often the variant that a model scored highest won the experiment.
 
     `compared`: number of experiments that have a winner and scores. `agreed`: number of compared experiments in which
-    the winner had the highest score. If k variants share the highest score and one of them won, the experiment counts 1
-    / k. `by_chance`: the expected value of `agreed` if the scores were drawn at random.
+    the winner had the highest score. If k variants share the highest score and one of these variants won, the
+    experiment adds 1 / k to `agreed`. `by_chance`: the expected value of `agreed` if the scores were drawn at random.
     """
 
     compared: int

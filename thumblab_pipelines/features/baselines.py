@@ -94,8 +94,8 @@ def compute_baselines(lab: Lab, niche: str) -> Baselines:
 def check_baselines(baselines: Baselines) -> list[CheckResult]:
     """Check that at most half of the channels have median views of zero.
 
-    A few channels with median views of zero are normal. If there are many, the collection of view counts has probably
-    failed.
+    A few channels with median views of zero are normal. If more than half of the channels have median views of zero,
+    the collection of view counts has probably failed.
     """
     explanation = (
         f"{baselines.channels} channels, {baselines.lowest:.1f} to {baselines.highest:.1f} views per hour; "

@@ -97,7 +97,7 @@ def embed(lab: Lab, niche: str, progress: Progress = silent) -> Encoded:
 def load_encoders(lab: Lab, niches: Sequence[str]) -> None:
     """Load the encoders of the settings, if one of the niches has a thumbnail or title to encode.
 
-    Call this function before embedding several niches. If an encoder cannot be loaded, the error then stops the work at
+    Call this function before embedding several niches. So if an encoder cannot be loaded, the error stops the work at
     once, instead of failing every niche. Raises `LabError` if the settings name an unknown encoder, or if an encoder
     cannot be loaded.
     """
@@ -143,7 +143,7 @@ def settle_precision(lab: Lab, progress: Progress = silent) -> str | None:
         return None
     prepared = []
     for sha256 in hashes:
-        with suppress(ImageError):  # `embed` reports unreadable pictures later, so they are skipped here.
+        with suppress(ImageError):  # An unreadable picture is skipped, because `embed` reports it later.
             prepared.append(encoder.prepare(decode(lab.images.get(sha256), encoder.decode_size).pixels))
         if len(prepared) == needed:
             chosen = choose_precision(encoder, lab.releases, precision, prepared, progress)

@@ -91,7 +91,7 @@ def without_vector(
 def encode_pictures(
     lab: Lab, encoder: ImageEncoder, sources: Sequence[Source], progress: Progress = silent, niche: str | None = None
 ) -> Made:
-    """Encode these pictures and commit their vectors in batches.
+    """Encode the pictures in `sources`, and commit their vectors in batches.
 
     A picture for which the encoder returns no valid vector is recorded as a failure.
 
@@ -127,7 +127,7 @@ def encode_pictures(
 def encode_titles(
     lab: Lab, encoder: TextEncoder, sources: Sequence[Source], progress: Progress = silent, niche: str | None = None
 ) -> Made:
-    """Encode these titles and commit their vectors in batches.
+    """Encode the titles in `sources`, and commit their vectors in batches.
 
     A title for which the encoder returns no valid vector is recorded as a failure.
 

@@ -37,8 +37,8 @@ class HashedTitles:
     """n titles in hash buckets (feature hashing [1]_), weighted by inverse document frequency.
 
     `words`: the words and the pairs of words of each title. `groups`: the groups of three to five characters within
-    words. Each row of `words` and `groups` is a vector of length 1, or a zero vector for an empty title. `present`: a 1
-    for each single word of a title.
+    words. Each row of `words` and `groups` is a vector of length 1, or a zero vector for an empty title. `present`: has
+    a 1 in the bucket of each single word of a title.
 
     `groups` helps with scripts without spaces and with languages whose words have many endings. In such languages, few
     titles share whole words, but titles still share groups of characters.

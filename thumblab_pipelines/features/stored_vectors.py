@@ -56,7 +56,7 @@ def read_vectors(
     Args:
         lab: the lab.
         ids: the ids of the videos, [n]. A video may appear several times, with different pictures or titles.
-        digests: the SHA-256 of their pictures or titles, [n].
+        digests: the SHA-256 of the picture or title of each of these videos, [n].
         encoder: the fingerprint of the encoder.
 
     Returns:

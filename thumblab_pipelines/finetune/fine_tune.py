@@ -249,7 +249,8 @@ def _train_and_publish(lab: Lab, tuning: _FineTuning, folder: Path, progress: Pr
         (release_folder / "history.json").write_text(json.dumps([asdict(epoch) for epoch in trained.history], indent=1))
         # The best epoch was chosen on the validation pairs, so the encoder has also learnt from the validation videos.
         own = fingerprints(data.videos.video_id.to_numpy(object)[rows])
-        # If the encoder in the settings was fine-tuned too, the videos that it was fine-tuned on are added.
+        # The encoder in the settings, from which this training started, may itself be fine-tuned. So the file also gets
+        # the fingerprints of the videos that the encoder in the settings was fine-tuned on.
         seen_before = encoder_fingerprints(lab.settings.image_encoder)
         np.save(release_folder / FINGERPRINTS_FILE, np.union1d(own, seen_before), allow_pickle=False)
 

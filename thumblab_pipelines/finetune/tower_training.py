@@ -230,7 +230,7 @@ class TowerTraining:
 def pairs_of(data: Dataset, part: str, least_margin: float) -> Pairs:
     """Return the winners and losers of the pairs in `part` whose margin is `least_margin` or more.
 
-    A pair is left out if one of its videos may not be used for training.
+    A pair is left out if one of its videos must not be used for training.
     """
     learnt = data.learnt(part)
     allowed = data.pairs.winner.isin(learnt) & data.pairs.loser.isin(learnt)

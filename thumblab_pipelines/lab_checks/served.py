@@ -74,7 +74,8 @@ def _recall(index: NicheIndex) -> float:
     found = []
     for row in np.random.default_rng(0).permutation(len(ids))[:_QUERIES]:
         exact = vectors @ vectors[row]
-        # Several videos may show the same picture, so a result counts by its similarity and not by its id.
+        # Several videos may show the same picture, so a result does not need the id that the exact search finds. A
+        # result is correct if it is as similar to the query as the exact neighbours.
         least = np.partition(exact, -k)[-k]
         near = index.search(vectors[row], k)
         found.append(sum(neighbour.similarity >= least - 1e-4 for neighbour in near) / k)

@@ -45,7 +45,7 @@ MOST_APART = 0.4
 
 The limit was chosen on 250 real thumbnails. When 50 consecutive thumbnails were compared with the thumbnails before
 them, the largest distance of any sub-score was 0.21 to 0.38. When the 50 thumbnails were darkened by 40 %, the largest
-distance was 0.42. When they were enlarged from 120 pixels, it was 0.93.
+distance was 0.42. When the 50 thumbnails were enlarged from 120 pixels, the largest distance was 0.93.
 """
 
 _OBSERVED = text("""
@@ -118,7 +118,7 @@ def check_vectors(lab: Lab, now: datetime | None = None) -> CheckResult:
 
 
 def check_sub_scores(lab: Lab, now: datetime | None = None) -> CheckResult:
-    """Check that each sub-score of last week's videos is distributed about as in the weeks before."""
+    """Check that each sub-score has about the same distribution in last week's videos as in the weeks before."""
     current = and_(
         visual_features.c.video_id == thumbnails.c.video_id,
         visual_features.c.sha256 == thumbnails.c.sha256,

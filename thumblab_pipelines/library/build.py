@@ -60,9 +60,9 @@ def build_index(lab: Lab, niche: str, run_id: str | None = None, factory: str | 
     `LabError` if the library is empty, or if FAISS does not know the factory string.
     """
     encoder = image_encoder(lab.settings).fingerprint
-    # The mark is a new number, and later releases and changes get higher numbers. The mark and the time of the rebuild
-    # request are read before the library, so this build answers an open request. A change with a higher number than the
-    # mark may be missing in this build, so `promote_index` repeats the change.
+    # `mark` is a new number for this build. Later releases and changes get higher numbers. `mark` and the time of the
+    # rebuild request are read before the library, so this build answers an open request. A change with a higher number
+    # than `mark` may be missing in this build, so `promote_index` repeats the change.
     mark, asked_at = lab.releases.mark(INDEX, niche), request_time(lab, niche)
     rows = read_library(lab, niche, encoder)
     if not rows.items:
@@ -203,8 +203,8 @@ def _builds(lab: Lab, niche: str) -> list[Release]:
 
 
 def _reading_order(release: Release) -> tuple[int, datetime]:
-    # Builds are ordered by their marks. Releases of an early version of the lab have no mark. Releases without a mark
-    # are ordered by the time at which their build read the database.
+    # Builds are ordered by the numbers that they got in `build_index`. Releases of an early version of the lab have no
+    # number. Releases without a number are ordered by the time at which their build read the database.
     return int(release.info.get("mark", 0)), as_of(release)
 
 

@@ -16,10 +16,11 @@ Action = Literal["put_in", "take_out"]
 
 @dataclass(frozen=True)
 class ChangedItems:
-    """The result of a requested change. The fields of the same names are explained in `Changed`.
+    """The result of a requested change.
 
-    `niche`: None if the lab knows none of the videos. `release`: id of the served release. `rebuild_required`: why the
-    served index could not take the change. In this case, a rebuild was requested, and Dagster starts the rebuild.
+    `niche`: None if the lab knows none of the videos. `release`: id of the served release. `put_in`, `taken_out` and
+    `skipped`: what happened to each video, see `thumblab_pipelines.library.changes.Changed`. `rebuild_required`: why
+    the served index could not take the change. In this case, a rebuild was requested, and Dagster starts the rebuild.
     """
 
     niche: str | None

@@ -89,7 +89,7 @@ def index_status(lab: Lab, niche: str) -> IndexStatus:
 
 
 def verify_releases(lab: Lab, niche: str) -> list[Verified]:
-    """Load every release of the niche as the service does. Return each release with its fault, if it has one.
+    """Load every release of the niche as the service does. Return each release with its fault, or with None.
 
     The result includes the served release even if its manifest cannot be read.
     """

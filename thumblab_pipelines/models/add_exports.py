@@ -50,8 +50,9 @@ def add_exports(
     the videos of the lab. `connect` is then called to log the model to MLflow, see `refresh_all`. If a model is served
     but the library is missing, the library is built and served, unless the lab has too few videos of the niche.
 
-    Raises the errors of `import_exports`. Raises `LabError` if no video has a thumbnail, if no model can be trained, or
-    if the adapter cannot be fitted. After an error, the imported data stays in the lab.
+    Raises `NoNameError`, `NotYoursError`, `NoNicheError` or `LabError` if `import_exports` cannot import the exports.
+    Also raises `LabError` if no video has a thumbnail, if no model can be trained, or if the adapter cannot be fitted.
+    If the error came after the import, the imported data stays in the lab.
     """
     imported = import_exports(lab, given, listener.progress)
     has_model = _has_model(lab)

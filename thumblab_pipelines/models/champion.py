@@ -70,8 +70,10 @@ def alias_state(champion: Champion | None, serving: str | None) -> AliasState:
 
 
 def check_alias(lab: Lab, registry: ModelRegistry) -> AliasState:
-    """Return the current state of the alias. If a person chose the version that is served now, record this in
-    MLflow."""
+    """Return the current state of the alias.
+
+    If the lab now serves the version to which a person moved the alias, record in MLflow that the lab serves this
+    version."""
     champion, serving = registry.champion(), lab.releases.serving.current_id(MODEL, ALL)
     state = alias_state(champion, serving)
     if champion and champion.version.release_id == serving and champion.crowned != champion.version.number:
@@ -135,7 +137,7 @@ def serve_chosen(lab: Lab, registry: ModelRegistry, release_id: str, by_alias: b
     how = "the champion alias was put on it" if by_alias else "its release was given to served_model"
     decision = Decision(True, f"served by hand: {how}")
     if version is not None:
-        if by_alias:  # The lab does not move the alias here, because the person may have moved it again.
+        if by_alias:  # The person has moved the alias, and may have moved it again since. So the lab does not move it.
             registry.record_champion(version)
         else:
             registry.set_champion(version)

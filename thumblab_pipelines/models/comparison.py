@@ -40,7 +40,7 @@ TOLERATED = 0.01
 """Tolerated loss of AUC. A challenger is not worse if the lower bound of the AUC difference is above -TOLERATED."""
 
 _LEVEL = 0.90
-"""The probability that the interval covers the true difference. So each end is a one-sided 95 % bound."""
+"""The probability that the interval covers the true difference. Each end of this interval is a one-sided 95 % bound."""
 
 
 @dataclass(frozen=True)
@@ -133,9 +133,9 @@ def compare_questions(
 def compare_models(champion: Floats, challenger: Floats, pairs: pd.DataFrame) -> Comparison | None:
     """Compare two models on the same pairs, for the question `PACKAGE`.
 
-    `champion` [n] and `challenger` [n] are the scores that the two models give the videos. `pairs` has the columns
-    `winner` and `loser`, which are rows of these scores, and `channel_id`. Return None if there are fewer than
-    `LEAST_COMPARED_PAIRS` pairs.
+    `champion` [n] and `challenger` [n] are the scores that the two models give the videos. `pairs` has the column
+    `channel_id`, and the columns `winner` and `loser` with row numbers of these scores. Return None if there are fewer
+    than `LEAST_COMPARED_PAIRS` pairs.
     """
     sides = _sides(pairs)
     wins = [pair_wins(scores, sides.winners, sides.losers) for scores in (champion, challenger)]

@@ -116,5 +116,5 @@ def _plot(panels: int, height: float = 2.6) -> tuple[Plot, list[Axes]]:
     plot = Plot(figsize=(7, height * panels), layout="constrained")
     axes_of_panels = list(plot.subplots(panels, 1, squeeze=False, sharex=True)[:, 0])
     for axes in axes_of_panels:
-        axes.tick_params(labelbottom=True)  # Show the numbers under every panel, and not only under the last one.
+        axes.tick_params(labelbottom=True)  # Show the numbers under every panel, and not only under the last panel.
     return plot, axes_of_panels

@@ -88,7 +88,8 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
             reason = f"the champion {champion.release_id} was made with other encoders"
             few = f"only {len(pairs)} held-out pairs have vectors of both, and {LEAST_COMPARED_PAIRS} are needed"
             return Decision(True, f"not compared: {reason}, and {few}")
-    # This condition comes first, because `champion_data` may lack vectors of the champion's encoders.
+    # The number of pairs is checked first. With too few pairs, `champion_data` may lack vectors of the champion's
+    # encoders.
     if len(pairs) < LEAST_COMPARED_PAIRS:
         few = f"only {len(pairs)} held-out pairs were seen by neither model, and {LEAST_COMPARED_PAIRS} are needed"
         return Decision(False, f"not compared: {few}; to serve it anyway, move the champion alias to it")

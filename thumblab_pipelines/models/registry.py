@@ -4,8 +4,8 @@ The aliases are `challenger` and `champion`. MLflow does not record who moved an
 which it last moved the champion alias into a tag of the registered model. If the alias names another version than the
 tag, a person has moved the alias.
 
-If the lab crashes after moving the alias and before setting the tag, it seems as if a person had moved the alias. The
-lab then takes no wrong step, because it already serves the version that the alias names.
+If the lab crashes after moving the alias and before setting the tag, it seems as if a person had moved the alias. Even
+so, the lab does nothing wrong, because it already serves the version that the alias names.
 """
 
 import tempfile
@@ -84,7 +84,8 @@ class ModelRegistry:
     def set_challenger(self, version: Version, release: Release) -> None:
         """Move the `challenger` alias to the version.
 
-        The tag with the release id is set too, because a crash may have prevented this earlier.
+        If the version lacks the tag with its release id, set the tag too. The process may have crashed earlier, before
+        it set the tag.
         """
         with _errors_translated():
             if version.release_id is None:

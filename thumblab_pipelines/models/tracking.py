@@ -80,8 +80,8 @@ class _UnreachableError(LabError):
 def log_model(lab: Lab, tracker: Tracker, built: BuiltModel) -> Tracked:
     """Log a model like `Tracker.log`, but wait until no other process is logging.
 
-    Raises the errors of `Tracker.log`. Also raises `LabError` when another process logs for too long, or when the lab's
-    database cannot be reached.
+    Raises `MlflowError` or another error of MLflow's client if `Tracker.log` fails. Raises `LabError` when another
+    process logs for too long, or when the lab's database cannot be reached.
     """
     with _logging_lock(lab.engine):
         return tracker.log(built.release, built.evaluations, built.history, lab.releases, lab.settings.dagster_url)
@@ -125,8 +125,8 @@ class Tracker:
     def connect(cls, uri: str, name: str = NAME) -> Self:
         """Return a tracker for the server at `uri`. Raises `LabError` when the server does not answer.
 
-        Call this method before the training if MLflow is needed afterwards. An error then comes before the long
-        training, and not after it.
+        Call this method before the training if MLflow is needed afterwards. So an error comes before the long training,
+        and not after it.
         """
         import httpx
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TOP = 0.1
-"""Share of a niche's videos that can be winners. These are the videos with the largest outlier multiples."""
+"""Share of a niche's videos that can be winners: the videos with the largest outlier multiples."""
 
 LEAST_CARRIERS = 20
 """Minimum number of compared videos that have a flag, and minimum number of compared videos that lack it."""
@@ -82,7 +82,7 @@ class Compared:
         return cls(rows, winner[rows], channel, stratum).informative()
 
     def informative(self, known: Flags | None = None) -> Compared:
-        """Return the videos that are `known` [k]. Leave out each stratum that then lacks winners or other videos."""
+        """Return the videos that are `known` [k]. Leave out a stratum without a known winner or a known other video."""
         given = np.ones(len(self.rows), bool) if known is None else known
         strata = int(self.stratum.max(initial=-1)) + 1
         winners = np.bincount(self.stratum[given & self.winner], minlength=strata)
@@ -117,8 +117,8 @@ class Compared:
 class Difference:
     """The difference between winners and others in one feature.
 
-    `share`: the fraction of comparisons in which the winner has more of the feature. `p_value`: two-sided, from
-    permutations within strata. `differing`: number of channels whose share is not one half. `agreeing`: number of
+    `share`: the fraction of comparisons in which the winner has more of the feature. `p_value`: the two-sided p value,
+    from permutations within strata. `differing`: number of channels whose share is not one half. `agreeing`: number of
     channels whose share is on the same side of one half as the share of the niche. `steady`: whether the share of the
     niche stays on the same side of one half if any single channel is left out. `usual`: the mean of the winners and the
     mean of the other videos. `odds_ratio`: the odds ratio of Mantel and Haenszel for a flag, or None.
@@ -135,7 +135,8 @@ class Difference:
 
     @property
     def holds_within_channels(self) -> bool:
-        """Whether most of the differing channels agree with the niche, and no single channel decides the sign."""
+        """Whether most of the differing channels agree with the niche, and the sign stays the same without any single
+        channel."""
         return self.steady and 2 * self.agreeing > self.differing
 
     @property
@@ -145,9 +146,9 @@ class Difference:
 
 
 def varies(compared: Compared, values: Float64s, flag: bool) -> bool:
-    """Return whether a feature's `values` [k] vary within strata. A flag must also be set, and not be set, often
-    enough.
+    """Return whether a feature's `values` [k] vary within strata.
 
+    If the feature is a flag, also require that enough videos have the flag, and that enough videos lack the flag.
     The result does not depend on which videos of a stratum are the winners.
     """
     if len(values) == 0:

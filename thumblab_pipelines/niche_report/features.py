@@ -133,7 +133,8 @@ def measure(videos: pd.DataFrame) -> pd.DataFrame:
     """Return the value of each feature for each video [n]. A value that was not measured is NaN.
 
     `videos` has the columns of `thumblab_pipelines.niche_report.read.read_videos`. The size and the position of a text
-    are known only for pictures with a text. The same is true for faces and subjects.
+    are known only for pictures with a text. The size and the position of a face or of a subject are known only for
+    pictures with a face or a subject.
     """
     import pandas as pd
 

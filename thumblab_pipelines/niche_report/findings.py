@@ -110,7 +110,7 @@ def _change(feature: Feature, times: tuple[Compared, Compared], values: pd.DataF
     .. [1] R. Newcombe, "Interval estimation for the difference between independent proportions", Statistics in Medicine,
        1998.
     """
-    # The p values of the two periods are not used, so only one permutation is drawn for each of them.
+    # The p values of the two periods are not used, so only one permutation is drawn for each period.
     recent, before = (_difference(feature, time, values, 0, draws=1) for time in times)
     if recent is None or before is None:
         return None

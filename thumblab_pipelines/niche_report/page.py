@@ -32,7 +32,7 @@ from thumblab_pipelines.niche_report.sentences import (
 )
 
 _WIDTH = 240
-"""Width of a picture in pixels. A picture then has about 8 KB."""
+"""Width of a picture in pixels. A picture of this width has about 8 KB."""
 _QUALITY = 70
 _AXIS = (10.0, 330.0)
 """The left and the right end of the axis of a drawing, in units of the drawing."""

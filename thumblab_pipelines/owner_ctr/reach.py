@@ -41,7 +41,7 @@ class ReachImport:
     """The result of one import.
 
     `reports`: number of reports that this import stored. `corrected`: number of stored reports that replaced an older
-    report of the same day. `note`: why no report was imported. It is empty if a report was imported. `refused`: a
+    report of the same day. `note`: why no report was imported. `note` is empty if a report was imported. `refused`: a
     sentence for each report that could not be read; the next run tries these reports again. `remarks`: a sentence for
     each list of YouTube that the run stopped reading before its last page.
     """

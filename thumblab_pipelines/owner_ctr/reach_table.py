@@ -17,7 +17,7 @@ _DAY = re.compile(r"[0-9]{8}")
 _MAX_SHARE_ABOVE_ONE = 0.1
 """Maximum share of click-through rates above 1 in a report. With more, the whole report is refused.
 
-The rates are then probably percentages and not fractions.
+The rates of such a report are probably percentages and not fractions.
 """
 
 

@@ -80,8 +80,8 @@ def import_studio(
     newest export. `as_of`: the day on which the export was made, see `export_day`. If several tables of a .zip have the
     same video, the row with the most impressions is used, because lifetime totals only grow. A second import of the
     same file changes nothing. `given`: the columns that a person named, see `find_columns`. `only`: the videos to
-    store. By default, all videos are stored except videos in channels of API keys. A key could have sent the public ids
-    of these videos first, and would then see their rates.
+    store. By default, all videos are stored except videos in channels of API keys. Otherwise the owner of a key could
+    first send the public ids of the videos, and then see the click-through rates that this function imports.
 
     Raises `LabError` if the file cannot be read, if no row has a click-through rate, or if `as_of` is in the future.
     """

@@ -104,8 +104,8 @@ def _checked(day: date) -> date:
 
 @cache
 def _months() -> dict[str, int]:
-    """Return the month of each name in all languages, by folded name. Leave out names that mean two different
-    months."""
+    """Return the number of the month for each name of a month in all languages, by folded name. Leave out names that
+    mean two different months."""
     from babel import Locale
 
     months: dict[str, set[int]] = {}

@@ -46,8 +46,8 @@ class Cells:
 class StudioTable:
     """The rows of a table, without the row of totals. A row that cannot be read is replaced by a `RowProblem`.
 
-    `columns`: the position of each column. `remarks`: sentences that say which columns were recognised by their values,
-    and that quote the notes which Studio wrote below the rows.
+    `columns`: the position of each column. `remarks`: sentences that say which columns were recognised by their values.
+    Other remarks quote the notes that Studio wrote below the rows.
     """
 
     columns: Columns

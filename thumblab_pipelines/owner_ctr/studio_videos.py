@@ -23,7 +23,8 @@ _LONGEST_TITLE = 200
 """Maximum length of a title on YouTube, in characters. A longer text is not a title."""
 
 _LONGEST_S = 1_000_000
-"""Maximum length of a video in seconds. YouTube allows twelve hours and cuts longer streams, so more is an error."""
+"""Maximum length of a video in seconds. YouTube allows twelve hours and cuts longer streams. A longer video is an
+error of the export."""
 
 
 @dataclass

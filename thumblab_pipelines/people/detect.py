@@ -100,7 +100,7 @@ def _delete_earlier(lab: Lab, embedder: str, with_spaces: bool) -> None:
     """Delete the vectors of earlier embedders. Do nothing while a face that may be searched has no row of `embedder`.
 
     `with_spaces`: whether to delete also the centroids and calibrations that were computed from these vectors. In
-    Dagster, the asset `face_clusters` deletes them, because it has made them.
+    Dagster, `with_spaces` is false: the asset `face_clusters` makes the centroids and calibrations, and deletes them.
     """
     space = served_head(lab.releases, embedder)
     with lab.engine.begin() as connection:
@@ -119,7 +119,7 @@ def _searched(
     result: Detected,
     unread: dict[str, str],
 ) -> list[SearchedPicture]:
-    """Search pictures. A picture that cannot be decoded has a problem and no faces.
+    """Search pictures. For a picture that cannot be decoded, return a problem and no faces.
 
     A picture whose file cannot be read now is left out, so that the next run searches it. The reason is added to
     `unread`. `places`: the places in a picture where a face was forgotten. A face at such a place is not embedded. All
@@ -162,7 +162,7 @@ def _searched(
 def check_faces(lab: Lab, niche: str) -> list[CheckResult]:
     """Check that at least 99 % of a niche's pictures were searched, and that at least 99 % of the faces have a vector.
 
-    Only pictures that may be searched count, see the setting `people`.
+    Only pictures that may be searched are checked, see the setting `people`.
     """
     scope = scope_of(lab.settings.people, lab.releases, niche)
     networks = load_networks(lab.settings)

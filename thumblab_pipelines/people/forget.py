@@ -29,7 +29,7 @@ def forget_picture(lab: Lab, sha256: str) -> ForgottenEverywhere:
 
 
 def forget_outside(lab: Lab) -> ForgottenEverywhere:
-    """Delete the faces of pictures that the lab may not search, by the setting `people`. Delete the heads that learnt
+    """Delete the faces of pictures that the lab must not search, by the setting `people`. Delete the heads that learnt
     from these faces.
 
     If the setting is `off`, all faces are deleted. If the setting changes later, the faces may be found again. Names

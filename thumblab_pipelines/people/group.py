@@ -37,8 +37,8 @@ class Grouped:
         space: the fingerprint of the embedder, followed by the fingerprint of the served head if a head is served.
         faces: number of faces that have a vector.
         left_for_later: number of faces in no cluster that were left out, because the caller set a limit.
-        people, unknown_clusters: number of clusters with a name, and without a name. Clusters without faces do not
-            count.
+        people, unknown_clusters: number of clusters with a name, and without a name. Clusters without faces are not
+            counted.
         in_people, in_unknown, in_none: number of faces in named clusters, in unknown clusters, and in no cluster.
         moved: number of faces that changed or left their cluster.
         new, dropped: number of unknown clusters that were made, and that were deleted.
@@ -113,8 +113,8 @@ def _run(lab: Lab, how: ClusterSettings | None, max_faces: int | None, assign_on
     with lab.engine.connect() as connection:
         given = faces_for_clustering(connection, space.embedder, scope)
     vectors = space.apply(given.vectors) if given.face_ids else np.empty((0, _NO_FACES_DIMENSION), np.float32)
-    # A head makes the people that it learnt from less similar. If their pairs were used, the calibration would be wrong
-    # for all other people. So the labels are used only without a head.
+    # A head makes the people that it learnt from less similar to each other. If pairs of these people were used, the
+    # calibration would be wrong for all other people. So the labels are used only without a head.
     labels = given.pinned if space.head is None else np.full_like(given.pinned, NONE)
     calibration = calibrate(vectors, given.pictures, labels)
     rows = _considered(given, max_faces)
@@ -193,8 +193,8 @@ def _stored_centroids(
     """Return for each stored cluster, by its key, the centroids (float32 [c, d]) and the number of faces of each
     centroid.
 
-    A cluster has several centroids if the faces that a person put there differ much. Faces of low quality do not count,
-    unless the cluster has only such faces.
+    A cluster has several centroids if the faces that a person put into the cluster differ much. Faces of low quality
+    are not used, unless the cluster has only such faces.
     """
     given = faces_for_clustering(connection, space.embedder)
     codes, used = given.previous, np.unique(given.previous[given.previous != NONE])

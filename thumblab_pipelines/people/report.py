@@ -75,7 +75,7 @@ def folder_agreement(lab: Lab) -> Agreement | None:
     """Return how well the clusters agree with the folders of given pictures. Each folder must have the pictures of one
     person.
 
-    Only the best face of a picture counts, because other people may be in the background. Return None if no given
+    Only the best face of a picture is used, because other people may be in the background. Return None if no given
     picture is in a folder.
     """
     statement = (

@@ -7,7 +7,7 @@ that the answer of the service gave to the winner:
 
 p_winner and p_loser are the win probabilities in the answer. Win probabilities follow the Bradley-Terry-Luce model, so
 the ratio p is the probability that one candidate beats the other. If the model's skill was not proven, the answer
-orders the candidates by evidence and has no probabilities. The claim is then only the order.
+orders the candidates by evidence and has no probabilities. In this case, the claim is only the order.
 
 Two published candidates of one channel form a pair too. The claim about two published candidates is that the candidate
 with the higher score is better.
@@ -107,7 +107,7 @@ def latest_pairs(pairs: Sequence[DecidedPair]) -> list[DecidedPair]:
     """Return each decided pair of an experiment once, with its latest claim.
 
     `pairs` must begin with the oldest claim. A person may ask about the same pictures several times. If each answer
-    counted, pictures that were asked about often would have a larger weight.
+    were used, pictures that were asked about often would have a larger weight.
     """
     return list({(pair.experiment_id, pair.winner, pair.loser): pair for pair in pairs}.values())
 
@@ -115,7 +115,7 @@ def latest_pairs(pairs: Sequence[DecidedPair]) -> list[DecidedPair]:
 def published_candidates(connection: Connection) -> list[PublishedCandidate]:
     """Return the published candidates whose score and views are known.
 
-    If several predictions of a model release are about the same video, only the latest counts.
+    If several predictions of a model release are about the same video, only the latest prediction is used.
     """
     latest = {}
     for row in connection.execute(_PUBLISHED):
@@ -147,8 +147,8 @@ def published_pairs(candidates: Sequence[PublishedCandidate]) -> list[PublishedP
 def latest_published_pairs(pairs: Sequence[PublishedPair]) -> list[PublishedPair]:
     """Return each pair of videos once, with its latest claim.
 
-    Several model releases may have scored the same two videos. If each release counted, videos that were scored often
-    would have a larger weight.
+    Several model releases may have scored the same two videos. If the claim of each release were used, videos that were
+    scored often would have a larger weight.
     """
     by_time = sorted(pairs, key=lambda pair: pair.scored_at)
     return list({frozenset((pair.winner.video_id, pair.loser.video_id)): pair for pair in by_time}.values())

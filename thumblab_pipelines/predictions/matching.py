@@ -23,7 +23,7 @@ def matching_candidate(candidates: Sequence[KeptCandidate], picture: ShownPictur
     bits. The files may differ because YouTube encodes every uploaded picture again.
 
     If the perceptual hashes of two candidates differ in at most `NEAR` bits, neither candidate is returned, because the
-    answer may have divided one win probability between them.
+    answer may have divided one win probability between the two candidates.
     """
     matching = [
         candidate

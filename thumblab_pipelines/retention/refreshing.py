@@ -29,10 +29,9 @@ _TRAINABILITY_PER_RUN = 500
 quota."""
 
 _IMPLAUSIBLE_CLOSURES = 20
-"""Minimum number of channels in a batch for the following rule. If YouTube's answer contains none of the channels, the
-answer counts as an error.
+"""If YouTube's answer about at least this many channels contains none of the channels, the answer counts as an error.
 
-It is not plausible that all channels of a batch were closed at the same time.
+It is not plausible that so many channels were closed at the same time.
 """
 
 _DUE_CHANNELS = text("""

@@ -2,9 +2,9 @@
 
 The gap of a pair is the score of its winner minus the score of its loser. The model's win probability for the winner is
 sigmoid(slope * gap). The formula sigmoid(slope * gap) is Platt scaling [1]_ without a bias. The order of a pair's
-videos has no meaning: if the videos are swapped, a probability p must become 1 - p. A bias would prevent this. So the
-slope and the calibration curve also count each pair in both orders. The slope is fitted on pairs that the model was not
-trained on. Calibration is measured on other held-out pairs.
+videos has no meaning: if the videos are swapped, a probability p must become 1 - p. A formula with a bias would not
+have this property. For the same reason, the slope and the calibration curve count each pair in both orders. The slope
+is fitted on pairs that the model was not trained on. Calibration is measured on other held-out pairs.
 
 .. [1] J. Platt, "Probabilistic outputs for support vector machines and comparisons to regularized likelihood methods",
    Advances in Large Margin Classifiers, 1999.

@@ -20,8 +20,7 @@ s2[c])).
   pairs, there are fewer degrees of freedom, and the interval is wider. The part with s2 has as many degrees of freedom
   as there are videos, minus the number of channels.
 
-With one channel, the interval says nothing about other channels. The interval then only covers the choice of the
-channel's videos.
+With one channel, the interval says nothing about other channels. It covers only the choice of the channel's videos.
 
 A bootstrap over channels is not used, because its intervals are too narrow with few channels. With three channels, the
 ends are the means of the worst and of the best channel. These ends cover the true mean in 75 % of samples instead of 95
@@ -123,7 +122,7 @@ class ChannelMeans:
         count = np.bincount(channel_of_video).astype(np.float64)
         jackknife = np.bincount(channel_of_video, influence**2) / pairs**2 * count / np.maximum(count - 1, 1)
         # If the videos are ordered at random, the outcomes of two pairs that share a video have a covariance of 1/36 on
-        # average. If every video is paired with every other video, this gives the variance of Kendall's rank
+        # average. If every video is paired with every other video, the result is the variance of Kendall's rank
         # correlation (M. Kendall, Biometrika, 1938).
         shared = np.bincount(channel_of_video, degree * (degree - 1)) / 36
         random = (pairs * _RANDOM_VARIANCE + shared) / pairs**2
@@ -196,9 +195,9 @@ def interval_of_channels(values: Float64s, within: Interval) -> Interval:
 def between_channels(means: Float64s, variances: Float64s) -> float:
     """Return the variance between channels by the method of Paule and Mandel, 0 or more.
 
-    `means` [k]: the means of the channels. `variances` [k]: the variances of their errors, all above 0. For the
-    returned tau2, the weighted squared distances from the weighted mean add up to their expected value. The expected
-    value is the number of channels minus 1.
+    `means` [k]: the means of the channels. `variances` [k]: the variances of the errors of the means, all above 0. For
+    the returned tau2, the weighted squared distances from the weighted mean add up to their expected value. The
+    expected value is the number of channels minus 1.
     """
     from scipy.optimize import brentq
 

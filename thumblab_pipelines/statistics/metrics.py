@@ -72,7 +72,7 @@ def channel_correlations(
 
 
 def numbered(names: npt.ArrayLike) -> tuple[Rows, list[str]]:
-    """Return the position of each name [m] in the sorted list of distinct names, and this list.
+    """Sort the distinct names. Return the position [m] of each name in the sorted list, and the sorted list itself.
 
     Names are hashed, and only the distinct names are sorted. If many names are equal, hashing is faster than
     `np.unique`.

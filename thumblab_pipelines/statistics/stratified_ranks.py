@@ -7,8 +7,8 @@ stratum. The first group wins this share of the n1 * n0 comparisons, if a tie co
 
 This is the statistic of Mann and Whitney, divided by its largest value [1]_. A weighted sum of such shares is linear in
 the ranks [2]_. The null hypothesis is that the group has no effect on the value. Then, within each stratum, each choice
-of n1 videos is equally likely to be the first group. The mean and the variance of the sum follow exactly from this. The
-distribution of the sum is estimated from random choices.
+of n1 videos is equally likely to be the first group. The mean and the variance of the sum follow exactly from the null
+hypothesis. The distribution of the sum is estimated from random choices.
 
 .. [1] H. Mann and D. Whitney, "On a test of whether one of two random variables is stochastically larger than the other",
    Annals of Mathematical Statistics, 1947.
@@ -38,13 +38,13 @@ _CERTAIN = 1e-9
 """If the p value of the normal approximation is below this number, the smallest possible p value is returned, without
 permutations.
 
-The sum is then more than six standard deviations from its mean. Ranks are bounded, so the true p value is below the
-smallest possible p value even if the normal approximation is poor.
+For such a p value, the sum is more than six standard deviations from its mean. Ranks are bounded, so the true p value
+is below the smallest possible p value even if the normal approximation is poor.
 """
 
 _FIRST_DRAWS, _ENOUGH_REACHED = 1_999, 20
-"""If at least 20 of the first 1,999 drawn sums reach the observed sum, the p value is about 1 % or more. No further
-permutation is then drawn [3]_.
+"""If at least 20 of the first 1,999 drawn sums reach the observed sum, the p value is about 1 % or more. In this case,
+no further permutation is drawn [3]_.
 """
 
 _CELLS = 200_000
@@ -75,7 +75,7 @@ def permutation_p_value(scores: Float64s, chosen: Flags, stratum: Rows, seed: in
     seed
         The seed of the permutations.
     draws
-        Number of permutations. They are drawn only if the normal approximation of the p value is small.
+        Number of permutations. Permutations are drawn only if the normal approximation of the p value is small.
     """
     from scipy.stats import norm
 
@@ -118,7 +118,7 @@ def _drawn_sums(centred: Float64s, chosen: Flags, stratum: Rows, random: np.rand
             part = sums[start : start + block]
             left = np.tile(centred[members], (len(part), 1))
             row = np.arange(len(part))
-            for taken in range(fewer):  # the first steps of the shuffle of Fisher and Yates
+            for taken in range(fewer):  # Do the first steps of the Fisher-Yates shuffle.
                 place = taken + (random.random(len(part)) * (size - taken)).astype(np.intp)
                 part += sign * left[row, place]
                 left[row, place] = left[:, taken]

@@ -1,8 +1,8 @@
 """Read the cells of a CSV table, in the forms that people, pandas and spreadsheets write.
 
 If a cell has none of these forms, the functions raise `ValueError`, whose message is for the person who imports the
-table. Numbers of YouTube Studio exports may have decimal commas, and spaces as thousands separators. Numbers with
-decimal commas or spaces are errors here: `owner_ctr/studio_numbers.py` reads them.
+table. Numbers of YouTube Studio exports may have decimal commas, and spaces as thousands separators. For the functions
+of this module, such numbers are errors. `owner_ctr/studio_numbers.py` reads the numbers of YouTube Studio.
 """
 
 import math

@@ -41,7 +41,7 @@ class TrainConfig:
                  `thumblab_pipelines.training.linear`.
     Averaging    `swa_start` is for stochastic weight averaging (SWA). From epoch `swa_start` on, the learning rate
                  stays constant, early stopping is off, and the weights after each epoch are averaged. A `swa_start` of
-                 0 turns averaging off. The average is kept if its validation AUC is at least that of the last epoch.
+                 0 turns averaging off. The average is kept if its validation AUC is at least the AUC of the last epoch.
     """
 
     epochs: int = 30

@@ -7,7 +7,8 @@ the true value minus the prediction. The residual is the part of the views that 
 
 The prediction is cross-fitted [1]_. Each channel's videos are divided into five runs in order of time. Each run is
 predicted by a model that was fitted to the other four runs. The context's model consists of a ridge regression for all
-channels, and of channel adapters like those of the ranking model. The model has no network, and does not use pictures.
+channels, and of channel adapters like the adapters of the ranking model. The context's model has no network, and does
+not use pictures.
 
 .. [1] V. Chernozhukov et al., "Double/debiased machine learning for treatment and structural parameters", The
    Econometrics Journal, 2018.

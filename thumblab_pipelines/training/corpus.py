@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _LEAST_FOR_ENGAGEMENT = 5
 """Minimum number of a channel's videos. With fewer, a video's percentile in its channel is not used as a target."""
 LEAST_FOR_CTR = 200
-"""Minimum number of measured click-through rates for training the absolute head on them.
+"""Minimum number of measured click-through rates. With fewer, the absolute head is not trained on click-through rates.
 
 The absolute head is the output of the ranker that predicts engagement. With fewer rates, the target of the absolute
 head is the percentile of each video's views in its channel.
@@ -84,7 +84,8 @@ class Corpus:
         return above_trend(self.channel, self.published, self.target, known)
 
     def learns_ctr(self, rows: Rows) -> bool:
-        """Return whether enough of the rows have a click-through rate for training the absolute head on them."""
+        """Return whether enough of the rows have a click-through rate, so that the absolute head can be trained on
+        these rates."""
         if "click_through_rate" not in self.data.videos:
             return False
         return int(self.data.videos.click_through_rate.iloc[rows].notna().sum()) >= LEAST_FOR_CTR

@@ -71,9 +71,9 @@ class LineInputs:
 class Differences:
     """k one-video pairs, which are additional rows for the picture part. In each pair, one video showed both pictures.
 
-    `picture` [k, p]: the inputs of the first picture minus the inputs of the second. `gaps` [k]: the column `gap` of
-    the pairs. A gap is ln(a / b), where a and b are the expected watch time or views of the first and the second
-    picture. `variances` [k]: the variance of the error of each gap.
+    `picture` [k, p]: the inputs of the first picture minus the inputs of the second picture. `gaps` [k]: the column
+    `gap` of the pairs. A gap is ln(a / b), where a and b are the expected watch time or views of the first and the
+    second picture. `variances` [k]: the variance of the error of each gap.
     """
 
     picture: Floats
@@ -100,8 +100,8 @@ def fit_line(
     """Fit the linear model to n rows.
 
     `target` [n]: the log views minus the channel's trend. If `partialled` is false, the picture part is fitted to the
-    views themselves, for comparison. `title_start` [t]: weights of the title part. If they are given, the penalty draws
-    the title part towards these weights, instead of towards 0.
+    views themselves, for comparison. `title_start` [t]: weights of the title part. If `title_start` is given, the
+    penalty draws the title part towards these weights, instead of towards 0.
     """
     y = np.asarray(target, np.float64)
     run = runs_in_time(inputs.channel)

@@ -59,8 +59,8 @@ def training_experiment_gaps(corpus: Corpus, scorers: Sequence[tuple[Flags, OneT
     """Return the score of the better picture minus the score of the worse picture, for pairs of experiments.
 
     Only pairs of the part `TRAIN` are used, so that the calibration does not use pairs of the evaluation. Each scorer has
-    flags [n], which mark the videos of some channels. The scorer scores the pairs of these channels. It must not have
-    been fitted to these pairs.
+    flags [n], which mark the videos of some channels. The scorer scores the pairs of these channels. The scorer must
+    not have been fitted to these pairs.
 
     An experiment without a winner counts as half a win for each picture. So the result has the difference of a decided
     pair twice, and the difference of an undecided pair once with each sign. The result is empty if there are fewer than

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from thumblab_pipelines.training.global_model import GlobalModel
 
 MOST_PAIRS = 10_000
-"""Maximum number of pairs for an evaluation. If there are more, a fixed random sample is used."""
+"""Maximum number of pairs for an evaluation. If there are more pairs, a fixed random sample is used."""
 
 _ROWS_AT_ONCE = 4_096
 """Number of pictures that are scored at a time. The inputs of this many pictures take about 60 MB."""

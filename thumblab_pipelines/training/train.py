@@ -74,8 +74,8 @@ def train(
     ranks videos of unseen channels. An interrupted training is resumed from `folders.checkpoints`.
 
     `deleted` returns the ids of the videos that the lab has deleted since `data` was read. Training the global models
-    takes the longest, so `deleted` is called afterwards. The result then has no vectors of these videos, neither in the
-    channel adapters nor among the pictures that show whether a new picture is familiar.
+    takes the longest, so `deleted` is called after this training. So the result has no vectors of the deleted videos:
+    neither in the channel adapters, nor among the pictures that show whether a new picture is familiar.
 
     `prior`: the title prior from which every linear model starts. The prior must not have been fitted to videos of
     `data`.
@@ -248,12 +248,12 @@ def _calibrate(
     """
     unseen, unseen_pictures = of_unseen
     # Adapters that are fitted to validation videos or to experiments have already learnt from the outcomes. So the
-    # adapters used here are fitted only to the videos of the training part.
+    # adapters for the calibration are fitted only to the videos of the training part.
     early_adapters, early = adapt(corpus, model, corpus.data.rows(TRAIN), score_slope, experiments=False)
     gaps, gaps_adapted = corpus.score_gaps(unseen, corpus.known), corpus.score_gaps(early, corpus.validation)
     slope_adapted = fit_slope(gaps_adapted)
-    # `gaps` comes from the models that were trained without a third of the channels. If there are no models without
-    # some channels, `gaps` is empty, and the slope that was measured on known channels is the best estimate.
+    # `gaps` comes from the models that were trained without a third of the channels. If no such model could be trained,
+    # `gaps` is empty, and the slope that was measured on known channels is the best estimate.
     slope = fit_slope(gaps) if len(gaps) else slope_adapted
     validation = np.flatnonzero(corpus.data.pairs.part == VALIDATION)
     pictures = PictureGaps(validation, OneTitleScorer(corpus, model, early_adapters).gaps(validation))

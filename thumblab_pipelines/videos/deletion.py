@@ -88,7 +88,7 @@ class Deletion:
         self.withheld: Counter[str] = Counter()
 
     def allows(self, reason: str, count: int, asked: int | None = None) -> bool:
-        """Return whether `count` more videos may be deleted. If the videos may not be deleted, count them as withheld.
+        """Return whether `count` more videos may be deleted. If the videos must not be deleted, count them as withheld.
 
         `reason`: why the videos are to be deleted, such as "removed or private". The deletion is withheld if it would
         exceed the run's limit. `asked`: for videos that are gone from YouTube, the number of videos that YouTube was

@@ -39,7 +39,7 @@ def first_versions_query(where: str = "true") -> str:
     shown both.
 
     `where`: a condition on the videos `v`. The column `until` has the last time. `until` is infinity if the video has
-    not changed. `until` is -infinity if the first version of the video was deleted from the table, because it is then
+    not changed. `until` is -infinity if the first version of the video was deleted from the table, because it is
     unknown which version earned the views.
     """
     return f"""
@@ -68,7 +68,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Shown:
-    """Sighting of a picture that is new for this video. The picture must already be in the image store."""
+    """The result of a request that found a new picture of the video. The picture must already be in the image store."""
 
     video_id: str
     at: datetime
@@ -81,7 +81,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Unchanged:
-    """Sighting of the picture that the lab already has as the video's thumbnail."""
+    """The result of a request that found the picture unchanged. The lab already has this picture of the video."""
 
     video_id: str
     at: datetime
@@ -90,8 +90,8 @@ class Unchanged:
 
 @dataclass(frozen=True)
 class Missing:
-    """Sighting of a video without a readable picture. If the lab already has a picture of the video, the lab keeps this
-    picture.
+    """The result of a request that found no readable picture. If the lab already has a picture of the video, the lab
+    keeps this picture.
     """
 
     video_id: str

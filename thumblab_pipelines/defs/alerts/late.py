@@ -17,20 +17,21 @@ from thumblab_pipelines.alerts.book import Event, Failed, NotExpected, Succeeded
 from thumblab_pipelines.alerts.causes import LATE_ADVICE
 
 GRACE = timedelta(hours=1)
-"""Time for which something must be late before it is reported. After its own start, Dagster first starts the runs that
-it missed."""
+"""Time for which a niche or an asset must be late before it is reported. When Dagster starts after a pause, it first
+starts the runs that it missed. These runs need some time."""
 
 _GAP = timedelta(minutes=10)
 _CAUSE = "late"
 
 _NOT_EXPECTED = ""
-"""The reason that stands for a niche whose last refresh is old, but whose schedule a person has turned off."""
+"""The reason for a niche that would be late if its schedule were on. A person has turned off the schedule."""
 
 
 def late(
     instance: dg.DagsterInstance, state: WatchState, chosen: Settings, assets: list[dg.AssetKey], now: datetime
 ) -> Iterator[Event]:
-    """Yield an event for each niche and each asset: whether it is late, is not late, or is not expected.
+    """Yield an event for each niche and each asset, which says whether it is late, is not late, or is no longer
+    expected.
 
     All late things form one alert, because they usually have one cause: the machine or the daemon did not run.
     """

@@ -18,8 +18,8 @@ from thumblab_pipelines.alerts.book import Failed, Succeeded
 from thumblab_pipelines.alerts.causes import CHECK_ADVICE, cause_of, first_sentence
 
 _OVERLAP = timedelta(minutes=5)
-"""Runs that ended at most this long before the newest read run are read again, because a process may record an end
-late."""
+"""Time before the end of the newest run that the sensor has read. Runs that ended in this time are read again, because
+a process may record the end of a run late."""
 
 _UNDECIDED = timedelta(seconds=30)
 """Time in which Dagster records whether it retries a failed run. After `_UNDECIDED`, a run without a record counts as
@@ -153,8 +153,8 @@ def _innermost(error: SerializableErrorInfo | None) -> str:
 
 
 def _digest(config: object) -> str:
-    """Return a short digest of a run's config. So the success of one person's import does not end the failure of
-    another person's import."""
+    """Return a short digest of a run's config. The digest is in the name of what the run imports, so the success of one
+    import does not end the failure of another import."""
     return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()[:8]
 
 

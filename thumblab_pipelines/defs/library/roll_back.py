@@ -19,7 +19,7 @@ class RollBack(dg.Config):
 
     release_id: str = ""
     resume: bool = False
-    """Whether to end the hold and serve the newest release again. `release_id` is then ignored."""
+    """Whether to end the hold and serve the newest release again. If so, `release_id` is ignored."""
 
 
 @dg.op(description="Serves an older index of the niche and holds it, or ends the hold.")

@@ -1,5 +1,5 @@
-"""Define the jobs that find faces, group them and train the matching head, and the schedules that find and group
-daily."""
+"""Define the jobs that find faces, group faces and train the matching head. Also define the schedules that find and
+group faces daily."""
 
 import dagster as dg
 

@@ -25,7 +25,7 @@ def people(lab: LabResource) -> dg.MaterializeResult:
     with explained():
         report = people_report(lab.open())
     statistics = report.statistics
-    # Names of people must not be in Dagster's event log, because they could not be deleted from there.
+    # Names of people must not be in Dagster's event log, because nobody could delete the names from the log.
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": statistics.people,

@@ -18,7 +18,7 @@ from thumblab_pipelines.youtube.paging import Paging, pages
 
 REPORT_TYPE = "channel_reach_basic_a1"
 LARGEST_REPORT = 64 * 2**20
-"""Maximum size of a report in bytes. A row has about 70 bytes, so this is enough for about a million videos."""
+"""Maximum size of a report in bytes. A row has about 70 bytes, so the report of a million videos is small enough."""
 
 _PAGE = 200
 """Number of items on a page of a list."""

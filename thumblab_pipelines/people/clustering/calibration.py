@@ -15,7 +15,8 @@ _LEAST_KNOWN = 1000
 """Minimum number of known pairs of different people. With fewer, the calibration uses random pairs instead."""
 
 _PRIOR_PAIRS = 5000
-"""The weight of the guess from the dimension, as a number of pairs."""
+"""The distribution of cosines is first guessed from the dimension of the vectors. This number is the weight of the
+guess, as a number of pairs."""
 
 _INDEPENDENT = 10
 
@@ -33,7 +34,7 @@ _LOW, _HIGH = 0.05, 0.30
 quantiles."""
 
 _EXCEEDED = 20
-"""Minimum number of pairs above a quantile. A higher quantile is not used."""
+"""Minimum number of pairs above a quantile. A quantile with fewer pairs above it is not used."""
 
 
 def calibrate(vectors: Float32s, pictures: Rows, people: Rows) -> Calibration:
@@ -65,8 +66,8 @@ def calibrate(vectors: Float32s, pictures: Rows, people: Rows) -> Calibration:
         method, pairs, estimate = "known pairs", len(known), _of_different_people(apart)
     elif len(known) >= _LEAST_KNOWN:
         # A picture may show one person twice, for example in a mirror. So pairs in one picture are evaluated like
-        # random pairs. Each face is in at most two of these pairs, so the pairs are nearly independent, and each counts
-        # `_INDEPENDENT` times.
+        # random pairs. Each face is in at most two of these pairs, so the pairs are nearly independent, and each pair
+        # has the weight `_INDEPENDENT`.
         method, pairs, estimate = "known pairs", _INDEPENDENT * len(known), _of_random_pairs(known)
     elif len(random) >= _PRIOR_PAIRS:
         method, pairs, estimate = "random pairs", len(random), _of_random_pairs(random)

@@ -63,7 +63,7 @@ def centroids_of(vectors: Float64s, clusters: Rows, count: int, sure: Flags, lea
     Parameters
     ----------
     vectors, clusters
-        The faces [n, d], and the cluster [n] of each face. A face with a negative number does not count.
+        The faces [n, d], and the cluster [n] of each face. A face whose cluster is negative is in no cluster.
     sure
         Whether each face [n] surely shows the person of its cluster. A cluster gets several centroids only if at least
         `least` sure faces are far from its centroid. Without this rule, a few faces of a similar person would get their
@@ -160,7 +160,7 @@ def halves(vectors: Float64s) -> Rows:
     """Split the faces [n, d] into the parts 0 and 1 by spherical 2-means. Start with a split along the main
     direction."""
     centred = vectors - vectors.mean(axis=0)
-    # The power method is precise enough for a start, and faster than a decomposition.
+    # The power method is precise enough for a first split, and faster than a decomposition of the matrix.
     side = centred[np.einsum("nd,nd->n", centred, centred).argmax()]
     for _ in range(2 * _ROUNDS):
         side = unit(centred.T @ (centred @ side))

@@ -19,9 +19,9 @@ from thumblab_pipelines.people.clustering.similarity import similarities
 _PASSES = 4
 """Maximum number of times that the faces without a cluster are grouped."""
 _ROUNDS = 4
-"""Maximum number of times that clusters are improved after each pass."""
+"""Maximum number of times that clusters are improved after the faces without a cluster were grouped."""
 _FEW_CHANGES = 0.001
-"""The rounds end early if at most this share of the faces has changed its cluster."""
+"""If a round of improvement changes the cluster of at most this share of the faces, no further round follows."""
 _LOOSER = 10.0
 _FALSE_LINKS = 1.0
 """Maximum mean number of links of a face with faces of other people."""
@@ -52,8 +52,9 @@ def cluster_faces(
     links = _links(ordered, calibration, settings)
     found = _clustered(ordered, links, calibration, settings, first_new)
     # A face that has joined an anchor without pins would stay in the anchor at the next clustering, and would move its
-    # centroid. So the clustering is repeated with these faces in place, until no further face joins such an anchor. A
-    # later clustering of the same faces then changes nothing. The loop ends, because a face that stays never leaves.
+    # centroid. So the clustering is repeated with these faces fixed in their anchors, until no further face joins such
+    # an anchor. As a result, a later clustering of the same faces changes nothing. The loop ends, because a face that
+    # stays never leaves.
     while True:
         next_time = replace(ordered, previous=found.clusters)
         if np.array_equal(_base(next_time)[1], _base(ordered)[1]):
@@ -114,8 +115,8 @@ def _base(faces: Faces) -> tuple[Rows, Rows]:
     held = (faces.pinned < 0) & np.isin(faces.before, np.setdiff1d(anchors, faces.pinned))
     code = np.where(held, faces.before, faces.pinned)
     base = np.where(code >= 0, np.searchsorted(anchors, code), NONE).astype(np.intp)
-    # A face cannot stay in its previous cluster if it is banned from there, or if another face of its picture is there.
-    # `join` checks both.
+    # A face cannot stay in its previous cluster if it is banned from this cluster, or if this cluster has another face
+    # of its picture. `join` checks both conditions.
     members = Members(faces, anchors, len(anchors))
     for face in np.flatnonzero(base >= 0).tolist():
         members.join(face, int(base[face]))
@@ -160,7 +161,7 @@ def _improved(work: Work, clusters: Rows, count: int) -> tuple[Rows, int]:
 
 
 def _members(work: Work, clusters: Rows, count: int) -> Members:
-    """Return the `Members` of these clusters. A face that conflicts with its cluster is left out."""
+    """Return the `Members` of these clusters. A face that must not be in its cluster is left out."""
     members = work.members(count)
     for face in np.flatnonzero((clusters >= 0) & (work.base < 0)).tolist():
         members.join(face, int(clusters[face]))

@@ -25,7 +25,7 @@ class How(IntEnum):
 
     NONE = 0
     PINNED = 1
-    """A person put the face there."""
+    """A person put the face into the cluster."""
     MATCHED = 2
     """The face is near enough to a cluster that has a name or pinned faces."""
     GROUPED = 3
@@ -140,7 +140,7 @@ class Faces:
     def canonical_order(self) -> Rows:
         """Return the rows in an order that does not depend on the order of the input.
 
-        Only faces whose data are all equal may swap places.
+        Faces whose data are all equal may be in any order.
         """
         bans = np.zeros(len(self.vectors), np.int64)
         np.add.at(bans, self.banned[:, 0], self.banned[:, 1] + 1)

@@ -37,7 +37,7 @@ class Members:
         return len(self._faces)
 
     def join(self, face: int, cluster: int) -> None:
-        """Put a face into `cluster`. Do nothing if the face is in a cluster already, or may not join this cluster."""
+        """Put a face into `cluster`. Do nothing if the face is in a cluster already, or must not join this cluster."""
         bans = self._banned.get(face, ())
         if self._of_face[face] != NONE or self._pictures[face] in self._pictures_of[cluster] or cluster in bans:
             return

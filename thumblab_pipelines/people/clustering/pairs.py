@@ -38,7 +38,7 @@ def unlabelled_pairs(vectors: Float32s, people: Rows) -> Float64s:
 
 
 def _sampled(count: int) -> tuple[Rows, Rows]:
-    """Return all pairs of `count` rows, or `_MOST_PAIRS` random pairs if there are more."""
+    """Return all pairs of `count` rows, or `_MOST_PAIRS` random pairs if there are more pairs."""
     if count * (count - 1) // 2 <= _MOST_PAIRS:
         return np.triu_indices(count, 1)
     random = np.random.default_rng(0)

@@ -102,8 +102,8 @@ class Work:
 def assign(work: Work, clusters: Rows, count: int) -> Rows:
     """Put each face into the nearest cluster that it may join. Return the cluster of each face [n].
 
-    The nearest pairs of a face and a cluster come first. A cluster that then has too few faces of good quality is
-    dissolved, unless it is an anchor.
+    The nearest pairs of a face and a cluster come first. When all faces are placed, a cluster with too few faces of
+    good quality is dissolved, unless it is an anchor.
     """
     centroids = work.centroids(clusters, count)
     members = work.members(count)
@@ -151,7 +151,8 @@ def split(work: Work, clusters: Rows, count: int, whole: set[bytes]) -> tuple[Ro
 
 
 def merge(work: Work, members: Members) -> None:
-    """Merge clusters that look like one person and have no conflict. The most similar clusters come first."""
+    """Merge clusters that look like one person, if `Members.may_merge` allows it. The most similar clusters come
+    first."""
     clusters, count = members.clusters, len(members)
     good = np.where(work.founders, clusters, NONE)
     sums, sizes = summed(work.vectors, good, count)

@@ -1,9 +1,9 @@
 """Score pairs of faces by heads that have seen neither person of the pair.
 
 The people are split into five folds. For each pair of folds, a head is trained on the people of the three remaining
-folds. This head scores the pairs of faces in the two left-out folds. So every pair of two people is judged, and there
-are many such pairs even with few people. If only one fold were left out at a time, only pairs within a fold would be
-judged.
+folds. This head judges, which means scores, the pairs of faces in the two left-out folds. So every pair of two people
+is judged, and there are many such pairs even with few people. If only one fold were left out at a time, only pairs
+within a fold would be judged.
 """
 
 import itertools
@@ -25,7 +25,7 @@ _ALL_FACES = 4_000
 """Approximate maximum number of faces that are judged in total. But at least 4 faces of each person are judged."""
 
 _MOST_PAIRS = 6_000
-"""Maximum number of pairs of each kind that one head judges. If there are more, a random sample is judged."""
+"""Maximum number of pairs of each kind that one head judges. If there are more pairs, a random sample is judged."""
 
 
 def cross_fit(faces: CodedFaces, config: HeadConfig) -> JudgedPairs:

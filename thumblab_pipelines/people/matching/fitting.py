@@ -134,9 +134,9 @@ class _Validation:
     def separation(self, matrix: Float64s) -> float:
         """Return by how many standard deviations pairs of one person are more similar than pairs of two people.
 
-        The result is the decidability index [1]_. The loss is not used here, because it changes if all distances grow.
-        An error rate is not used, because with few pairs it changes only in steps. The result is 0 if there are no
-        pairs of one kind. No epoch is then better than another epoch.
+        The result is the decidability index [1]_. The loss is not used for the choice of the epoch, because it changes
+        if all distances grow. An error rate is not used, because with few pairs it changes only in steps. The result is
+        0 if there are no pairs of one kind. In this case, all epochs are equally good.
 
         .. [1] J. Daugman, "The importance of being random: statistical principles of iris recognition", Pattern
            Recognition, 2003.

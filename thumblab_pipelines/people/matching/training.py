@@ -17,7 +17,8 @@ from thumblab_pipelines.people.matching.labelled_faces import LabelledFaces
 from thumblab_pipelines.people.matching.verification import Verification, verify
 
 MOST_LOSS = 0.01
-"""Maximum loss of TAR by a head that is served, at the upper end of the 95 % interval of the loss."""
+"""Maximum loss of TAR by a head that may be served. The upper end of the 95 % interval of the loss is compared with
+it."""
 
 _NO_GAIN = (
     "Nothing is wrong: in no epoch did the head tell the held-out people apart better than the bare vectors do, so the bare "

@@ -40,7 +40,8 @@ def triplet_loss(
     losses = margin + distances[anchor, positive] - distances[anchor, negative]
     active = losses > 0
     anchor, positive, negative = anchor[active], positive[active], negative[active]
-    # The loss of an active triplet is margin - 2 a.p + 2 a.n. `weights` [b, b] counts how often each product occurs.
+    # The loss of an active triplet with the vectors a, p and n is margin - 2 a.p + 2 a.n. `weights` [b, b] has the
+    # factor of each product of two vectors in the loss of the batch.
     weights = np.zeros_like(distances)
     np.add.at(weights, (anchor, positive), -2.0)
     np.add.at(weights, (anchor, negative), 2.0)

@@ -127,7 +127,8 @@ def verify(pairs: JudgedPairs, seed: int) -> Verification:
     first, second = np.split(places, 2)
     curves = [_Curve(scores, first, second, pairs) for scores in (pairs.before, pairs.after)]
     once = np.ones(len(people), np.int64)
-    values = np.array([curve.figures(once, far) for curve in curves])  # [before and after, 3 figures]
+    # An array [2, 3]: the three figures before the head, and the three figures after the head.
+    values = np.array([curve.figures(once, far) for curve in curves])
     draws = []
     rng = np.random.default_rng(seed)
     for times in rng.multinomial(len(people), np.full(len(people), 1 / len(people)), size=_DRAWS):
@@ -193,8 +194,8 @@ class _Curve:
         # The threshold is the highest score of an impostor pair that must be rejected. All genuine pairs above it are
         # accepted.
         tar = accepted[self.higher[self.last[allowed]]] if allowed < len(falsely) else 1.0
-        # `falsely` and `false_rejects` have the two error rates at falling thresholds: below each impostor pair in
-        # turn.
+        # `falsely` and `false_rejects` have the two error rates for falling thresholds. Each threshold is just below
+        # the score of an impostor pair, so that the pair is accepted.
         false_rejects = 1 - accepted[self.higher[self.last]]
         place = int(np.argmax(falsely >= false_rejects))
         before = falsely[place - 1] if place else 0.0
@@ -213,8 +214,8 @@ class _Sorted:
     def weights(self, times: npt.NDArray[np.int64]) -> Float64s:
         """Return the weight of each pair in a sample in which person k occurs `times[k]` times.
 
-        A pair of two people occurs as often as the product of their numbers. A pair of two faces of one person occurs
-        as often as the person.
+        A pair of the people i and j occurs `times[i] * times[j]` times. A pair of two faces of person k occurs
+        `times[k]` times.
         """
         count = times[self.first] * times[self.second]
         count[self.within] = times[self.first[self.within]]

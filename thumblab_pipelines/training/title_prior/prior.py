@@ -103,8 +103,8 @@ def fit_title_prior(table: TitleTable) -> TitlePrior:
 
     everything = np.ones(len(table.titles), bool)
     above = table.above_trend(table.age_corrected(everything), everything)
-    # The views are divided by the spread of the channel, so every channel counts about the same. Multiplying the result
-    # by the typical spread gives log views.
+    # The views are divided by the spread of the channel, so every channel has about the same weight in the fit.
+    # Multiplying the result by the typical spread gives log views.
     target = relative_to_spread(above, table.channel) * float(np.median(np.abs(above))) * _ROBUST
     facts, words = title_facts(table.titles), sparse_title_words(table.titles).astype(np.float64)
     length, spread = FACTS_LENGTH / np.sqrt(FACTS), facts.std(axis=0)

@@ -83,7 +83,7 @@ class TitleTable:
 
     @classmethod
     def of(cls, rows: pd.DataFrame) -> Self:
-        """Return the videos of a table of observations. Each video counts at its first observation."""
+        """Return the videos of a table of observations. The age and views of a video are from its first observation."""
         return cls(*columns_of(sorted_videos(rows)))
 
     def above_trend(self, target: Floats, known: Flags) -> Float64s:
