@@ -67,6 +67,14 @@ def test_migrating_again_changes_nothing(url: str) -> None:
     assert tables(url) == before == {*metadata.tables, "alembic_version"}
 
 
+def test_newest_tables_are_opened_without_the_slow_import_of_alembic(url: str) -> None:
+    script = (
+        "import sys; from thumblab_core.database.schema import open_database; open_database(sys.argv[1]).dispose(); "
+        "sys.exit('alembic' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script, url]).returncode == 0
+
+
 def test_two_processes_that_migrate_at_once_both_find_the_schema(new_database: NewDatabase) -> None:
     fresh = new_database()
     script = "import sys; from thumblab_core.database.schema import open_database; open_database(sys.argv[1]).dispose()"
