@@ -2,8 +2,10 @@
 
 import importlib
 import io
+import signal
 import sys
 from importlib import metadata
+from types import FrameType
 from typing import NoReturn
 
 import click
@@ -149,12 +151,22 @@ def cli() -> None:
     bypass_proxy_for_loopback()
 
 
+def _stop_on_sigterm(number: int, _: FrameType | None) -> None:
+    """Raise KeyboardInterrupt for SIGTERM, and ignore SIGINT."""
+    if number == signal.SIGTERM:
+        raise KeyboardInterrupt
+
+
 def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         # Titles and file names may contain any character. Replace characters that the terminal's encoding lacks,
         # because printing them raises an error.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    # A shell starts background jobs with SIGINT ignored. Dagster gives SIGTERM the handler of SIGINT, so the command would
+    # ignore both.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _stop_on_sigterm)
     cli(prog_name="thumblab")
     raise SystemExit(0)
 

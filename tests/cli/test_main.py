@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,54 @@ def test_h_is_short_for_help_in_every_command_and_subcommand() -> None:
             done = CliRunner().invoke(main.cli, [*given, "-h"])
             assert (done.exit_code, done.output[:6]) == (0, "Usage:"), given
             assert "  -h, --help " in done.output, given
+
+
+RUNS_A_JOB = """
+import sys, time, types
+import click
+from thumblab_cli import main
+
+@click.command()
+def command():
+    import dagster as dg
+
+    @dg.op
+    def step(): pass
+
+    @dg.job(executor_def=dg.in_process_executor)
+    def work(): step()
+
+    work.execute_in_process()
+    print("ready", flush=True)
+    time.sleep(120)
+
+waiting = types.ModuleType("thumblab_cli.commands.waiting")
+waiting.command = command
+sys.modules[waiting.__name__] = waiting
+main.COMMANDS["waiting"] = ("waiting", "Wait.")
+main.main()
+"""
+
+
+def test_sigterm_stops_a_background_job_that_runs_dagster_and_ctrl_c_does_not() -> None:
+    def as_background_job() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    command = [sys.executable, "-c", RUNS_A_JOB, "waiting"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=as_background_job
+    ) as job:
+        assert job.stdout is not None
+        try:
+            assert "ready\n" in iter(job.stdout.readline, "")
+            job.send_signal(signal.SIGINT)
+            with pytest.raises(subprocess.TimeoutExpired):
+                job.wait(0.5)
+            job.terminate()
+            _, complaints = job.communicate(timeout=60)
+        finally:
+            job.kill()
+    assert (job.returncode, complaints.splitlines()[-1]) == (130, "thumblab: stopped")
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
