@@ -117,7 +117,11 @@ face_assignments = Table(
     Column("sha256", String(64), nullable=False, comment="the picture of the face"),
     Column("cluster_key", String(12), ForeignKey("face_clusters.cluster_key"), nullable=False),
     Column("pinned", Boolean, nullable=False, comment="a person put the face here; the lab never moves it"),
-    Column("similarity", Float, comment="to the cluster, when the lab put the face here; NULL where a person did"),
+    Column(
+        "similarity",
+        Float,
+        comment="cosine with the centroid of the cluster, when the lab put the face here; NULL where a person did",
+    ),
     Column("assigned_at", MOMENT, nullable=False),
     ForeignKeyConstraint(
         ["sha256", "face_id"], ["faces.sha256", "faces.face_id"], ondelete="CASCADE", name="fk_face_assignments_face"
@@ -190,7 +194,7 @@ face_change_faces = Table(
         comment="NULL: the face was in no cluster",
     ),
     Column("pinned_before", Boolean, nullable=False),
-    Column("similarity_before", Float),
+    Column("similarity_before", Float, comment="cosine with the centroid of the cluster before the change"),
     Column("assigned_before", MOMENT),
     Column("bans_before", ARRAY(String(12)), nullable=False, comment="clusters that the face was banned from"),
     Index("ix_face_change_faces_face_id", "face_id"),
@@ -232,5 +236,5 @@ face_calibrations = Table(
     Column("embedder", String, primary_key=True, comment="fingerprint of the network"),
     Column("calibration", JSONB, nullable=False, comment="what the cosine of two faces means; see docs"),
     Column("made_at", MOMENT, nullable=False),
-    comment="what the similarity of two faces means, by network",
+    comment="what the cosine of two faces means, by network",
 )
