@@ -9,6 +9,7 @@ from rich.table import Table
 
 from thumblab_cli.printing.printable import cell, printable
 from thumblab_cli.printing.tables import table
+from thumblab_core.people.names import shown_id
 
 if TYPE_CHECKING:
     from thumblab_core.people.records import Change, Cluster, ClusterPage, FacePage, ShownPicture
@@ -76,20 +77,25 @@ def _shown_in(places: "Sequence[ShownPicture]") -> str:
 
 
 def changes_table(changes: Sequence["Change"]) -> Table:
+    """Return the changes. A cluster is shown by its present name, by the name that the change took, or by its id."""
     words = ("change", "cluster", "other cluster", "name before", "remark")
     rows = table("number", *words, "faces", "at", words=words)
     for change in changes:
         rows.add_row(
             str(change.change_id),
             change.kind,
-            change.cluster_key or "",
-            change.other_key or "",
+            _named(change.cluster_key, change.name),
+            _named(change.other_key, change.other_name or (change.name_before if change.kind == "merge" else None)),
             cell(change.name_before or ""),
             "taken back" if change.reverted else "",
             str(change.faces),
             f"{change.changed_at:%Y-%m-%d %H:%M}",
         )
     return rows
+
+
+def _named(key: str | None, name: str | None) -> str:
+    return shown_id(key, None) if key and name is None else cell(name or "")
 
 
 def _detect_lines(result: Mapping[str, Any]) -> list[str]:

@@ -52,9 +52,11 @@ def log_change(
 def list_changes(connection: Connection, limit: int = 50, kind: str | None = None) -> list[Change]:
     """Return the latest changes that were not undone, the latest first. A merge that was taken back is `reverted`."""
     counts = select(func.count()).where(face_change_faces.c.change_id == face_changes.c.change_id).scalar_subquery()
+    other = face_clusters.alias()
     statement = (
-        select(face_changes, counts.label("face_count"), face_clusters.c.name)
+        select(face_changes, counts.label("face_count"), face_clusters.c.name, other.c.name.label("other_name"))
         .outerjoin(face_clusters, face_clusters.c.cluster_key == face_changes.c.cluster_key)
+        .outerjoin(other, other.c.cluster_key == face_changes.c.other_key)
         .order_by(face_changes.c.change_id.desc())
         .limit(limit)
     )
@@ -71,6 +73,7 @@ def list_changes(connection: Connection, limit: int = 50, kind: str | None = Non
             faces=row.face_count,
             reverted=row.undone_at is not None,
             name=row.name,
+            other_name=row.other_name,
         )
         for row in connection.execute(statement)
     ]

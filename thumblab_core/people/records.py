@@ -167,7 +167,8 @@ class Change:
 
     `cluster_key`: the changed cluster. `other_key`: the cluster that was merged into it. `faces`: how many faces the
     change concerned. `reverted`: whether the change is a merge that was taken back. `name`: the name that the changed
-    cluster has now. `conflict`: why some faces of an undone change did not go back, or None if all faces went back.
+    cluster has now. `other_name`: the name of the other cluster. `conflict`: why some faces of an undone change did
+    not go back, or None if all faces went back.
     """
 
     change_id: int
@@ -179,6 +180,7 @@ class Change:
     faces: int
     reverted: bool
     name: str | None = None
+    other_name: str | None = None
     conflict: str | None = None
 
 

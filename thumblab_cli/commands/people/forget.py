@@ -14,25 +14,29 @@ if TYPE_CHECKING:  # Only type checkers import it here, which keeps `thumblab --
 @click.argument(
     "kind", type=click.Choice(["person", "face", "picture", "outside"]), metavar="person|face|picture|outside"
 )
-@click.argument("identifier", required=False, metavar="[ID]")
+@click.argument("given", required=False, metavar="[ID]")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def forget_(kind: str, identifier: str | None, yes: bool, as_json: bool) -> None:
+def forget_(kind: str, given: str | None, yes: bool, as_json: bool) -> None:
     """Delete a person, a face, or all faces of a picture from tables and releases. This cannot be undone.
 
-    ID is the id of a cluster, the id of a face, or the SHA-256 of a picture. `outside` takes no ID. After
-    THUMBLAB_PEOPLE was changed from `all` to `own` or `off`, `outside` deletes the faces of all pictures that the lab
-    may no longer search.
+    ID is the id of a cluster or the name of a person, the id of a face, or the SHA-256 of a picture. `outside` takes
+    no ID. After THUMBLAB_PEOPLE was changed from `all` to `own` or `off`, `outside` deletes the faces of all pictures
+    that the lab may no longer search.
 
     The pictures of videos stay, but no face is recorded there again. Matching heads that learnt from the faces are
     deleted too. Earlier backups still hold the faces.
     """
+    from thumblab_cli.commands.people.given_cluster import cluster_id_of
     from thumblab_pipelines.lab import Lab
     from thumblab_pipelines.people.forget import forget_face, forget_outside, forget_person, forget_picture
 
-    if (identifier is None) != (kind == "outside"):
+    if (given is None) != (kind == "outside"):
         raise click.UsageError(f"`forget {kind}` takes {'no ID' if kind == 'outside' else 'an ID'}")
-    lab = Lab.existing()
+    lab, identifier = Lab.existing(), given
+    if kind == "person" and given is not None:
+        with lab.engine.connect() as connection:
+            identifier = cluster_id_of(connection, given)
     if not yes:
         click.confirm(f"Forget {_what(lab, kind, identifier)} for good?", abort=True, err=True)
     if identifier is None:
