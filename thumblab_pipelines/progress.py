@@ -13,6 +13,11 @@ items.
 T = TypeVar("T")
 
 
+def in_words(what: str, done: int, total: int) -> str:
+    """Return the progress as a line. The scoring service reads such lines in the log of a run."""
+    return f"{what}: {done} of {total}"
+
+
 def silent(what: str, done: int, total: int) -> None:
     """Ignore the progress."""
 

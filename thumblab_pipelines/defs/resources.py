@@ -12,7 +12,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings, settings
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.models.tracking import Tracker
-from thumblab_pipelines.progress import Progress
+from thumblab_pipelines.progress import Progress, in_words
 
 _LOG_SECONDS = 5.0
 """Seconds between two log lines about the progress of a step."""
@@ -86,7 +86,7 @@ class LabResource(dg.ConfigurableResource):
                 self._listener(what, done, total)
             if time.monotonic() - last_logged >= _LOG_SECONDS:
                 last_logged = time.monotonic()
-                context.log.info(f"{what}: {done} of {total}")
+                context.log.info(in_words(what, done, total))
 
         return listen
 

@@ -24,6 +24,7 @@ from thumblab_pipelines.people.clustering.cluster import cluster_faces
 from thumblab_pipelines.people.clustering.faces import ClusterSettings, Faces
 from thumblab_pipelines.people.clustering.histogram import Histogram, histogram
 from thumblab_pipelines.people.clustering.refine import Thresholds
+from thumblab_pipelines.progress import Progress, silent
 
 _NO_FACES_DIMENSION = 128
 """The dimension of face vectors that the calibration assumes in a lab without faces."""
@@ -86,7 +87,9 @@ def cluster_settings(
     )
 
 
-def group_faces(lab: Lab, how: ClusterSettings | None = None, max_faces: int | None = None) -> Grouped:
+def group_faces(
+    lab: Lab, how: ClusterSettings | None = None, max_faces: int | None = None, progress: Progress = silent
+) -> Grouped:
     """Group all faces that the present embedder has embedded, and store the clusters.
 
     Everything that a person said stays: names, faces that a person put into a cluster, and the answer "not this
@@ -94,7 +97,7 @@ def group_faces(lab: Lab, how: ClusterSettings | None = None, max_faces: int | N
     the lab's settings. `max_faces`: maximum number of faces in no cluster that are grouped, best quality first. Raises
     `LabError` if the setting `people` is off.
     """
-    return _run(lab, how, max_faces, assign_only=False)
+    return _run(lab, how, max_faces, False, progress)
 
 
 def assign_faces(lab: Lab, how: ClusterSettings | None = None, max_faces: int | None = None) -> Grouped:
@@ -102,10 +105,12 @@ def assign_faces(lab: Lab, how: ClusterSettings | None = None, max_faces: int | 
 
     A face that is in a cluster does not move, and no cluster is made. `group_faces` explains the arguments.
     """
-    return _run(lab, how, max_faces, assign_only=True)
+    return _run(lab, how, max_faces, True, silent)
 
 
-def _run(lab: Lab, how: ClusterSettings | None, max_faces: int | None, assign_only: bool) -> Grouped:
+def _run(
+    lab: Lab, how: ClusterSettings | None, max_faces: int | None, assign_only: bool, progress: Progress
+) -> Grouped:
     how = how or cluster_settings(lab.settings)
     space = face_space(lab.settings, lab.releases)
     start = time.perf_counter()
@@ -124,7 +129,7 @@ def _run(lab: Lab, how: ClusterSettings | None, max_faces: int | None, assign_on
         if assign_only:
             result = clustering_assign.assign_faces(faces, faces.before == NONE, calibration, how)
         else:
-            result = cluster_faces(faces, calibration, how, first_new=len(given.keys))
+            result = cluster_faces(faces, calibration, how, len(given.keys), progress)
         codes[rows], similarity[rows] = result.clusters, result.similarity
     with lab.engine.begin() as connection:
         stored = store_clustering(connection, given, codes, similarity)

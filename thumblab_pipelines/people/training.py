@@ -13,6 +13,7 @@ from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.people.matching.fitting import HeadConfig
 from thumblab_pipelines.people.matching.labelled_faces import LEAST_PEOPLE, LabelledFaces, TooFewPeopleError
 from thumblab_pipelines.people.matching.publishing import PublishedHead, train_and_publish
+from thumblab_pipelines.progress import Progress, silent
 
 
 def head_config(
@@ -29,7 +30,9 @@ def head_config(
     )
 
 
-def train_matching(lab: Lab, config: HeadConfig | None = None, run_id: str | None = None) -> PublishedHead:
+def train_matching(
+    lab: Lab, config: HeadConfig | None = None, run_id: str | None = None, progress: Progress = silent
+) -> PublishedHead:
     """Train a head on the faces of people with a name, publish the head, and serve it if it is good enough.
 
     The next grouping uses the served head. `run_id`: the Dagster run that trains. Raises `LabError` if the setting
@@ -44,7 +47,8 @@ def train_matching(lab: Lab, config: HeadConfig | None = None, run_id: str | Non
         with lab.engine.connect() as connection:
             _require_faces(connection, labelled)
 
-    return train_and_publish(lab.releases, labelled, embedder, config or head_config(lab), confirm, run_id)
+    config = config or head_config(lab)
+    return train_and_publish(lab.releases, labelled, embedder, config, confirm, run_id, progress)
 
 
 def _labelled(given: FacesToCluster) -> LabelledFaces:

@@ -5,6 +5,7 @@ The networks and the pictures of people are in the folder of real data, which is
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from thumblab_cli.commands.people.people import _SUBCOMMANDS
 from thumblab_cli.main import cli
+from thumblab_cli.printing import tables
 from thumblab_core.settings import settings
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -69,14 +71,16 @@ def test_without_a_channel_and_pictures_the_command_says_that_there_is_nothing_t
         assert "no channel was added, so `own` has nothing to search: `thumblab channel add`" in result.stdout
 
 
-def test_one_command_leads_from_a_folder_to_people(shell: Shell, folder: Path) -> None:
+def test_one_command_leads_from_a_folder_to_people(shell: Shell, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = answered(shell("pipeline", "--full", "--folder", folder, "--json"))
     assert found["detect"]["folder"]["pictures"] == 60
     assert [problem.partition(":")[0] for problem in found["detect"]["folder"]["problems"]] == ["broken.png"]
     assert found["stats"]["folders"]["f"] >= 0.95
     assert "no face has one" in found["train"]["skipped"]
     assert len(ids(shell)) == found["cluster"]["unknown_clusters"] >= 6
+    monkeypatch.setattr(tables, "_LINE_SECONDS", 0.0)
     again = shell("pipeline", "--folder", folder)
+    assert re.search(r"^comparing faces: (\d+) of \1$", again.stderr, re.MULTILINE)
     assert "0 of them new" in again.stdout
     assert "nothing to search" not in again.stdout
     assert "no cluster mixes two people" in again.stdout
@@ -90,6 +94,8 @@ def test_a_name_a_merge_and_a_ban_are_listed_and_taken_back(shell: Shell) -> Non
     assert merged["faces"] > 10
     (merge,) = [change for change in answered(shell("changes", "--json")) if change["kind"] == "merge"]
     assert merged["merge"] == merge["change_id"]
+    (line,) = [line.split() for line in shell("changes").stdout.splitlines() if "merge" in line]
+    assert line[1:4] == ["merge", "Alice", second]
     assert shell("unmerge", merge["change_id"]).exit_code == 0
     alice = first.replace("unknown_cluster", "person")
     face = answered(shell("show", alice, "--json"))["faces"][0]["face_id"]
@@ -130,12 +136,12 @@ def test_a_name_in_square_brackets_is_shown_as_it_is(shell: Shell) -> None:
 def test_forgetting_asks_first_and_then_deletes(shell: Shell) -> None:
     (alice,) = ids(shell, "--kind", "person")
     faces = answered(shell("show", alice, "--json"))["total"]
-    asked = shell("forget", "person", alice)
+    asked = shell("forget", "person", "ALICE")
     assert asked.exit_code == 1
     assert f"Forget Alice ({faces} faces) for good?" in asked.stderr
     picture = answered(shell("show", alice, "--json"))["faces"][0]["sha256"]
     assert f"Forget the picture {picture} (1 face) for good?" in shell("forget", "picture", picture).stderr
-    forgotten = answered(shell("forget", "person", alice, "--yes", "--json"))
+    forgotten = answered(shell("forget", "person", "Alice", "--yes", "--json"))
     assert forgotten["faces"] == forgotten["pictures"] > 0
     assert ids(shell, "--kind", "person") == []
     assert answered(shell("detect", "--json"))["faces"] == 0
@@ -151,7 +157,7 @@ def test_forgetting_asks_first_and_then_deletes(shell: Shell) -> None:
         (["move", "face", "--to", "person_0123456789ab"], "no face"),
         (["forget", "face", "none", "--yes"], "no face"),
         (["forget", "face", "none"], "no face"),
-        (["forget", "person", "Alice"], "is not the id of a cluster"),
+        (["forget", "person", "Alice"], "no person has this name"),
         (["forget", "picture", "none"], "no picture"),
         (["unmerge", "999999"], "merge"),
         (["move", "\udcff"], "no face"),

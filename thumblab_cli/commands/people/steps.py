@@ -90,9 +90,9 @@ def cluster_(
 
     Your changes stay: names, faces that you moved, and "not this person". A cluster keeps its id.
     """
-    lab = _lab()
+    lab, console = _lab(), _console(as_json)
     how = _cluster_settings(lab, person_threshold, unknown_method, min_cluster_size)
-    _print({"cluster": _group(lab, how, max_faces)}, as_json)
+    _print({"cluster": _group(lab, console, how, max_faces)}, as_json)
 
 
 @click.command(name="assign")
@@ -118,8 +118,8 @@ def train_(epochs: int | None, margin: float | None, min_faces: int | None, as_j
     At least five people need enough labelled faces. The head is evaluated on people that it was not trained on. Run
     `thumblab people cluster` afterwards to use the head.
     """
-    lab = _lab()
-    _print({"train": _train(lab, _head_config(lab, epochs, margin, min_faces))}, as_json)
+    lab, console = _lab(), _console(as_json)
+    _print({"train": _train(lab, console, _head_config(lab, epochs, margin, min_faces))}, as_json)
 
 
 @click.command(name="pipeline")
@@ -148,14 +148,14 @@ def pipeline_(full: bool, folder: Path | None, limit: int | None, as_json: bool,
     )  # Wrong values raise an error before the long work.
     config = _head_config(lab, given["epochs"], given["margin"], given["min_faces"])
     results: dict[str, Any] = {"detect": _detect(lab, console, folder, None, limit)}
-    results["cluster"] = _group(lab, how, given["max_faces"])
+    results["cluster"] = _group(lab, console, how, given["max_faces"])
     if full:
         try:
-            results["train"] = _train(lab, config)
+            results["train"] = _train(lab, console, config)
         except TooFewPeopleError as error:
             results["train"] = {"skipped": str(error)}
         else:
-            results["cluster_again"] = _group(lab, how, given["max_faces"])
+            results["cluster_again"] = _group(lab, console, how, given["max_faces"])
     results["stats"] = people_report(lab).as_json()
     _print(results, as_json)
 
@@ -206,16 +206,20 @@ def _detect(
         return result | detect_faces(lab, niche, listener, limit).as_json()
 
 
-def _group(lab: "Lab", how: "ClusterSettings", max_faces: int | None) -> dict[str, Any]:
+def _group(lab: "Lab", console: "Console", how: "ClusterSettings", max_faces: int | None) -> dict[str, Any]:
+    from thumblab_cli.printing.tables import progress_bars
     from thumblab_pipelines.people.group import group_faces
 
-    return group_faces(lab, how, max_faces).as_json()
+    with progress_bars(console) as listener:
+        return group_faces(lab, how, max_faces, listener).as_json()
 
 
-def _train(lab: "Lab", config: "HeadConfig") -> dict[str, Any]:
+def _train(lab: "Lab", console: "Console", config: "HeadConfig") -> dict[str, Any]:
+    from thumblab_cli.printing.tables import progress_bars
     from thumblab_pipelines.people.training import train_matching
 
-    published = train_matching(lab, config)
+    with progress_bars(console) as listener:
+        published = train_matching(lab, config, progress=listener)
     return {
         "release": published.release.release_id,
         "served": published.served,

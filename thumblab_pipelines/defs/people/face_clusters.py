@@ -38,11 +38,11 @@ class Grouping(dg.Config):
     **about("face_clusters", "people.md", group_faces, check_groups),
     **PEOPLE,
 )
-def face_clusters(config: Grouping, lab: LabResource) -> dg.MaterializeResult:
+def face_clusters(context: dg.AssetExecutionContext, config: Grouping, lab: LabResource) -> dg.MaterializeResult:
     with explained():
         opened = lab.open()
         how = cluster_settings(opened.settings, config.person_threshold, config.unknown_method, config.min_cluster_size)
-        grouped = group_faces(opened, how, config.max_faces)
+        grouped = group_faces(opened, how, config.max_faces, lab.progress(context))
         check_results = check_groups(opened, grouped)
     figures = grouped.as_json()
     return dg.MaterializeResult(

@@ -37,7 +37,7 @@ def matching_head(context: dg.AssetExecutionContext, config: Training, lab: LabR
     with explained():
         opened = lab.open()
         chosen = head_config(opened, config.epochs, config.margin, config.min_faces)
-        published = train_matching(opened, chosen, context.run.run_id)
+        published = train_matching(opened, chosen, context.run.run_id, lab.progress(context))
     info = published.release.info
     return dg.MaterializeResult(
         metadata={

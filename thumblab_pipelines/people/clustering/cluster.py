@@ -15,6 +15,7 @@ from thumblab_pipelines.people.clustering.members import Members
 from thumblab_pipelines.people.clustering.refine import Work, assign, merge, split
 from thumblab_pipelines.people.clustering.seeds import seed_groups
 from thumblab_pipelines.people.clustering.similarity import similarities
+from thumblab_pipelines.progress import Progress, silent
 
 _PASSES = 4
 """Maximum number of times that the faces without a cluster are grouped."""
@@ -28,7 +29,11 @@ _FALSE_LINKS = 1.0
 
 
 def cluster_faces(
-    faces: Faces, calibration: Calibration, settings: ClusterSettings | None = None, first_new: int | None = None
+    faces: Faces,
+    calibration: Calibration,
+    settings: ClusterSettings | None = None,
+    first_new: int | None = None,
+    progress: Progress = silent,
 ) -> Clustering:
     """Cluster faces.
 
@@ -43,14 +48,16 @@ def cluster_faces(
     first_new
         The first code for new clusters. No cluster may ever have had this code or a higher code. The default is 1 plus
         the highest code in `faces`.
+    progress
+        Told of each stage. Unknown faces are grouped, and the clusters improved, several times.
     """
     settings = settings or ClusterSettings()
     order = faces.canonical_order()
     ordered = faces.taken(order)
     if first_new is None:
         first_new = 1 + max(int(codes.max(initial=NONE)) for codes in _codes(faces))
-    links = _links(ordered, calibration, settings)
-    found = _clustered(ordered, links, calibration, settings, first_new)
+    links = _links(ordered, calibration, settings, progress)
+    found = _clustered(ordered, links, calibration, settings, first_new, progress)
     # A face that has joined an anchor without pins would stay in the anchor at the next clustering, and would move its
     # centroid. So the clustering is repeated with these faces fixed in their anchors, until no further face joins such
     # an anchor. As a result, a later clustering of the same faces changes nothing. The loop ends, because a face that
@@ -59,7 +66,7 @@ def cluster_faces(
         next_time = replace(ordered, previous=found.clusters)
         if np.array_equal(_base(next_time)[1], _base(ordered)[1]):
             break
-        ordered, found = next_time, _clustered(next_time, links, calibration, settings, first_new)
+        ordered, found = next_time, _clustered(next_time, links, calibration, settings, first_new, progress)
     place = np.empty(len(order), np.intp)
     place[order] = np.arange(len(order))
     return found.taken(place)
@@ -69,10 +76,11 @@ def _codes(faces: Faces) -> tuple[Rows, ...]:
     return faces.before, faces.pinned, faces.banned[:, 1], faces.named
 
 
-def _links(faces: Faces, calibration: Calibration, settings: ClusterSettings) -> Links:
+def _links(faces: Faces, calibration: Calibration, settings: ClusterSettings, progress: Progress) -> Links:
     """Link similar faces. Only faces that may found a cluster are linked."""
     rows = np.flatnonzero((faces.quality >= settings.founding_quality) & (faces.pinned < 0))
-    links = nearest_links(faces.vectors[rows], faces.pictures[rows], _cut(calibration, settings, len(rows)))
+    cut = _cut(calibration, settings, len(rows))
+    links = nearest_links(faces.vectors[rows], faces.pictures[rows], cut, progress=progress)
     return Links(rows[links.first], rows[links.second], links.cosine)
 
 
@@ -87,7 +95,12 @@ def _cut(calibration: Calibration, settings: ClusterSettings, count: int) -> flo
 
 
 def _clustered(
-    faces: Faces, links: Links, calibration: Calibration, settings: ClusterSettings, first_new: int
+    faces: Faces,
+    links: Links,
+    calibration: Calibration,
+    settings: ClusterSettings,
+    first_new: int,
+    progress: Progress,
 ) -> Clustering:
     """Cluster faces in canonical order."""
     anchors, base = _base(faces)
@@ -96,10 +109,10 @@ def _clustered(
     # stranger's own cluster.
     clusters, count = base, len(anchors)
     for number in range(_PASSES):
-        grown, more = _with_seeds(work, clusters, count, links)
+        grown, more = _with_seeds(work, clusters, count, links, progress)
         if more == count and (number or not count):
             break
-        clusters, count = _improved(work, grown, more)
+        clusters, count = _improved(work, grown, more, progress)
     codes = codes_of(clusters, faces.before, work.anchors, first_new)
     matched = np.isin(codes, work.labelled)
     how = np.where(clusters < 0, How.NONE, np.where(matched, How.MATCHED, How.GROUPED))
@@ -123,7 +136,7 @@ def _base(faces: Faces) -> tuple[Rows, Rows]:
     return anchors, members.clusters
 
 
-def _with_seeds(work: Work, clusters: Rows, count: int, links: Links) -> tuple[Rows, int]:
+def _with_seeds(work: Work, clusters: Rows, count: int, links: Links, progress: Progress) -> tuple[Rows, int]:
     """Make new clusters from faces that are in no cluster. Return the clusters and their number."""
     free = (clusters < 0) & work.founders
     rows = np.flatnonzero(free)
@@ -135,18 +148,19 @@ def _with_seeds(work: Work, clusters: Rows, count: int, links: Links) -> tuple[R
     reach = max(work.thresholds(1).join, float(links.cosine.min(initial=1.0)))
     clusters = clusters.copy()
     for group in seed_groups(
-        work.faces.vectors[rows], among, reach, settings.unknown_method, settings.minimum_cluster_size
+        work.faces.vectors[rows], among, reach, settings.unknown_method, settings.minimum_cluster_size, progress
     ):
         clusters[rows[group]] = count
         count += 1
     return clusters, count
 
 
-def _improved(work: Work, clusters: Rows, count: int) -> tuple[Rows, int]:
+def _improved(work: Work, clusters: Rows, count: int, progress: Progress) -> tuple[Rows, int]:
     """Split, assign and merge at most `_ROUNDS` times, until few faces change. Return the clusters, numbered without
     gaps."""
     whole: set[bytes] = set()
-    for _ in range(_ROUNDS):
+    for number in range(_ROUNDS):
+        progress("improving clusters", number, _ROUNDS)
         before = clusters
         clusters, count = split(work, clusters, count, whole)
         clusters = assign(work, clusters, count)

@@ -11,6 +11,7 @@ import numpy as np
 
 from thumblab_core.arrays import Float32s, Float64s, Rows
 from thumblab_core.index.kinds import faiss_module
+from thumblab_pipelines.progress import Progress, batches, silent
 
 NEIGHBOURS = 24
 _EXACT = 20_000
@@ -34,7 +35,9 @@ class Links:
         return Links(self.first[keep], self.second[keep], self.cosine[keep])
 
 
-def nearest_links(vectors: Float32s, pictures: Rows, least: float, neighbours: int = NEIGHBOURS) -> Links:
+def nearest_links(
+    vectors: Float32s, pictures: Rows, least: float, neighbours: int = NEIGHBOURS, progress: Progress = silent
+) -> Links:
     """Link each face with its nearest faces in other pictures. A link needs a cosine of at least `least`.
 
     `vectors` [n, d] are unit vectors. With more than `_EXACT` faces, the search is approximate and may miss some near
@@ -48,7 +51,10 @@ def nearest_links(vectors: Float32s, pictures: Rows, least: float, neighbours: i
     faiss.omp_set_num_threads(os.cpu_count() or 1)
     try:
         index = _index(faiss, vectors)
-        found = [_links_of(index, vectors, pictures, start, neighbours) for start in range(0, count, _BATCH)]
+        found = [
+            _links_of(index, vectors, pictures, batch[0], neighbours)
+            for batch in batches(range(count), _BATCH, "comparing faces", progress)
+        ]
     finally:
         faiss.omp_set_num_threads(1)
     rows, others, cosines = (np.concatenate(parts) for parts in zip(*found, strict=True))

@@ -11,12 +11,15 @@ import numpy as np
 from thumblab_core.arrays import Float32s, Float64s, Rows
 from thumblab_pipelines.people.clustering.faces import UnknownMethod
 from thumblab_pipelines.people.clustering.graph import Links, components
+from thumblab_pipelines.progress import Progress, silent
 
 _MOST = 1500
 """Maximum number of faces in a component. The matrix of distances of such a component has 18 MB."""
 
 
-def seed_groups(vectors: Float32s, links: Links, cosine: float, method: UnknownMethod, least: int) -> list[Rows]:
+def seed_groups(
+    vectors: Float32s, links: Links, cosine: float, method: UnknownMethod, least: int, progress: Progress = silent
+) -> list[Rows]:
     """Return groups of at least `least` rows of `vectors` [n, d]. A row is in at most one group.
 
     Parameters
@@ -26,8 +29,12 @@ def seed_groups(vectors: Float32s, links: Links, cosine: float, method: UnknownM
     cosine
         The minimum cosine of two matching faces. HDBSCAN finds its own densities, and does not use this cosine.
     """
-    groups = []
-    for rows in components(len(vectors), links, _MOST):
+    groups, done = [], 0
+    parts = components(len(vectors), links, _MOST)
+    total = sum(map(len, parts))
+    for rows in parts:
+        progress("grouping unknown faces", done, total)
+        done += len(rows)
         if len(rows) < least:
             continue
         members = vectors[rows].astype(np.float64)

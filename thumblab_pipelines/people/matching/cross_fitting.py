@@ -7,7 +7,10 @@ within a fold would be judged.
 """
 
 import itertools
+import math
+from collections.abc import Callable
 from dataclasses import fields, replace
+from functools import partial
 
 import numpy as np
 
@@ -17,6 +20,10 @@ from thumblab_pipelines.people.matching.labelled_faces import CodedFaces
 from thumblab_pipelines.people.matching.verification import JudgedPairs
 
 FOLDS = 5
+
+HEADS = math.comb(FOLDS, 2)
+"""Number of heads of a cross-fitting."""
+
 _MOST_FACES = 40
 """Maximum number of faces of a person that are judged. The number of pairs of a person grows with the square of this
 number."""
@@ -28,20 +35,25 @@ _MOST_PAIRS = 6_000
 """Maximum number of pairs of each kind that one head judges. If there are more pairs, a random sample is judged."""
 
 
-def cross_fit(faces: CodedFaces, config: HeadConfig) -> JudgedPairs:
-    """Train ten heads, and return the pairs that they judge. There must be at least five people."""
+def cross_fit(
+    faces: CodedFaces, config: HeadConfig, before_epoch: Callable[[int, int], None] = lambda head, epoch: None
+) -> JudgedPairs:
+    """Train ten heads, and return the pairs that they judge. There must be at least five people.
+
+    `before_epoch` is called with the number of heads that are trained, and the number of epochs that are done of the next.
+    """
     rng = np.random.default_rng(config.seed)
     people = rng.permutation(np.unique(faces.people))
     folds = np.array_split(people, FOLDS)
     fold_of = np.empty(int(people.max()) + 1, np.intp)
-    for number, fold in enumerate(folds):
-        fold_of[fold] = number
+    for fold_number, fold in enumerate(folds):
+        fold_of[fold] = fold_number
     judged = faces.sampled(max(4, min(_MOST_FACES, _ALL_FACES // len(people))), rng)
     parts = []
-    for first, second in itertools.combinations(range(FOLDS), 2):
+    for number, (first, second) in enumerate(itertools.combinations(range(FOLDS), 2)):
         held = np.concatenate([folds[first], folds[second]])
         training = faces.of(np.setdiff1d(people, held))
-        head = fit_head(training, config, seed=int(rng.integers(2**32))).matrix
+        head = fit_head(training, config, int(rng.integers(2**32)), partial(before_epoch, number)).matrix
         pairs = judge(judged.of(held), head, rng)
         # Four heads judge a pair within one fold: the heads that leave out this fold and one of the four other folds.
         within = fold_of[pairs.first] == fold_of[pairs.second]

@@ -5,6 +5,7 @@ trained on few people changes the vectors little.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,10 +82,14 @@ class FittedHead:
     separations: list[float]
 
 
-def fit_head(faces: CodedFaces, config: HeadConfig, seed: int) -> FittedHead:
+def fit_head(
+    faces: CodedFaces, config: HeadConfig, seed: int, before_epoch: Callable[[int], None] = lambda epoch: None
+) -> FittedHead:
     """Train a head on the faces of at least three people. A quarter of the people is held out for early stopping.
 
     The weights after the epoch that best separates the held-out people are kept. The same arguments give the same head.
+
+    `before_epoch` is called with the number of epochs that are done.
     """
     rng = np.random.default_rng(seed)
     people = rng.permutation(np.unique(faces.people))
@@ -99,6 +104,7 @@ def fit_head(faces: CodedFaces, config: HeadConfig, seed: int) -> FittedHead:
     rows_of = [np.nonzero(training.people == person)[0] for person in np.unique(training.people)]
     each = max(_LEAST_FACES, min(_MOST_FACES, _BATCH // len(rows_of)))
     for epoch in range(1, config.epochs + 1):
+        before_epoch(epoch - 1)
         total = 0.0
         for _ in range(steps):
             drawn = rng.permutation(len(rows_of))[:_PEOPLE_OF_A_BATCH]

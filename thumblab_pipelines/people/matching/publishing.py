@@ -15,6 +15,7 @@ from thumblab_pipelines.lab import inputs_digest
 from thumblab_pipelines.people.matching.fitting import HeadConfig
 from thumblab_pipelines.people.matching.labelled_faces import LabelledFaces
 from thumblab_pipelines.people.matching.training import TrainedHead, train_head
+from thumblab_pipelines.progress import Progress, silent
 
 _VERSION = 1
 """Version of the training code, which is part of the digest of the inputs. Raise this number if a change of the code
@@ -44,6 +45,7 @@ def train_and_publish(
     config: HeadConfig | None = None,
     confirm: Callable[[], None] = lambda: None,
     run_id: str | None = None,
+    progress: Progress = silent,
 ) -> PublishedHead:
     """Train a head, publish it, and serve it if `decide` allows it and no person holds an older head.
 
@@ -57,7 +59,7 @@ def train_and_publish(
     release = store.unchanged(FACE_HEAD, scope, inputs)
     trained = None
     if release is None:
-        trained = train_head(faces, embedder, config)
+        trained = train_head(faces, embedder, config, progress)
     with store.serving.changing(FACE_HEAD, scope):
         confirm()
         if trained is not None:

@@ -7,14 +7,16 @@ from.
 
 import time
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from thumblab_core.faces.head import FaceHead, head_scope
-from thumblab_pipelines.people.matching.cross_fitting import cross_fit
+from thumblab_pipelines.people.matching.cross_fitting import HEADS, cross_fit
 from thumblab_pipelines.people.matching.fitting import FittedHead, HeadConfig, fit_head
 from thumblab_pipelines.people.matching.labelled_faces import LabelledFaces
 from thumblab_pipelines.people.matching.verification import Verification, verify
+from thumblab_pipelines.progress import Progress, silent
 
 MOST_LOSS = 0.01
 """Maximum loss of TAR by a head that may be served. The upper end of the 95 % interval of the loss is compared with
@@ -50,18 +52,27 @@ class TrainedHead:
     seconds: float
 
 
-def train_head(faces: LabelledFaces, embedder: str, config: HeadConfig | None = None) -> TrainedHead:
+def train_head(
+    faces: LabelledFaces, embedder: str, config: HeadConfig | None = None, progress: Progress = silent
+) -> TrainedHead:
     """Train a head on labelled faces, and judge the head. `embedder`: the fingerprint of the embedder of the vectors.
 
     The same arguments give the same head. The order of the faces does not matter. Raises `LabError` if fewer than five
     people have `config.min_faces` faces, or if no pair of faces can be judged.
+
+    `progress` is told of epochs. A head that stops early leaves out its last ones.
     """
     head_scope(embedder)
     config, started = config or HeadConfig(), time.monotonic()
     used = faces.with_enough(config.min_faces)
     coded = used.coded()
-    verification = verify(cross_fit(coded, config), config.seed)
-    fitted = fit_head(coded, config, config.seed)
+    epochs = config.epochs
+
+    def before_epoch(head: int, epoch: int) -> None:
+        progress("training, epochs of all heads", head * epochs + epoch, (HEADS + 1) * epochs)
+
+    verification = verify(cross_fit(coded, config, before_epoch), config.seed)
+    fitted = fit_head(coded, config, config.seed, partial(before_epoch, HEADS))
     head = FaceHead(embedder, fitted.matrix.astype(np.float32))
     decision = decide(verification, fitted.best_epoch)
     return TrainedHead(head, fitted, used, config, verification, decision, time.monotonic() - started)

@@ -150,3 +150,17 @@ def test_the_partition_ignores_the_codes_of_clusters() -> None:
     second = cluster_faces(replace(faces, previous=before), CALIBRATION, ClusterSettings(0.5))
     assert partition(first.clusters) == partition(second.clusters) != set()
     assert np.array_equal(second.clusters, before)
+
+
+def test_a_clustering_tells_how_far_it_is() -> None:
+    told: list[tuple[str, int, int]] = []
+    cluster_faces(messy_faces(1, 60), CALIBRATION, ClusterSettings(0.5), progress=lambda *step: told.append(step))
+    assert list(dict.fromkeys(what for what, _, _ in told)) == [
+        "comparing faces",
+        "grouping unknown faces",
+        "improving clusters",
+    ]
+    assert all(0 <= done <= total for _, done, total in told)
+    compared = [(done, total) for what, done, total in told if what == "comparing faces"]
+    assert compared[0][0] == 0
+    assert compared[-1][0] == compared[-1][1]

@@ -39,8 +39,12 @@ def test_the_same_faces_in_any_order_give_the_same_head() -> None:
     mixed = LabelledFaces(
         faces.vectors[order], *([keys[row] for row in order] for keys in (faces.faces, faces.people, faces.pictures))
     )
-    config = HeadConfig(epochs=4)
-    one, two = train_head(faces, EMBEDDER, config), train_head(mixed, EMBEDDER, config)
+    config, told = HeadConfig(epochs=4), list[tuple[str, int, int]]()
+    one = train_head(faces, EMBEDDER, config, lambda *step: told.append(step))
+    two = train_head(mixed, EMBEDDER, config)
+    assert [step[1:] for step in told] == [(epoch, 44) for epoch in range(44)], (
+        "ten heads are judged, and one is served"
+    )
     assert one.fitted.best_epoch > 0
     assert one.head.fingerprint == two.head.fingerprint
     assert one.verification == two.verification
