@@ -64,6 +64,17 @@ class ChangedItemsOut:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RunProgressOut:
+    """How far a run is with its present work."""
+
+    what: str
+    """The work."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunStateOut:
     """The state and the report of a run. The last three fields are null for jobs that do not report them."""
 
@@ -90,6 +101,9 @@ class RunStateOut:
 
     people: PeopleRunOut | None
     """What a search for faces, a grouping or a training of people did."""
+
+    progress: RunProgressOut | None
+    """How far a running search for faces, grouping or training is. A run reports it every five seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -45,6 +45,15 @@ query Outcome($id: ID!, $after: String) {
 }
 """
 
+LOG = """
+query Log($id: ID!, $after: String) {
+  logsForRun(runId: $id, limit: 1000, afterCursor: $after) {
+    ... on EventConnection { cursor hasMore events { __typename ... on LogMessageEvent { message } } }
+    ... on Error { message }
+  }
+}
+"""
+
 SCHEDULER = """
 query Scheduler($repository: RepositorySelector!) {
   instance { daemonHealth { daemonStatus(daemonType: "SCHEDULER") { healthy } } }

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from thumblab_serving.dagster_runs.graphql import REPOSITORY, DagsterError, DagsterGraphql, NoDagsterError
-from thumblab_serving.dagster_runs.queries import LAUNCH, OUTCOME, RUNS, Event, Run, message_of
+from thumblab_serving.dagster_runs.queries import LAUNCH, LOG, OUTCOME, RUNS, Event, Run, message_of
 
 RunState = Literal["queued", "running", "success", "failure", "canceled"]
 
@@ -45,6 +46,9 @@ _MOST_PAGES = 50
 _LONGEST_REASON = 500
 _START_SECONDS = 30.0
 """How long a request waits while other requests start their runs."""
+
+_PROGRESS = re.compile(r"(.{1,200}): ([0-9]{1,15}) of ([0-9]{1,15})")
+"""The form of `thumblab_pipelines.progress.in_words`."""
 
 _UNKNOWN_FORM = "Dagster's answer does not have the form that the service knows"
 
@@ -115,6 +119,15 @@ class Outcome:
         return "; ".join(dict.fromkeys(self.reasons))[:_LONGEST_REASON] or "Dagster gives no reason; see the run's page"
 
 
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is with its present work: `done` of `total` items."""
+
+    what: str
+    done: int
+    total: int
+
+
 class DagsterRuns:
     """The runs of the lab's jobs. All methods must run in one event loop."""
 
@@ -172,7 +185,7 @@ class DagsterRuns:
         materialized: dict[str, dict[str, int | str]] = {}
         output: dict[str, Any] = {}
         run_failure: str | None = None
-        for event in await self._events(run_id):
+        for event in await self._events(OUTCOME, run_id):
             if event.typename == "ExecutionStepFailureEvent":
                 described = event.failure_metadata and event.failure_metadata.description
                 reasons.append(described or f"the step {event.step_key} failed; see the run's page")
@@ -194,6 +207,17 @@ class DagsterRuns:
         if run_failure is not None and not reasons:
             reasons.append(message_of({"message": run_failure}))
         return Outcome(reasons, materialized, output)
+
+    async def progress(self, run_id: str) -> Progress | None:
+        """Return the progress that a run logged last, or None if it has logged none.
+
+        This reads the whole log of the run.
+        """
+        found = None
+        for event in await self._events(LOG, run_id):
+            if event.typename == "LogMessageEvent" and (line := _PROGRESS.fullmatch(event.message or "")):
+                found = Progress(line[1], int(line[2]), int(line[3]))
+        return found
 
     async def _waiting(self, job: str) -> list[Run]:
         """Return the waiting runs of a job, the newest first, and at most `MOST_QUEUED` of them."""
@@ -226,11 +250,11 @@ class DagsterRuns:
             raise DagsterError(f"Dagster cannot list its runs: {message_of(answer)}")
         return _validated(_RUNS, answer["results"])
 
-    async def _events(self, run_id: str) -> list[Event]:
+    async def _events(self, query: str, run_id: str) -> list[Event]:
         events: list[Event] = []
         after: str | None = None
         for _ in range(_MOST_PAGES):
-            answer = (await self._graphql.ask(OUTCOME, {"id": run_id, "after": after})).get("logsForRun")
+            answer = (await self._graphql.ask(query, {"id": run_id, "after": after})).get("logsForRun")
             if not isinstance(answer, dict) or "events" not in answer:
                 raise DagsterError(f"Dagster cannot show the events of {run_id}: {message_of(answer)}")
             page: list[Event] = _validated(_EVENTS, answer["events"])

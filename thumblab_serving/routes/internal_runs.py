@@ -31,6 +31,7 @@ from thumblab_serving.schemas.lab_runs import (
     RebuildOut,
     RebuildRequest,
     RefreshOut,
+    RunProgressOut,
     RunStateOut,
     WaitQuery,
 )
@@ -124,11 +125,13 @@ async def run_state(request: Request) -> RunStateOut:
     run_id = str(request.path_params["run_id"])
     if not re.fullmatch(_RUN_ID, run_id):
         raise invalid("run_id: this is not the id of a run, such as 6f1c2b9e-0d3a-4c57-8a51-2f7e9d0c4b13")
-    outcome = None
+    outcome = progress = None
     with explained():
         found = await runs.find(run_id)
         if found is not None and found.state in ("success", "failure", "canceled"):
             outcome = await runs.outcome(run_id)
+        elif found is not None and found.state == "running" and found.job in JOBS:
+            progress = await runs.progress(run_id)
         changed = changed_items_of(outcome)
     if found is None:
         raise Problem(HTTPStatus.NOT_FOUND, "unknown-run", f"Dagster knows no run {run_id}")
@@ -142,4 +145,5 @@ async def run_state(request: Request) -> RunStateOut:
         library_stats=None if found.job in ("change_index", *JOBS) else stats_of(outcome),
         changed_items=changed,
         people=people_figures(found.job, outcome),
+        progress=None if progress is None else RunProgressOut(**vars(progress)),
     )

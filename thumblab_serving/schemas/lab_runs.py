@@ -198,6 +198,14 @@ class ChangedItemsOut(StrictModel):
     release: str | None = Field(default=None, description="The release that the niche serves after the change.")
 
 
+class RunProgressOut(StrictModel):
+    """How far a run is with its present work."""
+
+    what: str = Field(description="The work.", examples=["comparing faces"])
+    done: int
+    total: int
+
+
 class RunStateOut(RunOut):
     """The state and the report of a run. The last three fields are null for jobs that do not report them."""
 
@@ -205,6 +213,9 @@ class RunStateOut(RunOut):
     library_stats: NicheStats | None = Field(description="What a refresh, a rebuild or an embedding did.")
     changed_items: ChangedItemsOut | None = Field(description="What a change of items did.")
     people: PeopleRunOut | None = Field(description="What a search for faces, a grouping or a training of people did.")
+    progress: RunProgressOut | None = Field(
+        description="How far a running search for faces, grouping or training is. A run reports it every five seconds."
+    )
 
 
 class RefreshOut(RunsOut):

@@ -162,6 +162,7 @@ class FakeDagster:
     status: str = "SUCCESS"
     job: str = "a_job"
     materialized: dict[str, dict[str, int | str]] = field(default_factory=dict)
+    log: list[str] = field(default_factory=list)
     launched: list[dict[str, Any]] = field(default_factory=list)
 
     def answer(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
@@ -180,7 +181,7 @@ class FakeDagster:
                     ],
                 }
                 for asset, values in self.materialized.items()
-            ]
+            ] + [{"__typename": "LogMessageEvent", "message": line} for line in self.log]
             return {"logsForRun": {"cursor": None, "hasMore": False, "events": events}}
         run = {"runId": RUN_ID, "jobName": self.job, "status": self.status, "runConfigYaml": "", "tags": []}
         return {"runsOrError": {"results": [run] if "runIds" in variables.get("filter", {}) else []}}

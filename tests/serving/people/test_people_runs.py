@@ -8,6 +8,7 @@ import pytest
 from planted_people import RUN_ID, FakeDagster, fake_dagster
 
 from thumblab_core.niches import NICHES
+from thumblab_pipelines.progress import in_words
 
 PATHS = ["/cluster/dual", "/train", "/detect"]
 
@@ -27,7 +28,7 @@ def running(
 def dagster(running: tuple[FakeDagster, httpx.Client]) -> FakeDagster:
     """A fake Dagster without started runs. Its runs succeed and report nothing."""
     fake = running[0]
-    fake.status, fake.job, fake.materialized, fake.launched = "SUCCESS", "a_job", {}, []
+    fake.status, fake.job, fake.materialized, fake.launched, fake.log = "SUCCESS", "a_job", {}, [], []
     return fake
 
 
@@ -191,3 +192,19 @@ def test_the_state_of_a_run_has_the_figures_of_its_steps_about_people(
     state = running[1].get(f"/internal/runs/{RUN_ID}").json()
     assert state["people"] is None
     assert state["library_stats"]["num_vectors"] == 5
+
+
+def test_the_state_of_a_running_grouping_says_how_far_it_is(
+    running: tuple[FakeDagster, httpx.Client], dagster: FakeDagster
+) -> None:
+    def progress() -> Any:
+        return running[1].get(f"/internal/runs/{RUN_ID}").json()["progress"]
+
+    dagster.job, dagster.status = "group_people", "STARTED"
+    assert progress() is None
+    dagster.log = ["Loaded 3 of 4: all", in_words("comparing faces", 8_192, 100_000)]
+    assert progress() == {"what": "comparing faces", "done": 8_192, "total": 100_000}
+    dagster.log += [in_words("improving clusters", 1, 4), "a line about something else"]
+    assert progress() == {"what": "improving clusters", "done": 1, "total": 4}
+    dagster.status = "SUCCESS"
+    assert progress() is None

@@ -1,6 +1,6 @@
 // Start the runs of Dagster that find faces, group them and train, and follow them.
 
-import { byId, line, say } from "../dom.js";
+import { byId, capital, line, say } from "../dom.js";
 import { sentence } from "../for_operators.js";
 import { NICHES } from "../words.js";
 import { askForKey, hasKey, newest } from "./feedback.js";
@@ -99,12 +99,13 @@ async function follow() {
   }
 }
 
-const told = ({ state, reason, url, people }) => ({ state, reason, url, people });
+const told = ({ state, reason, url, people, progress }) => ({ state, reason, url, people, progress });
 
 function stop(error) {
   keep(null);
   lock();
   say("run-state", "");
+  drawProgress(null);
   say("run-problem", sentence(error.message));
 }
 
@@ -119,10 +120,21 @@ function drawState(name, runs) {
     text = `${words}: ${begun ? "running" : "waiting for its turn"}.${count}`;
   } else if (failures.length > 0) text = `${words}: ${failures.length === runs.length ? "it did not work" : "it worked in part"}.`;
   if (byId("run-state").textContent !== text) say("run-state", text);
+  drawProgress(runs.find(({ state, progress }) => state === "running" && progress)?.progress);
   if (failures.length > 0) {
     say("run-problem", " ");
     byId("run-problem").replaceChildren(...failures.map((run) => line("span", failureWords(run), "failure")));
   }
+}
+
+// Show how far the work is. Screen readers do not read each step aloud, as they do with the state of the run.
+function drawProgress(progress) {
+  byId("run-progress").hidden = !progress;
+  if (!progress) return;
+  const { what, done, total } = progress;
+  byId("run-progress").firstChild.textContent = `${capital(what)}: ${done.toLocaleString("en")} of ${total.toLocaleString("en")}`;
+  byId("run-bar").max = Math.max(total, 1);
+  byId("run-bar").value = done;
 }
 
 // Return what the runs did, in sentences. A run that reported nothing is left out.
