@@ -93,6 +93,25 @@ class FaceClustersOut:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FaceCropOut:
+    """The crop of a face."""
+
+    face_id: str
+    image_base64: str
+    """A JPEG of 112x112 pixels in base64."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceCropsOut:
+    """The crops of several faces."""
+
+    crops: list[FaceCropOut]
+    missing: list[str]
+    """The faces that the lab does not have, and those whose picture cannot be read. `GET {face_id}/crop` says why.
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
 class StoredFaceOut:
     """A face in a stored picture."""
 

@@ -20,6 +20,20 @@ def query_of(request: Request, model: type[T]) -> T:
         raise invalid_request(error) from None
 
 
+def lists_in_query(request: Request, model: type[T]) -> T:
+    """Return the query of a request as a `model`, all of whose fields are lists. A name stands once for each value.
+
+    Raises a 422 `Problem` if the query breaks the schema.
+    """
+    given: dict[str, list[str]] = {}
+    for name, value in request.query_params.multi_items():
+        given.setdefault(name, []).append(value)
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise invalid_request(error) from None
+
+
 def query_documentation(model: type[StrictModel]) -> list[dict[str, Any]]:
     """Return the description of the query for the OpenAPI document. Every field of `model` is optional."""
     properties = model.model_json_schema()["properties"]

@@ -1,10 +1,11 @@
 """Read and change the faces, clusters and people in the lab's database, and forget them everywhere."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from thumblab_core.errors import LabError
-from thumblab_core.images import ImageStore
+from thumblab_core.images import ImageError, ImageStore
 from thumblab_core.people.errors import FaceConflictError, UnknownFaceError
 from thumblab_core.people.records import (
     Change,
@@ -137,6 +138,16 @@ class StoredPeople:
         """Return a face as a JPEG. Raises `ImageError` or `OSError` if its picture cannot be read."""
         face = self.face(face_id)
         return cropped(self._images.get(face.sha256), face.box)
+
+    def crops(self, face_ids: Sequence[str]) -> dict[str, bytes]:
+        """Return faces as JPEGs, by their ids. Faces that are unknown or whose picture cannot be read are left out."""
+        from thumblab_core.people.reading import read_faces
+
+        crops = {}
+        for face in self.database.read(lambda connection: read_faces(connection, face_ids)):
+            with suppress(ImageError, OSError):
+                crops[face.face_id] = cropped(self._images.get(face.sha256), face.box)
+        return crops
 
     def picture(self, sha256: str) -> bytes:
         """Return a picture that was searched for faces, as a JPEG.

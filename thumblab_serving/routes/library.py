@@ -4,10 +4,10 @@ import base64
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, Request
-from pydantic import ValidationError
 
 from thumblab_serving.http.auth import require_key
-from thumblab_serving.http.problems import error_responses, invalid_request
+from thumblab_serving.http.problems import error_responses
+from thumblab_serving.http.queries import lists_in_query
 from thumblab_serving.loading.library_pictures import LibraryPictures
 from thumblab_serving.schemas.library import LibraryPictureOut, LibraryPicturesOut, LibraryPicturesQuery
 
@@ -36,13 +36,7 @@ async def pictures(request: Request) -> LibraryPicturesOut:
     `missing` lists the videos that the lab does not know or has no thumbnail of. If the database or a file cannot be
     read, `degraded` says so.
     """
-    given: dict[str, list[str]] = {}
-    for name, value in request.query_params.multi_items():
-        given.setdefault(name, []).append(value)
-    try:
-        query = LibraryPicturesQuery.model_validate(given)
-    except ValidationError as error:
-        raise invalid_request(error) from None
+    query = lists_in_query(request, LibraryPicturesQuery)
     library: LibraryPictures = request.app.state.library_pictures
     limiter: CapacityLimiter = request.app.state.library_limiter
     found = await to_thread.run_sync(library.find, query.video_id, limiter=limiter)

@@ -1,5 +1,6 @@
 """Test over HTTP, with a real database, how a person lists, names, merges and moves faces, and undoes such changes."""
 
+import base64
 import io
 import json
 import logging
@@ -189,8 +190,7 @@ def test_statistics_count_faces_and_the_share_of_thumbnails(planted: Planted) ->
 def test_a_crop_is_cut_from_the_picture_around_the_face_and_no_browser_keeps_it(planted: Planted) -> None:
     image = Image.new("RGB", (1280, 720), "blue")
     left, top, right, bottom = box(1)
-    edges = [round(edge) for edge in (left * 1280, top * 720, right * 1280, bottom * 720)]
-    image.paste((255, 0, 0), (edges[0], edges[1], edges[2], edges[3]))
+    image.paste((255, 0, 0), (round(left * 1280), round(top * 720), round(right * 1280), round(bottom * 720)))
     out = io.BytesIO()
     image.save(out, "PNG")
     path = planted.images.path(planted.sha256[5])
@@ -208,6 +208,11 @@ def test_a_crop_is_cut_from_the_picture_around_the_face_and_no_browser_keeps_it(
         corner, _, other = crop.convert("RGB").getpixel((1, 1))  # type: ignore[misc]
         assert corner < other  # The margin shows what is around the face.
     path.unlink()
+    wanted = "&face_id=".join([second, "0" * 24, first, planted.pair[0], first])
+    several = planted.done(planted.get(f"/crops?face_id={wanted}"))
+    assert [each["face_id"] for each in several["crops"]] == [second, first]
+    assert base64.b64decode(several["crops"][0]["image_base64"]) == reply.content
+    assert several["missing"] == ["0" * 24, planted.pair[0]]
     planted.refused(planted.get(f"/{planted.pair[0]}/crop"), 404, "no-picture")
     planted.refused(planted.get(f"/{'0' * 24}/crop"), 404, "not-found")
 
@@ -303,7 +308,7 @@ def test_every_route_needs_a_key_with_the_scope_admin(planted: Planted) -> None:
     scorer = NamedKeys(service.lab.settings).add("people-scorer", ["score"])
     paths = httpx.get(f"{service.url}/openapi.json", trust_env=False).json()["paths"]
     routes = [(path, method) for path, of in paths.items() if path.startswith("/api/v1/faces") for method in of]
-    assert len(routes) == 27
+    assert len(routes) == 28
     for path, method in routes:
         url = service.url + re.sub(r"\{face_id\}", "0" * 24, path)
         for headers, status in (({}, 401), ({"X-API-Key": scorer}, 403)):

@@ -33,5 +33,5 @@ export const unmerge = (changeId) => post(`merges/${changeId}/undo`, {});
 export const start = (path) => post(path, { queue: true });
 export const runState = (id) => call(`internal/runs/${id}`, {}, true);
 
-export const cropPath = (faceId) => `${FACES}/${faceId}/crop`;
+export const cropsPath = (faceIds) => `${FACES}/crops?${new URLSearchParams(faceIds.map((id) => ["face_id", id]))}`;
 export const imagePath = (sha256) => `${FACES}/pictures/${sha256}/image`;

@@ -23,6 +23,8 @@ from thumblab_serving.routes.people.calls import (
 from thumblab_serving.routes.people.clusters import changing
 from thumblab_serving.schemas.people.clusters import (
     FaceClusterOut,
+    FaceCropOut,
+    FaceCropsOut,
     NearFaceOut,
     NearFacesOut,
     PictureFacesOut,
@@ -36,6 +38,7 @@ from thumblab_serving.schemas.people.people_figures import (
     PersonShareOut,
 )
 from thumblab_serving.schemas.people.people_requests import (
+    CropsQuery,
     MoveFaceRequest,
     MoveFacesRequest,
     NearestQuery,
@@ -199,6 +202,27 @@ async def crop(request: Request) -> Response:
     """Browsers must not keep this picture, so that a deleted face does not stay in a browser."""
     data = await call(request, lambda people: people.crop(_face_id(request)), "crops_limiter")
     return Response(data, media_type="image/jpeg")
+
+
+@router.get(
+    f"{PREFIX}/crops",
+    summary="Several faces as pictures of 112x112 pixels",
+    response_model=FaceCropsOut,
+    responses=error_responses(401, 422, 503),
+    openapi_extra={"parameters": [{**query_documentation(CropsQuery)[0], "required": True}]},
+)
+async def crops(request: Request) -> FaceCropsOut:
+    """Give `face_id` once for each face, at most 24. One request for many faces takes less time than one for each."""
+    wanted = list(dict.fromkeys(lists_in_query(request, CropsQuery).face_id))
+    found = await call(request, lambda people: people.crops(wanted), "crops_limiter")
+    return FaceCropsOut(
+        crops=[
+            FaceCropOut(face_id=face_id, image_base64=base64.b64encode(found[face_id]).decode())
+            for face_id in wanted
+            if face_id in found
+        ],
+        missing=[face_id for face_id in wanted if face_id not in found],
+    )
 
 
 @router.post(

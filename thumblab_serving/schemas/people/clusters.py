@@ -47,6 +47,23 @@ class FaceClustersOut(StrictModel):
     clusters: list[FaceClusterOut]
 
 
+class FaceCropOut(StrictModel):
+    """The crop of a face."""
+
+    face_id: str
+    image_base64: str = Field(description="A JPEG of 112x112 pixels in base64.")
+
+
+class FaceCropsOut(StrictModel):
+    """The crops of several faces."""
+
+    crops: list[FaceCropOut]
+    missing: list[str] = Field(
+        description="The faces that the lab does not have, and those whose picture cannot be read. `GET {face_id}/crop` "
+        "says why."
+    )
+
+
 class StoredFaceOut(StrictModel):
     """A face in a stored picture."""
 

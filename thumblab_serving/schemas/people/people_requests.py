@@ -15,6 +15,9 @@ MOST_LISTED = 1_000
 MOST_MOVED = 1_000
 """The largest number of faces that one request moves."""
 
+MOST_CROPS = 24
+"""The largest number of faces whose crops one request gets."""
+
 _LARGEST_OFFSET = 2**31 - 1
 _LARGEST_ID = 2**63 - 1
 _FACE_ID = r"^[0-9a-f]{24}$"
@@ -53,6 +56,14 @@ class NearestQuery(StrictModel):
     """The query of the faces that look like a face."""
 
     limit: int = Field(default=20, ge=1, le=MOST_LISTED, description="The largest number of entries of the answer.")
+
+
+class CropsQuery(StrictModel):
+    """The query of the crops of several faces."""
+
+    face_id: list[FaceId] = Field(
+        min_length=1, max_length=MOST_CROPS, description="The faces, once each or more often."
+    )
 
 
 class ClustersQuery(PartQuery):
