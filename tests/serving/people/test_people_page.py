@@ -138,8 +138,10 @@ def test_a_wrong_and_a_missing_key_lead_to_the_field_of_the_key_and_the_typed_na
     page.evaluate("sessionStorage.clear()")
     page.open(f"{gallery.service.url}/people", ready="browse")
     page.wait("document.activeElement.id === 'key'")
-    assert "API key" in page.text("#problem")
+    assert not shown(page, "#problem"), "nothing is wrong before a key was typed"
     assert not shown(page, "#browse")
+    key(page, "Enter")
+    page.wait("document.getElementById('problem').textContent.includes('API key')")
     assert violations(page) == [], "without a key"
     type_text(page, NamedKeys(gallery.service.lab.settings).add("only-scores", ["score"]))
     key(page, "Enter")
@@ -149,15 +151,20 @@ def test_a_wrong_and_a_missing_key_lead_to_the_field_of_the_key_and_the_typed_na
 
 
 def test_runs_are_started_followed_and_their_failure_is_told(page, gallery, gallery_dagster):
-    gallery_dagster.launched, gallery_dagster.status = [], "STARTED"
+    gallery_dagster.launched, gallery_dagster.status, gallery_dagster.job = [], "STARTED", "group_people"
+    gallery_dagster.log = ["comparing faces: 2048 of 9000"]
     page.click("#run-cluster")
     page.wait("document.getElementById('run-state').textContent === 'Group again: running.'")
+    page.wait("document.querySelector('#run-progress label').textContent === 'Comparing faces: 2,048 of 9,000'")
+    assert page.evaluate("document.getElementById('run-bar').position") == pytest.approx(2048 / 9000)
+    assert violations(page) == [], "a run"
     assert [run["selector"]["jobName"] for run in gallery_dagster.launched] == ["group_people"]
     assert page.evaluate("document.getElementById('run-detect').disabled")
     open_page(page, gallery.service)
     page.wait("document.getElementById('run-state').textContent === 'Group again: running.'")
     gallery_dagster.status = "SUCCESS"
     page.wait("document.getElementById('run-state').textContent === 'Group again: done.'")
+    assert not shown(page, "#run-progress")
     page.wait("!document.getElementById('run-detect').disabled")
     gallery_dagster.status = "FAILURE"
     page.click("#run-train")
@@ -242,6 +249,31 @@ def test_axe_finds_nothing_and_nothing_scrolls_sideways(page, gallery, width, da
     key(page, "v")
     page.wait("document.querySelectorAll('#targets input').length > 0")
     examine("a move")
+
+
+@pytest.mark.parametrize("width", [390, 320])
+def test_on_a_phone_every_button_is_in_sight_and_the_faces_have_most_of_the_window(page, gallery, width):
+    page.size(width, 844)
+
+    def check():
+        places = page.evaluate("""[...document.querySelectorAll('#bar .buttons button')].filter((button) => !button.hidden)
+            .map((button) => { const { left, right, top, bottom } = button.getBoundingClientRect();
+                const hit = document.elementFromPoint((left + right) / 2, (top + bottom) / 2);
+                return { id: button.id, left, right, height: bottom - top, isHit: button.contains(hit) }; })""")
+        for place in places:
+            assert place["left"] >= 0 and place["right"] <= width, place
+            assert place["height"] >= 40 and place["isHit"], place
+        assert page.evaluate("document.getElementById('bar').offsetHeight") < 844 / 3
+        return [place["id"].removeprefix("do-") for place in places]
+
+    name_it(page, "A name that is much too long for the button which takes it back")
+    said(page, "Named")
+    page.evaluate("window.scrollTo(0, 0)")
+    assert check() == ["open", "select", "name", "merge", "undo", "keys"]
+    open_cluster(page, gallery.mixed)
+    key(page, " ")
+    page.wait("document.getElementById('do-not').textContent.includes('(1)')")
+    assert check() == ["back", "open", "select", "name", "merge", "split", "move", "not", "undo", "keys"]
 
 
 def test_many_clusters_are_shown_in_parts_and_crops_only_in_sight(page, gallery, draw):

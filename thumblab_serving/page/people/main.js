@@ -1,11 +1,11 @@
 // Connect the parts of the page of people.
 
 import { byId, say } from "../dom.js";
-import { onKeyGiven, showKeyField, takeKey } from "../key.js";
+import { currentKey, onKeyGiven, showKeyField, takeKey } from "../key.js";
 import { drawChanges } from "./changes.js";
 import { NONE, closeCluster, drawCluster, faces, isNone, openCluster, wireCluster } from "./cluster.js";
 import { retryCrops } from "./crops.js";
-import { done, failed, focusOn, hasKey, settleFocus } from "./feedback.js";
+import { askForKey, done, failed, focusOn, hasKey, settleFocus } from "./feedback.js";
 import { cancel, closeForm, focusField, formIsOpen, wireForms } from "./forms.js";
 import { wireKeys } from "./keys.js";
 import { forgetKnown } from "./known.js";
@@ -36,7 +36,9 @@ const toList = () => list().focus() || focusOn(byId("cluster").hidden ? "list-ti
 
 // --- loading ---
 
-async function load() {
+// `asked`: whether a person has asked for it. If not, the field for the key says enough.
+async function load(asked = true) {
+  if (!asked && !currentKey()) return askForKey();
   if (!hasKey()) return;
   const mine = ++loads;
   try {
@@ -201,7 +203,7 @@ byId("do-back").addEventListener("click", back);
 byId("do-open").addEventListener("click", () => list().open(list().items[list().place]));
 byId("do-select").addEventListener("click", () => list().toggle());
 byId("show-none").addEventListener("click", () => open(NONE));
-byId("retry").addEventListener("click", load);
+byId("retry").addEventListener("click", () => load());
 byId("key-field").addEventListener("submit", (event) => {
   event.preventDefault();
   load();
@@ -216,4 +218,4 @@ window.addEventListener("hashchange", () => {
 takeKey();
 onKeyGiven(load);
 wireRuns(() => isLoaded && refresh().catch(failed));
-load();
+load(false);
