@@ -6,7 +6,7 @@ import { currentKey, forgetKey } from "./key.js";
 const WRONG_KEY =
   "This link is no longer valid, because its API key is not known here. Open the link again that the lab's owner sent you (`thumblab up` prints it).";
 
-// Return the answer to the question about the pictures, without who is seen in them.
+// Return the answer to the question about the pictures. The page shows nobody, so no people are looked for.
 export async function rank(question, pictures, signal) {
   const form = new FormData();
   if (question.titles.length === 1) form.append("title", question.title);
@@ -15,7 +15,7 @@ export async function rank(question, pictures, signal) {
   if (question.channel) form.append("channel_id", question.channel);
   for (const { file, name } of pictures) form.append("thumbnails", file, name);
   if (pictures.some(({ title }) => title)) for (const { title } of pictures) form.append("thumbnail_titles", title);
-  return withoutPeople(await call("v1/score", { method: "POST", body: form, signal }, true));
+  return withoutPeople(await call("v1/score?people=false", { method: "POST", body: form, signal }, true));
 }
 
 // Store what a test on YouTube showed. `files` are the tested pictures, in the order of the variants.

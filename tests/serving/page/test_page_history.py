@@ -244,15 +244,15 @@ def test_who_is_seen_in_a_picture_is_never_kept(browser, stocked, files):
     compare(browser, stocked, *files[:2], title="Without anybody")
     browser.evaluate(f"""(() => {{ const ask = window.fetch; window.fetch = async (path, options) => {{
         const reply = await ask(path, options);
-        if (path !== 'v1/score') return reply;
-        window.answeredWithPeople = true;
+        if (!path.startsWith('v1/score')) return reply;
+        window.answeredWithPeople = path;
         return Response.json({{ ...(await reply.json()), people: {json.dumps(SEEN)} }});
     }}; }})()""")
     browser.click("nav a[href='#compare']")
     browser.evaluate("document.getElementById('title').value = 'With somebody'")
     browser.evaluate("document.getElementById('go').click()")
     browser.wait("document.querySelector('#asked dd')?.textContent === 'With somebody'")
-    assert browser.evaluate("window.answeredWithPeople")
+    assert browser.evaluate("window.answeredWithPeople") == "v1/score?people=false", "nobody is even looked for"
     show_history(browser)
     browser.wait("document.querySelector('.past h3')?.textContent === 'With somebody'")
     kept = browser.evaluate(STORED)
