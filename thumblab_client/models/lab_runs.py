@@ -76,7 +76,7 @@ class RunProgressOut:
 
 @dataclass(frozen=True, kw_only=True)
 class RunStateOut:
-    """The state and the report of a run. The last three fields are null for jobs that do not report them."""
+    """The state and the report of a run. The last four fields are null for jobs that do not report them."""
 
     niche: Literal["tech", "gaming", "education", "entertainment", "people", "beauty", "news"] | None
     run_id: str | None

@@ -207,7 +207,7 @@ class RunProgressOut(StrictModel):
 
 
 class RunStateOut(RunOut):
-    """The state and the report of a run. The last three fields are null for jobs that do not report them."""
+    """The state and the report of a run. The last four fields are null for jobs that do not report them."""
 
     job: str
     library_stats: NicheStats | None = Field(description="What a refresh, a rebuild or an embedding did.")
