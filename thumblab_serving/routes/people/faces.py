@@ -1,5 +1,6 @@
 """The routes that show faces and figures, and move faces."""
 
+import base64
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -8,7 +9,7 @@ from thumblab_core.settings import Settings
 from thumblab_serving.http.auth import require
 from thumblab_serving.http.lab_requests import body_of
 from thumblab_serving.http.problems import error_responses
-from thumblab_serving.http.queries import query_documentation, query_of
+from thumblab_serving.http.queries import lists_in_query, query_documentation, query_of
 from thumblab_serving.routes.people.calls import (
     PREFIX,
     call,
