@@ -29,8 +29,8 @@ from thumblab_core.settings import Settings, settings
 
 def pytest_configure(config: pytest.Config) -> None:
     logging.getLogger().addHandler(LEAKS)
-    # A shell starts background jobs with SIGINT ignored. When Dagster is imported, it gives SIGTERM the handler of
-    # SIGINT. SIGTERM would therefore be ignored too, also by the programs that the tests start and end.
+    # A shell starts background jobs with the signal SIGINT ignored. Dagster's import gives SIGTERM the same handler as
+    # SIGINT. In a background job, the tests and the programs that they start would therefore ignore SIGTERM too.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     # On a busy machine, the first answer of a service may take longer than the 5 s that httpx waits by default.
@@ -40,9 +40,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
-    """Let the garbage collector skip the modules and the tests that the collection of tests loads.
+    """Let the garbage collector skip the modules and the tests that pytest loads before the first test.
 
-    The modules and tests are a third of a million objects, which stay in memory until the process ends. Searching these
+    These modules and tests are a third of a million objects, which stay in memory until the process ends. Searching the
     objects again and again took a twentieth of the processor time of a test process.
     """
     gc.disable()
@@ -110,8 +110,8 @@ _OTHER_NAMES = (
 @pytest.fixture(scope="session", autouse=True)
 def session_folder() -> Iterator[Path]:
     """The data folder of the test session. In all tests and their processes, THUMBLAB_DATA_DIR names this folder."""
-    # Other users may not enter the folders that pytest makes. If root runs the tests, the embedded server runs as
-    # another user, who must be able to enter this folder.
+    # Only the user who runs the tests can enter the folders that pytest makes. If root runs the tests, the embedded
+    # server runs as another user, who must be able to enter this folder.
     folder = Path(tempfile.mkdtemp(prefix="thumblab-tests-"))
     folder.chmod(0o755)
     with pytest.MonkeyPatch.context() as patch:

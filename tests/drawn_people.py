@@ -12,9 +12,10 @@ _SHIRTS = ["#2f6db3", "#b3442f", "#3a8a4d", "#7a4fa3", "#c9962b", "#22717a"]
 
 
 def drawn_picture(people: list[int], seed: int) -> bytes:
-    """Return a thumbnail with these people, the first on the left. `seed` decides the background and their postures.
+    """Return a thumbnail with the people whose numbers are in `people`, from left to right.
 
-    The face of the person at each place is about where `planted_people.box` says.
+    `seed` decides the background and the postures of the people. The face of the person at each place is about where
+    `planted_people.box` says.
     """
     rng = np.random.default_rng(seed)
     image = Image.new("RGB", SIZE, tuple(rng.integers(90, 230, 3).tolist()))

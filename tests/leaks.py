@@ -67,12 +67,13 @@ def tables_with_a_secret(data_dir: Path) -> Iterator[str]:
         return
     server = make_url(named_database_url("postgres", settings=Settings(data_dir=data_dir)))
     with _connected(server, "postgres") as connection:
-        connection.execute("CHECKPOINT")  # After this, the server's files contain all rows.
+        connection.execute("CHECKPOINT")  # After a checkpoint, the server's files contain all rows.
         databases = connection.execute(
             "SELECT oid::int, datname, oid <= coalesce(shobj_description(1, 'pg_database')::int, oid::int) "
             "FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY oid DESC"
         ).fetchall()
-    # The tests make hundreds of databases. Connecting to each database and searching its tables would take minutes.
+    # The tests make hundreds of databases. Connecting to each database and searching its tables would take minutes. The
+    # loop therefore first searches the database's files, and skips a database without a piece of a secret.
     for number, name, compressed in databases:
         if compressed or _has_a_piece(home / "data" / "base" / str(number)):
             yield from tables_of_database(server.set(database=name).render_as_string(hide_password=False))

@@ -118,8 +118,8 @@ class Internet:
         if port == 443 and host in self.servers:
             address = ("127.0.0.1", self.servers[host])
         elif port == 443 and host in self.names:
-            # This client did not look up the name itself. The operating system would then look up the name and get
-            # these addresses.
+            # The client did not look up this name itself. In this case, the operating system would look up the name, so
+            # this function does it.
             address = ("127.0.0.1", self.servers[self.look_up(host, port)[0][4][0]])
         return self._real_connect(address, *args, **kwargs)
 
@@ -139,7 +139,7 @@ class _Quiet(http.server.ThreadingHTTPServer):
 
 @contextmanager
 def open_internet(folder: Path) -> Iterator[Internet]:
-    """Return an internet that this process uses until the context ends."""
+    """Yield an internet that this process uses until the `with` block ends."""
     internet = Internet(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket, "getaddrinfo", internet.look_up)

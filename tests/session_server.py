@@ -43,8 +43,8 @@ def stop_server(folder: Path) -> None:
     if home is None:
         return
     with watcher.locked(home, "start.lock"):
-        # The server's processes are killed, because an orderly stop would first write the databases to the disk. That
-        # would take time, and the databases are deleted anyway.
+        # The server's processes are killed. An orderly stop would take longer, because the server would first write the
+        # databases to the disk, and the databases are deleted anyway.
         for process in watcher.processes(home):
             with suppress(psutil.NoSuchProcess):  # The server's main process may have ended this process already.
                 process.kill()

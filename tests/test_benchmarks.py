@@ -78,10 +78,10 @@ def test_the_planted_benchmark_measures_both_questions_with_and_without_partiall
 
 @pytest.mark.timeout(240)
 def test_every_kind_of_variant_of_the_recipe_can_be_measured(tmp_path: Path) -> None:
-    """Measure one variant of the training recipe of each kind.
+    """Measure a variant of every kind of the training recipe.
 
-    The benchmark measures the kernel without linear parts by changing `VARIANCES`. Afterwards, `VARIANCES` must be as
-    before.
+    The benchmark measures the kernel without linear parts by changing `VARIANCES`. Afterwards, `VARIANCES` must have
+    its old values.
     """
     data = planted_data(200, 7, tmp_path).data
     data.release.info["pair_days"] = 30.0

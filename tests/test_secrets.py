@@ -45,7 +45,7 @@ def test_a_table_with_a_secret_is_found_in_any_database(session_folder: Path, ne
 def test_a_secret_is_found_wherever_it_is_in_a_large_value(
     session_folder: Path, new_database: Callable[[], str]
 ) -> None:
-    """PostgreSQL would compress such values. It divides values above 2 kB into parts that may end inside a secret."""
+    """The secret is in values that PostgreSQL would compress. Values above 2 kB are divided, perhaps inside the secret."""
     engine = create_engine(new_database())
     found = f"{engine.url.database}.leak"
     with engine.begin() as connection:
@@ -64,7 +64,9 @@ def test_a_secret_is_found_wherever_it_is_in_a_large_value(
 def test_a_secret_in_a_compressed_value_of_an_older_database_is_found(
     session_folder: Path, new_database: Callable[[], str]
 ) -> None:
-    """Databases may be older than the setting with which the tests make the server store values uncompressed."""
+    """The tests make the server store values uncompressed. This setting does not hold for databases that were made
+    before.
+    """
     new_database()
     older = named_database_url("test_0", settings=Settings(data_dir=session_folder))
     engine = create_engine(older)

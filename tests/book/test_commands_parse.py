@@ -1,6 +1,6 @@
 """Test the commands in the documents.
 
-Each command is in a table of `tests/documented_commands.py`, and all its options, targets and files exist.
+Each command is in a table of `tests/documented_commands.py`. All options, targets and files of each command exist.
 """
 
 import re
@@ -44,7 +44,7 @@ def test_every_command_in_the_tables_is_in_a_document() -> None:
 
 def calls(text: str) -> Iterator[list[str]]:
     """Yield the words of each call of `thumblab` in a shell line, without the word `thumblab`."""
-    # The rest of the line explains the command.
+    # In a line of a document, three or more spaces separate a command from its explanation. Cut the explanation off.
     text = re.sub(r"\s{3,}[a-z ]+.*$", "", text) if " | " not in text else text
     text = text.split("  [")[0]
     for call in re.findall(r"(?<![\w/])thumblab ((?:\"[^\"]*\"|[^\"|&;()>])*)", text.replace("[", "").replace("]", "")):

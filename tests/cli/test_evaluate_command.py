@@ -49,8 +49,8 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory, drawn: Any) -> Path:
 def shell(environment: dict[str, str], open_lab: Any, catalogue: Path) -> Shell:
     """A function that runs `thumblab evaluate`.
 
-    The command imports each catalogue into a separate lab. In these tests, the fixture `open_lab` makes this lab. All
-    commands on the same catalogue share one lab.
+    The command imports each catalogue into a separate lab. In these tests, the fixture `open_lab` makes these labs.
+    Commands on the same catalogue share one lab.
     """
     labs: dict[Path, Any] = {}
 

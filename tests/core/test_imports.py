@@ -227,7 +227,7 @@ def test_heavy_libraries_are_imported_only_when_they_are_used(module: str) -> No
 
 
 def test_a_process_of_dagster_loads_the_definitions_without_heavy_libraries() -> None:
-    # Each run and each code server loads all definitions. Importing torch would double the time that this takes.
+    # Each run and each code server loads all definitions. Importing torch would double the time of loading.
     modules = imported_by_one("thumblab_pipelines.definitions", "thumblab_pipelines.definitions.defs()")
     assert "thumblab_pipelines.defs.ranking.ranking_model" in modules
     assert not modules & {"torch", "open_clip", "faiss", "sentence_transformers", "cv2", "mlflow", "pandas", "sklearn"}

@@ -51,7 +51,7 @@ def attributes(catalogue: SyntheticCatalogue) -> Float64s:
 
 
 def own_pictures(catalogue: SyntheticCatalogue) -> Float64s:
-    """Return what each video's own picture adds to its quality under its own title, float64 (n,)."""
+    """Return for each video the quality of its own picture under its own title, float64 (n,)."""
     return np.array([catalogue.one_title_quality(video_id, video_id) for video_id in catalogue.videos])
 
 
@@ -71,7 +71,7 @@ def without_title(catalogue: SyntheticCatalogue) -> Float64s:
 
 
 def test_without_effects_the_catalogue_is_the_same_as_before_effects_could_be_planted() -> None:
-    """Check that a catalogue without effects is the one that the demo made before it could plant effects.
+    """Check that a catalogue without effects is the same as before the demo could plant effects.
 
     The test contains a digest of the videos of the old catalogue, and the grey levels of three of its pictures. A
     digest of the pictures would be useless, because the bytes of a compressed picture may depend on the processor.

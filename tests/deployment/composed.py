@@ -96,7 +96,7 @@ class Container:
 
 @dataclass
 class Machine:
-    """The hosts, ports and paths of this machine that replace those of the containers.
+    """The hosts, ports and paths of this machine, which replace the hosts, ports and paths of the containers.
 
     `data`, `secrets` and `lab` replace /data, /run/secrets and /lab, the folder of the code. `ports` maps each port in
     `PORTS` to a free port of this machine.
@@ -110,7 +110,7 @@ class Machine:
     dotenv: dict[str, str] = field(default_factory=dict)
 
     def here(self, text: str) -> str:
-        """Return `text` with the hosts, ports and paths of the containers replaced by those of this machine."""
+        """Return `text` in which hosts, ports and paths of this machine replace those of the containers."""
         for path, place in (("/data", self.data), ("/run/secrets", self.secrets), ("/lab", self.lab)):
             text = re.sub(rf"(?<![\w.-]){path}(?![\w-])", str(place), text)
         text = re.sub(rf"(?<![\w-])({'|'.join(self.hosts)})(?=:\d)", "127.0.0.1", text)

@@ -1,6 +1,6 @@
 """Start the services of docker-compose.yml as processes without containers, and score a picture.
 
-The commands, the environment and the health checks are those of docker-compose.yml and the Dockerfile. Only hosts,
+The commands, the environment and the health checks are taken from docker-compose.yml and the Dockerfile. Only hosts,
 ports and paths are replaced, by `composed.Machine`. The processes start in random order on an empty database, and do
 not wait for each other. A process that ends is started again, as Docker does.
 """
@@ -98,7 +98,7 @@ def free_ports(count: int) -> list[int]:
 
 @pytest.fixture(scope="module")
 def graph() -> Iterator[Graph]:
-    # If root runs the tests, PostgreSQL runs as another user. This user may not enter the folders that pytest makes.
+    # If root runs the tests, PostgreSQL runs as another user. This user cannot enter the folders that pytest makes.
     folder = Path(tempfile.mkdtemp(prefix="thumblab-compose-")).resolve()
     folder.chmod(0o755)
     for name in ("data", "secrets", "logs"):

@@ -77,7 +77,7 @@ class OverHttp:
     def new_runs(self) -> set[str]:
         """The ids of the runs that the two requests started.
 
-        Waiting runs of the backfill that the requests reused do not count.
+        A request may also reuse a waiting run of the backfill. Reused runs are left out.
         """
         return {run["run_id"] for _, answer in (self.started, self.done) for run in answer["runs"] if not run["reused"]}
 

@@ -141,8 +141,8 @@ def url_from_outside(data_dir: Path, database: str) -> str:
 @contextmanager
 def new_folder() -> Iterator[Path]:
     """Yield a data folder. Afterwards, kill every database server that runs in the folder, and remove the folder."""
-    # If root runs the tests, the embedded server runs as another user. That user may not enter folders that pytest
-    # makes, so this function does not use them.
+    # If root runs the tests, the embedded server runs as another user. This user cannot enter the folders that pytest
+    # makes, so this function makes its own folder.
     folder = Path(tempfile.mkdtemp(prefix="thumblab-e2e-")).resolve()
     folder.chmod(0o755)
     try:

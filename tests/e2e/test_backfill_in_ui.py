@@ -102,7 +102,7 @@ def runs_of(lab: RunningLab, backfill_id: str) -> list[dict[str, Any]]:
 
 
 def wait_for_status(page: DagsterPage, backfill_id: str, status: str, seconds: float) -> None:
-    """Wait until the page of a backfill shows this status. Fail at once if the backfill has failed."""
+    """Wait until the page of a backfill shows `status`. Fail at once if the backfill has failed."""
 
     def shown() -> bool:
         runs_of(page.lab, backfill_id)
@@ -118,7 +118,8 @@ def test_a_backfill_that_was_cancelled_in_the_ui_ends_green_when_it_is_executed_
     page.open_menu()
     page.click("Cancel backfill")
     page.click("Cancel backfill")
-    # Dagster cancels a run that is starting only when it has started, and that takes minutes on a busy machine.
+    # Dagster cancels a run that is starting only after the run has started. Starting a run takes minutes on a busy
+    # machine.
     wait_for_status(page, first, "Canceled", 600)
     page.shot("cancelled")
     cancelled = runs_of(page.lab, first)

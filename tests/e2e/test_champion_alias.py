@@ -51,7 +51,9 @@ def logged(lab: RunningLab, trained: str, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def tracker(logged: Logged) -> Iterator[Tracker]:
-    """The tracker of `logged`. After the test, the registered model has its three versions as logged."""
+    """The tracker of `logged`. After the test, the registered model in MLflow is as it was after the three versions
+    were logged.
+    """
     yield logged.tracker
     from mlflow import MlflowClient
 

@@ -68,8 +68,8 @@ def test_a_creator_gets_from_an_export_to_an_adapted_verdict_and_to_a_report(
     browser.click("#learn")
     state = "document.getElementById('learning').dataset.state"
     ended = f"['done', 'failed'].includes({state})"
-    # The lab recognises two column names neither by their language nor by a % sign, so it asks a person about these
-    # columns.
+    # The lab does not recognise two columns of the export: no language of YouTube Studio has these names, and the names
+    # have no % sign. The lab therefore asks a person about these columns.
     browser.wait(ended, 120)
     browser.wait("!document.getElementById('columns').hidden")
     for name, at in (("impressions", 5), ("rate", 6)):

@@ -78,7 +78,9 @@ def shell() -> Iterator[Shell]:
 
 
 def studio_table(rows: Sequence[Mapping[str, object]]) -> str:
-    """Return the table of an export of YouTube Studio with the videos that were there on the last day of the export."""
+    """Return the table of an export of YouTube Studio. The table has the videos that were published on or before
+    `EXPORTED_ON`.
+    """
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(STUDIO_COLUMNS)

@@ -66,7 +66,7 @@ def test_the_logs_of_all_servers_are_shown_together(lab: RunningLab) -> None:
 
 
 def started_run(lab: RunningLab) -> str:
-    """Start a refresh of a niche, and return the id of the run when it runs."""
+    """Start a refresh of a niche, wait until the run has begun, and return the id of the run."""
     launched = lab.graphql(
         """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
             __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }""",

@@ -18,9 +18,9 @@ def with_pairs(data: Dataset, count: int, noise: float = 0.0, **columns: Any) ->
     """Return a copy of `data` that has `count` one-video pairs for each channel, one on each day from `DAY` on.
 
     The column `gap` says by how much the first picture of a pair is better than the second. In the datasets of the
-    fixture `plant`, the first number of a picture's vector decides the views. So `gap` is 4 times the difference of
-    these numbers, plus noise with the standard deviation `noise`. `columns` replaces or adds columns of the table of
-    pairs.
+    fixture `plant`, the first number of a picture's vector decides the views. So `gap` is 4 times the difference of the
+    first numbers of the two vectors, plus noise with the standard deviation `noise`. `columns` replaces or adds columns
+    of the table of pairs.
     """
     random = np.random.default_rng(3)
     channels = np.repeat(data.videos.channel_id.unique(), count)

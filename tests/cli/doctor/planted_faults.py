@@ -26,7 +26,10 @@ KEY = "AIzaSecretOfTheTests" + "x" * 19
 
 @dataclass(frozen=True)
 class Patient:
-    """A healthy lab in which a test plants a fault: its settings, its machine, and a function that copies its database."""
+    """A healthy lab in which a test plants a fault.
+
+    `examined` has the lab's settings and the facts about its machine.
+    """
 
     examined: Examined
     copied: Callable[[str], str]

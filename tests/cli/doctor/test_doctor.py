@@ -41,7 +41,7 @@ def lab(lab_with_pairs: Callable[..., tuple[Any, dict[str, str]]]) -> Any:
 
 @pytest.fixture
 def patient(lab: Any, tmp_path: Path, copied_database: Callable[[str], str]) -> Patient:
-    """The lab in a copy of its folder, which a test may damage.
+    """A lab in a copy of the folder of `lab`. A test may damage this copy.
 
     A test that changes the database first makes a copy of the database.
     """

@@ -124,7 +124,7 @@ def test_the_lab_dagster_and_mlflow_keep_their_data_on_the_server(
 
 
 def use(url: str, folder: Path, monkeypatch: pytest.MonkeyPatch, small: bool = False) -> None:
-    """Use the server through commands of the lab, as a person does, and through its functions, as a refresh does."""
+    """Use the server through commands, as a person does, and through functions of the lab, as a refresh does."""
     monkeypatch.setenv("THUMBLAB_DATABASE_URL", url)
     settings.cache_clear()
     for command in (["db", "migrate"], ["db", "migrate"], ["db", "status", "--json"]):
@@ -136,8 +136,8 @@ def use(url: str, folder: Path, monkeypatch: pytest.MonkeyPatch, small: bool = F
     vectors = unit(numbers(40))
     fill(engine, vectors, "e")
     for _ in range(7):
-        # Execute the statement often enough: psycopg prepares it at the sixth execution, and some poolers do not
-        # support that.
+        # Execute the statement seven times. At the sixth execution, psycopg makes it a prepared statement, and some
+        # poolers do not support prepared statements.
         with engine.connect() as connection:
             found = nearest.search(connection, Library("e", "tech", 90), vectors[4:5], 3)
     assert found[0][0].similarity == pytest.approx(1, abs=1e-6)

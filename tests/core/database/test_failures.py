@@ -114,7 +114,7 @@ def test_a_database_that_ends_all_connections_gives_one_sentence(
     saved = encoding.save_vectors
 
     def cut(*arguments: Any, **options: Any) -> None:
-        """End all connections to the database except the calling one, as a restart of the server does."""
+        """End all connections to the lab's database, as a restart of the server does."""
         monkeypatch.setattr(encoding, "save_vectors", saved)
         target = make_url(url.get_secret_value())
         engine = create_engine(target.set(database="postgres"), isolation_level="AUTOCOMMIT")

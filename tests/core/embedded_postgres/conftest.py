@@ -23,7 +23,10 @@ def fresh_dir(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def made_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A data folder whose server writes to the disk without waiting for it. No test cuts the power."""
+    """A data folder whose server does not wait until its data are on the disk, which makes the tests faster.
+
+    A power cut could damage these data, but no test cuts the power.
+    """
     folder = tmp_path_factory.mktemp("made") / "lab"
     with user(folder):
         sql(folder, "ALTER SYSTEM SET fsync = off")

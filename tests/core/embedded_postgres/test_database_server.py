@@ -59,8 +59,8 @@ def test_a_user_that_starts_just_before_the_server_stops_keeps_it_running(data_d
         with owner.locked(home, "start.lock"):
             first.kill()
             first.wait()
-            # During the pause, the watcher notices that the last user has ended. The watcher then waits for start.lock,
-            # which this test holds.
+            # During the `sleep`, the watcher notices that the last user has ended. The watcher then waits for the lock
+            # start.lock, which this test holds.
             time.sleep(0.3)
             second = owner.open_file(home, "users.lock")
             fcntl.flock(second, fcntl.LOCK_SH)

@@ -230,7 +230,7 @@ def test_a_container_gets_the_folder_of_another_container_only_when_that_contain
         database_url(lab)
     with pytest.raises(LabError, match="still runs, on host second"):
         server.take_over(lab)
-    container.kill()  # This ends all processes in the container's PID namespace.
+    container.kill()  # This kill ends all processes in the container's PID namespace.
     container.communicate()
     deadline = time.monotonic() + 20
     while owner.server_lives(home) and time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""Test the title encoder `minilm` against the package sentence-transformers, for which its weights were made."""
+"""Test the title encoder `minilm` against the package sentence-transformers, which loads the same weights."""
 
 import subprocess
 import sys

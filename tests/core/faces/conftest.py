@@ -36,7 +36,7 @@ def embedder(face_files: Callable[[str], Path]) -> OnnxFaceEmbedder:
 
 @pytest.fixture(scope="session")
 def stills(face_files: Callable[[str], Path]) -> dict[str, Pixels]:
-    """The pictures of groups of people, by name."""
+    """The pictures of groups of people, by the name of the file without `.jpg`."""
     return {path.stem: decode(path.read_bytes()).pixels for path in face_files("data/faces/group_stills").glob("*.jpg")}
 
 

@@ -1,4 +1,4 @@
-"""Test that every visible face is found, on real pictures, and that its place is right."""
+"""Test on real pictures that the detector finds every visible face, at the right place."""
 
 from collections.abc import Callable
 from pathlib import Path

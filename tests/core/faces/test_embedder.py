@@ -53,7 +53,11 @@ def test_an_unknown_network_gets_the_scaling_of_arcface(means: Callable[..., Pat
 
 
 def as_sface(path: Path, monkeypatch: pytest.MonkeyPatch) -> OnnxFaceEmbedder:
-    """Return an embedder of the file, after the digest of SFace was replaced by the digest of this file."""
+    """Return an embedder of the file, which treats the file as the network SFace.
+
+    The embedder recognises SFace by its digest. This function therefore replaces the stored digest of SFace by the
+    digest of the file.
+    """
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     monkeypatch.setattr(module, "SFACE", replace(SFACE, sha256=digest))
     return OnnxFaceEmbedder(path)
@@ -104,7 +108,10 @@ def test_a_missing_file_and_a_file_that_is_not_a_network_are_reported(tmp_path: 
 
 
 def same_person_auc(vectors: np.ndarray, names: list[str]) -> float:
-    """Return how often two faces of one person are more alike than two faces of different people."""
+    """Return the fraction of cases in which two faces of one person are more alike than two faces of different people.
+
+    This fraction is the AUC of the cosines.
+    """
     pairs = np.triu_indices(len(vectors), 1)
     same = (np.array(names)[:, None] == np.array(names))[pairs]
     return float(roc_auc_score(same, (vectors @ vectors.T)[pairs]))
@@ -122,5 +129,6 @@ def test_faces_of_one_person_are_more_alike_than_faces_of_different_people(
     found = [faces[0].vector for faces in find_faces_in(images, detector, embedder)]
     own = np.stack([vector for vector in found if vector is not None])
     assert len(own) == 240
-    # The landmarks that the detector finds are less exact than the landmarks by which the pictures were aligned.
+    # The landmarks that the detector finds are less exact than the landmarks by which the pictures were aligned, so the
+    # limit is lower than above.
     assert same_person_auc(own, names) > 0.98

@@ -1,4 +1,4 @@
-"""Test that the faces of many pictures are measured together and come back with their own pictures."""
+"""Test that the faces of many pictures are measured in common batches, and that each face is returned with its picture."""
 
 from collections.abc import Iterator
 
@@ -125,6 +125,6 @@ def test_two_people_of_one_still_are_less_alike_than_one_person_in_two_stills(
     }
     assert {name: len(rows) for name, rows in vectors.items()} == {name: len(faces) for name, faces in found.items()}
     within = [value for rows in vectors.values() for value in (rows @ rows.T)[np.triu_indices(len(rows), 1)]]
-    # The same five actors are in bbt3 and bbt5.
+    # The stills bbt3 and bbt5 show the same five actors, so each face of bbt3 has a face of the same person in bbt5.
     across = (vectors["bbt3"] @ vectors["bbt5"].T).max(1)
     assert max(within) < np.median(across)

@@ -163,7 +163,8 @@ def test_a_name_server_that_changes_its_answer_after_the_check_gains_nothing(
 
 def test_only_public_addresses_of_a_name_are_tried(open_fetcher: Fetcher, internet: Internet) -> None:
     closed = "93.184.215.15"
-    # Nothing listens on this port of the public address, so a careless client would try the other addresses.
+    # Nothing listens on the port of the public address `closed`, so a careless client would next try the addresses that
+    # are not public.
     internet.servers[closed] = 9
     internet.names["mixed.example"] = ["127.0.0.1", closed, "10.0.0.5", "::1", "169.254.169.254"]
     with pytest.raises(FetchError, match="could not be read"):

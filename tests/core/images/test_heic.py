@@ -1,4 +1,8 @@
-"""Test that HEIC files are read. pi-heif has no encoder, so the files lie in `heic`. pillow-heif 1.8.1 wrote them."""
+"""Test that HEIC files are read.
+
+The library pi-heif, which the lab uses, cannot write HEIC files. The tests therefore read files in the folder `heic`,
+which were written with pillow-heif 1.8.1.
+"""
 
 import struct
 from pathlib import Path

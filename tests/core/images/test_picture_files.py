@@ -1,7 +1,7 @@
 """Test which picture files are read.
 
-A file is read if its pixels are complete, with any content in its other parts. If a file has a format that is not
-supported, the error names the format.
+A file is read if its pixels are complete. The other parts of the file, such as metadata, may have any content. If a
+file has a format that is not supported, the error names the format.
 """
 
 import io
@@ -80,7 +80,7 @@ def test_recorded_phone_pictures_and_pngs_are_read(shared_data: Path) -> None:
     ],
 )
 def test_a_png_is_read_with_any_content_in_other_chunks(notes: list[bytes] | Callable[[], list[bytes]]) -> None:
-    notes = notes() if callable(notes) else notes  # Compressing 64 MiB is slow, so do it only now.
+    notes = notes() if callable(notes) else notes  # Compressing 64 MiB is slow, so it is done only in its test.
     plain = encoded(painted())
     assert same(with_chunks(plain, *notes), plain)
     assert same(plain[:-12] + b"".join(notes) + plain[-12:], plain)

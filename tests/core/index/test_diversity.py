@@ -48,7 +48,8 @@ def test_each_candidate_maximises_relevance_less_redundancy(
 
     for at in range(1, number):
         best = max(value(candidate, order[:at]) for candidate in order[at:])
-        # Scaling by a very small range enlarges the rounding of float32.
+        # `scaled` divides by the range of the values. If this range is very small, the division enlarges the rounding
+        # errors of float32.
         assert value(order[at], order[:at]) == pytest.approx(best, abs=1e-6)
 
 

@@ -57,7 +57,7 @@ def face(place: int = 0, seed: int = 0, **facts: Any) -> GivenFace:
 
 
 def picture(name: str, count: int = 1) -> SearchedPicture:
-    """Return a searched picture with `count` faces."""
+    """Return a picture in which a detector has found `count` faces."""
     seed = int(sha(name)[:6], 16)
     return SearchedPicture(sha(name), [face(place, seed + place) for place in range(count)])
 

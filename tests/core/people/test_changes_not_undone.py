@@ -49,7 +49,7 @@ def test_a_change_that_cannot_be_taken_back_says_so_and_does_not_block_earlier_o
     merge(connection, one, three)
     unmerge(connection, list_changes(connection, kind=MERGE)[0].change_id)
     assert places(connection)[second] == (one, True)
-    # This deletes the records of the merge and of the unmerge, but the face stays pinned.
+    # Forgetting the person deletes the records of the merge and of the unmerge, but the face `second` stays pinned.
     forget_person(connection, three)
 
     change = undo(connection)

@@ -164,7 +164,8 @@ def test_two_faces_of_one_picture_never_get_into_one_cluster(connection: Connect
         label(connection, one, "Ada")
     undo(connection)
     assert said(connection) == before
-    # Only the lab put `right` in its cluster, so a person may move `left` there, and `right` leaves.
+    # Only the lab put `right` into the cluster `two`. A person may therefore move `left` of the same picture into this
+    # cluster, and `right` is taken out.
     move(connection, [left], two)
     assert places(connection) == {left: (two, True), other: (two, False)}
     undo(connection)
@@ -181,7 +182,7 @@ def test_a_banned_face_leaves_the_person_and_prevents_a_merge(connection: Connec
     move(connection, [ids[0]], two)
     with pytest.raises(FaceConflictError, match="a person said"):
         merge(connection, two, one)
-    # Moving the face back is the newer decision, so it lifts the ban.
+    # The person moves the face back after the ban. The newer decision counts, so the move ends the ban.
     move(connection, [ids[0]], one)
     assert said(connection)["bans"] == set()
     merge(connection, two, one)

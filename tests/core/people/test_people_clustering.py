@@ -22,7 +22,9 @@ from thumblab_core.people.undoing import unmerge
 
 
 def stored(connection: Connection, given: FacesToCluster, codes: dict[str, int]) -> object:
-    """Store the present clustering, in which the faces in `codes` get new codes."""
+    """Store a clustering. Each face in `codes` gets the cluster with this code, and all other faces stay in their
+    clusters.
+    """
     new = given.previous.copy()
     for face_id, code in codes.items():
         new[given.face_ids.index(face_id)] = code
@@ -111,7 +113,7 @@ def test_a_change_by_a_person_during_a_clustering_wins(connection: Connection) -
     left, right = detect(connection, picture("both", 2))
     one, two, three = group(connection, ids[:2], ids[2:4], [left])
     given = faces_for_clustering(connection, EMBEDDER)
-    # The person works while the clustering runs.
+    # The clustering has read the faces. Before its result is stored, a person makes these changes.
     elsewhere = move(connection, [ids[0]]).key
     not_this_person(connection, ids[4], two)
     merge(connection, one, three)
@@ -126,8 +128,8 @@ def test_a_change_by_a_person_during_a_clustering_wins(connection: Connection) -
         ids[0]: (elsewhere, True),
         ids[1]: (three, True),
         ids[2]: (two, False),
-        # `one` was merged into `three`, so this face goes to `three`. `right` does not, because `left` of the same
-        # picture is in `three`.
+        # `one` was merged into `three`, so this face goes to `three`. The face `right` must not go to `three`, because
+        # `left` of the same picture is in `three`.
         ids[3]: (three, False),
         left: (three, True),
     }

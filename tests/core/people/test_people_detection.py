@@ -64,7 +64,7 @@ def test_a_picture_is_wanted_by_another_detector_or_embedder(connection: Connect
     show(connection, "v", sha("shown"))
     assert wanted_pictures(connection, DETECTOR, EMBEDDER, Scope()) == [sha("shown")]
     assert set(wanted_pictures(connection, "other", EMBEDDER, Scope())) == {sha("one"), sha("two"), sha("shown")}
-    # The picture without faces needs no vectors.
+    # The picture `two` has no faces, so another embedder has nothing to compute for this picture.
     assert set(wanted_pictures(connection, DETECTOR, "other", Scope())) == {sha("one"), sha("shown")}
     assert len(wanted_pictures(connection, "other", EMBEDDER, Scope(), limit=2)) == 2
 
@@ -120,7 +120,8 @@ def test_another_detector_keeps_the_id_and_the_cluster_of_a_face(connection: Con
     (found,) = faces_of_picture(connection, AN_IMAGE)
     assert (found.face_id, found.cluster_key, found.detector) == (first, key, "other")
     assert found.box == moved.box
-    # The vector of the earlier box is gone, and so is the face that the new detector does not find.
+    # The vector of the face at its earlier place is deleted. The face that the new detector does not find is deleted
+    # too.
     assert set(connection.scalars(select(face_embeddings.c.embedder))) == {"other embedder"}
     assert second != found.face_id
 

@@ -39,7 +39,8 @@ def test_no_table_keeps_data_of_a_forgotten_person(connection: Connection) -> No
     add_given_pictures(connection, [(sha("shared"), "Zenobia and Ada.jpg")])
     (bystander,) = detect(connection, picture("shared"))
     one, two, three, four = group(connection, [*ids[:2], group_face], ids[2:4], [neighbour], ids[4:])
-    # The person was named, renamed and merged, and faces were moved to her and from her.
+    # The person Zenobia is named, renamed and merged. These changes also move faces to her clusters and from her
+    # clusters.
     label(connection, one, "Zenobia")
     label(connection, two, "Zenobia of Palmyra")
     merge(connection, two, one)
@@ -47,7 +48,7 @@ def test_no_table_keeps_data_of_a_forgotten_person(connection: Connection) -> No
     merge(connection, two, one)
     label(connection, four, "Zénobia")
     label(connection, four, "zenobia")
-    # Another cluster had her name once.
+    # Another cluster once had the name of Zenobia.
     label(connection, three, "Someone")
     unlabel(connection, one)
     label(connection, three, "ZENOBIA")
@@ -74,7 +75,8 @@ def test_no_table_keeps_data_of_a_forgotten_person(connection: Connection) -> No
     assert bystander in after
     assert places(connection)[neighbour][0] == three
     assert "someone" in after
-    # No table names the pictures that showed only her, so the caller deletes these pictures from the store.
+    # No table names the pictures that showed only Zenobia, so the caller of `forget_person` deletes these pictures from
+    # the image store.
     assert set(forgotten.unnamed_pictures) == {sha(name) for name in "abcde"}
     assert not {sha(name) for name in "abcde"} & set(connection.scalars(select(people_pictures.c.sha256)))
 

@@ -139,7 +139,8 @@ class People(RuleBasedStateMachine):
             with self.step() as connection:
                 forget_face(connection, some[at % len(some)])
             self.found.discard(some[at % len(some)])
-            # The person's changes of this face are deleted, so an undo no longer restores the recorded states.
+            # The records of the person's changes to this face are deleted, so an undo no longer restores the states in
+            # `before`.
             self.before = [None] * len(self.before)
 
     @rule(at=NUMBERS)

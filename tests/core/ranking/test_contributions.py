@@ -95,7 +95,8 @@ def test_a_group_that_both_candidates_share_contributes_nothing(model: Ranker, i
     layout = CONFIG.layout
     other = inputs[:2].copy()
     other[:, layout.columns(IMAGE)] = inputs[2:4, layout.columns(IMAGE)]
-    # The second pair also differs in its title, so the network is asked about titles for both pairs.
+    # In the first pair, only the pictures differ. In the second pair, the titles differ too, so the network computes
+    # the contribution of titles for both pairs.
     pairs = np.stack([other[0], inputs[3]]), inputs[:2]
     split = contributions(model, *pairs)
     assert split[0, 0] != 0

@@ -107,8 +107,8 @@ def test_two_lengths_are_compared_by_the_linear_part_alone() -> None:
 def test_agreement_does_not_enter_the_kernel() -> None:
     """Change the agreement, which compares the words of picture and title. The kernel must stay the same.
 
-    The videos of a single channel are too few to show whether a picture should repeat words of its title. So only the
-    model learns this, from the videos of all channels.
+    The videos of a single channel are too few to learn whether a picture should repeat words of its title. Only the
+    model learns this effect, from the videos of all channels.
     """
     one, other = random_inputs(10), random_inputs(10)
     other[:, LAYOUT.columns(AGREEMENT_BLOCK)] = 7.0

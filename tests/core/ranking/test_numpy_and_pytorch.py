@@ -26,7 +26,7 @@ def model() -> TrainableRanker:
     model = TrainableRanker(CONFIG)
     model.fit_scale(random_inputs(50, 7))
     model.train()
-    model(torch.from_numpy(random_inputs(40, 8)))  # This changes the means that batch normalisation stores.
+    model(torch.from_numpy(random_inputs(40, 8)))  # This call changes the means of batch normalisation.
     model.unit.fill_(0.5)
     return model
 

@@ -11,14 +11,16 @@ DIRECTIONS = np.eye(8, dtype=np.float32)
 
 
 def known(count: int = 3, calibration: Calibration | None = CALIBRATION) -> KnownPeople:
-    """Return one cluster for each of the first `count` directions. All clusters but the last one have a name."""
+    """Return `count` clusters. The centroid of cluster i is row i of `DIRECTIONS`. All clusters but the last have a
+    name.
+    """
     keys = tuple(f"{number:012x}" for number in range(count))
     names = {key: f"Person {number}" for number, key in enumerate(keys[:-1])}
     return KnownPeople(names, keys, DIRECTIONS[:count], calibration, 0.7, 0)
 
 
 def between(one: int, other: int, cosine: float) -> np.ndarray:
-    """Return a unit vector between two directions. `cosine` is its cosine with the direction `one`."""
+    """Return a unit vector between the rows `one` and `other` of `DIRECTIONS`. Its cosine with row `one` is `cosine`."""
     vector = cosine * DIRECTIONS[one] + np.sqrt(1 - cosine**2) * DIRECTIONS[other]
     return np.asarray(vector, np.float32)
 

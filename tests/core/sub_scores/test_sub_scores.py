@@ -122,7 +122,7 @@ def test_measuring_again_and_from_many_threads_gives_equal_values(
 
 
 def test_edge_energy_is_exact_and_so_the_same_in_every_measurement(pictures: list[Pixels]) -> None:
-    # An earlier version used cv2.magnitude. Its result is off by 1e-7, and is not always the same.
+    # An earlier version used cv2.magnitude. The result of this function is off by 1e-7, and varies from call to call.
     for picture in pictures:
         grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
         dx, dy = cv2.Sobel(grey, cv2.CV_64F, 1, 0), cv2.Sobel(grey, cv2.CV_64F, 0, 1)

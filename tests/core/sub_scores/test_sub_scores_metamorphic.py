@@ -1,7 +1,7 @@
 """Test that the sub-scores of real thumbnails change as expected if the picture or its title is changed.
 
 Every test changes one thing, such as the largest face, in `PICTURES` or `READ` random pictures. Each test prints in how
-many of these pictures the sub-score moved in the expected direction, and fails if they are fewer than 90 %.
+many of these pictures the sub-score moved in the expected direction. A test fails if this number is below 90 %.
 """
 
 import os

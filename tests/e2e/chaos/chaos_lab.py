@@ -305,7 +305,7 @@ def chaos_lab(folder: Path, **environment: str) -> Iterator[ChaosLab]:
 
 
 def undisturbed(chaos: ChaosLab, job: Job) -> float:
-    """Run the job, and return its seconds."""
+    """Run the job, and return how many seconds the job took."""
     started = time.monotonic()
     chaos.lab.wait_for_runs([chaos.launch(job)], 900)
     seconds = time.monotonic() - started

@@ -17,7 +17,7 @@ from chaos_lab import ENDED, REFRESH, TRAIN, ChaosLab, Job, asking
 from chaos_victims import VICTIMS, described
 
 MOST_SECONDS = 300.0
-"""The seconds by which a kill may delay a job. A trial may take this long plus the time of a job without a kill."""
+"""The seconds by which a kill may delay a job. A trial may take this delay plus the time of a job without a kill."""
 
 _SETTLED_SECONDS = 12.0
 """A failed run counts as given up if no retry has followed it for this number of seconds."""

@@ -37,7 +37,7 @@ class LabProcesses:
         return [child for child in self._up.children() if mark in command_line(child)][:1]
 
     def children(self, mark: str, of: str) -> Processes:
-        """Return the child processes of the server `of` whose command contains `mark`."""
+        """Return child processes of the server `of`. Only processes whose command contains `mark` are returned."""
         found = []
         for server in self.server(of):
             with suppress(psutil.NoSuchProcess):

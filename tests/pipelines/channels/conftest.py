@@ -92,7 +92,7 @@ def own_lab(open_lab: Callable[..., Lab], serve: Callable[..., Release], catalog
 def owner(
     open_lab: Callable[..., Lab], serve: Callable[..., Release], catalogue: SyntheticCatalogue
 ) -> Iterator[Owner]:
-    """The owner of the largest channel of the emulated YouTube, with a lab that serves a model and has no video."""
+    """The largest channel of the emulated YouTube, and the lab of its owner. The lab serves a model and has no video."""
     with Emulator(catalogue) as emulator:
         lab = open_lab(youtube_endpoint=emulator.endpoint)
         serve(lab)

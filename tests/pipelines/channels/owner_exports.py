@@ -26,7 +26,7 @@ NAME = "Content 2015-01-01_2026-11-26 My channel.csv"
 
 @dataclass(frozen=True)
 class Owner:
-    """The emulator with the videos of one channel, and the lab of its owner."""
+    """The emulator with the videos of one channel, and the lab of the channel's owner."""
 
     lab: Lab
     emulator: Emulator

@@ -57,7 +57,7 @@ def rows(owner: Owner, first: int, last: int, **changed: str) -> list[list[str]]
 
 
 def state(lab: Lab) -> list[Sequence[Any]]:
-    """Return what the lab stores of channels, videos and click-through rates."""
+    """Return what the lab stores about channels, videos and click-through rates."""
     with lab.engine.connect() as connection:
         facts = select(videos.c.video_id, videos.c.channel_id, videos.c.title).order_by(videos.c.video_id)
         rates = select(video_reach.c.video_id, video_reach.c.click_through_rate).order_by(video_reach.c.video_id)
@@ -255,7 +255,7 @@ def test_a_key_that_took_the_videos_first_gets_no_rates_of_the_exports_of_the_la
 def test_a_key_that_took_a_few_videos_first_neither_stops_the_export_of_the_lab_nor_gets_its_rates(
     owner: Owner, tmp_path: Path
 ) -> None:
-    """Bob has sent two public ids of the channel before its own export comes."""
+    """Bob's key has imported two videos of the channel. Then the lab imports the export of the channel itself."""
     changed = {"Impressions click-through rate (%)": "0.01"}
     bobs = add(owner, write(tmp_path / UNNAMED, rows(owner, 4, 6, **changed)), BOB, name="Bob").channel
     before = {row for row in state(owner.lab) if len(row) == 2}

@@ -124,7 +124,8 @@ def test_a_refused_page_token_starts_the_walk_again(lab: Lab) -> None:
     assert crawled.stopped is None
     assert crawled.counted.channels_excluded == {}
     assert listed > 100
-    # One extra call was refused. With the other extra call, the crawl requests the first page again.
+    # The crawl makes two calls more than the list has pages. The first extra call was refused. With the second extra
+    # call, the crawl requests the first page again.
     assert pages == -(-listed // 50) + 2
 
 

@@ -79,6 +79,6 @@ def store(lab: Lab, folder: Path, channel: str, day: date, planted: PlantedExper
     """Store the experiment `planted` in the lab as started on `day`. Return the number that the lab gives to it."""
     given = given_planted(planted, channel, day, folder / str(day))
     # A lab refuses experiments that start in the future. The dates of these experiments are fixed, and a test may run
-    # before these dates. Here the lab accepts any date.
+    # before these dates. With this patch, the lab accepts any date.
     with patch.object(rules, "last_day", return_value=date.max):
         return ExperimentWriter(lab).add(given).experiment_id

@@ -107,8 +107,8 @@ def test_deleted_videos_stop_neither_training_nor_promotion_and_are_counted(lab:
 
 def test_processes_that_read_different_pairs_stop_with_an_error(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     build_pairs(lab)
-    # The processes of a training compare their pairs through `broadcast`. Here `broadcast` changes the value that the
-    # main process sends, as if the main process had read different pairs.
+    # The processes of a training compare their pairs through `broadcast`. This patch changes the value that the main
+    # process sends, as if the main process had read different pairs.
     monkeypatch.setattr(ProcessGroup, "broadcast", lambda self, value: value + 1)
     with pytest.raises(
         LabError, match="changed while the processes of this training started; start the training again"
@@ -163,7 +163,7 @@ def test_pictures_that_are_replaced_or_encoded_again_do_not_change_existing_pair
     np.testing.assert_array_equal(after.images, before.images)
     np.testing.assert_array_equal(after.titles, before.titles)
     assert not build_pairs(lab).reused, "after a change of vectors, a new pairs release must be built"
-    # `with_vectors_of` reads vectors from the database, where the vector of the first video is now missing.
+    # `with_vectors_of` reads the vectors from the database, from which the vector of the first video was deleted.
     assert with_vectors_of(lab, before, release)[1].sum() == len(before.videos) - 1
 
 

@@ -43,11 +43,11 @@ Read = Callable[..., tuple[list[tuple[str, float, float, bool]], dict[str, int]]
 def read(emptied_lab: Callable[..., Lab]) -> Read:
     """A function that stores an experiment.
 
-    The function returns the pairs of all stored experiments, and what it left out.
+    The arguments are the variants of the experiment, and values for its other fields. The function returns the pairs of
+    all stored experiments. It also returns how many experiments and pairs were left out for each reason.
 
-    The arguments are the variants of the experiment, and values for its other fields. A pair is returned as four
-    values: its two variants, such as "1-2", its gap, its variance, and whether it is decided. For the experiments and
-    pairs that were left out, a number for each reason is returned.
+    A pair is returned as four values: its two variants, such as "1-2", its gap, its variance, and whether the pair is
+    decided.
     """
     lab = emptied_lab(experiments, videos, channels)
     now = datetime(2026, 11, 20, tzinfo=UTC)
@@ -87,9 +87,9 @@ def test_a_winner_without_shares_has_an_assumed_gap_with_its_sign(read: Read) ->
 
 def test_the_gap_is_the_log_ratio_of_the_shares_and_more_impressions_give_less_variance(read: Read) -> None:
     ((_, gap, variance, decided),), _ = read(*variants(0.6, 0.4, impressions=10_000), winner=1)
-    # Both variants together got 20,000 impressions. 5 % of them are assumed to be clicks, which makes 1,000 clicks. The
-    # shares divide these into 600 and 400. A share of watch time is assumed to have twice the variance of a share of
-    # clicks.
+    # Both variants together got 20,000 impressions. 5 % of the impressions are assumed to be clicks, which makes 1,000
+    # clicks. By the shares, 600 of the clicks belong to the first variant and 400 to the second. A share of watch time
+    # is assumed to have twice the variance of a share of clicks.
     assert (gap, decided) == (pytest.approx(np.log(1.5)), True)
     assert variance == pytest.approx(2 * (1 / 600 + 1 / 400))
     ((_, _, without, _),), _ = read(*variants(0.6, 0.4), winner=1)

@@ -101,8 +101,8 @@ def spread(count: int, width: int = 64, seed: int = 0) -> Vectors:
 
 
 def test_the_first_of_several_near_duplicates_is_kept() -> None:
-    # The third picture looks like the first and is left out. The fourth looks like the third but not like the first.
-    # Because the third is left out, the fourth is kept.
+    # The third picture looks like the first picture and is left out. The fourth picture looks like the third but not
+    # like the first. Because the third picture is left out, the fourth picture is kept.
     chain = Pictures(list("abcd"), [0, -1, 0b1111, 0b11111111])
     assert np.flatnonzero(chain.repeats()).tolist() == [2]
     assert np.flatnonzero(Pictures(list("abab"), [None] * 4).repeats()).tolist() == [2, 3]

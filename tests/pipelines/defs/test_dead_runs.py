@@ -177,7 +177,7 @@ def kill_all(home: Path) -> None:
 
 
 def killed_run(daemon: Daemon) -> str:
-    """Start a run, kill it in the middle with its code server, and return its id."""
+    """Start a run, kill its process and its code server while the run is going on, and return the id of the run."""
     (daemon.home / "go").unlink(missing_ok=True)
     run_id = daemon.ask_for_a_run()
     daemon.dequeue()

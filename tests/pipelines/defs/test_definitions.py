@@ -262,7 +262,7 @@ def test_no_scheduled_job_depends_on_the_optional_crawl(graph: Any, name: str) -
     first = [key for parent in JOBS[name] for key in graph.get(dg.AssetKey(parent)).parent_keys]
     outside = {key.to_user_string() for key in first} - JOBS[name]
     assert outside <= {"videos", "experiments"}
-    # Dagster's UI asks only about partitions that were never made. The asset `experiments` has no partitions.
+    # The UI asks only about partitions that were never made. `experiments` has no partitions, so it may be read.
     assert [key for key in outside if graph.get(dg.AssetKey(key)).is_materializable] in ([], ["experiments"])
     assert graph.get(dg.AssetKey("experiments")).partitions_def is None
 
@@ -290,7 +290,7 @@ def test_these_are_the_schedules_and_the_sensors_and_nothing_else_starts_work(de
         "daily_prediction_quality": ("judge_predictions", "0 6 * * *", stopped),
         "daily_checks": ("check_lab", "30 6 * * *", running),
         "daily_summary": ("send_summary", "0 7 * * *", running),
-        # People are off by default.
+        # By default, the lab does not look for people in pictures.
         "daily_faces": ("find_faces", "30 4 * * *", stopped),
         "daily_people": ("group_people", "30 5 * * *", stopped),
         "weekly_reports": ("report_niche", "30 5 * * 1", running),

@@ -27,8 +27,10 @@ from thumblab_pipelines.people.folder import add_folder
 from thumblab_serving.schemas.people.people_requests import ClusterFacesRequest, TrainFacesRequest
 
 BACKWARD = {("matching_head", "face_clusters"), ("faces", "face_clusters")}
-"""Reads against the direction of the graph. The head learns from what a person said about clusters that were made before,
-and a search counts the faces with and without a cluster. Neither is a dependency.
+"""Reads that go against the direction of the graph, and are not dependencies.
+
+The matching head learns from a person's changes to earlier clusters. A search for faces counts the faces with and
+without a cluster.
 """
 
 
@@ -118,7 +120,8 @@ def test_a_step_reads_and_writes_only_what_its_asset_declares(
     metadata_of(made)
     specs = {spec.key.to_user_string(): spec for spec in defs().resolve_all_asset_specs()}
     deps = {dep.asset_key.to_user_string() for dep in specs[asset].deps}
-    # Services of earlier tests in this process may read releases meanwhile, so only the tables are compared.
+    # Services of earlier tests may still run in this process and read releases. The test therefore compares only the
+    # tables.
     tables = {name for name in touched.reads - set(UNOWNED) if " " not in name}
     read = {OWNER[name] for name in tables} - {asset}
     allowed = deps | {owner for reader, owner in BACKWARD if reader == asset}

@@ -50,7 +50,7 @@ class Planted:
         return gaps_of_scores(self.data, every, np.asarray(scores, np.float64))
 
     def aucs(self, scores: Any) -> dict[str, float]:
-        """Return the AUC by slice, for a scorer that gives the picture of video i the score `scores[i]`."""
+        """Return the AUC of each slice, for a scorer that gives the picture of video i the score `scores[i]`."""
         figures = self.pairs().aucs("model", self.gaps(scores))
         return {e.slice: e.value for e in figures if e.metric == "auc" and e.value is not None}
 

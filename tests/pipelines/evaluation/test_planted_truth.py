@@ -37,11 +37,10 @@ pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1_200)]
 
 VIDEOS, MEASURED = 1_800, 300
 HEAVY, LIGHT = ("subject_size", "warmth", "contrast", "text_size"), ("saturation", "calm")
-"""Attributes of a picture. The attributes in `HEAVY` have larger weights in the formula of the views than those in
-`LIGHT`.
+"""Attributes of a picture.
 
-1,800 videos are enough to separate these two groups. The weights within a group are so close that chance decides
-which of them looks larger.
+In the formula of the views, the attributes in `HEAVY` have larger weights than the attributes in `LIGHT`. 1,800 videos
+are enough to separate these two groups. Within a group, chance decides which estimated weight is larger.
 """
 
 
@@ -53,11 +52,12 @@ class Planted(PlantedData):
     evaluations: list[Evaluation]
 
     def influence(self, scores: Any, facts: Float64s, rows: npt.NDArray[np.intp]) -> Float64s:
-        """Fit a linear regression that predicts the scores of videos from facts about them.
+        """Fit a linear regression that predicts the scores of videos from facts about the videos.
 
         `scores` has the score of every video. `rows` [m] are the videos to use, and `facts` [m, k] their facts. Before
-        the fit, the mean of its channel is subtracted from each score and each fact. The differences are then divided
-        by their standard deviation. Return the coefficients and their standard errors [2, k].
+        the fit, the mean over the videos of a channel is subtracted from each score and each fact of the channel. The
+        differences are then divided by their standard deviation. Return the coefficients and their standard errors [2,
+        k].
         """
         channel = self.data.videos.channel_id.to_numpy(str)[rows]
 

@@ -28,7 +28,7 @@ Import = Callable[[str], ExperimentImport]
 def table(lab: Lab, pictures: list[Path]) -> Import:
     """A function that writes the given text to a CSV file and imports the file.
 
-    The pictures that the rows name are in the folder of this file.
+    The pictures that the rows name are in the folder of the CSV file.
     """
 
     def run(text: str, encoding: str = "utf-8") -> ExperimentImport:

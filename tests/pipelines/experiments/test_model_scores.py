@@ -67,8 +67,8 @@ def encode(lab: Lab, experiment: AddedExperiment) -> Callable[[int, float], None
     def put(position: int, first: float) -> None:
         row = {"video_id": VIDEO, "encoder": "images", "vector": [first, 0.0, 0.0, 0.0]}
         row["source_digest"] = experiment.experiment.variants[position - 1].sha256 or ""
-        # The first variant is the picture that the video shows now, whose vector is in the table `embeddings`. The
-        # vectors of pictures that the video showed before this one are in the table `earlier_embeddings`.
+        # The first variant is the picture that the video shows now. The vector of this picture is in the table
+        # `embeddings`. The vectors of the video's earlier pictures are in the table `earlier_embeddings`.
         with lab.engine.begin() as connection:
             connection.execute(insert(embeddings if position == 1 else earlier_embeddings).values(**row))
 

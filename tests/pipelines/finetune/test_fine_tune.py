@@ -64,7 +64,7 @@ class Coloured:
     pairs: Release
 
     def with_data_in(self, folder: Path) -> Lab:
-        """Return the same lab with its releases and checkpoints in `folder`."""
+        """Return a copy of `lab` whose releases and checkpoints are in `folder`."""
         settings = self.lab.settings.model_copy(update={"data_dir": folder})
         return dataclasses.replace(self.lab, settings=settings, releases=ReleaseStore(folder / "releases"))
 
@@ -162,7 +162,7 @@ def test_the_epoch_with_the_best_validation_auc_is_published(
     from thumblab_pipelines.finetune.tower_training import TowerTraining
     from thumblab_pipelines.training.checkpoints import Checkpoint, State
 
-    # The first AUC is from before the training. The others are from after each epoch.
+    # The first AUC is measured before the training. Each of the other AUCs is measured after an epoch.
     aucs, states = iter([0.5, 0.6, 0.9, 0.7]), []
     monkeypatch.setattr(TowerTraining, "validation_auc", lambda _: next(aucs))
 

@@ -26,9 +26,9 @@ from thumblab_pipelines.models import comparison, promotion
 
 
 def stored_model(release: Release) -> Any:
-    """Return an object that replaces the loaded model of `release`.
+    """Return an object that takes the place of the loaded model of `release`.
 
-    The object tells `stored_scores` where the files are.
+    From this object, `stored_scores` reads the path of the release's files.
     """
     return SimpleNamespace(path=release.path, model=SimpleNamespace(config=SimpleNamespace(version=VERSION)))
 
@@ -36,8 +36,8 @@ def stored_model(release: Release) -> Any:
 def stored_scores(model: Any, inputs: Float32s, channels: Any) -> Float64s:
     """Return the scores [k] of the pictures whose inputs are given. This function replaces `scores_of`.
 
-    The first numbers of a picture's inputs are its vector. The release has a file of vectors and a file with a score
-    for each of them. A picture gets the score of the vector in the file that equals its own vector.
+    The inputs of a picture begin with the picture's vector. The release has a file of vectors, and a file with a score
+    for each vector. The function finds the vector of the picture in the first file, and returns its score.
     """
     pictures, scores = np.load(model.path / "pictures.npy"), np.load(model.path / "scores.npy")
     place = {vector.tobytes(): row for row, vector in enumerate(pictures)}

@@ -150,8 +150,8 @@ def test_a_persons_move_requests_one_run_and_another_every_hour(monkeypatch: pyt
     assert [tick(), tick(), tick()] == [requested, [], []]
     now += 3_600
     assert [tick(), tick()] == [requested, []]
-    # By now, the lab serves the model of the first move. In the same hour, a person moves the alias to version 2 and
-    # then back to version 1. Each move of the alias requests one run.
+    # The lab now serves the model that the alias named first. In the same hour, a person moves the alias to version 2
+    # and then back to version 1. Each move of the alias requests one run.
     for number, release_id, crowned, served in [("2", "newer", "1", "older"), ("1", "older", "2", "newer")]:
         alias, serving = champion(number, release_id, crowned), served
         assert [tick(), tick()] == [[{"release_id": release_id, "by_alias": True}], []]

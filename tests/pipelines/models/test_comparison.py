@@ -61,8 +61,8 @@ def test_models_that_are_surely_worse_are_hardly_ever_promoted() -> None:
 
 def test_the_bounds_have_their_nominal_coverage() -> None:
     comparisons = [planted(0.65, 0.66, channels=25, pairs=40, seed=seed) for seed in range(100)]
-    # The true difference is 0.01. `low` and `high` are one-sided 95 % bounds of this difference. So `low` should be at
-    # most 0.01 in about 95 of the 100 comparisons, and `high` should be at least 0.01 in about 95 of them.
+    # The true difference is 0.01. `low` and `high` are one-sided 95 % bounds of this difference. In about 95 of the 100
+    # comparisons, `low` should therefore be at most 0.01. In about 95 comparisons, `high` should be at least 0.01.
     assert sum(comparison.low <= 0.01 for comparison in comparisons) >= 90
     assert sum(comparison.high >= 0.01 for comparison in comparisons) >= 90
 

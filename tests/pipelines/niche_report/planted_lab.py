@@ -52,7 +52,7 @@ def plant_niche(
     seed: int = 0,
     title: str = "Video",
 ) -> list[str]:
-    """Store `count` channels of `each` videos in the niche `tech`, and return the ids of the videos.
+    """Store `count` channels with `each` videos per channel in the niche `tech`, and return the ids of the videos.
 
     `effect` says how much a standard deviation of the text's height adds to the logarithm of the views.
     """

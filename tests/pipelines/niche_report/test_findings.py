@@ -12,7 +12,7 @@ from thumblab_pipelines.niche_report.findings import find
 
 
 def names(niche: PlantedNiche) -> dict[str, float]:
-    """Return the share of each finding by the name of its feature."""
+    """Return for each finding the share of comparisons that the winners win, by the name of the feature."""
     return {finding.feature: finding.share.value for finding in find(niche.videos, niche.values)[0]}
 
 

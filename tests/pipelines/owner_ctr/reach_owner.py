@@ -48,7 +48,7 @@ class Owner:
         return import_reach(self.lab)
 
     def import_reports(self, *reports: ReachReport) -> ReachImport:
-        """Import these reports, and no others, from the emulator."""
+        """Let the emulator offer only `reports`, and import these reports."""
         self.emulator.reach_reports = list(reports)
         return self.run()
 

@@ -1,4 +1,4 @@
-"""Test the steps that find people: without faces, with unreadable files, a damaged head, or excluded faces.
+"""Test the steps that find people: without faces, with unreadable files, a damaged matching head, or excluded faces.
 
 The networks and the pictures of people are in the folder of real data, which is not in the repository.
 """
@@ -171,7 +171,7 @@ def test_a_name_without_letters_is_in_no_file_name(given: Lab) -> None:
 
 @pytest.fixture
 def served(given: Lab, monkeypatch: pytest.MonkeyPatch) -> PublishedHead:
-    """A head that is served, although the real pictures give no reason to promote one."""
+    """A matching head that is served, although the real pictures give no reason to promote a head."""
     monkeypatch.setattr(
         "thumblab_pipelines.people.matching.training.decide", lambda *_: Decision(True, "the test promotes it")
     )
@@ -247,7 +247,7 @@ def people_faces(lab: Lab) -> int:
 
 
 def test_vectors_of_an_earlier_network_go_once_every_face_has_a_new_one(given: Lab) -> None:
-    """Check that the old vectors go even if the pictures are searched niche by niche, as the asset `faces` does."""
+    """Check that the old vectors are deleted even if pictures are searched niche by niche, as the asset `faces` does."""
     rows = text("INSERT INTO face_embeddings (face_id, embedder, vector) SELECT face_id, 'earlier', '[1,0]' FROM faces")
     calibration = text("INSERT INTO face_calibrations VALUES ('earlier', '{}', now())")
     earlier = text(

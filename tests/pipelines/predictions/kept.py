@@ -1,6 +1,7 @@
 """Helpers that store predictions, experiments and published videos in a lab's database.
 
-A picture has no file here. A picture is a name, such as "a", from which its digest and its perceptual hash are made.
+These helpers use no picture files. A picture is only a name, such as "a", from which its digest and its perceptual hash
+are made.
 """
 
 import uuid
@@ -31,8 +32,8 @@ SCORED = datetime(2026, 11, 1, 12, tzinfo=UTC)
 HASH = {"a": 0, "b": 0x00FF, "c": 0xFF00, "near a": 0b111111, "far from a": 0b11111111}
 """The perceptual hashes of some pictures.
 
-Two pictures count as the same if their hashes differ in at most 6 bits (`NEAR`). The hash of "near a" differs from that
-of "a" in 6 bits. The other hashes differ from that of "a" in 8 bits.
+Two pictures count as the same if their hashes differ in at most 6 bits (`NEAR`). The hash of "near a" differs from
+the hash of "a" in 6 bits. All other hashes differ from the hash of "a" in 8 bits.
 """
 
 

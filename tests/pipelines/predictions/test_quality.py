@@ -34,7 +34,8 @@ def claim(lab: Lab, chance: float, wins: bool, number: int, **facts: Any) -> Non
 
 
 def claim_many(lab: Lab, count: int, claimed: float, true: float, **facts: Any) -> None:
-    """Store `count` predictions with `claim`. Each prediction gives its first picture the win probability `claimed`.
+    """Store `count` predictions, each by a call of `claim`. Each prediction gives its first picture the win probability
+    `claimed`.
 
     `true` is the fraction of the experiments that the first picture wins.
     """

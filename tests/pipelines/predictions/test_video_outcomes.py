@@ -20,7 +20,7 @@ from thumblab_pipelines.videos.deletion import delete_videos
 def publish_others(lab: Lab, count: int = 4, views: float = 1_000) -> None:
     """Store `count` videos that were published before the predictions, so that the channel has a trend.
 
-    Each has `views` views at the age of a week, and a picture that no prediction is about.
+    Each video has `views` views at the age of a week, and a picture that no prediction is about.
     """
     for number in range(count):
         publish(lab, f"other_{number}", f"picture {number}", views, days=-10 - number)

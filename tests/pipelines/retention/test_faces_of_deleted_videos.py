@@ -1,4 +1,6 @@
-"""Test that the faces in a video's pictures are deleted with the video, unless the lab shows the picture elsewhere."""
+"""Test that the faces in a video's pictures are deleted with the video. If the lab still needs a picture, its faces
+stay.
+"""
 
 from datetime import timedelta
 
@@ -70,9 +72,9 @@ def test_a_deleted_video_takes_its_faces_with_it(full: FullLab) -> None:
         assert holding(connection, gone) == set()
         assert holding(connection, stays) == everywhere
         pictures = set(connection.scalars(select(face_pictures.c.sha256)))
-        # The name that a person gave stays.
+        # The cluster of the deleted face has a name that a person gave, so the cluster stays.
         assert list_clusters(connection).total == len(face_of)
-    # Videos of the emulator may expire meanwhile, so other faces may be gone too.
+    # Other videos of the emulator may have expired too, so the test checks only two pictures.
     assert full.picture(victim) not in pictures
     assert full.picture(other) in pictures
 

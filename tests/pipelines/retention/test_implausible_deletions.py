@@ -1,7 +1,7 @@
 """Tests of implausible deletions.
 
 A wrong answer of YouTube or a wrong clock must not make retention delete videos. No run deletes more than the allowed
-share of a niche's videos, unless a person confirms it.
+share of a niche's videos, unless a person confirms the deletion.
 """
 
 from datetime import UTC, datetime, timedelta

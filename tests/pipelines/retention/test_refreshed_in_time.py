@@ -57,7 +57,7 @@ def test_without_quota_videos_are_deleted_when_their_30_days_are_over_and_not_be
 
 def test_a_run_that_used_up_the_quota_continues_the_next_day(full: FullLab) -> None:
     full.emulator.advance(timedelta(days=26))
-    # One unit of quota is left. The call for the channels spends it, so no unit is left for the videos.
+    # One unit of quota is left. The call for the channels costs this unit, so no unit is left for the videos.
     full.emulator.quota.limits["units"] = full.emulator.counts.spent_today["units"] + 1
     first = retain(full.lab, NICHE)
     assert first.stopped is not None

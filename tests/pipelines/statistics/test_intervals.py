@@ -123,7 +123,7 @@ def test_intervals_are_not_wider_than_their_level_needs() -> None:
 
 @pytest.mark.parametrize("pairs", [10, 20, 100])
 def test_pairs_that_are_all_right_leave_room_for_doubt(pairs: int) -> None:
-    """Compare the lower end of the interval with that of the exact interval of Clopper and Pearson.
+    """Compare the lower end of the interval with the lower end of the exact interval of Clopper and Pearson.
 
     For n independent pairs that are all right, the exact lower end is 0.025 to the power of 1 / n.
     """
@@ -136,8 +136,8 @@ def test_pairs_that_are_all_right_leave_room_for_doubt(pairs: int) -> None:
 def test_one_more_win_changes_an_interval_only_a_little() -> None:
     """Begin with two channels that have the same number of wins. At each step, move one win to the second channel.
 
-    At first, the estimated variance between channels is 0. At some step it becomes positive. The interval must not
-    jump at this step.
+    At first, the estimated variance between channels is 0. At some step, this variance becomes positive. The interval
+    must not jump at this step.
     """
     rows = np.arange(400)
     ends = []

@@ -51,8 +51,8 @@ def planted(
     """Draw `videos` videos for each of eight channels.
 
     `confounding` is the correlation of the title's first input with the picture's second input. This input of the
-    picture has no effect on the views. `by_title` is the effect of the title's first input. The context of a video is
-    its title here. `noise` is the standard deviation of the noise in the target.
+    picture has no effect on the views. `by_title` is the effect of the title's first input. In these data, the context
+    of a video is its title. `noise` is the standard deviation of the noise in the target.
     """
     random = np.random.default_rng(seed)
     n = 8 * videos
@@ -87,9 +87,10 @@ def test_the_coefficients_are_those_of_the_closed_form_of_ridge_regression(
 
 @pytest.mark.parametrize("columns", [12, 200])
 def test_held_out_predictions_and_residuals_are_those_of_regressions_on_the_other_runs(columns: int) -> None:
-    """Compare the results with ridge regressions that are computed here. Each is fitted to the videos outside one run.
+    """Compare the results with ridge regressions that the test computes.
 
-    A run is a fifth of a channel's videos, in order of time. With 200 columns there are more columns than rows.
+    A run is a fifth of a channel's videos, in order of time. Each regression is fitted to the videos outside one run.
+    With 200 columns there are more columns than rows.
     """
     random = np.random.default_rng(1)
     x, y = (random.standard_normal((60, width)).astype(np.float32) + 2 for width in (columns, 3))
@@ -183,9 +184,10 @@ def test_a_difference_moves_the_weights_by_its_precision() -> None:
 
 
 def test_differences_that_no_linear_model_explains_weigh_less() -> None:
-    """Fit to each of two sets of compared pictures. Both sets have the same measured variance of the gaps.
+    """Fit the linear part to the videos and a set of compared pictures, once for each of two sets.
 
-    The second set has an additional error with the variance 4, which the measured variance does not include.
+    Both sets have the same measured variance of the gaps. The second set has an additional error with the variance 4,
+    which the measured variance does not include.
     """
     rows, random = planted(noise=6.0), np.random.default_rng(5)
     gaps, error = random.standard_normal((200, 20)) / np.sqrt(10), 2 * random.standard_normal(200)

@@ -35,7 +35,7 @@ def data(plant: Callable[..., Dataset]) -> Dataset:
     """A dataset with eight one-video pairs.
 
     Pairs 0 to 3 are training pairs of the channel c0, and pair 3 has two titles. Pair 4 is a test pair of c0. Pairs 5
-    and 6 are training pairs of c1, and pair 7 one of c2.
+    and 6 are training pairs of c1. Pair 7 is a training pair of c2.
     """
     random = np.random.default_rng(4)
     videos = plant(channels=4, videos=40)
@@ -85,7 +85,7 @@ def test_each_picture_gets_its_own_vector_title_and_words(data: Dataset, model: 
         np.testing.assert_array_equal(values[:, layout.columns(TITLE)], data.one_video.titles[:, side])
         pairs = data.one_video.pairs
         vectors = data.one_video.images[:, side], data.one_video.titles[:, side]
-        # The words of a pair count only where both of its pictures were read.
+        # The words in the pictures of a pair are used only if the text reader has read both pictures.
         sides = zip(*WORDS.values(), strict=True)
         shown = [None if None in both else own for both, own in zip(sides, WORDS[words], strict=True)]
         np.testing.assert_array_equal(values, model_inputs(*vectors, pairs[title].tolist(), in_pictures=shown))

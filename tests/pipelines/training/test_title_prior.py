@@ -95,7 +95,8 @@ def test_the_weights_for_a_ranker_give_the_scores_of_the_prior(prior: TitlePrior
     assert not weights[unchanged].any()
     assert weights[layout.columns(FACTS_BLOCK)].any()
     assert weights[layout.columns(WORDS_BLOCK)].any()
-    # A fact far from its mean is clipped, so the two results differ a little.
+    # `standardise` clips a fact that is far from its mean, and `scores` does not. The two results for a title therefore
+    # differ a little.
     got = ranker.standardise(inputs) @ weights
     assert np.corrcoef(got, prior.scores(titles))[0, 1] > 0.999
 

@@ -53,7 +53,7 @@ def planted() -> Planted:
 
 
 def _effect(scores: Float64s, has: "np.typing.NDArray[np.bool_]", rows: Rows) -> float:
-    """Return the mean score of the videos in `rows` with a word, minus that of the videos in `rows` without it.
+    """Return the difference of two mean scores: of the videos in `rows` with a word, and of the other videos in `rows`.
 
     `has` tells which videos have the word. The unit of the result is the standard deviation of all scores.
     """

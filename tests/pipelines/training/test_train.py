@@ -319,7 +319,7 @@ def test_the_absolute_head_learns_click_through_rates_if_there_are_enough(plant:
     random = np.random.default_rng(0)
     rates = 0.04 + 0.02 * random.random(320)
     measured = plant(channels=4, videos=80, click_through_rate=rates)
-    # These settings change the absolute head fast enough to show in a few epochs where its predictions move to.
+    # With these settings, a few epochs show to which mean the predictions of the absolute head move.
     trained = train(measured, dataclasses.replace(QUICK, pairs_per_step=32, learning_rate=1e-2)).ranker
     assert trained.absolute == "click_through_rate"
     predicted = trained.predict(measured.images, measured.titles, measured.videos.title.tolist()).engagement

@@ -120,7 +120,7 @@ def test_earlier_versions_have_their_own_vectors_and_are_encoded_once(changing: 
     lab = changing.lab
     image, title = encoders(lab)
     embedded = embed(lab, "tech")
-    # `earlier` counts the picture and the two titles that videos showed before their present ones.
+    # `earlier` counts one picture and two titles, which videos showed before they were changed.
     assert (embedded.images, embedded.titles, embedded.earlier) == (3, 3, 3)
     again = embed(lab, "tech")
     assert (again.images, again.titles, again.earlier) == (0, 0, 0)

@@ -40,7 +40,7 @@ class _CpuShare:
         self._before = self._used()
 
     def left(self) -> float:
-        """Return the share of the processor, from 0 to 1, since this object was made."""
+        """Return the share of the processor that was left since this object was made, from 0 to 1."""
         busy, own = (after - before for after, before in zip(self._used(), self._before, strict=True))
         available = (time.monotonic() - self._started) * (os.cpu_count() or 1)
         return 1 - min(1.0, max(0.0, busy - own) / available)
@@ -80,7 +80,7 @@ class Attacked:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Watch the memory and `/health` of the service during the `with` block, and check them at the end."""
+        """Watch the service during the `with` block. At the end, check its use of memory and the times of `/health`."""
         at_rest, cpu = resident(self.process), _CpuShare(self.process)
         command = [sys.executable, str(WATCHER), str(self.process.pid), self.url]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as watcher:

@@ -28,7 +28,8 @@ def test_a_picture_bomb_takes_little_memory_and_the_other_pictures_are_ranked(un
 def test_an_avif_with_a_much_larger_picture_inside_stays_in_the_budget(under_attack, draw):
     bomb = avif_with_a_larger_picture_inside(64, 12_000)
     answer = under_attack.upload(draw(1), bomb, draw(2)).json()
-    # The decoder process may reduce the picture to the stated size, or reach its memory limit.
+    # The decoder process either reduces the large picture to the stated size, or reaches its memory limit. The test
+    # therefore checks only the other two pictures.
     assert [thumbnail["error"] for thumbnail in answer["thumbnails"]][::2] == [None, None]
 
 

@@ -56,7 +56,8 @@ def test_a_batch_belongs_to_the_key_that_sent_it(own, own_lab, item, send, ended
 )
 def test_a_damaged_batch_is_named_and_stops_no_other(own, own_lab, item, send, ended, file, content):
     with own.app.state.foreground.request():
-        # The first batch therefore keeps the worker busy until the test has damaged the second batch.
+        # While a scoring request is in progress, the worker waits before each item. The first batch therefore occupies
+        # the worker until the test has damaged the second batch.
         send(own, [item(0, pictures=1)])
         damaged = send(own, [item(1, pictures=1), item(2, pictures=1)], key=f"{file} {content!r}")
         path = own_lab.settings.data_dir / "batches" / damaged["id"] / file

@@ -275,12 +275,13 @@ def test_a_form_accepts_exactly_the_channels_of_the_openapi_document(hasty, draw
         assert bool(re.search(channel["pattern"], parts[0])) is good
     files = [("thumbnails", ("a.jpg", draw(1), "image/jpeg")), *[("channel_id", (None, part)) for part in parts]]
     reply = hasty.client.post("/v1/score", data={"title": "t"}, files=files)
-    # A valid form gets the status 503 here, because no release is promoted.
+    # A service without a promoted release answers a valid form with the status 503.
     assert reply.status_code == (503 if good else 422), reply.text
 
 
 def test_a_link_that_does_not_lead_to_a_channel_is_refused(hasty, draw):
-    # The pattern of the OpenAPI document cannot express this rule.
+    # The link has the form of a link to a channel, but on another host. The pattern in the OpenAPI document does not
+    # exclude such a link.
     files = [("thumbnails", ("a.jpg", draw(1))), ("channel_id", (None, "https://evil.example/channel/UCown"))]
     assert hasty.client.post("/v1/score", data={"title": "t"}, files=files).status_code == 422
 

@@ -54,7 +54,7 @@ def test_a_request_after_the_stated_wait_is_allowed(limits: RateLimits, clock: C
 
 
 def test_in_no_minute_are_more_than_twice_the_allowance_served(limits: RateLimits, clock: Clock) -> None:
-    """Use as much as the rule allows: the whole allowance at once, and the same amount again during the next minute."""
+    """Send as many requests as the rule allows: the whole allowance at once, and the same number in the next minute."""
     served = []
     for _ in range(3_000):
         if limits.wait("laptop", 30) == 0:

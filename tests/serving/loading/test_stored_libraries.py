@@ -44,7 +44,7 @@ LIMITS = {name: getattr(database, name) for name in ("_PATIENCE", "_STATEMENT_MS
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Raise the time limits for the database, because other tests keep the machine busy.
 
-    Tests of the limits use `limits`.
+    Tests of the limits themselves use the fixture `limits`.
     """
     for name, limit in LIMITS.items():
         monkeypatch.setattr(database, name, limit * 20)
@@ -119,7 +119,7 @@ def test_the_database_places_a_picture_like_the_index(open_lab: Any, libraries_a
     url = lab.settings.database_url.get_secret_value()
     places = libraries_at(url).placements(Niche.TECH, "e", queries, 5)
     assert len(rows.items) == count - 5
-    # Rounding may swap two pictures with nearly the same cosine. Then the percentile changes by `step`.
+    # Rounding may swap two pictures with nearly the same cosine. Such a swap changes the percentile by `step`.
     step = 100 / len(rows.items)
     for place, query in zip(places, queries, strict=True):
         assert place.percentile == pytest.approx(index.percentile(query), abs=step + 1e-9)
@@ -246,7 +246,7 @@ def test_a_database_that_recovers_is_asked_again(
     with engine.connect() as other:
         end = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :n")
         assert len(libraries.placements(Niche.TECH, "e", query, 5)) == 1
-        other.execute(end, {"n": name})  # This ends the connections, as a restart of the server does.
+        other.execute(end, {"n": name})  # The statement ends all connections, as a restart does.
         assert len(libraries.placements(Niche.TECH, "e", query, 5)) == 1
         other.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
         other.execute(end, {"n": name})

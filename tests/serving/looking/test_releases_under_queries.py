@@ -5,7 +5,7 @@ from typing import Any
 
 
 def test_ids_and_facts_are_of_the_named_release_while_releases_change(looked: Any) -> None:
-    """Each release has other videos under the same vectors, and writes its number into the facts of its items."""
+    """Each release lacks another fifth of the 35 videos, and writes its number into the facts of its items."""
     parts = [[n for n in range(35) if n % 5 != part] for part in range(5)]
     releases = [looked.data.publish(part, release=number + 1) for number, part in enumerate(parts)]
     of = {release.release_id: (number + 1, parts[number]) for number, release in enumerate(releases)}

@@ -92,7 +92,7 @@ def writing(made: Any, drawn: Any, folder: Path) -> Iterator[list[int]]:
     thread.start()
     try:
         while rounds[0] == 0 and thread.is_alive():
-            # Wait for the first round, so that the backup has data of the second niche.
+            # Wait until the thread has changed the second niche once, so that the backup has data of this niche.
             time.sleep(0.05)
         yield rounds
     finally:

@@ -1,8 +1,8 @@
 """Hooks of Schemathesis: make valid requests follow the rules that an OpenAPI document cannot express.
 
 Schemathesis treats every request that fits the document as valid. Some rules depend on several fields, on today's date
-or on the contents of a picture. The service must refuse a request that breaks such a rule, and other tests cover this.
-The hooks therefore change such requests. Requests that are meant to be invalid stay as they are.
+or on the contents of a picture. The service must refuse a request that breaks such a rule, as other tests check. The
+hooks therefore change such requests. Requests that are meant to be invalid stay as they are.
 """
 
 import base64
@@ -57,8 +57,8 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwar
     if isinstance(case.body, dict) and case.media_type == "application/json" and case.operation.path in REPAIRS:
         case.body = REPAIRS[case.operation.path](case.body)
     elif case.media_type == "multipart/form-data" and case.operation.path == "/v1/score":
-        # Schemathesis does not call `filter_case` for the form that it makes of the examples. This form has both
-        # `title` and `titles`.
+        # Schemathesis makes a form of the examples in the document. This form has both `title` and `titles`, which the
+        # service refuses, and Schemathesis does not call `filter_case` for it. So the form is repaired here.
         repaired = scoring_form(case.body)
         if repaired != case.body:
             case.body = repaired
@@ -107,7 +107,7 @@ def scoring_form(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def similar_request(body: dict[str, Any]) -> dict[str, Any]:
-    """Change the query so that the tested service can compare it, and put the days in order."""
+    """Give the query a vector, a text or a picture that the tested service can use, and put the days in order."""
     repaired = in_order(body)
     if body.get("vector") is not None:
         repaired["vector"] = [1.0, *[0.0] * (DIMENSION - 1)]

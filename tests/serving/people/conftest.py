@@ -26,7 +26,7 @@ def people_database(migrated_database: Callable[[], str]) -> str:
 def people_service(
     lab_at: Any, run: Any, people_database: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Any]:
-    """A running service that has a database and serves no model. People are switched off, as by default."""
+    """A running service that has a database and serves no model. By default, the service does not look for people."""
     lab = lab_at(tmp_path_factory.mktemp("lab"), database_url=people_database)
     with run(lab.settings, wait=False) as service:
         service.lab = lab

@@ -96,8 +96,9 @@ def empty(connection: Connection) -> None:
 class Planted:
     """A running service of a lab with six pictures. Five pictures have one face each, and the sixth has two faces.
 
-    `alone` holds the ids of the five single faces, and `pair` the ids of the other two. The cluster `one` has the first
-    two faces of `alone`. The cluster `two` has the next two faces of `alone`, and the first face of `pair`.
+    `alone` holds the ids of the five single faces. `pair` holds the ids of the two faces in the sixth picture. The
+    cluster `one` has the first two faces of `alone`. The cluster `two` has the next two faces of `alone`, and the first
+    face of `pair`.
     """
 
     service: Any

@@ -18,7 +18,7 @@ SALT = "00" * 16
 
 
 def publish(store: ReleaseStore, people: list[str], faces: list[str], seed: int) -> Release:
-    """Publish and serve a head that learnt from these clusters and faces."""
+    """Publish and serve a matching head that was trained on the given clusters and faces."""
     matrix = np.random.default_rng(seed).normal(size=(8, 8)).astype(np.float32)
     head = FaceHead("embedder-1", matrix)
 
@@ -53,7 +53,7 @@ def test_a_forgotten_person_is_gone_everywhere_and_does_not_come_back(planted: P
     with planted.engine.begin() as connection:
         show(connection, "video1", planted.sha256[0])
     forgotten = planted.done(planted.delete(f"/people/{person}"))
-    # The first picture is the thumbnail of a video, so only the second one is deleted.
+    # The first picture of the person is the thumbnail of a video, so only the person's second picture is deleted.
     assert forgotten == {"faces": 2, "pictures": 1, "heads": [newer.release_id]}
     planted.refused(planted.get(f"/clusters/{person}"), 404, "not-found")
     planted.refused(planted.delete(f"/people/{person}"), 404, "not-found")

@@ -1,4 +1,4 @@
-"""Test in a browser with drawn people what the page `/people` shows, its keys, the runs that it follows, its errors."""
+"""Test the page `/people` in a browser with drawn people: its content, its keys, its errors, and how it follows runs."""
 
 import json
 from urllib.parse import unquote_plus

@@ -1,5 +1,6 @@
-"""Test that the page `/people` drops an answer that comes after a person has opened something else, and works after an
-error.
+"""Test how the page `/people` treats late answers and errors.
+
+If a person has opened something else, the page drops a late answer. After an error, the page still works.
 """
 
 import pytest

@@ -1,4 +1,7 @@
-"""Test the runs that the requests to find faces, group them and train the head start, with a fake Dagster."""
+"""Test the Dagster runs that three requests start: find faces, group faces, and train the matching head.
+
+The Dagster of these tests is a fake.
+"""
 
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -97,7 +97,7 @@ def seen_lab(
 
 
 def _name_of(folder: Path) -> str:
-    """Return the name of the person in a folder of pictures. A name may not look like the id of a cluster."""
+    """Return the name of the person in a folder of pictures. A name must not look like the id of a cluster."""
     return folder.name.replace("_", " ").title()
 
 

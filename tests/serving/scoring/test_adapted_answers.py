@@ -57,8 +57,8 @@ def test_win_probabilities_use_the_adapted_scores_and_the_adapted_slope(service,
         answer = service.score(draw(first), draw(first + 1), channel_id=OWN)
         low, high = sorted(np.interp([t["score"] for t in answer["thumbnails"]], np.arange(101.0), quantiles))
         assert max(chances(answer)) == pytest.approx(answer["confidence"], abs=1e-6)
-        # The answer's scores are percentiles, from which the test computes the model's scores. This is not possible if
-        # a score of the model lies beyond the outer quantiles, because its percentile is then 0 or 100. The test does
+        # The answer's scores are percentiles, from which the test computes the model's scores. If a score of the model
+        # lies beyond the outer quantiles, its percentile is 0 or 100, and the score cannot be computed. The test does
         # not check answers with such percentiles.
         if quantiles[0] < low and high < quantiles[-1]:
             odds = np.exp(trained.slope_adapted * (high - low))
@@ -174,7 +174,7 @@ def test_a_damaged_adapter_is_reported_and_does_not_stop_the_answer(service, dra
     damage(service.lab.add_adapter(channel, model, videos=8), fault)
     answer = service.score(draw(1), draw(2), channel_id=channel)
     adaptation = answer["channel"]
-    # For the channel OWN, the model's own adapter is used instead of the damaged one.
+    # For the channel OWN, the service uses the adapter in the model instead of the damaged adapter.
     assert adaptation["adapted"] is (channel == OWN)
     assert adaptation["videos"] == (24 if channel == OWN else 0)
     assert "cannot be used" in adaptation["reason"]

@@ -201,7 +201,7 @@ def test_each_two_members_of_a_group_are_near_identical():
         "c": examined([1, 0], 4095),
         "d": examined([1, 0], 4095 - 63),
     }
-    # The pictures b and c are near, but a and c are not. So c cannot join the group of a and b.
+    # The pictures b and c are near-identical, but a and c are not. So c cannot join the group of a and b.
     assert group_near_identical(pictures, "e", 0.97) == [("a", "b"), ("c", "d")]
 
 

@@ -40,9 +40,9 @@ def says(answer, words):
 
 
 def common_percentiles(thumbnails):
-    """Return a dictionary of percentiles for each thumbnail.
+    """Return for each thumbnail a dictionary of its percentiles, by name.
 
-    The dictionary has only those percentiles that all thumbnails have.
+    Percentiles that one of the thumbnails lacks are left out.
     """
     placed = [
         {name: sub["niche_percentile"] for name, sub in t["sub_scores"].items()} | {"similarity": t["similarity_score"]}

@@ -1,4 +1,4 @@
-"""Test when the service looks for no people. These tests need no network and no database."""
+"""Test the cases in which the service does not look for people. These tests need no network and no database."""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,7 +29,9 @@ def nothing_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def reasons(own_lab: Any) -> Callable[..., list[str]]:
-    """Return a function that asks for people with other settings, and returns the sentences about why none are named."""
+    """Return a function that asks for people with other settings. It returns the sentences that say why nobody is
+    named.
+    """
 
     def ask(channel_id: str | None = OWN, may_see_names: bool = True, **changed: Any) -> list[str]:
         settings = own_lab.settings.model_copy(update={"people": "own", "score_people": True} | changed)

@@ -134,7 +134,7 @@ def workers_of(service: psutil.Process) -> list[psutil.Process]:
 
 
 def proportional_bytes(service: psutil.Process) -> int:
-    """Return the memory of a service with its child processes. Memory that they share is counted once (PSS)."""
+    """Return the memory of a service with its child processes. Memory that several of them share is counted once (PSS)."""
     total = 0
     for process in [service, *service.children(recursive=True)]:
         try:

@@ -31,7 +31,7 @@ def wait_for(condition, process, log):
 
 @pytest.fixture(scope="module")
 def workers(settings, tmp_path_factory):
-    """A client for each of the two workers of a service. Each client has a connection to its worker, and keeps it."""
+    """A client for each of the two workers of a service. Each client keeps one connection to its worker open."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     given = {"data_dir": settings.data_dir, "image_encoder": "builtin"}

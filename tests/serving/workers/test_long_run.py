@@ -178,7 +178,8 @@ def test_two_workers_answer_without_fault_while_releases_move_and_one_is_killed(
         return question(pictures, known.known, known.title, secrets.token_bytes(12))
 
     clients = Clients(port, KEY, ask, lambda one, answer: wrong_in(releases, one, answer))
-    # After each tenth index, a model is promoted. None stands for an index, which is published when it is promoted.
+    # After each tenth index, a model is promoted. None stands for an index, which the test publishes and promotes in
+    # the same step.
     promotions = [None] * INDICES
     for turn, model in enumerate(releases.models[1:]):
         promotions.insert(turn * (INDICES // MODELS + 1) + 5, model)

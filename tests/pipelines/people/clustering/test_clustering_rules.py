@@ -27,7 +27,7 @@ THRESHOLDS = st.sampled_from([0.3, 0.5, 0.7])
 
 
 def check_constraints(faces: Faces, found: Clustering) -> None:
-    """Check that no face is lost, that pins and bans hold, and that the faces of a picture are apart."""
+    """Check that no face is lost, that pins and bans hold, and that faces of one picture are in different clusters."""
     assert len(found.clusters) == len(found.similarity) == len(found.how) == len(faces.vectors)
     pinned = faces.pinned >= 0
     assert np.array_equal(found.clusters[pinned], faces.pinned[pinned])

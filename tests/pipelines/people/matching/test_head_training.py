@@ -1,4 +1,4 @@
-"""Test that a head is served only if it helps on people whom it has not seen."""
+"""Test that a matching head is served only if it helps to recognise people who were not used for its training."""
 
 from dataclasses import replace
 from pathlib import Path
