@@ -1,6 +1,7 @@
 """Fixtures that all tests share.
 
-They keep the tests away from the user's own lab, and let all tests of one process use one embedded database server.
+The fixtures keep the tests away from the user's own lab, and let all tests of one process use one embedded database
+server.
 """
 
 import errno
@@ -63,9 +64,9 @@ _LONGEST_FIRST = ("e2e", "serving", "pipelines")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the tests in the folders of `_LONGEST_FIRST` first. In each folder, run tests marked `last` at the end.
 
-    The tests of tests/e2e take the longest, and a single worker process runs them all. If this process began these
-    tests late, the other worker processes would have to wait for it at the end. The files of tests/serving follow,
-    because some of them take half a minute.
+    The tests of tests/e2e take the longest, and a single worker process runs all of these tests. If this process began
+    with other tests, the other worker processes would have to wait for it at the end. The files of tests/serving come
+    next, because some of these files take half a minute.
     """
 
     def rank(item: pytest.Item) -> tuple[int, bool]:

@@ -54,8 +54,8 @@ def text_lines(path: Path) -> Iterator[tuple[int, str, str | None]]:
         elif opening:
             fence = opening[2]
         else:
-            # A code block is indented by four spaces after an empty line. The lines of a list item may also be
-            # indented, but they follow other text.
+            # A code block is indented by four spaces after an empty line. The lines of a list item may be indented too,
+            # but they follow a line of text.
             indented = line.startswith("    ") and (indented or not before.strip())
             yield number, line.removeprefix("    ") if indented else line, "indented" if indented else None
             before = line

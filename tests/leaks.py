@@ -42,8 +42,8 @@ LEAKS = Leaks()
 def keep_values_readable(url: str) -> None:
     """Make the server of `url` store values uncompressed in all databases that it makes after this call.
 
-    PostgreSQL compresses the values of a row that has more than 2 kB. `tables_with_a_secret` then could not find a
-    secret in the server's files.
+    By default, PostgreSQL compresses the values of a row that has more than 2 kB. With compression,
+    `tables_with_a_secret` could not find a secret in the server's files.
     """
     with _connected(make_url(url), "template1") as connection:
         connection.execute("SET allow_system_table_mods = on")
@@ -55,8 +55,8 @@ def keep_values_readable(url: str) -> None:
 def tables_with_a_secret(data_dir: Path) -> Iterator[str]:
     """Yield the names of all tables that contain a secret, in all databases of the data folder's embedded server.
 
-    The databases are those of labs and of Dagster instances. The newest database is searched first. If no server ran in
-    the folder, there are no databases.
+    Labs and Dagster instances have made these databases. The newest database is searched first. If no server ran in the
+    folder, there are no databases.
     """
     from thumblab_core.database.urls import named_database_url
     from thumblab_core.embedded_postgres import location
@@ -79,8 +79,8 @@ def tables_with_a_secret(data_dir: Path) -> Iterator[str]:
             yield from tables_of_database(server.set(database=name).render_as_string(hide_password=False))
 
 
-# A large value is stored in parts of 2 kB, so a secret may be divided between two parts. One of these parts then has at
-# least half of the secret.
+# A large value is stored in parts of 2 kB, so a secret may be divided between two parts. In this case, one of the two
+# parts has at least half of the secret.
 _PIECES = [half.encode() for one in SECRETS for half in (one[: len(one) // 2], one[len(one) // 2 :])]
 
 

@@ -11,9 +11,9 @@ import psutil
 def keep_in_memory(url: str) -> None:
     """Make the database server of the test session faster.
 
-    After this call, the server confirms a commit before the data is on the disk. A power cut could then lose data, but
-    no test needs the data after the session. Tests that kill a database server start a separate server. An example is
-    `core/embedded_postgres/test_database_server.py`.
+    After this call, the server confirms a commit before the data is on the disk. With this setting, a power cut could
+    lose data, but no test needs the data after the session. Tests that kill a database server start a separate server.
+    An example is `core/embedded_postgres/test_database_server.py`.
     """
     # Autovacuum would visit each of the tests' hundreds of databases once a minute, in a new process each time.
     settings = ("fsync", "full_page_writes", "synchronous_commit", "autovacuum")

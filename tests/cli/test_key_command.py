@@ -1,4 +1,4 @@
-"""Test `thumblab key add | list | rotate | revoke`. Keys go to stdout and everything else to stderr."""
+"""Test `thumblab key add | list | rotate | revoke`. Keys go to stdout, and all other text goes to stderr."""
 
 import json
 import os

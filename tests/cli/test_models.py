@@ -1,4 +1,4 @@
-"""Tests of `thumblab models`. The command shows which model files are present, and fetches the missing ones."""
+"""Tests of `thumblab models`. The command shows which model files are present, and fetches the missing files."""
 
 import hashlib
 import json

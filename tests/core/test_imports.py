@@ -99,14 +99,18 @@ print(json.dumps(sorted(sys.modules)))
 
 
 def imported_by(*packages: str) -> set[str]:
-    """Import `packages` and all their modules in a new process. Return the names of all modules loaded there."""
+    """Import `packages` and all their modules in a new process. Return the names of all modules that this process
+    loaded.
+    """
     done = subprocess.run([sys.executable, "-c", WALK.format(packages=packages)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
 def imported_by_one(module: str, then: str = "pass") -> set[str]:
-    """Import `module` in a new process, and run the code `then`. Return the names of all modules loaded there."""
+    """Import `module` in a new process, and run the code `then`. Return the names of all modules that the process
+    loaded.
+    """
     script = f"import json, sys, {module}; {then}; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -166,7 +170,7 @@ def test_every_benchmark_can_be_imported() -> None:
     """Check that the benchmarks import no name that was removed.
 
     The type checks leave the benchmarks out, so only this test notices such a name. The test imports the benchmarks in
-    this process, which has imported most of what they need.
+    this process, because this process has already imported most of the modules that the benchmarks need.
     """
     imported = [
         importlib.import_module(f"benchmarks.{'.'.join(path.relative_to(ROOT / 'benchmarks').with_suffix('').parts)}")

@@ -14,7 +14,7 @@ def corrected_views(catalogue: SyntheticCatalogue) -> Float64s:
     """Return ln(views / growth) of each video, float64 (n,).
 
     `growth` is the share of its final views that a video has at its age. The result therefore does not depend on the
-    age.
+    video's age.
     """
     ages = [(CLOCK - video.published_at).total_seconds() / 86_400 for video in catalogue.videos.values()]
     views = [video.views for video in catalogue.videos.values()]

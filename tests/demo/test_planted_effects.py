@@ -133,7 +133,7 @@ def test_a_regression_finds_the_planted_effect_sizes(effects: str, request: pyte
         columns.append(1 - 2 * repeats(catalogue))
         sizes.append(catalogue.effects.interaction)
     found, error = regress(catalogue, corrected_views(catalogue) / SIGMA_Q, *columns)
-    # The coefficients of the title facts are not compared, because `sizes` does not contain them.
+    # The test does not compare the coefficients of the title facts, because `sizes` does not contain the title facts.
     found, error = np.delete(found, slice(7, 10)), np.delete(error, slice(7, 10))
     assert (np.abs(found - sizes) < 3.5 * error).all(), (found, sizes)
     assert error.max() < 0.02

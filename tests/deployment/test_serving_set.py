@@ -1,4 +1,4 @@
-"""Install the packages of the image `serving` in a new environment, as its Dockerfile does, and score with them."""
+"""Install the packages of the image `serving` in a new environment, as the Dockerfile does, and score a picture."""
 
 import importlib.util
 import json
@@ -57,7 +57,7 @@ def packages(environment: Path) -> Path:
 def test_the_serving_set_is_printed_in_megabytes_and_has_no_forbidden_package(
     environment: Path, packages: Path
 ) -> None:
-    # This is the only test that sees the packages before they are trimmed, so it comes first.
+    # Later tests see the packages only after files were removed from the packages, so this test comes first.
     script = "import importlib.metadata as m, json; print(json.dumps([d.metadata['Name'] for d in m.distributions()]))"
     done = subprocess.run([environment / "bin" / "python", "-c", script], capture_output=True, text=True, check=True)
     names = {name.lower().replace("_", "-") for name in json.loads(done.stdout)}

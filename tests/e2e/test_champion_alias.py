@@ -74,8 +74,8 @@ def tracker(logged: Logged) -> Iterator[Tracker]:
 @pytest.fixture
 def own(tmp_path: Path, logged: Logged, monkeypatch: pytest.MonkeyPatch) -> Lab:
     """A lab with a copy of the releases of `logged`, so that no test changes the served model of the session's lab."""
-    # Other tests cover the checks and the comparison of models. Here, every new model passes the checks and counts as
-    # better than the served model.
+    # Other tests cover the checks and the comparison of models. In this lab, every new model passes the checks and
+    # counts as better than the served model.
     monkeypatch.setattr(promotion, "check_model", lambda lab, release: [])
     monkeypatch.setattr(
         promotion, "decide", lambda lab, challenger, champion: promotion.Decision(True, f"over {champion}")

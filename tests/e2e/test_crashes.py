@@ -126,7 +126,7 @@ class Outside:
 
 
 def pictures(data_dir: Path) -> list[Path]:
-    """Return the files of the image store, except those that are still being written.
+    """Return the complete files of the image store.
 
     The name of a file begins with a dot while it is written.
     """
@@ -150,7 +150,7 @@ def downloading(demo: Outside) -> bool:
 def encoding(demo: Outside) -> bool:
     """Return whether the database has vectors of titles, but fewer of them than vectors of pictures.
 
-    Then a niche has the vectors of its pictures, but not yet the vectors of its titles.
+    In this state, a niche has the vectors of its pictures, but not yet the vectors of its titles.
     """
     return demo.count("SELECT max(n) - min(n) FROM (SELECT count(*) n FROM embeddings GROUP BY encoder) each") > 0
 
@@ -180,7 +180,7 @@ class Kill:
 
 @dataclass
 class Story:
-    """The observations at the three kills, in the run of `thumblab demo` after them, and in one more run."""
+    """The observations at the three kills, in the next run of `thumblab demo`, and in the run after the next one."""
 
     data_dir: Path
     kills: dict[str, Kill] = field(default_factory=dict)

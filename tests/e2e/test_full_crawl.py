@@ -95,7 +95,7 @@ class Laboratory:
         """Add `channels` with the command `thumblab crawl add`.
 
         The crawl could also find channels by search. But the catalogue has so few channels that the search would need
-        days to find the last ones.
+        days to find the last channels.
         """
         command = [sys.executable, "-m", "thumblab_cli.main", "crawl", "add", "--niche", niche, "--file", "-"]
         subprocess.run(

@@ -70,7 +70,7 @@ def patient(lab: Any, tmp_path: Path, copied_database: Callable[[str], str]) -> 
 
 
 def faults(patient: Patient, name: str | None = None) -> dict[str, list[Finding]]:
-    """Return the warnings and errors of all checks of the doctor, or only those of the check `name`."""
+    """Return the warnings and errors of all checks of the doctor, or only of the check `name` if it is given."""
     checks = [check for check in CHECKS if name in (None, check.name)]
     found = {
         result.name: [finding for finding in result.findings if finding.mend is not None]

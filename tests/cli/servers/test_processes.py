@@ -1,7 +1,7 @@
 """Tests of the servers that `thumblab up` starts as child processes.
 
-All servers end when the process of `thumblab up` ends, even if it is killed and even if a server ignores SIGTERM. In
-this file, a lab is a process that starts servers in the same way as `thumblab up`.
+All servers end when the process of `thumblab up` ends. They end even if this process is killed, and even if a server
+ignores SIGTERM. In this file, a lab is a process that starts servers in the same way as `thumblab up`.
 """
 
 import json

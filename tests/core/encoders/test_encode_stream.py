@@ -1,7 +1,7 @@
 """Test the encoding of a stream of pictures.
 
-The vectors come in the order of the pictures. Only a few pictures are in memory at the same time. A picture that
-cannot be read does not affect the others.
+The vectors come in the order of the pictures. Only a few pictures are in memory at the same time. A picture that cannot
+be read does not affect the other pictures.
 """
 
 import subprocess

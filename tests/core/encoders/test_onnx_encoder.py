@@ -44,7 +44,7 @@ def pictures(shared_data: Path) -> list[Pixels]:
 def written(folder: Path, shape: list[int], kind: str = "float32", options: dict[str, Any] | str | None = None) -> Path:
     """Write a model that averages its input over height and width. Return the path of the model's file.
 
-    If `options` are given, they are written to the JSON file that describes the model.
+    `options` are written to the JSON file that describes the model.
     """
     import openvino as ov
     from openvino import opset13 as ops

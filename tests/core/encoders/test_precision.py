@@ -1,8 +1,8 @@
 """Test the choice of an encoder's precision.
 
 The precision is the type of number with which the encoder calculates, such as float32 or int8. The lab chooses the
-fastest precision whose vectors agree with the float32 vectors, and chooses only once. Vectors of different precisions
-have different fingerprints, so they are never mixed.
+fastest precision whose vectors agree with the float32 vectors, and chooses only once. An encoder has a different
+fingerprint for each precision, so vectors of different precisions are never mixed.
 """
 
 import threading

@@ -134,7 +134,7 @@ def test_a_listed_host_redirects_only_to_public_hosts_and_only_if_public_hosts_a
 def test_backslashes_in_a_redirect_are_a_path_of_the_same_host(
     open_fetcher: Fetcher, internet: Internet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A browser reads backslashes as slashes, and goes to the host after them. The fetcher must not do this."""
+    """A browser reads backslashes as slashes, and goes to the host that follows the backslashes. The fetcher must not."""
     monkeypatch.setattr(Outside, "location", "\\\\127.0.0.1\\picture")
     with pytest.raises(FetchError, match="redirects more than 3 times"):
         open_fetcher.get("https://pictures.example/picture")

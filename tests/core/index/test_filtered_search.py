@@ -1,4 +1,4 @@
-"""Test searches with a filter: they find what a comparison with every admitted vector finds."""
+"""Test that a search with a filter finds the same videos as a comparison with every vector that the filter admits."""
 
 from datetime import date, timedelta
 

@@ -115,8 +115,9 @@ class Library(RuleBasedStateMachine):
 class Approximate(Library):
     """The same state machine with an approximate index.
 
-    An approximate index divides its vectors into lists, and usually searches only some of the lists. The index here has
-    two lists, and FAISS searches both. A search must therefore find what numpy finds here too.
+    An approximate index divides its vectors into lists, and usually searches only some of the lists. The index of this
+    test has two lists, and FAISS searches both lists. A search must therefore find what numpy finds, as in the test
+    above.
     """
 
     factory = "IDMap,IVF2,Flat"

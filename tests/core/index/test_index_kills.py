@@ -136,7 +136,7 @@ def test_eight_readers_meet_no_error_during_a_hundred_publications_and_leave_no_
 
 @contextmanager
 def mounted(folder: Path, *options: str) -> Iterator[None]:
-    """Mount a file system on the folder. Skip the test if this process may not mount."""
+    """Mount a file system on the folder. Skip the test if this process has no right to mount."""
     folder.mkdir(exist_ok=True)
     done = subprocess.run(["mount", *options, str(folder)], capture_output=True, text=True)
     if done.returncode:

@@ -1,4 +1,4 @@
-"""Plant pictures and faces in a database, and read the changes that a person made to them."""
+"""Plant pictures and faces in a database, and read the changes that a person made to the faces."""
 
 import hashlib
 from collections.abc import Sequence
@@ -102,7 +102,7 @@ def group(connection: Connection, *groups: Sequence[str]) -> list[str]:
 
 
 def places(connection: Connection) -> dict[str, tuple[str, bool]]:
-    """Return for each face in a cluster the key of the cluster, and whether a person put the face there."""
+    """Return for each face in a cluster the key of the cluster, and whether a person put the face into the cluster."""
     rows = connection.execute(select(face_assignments))
     return {row.face_id: (row.cluster_key, row.pinned) for row in rows}
 

@@ -1,4 +1,7 @@
-"""Test that storing a clustering keeps the changes of people, also changes that they make while the clustering runs."""
+"""Test that storing a clustering keeps the changes of people.
+
+The stored clustering also keeps changes that people make while the clustering runs.
+"""
 
 import numpy as np
 import pytest

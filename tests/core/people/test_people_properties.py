@@ -1,9 +1,9 @@
 """Test any order of detections, clusterings and changes by a person on a real database.
 
-After every step, each found face is still there, and a pinned face is where the person put it. No face is in a cluster
-from which it is banned. The faces of one picture are in different clusters. Detections and clusterings keep all changes
-of the person. An undo restores exactly the person's earlier changes. A stored centroid is made of exactly the faces in
-its cluster.
+After every step, no found face is lost, and a pinned face is in the cluster into which the person put it. No face is in
+a cluster from which it is banned. The faces of one picture are in different clusters. Detections and clusterings keep
+all changes of the person. An undo restores exactly the person's earlier changes. A stored centroid is made of exactly
+the faces in its cluster.
 """
 
 from collections.abc import Callable, Iterator
@@ -49,7 +49,7 @@ def legal(given: FacesToCluster, random: np.random.Generator) -> np.ndarray:
 
 
 class People(RuleBasedStateMachine):
-    """Random steps, each in its own transaction, and the rules that must hold after each."""
+    """Random steps, each in its own transaction, and the rules that must hold after each step."""
 
     engine: Engine
 
@@ -148,8 +148,8 @@ class People(RuleBasedStateMachine):
         with self.step() as connection:
             if keys := self.clusters(connection):
                 self.found.difference_update(forget_person(connection, keys[at % len(keys)]).face_ids)
-            # The record of an unmerge may be deleted with the person. Then neither the unmerge nor its merge can be
-            # undone.
+            # The record of an unmerge may be deleted with the person. In this case, neither the unmerge nor its merge
+            # can be undone.
             reverts = select(face_changes.c.reverts).where(face_changes.c.reverts.is_not(None))
             left = face_changes.c.undone_at.is_(None) | face_changes.c.change_id.in_(reverts)
             self.before = [None] * len(connection.execute(select(face_changes).where(left)).all())

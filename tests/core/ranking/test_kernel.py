@@ -169,7 +169,7 @@ def test_a_gap_that_the_model_already_predicts_teaches_nothing() -> None:
     """Fit an adapter to pairs whose gap is the difference of the model's scores times the slope, 0.4.
 
     The model predicts these gaps exactly, so the pairs teach nothing. The videos have the score 0 and views at their
-    channel's trend, so they teach nothing either. All weights of the adapter must be zero.
+    channel's trend, so the videos teach nothing either. All weights of the adapter must be zero.
     """
     pairs = compared(20)
     known = dataclasses.replace(pairs, score_gaps=pairs.gaps / 0.4)

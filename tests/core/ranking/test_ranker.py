@@ -54,8 +54,8 @@ def untrained(seed: int = 1) -> TrainableRanker:
 def trained() -> TrainedRanker:
     model = untrained()
     model.train()
-    # In training mode, a prediction changes the means that batch normalisation stores. The stored means of this model
-    # therefore differ from those of a new model.
+    # In training mode, a prediction changes the means that batch normalisation stores. This model therefore stores
+    # other means than a new model.
     model(torch.from_numpy(random_inputs(40, 8)))
     model.unit.fill_(0.5)
     ranker = model.ranker()

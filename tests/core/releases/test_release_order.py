@@ -34,7 +34,7 @@ def publish(store: ReleaseStore, monkeypatch: pytest.MonkeyPatch) -> Callable[..
 
 
 def remove_number(release: Release) -> None:
-    """Remove the release's number and the file NUMBER, because older versions of the lab made releases without them."""
+    """Remove the release's number and the file NUMBER, as in releases of older versions of the lab."""
     path = release.path / "manifest.json"
     manifest = json.loads(path.read_text())
     del manifest["number"]

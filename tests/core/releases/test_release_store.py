@@ -1,4 +1,7 @@
-"""Test that the release store publishes, reads, verifies, prunes and restores releases, and refuses damaged ones."""
+"""Test that the release store publishes, reads, verifies, prunes and restores releases.
+
+Also test that the release store refuses damaged releases.
+"""
 
 import json
 import shutil

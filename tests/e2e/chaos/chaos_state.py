@@ -113,7 +113,7 @@ def _bring_files_back(copy: Path, place: Path) -> None:
 def digests(data_dir: Path, copy: Path | None = None) -> dict[str, str]:
     """Return a digest of each table, of the pictures and of each served release. Times and ids of runs are left out.
 
-    If `copy` is given, the digests are those of the copied state.
+    If `copy` is given, return the digests of the copied state instead.
     """
     found: dict[str, str] = {}
     schema, folder = ("public", data_dir) if copy is None else (copy.name, copy)
@@ -131,7 +131,7 @@ def digests(data_dir: Path, copy: Path | None = None) -> dict[str, str]:
             found[f"served {kind} {scope} {name}"] = checksum
         if kind == MODEL:
             config = json.loads(served.read("config.json"))
-            # Leave out the release ids, which are times. The training pairs determine everything else in the release.
+            # Leave out the release ids, which are times. The training pairs determine all other data of the release.
             del config["training"]["pairs_release"]
             found[f"served {kind} {scope} config.json"] = _digest([config])
     return found

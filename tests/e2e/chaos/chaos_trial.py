@@ -208,9 +208,9 @@ def _judge_service(failures: list[tuple[float, str]], plan: Plan, outcome: Outco
 
 
 def _lasting_damage(chaos: ChaosLab) -> list[str]:
-    """Return the damage that is still there after a minute.
+    """Wait until the lab has no damage, for at most 75 seconds. Return the damage that is left.
 
-    Some damage ends by itself: a place in a pool, for example, is freed after half a minute.
+    Some damage ends by itself. For example, the place of a killed process in a pool is freed after half a minute.
     """
     deadline = time.monotonic() + 75
     while True:

@@ -132,7 +132,8 @@ def test_a_refused_page_token_starts_the_walk_again(lab: Lab) -> None:
 def test_a_page_that_is_always_refused_ends_the_walk(lab: Lab) -> None:
     with Emulator(vast_catalogue(channels=7, videos=1_400)) as emulator:
         chosen = at(lab, emulator, crawl_channels=1, crawl_threads=1)
-        # Only the first request for a page is answered. All later requests are refused, even those for the first page.
+        # Only the first request for a page is answered. All later requests are refused, even requests for the first
+        # page.
         emulator.inject(faults.refusal(400, "invalidPageToken"), endpoint="playlistItems", times=None, after=1)
         crawled = crawl(chosen, "tech")
         assert emulator.counts.calls["playlistItems"] < 10

@@ -1,6 +1,6 @@
 """Tests that a video may be deleted while a model is trained on it, or before that model is served.
 
-Only this video is lost for the model. Each test deletes the rows of the video and then runs the clean-ups of
+The model loses only the data of this video. Each test deletes the rows of the video and then runs the clean-ups of
 `retention`.
 """
 
@@ -23,7 +23,7 @@ from thumblab_pipelines.retention.retention import retain
 
 
 def forget(lab: Lab, *parts: str) -> list[str]:
-    """Delete a video of each part of the split, with everything that `retention` deletes. Return the ids of the videos."""
+    """Delete a video of each part of the split, with all data that `retention` deletes. Return the ids of the videos."""
     gone = [delete_one(lab, part) for part in parts]
     for release in lab.releases.all("pairs", "all"):
         # Once a day, `retention` replaces the pairs releases that a model needs. Make `retention` treat these pairs as

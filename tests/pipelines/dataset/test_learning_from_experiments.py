@@ -1,7 +1,7 @@
 """Test that a model learns from a channel's experiments which pictures the viewers of this channel like.
 
-The tests do the same steps as a real lab. The tests store the experiments in PostgreSQL, build a pairs release from
-them, and train a model on this release.
+The tests do the same steps as a real lab: they store experiments in PostgreSQL, build a pairs release from the
+experiments, and train a model on this release.
 """
 
 import dataclasses
@@ -73,8 +73,8 @@ def test_the_experiments_of_a_channel_are_divided_into_learnt_and_held_out_ones(
     assert len(pairs) >= EXPERIMENTS
     learnt_pairs, held_out = (pairs[pairs.part == part] for part in (TRAIN, TEST))
     assert len(learnt_pairs) >= 15
-    # All pairs of a held-out video are held out, so some of them may be older than the pairs for training. `later` has
-    # only the pairs that are held out because their experiments came later.
+    # All pairs of a held-out video are held out, so some held-out pairs may be older than the pairs for training.
+    # `later` has only the pairs that are held out because their experiments came later.
     part_of_video = held_out.video_id.map(learnt.data.videos.set_index("video_id").part)
     later = held_out[part_of_video.isna() | (part_of_video == TRAIN)]
     assert len(later) >= 5

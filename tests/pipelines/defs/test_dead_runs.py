@@ -1,6 +1,6 @@
 """Tests of dead runs. A run is dead if its process was killed before the run ended.
 
-The lab detects dead runs, marks them as failed with a reason, frees their slots in the queue and retries them.
+The lab detects a dead run, marks the run as failed with a reason, frees its slot in the queue and retries the run.
 
 The tests call the daemon's periodic work by hand. The tests use the lab's own `dagster.yaml`, PostgreSQL and a real
 code server. The tests kill the code server and the processes of runs.
@@ -113,7 +113,7 @@ class Daemon:
         return Path(self.instance.root_directory)
 
     def end_runs(self) -> None:
-        """Create the file `go`, for which the job waits. The current runs then end, and later runs end at once."""
+        """Create the file `go`, for which the job waits. The file ends the current runs, and later runs end at once."""
         (self.home / "go").touch()
 
     def run(self, run_id: str) -> dg.DagsterRun:

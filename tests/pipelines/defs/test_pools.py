@@ -1,4 +1,4 @@
-"""Tests of Dagster's pools. The steps of a pool run one after the other, even in different runs, and all of them end.
+"""Tests of Dagster's pools. The steps of a pool run one after the other, even in different runs, and every step ends.
 
 The runs share a real Dagster instance: the lab's own `dagster.yaml`, on PostgreSQL.
 """

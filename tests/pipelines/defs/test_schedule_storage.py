@@ -1,4 +1,7 @@
-"""Tests of what Dagster has stored about schedules and sensors, when the clock was ahead and is then set back."""
+"""Tests of Dagster's stored states of schedules and sensors.
+
+The states were stored while the clock was ahead. After that, the clock is set back.
+"""
 
 from dagster import DagsterInstance
 from dagster._core.remote_origin import (

@@ -120,8 +120,8 @@ def test_every_niche_is_refreshed_once_a_day_when_the_clock_changes_and_after_th
 def test_in_a_year_with_both_clock_changes_and_outages_every_niche_is_refreshed_once_a_day(
     scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # For each run, Dagster records 22 events about the assets that it will make. These events do not matter here, and
-    # storing them takes four fifths of the time.
+    # For each run, Dagster records 22 events about the assets that it will make. These tests do not need the events,
+    # and storing the events takes four fifths of the time.
     monkeypatch.setattr(RunDomain, "_log_asset_planned_events", lambda *_: None)
     start, end = date(2026, 7, 1), date(2027, 6, 30)
     pauses = [  # Each outage takes 30 hours. The first two cover a clock change, and miss 03:00 twice.

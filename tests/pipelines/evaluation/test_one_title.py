@@ -43,8 +43,8 @@ class Planted:
         """Return the picture gaps of each pair, for a scorer that gives the picture of video i the score `scores[i]`.
 
         A picture gap is the score of the winner's picture minus the score of the loser's picture, if both pictures have
-        the same title. There is one gap for the title of each of the two videos. Here both gaps are equal, because the
-        scores do not depend on the title.
+        the same title. There is one gap for the title of each of the two videos. The scores of this scorer do not
+        depend on the title, so both gaps are equal.
         """
         every = PictureGaps(np.arange(len(self.data.pairs)), np.zeros((len(self.data.pairs), 2)))
         return gaps_of_scores(self.data, every, np.asarray(scores, np.float64))

@@ -126,7 +126,7 @@ def test_with_shuffled_pictures_the_intervals_of_the_auc_contain_one_half(
 ) -> None:
     """Shuffle the pictures of the videos in one or more ways. The words in a picture stay with the picture.
 
-    The pictures then say nothing about the views, so the true AUC is 0.5. There are three splits, so each way gives
+    Shuffled pictures say nothing about the views, so the true AUC is 0.5. There are three splits, so each way gives
     three intervals. A 95 % interval misses the true value once in twenty times, so one of the intervals may miss 0.5.
     """
     data, values = planted.data, []

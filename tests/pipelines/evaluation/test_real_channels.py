@@ -1,7 +1,7 @@
 """Tests on real channels.
 
 On known channels, the model ranks videos that were published after its training videos. The AUC of the model must be
-higher than that of partial pooling, the best reference model. On the three largest unseen channels, the model with
+higher than the AUC of partial pooling, the best reference model. On the three largest unseen channels, the model with
 channel adapters must reach a mean AUC of 0.60.
 """
 

@@ -36,7 +36,7 @@ def significant_share(first: float, second: float, impressions: int, tests: int 
 def test_the_planned_impressions_find_the_lift_in_80_percent_of_simulated_tests(ctr: float, lift: float) -> None:
     impressions = impressions_per_variant(ctr, lift)
     # The standard error of a share in 20,000 simulated tests is 0.3 percentage points. The formula for the impressions
-    # approximates binomial distributions by normal ones, which adds a small error.
+    # uses normal distributions in place of binomial distributions, which adds a small error.
     assert significant_share(ctr, ctr * (1 + lift), impressions) == pytest.approx(0.8, abs=0.015)
     assert significant_share(ctr, ctr * (1 + lift), impressions // 2) < 0.6
     assert significant_share(ctr, ctr, impressions) == pytest.approx(0.05, abs=0.008)
@@ -48,8 +48,9 @@ def test_a_higher_power_is_reached_too() -> None:
 
 
 def test_the_impressions_are_those_of_the_published_formula() -> None:
-    # The formula is written out here. The rates are p1 = 0.05 and p2 = 0.06, and their mean is p = 0.055. The normal
-    # quantile 1.959964 belongs to a two-sided test at the 5 % level, and 0.841621 belongs to a power of 80 %.
+    # The next lines compute the formula by hand. The rates are p1 = 0.05 and p2 = 0.06, and their mean is p = 0.055.
+    # The normal quantile 1.959964 belongs to a two-sided test at the 5 % level, and 0.841621 belongs to a power of 80
+    # %.
     numerator = 1.959964 * math.sqrt(2 * 0.055 * 0.945) + 0.841621 * math.sqrt(0.05 * 0.95 + 0.06 * 0.94)
     assert impressions_per_variant(0.05, 0.2) == math.ceil((numerator / 0.01) ** 2) == 8_158
 
@@ -161,7 +162,7 @@ def test_a_plan_without_a_pair_says_what_to_do(candidates: list[Path]) -> None:
     assert "fewer than two" in advice(candidates, [None, None, 1.0])
     assert advice(candidates, [None, None, None], proven=False).endswith("any two candidates that are not too alike.")
     assert "make one that looks different" in advice(candidates[:2], [None, None], proven=False)
-    # Only the first two pictures have scores, and they look the same.
+    # Only the first two pictures have scores, and these two pictures look the same.
     assert "looks different from it" in advice(candidates, [1.0, 0.9, None])
 
 

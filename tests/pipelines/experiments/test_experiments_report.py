@@ -86,7 +86,7 @@ def test_a_check_names_at_most_five_experiments() -> None:
     )
     against = [stored(number, 2, variants=2) for number in range(1, 8)]
     against = [replace(one, experiment=replace(one.experiment, variants=variants)) for one in against]
-    # The check of pictures reads no file here, because these experiments have no pictures.
+    # The experiments of this test have no pictures, so the check of pictures reads no file.
     _, consistent = check_experiments(None, against)  # type: ignore[arg-type]
     assert consistent.explanation.startswith("experiments 1, 2, 3, 4, 5 and 2 more disagree")
 

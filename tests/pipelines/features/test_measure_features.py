@@ -1,7 +1,7 @@
 """Tests of measuring a library.
 
 Each thumbnail is measured once. The sub-scores of a thumbnail are stored with their evidence, which is what was
-measured in the picture. A damaged picture does not prevent measuring the others.
+measured in the picture. If a picture is damaged, the other pictures are measured.
 """
 
 import csv

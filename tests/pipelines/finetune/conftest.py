@@ -10,7 +10,7 @@ import torch
 def one_thread() -> Iterator[None]:
     """Run PyTorch in one thread.
 
-    The models of these tests have only two layers, so dividing the work between threads would not make them faster.
+    The models of these tests have only two layers. Dividing the work between threads would not make the tests faster.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)

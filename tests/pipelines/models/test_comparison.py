@@ -84,8 +84,8 @@ def test_with_one_channel_the_interval_depends_on_its_videos() -> None:
     comparison = compare_models(*random.standard_normal((2, 200)), table)
     assert comparison is not None
     assert comparison.low < comparison.difference < comparison.high
-    # The champion orders all 100 pairs correctly, and the challenger orders one of them wrongly. A loss of 0.01 in
-    # AUC would be tolerated. But with so few pairs, the true loss may be larger than the tolerated loss.
+    # The champion orders all 100 pairs correctly, and the challenger orders 99 pairs correctly. A loss of 0.01 in AUC
+    # would be tolerated. But with so few pairs, the true loss may be larger than the tolerated loss.
     champion = np.where(np.arange(200) < 100, 1.0, 0.0)
     challenger = champion.copy()
     challenger[0] = -1.0

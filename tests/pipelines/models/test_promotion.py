@@ -132,7 +132,7 @@ def test_the_newest_model_is_compared_with_a_persons_choice_that_is_not_served_y
     ("champion", "reason"),
     [
         ({"broken": True}, "can no longer be loaded"),
-        # The encoder that the champion was trained with has changed since then, but its name is still the same.
+        # After the champion was trained, its encoder has changed. The name of the encoder is still the same.
         ({"image_encoder": "another"}, "no longer available"),
         ({"title_encoder": "another", "image_encoder_name": "onnx:another"}, "no longer available"),
         ({"image_encoder": "another", "image_encoder_name": "onnx:another"}, "only 0 held-out pairs have vectors"),

@@ -1,4 +1,7 @@
-"""Tests of niche reports on a lab's database: which videos they compare, what they store, and when they give no figures."""
+"""Tests of niche reports on a lab's database.
+
+The tests check which videos a report compares, what a report stores, and when a report gives no figures.
+"""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -1,7 +1,7 @@
 """The owner of a channel, for tests of importing reach reports.
 
-The owner has a lab, which imports the reports, and an emulator of YouTube, which offers them. A reach report has each
-video's impressions and click-through rate on one day.
+The owner has a lab and an emulator of YouTube. The emulator offers reach reports, and the lab imports the reports. A
+reach report has each video's impressions and click-through rate on one day.
 """
 
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Helpers that write exports of YouTube Studio for tests, and read the rows that the lab stored from them."""
+"""Helpers that write exports of YouTube Studio for tests, and read the rows that the lab has stored from exports."""
 
 import csv
 import io

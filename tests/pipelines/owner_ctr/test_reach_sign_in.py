@@ -114,9 +114,9 @@ def test_sign_in_without_the_scope_says_to_sign_in_again(owner: Owner) -> None:
 def test_no_secret_appears_in_logs_errors_or_output(
     owner: Owner, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], endpoint: str
 ) -> None:
-    """Check that the lab never repeats a secret, even if the server does.
+    """Check that the lab never repeats a secret, even if the server repeats it.
 
-    The server answers each request with an error that contains everything that the lab sent to it.
+    The server answers each request with an error that contains all text that the lab sent to it.
     """
     sent: list[str] = []
 

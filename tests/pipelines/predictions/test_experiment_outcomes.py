@@ -1,7 +1,7 @@
 """Tests of how kept predictions are joined with experiments.
 
-A prediction is joined with an experiment that tested at least two of its candidates. Then the outcome of each tested
-candidate is stored.
+A prediction is joined with an experiment that tested at least two of its candidates. The outcome of each tested
+candidate is stored with the prediction.
 """
 
 from datetime import timedelta

@@ -124,7 +124,7 @@ def publish_later(source: SyntheticCatalogue, now: datetime) -> Edited:
 
 @contextmanager
 def answering(lab: Lab) -> Iterator[httpx.Client]:
-    """Run the scoring service of the lab on a real socket, and yield an HTTP client. Then stop the service.
+    """Run the scoring service of the lab on a real socket during the `with` block, and yield an HTTP client.
 
     The client is yielded once the service can measure sub-scores without a delay.
     """
@@ -241,8 +241,8 @@ def test_an_answer_about_a_video_is_judged_by_its_views_once_it_is_collected(
         joined = connection.execute(of_videos).all()
     assert len(joined) == len(videos)
     assert {(row.video_id, row.position) for row in joined} == {(video_id, 2) for video_id in videos}
-    # The videos were published within one hour, so the trend of their channel is about the same for all of them. The
-    # video with the most views in the catalogue must therefore be furthest above the trend.
+    # All these videos were published within one hour, so the trend of their channel is about the same. The video with
+    # the most views in the catalogue must therefore be furthest above the trend.
     views = {video_id: loop.catalogue.videos[video_id].views for video_id in videos}
     assert max(joined, key=lambda row: row.excess).video_id == max(views, key=views.__getitem__)
 

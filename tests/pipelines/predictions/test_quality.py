@@ -1,6 +1,6 @@
 """Tests of the figures that say how good kept predictions were, and of the checks of these figures.
 
-The figures are the accuracy and the calibration of the predictions, for each model release and over all of them.
+The figures are the accuracy and the calibration of the predictions, for each model release and over all releases.
 """
 
 from datetime import timedelta
@@ -23,10 +23,10 @@ def measure(lab: Lab) -> dict[str, ReleaseQuality]:
 
 
 def claim(lab: Lab, chance: float, wins: bool, number: int, **facts: Any) -> None:
-    """Store a prediction about two pictures, and an experiment with both. `number` is a part of the pictures' names.
+    """Store a prediction about two pictures, and an experiment with the same two pictures.
 
-    `chance` is the win probability of the first picture. If `wins` is true, this picture wins the experiment. If not,
-    the second picture wins. `facts` replaces fields of the prediction.
+    `number` is a part of the pictures' names. `chance` is the win probability of the first picture. If `wins` is true,
+    this picture wins the experiment. If not, the second picture wins. `facts` replaces fields of the prediction.
     """
     pictures = (f"first {number}", f"second {number}")
     predict(lab, *pictures, chances=(chance, 1 - chance), **facts)
@@ -99,7 +99,8 @@ def test_figures_are_given_by_release_and_a_repeated_question_counts_once(lab: L
     assert [quality.predictions for quality in measured.values()] == [3, 1, 2]
     losses = [quality.experiments.log_loss for quality in measured.values() if quality.experiments is not None]
     # All three predictions are about the same pair, and only the latest prediction about a pair counts. In the figures
-    # of all releases, this is the prediction of r2. In the figures of r1, it is the second prediction of r1.
+    # of all releases, the prediction of r2 is the latest. In the figures of r1, the second prediction of r1 is the
+    # latest.
     assert losses == pytest.approx([-np.log(0.7), -np.log(0.7), -np.log(0.2)])
 
 

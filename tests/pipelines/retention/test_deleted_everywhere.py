@@ -1,4 +1,4 @@
-"""Tests that a deleted video disappears from the tables and releases, and that nothing else is deleted.
+"""Tests that a deleted video disappears from the tables and releases, and that no other data are deleted.
 
 The pictures that only this video showed are deleted too. The figures that the owner imported stay.
 """
@@ -173,7 +173,7 @@ def test_crawled_videos_and_added_channels_stay_after_they_left_the_library(full
     library = Library(encoder, (NICHE,), chosen.settings.library_days)
     with full.lab.engine.connect() as connection:
         assert sample(connection, library, 10)[0] == 0
-    # Now 61 days have passed, which is more than the 60 days of the setting `training_days`. The crawled videos are
+    # 61 days have passed, which is more than the 60 days of the setting `training_days`. The crawled videos are
     # therefore deleted too.
     full.emulator.advance(timedelta(days=21))
     retain(chosen, NICHE)

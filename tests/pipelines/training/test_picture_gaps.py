@@ -1,6 +1,7 @@
-"""Tests of the picture gaps of held-out pairs. On known channels, the gaps must equal those of the released model.
+"""Tests of the picture gaps of held-out pairs. On known channels, the released model must give the same gaps.
 
-A picture gap is the score of the winner's picture minus the score of the loser's picture, with the same title for both.
+A picture gap is the score of the winner's picture minus the score of the loser's picture. For this difference, both
+pictures get the same title.
 """
 
 from collections.abc import Callable

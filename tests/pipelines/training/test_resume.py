@@ -125,7 +125,7 @@ def test_a_sigterm_within_an_epoch_loses_no_step(epoch: int, tmp_path: Path, who
 
 
 def test_the_averaged_weights_are_resumed(tmp_path: Path) -> None:
-    """Train without validation pairs, because the averaged weights are then always kept."""
+    """Train without validation pairs. A training without validation pairs always keeps the averaged weights."""
     none = np.empty(0, np.intp)
     without_validation = dataclasses.replace(ARRAYS, held_winners=none, held_losers=none)
     stopped_at(9, tmp_path / "state", arrays=without_validation)

@@ -108,7 +108,7 @@ def test_the_weekday_of_publication_predicts_views_and_does_not_change_the_order
     assert scores[later & on_the_day].min() > scores[later & ~on_the_day].max()
     assert abs(np.corrcoef(title_scores(inputs, above, known).total[later], on_the_day[later])[0, 1]) < 0.3
 
-    # All titles are scored on one day. Only the words and facts of the titles can then order them.
+    # All titles are scored on one day, so only the words and facts of the titles can order the titles.
     same_day = np.where(published < 500, published, 601.0)
     one_day = title_scores(inputs.with_moments(same_day, known), above, known).total
     assert np.ptp(one_day[later]) < np.ptp(scores[later]) / 2

@@ -266,8 +266,8 @@ def test_a_failed_picture_is_tried_once_and_again_only_on_request(
     lab, encoder = changing.lab, FailingPictures()
     monkeypatch.setattr(embed_step, "image_encoder", lambda _: encoder)
     embedded = embed(lab, "tech")
-    # The picture encoder got the three current pictures and the earlier one, and gave no vector for any of them. The
-    # title encoder encoded the two earlier titles, which `earlier` counts.
+    # The picture encoder got the three current pictures and the earlier picture, and gave none of the four a vector.
+    # The title encoder encoded the two earlier titles, which `earlier` counts.
     assert (embedded.images, embedded.earlier, encoder.seen) == (0, 2, 4)
     assert "picture: its earlier or tested thumbnail: the encoder gives no vector" in "; ".join(embedded.without)
     assert embed(lab, "tech").earlier == 0

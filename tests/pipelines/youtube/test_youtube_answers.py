@@ -119,8 +119,8 @@ def test_every_recorded_upload_is_read(recorded: Path, name: str) -> None:
     assert [upload.video_id for upload in uploads] == [
         item["snippet"]["resourceId"]["videoId"] for item in recorded_items
     ]
-    # Some uploads were recorded without the part contentDetails. So their publication time is unknown, as it is for
-    # private videos.
+    # Some uploads were recorded without the part contentDetails. The publication time of these uploads is therefore
+    # unknown, as for private videos.
     published = [item.get("contentDetails", {}).get("videoPublishedAt") for item in recorded_items]
     assert [upload.published_at is None for upload in uploads] == [moment is None for moment in published]
 

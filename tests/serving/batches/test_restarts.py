@@ -1,6 +1,4 @@
-"""Test that batches survive restarts, kills and damaged writes, and that their results are deleted when they are too
-old.
-"""
+"""Test that batches survive restarts, kills and damaged writes, and that old results are deleted."""
 
 import json
 import os

@@ -26,7 +26,7 @@ def test_a_line_is_a_result_as_soon_as_its_last_byte_has_arrived():
 
 @pytest.fixture
 def slow_service():
-    """A service that sends one result, and waits for the event `go_on` before it sends the others.
+    """A service that sends one result of a batch, and waits for the event `go_on` before it sends further results.
 
     If `breaks` is set, the service closes the connection instead.
     """

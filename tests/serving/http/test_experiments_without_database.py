@@ -44,7 +44,8 @@ def test_an_answer_without_a_database_says_so_and_no_database_is_started(new_lab
         for reply in both(service):
             assert unavailable(reply).startswith("experiments need the lab's database, and the database does not run")
         assert service.health()["database"] == {"state": "failed", "reason": "the database does not run"}
-        # The service checks the request before it needs the database. Here, the experiment ends before it starts.
+        # The service checks the request before it needs the database. The experiment in this request ends before it
+        # starts.
         wrong = service.client.post("/v1/experiments", json=FACTS | {"ended_on": "2026-10-01"})
         assert wrong.status_code == 422
     assert not (lab.settings.data_dir / "postgres").exists()

@@ -1,4 +1,4 @@
-"""Test how many requests a key may send. The tests set a simulated clock, so they do not wait."""
+"""Test how many requests a key may send. The tests set a simulated clock, so no test waits."""
 
 import os
 import subprocess

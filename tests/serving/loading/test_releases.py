@@ -1,4 +1,4 @@
-"""Test that the service loads promoted releases, and refuses those that are damaged or that it cannot use."""
+"""Test that the service loads promoted releases. It refuses releases that are damaged or that it cannot use."""
 
 import json
 import threading
@@ -49,7 +49,7 @@ def test_new_releases_are_served_without_a_restart_or_a_failed_request(new_lab, 
     lab = new_lab()
     indices = [lab.promote(lab.index(seed=seed, count=12)) for seed in range(2)]
     models = [lab.promote(lab.model(seed=seed)) for seed in range(2)]
-    # `expected` maps each pair of a model and an index to the answer that they give. `expected` is complete before the
+    # `expected` maps each pair of a model and an index to the expected answer. `expected` is complete before the
     # threads start.
     expected, stop, seen, failures = {}, threading.Event(), set(), []
     pictures = [draw(1), draw(2)]

@@ -32,7 +32,7 @@ def test_a_text_is_compared_with_pictures_if_the_encoder_has_a_text_tower(
     )
     assert (answer["query"]["kind"], answer["query"]["matched_by"]) == ("text", "picture")
     assert answer["query"]["encoder"] == encoder.fingerprint
-    # The library of news has vectors of another encoder, so its cosines cannot be compared with those of tech.
+    # The library of news has vectors of another encoder, so cosines in news cannot be compared with cosines in tech.
     assert [library["niche"] for library in answer["searched"]] == ["tech"]
     assert "the library of news was not searched" in answer["degraded"][0]
     # Vectors of titles are in the database, and this lab has no database.

@@ -1,4 +1,4 @@
-"""Fixtures of the tests of the OpenAPI document: a service with everything that its routes may need."""
+"""Fixtures of the tests of the OpenAPI document: a service with all data that its routes may need."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

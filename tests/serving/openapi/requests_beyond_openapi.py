@@ -57,8 +57,8 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwar
     if isinstance(case.body, dict) and case.media_type == "application/json" and case.operation.path in REPAIRS:
         case.body = REPAIRS[case.operation.path](case.body)
     elif case.media_type == "multipart/form-data" and case.operation.path == "/v1/score":
-        # Schemathesis makes a form of the examples in the document. This form has both `title` and `titles`, which the
-        # service refuses, and Schemathesis does not call `filter_case` for it. So the form is repaired here.
+        # Schemathesis makes a form of the examples in the document. The form has both `title` and `titles`, which the
+        # service refuses. Schemathesis does not call `filter_case` for this form, so the next lines repair it.
         repaired = scoring_form(case.body)
         if repaired != case.body:
             case.body = repaired

@@ -96,8 +96,8 @@ def test_every_sub_score_shows_its_percentile_reason_and_fix(browser, service, f
 def test_text_in_a_picture_never_becomes_markup(browser, service, files):
     """Make the page show an answer whose texts contain markup. The texts must not become elements of the page.
 
-    Texts with markup can occur, because the lab reads the text in a thumbnail, and anyone may write markup there. The
-    test replaces the page's function `fetch`, so that the page gets this answer.
+    Such texts can occur: the lab reads the text in a thumbnail, and anyone may write markup into a thumbnail. The test
+    replaces the page's function `fetch`, so that the page gets this answer.
     """
     hostile = "</title><img src=x onerror=alert(1)><script>alert(2)</script>"
     browser.open(f"{service.url}/#key={KEY}")
@@ -191,8 +191,8 @@ def _luminance(colour):
 def test_unranked_pictures_have_no_rank_and_no_chance(browser, run, lab_at, files, tmp_path):
     lab = lab_at(tmp_path / "lab")
     lab.promote(lab.index("tech", count=12))  # In an index as small as this, no video is a winner.
-    # A picture is familiar if its largest cosine with a training picture is at least the threshold. Here, the threshold
-    # is 1.5, which no cosine reaches.
+    # A picture is familiar if its largest cosine with a training picture is at least the threshold. This model has the
+    # threshold 1.5, which no cosine reaches.
     no_picture = Familiarity(np.eye(1, 768, dtype=np.float16), 1.5)
     lab.promote(lab.model(familiar=no_picture, evaluated={"engagement": None}))
     with run(lab.settings) as service:

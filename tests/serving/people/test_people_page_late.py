@@ -1,6 +1,6 @@
 """Test how the page `/people` treats late answers and errors.
 
-If a person has opened something else, the page drops a late answer. After an error, the page still works.
+If an answer comes after a person has opened another view, the page drops it. After an error, the page still works.
 """
 
 import pytest

@@ -123,8 +123,8 @@ def test_a_picture_that_cannot_be_read_does_not_change_the_order_of_the_others(c
 
 
 def test_pictures_unfamiliar_to_the_model_are_ordered_by_evidence_like_the_others(changing, draw):
-    # A picture is familiar if its largest cosine with a training picture is at least the threshold. Here, the threshold
-    # is 1.5, which no cosine reaches.
+    # A picture is familiar if its largest cosine with a training picture is at least the threshold. This model has the
+    # threshold 1.5, which no cosine reaches.
     nothing = Familiarity(np.eye(1, 768, dtype=np.float16), 1.5)
     changing.lab.promote(changing.lab.model(evaluated=CHANCE, familiar=nothing))
     answer = changing.score(draw(1), draw(2))

@@ -28,7 +28,7 @@ class Question:
 def question(pictures: list[bytes], known: tuple[int, int], title: str, added: bytes = b"") -> Question:
     """Return the request for two pictures.
 
-    `added` is appended to both files. The pictures then look the same, but no cache knows their bytes.
+    `added` is appended to both files. The longer files show the same pictures, but no cache knows their bytes.
     """
     parts = [f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="title"\r\n\r\n{title}\r\n'.encode()]
     for number in known:
@@ -134,7 +134,7 @@ def workers_of(service: psutil.Process) -> list[psutil.Process]:
 
 
 def proportional_bytes(service: psutil.Process) -> int:
-    """Return the memory of a service with its child processes. Memory that several of them share is counted once (PSS)."""
+    """Return the memory of a service with its child processes. Memory that processes share is counted once (PSS)."""
     total = 0
     for process in [service, *service.children(recursive=True)]:
         try:

@@ -1,4 +1,4 @@
-"""Test that a worker that dies or hangs is replaced, and that the other workers answer meanwhile."""
+"""Test that a worker that dies or hangs is replaced. During the replacement, the other workers answer requests."""
 
 import errno
 import os

@@ -29,7 +29,10 @@ def planted_vectors(
 
 
 def labelled(vectors: Float64s, person: list[int], pictures: list[str] | None = None) -> LabelledFaces:
-    """Return faces with ids, keys and pictures like those of the lab. Each face has its own picture by default."""
+    """Return labelled faces, with ids, keys and pictures in the same form as in a lab.
+
+    By default, each face has its own picture.
+    """
     count = range(len(person))
     return LabelledFaces(
         np.asarray(vectors, np.float32),

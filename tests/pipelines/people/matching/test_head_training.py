@@ -184,7 +184,7 @@ def test_one_picture_for_all_faces_leaves_nothing_to_judge() -> None:
 
 @pytest.fixture(scope="module")
 def real_faces(shared_data: Path) -> CodedFaces:
-    """The vectors of 12 people with 20 faces each, by mobilefacenet."""
+    """The vectors that the network mobilefacenet gives to 20 faces of each of 12 people."""
     import cv2
     import openvino
 
