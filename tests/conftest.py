@@ -96,7 +96,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return ByFile(config, log)
 
 
-# `Settings` reads these environment variables too, although their names do not start with THUMBLAB_.
+# The names in this list do not start with THUMBLAB_, but `Settings` reads these environment variables too.
 _OTHER_NAMES = (
     "YOUTUBE_API_KEY",
     "FAISS_INDEX_PATH",

@@ -39,7 +39,8 @@ class Line:
 def text_lines(path: Path) -> Iterator[tuple[int, str, str | None]]:
     """Yield each line of a document with its number, and the kind of block that it is in.
 
-    The kind is the word behind the fence, `indented`, or None for prose.
+    The kind is the word after the fence that opens the block, such as `bash`. The kind of an indented block is
+    `indented`, and the kind of prose is None.
     """
     fence: str | None = None
     before = ""

@@ -87,7 +87,7 @@ _PIECES = [half.encode() for one in SECRETS for half in (one[: len(one) // 2], o
 def _has_a_piece(folder: Path) -> bool:
     """Return whether a piece of a secret is in the files of a database's tables and indexes, even in deleted rows.
 
-    The names of these files start with a number. PostgreSQL's own tables have numbers below 16384.
+    The names of these files start with a number. PostgreSQL's own tables have numbers below 16384, and are left out.
     """
     for path in folder.iterdir():
         number = path.name.split(".")[0]

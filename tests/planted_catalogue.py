@@ -1,6 +1,6 @@
 """Write a catalogue in which the views of a video depend on its topic and on the colours of its picture.
 
-The size of these effects can differ from channel to channel.
+The effects of the topic and of the colours can differ from channel to channel.
 """
 
 import csv

@@ -47,12 +47,12 @@ def search_library(
 def fill(engine: Engine, vectors: Vectors, encoder: str, niches: tuple[str, ...] = ("tech", "beauty")) -> None:
     """Add one video for each vector. The videos belong to the niches in turn.
 
-    The first video is published 300 days before `NOW`, and each further video one hour after the previous one. After
+    The first video is published 300 days before `NOW`, and each further video one hour after the previous video. After
     every 2,000 videos, the next video is again published 300 days before `NOW`. The latest observation of the last four
     videos is 100 days before `NOW`. The latest observation of all other videos is at `NOW`.
 
-    One video in five belongs to the channel c1, which has no baseline. The other videos belong to the channel c0, and
-    are winners in comparison with its baseline.
+    One video in five belongs to the channel c1, which has no baseline. All other videos belong to the channel c0, and
+    are winners in comparison with the baseline of c0.
     """
     count = len(vectors)
     names = [f"v{n:06d}" for n in range(count)]

@@ -1,4 +1,4 @@
-"""Run code in a new process as if PyTorch, and the packages that need it, were not installed."""
+"""Run code in a new process as if neither PyTorch nor the packages that need PyTorch were installed."""
 
 WITHOUT_TORCH = """
 import importlib.abc, importlib.util, sys

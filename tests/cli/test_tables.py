@@ -1,4 +1,4 @@
-"""Tests of printed tables. The tables fit a terminal of 80 columns, and leave out what was not measured."""
+"""Tests of printed tables. The tables fit a terminal of 80 columns, and leave out figures that were not measured."""
 
 import io
 from collections.abc import Callable

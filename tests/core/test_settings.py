@@ -129,7 +129,7 @@ def test_a_misspelt_variable_is_named_once_with_the_nearest_setting_and_without_
     monkeypatch.setenv("THUMBLAB_VIDEO_PER_NICHE", "7")
     monkeypatch.setenv("thumblab_region", "DE")
     monkeypatch.setenv("THUMBLAB_QQQQQQQQQQQQ", "1")
-    # This name is not similar to any setting, so none must be suggested, not even the nearest name,
+    # This name is not similar to any setting. The error must not suggest a setting, not even the nearest name,
     # THUMBLAB_FORGET_SHARE.
     monkeypatch.setenv("THUMBLAB_FOOBAR", "1")
     for _ in range(2):

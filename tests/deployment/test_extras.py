@@ -1,5 +1,6 @@
-"""Check the lock file of each image: it is a part of requirements.lock, and has every package that the image's code
-imports.
+"""Check the lock file of each image.
+
+A lock file is a part of requirements.lock, and has every package that the image's code imports.
 """
 
 import ast
@@ -39,7 +40,10 @@ def pins(name: str) -> dict[str, str]:
 
 
 def imported(package: str) -> dict[str, str]:
-    """Return the modules of other projects that `package` imports, inside functions too, each with one place."""
+    """Return the modules of other projects that `package` imports, with one place for each module.
+
+    Imports inside functions are included. A place has the path of a file and the number of a line.
+    """
     places: dict[str, str] = {}
     for path in sorted((ROOT / package).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -29,7 +29,10 @@ def megabytes(packages: Path) -> int:
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A new virtual environment with requirements-serving.lock and the service's own packages, trimmed."""
+    """A new virtual environment with requirements-serving.lock and the service's own packages.
+
+    The first test trims the environment: it removes files that the service does not need.
+    """
     place = tmp_path_factory.mktemp("serving")
     uv = [sys.executable, str(ROOT / ".ci" / "uv.py")]
     into = ["pip", "install", "--quiet", "--python", str(place / "venv")]

@@ -210,7 +210,7 @@ def bad_pointers(store: ReleaseStore) -> tuple[int, list[str]]:
 def stands(process: "subprocess.Popen[str]", when: Callable[[Outside], bool], demo: Outside) -> bool:
     """Pause the process, and return whether the condition `when` still holds.
 
-    Otherwise let the process continue: on a busy machine, the demo may leave the stage before it is paused.
+    On a busy machine, the demo may leave the stage before it is paused. In this case, let the process continue.
     """
     process.send_signal(signal.SIGSTOP)
     time.sleep(0.1)  # During this time, the servers finish the requests that the process has sent.

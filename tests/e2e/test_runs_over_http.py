@@ -1,4 +1,4 @@
-"""Test the runs that the scoring service starts in the Dagster of a running lab.
+"""Test the requests by which the scoring service starts runs in the Dagster of a running lab.
 
 The documents of the service, the FAISS library and the index lifecycle show these requests. `curl` sends the requests,
 with POST where a request changes something.
@@ -62,8 +62,8 @@ def test_a_refresh_of_every_niche_answers_run_ids_and_then_results(
     assert done["message"] == "Reference library and FAISS indices refreshed successfully (7/7 indices)"
     assert done["index_results"] == dict.fromkeys(NICHES, True)
     assert {run["state"] for run in done["runs"]} == {"success"}
-    # A waiting run is not started a second time. The run of the first niche had already begun, so a new run was started
-    # for it.
+    # A waiting run is not started a second time. The run of the first niche had already begun, so a new run of this
+    # niche was started.
     of_backfill = {run["runId"] for run in refreshed["runs"]}
     assert [run["run_id"] in of_backfill for run in started["runs"]] == [False, True]
     assert [run["reused"] for run in started["runs"]] == [False, True]

@@ -22,11 +22,11 @@ def server() -> Iterator[RealServer]:
 
 @pytest.fixture(scope="package")
 def new_place(server: RealServer) -> NewPlace:
-    """Return a function that makes a database and the role that owns it. Both have the name that the function returns.
+    """Return a function that makes a database and the role that owns it.
 
-    The role has the password PASSWORD. `rights` are the rights of the role. The database gets the extension vector
-    unless `vector` is False. `statements` are run in the database as superuser. In the statements, {0} stands for the
-    name.
+    The database and the role have the same name. The function returns this name. The role has the password PASSWORD.
+    `rights` are the rights of the role. The database gets the extension vector unless `vector` is False. `statements`
+    are run in the database as superuser. In a statement, {0} stands for the name of the database and the role.
     """
     numbers = count(1)
 

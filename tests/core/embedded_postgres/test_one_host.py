@@ -61,7 +61,7 @@ def home_of(lab: Settings) -> Path:
 
 
 def left_by(host: owner.Host, lab: Settings) -> Path:
-    """Write the files that `host` would leave behind if its power were cut while it runs the server.
+    """Write the files that `host` leaves behind if its power is cut while the server runs on `host`.
 
     Return the server's folder, which holds these files.
     """

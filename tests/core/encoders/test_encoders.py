@@ -228,10 +228,11 @@ def test_the_error_of_a_file_that_is_not_a_checkpoint_names_the_next_step(tiny: 
 def test_weights_trained_with_quickgelu_are_run_with_it(
     tiny: TinyClip, pictures: list[Pixels], monkeypatch: pytest.MonkeyPatch, quick: bool
 ) -> None:
-    """Check that the encoder uses QuickGELU for weights that were trained with it, such as OpenAI's.
+    """Check that the encoder uses the activation function QuickGELU for weights that were trained with QuickGELU.
 
-    QuickGELU is an approximation of the activation function GELU. open_clip chooses between GELU and QuickGELU by the
-    model's name. For the name ViT-L-14, open_clip uses GELU, even with OpenAI's weights, and only warns.
+    OpenAI's weights are such weights. QuickGELU is an approximation of GELU. open_clip chooses between GELU and
+    QuickGELU by the model's name. For the name ViT-L-14, open_clip uses GELU, even with OpenAI's weights, and only
+    warns.
     """
     import open_clip
     import torch

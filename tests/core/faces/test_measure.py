@@ -15,7 +15,7 @@ from thumblab_core.images import Pixels
 
 class Planted(FaceDetector):
     """A detector that finds as many faces as the red value of the picture's first pixel. If the green value of this
-    pixel is 9, the faces are degenerate.
+    pixel is 9, the landmarks of each face lie almost at one point.
     """
 
     def __init__(self) -> None:

@@ -46,7 +46,8 @@ def test_a_heic_has_the_pixels_of_the_picture_that_was_saved() -> None:
 
 
 def test_a_heic_is_turned_upright_once() -> None:
-    # The file states the rotation twice: as a transformation, which its decoder applies, and as EXIF orientation.
+    # The file states the rotation twice: as a transformation, which the decoder applies, and as EXIF orientation. The
+    # lab must not apply the orientation again.
     picture = read("sideways")
     assert (picture.width, picture.height) == (64, 96)
     assert near(picture.pixels[8, 32], (0, 0, 254))

@@ -11,7 +11,7 @@ from thumblab_core.index import diversified
 
 @st.composite
 def candidates(draw: st.DrawFn) -> tuple[Vectors, Vectors]:
-    """Return the cosines of candidates to a query, and the vectors of the candidates, some of which may be equal."""
+    """Return the cosines of candidates to a query, and the vectors of the candidates. Some candidates may be equal."""
     count = draw(st.integers(0, 14))
     random = np.random.default_rng(draw(st.integers(0, 1_000)))
     groups = draw(st.lists(st.integers(0, 8), min_size=count, max_size=count))

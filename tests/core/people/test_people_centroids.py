@@ -1,4 +1,4 @@
-"""Test that a centroid is dropped as soon as its cluster gets or loses a face, whatever the operation is."""
+"""Test that a centroid is deleted as soon as its cluster gets or loses a face, by any operation."""
 
 from collections.abc import Callable
 

@@ -73,7 +73,7 @@ class People(RuleBasedStateMachine):
 
     @contextmanager
     def by_a_person(self) -> Iterator[Connection]:
-        """Run a change by a person. Record the state before the change, unless it is refused or has no effect."""
+        """Run a change by a person. Record the state before the change, unless the change is refused or has no effect."""
         count = select(func.count()).select_from(face_changes)
         try:
             with self.step() as connection:

@@ -117,7 +117,7 @@ def test_a_crash_while_publishing_leaves_the_old_release_served(store: ReleaseSt
     for release in store.all(KIND, SCOPE):
         release.verify()  # This call raises if a release is incomplete.
     assert {text_of(release) for release in store.all(KIND, SCOPE)} <= {"good", "killed"}
-    # If the process is killed at one of these points, the new release has its final name already, but is not promoted.
+    # At each of these three points, the new release has its final name already, but is not promoted.
     published = point in ("fsync 6", "fsync 7", "pointer")
     assert len(store.all(KIND, SCOPE)) == 1 + published
     assert published or left_over(store)

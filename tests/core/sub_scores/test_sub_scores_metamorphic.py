@@ -125,10 +125,11 @@ def value(measured: float | None) -> float:
 
 @pytest.fixture
 def promised(capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest) -> Callable[[str, list[bool]], None]:
-    """Return a function that takes a sentence, such as "blur lowers clarity", and whether each picture confirms it.
+    """Return a function that checks a sentence, such as "blur lowers clarity".
 
-    The function prints the sentence, and the number of pictures that confirm it. The function fails if these pictures
-    are fewer than 90 %, or if there are not `count` pictures.
+    The second argument of the function says for each picture whether the picture confirms the sentence. The function
+    prints the sentence, and the number of pictures that confirm it. The function fails if these pictures are fewer than
+    90 %, or if there are not `count` pictures.
     """
 
     def check(relation: str, held: list[bool], count: int = PICTURES) -> None:

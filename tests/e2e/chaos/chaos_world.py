@@ -51,7 +51,7 @@ class TwoNiches(Catalogue):
 
 @contextmanager
 def youtube(catalogue: TwoNiches, day: int, port: int = 0) -> Iterator[Emulator]:
-    """Serve the catalogue of day 1 or of day 2. On day 2, the niche has new videos and changed pictures."""
+    """Serve the catalogue of day 1 or of day 2. On day 2, the niche `REFRESHED` has new videos and changed pictures."""
     videos = newest_first(video for video in catalogue.videos.values() if video.niche == REFRESHED)
     with Emulator(catalogue, port) as emulator:
         if day == 1:

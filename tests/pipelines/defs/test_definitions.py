@@ -256,7 +256,7 @@ def test_each_job_selects_its_own_assets(definitions: dg.Definitions) -> None:
 def test_no_scheduled_job_depends_on_the_optional_crawl(graph: Any, name: str) -> None:
     """Check that the job `name` reads only the tables in `TABLES` and its own assets.
 
-    A lab may never run the crawl. If an asset upstream of a job was never materialized, Dagster's UI asks "Are you
+    Some labs never run the crawl. If an asset upstream of a job was never materialized, Dagster's UI asks "Are you
     sure?" before it starts the job.
     """
     first = [key for parent in JOBS[name] for key in graph.get(dg.AssetKey(parent)).parent_keys]

@@ -1,8 +1,8 @@
 """Trace which tables, releases and pointers a piece of code reads and writes.
 
-PostgreSQL locks each table that a transaction reads or writes, and the mode of the lock shows which of the two it does.
-Statements that do not go through SQLAlchemy, such as COPY, are therefore traced too. A view is traced as the tables
-that it reads. Releases are traced in the functions with which the release store reads and writes folders.
+PostgreSQL locks each table that a transaction uses. The mode of the lock shows whether the transaction reads or writes
+the table. Statements that do not go through SQLAlchemy, such as COPY, are therefore traced too. A view is traced as the
+tables that it reads. Releases are traced in the functions with which the release store reads and writes folders.
 """
 
 from collections.abc import Iterator

@@ -60,7 +60,7 @@ class Owner:
 
 
 def lab_with(owner: Owner, **changed: Any) -> Lab:
-    """Return the owner's lab with changed settings. `changed` has their new values by the name of the setting."""
+    """Return the owner's lab with changed settings. `changed` has the new values by the name of the setting."""
     return replace(owner.lab, settings=owner.lab.settings.model_copy(update=changed))
 
 

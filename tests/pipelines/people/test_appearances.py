@@ -35,7 +35,9 @@ class Found:
 
 
 def views_of(number: int, factor: float) -> int:
-    """Return the views of a video. Newer videos have fewer views, and videos with the person `factor` times as many."""
+    """Return the views of a video. Newer videos have fewer views. A video with the person has `factor` times as many
+    views.
+    """
     noise = np.random.default_rng(number).lognormal(0, 0.2)
     return round(1_000 * 1.05 ** (VIDEOS - number) * noise * (factor if number % 3 == 0 else 1))
 

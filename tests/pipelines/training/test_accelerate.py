@@ -42,8 +42,8 @@ def curve(folder: Path, rank: int = 0) -> list[list[float]]:
 def test_two_processes_have_the_losses_of_one(tmp_path: Path) -> None:
     """Compare the losses of a training in two processes with the losses of a training in one process.
 
-    The trainings have no dropout. Each process would draw its own random dropout, and the losses would differ. The
-    trainings use averaged weights, batch norms and a checkpoint.
+    With dropout, each process would drop other features, and the losses would differ. The trainings therefore have no
+    dropout. The trainings use averaged weights, batch norms and a checkpoint.
     """
     changes = {"dropout": 0.0, "epochs": 8, "swa_start": 6}
     (tmp_path / "one").mkdir()

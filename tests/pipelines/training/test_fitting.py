@@ -104,8 +104,8 @@ def test_an_epoch_can_be_limited_to_a_number_of_pairs_per_video() -> None:
 def reference(outputs: Any, pairs: np.ndarray, config: TrainConfig) -> list[float]:
     """Return the three losses, computed by their definition.
 
-    The first is the loss of the order of the pairs, a mean over pairs. The others are the losses of the predicted
-    engagement and of the predicted sub-scores, which are means over videos.
+    The first loss is that of the order of the pairs, a mean over pairs. The second and third losses are the losses of
+    the predicted engagement and of the predicted sub-scores, which are means over videos.
     """
     score, absolute, auxiliary = (value.detach().double().numpy() for value in outputs)
     winners, losers = ARRAYS.winners[pairs], ARRAYS.losers[pairs]

@@ -1,4 +1,4 @@
-"""Test which one-video pairs the model and the adapters learn from, and which inputs they get from each pair."""
+"""Test which one-video pairs the model and the adapters learn from, and which inputs a pair gives."""
 
 import dataclasses
 from collections.abc import Callable

@@ -41,7 +41,7 @@ def auc(data: Dataset, scores: Any, channel: str | None = None) -> float:
 
 
 def reversed_in(data: Dataset, rows: npt.NDArray[np.bool_]) -> Dataset:
-    """Copy `data`, multiply the targets of `rows` by -5, and swap winner and loser in each pair with such a row."""
+    """Copy `data`, and multiply the targets of `rows` by -5. Swap winner and loser in each pair with a video of `rows`."""
     videos, pairs = data.videos.copy(), data.pairs.copy()
     videos.loc[rows, "target"] *= -5
     affected = rows[pairs.winner.to_numpy(int)] | rows[pairs.loser.to_numpy(int)]
@@ -319,7 +319,7 @@ def test_the_absolute_head_learns_click_through_rates_if_there_are_enough(plant:
     random = np.random.default_rng(0)
     rates = 0.04 + 0.02 * random.random(320)
     measured = plant(channels=4, videos=80, click_through_rate=rates)
-    # With these settings, a few epochs show to which mean the predictions of the absolute head move.
+    # With these settings, the predictions of the absolute head come near to their target within a few epochs.
     trained = train(measured, dataclasses.replace(QUICK, pairs_per_step=32, learning_rate=1e-2)).ranker
     assert trained.absolute == "click_through_rate"
     predicted = trained.predict(measured.images, measured.titles, measured.videos.title.tolist()).engagement

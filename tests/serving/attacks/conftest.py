@@ -32,7 +32,7 @@ WATCHER = Path(__file__).with_name("watcher.py")
 
 
 class _CpuShare:
-    """A measurement of the share of the processor that other processes leave to the service and this test."""
+    """A measurement of the share of the processor that other processes leave to the service and to the test."""
 
     def __init__(self, service: psutil.Process) -> None:
         self._processes = (service, psutil.Process())

@@ -21,7 +21,9 @@ def chunk(name: bytes, body: bytes) -> bytes:
 
 
 def png(width: int, height: int, depth: int, colours: int, channels: int, *notes: bytes) -> bytes:
-    """Return a PNG of zeros, which is a thousand times smaller than its pixels. `notes` come before the pixels."""
+    """Return a PNG whose pixels are all 0. The file is a thousand times smaller than its pixels. `notes` come before
+    the pixels.
+    """
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colours, 0, 0, 0))
     pack = zlib.compressobj(9)
     row = bytes(1 + width * channels * depth // 8)
@@ -82,7 +84,8 @@ def largest() -> dict[str, bytes]:
     }
 
 
-# Decompression bombs. The first value is a function that makes the file, and the second a part of the expected error.
+# Decompression bombs. The first value is a function that makes the file. The second value is a part of the expected
+# error.
 REFUSED = {
     "png that states 900 million pixels": (lambda: png_that_states(30_000), "at most 40 million"),
     "png of a million chunks": (

@@ -1,5 +1,6 @@
-"""Test that a batch does not affect other batches. A batch is shown only to its own key, and a damaged, long or too
-large batch stops no other batch.
+"""Test that a batch does not affect other batches.
+
+Only the key that sent a batch can see the batch. A damaged, long or too large batch stops no other batch.
 """
 
 import csv

@@ -142,7 +142,7 @@ def test_a_key_keeps_a_bounded_number_of_batches(new_lab, monkeypatch):
 
 def test_each_item_of_a_batch_counts_as_a_request_and_the_batch_can_still_be_read(holder):
     client = holder("limited", per_minute=6)
-    # The batch counts as 13 requests. 6 are allowed now, and the key must wait for the other 7.
+    # The batch counts as 13 requests. 6 requests are allowed now, and the key must wait for the other 7 requests.
     batch = stored_by(client, *unreadable(*"abcdefghijklm"))
     for path in ("/v1/batches", "/v1/score"):
         refused = client.post(path, json={"items": unreadable("a")})

@@ -23,7 +23,7 @@ TITLES = ["I tested every phone under $200", "Do not buy this phone"]
 
 
 def asynchronously(service, work):
-    """Call `work` with an `AsyncClient`, run the coroutine that it returns, and return the result."""
+    """Call `work` with an `AsyncClient`, run the coroutine that `work` returns, and return its result."""
 
     async def run():
         async with AsyncClient(service.url, KEY) as client:

@@ -1,4 +1,4 @@
-"""Test over HTTP which API keys may change a channel and its experiments, and which may see its experiments."""
+"""Test over HTTP which API keys may change a channel and its experiments, and which keys may see the experiments."""
 
 from typing import Any
 
@@ -102,7 +102,7 @@ def test_the_service_writes_into_the_folder_of_an_import_whose_channels_it_may_c
 ) -> None:
     """The job reads the owner of the import from this folder.
 
-    The config of a run is not safe, because anybody who can reach Dagster can write it.
+    The owner is not in the config of a run, because anybody who can reach Dagster can write such a config.
     """
     settings = with_database.lab.settings
     ring, exports = KeyRing(settings), ExportStore(settings)

@@ -1,4 +1,7 @@
-"""Test over HTTP which requests each API key allows, how many it may send, and what logs and metrics say about it."""
+"""Test over HTTP which requests each API key allows, and how many requests a key may send.
+
+Also test what logs and metrics say about a key.
+"""
 
 import json
 import logging

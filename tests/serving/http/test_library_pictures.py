@@ -16,7 +16,9 @@ NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
 @pytest.fixture
 def library(with_database, engine, draw):
-    """Store three videos: one with a 4:3 picture, one whose file is gone, and one without a picture."""
+    """Store three videos: a video with a 4:3 picture, a video whose picture file is gone, and a video without a
+    picture.
+    """
     store = ImageStore(with_database.lab.settings.images)
     sha256 = store.put(draw(3, (800, 600)))
     with engine.begin() as connection:

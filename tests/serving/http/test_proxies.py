@@ -32,7 +32,7 @@ CADDY = shutil.which("caddy")
 def proxy(service, keeps_host=True, **headers):
     """Run a reverse proxy in front of the service.
 
-    The proxy adds the headers X-Forwarded-* as Caddy does, and then `headers`.
+    The proxy adds the headers X-Forwarded-* to a request as Caddy does. It also adds `headers`.
     """
     target = urlsplit(service.url)
 
@@ -105,7 +105,7 @@ def get(url, path="/health", host=NAME, **headers):
 def redirect(url, **headers):
     """Return the address to which the service redirects.
 
-    The address holds the scheme and the host that the service assumes.
+    From the scheme and the host of this address, a test sees which scheme and host the service assumes.
     """
     reply = get(url, "/health/", **headers)
     assert reply.status_code == 307, reply.text
@@ -251,7 +251,7 @@ def walk_through(client, service, client_of):
         "/health", headers=headers | {"X-Forwarded-For": "198.51.100.7", "X-Forwarded-Host": "evil.example"}
     )
     assert reply.status_code == 200
-    # Caddy drops the client's own X-Forwarded-For, and nginx appends the true address to it.
+    # Caddy drops an X-Forwarded-For that the client has sent. nginx keeps it, and appends the true address.
     assert client_of(reply) in ("127.0.0.1", "198.51.100.7")
     assert client.get("/", headers=headers).text.startswith("<!doctype html>")
     assert client.get("/health/", headers=headers).headers["location"].endswith(f"//{NAME}/health")

@@ -1,4 +1,7 @@
-"""Test the cache of channel adapters. A file is read again after a transient error, but not if it is damaged."""
+"""Test the cache of channel adapters.
+
+After a transient error, a file is read again. A damaged file is not read again.
+"""
 
 import numpy as np
 import pytest

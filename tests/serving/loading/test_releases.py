@@ -107,7 +107,7 @@ def test_a_damaged_release_is_refused_and_the_old_one_stays_served(new_lab, run,
         assert health["indices"]["tech"]["release"] == index.release_id
         assert health["indices"]["tech"]["refused"]["release"] == bad_index.release_id
         assert 'thumblab_release_refused{kind="model",scope="all"} 1.0' in service.client.get("/metrics").text
-        # After a good release was promoted, the service no longer reports that it refused the damaged one.
+        # After a good release was promoted, the service no longer reports that it refused the damaged release.
         good = lab.promote(lab.model(seed=2))
         assert service.score(draw(1))["releases"]["model"] == good.release_id
         assert service.health()["model"]["refused"] is None

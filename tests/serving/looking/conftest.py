@@ -23,7 +23,9 @@ TITLES = ("A red car on a race track", "How to bake bread", "Unboxing the new ph
 
 
 def item_of(n: int, prefix: str = "v", release: int = 0) -> Item:
-    """Return the item of a video. `release` is written into its facts, so that a test can distinguish releases."""
+    """Return the item that an index has for a video. `release` is written into its facts, so that a test can
+    distinguish releases.
+    """
     return Item(
         video_id=f"{prefix}{n}",
         title=f"{TITLES[n % len(TITLES)]} {n}",

@@ -1,4 +1,7 @@
-"""Test `thumblab similar`, the Python client and the MCP tool against a running service, and the command without one."""
+"""Test `thumblab similar`, the Python client and the MCP tool against a running service.
+
+Also test `thumblab similar` without a running service.
+"""
 
 import asyncio
 import json

@@ -137,8 +137,8 @@ def test_a_lab_that_is_copied_while_it_changes_gives_the_same_answers_elsewhere(
     with run(chosen) as before, run(moved) as after:
         answers = [service.score(*pictures, category="tech") for service in (before, after)]
     assert alike(*answers)
-    # The next release of the restored lab counts as newer than all its releases, even if the original lab has published
-    # more.
+    # The next release of the restored lab counts as newer than all earlier releases of this lab, even if the original
+    # lab has published more releases.
     assert there.releases.mark(INDEX, "gaming") > served.number
     here.engine.dispose()
     there.engine.dispose()

@@ -33,8 +33,8 @@ PICTURES = drawn_pictures(3)
 def filter_case(context: schemathesis.HookContext, case: schemathesis.Case) -> bool:
     """Leave out valid forms that break a rule, and invalid forms that the service receives as valid forms.
 
-    Schemathesis cannot check a repaired form with files again, and would treat it as invalid. An experiment in a form
-    is JSON in a text field, and Schemathesis fills this field with any text.
+    A form with files cannot be repaired: Schemathesis cannot check the repaired form again, and would treat it as
+    invalid. An experiment in a form is JSON in a text field, and Schemathesis fills this field with any text.
     """
     if case.media_type != "multipart/form-data" or not isinstance(case.body, dict):
         return True

@@ -1,4 +1,4 @@
-"""Test what the page says to a person who does not know the lab: no ids, no commands, no contradictions."""
+"""Test that the page is clear to a person who does not know the lab: no ids, no commands, no contradictions."""
 
 import json
 
@@ -14,7 +14,7 @@ from thumblab_serving.channels.export_store import ExportStore
 
 @pytest.fixture
 def learnt(service, browser):
-    """A channel of the niche news that was added, but that answers cannot use.
+    """A channel of the niche news that was added, but that the service cannot use for an answer.
 
     The browser forgets earlier requests for this channel.
     """

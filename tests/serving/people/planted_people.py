@@ -142,9 +142,9 @@ class Planted:
 class PlantedGallery:
     """A running service with drawn people. `faces` holds the ids of the faces of each person.
 
-    The cluster `mixed` has three faces of the person 0, one of the person 1 and one of the person 4. The cluster `rest`
-    has the other face of the person 0, and the cluster `two` has all faces of the person 2. The other faces are in no
-    cluster.
+    The cluster `mixed` has three faces of the person 0, one face of the person 1 and one face of the person 4. The
+    cluster `rest` has the fourth face of the person 0. The cluster `two` has all faces of the person 2. All other faces
+    are in no cluster.
     """
 
     service: Any

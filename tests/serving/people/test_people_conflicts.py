@@ -1,4 +1,7 @@
-"""Test that a change is refused if its name is taken, while a grouping is stored, or if an undo is impossible."""
+"""Test when a change of people is refused.
+
+A change is refused if its name is taken, if the lab is storing a grouping, or if the change is an impossible undo.
+"""
 
 import time
 from concurrent.futures import ThreadPoolExecutor

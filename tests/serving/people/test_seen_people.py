@@ -1,4 +1,4 @@
-"""Test that an answer says who is seen on its pictures, with the real networks and pictures of real people.
+"""Test that an answer names the people on its pictures, with the real networks and pictures of real people.
 
 The networks and the pictures are in the folder of real data, which is not in the repository.
 """
@@ -36,7 +36,7 @@ KNOWN, STRANGERS, SEEN = 5, 2, 12
 
 @dataclass
 class Seen:
-    """A service whose lab knows the first `KNOWN` of `people` by name. The others are strangers.
+    """A service whose lab knows the first `KNOWN` of `people` by name. All other people are strangers.
 
     `pictures` has, for each person, pictures that the lab does not have.
     """

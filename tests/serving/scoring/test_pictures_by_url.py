@@ -42,7 +42,7 @@ def open_service(internet, tmp_path_factory, lab_at, run):
 
 
 def ask(service, draw, *paths):
-    """Score the pictures at these URLs or paths, together with a picture file.
+    """Score a picture file together with the pictures at the given URLs or paths.
 
     Return the part of the answer for each URL.
     """

@@ -119,7 +119,10 @@ def test_the_plan_uses_the_usual_rate_of_the_channel(rated: Any, draw: Draw) -> 
 def test_the_usual_rate_of_a_channel_is_used_only_for_the_key_to_which_the_channel_belongs(
     rated: Any, draw: Draw
 ) -> None:
-    """Ask in a single request and in a batch, with a key of the channel's owner, of another owner, and of the lab."""
+    """Ask for a plan with a key of the channel's owner, with a key of another owner, and with a key of the lab.
+
+    Each key asks in a single request and in a batch.
+    """
     keys = NamedKeys(rated.app.state.settings)
     headers = {name: {"X-API-Key": keys.add(name, ["score"])} for name in ("alice", "bob")}
     headers["boss"] = {"X-API-Key": keys.add("boss", ["score", "admin"])}

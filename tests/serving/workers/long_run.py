@@ -1,4 +1,7 @@
-"""Send requests to a service from many clients without a pause. Check each answer against the releases that it names."""
+"""Send requests to a service from many clients without a pause.
+
+Each answer names releases. Check that the answer agrees with these releases.
+"""
 
 import http.client
 import itertools

@@ -28,7 +28,7 @@ CONFIG = HeadConfig(epochs=3)
 
 @pytest.fixture(autouse=True)
 def short_bootstrap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Use few draws, because these tests check which head is served, and not how wide an interval is."""
+    """Let the bootstrap make few draws. The intervals are less exact, but these tests check only which head is served."""
     monkeypatch.setattr(verification, "_DRAWS", 100)
 
 
