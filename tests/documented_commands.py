@@ -35,7 +35,7 @@ AS_IT_STANDS = {
 _EXPERIMENT = 'thumblab experiment add --channel "My channel" --video {video} --started 2026-11-01 --ended 2026-11-09 '
 _TITLE = '--title "My next title" --niche tech'
 _DOCTOR = (
-    # In the tests, the proxy points to a closed port.
+    # In the tests, the variables name a proxy at a closed port, so the command must not use them.
     "env -u http_proxy -u https_proxy -u HTTP_PROXY -u HTTPS_PROXY thumblab doctor"
 )
 

@@ -121,7 +121,7 @@ def tables_of_database(url: str) -> list[str]:
 
 
 def _connected(server: URL, database: str) -> psycopg.Connection:
-    # SQLAlchemy sends five extra queries on its first connection to each database.
+    # SQLAlchemy would send five extra queries on its first connection to each database, so this module uses psycopg.
     return psycopg.connect(
         host=str(server.query["host"]), port=5432, user=server.username, dbname=database, autocommit=True
     )

@@ -1,4 +1,4 @@
-"""Test that commands which only read or change what exists never make a lab."""
+"""Test that a command makes no lab if the command only reads or changes an existing lab."""
 
 from pathlib import Path
 

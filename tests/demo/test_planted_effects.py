@@ -185,7 +185,9 @@ def test_the_truth_reaches_its_ceilings_and_not_more(effects: str, request: pyte
 
 
 def expected_pictures(catalogue: SyntheticCatalogue) -> Float64s:
-    """Return for each video what an average picture of its topic and channel adds to the quality, float64 (n,)."""
+    """Return for each video what an average picture of its topic and channel adds to the quality of the video, float64
+    (n,).
+    """
     channels, topics = channels_of(catalogue), popularity(catalogue)
     terms = np.array([catalogue.planted_picture(video_id) for video_id in catalogue.videos])
     pictures, expected = attributes(catalogue), np.zeros(len(topics))

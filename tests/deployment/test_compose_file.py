@@ -64,7 +64,7 @@ def test_servers_start_after_the_migrations_and_migrations_after_the_database() 
     assert SERVICES["migrations"]["depends_on"] == {"postgres": {"condition": "service_healthy"}}
     for name in ("mlflow", "code-server", "dagster", "dagster-daemon"):
         assert SERVICES[name]["depends_on"]["migrations"] == completed, name
-    # The service scores without a database.
+    # The scoring service also works without a database, so it waits for no other service.
     assert "depends_on" not in SERVICES["scoring"]
 
 

@@ -48,7 +48,7 @@ class Patient:
         return replace(self, examined=replace(self.examined, machine=replace(self.examined.machine, **changes)))
 
     def with_database_after(self, statement: str) -> "Patient":
-        """Return the lab with a copy of its database, in which the SQL statement was run."""
+        """Return the lab with a copy of its database, after the SQL statement was run in the copy."""
         own = self.examined.settings.database_url
         assert own is not None
         url = self.copied(own.get_secret_value())

@@ -37,7 +37,7 @@ def folder(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def shell(environment: dict[str, str], shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
-    """A function that runs `thumblab people` with the given arguments, in a lab of this file."""
+    """A function that runs `thumblab people` with the given arguments."""
     models = shared_data.parent / "models"
     networks = {
         "THUMBLAB_PEOPLE": "own",
@@ -206,7 +206,8 @@ def test_every_subcommand_has_a_help_text(name: str) -> None:
     ],
 )
 def test_the_make_targets_of_the_specification_call_the_commands(target: str, command: str) -> None:
-    # `make test` gives its own variables to the make of this test.
+    # `make test` passes its own variables on to its child processes. Without these variables, `make` runs as from a
+    # shell.
     environment = {
         name: value for name, value in os.environ.items() if name not in ("ARGS", "MAKEFLAGS", "MAKEOVERRIDES")
     }

@@ -5,8 +5,8 @@ import sys
 
 
 def test_open_clip_can_be_imported_with_the_installed_torch() -> None:
-    # A build of torch for CUDA loads torchvision's compiled operators. If the lab had declared these operators before,
-    # the process would end.
+    # With a build of torch for CUDA, torchvision's compiled operators load. The lab must not declare these operators a
+    # second time, because a second declaration ends the process.
     script = "import thumblab_core.encoders.torchvision_operators, open_clip, torch; print(torch.ops.torchvision.nms)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2_000:]

@@ -20,14 +20,14 @@ Ids = dict[str, str]
 
 
 def store_centroids(connection: Connection, *keys: str) -> None:
-    """Store a centroid of each cluster, in two spaces."""
+    """Store a centroid of each cluster for each of two embedders."""
     vector = np.ones((1, 8), np.float32) / np.sqrt(8)
     for space in (EMBEDDER, "another space"):
         save_centroids(connection, space, {key: (vector, [len(members(connection, key))]) for key in keys})
 
 
 def left(connection: Connection) -> set[str]:
-    """Return the clusters that still have a centroid in any space."""
+    """Return the clusters that still have a centroid of at least one embedder."""
     return {key for space in (EMBEDDER, "another space") for key in read_centroids(connection, space)[0]}
 
 

@@ -1,4 +1,4 @@
-"""Test the lists of clusters, faces and pictures, and the figures."""
+"""Test the lists of clusters, faces and pictures, and the statistics of people."""
 
 import pytest
 from face_helpers import DETECTOR, EMBEDDER, GivenFace, detect, face, face_ids, group, picture, sha, show

@@ -75,7 +75,7 @@ def test_a_linear_model_with_an_adapter_is_split_into_the_parts_that_were_plante
             np.testing.assert_array_equal(part(split, "channel"), 0)
         else:
             history = [adapter.correction(model.standardise(side)) for side in (first, second)]
-            # Products of matrices in float32 are rounded differently for 20 and for 40 rows.
+            # Products of matrices in float32 are rounded differently for 20 and for 40 rows, so the last digits differ.
             np.testing.assert_allclose(part(split, "channel"), history[0] - history[1], rtol=1e-5, atol=2e-6)
 
 

@@ -1,8 +1,9 @@
 """Test the kernel of channel adapters, and adapters that also learn from one-video pairs.
 
-The kernel says how similar two videos are. The kernel is the sum of a Gaussian of their distance and of linear parts,
-which are products of their inputs. A one-video pair has two pictures that one video showed. The `gap` of a pair is by
-how much the first picture is better than the second one.
+The kernel says how similar two videos are. The kernel is the sum of a Gaussian and of linear parts. The Gaussian is
+computed from the distance of the two videos' inputs. A linear part is a product of some of their inputs. A one-video
+pair has two pictures that one video showed. The `gap` of a pair is by how much the first picture is better than the
+second picture.
 """
 
 import dataclasses
@@ -51,7 +52,8 @@ def taste(inputs: Float32s) -> npt.NDArray[np.float64]:
 def compared(count: int, variance: float = 0.02, seed: int = 50) -> ComparedPictures:
     """Return `count` pairs of pictures, each with a gap.
 
-    The gap is `taste` of the first picture minus `taste` of the second one, plus normal noise of variance `variance`.
+    The gap is `taste` of the first picture minus `taste` of the second picture, plus normal noise of variance
+    `variance`.
     """
     first, second = pictures(count, seed), pictures(count, seed + 1)
     noise = np.sqrt(variance) * np.random.default_rng(seed + 2).standard_normal(count)

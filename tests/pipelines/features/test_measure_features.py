@@ -143,7 +143,7 @@ def test_with_a_text_tower_the_stored_vectors_are_used(lab: Lab, monkeypatch: py
 
 
 def test_the_asset_metadata_report_measured_and_missing_pictures(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Dagster copies the resource, and the copy would open another lab. So `open` returns this lab.
+    # Dagster copies the resource, and the copy would open another lab. With this patch, `open` returns this lab.
     monkeypatch.setattr(LabResource, "open", lambda self: lab)
     with dg.build_asset_context(partition_key=NICHE) as context:
         result = visual_features_asset(context, LabResource())

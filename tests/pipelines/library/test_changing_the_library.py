@@ -1,6 +1,7 @@
-"""Tests of changes to a served index. A video is put in or taken out at once, and every later build keeps the change.
+"""Tests of changes to a served index.
 
-Other tests in this file cover the commands and the search.
+A video is put into the index or taken out of it at once, and every later build keeps the change. Other tests in this
+file cover the commands and the search.
 """
 
 import threading

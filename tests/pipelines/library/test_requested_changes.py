@@ -17,7 +17,7 @@ from thumblab_pipelines.library.requested_changes import change_items
 
 
 def run_job(lab: Lab, **config: Any) -> tuple[dg.ExecuteInProcessResult, dict[str, Any]]:
-    """Run the job `change_index` in this process. Return its result, and what its op reported."""
+    """Run the job `change_index` in this process. Return the result of the job, and the report in its metadata."""
     job = defs().resolve_job_def("change_index")
     result = job.execute_in_process(
         run_config={"ops": {"change_items_in_index": {"config": config}}},

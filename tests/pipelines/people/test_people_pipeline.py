@@ -31,7 +31,7 @@ PEOPLE, PICTURES = 12, 240
 
 @pytest.fixture(scope="module")
 def people_lab(shared_data: Path, module_lab: Lab) -> Lab:
-    """A lab with both face networks, in which people are switched on."""
+    """A lab that looks for people, with both face networks."""
     models = shared_data.parent / "models"
     networks = {
         "face_model": models / "face_detection_yunet_2026may.onnx",

@@ -34,7 +34,7 @@ def test_a_removed_or_private_video_is_deleted_everywhere_within_30_days(full: F
     assert retained.deleted == {"removed or private": 1}
     assert retained.refreshed == len(full.ids) - 1
     assert_deleted_everywhere(full, victim, picture)
-    # The served index lacks this video and no other.
+    # Only this video is missing from the served index.
     release = full.lab.releases.serving.current(INDEX, NICHE)
     assert release is not None
     assert release.release_id != served

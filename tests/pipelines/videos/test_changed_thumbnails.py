@@ -1,4 +1,7 @@
-"""Tests of changed thumbnails and titles. Training uses the versions shown while the views were counted."""
+"""Tests of changed thumbnails and titles.
+
+Training uses the thumbnail and the title that a video showed while its views were counted.
+"""
 
 import io
 from collections.abc import Callable, Sequence

@@ -132,7 +132,7 @@ def test_a_damaged_result_is_named_and_the_others_are_answered(own, ended, damag
     assert "damaged on the disk" in rows[1]["error"]
     results = [json.loads(line) for line in own.client.get(path).text.splitlines()]
     assert [result["item"] for result in results] == [1, 2, 3]
-    # Any JSON object is sent unchanged, because another version of the lab may have written it.
+    # The service sends any JSON object unchanged, because another version of the lab may have written the object.
     assert damage.startswith(b'{"item":2,"id":"item-2","answer":{}}') or "damaged" in results[1]["error"]
 
 

@@ -307,7 +307,8 @@ def test_the_configuration_of_caddy_in_the_docs_works(serve, client_of, tmp_path
     with serve(public_hosts=NAME, trusted_proxies="127.0.0.1") as service:
         site = shown("caddy")
         for written, used in {
-            # For a host name without `http://`, Caddy would request a certificate from a public authority.
+            # For a host name without `http://`, Caddy would request a certificate from a public authority, so the test
+            # adds it.
             f"{NAME} {{": f"http://{NAME}:{port} {{",
             "127.0.0.1:8000": service.url.removeprefix("http://"),
         }.items():

@@ -127,7 +127,7 @@ def looked(
     engine = create_engine(url)
     data = Looked(lab, draw, engine)
     data.fill()
-    # The database has all videos, and the index lacks the last five.
+    # The database has all videos, and the index lacks the last five videos.
     release = lab.promote(data.publish(list(range(COUNT - 5))))
     lab.promote(lab.model())
     with run(lab.settings) as service:

@@ -35,6 +35,6 @@ def test_a_text_is_compared_with_pictures_if_the_encoder_has_a_text_tower(
     # The library of news has vectors of another encoder, so cosines in news cannot be compared with cosines in tech.
     assert [library["niche"] for library in answer["searched"]] == ["tech"]
     assert "the library of news was not searched" in answer["degraded"][0]
-    # Vectors of titles are in the database, and this lab has no database.
+    # A search by title needs the vectors of titles in the database, and this lab has no database.
     assert by_title["items"] == []
     assert any("the titles were not searched, because" in sentence for sentence in by_title["degraded"])

@@ -65,7 +65,8 @@ def test_versions_have_the_views_that_they_got(looked: Any) -> None:
     first, second = video["thumbnails"]
     assert (first["sha256"], first["views"], first["current"]) == (old, 30, False)
     assert first["views_per_hour"] == pytest.approx(30 / 72)
-    # The observations of the second version are of two eras, whose counts cannot be compared.
+    # The observations of the second version are of two eras, whose counts cannot be compared. The version therefore has
+    # no views.
     assert (second["sha256"], second["views"], second["current"]) == (new, None, True)
     assert video["views_at_age"] == {"24": 12.5}
 

@@ -54,7 +54,7 @@ def copied(
 
 @pytest.fixture
 def shell(monkeypatch: pytest.MonkeyPatch) -> Shell:
-    """A function that runs a command with these settings."""
+    """A function that runs a command with the given settings."""
 
     def run(chosen: Settings, *arguments: str) -> Result:
         monkeypatch.setenv("THUMBLAB_DATA_DIR", str(chosen.data_dir))

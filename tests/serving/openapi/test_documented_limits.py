@@ -1,4 +1,4 @@
-"""Test that the OpenAPI document has the limits of the numbers of request bodies."""
+"""Test that the OpenAPI document gives a lower and an upper limit for each number in a request body."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +30,7 @@ def schemas(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def numbers(field: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the schemas of numbers that a field takes."""
+    """Yield each schema of a number that the field accepts."""
     for part in field.get("anyOf", [field]):
         if part.get("type") in ("integer", "number"):
             yield part

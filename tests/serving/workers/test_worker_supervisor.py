@@ -133,7 +133,7 @@ def test_a_system_without_room_for_a_process_ends_no_service(monkeypatch):
         raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
 
     monkeypatch.setattr(supervisor, "Process", no_room)
-    # The constructor would replace all signal handlers, so it is not called.
+    # The constructor would replace all signal handlers, so the test makes a supervisor without the constructor.
     supervising = supervisor.Supervisor.__new__(supervisor.Supervisor)
     supervising.config, supervising.sockets, supervising.processes = None, [], ["dead", "alive"]
     place = supervisor._Place("dead")

@@ -1,4 +1,7 @@
-"""Test the figures of verification, and their intervals."""
+"""Test the figures of verification, and the intervals of these figures.
+
+Verification decides whether two faces show the same person.
+"""
 
 from dataclasses import replace
 
