@@ -93,7 +93,7 @@ def _first_word(line: str) -> str:
 
 
 def _joined(path: Path, block: list[tuple[int, str]]) -> Iterator[Line]:
-    """Yield the commands of a block. A line continues if it ends with a backslash or inside quotes."""
+    """Yield the commands of a block. A command continues on the next line after a backslash or inside quotes."""
     text, start = "", 0
     for number, line in block:
         start = start if text else number

@@ -118,8 +118,8 @@ class Internet:
         if port == 443 and host in self.servers:
             address = ("127.0.0.1", self.servers[host])
         elif port == 443 and host in self.names:
-            # The client did not look up this name itself. In this case, the operating system would look up the name, so
-            # this function does it.
+            # The client did not look up this name itself. The operating system would look up the name when it connects,
+            # so this function imitates the look-up.
             address = ("127.0.0.1", self.servers[self.look_up(host, port)[0][4][0]])
         return self._real_connect(address, *args, **kwargs)
 

@@ -110,7 +110,9 @@ class Machine:
     dotenv: dict[str, str] = field(default_factory=dict)
 
     def here(self, text: str) -> str:
-        """Return `text` in which hosts, ports and paths of this machine replace those of the containers."""
+        """Return `text` after the hosts, ports and paths of the containers were replaced by hosts, ports and paths of
+        this machine.
+        """
         for path, place in (("/data", self.data), ("/run/secrets", self.secrets), ("/lab", self.lab)):
             text = re.sub(rf"(?<![\w.-]){path}(?![\w-])", str(place), text)
         text = re.sub(rf"(?<![\w-])({'|'.join(self.hosts)})(?=:\d)", "127.0.0.1", text)

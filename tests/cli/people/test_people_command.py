@@ -206,8 +206,8 @@ def test_every_subcommand_has_a_help_text(name: str) -> None:
     ],
 )
 def test_the_make_targets_of_the_specification_call_the_commands(target: str, command: str) -> None:
-    # `make test` passes its own variables on to its child processes. Without these variables, `make` runs as from a
-    # shell.
+    # `make test` passes its own variables on to its child processes. The test removes these variables, so that `make`
+    # runs as from a shell.
     environment = {
         name: value for name, value in os.environ.items() if name not in ("ARGS", "MAKEFLAGS", "MAKEOVERRIDES")
     }

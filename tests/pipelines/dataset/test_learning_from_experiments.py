@@ -115,8 +115,8 @@ def test_forty_experiments_raise_the_accuracy_on_new_pictures_of_the_channel_mea
 ) -> None:
     """Let both models order 300 pairs of new pictures, which were in no experiment.
 
-    The catalogue knows the quality of each picture, so it is known which picture of a pair is better. Of 100 pairs, the
-    model that learnt from the experiments must order at least 3 more correctly than the other model. The 95 % interval
+    The catalogue knows the quality of each picture, so the better picture of a pair is known. In 100 pairs, the model
+    that learnt from the experiments must order at least 3 pairs more correctly than the other model. The 95 % interval
     of this difference must be above 0.
     """
     ids = [video.video_id for video in planted.catalogue.channels[learnt.channel].videos]
