@@ -1,6 +1,6 @@
 """Report to the lab's Dagster which model a command trained and which served releases it changed.
 
-Without a Dagster of the lab, nothing is reported.
+If the lab has no Dagster, nothing is reported.
 """
 
 import os

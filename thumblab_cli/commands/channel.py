@@ -62,8 +62,8 @@ def add(names: tuple[str, ...], as_json: bool, **given: Any) -> None:
     merged.
 
     Prints whether the adapter helps. To measure this, the lab fits an adapter to the oldest 80 % of the channel's
-    videos. The lab then compares how well the model orders pairs of the newest 20 % of the videos, first with the
-    adapter and then without it.
+    videos. The lab then lets the model order pairs of the newest 20 % of the videos, with and without the adapter, and
+    compares how many pairs are in the right order.
 
     \b
     For example:
@@ -109,7 +109,7 @@ def add(names: tuple[str, ...], as_json: bool, **given: Any) -> None:
 
 @contextmanager
 def _explained(lab: "Lab") -> "Iterator[None]":
-    """If no model is served, raise an error that names the checks that the newest model failed."""
+    """Raise an error if no model is served. The error names the checks that the newest model failed."""
     try:
         yield
     except NoServedModelError as error:
@@ -172,9 +172,9 @@ def remove(channel: str) -> None:
 def give(channel: str, key: str | None, to_lab: bool, title: str | None) -> None:
     """Make CHANNEL belong to the API key with the name KEY.
 
-    A channel that was added over HTTP belongs to the key of that request. All other channels belong to the lab. Without
-    the scope `admin`, a key may change only its own channels over HTTP, and its answers use the click-through rates of
-    only these channels. See docs/keys.md.
+    A channel that was added over HTTP belongs to the key that sent the request. All other channels belong to the lab. A
+    key without the scope `admin` may change only its own channels over HTTP. Its answers use only the click-through
+    rates of its own channels. See docs/keys.md.
 
     CHANNEL is the channel's id, its exact title, its @handle or its link.
     """
@@ -190,7 +190,7 @@ def give(channel: str, key: str | None, to_lab: bool, title: str | None) -> None
 
 
 def _is_export(name: str) -> bool:
-    """Return whether an argument is a file and not the name of a channel."""
+    """Return whether an argument is the path of an export. Otherwise, it is the name of a channel."""
     try:
         return Path(name).suffix.lower() in (".zip", ".csv") or Path(name).is_file()
     except OSError:  # A channel title may be too long for a path. The system then raises OSError.
@@ -213,7 +213,7 @@ def _check_options(names: "Sequence[str]", exports: "Sequence[Path]", given: dic
 def _from_exports(
     console: "Console", lab: "Lab", exports: "Sequence[Path]", given: dict[str, Any]
 ) -> "tuple[ImportedExports, AddedChannel]":
-    """Import the exports and fit the adapter with `add_exports`. Print what was imported before the adapter is fitted."""
+    """Import the exports, print what was imported, and then fit the adapter. `add_exports` does this work."""
     from thumblab_cli.printing.imports import print_exports
     from thumblab_cli.printing.tables import progress_bars
     from thumblab_pipelines.channels.export_channel import GivenExports

@@ -55,7 +55,8 @@ def command(as_json: bool, **chosen: Any) -> None:
     THUMBLAB_IMAGE_ENCODER names it.
 
     If the command is killed, run the same command again. The fine-tuning resumes after the last complete epoch. If
-    nothing has changed since the last fine-tuning, the command shows the existing encoder again. See docs/encoders.md.
+    nothing has changed since the last fine-tuning, the command trains nothing and shows the existing encoder. See
+    docs/encoders.md.
     """
     from thumblab_cli.printing.tables import progress_bars, wide_console
     from thumblab_pipelines.dataset.retained_pairs import newest_pairs

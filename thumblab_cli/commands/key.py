@@ -34,9 +34,10 @@ def command(ctx: click.Context, chosen: "Settings") -> None:
 
 
 def _require_demo(chosen: "Settings") -> None:
-    """Raise `LabError` if a demo's lab is chosen that does not exist.
+    """Raise `LabError` if the user has chosen a demo's lab, and this lab does not exist.
 
-    The user's own lab need not exist, because its key may be made first, for example for a server that starts later.
+    The user's own lab need not exist. A person may make its API key before the lab, for example for a server that
+    starts later.
     """
     from thumblab_core.settings import settings
 

@@ -48,8 +48,8 @@ def command(servers: tuple[str, ...], follow: bool, lines: int, chosen: "Setting
             name = f"{line.server:<{width}} " if len(wanted) > 1 else ""
             click.echo(f"{line.local_time()} {name}{printable(line.text.expandtabs(4))}")
 
-    # Begin to follow the logs before their last lines are read. Otherwise a line that is added in between would be
-    # missed.
+    # Begin to follow the logs first, and read their last lines afterwards. In the other order, a line that a server
+    # adds between the two steps would be missed.
     added = logs.Followed(chosen.data_dir, wanted) if follow else None
     last = logs.last_lines(chosen.data_dir, wanted, lines)
     show(last)

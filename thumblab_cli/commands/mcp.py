@@ -26,7 +26,7 @@ def command(chosen: "Settings") -> None:
 
 
 def _connect(settings: "Settings") -> "AsyncClient":
-    """Return a client of the service that the lab has now. Raise `ThumblabError` if there is no service, or no key."""
+    """Return a client of the lab's running service. Raise `ThumblabError` if there is no such service or no key."""
     from thumblab_client import AsyncClient, ThumblabError
     from thumblab_core.errors import LabError
     from thumblab_core.keys.generated_key import kept_key

@@ -92,7 +92,11 @@ def status(as_json: bool) -> None:
 
 
 def _used(path: Callable[[], Path | None]) -> tuple[str | None, str | None]:
-    """Return the path of the model file that the lab uses, and the problem that prevents its use. Either may be None."""
+    """Return the path of the model file that the lab uses, and a problem with the settings.
+
+    If the settings are wrong, the path is None and the problem is a sentence. Otherwise the problem is None. The path
+    is also None if the lab uses no such file.
+    """
     try:
         used = path()
     except LabError as error:

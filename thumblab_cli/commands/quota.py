@@ -14,7 +14,7 @@ def command(as_json: bool) -> None:
 
     YouTube counts the quota in buckets, such as one for searches.
 
-    A day begins at midnight in California, because YouTube resets the quota then.
+    A day begins at midnight in California, because YouTube resets the quota at this time.
     """
     from datetime import UTC, datetime
 

@@ -56,15 +56,15 @@ def command(images: tuple[str, ...], chosen: "Settings", local: bool, as_json: b
     The output also lists the sub-scores that are low for the niche, what the lab saw, and what to change. --json prints
     all sub-scores with their evidence. With several titles, each title is compared with each thumbnail.
 
-    With --out, the command scores all pictures of a FOLDER or a TABLE. If it was stopped, run it again to continue. The
-    pictures of a subfolder, or of a `group` in the table, are ranked against each other. All other pictures are scored
-    alone. The table has a column `thumbnail` (a path or URL), and may have title, niche, channel and group. The exit
-    status is 0 if every row was used and every picture was scored, now or in an earlier call. Otherwise it is 1.
+    With --out, the command scores all pictures of a FOLDER or a TABLE. If the command was stopped, run it again to
+    continue. The pictures of a subfolder, or of a `group` in the table, are ranked against each other. All other
+    pictures are scored alone. The table has a column `thumbnail` (a path or URL), and may have title, niche, channel
+    and group. The exit status is 0 if every row was used and every picture was scored, now or in an earlier call, and
+    otherwise 1.
 
     If THUMBLAB_SERVING_URL is set, the service at that URL answers. With --demo, this variable is read only from the
     environment, and not from .env. If the variable is not set, the service of this lab's `thumblab up` answers. If that
-    service does not run, this process computes the answer, and has to load the encoders first. The output says who gave
-    the answer.
+    service does not run, this process answers, and has to load the encoders first. The output says who answered.
     """
     titles, niches, channel = asked["titles"], asked["niches"], asked["channel"]
     is_many = len(images) == 1 and (Path(images[0]).is_dir() or images[0].lower().endswith(".csv"))
@@ -112,10 +112,10 @@ def win_probabilities(
 ) -> tuple[list[float | None], bool]:
     """Return the probability of each image to be the best, and whether the skill of the model is proven.
 
-    `thumblab score` divides the probability of a near-identical group among its members. Here, each member gets the
-    probability of the whole group. The probability is None for a picture that the model cannot rank. If the skill of
-    the model is not proven, all probabilities are None, and a note on stderr says so. Raises `LabError` if a picture
-    cannot be read, or if there is no answer.
+    An answer divides the probability of a near-identical group among its members. In the result of this function, each
+    member has the probability of the whole group. The probability is None for a picture that the model cannot rank. If
+    the skill of the model is not proven, all probabilities are None, and a note on stderr says so. Raises `LabError` if
+    a picture cannot be read, or if there is no answer.
     """
     from thumblab_serving.schemas.verdict import Verdict
 
@@ -158,7 +158,7 @@ def _answer(
 
 
 class _NoAnswerError(LabError):
-    """The error of a service that gave no usable answer. Another service or this process may still be able to score.
+    """The error for a service that gave no usable answer. Perhaps a later request, or this process, gives an answer.
 
     `retry_after` is the number of seconds after which the service asks to try again, or None.
     """
@@ -214,7 +214,7 @@ def _asking(settings: "Settings", local: bool) -> "Iterator[Callable[[ScoreReque
     """Yield a function that answers many requests, by one service or by this process.
 
     The function raises `RefusedRequestError` for a request that cannot be answered. The function raises another
-    `LabError` for a failure that stops every request but may pass, such as a service that is down.
+    `LabError` for a temporary failure that affects every request, such as a service that is down.
     """
     from thumblab_cli.scoring.refused import RefusedRequestError
     from thumblab_core.running import running_lab
@@ -236,7 +236,7 @@ def _asking(settings: "Settings", local: bool) -> "Iterator[Callable[[ScoreReque
             raise RefusedRequestError(str(error)) from None
         sources = _sources(request.images)
         if scorer is not None:
-            return scorer.score(sources, form, owner=None)  # A table has no place for who is seen.
+            return scorer.score(sources, form, owner=None)  # A table has no column for people.
         return _score_patiently(str(url), settings, sources, form)
 
     try:
@@ -293,7 +293,7 @@ def _score_by_service(
     from thumblab_serving.schemas.answer import ScoreAnswer, ThumbnailScore
 
     key = kept_key(settings)
-    if key is None:  # This lab has no key. A new key would not help, because the service belongs to another lab.
+    if key is None:  # This lab has no key, so the service belongs to another lab and would refuse a new key.
         raise LabError(
             f"the lab in {settings.data_dir} has no API key; set THUMBLAB_API_KEY to the key of the service at {url}"
         )

@@ -104,7 +104,7 @@ def _run(
         "THUMBLAB_DAGSTER_URL": running.dagster,
     }
     console.print("starting the database")
-    migrate(database_url(chosen))  # Tables of a newer version are refused here, before any server starts.
+    migrate(database_url(chosen))  # Refuses tables of a newer version of the lab, before any server starts.
     # The database runs when this call returns. Every other server needs the database.
     mlflow = lab_servers.mlflow_server(chosen, planned.mlflow)
     code, dagster, *daemon = lab_servers.dagster_servers(planned.dagster, dagster_home)

@@ -6,9 +6,8 @@ from thumblab_cli.demo.lab import DemoLab
 from thumblab_core.errors import LabError
 
 _RANKS = (0.9, 0.5, 0.1)
-"""The places of the three candidates when the held-out videos of their channel are sorted by views.
-
-0 is the video with the fewest views, and 1 the video with the most.
+"""The places of the three candidates when the held-out videos of their channel are sorted by views. 0 stands for the
+video with the fewest views, and 1 for the video with the most views.
 """
 
 

@@ -61,8 +61,8 @@ def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[De
 
     If `thumblab up` runs on the demo's lab, the demo uses the MLflow of `thumblab up`. Otherwise the caller must start
     MLflow on the port in the field `mlflow_port` of the yielded lab. If the argument `mlflow_port` is given, the field
-    has the same port. Otherwise, the field has the port of MLflow's last start, or a free port if another program
-    listens on that port.
+    has the same port. Otherwise, the field has the port of MLflow's last start. If another program listens on this
+    port, the field has a free port.
     """
     from demo.catalogues.catalogue import read_catalogue
     from demo.catalogues.synthetic import synthetic_catalogue

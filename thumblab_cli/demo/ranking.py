@@ -60,7 +60,7 @@ def _answer(url: str, settings: "Settings", candidates: list[DemoThumbnail]) -> 
         "thumbnails": [{"id": c.name, "image_base64": base64.b64encode(c.image).decode()} for c in candidates],
     }
     headers = {"X-API-Key": api_key(settings)}
-    # The timeout is long because the first request waits until the encoders and the model are loaded.
+    # The timeout is long because the first request has to wait until the encoders and the model are loaded.
     reply = httpx.post(f"{url}/v1/score", json=body, headers=headers, timeout=120, trust_env=False)
     if reply.status_code != httpx.codes.OK:
         raise LabError(f"the scoring service answered {reply.status_code}: {reply.text[:300]}")

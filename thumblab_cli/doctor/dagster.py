@@ -13,8 +13,8 @@ from thumblab_core.releases.release import INDEX
 from thumblab_core.releases.release_store import ReleaseStore
 
 _LATE = timedelta(hours=36)
-"""Each niche is refreshed daily. A last refresh older than this means that one refresh was missed, and that the next is
-half a day late.
+"""The age at which the last refresh of a niche is late. Each niche is refreshed daily, so after 36 hours the next
+refresh is half a day late.
 """
 
 _STATE = """

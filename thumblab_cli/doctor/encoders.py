@@ -67,7 +67,7 @@ def _in_cache(known: dict[str, object]) -> bool:
     from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 
     repository, _, file = str(known.get("hf_hub") or "").rpartition("/")
-    if not repository:  # open_clip downloads such weights from a URL and keeps them in this folder.
+    if not repository:  # open_clip downloads these weights from a URL into the folder ~/.cache/clip.
         return (Path("~/.cache/clip").expanduser() / str(known.get("url", "")).rpartition("/")[2]).is_file()
     names = [file] if file else [HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME]
     return any(isinstance(try_to_load_from_cache(repository, name), str) for name in names)

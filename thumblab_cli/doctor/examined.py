@@ -41,18 +41,22 @@ class Examined:
     catalogue: Path | None = None
 
     def command(self, command: str) -> str:
-        """Return the shell command that does `thumblab COMMAND` for this lab.
+        """Return the shell command for the work of `thumblab COMMAND` on this lab. `command` is COMMAND.
 
-        For a demo's lab this is `thumblab demo`, which makes everything that is missing.
+        For a demo's lab, the result is always `thumblab demo`, which makes everything that is missing.
         """
         return f"thumblab demo{self._catalogue}" if self.demo else f"thumblab {command}"
 
     def on_folder(self, command: str) -> str:
-        """Return a shell command for this lab, for a subcommand without the option `--demo`."""
+        """Return the shell command that runs the subcommand `command` on this lab. The subcommand has no option
+        `--demo`.
+        """
         return f"THUMBLAB_DATA_DIR={self.settings.data_dir} thumblab {command}" if self.demo else f"thumblab {command}"
 
     def up(self, command: str = "up") -> str:
-        """Return a shell command for this lab, for a subcommand with the option `--demo`."""
+        """Return the shell command that runs the subcommand `command` on this lab. The subcommand has the option
+        `--demo`.
+        """
         return f"thumblab {command} --demo{self._catalogue}" if self.demo else f"thumblab {command}"
 
     @property
@@ -77,7 +81,7 @@ class Examined:
 
     @property
     def is_scheduled(self) -> bool:
-        """Whether the lab should refresh itself, because it has a YouTube API key or its Dagster runs."""
+        """Whether the lab is expected to refresh itself: it has a YouTube API key, or its Dagster runs."""
         return self.settings.youtube_api_key is not None or self.has_dagster
 
     @property

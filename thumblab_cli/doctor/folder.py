@@ -45,7 +45,7 @@ def _of_others(data: Path) -> Iterator[Finding]:
     """Find files in the data folder that this user cannot write, for example because root ran the lab once."""
     if os.geteuid() == 0:
         return
-    # The cluster of the embedded database may belong to another user. `thumblab_core.embedded_postgres` handles this
+    # The folder of the embedded database may belong to another user. `thumblab_core.embedded_postgres` handles this
     # case.
     blocked = [path.name for path in sorted(data.iterdir()) if path.name != "postgres" and not os.access(path, os.W_OK)]
     if blocked:

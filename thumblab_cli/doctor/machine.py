@@ -68,6 +68,6 @@ def _container_limit() -> int | None:
     for file in _CGROUP_LIMITS:
         try:
             return int(file.read_text())
-        except (OSError, ValueError):  # The file is missing, or it holds the word `max`: there is no limit.
+        except (OSError, ValueError):  # The file is missing, or it holds the word `max`, which means no limit.
             continue
     return None

@@ -16,7 +16,7 @@ SECONDS = 60.0
 """Seconds that the check of all served files may take."""
 _RESERVE_S = 5.0
 _MODEL_DAYS = 9
-"""The model is trained every Monday. A served model of more days than this has missed a training."""
+"""The model is trained every Monday. If the served model is older than this number of days, a training was missed."""
 
 
 def served_releases(examined: Examined) -> list[Release]:

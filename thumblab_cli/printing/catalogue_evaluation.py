@@ -120,7 +120,7 @@ def _remarks(evaluated: "CatalogueEvaluation", share: float | None) -> Iterator[
 
 
 def _model_figures(evaluations: Sequence["Evaluation"]) -> dict[tuple[str, str, str], Figure]:
-    """Return the model's figures by split, slice and metric. Figures that could not be measured are left out."""
+    """Return the model's figures (`ModelFigures`). A figure that could not be measured is left out."""
     return {
         (e.split, e.slice, e.metric): {name: getattr(e, name) for name in _FIELDS}
         for e in evaluations
@@ -133,7 +133,7 @@ def _overall(figures: ModelFigures, split: str) -> Figures:
 
 
 def _by_channel(figures: ModelFigures, unadapted: str) -> Iterator[tuple[str, Figures, Figures]]:
-    """Yield the id of each channel that has figures, with its figures without and with its adapter."""
+    """Yield the id of each channel that has figures, then its figures without an adapter and those with its adapter."""
     splits = (unadapted, _ADAPTED)
     slices = dict.fromkeys(s for split, s, _ in figures if split in splits and s.startswith(CHANNEL_SLICE))
     for name in slices:

@@ -97,8 +97,8 @@ def one_title_table(evaluations: Sequence["Evaluation"]) -> Table:
 
     A scorer is the model or a reference model.
 
-    docs/evaluation.md explains the columns. The last column compares videos with different titles, so it is only a
-    proxy: a video may have more views because of its title.
+    docs/evaluation.md explains the columns. The last column compares two videos with different titles. So it shows only
+    roughly how the model orders pictures, because a video may have more views because of its title.
     """
     columns = {"residual": "net of the title", "tied third": "similar titles", "swap": "any title (proxy)"}
     title = "Held-out AUC of two pictures under one title"
@@ -119,7 +119,9 @@ def one_video_table(evaluations: Sequence["Evaluation"]) -> Table:
 
 
 def _picture_table(title: str, columns: dict[str, str], aucs: Sequence["Evaluation"]) -> Table:
-    """Return a table of `aucs`. `columns` maps each slice of the pairs to the heading of its column."""
+    """Return a table of `aucs`, which are AUCs on slices of the pairs. `columns` maps each slice to the heading of its
+    column.
+    """
     words = ("channels", "", *columns.values())
     made = table(*words, words=words, title=title)
     for split, name in _SHORT_SPLITS.items():

@@ -26,7 +26,7 @@ _COLOURS = {
 _WIDTH, _HEIGHT, _GAP_X, _GAP_Y, _MARGIN = 130, 32, 12, 28, 12
 
 Graph = Mapping[str, frozenset[str]]
-"""For the name of each node, the names of the nodes that it is made from."""
+"""Maps the name of each node to the names of the nodes from which this node is made."""
 
 
 def svg() -> str:

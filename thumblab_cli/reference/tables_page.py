@@ -39,8 +39,8 @@ MEANINGS = {
     "crawl_channels": "The channels that the crawl has found, and how many of their uploads it has read.",
     "crawl_videos": "The uploads that the crawl has seen, and whether each was kept or left out.",
 }
-"""The purpose of each table that has no comment in the database. The text is here because adding a comment needs a
-migration.
+"""The purpose of each table that has no comment in the database. The text is in this module, because a comment in the
+database would need a migration.
 """
 
 

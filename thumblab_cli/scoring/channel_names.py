@@ -28,8 +28,8 @@ class ChannelIds:
 
         The channels with an adapter are searched first, and then all channels of the lab. For a @handle, the order is
         reversed. A @handle that the lab does not know is looked up on YouTube. Raises `RefusedRequestError` if the name
-        is wrong. Raises another `LabError` if YouTube or the lab's database could not be asked. In this case, all other
-        names fail now too, and a later call may find the name.
+        is wrong. Raises another `LabError` if YouTube or the lab's database could not be asked. Such an error is not a
+        fault of the name: every other name fails too, and a later call of the command may succeed.
         """
         if name not in self._found:
             try:

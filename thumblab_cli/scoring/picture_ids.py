@@ -7,7 +7,7 @@ from thumblab_serving.schemas.item_id import MAX_ID, cleaned_id
 
 
 def picture_ids(names: Iterable[str]) -> dict[str, str]:
-    """Return a distinct id for each distinct path or URL. Most paths and URLs serve as their own ids."""
+    """Return a distinct id for each distinct path or URL. Most paths and URLs are valid ids, and are used unchanged."""
     ids: dict[str, str] = {}
     taken: set[str] = set()
     for name in dict.fromkeys(names):

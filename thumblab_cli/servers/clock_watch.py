@@ -3,7 +3,7 @@
 import time
 
 _LEAST_S = 60.0
-"""In seconds. A smaller step of the clock is ignored, because it makes no schedule of Dagster late."""
+"""A step of the clock by fewer seconds is ignored, because it makes no schedule of Dagster late."""
 
 
 class ClockWatch:

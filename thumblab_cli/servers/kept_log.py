@@ -34,14 +34,16 @@ class KeptLog:
 
     @contextmanager
     def writing(self) -> Iterator[int]:
-        """Yield the file descriptor to which the server prints. This process closes it when the `with` block ends."""
+        """Yield the file descriptor to which the server prints. At the end of the `with` block, this process closes the
+        file descriptor.
+        """
         try:
             yield self._writing
         finally:
             os.close(self._writing)
 
     def mend(self) -> None:
-        """If the process that writes the log was killed, start a new one."""
+        """If the process that writes the log was killed, start a new process."""
         if self._keeper.poll() is not None:
             self._keeper = self._start()
 

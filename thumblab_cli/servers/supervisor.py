@@ -21,15 +21,16 @@ from thumblab_core.settings import CHECKOUT
 _PATIENCE = 180.0
 """The number of seconds that `Supervisor.wait` gives a server to answer."""
 _LONG_LIFE = 120.0
-"""If a server has run for this number of seconds, its next restart comes without a pause, as after its first end.
+"""If a server has run for more than this number of seconds, its pauses begin again with the first pause.
 
-Pauses prevent that a broken server keeps the processor busy with restarts. A server that has run this long is not
+The pauses keep a broken server from using the processor for endless restarts. A server that has run this long is not
 broken.
 """
 _END_SECONDS = 3.0
-"""The number of seconds that all servers together have to end. A server that still runs then is killed.
+"""The number of seconds that all servers together have to end. A server that still runs after this time is killed.
 
-Killing loses no stored work: Dagster tries the runs again at the next start, and they continue from what they stored.
+Killing loses no stored work: Dagster tries the runs again at the next start, and each run continues from the work that
+it has stored.
 """
 
 _LOG_SECONDS = 1.0
@@ -116,7 +117,7 @@ class Supervisor:
         self._reaper.communicate()
 
     def start(self, server: Server) -> None:
-        """Start the server without waiting for it."""
+        """Start the server, and do not wait until it is ready."""
         if server.name in self._logs:
             self._logs[server.name].close(_LOG_SECONDS)
         log = self._logs[server.name] = KeptLog(log_path(self._data_dir, server.name))

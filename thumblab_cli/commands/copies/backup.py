@@ -25,7 +25,7 @@ def command(folder: Path, only_verify: bool, as_json: bool, chosen: "Settings") 
 
     FOLDER is empty or holds an earlier backup of this lab. To bring an earlier backup up to date, the command copies
     only new files. FOLDER is made private, because it holds the API keys. Settings (`.env`) are not copied. The command
-    lists the settings of the lab.
+    lists the settings that you have to carry to a restored lab.
     """
     from thumblab_cli.printing.tables import progress_bars, wide_console
     from thumblab_pipelines.backup.backup import back_up

@@ -19,7 +19,7 @@ _TIMEOUT_S = 60.0
 
 
 class _NoAnswerError(LabError):
-    """The error of a service that gave no usable answer. This process may still be able to search."""
+    """The error for a service that gave no usable answer. Perhaps this process can make the search instead."""
 
 
 @click.command("similar")

@@ -104,7 +104,9 @@ def move_(faces: tuple[str, ...], to: str | None, as_json: bool) -> None:
 )
 @_json
 def not_(face: str, cluster: str | None, as_json: bool) -> None:
-    """Record that FACE is not this person. The face leaves the cluster, and the lab never puts it there again."""
+    """Record that FACE does not show the person of a cluster. The face leaves this cluster, and the lab never puts the
+    face into this cluster again.
+    """
     from thumblab_core.people.moving import not_this_person
 
     def change(connection: "Connection") -> "ClusterRow":

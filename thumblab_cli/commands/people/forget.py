@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:  # Only type checkers import it here, which keeps `thumblab --help` fast.
+if TYPE_CHECKING:  # Only type checkers import this module here, which keeps `thumblab --help` fast.
     from thumblab_pipelines.lab import Lab
 
 
@@ -24,8 +24,8 @@ def forget_(kind: str, given: str | None, yes: bool, as_json: bool) -> None:
     no ID. After THUMBLAB_PEOPLE was changed from `all` to `own` or `off`, `outside` deletes the faces of all pictures
     that the lab may no longer search.
 
-    The pictures of videos stay, but no face is recorded there again. Matching heads that learnt from the faces are
-    deleted too. Earlier backups still hold the faces.
+    The pictures of videos stay, but the lab records no face in these pictures again. Matching heads that learnt from
+    the faces are deleted too. Earlier backups still hold the faces.
     """
     from thumblab_cli.commands.people.given_cluster import cluster_id_of
     from thumblab_pipelines.lab import Lab
@@ -53,8 +53,9 @@ def forget_(kind: str, given: str | None, yes: bool, as_json: bool) -> None:
 
 
 def _what(lab: "Lab", kind: str, identifier: str | None) -> str:
-    """Return the words for the question that name what will be deleted. Raises `UnknownFaceError` if the lab does not
-    have it.
+    """Return words for the question to the user. The words name the person, the face or the picture to delete.
+
+    Raises `UnknownFaceError` if the lab has no such person, face or picture.
     """
     from thumblab_core.people.forgetting import faces_of_known_picture
     from thumblab_core.people.reading import read_cluster, read_face

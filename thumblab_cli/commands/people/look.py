@@ -17,7 +17,8 @@ _offset = click.option(
 def stats_(as_json: bool) -> None:
     """Show how many faces and clusters there are, and who is on how many thumbnails of each channel.
 
-    If pictures were added from a folder with a subfolder for each person, the agreement with these folders is shown.
+    If you added pictures from a folder with a subfolder for each person, the command also shows how well the clusters
+    agree with the subfolders.
     """
     from thumblab_cli.printing.people import print_steps
     from thumblab_cli.printing.tables import wide_console
@@ -44,7 +45,8 @@ def stats_(as_json: bool) -> None:
 @_offset
 @_json
 def show_(cluster: str | None, kind: str, limit: int, offset: int, as_json: bool) -> None:
-    """List the clusters, the largest first. With CLUSTER, list its faces, the best first, and where each face is shown.
+    """List the clusters, the largest first. With CLUSTER, list the faces of this cluster, the best quality first, and
+    the videos that show each face.
 
     CLUSTER is the id of a cluster, or the name of a person. The page /people of `thumblab up` shows the pictures.
     """

@@ -65,7 +65,7 @@ _min_faces = click.option(
 @_limit
 @_json
 def detect_(folder: Path | None, niche: str | None, limit: int | None, as_json: bool) -> None:
-    """Find and embed the faces of the pictures that were not searched with the present networks.
+    """Find and embed the faces of pictures. Pictures that the present face models have searched already are left out.
 
     If the command is stopped, run it again to continue.
     """
@@ -115,8 +115,8 @@ def assign_(person_threshold: float | None, max_faces: int | None, as_json: bool
 def train_(epochs: int | None, margin: float | None, min_faces: int | None, as_json: bool) -> None:
     """Train the matching head on the people who have a name, and serve the head if it is good enough.
 
-    At least five people need enough labelled faces. The head is evaluated on people that it was not trained on. Run
-    `thumblab people cluster` afterwards to use the head.
+    At least five people must have enough labelled faces. The head is evaluated on people that it was not trained on.
+    Run `thumblab people cluster` afterwards to use the head.
     """
     lab, console = _lab(), _console(as_json)
     _print({"train": _train(lab, console, _head_config(lab, epochs, margin, min_faces))}, as_json)
@@ -197,7 +197,7 @@ def _detect(
     from thumblab_pipelines.people.detect import detect_faces
     from thumblab_pipelines.people.folder import add_folder
 
-    require_networks(lab.settings)  # If a network is missing, the error comes before the folder is read.
+    require_networks(lab.settings)  # If a model file is missing, raise the error before the folder is read.
     result: dict[str, Any] = {}
     with progress_bars(console) as listener:
         if folder is not None:
