@@ -24,8 +24,8 @@ _log = logging.getLogger("thumblab_serving")
 async def follow(scorer: Scorer, workers: WorkerRegistry) -> None:
     """Load encoders, meters and releases, and then the releases that are promoted later. Never returns.
 
-    Each request reads the pointers too. But a worker that gets no requests must also load new releases. So its next
-    answer does not have to wait, and all workers serve the same releases.
+    A request also loads the promoted releases. But a worker must load them even if it gets no requests. Otherwise its
+    next request would have to wait, and the workers would serve different releases.
     """
     limiter, step, logged = CapacityLimiter(1), scorer.load, None
     await to_thread.run_sync(workers.update, limiter=limiter)  # Other workers show this state in `/health`.
@@ -60,7 +60,7 @@ async def take_over(scorer: Scorer, workers: WorkerRegistry) -> None:
 
 
 def _share(scorer: Scorer, workers: WorkerRegistry) -> None:
-    """Do what another worker has asked for, and tell the other workers the state of this worker."""
+    """Forget the indices if another worker has asked for this, and tell the other workers the state of this worker."""
     if workers.is_asked_to_forget():
         scorer.releases.forget_indices()
     workers.update()

@@ -25,7 +25,7 @@ MOST_UNFINISHED = 20
 """Maximum number of batches of one API key that have not ended. Further batches are refused until one has ended."""
 
 MOST_KEPT = 1_000
-"""Maximum number of batches of one API key. The service checks all of them every few seconds, so they have a limit."""
+"""Maximum number of batches of one API key. The limit is needed because the service often checks all batches."""
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _NEW = ".new-"
@@ -66,7 +66,7 @@ class BatchStore:
         idempotency_key: str | None,
         before_new: Callable[[], None] = lambda: None,
     ) -> tuple[BatchOut, bool]:
-        """Store a batch. Return it, and whether it is new. `owner` marks the API key that sent the request.
+        """Store a batch. Return it, and whether it is new. `owner` names the API key that sent the request.
 
         With an idempotency key, the same request of the same owner is stored once, until its batch is deleted. Calls
         `before_new` before a new batch is stored. If `before_new` raises an error, nothing is stored.
@@ -86,7 +86,7 @@ class BatchStore:
                 if known is not None:
                     try:
                         return self._again(known, facts), False
-                    except DamagedError:  # The client was told to send the damaged batch again, so it is replaced.
+                    except DamagedError:  # The client was told to send the damaged batch again. Replace it.
                         self._delete(known)
                 elif StoredBatch(self._root / batch_id).is_deleted:
                     raise FullError("the batch of this Idempotency-Key is being deleted; send it again in a minute")
@@ -101,8 +101,8 @@ class BatchStore:
     def record(self, batch: StoredBatch, result: ItemResult) -> None:
         """Store the result of the next item of a batch. Raises `FullError` if too much is stored already.
 
-        The share of the disk that a key may use limits only new batches. If it also limited results, the items of a key
-        could use the whole share, and their batches could never end.
+        The share of the disk that a key may use limits only new batches. If this share also limited results, the items
+        of a key could fill the share. Their results would then have no room, and their batches could never end.
         """
         whole, _ = self._kept(batch.facts.key)
         batch.record(result, max(0, self._limit - whole))
@@ -223,7 +223,7 @@ class BatchStore:
 
     @contextmanager
     def sparing_others(self, batch: StoredBatch) -> Iterator[None]:
-        """Log an error of this batch in the `with` block and do not raise it, so that other batches are still served.
+        """Log an error of the `with` block and do not raise it again, so that other batches are still served.
 
         A batch with a damaged file is given up. An error of the operating system is logged once for each batch.
         """
@@ -243,7 +243,7 @@ class BatchStore:
     def _delete(self, batch: StoredBatch) -> None:
         """Delete a batch. Its folder is renamed first, so that no reader finds a batch without some of its files."""
         gone = self._root / f"{_NEW}{secrets.token_hex(8)}"
-        with suppress(FileNotFoundError):  # Another process deletes it at this moment.
+        with suppress(FileNotFoundError):  # Another process deletes the batch at this moment.
             batch.folder.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
 
@@ -272,7 +272,7 @@ class BatchStore:
         return StoredBatch(self._root / batch_id)
 
     def _again(self, known: StoredBatch, facts: Facts) -> BatchOut:
-        """Return the batch with the same idempotency key. Raises `ChangedRequestError` if its request was another one."""
+        """Return `known` and its progress. Raises `ChangedRequestError` if `known` was stored for another request."""
         if known.facts.digest != facts.digest:
             raise ChangedRequestError(
                 "this Idempotency-Key was sent with another request before; use a new key for a new request"

@@ -1,4 +1,4 @@
-"""Detect whether the service is answering requests, so that batches can wait until it is not."""
+"""Detect whether the service is answering requests, so that batches can wait until no request is being answered."""
 
 import threading
 import time

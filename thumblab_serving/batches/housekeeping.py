@@ -82,13 +82,13 @@ class Housekeeper:
                 break
             with self._store.sparing_others(batch):
                 self._deliver(batch)
-            self._end_overdue()  # Each webhook may take ten seconds, so overdue batches are ended in between.
+            self._end_overdue()  # A webhook may take ten seconds, so end overdue batches after each webhook.
         return False
 
     def _end_overdue(self) -> None:
         """End the batches that were cancelled or whose deadline has passed.
 
-        A batch that a worker has claimed is left out. The worker ends it before the next picture.
+        A batch that a worker has claimed is left out. The worker itself ends the batch before its next picture.
         """
         for batch in self._store.unfinished():
             with self._store.sparing_others(batch):

@@ -1,4 +1,4 @@
-"""The files that describe a batch, as records. They are JSON, and are replaced as a whole."""
+"""The files that describe a batch, as records. Each file is JSON, and is always replaced as a whole."""
 
 import os
 from dataclasses import dataclass
@@ -36,7 +36,9 @@ class _Record:
             raise DamagedError(f"its file {path.name} is damaged") from None
 
     def write(self, path: Path) -> None:
-        """Replace the file. After a crash or a power cut, it holds the old or the new record."""
+        """Replace the file by this record. After a crash or a power cut, the file holds either the old or the new
+        record.
+        """
         new = path.with_name(f"{path.name}.new")
         new.write_bytes(TypeAdapter(type(self)).dump_json(self))
         sync(new)
@@ -46,7 +48,7 @@ class _Record:
 
 @dataclass(frozen=True)
 class Facts(_Record):
-    """The facts of a batch, written when it is stored.
+    """The facts of a batch, written when the batch is stored.
 
     `digest` is the SHA-256 of the request. `key` is the owner: the name and the id of the API key that sent the
     request. Batches that were stored without an owner belong to the lab's own key.
@@ -66,8 +68,8 @@ class Progress(_Record):
     """The progress of a batch.
 
     `done` is the number of items that have a result. `failed` is the number of these items without a scored thumbnail.
-    `size` is the number of bytes that the results take in their file. Bytes after these come from an interrupted write.
-    `attempts` is how often work on the next item was begun.
+    `size` is the number of bytes that the results take in their file. If the file has more bytes, they come from an
+    interrupted write. `attempts` is how often work on the next item was begun.
     """
 
     done: _Count = 0
@@ -78,7 +80,7 @@ class Progress(_Record):
 
 @dataclass(frozen=True)
 class End(_Record):
-    """The final state of a batch, and when it was reached."""
+    """The final state of a batch, and the time at which the batch reached this state."""
 
     state: BatchState
     finished_at: AwareDatetime
@@ -86,7 +88,7 @@ class End(_Record):
 
 @dataclass(frozen=True)
 class Delivery(_Record):
-    """The delivery of a webhook. `next_at` is the Unix time of the next attempt, or None if there is none."""
+    """The delivery of a webhook. `next_at` is the Unix time of the next attempt, or None after the last attempt."""
 
     state: Literal["waiting", "delivered", "failed"] = "waiting"
     attempts: _Count = 0

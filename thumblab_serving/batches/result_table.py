@@ -44,7 +44,7 @@ COLUMNS = (
 """The columns. `kind` is `thumbnail` or `package`. `winner` says whether the row's candidate is the winner."""
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet takes a cell for a formula if the cell begins with one of these characters."""
+"""A spreadsheet reads a cell as a formula if the cell begins with one of these characters."""
 
 
 _DAMAGED = "the result was damaged on the disk of the service; send the item again, and check that disk"
@@ -101,7 +101,7 @@ def rows_of(answer: ScoreAnswer) -> Iterator[Row]:
 
 
 def csv_line(cells: Iterable[object]) -> str:
-    """Return a line of CSV. A text that a spreadsheet would take for a formula gets an apostrophe in front."""
+    """Return a line of CSV. A text that a spreadsheet would read as a formula gets an apostrophe in front."""
     return csv_line_of_texts(cell_text(cell) for cell in cells)
 
 

@@ -44,7 +44,7 @@ class FullError(LabError):
 
 @dataclass
 class Passed:
-    """How many items at the beginning of a file of items were already read, and how many bytes these items have.
+    """The number of items at the beginning of a file of items that were already read, and the bytes of these items.
 
     The items of a batch may have 128 MiB. A worker that takes turns with several batches must not read the same items
     again at each turn.

@@ -1,6 +1,6 @@
 """Score the items of batches one after the other, in a thread, while no other request waits for an answer.
 
-The keys take turns. Each turn is one item.
+The API keys take turns. In each turn, one item of a key is scored.
 """
 
 import logging
@@ -89,7 +89,8 @@ class BatchWorker:
         self._webhooks.close()
 
     def _round(self) -> bool:
-        """Score one item of each API key that has batches. Return whether the next call may have work at once.
+        """Score one item of each API key that has batches. Return whether an item was scored, so that the next call may
+        follow at once.
 
         The batches of one key are worked on one after the other, the oldest first. The keys take turns, so a key with
         many items does not delay the other keys. A batch whose files cannot be read or written does not delay the other
@@ -129,8 +130,8 @@ class BatchWorker:
         self._unworked = {name: reason for name, reason in self._unworked.items() if name in unfinished}
 
     def _turn(self, batches: list[StoredBatch]) -> bool | None:
-        """Take the first of a key's batches that can be worked on, and score its next item. Return whether an item was
-        scored.
+        """Score the next item of one batch: the first of the batches of a key that can be worked on. Return whether an
+        item was scored.
 
         If there is no room for the result, return False and try no other batch of the key, because its results would
         have no room either. Return None if the service is not ready and can score nothing now.
@@ -190,7 +191,7 @@ class BatchWorker:
                 self._wait(batch, str(error))
                 return None
             if _has_error(result) and (fault := self._fault()) is not None:
-                batch.forget_attempt()  # The service failed, and not the item. So the attempt does not count.
+                batch.forget_attempt()  # The fault is in the service, so the attempt does not count.
                 self._wait(batch, fault)
                 return None
             try:

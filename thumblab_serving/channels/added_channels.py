@@ -16,7 +16,7 @@ from thumblab_serving.schemas.channels import KnownChannelOut
 def added_channels(store: ReleaseStore) -> list[KnownChannelOut]:
     """Return the channels that have an added adapter, sorted by title. Only the manifest of each adapter is read.
 
-    A channel whose manifest cannot be read is left out here. `thumblab channel list` names such a channel.
+    A channel whose manifest cannot be read is left out. `thumblab channel list` names such a channel.
     """
     try:
         served = store.serving.current_id(MODEL, ALL)
@@ -50,8 +50,9 @@ def _described(release: Release, served: str | None) -> KnownChannelOut:
 
 
 def _skill(check: Mapping[str, Any] | None) -> OwnPastSkill | None:
-    """Return the skill from the manifest. Return None if it was not measured, or if an older manifest lacks some
-    figures.
+    """Return the skill of an added adapter from the entry `check` of its manifest.
+
+    Return None if the skill was not measured, or if an older manifest lacks some figures.
     """
     if not check:
         return None

@@ -33,8 +33,8 @@ KEPT = timedelta(hours=24)
 """How long an import is kept."""
 
 _LONGEST_WAIT = timedelta(hours=12)
-"""After this time, an import without a report counts as ended. Its run may have waited for other runs, which Dagster
-ends before.
+"""After this time, an import without a report counts as ended. Its run may wait for other runs, but Dagster ends those
+runs before this time.
 """
 
 _LONGEST_SILENCE = timedelta(hours=3)
@@ -92,8 +92,9 @@ class ExportStore:
     ) -> tuple[StoredImport, list[str]]:
         """Store exports, each with the name that its file had. Return the import, and the paths of the files.
 
-        The paths are relative to the data folder. `owner` and `by_lab` say who sent the exports, see `ImportFacts`.
-        Raises `TooManyImportsError` if too many imports are kept, and `OSError` if the files cannot be written.
+        The paths are relative to the data folder. `owner` and `by_lab` say which API key sent the exports, see
+        `ImportFacts`. Raises `TooManyImportsError` if too many imports are kept, and `OSError` if the files cannot be
+        written.
         """
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         with locked(self._root):
@@ -123,7 +124,7 @@ class ExportStore:
         return stored if datetime.now(UTC) < stored.expires_at else None
 
     def of(self, owner: str) -> list[StoredImport]:
-        """Return the imports of the key that `owner` marks, the newest first."""
+        """Return the imports of the API key that `owner` names, the newest first."""
         found = [self.find(path.name) for path in (self._root.iterdir() if self._root.is_dir() else ())]
         own = [stored for stored in found if stored is not None and stored.facts.owner == owner]
         return sorted(own, key=lambda stored: stored.facts.created_at, reverse=True)

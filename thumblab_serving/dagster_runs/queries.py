@@ -1,4 +1,4 @@
-"""The GraphQL queries that the service sends to Dagster, and pydantic models of the parts of the answers that it reads."""
+"""The GraphQL queries that the service sends to Dagster, and pydantic models of Dagster's answers."""
 
 from typing import Any
 
@@ -108,7 +108,7 @@ class Metadata(Answer):
 
 
 class FailureMetadata(Answer):
-    """Why a step failed. The lab's assets write the sentence of a `LabError` here."""
+    """Why a step failed. If the step raised a `LabError`, the lab's assets write its sentence into this metadata."""
 
     description: str | None = None
 

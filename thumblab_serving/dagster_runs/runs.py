@@ -35,10 +35,10 @@ _WILL_RETRY = "dagster/will_retry"
 """Dagster marks a failed run with this tag, a moment after the run has the status `FAILURE`."""
 
 _UNDECIDED_SECONDS = 60.0
-"""How long a failed run may still be retried if it does not have the tag `dagster/will_retry`.
+"""For this time after its failure, a run without the tag `dagster/will_retry` counts as a run that Dagster may retry.
 
 If the process that writes the tag dies, Dagster's daemon writes the tag within seconds. If retries are turned off, no
-run has the tag.
+run gets the tag.
 """
 
 _ORIGIN = {"key": "thumblab/requested_by", "value": "scoring service"}
@@ -105,7 +105,7 @@ class FoundRun:
 class Outcome:
     """The report of a finished run.
 
-    `reasons` say why it failed, one sentence for each step or check. `materialized` maps the name of each asset to its
+    `reasons` has a sentence for each step or check that failed. `materialized` maps the name of each asset to its
     metadata. `output` is the metadata of the op, if the job has an op that writes JSON.
     """
 
@@ -293,7 +293,7 @@ def _started(result: Any, request: RunRequest) -> StartedRun | DagsterError:
 
 def _same(request: RunRequest, waiting: Sequence[Run]) -> str | None:
     """Return the id of the newest waiting run that does the requested work. Return None if no such run waits."""
-    if request.config or request.niche is None:  # Only its config says what a run without a niche does.
+    if request.config or request.niche is None:  # The work of a run without a niche depends on its config.
         return None
     return next((run.run_id for run in waiting if _niche_of(run) == request.niche and not _has_config(run)), None)
 

@@ -23,8 +23,8 @@ _SCHEDULES = TypeAdapter(list[Schedule])
 
 @dataclass(frozen=True)
 class ScheduleStatus:
-    """A schedule: the job that it starts, when it starts the job, and whether it is on. `next_run` is None if it is
-    off.
+    """A schedule: the job that it starts, when it starts the job, and whether it is on. `next_run` is None if the
+    schedule is off.
     """
 
     name: str

@@ -104,7 +104,7 @@ def add_refusals(document: dict[str, Any]) -> None:
 
 def _too_many(name: str, per_minute: int, wait: float) -> Problem:
     seconds = math.ceil(wait)
-    # The wait can be longer than a minute only after a batch, whose items all count.
+    # Only a key that sent a batch may have to wait longer than a minute, because each item counts as one request.
     owing = ", and each item of a batch that it sent counts as one request" if seconds > 60 else ""
     requests = "request" if per_minute == 1 else "requests"
     detail = (

@@ -22,8 +22,8 @@ _HEADERS = {
 }
 
 _NEVER_STORED = re.compile(r"/api/v1/faces(/.*)?|/v1/score", re.DOTALL)
-"""The paths whose answers may say who is seen. Browsers and proxies must not keep these answers, so that a deleted
-person is deleted there too. Error answers are included, because they may name people too.
+"""The paths whose answers may say who is seen. Browsers and proxies must not keep these answers, because they would
+keep the name of a person who is deleted later. This also holds for error answers, because an error may name a person.
 """
 
 

@@ -35,8 +35,8 @@ _MARKS = (b'"', b",", b"[", b"{")
 _MOST_MARKS = 100_000
 """Maximum number of double quotes, commas and opening brackets in a JSON body, unless a route allows more.
 
-A body with more of them is refused before it is parsed. In a valid request, the titles, the ids and the URLs together
-have fewer characters than this, and base64 contains none of these marks.
+A body with more of these characters is refused before it is parsed. A valid request has fewer of them: its titles, ids
+and URLs together have fewer characters than this number, and base64 contains none of these characters.
 """
 
 
@@ -106,8 +106,9 @@ async def form_of(request: Request, max_files: int, max_fields: int) -> AsyncIte
 
 
 def _folder() -> str:
-    """Return the folder of temporary files. If Python finds no folder that it can write to, return words for this
-    folder.
+    """Return the path of the folder of temporary files, for an error message.
+
+    If Python finds no folder that it can write to, return words in place of the path.
     """
     try:
         return tempfile.gettempdir()
@@ -120,8 +121,8 @@ async def json_body(request: Request, model: type[M], may_be_empty: bool = False
 
     With `may_be_empty`, an empty body stands for an object without fields.
 
-    Raises a 422 `Problem` as soon as the body has more than `most_marks` of the characters `_MARKS`, and for the
-    reasons of `_parsed`. Raises `ValidationError` if the body breaks the schema.
+    Raises a 422 `Problem` as soon as the body has more than `most_marks` of the characters `_MARKS`. Raises a 422
+    `Problem` if the body is not valid JSON, see `_parsed`. Raises `ValidationError` if the body breaks the schema.
 
     The check of `_MARKS` limits the memory. Each unknown field is parsed and reported, so a body with very many fields
     would need a hundred times its size in memory.
@@ -146,7 +147,11 @@ async def json_body(request: Request, model: type[M], may_be_empty: bool = False
 
 
 def json_field(field: str, text: str, model: type[M]) -> M:
-    """Return the JSON text in a form field as an object of the class `model`. Raises the same errors as `json_body`."""
+    """Return the JSON text in a form field as an object of the class `model`.
+
+    Raises a 422 `Problem` if the text has too many fields or is not valid JSON, and `ValidationError` if it breaks the
+    schema.
+    """
     encoded = text.encode(errors="replace")
     if _count_marks(encoded) > _MOST_MARKS:
         raise invalid(f"{field}: it has far more fields than a request can have")

@@ -75,7 +75,7 @@ class KeyRing:
         return found
 
     def is_revoked(self, owner: str) -> bool:
-        """Return whether the key that `owner` marks is revoked.
+        """Return whether the key that `owner` names is revoked.
 
         While a key file cannot be read, the result is False, because nobody knows which keys were revoked meanwhile.
         """
@@ -84,7 +84,7 @@ class KeyRing:
         return all(grant.owner != owner for grant in self._grants())
 
     def acts_for(self, owner: str) -> str | None:
-        """Return `Grant.acts_for` of the key that `owner` marks. A key that is not known acts for itself."""
+        """Return `Grant.acts_for` of the key that `owner` names. For an unknown key, return `owner`."""
         return next((grant.acts_for for grant in self._grants() if grant.owner == owner), owner)
 
     def failure(self) -> str | None:
@@ -131,7 +131,8 @@ class _FollowedFile:
         """Return the grants of the file as it is now. If it cannot be read, return the grants of the last successful
         reading.
         """
-        # The state is taken before the file is read. So the next call notices a change that happens in between.
+        # Take the state before the file is read. If the file changes between the two steps, the next call reads it
+        # again.
         state = self._state()
         if state is None or state != self._seen:
             with self._lock:

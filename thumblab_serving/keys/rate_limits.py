@@ -38,7 +38,8 @@ class RateLimits:
         self._lock = threading.Lock()
 
     def wait(self, name: str, per_minute: int) -> float:
-        """Count a request of the key `name` and return 0. If the key has sent too many requests, do not count this one.
+        """Count a request of the key `name` and return 0. If the key has sent too many requests, do not count this
+        request.
 
         In this case, return the number of seconds until the next request is allowed.
         """

@@ -42,7 +42,9 @@ class NoDatabaseError(LabError):
 
 
 class NewerDatabaseError(Exception):
-    """The error inside this module if a newer version of the lab has changed the tables of the database."""
+    """The error if a newer version of the lab may have changed the tables. This module raises and catches the error
+    itself.
+    """
 
 
 class ServiceDatabase:
@@ -50,7 +52,7 @@ class ServiceDatabase:
 
     Many threads may use this object at the same time. After a failure, the database is not asked again for half a
     minute. Until then, each call raises `NoDatabaseError`. If the embedded database does not run, the next call checks
-    again at once. A value that the database cannot store is no such failure: only the call with this value raises the
+    again at once. If the database refuses only a value that it cannot store, only the call with this value raises the
     error.
 
     `statement_seconds`: a time limit for the statements of `read` and `write` in place of two seconds. A call then
@@ -145,7 +147,7 @@ class ServiceDatabase:
             raise self._failed(f"the database did not answer within {self._patience:g} seconds") from None
         except Exception as error:  # noqa: BLE001  the service goes on without the database, whatever the error is
             # `from None` hides the driver's error, because the message of that error may contain the URL.
-            if _is_about_a_value(error):  # The database works, so other requests may go on asking it.
+            if _is_about_a_value(error):  # The database works, so other requests may still use it.
                 raise NoDatabaseError(database_message(error, self._statement_seconds)) from None
             if not refusals_are_failures and _sqlstate(error) is not None:
                 raise NoDatabaseError(database_message(error, self._statement_seconds)) from None

@@ -134,9 +134,9 @@ class ServedReleases:
         Raises `NotReadyError` if no model can be used, or if the encoders cannot be loaded.
         """
         if self.model.is_empty:
-            # This is checked before the encoders are loaded, because without a model they are of no use.
+            # Check for a model before the encoders are loaded, because the encoders are useless without a model.
             raise NoModelError(NO_MODEL, self._settings.data_dir)
-        self.encoders()  # This comes first, because a release that is loaded without encoders would be refused.
+        self.encoders()  # Load the encoders first. A release without encoders is refused.
         model = self.model.current()
         if model is None:
             raise NotReadyError(_no_model(self.model))
@@ -207,7 +207,7 @@ class ServedReleases:
         config = ranker.model.config
         _check_same_encoder("image", config.image_encoder, image.fingerprint)
         _check_same_encoder("title", config.title_encoder, encoders.title.fingerprint)
-        # The first prediction imports the packages that hash words. Predict once here, so that no request waits for
+        # The first prediction imports the packages that hash words. Predict once now, so that no request waits for
         # these imports.
         ranker.predict(
             np.zeros((1, config.image_dimension), np.float32),

@@ -60,7 +60,7 @@ class StoredLibraries:
     """The libraries in the database.
 
     Many threads may use this object at the same time. The similarity distribution of a library is kept for ten minutes.
-    `library_days` is the setting of this name.
+    `library_days` is the value of the setting `library_days`.
     """
 
     def __init__(self, database: ServiceDatabase, library_days: int) -> None:

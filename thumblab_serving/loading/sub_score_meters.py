@@ -79,7 +79,7 @@ class SubScoreMeters:
             raise LabError(self._failure)
         try:
             meter = Meter(face_model(self._settings), titles)
-            _ = meter.version  # This reads the file of the face model, so that a missing file is noticed here.
+            _ = meter.version  # Reads the file of the face model. A missing file raises an error now.
             self._missing = meter.measure_picture(_BLANK).evidence.missing
         except Exception as error:
             is_lab_error = isinstance(error, LabError)

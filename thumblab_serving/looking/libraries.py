@@ -57,9 +57,10 @@ class Libraries:
 def libraries_of(releases: ServedReleases, niche: Niche | None) -> Libraries:
     """Return the libraries to search: the library of `niche` or, if `niche` is None, the libraries of all niches.
 
-    A library is searched in its index or, if no index is served, in the database. But if `niche` is None and some niche
-    has an index, a niche without an index is searched in the database only if its index was refused. Raises
-    `NotReadyError` if there is no library to search.
+    A library is searched in its index. The library of a niche without an index is searched in the database in three
+    cases: the index was refused, the request names the niche, or no niche has an index.
+
+    Raises `NotReadyError` if there is no library to search.
     """
     niches = list(Niche) if niche is None else [niche]
     resolved = {asked: releases.resolve_index(asked) for asked in niches}

@@ -18,7 +18,9 @@ from thumblab_serving.scoring.scorer import Scorer
 
 
 class BadQueryError(LabError):
-    """The error for a query that cannot be compared with the libraries. `field` is its name in requests."""
+    """The error for a query that cannot be compared with the libraries. `field` is the name of the query's field in
+    requests.
+    """
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
@@ -78,7 +80,7 @@ def _of_video(video_id: str, libraries: Libraries, scorer: Scorer) -> Query:
             return Query("video", library.index.value.vector_of(video_id), library.encoder, library.encoder)
     searched = {library.niche for library in libraries.all}
     encoder = libraries.encoders[0]
-    for niche in Niche:  # The video may be in the library of a niche that is not searched.
+    for niche in Niche:  # The video may be in the library of another niche, which the request does not search.
         index = None if niche in searched else scorer.releases.resolve_index(niche)[0]
         if index is not None and index.value.encoder == encoder and video_id in index.value:
             return Query("video", index.value.vector_of(video_id), encoder, encoder)
@@ -114,10 +116,10 @@ def _of_vector(numbers: list[float], libraries: Libraries, scorer: Scorer) -> Qu
 
 
 def _of_text(text: str, by: Literal["picture", "title"] | None, encoder: str, scorer: Scorer) -> Query:
-    """Return the text as a query. It is compared with pictures if the image encoder has a text tower, and otherwise
-    with titles.
+    """Return the text as a query that is compared with pictures or with titles, as `by` says.
 
-    `by` chooses one of the two.
+    If `by` is None, the query is compared with pictures if the image encoder has a text tower, and otherwise with
+    titles.
     """
     encoders = scorer.releases.encoders()
     why = ""

@@ -32,7 +32,7 @@ from thumblab_serving.schemas.library import SearchedLibraryOut, SimilarItemOut,
 from thumblab_serving.scoring.scorer import Scorer
 
 _LEAST_RANKED = 20
-"""Minimum number of videos for a percentile. With fewer, one video would be five percent or more."""
+"""Minimum number of videos for a percentile. With fewer videos, one video would be more than five percent of them."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,9 @@ class _Hit:
 
 @dataclass
 class _Results:
-    """The hits of all libraries. `total` is the number of videos that could be found, or None if it is not known."""
+    """The hits of all libraries. `total` is the number of videos that the filters admit, or None if this number is not
+    known.
+    """
 
     hits: list[_Hit] = field(default_factory=list)
     searched: list[SearchedLibraryOut] = field(default_factory=list)
@@ -146,7 +148,7 @@ class SimilarSearch:
             results.degraded.append(
                 f"of {library.niche}, the filters were applied to the {MAX_NEIGHBOURS} nearest videos only"
             )
-        blank = np.zeros(len(query.vector), np.float32)  # The vector of a video that was deleted in between.
+        blank = np.zeros(len(query.vector), np.float32)  # For a video that was deleted between the two reads.
         results.add(library.niche, kept, np.array([known.get(n.item.video_id, blank) for n in kept]))
         results.count(None)
         results.searched.append(

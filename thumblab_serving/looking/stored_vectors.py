@@ -1,5 +1,7 @@
-"""Read from the database the vector of a video that is in no index, the titles near to a text, and the vectors of found
-videos.
+"""Read vectors and titles from the database.
+
+A search needs the vector of a video that is in no index, the titles near to a text, and the vectors of the videos that
+it has found.
 """
 
 import hashlib

@@ -53,8 +53,8 @@ class StoredPeople:
     `NoDatabaseError` if the database cannot answer, and the errors of the functions of `thumblab_core.people`. A method
     that changes something raises `PeopleBusyError` if the lab stores a grouping for longer than a few seconds.
 
-    The object has its own database access. So a slow request here never makes the scorer wait or stop asking the
-    database.
+    The object has its own database access. So a slow request about people never makes the scorer wait or stop asking
+    the database.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -191,13 +191,13 @@ class StoredPeople:
         return self._change(lambda connection: set_owner(connection, cluster_id, is_owner))
 
     def merge(self, cluster_id: str, into: str) -> Cluster:
-        """Merge a cluster into another cluster. Return the cluster that then has the faces of both."""
+        """Merge a cluster into the cluster `into`. Return the cluster that has all faces after the merge."""
         from thumblab_core.people.naming import merge
 
         return self._change(lambda connection: merge(connection, cluster_id, into))
 
     def unmerge(self, merge_id: int) -> Cluster:
-        """Undo a merge. Return the cluster that was merged."""
+        """Undo a merge. Return the cluster that gets its faces back."""
         from thumblab_core.people.undoing import unmerge
 
         return self._change(lambda connection: unmerge(connection, merge_id))
@@ -209,7 +209,7 @@ class StoredPeople:
         return self._change(lambda connection: move(connection, face_ids, to))
 
     def not_this_person(self, face_id: str, cluster_id: str | None) -> Cluster:
-        """Take a face out of its cluster, and keep it out. Return the cluster."""
+        """Take a face out of its cluster, and never put the face into this cluster again. Return the cluster."""
         from thumblab_core.people.moving import not_this_person
 
         return self._change(lambda connection: not_this_person(connection, face_id, cluster_id))
@@ -249,8 +249,8 @@ class StoredPeople:
         return self._forget(lambda connection: forget_face(connection, face_id))
 
     def forget_picture(self, sha256: str) -> "ForgottenEverywhere":
-        """Forget the faces of a picture everywhere, and never search the picture again. Raises the errors of
-        `forget_face`.
+        """Forget the faces of a picture everywhere, and never search the picture again. Raises `NotForgottenError` if a
+        file cannot be deleted.
         """
         from thumblab_core.people.forgetting import forget_picture
 

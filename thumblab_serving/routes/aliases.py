@@ -11,8 +11,8 @@ def with_aliases(
 ) -> Callable[[Function], Function]:
     """Return a decorator that registers a function for `path` and for each of the `aliases`.
 
-    `register` is a method of a router, such as `router.post`. `summary` and `options` are its arguments. The summary of
-    an alias names `path`.
+    `register` is a method of a router, such as `router.post`. `register` is called with `summary` and `options` as
+    arguments. For an alias, the summary says that the alias does the same as `path`.
     """
 
     def decorate(function: Function) -> Function:

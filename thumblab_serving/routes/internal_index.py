@@ -147,7 +147,10 @@ def _sidecar_meta(index: ServedIndex) -> SidecarMetaOut | None:
 
 
 def _together(metas: list[SidecarMetaOut]) -> SidecarMetaOut | None:
-    """Return the metadata of several indices together. Return None if there is no index, or if their models differ."""
+    """Return the metadata of several indices as if they were one index.
+
+    Return None if there is no index, or if the models of the indices differ.
+    """
     if len({(meta.model, meta.dims) for meta in metas}) != 1:
         return None
     return SidecarMetaOut(

@@ -21,7 +21,7 @@ from thumblab_serving.schemas.lab_runs import ChangedItemsOut, NicheStats, RunOu
 from thumblab_serving.schemas.strict import StrictModel
 
 WAITING = 16
-"""Maximum number of requests with `wait=true` at the same time. A request counts before its runs are started."""
+"""Maximum number of requests with `wait=true` at the same time. A request is counted before its runs are started."""
 
 
 def documented(

@@ -1,8 +1,8 @@
 """Say in the JSON schema of a model that two of its fields exclude each other.
 
-The conditions are under `allOf`, where tools that generate clients ignore them. Beside `properties`, such tools would
-make a class of each condition. The conditions do not use `not` and `oneOf`, because Schemathesis cannot check these
-keywords for a form with files.
+The conditions are under `allOf`, where tools that generate clients ignore them. If the conditions were on the same
+level as `properties`, such tools would make a class of each condition. The conditions do not use `not` and `oneOf`,
+because Schemathesis cannot check these keywords for a form with files.
 """
 
 from typing import Any

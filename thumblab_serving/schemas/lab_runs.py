@@ -178,7 +178,7 @@ class NicheStats(StrictModel):
 
 
 class RunsOut(StrictModel):
-    """The part that all answers to requests for runs have."""
+    """The fields that all answers to requests for runs have in common."""
 
     status: Status = Field(description=_STATUS)
     message: str

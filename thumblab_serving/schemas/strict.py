@@ -17,8 +17,8 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from thumblab_core.near_names import nearest
 
 _UNKNOWN_FIELDS_LISTED = 5
-"""A request may have this many fields more than the model. A request with even more fields gets one error for all
-fields.
+"""If a request has at most this many more fields than the model, each unknown field gets an error. A request with even
+more fields gets a single error.
 """
 
 _UNKNOWN_FIELD = "unknown_field"
@@ -36,7 +36,7 @@ _MEANT = {
 }
 """The right field name for each wrong name that a user may send.
 
-Other parts of the lab, or other services, use these names.
+Other parts of the lab, or other services, use the wrong names.
 """
 
 

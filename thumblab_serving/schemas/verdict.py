@@ -11,7 +11,7 @@ Question = Literal["one_title", "package"]
 """What an answer decides between: pictures under one title, or packages whose titles differ."""
 
 ProbabilitiesFrom = Literal["videos", "experiments", "residuals", "packages"]
-"""What win probabilities were fitted to."""
+"""The data to which the win probabilities were fitted."""
 
 
 class Verdict(StrEnum):

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from thumblab_serving.loading.faults import message
 
 PAUSE_S = 10.0
-"""Minimum number of seconds between two checks. So a client that sends only bad pictures costs few checks."""
+"""Minimum number of seconds between two checks. So a client that sends only bad pictures causes few checks."""
 
 _numbers = itertools.count()
 _log = logging.getLogger("thumblab_serving")

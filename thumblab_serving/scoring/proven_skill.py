@@ -20,8 +20,8 @@ def measured_skill(
       evaluate this split. For packages, the adapter's skill on the channel's own past is then used instead. This skill
       was measured on videos that differ in title and picture, so it proves nothing for pictures under one title.
 
-    The skill is None if it was not measured. For pictures under one title, the skill of an older model may be that of
-    `PACKAGE`, see `read_skills`.
+    The skill is None if it was not measured. For pictures under one title, an older model may have only its skill for
+    packages (`PACKAGE`), see `read_skills`.
     """
     split = _split_of(channel)
     skill = (ranker.package_skills if question == PACKAGE else ranker.skills).get(split)

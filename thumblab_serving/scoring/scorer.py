@@ -188,7 +188,7 @@ class Scorer:
     ) -> ScoreAnswer:
         """Return the answer for the pictures of a request. A picture that cannot be read has an error in the answer.
 
-        `owner` marks the API key of the request. Private figures of a channel are used only if the channel belongs to
+        `owner` names the API key of the request. Private figures of a channel are used only if the channel belongs to
         this owner (see `thumblab_core.database.channels.Channel.belongs_to`). If `owner` is None, the lab itself asks.
 
         With `keep`, the answer is kept as a prediction, if this object has a keeper and a picture could be read. With
@@ -204,7 +204,7 @@ class Scorer:
         """
         if form.channel_id is not None:
             form = form.model_copy(update={"channel_id": self.channel_names.id_of(form.channel_id)})
-        # The names of people are for the lab itself, which is also the owner of keys with the scope `admin`.
+        # Only the lab may see the names of people. For a key with the scope `admin`, `owner` is None too.
         search, unsaid = self.people.search(form.channel_id, owner is None) if see_people else (None, [])
         try:
             answer = self._answers(sources, form, keep, (pace, search), owner)

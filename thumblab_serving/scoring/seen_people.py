@@ -1,6 +1,6 @@
 """Say which named people are on the pictures of a request.
 
-Everything here is off by default. Nothing about a face is stored, cached or logged.
+The search for people is off by default. Nothing about a face is stored, cached or logged.
 """
 
 import logging
@@ -146,7 +146,7 @@ class FaceSearch:
             except NoDatabaseError as error:
                 sentences.append(f"the figures of the people who are seen are left out: {error}")
             else:
-                figures = read.appearances()  # Outside of `read`, because the time limit of `read` is for the database.
+                figures = read.appearances()  # After `read`, whose time limit is only for the database.
         seen = PeopleSeenOut(
             threshold=self.known.least_score,
             thumbnails=[SeenThumbnailOut(id=each, faces=found.get(each)) for each in candidates],
@@ -183,7 +183,7 @@ class Turns:
 class SeenPeople:
     """The part of the scorer that searches for people. Many threads may use it at the same time.
 
-    It has its own database access. So a slow request here never makes the scorer stop asking the database.
+    It has its own database access. So a slow request about people never makes the scorer stop asking the database.
     """
 
     def __init__(self, settings: Settings) -> None:

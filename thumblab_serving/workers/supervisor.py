@@ -148,8 +148,9 @@ class Supervisor(Multiprocess):
             self._retire(self.processes.pop())
 
     def _started(self, workers: str) -> Process | None:
-        """Return a new worker. If the system allows no further process, return None and log a line that ends with
-        `workers`.
+        """Return a new worker. If the system allows no further process, log this and return None.
+
+        `workers` is the end of the line in the log: it says what happens to the workers.
         """
         try:
             process = Process(self.config, self.sockets)

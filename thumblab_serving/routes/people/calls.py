@@ -50,7 +50,7 @@ T = TypeVar("T")
 
 
 class _FaceIdConvertor(StringConvertor):
-    """Match only the id of a face. So `/api/v1/faces/clusters` is not taken for a face."""
+    """Match only the id of a face. So `clusters` in `/api/v1/faces/clusters` is not read as the id of a face."""
 
     regex = "[0-9a-f]{24}"
 
@@ -106,8 +106,8 @@ async def _in_turn(turns: CapacityLimiter, work: Callable[[], T]) -> T:
 
 
 def cluster_id_in(request: Request) -> str:
-    """Return the id of a cluster in the path. The functions that use it raise an error if it is not the id of a
-    cluster.
+    """Return the id of a cluster in the path. The text is not checked, because every use of the id raises an error if
+    no cluster has this id.
     """
     return str(request.path_params["cluster_id"])
 
@@ -199,8 +199,8 @@ def shown_picture(
 
 
 def shown_change(change: Change) -> FaceChangeOut:
-    """Return a change in the form in which answers show it. Its clusters may have got a name since, so their ids begin
-    with `clu_`, which is valid with and without a name.
+    """Return a change in the form in which answers show it. A cluster may have got or lost its name since the change.
+    So the ids of clusters begin with `clu_`, which is valid with and without a name.
     """
 
     def shown(key: str | None) -> str | None:

@@ -101,7 +101,7 @@ async def unassigned(request: Request) -> UnassignedFacesOut:
     openapi_extra={"parameters": [in_path("sha256")]},
 )
 async def picture(request: Request) -> PictureFacesOut:
-    """A picture that was not searched for faces is unknown here (404)."""
+    """If the picture was not searched for faces, the answer has the status 404."""
     sha256 = sha256_in(request)
     found, shown_in = await call(request, lambda people: people.faces_of_picture(sha256))
     return shown_picture(sha256, None, found, shown_in)
@@ -232,8 +232,9 @@ async def crops(request: Request) -> FaceCropsOut:
     **changing(FaceClusterOut, MoveFaceRequest, "face_id"),
 )
 async def move(request: Request) -> FaceClusterOut:
-    """After this request, the lab never moves this face by itself. If the cluster has another face of the same picture,
-    and the lab put it there, that face is taken out. If a person put that face there, nothing is changed (409).
+    """After this request, the lab never moves this face by itself. The cluster may already have another face of the
+    same picture. If the lab put the other face into the cluster, the lab takes this other face out. If a person put the
+    other face into the cluster, nothing is changed (409).
     """
     body = await body_of(request, MoveFaceRequest)
     return shown_cluster(await call(request, lambda people: people.move([_face_id(request)], body.to)))

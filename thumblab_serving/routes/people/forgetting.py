@@ -9,7 +9,7 @@ from thumblab_serving.http.problems import error_responses
 from thumblab_serving.routes.people.calls import PREFIX, call, cluster_id_in, in_path, sha256_in
 from thumblab_serving.schemas.people.clusters import ForgottenOut
 
-if TYPE_CHECKING:  # Only type checkers import it here, because it imports SQLAlchemy, which is slow.
+if TYPE_CHECKING:  # Only type checkers import this module here, because it imports SQLAlchemy, which is slow.
     from thumblab_core.people.forgetting_everywhere import ForgottenEverywhere
 
 router = APIRouter(tags=["people"], dependencies=[Depends(require("admin"))])

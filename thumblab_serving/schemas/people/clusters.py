@@ -82,7 +82,7 @@ class StoredFaceOut(StrictModel):
 
 
 class FaceClusterFacesOut(FaceClusterOut):
-    """A cluster, with a part of its faces, the best quality first. `faces` counts all faces of the cluster."""
+    """A cluster with a part of its faces, the best quality first. `faces` is the number of all its faces."""
 
     members: list[StoredFaceOut]
 
