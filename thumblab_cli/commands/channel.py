@@ -190,7 +190,7 @@ def give(channel: str, key: str | None, to_lab: bool, title: str | None) -> None
 
 
 def _is_export(name: str) -> bool:
-    """Return whether an argument is the path of an export. Otherwise, it is the name of a channel."""
+    """Return whether an argument is the path of an export. Otherwise, the argument is the name of a channel."""
     try:
         return Path(name).suffix.lower() in (".zip", ".csv") or Path(name).is_file()
     except OSError:  # A channel title may be too long for a path. The system then raises OSError.

@@ -29,7 +29,9 @@ def start() -> None:
 @command.command()
 @click.option("--force", is_flag=True, help="Stop the server even while processes use it.")
 def stop(force: bool) -> None:
-    """Stop the lab's own server. If processes still use the server, it stops when the last of these processes ends."""
+    """Stop the lab's own server. If processes still use the server, the server stops when the last of these processes
+    ends.
+    """
     from thumblab_core.embedded_postgres import server
     from thumblab_core.settings import settings
 

@@ -34,7 +34,7 @@ def command() -> None:
 def pull(name: str | None, source: Path | None, as_json: bool) -> None:
     """Fetch the model file NAME. Without NAME, fetch all model files that the lab uses.
 
-    The lab uses the face embedder only if THUMBLAB_PEOPLE switches people on.
+    The lab uses the face embedder only if THUMBLAB_PEOPLE turns on the search for people.
     """
     from thumblab_core import model_files
 

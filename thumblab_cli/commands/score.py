@@ -110,7 +110,7 @@ def command(images: tuple[str, ...], chosen: "Settings", local: bool, as_json: b
 def win_probabilities(
     settings: "Settings", images: "Sequence[str]", title: str, niche: str, channel_id: str | None
 ) -> tuple[list[float | None], bool]:
-    """Return the probability of each image to be the best, and whether the skill of the model is proven.
+    """Return the win probability of each image, and whether the skill of the model is proven.
 
     An answer divides the probability of a near-identical group among its members. In the result of this function, each
     member has the probability of the whole group. The probability is None for a picture that the model cannot rank. If

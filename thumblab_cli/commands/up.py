@@ -198,8 +198,8 @@ def _supervise(console: "Console", supervisor: "Supervisor", chosen: "Settings",
     database, clock = DatabaseWatch(chosen), ClockWatch()
     for second in count():
         if back := clock.seconds_set_back():
-            # The daemon remembers the time of its last look at each schedule. After the clock was set back, the daemon
-            # starts no run until the clock reaches that time again. A restart makes the daemon forget this time.
+            # The daemon remembers when it last checked each schedule. After the clock was set back, the daemon starts
+            # no run until the clock reaches that time again. A restart makes the daemon forget this time.
             print_line(f"the clock was set back by {back:.0f} s, so dagster-daemon is started again")
             supervisor.kill("dagster-daemon")
         if second % _CHECK_SECONDS == 0:

@@ -95,7 +95,7 @@ def schedules(examined: Examined) -> Iterator[Finding]:
 def refreshed(examined: Examined) -> Iterator[Finding]:
     """Check when each niche was last refreshed.
 
-    The time is the end of the niche's last successful run, or the time of its served index.
+    This time is the end of the niche's last successful run, or the time of its served index.
     """
     last = _served_since(examined)
     for niche, moment in _last_runs(examined).items():
@@ -125,7 +125,7 @@ def _hours(age: timedelta) -> str:
 
 
 def _served_since(examined: Examined) -> dict[str, datetime]:
-    """Return, for each niche, when its served index was read from the database.
+    """Return, for each niche, the time of the data in its served index.
 
     A niche whose index cannot be read is left out.
     """

@@ -80,7 +80,7 @@ def _no_lines(what: str, done: int, total: int) -> None:
 def progress_lines() -> ProgressListener:
     """Return a progress listener that prints a line to standard error every `_LINE_SECONDS` seconds.
 
-    The seconds count from the first report, so shorter work prints nothing.
+    The first line comes `_LINE_SECONDS` seconds after the first report, so shorter work prints nothing.
     """
     last: float | None = None
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `
 class ChannelIds:
     """Find the ids of the channels that a person names.
 
-    Each name is looked up only once. If the look-up fails, the same error is raised again.
+    Each name is looked up only once. If the look-up failed, every later call for this name raises the same error.
     """
 
     def __init__(self, settings: "Settings") -> None:

@@ -68,7 +68,7 @@ def score_many(requests: Sequence[ScoreRequest], out: Path, again: bool, ask: As
 
     With `again`, the requests with an error are scored again. `ask` returns the answer to a request. If `ask` raises
     `RefusedRequestError`, the request gets a row with the error. If `ask` raises another error, the work ends, and the
-    next call continues.
+    next call of the command continues the work.
     """
     results = ResultsFile(out, again)
     left = [request for request in requests if request.key not in results.done]

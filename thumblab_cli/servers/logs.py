@@ -27,7 +27,7 @@ class Line:
     text: str
 
     def local_time(self) -> str:
-        """Return the time in the time zone of this machine."""
+        """Return the time of the line in the time zone of this machine."""
         return f"{datetime.fromisoformat(self.moment).astimezone():%Y-%m-%d %H:%M:%S}" if self.moment else ""
 
 

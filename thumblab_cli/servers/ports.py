@@ -93,7 +93,7 @@ def mlflow_port(data_dir: Path) -> int:
 def kept_port(memory: Path, preferred: int = 0) -> int:
     """Return the port that is stored in the file `memory`. If no port is stored, choose a free port and store it.
 
-    The choice is `preferred` if that port is free.
+    The chosen port is `preferred` if this port is free.
     """
     port = _read_port(memory)
     if port is None:
@@ -158,7 +158,8 @@ def _bound(host: str, port: int) -> Iterator[int]:
 
 
 def refuse_taken(name: str, url: str) -> None:
-    """Raise LabError if another program listens at the URL, because the lab would take this program for its own server.
+    """Raise LabError if another program listens at the URL, because the lab would mistake this program for its own
+    server.
 
     `name` is the name of the server, one of the keys of `_OTHER_PORT`.
     """

@@ -1,4 +1,4 @@
-"""The subcommands of `thumblab people` that change clusters. `undo` takes the changes back.
+"""The subcommands of `thumblab people` that change clusters. The subcommand `undo` takes the latest change back.
 
 CLUSTER is the id of a cluster, or the name of a person.
 """
@@ -39,7 +39,9 @@ def label_(cluster: str, name: str, as_json: bool) -> None:
 @_cluster
 @_json
 def unlabel_(cluster: str, as_json: bool) -> None:
-    """Take the name from CLUSTER, which is an id or a name. The faces stay in the cluster."""
+    """Remove the name of CLUSTER. CLUSTER is the id of a cluster, or the name of a person. The faces stay in the
+    cluster.
+    """
     from thumblab_core.people.naming import unlabel
 
     _change(lambda connection: unlabel(connection, cluster_id_of(connection, cluster)), as_json)
@@ -61,7 +63,7 @@ def owner_(cluster: str, no: bool, as_json: bool) -> None:
 @click.argument("into", metavar="INTO")
 @_json
 def merge_(cluster: str, into: str, as_json: bool) -> None:
-    """Merge CLUSTER into the cluster INTO. Give each of the two by the id of a cluster or by the name of a person.
+    """Merge CLUSTER into the cluster INTO. Each of the two is the id of a cluster or the name of a person.
 
     `thumblab people changes` shows the number of the merge, and `thumblab people unmerge` takes the merge back.
     """

@@ -88,7 +88,8 @@ def cluster_(
 ) -> None:
     """Match faces to named people, and group the rest into unknown clusters.
 
-    Your changes stay: names, faces that you moved, and "not this person". A cluster keeps its id.
+    Your changes stay: names, faces that you moved, and faces that you took out with `thumblab people not`. A cluster
+    keeps its id.
     """
     lab, console = _lab(), _console(as_json)
     how = _cluster_settings(lab, person_threshold, unknown_method, min_cluster_size)
