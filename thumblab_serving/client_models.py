@@ -184,7 +184,7 @@ def _docstring(text: str) -> list[str]:
 
 
 def _default(schema: dict[str, Any]) -> str:
-    """Return the default of a field, which ends its definition. A list or an object without a default begins empty."""
+    """Return the end of the definition of a field: its default value. For a list or an object, the default is empty."""
     default = schema.get("default", {"array": [], "object": {}}.get(schema.get("type", "")))
     if isinstance(default, list | dict):
         if default:

@@ -225,7 +225,7 @@ class BatchStore:
     def sparing_others(self, batch: StoredBatch) -> Iterator[None]:
         """Log an error of the `with` block and do not raise it again, so that other batches are still served.
 
-        A batch with a damaged file is given up. An error of the operating system is logged once for each batch.
+        `give_up` ends a batch with a damaged file. An error of the operating system is logged once for each batch.
         """
         try:
             try:

@@ -109,7 +109,7 @@ def csv_line_of_texts(texts: Iterable[str]) -> str:
     """Return a line of CSV with the texts unchanged. A text with a line break is quoted."""
     out = io.StringIO()
     # The writer quotes a line break only if the terminator contains it. So the terminator contains both characters that
-    # readers take for the end of a row.
+    # a reader interprets as the end of a row.
     csv.writer(out, lineterminator="\r\n").writerow(texts)
     return out.getvalue().removesuffix("\r\n") + "\n"
 

@@ -19,7 +19,7 @@ TAG = "thumblab/channel_import"
 """
 
 _FRESH = timedelta(seconds=10)
-"""A report that is younger than this shows that the run is still active, so Dagster is not asked."""
+"""If a report is younger than this time, its run is still active, and Dagster need not be asked."""
 
 _LOST = "Dagster does not know the run any more; send the exports again"
 _CANCELED = "the run was cancelled in Dagster"

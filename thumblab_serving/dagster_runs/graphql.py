@@ -14,8 +14,8 @@ from thumblab_core.running import running_lab
 from thumblab_core.settings import Settings
 
 REPOSITORY = {"repositoryLocationName": "thumblab", "repositoryName": "__repository__"}
-"""The place of the lab's jobs and schedules in Dagster. `workspace.yaml` and `thumblab up` use this name of the
-location.
+"""The place of the lab's jobs and schedules in Dagster. `workspace.yaml` and `thumblab up` give the location the same
+name.
 """
 
 _TIMEOUT = httpx.Timeout(30, connect=2)

@@ -79,7 +79,9 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class StartedRun:
-    """A run that was started. If `reused` is true, it is an earlier run of the same job and niche that still waits."""
+    """A run that was started. If `reused` is true, the run is an earlier run of the same job and niche that still
+    waits.
+    """
 
     run_id: str
     niche: str | None

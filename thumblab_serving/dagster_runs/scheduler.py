@@ -46,7 +46,9 @@ class SchedulerStatus:
 
 
 class SchedulerWatch:
-    """The last known state of the scheduler. Dagster is asked at most every 15 seconds, and only if somebody asks."""
+    """The last known state of the scheduler. Dagster is asked at most every 15 seconds, and only when `status` is
+    called.
+    """
 
     def __init__(self, graphql: DagsterGraphql) -> None:
         self._graphql = graphql

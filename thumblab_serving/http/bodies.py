@@ -15,7 +15,7 @@ MAX_BODY = 128 * 2**20
 """Maximum number of bytes of a body.
 
 A picture of 50 MB, YouTube's limit, has 67 MB in base64. So one picture of 50 MB fits in base64, together with smaller
-ones. Two pictures of 50 MB fit if they are sent as files. Three such pictures have to be sent in several requests.
+pictures. Two pictures of 50 MB fit if they are sent as files. Three such pictures have to be sent in several requests.
 """
 
 _PIECE = 4 * 2**20

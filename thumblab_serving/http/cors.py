@@ -28,7 +28,7 @@ class CrossOrigin(CORSMiddleware):
             allow_methods=_METHODS,
             allow_headers=_REQUEST_HEADERS,
             expose_headers=_ANSWER_HEADERS,
-            allow_private_network=True,  # A listed origin may also ask a service on this machine or its network.
+            allow_private_network=True,  # A listed origin may also call a service on this machine or its network.
         )
 
     def preflight_response(self, request_headers: Headers) -> Response:

@@ -40,7 +40,7 @@ _SENTENCES: Mapping[str, str | Callable[[dict[str, Any]], str]] = {
     "date_parsing": "this is not a day of the calendar; write it as YYYY-MM-DD",
     "date_from_datetime_parsing": "this is not a day of the calendar; write it as YYYY-MM-DD",
 }
-"""The words for each type of pydantic's errors. The functions get the limits of the field."""
+"""The words for each type of pydantic's errors. A function gets the limits of the field and returns the words."""
 
 
 def in_words(error: ErrorDetails) -> str:

@@ -72,7 +72,10 @@ class SecurityHeaders:
 
 
 def _host(headers: list[str]) -> str:
-    """Return the host in the only Host header, without its port. Return an empty text if it cannot be read."""
+    """Return the host in the Host header, without its port. `headers` has the values of all Host headers.
+
+    Return an empty text if there is not exactly one Host header, or if it cannot be read.
+    """
     try:
         (header,) = headers
         return split_authority(header)[0]

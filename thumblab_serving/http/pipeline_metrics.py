@@ -24,7 +24,7 @@ _LEVELS = {"passed": 0, "warning": 1, "error": 2}
 
 
 def pipeline_metrics(settings: Settings) -> bytes:
-    """Return the metrics in the text format of Prometheus. This reads files, so call it in a thread."""
+    """Return the metrics in the text format of Prometheus. The function reads files, so call it in a thread."""
     registry = CollectorRegistry()
     registry.register(_PipelineCollector(settings))
     return generate_latest(registry)

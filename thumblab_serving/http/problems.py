@@ -97,8 +97,7 @@ def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
         return response(error)
 
     async def client_gone(_: Request, __: Exception) -> Response:
-        # The client has disconnected, so nobody reads this answer. Its status marks the request in the log and in the
-        # metrics.
+        # The client has disconnected, so nobody reads this answer. But the log and the metrics show its status.
         return Response(status_code=CLIENT_GONE)
 
     app.add_exception_handler(HTTPException, http_error)

@@ -23,7 +23,9 @@ from thumblab_serving.loading.served_release import Loaded
 T = TypeVar("T")
 
 _CACHED, _CACHED_BYTES = 1024, 160 * 2**20
-"""Maximum number of adapters, and of their bytes, in each of the two caches. An adapter takes up to about 7 MB."""
+"""Maximum number of adapters, and maximum number of bytes, in each of the two caches. An adapter takes up to about 7
+MB.
+"""
 
 
 _SHOWN = 100
@@ -122,7 +124,7 @@ class ServedAdapters:
         added = self._load_added(channel_id, release_id)
         newer = self._store.current_id(channel_id) if isinstance(added, LabError) else None
         if newer not in (None, release_id):
-            # Since `release_id` was read, another process has promoted a newer release and deleted this one.
+            # Since `release_id` was read, another process has promoted a newer release and deleted this release.
             added = self._load_added(channel_id, str(newer))
         if isinstance(added, LabError):
             # Raise a copy of the cached error. Each `raise` of the cached error itself would make its traceback longer.

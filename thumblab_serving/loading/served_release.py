@@ -19,10 +19,10 @@ from thumblab_serving.loading.faults import Backoff, message
 T = TypeVar("T")
 
 PATIENCE_S = 5.0
-"""Maximum number of seconds that a request waits for a newly promoted release while an older one is loaded.
+"""Maximum number of seconds that a request waits for a newly promoted release if an older release is in memory.
 
-A release usually loads in less than a second. If it names an encoder that is not loaded yet, it may take minutes. The
-requests that come in the meantime are answered with the older release.
+A release usually loads in less than a second. If it names an encoder that is not in memory yet, loading may take
+minutes. The requests that come during this time are answered with the older release.
 """
 
 _log = logging.getLogger("thumblab_serving")
@@ -135,7 +135,7 @@ class ServedRelease(Generic[T]):
         """Begin to load the release that the pointer names, if the pointer has moved, or if it is time to try a refused
         release again.
 
-        This does not wait. A forgotten release is not read again before a request needs it.
+        This call does not wait. A forgotten release is not read again before a request needs it.
         """
         target = self._pointer()
         is_forgotten = self._forgotten is not None and self._forgotten.release_id == target
@@ -146,7 +146,7 @@ class ServedRelease(Generic[T]):
         """Forget the loaded release, so that the next request reads it from the disk again.
 
         If the release cannot be read again, the forgotten release stays served. Return whether a release was loaded.
-        This blocks while another thread loads a release.
+        This call blocks while another thread loads a release.
         """
         with self._lock:
             loaded = self._loaded

@@ -143,7 +143,9 @@ class ServedReleases:
         return Resolved(model, *self.resolve_index(niche))
 
     def resolve_index(self, niche: Niche) -> tuple[Loaded[NicheIndex] | None, str | None]:
-        """Return the index with which a request for a niche is answered, and the `Resolved.index_refusal`.
+        """Return the index with which a request for a niche is answered, and `Resolved.index_refusal`.
+
+        The index is None if no index can be used.
 
         A request that needs no model may call this directly. Raises `NotReadyError` if the encoders cannot be loaded.
         """

@@ -89,9 +89,10 @@ class StoredLibraries:
             raise NothingStoredError(str(error)) from None
 
     def nearest(self, niche: Niche, encoder: str, vector: Vectors) -> list[Neighbour]:
-        """Return the 200 nearest videos of the stored library to a unit vector [d]. See `placements` for the errors.
+        """Return the 200 nearest videos of the stored library to a unit vector [d].
 
-        Raises `LibraryError` if the vector does not fit the library.
+        Raises `NothingStoredError` if the database cannot answer, and `LibraryError` if the vector does not fit the
+        library.
         """
 
         def search_one(engine: "Engine") -> list[Neighbour]:

@@ -58,7 +58,7 @@ class Query:
 
 
 def query_of(asked: Asked, libraries: Libraries, scorer: Scorer) -> Query:
-    """Return the query. Raises `BadQueryError` or `UnknownVideoError`."""
+    """Return the query of a request as a vector. Raises `BadQueryError` or `UnknownVideoError`."""
     if asked.video_id is not None:
         return _of_video(asked.video_id, libraries, scorer)
     if asked.vector is not None:

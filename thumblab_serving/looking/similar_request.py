@@ -18,7 +18,7 @@ MOST_ITEMS = 100
 """Maximum number of thumbnails in an answer."""
 MOST_OFFSET = 900
 MOST_DIMENSIONS = 4_096
-"""Maximum number of numbers of a query vector."""
+"""Maximum length of a query vector."""
 DEFAULT_DIVERSITY = 0.3
 QUERIES = ("video_id", "text", "vector", "url", "image_base64")
 """The fields of a JSON body of which exactly one is the query."""

@@ -132,7 +132,9 @@ class SimilarSearch:
         )
 
     def _search_stored(self, library: Library, query: Query, only: Filter, results: _Results) -> None:
-        """Search a library in the database. Only the 200 nearest videos are read, and only they are filtered."""
+        """Search a library in the database. Only the 200 nearest videos are read, and the filters apply only to these
+        videos.
+        """
         try:
             nearest = self._scorer.stored_libraries.nearest(library.niche, library.encoder, query.vector)
             ids = [near.item.video_id for near in nearest]
@@ -158,8 +160,8 @@ class SimilarSearch:
         )
 
     def _search_titles(self, libraries: Sequence[Library], query: Query, only: Filter, results: _Results) -> None:
-        """Find the videos whose titles are near to the text. A video is found only if a served release has it with the
-        same title.
+        """Find the videos whose titles are near to the text. A video is found only if a served release has this video
+        with the same title.
         """
         results.count(None)
         served = {library.niche: library.index for library in libraries if library.index is not None}

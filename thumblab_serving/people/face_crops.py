@@ -60,7 +60,7 @@ def _jpeg(image: "Image") -> bytes:
 
 
 def _inside(centre: float, side: float, length: int) -> float:
-    """Return where a square with this side begins. It is centred at `centre`, or shifted so that it lies within 0 to
-    `length`.
+    """Return the coordinate at which a square with this side begins. The square is centred at `centre`, or shifted so
+    that it lies within 0 to `length`.
     """
     return min(max(centre - side / 2, 0.0), length - side)

@@ -27,8 +27,8 @@ router = APIRouter(tags=["batches"])
 _require_reader = Depends(require("score", account="#batches"))
 """The FastAPI dependency of all routes except the route that stores a batch.
 
-These routes have a separate rate limit. Each item of a batch counts as a request, so after a large batch, a key may
-score nothing for minutes. But the key must be able to ask for the batch.
+These routes have a separate rate limit. Each item of a batch counts as a request, so after a large batch, a key has to
+wait for minutes before it can score again. During this time, the key must be able to ask for the batch.
 """
 
 CONCURRENT = 4

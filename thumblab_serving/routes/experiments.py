@@ -33,7 +33,7 @@ from thumblab_serving.scoring.scorer import Scorer
 router = APIRouter(tags=["experiments"])
 
 CONCURRENT = 4
-"""Maximum number of experiments that are stored at the same time, and of lists that are read at the same time.
+"""At most this many experiments are stored at the same time. At most this many lists are read at the same time.
 
 Further requests wait in one of two queues. Lists have a queue of their own, because a request that stores an experiment
 may take long to fetch its pictures by URL.

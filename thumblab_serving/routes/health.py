@@ -39,7 +39,9 @@ from thumblab_serving.workers.shared_cache import SharedCache
 router = APIRouter(tags=["operations"])
 
 CONCURRENT = 4
-"""Number of threads that answer `/health` and `/ready`. They do not wait for the threads that other requests occupy."""
+"""Number of threads that answer `/health` and `/ready`. So these requests do not wait for the threads that other
+requests occupy.
+"""
 
 
 @router.get("/health", summary="Alive, and the state of every component")

@@ -50,8 +50,8 @@ async def upsert_item(request: Request, response: Response) -> ItemsOut:
     **documented(ItemsOut, ItemsRequest, ItemsQuery, required=True),
 )
 async def delete_item(request: Request, response: Response) -> ItemsOut:
-    """Take the videos out of the served index without a rebuild. They stay in the lab, and `/internal/upsert-item` puts
-    them back.
+    """Take the videos out of the served index without a rebuild. The videos stay in the lab, and
+    `/internal/upsert-item` puts them back.
     """
     return await _change_items(request, response, take_out=True)
 

@@ -68,7 +68,7 @@ def _library(niche: Niche, index: ServedIndex, releases: ServedReleases) -> Libr
 def _model(store: ReleaseStore, releases: ServedReleases) -> ModelStateOut:
     loaded, refusal = releases.model.loaded, releases.model.refusal
     release: Release | None = None
-    # The files of a served release may have been deleted. The service goes on with what it has in memory.
+    # The files of a served release may have been deleted. The service continues to use the release in its memory.
     with suppress(LabError, OSError, ValueError):
         release = None if loaded is None else store.get(MODEL, ALL, loaded.release_id)
     facts = {} if release is None else release.info

@@ -26,7 +26,7 @@ ever used as a path.
 """
 
 VERSION = hashlib.sha256(b"".join(_FILES.values())).hexdigest()[:16]
-"""A digest of all these files. The digest is a part of the files' URLs, so a changed file has another URL."""
+"""A digest of all files in `_FILES`. The digest is a part of the files' URLs, so a changed file has another URL."""
 
 
 _HEAD = b"  <!-- head.html -->\n"
@@ -55,7 +55,7 @@ async def index() -> HTMLResponse:
 @router.get("/people")
 async def people() -> HTMLResponse:
     """Return the page of people. The page itself has no name and no face. Its scripts request the names and faces with
-    the key.
+    the user's API key.
     """
     return HTMLResponse(_PEOPLE, headers=_REVALIDATE)
 

@@ -47,7 +47,7 @@ async def run_requested(
 ) -> list[FollowedRun]:
     """Start the runs, and follow them if the request waits. Set the status of the answer.
 
-    Raises a 503 `Problem` if Dagster does not answer or starts no run, and if too many requests wait already.
+    Raises a 503 `Problem` if Dagster does not answer, if it starts no run, or if too many requests wait already.
     """
     runs: DagsterRuns = request.app.state.dagster_runs
     waiting: asyncio.Semaphore = request.app.state.waiting_for_runs

@@ -28,7 +28,9 @@ from thumblab_serving.scoring.scorer import Scorer
 router = APIRouter(tags=["library"])
 
 CONCURRENT = 4
-"""Number of searches, and of videos that are read, at the same time. Further requests wait in a queue."""
+"""At most this many searches run at the same time, and at most this many videos are read at the same time. Further
+requests wait in a queue.
+"""
 
 T = TypeVar("T")
 

@@ -27,7 +27,7 @@ VideoId = Annotated[
     AfterValidator(_without_nul),
     WithJsonSchema({"type": "string", "pattern": r"^[^\x00]*$", "minLength": 1, "maxLength": LONGEST_TEXT}),
 ]
-"""The id of a video. PostgreSQL stores no NUL characters, so no id has one."""
+"""The id of a video. PostgreSQL stores no NUL characters, so no id has a NUL character."""
 
 
 class LibraryPicturesQuery(StrictModel):

@@ -36,7 +36,7 @@ _MEANT = {
 }
 """The right field name for each wrong name that a user may send.
 
-Other parts of the lab, or other services, use the wrong names.
+The wrong names are right in other parts of the lab, or in other services.
 """
 
 

@@ -11,7 +11,7 @@ def measured_skill(
 ) -> tuple[str, Skill | None]:
     """Return the split of the evaluation that fits the request, and the model's skill at the question on this split.
 
-    The channels of the split are most like the channel of the request:
+    The function chooses the split whose channels are most like the channel of the request:
 
     - Without a usable adapter, the split has unseen channels.
     - With an adapter of a channel that the model was trained on, the split has known channels, even if the adapter was

@@ -64,7 +64,7 @@ class Scorer:
 
     Its methods block the calling thread. Many threads may use it at the same time. Close it after use. With a `keeper`,
     answers can be kept as predictions. The keeper is closed together with the scorer. With `shared`, the workers of the
-    service share the results that were computed of pictures and titles.
+    service share the results that were computed from pictures and titles.
     """
 
     def __init__(
@@ -328,7 +328,7 @@ _How = tuple[Callable[[], None] | None, FaceSearch | None]
 
 @dataclass(frozen=True)
 class _Asked:
-    """The question of a request: its fields, its examined pictures, its titles, and the owner of its key (see `score`)."""
+    """The parts of a request: its fields, its examined pictures, its titles, and the owner of its key (see `score`)."""
 
     form: ScoreForm
     candidates: Sequence[Candidate]
@@ -339,8 +339,8 @@ class _Asked:
 def _fingerprints(releases: Resolved) -> tuple[str, ...]:
     """Return the fingerprints of the image encoders that a request needs.
 
-    The encoder of the first fingerprint measures `title_match`. If the niche has an index, it is the encoder of the
-    index, because the same encoder measured the sub-scores of the library. Otherwise, it is the encoder of the model.
+    The encoder of the first fingerprint measures `title_match`. This encoder is the encoder of the niche's index, which
+    also measured the sub-scores of the library. Without an index, this encoder is the encoder of the model.
     """
     of_index = [releases.index.value.encoder] if releases.index is not None else []
     return tuple(dict.fromkeys([*of_index, releases.model.value.model.config.image_encoder]))

@@ -71,7 +71,7 @@ class FaceSearch:
     _turns: "Turns"
     _database: ServiceDatabase
     _started: dict[str, Future[list[SeenFaceOut]] | None] = field(default_factory=dict)
-    """The search of each picture, by the id of the candidate. None if it could not be started."""
+    """The search of each picture, by the id of the candidate. None stands for a search that could not be started."""
 
     def look(self, candidate: str, sent: SentPicture) -> None:
         """Start to search a picture, and do not wait for the result, because the calling thread examines pictures for

@@ -142,8 +142,8 @@ class WorkerRegistry:
 
 
 def is_orphan() -> bool:
-    """Return whether the supervisor of this worker is gone. The supervisor would start a new worker if this worker
-    died.
+    """Return whether the supervisor of this worker is gone. Without a supervisor, no new worker would start if this
+    worker died.
     """
     parent = multiprocessing.parent_process()
     return parent is not None and not parent.is_alive()

@@ -25,7 +25,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 FORMAT = 1
-"""Number of the format of entries. Raise it when the bytes of an entry change, or the meaning of these bytes."""
+"""Number of the format of entries. Increase this number when the bytes of an entry, or their meaning, change."""
 
 _HEADER = struct.Struct("<32s16sdI")
 """The digest of the key, the checksum, the time of writing in Unix seconds, and the length of the value."""

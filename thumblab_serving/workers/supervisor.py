@@ -31,9 +31,9 @@ _log = logging.getLogger("uvicorn.error")
 class _Place:
     """The state of one worker and of the workers that replace it one after the other.
 
-    `started` is when the present worker started, and `wait` is how long the next worker waits. `asked` is when a ping
-    was sent that the worker has not answered yet. `next_start` is None while a worker runs. `has_answered` says whether
-    the worker has answered any ping.
+    `started` is the time at which the present worker started. `wait` is the number of seconds before the next worker
+    starts. `asked` is the time of a ping that the worker has not answered yet, or None. `next_start` is None while a
+    worker runs. `has_answered` says whether the worker has answered any ping.
     """
 
     def __init__(self, process: Process) -> None:
@@ -48,7 +48,9 @@ class _Place:
         self.next_start: float | None = None
 
     def postpone(self) -> None:
-        """Set when the next worker starts. The wait is longer each time, unless the last worker had a long life."""
+        """Set the time at which the next worker starts. The wait is longer each time, unless the last worker lived
+        long.
+        """
         now = time.monotonic()
         has_lived = self.next_start is None and now - self.started > _SHORTEST_LIFE_S
         self.wait = 0.0 if has_lived else min(max(_FIRST_WAIT_S, 2 * self.wait), _LONGEST_WAIT_S)

@@ -1,4 +1,4 @@
-"""The routes that forget people and faces for good. They also work while people are switched off."""
+"""The routes that forget people and faces for good. They also work while the search for people is turned off."""
 
 from typing import TYPE_CHECKING, Any
 

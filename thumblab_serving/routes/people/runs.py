@@ -53,7 +53,7 @@ def _described(answer: type[BaseModel], body: type[StrictModel]) -> dict[str, An
 async def cluster(request: Request, response: Response) -> GroupingOut:
     """Start the job `group_people`. With `queue: false`, answer when the run has ended.
 
-    The changes that a person made stay: names, moved faces, and "not this person".
+    The changes that a person made stay: names, moved faces, and faces that are "not this person".
     """
     query, body = query_of(request, WaitQuery), await body_of(request, ClusterFacesRequest)
     query = _waiting(query, body.queue)
@@ -95,7 +95,7 @@ async def train(request: Request, response: Response) -> TrainingOut:
 async def detect(request: Request, response: Response) -> DetectionOut:
     """Start the job `find_faces` for the niche, or for each niche. With `queue: false`, answer when the runs have ended.
 
-    A picture that was searched with the present networks is not searched again. A run that waits already in Dagster is
+    A picture that the present face models have searched is not searched again. A run that waits already in Dagster is
     not started a second time.
     """
     query, body = query_of(request, WaitQuery), await body_of(request, DetectFacesRequest)
@@ -110,7 +110,7 @@ async def detect(request: Request, response: Response) -> DetectionOut:
 
 
 def _require_on(request: Request) -> None:
-    """Raise a 409 `Problem` if people are switched off."""
+    """Raise a 409 `Problem` if the search for people is turned off."""
     settings: Settings = request.app.state.settings
     if settings.people == "off":
         raise Problem(HTTPStatus.CONFLICT, "people-off", _OFF)

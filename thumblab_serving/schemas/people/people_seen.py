@@ -38,7 +38,9 @@ class SeenThumbnailOut(StrictModel):
 
 
 class PersonOnChannelOut(StrictModel):
-    """How often a person who is seen is on the thumbnails of the channel, and how these videos did."""
+    """The figures of a seen person on the channel: how many thumbnails show the person, and how many views their videos
+    got.
+    """
 
     person_id: str
     name: str
