@@ -90,7 +90,7 @@ def add(channels: tuple[str, ...], niche: str, source: TextIO | None) -> None:
 @_niches
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(niches: tuple[str, ...], as_json: bool) -> None:
-    """Show the progress of the crawl, and the reasons why channels and videos were left out."""
+    """Show the progress of the crawl, and why channels and videos were left out."""
     from datetime import UTC, datetime, timedelta
 
     from thumblab_cli.printing.collection import crawl_table, reasons_table

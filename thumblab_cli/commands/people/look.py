@@ -46,7 +46,7 @@ def stats_(as_json: bool) -> None:
 @_json
 def show_(cluster: str | None, kind: str, limit: int, offset: int, as_json: bool) -> None:
     """List the clusters, the largest first. With CLUSTER, list the faces of this cluster, the best quality first, and
-    the videos that show each face.
+    the videos or files that show each face.
 
     CLUSTER is the id of a cluster, or the name of a person. The page /people of `thumblab up` shows the pictures.
     """
