@@ -153,7 +153,7 @@ def _imports(body: str, module: str, home: dict[str, str]) -> str:
     own = []
     for other in sorted(set(home.values()) - {module}):
         imported = [name for name, place in home.items() if place == other and name in words]
-        used = sorted(imported, key=str.lower)  # ruff sorts imports like this.
+        used = sorted(imported, key=str.lower)  # ruff ignores upper and lower case.
         own += [f"from thumblab_client.models.{other} import {', '.join(used)}"] if used else []
     return "\n".join([*lines, "", *own])
 
@@ -194,7 +194,7 @@ def _default(schema: dict[str, Any]) -> str:
 
 
 def _type(schema: dict[str, Any], schemas: dict[str, Any]) -> str:
-    """Return the annotation for a JSON schema."""
+    """Return the type annotation in Python for a JSON schema."""
     if "$ref" in schema:
         name = schema["$ref"].removeprefix(_REFERENCE)
         return _type(schemas[name], schemas) if "enum" in schemas[name] else name

@@ -24,7 +24,7 @@ class Foreground:
 
     @contextmanager
     def request(self) -> Iterator[None]:
-        """Count a request until the block ends."""
+        """Count a request as being answered until the `with` block ends."""
         with self._changed:
             self._requests += 1
         try:

@@ -39,7 +39,7 @@ class Repeater:
         self._woken.set()
 
     def stop(self) -> None:
-        """Stop after the running call of `step`."""
+        """Stop the thread after the present call of `step`."""
         self.stopping.set()
         self._woken.set()
         if self._thread.is_alive():

@@ -85,7 +85,7 @@ class StoredBatch:
         """The delivery of the webhook, or None if the batch has no webhook."""
         try:
             return Delivery.read(self.folder / WEBHOOK)
-        except DamagedError as error:  # The results can be read without this file.
+        except DamagedError as error:  # The results can be read without the file of the webhook.
             return Delivery("failed", reason=str(error), next_at=None)
 
     @property

@@ -125,7 +125,7 @@ class BatchWorker:
         return worked
 
     def _forget_others(self, unfinished: set[str]) -> None:
-        """Forget what is known about batches that have ended."""
+        """Forget how far batches that have ended were read, and which errors they had."""
         self._passed = {name: passed for name, passed in self._passed.items() if name in unfinished}
         self._unworked = {name: reason for name, reason in self._unworked.items() if name in unfinished}
 

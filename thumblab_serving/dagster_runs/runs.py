@@ -173,7 +173,7 @@ class DagsterRuns:
         return next(map(_found, await self._runs({"runIds": [run_id]}, 1)), None)
 
     async def find_tagged(self, key: str, value: str) -> FoundRun | None:
-        """Return the newest run with this tag, or None if there is none."""
+        """Return the newest run with this tag, or None if no run has the tag."""
         return next(map(_found, await self._runs({"tags": [{"key": key, "value": value}]}, 1)), None)
 
     async def states(self, run_ids: Sequence[str]) -> dict[str, RunState]:
@@ -182,7 +182,7 @@ class DagsterRuns:
         return {run.run_id: _STATES.get(run.status, "running") for run in runs}
 
     async def outcome(self, run_id: str) -> Outcome:
-        """Return what a finished run reported."""
+        """Return the report of a finished run."""
         reasons: list[str] = []
         materialized: dict[str, dict[str, int | str]] = {}
         output: dict[str, Any] = {}

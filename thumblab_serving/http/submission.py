@@ -40,7 +40,7 @@ _MAY_BE_EMPTY = frozenset({"channel_id"})
 
 
 class _Titles(StrictModel):
-    """The titles that a form gives to its single pictures."""
+    """The titles that a form gives to individual pictures."""
 
     thumbnail_titles: list[Title | None]
 

@@ -33,7 +33,7 @@ _BATCH = 100
 """Maximum number of predictions that are written in one transaction."""
 
 _RETRY_S = 10.0
-"""Seconds between a failed attempt to write and the next one."""
+"""Seconds between a failed attempt to write predictions and the next attempt."""
 
 _SILENT_MS = 5_000
 _CONNECT_S = 2

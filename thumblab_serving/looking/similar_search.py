@@ -150,7 +150,7 @@ class SimilarSearch:
             results.degraded.append(
                 f"of {library.niche}, the filters were applied to the {MAX_NEIGHBOURS} nearest videos only"
             )
-        blank = np.zeros(len(query.vector), np.float32)  # For a video that was deleted between the two reads.
+        blank = np.zeros(len(query.vector), np.float32)  # The vector of a video that was deleted between the reads.
         results.add(library.niche, kept, np.array([known.get(n.item.video_id, blank) for n in kept]))
         results.count(None)
         results.searched.append(

@@ -124,7 +124,7 @@ class StoredPeople:
         return self.database.read(lambda connection: pictures_of_person(connection, cluster_id, limit, offset))
 
     def statistics(self) -> PeopleStatistics:
-        """Return the figures of the lab."""
+        """Return the figures of the lab's faces, clusters and people."""
         from thumblab_core.people.figures import people_statistics
 
         return self.database.read(people_statistics)
@@ -180,7 +180,7 @@ class StoredPeople:
         return self._write(label_it)
 
     def unlabel(self, cluster_id: str) -> Cluster:
-        """Take the name from a cluster."""
+        """Remove the name of a cluster."""
         from thumblab_core.people.naming import unlabel
 
         return self._change(lambda connection: unlabel(connection, cluster_id))

@@ -158,7 +158,7 @@ class ChannelOut(StrictModel):
 
 
 class Releases(StrictModel):
-    """The releases that made an answer."""
+    """The releases with which an answer was made."""
 
     model: str
     index: str | None

@@ -106,7 +106,7 @@ class SearchedLibraryOut(StrictModel):
 
 
 class SimilarQueryOut(StrictModel):
-    """How the query was understood."""
+    """How the service interpreted the query."""
 
     kind: Literal["video", "picture", "text", "vector"]
     matched_by: Literal["picture", "title"] = Field(

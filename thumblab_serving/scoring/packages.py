@@ -150,7 +150,7 @@ def _under(
 
 
 def grid_titles(sources: Sequence[Source], form: ScoreForm, encoders: Encoders) -> GridTitles:
-    """Return the titles of a request, encoded."""
+    """Return the titles of a request with their vectors."""
 
     def encoded(title: str) -> EncodedTitle:
         return EncodedTitle(title, encoders.title_vector(title))

@@ -79,7 +79,7 @@ class FaceSearch:
 
         Any thread may call this. Raises no error, so that the picture can be scored in any case.
         """
-        if candidate in self._started:  # Niches with different encoders examine a picture twice.
+        if candidate in self._started:  # If niches have different encoders, a picture is examined twice.
             return
         try:
             # Keep the decoded pixels and not the file, because a decoded picture is reduced in size.

@@ -38,8 +38,8 @@ class SeenThumbnailOut(StrictModel):
 
 
 class PersonOnChannelOut(StrictModel):
-    """The figures of a seen person on the channel: how many thumbnails show the person, and how many views their videos
-    got.
+    """The figures of a seen person on the channel: how many thumbnails show the person, and how the views of their
+    videos compare with the views of other videos.
     """
 
     person_id: str
