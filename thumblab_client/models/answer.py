@@ -132,7 +132,7 @@ class ChannelOut:
 
 @dataclass(frozen=True, kw_only=True)
 class Releases:
-    """The releases that made an answer."""
+    """The releases with which an answer was made."""
 
     model: str
     index: str | None

@@ -13,7 +13,7 @@ from thumblab_client.models.report import ExportTable, FittedChannel, ImportedVi
 
 @dataclass(frozen=True, kw_only=True)
 class ChannelImportOut:
-    """An import of exports: how far it is, and what the lab has learnt."""
+    """An import of exports: its progress, and what the lab has learnt from the exports."""
 
     id: str
     """The id of the import, for `GET /v1/channels/runs/{id}`."""

@@ -145,7 +145,7 @@ class StoredFaceOut:
 
 @dataclass(frozen=True, kw_only=True)
 class FaceClusterFacesOut:
-    """A cluster, with a part of its faces, the best quality first. `faces` counts all faces of the cluster."""
+    """A cluster with a part of its faces, the best quality first. `faces` is the number of all its faces."""
 
     cluster_id: str
     """`person_` or `unknown_cluster_` and a key of 12 digits. A request may also write `clu_` or nothing before the

@@ -81,7 +81,7 @@ class CanaryOut:
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseOut:
-    """The state of the database. The service also works without it.
+    """The state of the database. The service also works without a database.
 
     The database is needed for experiments, for the usual click-through rate of a channel, for kept predictions, and
     for the library of a niche without an index.

@@ -61,8 +61,8 @@ class ModelStateOut:
 class LinksOut:
     """The addresses of the lab's other servers, without user names and passwords.
 
-    They are null if the lab's `thumblab up` does not run and no address is set, or if the key lacks the scope
-    `admin`.
+    An address is null if the lab's `thumblab up` does not run and the settings have no address. All addresses are
+    null if the key lacks the scope `admin`.
     """
 
     dagster: str | None

@@ -97,7 +97,7 @@ class SearchedLibraryOut:
 
 @dataclass(frozen=True, kw_only=True)
 class SimilarQueryOut:
-    """How the query was understood."""
+    """How the service interpreted the query."""
 
     kind: Literal["video", "picture", "text", "vector"]
     matched_by: Literal["picture", "title"]

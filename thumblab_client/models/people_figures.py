@@ -62,7 +62,7 @@ class PeopleStatsOut:
 
 @dataclass(frozen=True, kw_only=True)
 class PersonPictureOut:
-    """A picture that shows a person, in a video or as a picture that a person gave."""
+    """A picture that shows a person: the thumbnail of a video, or a picture that a user gave."""
 
     sha256: str
     face_id: str

@@ -52,7 +52,9 @@ class SeenThumbnailOut:
 
 @dataclass(frozen=True, kw_only=True)
 class PersonOnChannelOut:
-    """How often a person who is seen is on the thumbnails of the channel, and how these videos did."""
+    """The figures of a seen person on the channel: how many thumbnails show the person, and how the views of their
+    videos compare with the views of other videos.
+    """
 
     person_id: str
     name: str
