@@ -28,9 +28,7 @@ async def follow(scorer: Scorer, workers: WorkerRegistry) -> None:
     next request would have to wait, and the workers would serve different releases.
     """
     limiter, step, logged = CapacityLimiter(1), scorer.load, None
-    await to_thread.run_sync(
-        workers.update, limiter=limiter
-    )  # So other workers can show the state of this worker in `/health`.
+    await to_thread.run_sync(workers.update, limiter=limiter)  # Other workers show the state in `/health`.
     while True:
         try:
             try:
