@@ -160,7 +160,7 @@ def _stop_on_sigterm(number: int, _: FrameType | None) -> None:
 def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         # Titles and file names may contain any character. Replace characters that the terminal's encoding lacks,
-        # because printing them raises an error.
+        # because printing such characters raises an error.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     # A shell starts background jobs with SIGINT ignored. Dagster gives SIGTERM the handler of SIGINT, so the command would

@@ -97,8 +97,8 @@ def one_title_table(evaluations: Sequence["Evaluation"]) -> Table:
 
     A scorer is the model or a reference model.
 
-    docs/evaluation.md explains the columns. The last column compares two videos with different titles. It is only a
-    rough measure for the pictures, because the title also changes the views of a video.
+    docs/evaluation.md explains the columns. The last column compares two videos with different titles. This column is
+    only a rough measure for the pictures, because the title also changes the views of a video.
     """
     columns = {"residual": "net of the title", "tied third": "similar titles", "swap": "any title (proxy)"}
     title = "Held-out AUC of two pictures under one title"

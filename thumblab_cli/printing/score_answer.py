@@ -24,7 +24,7 @@ def print_answer(answer: ScoreAnswer, answered_by: str, note: str | None) -> Non
     console.print(_table(answer))
     if answer.verdict is not None:
         console.print(_verdict(answer), soft_wrap=True)
-    # With the verdict NO_SKILL, this line is left out, because a sentence in `degraded` says how good the model is.
+    # With the verdict NO_SKILL, do not print the skill, because a sentence in `degraded` says how good the model is.
     if answer.verdict is not Verdict.NO_SKILL and answer.skill is not None and (answer.skill.low or 0.0) > 0.5:
         console.print(answer.skill.summary, highlight=False, soft_wrap=True)
     if answer.channel is not None and answer.channel.adapted:

@@ -78,7 +78,7 @@ def dagster_servers(port: int, home: Path) -> list[Server]:
     The code server loads the definitions and executes the runs. With a `workspace.yaml` that names a module, the
     webserver and the daemon would each start a code server, and the daemon would replace its code server every minute.
 
-    `home` is the folder of `dagster_home`. This function writes the `workspace.yaml` of the servers into it.
+    `home` is the folder of `dagster_home`. This function writes the `workspace.yaml` of the servers into this folder.
     """
     for old in home.glob("code-*.sock"):
         old.unlink(missing_ok=True)

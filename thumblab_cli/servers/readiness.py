@@ -41,8 +41,8 @@ def listens_on(path: Path) -> Ready:
 def daemon_beats(dagster_url: str) -> Ready:
     """Return a function that says whether every part of Dagster's daemon has sent a heartbeat since its start.
 
-    The daemon has no address. The daemon writes its heartbeats to the database, and Dagster's webserver shows them. A
-    heartbeat of an earlier daemon does not count.
+    The daemon has no address. The daemon writes its heartbeats to the database, and Dagster's webserver shows the
+    heartbeats. A heartbeat of an earlier daemon does not count.
     """
 
     def beats(since: float) -> bool:

@@ -164,8 +164,8 @@ class Supervisor:
         _signal(self._children[name], signal.SIGKILL)
 
     def mend(self, report: Callable[[str], None]) -> None:
-        """Restart each server that has ended. Call `report` with a sentence when a server has ended, and when it is
-        ready again.
+        """Restart each server that has ended. Call `report` with a sentence when a server has ended, and when a
+        restarted server is ready.
 
         The pause before each further restart is longer. Otherwise a server that always ends at once would keep the
         processor busy with restarts. If the pause is not over yet, a later call restarts the server.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @demo_option
 def command(as_json: bool, chosen: "Settings") -> None:
-    """Print the summary of the last 24 hours that Dagster sends every day.
+    """Print the daily summary that Dagster sends, for the last 24 hours.
 
     The summary shows the refreshes of each niche, the quota, the model, the checks with warnings, the disk and the open
     alerts.
