@@ -22,7 +22,7 @@ class Repeater:
     """A thread that calls `step` repeatedly until the thread is stopped.
 
     If `step` returns False or raises an error, the thread waits `IDLE_S` seconds before the next call. `wake` ends this
-    wait. `what` is a clause for the log. It says what is not done while `step` raises errors.
+    wait. `what` is a clause for the log, which says what is not done while `step` raises errors.
     """
 
     def __init__(self, name: str, step: Callable[[], bool], what: str) -> None:
@@ -62,7 +62,7 @@ class Repeater:
 
 
 class Housekeeper:
-    """The thread that ends, deletes and reports batches. It does not wait for items that are being scored."""
+    """The thread that ends, deletes and reports batches. This thread does not wait for items that are being scored."""
 
     def __init__(self, store: BatchStore, webhooks: Webhooks) -> None:
         self._store = store

@@ -68,7 +68,7 @@ class Progress(_Record):
     """The progress of a batch.
 
     `done` is the number of items that have a result. `failed` is the number of these items without a scored thumbnail.
-    `size` is the number of bytes that the results take in their file. If the file has more bytes, they come from an
+    `size` is the number of bytes that the results take in their file. Further bytes in the file come from an
     interrupted write. `attempts` is how often work on the next item was begun.
     """
 

@@ -92,8 +92,8 @@ class StartedRun:
 class FoundRun:
     """A run that Dagster knows: its job, its partition (a niche), and its state.
 
-    `may_retry` is true if the process of the run has died and Dagster starts the run again. It is also true while
-    Dagster has not decided yet whether to start the run again.
+    `may_retry` is true if the process of the run has died and Dagster starts the run again. `may_retry` is also true
+    while Dagster has not decided yet whether to start the run again.
     """
 
     run_id: str

@@ -63,10 +63,10 @@ class Budget:
 class BodyLimits:
     """Middleware that limits request bodies.
 
-    It answers 413 for a body that is too large, and 408 for a body that arrives too slowly. It answers 503 for a body
-    that does not fit into the budget. Bytes of the budget are reserved when the route begins to read the body, after
-    the API key was checked. The whole Content-Length is reserved at once. Without a Content-Length, 4 MiB are reserved
-    at a time. The bytes are freed after the answer was sent.
+    The middleware answers 413 for a body that is too large, and 408 for a body that arrives too slowly. The middleware
+    answers 503 for a body that does not fit into the budget. Bytes of the budget are reserved when the route begins to
+    read the body, after the API key was checked. The whole Content-Length is reserved at once. Without a
+    Content-Length, 4 MiB are reserved at a time. The bytes are freed after the answer was sent.
     """
 
     def __init__(self, app: ASGIApp, budget: Budget, idle_s: float, body_s: float, limit: int = MAX_BODY) -> None:

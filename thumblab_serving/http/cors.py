@@ -15,7 +15,7 @@ _ANSWER_HEADERS = ("Location", "Retry-After", "X-Request-ID")
 
 
 class CrossOrigin(CORSMiddleware):
-    """Starlette's middleware for CORS. It answers a refused preflight request with a problem.
+    """Starlette's middleware for CORS. This class answers a refused preflight request with a `Problem`.
 
     Credentials of the browser (cookies) are not allowed, because the service does not use them. A page sends the API
     key in a header, so the page must know the key.

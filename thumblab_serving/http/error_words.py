@@ -44,7 +44,8 @@ _SENTENCES: Mapping[str, str | Callable[[dict[str, Any]], str]] = {
 
 
 def in_words(error: ErrorDetails) -> str:
-    """Return a message that says what is wrong and what to send instead. It does not repeat the value that was sent.
+    """Return a message that says what is wrong and what to send instead. The message does not repeat the value that was
+    sent.
 
     The messages of the lab's own validators are returned unchanged. An error of an unknown type gets a general
     sentence.

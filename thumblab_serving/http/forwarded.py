@@ -21,8 +21,8 @@ class ForwardedHeaders:
     """Middleware that replaces the client, the scheme and the Host header of a request by the values that the proxy
     received.
 
-    It removes the three headers if the connection does not come from one of the `proxies`. uvicorn's middleware does
-    the rest: from X-Forwarded-For, it takes the last address that is not the address of a proxy.
+    The middleware removes the three headers if the connection does not come from one of the `proxies`. uvicorn's
+    middleware does the rest: from X-Forwarded-For, it takes the last address that is not the address of a proxy.
     """
 
     def __init__(self, app: ASGIApp, proxies: Sequence[IPv4Network | IPv6Network]) -> None:

@@ -35,8 +35,8 @@ _MARKS = (b'"', b",", b"[", b"{")
 _MOST_MARKS = 100_000
 """Maximum number of double quotes, commas and opening brackets in a JSON body, unless a route allows more.
 
-A body with more of these characters is refused before it is parsed. A valid request has fewer of them: its titles, ids
-and URLs together have fewer characters than this number, and base64 contains none of these characters.
+A body with more of these characters is refused before it is parsed. A valid request has fewer of these characters: its
+titles, ids and URLs together have fewer characters than this number, and base64 contains none of these characters.
 """
 
 

@@ -14,9 +14,9 @@ from thumblab_core.keys.named_keys import OWN_KEY, SCOPES, NamedKeys, Scope, dig
 from thumblab_core.settings import Settings
 
 _SETTLED_NS = 1_000_000_000
-"""If a file is older than this many nanoseconds, writing it again surely changes its modification time.
+"""If a file is older than this many nanoseconds, writing the file again always changes its modification time.
 
-Some file systems round the modification time. So a younger file is always read again.
+Some file systems round the modification time. So a younger file is read again at every call.
 """
 
 _log = logging.getLogger("thumblab_serving")

@@ -2,11 +2,11 @@
 
 The rule is the leaky bucket as a meter (ITU-T I.371). Each key has a level, which falls by the key's limit per minute.
 A request raises the level by one, and is refused if the level would then be above the limit. So a key may send a
-minute's requests at once. After that, its allowance grows back evenly over the next minute.
+minute's requests at once. Over the next minute, the level falls again, so the key may send further requests one by one.
 
-A batch may have more items than the limit of its key. It is accepted if the level is not above the limit, and raises
-the level by one for each item. So the key waits afterwards: its next request is accepted when the level has fallen
-below the limit again.
+A batch may have more items than the limit of its key. Such a batch is accepted if the level is not above the limit, and
+raises the level by one for each item. So the key waits afterwards: its next request is accepted when the level has
+fallen below the limit again.
 """
 
 import fcntl

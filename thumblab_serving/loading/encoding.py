@@ -96,7 +96,8 @@ class Encoders:
         return [tower.missing for tower in towers if tower.missing is not None]
 
     def picture(self, fingerprint: str, sent: SentPicture) -> Vectors:
-        """Return the unit vector [d] of a picture. It is encoded in the same way as the pictures of the library.
+        """Return the unit vector [d] of a picture. The picture is encoded in the same way as the pictures of the
+        library.
 
         The vector is cached under the hash of the file's bytes. If it is not cached, the file is decoded. The file is
         decoded a second time only if this encoder needs pictures of this size and format at another scale. Raises

@@ -48,7 +48,7 @@ class Backoff:
 def is_transient(error: BaseException | None) -> bool:
     """Return whether a failure may pass by itself.
 
-    This is so if `error`, or an error that caused it, is an `OSError` or a `MemoryError`.
+    A failure may pass if `error`, or an error that caused `error`, is an `OSError` or a `MemoryError`.
     """
     while error is not None:
         if isinstance(error, OSError | MemoryError):

@@ -3,8 +3,8 @@
 A request only puts its prediction into a queue. A separate thread writes the queue to the database. So a slow or
 missing database never delays an answer and never makes it fail. If the database cannot be written, predictions wait in
 the queue, and the thread tries again after 10 seconds. A prediction is lost if the queue is full, if the database
-refuses it, or if it still waits when the service stops. `/health` and `/metrics` show how many predictions were kept
-and how many are lost.
+refuses the prediction, or if the prediction still waits when the service stops. `/health` and `/metrics` show how many
+predictions were kept and how many are lost.
 """
 
 import logging

@@ -20,7 +20,7 @@ class PictureFacts:
 
 
 class SentPicture:
-    """The bytes of a picture file. They are decoded at the first use of `decoded`. Only one thread at a time may use
+    """The bytes of a picture file. The file is decoded at the first use of `decoded`. Only one thread at a time may use
     this object.
     """
 

@@ -193,9 +193,9 @@ class ServedRelease(Generic[T]):
         return target == (None if loaded is None else loaded.release_id)
 
     def _follow(self, patience: float | None) -> None:
-        """Load the release that the pointer names. Wait until it is loaded, but at most `patience` seconds.
+        """Load the release that the pointer names. Wait until the release is loaded, but at most `patience` seconds.
 
-        If the pointer moves meanwhile, the release that it then names is loaded too.
+        If the pointer moves during this time, the newly named release is loaded too.
         """
         deadline = None if patience is None else time.monotonic() + patience
         while True:

@@ -87,9 +87,9 @@ class ServedReleases:
         return self._failure
 
     def encoders(self) -> Encoders:
-        """Return the encoders. The first call warms them up.
+        """Return the encoders. The first call warms up the encoders.
 
-        Raises `NotReadyError` if they cannot be loaded. `Backoff` says when a later call tries again.
+        Raises `NotReadyError` if the encoders cannot be loaded. `Backoff` says when a later call tries again.
         """
         if self._encoders is None:
             with self._warming:

@@ -98,7 +98,8 @@ class SubScoreMeters:
     def version(self, encoders: Encoders, fingerprint: str) -> str:
         """Return the version of the sub-scores of a picture that the image encoder `fingerprint` encodes.
 
-        The version has the form that index releases store. It includes the text tower of the image encoder, if any.
+        The version has the form that index releases store. The version includes the text tower of the image encoder, if
+        any.
         """
         return self.meter(encoders, fingerprint).version_with(text_tower(encoders.by_fingerprint(fingerprint)))
 
@@ -107,8 +108,8 @@ class SubScoreMeters:
     ) -> Measurement:
         """Measure a picture, given its unit vector [d] by the image encoder `fingerprint`.
 
-        The parts that do not depend on the title are cached under the hash of the picture's bytes. If they are not
-        cached, the picture is decoded. Raises `LabError` if the picture cannot be measured.
+        The parts that do not depend on the title are cached under the hash of the picture's bytes. If these parts are
+        not cached, the picture is decoded. Raises `LabError` if the picture cannot be measured.
         """
         meter = self.meter(encoders, fingerprint)
         try:

@@ -100,8 +100,8 @@ def body_documentation() -> dict[str, Any]:
 
 
 def _without_null(model: type[SimilarForm]) -> dict[str, dict[str, Any]]:
-    """Return the fields of a model as JSON schemas without null. A form or a query cannot send null. Its client leaves
-    the field out instead.
+    """Return the fields of a model as JSON schemas without null. A form or a query cannot send null, so a client leaves
+    out a field without a value.
     """
     properties: dict[str, dict[str, Any]] = model.model_json_schema(ref_template="#/components/schemas/{model}")[
         "properties"

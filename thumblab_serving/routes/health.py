@@ -55,8 +55,8 @@ async def ready(request: Request) -> HealthOut:
     """Answer with the status 200 when the service can score. Until then, answer with a 503 problem that says what is
     missing.
 
-    The service can score once the encoders and the meter are warm, and a model and an index are loaded. It must also
-    have made one answer for itself (a rehearsal).
+    The service can score once the encoders and the meter are warm, and a model and an index are loaded. The service
+    must also have made one answer for itself (a rehearsal).
     """
     state = await _state(request)
     if not state.ready:

@@ -32,8 +32,9 @@ router = APIRouter(tags=["library"])
 async def report(request: Request) -> NicheReport:
     """Return the newest report that the asset `niche_report` has stored.
 
-    The figures describe differences within channels. They do not show that one thing causes the other. With too few
-    videos, `too_few` says so, and there are no figures. `GET /v1/library/pictures` gives the pictures of the examples.
+    The figures describe differences within channels. The figures do not show that a property of a video causes more
+    views. With too few videos, `too_few` says so, and there are no figures. `GET /v1/library/pictures` gives the
+    pictures of the examples.
     """
     niche = str(request.path_params["niche"])
     if niche not in NICHES:

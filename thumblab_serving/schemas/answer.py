@@ -69,7 +69,7 @@ class ThumbnailScore(StrictModel):
     empty.
 
     If `familiar` is false, the candidate is measured, but the model does not rank it. The candidate then has no score,
-    win probability or engagement. It has a rank only if `ordered_by` is `evidence`.
+    win probability or engagement. The candidate has a rank only if `ordered_by` is `evidence`.
     """
 
     id: str

@@ -95,8 +95,8 @@ def model_limits(ranker: TrainedRanker, query: RankingContext) -> list[str]:
 
 
 def first_title_limits(ranker: TrainedRanker, query: RankingContext, ranking: Ranking) -> list[str]:
-    """Return the sentences that limit the verdict on pictures under the title of `query`. They do not apply to the
-    verdict on packages.
+    """Return the sentences that limit the verdict on pictures under the title of `query`. These sentences do not limit
+    the verdict on packages.
     """
     return [*skill_doubts(ranker, query.channel, query.question), *evidence_order(query.niche, ranking)]
 
@@ -169,8 +169,8 @@ def no_winners(niche: str, names: Sequence[str]) -> Sequence[str]:
 
 
 def skill_doubts(ranker: TrainedRanker, channel: AdapterChoice | None, question: Question) -> list[str]:
-    """Return a sentence for each reason why the model must not name a winner at a question. If it may name a winner,
-    return no sentence.
+    """Return a sentence for each reason why the model must not name a winner at a question. If the model may name a
+    winner, return no sentence.
     """
     split, evaluated = measured_skill(ranker, channel, question)
     no_winner = _NO_BEST_PACKAGE if question == PACKAGE else _NO_WINNER

@@ -183,7 +183,8 @@ class Turns:
 class SeenPeople:
     """The part of the scorer that searches for people. Many threads may use it at the same time.
 
-    It has its own database access. So a slow request about people never makes the scorer stop asking the database.
+    This part has its own database access. So a slow request about people never makes the scorer stop asking the
+    database.
     """
 
     def __init__(self, settings: Settings) -> None:

@@ -80,8 +80,8 @@ class StoredSimilarity:
     """A `Similarity` that searches the library of the niche in PostgreSQL, with pgvector.
 
     If the database does not answer, `DefaultSimilarity` is used. `encoder` is the fingerprint of the model's image
-    encoder. The database may have vectors of several encoders. Only vectors of this encoder are compared, because it
-    also encodes every picture of a request. `no_index` says why no index is used.
+    encoder. The database may have vectors of several encoders. Only vectors of this encoder are compared, because this
+    encoder also encodes every picture of a request. `no_index` says why no index is used.
     """
 
     libraries: StoredLibraries
@@ -117,7 +117,7 @@ class DefaultSimilarity:
 
 
 def choose_similarity(niche: Niche, releases: Resolved, libraries: StoredLibraries, meter_version: str) -> Similarity:
-    """Return the `Similarity` for a request. It searches the index, or the database if no index is served.
+    """Return the `Similarity` for a request. The result searches the index, or the database if no index is served.
 
     If the library of the index has fewer than two thumbnails, there is no distribution to compare a picture with. In
     this case, `DefaultSimilarity` is returned.

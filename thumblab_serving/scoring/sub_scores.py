@@ -11,7 +11,7 @@ def present_sub_scores(measurement: Measurement, library: ScoreDistribution | No
     """Return the sub-scores by name.
 
     The sub-scores are compared with `library`, the distribution of the sub-scores in the library of a niche. If
-    `library` is None, they are compared with the fixed thresholds `WEAK`.
+    `library` is None, the sub-scores are compared with the fixed thresholds `WEAK`.
     """
     return {name: _present(score, measurement.evidence, library) for name, score in measurement.scores.items()}
 

@@ -40,8 +40,8 @@ LARGEST = _SLOT - _HEADER.size
 class SharedCache:
     """A cache that all workers of a service share. Threads and processes may use it at the same time.
 
-    It never raises an error. If the file cannot be used, each entry counts as missing, and `failure` says why. The file
-    takes at most `slots` times 8 KiB of the disk.
+    A shared cache never raises an error. If the file cannot be used, each entry counts as missing, and `failure` says
+    why. The file takes at most `slots` times 8 KiB of the disk.
     """
 
     def __init__(self, path: Path, slots: int = _SLOTS) -> None:

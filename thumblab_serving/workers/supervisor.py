@@ -67,7 +67,7 @@ def _wait_for_end(process: Process, latest: float) -> None:
 
 
 class _Exit(threading.Event):
-    """The event that tells the service to end. It counts as set as soon as SIGTERM or SIGINT has arrived.
+    """The event that tells the service to end. The event counts as set as soon as SIGTERM or SIGINT has arrived.
 
     uvicorn sets the event only between two other tasks, and a task that replaces workers may take minutes. A signal
     handler must not set the event itself. If the handler interrupts `wait`, it would wait for ever for the event's

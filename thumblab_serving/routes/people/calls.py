@@ -91,7 +91,7 @@ async def call(request: Request, work: Callable[[StoredPeople], T], limiter: str
 
 
 async def _in_turn(turns: CapacityLimiter, work: Callable[[], T]) -> T:
-    """Return the result of `work`. It runs in a thread after the earlier changes.
+    """Return the result of `work`. `work` runs in a thread after the earlier changes.
 
     Raises `PeopleBusyError` if the earlier changes take too long.
     """

@@ -67,7 +67,9 @@ def _jpeg(description: str, *errors: int) -> dict[int | str, Any]:
     responses=error_responses(401, 503),
 )
 async def stats(request: Request) -> PeopleStatsOut:
-    """A share counts present thumbnails. It says how often a person is seen, and not whether the person helps a video."""
+    """A share counts present thumbnails. A share says how often a person is seen, and not whether the person helps a
+    video.
+    """
     settings: Settings = request.app.state.settings
     figures = await call(request, lambda people: people.statistics())
     shares = [
