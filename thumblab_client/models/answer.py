@@ -60,7 +60,7 @@ class ThumbnailScore:
     """The answer for one candidate. If `error` is set, all other fields except `id` and `title` are null or empty.
 
     If `familiar` is false, the candidate is measured, but the model does not rank it. The candidate then has no
-    score, win probability or engagement. It has a rank only if `ordered_by` is `evidence`.
+    score, win probability or engagement. The candidate has a rank only if `ordered_by` is `evidence`.
     """
 
     id: str

@@ -34,8 +34,8 @@ class WhyOut:
     """Why the score of a candidate differs from the winner's score. The winner is compared with the second-best
     candidate.
 
-    The contributions are parts of the model's own score. They say why the model orders two candidates as it does,
-    and not why viewers clicked.
+    The contributions are parts of the model's own score. The contributions say why the model orders two candidates
+    as it does, and not why viewers clicked.
     """
 
     against: str | None
