@@ -40,10 +40,10 @@ class ModelFile:
         name: the name for `thumblab models pull`.
         file: the name of the file.
         what: what the model does.
-            licence: the licence of the model.
-        url: the address to fetch the file from. It must not redirect.
-            size: the size of the file in bytes.
-            sha256: the SHA-256 of the bytes of the file.
+        licence: the licence of the model.
+        url: the address to fetch the file from. This address must not redirect.
+        size: the size of the file in bytes.
+        sha256: the SHA-256 of the bytes of the file.
     """
 
     name: str
@@ -136,14 +136,15 @@ def face_embedder(settings: Settings | None = None) -> Path | None:
     """Return the path of the face embedder, or None if there is none.
 
     The path is the setting `THUMBLAB_FACE_EMBEDDER`, or else the path of SFace if `thumblab models pull sface` fetched
-    it. Raises `ModelFileError` as `face_model` does. Whether people are switched on makes no difference here.
+    it. Raises `ModelFileError` if the setting does not name an ONNX file, or if the fetched file has changed. The
+    setting that switches people on has no effect on the result.
     """
     settings = settings or current_settings()
     return _chosen(SFACE, "face_embedder", settings.face_embedder, settings)
 
 
 def _chosen(model: ModelFile, field: str, own: Path | None, settings: Settings) -> Path | None:
-    """Return `own`, which is the value of the setting `field`. If it is not set, return the path of the fetched file,
+    """Return `own`, the value of the setting `field`. If the setting is not set, return the path of the fetched file,
     or None.
     """
     if own is not None:

@@ -118,7 +118,7 @@ class Settings(
     def settings_customise_sources(
         cls, settings_cls: type[BaseSettings], *sources: PydanticBaseSettingsSource, **named: PydanticBaseSettingsSource
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read secrets from files too. A value in the environment counts more than a value in `.env`."""
+        """Read secrets from files too. A value in the environment has priority over a value in `.env`."""
         dotenv = named["dotenv_settings"]
         assert isinstance(dotenv, DotEnvSettingsSource)
         return named["init_settings"], named["env_settings"], SecretFiles(settings_cls, dotenv), dotenv
@@ -209,7 +209,8 @@ class Settings(
     def mlflow_url(self) -> str:
         """The address of MLflow.
 
-        It is `mlflow_tracking_uri`, else the address of the running `thumblab up`, else the default.
+        If `mlflow_tracking_uri` is not set, it is the address of MLflow in the running `thumblab up`. If no `thumblab
+        up` runs, it is the default address.
         """
         if self.mlflow_tracking_uri is not None:
             return self.mlflow_tracking_uri

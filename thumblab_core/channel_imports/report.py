@@ -109,7 +109,7 @@ class FittedChannel(_Part):
 
 
 class ImportReport(_Part):
-    """How far an import is, and what the lab has learnt. Exactly one of the states `done` and `failed` ends it."""
+    """How far an import is, and what the lab has learnt. An import that has ended is either `done` or `failed`."""
 
     state: Literal["running", "done", "failed"]
     updated_at: datetime

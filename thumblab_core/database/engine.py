@@ -6,9 +6,9 @@ schema outside the role's search path.
 A prepared statement, a setting, a temporary table and an advisory lock belong to one connection to the server. A
 transaction pooler may run each transaction of a client on a different connection to the server. Therefore the lab
 prepares no statements behind a pooler. Each setting, temporary table and advisory lock of the lab ends with the
-transaction that made it. The one exception is the setting `maintenance_work_mem` in `nearest_index.py`. It is set
-outside a transaction, because CREATE INDEX CONCURRENTLY cannot run inside one. It is reset when the index has been
-made.
+transaction that made it. The one exception is the setting `maintenance_work_mem` in `nearest_index.py`. This setting is
+set outside a transaction, because CREATE INDEX CONCURRENTLY cannot run inside a transaction. The setting is reset when
+the index has been made.
 """
 
 from collections.abc import Iterator

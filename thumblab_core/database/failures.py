@@ -1,7 +1,8 @@
 """Explain a failure of the disk or of the database in one sentence.
 
-Examples are a full disk, a read-only folder, and a database that was restarted. The program is not at fault. Finished
-work stays, and the same command or run continues the rest.
+Examples are a full disk, a read-only folder, and a database that was restarted. The program itself has no error in
+these cases. Finished work stays. The user can start the same command or run again, and only the rest of the work is
+then done.
 """
 
 import errno

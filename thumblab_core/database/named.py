@@ -43,8 +43,8 @@ class _Facts:
 def find_or_make(external: "URL", name: str) -> "URL":
     """Return the URL of the place `name`. `external` is the URL of the lab's database.
 
-    A schema of this name in the lab's database is used before a database of this name, so that the place stays the same
-    if an administrator creates the database later.
+    If the lab's database has a schema of this name, the schema is used even if a database of this name exists. So the
+    place stays the same if an administrator creates the database later.
 
     Raises LabError if the place cannot be made, or if the role may not make tables in it.
     """
@@ -141,7 +141,7 @@ def _refuse_pooler(name: str, facts: _Facts) -> None:
 def _checked_database(external: "URL", name: str, role: str) -> "URL":
     """Return the URL of the database. Raise LabError if the role may not make tables in it.
 
-    The connection also fails if a pooler in front of the server does not know the database.
+    Also raise LabError if the connection fails. For example, a pooler in front of the server may not know the database.
     """
     url = external.set(database=name)
     if not _may_make_tables(url)[1]:

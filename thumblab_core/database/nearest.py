@@ -1,8 +1,9 @@
 """Search the library of a niche in PostgreSQL with pgvector.
 
 If `nearest_index` has made an HNSW index for the encoder, a search uses that index. HNSW is a kind of index that finds
-nearest neighbours fast, but may miss some. Without an index, the search compares the query with every vector. Then it
-finds the same videos and cosines as an exact search with `NicheIndex`, the index of the library in memory.
+nearest neighbours fast, but may miss some. Without an index, the search compares the query with every vector. The
+result then has the same videos and cosines as the result of an exact search with `NicheIndex`, the index of the library
+in memory.
 """
 
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ _CANDIDATES = 1_000
 """How many vectors a search takes from the index at a time (`hnsw.ef_search`). pgvector allows no larger value.
 
 The search then drops the vectors that are not in the library of the niche. With a smaller number, a search is faster,
-but in a measurement it missed two of the 20 nearest neighbours.
+but in a measurement the search missed two of the 20 nearest neighbours.
 """
 
 

@@ -172,7 +172,7 @@ _KINDS = (
 def trouble_of(error: BaseException) -> DatabaseTroubleError | None:
     """Return the error for the user, if `error` means that the database cannot be used. Otherwise return None.
 
-    `error` comes from psycopg, psycopg2, or from SQLAlchemy, which wraps the errors of the two.
+    `error` comes from psycopg or psycopg2, or from SQLAlchemy, which wraps the errors of both drivers.
     """
     cause = getattr(error, "orig", None) or error
     if not _of_a_driver(cause):

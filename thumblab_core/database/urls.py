@@ -34,7 +34,7 @@ An item has three parts: the name of the database, the folder of the cluster, an
 _external_places: dict[tuple["URL", str], "URL"] = {}
 """The databases and schemas of external servers that this process has found or created.
 
-The key has the URL of the lab's database, and the name of the database or schema.
+A key has two parts: the URL of the lab's database, and the name of the database or schema.
 """
 
 
@@ -45,13 +45,13 @@ class Status:
     embedded: bool
     running: bool
     in_use: bool
-    """Whether any process uses the embedded server. For an external server, it is always False."""
+    """Whether any process uses the embedded server. Always False for an external server."""
     kept: bool
     """Whether the embedded server runs even while no process uses it, because `thumblab db start` was called."""
     folder: Path | None
     """The folder of the embedded cluster, or None if the server is external or was never started."""
     trouble: str | None = None
-    """Why an external server cannot be used. None if it answers, and always None for the embedded server."""
+    """Why the external server cannot be used. None if the server answers, and always None for the embedded server."""
 
 
 def database_url(settings: Settings | None = None) -> str:
@@ -94,8 +94,8 @@ def named_database_url(name: str, driver: str = "psycopg", settings: Settings | 
 
     MLflow and Dagster keep their own tables in such databases, and need the `driver` called `psycopg2`.
 
-    Raises LabError as `database_url` does. Also raises LabError if an external server lets the lab create neither the
-    database nor the schema.
+    Raises LabError in the same cases as `database_url`. Also raises LabError if an external server lets the lab create
+    neither the database nor the schema.
     """
     if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", name):
         raise LabError(f"{name!r} is not a valid database name: use lower-case letters, digits and underscores.")

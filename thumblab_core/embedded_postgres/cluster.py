@@ -20,8 +20,8 @@ from thumblab_core.settings import CHECKOUT
 _held: dict[Path, int] = {}
 """The descriptors of users.lock that this process holds, by the folder of the cluster.
 
-They stay open as long as the process lives, because each of them holds a lock. When the process ends, the kernel
-releases the locks.
+The descriptors stay open as long as the process lives, because each descriptor holds a lock. When the process ends, the
+kernel releases the locks.
 """
 
 _START_SECONDS = 120
@@ -189,8 +189,8 @@ def _start(home: Path) -> None:
         with owner.server_lock(home) as lock:
             _run(home, user, [*start, "-o", f"{options} -c max_connections=200"], inherited=(lock,))
     except LabError:
-        # pg_ctl also fails if the server runs already. It may have been started in the meantime by the pg_ctl of a
-        # process that was killed. So the failure counts only if the server does not answer.
+        # pg_ctl also fails if the server runs already. For example, the pg_ctl of a killed process may have started the
+        # server in the meantime. So the failure counts only if the server does not answer.
         if not reachable(home):
             raise
 
@@ -237,7 +237,7 @@ def _run(home: Path, user: tuple[int, int] | None, command: list[str], inherited
     # Lines with FATAL, PANIC or error give PostgreSQL's reason. The last line only says that something failed.
     reasons = re.findall(r"(?:FATAL|PANIC|error): +(.*)", printed) or printed.split("\n")[-2:-1] or ["no reason given"]
     full = [reason for reason in reasons if "No space left" in reason]
-    if full:  # The full disk may not be the last reason: PostgreSQL may fail again while it undoes its work.
+    if full:  # A later reason may follow, if PostgreSQL fails again while it undoes its work.
         raise LabError(
             f"The embedded database did not start, because no room is left on the disk ({full[0]}). Make room; the "
             "database then starts with all of its data."

@@ -79,7 +79,7 @@ def make_home(data_dir: Path) -> Path:
             "Run as that user, or set THUMBLAB_DATA_DIR to a folder of your own."
         )
     if status.st_mode & 0o077:
-        home.chmod(0o700)  # Only the owner may enter the folder, because the server trusts every user who can.
+        home.chmod(0o700)  # Only the owner may enter the folder, because the server trusts every user who can enter it.
     return home
 
 

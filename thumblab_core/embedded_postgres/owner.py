@@ -1,6 +1,6 @@
 """Decide which host an embedded cluster belongs to. It belongs to one host at a time. A container counts as a host.
 
-Two files beside the server's data tell which host that is:
+Two files beside the server's data tell which host the cluster belongs to:
 
     host.json     names the host that runs the server; written before the server starts, removed after it ends
     server.lock   locked by the processes of the server, so that the kernel tells whether any of them is alive
@@ -30,7 +30,7 @@ _RECORD, _LOCK = "host.json", "server.lock"
 
 @dataclass(frozen=True)
 class Host:
-    """A host. Its name and machine id survive a restart. Its boot id and PID namespace tell which processes it sees."""
+    """A host. Its name and machine id survive a restart. Its boot id and PID namespace say which processes it sees."""
 
     name: str
     machine: str
@@ -40,8 +40,8 @@ class Host:
     def shares_processes_with(self, other: "Host") -> bool:
         """Return whether this host sees the same processes as the host `other`.
 
-        They do if their boot ids and PID namespaces are equal. On a system without boot ids, such as macOS, their names
-        and machine ids are compared instead.
+        Two hosts see the same processes if their boot ids and their PID namespaces are equal. On a system without boot
+        ids, such as macOS, the names and machine ids of the hosts are compared instead.
         """
         if self.boot or other.boot:
             return (self.boot, self.namespace) == (other.boot, other.namespace)
@@ -135,7 +135,8 @@ def remove_record(home: Path) -> None:
 def take_over(home: Path) -> Host | None:
     """Let this host use the cluster of another host, after a person said that the other host's server has ended.
 
-    Return the other host, or None if there is none. Raises LabError if a process of the server is alive.
+    Return the other host, or None if the cluster belonged to no other host. Raises LabError if a process of the server
+    is alive.
     """
     holder = other_holder(home)
     if holder is None:

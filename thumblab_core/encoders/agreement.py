@@ -29,8 +29,8 @@ class Agreement:
             picture's ten nearest neighbours in float32. The candidate agrees if the same neighbour of the pair is
             nearer to the picture by the candidate's vectors. Pairs whose two neighbours are almost equally near are
             left out. In such a pair, the float32 cosines to the picture differ by at most a tenth of the standard
-            deviation of all float32 cosines. A fixed limit would not work. All cosines of an untrained encoder are
-            above 0.99, so they differ by less than 0.01.
+            deviation of all float32 cosines. A fixed limit would not work: all cosines of an untrained encoder are
+            above 0.99, so any two of them differ by less than 0.01.
         pictures: the number of pictures compared.
     """
 
@@ -70,5 +70,5 @@ def agreement(reference: Vectors, candidate: Vectors) -> Agreement:
         counted = reference_gaps > tolerance
         told_apart += int(counted.sum())
         same_order += int((candidate_gaps[counted] > 0).sum())
-    # If no pair counts, the order cannot be measured. Then `order` is 0, so the candidate does not agree.
+    # If all pairs are left out, the order cannot be measured. Then `order` is 0, so the candidate does not agree.
     return Agreement(mean_cosine, same_order / told_apart if told_apart else 0.0, count)

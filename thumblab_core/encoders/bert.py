@@ -17,7 +17,7 @@ from openvino import opset13 as ops  # isort: skip  # `openvino_runtime` must be
 Tokens = npt.NDArray[np.int64]
 
 _HIDDEN = -1e9
-"""The number that is added to a token's attention to padding. It gives the padding no weight."""
+"""The number that is added to each attention score of a padding token, so that the token gets no weight."""
 
 
 class Bert:
@@ -86,7 +86,7 @@ class _Graph:
         return self._normed(f"{name}.output", ops.add(self._linear(f"{name}.output.dense", inner), hidden))
 
     def _by_head(self, values: Any) -> Any:
-        """Divide [n, t, d] among the heads: [n, heads, t, d / heads]."""
+        """Divide the `values` of tokens, [n, t, d], among the attention heads. Return [n, heads, t, d / heads]."""
         return ops.transpose(ops.reshape(values, _integers(0, 0, self._heads, -1), True), _integers(0, 2, 1, 3))
 
     def _linear(self, name: str, values: Any) -> Any:

@@ -149,13 +149,15 @@ def _detail(lab: _Array) -> _Array:
         small = cv2.resize(lab, (_WIDTH >> scale, _HEIGHT >> scale), interpolation=cv2.INTER_AREA) / 50.0
         detail = np.abs(small - cv2.GaussianBlur(small, (0, 0), 1.5)).reshape(-1, 3)
         rows += [detail.mean(axis=0), _share(detail > _FINE), _share(detail > _STRONG)]
-    # The logarithm makes differences between pictures with little detail count more. The offset 0.003 keeps it finite
-    # if there is no detail.
+    # The logarithm makes differences between pictures with little detail count more. The offset 0.003 keeps the
+    # logarithm finite if there is no detail.
     return (np.log(np.stack(rows) + 0.003).ravel() / 3.0 + 1.0).astype(np.float32)
 
 
 def _share(found: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """Return the share of true values in each channel, [3], of [n, 3]. `np.mean` would take five times as long."""
+    """Return the share of true values in each channel of `found` [n, 3], as [3]. `np.mean` would take five times as
+    long.
+    """
     return np.array([np.count_nonzero(channel) for channel in np.ascontiguousarray(found.T)]) / len(found)
 
 
@@ -187,7 +189,7 @@ def _count(lightness: _Bins, a: _Bins, b: _Bins) -> int:
 
 
 def _present(lightness: _Bins, a: _Bins, b: _Bins) -> npt.NDArray[np.bool_]:
-    """Return which colours occur among n pixels, an array with the three numbers of a colour as its indices."""
+    """Return whether each colour occurs among n pixels. The indices of the result are the three numbers of a colour."""
     shape = tuple(int(values.max()) + 1 for values in (lightness, a, b))
     present = np.zeros(shape, bool)
     present[lightness, a, b] = True
@@ -195,7 +197,7 @@ def _present(lightness: _Bins, a: _Bins, b: _Bins) -> npt.NDArray[np.bool_]:
 
 
 def _cells() -> npt.NDArray[np.intp]:
-    """Return, for each pixel, the index of the cell that contains it, [108, 192]."""
+    """Return the index of the cell of each pixel, [108, 192]."""
     rows = np.arange(_HEIGHT) * _ROWS // _HEIGHT
     columns = np.arange(_WIDTH) * _COLUMNS // _WIDTH
     cells: npt.NDArray[np.intp] = rows[:, None] * _COLUMNS + columns[None, :]

@@ -33,7 +33,8 @@ Size, mean and similar values are not part of the version, because they follow f
 _METADATA = "thumblab"
 """The name of an entry in the header of a local safetensors checkpoint.
 
-The entry holds the activation and the preprocessing of the model. open_clip knows the two only for weights on the hub.
+The entry holds the activation and the preprocessing of the model. open_clip itself knows the activation and the
+preprocessing only for weights on the hub.
 """
 
 
@@ -252,7 +253,7 @@ class OpenClipEncoder(NeuralEncoder):
         release = self._exported(TEXT)
         if release is not None:
             return ExportedText.load(release).encode
-        _ = self._loaded  # The model is loaded here. If this fails, the next call looks for an export again.
+        _ = self._loaded  # This line loads the model. If it fails, the next call looks for an export again.
         return self._texts_with_torch
 
     def _texts_with_torch(self, texts: Sequence[str]) -> Vectors:

@@ -83,7 +83,7 @@ def impressions_per_variant(ctr: float, lift: float, power: float = POWER, alpha
     Args:
         ctr: the click-through rate of the first variant, such as the usual rate of the channel, between 0 and 1.
         lift: how much higher the click-through rate of the second variant is, relative to `ctr`. With 0.1, the rate is
-            1.1 times `ctr`. It may be negative.
+            1.1 times `ctr`. `lift` may be negative.
         power: the probability that the test finds the difference.
         alpha: the probability that the test reports a difference between two variants with the same rate.
 
@@ -123,10 +123,10 @@ def alike_pairs(pictures: Sequence[Appearance]) -> list[AlikePair]:
 def pair_to_test(scores: Sequence[float | None], slope: float, alike: Sequence[AlikePair] = ()) -> PairToTest | None:
     """Return which two candidates to test. Return None if no two candidates with scores can be tested.
 
-    One of the two is the candidate with the highest score, because a creator would use this candidate without a test.
-    The other is the candidate for which the outcome of the test is the least certain. The test of these two candidates
-    is expected to give the most information. Two candidates that are too alike are not tested. If several candidates
-    have the same score or the same information, the first of them in the list is chosen.
+    The first of the two is the candidate with the highest score, because a creator would use this candidate without a
+    test. The second is the candidate with which the outcome of the test is the least certain. The test of these two
+    candidates is expected to give the most information. Two candidates that are too alike are not tested. If several
+    candidates have the same score or the same information, the first of them in the list is chosen.
 
     The expected information is the entropy of the outcome: H(p) = -p log2(p) - (1 - p) log2(1 - p). The win probability
     follows the Bradley-Terry model: p = sigmoid(slope * difference of the scores).
@@ -153,8 +153,8 @@ def pair_to_test(scores: Sequence[float | None], slope: float, alike: Sequence[A
 def advice_without_pair(scores: Sequence[float | None], alike: Sequence[AlikePair], proven: bool = True) -> str:
     """Return a sentence that says what to do if `pair_to_test` chose no two candidates.
 
-    Pass the same `scores` and `alike` as to `pair_to_test`. `proven`: whether the skill of the model is proven. If not,
-    the scores are all None, because the order of the model is not used.
+    Pass the same `scores` and `alike` as to `pair_to_test`. `proven`: whether the skill of the model is proven. If the
+    skill is not proven, all scores are None, because the order of the model is not used.
     """
     if all_alike(len(scores), alike):
         return ALL_ALIKE

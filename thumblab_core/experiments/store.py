@@ -48,7 +48,7 @@ def save(connection: Connection, experiment: Experiment) -> tuple[int, str]:
     the experiment. The transaction can then only be rolled back.
     """
     # Without the lock, two imports at the same time could both find that the experiment is not stored yet. Both would
-    # then insert it, and the second insert would fail.
+    # then insert the experiment, and the second insert would fail.
     connection.execute(text("LOCK TABLE experiments IN SHARE ROW EXCLUSIVE MODE"))
     same = (
         (experiments.c.channel_id == experiment.channel_id)

@@ -28,8 +28,7 @@ A face seen from the side, whose landmarks are a third as wide, leaves 0.18. Poi
 more.
 """
 _COARSE = 0.5
-"""A picture that is scaled by a smaller factor is reduced first. Otherwise, pixels between the samples would be lost.
-"""
+"""A picture that is scaled by less than this factor is reduced first. Otherwise, some pixels would have no effect."""
 
 
 class UnalignableError(ValueError):

@@ -41,7 +41,7 @@ Without this limit, the second look detects the wheels of a car as faces.
 """
 _LOOKS = "1"
 """Version of how `find` looks at a picture. If it changes, every picture is searched again."""
-_LOADING = threading.Lock()  # All threads share OpenCV's log level, so only one at a time may change it.
+_LOADING = threading.Lock()  # All threads share OpenCV's log level, so only one thread at a time may change the level.
 
 
 @dataclass(frozen=True)

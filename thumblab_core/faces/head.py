@@ -178,8 +178,8 @@ def _remove_heads(store: ReleaseStore, must_go: Callable[[Release], bool]) -> Re
             for release in used:
                 store.remove(release)
                 removed.append(release.release_id)
-            # This call deletes no whole release. It deletes the remains of a release after a crash, which may be such a
-            # head.
+            # This call deletes no whole release. It deletes what a crash left of a release, because the release may be
+            # a head that learnt from these people or faces.
             store.prune(FACE_HEAD, scope, keep=len(releases) + 1)
     return RemovedHeads(removed, served)
 
@@ -187,8 +187,8 @@ def _remove_heads(store: ReleaseStore, must_go: Callable[[Release], bool]) -> Re
 def remove_heads_of_deleted(store: ReleaseStore, present_faces: Collection[str]) -> RemovedHeads:
     """Delete every head that learnt from a face which is not among `present_faces`, the ids of all stored faces.
 
-    Faces are deleted when their video expires or is deleted. Damaged heads are deleted too. Afterwards, the same head
-    is served as after `remove_heads_of`.
+    Faces are deleted when their video expires or is deleted. Damaged heads are deleted too. If the served head is
+    deleted, an older head is served instead, see `remove_heads_of`.
     """
 
     def has_deleted(release: Release) -> bool:

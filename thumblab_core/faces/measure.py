@@ -42,7 +42,7 @@ class FoundFace:
 
     @property
     def box(self) -> tuple[float, float, float, float]:
-        """The left, upper, right and lower edge, as fractions of the picture. They may lie beyond the picture."""
+        """The left, upper, right and lower edge, as fractions of the picture. The edges may lie beyond the picture."""
         return self.detection.left, self.detection.top, self.detection.right, self.detection.bottom
 
     @property
@@ -77,8 +77,7 @@ def find_faces_in(
     The faces of several pictures are embedded together, which takes less time. So pictures are read ahead of the
     results, but only the crops of their faces are kept. A batch holds all faces of its pictures.
 
-    A face that `is_forgotten` says was forgotten has the problem `FORGOTTEN`. Such a face gets neither a crop nor a
-    vector.
+    A face for which `is_forgotten` returns True has the problem `FORGOTTEN`, and gets neither a crop nor a vector.
     """
     waiting: deque[list[FoundFace]] = deque()
     crops = 0
@@ -110,7 +109,7 @@ def _cut_out(image: Pixels, detector: FaceDetector, is_forgotten: Callable[[Dete
 
 
 def _embedded(pictures: Iterable[list[FoundFace]], embedder: FaceEmbedder) -> Iterator[list[FoundFace]]:
-    """Yield the same faces with vectors. All crops are embedded together."""
+    """Yield the faces of each picture again, now with vectors. All crops are embedded together."""
     pictures = list(pictures)
     crops = [face.crop for faces in pictures for face in faces if face.crop is not None]
     if not crops:

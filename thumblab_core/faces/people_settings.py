@@ -1,6 +1,6 @@
 """Define the settings of the people in thumbnails.
 
-The last five settings can also be given by their names in the specification.
+The last five settings are also read from variables without the prefix `THUMBLAB_`.
 """
 
 from pathlib import Path

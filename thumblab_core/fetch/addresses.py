@@ -11,12 +11,12 @@ _IPV4_REFUSED = tuple(
         (
             "0.0.0.0/8",  # this network; Linux connects 0.0.0.0 to the machine itself
             "10.0.0.0/8",  # private
-            "100.64.0.0/10",  # shared by the customers of a provider (CGNAT); Alibaba Cloud's metadata are here
+            "100.64.0.0/10",  # shared by the customers of a provider (CGNAT); has Alibaba Cloud's metadata server
             "127.0.0.0/8",  # loopback
             "168.63.129.16/32",  # Azure's host of a virtual machine; it looks like a public address
-            "169.254.0.0/16",  # link-local; the metadata of AWS, Azure and Google Cloud are here
+            "169.254.0.0/16",  # link-local; has the metadata servers of AWS, Azure and Google Cloud
             "172.16.0.0/12",  # private
-            "192.0.0.0/24",  # protocol assignments; Oracle Cloud's metadata are here
+            "192.0.0.0/24",  # protocol assignments; has Oracle Cloud's metadata server
             "192.0.2.0/24",  # documentation
             "192.31.196.0/24",  # AS112, the name servers for private addresses
             "192.52.193.0/24",  # relays of multicast (AMT)
@@ -38,9 +38,10 @@ some networks differ between releases of Python 3.11, 3.12 and 3.13."""
 _IPV6_PUBLIC = IPv6Network("2000::/3")
 """The only IPv6 addresses that IANA assigns to public hosts (IPv6 Address Space Registry).
 
-All forms that contain an IPv4 address, apart from the forms in `_IPV6_REFUSED`, are outside of this network:
-IPv4-mapped (`::ffff:0:0/96`), IPv4-compatible (`::/96`), IPv4-translated (`::ffff:0:0:0/96`) and NAT64 (`64:ff9b::/96`
-and `64:ff9b:1::/48`). So are loopback, private (`fc00::/7`), link-local, site-local and multicast addresses.
+All forms that contain an IPv4 address, apart from the forms in `_IPV6_REFUSED`, are outside of this range: IPv4-mapped
+(`::ffff:0:0/96`), IPv4-compatible (`::/96`), IPv4-translated (`::ffff:0:0:0/96`) and NAT64 (`64:ff9b::/96` and
+`64:ff9b:1::/48`). Loopback, private (`fc00::/7`), link-local, site-local and multicast addresses are outside of this
+range too.
 """
 
 _IPV6_REFUSED = tuple(

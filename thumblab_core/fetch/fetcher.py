@@ -139,7 +139,8 @@ class Fetcher:
         self._read(url, dict(self._headers), max_bytes, file.write, within_s)
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> None:
-        """Send `body` to `url`, under the same rules as for reading. `headers` are added to the fetcher's own.
+        """Send `body` to `url`, under the same rules as for reading. `headers` are added to the headers that the
+        fetcher always sends.
 
         Redirects are not followed. Raises `FetchError` if the URL is refused or cannot be reached, or if the status is
         not 200 to 299.

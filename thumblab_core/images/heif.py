@@ -25,9 +25,9 @@ from thumblab_core.images.parsed_file import ParsedFile, Raster
 from thumblab_core.images.profiles import MAX_PROFILE
 
 MAX_PIXELS = {"AVIF": 16_000_000, "HEIC": 25_000_000}
-"""Maximum number of pixels. Both decoders need more memory a pixel than the decoders of the other formats.
+"""Maximum number of pixels. Both decoders need more memory per pixel than the decoders of the other formats.
 
-The decoder of AVIF needs about 40 bytes a pixel. Phones take pictures of 24 million pixels in HEIC.
+The decoder of AVIF needs about 40 bytes per pixel. Phones take pictures of 24 million pixels in HEIC.
 """
 _MEMORY = 768 * 2**20
 _CPU_S, _WALL_S = 10, 60

@@ -32,7 +32,8 @@ _TRANSFERS: dict[int, _Curve] = {
 }
 """Curves by their code point in cICP.
 
-PQ and HLG, the curves for high dynamic range, are left out, because what they show depends on the screen.
+PQ and HLG, the curves for high dynamic range, are left out, because the colours that they stand for depend on the
+screen.
 """
 _NEAR = 0.02
 """A gamma that differs from 1/2.2 by at most this share means sRGB.

@@ -113,7 +113,7 @@ class Base:
         if not k:
             return np.zeros(0, np.float32), np.zeros(0, np.int64)
         # FAISS stores, for each thread that calls it, how many threads a search uses. `faiss_module` sets this number
-        # to one. It is called before every search, because the current thread may be new.
+        # to one. `faiss_module` is called before every search, because the current thread may be new.
         faiss_module()
         if self.kind.exact:
             similarities, rows = self.index.search(np.ascontiguousarray(query[None]), k)
@@ -168,8 +168,8 @@ class Base:
     def _candidates(self, k: int) -> int:
         """Return how many rows to ask the index for, if the k nearest rows are wanted.
 
-        The result is k if the cosines that the index returns are right to 1e-4. Any other index may sort the rows
-        wrongly. Such an index is asked for about a quarter more rows, and `_ordered` chooses the k nearest rows.
+        The result is k if the cosines that the index returns are right to 1e-4. An index with less exact cosines may
+        sort the rows wrongly. It is asked for about a quarter more rows, and `_ordered` chooses the k nearest rows.
         """
         return k if self.kind.keeps_distances else k + k // 4 + 8
 

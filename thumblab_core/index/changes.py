@@ -77,8 +77,8 @@ class Changes:
     def since(self, moment: datetime, mark: int = 0) -> list[tuple[Change, Vectors | None]]:
         """Return the changes with a higher mark than `mark`, in the form that `with_all` takes.
 
-        If a change has no mark, or if `mark` is 0, marks cannot be compared. The change is then returned if it was made
-        at `moment` or later.
+        If a change has no mark, or if `mark` is 0, marks cannot be compared. In these two cases, a change is returned
+        if it was made at `moment` or later.
         """
         return [
             (entry, vector)

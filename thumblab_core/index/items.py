@@ -64,8 +64,8 @@ class Item:
 
     `outlier_multiple` is the video's views divided by the median views of its channel's videos in the same age band. If
     there are too few such videos, it is the video's views per hour divided by the channel's median views per hour. If
-    the channel has no baseline, it is None. `published_on`, `views` (at the latest observation) and `channel_id` are
-    None in old releases, which did not record them.
+    the channel has no baseline, `outlier_multiple` is None. `published_on`, `views` (at the latest observation) and
+    `channel_id` are None in old releases, which did not record them.
     """
 
     video_id: str

@@ -146,8 +146,8 @@ class NicheIndex:
         """The reason why the library must be built again. None if no rebuild is needed.
 
         Changes slow down searches, so their number has a limit. The limit is a tenth of the number of items of the
-        base, but at least 100 and at most 1,000. It is never above the number of items of the base. It is 0 if the
-        library is not `calibrated`.
+        base, but at least 100 and at most 1,000. The limit is never above the number of items of the base. The limit is
+        0 if the library is not `calibrated`.
         """
         most = min(max(_LEAST_CHANGES, len(self._base) // 10), _MOST_CHANGES, len(self._base) if self.calibrated else 0)
         if len(self.changes) <= most:
@@ -193,8 +193,8 @@ class NicheIndex:
     def examples(self, vector: Vectors, k: int) -> list[Neighbour]:
         """Return up to k winners that are near to a unit vector [d], nearest first.
 
-        They are chosen from the nearest items: from 200 items, or from `8 * k` items if `8 * k` is above 200. If none
-        of these items is a winner, the k nearest items are returned.
+        The winners are chosen from the nearest items: from 200 items, or from `8 * k` items if `8 * k` is above 200. If
+        none of these items is a winner, the k nearest items are returned.
         """
         return examples_of(self.search(vector, min(len(self), max(k * 8, MAX_NEIGHBOURS))), k)
 

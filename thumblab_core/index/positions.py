@@ -17,7 +17,7 @@ _BLOCK = 4096
 
 
 class Positions:
-    """The items of a base, without those that `changes` replaced or took out, and then the items of the changes.
+    """The items of a base that `changes` neither replaced nor took out, followed by the items of the changes.
 
     The object never changes, and many threads may use it at once. `kept` tells which rows of the base were neither
     replaced nor taken out.

@@ -1,7 +1,7 @@
 """Measure how similar the items of a library are to their nearest neighbours.
 
 A new thumbnail is typical of the library if most items are less similar to their nearest neighbours than the new
-thumbnail is to its own.
+thumbnail is to its own nearest neighbours.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """Keep named API keys in the file `api-keys.json` of the data folder. Each key has scopes, and may have a rate limit.
 
 The file stores the SHA-256 of each key, and not the key itself. A slow hash such as scrypt protects passwords, which
-people choose and other people can guess. The keys here are 256 random bits, so nobody can find a key by hashing
+people choose and other people can guess. The lab's keys are 256 random bits, so nobody can find a key by hashing
 guesses, however fast the hash is. A slow hash would only make each request slower.
 """
 
@@ -179,7 +179,7 @@ class NamedKeys:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with open(os.open(self.path.with_name(_LOCK), os.O_RDWR | os.O_CREAT, 0o600)) as lock:  # noqa: PTH123 - the mode must be 0600 from the start
-                fcntl.flock(lock, fcntl.LOCK_EX)  # The kernel releases the lock, also if the process is killed.
+                fcntl.flock(lock, fcntl.LOCK_EX)  # The kernel releases the lock, even if the process is killed.
                 yield
         except OSError as error:
             raise LabError(

@@ -19,8 +19,8 @@ SUFFIX = "_FILE"
 
 
 def secret_file_variables(settings: type[BaseSettings]) -> dict[str, str]:
-    """Return the environment variables that name files of secrets. Each comes with the name of the field that the file
-    sets.
+    """Return the environment variables that name files of secrets. Each variable comes with the name of the field that
+    the file sets.
     """
     prefix = str(settings.model_config.get("env_prefix"))
     return {f"{prefix}{name}{SUFFIX}".upper(): name for name, field in settings.model_fields.items() if _secret(field)}
@@ -31,7 +31,8 @@ class SecretFiles(PydanticBaseSettingsSource):
 
     def __init__(self, settings: type[BaseSettings], in_dotenv: DotEnvSettingsSource) -> None:
         super().__init__(settings)
-        # The names of a `.env` file are lower-case here, unless the settings distinguish upper and lower case.
+        # `env_vars` has the names of the `.env` file in lower case, unless the settings distinguish upper and lower
+        # case.
         self._given = {name.upper(): text for name, text in in_dotenv.env_vars.items()} | dict(os.environ)
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:

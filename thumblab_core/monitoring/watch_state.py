@@ -49,8 +49,8 @@ class OpenAlert(BaseModel):
     """A cause of failures that still exists.
 
     `things` names the niches, jobs and so on that failed and have not succeeded since. `told_at` is when a person was
-    last told, or None if the alert still waits for more failures. `count` is the number of failures. If `lasting` is
-    true, the cause is a state, such as a late refresh, and `count` is 1.
+    last told about the alert, or None if the alert still waits for more failures. `count` is the number of failures. If
+    `lasting` is true, the cause is a state, such as a late refresh, and `count` is 1.
     """
 
     cause: str
@@ -154,12 +154,12 @@ def changing_state(data_dir: Path, *, keep_unwritten: bool = False) -> Iterator[
     """Yield the state, and write it at the end of the `with` block. Only one process at a time can be inside the block.
 
     Raises LabError if the file cannot be read or written. With `keep_unwritten`, this process keeps a state that cannot
-    be written, and writes it the next time, unless another process has written the file meanwhile. A file of another
-    format is replaced, because new alerts are more important than the state of earlier alerts.
+    be written, and writes it the next time, unless another process has written the file in the meantime. A file of
+    another format is replaced, because new alerts are more important than the state of earlier alerts.
     """
     path = data_dir / FILE
     with ExitStack() as held:
-        with suppress(OSError):  # On a read-only disk the lock may not exist. Then nobody can write the file either.
+        with suppress(OSError):  # If a read-only disk has no lock file, nobody can write the state either.
             lock = held.enter_context((data_dir / LOCK).open("a"))
             give_to_owner(lock.fileno(), data_dir)
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -42,7 +42,9 @@ class Period(_Record):
 
 
 class Change(_Record):
-    """The figure of the newest and of the older videos, given only if the interval of the difference excludes 0."""
+    """A figure for the newest videos and the same figure for the older videos. A change is given only if the interval
+    of the difference between the two figures excludes 0.
+    """
 
     recent: Period
     before: Period
@@ -50,7 +52,7 @@ class Change(_Record):
 
 
 class Example(_Record):
-    """A winner, and another video of the same channel. The two were chosen because they show the difference."""
+    """A winner, and another video of the same channel. The two videos were chosen because they show the difference."""
 
     winner: str = Field(description="The video id of the winner.")
     other: str = Field(description="The video id of the other video.")

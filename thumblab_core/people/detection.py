@@ -29,7 +29,7 @@ _NOT_FOUND = "the detector does not find this face any more"
 
 @dataclass(frozen=True)
 class _Known:
-    """A stored face of a picture. `said`: whether a person said anything about it."""
+    """A stored face of a picture. `said`: whether a person said anything about the face."""
 
     face_id: str
     box: Box
@@ -62,7 +62,7 @@ def record_detection(
     already has keeps its id, its cluster and the changes by a person, even if another detector gives it a slightly
     different box. Faces that only an earlier detector found are deleted, unless a person said something about them.
 
-    Faces that a person told the lab to forget are left out. So are pictures that the lab shows no more.
+    Faces that a person told the lab to forget are left out. Pictures that the lab no longer shows are left out too.
     """
     by_picture = {picture.sha256: picture for picture in searched}
     shown = lock_shown(connection, by_picture)
@@ -107,7 +107,7 @@ class Places:
 
 
 def forgotten_places(connection: Connection, pictures: Sequence[str]) -> dict[str, Places]:
-    """Return the places in those pictures that have a forgotten face. With these places, a search need not embed such a
+    """Return the `Places` of each picture that has a forgotten face. With the places, a search need not embed this
     face.
     """
     forgotten = _forgotten_boxes(connection, dict.fromkeys(pictures))

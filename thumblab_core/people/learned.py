@@ -71,8 +71,8 @@ def read_calibration(connection: Connection, embedder: str) -> dict[str, Any] | 
 
 
 def faces_wait(connection: Connection, embedder: str, scope: Scope) -> bool:
-    """Return whether this embedder never got some face of the scope. If so, the vectors of earlier embedders are still
-    needed.
+    """Return whether the scope has a face that this embedder has not got yet. If it has, the vectors of earlier
+    embedders are still needed.
     """
     return bool(connection.scalar(_WAITING, {"embedder": embedder, **scope_parameters(scope)}))
 

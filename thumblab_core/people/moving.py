@@ -98,7 +98,11 @@ def not_this_person(connection: Connection, face_id: str, cluster_id: str | None
 
 
 def _pictures_of(connection: Connection, face_ids: Sequence[str]) -> dict[str, str]:
-    """Return the picture of each face. Raises the errors of `move` about faces."""
+    """Return the picture of each face.
+
+    Raises `LabError` if no face is given, or more than `MOST_FACES`. Raises `UnknownFaceError` if the lab has no such
+    face, and `FaceConflictError` if two of the faces are of one picture.
+    """
     ids = [each.encode(errors="replace").decode() for each in dict.fromkeys(face_ids)]
     if not ids:
         raise LabError("no face is given; give the id of at least one face")

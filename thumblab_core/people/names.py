@@ -44,8 +44,8 @@ def clean_name(given: str) -> str:
 
 
 def _shows(letter: str) -> bool:
-    """Return whether a letter of a name is visible by itself. A combining mark is not, because it only changes the
-    letter before it.
+    """Return whether a letter of a name is visible by itself. A combining mark is not visible by itself, because it
+    only changes the letter before it.
     """
     return visible(letter) and letter not in _BLANK and not unicodedata.category(letter).startswith("M")
 

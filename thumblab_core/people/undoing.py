@@ -26,13 +26,13 @@ from thumblab_core.people.names import name_key
 from thumblab_core.people.naming import pin
 from thumblab_core.people.records import Change
 
-# When a face comes back to its cluster, another face of its picture is taken out. The lab, and no person, put that face
-# there.
+# When a face comes back to its cluster, another face of its picture is taken out. The lab itself put that face in the
+# cluster, and not a person.
 _MAKE_ROOM = text("""
 DELETE FROM face_assignments a USING face_change_faces c JOIN faces f USING (face_id)
 WHERE c.change_id = :change_id AND a.cluster_key = c.cluster_before AND a.sha256 = f.sha256 AND NOT a.pinned
 """)
-# The faces of a change. Each comes with the pinned face of the same picture that is now in the face's earlier cluster.
+# The faces of a change. Each face comes with the pinned face of the same picture that is now in its earlier cluster.
 _PLACES = text("""
 SELECT c.face_id, a.face_id AS holder FROM face_change_faces c JOIN faces f USING (face_id)
 LEFT JOIN face_assignments a
@@ -104,9 +104,9 @@ def undo(connection: Connection) -> Change:
     """Take back the latest change that a person made, and return it. The faces go back to where they were before.
 
     Faces that were forgotten or deleted since do not come back. If a person has put another face of the same picture in
-    the earlier cluster of a face, the face stays where it is. `conflict` of the result says so. The change is deleted
-    from the log even then, because otherwise no earlier change could ever be undone. The caller commits, and then shows
-    `conflict` to the user.
+    the earlier cluster of a face, the face stays where it is. Then `conflict` of the result gives the reason. Even
+    then, the change is deleted from the log. Otherwise, no earlier change could ever be undone. The caller commits, and
+    then shows `conflict` to the user.
 
     Raises `FaceConflictError` if there is no change to take back.
     """
@@ -145,11 +145,12 @@ def undo(connection: Connection) -> Change:
 
 
 def _kept_out(connection: Connection, change_id: int) -> dict[str, str]:
-    """Return the faces of a change that cannot go back to their earlier cluster. A person put another face of the same
-    picture there. Each face comes with that other face.
+    """Return the faces of a change that cannot go back to their earlier cluster, because a person put another face of
+    the same picture there. The result leads from each such face to the face that is there.
 
     A cluster has at most one face of a picture. When a person is forgotten, changes may be deleted, but their effect on
-    faces stays. So at the undo of an earlier change, another face may have the place of a face.
+    faces stays. So when an earlier change is undone, another face of the same picture may already be in the earlier
+    cluster of a face.
     """
     rows = connection.execute(_PLACES, {"change_id": change_id}).all()
     going = {row.face_id for row in rows}
@@ -204,10 +205,10 @@ def _undo_clusters(connection: Connection, change: Row[Any]) -> None:
 
 
 def _take_out_banned(connection: Connection) -> None:
-    """Take faces out of a cluster if a person said that they do not belong there.
+    """Take faces out of a cluster if a person said that the faces do not belong to the cluster.
 
     Such a face may have come into the cluster after an unmerge. When the unmerge is undone, a ban from one of the two
-    clusters counts for both.
+    clusters holds for both clusters.
     """
     for face_id, key in banned_clusters(connection):
         there = face_assignments.c.face_id == face_id, face_assignments.c.cluster_key == key

@@ -34,13 +34,13 @@ A video takes 7 kB in the adapter if picture vectors have 1,024 dimensions.
 """
 
 _NOISE = 0.5
-"""The variance by chance of a channel's log views, divided by the variance that the taste of its viewers explains.
+"""The variance that chance causes in a channel's log views, divided by the variance that its viewers' taste explains.
 
 docs/training-recipe.md compares other values.
 """
 
 _LEAST_NOISE = 0.01
-"""Minimum variance by chance of the measured difference between two compared pictures, in the unit of `_NOISE`.
+"""Minimum of the variance that chance causes in the measured difference of two pictures, in the unit of `_NOISE`.
 
 Without this minimum, a single experiment could determine the whole adapter.
 """
@@ -55,9 +55,9 @@ class ComparedPictures:
     """k pairs of pictures that were compared on one video of a channel.
 
     `first` and `second` [k, d]: the standardised inputs of the two pictures, each with the title that it was shown
-    with. `score_gaps` [k]: the model's score of the first picture minus its score of the second. `gaps` [k]: the
-    measured log clicks or log views of the first picture minus the same of the second. `variances` [k]: the variance of
-    the error of each gap.
+    with. `score_gaps` [k]: the model's score of the first picture minus its score of the second picture. `gaps` [k]:
+    the measured log clicks or log views of the first picture minus those of the second picture. `variances` [k]: the
+    variance of the error of each gap.
     """
 
     first: Floats
@@ -142,8 +142,8 @@ def fit_adapter(
         stored = np.concatenate([inputs, compared.first, compared.second]).astype(np.float16)
         observed = np.concatenate([centred, compared.gaps - score_slope * np.asarray(compared.score_gaps, np.float64)])
         # In the unit of the kernel, the variance that the Gaussian explains is 1, and the noise of a video is `_NOISE`.
-        # The variance of `centred` is the sum of the two. So `unit` is one unit of the kernel, as a variance of log
-        # views.
+        # The variance of `centred` is the sum of both variances. So `unit` is one unit of the kernel, as a variance of
+        # log views.
         unit = max(float(np.var(centred)), 1e-9) / (1 + _NOISE)
         noise = np.concatenate([np.full(videos, _NOISE), np.maximum(compared.variances / unit, _LEAST_NOISE)])
     else:

@@ -36,8 +36,8 @@ The length scale of the Gaussian is 1, because the standardised block of a pictu
 VARIANCES = {IMAGE: 0.1, FACTS_BLOCK: 0.4, WORDS_BLOCK: 0.1, LENGTH_BLOCK: 0.2}
 """The variance of each linear part, as a multiple of the variance of the Gaussian.
 
-The title facts have a larger variance because their standardised block has the length 0.5, not 1. With 0.4, they
-contribute as much as a block of length 1 with 0.1, because 0.4 * 0.5^2 = 0.1.
+The title facts have a larger variance because their standardised block has the length 0.5, not 1. With the variance
+0.4, they contribute as much as a block of length 1 with the variance 0.1, because 0.4 * 0.5^2 = 0.1.
 """
 
 

@@ -75,9 +75,9 @@ def read_skills(folder: Path) -> Mapping[str, Skill]:
     """Return the skills by split, from the files of a release. The result is empty if the release was not evaluated.
 
     The service ranks pictures of one video. So the skill is measured by the question `ONE_VIDEO` if the split has
-    enough pairs from experiments and their AUC has an interval. Otherwise, the skill is measured by `ONE_TITLE`. The
-    evaluations of older releases did not ask `ONE_TITLE`. Their skill is measured by `PACKAGE`. Raises `LabError` if
-    the file is not valid.
+    enough pairs from experiments and their AUC has an interval. Otherwise, the skill is measured by `ONE_TITLE`. Older
+    releases were not evaluated on `ONE_TITLE`, so their skill is measured by `PACKAGE`. Raises `LabError` if the file
+    is not valid.
     """
 
     def choose(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Skill]:

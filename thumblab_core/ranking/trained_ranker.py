@@ -44,9 +44,9 @@ PACKAGES: FittedTo = "packages"
 """Names of the data to which the slope of win probabilities was fitted.
 
 `VIDEOS`: the views of pairs of videos, without the part that their titles and contexts explain. `EXPERIMENTS`: results
-of experiments, in which one video showed two pictures. Models of older versions of the lab have two other names.
-`RESIDUALS`: the views that the contexts of two videos leave unexplained. `PACKAGES`: views of pairs of videos. The
-slope for packages of a title and a picture is always fitted to `PACKAGES`.
+of experiments, in which one video showed two pictures. `PACKAGES`: the views of pairs of videos, to which the slope for
+packages of a title and a picture is always fitted. In models of older versions of the lab, the slope for pictures is
+fitted to `PACKAGES` or to `RESIDUALS`: the views that the contexts of two videos leave unexplained.
 """
 
 _LEAST_SPREAD = {ENGAGEMENT: 0.01, CTR: 0.001}
@@ -61,7 +61,7 @@ class EngagementAccuracy:
     """The accuracy of the absolute head, which predicts engagement or CTR. It was measured on `videos` held-out videos.
 
     `correlation`: rank correlation of its predictions with the true values. `low`: the lower end of the correlation's
-    95 % interval. `spread`: the 95th percentile of the predictions minus the 5th.
+    95 % interval. `spread`: the 95th percentile of the predictions minus their 5th percentile.
     """
 
     correlation: float

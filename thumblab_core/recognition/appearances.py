@@ -17,7 +17,7 @@ from thumblab_core.arrays import Flags, Float64s
 from thumblab_core.database.tables import LATEST_STATS
 
 LEAST_VIDEOS = 5
-"""The fewest videos with and without a person for a comparison of views."""
+"""Views are compared only if there are at least this many videos with the person, and this many without the person."""
 
 _NEIGHBOURS = 10
 """A video is compared with this number of videos before it on its channel, and with the same number after it."""
@@ -163,7 +163,7 @@ def compared(outcome: Float64s, shows: Flags) -> tuple[float | None, float | Non
 
 
 def _drawn_means(values: Float64s, rng: np.random.Generator) -> Float64s:
-    """Draw as many values as there are, with replacement, `_DRAWS` times. Return the mean of each draw, [`_DRAWS`]."""
+    """Draw n of the n `values` with replacement, `_DRAWS` times. Return the mean of each draw, [`_DRAWS`]."""
     count = len(values)
     rows = max(1, _AT_ONCE // count)
     sizes = [min(rows, _DRAWS - start) for start in range(0, _DRAWS, rows)]

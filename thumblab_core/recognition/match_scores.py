@@ -3,8 +3,9 @@
     score = 0.1 + 0.2 * -log10(false accept rate), from 0 to 1
 
 The false accept rate is the share of pairs of different people whose cosine is at least as large. So a score of 0.7
-means a false accept rate of 0.1 %, 0.9 means 0.01 %, and a higher threshold is more conservative. The cosines of
-different people are taken as normally distributed, with a mean and a spread that are estimated for the embedder.
+means a false accept rate of 0.1 %, and a score of 0.9 means 0.01 %. With a higher threshold, fewer faces match. The
+cosines of different people are taken as normally distributed, with a mean and a spread that are estimated for the
+embedder.
 
 A centroid of faces is compared with the same distribution as a single face. The vectors of different people point in
 nearly independent directions, and this holds for the direction of a mean as well.

@@ -50,7 +50,7 @@ def present_embedder(settings: Settings) -> str:
 def face_space(settings: Settings, releases: ReleaseStore) -> FaceSpace:
     """Return the space of the present embedder and its served head. The embedder is not loaded.
 
-    Raises the errors of `present_embedder`, and `LabError` if the served head is damaged.
+    Raises `LabError` if people are switched off, if there is no embedder, or if the served head is damaged.
     """
     return space_of(present_embedder(settings), releases)
 

@@ -112,8 +112,9 @@ class Release:
 def read_release(kind: str, scope: str, release_id: str, path: Path) -> Release:
     """Return the release whose manifest is in the folder `path`. Its other files are not read.
 
-    Raises `ReleaseError` if the manifest is missing, damaged or of an unknown format: `NewerFormatError` if a newer
-    version of the lab wrote it. Raises `UnreadError` if the manifest could not be read this time.
+    Raises `ReleaseError` if the manifest is missing, damaged or of an unknown format. If a newer version of the lab
+    wrote the manifest, this error is a `NewerFormatError`. Raises `UnreadError` if the manifest could not be read this
+    time.
     """
     if not is_release_id(release_id):
         raise ReleaseError(f"{release_id!r} is not the id of a release")
@@ -149,7 +150,7 @@ def is_release_id(name: str) -> bool:
 
 
 def content_digest(files: Mapping[str, str], info: Mapping[str, Any]) -> str:
-    """Return eight hex digits of the SHA-256 of `files` and `info`. Every release id ends with them."""
+    """Return eight hex digits of the SHA-256 of `files` and `info`. Every release id ends with such digits."""
     return hashlib.sha256(json.dumps([files, info], sort_keys=True).encode()).hexdigest()[:8]
 
 
@@ -163,7 +164,7 @@ def was_not_read(error: BaseException | None) -> bool:
     """Return whether `error`, or an error that caused it, means that an existing file could not be read this time.
 
     If the result is True, it is not known whether the file is damaged. Libraries that parse files also raise `OSError`
-    for a damaged file. Such an error has no `errno`, and does not count.
+    for a damaged file. Such an error has no `errno`, and the result for it is False.
     """
     while error is not None:
         if isinstance(error, OSError) and error.errno is not None and not isinstance(error, _MISSING_FILE):

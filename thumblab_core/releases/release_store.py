@@ -179,8 +179,8 @@ class ReleaseStore:
     def discard_unreadable(self, kind: str, scope: str) -> list[str]:
         """Delete every release whose manifest is missing or damaged, because its content is unknown. Return their ids.
 
-        If the served release is deleted, serving is withdrawn. Raises `UnreadError` and deletes nothing if a manifest
-        could not be read this time.
+        If the served release is deleted, no release of the scope is served any more. Raises `UnreadError` and deletes
+        nothing if a manifest could not be read this time.
         """
         folder = self._folder(kind, scope)
         with folder.writing():

@@ -45,7 +45,7 @@ class ScopeFolder:
         return read_release(self.kind, self.scope, release_id, self.path / release_id)
 
     def release_ids(self) -> list[str]:
-        """Return the ids of all published releases in any order, also if their manifests cannot be read."""
+        """Return the ids of all published releases in any order, even if their manifests cannot be read."""
         if not self.path.is_dir():
             return []
         return [path.name for path in self.path.iterdir() if is_release_id(path.name)]
@@ -98,12 +98,13 @@ class ScopeFolder:
         with self._explained_write_errors():
             self.path.mkdir(parents=True, exist_ok=True)
             with (self.path / ".lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)  # The kernel releases the lock, also if the process is killed.
+                fcntl.flock(lock, fcntl.LOCK_EX)  # The kernel releases the lock, even if the process is killed.
                 yield
 
     @contextmanager
     def changing(self, patience: float) -> Iterator[None]:
-        """Lock the scope inside the `with` block, to make a new release from the served one and promote it.
+        """Lock the scope inside the `with` block, to make a new release from the served release and promote the new
+        release.
 
         Another process may still write other releases of the scope, because `writing` uses another lock. Raises
         `BusyError` if another process holds the lock for more than `patience` seconds.

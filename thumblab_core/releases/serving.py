@@ -125,7 +125,8 @@ class Serving:
             sync(folder.path)
 
     def changing(self, kind: str, scope: str, patience: float = 60.0) -> AbstractContextManager[None]:
-        """Lock the scope inside the `with` block, to make a new release from the served one and promote it.
+        """Lock the scope inside the `with` block, to make a new release from the served release and promote the new
+        release.
 
         Raises `BusyError` if another process holds this lock for more than `patience` seconds. Readers never wait.
         """
@@ -138,9 +139,9 @@ class Serving:
 def _history(folder: ScopeFolder) -> list[str]:
     """Return the ids of the promoted releases in the order of promotion.
 
-    `promote` moves the pointer before it writes the history file. If the process was killed between the two, the served
-    release is missing in the file. So the served release is added if it is not the last release in the file. A damaged
-    pointer is ignored, so that the next promotion can replace it.
+    `promote` moves the pointer before it writes the history file. If the process was killed between these two steps,
+    the file lacks the served release. So the served release is added if it is not the last release in the file. A
+    damaged pointer is ignored, so that the next promotion can replace it.
     """
     try:
         history = (folder.path / _HISTORY).read_text().split()

@@ -1,6 +1,7 @@
 """The distribution of each sub-score over the pictures of a niche's library.
 
-It tells whether a value is high or low for the niche. The same value can be good in one niche and weak in another.
+The distribution tells whether a value is high or low for the niche. The same value can be good in one niche and weak in
+another.
 
 An index release stores the distribution as `sub_scores.json`:
 

@@ -29,8 +29,8 @@ Sentences = tuple[str, str]
 
 
 def explain(name: str, value: float, evidence: Evidence, weak: bool | None = None) -> SubScore:
-    """Return the sub-score with its reason. A weak sub-score has a fix. So has a sub-score if a text in the picture has
-    a problem.
+    """Return the sub-score with its reason. The result has a fix if the sub-score is weak, or if a text in the picture
+    has a problem.
 
     `weak` says whether the value is weak among the thumbnails of a niche. If `weak` is None, the value is compared with
     `WEAK` instead.
@@ -99,8 +99,8 @@ def _weak_hierarchy(evidence: Evidence) -> Sentences:
 def _explain_title_match(value: float, evidence: Evidence, weak: bool) -> tuple[str, str | None]:
     """Return the reason and the fix of `title_match`.
 
-    If the text in the picture was compared with the title, they match at a value of `TEXT_MATCHES_FROM` or more. If the
-    picture itself was compared, no such limit is known.
+    If the text in the picture was compared with the title, the text and the title match at a value of
+    `TEXT_MATCHES_FROM` or more. If the picture itself was compared, no such limit is known.
     """
     if evidence.title_match_by == PICTURE:
         if weak:

@@ -1,6 +1,6 @@
 """Measure how much of the layout is still visible when a picture is shown 120 pixels wide.
 
-This is about the smallest width at which most viewers see a thumbnail when they choose a video. Three things are
+120 pixels is about the smallest width at which most viewers see a thumbnail when they choose a video. Three things are
 measured: whether large shapes stay visible, whether text stays readable, and what the length badge hides.
 """
 

@@ -167,7 +167,7 @@ class Meter:
                 wanted |= {text: None, str(title.text): None}
         if not wanted or self._title_encoder is None:
             return {}
-        with self._encoding:  # Fast tokenizers raise "Already borrowed" if two threads use one at the same time.
+        with self._encoding:  # Fast tokenizers raise "Already borrowed" if two threads use one tokenizer at once.
             return dict(zip(wanted, self._title_encoder.encode_texts(list(wanted)), strict=True))
 
     def _measurement(self, title: Title, result: PictureMeasurement, vectors: dict[str, Vectors]) -> Measurement:

@@ -53,7 +53,7 @@ def concentration(saliency_map: Map) -> float:
     """Return how concentrated the saliency is, 0 to 1.
 
     The result depends on the most salient tenth of the map. It is 0 if this tenth holds a tenth of the saliency, and 1
-    if it holds all of it.
+    if this tenth holds all of the saliency.
     """
     share = float(np.sort(saliency_map.ravel())[-saliency_map.size // 10 :].sum())
     return float(np.clip((share - 0.1) / 0.9, 0, 1))

@@ -11,7 +11,9 @@ import unicodedata
 
 _LETTERS = ("LATIN", "CJK", "HIRAGANA", "KATAKANA", "MATHEMATICAL", "FULLWIDTH", "HALFWIDTH")
 _SIGNS = ("IDEOGRAPHIC", "FEMININE", "MASCULINE")
-"""Signs of the known scripts whose names do not start with a script: `々` of `様々`, and `ª` and `º` of `1ª` and `10º`."""
+"""Signs of the known scripts whose Unicode names do not start with the name of a script: `々` of `様々`, and `ª` and `º`
+of `1ª` and `10º`.
+"""
 KNOWN = frozenset((*_LETTERS, *_SIGNS))
 """Scripts that the text reader knows. Each is named by the first word of the Unicode names of its letters."""
 

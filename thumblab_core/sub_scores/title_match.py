@@ -6,8 +6,8 @@ good match, becomes 1 (Hessel et al., CLIPScore, EMNLP 2021).
 
 Without a text tower, the text in the picture is compared with the title. The measure is the cosine of their vectors
 from the title encoder (Reimers & Gurevych, Sentence-BERT, EMNLP 2019). The cosine is rescaled from the range
-`TEXT_RANGE` to the range from 0 to 1. Only text in Latin letters is compared. The title encoder that comes with the
-package gives even unrelated titles in Russian or Chinese a cosine of 0.5, as if they matched.
+`TEXT_RANGE` to the range from 0 to 1. Only text in Latin letters is compared. The title encoder that comes with the lab
+gives even unrelated titles in Russian or Chinese a cosine of 0.5, as if they matched.
 """
 
 import unicodedata
@@ -28,7 +28,7 @@ TEXT_RANGE = (0.0, 0.80)
 TEXT_MATCHES_FROM = 0.45
 """The smallest value of `title_match` at which a text counts as matching its title.
 
-Of 799 texts of real thumbnails, 29 % reach it with their own title, and 1 % with the title of another video
+Of 799 texts of real thumbnails, 29 % reach this value with their own title, and 1 % with the title of another video
 (`python -m benchmarks.title_match`). No such threshold was measured for pictures yet.
 """
 

@@ -1,7 +1,8 @@
 """The tables of the faces that the lab has found in pictures, and of the people that a person has named.
 
 A face belongs to a picture, not to a video, because several videos may show one picture. `thumblab_core.people` reads
-and changes these tables. The package deletes the faces of a picture when the last video with this picture is deleted.
+and changes these tables. `thumblab_core.people` also deletes the faces of a picture when the last video with this
+picture is deleted.
 
 The unique index on `face_assignments` keeps two faces of one picture out of one cluster. Migration 0017 makes triggers
 on this table: every change of the faces of a cluster deletes the centroids of the cluster.
