@@ -214,7 +214,8 @@ class Client:
         """Store what happened when two or three variants were tested on one video.
 
         `outcome` is `winner`, `performed_the_same` or `inconclusive`. `optional` may have `ended_on` (the last day) and
-        `winner` (the number of the winning variant, from 1). The same channel, video and first day are stored once.
+        `winner` (the number of the winning variant, from 1). A second experiment with the same channel, video and first
+        day replaces the first experiment.
         """
         return self.send(requests.store_experiment(channel_id, video_id, started_on, outcome, variants, **optional))
 
