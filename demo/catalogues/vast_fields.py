@@ -27,8 +27,8 @@ SHARE = 0.03
 """The share of all videos that each special kind has."""
 
 Dice = tuple[int, ...]
-"""Eight random numbers below 2^64. The numbers give the age, kind, views, duration, wording and language. Two are
-unused.
+"""Eight random numbers below 2^64. The numbers give the age, kind, views, duration, wording and language. Two of the
+numbers are unused.
 """
 
 _RANGE = float(1 << 64)

@@ -87,7 +87,8 @@ class Numbers:
     def _first_before(self, plan: Plan, moment: datetime) -> int:
         """Return the number of the newest video that the channel published before `moment`.
 
-        Videos are spaced about evenly in time, which gives a first guess. A short scan from there finds the video.
+        Videos are spaced about evenly in time, which gives a first guess. A short scan from the guessed video finds the
+        right video.
         """
         days = (CLOCK - moment).total_seconds() / 86_400
         index = plan.start + min(plan.size, max(0, int(plan.size * days / SPAN_DAYS) - 1))
