@@ -102,8 +102,8 @@ def measure(
 def _asked(
     sub: Panel, vectors: Float32s, of_lab: Flags, prior: TitlePrior, shares: Shares
 ) -> list[tuple[str, Flags, dict[str, Float64s]]]:
-    """Return the two questions to a lab. Each comes with its name, the videos that it asks about, and the scores of
-    each scorer.
+    """Return the two questions to a lab. Each question comes with its name, the videos that it asks about, and the
+    scores of each scorer.
     """
     known = of_lab & (sub.place < shares.known)
     above = sub.above_trend(sub.age_corrected(known), known)

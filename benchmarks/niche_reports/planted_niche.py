@@ -12,8 +12,8 @@ import pandas as pd
 from thumblab_pipelines.niche_report.features import FEATURES
 
 PLANTED = {"text_area": -0.4, "has_face": 0.5, "title_length": -0.25, "colour_contrast": 0.3}
-"""The effect of each planted feature on the logarithm of the views: of one more standard deviation, or of a flag that
-is true.
+"""The effect of each planted feature on the logarithm of the views. For a number, it is the effect of one more standard
+deviation. For a flag, it is the effect of a flag that is true.
 """
 
 _SPREAD = 0.1
@@ -37,7 +37,9 @@ def plant(
     effects: dict[str, float] | None = None,
     recent: dict[str, float] | None = None,
 ) -> PlantedNiche:
-    """Return a planted niche. `recent`: the effects on videos of the last 28 days. None if these effects are the same."""
+    """Return a planted niche. `recent`: the effects on videos of the last 28 days. None if these videos have the same
+    effects as older videos.
+    """
     random = np.random.default_rng(seed)
     effects = PLANTED if effects is None else effects
     count = channels * videos

@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def _timed(work: Callable[[], Any]) -> tuple[Any, float, float]:
-    """Return the result, the seconds on the clock, and the seconds of the processors."""
+    """Call `work`. Return its result, the seconds on the clock, and the processor seconds."""
     clock, processor = time.perf_counter(), time.process_time()
     result = work()
     return result, time.perf_counter() - clock, time.process_time() - processor

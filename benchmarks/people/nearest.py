@@ -126,7 +126,7 @@ def _index_bytes(base: Base) -> int:
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, float, float]:
-    """Return the result, the seconds on the clock, and the seconds of this process's processors."""
+    """Call `work`. Return its result, the seconds on the clock, and the processor seconds of this process."""
     clock, processor = time.perf_counter(), time.process_time()
     result = work()
     return result, time.perf_counter() - clock, time.process_time() - processor

@@ -1,10 +1,10 @@
-"""Measure `GET /v1/similar` for a known video in a large library, over HTTP, beside the recall of the release.
+"""Measure `GET /v1/similar` over HTTP for a known video in a large library, and print the recall of the release.
 
     python -m benchmarks.service.similar [--videos 100000] [--requests 300]
 
-The vectors have 768 dimensions and are spread like CLIP's. They are planted under the name of the built-in encoder,
-which is not used: the query is the stored vector of a video. One client keeps its connection. The processor time is
-measured for the whole service.
+The vectors have 768 dimensions, and are spread like the vectors of CLIP. They are planted under the name of the
+built-in encoder, which is not used: the query is the stored vector of a video. One client keeps its connection. The
+processor time is measured for the whole service.
 """
 
 import argparse
