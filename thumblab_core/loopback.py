@@ -10,7 +10,7 @@ import os
 from collections.abc import MutableMapping
 
 NAMES = ("localhost", "127.0.0.1", "127.0.0.0/8", "::1")
-"""The loopback, in the forms that the clients understand."""
+"""The names and addresses of this machine, the loopback, in the forms that the packages accept."""
 
 _LISTS = ("no_proxy", "NO_PROXY", "no_grpc_proxy")
 """The environment variables that list hosts without a proxy. gRPC reads `no_grpc_proxy` first, if it is set."""

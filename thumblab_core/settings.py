@@ -209,8 +209,8 @@ class Settings(
     def mlflow_url(self) -> str:
         """The address of MLflow.
 
-        If `mlflow_tracking_uri` is not set, it is the address of MLflow in the running `thumblab up`. If no `thumblab
-        up` runs, it is the default address.
+        The setting `mlflow_tracking_uri` gives the address. If it is not set, this is the address of MLflow in the
+        running `thumblab up`. If no `thumblab up` runs, this is the default address.
         """
         if self.mlflow_tracking_uri is not None:
             return self.mlflow_tracking_uri

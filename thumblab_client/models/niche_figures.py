@@ -23,7 +23,7 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True)
 class Period:
-    """The share of comparisons that winners win, in one part of the time."""
+    """The share of comparisons that winners win, among the videos of one period of time."""
 
     share: Estimate
     winners: int
@@ -33,7 +33,7 @@ class Period:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """The figure of the newest and of the older videos, given only if the interval of the difference excludes 0."""
+    """A figure of the newest and of the older videos. Given only if the interval of their difference excludes 0."""
 
     recent: Period
     before: Period
@@ -43,7 +43,7 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """A winner, and another video of the same channel. The two were chosen because they show the difference."""
+    """A winner and another video of its channel, chosen because they differ in the feature of the finding."""
 
     winner: str
     """The video id of the winner."""

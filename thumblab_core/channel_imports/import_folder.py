@@ -30,8 +30,8 @@ _REPORT = "report.json"
 class ImportFacts:
     """The facts about an import, written when it is stored.
 
-    `owner` names the API key that sent the import, as `NamedKey.owner` does. `by_lab` says whether this key has the
-    scope `admin`. A key with this scope may change all channels.
+    `owner` names the API key that sent the import, in the form of `NamedKey.owner`. `by_lab` says whether this key has
+    the scope `admin`. A key with this scope may change all channels.
     """
 
     created_at: AwareDatetime

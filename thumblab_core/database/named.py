@@ -84,7 +84,8 @@ def _ask(connection: "psycopg.Connection", name: str) -> _Facts:
             "and not to a standby; if this is the primary, set default_transaction_read_only to off for the role and "
             "the database"
         )
-    # When the connection was made, the server sent the id of its process. Behind a pooler, another process answers.
+    # When the connection was made, the server sent the id of its process. Behind a pooler, another process answers this
+    # query.
     return _Facts(database, role, backend != connection.info.backend_pid, schema_usable, connectable)
 
 

@@ -136,7 +136,8 @@ def sample(connection: Connection, library: Library, most: int) -> tuple[int, Ve
 
 
 def index_statement(connection: Connection, library: Library, dimension: int, k: int) -> tuple[str, dict[str, Any]]:
-    """Return the SQL statement that finds the nearest neighbours of a vector with the index, and its parameters.
+    """Return the SQL statement that finds the nearest neighbours of a vector with the index. Also return the parameters
+    of the statement.
 
     The caller must add the parameter `vector`.
     """

@@ -59,13 +59,13 @@ def make_home(data_dir: Path) -> Path:
             place.mkdir(mode=0o700, exist_ok=True)
         else:
             SYSTEM_ROOM.mkdir(mode=0o755, parents=True, exist_ok=True)
-            # The name is random and not derived from data_dir. If a data folder is deleted and made again, the new one
-            # must not find the old database. If a data folder is moved, it must keep its database.
+            # The name is random and not derived from data_dir. If a data folder is deleted and made again, the new
+            # folder must not find the old database. If a data folder is moved, it must keep its database.
             system_folder = Path(tempfile.mkdtemp(prefix="cluster-", dir=SYSTEM_ROOM))
             try:
                 place.symlink_to(system_folder)
             except FileExistsError:
-                # Another process has made a folder and the link to it in the meantime. So this process removes its own
+                # Another process has made another folder and the link in the meantime. So this process removes its own
                 # folder, which is still empty.
                 system_folder.rmdir()
     home = place.resolve()

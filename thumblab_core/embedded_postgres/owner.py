@@ -151,8 +151,8 @@ def server_lives(home: Path) -> bool:
     """Return whether a process of a server in `home` is alive, in any PID namespace of this kernel."""
     descriptor = open_file(home, _LOCK)
     try:
-        # A shared lock is enough for this check. With exclusive locks, two processes that check at the same time would
-        # take each other for the server.
+        # A shared lock is enough for this check. With an exclusive lock, this process could find the lock of another
+        # process that checks at the same time, and conclude that the server is alive.
         return not try_lock(descriptor, fcntl.LOCK_SH)
     finally:
         os.close(descriptor)

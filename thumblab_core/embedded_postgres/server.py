@@ -20,7 +20,7 @@ class ServerStatus:
 
     running: bool
     in_use: bool
-    """Whether any process uses the server. As long as one does, the server keeps running."""
+    """Whether any process uses the server. As long as a process uses the server, the server keeps running."""
     kept: bool
     """Whether the server runs even while no process uses it, because `thumblab db start` was called."""
     folder: Path | None

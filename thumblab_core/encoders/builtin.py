@@ -79,7 +79,7 @@ class BuiltinEncoder:
 
 
 def _describe(image: Pixels) -> _Array:
-    """Return the descriptor [768] of uint8 [h, w, 3] RGB, not yet of unit length."""
+    """Return the descriptor [768] of a picture, uint8 [h, w, 3] RGB. The descriptor is not scaled to length 1 yet."""
     import cv2
 
     small = cv2.resize(image, (_WIDTH, _HEIGHT), interpolation=cv2.INTER_AREA)
@@ -104,7 +104,7 @@ def _gradients(luminance: _Array) -> _Array:
 
 
 def _layout(lab: _Array) -> _Array:
-    """Return the mean colour of each cell, [144], from Lab [108, 192, 3].
+    """Return the mean colour of each cell, [144], of a picture in Lab [108, 192, 3].
 
     Middle grey becomes 0 in all three channels. Otherwise the lightness, which is never negative, would make all
     cosines large.
@@ -117,7 +117,7 @@ def _layout(lab: _Array) -> _Array:
 
 
 def _whole(lab: _Array) -> _Array:
-    """Return the description of the picture as a whole, [192], from Lab [108, 192, 3].
+    """Return the description of the picture as a whole, [192]. The picture is in Lab [108, 192, 3].
 
     The description does not depend on where things are in the picture.
     """

@@ -105,7 +105,7 @@ class ExportedText:
         return tokens
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        """Encode n texts to float32 [n, d]."""
+        """Encode n texts to vectors, float32 [n, d]."""
         return unit(self._compiled.create_infer_request().infer([self.tokens(texts)])[0].reshape(len(texts), -1))
 
 

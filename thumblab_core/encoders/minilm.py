@@ -51,7 +51,7 @@ class MiniLmEncoder:
         return Bert(self._folder)
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """Encode n texts to float32 [n, 384]. The model reads at most 256 tokens, so longer texts are cut."""
+        """Encode n texts to vectors, float32 [n, 384]. The model reads at most 256 tokens, so longer texts are cut."""
         vectors = np.zeros((len(texts), self.dimension), np.float32)
         # A batch has texts of similar lengths, because each text is padded to the length of the longest text in its
         # batch.

@@ -76,7 +76,7 @@ class NeuralEncoder(ABC):
 
     @property
     def tower(self) -> Tower:
-        """The tower in use. It encodes uint8 [n, h, w, 3] to unit vectors [n, d].
+        """The tower in use. It encodes pictures, uint8 [n, h, w, 3], to unit vectors [n, d].
 
         Only one thread at a time may call it.
         """
@@ -91,7 +91,7 @@ class NeuralEncoder(ABC):
         return self._tower(stack(prepared, self.preprocessing))
 
     def encode_images(self, images: Sequence[Pixels]) -> Vectors:
-        """Encode n pictures, uint8 [h, w, 3] RGB of any sizes, to float32 [n, d]."""
+        """Encode n pictures, uint8 [h, w, 3] RGB of any sizes, to vectors, float32 [n, d]."""
         starts = range(0, len(images), _BATCH)
         batches = [self.encode_prepared([self.prepare(image) for image in images[s : s + _BATCH]]) for s in starts]
         return np.concatenate(batches) if batches else self.encode_prepared([])

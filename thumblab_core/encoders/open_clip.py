@@ -241,7 +241,7 @@ class OpenClipEncoder(NeuralEncoder):
             return unit(self._loaded.model.encode_image((pixels - mean) / std).float().cpu().numpy())
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """Encode n texts to float32 [n, d]. The vectors are comparable with vectors of pictures.
+        """Encode n texts to vectors, float32 [n, d]. The vectors are comparable with vectors of pictures.
 
         A text that is longer than the context length of the model is cut to that length.
         """

@@ -91,7 +91,7 @@ class Preprocessing:
 
 
 def stack(pictures: Sequence[Prepared], preprocessing: Preprocessing) -> npt.NDArray[np.uint8]:
-    """Stack n prepared pictures to uint8 [n, height, width, 3]."""
+    """Stack n prepared pictures to one array, uint8 [n, height, width, 3]."""
     if not pictures:
         return np.zeros((0, preprocessing.height, preprocessing.width, 3), np.uint8)
     return np.stack(pictures)

@@ -38,14 +38,15 @@ class ImageEncoder(Protocol):
         ...
 
     def encode_prepared(self, prepared: Sequence[npt.NDArray[Any]]) -> Vectors:
-        """Encode n prepared pictures to float32 [n, d]. The function `usable` tells which rows are unit vectors.
+        """Encode n prepared pictures to vectors, float32 [n, d]. The function `usable` tells which rows are unit
+        vectors.
 
         Only one thread at a time may call this.
         """
         ...
 
     def encode_images(self, images: Sequence[Pixels]) -> Vectors:
-        """Prepare and encode n pictures, uint8 [h, w, 3] RGB of any sizes, to float32 [n, d]."""
+        """Prepare n pictures, uint8 [h, w, 3] RGB of any sizes, and encode them to vectors, float32 [n, d]."""
         ...
 
 
@@ -58,7 +59,7 @@ class TextEncoder(Protocol):
     def dimension(self) -> int: ...
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """Encode n texts to float32 [n, d]."""
+        """Encode n texts to vectors, float32 [n, d]."""
         ...
 
 

@@ -57,7 +57,7 @@ class SentenceEncoder:
         return int(self._model.get_embedding_dimension())
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """Encode n texts to float32 [n, d]. The model cuts a text that has more tokens than it can read."""
+        """Encode n texts to vectors, float32 [n, d]. The model cuts a text that has more tokens than it can read."""
         if not texts:
             return np.zeros((0, self.dimension), np.float32)
         vectors = self._model.encode(

@@ -37,7 +37,7 @@ class CompiledTower:
         self._queue = ov.AsyncInferQueue(self._compiled) if self._fixed_batch else None
 
     def __call__(self, batch: npt.NDArray[np.uint8]) -> Vectors:
-        """Encode uint8 [n, h, w, 3] to float32 [n, d]. Every row that is `usable` has length 1."""
+        """Encode pictures, uint8 [n, h, w, 3], to vectors, float32 [n, d]. Every row that is `usable` has length 1."""
         outputs = self._in_fixed_batches(batch) if self._queue is not None else self.forward(batch)
         return unit(outputs.reshape(len(batch), -1))
 
@@ -101,7 +101,7 @@ def _fixed_batch(graph: Any) -> int | None:
 
 
 def _with_uint8_input(graph: Any, preprocessing: Preprocessing) -> Any:
-    """Return a graph that takes uint8 [n, h, w, 3] and normalises the pictures itself.
+    """Return a graph that takes pictures as uint8 [n, h, w, 3] and normalises them itself.
 
     Its input then has a quarter of the bytes that float32 would have.
     """
@@ -121,7 +121,7 @@ def _with_uint8_input(graph: Any, preprocessing: Preprocessing) -> Any:
 
 
 def normalised(batch: npt.NDArray[np.uint8], preprocessing: Preprocessing) -> npt.NDArray[np.float32]:
-    """Convert uint8 [n, h, w, 3] to normalised float32 [n, 3, h, w] for a graph that does not take uint8."""
+    """Convert pictures, uint8 [n, h, w, 3], to normalised float32 [n, 3, h, w] for a graph that does not take uint8."""
     pixels: npt.NDArray[Any] = batch.astype(np.float32)
     if preprocessing.mean is not None and preprocessing.std is not None:
         mean, std = np.array(preprocessing.mean, np.float32), np.array(preprocessing.std, np.float32)

@@ -47,7 +47,7 @@ _OTHER_NAMES = {"performed_same": PERFORMED_THE_SAME, "same": PERFORMED_THE_SAME
 class RuleError(LabError):
     """An error for an experiment that breaks a rule.
 
-    `field` names the attribute of `GivenExperiment` that is wrong. For the second variant's title, it is
+    `field` names the attribute of `GivenExperiment` that is wrong. If the second variant's title is wrong, `field` is
     `variants.1.title`.
     """
 

@@ -22,7 +22,9 @@ MISSING = "no face model: run `thumblab models pull`"
 Point = tuple[float, float]
 
 _SMALLEST_SIDE, _LARGEST_SIDE = 320, 640
-"""Bounds of the longer side in pixels at which `find` looks. YouTube's own thumbnails of 640 pixels are not scaled."""
+"""The smallest and the largest longer side in pixels of a picture that `find` searches. YouTube's own thumbnails of 640
+pixels are not scaled.
+"""
 _CONFIDENCE = 0.7
 _OVERLAP = 0.3
 """Overlap (intersection over union) above which non-maximum suppression drops the less confident face."""
@@ -40,7 +42,7 @@ _FILLS = 0.5
 Without this limit, the second look detects the wheels of a car as faces.
 """
 _LOOKS = "1"
-"""Version of how `find` looks at a picture. If it changes, every picture is searched again."""
+"""Version of the way in which `find` searches a picture. If the version changes, every picture is searched again."""
 _LOADING = threading.Lock()  # All threads share OpenCV's log level, so only one thread at a time may change the level.
 
 
@@ -66,7 +68,7 @@ class Detection:
     confidence: float
 
     def moved(self, scale: npt.NDArray[np.float64], shift: npt.NDArray[np.float64]) -> "Detection":
-        """Return the face with all points (x, y) at (x, y) * scale - shift."""
+        """Return the face with each point (x, y) moved to (x, y) * scale - shift."""
         points = np.array([(self.left, self.top), (self.right, self.bottom), *self.landmarks]) * scale - shift
         (left, top), (right, bottom), *landmarks = [(float(x), float(y)) for x, y in points]
         return Detection(left, top, right, bottom, _points(landmarks), self.confidence)

@@ -16,10 +16,13 @@ from thumblab_core.faces.quality import quality
 from thumblab_core.images import Pixels
 
 FORGOTTEN = "a person had this face forgotten"
-"""The problem of a face that is neither cut out nor embedded, because of its place in the picture."""
+"""The problem of a face that is neither cut out nor embedded, because a face was forgotten at its place in the picture.
+"""
 
 IsForgotten = Callable[[int, Detection], bool]
-"""A function that says whether a face was forgotten. It gets the number of the picture, from 0 on, and the detection."""
+"""A function that says whether a face was forgotten. Its arguments are the number of the picture, from 0 on, and the
+detection.
+"""
 
 
 @dataclass(frozen=True, eq=False)

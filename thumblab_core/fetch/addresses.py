@@ -59,8 +59,9 @@ _IPV6_REFUSED = tuple(
 """The parts of `_IPV6_PUBLIC` that are not public (IANA's IPv6 Special-Purpose Address Registry)."""
 
 _ISATAP = 0x0000_5EFE
-"""The upper half of the interface identifier of ISATAP, which contains an IPv4 address (RFC 5214). Two of its bits may
-differ."""
+"""The upper half of the interface identifier of ISATAP, which contains an IPv4 address (RFC 5214). Two of these bits
+may have any value.
+"""
 
 _SHORTEST_PREFIX = {4: 8, 6: 16}
 """The shortest prefix of a local network, in bits. Some tunnels claim that the whole internet is their local network.

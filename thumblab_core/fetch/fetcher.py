@@ -131,7 +131,7 @@ class Fetcher:
         return replace(answer, body=bytes(body))
 
     def download(self, url: str, file: IO[bytes], max_bytes: int, within_s: float | None = None) -> None:
-        """Write the body of the answer to `file` as it arrives. `within_s` is as in `get`.
+        """Write the body of the answer to `file` as it arrives. `within_s` has the same meaning as in `get`.
 
         Raises `FetchError` if the URL is refused or cannot be read, or if the body has more than `max_bytes`. The file
         may then hold a part of the body. Therefore pass a temporary file, and rename it after this call.

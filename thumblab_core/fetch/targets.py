@@ -50,7 +50,7 @@ class Target:
 
     @property
     def authority(self) -> str:
-        """The host, with the port if the URL states it, as a URL writes them."""
+        """The host as a URL writes it, followed by the port if the URL states the port."""
         return host_in_url(self.host, self.port)
 
     def is_listed(self, hosts: frozenset[str]) -> bool:

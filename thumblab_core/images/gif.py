@@ -19,7 +19,7 @@ from thumblab_core.images.limits import ImageError
 from thumblab_core.images.parsed_file import ParsedFile, Raster, averageable, on_canvas
 
 _MOST_BLOCKS = 300_000
-"""Maximum number of blocks of at most 255 bytes. A file of 50 MiB whose blocks are all full has 206,000."""
+"""Maximum number of blocks of at most 255 bytes. A file of 50 MiB whose blocks are all full has 206,000 blocks."""
 _EXTENSION, _FRAME, _END = b"!", b",", b";"
 _CONTROL = 0xF9
 """Label of the extension that holds the transparent colour of the next frame."""

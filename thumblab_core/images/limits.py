@@ -44,12 +44,15 @@ SUFFIXES = {
     ".gif": "GIF",
     ".bmp": "BMP",
 }
-"""The format that each suffix of a file promises. In a folder, only files with these suffixes are read as pictures."""
+"""The format that each suffix of a file stands for. In a folder, only files with these suffixes are read as pictures.
+"""
 DECODED_APART = frozenset(("AVIF", "HEIC"))
 """The formats that are decoded in a process of their own, one file at a time (`heif`)."""
 
 MAX_SCANS = 32
-"""Maximum number of scans of a JPEG. Encoders write up to 14 for a progressive JPEG, and up to 18 for one in CMYK."""
+"""Maximum number of scans of a JPEG. Encoders write up to 14 for a progressive JPEG, and up to 18 for a progressive
+JPEG in CMYK.
+"""
 _MAX_SCANNED = 20 * MAX_PIXELS
 """Maximum of the product of a JPEG's pixels and the number of its scans.
 

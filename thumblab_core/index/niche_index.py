@@ -120,7 +120,7 @@ class NicheIndex:
         """Build a library from unit vectors, float32 [n, d], and n items in the same order.
 
         `scores` is the distribution of the items' sub-scores. `factory` names the FAISS index. `recall` is the share of
-        the nearest vectors that a search must find. `Base.build` says when `LibraryError` is raised.
+        the nearest vectors that a search must find. Raises `LibraryError` in the same cases as `Base.build`.
         """
         base = Base.build(vectors, items, factory, recall)
         return cls(base, Changes.none(base.dimension), mean_cosines_of(base), encoder, scores)

@@ -12,7 +12,7 @@ from thumblab_core.index.items import typical_neighbours
 from thumblab_core.index.kinds import FLAT_UP_TO
 
 MeanCosines = npt.NDArray[np.float32]
-"""For each measured item of a library, its mean cosine to the k nearest other items, float32 [n], in rising order.
+"""The mean cosine of each measured item of a library to its k nearest other items, float32 [n], in rising order.
 
 The function `typical_neighbours` returns k.
 """

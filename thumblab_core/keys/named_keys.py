@@ -73,7 +73,7 @@ def name_of_key(owner: str) -> str:
 
 
 class _Content(BaseModel):
-    """The content of the file."""
+    """The content of the file `api-keys.json`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -22,7 +22,7 @@ def secret_texts(settings: "Settings", environment: Mapping[str, str]) -> list[s
 
     values = [value for _, value in settings]
     texts = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
-    with suppress(LabError):  # If the lab cannot read a key, no text of the lab has the key.
+    with suppress(LabError):  # If the lab cannot read a key, no text of the lab can contain the key.
         texts.append(kept_key(settings) or "")
     urls = [*texts, *(value for value in values if isinstance(value, str)), *environment.values()]
     passwords = [password for url in urls if "://" in url for password in _passwords(url)]

@@ -33,7 +33,7 @@ class Estimate(_Record):
 
 
 class Period(_Record):
-    """The share of comparisons that winners win, in one part of the time."""
+    """The share of comparisons that winners win, among the videos of one period of time."""
 
     share: Estimate
     winners: int
@@ -42,9 +42,7 @@ class Period(_Record):
 
 
 class Change(_Record):
-    """A figure for the newest videos and the same figure for the older videos. A change is given only if the interval
-    of the difference between the two figures excludes 0.
-    """
+    """A figure of the newest and of the older videos. Given only if the interval of their difference excludes 0."""
 
     recent: Period
     before: Period
@@ -52,7 +50,7 @@ class Change(_Record):
 
 
 class Example(_Record):
-    """A winner, and another video of the same channel. The two videos were chosen because they show the difference."""
+    """A winner and another video of its channel, chosen because they differ in the feature of the finding."""
 
     winner: str = Field(description="The video id of the winner.")
     other: str = Field(description="The video id of the other video.")

@@ -1,4 +1,4 @@
-"""Forget a person, a face or a picture for good: delete all rows about it, and remember where no face is to be recorded.
+"""Forget a person, a face or a picture: delete all rows about it, and remember where no face is to be recorded.
 
 A forgotten face leaves a row in `forgotten_faces`: the SHA-256 of the picture and the box. Without this row, the next
 search of the picture would record the face again. Forgetting cannot be undone.

@@ -19,8 +19,9 @@ _LOCK_NOT_AVAILABLE = "55P03"
 def lock_people(connection: Connection) -> None:
     """Wait until no other transaction changes the tables of people. The lock ends with the transaction.
 
-    A transaction that also locks rows of `thumbnails`, `thumbnail_versions` or `videos` must lock them first. If two
-    transactions took these locks in a different order, they could wait for each other for ever.
+    A transaction that also locks rows of `thumbnails`, `thumbnail_versions` or `videos` must lock these rows before it
+    calls this function. If two transactions took these locks in a different order, they could wait for each other for
+    ever.
     """
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
 
@@ -38,7 +39,8 @@ def lock_people_within(connection: Connection, seconds: float) -> None:
 
 
 def changes_people(operation: Callable[Concatenate[Connection, P], T]) -> Callable[Concatenate[Connection, P], T]:
-    """Decorate a function: it locks people first, and raises `FaceConflictError` if the database refuses a row.
+    """Decorate a function, so that it calls `lock_people` first, and raises `FaceConflictError` if the database refuses
+    a row.
 
     The tables refuse, for example, two faces of one picture in one cluster. The error of the driver holds the statement
     with its values, so no user may see it. The caller must then roll the transaction back.

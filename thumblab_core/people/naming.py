@@ -45,7 +45,7 @@ def label(connection: Connection, cluster_id: str, name: str, may_merge: bool = 
 
 @changes_people
 def unlabel(connection: Connection, cluster_id: str) -> ClusterRow:
-    """Take the name from a cluster. Its faces stay pinned in it. Return the cluster."""
+    """Remove the name of a cluster. The faces of the cluster stay pinned in it. Return the cluster."""
     cluster = require_cluster(connection, cluster_id)
     if cluster.name is not None:
         log_change(connection, UNLABEL, cluster.key, [], before=cluster)

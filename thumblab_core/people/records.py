@@ -33,8 +33,8 @@ class FoundFace(Protocol):
 
 @dataclass(frozen=True)
 class SearchedPicture:
-    """A picture that was searched for faces. `problem` says why the picture could not be searched. Such a picture has
-    no faces.
+    """A picture with the faces that were found in it. If the picture could not be searched, `problem` says why, and
+    there are no faces.
     """
 
     sha256: str

@@ -197,7 +197,7 @@ def _undo_clusters(connection: Connection, change: Row[Any]) -> None:
         into = connection.scalar(
             update(face_changes).where(merged).values(undone_at=None).returning(face_changes.c.cluster_key)
         )
-        # Faces that the lab put in the cluster since then must leave it, because a merged cluster has no faces.
+        # Faces that the lab put in the cluster since the unmerge must leave it, because a merged cluster has no faces.
         loose = face_assignments.c.cluster_key == change.other_key, ~face_assignments.c.pinned
         connection.execute(delete(face_assignments).where(*loose))
         gone = {"name": None, "name_key": None, "is_owner": False, "merged_into": into}

@@ -42,7 +42,7 @@ class RankerConfig:
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions for n thumbnails: score [n] in log views, engagement 0-1 [n] and sub-scores 0-1 [n, 6]."""
+    """Predictions for n thumbnails: scores [n] in log views, engagement [n] from 0 to 1, sub-scores 0 to 1 [n, 6]."""
 
     score: Float32s
     engagement: Float32s

@@ -1,4 +1,4 @@
-"""Channel adapters that were added after a model was trained. Each is a release of kind `adapter`.
+"""Channel adapters that were added after a model was trained. Each adapter is a release of kind `adapter`.
 
 The scope of the release is the channel.
 

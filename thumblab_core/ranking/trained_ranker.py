@@ -95,7 +95,7 @@ class Calibration:
         Return None if the model was trained on too few videos of the niche.
         """
         quantiles = self.quantiles.get(niche)
-        # Older releases also have quantiles of a single video, which are all equal.
+        # Older releases also have quantiles for a niche with a single video. These quantiles are all equal.
         if quantiles is None or quantiles[0] == quantiles[-1]:
             return None
         return percentile_of(score, quantiles)

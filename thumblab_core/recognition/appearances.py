@@ -1,4 +1,5 @@
-"""Measure for each named person and channel how often the person is on thumbnails, and how these videos did.
+"""Measure for each named person and channel how often the person is on thumbnails, and how the views of these videos
+compare with other videos.
 
 The figures do not prove that a person causes views. A person may be on the thumbnails of videos whose topic draws more
 viewers.
@@ -24,8 +25,8 @@ _NEIGHBOURS = 10
 
 _DRAWS = 2_000
 _AT_ONCE = 2**19
-"""Number of videos that are drawn at a time, over all draws. It limits the memory that a channel with many videos
-needs.
+"""Number of videos that are drawn at a time, in several draws together. This limits the memory that a channel with many
+videos needs.
 """
 
 NOTE = (
@@ -146,10 +147,10 @@ def over_neighbours(log_views: Float64s) -> Float64s:
 
 def compared(outcome: Float64s, shows: Flags) -> tuple[float | None, float | None, float | None]:
     """Return the views of videos that show a person, divided by the views of other videos, and the ends of the 95 %
-    interval of this factor.
+    interval of this ratio.
 
-    `outcome` [n]: log views as `over_neighbours` returns them. `shows` [n]: whether the video shows the person. All three
-    results are None with fewer than `LEAST_VIDEOS` videos of either kind.
+    `outcome` [n]: log views as `over_neighbours` returns them. `shows` [n]: whether the video shows the person. All
+    three results are None with fewer than `LEAST_VIDEOS` videos of either kind.
     """
     known = np.isfinite(outcome)
     with_person, without = outcome[known & shows], outcome[known & ~shows]

@@ -103,7 +103,7 @@ class ReleaseStore:
                 except ReleaseError:
                     shutil.rmtree(staging)
                     raise
-                # The copy may come from a store that has given higher numbers.
+                # The copy may come from a store that has given higher numbers to its releases.
                 folder.next_number(above=release.number)
                 for path in (*staging.rglob("*"), staging):
                     sync(path)

@@ -67,7 +67,7 @@ class ScopeFolder:
         return sorted(releases, key=lambda release: release.order)
 
     def pointer(self) -> str | None:
-        """Return the id of the served release, "" if serving was withdrawn, and None if nothing was ever promoted."""
+        """Return the id of the served release, "" after `Serving.withdraw`, and None if nothing was ever promoted."""
         try:
             return (self.path / _POINTER).read_text().strip()
         except FileNotFoundError:

@@ -17,7 +17,7 @@ from thumblab_core.releases.scope_folder import ScopeFolder
 
 _HELD, _HISTORY = "HELD", "SERVED"
 _HISTORY_LENGTH = 200
-"""Number of promotions that the history keeps. A rollback can go back to any of them."""
+"""Number of promotions that the history keeps. A rollback can go back to any of these promotions."""
 
 
 @dataclass(frozen=True)

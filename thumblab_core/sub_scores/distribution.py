@@ -35,7 +35,7 @@ WEAK_BELOW = 10.0
 
 _POINTS = 101
 _DIGITS = 6
-"""Number of decimal digits of the stored quantiles. Values that are compared with them are rounded too."""
+"""Number of decimal digits of the stored quantiles. Values that are compared with the quantiles are rounded too."""
 
 
 class DistributionError(LabError):

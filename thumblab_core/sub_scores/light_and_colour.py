@@ -73,7 +73,7 @@ def separation(picture: ScaledPicture, subject: Box | None) -> tuple[float, floa
 
 
 def arousal(picture: ScaledPicture) -> float:
-    """Return the arousal of the mean colour: how exciting people find it, rescaled to 0 to 1.
+    """Return the arousal of the mean colour: how exciting people find the colour, rescaled to 0 to 1.
 
     Arousal is 0.60 S - 0.31 V, with the saturation S and the value V of the colour. It ranges from -0.31 to 0.60. The
     formula is by Valdez & Mehrabian, Journal of Experimental Psychology: General 1994.

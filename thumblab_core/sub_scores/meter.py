@@ -42,8 +42,8 @@ class Title:
     """The title that a picture is compared with.
 
     `image_vector` and `title_vector`, float32 [d], are given together if the image encoder has a text tower, the part
-    that encodes texts. `title_match` then compares these two vectors. Without them, it compares the text in the picture
-    with `text`.
+    that encodes texts. `title_match` then compares these two vectors. Without the vectors, `title_match` compares the
+    text in the picture with `text`.
     """
 
     text: str | None = None
