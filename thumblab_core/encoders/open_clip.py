@@ -276,7 +276,9 @@ def _is_whole(export: Release | None) -> bool:
 
 
 def _converted(module: Any, example: Any) -> Any:
-    """Return a torch module of one input as an openvino.Model. The first side of the input `example` becomes free."""
+    """Return a torch module of one input as an openvino.Model. The first dimension of the input, which `example` shows,
+    may then have any length.
+    """
     import torch
 
     from thumblab_core.encoders.openvino_runtime import ov

@@ -5,10 +5,10 @@ the sum of a Gaussian and of linear parts:
 
     k(x, y) = exp(-|x - y|^2 / 2) + sum over blocks of variance(block) * x(block) . y(block)
 
-The Gaussian compares picture and title as a whole. The linear parts let each channel have its own linear weights. They
-learn which pictures the channel's viewers like under any title. They also learn which words, wording and length of the
-video these viewers like. Duvenaud et al. (NIPS 2011) describe additive kernels like this one. docs/training-recipe.md
-says how the variances were chosen.
+The Gaussian compares picture and title as a whole. The linear parts let each channel have its own linear weights. These
+weights learn which pictures the channel's viewers like under any title. They also learn which words, wording and length
+of the video these viewers like. Duvenaud et al. (NIPS 2011) describe additive kernels like this one.
+docs/training-recipe.md says how the variances were chosen.
 """
 
 from dataclasses import dataclass
