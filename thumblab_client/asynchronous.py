@@ -1,4 +1,4 @@
-"""The client for programs with asyncio. Its methods are those of `Client`, as coroutines."""
+"""The client for programs with asyncio. It has the methods of `Client` as coroutines."""
 
 import asyncio
 import time
@@ -32,7 +32,7 @@ P = TypeVar("P", BatchesOut, ExperimentsOut)
 class AsyncClient:
     """A client of the scoring service. Use it in an `async with` statement, or await `close`.
 
-    The parameters and the errors are those of `Client`.
+    This class has the same parameters and raises the same errors as `Client`.
     """
 
     def __init__(

@@ -12,9 +12,9 @@ from thumblab_client.errors import NoAnswerError, ThumblabError
 DEFAULT_URL = "http://127.0.0.1:8000"
 
 BROKEN = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
-"""The errors of a connection that broke. A busy service may close the connection while the body is still being sent, and
-its answer is then lost. Every request may be sent again: an experiment and a batch are stored once, and a second import
-of the same exports changes nothing.
+"""The errors of a connection that broke. A busy service may close the connection while the body is still being sent.
+The answer of the service is then lost. Every request may be sent again: an experiment and a batch are stored once, and
+a second import of the same exports changes nothing.
 """
 
 _CONNECT_S = 10.0

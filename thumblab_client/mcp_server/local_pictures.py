@@ -22,7 +22,8 @@ def read_pictures(names: Sequence[str]) -> list[Picture]:
     long.
 
     Raises `PictureError` if a path is not absolute, or if the file cannot be read or is not a picture. A text that an
-    assistant reads may make it name any file of the user. So the first bytes are checked before a file is sent.
+    assistant reads may make the assistant name any file of the user. So the first bytes are checked before a file is
+    sent.
     """
     return pictures_of([_picture(name) for name in names])
 
