@@ -49,7 +49,9 @@ _LINES: dict[str, tuple[str, tuple[str, ...]]] = {
     "Georgian, Armenian": (_DEJAVU, ("სიმართლე ახლა", "ახალი ტელეფონი", "როგორ გამოვაცხოთ", "Ճշմարտություն", "Նոր հեռախոս", "Ինչպես թխել հաց")),
 }  # fmt: skip
 _READ_FROM = 0.8
-"""The least similarity of a reading that counts as right. It is below 1, because the drawn accents may be missing."""
+"""The least similarity of a reading that counts as right. It is below 1, because a reading may lack accents of the
+line.
+"""
 _OUTCOMES = ("read", "unread", "misread", "missed")
 
 

@@ -81,7 +81,8 @@ class Service:
 def main(videos: int = VIDEOS) -> None:
     catalogue = synthetic_catalogue(videos * len(NICHES))
     shown = [video for video in catalogue.videos.values() if video.niche == _NICHE][:videos]
-    # If root starts the embedded database, it runs as another user, so every user must be able to enter the folder.
+    # If root starts the embedded database, the database runs as another user. So every user must be able to enter the
+    # folder.
     with tempfile.TemporaryDirectory() as name, Emulator(catalogue) as emulator:
         folder = Path(name).resolve()
         folder.chmod(0o755)
