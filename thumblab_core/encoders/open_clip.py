@@ -276,8 +276,8 @@ def _is_whole(export: Release | None) -> bool:
 
 
 def _converted(module: Any, example: Any) -> Any:
-    """Return a torch module of one input as an openvino.Model. The first dimension of the input, which `example` shows,
-    may then have any length.
+    """Return a torch module with one input as an openvino.Model. The model takes batches of any size. `example` is an
+    example of the input.
     """
     import torch
 
