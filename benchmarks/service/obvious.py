@@ -57,7 +57,7 @@ def create_app(folder: Path, encoder: str) -> FastAPI:
 
 
 def _open_clip(folder: Path) -> Any:
-    """Return the code in open_clip's README as a function."""
+    """Return a function that encodes pictures in the way that the README of open_clip shows."""
     from thumblab_core.encoders import torchvision_operators  # noqa: F401, I001
 
     import open_clip

@@ -230,7 +230,8 @@ def test_a_page_takes_milliseconds_and_memory_does_not_grow_with_the_videos() ->
     vast = vast_catalogue()
     memory = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    # The catalogue keeps 1,500 channels in memory. The 200,000 videos would take far over 50 MB.
+    # The catalogue keeps only its 1,500 channels in memory. If it also kept the 200,000 videos, it would need more than
+    # 50 MB.
     assert memory < 3_000_000
     emulator = Emulator(vast)
     channel = max(

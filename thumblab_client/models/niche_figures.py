@@ -33,7 +33,9 @@ class Period:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """A figure of the newest and of the older videos. Given only if the interval of their difference excludes 0."""
+    """The share of the newest videos and the share of the older videos. A report has this change only if the 95 %
+    interval of the difference of the two shares excludes 0.
+    """
 
     recent: Period
     before: Period
@@ -95,7 +97,7 @@ class Finding:
     videos: int
     channels: int
     channels_agreeing: int
-    """Channels in which the difference has the same direction."""
+    """Channels whose difference has the same sign as in the niche."""
 
     change: Change | None
     """The last 28 days beside the time before; null if nothing shows a change."""

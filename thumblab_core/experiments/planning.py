@@ -48,9 +48,10 @@ LIFT = 0.1
 
 @dataclass(frozen=True)
 class AlikePair:
-    """Two candidates that look the same, by their positions in the list of candidates.
+    """Two candidates that look the same.
 
-    `bits`: number of bits in which their perceptual hashes differ, 0 to 64.
+    `first` and `second`: their positions in the list of candidates. `bits`: number of bits in which their perceptual
+    hashes differ, 0 to 64.
     """
 
     first: int
@@ -60,10 +61,10 @@ class AlikePair:
 
 @dataclass(frozen=True)
 class PairToTest:
-    """Two candidates to test, by their positions in the list of candidates.
+    """Two candidates to test.
 
-    `win_probability`: the model's probability that `first` beats `second`, 0.5 to 1. `information`: the expected
-    information of the outcome in bits, 0 to 1.
+    `first` and `second`: their positions in the list of candidates. `win_probability`: the model's probability that
+    `first` beats `second`, 0.5 to 1. `information`: the expected information of the outcome in bits, 0 to 1.
     """
 
     first: int

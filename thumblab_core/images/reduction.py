@@ -1,4 +1,4 @@
-"""Choose by how much a large picture is reduced when it is decoded."""
+"""Choose the factors by which a large picture is reduced when it is decoded."""
 
 import math
 from dataclasses import dataclass

@@ -42,7 +42,9 @@ class Period(_Record):
 
 
 class Change(_Record):
-    """A figure of the newest and of the older videos. Given only if the interval of their difference excludes 0."""
+    """The share of the newest videos and the share of the older videos. A report has this change only if the 95 % interval
+    of the difference of the two shares excludes 0.
+    """
 
     recent: Period
     before: Period
@@ -83,7 +85,7 @@ class Finding(_Record):
     winners: int
     videos: int
     channels: int
-    channels_agreeing: int = Field(description="Channels in which the difference has the same direction.")
+    channels_agreeing: int = Field(description="Channels whose difference has the same sign as in the niche.")
     change: Change | None = Field(
         description="The last 28 days beside the time before; null if nothing shows a change."
     )

@@ -28,7 +28,7 @@ class FaceNetworks:
 def load_networks(settings: Settings) -> FaceNetworks:
     """Load both networks.
 
-    Raises `LabError` if people are switched off, or if a network is missing. No face is embedded in either case.
+    Raises `LabError` if the setting `people` is `off`, or if a network is missing. No face is embedded in either case.
     """
     detector, embedder = require_networks(settings)
     return FaceNetworks(FaceDetector(detector), OnnxFaceEmbedder(embedder))
@@ -37,7 +37,7 @@ def load_networks(settings: Settings) -> FaceNetworks:
 def require_networks(settings: Settings) -> tuple[Path, Path]:
     """Return the files of the detector and of the embedder, without loading them.
 
-    Raises `LabError` if people are switched off, or if a file is missing.
+    Raises `LabError` if the setting `people` is `off`, or if a file is missing.
     """
     require_people(settings)
     detector, embedder = model_files.face_model(settings), model_files.face_embedder(settings)
@@ -49,7 +49,7 @@ def require_networks(settings: Settings) -> tuple[Path, Path]:
 
 
 def require_people(settings: Settings) -> None:
-    """Raise `LabError` if people are switched off."""
+    """Raise `LabError` if the setting `people` is `off`."""
     if settings.people == "off":
         raise LabError(
             "the lab looks for no faces; set THUMBLAB_PEOPLE=own for the thumbnails of your own channels, or "

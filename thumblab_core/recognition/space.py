@@ -36,9 +36,9 @@ class FaceSpace:
 
 
 def present_embedder(settings: Settings) -> str:
-    """Return the fingerprint of the present embedder, which is not loaded.
+    """Return the fingerprint of the present embedder, without loading the embedder.
 
-    Raises `LabError` if people are switched off, or if there is no embedder.
+    Raises `LabError` if the setting `people` is `off`, or if there is no embedder.
     """
     require_people(settings)
     path = model_files.face_embedder(settings)
@@ -50,7 +50,7 @@ def present_embedder(settings: Settings) -> str:
 def face_space(settings: Settings, releases: ReleaseStore) -> FaceSpace:
     """Return the space of the present embedder and its served head. The embedder is not loaded.
 
-    Raises `LabError` if people are switched off, if there is no embedder, or if the served head is damaged.
+    Raises `LabError` if the setting `people` is `off`, if there is no embedder, or if the served head is damaged.
     """
     return space_of(present_embedder(settings), releases)
 

@@ -66,7 +66,7 @@ def evaluate_scores(pairs: pd.DataFrame, scores: Floats, split: str, scorer: str
     """Return the AUCs of `scores` [n] on the held-out pairs of a split.
 
     The first AUC is on all held-out pairs. The second AUC is on the pairs whose winner has at least twice the loser's
-    views. After each AUC comes the mean of the AUCs of single channels, see `HeldOutPairs.aucs`.
+    views. Each AUC is followed by the mean of the AUCs of the single channels. See `HeldOutPairs.aucs`.
     """
     return list(HeldOutPairs.of(split, pairs).aucs(scorer, scores))
 

@@ -51,7 +51,7 @@ class Made:
         count: number of vectors that were saved.
         per_second: vectors per second. The time includes reading, decoding and saving.
         unreadable: a sentence for each picture that could not be read.
-        without: ids of the videos for whose picture or title the encoder returned no valid vector.
+        without: ids of the videos that got no valid vector from the encoder.
     """
 
     count: int = 0

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class ProcessGroup:
-    """The `size` processes of a training. This process has the number `rank` and computes on `device`."""
+    """The processes of one training: `size` is their number. This process has the number `rank` and uses `device`."""
 
     def __init__(self) -> None:
         self._accelerator: Any = None

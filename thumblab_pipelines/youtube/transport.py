@@ -173,7 +173,7 @@ class Transport:
 
 
 def new_http(endpoint: str) -> Any:
-    """Return an HTTP client with the connections of one thread."""
+    """Return a new HTTP client. Each thread needs its own client, because threads cannot share connections."""
     import httplib2
 
     # If httplib2 has proxy settings but no proxy module, every call fails, even to a host that `no_proxy` excludes. So

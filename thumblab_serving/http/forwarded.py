@@ -47,7 +47,7 @@ def _without_forwarded(headers: list[tuple[bytes, bytes]]) -> Iterator[tuple[byt
 def _before_the_proxy(headers: list[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
     """Yield the headers, with the forwarded host as the value of `Host`.
 
-    If there are several hosts, the proxy that is nearest to this service wrote the last host.
+    If there are several hosts, the last host is used, because the proxy that is nearest to this service wrote it.
     """
     hosts = [value.rpartition(b",")[2].strip() for name, value in headers if name == _HOST]
     for name, value in headers:

@@ -89,7 +89,7 @@ class StoredLibraries:
             raise NothingStoredError(str(error)) from None
 
     def nearest(self, niche: Niche, encoder: str, vector: Vectors) -> list[Neighbour]:
-        """Return the 200 nearest videos of the stored library to a unit vector [d].
+        """Return the 200 videos of the stored library that are nearest to a unit vector [d].
 
         Raises `NothingStoredError` if the database cannot answer, and `LibraryError` if the vector does not fit the
         library.

@@ -120,7 +120,7 @@ async def embed(request: Request, response: Response) -> RebuildOut:
     openapi_extra={"parameters": [path_documentation("run_id", pattern=f"^{_RUN_ID}$")]},
 )
 async def run_state(request: Request) -> RunStateOut:
-    """Ask Dagster for a run of the lab, such as a run that another request has started."""
+    """Return the state of a run of the lab, as Dagster reports it. Another request may have started the run."""
     runs: DagsterRuns = request.app.state.dagster_runs
     run_id = str(request.path_params["run_id"])
     if not re.fullmatch(_RUN_ID, run_id):

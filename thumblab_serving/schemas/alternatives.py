@@ -24,8 +24,8 @@ def exactly_one(
 
 
 def exactly_one_of(**types: str | list[str]) -> dict[str, Any]:
-    """Return a part of a JSON schema in which exactly one of the fields is given. The field has the type that is given
-    with its name.
+    """Return a part of a JSON schema in which exactly one of the fields is given. `types` maps the name of each field to
+    the type of the field.
     """
     given = [
         {"required": [name], "properties": {other: {"type": "null"} for other in types} | {name: {"type": kind}}}

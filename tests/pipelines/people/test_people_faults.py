@@ -50,7 +50,7 @@ def people_lab(shared_data: Path, open_lab: Callable[..., Lab]) -> Lab:
 
 @pytest.fixture
 def given(people_lab: Lab, shared_data: Path, tmp_path: Path) -> Lab:
-    """A lab with six pictures of each of six people, which were searched and grouped. Each person has a folder."""
+    """A lab with six pictures of each of six people, one folder for each person. The lab has found and grouped the faces."""
     for number, person in enumerate(sorted((shared_data / "faces" / "people").iterdir())[:6]):
         folder = tmp_path / f"Ann-Marie_{number}"
         folder.mkdir()

@@ -1,4 +1,7 @@
-"""Test that one key cannot use up the disk space for batches, the worker or the parallel requests that other keys need."""
+"""Test that one key leaves room for other keys.
+
+One key cannot fill the disk space of all batches, keep the worker for itself, or take all parallel requests.
+"""
 
 import socket
 from contextlib import ExitStack
