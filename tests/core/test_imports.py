@@ -51,6 +51,7 @@ ORDER = {
         "recognition",
         "people",
         "niche_report",
+        "library_map",
         "ranking",
         "experiments",
         "database",
