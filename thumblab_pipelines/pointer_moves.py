@@ -1,11 +1,12 @@
-"""Find the pointers that a `with` block moves: pointers of the niches' indices, of the model, and of channel
-adapters."""
+"""Find the pointers that a `with` block moves: pointers of the niches' indices, of the library maps, of the model, and of
+channel adapters."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from thumblab_core.errors import LabError
+from thumblab_core.library_map.files import LIBRARY_MAP
 from thumblab_core.niches import NICHES
 from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapters
 from thumblab_core.releases.release import ALL, INDEX, MODEL
@@ -18,7 +19,8 @@ class Move:
 
     `before` is None if no release was served. `after` is None if no release is served now.
 
-    `asset`: name of the asset that owns the pointer. `niche`: the partition of the asset, or None for the model. A
+    `asset`: name of the asset that owns the pointer. `niche`: the partition of the asset, or None for the model and the
+    map of all niches. A
     channel adapter belongs to the asset of the model, and `channel` is the id of its channel.
     """
 
@@ -51,11 +53,14 @@ def pointer_moves(lab: Lab) -> Iterator[list[Move]]:
 def _move(kind: str, scope: str, was: str | None, now: str | None) -> Move:
     if kind == INDEX:
         return Move("served_index", scope, was, now)
+    if kind == LIBRARY_MAP:
+        return Move("library_map_of_all" if scope == ALL else "library_map", None if scope == ALL else scope, was, now)
     return Move("served_model", None, was, now, channel=scope if kind == ADAPTER else None)
 
 
 def _served(lab: Lab) -> dict[tuple[str, str], str | None]:
     scopes = [(MODEL, ALL), *((INDEX, niche) for niche in NICHES)]
+    scopes += [(LIBRARY_MAP, scope) for scope in (*NICHES, ALL)]
     served = {scope: lab.releases.serving.current_id(*scope) for scope in scopes}
     adapters = ChannelAdapters(lab.releases)
     for channel_id in adapters.channels():

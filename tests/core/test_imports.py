@@ -29,6 +29,7 @@ ORDER = {
         "evaluation",
         "finetune",
         "retention",
+        "library_map",
         "niche_report",
         "predictions",
         "people",

@@ -81,6 +81,8 @@ def test_all_schedules_but_four_run_by_default_and_all_on_hobart_time(
         "daily_prediction_quality": ("judge_predictions", "0 6 * * *"),
         "weekly_training": ("train_ranker", "0 5 * * 1"),
         "weekly_reports": ("report_niche", "30 5 * * 1"),
+        "daily_maps": ("map_library", "0 6 * * *"),
+        "daily_map_of_all": ("map_all_libraries", "30 6 * * *"),
         "daily_faces": ("find_faces", "30 4 * * *"),
         "daily_people": ("group_people", "30 5 * * *"),
     }

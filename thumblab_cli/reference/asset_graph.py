@@ -21,6 +21,7 @@ _COLOURS = {
     "predictions": "#f6d5e2",
     "people": "#e3e8c8",
     "reports": "#d5e5f5",
+    "maps": "#f3e2d0",
     _SERVICE: "#2b6f68",
 }
 _WIDTH, _HEIGHT, _GAP_X, _GAP_Y, _MARGIN = 130, 32, 12, 28, 12

@@ -14,9 +14,11 @@ class _Record(BaseModel):
 
 
 class Multiple(_Record):
-    """The median outlier multiple of a cluster's videos, with a 95 % interval that draws whole channels."""
+    """The usual outlier multiple of a cluster's videos, with a 95 % interval over channels."""
 
-    median: float
+    median: float = Field(
+        description="The geometric mean of the medians of the cluster's channels, so that each channel counts once."
+    )
     low: float = Field(description="Lower end of the 95 % interval.")
     high: float = Field(description="Upper end of the 95 % interval.")
     videos: int = Field(description="Videos with a known outlier multiple.")
@@ -37,7 +39,9 @@ class Growth(_Record):
     ratio: float | None = Field(description="Null if one of the two times has too few videos.")
     low: float | None = Field(description="Lower end of the 95 % interval of `ratio`.")
     high: float | None = Field(description="Upper end of the 95 % interval of `ratio`.")
-    rising: bool = Field(description="Whether the whole interval is above 1.")
+    rising: bool = Field(
+        description="Whether the interval is above 1, also when its level is corrected for the number of clusters."
+    )
 
 
 class Cluster(_Record):
@@ -53,7 +57,9 @@ class Cluster(_Record):
     y: float = Field(ge=0, le=1)
     videos: int = Field(ge=1)
     channels: int = Field(ge=1)
-    outlier_multiple: Multiple | None = Field(description="Null if no video has a known outlier multiple.")
+    outlier_multiple: Multiple | None = Field(
+        description="Null if fewer than three channels have a video with a known outlier multiple."
+    )
     growth: Growth
 
 

@@ -59,5 +59,15 @@ PREDICTIONS: dict[str, Any] = {**COLLECTION, "group_name": "predictions"}
 REPORTS: dict[str, Any] = {**BY_NICHE, **RANKING, "group_name": "reports"}
 """Arguments of assets that report on a niche. The reports are made weekly."""
 
+MAPS: dict[str, Any] = {
+    "group_name": "maps",
+    "owners": OWNERS,
+    "retry_policy": RETRY,
+    "freshness_policy": dg.FreshnessPolicy.time_window(
+        fail_window=timedelta(hours=36), warn_window=timedelta(hours=26)
+    ),
+}
+"""Arguments of the library maps. They are made daily."""
+
 PEOPLE: dict[str, Any] = {**COLLECTION, "group_name": "people"}
 """Arguments of assets about the people in thumbnails. Their schedules are off until a person turns them on."""

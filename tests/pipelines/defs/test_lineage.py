@@ -47,6 +47,7 @@ JOBS = {
     "served_model": "train_ranker",
     "prediction_quality": "judge_predictions",
     "niche_report": "report_niche",
+    "library_map": "map_library",
     "retention": "apply_retention",
 }
 """The order in which the assets are made, and the job of each. An asset without a job is made as the UI makes it."""

@@ -1,4 +1,7 @@
-"""Tests that the schedules keep Hobart time, even on the two days a year when an hour is skipped or repeated."""
+"""Tests which schedules and sensors start work, and that the schedules keep Hobart time.
+
+On two days a year, an hour of Hobart time is skipped or repeated.
+"""
 
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -92,3 +95,34 @@ def test_views_are_observed_every_six_hours_and_each_round_has_keys_of_its_own()
         assert [request.partition_key for request in requests] == list(NICHES)
         keys |= {request.run_key for request in requests}
     assert len(keys) == len(fired) * len(NICHES)
+
+
+def test_these_are_the_schedules_and_the_sensors_and_nothing_else_starts_work() -> None:
+    repository = defs().get_repository_def()
+    schedules = {s.name: s for s in repository.schedule_defs}
+    running, stopped = dg.DefaultScheduleStatus.RUNNING, dg.DefaultScheduleStatus.STOPPED
+    assert {name: (s.job_name, s.cron_schedule, s.default_status) for name, s in schedules.items()} == {
+        "daily_refresh": ("refresh_library", "0 3 * * *", running),
+        "daily_retention": ("apply_retention", "30 4 * * *", running),
+        "frequent_observation": ("observe_views", "15 */6 * * *", running),
+        # The crawl may spend most of a day's quota, so a person has to turn it on.
+        "daily_crawl": ("crawl_corpus", "30 19 * * *", stopped),
+        "weekly_training": ("train_ranker", "0 5 * * 1", running),
+        # By default, the scoring service keeps no predictions, so this job would have nothing to measure.
+        "daily_prediction_quality": ("judge_predictions", "0 6 * * *", stopped),
+        "daily_checks": ("check_lab", "30 6 * * *", running),
+        "daily_summary": ("send_summary", "0 7 * * *", running),
+        # People are off by default.
+        "daily_faces": ("find_faces", "30 4 * * *", stopped),
+        "daily_people": ("group_people", "30 5 * * *", stopped),
+        "weekly_reports": ("report_niche", "30 5 * * 1", running),
+        "daily_maps": ("map_library", "0 6 * * *", running),
+        "daily_map_of_all": ("map_all_libraries", "30 6 * * *", running),
+    }
+    assert {s.execution_timezone for s in schedules.values()} == {"Australia/Hobart"}
+    sensors = {s.name: (s.job_name if s.targets else None, s.default_status) for s in repository.sensor_defs}
+    assert sensors == {
+        "alerts": (None, dg.DefaultSensorStatus.RUNNING),
+        "index_rebuilds": ("rebuild_index", dg.DefaultSensorStatus.RUNNING),
+        "champion_moved": ("serve_model", dg.DefaultSensorStatus.RUNNING),
+    }

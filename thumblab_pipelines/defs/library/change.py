@@ -4,11 +4,13 @@ from dataclasses import asdict
 
 import dagster as dg
 
+from thumblab_core.releases.release import ALL
 from thumblab_pipelines.dagster_observations import observed_moves
 from thumblab_pipelines.defs.checks import explained
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.defs.timing import URGENT, max_runtime
 from thumblab_pipelines.library.requested_changes import change_items
+from thumblab_pipelines.library_map.trim import clean_maps
 
 
 class ItemsToChange(dg.Config):
@@ -21,12 +23,14 @@ class ItemsToChange(dg.Config):
     """The niche of the videos. If this text is empty, the niche of the first video that the lab knows is used."""
 
 
-@dg.op(description="Adds videos to the served index of their niche, or removes them, without a rebuild.")
+@dg.op(description="Adds videos to the served index of their niche, or removes them from it and from the maps.")
 def change_items_in_index(context: dg.OpExecutionContext, lab: LabResource, config: ItemsToChange) -> None:
     with explained(), observed_moves(lab.open(), context, "the job change_index"):
         changed = change_items(
             lab.open(), "take_out" if config.take_out else "put_in", config.video_ids, config.niche or None
         )
+        if config.take_out and changed.niche is not None:
+            clean_maps(lab.open(), (changed.niche, ALL), context.run.run_id)
     for video_id, reason in changed.skipped.items():
         context.log.warning(f"{video_id} is skipped: {reason}")
     if changed.rebuild_required:

@@ -21,7 +21,7 @@ from thumblab_pipelines.retention.retention import check_retention, retain
     check_specs=[
         *blocking(
             "retention",
-            forgotten_everywhere="No index and no adapter still contains a deleted video.",
+            forgotten_everywhere="No index, no library map and no adapter still contains a deleted video.",
             **NOT_TOO_MANY,
         ),
         *advisory("retention", **FINISHED),

@@ -1,0 +1,1 @@
+"""Define the assets, the jobs and the schedules of the library maps."""

@@ -1,0 +1,66 @@
+"""Label clusters by the words that set their titles and the text in their pictures apart: class-based TF-IDF [1]_.
+
+The weight of a word in a cluster is its share of the cluster's words, times ln(1 + A / f). A is the mean number of words
+of a cluster, and f how often the word occurs in all clusters.
+
+A word counts once for each video. A label has only words that at least three videos of two channels of the cluster have.
+So no label is the name of a channel, and no label shows what a single video says.
+
+.. [1] M. Grootendorst, "BERTopic: neural topic modeling with a class-based TF-IDF procedure", arXiv:2203.05794, 2022.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from thumblab_core.arrays import Rows
+
+WORDS = 4
+"""The largest number of words of a label."""
+LEAST_VIDEOS, LEAST_CHANNELS = 3, 2
+_MORE_OFTEN = 1.5
+"""A word of a label is in at least this many times as large a share of the cluster's videos as of all videos."""
+_WORD = re.compile(r"[^\W\d_][\w'’]*[^\W_]", re.UNICODE)
+"""Words of two letters or more that begin with a letter, in any script."""
+_LONGEST = 24
+
+
+def label_clusters(texts: Sequence[str], channels: Sequence[str], clusters: Rows) -> dict[int, tuple[str, ...]]:
+    """Return the words of the label of each cluster, the most telling first.
+
+    `texts` [n]: the title and the words in the picture of each video. `clusters` [n]: numbers, -1 for none. A cluster
+    without telling words has an empty label.
+    """
+    of_video = [sorted(words_of(text)) for text in texts]
+    total = Counter(word for words in of_video for word in words)
+    by_cluster: dict[int, Counter[str]] = defaultdict(Counter)
+    channels_of: dict[tuple[int, str], set[str]] = defaultdict(set)
+    size: Counter[int] = Counter()
+    for words, channel, number in zip(of_video, channels, clusters.tolist(), strict=True):
+        if number < 0:
+            continue
+        size[number] += 1
+        by_cluster[number].update(words)
+        for word in words:
+            channels_of[number, word].add(channel)
+    mean = sum(counts.total() for counts in by_cluster.values()) / max(1, len(by_cluster))
+    labels = {}
+    for number in size:
+        counts = by_cluster[number]
+        weights = {
+            word: count / counts.total() * math.log(1 + mean / total[word])
+            for word, count in counts.items()
+            if count >= LEAST_VIDEOS
+            and len(channels_of[number, word]) >= LEAST_CHANNELS
+            and count / size[number] >= _MORE_OFTEN * total[word] / len(texts)
+        }
+        labels[number] = tuple(sorted(weights, key=lambda word: (-weights[word], word))[:WORDS])
+    return labels
+
+
+def words_of(text: str) -> set[str]:
+    """Return the different words of a text in lower case. Numbers, single letters and very long words are left out."""
+    return {word.casefold() for word in _WORD.findall(text) if len(word) <= _LONGEST}

@@ -1,0 +1,53 @@
+"""Choose the tile of each picture in the atlases, and read pictures from the image store."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from thumblab_core.images import ImageStore
+from thumblab_core.images.limits import ImageError
+from thumblab_core.images.small_copy import small_picture
+from thumblab_core.library_map.atlases import WIDTH, Pixels
+from thumblab_core.library_map.points import NO_TILE
+
+_MOST_EMPTY = 0.5
+"""If more than this share of the tiles would be empty, all pictures get new tiles."""
+
+
+def assign_tiles(
+    wanted: Sequence[str | None], earlier: Sequence[str | None] = ()
+) -> tuple[npt.NDArray[np.int32], list[str | None]]:
+    """Return the tile of each of the n `wanted` pictures, int32 [n], and the picture of each tile.
+
+    A picture keeps the tile that it has in the `earlier` list, so that most pages stay the same. New pictures fill the
+    empty tiles first. Equal pictures share a tile. A wanted picture that is None has the tile `NO_TILE`.
+    """
+    needed = {picture for picture in wanted if picture is not None}
+    tiles: list[str | None] = [picture if picture in needed else None for picture in earlier]
+    if len(tiles) > len(needed) / (1 - _MOST_EMPTY):
+        tiles = []
+    place = {picture: tile for tile, picture in enumerate(tiles) if picture is not None}
+    empty = iter([tile for tile, picture in enumerate(tiles) if picture is None])
+    for picture in wanted:
+        if picture is None or picture in place:
+            continue
+        tile = next(empty, len(tiles))
+        if tile == len(tiles):
+            tiles.append(None)
+        tiles[tile] = picture
+        place[picture] = tile
+    numbers = [NO_TILE if picture is None else place[picture] for picture in wanted]
+    return np.array(numbers, np.int32), tiles
+
+
+def reader(images: ImageStore) -> Callable[[str], Pixels | None]:
+    """Return a function that reads the pixels of a tile from the image store. It returns None for a bad picture."""
+
+    def read(sha256: str) -> Pixels | None:
+        try:
+            return np.asarray(small_picture(images.get(sha256), WIDTH).convert("RGB"))
+        except ImageError:
+            return None
+
+    return read

@@ -1,0 +1,75 @@
+"""Say how the thumbnails of a cluster differ from the others: in their text, faces, subject, colours and sub-scores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from thumblab_core.arrays import Flags, Float64s, Rows
+from thumblab_pipelines.niche_report.features import COLOUR, FACES, FEATURES, SUB_SCORES, SUBJECT, TEXT, Feature
+from thumblab_pipelines.statistics.intervals import interval_of_channels
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TRAITS = 3
+"""The largest number of traits of a cluster."""
+COMPARED = tuple(feature for feature in FEATURES if feature.part in (TEXT, FACES, SUBJECT, COLOUR, SUB_SCORES))
+_LEAST_DIFFERENCE = 0.5
+"""Least difference between the means of a cluster and of the other videos, in standard deviations of all videos."""
+_LEAST_CHANNELS = 3
+
+
+def find_traits(values: pd.DataFrame, channels: Rows, clusters: Rows) -> dict[int, tuple[str, ...]]:
+    """Return the traits of each cluster as sentences, the largest difference first.
+
+    `values` has the features of each video [n], see `thumblab_pipelines.niche_report.features.measure`. `channels` [n]
+    are numbers, and `clusters` [n] too, with -1 for none. A trait is a large difference that does not come from one
+    channel: the interval of the means of the cluster's channels excludes the mean of the other videos.
+    """
+    columns = {feature: values[feature.name].to_numpy(float) for feature in COMPARED}
+    found = {}
+    for number in np.unique(clusters[clusters >= 0]).tolist():
+        inside = clusters == number
+        differences = [
+            (abs(difference), feature, sentence)
+            for feature, column in columns.items()
+            if (told := _difference(feature, column, channels, inside)) is not None
+            for difference, sentence in [told]
+        ]
+        differences.sort(key=lambda one: (-one[0], one[1].name))
+        found[number] = tuple(sentence for _, _, sentence in differences[:TRAITS])
+    return found
+
+
+def _difference(feature: Feature, column: Float64s, channels: Rows, inside: Flags) -> tuple[float, str] | None:
+    """Return the difference of a cluster in standard deviations, and its sentence. None if it is not clear."""
+    known = ~np.isnan(column)
+    here, elsewhere = column[known & inside], column[known & ~inside]
+    if 2 * len(here) < inside.sum() or not len(elsewhere):
+        return None
+    spread = float(column[known].std())
+    usual, others = float(here.mean()), float(elsewhere.mean())
+    if spread == 0 or abs(usual - others) < _LEAST_DIFFERENCE * spread:
+        return None
+    of_channels = _means(here, channels[known & inside])
+    if len(of_channels) < _LEAST_CHANNELS:
+        return None
+    low, high = interval_of_channels(of_channels, (-np.inf, np.inf))
+    if low <= others <= high:
+        return None
+    words = feature.more if usual > others else feature.less
+    return (usual - others) / spread, f"{words} ({_figure(feature, usual)} here, {_figure(feature, others)} elsewhere)"
+
+
+def _means(values: Float64s, channels: Rows) -> Float64s:
+    """Return the mean of each channel's values."""
+    place = np.unique(channels, return_inverse=True)[1]
+    return np.asarray(np.bincount(place, values) / np.bincount(place), np.float64)
+
+
+def _figure(feature: Feature, value: float) -> str:
+    if feature.flag:
+        return f"{100 * value:.0f} %"
+    return f"{value:.3g} {feature.unit}".strip() if feature.unit else f"{value:.2f}"

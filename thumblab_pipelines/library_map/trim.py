@@ -1,0 +1,130 @@
+"""Take videos out of the maps: those that the lab has deleted, and those that a person took out of the library."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+import numpy as np
+from sqlalchemy import select
+
+from thumblab_core.arrays import Rows
+from thumblab_core.database.tables import library_exclusions, videos
+from thumblab_core.errors import LabError
+from thumblab_core.library_map.atlases import PICTURES, read_pictures
+from thumblab_core.library_map.clusters import CLUSTERS, COARSE, Cluster, read_clusters
+from thumblab_core.library_map.files import LIBRARY_MAP, MapContent, write_map
+from thumblab_core.library_map.points import POINTS, Points, read_points
+from thumblab_core.releases.release import ALL, Release, require_damage
+from thumblab_pipelines.lab import Lab, inputs_digest
+from thumblab_pipelines.library_map.pictures import reader
+
+
+def mappable_videos(lab: Lab, scope: str) -> set[str]:
+    """Return the ids of the videos that a map may show: those that the lab has, and that no person took out."""
+    statement = select(videos.c.video_id).where(
+        videos.c.video_id.not_in(select(library_exclusions.c.video_id)),
+        *([] if scope == ALL else [videos.c.niche == scope]),
+    )
+    with lab.engine.connect() as connection:
+        return set(connection.scalars(statement))
+
+
+def stale_maps(lab: Lab, scope: str) -> tuple[list[Release], set[str]]:
+    """Return the maps that show a video which they may not show or that cannot be read, and the ids that they may show."""
+    allowed = mappable_videos(lab, scope)
+    return [release for release in lab.releases.all(LIBRARY_MAP, scope) if not _shows_only(release, allowed)], allowed
+
+
+def _shows_only(release: Release, allowed: set[str]) -> bool:
+    try:
+        return set(read_points(release.path / POINTS).video_id) <= allowed
+    except (LabError, OSError, ValueError) as error:
+        require_damage(release, error)
+        return False  # A damaged map may show a deleted video.
+
+
+def clean_maps(lab: Lab, scopes: Sequence[str], run_id: str | None = None) -> int:
+    """Delete the maps that show a video which they may not show, or that cannot be read. Return their number.
+
+    If the served map is one of them, a map without these videos is served instead: without their points, titles and
+    pictures. If no video is left, no map is served. Raises `UnreadError` if a release cannot be read at the moment.
+    """
+    cleaned = 0
+    for scope in scopes:
+        if not lab.releases.all(LIBRARY_MAP, scope) and not (lab.releases.root / LIBRARY_MAP / scope).exists():
+            continue
+        with lab.releases.serving.changing(LIBRARY_MAP, scope):
+            stale, allowed = stale_maps(lab, scope)
+            served = lab.releases.serving.current_id(LIBRARY_MAP, scope)
+            for release in stale:
+                if release.release_id != served:
+                    continue
+                trimmed = publish_trimmed(lab, release, allowed, run_id)
+                if trimmed is None:
+                    lab.releases.serving.withdraw(LIBRARY_MAP, scope)
+                else:
+                    lab.releases.serving.promote(trimmed)
+            for release in stale:
+                lab.releases.remove(release)
+            cleaned += len(stale) + len(lab.releases.discard_unreadable(LIBRARY_MAP, scope))
+            # A killed process may have left incomplete maps with deleted videos. `prune_maps` deletes these too.
+            prune_maps(lab, scope)
+    return cleaned
+
+
+def publish_trimmed(lab: Lab, release: Release, allowed: Collection[str], run_id: str | None = None) -> Release | None:
+    """Publish a new map with only the points of `release` whose videos are in `allowed`.
+
+    Nothing moves, and the clusters keep their labels, traits and figures: they describe many videos, and the next build
+    makes new ones. Return None if the map is damaged, or if no point is left.
+    """
+    try:
+        points = read_points(release.path / POINTS)
+        pictures = read_pictures(release.read(PICTURES))
+        clusters = read_clusters(release.read(CLUSTERS))
+        release.verify()
+    except (LabError, ValueError) as error:
+        require_damage(release, error)
+        return None
+    rows = np.array([row for row, video_id in enumerate(points.video_id) if video_id in allowed], np.intp)
+    if not len(rows):
+        return None
+    left = points.take(rows)
+    used = set(left.tile.tolist())
+    shown = [picture if tile in used else None for tile, picture in enumerate(pictures)]
+    described = [part for cluster in clusters if (part := _without(cluster, left)) is not None]
+    content = MapContent(left, described, shown)
+    info = release.info | {
+        "inputs": inputs_digest("trimmed", release.release_id, left.video_id),
+        "videos": len(left),
+        "clusters": len(described),
+    }
+    return lab.releases.publish(
+        LIBRARY_MAP,
+        release.scope,
+        lambda into: write_map(into, content, reader(lab.images), release.path),
+        info,
+        run_id,
+    )
+
+
+def prune_maps(lab: Lab, scope: str) -> list[str]:
+    """Delete old maps and return their ids. A map that a rollback displaced is kept."""
+    held = lab.releases.serving.held(LIBRARY_MAP, scope)
+    spare = [held.displaced] if held is not None and held.displaced else []
+    return lab.releases.prune(LIBRARY_MAP, scope, lab.settings.releases_kept, spare)
+
+
+def _without(cluster: Cluster, left: Points) -> Cluster | None:
+    """Return the cluster with only the points that are left. None if it has none."""
+    column = left.cluster if cluster.level == COARSE else left.fine_cluster
+    rows: Rows = np.flatnonzero(column == cluster.id)
+    if not len(rows):
+        return None
+    channels = Counter(left.channel[row] for row in rows.tolist())
+    ids = [left.video_id[row] for row in rows.tolist()]
+    if cluster.medoid not in ids:
+        away = np.hypot(left.x[rows] - cluster.x, left.y[rows] - cluster.y)
+        cluster = cluster.model_copy(update={"medoid": ids[int(np.argmin(away))]})
+    return cluster.model_copy(update={"videos": len(rows), "channels": min(cluster.channels, len(channels))})
