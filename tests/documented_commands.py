@@ -85,6 +85,8 @@ WITH_OTHER_WORDS: dict[str, list[str]] = {
     ],
     "thumblab score .thumblab/demo/candidates/candidate-a.jpg .thumblab/demo/candidates/candidate-b.jpg "
     '--title "I tested every phone of 2026" --niche tech --demo': [f"thumblab score a.jpg b.jpg {_TITLE}"],
+    "thumblab library clusters tech": ["thumblab library clusters tech"],
+    "thumblab library export tech --out tech.parquet": ["thumblab library export tech --out tech.parquet"],
     "thumblab report niche tech                         a table": ["thumblab report niche tech"],
     "thumblab report niche tech --json                  the same as JSON": ["thumblab report niche tech --json"],
     "thumblab report niche tech --html report.html      also one page with pictures, which you can send to somebody": [

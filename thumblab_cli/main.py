@@ -52,6 +52,7 @@ COMMANDS = {
         "Fine-tune the image encoder on the newest pairs of the lab.",
     ),
     "similar": ("library.similar", "Find thumbnails of the library like a picture, a video or a text."),
+    "library": ("library.maps", "Show and export the map of a library: groups of similar thumbnails."),
     "index": ("library.index", "Show, change, check and search the library of a niche."),
     "people": ("people.people", "Find, group and name the people in thumbnails."),
     "report": ("reports.report", "Report what the winners of a niche do."),

@@ -21,6 +21,7 @@ from thumblab_client.models.experiments import ExperimentOut, ExperimentsOut, St
 from thumblab_client.models.health import HealthOut
 from thumblab_client.models.lab import LabOut
 from thumblab_client.models.library import SimilarOut, VideoOut
+from thumblab_client.models.library_map import LibraryClustersOut
 from thumblab_client.pictures import PictureLike
 from thumblab_client.requests import Call, Variant
 from thumblab_client.waiting import Patience
@@ -217,6 +218,10 @@ class AsyncClient:
     async def video(self, video_id: str) -> VideoOut:
         """Return what the lab knows about a video: facts, views over time, thumbnails, sub-scores and neighbours."""
         return await self.send(looking.video(video_id))
+
+    async def library_clusters(self, niche: str) -> LibraryClustersOut:
+        """Return the groups of similar thumbnails on the served map of a niche, or of all niches (`all`)."""
+        return await self.send(looking.library_clusters(niche))
 
     async def health(self) -> HealthOut:
         """Return the state of every component of the service, whether it is ready or not."""

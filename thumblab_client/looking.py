@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from thumblab_client.errors import PictureError
 from thumblab_client.models.library import SimilarOut, VideoOut
+from thumblab_client.models.library_map import LibraryClustersOut
 from thumblab_client.pictures import PictureLike, in_json, pictures_of
 from thumblab_client.requests import Call, known
 
@@ -28,6 +29,11 @@ def similar(
             raise PictureError(f"the picture {given.id} is empty")
         body |= in_json(given)
     return Call("POST", "/v1/similar", SimilarOut, {"json": body})
+
+
+def library_clusters(niche: str) -> Call[LibraryClustersOut]:
+    """Return the request for the groups of similar thumbnails of a niche, or of `all`."""
+    return Call("GET", f"/v1/library/{quote(niche, safe='')}/clusters", LibraryClustersOut)
 
 
 def video(video_id: str) -> Call[VideoOut]:

@@ -38,6 +38,7 @@ from thumblab_serving.keys.key_ring import KeyRing
 from thumblab_serving.keys.rate_limits import RateLimits
 from thumblab_serving.loading.kept_predictions import PredictionKeeper
 from thumblab_serving.loading.library_pictures import LibraryPictures
+from thumblab_serving.looking.served_maps import ServedMaps
 from thumblab_serving.looking.similar_request import SimilarRequest
 from thumblab_serving.looking.similar_search import SimilarSearch
 from thumblab_serving.looking.videos import Videos
@@ -52,6 +53,7 @@ from thumblab_serving.routes import (
     internal_runs,
     lab,
     library,
+    library_map,
     niche_report,
     page,
     requested_runs,
@@ -119,6 +121,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.waiting_for_runs = asyncio.Semaphore(requested_runs.WAITING)
     app.state.library_pictures = LibraryPictures(scorer.database, ImageStore(settings.images))
     app.state.library_limiter = CapacityLimiter(library.CONCURRENT)
+    app.state.library_maps = ServedMaps(ReleaseStore(settings.releases))
+    app.state.maps_limiter = CapacityLimiter(library_map.CONCURRENT)
     app.state.similar, app.state.videos = SimilarSearch(scorer), Videos(scorer)
     app.state.similar_admission = Admission(settings.serving_requests)
     app.state.similar_limiter = CapacityLimiter(similar.CONCURRENT)
@@ -142,7 +146,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.people_changes_limiter = CapacityLimiter(people_calls.CONCURRENT_CHANGES)
     app.state.crops_limiter = CapacityLimiter(people_calls.CONCURRENT_CROPS)
     routers = [score.router, batches.router, channels.router, experiments.router, library.router, lab.router]
-    routers += [similar.router, niche_report.router, health.router, page.router]
+    routers += [similar.router, niche_report.router, library_map.router, health.router, page.router]
     routers += [internal_runs.router, internal_items.router, internal_index.router]
     routers += [people_runs.router, people_clusters.router, people_faces.router, people_forgetting.router]
     for router in (*routers, internal_index.how_to_call):

@@ -29,9 +29,15 @@ _IN_LINES = ("ItemResult",)
 refer to these models.
 """
 
-_IN_CORE = ("thumblab_core.channel_imports.report", "thumblab_core.niche_report.niche_figures")
-"""The modules that define the reports on an import and on a niche. The pipelines write these reports, so they are not
-among the schemas.
+_IN_CORE = (
+    "thumblab_core.channel_imports.report",
+    "thumblab_core.niche_report.niche_figures",
+    "thumblab_core.library_map.atlases",
+    "thumblab_core.library_map.map_figures",
+    "thumblab_core.library_map.tiles",
+)
+"""The modules that define the reports on an import and on a niche, and the parts of maps. The pipelines write them, so
+they are not among the schemas.
 """
 
 _REFERENCE = "#/components/schemas/"

@@ -11,7 +11,7 @@ from thumblab_serving.http.problems import Problem, response
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _REQUEST_HEADERS = ("Authorization", "Idempotency-Key", "X-API-Key")
-_ANSWER_HEADERS = ("Location", "Retry-After", "X-Request-ID")
+_ANSWER_HEADERS = ("Location", "Retry-After", "X-Request-ID", "X-Thumblab-Release")
 
 
 class CrossOrigin(CORSMiddleware):

@@ -293,6 +293,8 @@ def test_openapi_lists_the_routes_and_both_ways_to_send_pictures(service):
     batches = {f"/v1/batches{path}" for path in ("", "/{batch_id}", "/{batch_id}/results", "/{batch_id}/cancel")}
     channels = {f"/v1/channels{path}" for path in ("", "/runs", "/runs/{import_id}")}
     looking = {"/v1/similar", "/v1/videos/{video_id}", "/v1/library/pictures", "/v1/library/{niche}/report"}
+    maps = {f"map{rest}" for rest in ("", "/atlases", "/atlases/{sha256}", "/tiles/{level}/{x}/{y}")}
+    looking |= {f"/v1/library/{{niche}}/{path}" for path in ("clusters", *maps)}
     others = {"/v1/score", "/v1/experiments", "/v1/lab", "/health", "/ready", "/metrics"}
     assert documented == batches | channels | looking | others
     for path, schema in (("/v1/score", "ScoreRequest"), ("/v1/experiments", "ExperimentRequest")):

@@ -1,0 +1,1 @@
+"""Measure library maps on a catalogue of real pictures."""

@@ -1,0 +1,64 @@
+"""The methods of layout that are compared, and their quality on the vectors of a library."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from thumblab_core.arrays import Float32s, Float64s
+from thumblab_pipelines.library_map.layout import lay_out, reduced
+from thumblab_pipelines.library_map.quality import Quality, neighbourhoods
+
+
+def _pca(vectors: Float32s) -> Float64s:
+    return reduced(vectors, 2)
+
+
+def _lab(vectors: Float32s) -> Float64s:
+    return lay_out(vectors).places
+
+
+def _sklearn(vectors: Float32s) -> Float64s:
+    from sklearn.manifold import TSNE
+
+    return np.asarray(TSNE(random_state=0).fit_transform(reduced(vectors)), np.float64)
+
+
+def _umap(vectors: Float32s) -> Float64s:
+    import umap
+
+    return np.asarray(umap.UMAP(random_state=0).fit_transform(reduced(vectors)), np.float64)
+
+
+def _pacmap(vectors: Float32s) -> Float64s:
+    import pacmap
+
+    model = pacmap.PaCMAP(random_state=0, apply_pca=False)
+    return np.asarray(model.fit_transform(reduced(vectors), init="pca"), np.float64)
+
+
+METHODS: dict[str, tuple[str, Callable[[Float32s], Float64s]]] = {
+    "two principal components": ("sklearn", _pca),
+    "openTSNE, as the lab uses it": ("openTSNE", _lab),
+    "t-SNE of scikit-learn": ("sklearn", _sklearn),
+    "UMAP (umap-learn)": ("umap", _umap),
+    "PaCMAP": ("pacmap", _pacmap),
+}
+"""Each method with the module that it needs. The lab needs neither umap nor pacmap; install them to compare."""
+
+
+def measured(name: str, vectors: Float32s) -> tuple[Quality | None, float] | None:
+    """Return the quality of a method and its processor time in seconds, or None if its package is not installed.
+
+    The method has run once before, on few vectors, so that compiling its code is not counted.
+    """
+    package, method = METHODS[name]
+    if importlib.util.find_spec(package) is None:
+        return None
+    method(vectors[:100])
+    start = time.process_time()
+    places = method(vectors)
+    return neighbourhoods(vectors, places), time.process_time() - start

@@ -1,0 +1,57 @@
+"""The clusters of a library map: groups of similar thumbnails, what they have in common, and how they grow."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+
+class Multiple(_Record):
+    """The usual outlier multiple of a cluster's videos, with a 95 % interval over channels."""
+
+    median: float = Field(
+        description="The geometric mean of the medians of the cluster's channels, so that each channel counts once."
+    )
+    low: float = Field(description="Lower end of the 95 % interval.")
+    high: float = Field(description="Upper end of the 95 % interval.")
+    videos: int = Field(description="Videos with a known outlier multiple.")
+
+
+class Growth(_Record):
+    """How the cluster's part of new videos has changed.
+
+    `ratio` is the cluster's share of the videos of the last weeks, divided by its share of the videos of the weeks
+    before.
+    """
+
+    weeks: tuple[int, ...] = Field(
+        description="Published videos in each of the last weeks of the library, the oldest week first."
+    )
+    recent: int = Field(description="Videos of the last four weeks.")
+    before: int = Field(description="Videos of the eight weeks before.")
+    ratio: float | None = Field(description="Null if one of the two times has too few videos.")
+    low: float | None = Field(description="Lower end of the 95 % interval of `ratio`.")
+    high: float | None = Field(description="Upper end of the 95 % interval of `ratio`.")
+    rising: bool = Field(
+        description="Whether the interval is above 1, also when its level is corrected for the number of clusters."
+    )
+
+
+class Cluster(_Record):
+    """A cluster. `x` and `y` are the place of its label on the map."""
+
+    level: int = Field(ge=0, le=1, description="0: coarse. 1: a part of a coarse cluster.")
+    id: int = Field(ge=0, description="The value of the column `cluster` (level 0) or `fine_cluster` (level 1).")
+    parent: int | None = Field(description="The coarse cluster of a fine one. Null for a coarse cluster.")
+    label: tuple[str, ...] = Field(description="The words that set its titles and read text apart from the others.")
+    traits: tuple[str, ...] = Field(description="How its thumbnails differ from the others, as sentences.")
+    medoid: str = Field(description="The id of the video whose thumbnail is the most typical of the cluster.")
+    x: float = Field(ge=0, le=1)
+    y: float = Field(ge=0, le=1)
+    videos: int = Field(ge=1)
+    channels: int = Field(ge=1)
+    outlier_multiple: Multiple | None = Field(
+        description="Null if fewer than three channels have a video with a known outlier multiple."
+    )
+    growth: Growth
