@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -53,12 +58,33 @@ METHODS: dict[str, tuple[str, Callable[[Float32s], Float64s]]] = {
 def measured(name: str, vectors: Float32s) -> tuple[Quality | None, float] | None:
     """Return the quality of a method and its processor time in seconds, or None if its package is not installed.
 
+    The method runs in a process of its own, because umap-learn and PaCMAP abort beside the threads of other libraries.
+    """
+    if importlib.util.find_spec(METHODS[name][0]) is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "vectors.npy"
+        np.save(path, vectors)
+        command = [sys.executable, "-m", "benchmarks.library_map.methods", name, str(path)]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    return None if found["quality"] is None else Quality(**found["quality"]), found["seconds"]
+
+
+def main(name: str, path: str) -> None:
+    """Lay out the vectors in a file, and print the quality and the processor time as JSON.
+
     The method has run once before, on few vectors, so that compiling its code is not counted.
     """
-    package, method = METHODS[name]
-    if importlib.util.find_spec(package) is None:
-        return None
+    vectors = np.load(path)
+    method = METHODS[name][1]
     method(vectors[:100])
     start = time.process_time()
     places = method(vectors)
-    return neighbourhoods(vectors, places), time.process_time() - start
+    seconds = time.process_time() - start
+    quality = neighbourhoods(vectors, places)
+    print(json.dumps({"quality": None if quality is None else vars(quality), "seconds": seconds}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

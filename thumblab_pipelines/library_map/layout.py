@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thumblab_core.arrays import Float32s, Float64s, Floats, Rows
+from thumblab_pipelines.library_map.quality import neighbourhoods
 
 COMPONENTS = 50
 SMALL, PERPLEXITY_OF_SMALL, PERPLEXITY = 2_000, 80.0, 50.0
@@ -29,13 +30,15 @@ With fewer than 240 videos, it is a third of their number.
 MARGIN = 0.08
 """The free space at each side of a first map. Later maps may use it, so that they need not be scaled."""
 
-_EXAGGERATED, _PLAIN, _CONTINUED = 250, 500, 150
+_EXAGGERATED, _PLAIN, _CONTINUED = 250, 500, 60
 """Numbers of iterations: with exaggerated attraction, after it, and from the places of an earlier map."""
 _EXAGGERATION = 12.0
 _ONE_THREAD = 5_000
 """Up to this number of videos, one thread is faster than several."""
 _FEWEST = 50
 """With fewer videos than this, the first two principal components are the map. t-SNE keeps less of so few videos."""
+_TOLERATED = 0.05
+"""So few videos keep their earlier places if the trustworthiness is lower by at most this than with new places."""
 _NEAR = 5
 """A new video starts at the mean place of this number of its nearest videos of the earlier map."""
 _COMMON = 0.5
@@ -105,7 +108,11 @@ def _raw(components: Float64s, vectors: Float32s, earlier: Earlier | None) -> Fl
     """Return the places in the units of t-SNE, float64 [n, 2]."""
     if len(vectors) < _FEWEST:
         first = components[:, :2]
-        return np.pad(first, ((0, 0), (0, 2 - first.shape[1])))
+        anew = np.pad(first, ((0, 0), (0, 2 - first.shape[1])))
+        kept = anew if earlier is None else _start(vectors, earlier)
+        before, after = neighbourhoods(vectors, kept), neighbourhoods(vectors, anew)
+        worse = before is None or after is None or before.trustworthiness < after.trustworthiness - _TOLERATED
+        return anew if worse else kept
     import openTSNE
 
     threads = 1 if len(vectors) <= _ONE_THREAD else len(os.sched_getaffinity(0))

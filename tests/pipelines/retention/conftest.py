@@ -13,6 +13,7 @@ from sqlalchemy import select, text
 from demo.catalogues.synthetic import SyntheticCatalogue, synthetic_catalogue
 from demo.emulator import Emulator
 from thumblab_core.database.tables import videos
+from thumblab_core.releases.release import ALL
 from thumblab_pipelines.collection.crawl import crawl
 from thumblab_pipelines.collection.download import download_thumbnails
 from thumblab_pipelines.collection.refresh import collect
@@ -22,6 +23,7 @@ from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.features.sub_scores import measure_features
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library.build import build_index, promote_index
+from thumblab_pipelines.library_map.build import build_map, check_map, promote_map
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +44,9 @@ def prepared(open_lab: Callable[..., Lab], catalogue: SyntheticCatalogue) -> tup
         compute_baselines(lab, NICHE)
         build_index(lab, NICHE)
         promote_index(lab, NICHE)
+        for scope in (NICHE, ALL):
+            built = build_map(lab, scope)
+            promote_map(lab, built, check_map(built))
         build_pairs(lab)
     return lab, emulator.endpoint
 

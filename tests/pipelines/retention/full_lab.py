@@ -14,6 +14,9 @@ from sqlalchemy import func, select
 from demo.emulator import Emulator
 from thumblab_core.database.tables import metadata, thumbnail_versions
 from thumblab_core.index import NicheIndex
+from thumblab_core.library_map.atlases import PICTURES, read_pictures
+from thumblab_core.library_map.files import LIBRARY_MAP
+from thumblab_core.library_map.points import POINTS, read_points
 from thumblab_core.releases.release import ALL, INDEX, PAIRS
 from thumblab_core.settings import Settings
 from thumblab_pipelines.lab import Lab
@@ -82,5 +85,9 @@ def assert_deleted_everywhere(full: FullLab, video_id: str, picture: str) -> Non
     assert not full.lab.images.path(picture).exists()
     for release in full.lab.releases.all(INDEX, NICHE):
         assert video_id not in NicheIndex.video_ids(release)
+    for scope in (NICHE, ALL):
+        for release in full.lab.releases.all(LIBRARY_MAP, scope):
+            assert video_id not in read_points(release.path / POINTS).video_id
+            assert picture not in read_pictures(release.read(PICTURES))
     for release in full.lab.releases.all(PAIRS, ALL):
         assert video_id.encode() not in (release.path / "videos.parquet").read_bytes()

@@ -13,7 +13,9 @@ from sqlalchemy import delete, insert, select, text, update
 from thumblab_core.database.tables import channels, metadata, thumbnail_versions, video_reach, videos
 from thumblab_core.errors import LabError
 from thumblab_core.index import NicheIndex
-from thumblab_core.releases.release import INDEX
+from thumblab_core.library_map.files import LIBRARY_MAP
+from thumblab_core.library_map.points import POINTS, read_points
+from thumblab_core.releases.release import ALL, INDEX
 from thumblab_pipelines.collection.crawl_rules import OUTLIER
 from thumblab_pipelines.collection.observe import observe
 from thumblab_pipelines.dataset.pairs import build_pairs
@@ -40,6 +42,11 @@ def test_a_removed_or_private_video_is_deleted_everywhere_within_30_days(full: F
     assert release.release_id != served
     assert NicheIndex.video_ids(release) == set(full.ids) - {victim}
     assert len(NicheIndex.load(release)) == release.info["count"] == len(full.ids) - 1
+    # So do the served maps.
+    for scope in (NICHE, ALL):
+        served_map = full.lab.releases.serving.current(LIBRARY_MAP, scope)
+        assert served_map is not None
+        assert set(read_points(served_map.path / POINTS).video_id) == set(full.ids) - {victim}
     assert all(check.passed for check in check_retention(full.lab, NICHE, retained))
 
 
