@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from thumblab_client.errors import PictureError
 from thumblab_client.models.library import SimilarOut, VideoOut
-from thumblab_client.models.library_map import LibraryClustersOut
+from thumblab_client.models.library_index import LibraryClustersOut
 from thumblab_client.pictures import PictureLike, in_json, pictures_of
 from thumblab_client.requests import Call, known
 

@@ -19,7 +19,7 @@ from thumblab_client.models.experiments import ExperimentOut, ExperimentsOut, St
 from thumblab_client.models.health import HealthOut
 from thumblab_client.models.lab import LabOut
 from thumblab_client.models.library import SimilarOut, VideoOut
-from thumblab_client.models.library_map import LibraryClustersOut
+from thumblab_client.models.library_index import LibraryClustersOut
 from thumblab_client.pictures import PictureLike
 from thumblab_client.requests import Call, Variant
 from thumblab_client.waiting import Patience

@@ -32,13 +32,17 @@ refer to these models.
 _IN_CORE = (
     "thumblab_core.channel_imports.report",
     "thumblab_core.niche_report.niche_figures",
-    "thumblab_core.library_map.atlases",
-    "thumblab_core.library_map.map_figures",
-    "thumblab_core.library_map.tiles",
 )
-"""The modules that define the reports on an import and on a niche, and the parts of maps. The pipelines write them, so
-they are not among the schemas.
+"""The modules that define the reports on an import and on a niche. The pipelines write them, so they are not among the
+schemas.
 """
+
+_PARTS = {
+    "thumblab_core.library_map.atlases": "library_index",
+    "thumblab_core.library_map.map_figures": "library_index",
+    "thumblab_core.library_map.tiles": "library_index",
+}
+"""Modules that define parts of answers, and the module of the client that gets these parts."""
 
 _REFERENCE = "#/components/schemas/"
 _SIMPLE = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
@@ -104,11 +108,11 @@ def _modules() -> dict[str, str]:
 
 def _homes() -> dict[str, list[str]]:
     """Return the names of the models that each of the modules defines."""
-    homes = {}
-    for short, name in _modules().items():
+    homes: dict[str, list[str]] = {}
+    for name, short in [*_PARTS.items(), *((name, short) for short, name in _modules().items())]:
         module = importlib.import_module(name)
         models = [value for value in vars(module).values() if isinstance(value, type) and issubclass(value, BaseModel)]
-        homes[short] = [model.__name__ for model in models if model.__module__ == module.__name__]
+        homes.setdefault(short, []).extend(model.__name__ for model in models if model.__module__ == module.__name__)
     return homes
 
 

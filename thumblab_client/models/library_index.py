@@ -1,4 +1,4 @@
-"""Answers about the served indices of the niches.
+"""Answers about the served indices and the served maps of the niches.
 
 This file is generated: change `thumblab_serving/schemas/library_index.py`, then run
 `python -m thumblab_serving.client_models`.
@@ -7,6 +7,132 @@ This file is generated: change `thumblab_serving/schemas/library_index.py`, then
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtlasLevel:
+    """The pages of a level. Tile n is on page n // (columns * rows)."""
+
+    level: int
+    """0 has the smallest tiles."""
+
+    tile_width: int
+    """In pixels."""
+
+    tile_height: int
+    """In pixels."""
+
+    columns: int
+    rows: int
+    pages: list[str]
+    """The SHA-256 of each page, which is also its name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Multiple:
+    """The usual outlier multiple of a cluster's videos, with a 95 % interval over channels."""
+
+    median: float
+    """The geometric mean of the medians of the cluster's channels, so that each channel counts once."""
+
+    low: float
+    """Lower end of the 95 % interval."""
+
+    high: float
+    """Upper end of the 95 % interval."""
+
+    videos: int
+    """Videos with a known outlier multiple."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Growth:
+    """How the cluster's part of new videos has changed.
+
+    `ratio` is the cluster's share of the videos of the last weeks, divided by its share of the videos of the weeks
+    before.
+    """
+
+    weeks: list[int]
+    """Published videos in each of the last weeks of the library, the oldest week first."""
+
+    recent: int
+    """Videos of the last four weeks."""
+
+    before: int
+    """Videos of the eight weeks before."""
+
+    ratio: float | None
+    """Null if one of the two times has too few videos."""
+
+    low: float | None
+    """Lower end of the 95 % interval of `ratio`."""
+
+    high: float | None
+    """Upper end of the 95 % interval of `ratio`."""
+
+    rising: bool
+    """Whether the interval is above 1, also when its level is corrected for the number of clusters."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """A cluster. `x` and `y` are the place of its label on the map."""
+
+    level: int
+    """0: coarse. 1: a part of a coarse cluster."""
+
+    id: int
+    """The value of the column `cluster` (level 0) or `fine_cluster` (level 1)."""
+
+    parent: int | None
+    """The coarse cluster of a fine one. Null for a coarse cluster."""
+
+    label: list[str]
+    """The words that set its titles and read text apart from the others."""
+
+    traits: list[str]
+    """How its thumbnails differ from the others, as sentences."""
+
+    medoid: str
+    """The id of the video whose thumbnail is the most typical of the cluster."""
+
+    x: float
+    y: float
+    videos: int
+    channels: int
+    outlier_multiple: Multiple | None
+    """Null if fewer than three channels have a video with a known outlier multiple."""
+
+    growth: Growth
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """The place of a tile in its level, counted from the upper left, and the number of its rows."""
+
+    x: int
+    y: int
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TileLevel:
+    """A level of tiles. Tiles without a point are left out. If `complete`, the tiles hold all points of the map."""
+
+    level: int
+    complete: bool
+    tiles: list[Tile]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tiles:
+    """The levels of tiles, from the whole map in one tile to the level that holds all points."""
+
+    most: int
+    """The largest number of rows of a tile of a level that is not complete."""
+
+    levels: list[TileLevel]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,3 +257,41 @@ class ClearCacheOut:
     """The state of the cache after it was cleared."""
 
     timestamp: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapAtlasesOut:
+    """The small pictures of a map, and the tiles of a large one."""
+
+    niche: str
+    """A niche, or `all`."""
+
+    release: str
+    made_at: datetime
+    videos: int
+    media_type: str
+    """The media type of the pages."""
+
+    pictures: int
+    """The number of tiles of the atlases."""
+
+    levels: list[AtlasLevel]
+    """From the smallest pictures to the largest."""
+
+    tiles: Tiles | None
+    """Null for a map of fewer than 150,000 videos."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LibraryClustersOut:
+    """The clusters of a map. Those of level 0 come first."""
+
+    niche: str
+    """A niche, or `all`."""
+
+    release: str
+    made_at: datetime
+    videos: int
+    """The number of videos of the map. Some are in no cluster."""
+
+    clusters: list[Cluster]

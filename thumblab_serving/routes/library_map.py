@@ -15,7 +15,7 @@ from thumblab_core.releases.release import ALL, ReleaseError
 from thumblab_serving.http.auth import require
 from thumblab_serving.http.problems import Problem, error_responses
 from thumblab_serving.looking.served_maps import MapFile, NoMapError, ServedMaps
-from thumblab_serving.schemas.library_map import LibraryClustersOut, MapAtlasesOut
+from thumblab_serving.schemas.library_index import LibraryClustersOut, MapAtlasesOut
 
 router = APIRouter(tags=["library"])
 

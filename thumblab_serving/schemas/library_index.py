@@ -1,10 +1,13 @@
-"""Answers about the served indices of the niches."""
+"""Answers about the served indices and the served maps of the niches."""
 
 from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
 
+from thumblab_core.library_map.atlases import AtlasLevel
+from thumblab_core.library_map.map_figures import Cluster
+from thumblab_core.library_map.tiles import Tiles
 from thumblab_core.niches import Niche
 from thumblab_serving.schemas.strict import StrictModel
 
@@ -89,3 +92,26 @@ class ClearCacheOut(StrictModel):
     cleared: list[Niche] = Field(description="The niches whose index was in the memory of this process.")
     cache_stats: CacheStatsOut = Field(description="The state of the cache after it was cleared.")
     timestamp: datetime
+
+
+class MapAtlasesOut(StrictModel):
+    """The small pictures of a map, and the tiles of a large one."""
+
+    niche: str = Field(description="A niche, or `all`.")
+    release: str
+    made_at: datetime
+    videos: int
+    media_type: str = Field(description="The media type of the pages.")
+    pictures: int = Field(ge=0, description="The number of tiles of the atlases.")
+    levels: tuple[AtlasLevel, ...] = Field(description="From the smallest pictures to the largest.")
+    tiles: Tiles | None = Field(description="Null for a map of fewer than 150,000 videos.")
+
+
+class LibraryClustersOut(StrictModel):
+    """The clusters of a map. Those of level 0 come first."""
+
+    niche: str = Field(description="A niche, or `all`.")
+    release: str
+    made_at: datetime
+    videos: int = Field(description="The number of videos of the map. Some are in no cluster.")
+    clusters: tuple[Cluster, ...]

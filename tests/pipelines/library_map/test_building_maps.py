@@ -17,9 +17,9 @@ from thumblab_core.library_map.points import read_points
 from thumblab_core.releases.release import ALL, Release
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library_map.build import BuiltMap, ServedMap, build_map, check_map, promote_map
-from thumblab_pipelines.library_map.preview import map_preview
 from thumblab_pipelines.library_map.rollback import resume_map, roll_back_map
 from thumblab_pipelines.library_map.trim import clean_maps, stale_maps
+from thumblab_pipelines.previews.library_map import map_preview
 
 
 @pytest.fixture(scope="module")

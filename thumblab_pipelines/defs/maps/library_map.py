@@ -17,7 +17,7 @@ from thumblab_pipelines.library_map.build import (
     check_map,
     promote_map,
 )
-from thumblab_pipelines.library_map.preview import map_preview
+from thumblab_pipelines.previews.library_map import map_preview
 
 _DEPS = ["embeddings", "channel_baselines", "visual_features", "thumbnails", "videos"]
 
