@@ -39,8 +39,9 @@ def test_a_generated_client_scores_in_json_and_in_a_form(
 ) -> None:
     # The generator runs ruff, so put the folder of ruff on the path.
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    # The generator does not know the type of pictures, so this setting makes it treat pictures as bytes.
-    (tmp_path / "config.yml").write_text("content_type_overrides: {image/jpeg: application/octet-stream}\n")
+    # The generator does not know these types, so this setting makes it treat their content as bytes.
+    overrides = "image/jpeg: application/octet-stream, application/vnd.apache.arrow.file: application/octet-stream"
+    (tmp_path / "config.yml").write_text(f"content_type_overrides: {{{overrides}}}\n")
     command = ["openapi-python-client", "generate", "--url", f"{service.url}/openapi.json", "--meta", "none"]
     command += ["--config", str(tmp_path / "config.yml")]
     made = subprocess.run(
