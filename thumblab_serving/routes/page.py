@@ -1,4 +1,7 @@
-"""The pages at `/` and `/people`. They are static files, use no JavaScript framework and load nothing from other hosts."""
+"""The pages at `/`, `/library` and `/people`.
+
+They are static files, use no JavaScript framework and load nothing from other hosts.
+"""
 
 import hashlib
 from pathlib import Path
@@ -38,7 +41,7 @@ def _page(name: str) -> bytes:
     return page.replace(b'"page/', f'"page/{VERSION}/'.encode())
 
 
-_INDEX, _PEOPLE = _page("index.html"), _page("people.html")
+_INDEX, _LIBRARY, _PEOPLE = _page("index.html"), _page("library.html"), _page("people.html")
 
 _REVALIDATE = {"Cache-Control": "no-cache"}
 """Headers that make the browser ask the service again before each use of a cached answer."""
@@ -50,6 +53,12 @@ _KEEP = {"Cache-Control": "public, max-age=31536000, immutable"}
 @router.get("/")
 async def index() -> HTMLResponse:
     return HTMLResponse(_INDEX, headers=_REVALIDATE)
+
+
+@router.get("/library")
+async def library() -> HTMLResponse:
+    """Return the page of the library. It has no video in it: its scripts ask for the map with the key."""
+    return HTMLResponse(_LIBRARY, headers=_REVALIDATE)
 
 
 @router.get("/people")

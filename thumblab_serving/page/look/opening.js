@@ -1,0 +1,106 @@
+// Open the map of a niche, and say in words why there is none.
+
+import { byId, say } from "../dom.js";
+import { currentKey, NO_KEY, showKeyField } from "../key.js";
+import { Cells } from "../map/cells.js";
+import { loadMap } from "../map/loading.js";
+import { Points } from "../map/points.js";
+import { colourings } from "../map/scales.js";
+import { plural } from "../people/words.js";
+import { NICHES } from "../words.js";
+import { hideCard } from "./card.js";
+import { drawGroups } from "./groups.js";
+import { chooseGroup } from "./regions.js";
+import { forgetAnswers } from "./search.js";
+import { redrawTiles } from "./sheet.js";
+import { askForKey, draw, failed, map, state } from "./state.js";
+
+let loads = 0; // The number of the newest call of `load`. Older ones show nothing.
+
+export async function load() {
+  if (!currentKey()) return askForKey(NO_KEY);
+  loads += 1;
+  const mine = loads;
+  forgetAnswers();
+  hideCard();
+  const niche = byId("niche").value;
+  say("problem", "");
+  byId("retry").hidden = true;
+  byId("loading").hidden = false;
+  byId("map-parts").setAttribute("aria-busy", "true");
+  let loaded;
+  try {
+    loaded = await loadMap(niche, {
+      arrived: () => mine === loads && arrived(),
+      tiles: (tables) => mine === loads && take(new Points(tables)),
+      failed: (error) => mine === loads && failed(error),
+    });
+  } catch (error) {
+    if (mine !== loads) return;
+    byId("loading").hidden = true;
+    byId("map-parts").hidden = true;
+    byId("map-parts").removeAttribute("aria-busy");
+    byId("retry").hidden = [401, 403].includes(error.status);
+    return failed(error);
+  }
+  if (mine !== loads) {
+    loaded.atlas.close();
+    return;
+  }
+  byId("loading").hidden = true;
+  byId("map-parts").removeAttribute("aria-busy");
+  showKeyField(false);
+  begin(niche, loaded);
+}
+
+// Show a map from its beginning. The filters stay, and what was found on another map is forgotten.
+function begin(niche, { points, tiles, atlas, clusters, total }) {
+  state.tiles?.close();
+  state.atlas?.close();
+  Object.assign(state, { niche, tiles, atlas, clusters, total, found: null, region: null, points: null });
+  byId("search").value = "";
+  for (const id of ["place", "pictures-note"]) say(id, "");
+  const words = niche === "all" ? "all niches" : NICHES[niche];
+  history.replaceState(history.state, "", `${location.pathname}?niche=${niche}${location.hash}`);
+  const isEmpty = total === 0;
+  byId("map-parts").hidden = isEmpty;
+  if (isEmpty) return say("problem", `The map of ${words} has no videos yet. Videos come with the next collection.`);
+  map.resize();
+  map.camera.show(tiles === null ? boundsOf(points) : { left: 0, top: 0, right: 1, bottom: 1 });
+  drawGroups(clusters, chooseGroup);
+  if (points !== null) take(points);
+  else tiles.look(map.camera);
+  byId("frame").setAttribute("aria-label", `Map of ${words}, ${plural(total, "video")}`);
+}
+
+// A page of an atlas has arrived, or could not be loaded.
+function arrived() {
+  map.draw();
+  redrawTiles();
+  say("pictures-note", state.atlas?.failures > 0 ? "Some pictures could not be loaded. Reload the page to try again." : "");
+}
+
+// Show these points: all of a map, or those of the tiles in sight.
+function take(points) {
+  state.points = points;
+  state.cells = new Cells(points.x, points.y);
+  const names = colourings(points, state.niche);
+  const before = byId("colour").value || state.colour;
+  byId("colour").replaceChildren(...names.map(([value, text]) => new Option(text, value)));
+  byId("colour").value = names.some(([name]) => name === before) ? before : names[0]?.[0];
+  state.colour = byId("colour").value;
+  const lacking = points.missing.length === 0 ? "" : `This map is of an older version of the lab. It does not know: ${points.missing.map((name) => name.replaceAll("_", " ")).join(", ")}. The next run of the asset library_map adds that.`;
+  say("older", lacking);
+  draw();
+}
+
+function boundsOf({ x, y, length }) {
+  const box = { left: 1, top: 1, right: 0, bottom: 0 };
+  for (let row = 0; row < length; row += 1) {
+    box.left = Math.min(box.left, x[row]);
+    box.right = Math.max(box.right, x[row]);
+    box.top = Math.min(box.top, y[row]);
+    box.bottom = Math.max(box.bottom, y[row]);
+  }
+  return box;
+}

@@ -1,0 +1,145 @@
+// Search the map: titles in the browser, and by meaning, by picture or by video with the service.
+
+import { byId, say } from "../dom.js";
+import { sentence } from "../for_operators.js";
+import { searchable } from "../map/points.js";
+import { similar } from "../map/service.js";
+
+const PAUSE_MS = 200; // Titles are searched after a pause in typing.
+const K = 60;
+const ID = /^[A-Za-z0-9_-]{11}$/;
+const HELP = {
+  titles: "Words of titles. All of them must be in the title. This is searched while you type.",
+  meaning: "What it is about or looks like, in words. The lab compares them with the pictures if its encoder reads text, and else with the titles.",
+  video: "A link to a video on YouTube, or its id. Thumbnails like that of the video are found.",
+};
+
+let asked = 0; // The number of the newest search. The answers of older ones are dropped.
+let pausing = null;
+
+// `lab`: {state, changed(reason), failed(error, id)}.
+export function wireSearch(lab) {
+  const inWhat = () => byId("search-in").value;
+  byId("search-in").addEventListener("change", () => {
+    byId("search-help").textContent = HELP[inWhat()];
+    if (inWhat() === "titles") byTitle(lab);
+  });
+  byId("search-help").textContent = HELP[inWhat()];
+  byId("search").addEventListener("input", () => {
+    clearTimeout(pausing);
+    if (inWhat() === "titles") pausing = setTimeout(() => byTitle(lab), PAUSE_MS);
+  });
+  byId("search-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    clearTimeout(pausing);
+    const text = byId("search").value.trim();
+    if (inWhat() === "titles") byTitle(lab);
+    else if (text === "") clearSearch(lab);
+    else if (inWhat() === "meaning") ask(lab, () => similar({ text }, filters(lab.state)), (answer) => meaningWords(text, answer));
+    else byVideo(lab, text);
+  });
+  byId("search-clear").addEventListener("click", () => {
+    clearSearch(lab);
+    byId("search").focus();
+  });
+}
+
+// Forget the search. Answers that are still on their way are dropped.
+export function clearSearch(lab) {
+  asked += 1;
+  byId("search").value = "";
+  say("search-problem", "");
+  busy(false);
+  lab.state.found = null;
+  lab.changed("search");
+}
+
+// Drop the answers that are on their way, because another map is loaded.
+export function forgetAnswers() {
+  asked += 1;
+  busy(false);
+  say("search-problem", "");
+}
+
+export function byVideoId(lab, id, title) {
+  return ask(lab, () => similar({ video_id: id }, filters(lab.state)), () => `like the thumbnail of “${title}”`);
+}
+
+// Return the fields of `/v1/similar` that hold what is searched within the filters of the page.
+export function filters({ niche, after, before }) {
+  const fields = { k: K, diversity: 0 };
+  if (niche !== "all") fields.niche = niche;
+  if (after) fields.published_after = after;
+  if (before) fields.published_before = before;
+  return fields;
+}
+
+function byTitle(lab) {
+  asked += 1;
+  busy(false);
+  say("search-problem", "");
+  const text = byId("search").value.trim();
+  const parts = searchable(text).split(/\s+/).filter(Boolean);
+  lab.state.found = parts.length === 0 ? null : { kind: "titles", parts, words: `with “${text}” in the title` };
+  lab.changed("search");
+}
+
+function byVideo(lab, text) {
+  const id = idOf(text, lab.state.points);
+  if (id === null) {
+    asked += 1;
+    busy(false);
+    say("search-problem", "This is no link to a video and no id of one. A link looks like https://www.youtube.com/watch?v=… ");
+    return;
+  }
+  byVideoId(lab, id, titleOf(lab.state.points, id));
+}
+
+function titleOf(points, id) {
+  const row = points.find(id);
+  return row < 0 ? id : points.title(row);
+}
+
+// Return the id that a link or an id names, or null. The ids of a demo look different from YouTube's.
+export function idOf(text, points) {
+  if (ID.test(text) || points.find(text) >= 0) return text;
+  let link;
+  try {
+    link = new URL(text);
+  } catch {
+    return null;
+  }
+  if (!["http:", "https:"].includes(link.protocol)) return null;
+  const inPath = /^\/(?:shorts\/|live\/|embed\/)?([A-Za-z0-9_-]{11})$/.exec(link.pathname)?.[1];
+  return link.searchParams.get("v") ?? inPath ?? null;
+}
+
+function meaningWords(text, { query }) {
+  return `by “${text}”, compared with the ${query.matched_by === "picture" ? "pictures" : "titles"}`;
+}
+
+// Ask the service, and show what it found. Return its items, or null if a newer search has begun or there was an error.
+export async function ask(lab, request, wordsOf) {
+  asked += 1;
+  const mine = asked;
+  say("search-problem", "");
+  busy(true);
+  try {
+    const answer = await request();
+    if (mine !== asked) return null;
+    busy(false);
+    lab.state.found = { kind: "similar", items: answer.items, words: wordsOf(answer) };
+    say("search-problem", answer.degraded.map((each) => sentence(each)).join(" "));
+    lab.changed("search");
+    return answer.items;
+  } catch (error) {
+    if (mine !== asked) return null;
+    busy(false);
+    lab.failed(error, "search-problem");
+    return null;
+  }
+}
+
+function busy(on) {
+  byId("search-busy").hidden = !on;
+}

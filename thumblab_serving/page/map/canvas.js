@@ -1,0 +1,127 @@
+// The map itself: points, small pictures where there is room, and over them names of groups, marks and the lasso.
+
+import { Camera } from "./camera.js";
+import { LANDMARK } from "./ranks.js";
+import { drawOverlay, FINE_FROM } from "./overlay.js";
+import { Painter } from "./painter.js";
+
+const MOST_RATIO = 2; // More pixels than that cannot be told apart on a map, and cost time.
+const MOST_PICTURES = 220;
+const ALL_FROM = 8; // From this magnification on, all points may show their pictures.
+const MOST_CANDIDATES = 6_000; // With more points in sight, to choose among them takes too long.
+const FIELDS = [-1, 0, 1].flatMap((dx) => [-1, 0, 1].map((dy) => [dx, dy]));
+const WIDTHS = [[24, 128], [8, 96], [3, 72], [0, 56]]; // From which magnification on a picture has which width, in CSS pixels.
+
+export class MapCanvas {
+  constructor(frame, points, overlay) {
+    Object.assign(this, { frame, overlay, camera: new Camera(), painter: new Painter(points) });
+    this.context = overlay.getContext("2d");
+    this.model = null;
+    this.lasso = null; // The places of a lasso that is being drawn, in CSS pixels.
+    this.crosshair = false;
+    this.hovered = -1;
+    this.shown = []; // The pictures on the map: {row, x, y, width, height} in CSS pixels.
+    this.moved = () => {};
+    this.frames = null; // Times of frames in milliseconds, while they are measured.
+    new ResizeObserver(() => this.resize()).observe(frame);
+  }
+
+  // Show a model: {points, cells, order, count, colours, visible, rank, clusters, atlas, marks, own, region}.
+  show(model) {
+    this.model = model;
+    this.draw();
+  }
+
+  resize() {
+    const { clientWidth: width, clientHeight: height } = this.frame;
+    if (width === 0 || height === 0) return;
+    this.ratio = Math.min(window.devicePixelRatio || 1, MOST_RATIO);
+    const [across, down] = [Math.round(width * this.ratio), Math.round(height * this.ratio)];
+    this.camera.resize(width, height);
+    this.painter.resize(across, down);
+    [this.overlay.width, this.overlay.height] = [across, down];
+    this.#paint();
+    this.moved();
+  }
+
+  draw() {
+    if (this.pending) return;
+    this.pending = requestAnimationFrame(() => {
+      this.pending = null;
+      this.#paint();
+    });
+  }
+
+  // Draw again, because another part of the map is in sight.
+  move() {
+    this.draw();
+    this.moved();
+  }
+
+  #paint() {
+    if (!this.ratio || this.model === null) return;
+    const start = performance.now();
+    this.painter.paint(this.model, this.camera, this.radius, this.ratio);
+    this.context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
+    this.context.clearRect(0, 0, this.camera.width, this.camera.height);
+    this.#placePictures();
+    drawOverlay(this);
+    this.frames?.push(performance.now() - start);
+  }
+
+  // The radius of a point in CSS pixels: a part of the room that a point has, if they are spread evenly.
+  get radius() {
+    const room = Math.sqrt((this.camera.width * this.camera.height) / Math.max(this.model.count, 1)) / 4;
+    return Math.round(2 * Math.max(1.25, Math.min(room * this.camera.zoom, 4.5))) / 2;
+  }
+
+  // Choose which points show their pictures: as many as have room, those of the highest rank first.
+  #placePictures() {
+    this.shown = [];
+    const { points, cells, visible, rank, atlas } = this.model;
+    if (atlas.levels.length === 0) return;
+    const { camera } = this;
+    const landmark = camera.zoom < FINE_FROM ? LANDMARK - 1 : LANDMARK; // The landmarks of small groups come later.
+    const width = WIDTHS.find(([zoom]) => camera.zoom >= zoom)[1];
+    const height = (width * 9) / 16;
+    let candidates = [];
+    cells.within(camera.sight(width), (row) => {
+      if (visible[row] > 1 && points.tile[row] >= 0 && (candidates.length <= MOST_CANDIDATES || rank[row] <= landmark)) candidates.push(row);
+    });
+    // Where pictures would hide most points, only the landmarks and what was found have one.
+    const room = (camera.width * camera.height) / (width * height);
+    const isCrowded = candidates.length > MOST_CANDIDATES || (camera.zoom < ALL_FROM && candidates.length > 4 * room);
+    if (isCrowded) candidates = candidates.filter((row) => rank[row] <= landmark);
+    candidates.sort((a, b) => rank[a] - rank[b]);
+    const taken = new Map(); // The pictures by the field of the canvas in which their middle is.
+    const [across, down] = [width * (isCrowded ? 1.04 : 1.15), height * (isCrowded ? 1.06 : 1.2)];
+    for (const row of candidates) {
+      const [px, py] = camera.toCanvas(points.x[row], points.y[row]);
+      const [column, line] = [Math.floor(px / across), Math.floor(py / down)];
+      const near = FIELDS.flatMap(([dx, dy]) => taken.get(`${column + dx} ${line + dy}`) ?? []);
+      if (near.some(([x, y]) => Math.abs(x - px) < across && Math.abs(y - py) < down)) continue;
+      taken.set(`${column} ${line}`, [...(taken.get(`${column} ${line}`) ?? []), [px, py]]);
+      this.shown.push({ row, x: px - width / 2, y: py - height / 2, width, height });
+      if (this.shown.length >= MOST_PICTURES) break;
+    }
+  }
+
+  // Return the row of the video at a place of the canvas, or -1: of the picture there, or else of the nearest point.
+  at(px, py, reach = 12) {
+    if (this.model === null) return -1;
+    const picture = this.shown.findLast(({ x, y, width, height }) => px >= x && px <= x + width && py >= y && py <= y + height);
+    if (picture) return picture.row;
+    const [x, y] = this.camera.toMap(px, py);
+    const { visible } = this.model;
+    return this.model.cells.nearest(x, y, reach / this.camera.scale, (row) => visible[row] > 0);
+  }
+
+  // Return the rows in sight that are meant now.
+  inSight() {
+    if (this.model === null) return [];
+    const { visible } = this.model;
+    const rows = [];
+    this.model.cells.within(this.camera.sight(), (row) => visible[row] > 1 && rows.push(row));
+    return rows;
+  }
+}

@@ -1,0 +1,16 @@
+// Which picture comes first where not all have room.
+
+export const LANDMARK = -1e6 + 1; // The rank of a landmark, or a lower one.
+const FOUND = -1e7;
+
+// Return the rank of each point, the lowest first: what was found, then the landmarks of groups, then the largest multiples.
+export function ranks(points, clusters, found) {
+  const rank = new Float32Array(points.length);
+  for (let row = 0; row < points.length; row += 1) rank[row] = Number.isFinite(points.outlier_multiple[row]) ? -Math.min(points.outlier_multiple[row], 1e5) : 1;
+  for (const { medoid, level } of clusters) {
+    const row = points.find(medoid);
+    if (row >= 0) rank[row] = Math.min(rank[row], LANDMARK - 1 + level);
+  }
+  found.forEach((row, place) => (rank[row] = FOUND + place));
+  return rank;
+}
