@@ -161,6 +161,7 @@ def _print_addresses(console: "Console", running: "Running", chosen: "Settings")
     console.print(f"Dagster          {running.dagster}")
     console.print(f"MLflow           {runs_page}", soft_wrap=True)
     console.print(f"Score thumbnails {running.scoring}/#key={api_key(chosen)}", soft_wrap=True)
+    console.print(f"Library          {running.scoring}/library#key={api_key(chosen)}", soft_wrap=True)
     if chosen.people != "off":
         console.print(f"People           {running.scoring}/people#key={api_key(chosen)}", soft_wrap=True)
     console.print(f"API              {running.scoring}/openapi.json")

@@ -65,3 +65,4 @@ def test_up_prints_the_link_to_the_people_only_while_people_are_on(
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert text.count("http://127.0.0.1:8000/people#key=") == links
     assert text.count("http://127.0.0.1:8000/#key=") == 1
+    assert text.count("http://127.0.0.1:8000/library#key=") == 1
