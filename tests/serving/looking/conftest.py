@@ -1,20 +1,34 @@
 """A running service with a database, a model, and an index whose videos the database also has."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from browser import Browser
+from browser_fixtures import browser, opened_browser
+from library_page import open_library, publish_map, requested
 from sqlalchemy import Engine, create_engine, insert
 
-from thumblab_core.database.tables import channel_baselines, channels, thumbnails, video_stats, videos
+from thumblab_core.database.tables import (
+    channel_baselines,
+    channels,
+    thumbnail_versions,
+    thumbnails,
+    video_stats,
+    videos,
+)
 from thumblab_core.database.vectors import save_vectors
 from thumblab_core.encoders.load import named_image_encoder, title_encoder
 from thumblab_core.encoders.protocol import Vectors
-from thumblab_core.images import decode, digest
+from thumblab_core.images import ImageStore, decode, digest
 from thumblab_core.index import Item, NicheIndex
 from thumblab_core.releases.release import INDEX, Release
+
+__all__ = ["browser", "opened_browser"]
 
 COUNT = 40
 FIRST_DAY = date(2026, 9, 1)
@@ -113,6 +127,22 @@ class Looked:
             save_vectors(connection, titles.fingerprint, written, titles.encode_texts([i.title for i in self.items]))
 
 
+@contextmanager
+def looked_lab(
+    folder: Path, url: str, draw: Callable[..., bytes], lab_at: Any, run: Any, **settings: Any
+) -> Iterator[Any]:
+    """Run a service of a lab in `folder`. Its index lacks the last five videos of the database at `url`."""
+    lab = lab_at(folder, database_url=url, **settings)
+    engine = create_engine(url)
+    data = Looked(lab, draw, engine)
+    data.fill()
+    release = lab.promote(data.publish(list(range(COUNT - 5))))
+    lab.promote(lab.model())
+    with run(lab.settings) as service:
+        yield SimpleNamespace(service=service, data=data, lab=lab, engine=engine, release=release)
+    engine.dispose()
+
+
 @pytest.fixture(scope="module")
 def looked(
     lab_at: Any,
@@ -122,14 +152,57 @@ def looked(
     images: dict[str, Any],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Any]:
-    url = migrated_database()
-    lab = lab_at(tmp_path_factory.mktemp("looked"), database_url=url, extra_image_hosts=images["host"])
-    engine = create_engine(url)
-    data = Looked(lab, draw, engine)
-    data.fill()
-    # The database has all videos, and the index lacks the last five videos.
-    release = lab.promote(data.publish(list(range(COUNT - 5))))
-    lab.promote(lab.model())
-    with run(lab.settings) as service:
-        yield SimpleNamespace(service=service, data=data, lab=lab, engine=engine, release=release, images=images)
-    engine.dispose()
+    folder = tmp_path_factory.mktemp("looked")
+    with looked_lab(folder, migrated_database(), draw, lab_at, run, extra_image_hosts=images["host"]) as made:
+        made.images = images
+        yield made
+
+
+@pytest.fixture(scope="session")
+def library(
+    lab_at: Any,
+    run: Any,
+    draw: Callable[..., bytes],
+    migrated_database: Callable[[], str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Any]:
+    """A service like `looked`, with the pictures of the videos, a map of tech, and one of all niches with half of them.
+
+    All tests of the page share it. A test may publish a map for another niche.
+    """
+    with looked_lab(tmp_path_factory.mktemp("library"), migrated_database(), draw, lab_at, run) as made:
+        images = ImageStore(made.lab.settings.images)
+        for data in made.data.pictures:
+            images.put(data)
+        with made.engine.begin() as connection:
+            rows = [
+                ("1" * 64, "An earlier title", 9, 6),
+                (digest(made.data.pictures[8]), made.data.items[8].title, 5, 0),
+            ]
+            connection.execute(
+                insert(thumbnail_versions),
+                [
+                    {"video_id": "v8", "sha256": sha, "title": title}
+                    | {"first_seen": NOW - timedelta(days=first), "last_seen": NOW - timedelta(days=last)}
+                    for sha, title, first, last in rows
+                ],
+            )
+        publish_map(made)
+        publish_map(made, "all", range(COUNT // 2))
+        yield made
+
+
+@pytest.fixture
+def page(browser: Browser, library: Any) -> Iterator[Browser]:
+    """A browser on the map of tech, with no memory of an earlier test. It may send requests to the service only."""
+    browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": "reduce"}])
+    browser.size(1280)
+    browser.open(f"{library.service.url}/library", ready="look")
+    browser.evaluate("localStorage.clear(); sessionStorage.clear()")
+    browser.leave()
+    open_library(browser, library.service)
+    yield browser
+    assert [each for each in browser.complaints() if "/v1/" not in str(each)] == []
+    assert [url for url in requested(browser) if not url.startswith((library.service.url, "blob:", "data:"))] == []
+    browser.call("Emulation.setEmulatedMedia", features=[])
+    browser.size(1280)
