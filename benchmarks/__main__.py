@@ -1,12 +1,13 @@
 """Run the benchmarks of `make bench`.
 
-The benchmarks measure six things:
+The benchmarks measure seven things:
 - the encoding of pictures and titles and the sub-scores, each compared with decoding the JPEG file;
 - the encoding of pictures by open_clip models, compared with the code in open_clip's README;
 - the time to build a library from its rows in PostgreSQL and to load it as the scoring service does;
 - the search for similar pictures, compared with numpy, autofaiss and pgvector;
 - the training of the ranking model, compared with a plain PyTorch loop;
-- the answers of the scoring service, compared with an obvious FastAPI handler and with the work that an answer needs.
+- the answers of the scoring service, compared with an obvious FastAPI handler and with the work that an answer needs;
+- the page of the library in a browser: how long a map takes to load, and each frame while it is moved.
 
 The seconds depend on the machine, so compare only ratios, such as "twice as fast as numpy".
 
@@ -25,6 +26,8 @@ from rich.table import Table
 
 from benchmarks.encoding import MODELS, encoding
 from benchmarks.library import SIZES, measure
+from benchmarks.library_page.measure import POINTS
+from benchmarks.library_page.measure import measure as measure_page
 from benchmarks.service.lab import VIT
 from benchmarks.service.measure import CLIENTS, ROUNDS
 from benchmarks.service.measure import measure as measure_service
@@ -85,6 +88,7 @@ def main() -> None:
     measure(SIZES, with_autofaiss=True, with_pgvector=True, console=console)
     console.print(training(PAIRS, EPOCHS, PLAIN_EPOCHS, THREADS))
     measure_service(VIT, CLIENTS, ROUNDS, console)
+    measure_page(POINTS, console)
 
 
 if __name__ == "__main__":

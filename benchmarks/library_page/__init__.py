@@ -1,0 +1,1 @@
+"""Measure the page of the library in a browser."""
