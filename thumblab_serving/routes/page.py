@@ -57,7 +57,7 @@ async def index() -> HTMLResponse:
 
 @router.get("/library")
 async def library() -> HTMLResponse:
-    """Return the page of the library. It has no video in it: its scripts ask for the map with the key."""
+    """Return the page of the library. The page itself has no video. Its scripts request the map with the user's API key."""
     return HTMLResponse(_LIBRARY, headers=_REVALIDATE)
 
 

@@ -21,7 +21,7 @@ def test_the_browser_keeps_the_files_of_the_page_but_not_those_of_another_versio
         assert kept.text == other.text
 
 
-@pytest.mark.parametrize("path", ["/", "/people"])
+@pytest.mark.parametrize("path", ["/", "/library", "/people"])
 def test_every_page_has_the_head_that_all_pages_share(service, path):
     head = service.client.get(path).text.partition("</head>")[0]
     assert "head.html" not in head
