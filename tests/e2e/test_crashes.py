@@ -345,6 +345,6 @@ def test_dagster_shows_the_killed_runs_as_failed_and_no_run_as_running(story: St
 def test_one_more_run_finds_nothing_new(story: Story) -> None:
     assert story.again is not None
     assert story.again.returncode == 0, story.again.stdout + story.again.stderr
-    assert "Nothing was new: 0 downloaded, 0 encoded, 0 measured, 0 trained" in story.again.stdout
+    assert "Nothing was new: 0 downloaded, 0 encoded, 0 measured, 0 trained, 0 mapped" in story.again.stdout
     unchanged = ("rows", "pictures", "mlflow", "aliases")
     assert {name: story.after_again[name] for name in unchanged} == {name: story.after[name] for name in unchanged}

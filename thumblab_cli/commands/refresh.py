@@ -19,7 +19,8 @@ if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `
 @click.argument("niches", nargs=-1, type=click.Choice(NICHES), metavar="[NICHE]...")
 @click.option("--no-train", is_flag=True, help="Do not train the ranking model.")
 def command(niches: tuple[str, ...], no_train: bool) -> None:
-    """Encode, measure, index and serve the videos of each NICHE, then train a model on all videos of the lab.
+    """Encode, measure, index and serve the videos of each NICHE, train a model on all videos of the lab, and map the
+    libraries.
 
     Without NICHE, all niches of which the lab has videos are refreshed.
 
@@ -45,7 +46,7 @@ def serve(console: "Console", lab: "Lab", niches: Sequence[str], train: bool) ->
     If a niche fails, the other niches are still refreshed. Raise `LabError` at the end, so that the exit status is 1.
     """
     from thumblab_cli.printing.tables import progress_bars
-    from thumblab_pipelines.models.refresh import RefreshListener, refresh_all
+    from thumblab_pipelines.models.refresh import RefreshListener, map_libraries, refresh_all
     from thumblab_pipelines.models.tracking import Tracker
 
     def print_sentence(sentence: str) -> None:
@@ -57,4 +58,6 @@ def serve(console: "Console", lab: "Lab", niches: Sequence[str], train: bool) ->
     with progress_bars(console) as progress, dagster_told(lab, "refresh"):
         listener = RefreshListener(progress, info=print_sentence, warn=warn)
         refreshed = refresh_all(lab, niches, lambda: Tracker.connect(lab.settings.mlflow_url), listener, train=train)
+        if refreshed.niches:
+            map_libraries(lab, [niche.niche for niche in refreshed.niches], listener)
     refreshed.require_all()

@@ -67,7 +67,10 @@ class JobRunner:
 
 
 def _raise_on_failure(result: ExecuteInProcessResult, run_name: str) -> None:
-    failed_checks = [check for check in result.get_asset_check_evaluations() if not check.passed]
+    from dagster import AssetCheckSeverity
+
+    checks = result.get_asset_check_evaluations()
+    failed_checks = [c for c in checks if not c.passed and c.severity == AssetCheckSeverity.ERROR]
     if failed_checks:
         reasons = [f"{c.asset_key.to_user_string()}: {c.check_name} ({c.description})" for c in failed_checks]
         raise LabError(f"{run_name} stopped because a check failed: {'; '.join(reasons)}")

@@ -56,7 +56,8 @@ def walk_through(console: Console, folder: Path | None) -> None:
             wait_for(console, supervisor, mlflow)
             with progress_bars(console) as listener:
                 outcome = runner.run("train_ranker", listener)
-        new += _print_training(console, outcome, lab)
+            new += _print_training(console, outcome, lab)
+            new += _map(console, runner, lab)
         service = lab_servers.scoring_server(lab.settings, ports.free_port())
         supervisor.start(service)
         wait_for(console, supervisor, [service])
@@ -66,7 +67,7 @@ def walk_through(console: Console, folder: Path | None) -> None:
 
 def _print_end(console: Console, new: int, seconds: float, folder: Path | None, data_dir: Path) -> None:
     if new == 0:
-        console.print(f"\nNothing was new: 0 downloaded, 0 encoded, 0 measured, 0 trained ({seconds:.0f} s).")
+        console.print(f"\nNothing was new: 0 downloaded, 0 encoded, 0 measured, 0 trained, 0 mapped ({seconds:.0f} s).")
     else:
         console.print(f"\nDone in {seconds:.0f} s. A second run of the demo uses these results and repeats no work.")
     extra = f" --catalogue {folder}" if folder else ""
@@ -133,6 +134,20 @@ def _refresh(console: Console, runner: JobRunner, lab: DemoLab) -> int:
         if not looked:
             looked = _print_first_look(console, lab, niche)
     return new
+
+
+def _map(console: Console, runner: JobRunner, lab: DemoLab) -> int:
+    """Make the map of each niche of the catalogue and the map of all niches. Return the number of new maps."""
+    niches_of_catalogue = {video.niche for video in lab.catalogue.videos.values()}
+    with progress_bars(console) as listener:
+        outcomes = [
+            runner.run("map_library", listener, niche).metadata["library_map"]
+            for niche in NICHES
+            if niche in niches_of_catalogue
+        ]
+        outcomes.append(runner.run("map_all_libraries", listener).metadata["library_map_of_all"])
+    console.print(f"\n[bold]Maps[/bold] of similar thumbnails: {len(outcomes)}, on the page /library of the service")
+    return sum(not outcome["reused"] for outcome in outcomes)
 
 
 def _print_first_look(console: Console, lab: DemoLab, niche: str) -> bool:

@@ -12,6 +12,7 @@ from thumblab_pipelines.defs.resources import LabResource, MlflowResource
 from thumblab_pipelines.models.refresh import (
     RefreshListener,
     RefreshResult,
+    map_libraries,
     niches_with_videos,
     refresh_niches,
     train_and_serve,
@@ -22,7 +23,7 @@ from thumblab_pipelines.models.refresh import (
 # the daily refresh would have to wait.
 @dg.op(
     pool=ENCODER,
-    description="Encodes, measures, indexes and serves the lab's videos. Needs no API key.",
+    description="Encodes, measures, indexes, serves and maps the lab's videos. Needs no API key.",
     out=dg.Out(str, description="Says which niches were not refreshed, and why. Empty if all niches were refreshed."),
 )
 def index_what_is_held(
@@ -34,7 +35,10 @@ def index_what_is_held(
         niches = niches_with_videos(opened)
         if not niches:
             raise LabError("the lab has no videos yet; `thumblab import FOLDER` imports a catalogue")
-        done, failed = refresh_niches(opened, niches, _listener(context, lab, events))
+        listener = _listener(context, lab, events)
+        done, failed = refresh_niches(opened, niches, listener)
+        if done:
+            map_libraries(opened, [niche.niche for niche in done], listener)
         # The indices of the other niches are already served. So the events of these niches are recorded before an error
         # is raised.
         yield from events

@@ -4,7 +4,8 @@ The weight of a word in a cluster is its share of the cluster's words, times ln(
 of a cluster, and f how often the word occurs in all clusters.
 
 A word counts once for each video. A label has only words that at least three videos of two channels of the cluster have.
-So no label is the name of a channel, and no label shows what a single video says.
+So no label is the name of a channel, and no label shows what a single video says. English words without a meaning of
+their own, such as "and", are left out (scikit-learn's list). For other languages, only the weights keep such words out.
 
 .. [1] M. Grootendorst, "BERTopic: neural topic modeling with a class-based TF-IDF procedure", arXiv:2203.05794, 2022.
 """
@@ -34,7 +35,9 @@ def label_clusters(texts: Sequence[str], channels: Sequence[str], clusters: Rows
     `texts` [n]: the title and the words in the picture of each video. `clusters` [n]: numbers, -1 for none. A cluster
     without telling words has an empty label.
     """
-    of_video = [sorted(words_of(text)) for text in texts]
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+    of_video = [sorted(words_of(text) - ENGLISH_STOP_WORDS) for text in texts]
     total = Counter(word for words in of_video for word in words)
     by_cluster: dict[int, Counter[str]] = defaultdict(Counter)
     channels_of: dict[tuple[int, str], set[str]] = defaultdict(set)

@@ -23,6 +23,7 @@ from thumblab_pipelines.features.export_encoder import export_encoder
 from thumblab_pipelines.features.sub_scores import check_features, measure_features
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library.build import build_index, check_index, promote_index
+from thumblab_pipelines.library_map.build import build_map, check_map, promote_map
 from thumblab_pipelines.models.build import build_model, check_model
 from thumblab_pipelines.models.champion import serve_newest
 from thumblab_pipelines.models.promotion import promote_newest, prune_models
@@ -213,6 +214,29 @@ def refresh_niches(
             f"{refreshed.served.info['count']} thumbnails are served by {refreshed.served.release_id}"
         )
     return done, failed
+
+
+def map_libraries(lab: Lab, niches: Sequence[str], listener: RefreshListener = SILENT) -> None:
+    """Make and serve a map of each niche, and a map of the libraries of all niches. Report the result.
+
+    Nothing else needs the maps. So if a map cannot be made, `listener.warn` gets the reason, and no error is raised.
+    """
+    scopes = [*niches, ALL]
+    for number, scope in enumerate(scopes):
+        listener.progress("mapping the libraries", number, len(scopes))
+        try:
+            built = build_map(lab, scope)
+            checks = check_map(built)
+            promote_map(lab, built, checks)
+            if failed := _failed([check for check in checks if not check.advisory]):
+                listener.warn(f"the new map of {scope} is not served: {failed}")
+                continue
+        except LabError as error:
+            listener.warn(f"{scope} was not mapped: {error}")
+            continue
+        asset, niche = ("library_map_of_all", None) if scope == ALL else ("library_map", scope)
+        listener.made(asset, niche, built.release.info["videos"])
+    listener.progress("mapping the libraries", len(scopes), len(scopes))
 
 
 def train_and_serve(lab: Lab, connect: Callable[[], Tracker], listener: RefreshListener = SILENT) -> RefreshedModel:

@@ -1,0 +1,98 @@
+"""Test that labels, traits and figures of clusters find planted effects, and find nothing where nothing is planted."""
+
+import numpy as np
+import pandas as pd
+
+from thumblab_pipelines.library_map.figures import growth_of, multiple_of
+from thumblab_pipelines.library_map.labels import label_clusters
+from thumblab_pipelines.library_map.traits import COMPARED, find_traits
+
+FILLER = "the and of my this was"
+
+
+def test_a_label_has_the_words_that_set_a_cluster_apart_and_no_name_of_a_channel() -> None:
+    titles = [f"{FILLER} Sourdough bread {n}" for n in range(10)] + [f"{FILLER} Running shoes {n}" for n in range(10)]
+    titles[:5] = [f"{title} Bakerella" for title in titles[:5]]  # Only the videos of one channel have this word.
+    channels = [f"c{n // 5}" for n in range(20)]
+    labels = label_clusters(titles, channels, np.repeat([0, 1], 10))
+    assert set(labels[0]) == {"sourdough", "bread"}
+    assert set(labels[1]) == {"running", "shoes"}
+
+
+def test_words_without_a_meaning_of_their_own_are_in_no_label() -> None:
+    titles = [f"why and how {n}" for n in range(8)] + [f"tools {n}" for n in range(8)]
+    labels = label_clusters(titles, [f"c{n % 4}" for n in range(16)], np.repeat([0, 1], 8))
+    assert labels == {0: (), 1: ("tools",)}
+
+
+def test_videos_outside_clusters_give_no_label() -> None:
+    assert label_clusters(["tools"] * 6, [f"c{n}" for n in range(6)], np.full(6, -1)) == {}
+
+
+def planted_values(random: np.random.Generator, count: int) -> pd.DataFrame:
+    return pd.DataFrame({feature.name: random.normal(0, 1, count) for feature in COMPARED})
+
+
+def test_a_planted_difference_of_a_cluster_is_its_first_trait() -> None:
+    random = np.random.default_rng(1)
+    values, channels = planted_values(random, 600), np.arange(600) % 12
+    clusters = np.where(np.arange(600) < 150, 0, -1)
+    feature = next(feature for feature in COMPARED if not feature.flag)
+    values.loc[clusters == 0, feature.name] += 2.0
+    (first, *_) = find_traits(values, channels, clusters)[0]
+    assert first.startswith(feature.more)
+
+
+def test_a_difference_that_comes_from_one_channel_is_no_trait() -> None:
+    random = np.random.default_rng(2)
+    values, channels = planted_values(random, 600), np.arange(600) % 12
+    clusters = np.where(np.arange(600) < 150, 0, -1)
+    feature = next(feature for feature in COMPARED if not feature.flag)
+    values.loc[(clusters == 0) & (channels == 0), feature.name] += 40.0
+    assert not any(trait.startswith(feature.more) for trait in find_traits(values, channels, clusters)[0])
+
+
+def test_clusters_that_are_drawn_at_random_hardly_ever_have_a_trait() -> None:
+    random = np.random.default_rng(3)
+    clusters = random.integers(0, 40, 4_000)
+    found = find_traits(planted_values(random, 4_000), np.arange(4_000) % 50, clusters)
+    assert sum(map(len, found.values())) <= 2
+
+
+def test_the_outlier_multiple_of_a_cluster_counts_each_channel_once() -> None:
+    multiples = np.array([4.0] * 50 + [1.0, 1.0, 2.0, np.nan])
+    channels = np.array([0] * 50 + [1, 1, 2, 3])
+    found = multiple_of(multiples, channels)
+    assert found is not None
+    assert found.median == 2.0  # The cube root of 4 * 1 * 2.
+    assert found.videos == 53
+    assert found.low < 2.0 < found.high
+    assert multiple_of(multiples[:52], channels[:52]) is None  # Two channels are too few.
+
+
+def published(random: np.random.Generator, times: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the days, the flags of a cluster and the channels of 1,200 videos.
+
+    In the last four weeks, a video is `times` as often in the cluster as before.
+    """
+    days, channels = random.integers(0, 84, 1_200), random.integers(0, 60, 1_200)
+    chance = np.where(days > 83 - 28, 0.05 * times, 0.05)
+    return days, random.random(1_200) < chance, channels
+
+
+def test_a_cluster_that_gets_more_of_the_new_videos_is_rising() -> None:
+    days, inside, channels = published(np.random.default_rng(4), 4)
+    growth = growth_of(days, inside, channels, newest=83, clusters=20)
+    assert growth.rising
+    assert growth.ratio is not None and growth.low is not None and growth.high is not None
+    assert growth.low < 4 < growth.high
+    assert sum(growth.weeks[-4:]) == growth.recent
+    assert sum(growth.weeks[:-4]) == growth.before
+
+
+def test_of_steady_clusters_few_seem_to_rise() -> None:
+    random = np.random.default_rng(5)
+    grown = [growth_of(*published(random, 1), newest=83, clusters=20) for _ in range(200)]
+    assert sum(growth.rising for growth in grown) <= 2
+    covered = [growth.low <= 1 <= growth.high for growth in grown if growth.low is not None and growth.high is not None]
+    assert 0.88 <= np.mean(covered) <= 0.99
