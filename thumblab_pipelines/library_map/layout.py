@@ -96,17 +96,22 @@ def drift(places: Float64s, earlier: Float64s) -> float:
 
 
 def reduced(vectors: Float32s, components: int = COMPONENTS) -> Float64s:
-    """Return the first principal components of the vectors [n, d], as float64 [n, components] or fewer columns."""
+    """Return the first principal components of the vectors [n, d], as float64 [n, components] or fewer columns.
+
+    If all vectors are equal, the components are 0.
+    """
     from sklearn.decomposition import PCA
 
     count = min(components, *vectors.shape)
+    if not np.ptp(vectors, axis=0).any():
+        return np.zeros((len(vectors), count))
     solver = "randomized" if min(vectors.shape) > 4 * count else "full"
     return np.asarray(PCA(count, svd_solver=solver, random_state=0).fit_transform(vectors.astype(np.float64)))
 
 
 def _raw(components: Float64s, vectors: Float32s, earlier: Earlier | None) -> Float64s:
     """Return the places in the units of t-SNE, float64 [n, 2]."""
-    if len(vectors) < _FEWEST:
+    if len(vectors) < _FEWEST or not components.any():
         first = components[:, :2]
         anew = np.pad(first, ((0, 0), (0, 2 - first.shape[1])))
         kept = anew if earlier is None else _start(vectors, earlier)
@@ -115,11 +120,12 @@ def _raw(components: Float64s, vectors: Float32s, earlier: Earlier | None) -> Fl
         return anew if worse else kept
     import openTSNE
 
-    threads = 1 if len(vectors) <= _ONE_THREAD else len(os.sched_getaffinity(0))
+    threads = 1 if len(vectors) <= _ONE_THREAD else os.cpu_count() or 1
     affinities = openTSNE.affinity.PerplexityBasedNN(
         components,
         perplexity=min(PERPLEXITY_OF_SMALL if len(vectors) <= SMALL else PERPLEXITY, (len(vectors) - 1) / 3),
-        metric="cosine",
+        # A vector that equals the mean has no direction, and so no cosine.
+        metric="cosine" if np.linalg.norm(components, axis=1).all() else "euclidean",
         n_jobs=threads,
         random_state=0,
     )
