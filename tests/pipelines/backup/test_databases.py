@@ -64,7 +64,7 @@ def test_a_restore_into_a_server_that_does_not_fit_is_refused_in_one_sentence(
     assert 'ALTER EXTENSION vector SET SCHEMA "extensions"' in refused("thumblab", layout)
     assert "let an administrator run CREATE DATABASE mlflow" in refused("mlflow", databases.Layout("public", None))
     monkeypatch.setattr(databases, "OLDEST", 99)
-    assert "restored into 99 or later" in refused("thumblab", layout)
+    assert "restored only into version 99 or later" in refused("thumblab", layout)
 
 
 def test_pg_dump_takes_the_settings_of_libpq(

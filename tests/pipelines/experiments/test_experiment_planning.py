@@ -163,7 +163,7 @@ def test_a_plan_without_a_pair_says_what_to_do(candidates: list[Path]) -> None:
     assert advice(candidates, [None, None, None], proven=False).endswith("any two candidates that are not too alike.")
     assert "make one that looks different" in advice(candidates[:2], [None, None], proven=False)
     # Only the first two pictures have scores, and these two pictures look the same.
-    assert "looks different from it" in advice(candidates, [1.0, 0.9, None])
+    assert "looks different from the best one" in advice(candidates, [1.0, 0.9, None])
 
 
 def test_a_candidate_that_is_not_a_picture_is_named(candidates: list[Path], tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def test_without_a_database_the_video_is_a_503_and_the_search_goes_on(service: A
     assert len(service.client.get("/v1/similar", params={"video_id": "v1"}).json()["items"]) == 24
     unknown = service.client.get("/v1/similar", params={"video_id": "nobody"})
     assert unknown.status_code == 404
-    assert "was not asked, because" in unknown.json()["detail"]
+    assert "could not be searched for it" in unknown.json()["detail"]
 
 
 def test_a_deleted_video_is_not_shown(looked: Any) -> None:

@@ -73,9 +73,9 @@ def test_each_pair_of_people_is_judged_by_heads_that_have_seen_neither(monkeypat
     training: list[set[int]] = []
     fit = cross_fitting.fit_head
 
-    def spied(part: CodedFaces, config: HeadConfig, seed: int) -> object:
+    def spied(part: CodedFaces, *rest: object) -> object:
         training.append(set(part.people.tolist()))
-        return fit(part, config, seed)
+        return fit(part, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(cross_fitting, "fit_head", spied)
     judged: list[set[int]] = []
@@ -178,7 +178,7 @@ def test_wrong_arrays_and_settings_are_refused() -> None:
 
 def test_one_picture_for_all_faces_leaves_nothing_to_judge() -> None:
     vectors, person = planted_vectors(people=5, each=10)
-    with pytest.raises(LabError, match="label faces of more people in more pictures"):
+    with pytest.raises(LabError, match="label more people in more pictures"):
         train_head(labelled(vectors, person, pictures=["one"] * 50), EMBEDDER)
 
 

@@ -77,7 +77,7 @@ def test_two_faces_of_one_picture_count_as_two_people() -> None:
 
 def test_pairs_of_one_person_only_cannot_be_judged() -> None:
     pairs = random_pairs(9, people=1)
-    with pytest.raises(LabError, match="label faces of more people"):
+    with pytest.raises(LabError, match="label more people"):
         verify(pairs, seed=1)
 
 
