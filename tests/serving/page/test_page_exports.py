@@ -18,7 +18,8 @@ def save(browser, downloads, kind, ending):
     browser.click(f"#export-{kind}")
 
     def done():
-        return [path for path in downloads.iterdir() if path.suffix == ending]
+        # Chromium makes an empty file before it writes the content.
+        return [path for path in downloads.iterdir() if path.suffix == ending and path.stat().st_size]
 
     wait_for(done)
     return done()[0]
