@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from demo.catalogues.titles import VOCABULARY
 from thumblab_core.library_map.atlases import HEIGHT, WIDTH
-from thumblab_core.library_map.clusters import COARSE, FINE, Cluster, Growth, Multiple
+from thumblab_core.library_map.clusters import COARSE, FINE
 from thumblab_core.library_map.files import LIBRARY_MAP, MapContent, write_map
+from thumblab_core.library_map.map_figures import Cluster, Growth, Multiple
 from thumblab_core.library_map.points import Points
 from thumblab_core.niches import NICHES
 from thumblab_core.releases.release import ALL, Release

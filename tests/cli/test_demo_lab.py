@@ -1,14 +1,17 @@
-"""Tests of the demo's lab: its quota, its MLflow server and its settings."""
+"""Tests of the demo's lab: its quota, its MLflow server, its settings and its checks."""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from pydantic import SecretStr
 
 from thumblab_cli.demo.lab import demo_lab
+from thumblab_cli.demo.runs import _raise_on_failure
 from thumblab_cli.which_lab import demo_settings
+from thumblab_core.errors import LabError
 from thumblab_core.library_note import DRAWN, read_note
 from thumblab_core.niches import NICHES
 from thumblab_core.running import Running, announced
@@ -59,3 +62,21 @@ def test_child_processes_get_every_setting_of_the_demo_and_this_process_keeps_it
             for name, value in demo.environment.items():
                 child.setenv(name, value)
             assert Settings() == demo.settings
+
+
+def run_with_failed_check(severity: dg.AssetCheckSeverity) -> dg.ExecuteInProcessResult:
+    @dg.asset(check_specs=[dg.AssetCheckSpec("steady", asset="map")])
+    def map() -> dg.MaterializeResult:
+        failed = dg.AssetCheckResult(passed=False, severity=severity, description="it moved")
+        return dg.MaterializeResult(check_results=[failed])
+
+    return dg.materialize([map], raise_on_error=False)
+
+
+def test_a_failed_check_stops_the_demo_and_is_named() -> None:
+    with pytest.raises(LabError, match=r"map_library stopped because a check failed: map: steady \(it moved\)"):
+        _raise_on_failure(run_with_failed_check(dg.AssetCheckSeverity.ERROR), "map_library")
+
+
+def test_a_check_that_only_warns_does_not_stop_the_demo() -> None:
+    _raise_on_failure(run_with_failed_check(dg.AssetCheckSeverity.WARN), "map_library")

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 
 from pydantic import TypeAdapter
 
-from thumblab_core.library_map.map_figures import Cluster as Cluster
-from thumblab_core.library_map.map_figures import Growth as Growth
-from thumblab_core.library_map.map_figures import Multiple as Multiple
+from thumblab_core.library_map.map_figures import Cluster
 
 CLUSTERS = "clusters.json"
 COARSE, FINE = 0, 1

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from thumblab_core.library_map.atlases import Pixels, write_atlases
-from thumblab_core.library_map.clusters import CLUSTERS, Cluster, clusters_json
+from thumblab_core.library_map.clusters import CLUSTERS, clusters_json
+from thumblab_core.library_map.map_figures import Cluster
 from thumblab_core.library_map.points import NO_TILE, POINTS, Points, write_points
 from thumblab_core.library_map.tiles import LARGE, write_tiles
 

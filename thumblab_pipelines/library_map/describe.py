@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from thumblab_core.arrays import Float64s, Rows
-from thumblab_core.library_map.clusters import COARSE, FINE, Cluster
+from thumblab_core.library_map.clusters import COARSE, FINE
+from thumblab_core.library_map.map_figures import Cluster
 from thumblab_pipelines.library_map.clustering import NONE, Clusters
 from thumblab_pipelines.library_map.figures import growth_of, multiple_of
 from thumblab_pipelines.library_map.labels import label_clusters

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from thumblab_core.arrays import Flags, Float64s, Rows
-from thumblab_core.library_map.clusters import Growth, Multiple
+from thumblab_core.library_map.map_figures import Growth, Multiple
 from thumblab_pipelines.statistics.intervals import interval_of_channels
 
 RECENT_WEEKS, BEFORE_WEEKS = 4, 8

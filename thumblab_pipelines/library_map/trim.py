@@ -12,8 +12,9 @@ from thumblab_core.arrays import Rows
 from thumblab_core.database.tables import library_exclusions, videos
 from thumblab_core.errors import LabError
 from thumblab_core.library_map.atlases import PICTURES, read_pictures
-from thumblab_core.library_map.clusters import CLUSTERS, COARSE, Cluster, read_clusters
+from thumblab_core.library_map.clusters import CLUSTERS, COARSE, read_clusters
 from thumblab_core.library_map.files import LIBRARY_MAP, MapContent, write_map
+from thumblab_core.library_map.map_figures import Cluster
 from thumblab_core.library_map.points import POINTS, Points, read_points
 from thumblab_core.releases.release import ALL, Release, require_damage
 from thumblab_pipelines.lab import Lab, inputs_digest

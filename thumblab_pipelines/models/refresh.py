@@ -227,13 +227,15 @@ def map_libraries(lab: Lab, niches: Sequence[str], listener: RefreshListener = S
         try:
             built = build_map(lab, scope)
             checks = check_map(built)
-            promote_map(lab, built, checks)
+            served = promote_map(lab, built, checks)
             if failed := _failed([check for check in checks if not check.advisory]):
                 listener.warn(f"the new map of {scope} is not served: {failed}")
                 continue
         except LabError as error:
             listener.warn(f"{scope} was not mapped: {error}")
             continue
+        if served is not None and served.held is not None:
+            listener.warn(f"the map of {scope} is held: {served.held}; the job roll_back_map ends the hold")
         asset, niche = ("library_map_of_all", None) if scope == ALL else ("library_map", scope)
         listener.made(asset, niche, built.release.info["videos"])
     listener.progress("mapping the libraries", len(scopes), len(scopes))

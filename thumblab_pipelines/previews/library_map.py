@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from thumblab_core.library_map.clusters import CLUSTERS, COARSE, Cluster, read_clusters
+from thumblab_core.library_map.clusters import CLUSTERS, COARSE, read_clusters
+from thumblab_core.library_map.map_figures import Cluster
 from thumblab_core.library_map.points import POINTS, read_points
 from thumblab_core.releases.release import Release
 from thumblab_pipelines.previews.markdown import plot

@@ -8,8 +8,9 @@ from threading import Lock
 from typing import BinaryIO
 
 from thumblab_core.library_map.atlases import ATLASES, Atlases, page_name, read_atlases
-from thumblab_core.library_map.clusters import CLUSTERS, Cluster, read_clusters
+from thumblab_core.library_map.clusters import CLUSTERS, read_clusters
 from thumblab_core.library_map.files import LIBRARY_MAP
+from thumblab_core.library_map.map_figures import Cluster
 from thumblab_core.library_map.points import POINTS
 from thumblab_core.library_map.tiles import TILES, Tiles, read_tiles, tile_name
 from thumblab_core.releases.release import ALL, Release, ReleaseError, UnreadError, file_checksum

@@ -19,6 +19,7 @@ from sqlalchemy import delete, func, select
 
 from thumblab_core.database.tables import embeddings, library_exclusions, thumbnails
 from thumblab_core.errors import LabError
+from thumblab_core.library_map.files import LIBRARY_MAP
 from thumblab_core.releases.release import ALL, INDEX, MODEL
 from thumblab_pipelines.collection.catalogue import import_catalogue
 from thumblab_pipelines.collection.observe import check_observation, observe
@@ -169,7 +170,9 @@ def test_the_jobs_for_all_and_for_imported_videos_succeed_without_a_key(
         assert result.success
         made = materializations(result)
         assert ("served_index", "tech") in made
-    assert ("served_model", None) in made
+    assert {("served_model", None), ("library_map", "tech"), ("library_map_of_all", None)} <= made
+    for scope in ("tech", ALL):
+        assert lab.releases.serving.current(LIBRARY_MAP, scope) is not None
 
 
 def test_the_job_continues_after_a_failed_niche_and_without_mlflow_and_names_the_niche(

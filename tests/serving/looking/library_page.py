@@ -11,8 +11,8 @@ from PIL import Image
 
 from thumblab_core.images import digest
 from thumblab_core.library_map.atlases import HEIGHT, WIDTH
-from thumblab_core.library_map.clusters import Cluster, Growth, Multiple
 from thumblab_core.library_map.files import LIBRARY_MAP, MapContent, write_map
+from thumblab_core.library_map.map_figures import Cluster, Growth, Multiple
 from thumblab_core.library_map.points import Points
 from thumblab_core.sub_scores import NAMES
 

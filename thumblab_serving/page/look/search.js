@@ -96,13 +96,13 @@ function byVideo(lab, text) {
 }
 
 function titleOf(points, id) {
-  const row = points.find(id);
+  const row = points?.find(id) ?? -1;
   return row < 0 ? id : points.title(row);
 }
 
 // Return the id that a link or an id names, or null. The ids of a demo look different from YouTube's.
 export function idOf(text, points) {
-  if (ID.test(text) || points.find(text) >= 0) return text;
+  if (ID.test(text) || points?.find(text) >= 0) return text; // The tiles of a large map may still be on their way.
   let link;
   try {
     link = new URL(text);
