@@ -22,7 +22,7 @@ FORBIDDEN = {
 }  # fmt: skip
 """Packages that the image `serving` must not have."""
 
-NOT_IN_SERVING = {"nncf", "pandas", "torch", "open_clip", "sentence_transformers", "transformers"}
+NOT_IN_SERVING = {"nncf", "pandas", "pyarrow", "torch", "open_clip", "sentence_transformers", "transformers"}
 """Packages that `thumblab_core` imports only in functions that the service never calls, or calls only if the package is
 installed.
 """

@@ -14,6 +14,7 @@ import pytest
 from composed import ROOT, until
 from test_extras import FORBIDDEN
 
+from demo.planted_map import publish_planted_map
 from thumblab_core.releases.release_store import ReleaseStore
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1500)]
@@ -80,6 +81,7 @@ def test_a_service_of_the_serving_set_scores_over_http(
     environment: Path, packages: Path, tmp_path: Path, drawn: Callable[..., bytes]
 ) -> None:
     publish_model()(ReleaseStore(tmp_path / "releases"))
+    publish_planted_map(ReleaseStore(tmp_path / "releases"), 100, "tech")
     log = (tmp_path / "log").open("wb")
     port = 20_000 + os.getpid() % 10_000
     variables = {"THUMBLAB_DATA_DIR": str(tmp_path), "THUMBLAB_IMAGE_ENCODER": "builtin", "THUMBLAB_API_KEY": KEY}
@@ -112,6 +114,11 @@ def test_a_service_of_the_serving_set_scores_over_http(
         assert [picture["error"] for picture in pictures] == [None, None]
         # The answer shows that the text reader ran, so OpenVINO works without the removed files.
         assert "no text reader" not in scored.text
+        # The service sends the files of library maps as they are. The environment has no pyarrow to read them.
+        for path in ("map", "map/atlases", "clusters"):
+            url = f"{base}/v1/library/tech/{path}"
+            reply = httpx.get(url, headers={"X-API-Key": KEY}, timeout=60, trust_env=False)
+            assert reply.status_code == 200, (path, reply.text, (tmp_path / "log").read_text())
     finally:
         service.terminate()
         service.wait(60)
