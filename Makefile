@@ -12,7 +12,7 @@ READY := $(VENV)/.ready
 # Dagster or a worker of pytest, compiles all modules again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo test test-all lint docs up bench secrets lock lock-images clean \
+.PHONY: help setup demo test test-slow test-all lint docs up bench secrets lock lock-images clean \
 	faces-pipeline-dual faces-pipeline-full faces-cluster-dual faces-train-matching faces-stats
 
 help:  ## list the targets of this Makefile
@@ -38,8 +38,11 @@ demo: $(READY)  ## run the whole lab once, with no key and no network
 
 # One thread per process (OMP_NUM_THREADS=1): processes that each use all cores slow each other down. Three test
 # processes keep two cores busy, because each of them often waits for others, such as servers.
-test: $(READY)  ## run the tests, three files at a time (ARGS="-n 0" runs one at a time)
+test: $(READY)  ## run the quick tests, three files at a time (ARGS="-n 0" runs one at a time)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 $(ARGS)
+
+test-slow: $(READY)  ## run the tests that take more than a few seconds each
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 -m "slow and not heavy" $(ARGS)
 
 test-all: $(READY)  ## run all tests, also those that take a quarter of an hour each
 	@THUMBLAB_TEST_PICTURES=100 $(BIN)/python -m pytest -m "" -s $(ARGS)

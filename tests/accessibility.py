@@ -9,13 +9,11 @@ AXE = Path(__file__).parent / "serving" / "page" / "axe" / "axe.min.js"
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 LOOKS = [
     pytest.param(390, False, id="390-light"),
-    pytest.param(1280, True, id="1280-dark"),
-    pytest.param(390, True, id="390-dark", marks=pytest.mark.heavy),
-    pytest.param(1280, False, id="1280-light", marks=pytest.mark.heavy),
+    pytest.param(1280, True, id="1280-dark", marks=pytest.mark.slow),
+    pytest.param(390, True, id="390-dark", marks=pytest.mark.slow),
+    pytest.param(1280, False, id="1280-light", marks=pytest.mark.slow),
 ]
-"""The widths and colour schemes in which axe examines the page. The first two items cover both widths and both colour
-schemes.
-"""
+"""The widths and colour schemes in which axe examines the page."""
 
 
 def violations(browser):

@@ -54,6 +54,7 @@ def test_the_calibration_error_is_zero_for_true_probabilities_and_the_mean_exces
     )
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_the_planted_benchmark_measures_both_questions_with_and_without_partialling_out(tmp_path: Path) -> None:
     data = planted_data(280, 7, tmp_path, ONE_TITLE)
@@ -76,6 +77,7 @@ def test_the_planted_benchmark_measures_both_questions_with_and_without_partiall
         assert table.row_count in (1, 3, 9)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_every_kind_of_variant_of_the_recipe_can_be_measured(tmp_path: Path) -> None:
     """Measure a variant of every kind of the training recipe.

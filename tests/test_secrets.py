@@ -61,6 +61,7 @@ def test_a_secret_is_found_wherever_it_is_in_a_large_value(
     engine.dispose()
 
 
+@pytest.mark.slow
 def test_a_secret_in_a_compressed_value_of_an_older_database_is_found(
     session_folder: Path, new_database: Callable[[], str]
 ) -> None:

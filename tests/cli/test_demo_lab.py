@@ -18,6 +18,7 @@ from thumblab_core.running import Running, announced
 from thumblab_core.settings import Settings, settings
 
 
+@pytest.mark.slow
 def test_the_quota_allows_fifty_demos_a_day(migrated_database: Callable[[], str]) -> None:
     from thumblab_pipelines.collection.refresh import collect
     from thumblab_pipelines.lab import Lab

@@ -75,6 +75,7 @@ def store(environment: dict[str, str]) -> ReleaseStore:
     return ReleaseStore(Path(environment["THUMBLAB_DATA_DIR"]) / "releases")
 
 
+@pytest.mark.slow
 def test_the_champion_is_evaluated_on_a_catalogue_with_the_encoder_it_was_trained_with(
     shell: Shell, catalogue: Path, store: ReleaseStore
 ) -> None:
@@ -97,6 +98,7 @@ def test_the_champion_is_evaluated_on_a_catalogue_with_the_encoder_it_was_traine
     assert printed["evaluations"]
 
 
+@pytest.mark.slow
 def test_videos_that_were_removed_from_the_catalogue_are_not_evaluated(
     shell: Shell, catalogue: Path, tmp_path: Path
 ) -> None:

@@ -53,6 +53,7 @@ def tuned(shell: Shell) -> dict[str, Any]:
     return printed
 
 
+@pytest.mark.slow
 def test_an_encoder_is_made_once_and_the_command_prints_how_to_use_it(
     tuned: dict[str, Any], shell: Shell, tiny: TinyClip
 ) -> None:
@@ -66,6 +67,7 @@ def test_an_encoder_is_made_once_and_the_command_prints_how_to_use_it(
     assert "materialize training_pairs and ranking_model" in second.stdout
 
 
+@pytest.mark.slow
 def test_a_model_on_the_new_encoder_is_evaluated_without_videos_that_it_has_seen(
     tuned: dict[str, Any],
     place: dict[str, str],

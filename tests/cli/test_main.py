@@ -85,6 +85,7 @@ main.main()
 """
 
 
+@pytest.mark.slow
 def test_sigterm_stops_a_background_job_that_runs_dagster_and_ctrl_c_does_not() -> None:
     def as_background_job() -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -65,6 +65,7 @@ def output(done: Result | subprocess.CompletedProcess[str]) -> str:
     return " ".join(done.stdout.split())
 
 
+@pytest.mark.slow
 def test_real_exports_have_545_true_rates_and_a_second_import_changes_nothing(
     new_database: Callable[[], str], tmp_path: Path, shared_data: Path
 ) -> None:

@@ -6,12 +6,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from served_model import publish_model
 from without_torch import WITHOUT_TORCH
 
 from thumblab_core.releases.release_store import ReleaseStore
 
 
+@pytest.mark.slow
 def test_a_lab_scores_with_a_trained_model_where_pytorch_is_not_installed(
     tmp_path: Path, drawn: Callable[..., bytes]
 ) -> None:

@@ -57,6 +57,7 @@ def store(place: dict[str, str]) -> ReleaseStore:
     return ReleaseStore(Path(place["THUMBLAB_DATA_DIR"]) / "releases")
 
 
+@pytest.mark.slow
 def test_a_training_is_published_and_printed_but_not_served(shell: Shell, store: ReleaseStore, tmp_path: Path) -> None:
     shutil.copy(CHECKOUT / "dagster.yaml", tmp_path)
     home = {"DAGSTER_HOME": str(tmp_path)}
@@ -94,6 +95,7 @@ def test_a_training_is_published_and_printed_but_not_served(shell: Shell, store:
     )
 
 
+@pytest.mark.slow
 def test_an_error_of_mlflow_after_the_training_is_one_sentence_and_no_failure(
     shell: Shell, store: ReleaseStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,6 +119,7 @@ def test_an_error_of_mlflow_after_the_training_is_one_sentence_and_no_failure(
     )
 
 
+@pytest.mark.slow
 def test_a_stopped_training_is_one_sentence_and_is_resumed(
     shell: Shell, store: ReleaseStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,6 +149,7 @@ def test_a_stopped_training_is_one_sentence_and_is_resumed(
     assert len(store.all(MODEL, ALL)) == before + 1
 
 
+@pytest.mark.slow
 def test_a_training_starts_from_a_table_of_titles(shell: Shell, store: ReleaseStore, tmp_path: Path) -> None:
     table = tmp_path / "titles.csv"
     header = "video_id,channel_id,title,published_at,observed_at,views"

@@ -48,6 +48,7 @@ def server() -> Iterator[str]:
         yield url_of(server)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "entry",
     [

@@ -209,6 +209,7 @@ def test_a_missing_picture_is_a_404_with_a_small_jpeg(emulator: Emulator, catalo
     assert (emulator.counts.images, emulator.counts.images_missing) == (0, 2)
 
 
+@pytest.mark.slow
 def test_eight_threads_get_the_bytes_they_asked_for_on_kept_connections(
     emulator: Emulator, catalogue: SyntheticCatalogue
 ) -> None:

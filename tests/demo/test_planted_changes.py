@@ -100,6 +100,7 @@ def gap(catalogue: SyntheticCatalogue, video_id: str, other: str) -> float:
     return quality(other, other) - quality(video_id, other) - under_own
 
 
+@pytest.mark.slow
 def test_the_views_of_a_channel_and_a_search_by_views_follow_too(
     catalogue: SyntheticCatalogue, emulator: Emulator
 ) -> None:

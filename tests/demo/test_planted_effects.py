@@ -123,6 +123,7 @@ def test_every_title_has_one_topic_and_every_topic_one_niche(confounded: Synthet
     assert abs(popularity(confounded).mean()) < 0.05 and abs(popularity(confounded).std() - 1) < 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("effects", ["confounded", "both"])
 def test_a_regression_finds_the_planted_effect_sizes(effects: str, request: pytest.FixtureRequest) -> None:
     catalogue: SyntheticCatalogue = request.getfixturevalue(effects)
@@ -167,6 +168,7 @@ def test_the_topic_tilts_the_pictures_as_planted(confounded: SyntheticCatalogue)
     np.testing.assert_allclose(attributes(confounded).std(axis=0), 1, atol=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("effects", ["confounded", "both", "one_title"])
 def test_the_truth_reaches_its_ceilings_and_not_more(effects: str, request: pytest.FixtureRequest) -> None:
     catalogue: SyntheticCatalogue = request.getfixturevalue(effects)
@@ -216,6 +218,7 @@ def test_a_picture_repeats_both_words_of_its_title_or_none_and_half_of_them_do(b
         assert both.one_title_quality(video_id, video_id) == pytest.approx(plain + (-0.5 if share else 0.5))
 
 
+@pytest.mark.slow
 def test_the_words_can_be_read_in_the_picture(both: SyntheticCatalogue) -> None:
     reader, read = TextReader(), []
     for video_id in np.random.default_rng(0).choice(list(both.videos), 20, replace=False).tolist():

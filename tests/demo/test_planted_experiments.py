@@ -68,6 +68,7 @@ def test_titles_are_tested_about_one_topic_and_with_one_picture(catalogue: Synth
         assert len({topic_of(thumbnail.title) for thumbnail in thumbnails}) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("subject", ["pictures", "titles"])
 def test_the_better_variant_wins_more_often_with_more_impressions(
     catalogue: SyntheticCatalogue, subject: Subject

@@ -84,6 +84,7 @@ def test_quality_is_standard_normal_with_70_percent_of_it_in_the_picture(catalog
     assert np.corrcoef(quality, picture)[0, 1] ** 2 == pytest.approx(PICTURE_SHARE, abs=0.05)
 
 
+@pytest.mark.slow
 def test_pixels_predict_the_picture_quality(looks: tuple[Float64s, Float64s]) -> None:
     seen, picture = looks
 

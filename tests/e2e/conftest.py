@@ -2,17 +2,15 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import pytest
-from curl_requests import CURL, curl, post
+from backfills import CATALOGUE, begin_backfill, end_of_backfill
 from logged_models import connected_tracker, log_release
-from real_processes import REPOSITORY, RunningLab, new_folder, niche_of, running, wait_until
+from real_processes import REPOSITORY, RunningLab, new_folder, running
 
-from thumblab_core.niches import NICHES
-from thumblab_core.releases.release import ALL, INDEX, MODEL, Release
+from thumblab_core.releases.release import ALL, MODEL, Release
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_pipelines.models.tracking import Tracked, Tracker
 
@@ -20,7 +18,7 @@ from thumblab_pipelines.models.tracking import Tracked, Tracker
 @pytest.fixture(scope="session")
 def lab() -> Iterator[RunningLab]:
     """A running `thumblab up --demo`, in which no job has run yet."""
-    with new_folder() as folder, running(folder, "--demo") as up:
+    with new_folder() as folder, running(folder, "--demo", THUMBLAB_DEMO_VIDEOS=str(CATALOGUE)) as up:
         yield RunningLab(up, folder / "demo")
 
 
@@ -58,92 +56,10 @@ def before_any_release(lab: RunningLab, drawn: Callable[..., bytes]) -> httpx.Re
     return lab.score("tech", {"a": drawn(1), "b": drawn(2)})
 
 
-@dataclass(frozen=True)
-class OverHttp:
-    """The answers to two requests for a refresh over HTTP, while the runs of a backfill wait in Dagster's queue.
-
-    `started` answers the request for `niches`, which does not wait for the runs. At that time, the backfill's run of
-    the first of these niches had begun, and its run of the second niche was the last run in the queue. `done` answers
-    the request for all niches, which waits for the runs. Each answer comes with its HTTP status. `served` has, by
-    niche, the releases that were served after both requests.
-    """
-
-    niches: list[str]
-    started: tuple[int, dict[str, Any]]
-    done: tuple[int, dict[str, Any]]
-    served: dict[str, Release | None]
-
-    @property
-    def new_runs(self) -> set[str]:
-        """The ids of the runs that the two requests started.
-
-        A request may also reuse a waiting run of the backfill. Reused runs are left out.
-        """
-        return {run["run_id"] for _, answer in (self.started, self.done) for run in answer["runs"] if not run["reused"]}
-
-
-def runs_of_backfill(lab: RunningLab, backfill_id: str) -> dict[str, Any]:
-    """Return the state of a backfill and of its runs.
-
-    If a run has failed, fail the test and show the errors of the run.
-    """
-    query = """query($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill {
-        status error { message } runs { runId status tags { key value } } } } }"""
-    backfill: dict[str, Any] = lab.graphql(query, id=backfill_id)["partitionBackfillOrError"]
-    assert backfill["error"] is None, backfill["error"]
-    failed = [run["runId"] for run in backfill["runs"] if run["status"] in ("FAILURE", "CANCELED")]
-    assert not failed, "\n".join(lab.failure(run_id) for run_id in failed)
-    return backfill
-
-
 @pytest.fixture(scope="session")
-def backfill(lab: RunningLab, schedules: list[dict[str, Any]], before_any_release: httpx.Response) -> str:
-    """The id of a backfill of `refresh_library` over every niche, whose first run has begun."""
-    launched = lab.graphql(
-        """mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
-            __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message stack } } }""",
-        params={
-            "selector": {"partitionSetName": "refresh_library_partition_set", "repositorySelector": REPOSITORY},
-            "partitionNames": list(NICHES),
-        },
-    )["launchPartitionBackfill"]
-    assert launched["__typename"] == "LaunchBackfillSuccess", launched
-    backfill_id: str = launched["backfillId"]
-
-    def begun() -> bool:
-        runs = runs_of_backfill(lab, backfill_id)["runs"]
-        return len(runs) == len(NICHES) and any(run["status"] == "STARTED" for run in runs)
-
-    wait_until(begun, 120, "the first run of the backfill begins")
-    return backfill_id
-
-
-@pytest.fixture(scope="session")
-def over_http(lab: RunningLab, backfill: str) -> OverHttp | None:
-    """The answers to the requests that were sent while the backfill ran, or None if `curl` is not installed."""
-    if CURL is None:
-        return None
-    runs = {niche_of(run): run["status"] for run in runs_of_backfill(lab, backfill)["runs"]}
-    begun = next(niche for niche in NICHES if runs[niche] == "STARTED")
-    niches = [begun, next(niche for niche in reversed(NICHES) if runs[niche] == "QUEUED")]
-    started = post(lab, "/internal/refresh-library", {"niches": niches})
-    done = curl(lab, "curl -X POST 'http://localhost:8000/internal/refresh-library?wait=true'")
-    store = ReleaseStore(lab.data_dir / "releases")
-    return OverHttp(niches, started, done, {niche: store.serving.current(INDEX, niche) for niche in NICHES})
-
-
-@pytest.fixture(scope="session")
-def refreshed(lab: RunningLab, backfill: str, over_http: OverHttp | None) -> dict[str, Any]:
-    """The finished backfill. The runs of `over_http` have finished too."""
-    deadline = time.monotonic() + 600
-    while True:
-        state = runs_of_backfill(lab, backfill)
-        # The loop waits until each run has succeeded. The loop does not wait for the status of the backfill, because
-        # the daemon changes that status only half a minute after the last run has ended.
-        if all(run["status"] == "SUCCESS" for run in state["runs"]):
-            return state
-        assert time.monotonic() < deadline, [run["status"] for run in state["runs"]]
-        time.sleep(0.5)
+def refreshed(lab: RunningLab, schedules: list[dict[str, Any]], before_any_release: httpx.Response) -> dict[str, Any]:
+    """A finished backfill of `refresh_library` over `BACKFILLED`."""
+    return end_of_backfill(lab, begin_backfill(lab))
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import pytest
 from alert_sinks import chat, mail_server
 from real_processes import REPOSITORY, RunningLab, free_ports, new_folder, running, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.heavy, pytest.mark.timeout(1_200)]
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1_200)]
 
 NICHES = ("tech", "news", "gaming")
 _LAUNCH = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {

@@ -20,7 +20,7 @@ from thumblab_pipelines.models import promotion
 from thumblab_pipelines.models.champion import check_alias, serve_chosen, serve_newest
 from thumblab_pipelines.models.tracking import Tracker
 
-pytestmark = [pytest.mark.slow, pytest.mark.heavy, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from thumblab_core.releases.release import ALL, INDEX, MODEL
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import CHECKOUT
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 VIDEOS = 300
 
@@ -44,6 +44,7 @@ def small(folder: Path, *broken: str) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_good_catalogue_is_imported_and_a_second_import_finds_nothing_new(data_dir: Path, catalogue: Path) -> None:
     first, second = (thumblab(data_dir, "import", str(catalogue)) for _ in range(2))
     assert (first.returncode, second.returncode) == (0, 0)

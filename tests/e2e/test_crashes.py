@@ -36,7 +36,7 @@ from thumblab_core.niches import NICHES
 from thumblab_core.releases.release import ALL, INDEX, MODEL, PAIRS, ReleaseError
 from thumblab_core.releases.release_store import ReleaseStore
 
-pytestmark = [pytest.mark.slow, pytest.mark.heavy, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(900)]
 
 PER_NICHE = VIDEOS // len(NICHES)
 TABLES = ("videos", "video_stats", "channels", "thumbnails", "embeddings", "visual_features", "model_evaluations")

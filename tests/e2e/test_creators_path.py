@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from backfills import CATALOGUE
 from browser import CHROMIUM, Browser, drag, wait_for
-from real_processes import VIDEOS, RunningLab
+from real_processes import RunningLab
 
 from demo.catalogues.synthetic import SyntheticCatalogue, synthetic_catalogue
 from thumblab_core.ranking.channel_adapters import ChannelAdapters
 from thumblab_core.releases.release_store import ReleaseStore
 
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.timeout(600),
     pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}"),
 ]
@@ -28,7 +28,7 @@ COLUMNS = ("Inhalt", "Titel?", "Wann?", "Dauer", "Aufrufe", "Wie oft gezeigt?", 
 
 @pytest.fixture(scope="module")
 def catalogue() -> SyntheticCatalogue:
-    return synthetic_catalogue(VIDEOS)
+    return synthetic_catalogue(CATALOGUE)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from documented_commands import to_run
 from documents import DOCUMENTS, commands
 from real_processes import VIDEOS, environment, new_folder, running, write_catalogue, write_rows
 
-pytestmark = [pytest.mark.slow, pytest.mark.heavy, pytest.mark.timeout(1_800)]
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1_800)]
 
 FIRST = "thumblab import FOLDER --serve"
 

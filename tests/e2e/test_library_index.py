@@ -61,6 +61,7 @@ def test_the_service_follows_a_command_without_a_restart(lab: RunningLab, video:
     assert answered_with(lab) == served(lab).release_id
 
 
+@pytest.mark.slow
 def test_the_job_of_the_ui_rolls_back_and_resumes_and_the_service_follows(lab: RunningLab, video: str) -> None:
     changed = served(lab)
     launch(lab)
@@ -73,6 +74,7 @@ def test_the_job_of_the_ui_rolls_back_and_resumes_and_the_service_follows(lab: R
     assert answered_with(lab) == changed.release_id
 
 
+@pytest.mark.slow
 def test_a_requested_rebuild_is_run_by_dagster_and_served(lab: RunningLab, video: str) -> None:
     before = served(lab)
     with psycopg.connect(url_from_outside(lab.data_dir, "thumblab")) as connection:

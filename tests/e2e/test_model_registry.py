@@ -20,7 +20,7 @@ from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_pipelines.models.build import BuiltModel
 from thumblab_pipelines.models.tracking import NAME, Tracker
 
-pytestmark = [pytest.mark.slow, pytest.mark.heavy, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def launch(lab: RunningLab, job: str) -> dict[str, Any]:

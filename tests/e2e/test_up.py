@@ -22,7 +22,7 @@ from real_processes import (
     wait_until,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.mark.parametrize("which", ["dagster", "mlflow", "scoring"])

@@ -173,6 +173,7 @@ def shell(*arguments: str, **environment: str) -> Any:
     return done
 
 
+@pytest.mark.slow
 def test_the_command_prints_every_check_and_the_json_is_the_same(patient: Patient, monkeypatch: Any) -> None:
     monkeypatch.setattr(Machine, "this", lambda: patient.examined.machine)
     chosen = patient.examined.settings

@@ -115,6 +115,7 @@ def test_a_schema_behind_a_pooler_is_refused_with_the_way_out(
         pooler.stop()
 
 
+@pytest.mark.slow
 def test_a_server_that_restarts_in_the_middle_is_transient_and_works_again(
     server: RealServer, new_place: NewPlace, complaint: Complaint
 ) -> None:

@@ -96,6 +96,7 @@ def url_of(case: Case, server: RealServer, name: str, port: int) -> str:
     return url.replace("postgresql", case.scheme, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_lab_dagster_and_mlflow_keep_their_data_on_the_server(
     name: str, server: RealServer, new_place: NewPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -69,6 +69,7 @@ def refused(result: Result) -> str:
     return line
 
 
+@pytest.mark.slow
 @root
 def test_a_full_and_a_read_only_disk_stop_with_a_sentence_and_the_same_command_continues(
     open_lab: Callable[..., Lab], drawn: Any, shell: Shell, tmp_path: Path

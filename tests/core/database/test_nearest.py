@@ -97,6 +97,7 @@ def test_a_sample_comes_with_the_size_of_the_library_and_is_always_the_same(smal
     assert sorted(every.tolist()) == sorted(rows.vectors.tolist())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [20, 200])
 def test_the_index_finds_k_neighbours_and_nearly_all_true_ones(
     large: Lab, k: int, monkeypatch: pytest.MonkeyPatch

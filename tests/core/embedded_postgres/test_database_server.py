@@ -25,6 +25,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [4, pytest.param(10, marks=pytest.mark.heavy)])
 def test_processes_that_start_at_once_on_a_fresh_folder_share_one_server_which_ends_with_them(
     fresh_dir: Path, count: int
@@ -43,6 +44,7 @@ def test_a_short_command_leaves_its_data_and_no_process_behind(data_dir: Path) -
         assert sql(data_dir, "SELECT '[3,4]'::vector <-> '[0,0]'::vector") == 5.0, "pgvector is missing"
 
 
+@pytest.mark.slow
 def test_the_server_outlives_each_user_but_the_last(data_dir: Path) -> None:
     with user(data_dir) as last:
         with user(data_dir):
@@ -120,6 +122,7 @@ for _ in sys.stdin:
 """
 
 
+@pytest.mark.slow
 def test_up_starts_a_killed_server_again_and_keeps_its_log_small(data_dir: Path) -> None:
     """Watch the database server in a process, in the same way as `thumblab up`."""
     watch = python(data_dir, WATCH)
@@ -194,6 +197,7 @@ def test_a_lock_file_with_the_id_of_another_process_is_ignored(data_dir: Path) -
         stranger.wait()
 
 
+@pytest.mark.slow
 def test_an_interrupted_first_start_is_started_over(fresh_dir: Path) -> None:
     starter = python(fresh_dir, USE, start_new_session=True)
     assert soon(lambda: location.find_home(fresh_dir) is not None and [*home_of(fresh_dir).glob("data.*.new")] != [])
@@ -203,6 +207,7 @@ def test_an_interrupted_first_start_is_started_over(fresh_dir: Path) -> None:
         assert sql(fresh_dir, "SELECT 1") == 1
 
 
+@pytest.mark.slow
 def test_db_start_keeps_the_server_until_db_stop(data_dir: Path) -> None:
     finish(python(data_dir, KEEP))
     with user(data_dir):
@@ -216,6 +221,7 @@ def test_db_start_keeps_the_server_until_db_stop(data_dir: Path) -> None:
     assert not status(settings).running
 
 
+@pytest.mark.slow
 def test_db_stop_does_not_stop_a_server_in_use_unless_forced(data_dir: Path) -> None:
     settings = Settings(data_dir=data_dir)
     finish(python(data_dir, KEEP))

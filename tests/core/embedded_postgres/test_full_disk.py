@@ -37,6 +37,7 @@ def fill(disk: Path) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_a_database_on_a_full_disk_says_so_and_has_all_its_rows_when_there_is_room(disk: Path) -> None:
     data_dir = disk / "lab"
     with user(data_dir):

@@ -200,6 +200,7 @@ def test_an_orderly_end_frees_the_folder_for_any_host(lab: Settings) -> None:
     assert not (home_of(lab) / "host.json").exists()
 
 
+@pytest.mark.slow
 def test_a_container_gets_the_folder_of_another_container_only_when_that_container_is_gone(
     lab: Settings,
 ) -> None:

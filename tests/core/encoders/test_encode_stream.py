@@ -162,6 +162,7 @@ parent process, and could therefore be too high.
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "most"), [(400, 0.12), pytest.param(2_252, 2, marks=pytest.mark.heavy)])
 def test_the_memory_for_encoding_many_thumbnails_stays_small(shared_data: Path, count: int, most: float) -> None:
     done = subprocess.run(

@@ -75,6 +75,7 @@ def test_a_picture_at_another_size_is_a_near_duplicate_and_another_picture_is_no
         assert min(resized, recompressed) > encoder.near_duplicate
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("videos", "least"),
     [
@@ -162,6 +163,7 @@ def test_the_error_of_a_title_encoder_that_cannot_be_loaded_names_the_next_step(
         title_encoder(str(tmp_path)).encode_texts(["a"])
 
 
+@pytest.mark.slow
 def test_the_error_of_an_unreachable_hub_names_the_alternatives() -> None:
     script = """
 import numpy

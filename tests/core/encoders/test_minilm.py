@@ -37,6 +37,7 @@ def reference() -> SentenceEncoder:
     return SentenceEncoder(str(get_model_path()))
 
 
+@pytest.mark.slow
 def test_the_vectors_are_those_of_sentence_transformers(reference: SentenceEncoder) -> None:
     titles = [video.title for video in synthetic_catalogue(videos=150).videos.values()]
     for texts in (titles, UNUSUAL, titles[:1], UNUSUAL[:1], ["a" * n for n in range(1, 70)]):

@@ -7,6 +7,8 @@ not grow each time its input has a new shape.
 import subprocess
 import sys
 
+import pytest
+
 SCRIPT = """
 import gc, signal
 import numpy as np
@@ -45,6 +47,7 @@ print((used[599] - used[349]) >> 20)
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_every_new_input_shape() -> None:
     done = subprocess.run([sys.executable, "-c", SHAPES], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

@@ -65,6 +65,7 @@ def never(graph: Any, pictures: Sequence[Prepared], preprocessing: Preprocessing
     raise AssertionError("the model was quantised again")
 
 
+@pytest.mark.slow
 def test_the_fastest_precision_that_agrees_with_float32_is_chosen(
     tiny: TinyClip, plain: OpenClipEncoder, store: ReleaseStore, int8: PrecisionChoice, pictures: list[Pixels]
 ) -> None:
@@ -89,6 +90,7 @@ def test_an_encoder_with_a_published_precision_does_not_load_its_weights(
     assert "_loaded" not in vars(settled)
 
 
+@pytest.mark.slow
 def test_every_precision_has_a_fingerprint_of_its_own(
     tiny: TinyClip, plain: OpenClipEncoder, int8: PrecisionChoice, prepared: list[Prepared], tmp_path: Path
 ) -> None:

@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
+import pytest
 
+
+@pytest.mark.slow
 def test_open_clip_can_be_imported_with_the_installed_torch() -> None:
     # With a build of torch for CUDA, torchvision's compiled operators load. The lab must not declare these operators a
     # second time, because a second declaration ends the process.

@@ -27,6 +27,7 @@ def test_faces_are_found_in_stills_of_any_size(detector: FaceDetector, stills: d
     assert len(detector.find(small)) == FACES["bbt4"]
 
 
+@pytest.mark.slow
 def test_faces_that_fill_their_picture_are_found(detector: FaceDetector, people: dict[str, list[Pixels]]) -> None:
     found = [detector.find(image) for images in people.values() for image in images]
     assert len(found) == 240

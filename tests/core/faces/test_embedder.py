@@ -117,6 +117,7 @@ def same_person_auc(vectors: np.ndarray, names: list[str]) -> float:
     return float(roc_auc_score(same, (vectors @ vectors.T)[pairs]))
 
 
+@pytest.mark.slow
 def test_faces_of_one_person_are_more_alike_than_faces_of_different_people(
     embedder: OnnxFaceEmbedder, detector: FaceDetector, people: dict[str, list[Pixels]]
 ) -> None:

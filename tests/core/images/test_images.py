@@ -222,6 +222,7 @@ def letterboxed(image: Image.Image, size: tuple[int, int] = (640, 480), quality:
     return encoded(frame, "JPEG", quality=quality)
 
 
+@pytest.mark.slow
 def test_the_bars_of_real_letterboxed_pictures_are_cropped_and_no_other_picture_is(shared_data: Path) -> None:
     bare = {"2Vv-BfVoq4g", "astISOttCQ0"}  # A person has checked that these two pictures fill their 4:3 frame.
     cropped = 0

@@ -161,6 +161,7 @@ def test_an_avif_of_too_many_pixels_is_refused_before_it_is_decoded() -> None:
         decode(bytes(data))
 
 
+@pytest.mark.slow
 def test_an_avif_with_more_pixels_than_stated_takes_no_memory_of_this_process() -> None:
     import resource
 

@@ -58,6 +58,7 @@ def measured(folder: Path, data: bytes) -> tuple[int, list[int]]:
     return grown, sizes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["png-rgba", "png-rgb16-trns", "webp-alpha", "jpeg-progressive-cmyk"])
 def test_forty_megapixels_of_any_format_stay_within_400_mib(tmp_path: Path, kind: str) -> None:
     grown, sizes = measured(tmp_path, large(kind))

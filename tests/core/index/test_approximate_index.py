@@ -74,6 +74,7 @@ def test_a_search_for_more_neighbours_than_the_recall_was_measured_for_is_exact(
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factory", ["HNSW16", "IVF30,PQ6x4", "IDMap,IVF30,Flat", "PCA16,IVF30,SQ8", "PCA16,Flat"])
 def test_any_faiss_factory_string_returns_exact_similarities(clustered: Vectors, tmp_path: Path, factory: str) -> None:
     vectors = clustered[:3_000]

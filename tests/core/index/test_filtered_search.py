@@ -35,6 +35,7 @@ filters = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(items(), items("w"), st.sets(st.integers(0, 24), max_size=5), filters, st.integers(1, 60), st.integers(0, 50))
 def test_a_filtered_search_finds_what_a_comparison_with_every_admitted_item_finds(

@@ -32,6 +32,7 @@ def run(store: ReleaseStore, name: str, version: int, line: int, done: Path) -> 
     return process.exitcode
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trials", [10, pytest.param(75, marks=pytest.mark.heavy)])
 def test_a_reader_sees_no_incomplete_missing_or_older_release_when_a_writer_is_killed(
     tmp_path: Path, trials: int
@@ -86,6 +87,7 @@ def test_a_reader_sees_no_incomplete_missing_or_older_release_when_a_writer_is_k
         NicheIndex.load(release)
 
 
+@pytest.mark.slow
 def test_eight_readers_meet_no_error_during_a_hundred_publications_and_leave_no_open_files(tmp_path: Path) -> None:
     store, stop = ReleaseStore(tmp_path), threading.Event()
     dying.publish(store, 1)

@@ -87,6 +87,7 @@ def test_a_name_that_could_harm_a_log_a_label_or_a_path_is_refused(keys: NamedKe
     assert keys.all() == ()
 
 
+@pytest.mark.slow
 def test_keys_that_five_processes_make_at_once_are_all_kept(tmp_path: Path) -> None:
     script = f"""
 import sys
@@ -114,6 +115,7 @@ def test_a_file_left_by_a_killed_process_does_not_hold_up_the_next_change(keys: 
     assert not left.exists()
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_while_it_writes_leaves_only_complete_keys(tmp_path: Path) -> None:
     keys = NamedKeys(Settings(data_dir=tmp_path))
     keys.add("laptop", ["score"])

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import pytest
 from face_helpers import EMBEDDER, detect, empty, face_ids, group, picture, places, said, sha
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -232,6 +233,7 @@ class People(RuleBasedStateMachine):
                 assert row.face_count == len(members)
 
 
+@pytest.mark.slow
 def test_any_order_of_steps_keeps_the_changes_of_a_person_and_loses_no_face(
     migrated_database: Callable[[], str],
 ) -> None:

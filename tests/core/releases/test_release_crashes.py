@@ -148,6 +148,7 @@ for n in range(10):
     assert not left_over(store)
 
 
+@pytest.mark.slow
 def test_readers_meet_no_error_while_releases_are_published_and_pruned(store: ReleaseStore) -> None:
     serve(store, "0")
     stop = threading.Event()

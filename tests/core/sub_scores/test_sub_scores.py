@@ -108,6 +108,7 @@ def test_evidence_is_plain_json_without_nan(plain: Meter) -> None:
         assert json.loads(json.dumps(evidence, allow_nan=False)) == evidence
 
 
+@pytest.mark.slow
 def test_measuring_again_and_from_many_threads_gives_equal_values(
     plain: Meter, pictures: list[Pixels], measured: list[Measurement]
 ) -> None:
@@ -209,9 +210,7 @@ def test_without_a_face_model_the_evidence_says_what_to_install(plain: Meter) ->
     assert evidence.missing == ("no face model: run `thumblab models pull`",)
 
 
-def test_without_a_text_reader_the_other_scores_are_measured(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_without_a_text_reader_the_other_scores_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rapidocr", None)  # Importing rapidocr now fails, as if it were not installed.
     measurement = Meter(None).measure(written("HELLO"), Title("hello"))
     assert measurement.evidence.texts is None
@@ -304,6 +303,7 @@ def test_measure_many_keeps_the_order_and_returns_the_errors_of_bad_pictures(
         assert match == expected or math.isclose(match or 0, expected or 0, abs_tol=1e-4)
 
 
+@pytest.mark.slow
 def test_measure_many_consumes_samples_as_needed(plain: Meter) -> None:
     taken = 0
 

@@ -149,6 +149,7 @@ def falls(name: str, before: list[Real], change: Callable[[Real], Pixels], engin
     return [value(real.values[name]) > measure_picture(change(real), engines).values[name] for real in before]
 
 
+@pytest.mark.slow
 def test_blur_lowers_clarity(engines: Engines, reals: list[Real], promised: Callable[..., None]) -> None:
     def blurred(real: Real) -> Pixels:
         return cv2.GaussianBlur(real.pixels, (0, 0), 2)
@@ -164,6 +165,7 @@ def test_fading_lowers_contrast(engines: Engines, reals: list[Real], promised: C
     promised("fading by 40% lowers contrast", falls("contrast", reals[:PICTURES], faded, engines))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["blurred", "filled", "inpainted", "halved"])
 def test_a_smaller_or_missing_face_lowers_prominence(
     engines: Engines, reals: list[Real], promised: Callable[..., None], way: str
@@ -208,6 +210,7 @@ def without_face(pixels: Pixels, face: Box, way: str) -> Pixels:
     return copy
 
 
+@pytest.mark.slow
 def test_a_title_that_repeats_the_text_matches_better_than_a_random_one(
     read: list[Real], promised: Callable[..., None]
 ) -> None:
@@ -231,6 +234,7 @@ def test_a_title_that_repeats_the_text_matches_better_than_a_random_one(
     assert np.mean(own) > 0.6
 
 
+@pytest.mark.slow
 def test_small_text_lowers_hierarchy(meter: Meter, read: list[Real], promised: Callable[..., None]) -> None:
     def littered(real: Real) -> Pixels:
         chance = random.Random(real.title)

@@ -34,7 +34,7 @@ FIRST = int(os.environ.get("CHAOS_FIRST", "1"))
 LAST = int(os.environ.get("CHAOS_LAST", str(TRIALS)))
 KEEP = os.environ.get("CHAOS_KEEP")
 
-pytestmark = [pytest.mark.slow, pytest.mark.heavy, pytest.mark.timeout(1_200 + 600 * TRIALS)]
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1_200 + 600 * TRIALS)]
 
 
 @pytest.fixture

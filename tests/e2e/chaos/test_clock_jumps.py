@@ -21,7 +21,6 @@ from thumblab_core.releases.release_store import ReleaseStore
 COMPILER = shutil.which("cc")
 
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.heavy,
     pytest.mark.timeout(2_400),
     pytest.mark.skipif(COMPILER is None, reason="there is no C compiler"),

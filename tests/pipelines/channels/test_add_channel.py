@@ -183,6 +183,7 @@ def test_videos_that_did_not_opt_in_are_left_out_if_the_setting_asks_for_it(lab:
     assert fit_channel_adapter(strict, CHANNEL, model).left_out["not opted in to training"] == 1
 
 
+@pytest.mark.slow
 def test_an_unknown_channel_is_collected_from_youtube_and_a_known_one_only_on_request(
     small: Any, open_lab: Callable[..., Lab], serve: Callable[..., Release]
 ) -> None:

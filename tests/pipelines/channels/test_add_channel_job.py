@@ -117,6 +117,7 @@ def test_the_job_adapts_the_lab_to_a_channel_and_reports_what_was_learnt(run: Ru
     assert shown["report"].value == report.model_dump(mode="json")
 
 
+@pytest.mark.slow
 def test_columns_that_are_not_recognised_are_named_and_can_be_chosen(run: Run, owner: Owner) -> None:
     result, report = run(owner.rows(), header=UNKNOWN)
     assert not result.success
@@ -173,6 +174,7 @@ def test_a_run_changes_only_channels_of_the_key_whose_exports_it_imports(run: Ru
     assert "the exports of this import are not there any more" in str(report.reason)
 
 
+@pytest.mark.slow
 def test_very_long_numbers_and_dates_are_refused(run: Run, owner: Owner) -> None:
     column, day = COLUMNS[4], COLUMNS[2]
     first, second = owner.videos[:2]
@@ -236,6 +238,7 @@ def test_a_run_reads_no_file_that_is_not_its_own_and_quotes_no_line_of_another(
     assert len(stored(owner)) == 1, "the exports of the import must be kept"
 
 
+@pytest.mark.slow
 def test_without_a_model_and_with_too_few_videos_the_import_stays_and_the_error_says_why(
     open_lab: Callable[..., Lab], owner: Owner, tmp_path: Path
 ) -> None:

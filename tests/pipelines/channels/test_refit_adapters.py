@@ -131,6 +131,7 @@ def test_removing_a_channel_withdraws_and_deletes_its_adapter(own_lab: Lab) -> N
         remove_channel(own_lab, TASTE)
 
 
+@pytest.mark.slow
 def test_a_damaged_adapter_is_listed_with_its_fault_and_adding_the_channel_again_repairs_it(own_lab: Lab) -> None:
     release = own_lab.releases.serving.current(ADAPTER, TASTE_ID)
     assert release is not None

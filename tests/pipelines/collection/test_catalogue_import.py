@@ -164,6 +164,7 @@ def test_rows_of_one_channel_name_share_a_channel(lab: Lab, table: CatalogueFold
     assert all(len(row.channel_id) == 24 and row.channel_id.startswith("UC") for row in rows)
 
 
+@pytest.mark.slow
 def test_real_thumbnails_are_imported(lab: Lab, shared_data: Path, tmp_path: Path) -> None:
     source = shared_data / "thumbnails"
     with (source / "videos.csv").open(encoding="utf-8-sig", newline="") as file:

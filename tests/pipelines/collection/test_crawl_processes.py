@@ -68,6 +68,7 @@ class Crawling:
         return self._stderr_path.read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kills", "videos"), [(2, 4_000), pytest.param(10, 12_000, marks=pytest.mark.heavy)])
 def test_a_crawl_killed_many_times_ends_with_the_same_videos_for_few_units_more(
     lab: Lab, open_lab: Callable[..., Lab], tmp_path: Path, kills: int, videos: int
@@ -116,6 +117,7 @@ def test_an_interrupted_crawl_ends_after_the_calls_under_way(lab: Lab, tmp_path:
     assert any(outcome is not None for outcome in outcomes(lab).values())
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_niche_without_doing_work_twice(lab: Lab, tmp_path: Path) -> None:
     vast = vast_catalogue(channels=35, videos=2_000)
     with Emulator(vast, key=SECRET) as emulator:

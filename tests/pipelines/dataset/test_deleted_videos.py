@@ -72,6 +72,7 @@ def count_again(lab: Lab) -> None:
         connection.execute(update(video_stats).values(view_count=video_stats.c.view_count + 1))
 
 
+@pytest.mark.slow
 def test_deleted_videos_stop_neither_training_nor_promotion_and_are_counted(lab: Lab) -> None:
     build_pairs(lab)
     gone = [delete_one(lab, TRAIN)]

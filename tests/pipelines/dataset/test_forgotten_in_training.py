@@ -5,6 +5,7 @@ The model loses only the data of this video. Each test deletes the rows of the v
 """
 
 import pandas as pd
+import pytest
 from safetensors.numpy import load_file
 from test_deleted_videos import QUICK, delete_one
 
@@ -47,6 +48,7 @@ def adapter_videos(release: Release, data: Dataset) -> pd.Series:
     return pd.Series({channel: adapter.videos for channel, adapter in adapters.items() if adapter is not None})
 
 
+@pytest.mark.slow
 def test_a_video_deleted_during_training_or_before_promotion_loses_only_itself(lab: Lab) -> None:
     pairs = build_pairs(lab)
     data = load_dataset(lab, pairs.release)

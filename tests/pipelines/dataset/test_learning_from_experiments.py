@@ -68,6 +68,7 @@ def learnt(planted: PlantedLab) -> Learnt:
     return Learnt(data, str(channel), train(data, BRIEF).ranker, train(without, BRIEF).ranker)
 
 
+@pytest.mark.slow
 def test_the_experiments_of_a_channel_are_divided_into_learnt_and_held_out_ones(learnt: Learnt) -> None:
     pairs = learnt.data.one_video.pairs
     assert len(pairs) >= EXPERIMENTS
@@ -110,6 +111,7 @@ def vectors(images: list[bytes]) -> Vectors:
     return encoder.encode_prepared([encoder.prepare(decode(image).pixels) for image in images])
 
 
+@pytest.mark.slow
 def test_forty_experiments_raise_the_accuracy_on_new_pictures_of_the_channel_measurably(
     planted: PlantedLab, learnt: Learnt
 ) -> None:

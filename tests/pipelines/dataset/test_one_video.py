@@ -58,6 +58,7 @@ def of_source(data: Dataset, source: str) -> pd.DataFrame:
     return data.one_video.pairs[data.one_video.pairs.source == source]
 
 
+@pytest.mark.slow
 def test_the_gap_of_a_changed_thumbnail_is_the_planted_effect(planted: PlantedLab, data: Dataset) -> None:
     changed = of_source(data, CHANGED_THUMBNAIL)
     effects = changed.video_id.map({swap.video_id: swap.effect for swap in planted.catalogue.swaps})

@@ -169,6 +169,7 @@ def encoded(small: Any) -> Lab:
     return lab
 
 
+@pytest.mark.slow
 def test_pairs_are_published_again_only_after_a_change(encoded: Lab) -> None:
     first, again = pairs.build_pairs(encoded, "run"), pairs.build_pairs(encoded)
     assert (first.reused, again.reused, again.release) == (False, True, first.release)

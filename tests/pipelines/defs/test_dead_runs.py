@@ -208,6 +208,7 @@ def test_a_run_killed_with_its_code_server_fails_and_is_retried(daemon: Daemon) 
     assert list((daemon.home / "dagster" / "executing").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_run_waits_for_a_new_code_server_when_the_old_one_is_dead(daemon: Daemon) -> None:
     daemon.end_runs()
     asked = daemon.ask_for_a_run()
@@ -220,6 +221,7 @@ def test_a_run_waits_for_a_new_code_server_when_the_old_one_is_dead(daemon: Daem
     daemon.wait(asked, SUCCESS)
 
 
+@pytest.mark.slow
 def test_a_dead_run_waits_for_its_code_server_so_that_it_is_tried_again(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,6 +241,7 @@ def test_a_dead_run_waits_for_its_code_server_so_that_it_is_tried_again(
     daemon.wait(again, SUCCESS)
 
 
+@pytest.mark.slow
 def test_a_dead_run_fails_even_if_its_code_server_never_loads_again(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

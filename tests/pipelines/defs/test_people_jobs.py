@@ -75,6 +75,7 @@ def metadata_of(made: dg.ExecuteInProcessResult) -> dict[str, Any]:
     return {name: entry.value for name, entry in event.materialization.metadata.items()}
 
 
+@pytest.mark.slow
 def test_the_jobs_group_train_and_count_and_their_metadata_hold_no_name(people: People) -> None:
     grouped = metadata_of(people.run("group_people", "face_clusters")[0])
     assert grouped["faces"] >= 235

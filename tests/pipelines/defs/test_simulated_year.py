@@ -104,6 +104,7 @@ def at(day: date, hour: int, minute: int = 0) -> datetime:
     return datetime(day.year, day.month, day.day, hour, minute, tzinfo=HOBART).astimezone(UTC)
 
 
+@pytest.mark.slow
 def test_every_niche_is_refreshed_once_a_day_when_the_clock_changes_and_after_thirty_hours_without_a_daemon(
     scheduler: Scheduler,
 ) -> None:

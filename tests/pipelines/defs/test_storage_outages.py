@@ -4,9 +4,11 @@ import subprocess
 import sys
 
 import dagster as dg
+import pytest
 from sqlalchemy import create_engine, text
 
 
+@pytest.mark.slow
 def test_a_database_that_is_down_does_not_double_the_lines_of_the_daemons_log() -> None:
     """Do what the daemon does at its start: give its loggers their own handlers. Then let the storage log a warning."""
     program = """

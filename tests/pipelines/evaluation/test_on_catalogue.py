@@ -92,6 +92,7 @@ def value(evaluated: CatalogueEvaluation, split: str, slice_: str) -> float:
     return auc(evaluated, split, slice_).value or 0.0
 
 
+@pytest.mark.slow
 def test_the_model_also_works_on_channels_whose_viewers_share_a_taste(
     home: Lab, model: Release, elsewhere: Lab
 ) -> None:
@@ -162,6 +163,7 @@ def test_the_views_of_evaluated_videos_are_not_used_to_adapt(
     assert not np.array_equal(all_scores[0], all_scores[1])
 
 
+@pytest.mark.slow
 def test_pairs_of_videos_that_the_model_was_trained_on_are_left_out_and_counted(
     home: Lab, model: Release, open_lab: Callable[..., Lab], drawn: Any, tmp_path: Path
 ) -> None:

@@ -125,6 +125,7 @@ def test_a_picture_that_only_shows_the_topic_of_its_title_is_no_better_than_chan
     assert aucs["residual"] == pytest.approx(0.5, abs=0.06)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_random_pictures_are_at_chance_within_their_interval(planted: Planted, seed: int) -> None:
     noise = np.random.default_rng(seed).standard_normal(len(planted.title))
@@ -145,6 +146,7 @@ def test_a_pair_whose_answer_depends_on_the_title_counts_half(planted: Planted) 
     assert claims["log_loss"] == pytest.approx(np.log(2))
 
 
+@pytest.mark.slow
 def test_each_figure_names_its_question_and_the_pairs_that_it_was_measured_on(planted: Planted) -> None:
     data, scores = planted.data, planted.picture
     test = np.flatnonzero(data.pairs.part == TEST)

@@ -43,6 +43,7 @@ def figures_of(evaluations: list[Evaluation], metric: str = "auc", **wanted: Any
     return {(e.split, e.scorer): e for e in found}
 
 
+@pytest.mark.slow
 def test_a_trained_model_orders_planted_pairs_in_every_state_of_knowledge(
     trained: tuple[Dataset, list[Evaluation]],
 ) -> None:
@@ -79,6 +80,7 @@ def test_known_channels_are_asked_about_later_pairs_and_unseen_channels_about_al
     )
 
 
+@pytest.mark.slow
 def test_pairs_from_before_the_last_known_video_or_without_a_winner_are_not_asked(
     plant: Callable[..., Dataset],
 ) -> None:

@@ -73,6 +73,7 @@ def without_words(planted: PlantedData) -> Trained:
     return trained_on(planted, with_words(planted.data, None))
 
 
+@pytest.mark.slow
 def test_the_model_comes_most_of_the_way_to_the_ceiling_of_one_title(trained: Trained) -> None:
     for split in SPLITS:
         one = trained.figures[split]
@@ -80,6 +81,7 @@ def test_the_model_comes_most_of_the_way_to_the_ceiling_of_one_title(trained: Tr
         assert one.ece < 0.06, one
 
 
+@pytest.mark.slow
 def test_without_partialling_out_the_model_comes_less_far(planted: PlantedData, trained: Trained) -> None:
     other = trained_on(planted, planted.data, dataclasses.replace(BRIEF, partial_out=False))
     for split in SPLITS:
@@ -99,6 +101,7 @@ def test_the_winner_changes_with_the_title_where_it_was_planted_to(trained: Trai
         assert abs(one.changes - one.planted_changes) < 0.12, one
 
 
+@pytest.mark.slow
 def test_a_model_that_reads_no_words_never_changes_its_winner_and_is_worse(
     trained: Trained, without_words: Trained
 ) -> None:
@@ -108,6 +111,7 @@ def test_a_model_that_reads_no_words_never_changes_its_winner_and_is_worse(
         assert one.way < trained.figures[split].way - 0.1, one
 
 
+@pytest.mark.slow
 def test_with_shuffled_words_no_interaction_is_left(planted: PlantedData, without_words: Trained) -> None:
     words = np.random.default_rng(0).permutation(planted.data.videos.picture_words.to_numpy())
     shuffled = trained_on(planted, with_words(planted.data, words))
@@ -120,6 +124,7 @@ def test_with_shuffled_words_no_interaction_is_left(planted: PlantedData, withou
     assert abs(changes[should].mean() - changes[~should].mean()) < 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ways", "tolerance"), [(1, 0.05), pytest.param(3, 0.03, marks=pytest.mark.heavy)])
 def test_with_shuffled_pictures_the_intervals_of_the_auc_contain_one_half(
     planted: PlantedData, ways: int, tolerance: float

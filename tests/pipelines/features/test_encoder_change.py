@@ -121,6 +121,7 @@ def test_a_new_encoder_makes_new_rows_and_the_old_index_is_served_until_the_new_
     assert len(new.releases.all(ENCODER, embedded.encoder.rpartition("-int8-")[0])) == 1
 
 
+@pytest.mark.slow
 def test_a_second_run_with_nothing_new_loads_and_runs_no_encoder(measured: Lab) -> None:
     named_image_encoder.cache_clear()  # The cache is now empty, as in a new process.
     again, measured_again = embed(measured, NICHE), sub_scores.measure_features(measured, NICHE)

@@ -120,6 +120,7 @@ def test_the_check_fails_for_a_vector_that_is_not_of_length_one(bench: Bench) ->
     assert not passed(embed.check_embeddings(bench.lab, NICHE))["unit_length"]
 
 
+@pytest.mark.slow
 def test_every_picture_is_measured_once_and_again_when_the_formulas_change(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -71,8 +72,6 @@ class Coloured:
 
 @pytest.fixture(scope="module")
 def coloured(open_lab: Callable[..., Lab], tiny: TinyClip) -> Coloured:
-    import pandas as pd
-
     lab = open_lab(image_encoder=tiny.setting, encoder_precision="float32")
     random = np.random.default_rng(0)
     n, start = CHANNELS * PER_CHANNEL, datetime(2026, 1, 1, tzinfo=UTC)
@@ -135,6 +134,7 @@ def changed(release: Release, tiny: TinyClip) -> set[str]:
     return {name for name in before if not torch.equal(before[name], after[name])}
 
 
+@pytest.mark.slow
 def test_only_the_trained_blocks_the_final_norm_and_the_projection_change(
     coloured: Coloured, last_block: Release, tiny: TinyClip
 ) -> None:
@@ -254,6 +254,7 @@ def uninterrupted(coloured: Coloured, tmp_path_factory: pytest.TempPathFactory) 
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("moment", "blocks"), [("keeping", 1), ("epoch 1", "all"), ("epoch 2", 1), ("epoch 3", 1), ("epoch 3", "all")]
 )

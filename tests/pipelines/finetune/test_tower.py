@@ -87,6 +87,7 @@ def test_a_divided_tower_equals_the_whole_one_and_gradients_reach_its_trained_pa
     assert tower.whole == (parameters.keys() == tower.parameters.keys())
 
 
+@pytest.mark.slow
 def test_a_saved_checkpoint_holds_the_facts_of_its_tag_in_open_clip(
     tiny: TinyClip, drawn: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -89,6 +89,7 @@ def test_a_model_that_is_worse_on_one_question_is_not_promoted_and_the_question_
     assert all(f"{question}: AUC" in decision.reason for question in questions)
 
 
+@pytest.mark.slow
 def test_a_one_video_pair_that_a_model_was_trained_on_is_not_compared(
     scored_lab: Lab, publish: Publish, newest_pairs: Dataset
 ) -> None:
@@ -101,6 +102,7 @@ def test_a_one_video_pair_that_a_model_was_trained_on_is_not_compared(
     assert [one.question for one in decide(scored_lab, all_but_49, champion).comparisons] == ["package", "one_title"]
 
 
+@pytest.mark.slow
 def test_a_model_that_a_person_replaced_is_not_promoted_again(scored_lab: Lab, publish: Publish) -> None:
     old = publish(0.5)
     promote_newest(scored_lab)
@@ -117,6 +119,7 @@ def test_a_model_that_a_person_replaced_is_not_promoted_again(scored_lab: Lab, p
     assert promote_newest(scored_lab)[1] == newest
 
 
+@pytest.mark.slow
 def test_the_newest_model_is_compared_with_a_persons_choice_that_is_not_served_yet(
     scored_lab: Lab, publish: Publish
 ) -> None:
@@ -128,6 +131,7 @@ def test_the_newest_model_is_compared_with_a_persons_choice_that_is_not_served_y
     assert promote_newest(scored_lab)[1] == middling
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("champion", "reason"),
     [
@@ -148,6 +152,7 @@ def test_a_champion_that_cannot_be_compared_is_replaced_and_the_reason_is_given(
     assert reason in decision.reason
 
 
+@pytest.mark.slow
 def test_models_of_two_encoders_are_compared_on_videos_with_vectors_of_both(
     open_lab: Callable[..., Lab], drawn: Callable[..., bytes], tmp_path: Path
 ) -> None:

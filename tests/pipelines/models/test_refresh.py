@@ -127,6 +127,7 @@ def test_an_encoder_that_cannot_be_loaded_stops_a_refresh_once_before_any_niche(
     load_encoders(broken, ["news"])  # The niche has no videos, so no encoder is needed.
 
 
+@pytest.mark.slow
 def test_a_refresh_serves_a_catalogue_and_a_second_one_has_nothing_to_do(lab: Lab) -> None:
     made: list[tuple[str, str | None]] = []
     steps: list[str] = []
@@ -156,6 +157,7 @@ def materializations(result: dg.ExecuteInProcessResult) -> set[tuple[str, str | 
     return {(event.asset_key.to_user_string(), event.partition) for event in events if event.asset_key}
 
 
+@pytest.mark.slow
 def test_the_jobs_for_all_and_for_imported_videos_succeed_without_a_key(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,6 +227,7 @@ def test_one_command_serves_a_catalogue_and_prints_what_it_did(
     assert "note: the model is not logged: MLflow does not answer" in done.stderr
 
 
+@pytest.mark.slow
 def test_rebuilding_indexes_encodes_missing_videos_and_skips_empty_niches(
     lab: Lab, command: Callable[..., Any]
 ) -> None:

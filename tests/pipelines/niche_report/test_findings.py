@@ -82,6 +82,7 @@ def test_a_winner_is_in_the_top_tenth_and_a_winner_of_the_library() -> None:
     assert winners_of(videos.assign(outlier_multiple=videos.outlier_multiple / 10)).sum() == 0
 
 
+@pytest.mark.slow
 def test_a_change_is_shown_only_where_one_was_planted() -> None:
     def change(recent: float) -> Change | None:
         niche = plant(12, 200, 6, {"text_area": -0.6}, {"text_area": recent})

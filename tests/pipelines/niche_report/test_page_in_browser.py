@@ -46,6 +46,7 @@ def test_all_pictures_are_shown_and_nothing_else_is_loaded(browser: Browser, pag
     assert browser.evaluate("getComputedStyle(document.querySelector('main')).display") == "grid"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "dark"), [(360, False), (360, True), (1280, False), (1280, True)])
 def test_the_page_is_readable_on_a_phone_and_on_a_desktop(browser: Browser, page: Path, width: int, dark: bool) -> None:
     shot = page.parent / f"{width}-{'dark' if dark else 'light'}.png"

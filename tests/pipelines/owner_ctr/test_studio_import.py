@@ -104,6 +104,7 @@ def test_videos_in_the_library_are_counted_and_the_others_are_stored_too(lab: La
     assert set(stored(lab)) == set(names)
 
 
+@pytest.mark.slow
 def test_more_videos_than_a_statement_can_have_parameters_are_imported(
     lab: Lab, export: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

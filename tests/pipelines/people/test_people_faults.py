@@ -77,6 +77,7 @@ def test_a_lab_without_faces_has_no_clusters(people_lab: Lab) -> None:
         train_matching(people_lab)
 
 
+@pytest.mark.slow
 def test_a_picture_whose_file_cannot_be_read_now_is_searched_later(
     given: Lab, shared_data: Path, tmp_path: Path
 ) -> None:
@@ -119,6 +120,7 @@ def test_a_person_who_is_forgotten_during_a_grouping_is_in_no_centroid(
     assert counted <= placed
 
 
+@pytest.mark.slow
 def test_a_face_that_is_moved_out_during_a_grouping_is_in_no_centroid_of_its_old_cluster(
     given: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,6 +183,7 @@ def served(given: Lab, monkeypatch: pytest.MonkeyPatch) -> PublishedHead:
     return published
 
 
+@pytest.mark.slow
 def test_faces_are_grouped_with_the_served_head_and_a_damaged_one_is_replaced_by_training(
     given: Lab, served: PublishedHead
 ) -> None:
@@ -194,6 +197,7 @@ def test_faces_are_grouped_with_the_served_head_and_a_damaged_one_is_replaced_by
     assert "-head-" in group_faces(given).space
 
 
+@pytest.mark.slow
 def test_training_again_without_new_labels_publishes_nothing_even_if_there_are_new_faces(
     given: Lab, served: PublishedHead, shared_data: Path
 ) -> None:
@@ -204,6 +208,7 @@ def test_training_again_without_new_labels_publishes_nothing_even_if_there_are_n
     assert again.release.release_id == served.release.release_id
 
 
+@pytest.mark.slow
 def test_retention_deletes_a_head_that_learnt_from_a_deleted_face(given: Lab, served: PublishedHead) -> None:
     clean_faces(given)
     assert given.releases.serving.current_id(FACE_HEAD, present_embedder(given.settings)) == served.release.release_id
@@ -216,6 +221,7 @@ def test_retention_deletes_a_head_that_learnt_from_a_deleted_face(given: Lab, se
     assert not served.release.path.exists()
 
 
+@pytest.mark.slow
 def test_faces_outside_the_setting_are_not_grouped_and_stay_until_a_person_deletes_them(
     given: Lab, shared_data: Path
 ) -> None:
@@ -246,6 +252,7 @@ def people_faces(lab: Lab) -> int:
         return people_statistics(connection).faces
 
 
+@pytest.mark.slow
 def test_vectors_of_an_earlier_network_go_once_every_face_has_a_new_one(given: Lab) -> None:
     """Check that the old vectors are deleted even if pictures are searched niche by niche, as the asset `faces` does."""
     rows = text("INSERT INTO face_embeddings (face_id, embedder, vector) SELECT face_id, 'earlier', '[1,0]' FROM faces")
@@ -276,6 +283,7 @@ def test_vectors_of_an_earlier_network_go_once_every_face_has_a_new_one(given: L
         assert connection.execute(earlier).one() == (0, 0)
 
 
+@pytest.mark.slow
 def test_faces_are_recognised_with_the_threshold_of_the_last_grouping(given: Lab) -> None:
     setting = given.settings.face_person_match_threshold
     for threshold in (0.9, None):
@@ -286,6 +294,7 @@ def test_faces_are_recognised_with_the_threshold_of_the_last_grouping(given: Lab
         assert known.calibration is not None
 
 
+@pytest.mark.slow
 def test_a_forgotten_face_is_not_embedded_again_when_its_picture_is_searched_again(
     given: Lab, shared_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

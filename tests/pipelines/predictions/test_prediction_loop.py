@@ -181,6 +181,7 @@ def loop(open_lab: Callable[..., Lab], tmp_path_factory: pytest.TempPathFactory)
             yield Loop(lab, planted.catalogue, emulator, client)
 
 
+@pytest.mark.slow
 def test_answers_are_compared_with_the_outcomes_of_experiments(
     loop: Loop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

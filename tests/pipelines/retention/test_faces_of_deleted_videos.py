@@ -5,6 +5,7 @@ stay.
 from datetime import timedelta
 
 import numpy as np
+import pytest
 from full_lab import NICHE, FullLab
 from sqlalchemy import Connection, delete, select, text, update
 
@@ -58,6 +59,7 @@ def holding(connection: Connection, face_id: str) -> set[str]:
     }
 
 
+@pytest.mark.slow
 def test_a_deleted_video_takes_its_faces_with_it(full: FullLab) -> None:
     victim, other = full.ids[:2]
     face_of = search_all(full)

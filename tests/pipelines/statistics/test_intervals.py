@@ -85,6 +85,7 @@ SIZES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
 @pytest.mark.parametrize(("skill", "spread"), [(0.35, 0.15), (0.8, 0.05)], ids=["channels differ", "high AUC"])
 def test_intervals_cover_the_true_mean_in_at_least_90_percent_of_samples(
@@ -103,6 +104,7 @@ def test_intervals_cover_the_true_mean_in_at_least_90_percent_of_samples(
     assert covered_by_channels / SAMPLES >= 0.90
 
 
+@pytest.mark.slow
 def test_intervals_are_not_wider_than_their_level_needs() -> None:
     """Compare the mean width of 100 intervals with the width of an ideal interval.
 

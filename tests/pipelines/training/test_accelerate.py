@@ -39,6 +39,7 @@ def curve(folder: Path, rank: int = 0) -> list[list[float]]:
     return [[e["pair_loss"], e["absolute_loss"], e["auxiliary_loss"], e["validation_auc"]] for e in history]
 
 
+@pytest.mark.slow
 def test_two_processes_have_the_losses_of_one(tmp_path: Path) -> None:
     """Compare the losses of a training in two processes with the losses of a training in one process.
 

@@ -64,6 +64,7 @@ def planted(plant: Callable[..., Dataset]) -> Dataset:
     return plant(channels=6, videos=40, seed=4)
 
 
+@pytest.mark.slow
 def test_experiments_that_the_model_learnt_do_not_make_it_sure_of_itself(planted: Dataset) -> None:
     """Check that the slopes stay small although the model learns the noise in the experiments.
 
@@ -76,6 +77,7 @@ def test_experiments_that_the_model_learnt_do_not_make_it_sure_of_itself(planted
     assert max(calibration.one_title) < 0.5 * min(calibration.slope, calibration.slope_adapted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "channels"), [(40, 6), (120, 4)])
 def test_few_experiments_or_channels_leave_the_slopes_of_the_residuals(
     planted: Dataset, count: int, channels: int

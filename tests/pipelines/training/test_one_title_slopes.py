@@ -35,6 +35,7 @@ def trained(data: Dataset) -> TrainedRanking:
     return train(data, TrainConfig(epochs=6))
 
 
+@pytest.mark.slow
 def test_win_probabilities_of_unseen_channels_are_calibrated_for_pictures_under_one_title(
     data: Dataset, trained: TrainedRanking
 ) -> None:

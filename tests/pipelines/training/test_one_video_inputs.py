@@ -130,6 +130,7 @@ def test_a_dataset_without_training_pairs_gives_nothing_to_learn(data: Dataset, 
         assert differences(Corpus.of(other), model, rows_of(other, "c0"), np.arange(16)) is None
 
 
+@pytest.mark.slow
 def test_a_held_out_pair_changes_nothing_in_the_trained_model(data: Dataset) -> None:
     """Change the gap of the test pair, which must change no score. Then change a training pair: scores must change."""
     brief, inputs = TrainConfig(epochs=1), OneVideoInputs.of(data.one_video, np.arange(PAIRS))

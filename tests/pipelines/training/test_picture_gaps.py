@@ -67,6 +67,7 @@ def test_known_and_adapted_channels_are_scored_on_their_test_pairs(data: Dataset
     assert not np.allclose(adapted, unadapted)
 
 
+@pytest.mark.slow
 def test_a_sample_of_very_many_pairs_is_scored(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(picture_gaps, "MOST_PAIRS", 50)
     first, again = (train(data, BRIEF).held.pictures for _ in range(2))

@@ -74,6 +74,7 @@ def wait_for_epoch(process: subprocess.Popen[str], epoch: int) -> None:
     raise AssertionError(f"the training process ended before epoch {epoch}: {process.communicate()[1]}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.heavy)])
 def test_a_training_killed_at_a_random_epoch_resumes_to_equal_weights(how: signal.Signals, tmp_path: Path) -> None:
     changes = CHANGES | {"epochs": 60, "swa_start": 50}
@@ -138,6 +139,7 @@ def test_a_training_can_be_stopped_many_times(tmp_path: Path, whole: Trained) ->
     assert_same(run(tmp_path / "state"), whole)
 
 
+@pytest.mark.slow
 def test_early_stopping_is_resumed(tmp_path: Path) -> None:
     config = dataclasses.replace(CONFIG, epochs=80, swa_start=0, patience=4, learning_rate=3e-2)
     whole = run(config=config)
@@ -170,6 +172,7 @@ def test_a_kill_while_the_state_is_written_leaves_the_previous_state(
     assert epochs[0] == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changed", ["pairs", "inputs", "config", "model"])
 def test_the_state_of_another_training_is_ignored(
     changed: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -262,6 +265,7 @@ def test_the_end_of_a_training_deletes_old_temporary_files(tmp_path: Path) -> No
     assert not left.parent.exists()
 
 
+@pytest.mark.slow
 def test_tensorboard_shows_each_epoch_once_after_a_kill(tmp_path: Path) -> None:
     """The training is killed after epoch 7. The last saved state of the training is from after epoch 5.
 

@@ -101,6 +101,7 @@ def test_the_weights_for_a_ranker_give_the_scores_of_the_prior(prior: TitlePrior
     assert np.corrcoef(got, prior.scores(titles))[0, 1] > 0.999
 
 
+@pytest.mark.slow
 def test_a_small_lab_ranks_unseen_channels_better_with_the_prior(prior: TitlePrior, lab: Dataset) -> None:
     def unseen(start: TitlePrior | None) -> float:
         held = train(lab, TrainConfig(epochs=1), prior=start).held

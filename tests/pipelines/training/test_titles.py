@@ -165,6 +165,7 @@ def test_the_panel_reads_the_last_fifth_of_no_channel_for_its_future(planted: Pl
     assert (np.abs(panel.published[panel.first] - panel.published[panel.second]) <= 30).all()
 
 
+@pytest.mark.slow
 def test_the_benchmark_finds_planted_words_and_nothing_in_age_or_time(planted: Planted) -> None:
     figures = measure(_panel(planted), None, 0, lambda what: None)
     of = {(f.question, f.labels, f.pairs, f.scorer): f for f in figures}
@@ -177,6 +178,7 @@ def test_the_benchmark_finds_planted_words_and_nothing_in_age_or_time(planted: P
         table(figures, question)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_the_benchmark_runs_on_a_slice_of_the_panel(shared_data: Path) -> None:
     folder = shared_data / "title_panel"

@@ -1,7 +1,6 @@
 """Tests that training finds a signal in the data if there is one, finds no signal in noise, and uses no held-out views."""
 
 import dataclasses
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.splits import TEST, TRAIN, VALIDATION
 from thumblab_pipelines.statistics.calibration import expected_calibration_error, too_close_share
 from thumblab_pipelines.statistics.metrics import pair_auc
-from thumblab_pipelines.training.config import Epoch, TrainConfig, TrainingFolders, TrainingStoppedError
+from thumblab_pipelines.training.config import TrainConfig
 from thumblab_pipelines.training.corpus import dataset_inputs
 from thumblab_pipelines.training.train import TrainedRanking, train
 
@@ -89,6 +88,7 @@ def test_a_planted_signal_is_found_almost_up_to_the_best_possible_auc(data: Data
     assert trained.history[-1].absolute_loss < trained.history[0].absolute_loss, "the network must learn engagement"
 
 
+@pytest.mark.slow
 def test_without_a_signal_the_auc_is_one_half(without_signal: tuple[Dataset, TrainedRanking]) -> None:
     noise, held = without_signal[0], without_signal[1].held
     for scores in (held.future, held.future_unadapted, held.new, held.adapted):
@@ -146,6 +146,7 @@ def test_labels_of_unseen_channels_do_not_influence_their_scores(
     assert not np.allclose(brief.held.new[~left_out], other.held.new[~left_out], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_videos_for_adapters_only_do_not_influence_the_model(little: Dataset, tmp_path: Path) -> None:
     unlearnt = (np.arange(len(little.videos)) % 3 == 0) & (little.videos.part == TRAIN).to_numpy(bool)
     some = dataclasses.replace(little, videos=little.videos.assign(learnt=~unlearnt))
@@ -156,6 +157,7 @@ def test_videos_for_adapters_only_do_not_influence_the_model(little: Dataset, tm
     assert plain["adapters.safetensors"] != other["adapters.safetensors"]
 
 
+@pytest.mark.slow
 def test_unknown_sub_scores_are_not_learnt(little: Dataset) -> None:
     unknown = np.full_like(little.sub_scores, np.nan)
     result = train(dataclasses.replace(little, sub_scores=unknown), BRIEF)
@@ -182,6 +184,7 @@ def with_tastes(
     return plant(**sizes, target=4 * (images * tastes).sum(axis=1) + noise)
 
 
+@pytest.mark.slow
 def test_an_adapter_finds_the_taste_of_one_channel_known_or_unseen(plant: Plant) -> None:
     def taste(number: int) -> npt.NDArray[np.float64]:
         return np.eye(16)[0] + (2.0 if number == 4 else 0.0) * np.eye(16)[1]
@@ -192,6 +195,7 @@ def test_an_adapter_finds_the_taste_of_one_channel_known_or_unseen(plant: Plant)
     assert auc(odd, held.adapted, "c4") > auc(odd, held.new, "c4") + 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.heavy)])
 def test_the_kept_share_is_near_one_if_channels_agree_and_small_if_they_do_not(plant: Plant, seed: int) -> None:
     random = np.random.default_rng(seed)
@@ -212,6 +216,7 @@ def test_each_adapter_keeps_the_measured_share(data: Dataset, trained: TrainedRa
         assert adapter.videos == int(known.sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spread", [pytest.param(0.5, marks=pytest.mark.heavy), 1.5])
 def test_win_probabilities_and_the_too_close_share_hold_on_held_out_pairs(plant: Plant, spread: float) -> None:
     """Measure the calibration on four catalogues together, because the 128 test videos of one catalogue are too few."""
@@ -315,6 +320,7 @@ def test_the_best_possible_auc_of_the_planted_data_agrees_with_theory(data: Data
     assert best_auc == pytest.approx(0.5 + np.arcsin(rho) / np.pi, abs=0.05)
 
 
+@pytest.mark.slow
 def test_the_absolute_head_learns_click_through_rates_if_there_are_enough(plant: Plant) -> None:
     random = np.random.default_rng(0)
     rates = 0.04 + 0.02 * random.random(320)
@@ -326,24 +332,3 @@ def test_the_absolute_head_learns_click_through_rates_if_there_are_enough(plant:
     assert abs(predicted.mean() - rates.mean()) < 0.02, "rates must not be smoothed towards one half"
     few = plant(channels=4, videos=80, click_through_rate=np.where(np.arange(320) < 100, rates, np.nan))
     assert train(few, dataclasses.replace(QUICK, epochs=1)).ranker.absolute == "engagement"
-
-
-def test_a_training_stopped_twice_ends_with_the_same_files(plant: Plant, tmp_path: Path) -> None:
-    """Stop the first run while it trains the model, and the second run during cross-validation."""
-    data, config = plant(), TrainConfig(epochs=8, swa_start=5, patience=0)
-
-    def stopping(what: str, at: int) -> Callable[[str, Epoch], None]:
-        def listen(heard: str, epoch: Epoch) -> None:
-            if what in heard and epoch.epoch == at:
-                signal.raise_signal(signal.SIGTERM)
-
-        return listen
-
-    folders = TrainingFolders(tmp_path / "state")
-    for what, at in (("training", 3), ("(2 of 3)", 6)):
-        with pytest.raises(TrainingStoppedError, match=f"stopped in epoch {at + 2} of 8"):
-            train(data, config, stopping(what, at), folders)
-    heard: list[tuple[str, int]] = []
-    resumed = train(data, config, lambda what, epoch: heard.append((what, epoch.epoch)), folders)
-    assert [epoch for what, epoch in heard if "(2 of 3)" in what] == [7]
-    assert files(resumed, tmp_path / "resumed") == files(train(data, config), tmp_path / "whole")

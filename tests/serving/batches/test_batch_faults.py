@@ -42,6 +42,7 @@ def test_a_batch_belongs_to_the_key_that_sent_it(own, own_lab, item, send, ended
         assert [batch["id"] for batch in other.get("/v1/batches").json()["batches"]] == [reply.json()["id"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "content"),
     [
@@ -136,6 +137,7 @@ def test_a_damaged_result_is_named_and_the_others_are_answered(own, ended, damag
     assert damage.startswith(b'{"item":2,"id":"item-2","answer":{}}') or "damaged" in results[1]["error"]
 
 
+@pytest.mark.slow
 def test_a_long_batch_does_not_delay_the_end_of_others(own, item, send, ended):
     with own.app.state.foreground.request():  # Each picture of the batch now waits for five seconds.
         long = send(own, [item(1, pictures=10)])

@@ -52,6 +52,7 @@ def test_a_batch_continues_after_a_restart(own_lab, run, item, send, ended, resu
         assert [result["item"] for result in results(service, batch["id"])] == list(range(1, 9))
 
 
+@pytest.mark.slow
 def test_a_batch_continues_after_the_process_was_killed(own_lab, run, item, send, ended, results):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -90,6 +91,7 @@ def test_the_rest_of_an_interrupted_write_does_not_count_as_a_result(stored):
     assert [json.loads(line)["error"] for line in stored.results()] == ["an error", "another error"]
 
 
+@pytest.mark.slow
 def test_an_item_that_ends_the_process_twice_gets_an_error_and_the_others_continue(own_lab, run, item, ended, results):
     store = BatchStore(own_lab.settings)
     batch, _ = store.add(BatchRequest.model_validate({"items": [item(n, pictures=1) for n in range(3)]}), OWNER, None)

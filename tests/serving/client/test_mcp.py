@@ -116,6 +116,7 @@ def test_the_tools_give_the_answers_of_the_service(calls: Any, service: Any, fil
     assert KEY not in str(found)
 
 
+@pytest.mark.slow
 def test_a_mistake_is_an_error_that_the_assistant_can_read(calls: Any, files: list[Path], tmp_path: Path) -> None:
     secret = tmp_path / "id_rsa"
     secret.write_text("-----BEGIN OPENSSH PRIVATE KEY-----")
@@ -144,6 +145,7 @@ def test_a_mistake_is_an_error_that_the_assistant_can_read(calls: Any, files: li
         assert "Input should" not in text_of(result)
 
 
+@pytest.mark.slow
 def test_a_lab_without_a_running_service_says_how_to_start_one(calls: Any) -> None:
     found = calls(("niche_report", {"niche": "tech"}), THUMBLAB_SERVING_URL="")
     (result,) = found["results"]
@@ -151,6 +153,7 @@ def test_a_lab_without_a_running_service_says_how_to_start_one(calls: Any) -> No
     assert "start it with `thumblab up`" in text_of(result)
 
 
+@pytest.mark.slow
 def test_a_machine_without_the_lab_runs_the_same_server(calls: Any, files: list[Path]) -> None:
     found = calls(
         ("score", {"title": TITLE, "thumbnails": [str(files[0])], "niche": "tech"}),

@@ -45,6 +45,7 @@ def score(within, service, emulator, migrated_database, tmp_path, draw):
     return run
 
 
+@pytest.mark.slow
 def test_youtube_is_asked_once_for_the_handle_of_many_pictures(score, emulator, catalogue):
     known = next(iter(catalogue.channels.values())).handle
     done, rows = score(*[f"@{known}", "@nobody"] * 3)

@@ -79,6 +79,7 @@ def ended(client: httpx.Client, reply: httpx.Response):
         time.sleep(0.5)
 
 
+@pytest.mark.slow
 def test_a_requested_grouping_and_training_run_in_dagster_and_their_results_are_seen(client):
     too_many = {"min_cluster_size": EACH + 1, "queue": True}
     grouped = ended(client, client.post("/api/v1/faces/cluster/dual", json=too_many))["people"]["grouped"]

@@ -318,6 +318,7 @@ server.should_exit = True
 """
 
 
+@pytest.mark.slow
 def test_the_first_request_after_ready_imports_nothing_and_loads_nothing(lab, draw, tmp_path):
     (tmp_path / "a.jpg").write_bytes(draw(3))
     environment = {"THUMBLAB_DATA_DIR": str(lab.settings.data_dir), "THUMBLAB_API_KEY": KEY}

@@ -43,6 +43,7 @@ def test_an_index_with_a_new_encoder_is_served_together_with_a_model_of_the_old_
         assert after["thumbnails"][0]["sub_scores"]["title_match"]["value"] is not None
 
 
+@pytest.mark.slow
 def test_with_index_and_model_of_the_new_encoder_only_that_encoder_is_loaded(new_lab, run, draw, tiny: TinyClip):
     lab = new_lab()
     lab.promote(lab.index(name=tiny.setting))
@@ -75,10 +76,12 @@ def refusal(lab, run, draw, encoder):
         return service.health()["indices"]["tech"]["refused"]["reason"]
 
 
+@pytest.mark.slow
 def test_a_release_whose_encoder_cannot_be_loaded_is_refused(new_lab, run, draw):
     assert "/no/such/file" in refusal(new_lab(), run, draw, "open_clip:ViT-B-32//no/such/file")
 
 
+@pytest.mark.slow
 def test_a_release_made_with_another_encoder_than_it_names_is_refused(new_lab, run, draw, tiny: TinyClip):
     reason = refusal(new_lab(), run, draw, tiny.setting)
     assert "made with the image encoder builtin-768-v3" in reason

@@ -155,6 +155,7 @@ def test_a_meter_that_failed_is_not_retried_before_the_backoff(lab, monkeypatch)
     assert tries == [1]
 
 
+@pytest.mark.slow
 def test_without_the_weights_of_the_text_tower_only_title_match_is_null(compiled, run, draw, at_once):
     lab, weights = compiled
     aside = weights.rename(weights.with_suffix(".aside"))
@@ -181,6 +182,7 @@ def test_without_the_weights_of_the_text_tower_only_title_match_is_null(compiled
         assert not [sentence for sentence in service.score(draw(1))["degraded"] if "title_match" in sentence]
 
 
+@pytest.mark.slow
 def test_a_text_tower_that_hangs_does_not_delay_answers(compiled, run, draw, monkeypatch):
     from thumblab_serving.loading import text_tower
 
@@ -203,6 +205,7 @@ def test_a_text_tower_that_hangs_does_not_delay_answers(compiled, run, draw, mon
         hang.set()
 
 
+@pytest.mark.slow
 def test_an_encoder_loads_without_blocking_other_niches_and_is_freed_when_unused(
     new_lab, run, draw, tiny: TinyClip, monkeypatch
 ):

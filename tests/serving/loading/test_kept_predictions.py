@@ -148,6 +148,7 @@ def test_by_default_nothing_is_kept(service: Any, draw: Callable[..., bytes]) ->
     assert counted(service) == {}
 
 
+@pytest.mark.slow
 def test_answers_come_while_the_database_is_away_and_are_kept_once_it_is_ready(
     lab: Any,
     run: Callable[..., Any],

@@ -295,6 +295,7 @@ def test_the_similarity_distribution_is_computed_once_in_ten_minutes(
     assert computed == [40] * 4
 
 
+@pytest.mark.slow
 def test_the_embedded_server_is_asked_while_it_runs_and_never_started(tmp_path: Path, libraries_at: Any) -> None:
     folder = tmp_path / "lab"
     libraries = libraries_at(None, data_dir=folder)

@@ -3,7 +3,10 @@
 import threading
 from typing import Any
 
+import pytest
 
+
+@pytest.mark.slow
 def test_ids_and_facts_are_of_the_named_release_while_releases_change(looked: Any) -> None:
     """Each release lacks another fifth of the 35 videos, and writes its number into the facts of its items."""
     parts = [[n for n in range(35) if n % 5 != part] for part in range(5)]

@@ -270,6 +270,7 @@ def test_a_backup_that_cannot_be_used_is_refused_in_one_sentence(copied: Any, sh
     assert "has no finished backup: manifest.json is missing" in refused(new, "restore", str(backup))
 
 
+@pytest.mark.slow
 def test_a_stopped_restore_keeps_other_commands_away_and_begins_again(
     copied: Any, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

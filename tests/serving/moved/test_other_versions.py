@@ -31,6 +31,7 @@ from thumblab_pipelines.library.build import build_index, promote_index
 SENTENCE = "a newer version of the lab has changed this database (9999); install that version, or use another database"
 
 
+@pytest.mark.slow
 def test_a_lab_of_an_older_version_opens_with_all_that_it_had(tmp_path: Path) -> None:
     # A development version of 0.1.0, with the tables of November 2026, made this lab. The lab has 12 videos of an
     # imported catalogue and their index.

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 KEY = "key-of-the-tests-0123456789"
 
 USE = """
@@ -34,6 +36,7 @@ print(json.dumps([[answer.winner, answer.verdict.value, problem.detail] for answ
 """
 
 
+@pytest.mark.slow
 def test_a_generated_client_scores_in_json_and_in_a_form(
     service: Any, draw: Callable[..., bytes], tmp_path: Path
 ) -> None:

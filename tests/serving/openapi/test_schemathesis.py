@@ -31,6 +31,7 @@ def schemathesis(service: Any, folder: Path, *options: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_examples_and_the_limits_of_every_field_pass_all_checks(whole_service: Any, tmp_path: Path) -> None:
     schemathesis(whole_service, tmp_path, "--phases", "examples,coverage", "--continue-on-failure")
 

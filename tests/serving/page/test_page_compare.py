@@ -55,6 +55,7 @@ def test_two_files_with_one_name_get_different_names(browser, service, files, tm
     assert sorted(browser.texts(".card .name")) == [f"{'long ' * 20}.jpg", "one (2).jpg", "one.jpg"]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_twenty_pictures_are_ranked_together(browser, service, tmp_path, draw):
     paths = [tmp_path / f"{n}.jpg" for n in range(20)]

@@ -96,6 +96,7 @@ def test_a_live_answer_replaces_the_comparison_before(browser, stocked, files):
     assert browser.count(".past") == 1
 
 
+@pytest.mark.slow
 def test_the_oldest_comparisons_are_deleted_beyond_the_limit(browser, stocked, files):
     compare(browser, stocked, *files[:2], title="The newest")
     deleted = browser.evaluate(

@@ -250,6 +250,7 @@ def test_a_late_refusal_of_the_old_key_does_not_remove_the_new_key(page, gallery
     assert page.evaluate("sessionStorage.getItem('thumblab-key')") == KEY
 
 
+@pytest.mark.slow
 def test_a_merge_that_the_page_did_not_announce_needs_a_confirmation(page, gallery):
     focus(page, gallery.two)
     name_it(page, "Straße")

@@ -283,6 +283,7 @@ def test_a_person_whose_faces_were_changed_is_named_in_a_sentence_until_the_next
     assert not any("are not recognised before" in each for each in answer["degraded"])
 
 
+@pytest.mark.slow
 def test_the_answer_agrees_with_what_the_pipeline_does_with_the_same_pictures(
     seen: Seen, tmp_path: Path, seen_names: Callable[[dict[str, Any]], list[str | None]]
 ) -> None:

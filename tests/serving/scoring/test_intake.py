@@ -108,6 +108,7 @@ def of_each_kind(name, body):
     ]
 
 
+@pytest.mark.slow
 def test_slow_avifs_hold_up_no_other_picture(slow):
     reader = Intake(slow, slow, patience=30)
     with ThreadPoolExecutor(1) as other:

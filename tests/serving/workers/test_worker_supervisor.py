@@ -87,6 +87,7 @@ def test_a_signal_replaces_all_workers(tmp_path):
         assert service.ask() in service.pids()[2:]
 
 
+@pytest.mark.slow
 def test_a_worker_that_waits_for_its_turn_is_removed_in_time(tmp_path):
     with small_service(tmp_path, "waiting") as service:
         service.process.send_signal(signal.SIGTTIN)
@@ -98,6 +99,7 @@ def test_a_worker_that_waits_for_its_turn_is_removed_in_time(tmp_path):
         service.wait_for(lambda: len(service.pids()) == 4)  # The supervisor process still replaces workers.
 
 
+@pytest.mark.slow
 def test_a_stopped_worker_does_not_stop_the_replacement_of_the_others(tmp_path):
     with small_service(tmp_path) as service:
         os.kill(service.pids()[0], signal.SIGSTOP)
@@ -106,6 +108,7 @@ def test_a_stopped_worker_does_not_stop_the_replacement_of_the_others(tmp_path):
         assert service.ask() in service.pids()[2:]
 
 
+@pytest.mark.slow
 def test_a_replacement_that_cannot_start_is_tried_again_and_does_not_end_the_service(tmp_path):
     with small_service(tmp_path, "unlucky") as service:
         lives, dies = service.pids()

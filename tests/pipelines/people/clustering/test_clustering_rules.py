@@ -40,6 +40,7 @@ def check_constraints(faces: Faces, found: Clustering) -> None:
     assert np.all((found.similarity >= -1 - 1e-6) & (found.similarity <= 1 + 1e-6))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(SEEDS, COUNTS, METHODS, THRESHOLDS)
 def test_a_clustering_keeps_the_changes_of_people_and_a_second_one_changes_nothing(
@@ -60,6 +61,7 @@ def test_a_clustering_keeps_the_changes_of_people_and_a_second_one_changes_nothi
     assert np.array_equal(again.how, found.how)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(SEEDS, COUNTS, METHODS)
 def test_the_order_of_the_faces_does_not_matter(seed: int, count: int, method: UnknownMethod) -> None:

@@ -201,6 +201,7 @@ def real_faces(shared_data: Path) -> CodedFaces:
     return labelled(vectors, [names.index(path.parent.name) for path in paths]).coded()
 
 
+@pytest.mark.slow
 def test_training_on_six_real_people_does_not_lower_verification_of_the_six_others(real_faces: CodedFaces) -> None:
     for seed in range(3):
         people = np.random.default_rng(seed).permutation(12)
