@@ -13,10 +13,11 @@ Send = Callable[[Message], str]
 
 
 class Attempt(Thread):
-    """A thread that tries to send the messages `waiting` in their order. The thread starts no message after `seconds`.
+    """A thread that tries to send the messages `waiting` in their order. After `seconds` seconds, the thread does not
+    start to send another message.
 
-    `handled`: the messages that the channel took or refused for good, each with the reason of the refusal. The reason
-    is None for a message that the channel took. `problem`: why the channel has not yet taken the message `current`, or
+    `handled`: the messages that the channel accepted or finally refused, each with the reason of the refusal. The
+    reason is None for an accepted message. `problem`: why the channel has not yet accepted the message `current`, or
     None. `postponed`: whether the sensor has already stored `problem` with the message `current`, and has planned the
     next attempt.
     """
@@ -49,5 +50,5 @@ class Attempt(Thread):
         return None
 
     def join_in_time(self) -> None:
-        """Wait until the thread has ended, but not longer than its `seconds`."""
+        """Wait until the thread has ended, at most until its `seconds` are over."""
         self.join(max(0.0, self._deadline - time.monotonic()))

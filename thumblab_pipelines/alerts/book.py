@@ -25,8 +25,8 @@ _HOBART = ZoneInfo("Australia/Hobart")
 class Failed:
     """A failure. `thing` names what failed. The failure ends when the same thing succeeds.
 
-    `lasting`: whether the failure is a state that every run of the sensor sees again, such as a late refresh. A lasting
-    failure is counted only once.
+    `lasting`: whether the failure is a state that every run of the sensor finds again, such as a late refresh. A
+    lasting failure is counted only once.
     """
 
     cause: str
@@ -88,7 +88,8 @@ def close(state: WatchState, cause: str) -> OpenAlert | None:
 
 
 def due(state: WatchState, now: datetime, wait: timedelta, dagster: str) -> Iterator[Message]:
-    """Yield the messages that are due about open alerts. Drop each alert that had no new failure for `FORGOTTEN`.
+    """Yield each message about an open alert that is due now. Drop an alert without a new failure in the last
+    `FORGOTTEN`.
 
     `dagster`: the URL of Dagster's pages.
     """

@@ -1,5 +1,6 @@
-"""Send messages to the channels in the settings. A message that a channel does not take is tried again, with longer and
-longer pauses."""
+"""Send messages to the channels in the settings. If a channel does not accept a message, the message is sent again
+after longer and longer pauses.
+"""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -27,8 +28,9 @@ happen in one process, so the attempts are kept in memory."""
 
 
 def channels(chosen: Settings) -> dict[str, Send]:
-    """Return for each channel in the settings, by its name, a function that sends a message. The function returns the
-    channel's answer."""
+    """Return a function for each channel in the settings, by the channel's name. The function sends a message, and
+    returns the channel's answer.
+    """
     found: dict[str, Send] = {}
     if chosen.alert_webhook_url is not None:
         url = chosen.alert_webhook_url.get_secret_value()
@@ -78,8 +80,8 @@ def deliver(
 def _still_sends(state: WatchState, name: str, now: datetime, secrets: list[str]) -> bool:
     """Store the results of the channel's last attempt in `state`. Return whether the attempt still sends a message.
 
-    If an attempt has run for over an hour, the next attempt no longer waits for it. Otherwise a server that never ends
-    its answer would block the channel.
+    Return False for an attempt that began over an hour ago, so that the next attempt can start. Otherwise a server that
+    never ends its answer would block the channel.
     """
     attempt = _attempts.get(name)
     if attempt is None or _find(state, attempt.current) is None:
@@ -89,7 +91,9 @@ def _still_sends(state: WatchState, name: str, now: datetime, secrets: list[str]
 
 
 def _settle(state: WatchState, attempt: Attempt, now: datetime, secrets: list[str]) -> None:
-    """Store the results that the attempt has so far in `state`. If the attempt still runs, call this function again."""
+    """Store the results that the attempt has so far in `state`. If the attempt still runs, this function must be called
+    again later.
+    """
     # Read `problem` before `handled`. Otherwise a message that was sent between the two reads could be postponed.
     problem = attempt.problem
     while attempt.handled:

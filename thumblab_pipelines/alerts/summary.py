@@ -57,8 +57,9 @@ class Summary:
 
 
 def summarise(chosen: Settings, state: WatchState | None, now: datetime | None = None) -> Summary:
-    """Return the summary of the last 24 hours. If the database does not answer, the summary says so and lacks figures
-    from the database."""
+    """Return the summary of the last 24 hours. If the database does not answer, the summary reports this and lacks the
+    figures from the database.
+    """
     now = now or datetime.now(UTC)
     since = now - DAY
     known = state or WatchState()

@@ -4,12 +4,12 @@ from thumblab_core.errors import LabError
 
 
 class UndeliveredError(LabError):
-    """Raised if a channel did not take a message. The text gives the channel's answer."""
+    """Raised if a channel did not accept a message. The text gives the channel's answer."""
 
     transient = True
 
 
 class RefusedMessageError(UndeliveredError):
-    """Raised if a channel will never take this message. The channel may take other messages."""
+    """Raised if a channel will never accept this message. The channel may accept other messages."""
 
     transient = False

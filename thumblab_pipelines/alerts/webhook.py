@@ -1,4 +1,4 @@
-"""Send a message to an incoming webhook of Slack, or of a chat that takes the same JSON (Mattermost, Discord)."""
+"""Send a message to an incoming webhook of Slack, or of a chat that accepts the same JSON (Mattermost, Discord)."""
 
 import httpx
 
@@ -16,7 +16,7 @@ wrong. A person can correct the address, so the message is sent again later."""
 
 
 def slack_text(message: Message) -> str:
-    """Return the text of the message. Parts of the message cannot add formatting, links or mentions of people.
+    """Return the text of the message, escaped so that it adds no formatting, links or mentions of people.
 
     If the text is too long, lines in the middle are left out. The last lines stay, because they name the open alerts.
     """
@@ -60,7 +60,9 @@ def send(url: str, message: Message) -> str:
 def _lacks_slack(url: str) -> bool:
     """Return whether the URL is a Discord webhook without `/slack` at its end.
 
-    Discord takes messages in Slack's format only at an address that ends in `/slack`, and otherwise answers 400."""
+    Discord accepts messages in Slack's format only at an address that ends in `/slack`. Other addresses return status
+    400.
+    """
     try:
         address = httpx.URL(url)
     except httpx.InvalidURL:

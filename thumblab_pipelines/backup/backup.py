@@ -253,7 +253,9 @@ class _Copy:
                 del self.sums[key]
 
     def _dump(self, state: str) -> set[str]:
-        """Dump all databases. Return the SHA-256 of each picture that the lab's database names but the lab has lost."""
+        """Dump all databases. Return the SHA-256 of each picture that the lab's database names but whose file the lab
+        has lost.
+        """
         folder = self.folder / state / contents.DATABASES
         missing: set[str] = set()
         for done, name in enumerate(databases.NAMES):

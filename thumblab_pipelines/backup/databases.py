@@ -45,7 +45,7 @@ def url_of(settings: Settings, name: str) -> str:
 
 @contextmanager
 def snapshot(url: str) -> Iterator[tuple[Connection, str]]:
-    """Yield a connection whose transaction sees one snapshot of the database, and the id of the snapshot for pg_dump.
+    """Yield a connection whose transaction reads one snapshot of the database, and the id of this snapshot for pg_dump.
 
     Raises `LabError` if the database cannot be reached, or if it is reached through a transaction pooler.
     """
@@ -82,8 +82,7 @@ def dump(url: str, file: Path, snapshot_id: str | None = None) -> None:
 
 def restore(url: str, file: Path) -> None:
     """Restore a dump into an empty database in one transaction. Raises `LabError` if the restore fails."""
-    # `prepare` has already made the schema and the extension, so the entries of the dump that create the schema and the
-    # extension are left out.
+    # `prepare` has already created the schema and the extension. So the dump's entries for both are left out.
     entries = [line for line in _listed(file).splitlines() if not re.match(r"\d+; \d+ \d+ (SCHEMA|EXTENSION) ", line)]
     with tempfile.NamedTemporaryFile("w", suffix=".list") as wanted:
         wanted.write("\n".join(entries))

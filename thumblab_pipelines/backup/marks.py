@@ -1,4 +1,6 @@
-"""The file that marks the folder of a running backup or restore. Its lock keeps other processes away."""
+"""The file that marks the folder of a running backup or restore. A lock on this file stops other processes from using
+the folder.
+"""
 
 import fcntl
 from collections.abc import Iterator
@@ -11,7 +13,10 @@ from thumblab_core.errors import LabError
 
 @contextmanager
 def held_mark(mark: Path, busy: str) -> Iterator[TextIO]:
-    """Open the file `mark`, lock it until the block ends, and yield it at its start. A missing file is made.
+    """Open and lock the file `mark`, and yield it, ready to be read from its start. Unlock the file when the block
+    ends.
+
+    If the file is missing, create it.
 
     Raises `LabError` with the sentence `busy` if another process holds the lock.
     """
@@ -25,7 +30,7 @@ def held_mark(mark: Path, busy: str) -> Iterator[TextIO]:
 
 
 def write_mark(file: TextIO, content: str) -> None:
-    """Replace what an opened mark contains."""
+    """Replace the content of an opened mark."""
     file.truncate(0)
     file.write(f"{content}\n")
     file.flush()

@@ -113,8 +113,8 @@ def _marked(backup: Path, settings: Settings) -> Iterator[bool]:
             _require_room(settings, stopped=bool(said))
         except LabError:
             if not said:
-                # Since this restore found the folder empty, another restore has finished in this folder. The lab of the
-                # other restore is complete and needs no mark.
+                # `restore` found the folder empty before, so another restore has finished in the folder since then. The
+                # lab of the other restore is complete and needs no mark.
                 mark.unlink()
             raise
         write_mark(held, json.dumps({"backup": str(backup), "releases": str(settings.releases.absolute())}))
@@ -192,7 +192,7 @@ def _copy_files(backup: Path, manifest: Manifest, settings: Settings, progress: 
             continue  # This file is a dump of a database, and `databases.restore` reads it.
         target = lab_folder(settings, place.parts[0]).joinpath(*place.parts[1:])
         target.parent.mkdir(parents=True, exist_ok=True)
-        # The file may be a key, so it is private until it gets the mode that it has in the backup.
+        # The file may contain a key. So the file is private until it gets the mode of its copy in the backup.
         target.touch(mode=0o600)
         shutil.copyfile(backup / name, target, follow_symlinks=False)
         shutil.copymode(backup / name, target, follow_symlinks=False)
