@@ -46,8 +46,9 @@ if TYPE_CHECKING:
 
 
 _VERSION = 2
-"""Version of the code that fits adapters. This version is part of the digest that tells whether an adapter is up to
-date."""
+"""Version of the code that fits adapters. This version is part of the digest that shows whether an adapter is up to
+date.
+"""
 _ENCODERS = ("image_encoder", "title_encoder")
 
 
@@ -117,8 +118,8 @@ class ChannelData:
     def fit(self, rows: npt.NDArray[np.intp]) -> Adapter | None:
         """Fit an adapter on only those videos whose row numbers are in `rows`. Return None if the videos are too few.
 
-        Pictures that were compared on a video of the table outside `rows` are left out. So the adapter can be evaluated
-        on the videos outside `rows`.
+        Leave out the compared pictures of every video that is in the table but not in `rows`. So the adapter can be
+        evaluated on these videos.
         """
         if not len(rows):
             return None

@@ -1,8 +1,8 @@
 """Read the pictures that were compared on videos of one channel, for the adapter of this channel.
 
-The pictures come from the newest pairs release: from the one-video pairs in its training part. A pairs release contains
-one-video pairs only of channels with videos in the corpus. So an adapter of any other channel does not learn from the
-channel's experiments.
+The pictures come from the one-video pairs in the training part of the newest pairs release. A pairs release contains
+one-video pairs only of channels with videos in the corpus. If a channel has no video in the corpus, its adapter does
+not learn from its experiments.
 """
 
 from __future__ import annotations

@@ -84,12 +84,12 @@ def evaluate_adapter(
 
     Return None if the newest fifth makes too few pairs, or if the older videos are too few for an adapter.
 
-    Videos whose views would be predicted too well are left out of the newest fifth. The left-out videos are videos that
-    the model was trained on, and videos whose picture is a near-duplicate of an older video's picture.
+    Videos of the newest fifth are left out if the model was trained on them, or if their picture is a near-duplicate of
+    an older video's picture. The predictions for such videos would be too good.
 
     `images` [n, d]: the picture vectors of the videos. `threshold`: the least cosine at which two pictures count as
     near-duplicates. `pair_days`: the maximum number of days between the two videos of a pair. `trained_on` [n]: whether
-    the model was trained on each video. None if the training videos are not known.
+    the model was trained on each video, or None if the training videos are not known.
     """
     count = len(data.videos)
     first, last = np.arange(int(_KNOWN_SHARE * count)), np.arange(int(_KNOWN_SHARE * count), count)

@@ -70,8 +70,9 @@ class ExportChannel:
 
 @contextmanager
 def one_import_at_a_time(lab: Lab) -> Iterator[None]:
-    """Hold an advisory lock of the database. Without this lock, two imports could claim the same videos or the same
-    title."""
+    """Hold an advisory lock of the database until the block ends. Without this lock, two imports could claim the same
+    videos or the same title.
+    """
     with lab.engine.begin() as holder:
         holder.execute(text(NO_IDLE_TIMEOUT))
         holder.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
@@ -81,8 +82,8 @@ def one_import_at_a_time(lab: Lab) -> Iterator[None]:
 def channel_of_exports(connection: Connection, given: GivenExports, video_ids: Collection[str]) -> ExportChannel:
     """Return the channel of the exports, which have the videos `video_ids`.
 
-    If the lab already knows videos of the exports, the channel of these videos is returned. If the lab knows none of
-    the videos, the name decides.
+    If the lab already has videos of the exports, the channel of these videos is returned. Otherwise, the channel is
+    found or made by the given name.
 
     The returned channel must be a channel that the sender may change. An API key may change only its own channels. The
     lab's own command may change the channel of an API key only if the command names this channel. Otherwise the owner
@@ -93,9 +94,9 @@ def channel_of_exports(connection: Connection, given: GivenExports, video_ids: C
     other videos are imported. Otherwise the owner of a key could block an import by claiming a few of its videos.
 
     Raises `NoNameError` if there is no name, or if no channel can have the name. Raises `NotYoursError` if the channel
-    belongs to another owner. Raises `LabError` if half of the videos or more belong to channels of keys that the lab's
-    own command does not name. Also raises `LabError` if the name is the name of a known channel, but most known videos
-    of the exports belong to another channel.
+    belongs to another owner. Raises `LabError` if half of the videos or more belong to channels of API keys, and the
+    lab's own command names none of these channels. Also raises `LabError` if the given name is the name of a channel in
+    the lab, but most known videos of the exports belong to another channel.
     """
     known = _known(connection, video_ids)
     own = [channel for channel in known if channel.belongs_to(given.owner)]

@@ -32,8 +32,8 @@ class ExportPictures:
     """The result of downloading the missing pictures of exported videos.
 
     `lacking`: number of videos that still have no picture. `missing`: a sentence for each of the newest videos without
-    a picture, which says why. `problems`: a sentence for each fault of the lab or the network that kept all pictures
-    away. `why`: one sentence that says why pictures are missing.
+    a picture, which says why. `problems`: a sentence for each fault that concerns all pictures, such as a fault of the
+    network. `why`: one sentence that says why pictures are missing.
     """
 
     downloaded: int = 0

@@ -67,9 +67,9 @@ class ImportedExports:
     read. `tables`: the columns of the tables that were read, and of tables in which needed columns were not recognised.
     `ctr`: the result of importing the click-through rates.
 
-    `library_needs` is set by `add_exports`: how many more videos the niche needs before an import builds its library.
-    `learnable`: number of videos of all channels with a click-through rate that training can use. `usual_ctr`: the
-    channel's click-through rate over all impressions, or None if it has too few impressions.
+    `library_needs` is set by `add_exports`: how many more videos the niche needs before an import builds the niche's
+    library. `learnable`: number of videos of all channels with a click-through rate that training can use. `usual_ctr`:
+    the channel's click-through rate over all impressions, or None if it has too few impressions.
     """
 
     channel: Channel
@@ -255,7 +255,7 @@ def _videos_of(lab: Lab, channel: Channel, video_ids: Iterable[str]) -> set[str]
 
 def _records(lab: Lab, video: ExportedVideo, known: Row[Any] | None, result: ImportedExports) -> Iterator[VideoRecord]:
     """Yield one record of the video for each day on which its view count is known."""
-    # `ExportedVideo.lacks` reports a video without a date, and the import has left this video out.
+    # The import has left out videos without a date, because `ExportedVideo.lacks` reports a missing date.
     assert video.published is not None
     published = _start_of(video.published)
     if known is not None and known.published_at.date() == video.published:

@@ -84,7 +84,7 @@ class ImportReporter:
         return self._report("done")
 
     def failed(self, error: LabError) -> ImportReport:
-        """Report that the import ended without an adapter, and what the person must give next time."""
+        """Report that the import ended without an adapter, and which facts the person must give at the next import."""
         self._fields["reason"] = self._of_request(str(error))
         self._fields["needs"] = _need(error)
         if isinstance(error, UnknownColumnsError):
@@ -136,7 +136,7 @@ class ImportReporter:
         )
 
     def _of_request(self, sentence: str) -> str:
-        """Return a message of the command with its options replaced by the fields of the service's request."""
+        """Return `sentence`, with each option of the command replaced by the field of the service's request."""
         for option, field in _OPTIONS:
             sentence = option.sub(field, sentence)
         return self._without_folders(sentence)

@@ -143,8 +143,8 @@ class _Run:
         """Work as one worker until no work is left.
 
         If at least 50 videos wait to be examined, the worker examines 50 of them. If fewer videos wait, the worker
-        reads a page of a channel's uploads. If other workers hold all channels, the worker waits. When no channel is
-        left, the worker examines the remaining videos.
+        reads a page of a channel's uploads. If other workers have locked all channels, the worker waits. When no
+        channel is left, the worker examines the remaining videos.
         """
         try:
             while not self._stop.is_set():
@@ -182,7 +182,7 @@ class _Run:
         return True
 
     def _walk(self) -> bool:
-        """Read one page of the uploads of a channel that no other worker holds, and return True.
+        """Read one page of the uploads of a channel that no other worker has locked, and return True.
 
         Return False if no such channel has uploads that are still to be read.
         """

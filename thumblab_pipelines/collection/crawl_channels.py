@@ -91,7 +91,8 @@ def readmit(connection: Connection, channel_ids: Sequence[str]) -> None:
 
 
 def take_unchecked(connection: Connection, niche: str, limit: int, before: datetime) -> list[str]:
-    """Take at most `limit` channels that were never checked, or that were last checked before `before` and left out.
+    """Take at most `limit` channels to check: new channels, and left-out channels that were last checked before
+    `before`.
 
     The channels are locked for this connection until its transaction ends.
     """
@@ -125,7 +126,7 @@ def take_walk(connection: Connection, niche: str, before: datetime) -> Walk | No
     """Take a channel whose walk is not finished, or whose last walk ended before the moment `before`.
 
     The channel is locked for this connection until its transaction ends. Return None if there is no such channel, or if
-    other connections hold all such channels.
+    other connections have locked all such channels.
     """
     row = connection.execute(_TAKE_WALK, {"niche": niche, "before": before}).first()
     return None if row is None else Walk(*row)
@@ -134,7 +135,7 @@ def take_walk(connection: Connection, niche: str, before: datetime) -> Walk | No
 def any_to_walk(connection: Connection, niche: str, before: datetime) -> bool:
     """Return whether the niche has a channel whose uploads are still to be read.
 
-    Channels that other workers hold are included.
+    Channels that other workers have locked are included.
     """
     return bool(connection.execute(_ANY_TO_WALK, {"niche": niche, "before": before}).scalar_one())
 

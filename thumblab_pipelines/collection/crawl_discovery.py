@@ -28,7 +28,7 @@ _RECHECK_AFTER = timedelta(days=30)
 class Discovery:
     """The search for the channels of one niche, and the check of these channels.
 
-    `remarks`: receives a sentence for each search that the run stopped reading before its last page.
+    `remarks`: the list to which a sentence is added for each search that the run stopped reading before its last page.
     """
 
     engine: Engine
@@ -41,9 +41,9 @@ class Discovery:
     def find_channels(self) -> str | None:
         """Find channels by searching YouTube for videos of the niche's category.
 
-        Each search covers the uploads of one week. The method stops when enough channels are known, or when no search
-        is left, and returns None. If the method stops because the niche's share of today's searches is used, the method
-        returns a sentence that says so. Raises `QuotaError` if YouTube's quota for searches is spent.
+        Each search covers the uploads of one week. The method returns None when enough channels are known, or when no
+        search is left. If the niche's share of today's searches is used, the method returns a sentence that says so.
+        Raises `QuotaError` if YouTube's quota for searches is spent.
         """
         wanted = self.settings.crawl_channels
         with self.engine.begin() as connection:

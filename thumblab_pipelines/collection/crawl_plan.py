@@ -110,9 +110,8 @@ def _plan_niche(lab: Lab, niche: str, wanted: int, mean: float, walk_before: dat
     to_check = to_find + counted.channels_to_check
     to_walk = to_check + counted.channels_to_walk
     new_videos = to_walk * mean
-    # The last page of a channel's uploads is rarely full. Also, a walk sometimes reads an extra page, because only this
-    # page shows that no recent upload is left. The unused part of the last page and the extra page together cost about
-    # one page per channel.
+    # The last page of a channel's uploads is rarely full. Also, a walk sometimes needs an extra page to find that no
+    # recent upload is left. Both together cost about one page per channel.
     upload_pages = to_walk * (mean / PAGE_SIZE + 1)
     video_pages = (new_videos + counted.videos_waiting) / PAGE_SIZE
     listed = sum(counted.videos.values()) + counted.videos_waiting

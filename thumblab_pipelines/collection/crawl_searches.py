@@ -40,8 +40,7 @@ class Search:
 
 def plan_searches(connection: Connection, niche: str, now: datetime, days: int) -> None:
     """Plan one search per order for each week of the last `days` days. Searches that exist already stay as they are."""
-    # The periods are calendar weeks. So a later run plans searches for the same weeks, and sees which of them exist
-    # already.
+    # The periods are calendar weeks. So a later run plans the same weeks, and can skip searches that exist already.
     this_week = _A_MONDAY + (now - _A_MONDAY) // _WEEK * _WEEK
     weeks = -(-days // _WEEK.days)
     rows = [
@@ -58,12 +57,12 @@ def plan_searches(connection: Connection, niche: str, now: datetime, days: int) 
 
 
 def take_search(connection: Connection, niche: str) -> Search | None:
-    """Take the unfinished search of which the fewest pages were read so far. Among several such searches, take one of
-    the newest week.
+    """Take the unfinished search with the fewest pages read so far. Among several such searches, take a search of the
+    newest week.
 
     So the first page of every search is read before the second page of any search. The search is locked for this
-    connection until its transaction ends. Return None if every search is finished, or if other connections hold all
-    unfinished searches.
+    connection until its transaction ends. Return None if every search is finished, or if other connections have locked
+    all unfinished searches.
     """
     table = crawl_searches.c
     row = connection.execute(

@@ -107,7 +107,7 @@ def mark_outliers(connection: Connection, niche: str) -> None:
     `OUTLIER_SIGMAS` standard deviations from the channel's mean. The logarithm is used because views are distributed
     log-normally. If the plain number of views were compared, the best videos of every channel would be outliers.
 
-    An outlier stays in the library, where it may be a winner. But it is left out of training.
+    An outlier stays in the library, where it may be a winner. Training leaves outliers out.
     """
     connection.execute(_MARK_OUTLIERS, {"niche": niche, "kept": KEPT, "outlier": OUTLIER, "sigmas": OUTLIER_SIGMAS})
 

@@ -37,11 +37,11 @@ class Downloaded:
     picture.
 
     `unreadable`: videos whose thumbnail could not be read as a picture. The lab records the reason, and requests the
-    thumbnail again when it is due (see `download_thumbnails`). `postponed`: videos that this run did not ask for, or
-    for which the host gave no usable answer. The next run requests the postponed thumbnails.
+    thumbnail again when it is due (see `download_thumbnails`). `postponed`: videos whose thumbnail this run did not
+    request, or for which the host gave no usable answer. The next run requests the postponed thumbnails.
 
-    `duplicates`: videos that share their file with another video of the niche. `near_duplicates`: different pictures
-    that look like another picture of the niche.
+    `duplicates`: videos that share their file with another video of the niche. `near_duplicates`: pictures that look
+    like another picture of the niche but have another file.
     """
 
     had: int = 0
@@ -62,8 +62,8 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
 
     The best size that exists is downloaded. A thumbnail is due `thumbnail_recheck_days` after its last check. The
     thumbnail of a video younger than 14 days is due after one day. A run checks at most `thumbnail_rechecks` thumbnails
-    again. The thumbnails whose last check is the oldest are checked first. If a host says that a thumbnail is
-    unchanged, no bytes of it are downloaded.
+    again. The thumbnails whose last check is the oldest are checked first. If a host answers that a thumbnail is
+    unchanged, the thumbnail is not downloaded.
 
     If a host has encoded the same picture again, only its bytes differ. The thumbnail then counts as unchanged, and the
     stored file is kept. A different picture becomes a new version, and the earlier version is kept too.

@@ -84,8 +84,8 @@ def observe(lab: Lab, niche: str, progress: Progress = silent, confirmed: bool =
             formats = _due(lab, niche, youtube.now)
             due = len(formats)
             settled = [video_id for video_id, kind in formats.items() if kind in (VIDEO, SHORT)]
-            # A live or upcoming video becomes an ordinary video later. The counts of a video do not show this change,
-            # so all its facts are fetched.
+            # A live or upcoming video becomes an ordinary video later. The counts of a video do not show this change.
+            # So all facts of a live or upcoming video are fetched.
             unsettled = [video_id for video_id, kind in formats.items() if kind not in (VIDEO, SHORT)]
             missing: list[str] = []
             for batch in batches(settled, PAGE_SIZE, f"{niche}: observing", progress):

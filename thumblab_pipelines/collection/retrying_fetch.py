@@ -53,7 +53,7 @@ class RetryingFetcher:
 
         def delay(state: RetryCallState) -> float:
             # If the host asked for a wait, this function returns 0, because `_wait_for` waits before the next try.
-            # `_wait_for` also knows the waits that the host has asked of other threads.
+            # `_wait_for` also includes the waits that the host has requested from other threads.
             return 0.0 if _asked_to_wait(state) is not None else self._backoff(state)
 
         def note_wait(state: RetryCallState) -> None:
@@ -85,6 +85,6 @@ def _is_busy(error: BaseException) -> bool:
 
 
 def _asked_to_wait(state: RetryCallState) -> float | None:
-    """Return the seconds that the host asked to wait, or None if the host did not ask for a wait."""
+    """Return how many seconds the host asked to wait, or None if the host did not ask for a wait."""
     error = state.outcome.exception() if state.outcome is not None else None
     return error.retry_after if isinstance(error, FetchError) else None

@@ -93,7 +93,7 @@ def _fetch(lab: Lab, fetcher: RetryingFetcher, url: str, known: Row[Any] | None)
 
 def _compare(lab: Lab, wanted: Wanted, picture: Picture, answer: FetchedAnswer, origin: Origin, size: int) -> Outcome:
     """Compare the downloaded picture with the picture that the lab has of this video. Store the downloaded picture if
-    it shows something else.
+    it shows something else than the known picture.
 
     A picture with exactly the same bytes is stored again, because the lab may have lost its file.
     """
