@@ -44,7 +44,7 @@ _RULE_COLUMNS = (
 # An era is a time in which YouTube used one definition of a view. Views at a fixed age are used only if they are from
 # the same era as the latest count (`a.era = s.era`). Impressions and click-through rates come from the channel's owner,
 # and are not used for Shorts. If a video changed its thumbnail or title, its impressions and rates are used only if
-# they end before the day of the first change.
+# their last day is before the day of the first change.
 _AT_AGES = ", ".join(f"max(views) FILTER (WHERE age_hours = {age}) AS {views_at(age)}" for age in FIXED_AGES)
 _OWNERS = "c.is_short IS NOT TRUE AND (p.until IS NULL OR p.until = 'infinity' OR c.last_day < p.until::date)"
 _CORPUS = f"""
@@ -117,10 +117,9 @@ def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, di
     """Return the corpus without the excluded videos, and how many videos each rule excluded.
 
     A video that several rules exclude is counted only under the first of these rules. This function does not exclude
-    outliers, because no rule of this function compares the views of a video with other videos of its channel. The
-    column `crawl_outlier` says whether the crawl marked the video as an outlier. The column `learnt` is False for
-    videos of more than an hour. Such long videos stay in the corpus for channel adapters and for evaluation, but the
-    model is not trained on them. So the numbers of excluded videos include the videos of more than an hour.
+    outliers. The column `crawl_outlier` says whether the crawl marked the video as an outlier. The column `learnt` is
+    False for videos of more than an hour. Such long videos stay in the corpus for channel adapters and for evaluation,
+    but the model is not trained on them. So the result also counts them as excluded.
     """
     excluded: dict[str, int] = {}
 

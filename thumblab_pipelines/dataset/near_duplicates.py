@@ -61,7 +61,7 @@ class Pictures:
     def repeats(self) -> Flags:
         """Return for each picture [n] whether to leave it out.
 
-        A picture is left out if it looks like a picture that is kept and has a smaller row number.
+        A picture is left out if it looks like a kept picture with a smaller row number.
         """
         dropped = np.ones(len(self), bool)
         # If several files are identical, only the first file is compared with other pictures. The later files are

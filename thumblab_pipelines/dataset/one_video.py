@@ -1,4 +1,4 @@
-"""Hold, write and read the one-video pairs of a pairs release. A one-video pair has two pictures that one video showed.
+"""Write and read the one-video pairs of a pairs release. A one-video pair has two pictures that one video showed.
 
 One-video pairs have two sources. In an *experiment*, YouTube shows variants of the video to different viewers, and
 reports which variant performed better. After a *changed thumbnail*, a video may gain views faster or more slowly.

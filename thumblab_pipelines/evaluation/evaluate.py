@@ -1,6 +1,6 @@
 """Evaluate the ranking model and the reference models on held-out pairs.
 
-There are three splits. The splits differ in which videos of a pair's channel the model was fitted to:
+The three splits differ in the videos of a pair's channel that the model was fitted to:
 - `future`: the model and its channel adapter were fitted to videos from the oldest 80 % of the channel's videos
 - `new_channels`: the model was fitted to no video of the channel
 - `adapted`: the model was fitted to no video of the channel, but a channel adapter was fitted to the oldest 80 % of its
@@ -134,7 +134,7 @@ def _evaluate_pictures(
 ) -> list[Evaluation]:
     """Return the figures of the question of one title, on the splits for which picture gaps were computed.
 
-    `known_image` and `unseen_image` [n] are scores of the reference model that sees only pictures. For `known_image`,
+    `known_image` and `unseen_image` [n] are scores of the reference model that uses only pictures. For `known_image`,
     the reference model was fitted with the older videos of each channel. For `unseen_image`, it was fitted without the
     channel.
     """

@@ -125,7 +125,7 @@ def evaluate_one_title(
 
 
 def gaps_of_scores(data: Dataset, like: PictureGaps, scores: Float64s) -> PictureGaps:
-    """Return the picture gaps of a scorer that sees only pictures, so its gaps do not depend on the title.
+    """Return the picture gaps of a scorer that uses only pictures. Its gaps do not depend on the title.
 
     `scores` [n]: the scores that this scorer gives the videos. The result has the gaps of the same pairs as `like`.
     """

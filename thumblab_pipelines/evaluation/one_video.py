@@ -36,7 +36,7 @@ SOURCES = (EXPERIMENT, CHANGED_THUMBNAIL)
 def evaluate_one_video(
     split: str, pairs: OneVideoPairs, scorers: Mapping[str, OneVideoGaps], slope: float
 ) -> Iterator[Evaluation]:
-    """Yield figures that say how well scorers answer which of two pictures of one video is better.
+    """Yield the figures of scorers for the question *one video*.
 
     A scorer is the model or a ranking that the model is compared with. `scorers` has the score gaps of each scorer by
     its name, and must contain the model. `split` is the name of the split of all figures. Each of the two sources of
@@ -79,7 +79,7 @@ def wins_of(signed: Float64s) -> Float64s:
 
 
 def sides_of(pairs: OneVideoPairs, rows: Rows) -> Sides:
-    """Return the `Sides` of the pairs in `rows` [k]. The video of a pair stands for both its winner and its loser.
+    """Return the `Sides` of the pairs in `rows` [k]. The video of a pair is used as both its winner and its loser.
 
     The intervals of figures are computed from these sides. So the intervals take into account that several pairs of one
     video are not independent.

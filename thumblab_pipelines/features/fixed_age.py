@@ -70,9 +70,9 @@ def views_at_ages(
         series.append((era, *_growing(ages[of_era], views[of_era])))
     estimates = []
     for age in at:
-        # YouTube changed its definition of a view earlier for Shorts than for other videos. If the lab first took a
-        # video for a Short, observations of two eras can enclose the same age. In this case, the era whose observations
-        # are closer together is used.
+        # YouTube changed its definition of a view earlier for Shorts than for other videos. If the lab treated a video
+        # as a Short at first, observations of two eras can enclose the same age. In this case, the era whose
+        # observations are closer together is used.
         possible = [estimate for one_era in series if (estimate := _between(age, *one_era)) is not None]
         closest = min(possible, key=lambda estimate: estimate.after / estimate.before, default=None)
         if closest is not None and closest.after <= closest.before * max_ratio:

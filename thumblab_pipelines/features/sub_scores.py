@@ -133,7 +133,7 @@ def _image_vectors(lab: Lab, tower: CrossModalEncoder, rows: Sequence[Any]) -> d
 
 
 def _columns(measurement: Measurement) -> dict[str, Any]:
-    """Return the columns of `visual_features` that hold the measurement."""
+    """Return the values of the columns of `visual_features` for a measurement."""
     scores = {name: measurement.scores[name].value for name in NAMES}
     return {**scores, "evidence": measurement.evidence.as_json()}
 

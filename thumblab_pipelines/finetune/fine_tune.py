@@ -247,7 +247,7 @@ def _train_and_publish(lab: Lab, tuning: _FineTuning, folder: Path, progress: Pr
     def write(release_folder: Path) -> None:
         encoder.save_checkpoint(release_folder / WEIGHTS)
         (release_folder / "history.json").write_text(json.dumps([asdict(epoch) for epoch in trained.history], indent=1))
-        # The best epoch was chosen on the validation pairs, so the encoder has also learnt from the validation videos.
+        # The best epoch was chosen on the validation pairs. So the validation videos count as training videos too.
         own = fingerprints(data.videos.video_id.to_numpy(object)[rows])
         # The encoder in the settings, from which this training started, may itself be fine-tuned. So the file also gets
         # the fingerprints of the videos that the encoder in the settings was fine-tuned on.

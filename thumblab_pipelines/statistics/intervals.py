@@ -20,7 +20,7 @@ s2[c])).
   pairs, there are fewer degrees of freedom, and the interval is wider. The part with s2 has as many degrees of freedom
   as there are videos, minus the number of channels.
 
-With one channel, the interval says nothing about other channels. It covers only the choice of the channel's videos.
+With one channel, the interval covers only the choice of the channel's videos, and not the choice of the channel.
 
 A bootstrap over channels is not used, because its intervals are too narrow with few channels. With three channels, the
 ends are the means of the worst and of the best channel. These ends cover the true mean in 75 % of samples instead of 95

@@ -5,10 +5,10 @@ stratum. The first group wins this share of the n1 * n0 comparisons, if a tie co
 
     share = (R - n1 * (n1 + 1) / 2) / (n1 * n0)
 
-This is the statistic of Mann and Whitney, divided by its largest value [1]_. A weighted sum of such shares is linear in
-the ranks [2]_. The null hypothesis is that the group has no effect on the value. Then, within each stratum, each choice
-of n1 videos is equally likely to be the first group. The mean and the variance of the sum follow exactly from the null
-hypothesis. The distribution of the sum is estimated from random choices.
+The share is the statistic of Mann and Whitney, divided by its largest value [1]_. A weighted sum of such shares is
+linear in the ranks [2]_. The null hypothesis is that the group has no effect on the value. Then, within each stratum,
+each choice of n1 videos is equally likely to be the first group. The mean and the variance of the sum follow exactly
+from the null hypothesis. The distribution of the sum is estimated from random choices.
 
 .. [1] H. Mann and D. Whitney, "On a test of whether one of two random variables is stochastically larger than the other",
    Annals of Mathematical Statistics, 1947.

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 SEPARATORS = ",;\t"
 
 IsRow = Callable[[Sequence[str]], bool]
-"""A function that says whether the cells of a line are a complete row. The function gets as many cells as the header
-has."""
+"""A function that returns whether the cells of a line are a complete row. The function gets as many cells as the header
+has.
+"""
 
 
 def header_line(lines: Sequence[str]) -> int:
