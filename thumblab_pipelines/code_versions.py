@@ -166,7 +166,7 @@ def _names(statement: ast.stmt) -> list[str]:
 
 
 def _imports(statement: ast.ImportFrom) -> dict[str, _Name]:
-    """Return the definition behind each name that a statement imports from the lab."""
+    """Return the definition of each name that a statement imports from the lab."""
     if not statement.module or not _counts(statement.module):
         return {}
     found: dict[str, _Name] = {}

@@ -24,7 +24,7 @@ class KeptConnections:
         self._engine = engine_of(url)
 
     def optimize_for_webserver(self, statement_timeout: int, pool_recycle: int, max_overflow: int) -> None:
-        """Limit each statement to `statement_timeout` milliseconds. The webserver calls this once at its start.
+        """Limit each statement to `statement_timeout` milliseconds. The webserver calls this method once at its start.
 
         `pool_recycle` (seconds) and `max_overflow` (connections) have the meaning that SQLAlchemy gives them.
         """

@@ -1,4 +1,4 @@
-"""Report a change of the served release to Dagster if no materialization made it, for example a rollback.
+"""Report a change of the served release to Dagster if the change was no materialization, but a rollback, for example.
 
 Dagster stores the report as an observation of the asset. So the asset's page shows the change among its
 materializations.
@@ -23,7 +23,7 @@ Event = dg.AssetObservation | dg.AssetMaterialization
 def observations(moves: Sequence[Move], cause: str) -> list[dg.AssetObservation]:
     """Return an observation for each move of a pointer. `cause` says what moved the pointers, such as a command.
 
-    All moves of channel adapters share one observation, because a training moves the adapters of all channels.
+    The moves of all channel adapters share one observation, because a training replaces the adapters of all channels.
     """
     described = [
         dg.AssetObservation(

@@ -80,7 +80,7 @@ class LabStorage(DagsterPostgresStorage):  # type: ignore[misc]
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:
         data_dir, chosen = config_value["data_dir"], settings()
-        # This process's settings may name an external database, and `in_folder` would drop this setting.
+        # `in_folder` is called only for another folder, because it would drop an external database from the settings.
         if data_dir and Path(data_dir).resolve() != chosen.data_dir.resolve():
             chosen = chosen.in_folder(Path(data_dir))
         url = named_database_url("dagster", "psycopg2", chosen)

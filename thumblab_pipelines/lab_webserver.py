@@ -107,8 +107,8 @@ class OwnPagesOnly:
         # The scheme is not compared, because a reverse proxy for https calls this server with http.
         if origins and _authority([origin.partition("://")[2] for origin in origins]) != host:
             return _refused(HTTPStatus.FORBIDDEN, "a page of another origin may not use this server")
-        # For a picture, for example, a browser sends no Origin, so its other headers are checked. Links to this page
-        # are allowed.
+        # A browser sends no Origin with some requests, such as a request for a picture. So other headers are checked
+        # too. Links to this page are allowed.
         if headers.get("sec-fetch-site") in ("cross-site", "same-site") and headers.get("sec-fetch-mode") != "navigate":
             return _refused(HTTPStatus.FORBIDDEN, "a page of another origin may not use this server")
         return None
@@ -143,7 +143,7 @@ def _refused(status: HTTPStatus, detail: str, headers: dict[str, str] | None = N
 def main() -> None:
     """Run Dagster's command with `LabWebserver` as its webserver."""
     # Dagster's command has no option for another webserver class. The command takes the class from
-    # `dagster_webserver.app`, so the class is replaced in this module.
+    # `dagster_webserver.app`, so the class is replaced there.
     dagster_webserver.app.DagsterWebserver = LabWebserver  # type: ignore[attr-defined]
     dagster_main()  # type: ignore[no-untyped-call]
 

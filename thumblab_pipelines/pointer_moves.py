@@ -20,8 +20,7 @@ class Move:
     `before` is None if no release was served. `after` is None if no release is served now.
 
     `asset`: name of the asset that owns the pointer. `niche`: the partition of the asset, or None for the model and the
-    map of all niches. A
-    channel adapter belongs to the asset of the model, and `channel` is the id of its channel.
+    map of all niches. A channel adapter belongs to the asset of the model. `channel`: the id of the adapter's channel.
     """
 
     asset: str

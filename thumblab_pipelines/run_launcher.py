@@ -140,7 +140,7 @@ class LabRunLauncher(DefaultRunLauncher):
 
 
 def _end_process(instance: DagsterInstance, run_id: str, holder: psutil.Process | None) -> None:
-    """Wait until the process of a cancelled run has ended, and kill it if it takes too long.
+    """Wait until the process of a cancelled run has ended, and kill the process if this takes too long.
 
     `holder`: the process of the run, or None if the run had no process yet when it was cancelled.
     """
@@ -161,8 +161,8 @@ def _end_process(instance: DagsterInstance, run_id: str, holder: psutil.Process 
     for process in family:
         _signal(process.terminate)
     _, alive = psutil.wait_procs(family, timeout=_TERMINATED_S)
-    # The run is marked first. Otherwise the code server would report the killed process as a failure, and Dagster would
-    # start the run again.
+    # The run is marked as cancelled before the kill. Otherwise the code server would report the killed process as a
+    # failure, and Dagster would start the run again.
     run = instance.get_run_by_id(run_id)
     if alive and run is not None and run.status == DagsterRunStatus.CANCELING:
         instance.report_run_canceled(run, "The run was cancelled. Its process did not end, so it was killed.")

@@ -1,4 +1,4 @@
-"""Write how a run of collecting ended into the metadata of an asset."""
+"""Describe in the metadata of an asset how a run that collects data has ended."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -7,7 +7,7 @@ from thumblab_pipelines.youtube.quota import Spending
 
 
 class _Collected(Protocol):
-    """The report of a function that collects. `stopped`: why it stopped early, or None if it did not."""
+    """The report of a function that collects data. `stopped`: why the function stopped early, or None."""
 
     @property
     def remarks(self) -> Sequence[str]: ...
@@ -20,12 +20,12 @@ class _Collected(Protocol):
 
 
 def collecting_metadata(report: _Collected) -> Mapping[str, str | int]:
-    """Return the remarks, whether everything was collected, and YouTube's quota by bucket: spent, and left today."""
+    """Return the remarks, whether everything was collected, and the spent and remaining quota of today, by bucket."""
     spent = {f"quota_{bucket}_spent": count for bucket, count in report.quota.spent.items()}
     left = {f"quota_{balance.bucket}_left_today": balance.left for balance in report.quota.balances}
     return {"remarks": remarks_metadata(report.remarks), "state": report.stopped or "complete", **spent, **left}
 
 
 def remarks_metadata(remarks: Sequence[str]) -> str:
-    """Return the remarks as one text. Without remarks, it says so."""
+    """Return the remarks as one text, or "none" if there are no remarks."""
     return "; ".join(remarks) or "none"

@@ -51,7 +51,7 @@ RANKING: dict[str, Any] = {
     "group_name": "ranking",
     "freshness_policy": dg.FreshnessPolicy.time_window(fail_window=timedelta(days=9), warn_window=timedelta(days=8)),
 }
-"""Arguments of assets of the ranking model. They are made weekly."""
+"""Arguments of assets of the ranking model. These assets are made weekly."""
 
 PREDICTIONS: dict[str, Any] = {**COLLECTION, "group_name": "predictions"}
 """Arguments of assets about kept predictions. The schedule of these assets is off until a person turns it on."""
@@ -67,7 +67,9 @@ MAPS: dict[str, Any] = {
         fail_window=timedelta(hours=36), warn_window=timedelta(hours=26)
     ),
 }
-"""Arguments of the library maps. They are made daily."""
+"""Arguments of the library maps. The maps are made daily."""
 
 PEOPLE: dict[str, Any] = {**COLLECTION, "group_name": "people"}
-"""Arguments of assets about the people in thumbnails. Their schedules are off until a person turns them on."""
+"""Arguments of assets about the people in thumbnails. The schedules of these assets are off until a person turns them
+on.
+"""

@@ -1,7 +1,7 @@
 """List where each asset is stored: the tables of the database, and the releases and pointers.
 
 `TABLES` and `RELEASES` name the asset that owns each table or release. An asset that reads a table or release must
-depend on its owner. A test records what every step reads, and compares it with the declared dependencies.
+depend on the asset that owns it. A test records what every step reads, and compares it with the declared dependencies.
 """
 
 from collections.abc import Callable, Mapping

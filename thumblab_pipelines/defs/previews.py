@@ -33,8 +33,8 @@ def remove_pictures(instance: dg.DagsterInstance, asset: dg.AssetKey, partition:
     """Remove the pictures from the previews of an asset's materializations. Return the number of changed
     materializations."""
     storage = instance.event_log_storage
-    # Dagster's storage in SQLite keeps two copies of an event in two files. The lab never uses this storage, see
-    # `thumblab_pipelines.dagster_storage`.
+    # Dagster's storage in SQLite keeps two copies of an event in two files. This function does not change such a
+    # storage, because the lab never uses it (see `thumblab_pipelines.dagster_storage`).
     if not isinstance(storage, SqlEventLogStorage) or isinstance(storage, SqliteEventLogStorage):
         return 0
     wanted = dg.AssetRecordsFilter(asset_key=asset, asset_partitions=None if partition is None else [partition])

@@ -71,7 +71,7 @@ class LabResource(dg.ConfigurableResource):
 
     def open(self) -> Lab:
         chosen = self.chosen()
-        # The URL is asked for on every call, because `database_url` starts the embedded database server again if it has
+        # `database_url` is called every time, because it starts the embedded database server again if the server has
         # stopped.
         self._used = _opened(chosen, database_url(chosen))
         return self._used

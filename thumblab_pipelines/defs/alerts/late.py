@@ -51,8 +51,8 @@ def late(
 def _niches(instance: dg.DagsterInstance, state: WatchState, chosen: Settings, now: datetime) -> dict[str, str | None]:
     """Return why each niche that was ever refreshed is late, or None for a niche that is not late.
 
-    The reason is `_NOT_EXPECTED` for a niche that would be late if a person had not turned off the schedule. A served
-    index may be newer than the last run, because `thumblab refresh` makes an index without Dagster.
+    The reason is `_NOT_EXPECTED` if the last refresh of a niche is too old, but a person has turned off the schedule. A
+    served index may be newer than the last run, because `thumblab refresh` makes an index without Dagster.
     """
     expected = _is_on(instance, "daily_refresh")
     store, found = ReleaseStore(chosen.releases), dict[str, str | None]()
@@ -83,8 +83,9 @@ def _assets(instance: dg.DagsterInstance, assets: list[dg.AssetKey]) -> dict[str
 
 
 def _is_on(instance: dg.DagsterInstance, schedule: str) -> bool:
-    """Return whether the schedule is on. Dagster stores the state of a schedule only after a person or the daemon has
-    changed it."""
+    """Return whether the schedule is on. Dagster stores no state for a schedule that was never turned on or off.
+    Without a stored state, the schedule counts as on.
+    """
     states = [
         state.status
         for state in instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)

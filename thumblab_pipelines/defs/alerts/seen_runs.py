@@ -105,7 +105,8 @@ def _read_run(
         if run.job_name == _REFRESH and niche is not None:
             state.refreshed[niche] = max(at, state.refreshed.get(niche, at))
         yield Succeeded(thing, at)
-    # A failed check has its own alert, which says more than the failure of its step. So the step is not reported too.
+    # A failed check has its own alert, which explains more than the failure of its step. So the failed step gets no
+    # alert.
     elif not any(isinstance(event, Failed) for event in of_checks):
         cause, advice = cause_of(error or "")
         yield Failed(cause, thing, f"{name} failed", error or "no reason given", advice, at, step, run.run_id)
@@ -153,8 +154,9 @@ def _innermost(error: SerializableErrorInfo | None) -> str:
 
 
 def _digest(config: object) -> str:
-    """Return a short digest of a run's config. The digest is in the name of what the run imports, so the success of one
-    import does not end the failure of another import."""
+    """Return a short digest of a run's config. The digest is a part of `thing`, so the success of one import does not
+    end the failure of another import.
+    """
     return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()[:8]
 
 

@@ -46,8 +46,8 @@ def look(
     """
     chosen = lab.chosen()
     senders, secrets = channels(chosen), secret_texts(chosen, os.environ)
-    # This tick changes a copy of the state. So if the tick fails, a run whose failure was not recorded is not marked as
-    # read.
+    # This tick changes a copy of the state. If the tick fails, the copy is dropped, and the next tick reads the same
+    # runs again.
     seen = without_future(state, now, LONGEST_PAUSE)
     first = seen.checked_at is None or seen.without_channel != (not senders)
     seen.without_channel = not senders

@@ -19,8 +19,8 @@ class Training(dg.Config):
 
 
 @dg.asset(
-    # The labels are what a person said about clusters. A new grouping does not change the labels, so `face_clusters` is
-    # not among `deps`.
+    # A person has given the labels to clusters. A new grouping does not change the labels, so `face_clusters` is not
+    # among `deps`.
     deps=["faces", "thumbnails", "videos"],
     kinds={"python", "file"},
     pool=TRAINER,
