@@ -78,7 +78,7 @@ def check_observations(lab: Lab, now: datetime | None = None) -> CheckResult:
 
 
 def check_downloads(lab: Lab, now: datetime | None = None) -> CheckResult:
-    """Check, in each niche with enough downloads, that few of last week's downloads of thumbnails failed."""
+    """Check that few of last week's downloads of thumbnails failed. A niche with too few downloads is not checked."""
     since = (now or datetime.now(UTC)) - timedelta(days=7)
     statement = (
         select(videos.c.niche, func.count().label("downloads"), func.count(thumbnails.c.problem).label("failed"))
@@ -181,7 +181,9 @@ def _drift(
 
 
 def _verdict(name: str, bad: Sequence[str], figures: Mapping[str, float], counted: str, number: int) -> CheckResult:
-    """Return a failed advisory check with the sentences `bad`, or a passed check that names the `number` of compared
-    things and what was `counted`."""
+    """Return an advisory check, which fails with the sentences `bad`, and passes if `bad` is empty.
+
+    The explanation of a passed check gives the `number` of things that were compared. `counted`: what these things are.
+    """
     good = f"{number} {counted}, and none stands out" if number else f"nothing to compare: no {counted}"
     return CheckResult(name, not bad, "; ".join(bad) or good, advisory=True, figures=figures)

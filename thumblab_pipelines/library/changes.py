@@ -53,7 +53,8 @@ def put_in(lab: Lab, niche: str, video_ids: Sequence[str]) -> Changed:
     reasons = _not_ready(lab, niche, wanted, encoder)
     if any(reason == _NO_VECTOR for reason in reasons.values()):
         embed(lab, niche)
-        # `embed` may have chosen another precision for the encoder, which gives the encoder another fingerprint.
+        # The fingerprint is read after `embed`, which may have chosen another precision for the encoder. Another
+        # precision means another fingerprint.
         encoder = image_encoder(lab.settings).fingerprint
     with lab.releases.serving.changing(INDEX, niche):
         _require_not_held(lab, niche)

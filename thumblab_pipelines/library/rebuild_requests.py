@@ -30,7 +30,7 @@ def request_rebuild(lab: Lab, niche: str, reason: str) -> None:
 
 
 def store_request(connection: Connection, niche: str, reason: str) -> None:
-    """Do the same as `request_rebuild`, in the transaction of the change that asks for the rebuild."""
+    """Do the same as `request_rebuild`, but in the transaction of `connection`."""
     statement = insert(index_rebuilds).values(niche=niche, reason=reason)
     changed = {"reason": reason, "asked_at": func.now()}
     connection.execute(statement.on_conflict_do_update(index_elements=["niche"], set_=changed))

@@ -1,5 +1,5 @@
-"""Make library maps: a place for each thumbnail, so that similar ones are near each other, and clusters with labels.
+"""Make library maps. A map places similar thumbnails near each other, and has clusters with labels.
 
-`build` makes a release, checks it and promotes it. `trim` takes deleted videos out of maps. The format is in
-`thumblab_core.library_map`, and docs/library-map.md explains the method.
+`build` makes, checks and promotes the release of a map. `trim` removes deleted videos from maps.
+`thumblab_core.library_map` defines the files of a map, and docs/library-map.md explains the method.
 """

@@ -31,12 +31,16 @@ from thumblab_pipelines.library_map.trim import mappable_videos, prune_maps, pub
 LEAST_TRUSTWORTHINESS = 0.85
 MOST_DRIFT = 0.05
 _VERSION = 1
-"""Raise it if the same library would get another map. An unchanged library is not mapped again."""
+"""Version of the code that makes maps. Raise this number if the same library would get another map. Otherwise an
+unchanged library keeps its old map.
+"""
 
 
 @dataclass(frozen=True)
 class BuiltMap:
-    """A release of a map. `reused`: whether it existed already. `library`: the ids of the videos that it must show."""
+    """A release of a map. `reused`: whether the release already existed. `library`: ids of the videos that the map must
+    show.
+    """
 
     release: Release
     reused: bool
@@ -52,10 +56,10 @@ class ServedMap:
 
 
 def build_map(lab: Lab, scope: str, run_id: str | None = None) -> BuiltMap:
-    """Publish a map of a niche's library, or of all libraries for the scope `ALL`, unless the newest is up to date.
+    """Publish a map of a niche's library, or of all libraries for the scope `ALL`.
 
-    The layout starts from the served map, if it was made with the same encoder. Raises `LabError` if the library is
-    empty.
+    If the newest map was made from the same inputs, it is returned and nothing is published. The layout of a new map
+    starts from the served map, if both maps have the same encoder. Raises `LabError` if the library is empty.
     """
     encoder = image_encoder(lab.settings).fingerprint
     videos = read_videos(lab, scope, encoder)
@@ -100,7 +104,9 @@ def build_map(lab: Lab, scope: str, run_id: str | None = None) -> BuiltMap:
 
 
 def check_map(built: BuiltMap) -> list[CheckResult]:
-    """Verify the release, and return the checks of a map. It may be served only if those that are not advisory pass."""
+    """Verify the release, and return the checks of the map. A map may be served if all checks pass, except advisory
+    checks.
+    """
     release = built.release
     try:
         release.verify()
@@ -132,8 +138,8 @@ def check_map(built: BuiltMap) -> list[CheckResult]:
 def promote_map(lab: Lab, built: BuiltMap, checks: list[CheckResult], run_id: str | None = None) -> ServedMap | None:
     """Serve the release if its checks passed and no person holds an older map. Delete old releases.
 
-    Videos that were deleted or taken out of the library since the build are cut out first. Return None if a check
-    failed and no map is served.
+    Videos that were deleted or taken out of the library since the build are first removed from the map. Return None if
+    no map is served, for example because a check of the first map failed.
     """
     scope = built.release.scope
     with lab.releases.serving.changing(LIBRARY_MAP, scope):
@@ -154,7 +160,7 @@ def promote_map(lab: Lab, built: BuiltMap, checks: list[CheckResult], run_id: st
 
 @dataclass(frozen=True)
 class _EarlierMap:
-    """What a new map takes from the served one."""
+    """The parts of the served map that a new map reuses."""
 
     folder: Path
     points: Points
@@ -163,12 +169,14 @@ class _EarlierMap:
 
     @classmethod
     def read(cls, lab: Lab, scope: str, encoder: str) -> _EarlierMap | None:
-        """Return the served map. None if there is none, it is damaged, or it was made with another encoder."""
+        """Return the served map. Return None if no map is served, or if the served map is damaged or has another
+        encoder.
+        """
         try:
             release = lab.releases.serving.current(LIBRARY_MAP, scope)
             if release is None or release.info["encoder"] != encoder:
                 return None
-            # The new map links pages of this one, so damage would be published again.
+            # The new map shares files with the served map, so a damaged file would be published again.
             release.verify()
             pictures = read_pictures(release.read(PICTURES))
             return cls(release.path, read_points(release.path / POINTS), pictures, float(release.info["spread"]))
@@ -192,7 +200,9 @@ class _EarlierMap:
         return Clusters(*levels)
 
     def _common(self, videos: MappedVideos) -> tuple[np.ndarray, np.ndarray]:
-        """Return the rows of the videos that both maps have, in the new map and in the earlier one."""
+        """Return the rows of the videos that both maps have: their rows in the new map, and their rows in the earlier
+        map.
+        """
         row_of = {video_id: row for row, video_id in enumerate(self.points.video_id)}
         pairs = [(new, row_of[item.video_id]) for new, item in enumerate(videos.items) if item.video_id in row_of]
         both = np.array(pairs, np.intp).reshape(-1, 2)
@@ -203,7 +213,7 @@ def _points(videos: MappedVideos, layout: Layout, clusters: Clusters, tiles: np.
     def float32(values: list[float | None]) -> np.ndarray:
         return np.array([np.nan if value is None else value for value in values], np.float32)
 
-    # Rounding to float32 must not leave the square.
+    # Without `clip`, a rounding error could put a place outside the square from 0 to 1.
     places = np.clip(layout.places, 0, 1).astype(np.float32)
     return Points(
         x=places[:, 0],

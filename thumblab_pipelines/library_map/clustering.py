@@ -14,18 +14,23 @@ from thumblab_core.arrays import Float64s, Rows
 
 NONE = -1
 _COARSE_SHARE, _FINE_SHARE, _LEAST = 0.02, 0.01, 5
-"""Smallest cluster of each level: this share of all videos, and at least `_LEAST` videos."""
+"""Minimum size of a coarse and of a fine cluster, as a share of all videos. Each cluster has at least `_LEAST` videos.
+"""
 _LARGEST_SHARE = 0.3
-"""Largest coarse cluster, as a share of all videos. A cluster of most of the map would say nothing."""
+"""Maximum size of a coarse cluster, as a share of all videos. A cluster with most of the videos would be of no use."""
 _SAMPLES = 3
-"""The neighbours that decide what is dense. With more of them, more videos are in no cluster."""
+"""Number of neighbours from which HDBSCAN estimates the density at a video. With a larger number, more videos are in no
+cluster.
+"""
 _SAME = 0.3
-"""A cluster keeps the number of an earlier one if the videos of both are at least this share of those of either."""
+"""A cluster gets the number of an earlier cluster if both share enough videos: at least this share of the videos that
+are in at least one of the two clusters.
+"""
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """The cluster of each video at both levels, or `NONE`. Each fine cluster is in one coarse cluster."""
+    """The number of each video's cluster at both levels, or `NONE`. A fine cluster is a part of one coarse cluster."""
 
     coarse: Rows
     fine: Rows
@@ -44,9 +49,10 @@ def find_clusters(places: Float64s) -> Clusters:
 
 
 def renumbered(found: Rows, earlier: Rows) -> Rows:
-    """Return the clusters [n] with the numbers of the `earlier` clusters [n] that have mostly the same videos.
+    """Return the clusters `found` [n] with new numbers, so that a cluster keeps its number from one map to the next.
 
-    The other clusters get new numbers, above all earlier ones. `NONE` is the earlier cluster of a new video.
+    A cluster gets the number of the `earlier` cluster [n] that has mostly the same videos. All other clusters get
+    numbers above the earlier numbers. `earlier` is `NONE` for a new video.
     """
     numbers, sizes = np.unique(found[found != NONE], return_counts=True)
     size_of = dict(zip(numbers.tolist(), sizes.tolist(), strict=True))
@@ -72,7 +78,9 @@ def renumbered(found: Rows, earlier: Rows) -> Rows:
 
 
 def _hdbscan(places: Float64s, smallest: float, largest: float | None = None) -> Rows:
-    """Return the most persistent clusters up to the size `largest`, or the smallest dense ones without a limit."""
+    """Return the most persistent clusters with at most `largest` videos. If `largest` is None, return the smallest
+    clusters.
+    """
     from sklearn.cluster import HDBSCAN
 
     size = max(_LEAST, round(smallest))

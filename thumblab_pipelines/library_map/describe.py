@@ -16,7 +16,9 @@ from thumblab_pipelines.niche_report.features import measure
 
 
 def describe(videos: MappedVideos, places: Float64s, clusters: Clusters) -> list[Cluster]:
-    """Return the clusters of both levels, the coarse ones first, each level in the order of the numbers."""
+    """Return the descriptions of the coarse clusters, then of the fine clusters. Each level is in the order of the
+    numbers.
+    """
     texts = [f"{title} {words or ''}" for title, words in zip(videos.facts.title, videos.facts.words, strict=True)]
     names = videos.facts.channel.tolist()
     channels = np.unique(names, return_inverse=True)[1].astype(np.intp)
@@ -52,7 +54,9 @@ def describe(videos: MappedVideos, places: Float64s, clusters: Clusters) -> list
 
 
 def _medoid(videos: MappedVideos, rows: Rows) -> int:
-    """Return the row with the largest mean cosine to the others of the cluster. It is nearest to their mean vector."""
+    """Return the row of the cluster's medoid, the video whose picture vector has the largest mean cosine to all vectors
+    of the cluster.
+    """
     vectors = videos.vectors[rows]
     return int(rows[int(np.argmax(vectors @ vectors.mean(0)))])
 

@@ -1,4 +1,6 @@
-"""The figures of a cluster: the outlier multiple of its videos, and how its part of new videos grows."""
+"""Compute the figures of a cluster: the usual outlier multiple of its videos, and the growth of its share of new
+videos.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +15,15 @@ from thumblab_pipelines.statistics.intervals import interval_of_channels
 RECENT_WEEKS, BEFORE_WEEKS = 4, 8
 _LEAST_CHANNELS = 3
 _LEAST_VIDEOS = 3
-"""Least number of the cluster's videos in each of the two times that a growth compares."""
+"""Minimum number of the cluster's videos in each of the two periods whose shares are compared."""
 _FURTHEST = math.log(1e6)
 
 
 def multiple_of(multiples: Float64s, channels: Rows) -> Multiple | None:
-    """Return the usual outlier multiple of videos [m], of which NaN is not known. None with fewer than three channels.
+    """Return the usual outlier multiple of m videos, or None if fewer than three channels have a known multiple.
 
-    The figure is the geometric mean of the channels' medians, so that each channel counts once. The interval is the t
-    interval of that mean.
+    `multiples` [m] is NaN for an unknown multiple. The usual multiple is the geometric mean of the channels' medians,
+    so that all channels have the same weight. The interval is the t interval of this mean.
     """
     known = np.isfinite(multiples) & (multiples > 0)
     place = np.unique(channels[known], return_inverse=True)[1]
@@ -41,9 +43,9 @@ def multiple_of(multiples: Float64s, channels: Rows) -> Multiple | None:
 def growth_of(days: Rows, inside: Flags, channels: Rows, newest: int, clusters: int) -> Growth:
     """Return how a cluster's share of new videos has changed, with a 95 % interval.
 
-    `days` [n]: the days of publication of all videos of the map. `inside` [n]: which of them are in the cluster.
-    `newest`: the day of the newest video. `clusters`: how many clusters the map has. The cluster is `rising` only if the
-    interval excludes 1 when its level is corrected for all these clusters (Bonferroni).
+    `days` [n]: the day of publication of each video of the map. `inside` [n]: whether each video is in the cluster.
+    `newest`: the day of the newest video. `clusters`: number of clusters on this level of the map. The cluster is
+    `rising` only if the whole interval is above 1 after a Bonferroni correction for the number of clusters.
     """
     week = (newest - days) // 7
     counts = [int((inside & (week == number)).sum()) for number in range(RECENT_WEEKS + BEFORE_WEEKS)]
@@ -68,9 +70,10 @@ def growth_of(days: Rows, inside: Flags, channels: Rows, newest: int, clusters: 
 
 
 def _ratio(recent: Flags, before: Flags, inside: Flags, channels: Rows) -> tuple[float, float, float]:
-    """Return the ratio of the two shares, the standard error of its logarithm, and the degrees of freedom.
+    """Return the cluster's share of `recent` videos divided by its share of the videos `before`.
 
-    The error comes from the contributions of whole channels, because the videos of a channel look alike.
+    Also return the standard error of the logarithm of this ratio, and the degrees of freedom. The error is computed
+    from one value per channel, because the videos of one channel are not independent.
     """
     shares = [float((time & inside).sum() / time.sum()) for time in (recent, before)]
     influence = np.zeros(len(inside))

@@ -1,11 +1,13 @@
-"""Label clusters by the words that set their titles and the text in their pictures apart: class-based TF-IDF [1]_.
+"""Label each cluster with the words that are typical of its titles and of the text in its pictures, by class-based
+TF-IDF [1]_.
 
-The weight of a word in a cluster is its share of the cluster's words, times ln(1 + A / f). A is the mean number of words
-of a cluster, and f how often the word occurs in all clusters.
+The weight of a word in a cluster is its share of the cluster's words, times ln(1 + A / f). A is the mean number of
+words of a cluster, and f is the number of videos that have the word.
 
-A word counts once for each video. A label has only words that at least three videos of two channels of the cluster have.
-So no label is the name of a channel, and no label shows what a single video says. English words without a meaning of
-their own, such as "and", are left out (scikit-learn's list). For other languages, only the weights keep such words out.
+A word counts once for each video. In a cluster, a word of the label must occur in at least three videos and in two
+channels. So a label has no word that only one channel or one video uses. English words without a meaning of their own,
+such as "and", are left out (scikit-learn's list). There is no such list for other languages, but frequent words have
+low weights.
 
 .. [1] M. Grootendorst, "BERTopic: neural topic modeling with a class-based TF-IDF procedure", arXiv:2203.05794, 2022.
 """
@@ -20,20 +22,22 @@ from collections.abc import Sequence
 from thumblab_core.arrays import Rows
 
 WORDS = 4
-"""The largest number of words of a label."""
+"""Maximum number of words of a label."""
 LEAST_VIDEOS, LEAST_CHANNELS = 3, 2
 _MORE_OFTEN = 1.5
-"""A word of a label is in at least this many times as large a share of the cluster's videos as of all videos."""
+"""A word may be in a label only if its share of the cluster's videos is at least this many times its share of all
+videos.
+"""
 _WORD = re.compile(r"[^\W\d_][\w'’]*[^\W_]", re.UNICODE)
 """Words of two letters or more that begin with a letter, in any script."""
 _LONGEST = 24
 
 
 def label_clusters(texts: Sequence[str], channels: Sequence[str], clusters: Rows) -> dict[int, tuple[str, ...]]:
-    """Return the words of the label of each cluster, the most telling first.
+    """Return the words of the label of each cluster, in falling order of their weights.
 
-    `texts` [n]: the title and the words in the picture of each video. `clusters` [n]: numbers, -1 for none. A cluster
-    without telling words has an empty label.
+    `texts` [n]: the title and the words in the picture of each video. `clusters` [n]: the number of each video's
+    cluster, or -1. If no word fits a cluster, its label is empty.
     """
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 

@@ -1,4 +1,4 @@
-"""Place thumbnails on a map by t-SNE [1]_, and keep the places from one map to the next.
+"""Place thumbnails on a map by t-SNE [1]_. A later map keeps the places of an earlier map as far as possible.
 
 The vectors are reduced to 50 principal components, and laid out by openTSNE [2]_. A first map starts from the first two
 components [3]_. A later map starts from the places of the earlier map, and is then moved, turned and scaled so that the
@@ -23,33 +23,41 @@ from thumblab_pipelines.library_map.quality import neighbourhoods
 
 COMPONENTS = 50
 SMALL, PERPLEXITY_OF_SMALL, PERPLEXITY = 2_000, 80.0, 50.0
-"""The number of neighbours that t-SNE keeps near, about: `PERPLEXITY_OF_SMALL` for up to `SMALL` videos.
-
-With fewer than 240 videos, it is a third of their number.
+"""The perplexity of t-SNE is about the number of neighbours that t-SNE keeps near. Up to `SMALL` videos, the perplexity
+is `PERPLEXITY_OF_SMALL`, but at most a third of the number of videos.
 """
 MARGIN = 0.08
-"""The free space at each side of a first map. Later maps may use it, so that they need not be scaled."""
+"""The free space at each side of a first map, as a share of the width. Later maps may grow into this space, so their
+places need not be scaled.
+"""
 
 _EXAGGERATED, _PLAIN, _CONTINUED = 250, 500, 60
-"""Numbers of iterations: with exaggerated attraction, after it, and from the places of an earlier map."""
+"""Numbers of iterations of t-SNE: two for a first map, with exaggerated and then with normal attraction, and one for a
+map that starts from an earlier map.
+"""
 _EXAGGERATION = 12.0
 _ONE_THREAD = 5_000
-"""Up to this number of videos, one thread is faster than several."""
+"""Up to this number of videos, one thread is faster than several threads."""
 _FEWEST = 50
-"""With fewer videos than this, the first two principal components are the map. t-SNE keeps less of so few videos."""
+"""With fewer videos than this number, the places are the first two principal components. They keep more of the
+neighbourhoods of so few videos than t-SNE does.
+"""
 _TOLERATED = 0.05
-"""So few videos keep their earlier places if the trustworthiness is lower by at most this than with new places."""
+"""A map of fewer than `_FEWEST` videos keeps the earlier places if their trustworthiness is at most this much lower
+than the trustworthiness of new places.
+"""
 _NEAR = 5
 """A new video starts at the mean place of this number of its nearest videos of the earlier map."""
 _COMMON = 0.5
-"""Minimum share of videos that were in the earlier map, so that a layout starts from it."""
+"""A layout starts from an earlier map only if at least this share of the videos is in the earlier map."""
 
 
 @dataclass(frozen=True)
 class Earlier:
-    """The places of an earlier map. `rows`: the rows of the new map whose videos it has. `places`: their places [k, 2].
+    """The places on an earlier map of the k videos that both maps have.
 
-    `spread`: the standard deviation that the places of the earlier map had in the units of t-SNE.
+    `rows` [k]: the rows of these videos in the new map. `places` [k, 2]: the places of these videos on the earlier map.
+    `spread`: the standard deviation of all places of the earlier map, in the units of t-SNE.
     """
 
     rows: Rows
@@ -59,10 +67,11 @@ class Earlier:
 
 @dataclass(frozen=True)
 class Layout:
-    """The places [n, 2] on a map, 0 to 1. `spread`: see `Earlier`. `continued`: whether it started from an earlier map.
+    """The places [n, 2] on a map, 0 to 1.
 
-    `drift`: the median distance of the videos from their earlier places, as a share of the width of the earlier map.
-    None without an earlier map.
+    `spread`: see `Earlier`. `continued`: whether the layout started from an earlier map. `drift`: the median distance
+    of the videos from their earlier places, as a share of the width of the earlier map. `drift` is None without an
+    earlier map.
     """
 
     places: Float64s
@@ -87,9 +96,9 @@ def lay_out(vectors: Float32s, earlier: Earlier | None = None) -> Layout:
 
 
 def drift(places: Float64s, earlier: Float64s) -> float:
-    """Return the median distance between the places [k, 2] and the earlier ones, as a share of the earlier map's width.
+    """Return the median distance from `places` [k, 2] to `earlier` [k, 2], as a share of the width of the earlier map.
 
-    The width is the longer side of the smallest rectangle that holds the earlier places.
+    The width is the longer side of the smallest rectangle around the earlier places.
     """
     width = float(np.ptp(earlier, axis=0).max())
     return float(np.median(np.linalg.norm(places - earlier, axis=1))) / width
@@ -124,7 +133,7 @@ def _raw(components: Float64s, vectors: Float32s, earlier: Earlier | None) -> Fl
     affinities = openTSNE.affinity.PerplexityBasedNN(
         components,
         perplexity=min(PERPLEXITY_OF_SMALL if len(vectors) <= SMALL else PERPLEXITY, (len(vectors) - 1) / 3),
-        # A vector that equals the mean has no direction, and so no cosine.
+        # If a vector equals the mean of all vectors, its components are 0, and its cosine is not defined.
         metric="cosine" if np.linalg.norm(components, axis=1).all() else "euclidean",
         n_jobs=threads,
         random_state=0,
@@ -147,7 +156,11 @@ def _raw(components: Float64s, vectors: Float32s, earlier: Earlier | None) -> Fl
 
 
 def _start(vectors: Float32s, earlier: Earlier) -> Float64s:
-    """Return where the videos start: at their earlier places, or between those of their nearest videos."""
+    """Return the place from which t-SNE moves each video.
+
+    A video of the earlier map starts at its earlier place. A new video starts at the mean of the earlier places of the
+    most similar videos.
+    """
     known = earlier.places - earlier.places.mean(0)
     known *= earlier.spread / known.std()
     start = np.empty((len(vectors), 2))
@@ -159,13 +172,15 @@ def _start(vectors: Float32s, earlier: Earlier) -> Float64s:
         if len(part):
             cosines = vectors[part] @ vectors[earlier.rows].T
             near = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
-            # Videos at the same place would stay together, because nothing would move them apart.
+            # t-SNE cannot separate videos that start at exactly the same place, so random numbers are added.
             start[part] = known[near].mean(1) + rng.normal(0, 1e-3 * earlier.spread, (len(part), 2))
     return start
 
 
 def _aligned(raw: Float64s, rows: Rows, places: Float64s) -> Float64s:
-    """Return the places, moved, turned, mirrored and scaled so that `rows` are nearest to `places` [k, 2]."""
+    """Return all places, moved, turned, mirrored and scaled so that the places of `rows` are as near as possible to
+    `places` [k, 2].
+    """
     from_mean, to_mean = raw[rows].mean(0), places.mean(0)
     source, target = raw[rows] - from_mean, places - to_mean
     left, strengths, right = np.linalg.svd(source.T @ target)
@@ -174,14 +189,14 @@ def _aligned(raw: Float64s, rows: Rows, places: Float64s) -> Float64s:
 
 
 def _framed(raw: Float64s) -> Float64s:
-    """Return the places in the middle of the square from 0 to 1, on one scale for both axes."""
+    """Return the places, moved to the middle of the square from 0 to 1, and scaled by the same factor on both axes."""
     low, high = raw.min(0), raw.max(0)
     scale = (1 - 2 * MARGIN) / (float((high - low).max()) or 1.0)
     return np.asarray((raw - (low + high) / 2) * scale + 0.5)
 
 
 def _within_frame(places: Float64s) -> Float64s:
-    """Return the places, framed anew if one of them is outside the square from 0 to 1."""
+    """Return the places. If a place is outside the square from 0 to 1, apply `_framed` to all places."""
     return places if places.min() >= 0 and places.max() <= 1 else _framed(places)
 
 

@@ -42,7 +42,9 @@ def assign_tiles(
 
 
 def reader(images: ImageStore) -> Callable[[str], Pixels | None]:
-    """Return a function that reads the pixels of a tile from the image store. It returns None for a bad picture."""
+    """Return a function that reads the pixels of a tile from the image store. The function returns None if the picture
+    cannot be read.
+    """
 
     def read(sha256: str) -> Pixels | None:
         try:

@@ -1,12 +1,12 @@
 """Measure how well a map keeps neighbourhoods: trustworthiness and continuity [1]_.
 
-Let U(i) be the videos that are among the k nearest of video i on the map, but not among its k nearest by their vectors,
-and r(i, j) the rank of video j among the nearest videos of i by their vectors. With n videos,
+Let U(i) be the videos that are among the k nearest to video i on the map, but not among the k nearest by vectors. Let
+r(i, j) be the rank of video j if all videos are ordered by the distance of their vectors to video i. For n videos,
 
     trustworthiness = 1 - 2 / (n k (2n - 3k - 1)) * sum over i and j in U(i) of (r(i, j) - k)
 
-Continuity is the same with the map and the vectors exchanged. Both are 1 if all neighbourhoods are the same, and about
-0.5 for random places.
+Continuity is the same with the map and the vectors exchanged. Both figures are 1 if all neighbourhoods are the same,
+and about 0.5 for random places.
 
 .. [1] J. Venna and S. Kaski, "Neighborhood preservation in nonlinear projection methods: an experimental study", ICANN,
    2001.
@@ -22,7 +22,9 @@ from thumblab_core.arrays import Float64s, Floats, Rows
 
 NEIGHBOURS = 15
 _SAMPLE = 1_000
-"""Largest number of videos whose neighbourhoods are compared. The time for each grows with the size of the library."""
+"""Maximum number of videos whose neighbourhoods are compared. The time for each video grows with the size of the
+library.
+"""
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,10 @@ class Quality:
 
 
 def neighbourhoods(vectors: Floats, places: Floats) -> Quality | None:
-    """Compare the neighbourhoods of the unit vectors [n, d] with those of the places [n, 2]. None below 5 videos.
+    """Compare the nearest videos by unit vectors [n, d] with the nearest videos by places [n, 2].
 
-    Both figures are defined for fewer than n / 2 neighbours, so small libraries are compared with fewer than 15.
+    Return None for fewer than 5 videos. Both figures are defined only for fewer than n / 2 neighbours. So for fewer
+    than 31 videos, fewer than 15 neighbours are compared.
     """
     count = min(NEIGHBOURS, (len(vectors) - 1) // 2)
     if count < 2:
@@ -55,9 +58,10 @@ def neighbourhoods(vectors: Floats, places: Floats) -> Quality | None:
 
 
 def _ranks(distances: Float64s, rows: Rows) -> Rows:
-    """Return the rank of each column among the distances [m, n] of each row, 1 for the nearest.
+    """Return the rank of each distance [m, n] within its row. Row i has the distances from video `rows[i]` to all n
+    videos.
 
-    The rank of a video among its own distances is 0.
+    The video itself has the rank 0, and the nearest other video has the rank 1.
     """
     distances[np.arange(len(rows)), rows] = -np.inf
     order = np.argsort(distances, axis=1, kind="stable")

@@ -1,4 +1,4 @@
-"""Read the libraries of niches with what a map shows of each video."""
+"""Read the libraries of niches, with the facts that a map shows about each video."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class MappedVideos:
     """The n videos of a map, in the order of their niches and ids. `vectors`, float32 [n, d], are unit vectors.
 
     `facts` has a row for each video: `video_id`, `title`, `channel`, `sha256` of the picture, `duration_s`, `words` in
-    the picture, the `evidence` and the sub-scores. What was not measured is None or NaN.
+    the picture, the `evidence` and the sub-scores. A value that was not measured is None or NaN.
     """
 
     items: Sequence[Item]
@@ -54,12 +54,12 @@ class MappedVideos:
 
 
 def niches_of(scope: str) -> Sequence[str]:
-    """Return the niches of a map: one, or those of the map `ALL`."""
+    """Return the niches of a map: a single niche, or all niches for the scope `ALL`."""
     return NICHES if scope == ALL else (scope,)
 
 
 def read_videos(lab: Lab, scope: str, encoder: str) -> MappedVideos:
-    """Return the videos of a niche's library, or of all libraries for the scope `ALL`, with what a map shows of them."""
+    """Return the videos of a niche's library, or of all libraries for the scope `ALL`, with the facts for a map."""
     import pandas as pd
 
     parts = [(niche, read_library(lab, niche, encoder)) for niche in niches_of(scope)]

@@ -7,9 +7,9 @@ from thumblab_pipelines.lab import Lab
 
 
 def roll_back_map(lab: Lab, scope: str, release_id: str | None = None) -> Release:
-    """Serve an older map and hold it, so that no later build replaces it. Return its release.
+    """Serve an older map and hold it, so that no later build replaces it. Return the release of the older map.
 
-    Without `release_id`, serve the newest map that was served before and is older than the served one. Raises
+    Without `release_id`, serve the newest map that was served before and is older than the served map. Raises
     `LabError` if there is no such map.
     """
     serving = lab.releases.serving
@@ -27,7 +27,7 @@ def roll_back_map(lab: Lab, scope: str, release_id: str | None = None) -> Releas
                 raise LabError(f"{error}; the materializations of the asset name the releases") from None
         release.verify()
         # The hold is written before the pointer moves. If the process is killed between the two steps, the scope still
-        # serves the previous map, and the next build says that it is held.
+        # serves the previous map, and the next build reports the hold.
         serving.hold(release, f"rolled back from {served} to {release.release_id}")
         serving.promote(release)
     return release

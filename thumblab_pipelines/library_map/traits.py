@@ -1,4 +1,6 @@
-"""Say how the thumbnails of a cluster differ from the others: in their text, faces, subject, colours and sub-scores."""
+"""Describe how the thumbnails of a cluster differ from other thumbnails in text, faces, subject, colours and
+sub-scores.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +16,23 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TRAITS = 3
-"""The largest number of traits of a cluster."""
+"""Maximum number of traits of a cluster."""
 COMPARED = tuple(feature for feature in FEATURES if feature.part in (TEXT, FACES, SUBJECT, COLOUR, SUB_SCORES))
 _LEAST_DIFFERENCE = 0.5
-"""Least difference between the means of a cluster and of the other videos, in standard deviations of all videos."""
+"""Minimum difference between the mean of a cluster and the mean of the other videos, in standard deviations of all
+videos.
+"""
 _LEAST_CHANNELS = 3
 
 
 def find_traits(values: pd.DataFrame, channels: Rows, clusters: Rows) -> dict[int, tuple[str, ...]]:
     """Return the traits of each cluster as sentences, the largest difference first.
 
-    `values` has the features of each video [n], see `thumblab_pipelines.niche_report.features.measure`. `channels` [n]
-    are numbers, and `clusters` [n] too, with -1 for none. A trait is a large difference that does not come from one
-    channel: the interval of the means of the cluster's channels excludes the mean of the other videos.
+    `values` has the features of each video [n], see `thumblab_pipelines.niche_report.features.measure`. `channels` [n]:
+    the number of each video's channel. `clusters` [n]: the number of each video's cluster, or -1.
+
+    A trait is a large difference that does not come from one channel. For this, the means of the cluster's channels are
+    computed. The interval of these means must exclude the mean of the videos outside the cluster.
     """
     columns = {feature: values[feature.name].to_numpy(float) for feature in COMPARED}
     found = {}
@@ -44,7 +50,9 @@ def find_traits(values: pd.DataFrame, channels: Rows, clusters: Rows) -> dict[in
 
 
 def _difference(feature: Feature, column: Float64s, channels: Rows, inside: Flags) -> tuple[float, str] | None:
-    """Return the difference of a cluster in standard deviations, and its sentence. None if it is not clear."""
+    """Return the difference of a cluster in standard deviations, and a sentence about it. Return None if there is no
+    trait.
+    """
     known = ~np.isnan(column)
     here, elsewhere = column[known & inside], column[known & ~inside]
     if 2 * len(here) < inside.sum() or not len(elsewhere):

@@ -1,4 +1,4 @@
-"""Take videos out of the maps: those that the lab has deleted, and those that a person took out of the library."""
+"""Remove videos from the maps: videos that the lab has deleted, and videos that a person took out of the library."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from thumblab_pipelines.library_map.pictures import reader
 
 
 def mappable_videos(lab: Lab, scope: str) -> set[str]:
-    """Return the ids of the videos that a map may show: those that the lab has, and that no person took out."""
+    """Return the ids of the videos that a map may show: all videos that the lab has and that no person took out."""
     statement = select(videos.c.video_id).where(
         videos.c.video_id.not_in(select(library_exclusions.c.video_id)),
         *([] if scope == ALL else [videos.c.niche == scope]),
@@ -32,7 +32,9 @@ def mappable_videos(lab: Lab, scope: str) -> set[str]:
 
 
 def stale_maps(lab: Lab, scope: str) -> tuple[list[Release], set[str]]:
-    """Return the maps that show a video which they may not show or that cannot be read, and the ids that they may show."""
+    """Return the stale maps, and the ids of the videos that a map may show. A stale map shows another video, or is
+    damaged.
+    """
     allowed = mappable_videos(lab, scope)
     return [release for release in lab.releases.all(LIBRARY_MAP, scope) if not _shows_only(release, allowed)], allowed
 
@@ -46,10 +48,11 @@ def _shows_only(release: Release, allowed: set[str]) -> bool:
 
 
 def clean_maps(lab: Lab, scopes: Sequence[str], run_id: str | None = None) -> int:
-    """Delete the maps that show a video which they may not show, or that cannot be read. Return their number.
+    """Delete the stale maps, see `stale_maps`. Return the number of deleted maps.
 
-    If the served map is one of them, a map without these videos is served instead: without their points, titles and
-    pictures. If no video is left, no map is served. Raises `UnreadError` if a release cannot be read at the moment.
+    If the served map is stale, a new map without the points, titles and pictures of the removed videos is served
+    instead. If no video is left, or if the served map is damaged, no map is served. Raises `UnreadError` if a release
+    cannot be read at the moment.
     """
     cleaned = 0
     for scope in scopes:
@@ -69,7 +72,8 @@ def clean_maps(lab: Lab, scopes: Sequence[str], run_id: str | None = None) -> in
             for release in stale:
                 lab.releases.remove(release)
             cleaned += len(stale) + len(lab.releases.discard_unreadable(LIBRARY_MAP, scope))
-            # A killed process may have left incomplete maps with deleted videos. `prune_maps` deletes these too.
+            # A killed process may have left incomplete maps with deleted videos. `prune_maps` deletes the incomplete
+            # maps too.
             prune_maps(lab, scope)
     return cleaned
 
@@ -77,8 +81,8 @@ def clean_maps(lab: Lab, scopes: Sequence[str], run_id: str | None = None) -> in
 def publish_trimmed(lab: Lab, release: Release, allowed: Collection[str], run_id: str | None = None) -> Release | None:
     """Publish a new map with only the points of `release` whose videos are in `allowed`.
 
-    Nothing moves, and the clusters keep their labels, traits and figures: they describe many videos, and the next build
-    makes new ones. Return None if the map is damaged, or if no point is left.
+    The points keep their places. The clusters keep their labels, traits and figures until the next build. Return None
+    if the map is damaged, or if no point is left.
     """
     try:
         points = read_points(release.path / POINTS)
@@ -118,7 +122,7 @@ def prune_maps(lab: Lab, scope: str) -> list[str]:
 
 
 def _without(cluster: Cluster, left: Points) -> Cluster | None:
-    """Return the cluster with only the points that are left. None if it has none."""
+    """Return the cluster with only the points in `left`, or None if none of its points is left."""
     column = left.cluster if cluster.level == COARSE else left.fine_cluster
     rows: Rows = np.flatnonzero(column == cluster.id)
     if not len(rows):

@@ -1,4 +1,6 @@
-"""Draw a map for the metadata of its asset: the points by cluster, and the labels. It shows no picture and no title."""
+"""Draw a map for the metadata of its asset: the points, coloured by cluster, and the labels, but no picture and no
+title.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,7 @@ def map_preview(release: Release) -> str:
     inside = rows[in_cluster]
     axes.scatter(points.x[inside], points.y[inside], s=size, c=points.cluster[inside] % 20, cmap="tab20", linewidths=0)
     for cluster in clusters:
-        # Matplotlib would read a dollar sign as a formula.
+        # Matplotlib would read a dollar sign as the start of a formula.
         words = " ".join(cluster.label[:2]).replace("$", "") or str(cluster.id)
         axes.annotate(words, (cluster.x, cluster.y), ha="center", fontsize=9, parse_math=False)
     axes.set(xlim=(0, 1), ylim=(1, 0), aspect="equal", xticks=[], yticks=[])
