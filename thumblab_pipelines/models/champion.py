@@ -63,9 +63,8 @@ def alias_state(champion: Champion | None, serving: str | None) -> AliasState:
             "promotion is running or was interrupted; materializing served_model completes it",
             serving,
         )
-    # At this point, the alias names a version that is not served, and this version is not the version to which the lab
-    # last moved the alias. The lab always serves a version before it moves the alias to this version. So a person has
-    # moved the alias.
+    # At this point, the alias names a version that is not served, and the lab last moved the alias to another version.
+    # The lab never moves the alias to a version before it serves the version. So a person has moved the alias.
     return AliasState(f"a person made version {version.number} the champion", serving, version)
 
 

@@ -82,7 +82,7 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
         pairs = pairs[has_vectors[pairs.winner] & has_vectors[pairs.loser]]
         caveat += "; each model with its own encoders"
         # Only pairs of videos with vectors from the encoders of both models are counted. New videos get vectors only
-        # from the encoders in the settings, so the number of these pairs never grows. If there are too few, the
+        # from the encoders in the settings, so the number of these pairs never grows. If there are too few pairs, the
         # challenger is promoted without a comparison.
         if len(pairs) < LEAST_COMPARED_PAIRS:
             reason = f"the champion {champion.release_id} was made with other encoders"

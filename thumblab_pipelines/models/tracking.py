@@ -209,7 +209,7 @@ class Tracker:
         return f"{self._uri}/#/experiments/{self._experiment()}/runs/{run_id}{_VIEW}"
 
     def _finished(self, release: Release) -> Version | None:
-        """Return the version of the registered model in MLflow that holds the release.
+        """Return the version of the registered model in MLflow that was made from the release.
 
         Return None if no run has logged the release and registered it as a version. Running or unregistered runs that
         are found before this version are marked as failed.

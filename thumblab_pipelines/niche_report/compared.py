@@ -34,7 +34,7 @@ TOP = 0.1
 """Share of a niche's videos that can be winners: the videos with the largest outlier multiples."""
 
 LEAST_CARRIERS = 20
-"""Minimum number of compared videos that have a flag, and minimum number of compared videos that lack it."""
+"""Minimum number of compared videos that have a flag, and minimum number of compared videos that lack the flag."""
 
 _FURTHEST = 1e-3
 """Minimum distance of a share from 0 and 1. A share nearer to 0 or 1 is moved to this distance before it is converted
@@ -82,7 +82,9 @@ class Compared:
         return cls(rows, winner[rows], channel, stratum).informative()
 
     def informative(self, known: Flags | None = None) -> Compared:
-        """Return the videos that are `known` [k]. Leave out a stratum without a known winner or a known other video."""
+        """Return the videos that are `known` [k]. Leave out each stratum that lacks a known winner or a known other
+        video.
+        """
         given = np.ones(len(self.rows), bool) if known is None else known
         strata = int(self.stratum.max(initial=-1)) + 1
         winners = np.bincount(self.stratum[given & self.winner], minlength=strata)
@@ -135,8 +137,7 @@ class Difference:
 
     @property
     def holds_within_channels(self) -> bool:
-        """Whether most of the differing channels agree with the niche, and the sign stays the same without any single
-        channel."""
+        """Whether most of the differing channels agree with the niche, and the sign of the niche is `steady`."""
         return self.steady and 2 * self.agreeing > self.differing
 
     @property

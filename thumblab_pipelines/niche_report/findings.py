@@ -3,7 +3,7 @@
 A difference is a finding if all of these conditions hold:
 
 - The q value of the difference, computed over all compared features, is at most 5 %.
-- The 95 % interval of the share does not contain one half, which would mean no difference.
+- The 95 % interval of the share does not contain one half. A share of one half means no difference.
 - Most of the channels with a difference have the same sign as the niche.
 - The sign of the niche stays the same if any single channel is left out.
 """

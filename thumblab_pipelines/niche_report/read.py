@@ -1,4 +1,4 @@
-"""Read the videos of a niche with their views, and the picture and title that earned these views."""
+"""Read the videos of a niche with their views, and the picture and title that they showed when they got these views."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ def read_videos(lab: Lab, niche: str) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return the videos of the niche that can be compared, in order of publication. Also return how many videos were
     left out, by reason.
 
-    `sha256` and `title` belong to the picture and the title that the video showed while it earned the views.
-    `outlier_multiple` compares these views with the channel's usual views, as the library does. A video whose picture
-    was not measured is not left out, because its title can be compared. The evidence of such a video is None, and the
-    video is counted under `NOT_MEASURED`. Only measurements by the most frequent version of the meter are used.
+    `sha256` and `title` belong to the picture and the title that the video showed while it got the views.
+    `outlier_multiple` compares these views with the channel's usual views, as the library does. A video is kept even if
+    its picture was not measured, because its title can be compared. The evidence of such a video is None, and the video
+    is counted under `NOT_MEASURED`. Only measurements by the most frequent version of the meter are used.
     """
     import pandas as pd
 

@@ -1,13 +1,13 @@
 """Read the claims of predictions about candidates whose outcome is known.
 
-An experiment decides pairs of candidates: its winner with each of its losers. The claim about a pair is the probability
-that the answer of the service gave to the winner:
+The winner of an experiment forms a decided pair with each loser. The claim about a pair is the probability that the
+answer of the service gave to the winner:
 
     p = p_winner / (p_winner + p_loser)
 
 p_winner and p_loser are the win probabilities in the answer. Win probabilities follow the Bradley-Terry-Luce model, so
-the ratio p is the probability that one candidate beats the other. If the model's skill was not proven, the answer
-orders the candidates by evidence and has no probabilities. In this case, the claim is only the order.
+the ratio p is the probability that the winner beats the loser. If the model's skill was not proven, the answer orders
+the candidates by evidence and has no probabilities. In this case, the claim is only the order.
 
 Two published candidates of one channel form a pair too. The claim about two published candidates is that the candidate
 with the higher score is better.

@@ -21,7 +21,7 @@ def order_by_shared_videos(winners: Rows, losers: Rows) -> Rows:
 
     Videos are the nodes of a graph, and pairs are its edges. The reverse Cuthill-McKee order puts connected nodes close
     to each other. All videos of a channel are connected, and the two videos of a pair were published near each other.
-    So the order follows channels and time, although this function knows neither channels nor dates.
+    So the order is mostly by channel and by time, although this function gets neither channels nor dates.
     """
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import reverse_cuthill_mckee

@@ -67,9 +67,9 @@ class Context:
         """Return the cross-fitted context of the given rows of the dataset, by default of all rows.
 
         Only the given rows are used. The trend of a channel is computed from all given rows of the channel. So a
-        video's own views have a small effect on its prediction: they change the trend at other videos of its channel,
-        from which the prediction is learnt. In a channel of 40 videos, the views of one video have a weight of about 3
-        % in the trend at another video.
+        video's own views have a small effect on its prediction. The views change the trend at other videos of the
+        channel, and the model of the prediction is fitted to these videos. In a channel of 40 videos, the views of one
+        video have a weight of about 3 % in the trend at another video.
         """
         videos, channel = data.videos, data.videos.channel_id.to_numpy(str)
         chosen = np.arange(len(videos)) if rows is None else rows

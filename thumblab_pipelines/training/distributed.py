@@ -4,9 +4,9 @@
 
 The option `--multi_gpu` is needed even on CPUs, because with `--cpu` the launcher starts only one process.
 
-No other module uses accelerate, ranks and the number of processes. Every process knows the pairs of every step and
-takes its own part of these pairs. accelerate averages the gradients with PyTorch's DistributedDataParallel (DDP). In a
-single process, the methods return their arguments unchanged, and accelerate is not imported.
+No other module uses accelerate, ranks or the number of processes. Every process computes the pairs of every step, and
+trains on its own part of these pairs. accelerate averages the gradients with PyTorch's DistributedDataParallel (DDP).
+In a single process, the methods return their arguments unchanged, and accelerate is not imported.
 """
 
 import os
@@ -98,7 +98,7 @@ class ProcessGroup:
         return bool(self.sum(torch.tensor(float(flag), device=self.device))) if self.size > 1 else flag
 
     def broadcast(self, value: float | None) -> float | None:
-        """Send the value of the main process to all processes, and return it in each.
+        """Return the value of the main process, in every process.
 
         Rounding may make the values of the processes differ. With the value of the main process, all processes take the
         same decisions, for example when to stop.

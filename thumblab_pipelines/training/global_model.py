@@ -100,8 +100,8 @@ def _start_from_line(
     """
     layout = model.config.layout
     picture = np.r_[layout.columns(IMAGE), layout.columns(AGREEMENT_BLOCK)]
-    # The candidates of a request are for the same video, so the video's length cannot change their order. So the linear
-    # model does not use the length. Only the channel adapters use the length.
+    # All candidates of a request are for one video. The length of this video cannot change the order of the candidates,
+    # so the linear model does not use the length. Only the channel adapters use the length.
     title = np.setdiff1d(np.arange(layout.total - layout.sizes[LENGTH_BLOCK]), picture)
     above = corpus.above_trend(train)[train]
     ranker = model.ranker()
