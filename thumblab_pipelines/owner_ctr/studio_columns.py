@@ -62,7 +62,8 @@ def joined(errors: Sequence[LabError]) -> LabError:
 class Columns:
     """The columns of a table: their names, the positions of the recognised columns by the lab's name, and the language.
 
-    `language`: None if no column has a known name. `remarks`: names the columns that were recognised by their values.
+    `language`: None if no column has a known name. `remarks`: sentences that name the columns that were recognised by
+    their values.
     """
 
     header: tuple[str, ...]

@@ -19,7 +19,7 @@ _EARLIER_LIMIT_S = 60
 
 
 def may_be_short(cells: Mapping[str, str], commas: DecimalCommas, published: date | None = None) -> bool | None:
-    """Return whether the video is a Short. Return None if the row does not decide this.
+    """Return whether the video is a Short. Return None if the row does not show whether it is a Short.
 
     If the table has the columns of the Shorts feed, these columns decide: an ordinary video has empty cells or zeros in
     these columns. Without these columns, the length decides, because the table does not show whether a video is

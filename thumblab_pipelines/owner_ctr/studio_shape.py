@@ -264,8 +264,7 @@ def _is_percent(name: str) -> bool:
 
 
 def _fits(shown: _Column, rates: _Column) -> bool | None:
-    """Return whether the totals show that the rates belong to these counts. Return None if the totals do not decide
-    this.
+    """Return whether the totals show that the rates belong to these counts. Return None if the totals do not show it.
 
     If the table has all videos, the total of the rates is the mean of the rates, weighted by the counts.
     """

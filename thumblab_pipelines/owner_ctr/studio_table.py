@@ -180,8 +180,8 @@ def _cells(line: int, row: Sequence[str], width: int, columns: Mapping[str, int]
 def _id_in(cell: str) -> str:
     """Return the text of a cell without the characters that Studio or a spreadsheet puts before and after an id.
 
-    Spreadsheets take an id that begins with a hyphen for a formula. So Studio puts a space before such an id, and some
-    spreadsheets write such an id as ="-id".
+    Spreadsheets treat an id that begins with a hyphen as a formula. So Studio puts a space before such an id, and some
+    spreadsheets write ="-id" instead of the id.
     """
     return INVISIBLE.sub("", cell).strip().lstrip("='\" ").rstrip('"')
 

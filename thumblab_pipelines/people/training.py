@@ -59,7 +59,8 @@ def _labelled(given: FacesToCluster) -> LabelledFaces:
     """
     named = np.append(given.named, False)  # The code -1 (no cluster) reads this last element.
     rows = np.flatnonzero((given.pinned != NONE) & named[given.pinned])
-    # The number of a picture may change with every new face. So the id of the picture's first labelled face is its key.
+    # The number of a picture may change with every new face. So the key of a picture is the id of its first labelled
+    # face.
     first: dict[int, str] = {}
     for row in rows.tolist():
         first.setdefault(int(given.pictures[row]), given.face_ids[row])

@@ -6,8 +6,8 @@ or no picture (`Missing`).
 The table `thumbnails` has the current thumbnail of a video. A version is a picture together with a title. The table
 `thumbnail_versions` has every version that a video has shown, with the times when it was first and last seen.
 
-A version earns views only while it is shown. So training uses the first version of a video, with the views up to the
-moment when this version was last seen. See `first_versions_query`.
+A video gets views with a version only while it shows the version. So training uses the first version of a video, with
+the views up to the moment when this version was last seen. See `first_versions_query`.
 """
 
 from collections.abc import Sequence
@@ -39,8 +39,8 @@ def first_versions_query(where: str = "true") -> str:
     shown both.
 
     `where`: a condition on the videos `v`. The column `until` has the last time. `until` is infinity if the video has
-    not changed. `until` is -infinity if the first version of the video was deleted from the table, because it is
-    unknown which version earned the views.
+    not changed. `until` is -infinity if the first version of the video was deleted from the table, because it is then
+    unknown which version got the views.
     """
     return f"""
         SELECT DISTINCT ON (n.video_id) n.video_id, n.sha256, n.phash, n.title,

@@ -28,7 +28,7 @@ of the video."""
 
 
 class YouTube:
-    """Client for the YouTube Data API. Any number of threads may share it."""
+    """Client for the YouTube Data API. Any number of threads may share one client."""
 
     def __init__(self, service: Any, transport: Transport, ledger: Ledger) -> None:
         self._service = service

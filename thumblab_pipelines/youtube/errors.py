@@ -121,8 +121,9 @@ def classify(status: int, content: bytes, secret: str) -> Refusal:
 
 
 def explain(refusal: Refusal, tries: int) -> str:
-    """Return a sentence that tells the user what happened and what to do. `tries`: number of times that the call was
-    made."""
+    """Return a sentence that explains to the user what happened and what to do. `tries`: number of times that the call
+    was made.
+    """
     details = " ".join(str(part) for part in (refusal.status, refusal.reason) if part)
     details += f": {refusal.message}" if refusal.message else ""
     match refusal.kind:

@@ -31,7 +31,7 @@ class ApiAnswer:
 
 
 class Transport:
-    """Sends calls to one endpoint. Any number of threads may share it.
+    """Sends calls to one endpoint. Any number of threads may share one `Transport`.
 
     Each thread has its own connections, because httplib2 is not thread-safe. The API key is sent in a header and never
     in a URL, because URLs appear in logs, errors and proxies.

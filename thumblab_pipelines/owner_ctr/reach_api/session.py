@@ -39,7 +39,7 @@ class SignInError(YouTubeError):
 
 
 class OwnerSession:
-    """A signed-in session. Only one thread may use it.
+    """A signed-in session. Only one thread may use a session.
 
     The session calls the real API, or the endpoint in `THUMBLAB_YOUTUBE_ENDPOINT` if this setting is set, for example
     the emulator.

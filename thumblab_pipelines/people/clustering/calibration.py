@@ -42,7 +42,8 @@ def calibrate(vectors: Float32s, pictures: Rows, people: Rows) -> Calibration:
 
     Known pairs of different people are pairs of faces that a person put into different clusters, and pairs of faces in
     one picture. If there are too few known pairs, random pairs are used, because most random pairs show different
-    people. The estimate is averaged with a guess from the dimension. With many pairs, the guess has almost no weight.
+    people. The estimate is averaged with a guess, which depends only on the dimension of the vectors. With many pairs,
+    the guess has almost no weight.
 
     Parameters
     ----------

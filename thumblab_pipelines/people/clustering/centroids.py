@@ -90,10 +90,10 @@ def centroids_of(vectors: Float64s, clusters: Rows, count: int, sure: Flags, lea
 def spherical_k_means(vectors: Float64s, least: int, cosine: float) -> Rows:
     """Divide the faces [n] of one person into parts. Return the number of each face's part [n], starting at 0.
 
-    Each part has a centroid. A face is far if its cosine to the nearest centroid is below `cosine`, so that it would
-    not match by itself. As long as at least `least` faces are far, one more part is tried. Its centroid starts at the
-    farthest face. The new part is kept if each part has at least `least` faces, and if fewer faces are far than before.
-    Otherwise the division ends.
+    Each part has a centroid. A face is far if its cosine to the nearest centroid is below `cosine`. As long as at least
+    `least` faces are far, one more part is tried. The centroid of the new part starts at the farthest face. The new
+    part is kept if each part has at least `least` faces, and if fewer faces are far than before. Otherwise the division
+    ends.
     """
     centres = unit(vectors.sum(axis=0, keepdims=True))
     part = np.zeros(len(vectors), np.intp)
@@ -180,7 +180,7 @@ def halves(vectors: Float64s) -> Rows:
 def mean_within(sums: Float64s, sizes: Rows) -> Float64s:
     """Return the mean cosine [k] of the pairs of faces in each cluster. The result is 1 for a cluster of one face.
 
-    `sums` [k, d]: the sum of the faces of each cluster. `sizes` [k]: the number of its faces.
+    `sums` [k, d]: the sum of the faces of each cluster. `sizes` [k]: the number of faces of each cluster.
     """
     squared = np.einsum("kd,kd->k", sums, sums)
     return np.where(sizes > 1, (squared - sizes) / np.maximum(sizes * (sizes - 1), 1), 1.0)

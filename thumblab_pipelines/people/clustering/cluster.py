@@ -37,7 +37,7 @@ def cluster_faces(
 ) -> Clustering:
     """Cluster faces.
 
-    An anchor is a cluster about which a person said something: it has a name or pinned faces, or a face was banned from
+    An anchor is a cluster that a person has changed: the cluster has a name or pinned faces, or a face was banned from
     it. Anchors keep their codes, and never merge with each other. The pinned faces of an anchor stay in the anchor. If
     an anchor has no pinned faces, all its previous faces stay, because a person has seen the anchor with these faces.
     Any other face joins the nearest matching cluster that it is allowed to join. All remaining faces are grouped
@@ -49,7 +49,7 @@ def cluster_faces(
         The first code for new clusters. No cluster may ever have had this code or a higher code. The default is 1 plus
         the highest code in `faces`.
     progress
-        Told of each stage. Unknown faces are grouped, and the clusters improved, several times.
+        Called at each stage of the clustering. The same stages may be repeated several times.
     """
     settings = settings or ClusterSettings()
     order = faces.canonical_order()

@@ -57,7 +57,7 @@ class Work:
     vectors
         The vectors of the faces [n, d] in double precision.
     anchors
-        The codes of the given clusters [k], see `cluster_faces`. If faces are only assigned, all clusters are given.
+        The codes of the anchors [k], see `cluster_faces`. In `assign_faces`, all existing clusters are anchors.
     base
         The number of the anchor in which each face [n] stays, or `NONE`.
     """
@@ -118,7 +118,7 @@ def without_small(work: Work, clusters: Rows, count: int) -> Rows:
     """Dissolve each cluster that has too few faces of good quality, unless it is an anchor."""
     good = np.bincount(clusters[work.founders & (clusters >= 0)], minlength=count)
     kept = (good >= work.settings.minimum_cluster_size) | (np.arange(count) < len(work.anchors))
-    # The last element stands for the faces in no cluster.
+    # A face in no cluster has the number -1, so it reads the last element, which is False.
     return np.where(np.append(kept, False)[clusters], clusters, NONE)
 
 
@@ -126,7 +126,7 @@ def split(work: Work, clusters: Rows, count: int, whole: set[bytes]) -> tuple[Ro
     """Split each cluster whose halves do not look like one person, unless it is an anchor. Return the clusters and
     their number.
 
-    `whole` remembers the clusters that were not split. The next call skips these clusters if they have not changed.
+    `whole` contains the clusters that were not split. The next call skips these clusters if they have not changed.
     """
     clusters = clusters.copy()
     least = work.settings.minimum_cluster_size

@@ -1,6 +1,6 @@
 """Train a matching head on faces that a person labelled, judge it on unseen people, and publish it as a release.
 
 `labelled_faces` checks the input. `triplets` computes the loss and `fitting` trains one head. `cross_fitting` scores
-pairs of faces by heads that have seen neither person, and `verification` turns the scores into figures. `training` does
-all of this, and `publishing` decides whether the head is served.
+pairs of faces by heads that were trained on neither person, and `verification` computes figures from the scores.
+`training` does all of this, and `publishing` decides whether the head is served.
 """

@@ -1,9 +1,9 @@
-"""Score pairs of faces by heads that have seen neither person of the pair.
+"""Score pairs of faces by heads that were trained on neither person of the pair.
 
 The people are split into five folds. For each pair of folds, a head is trained on the people of the three remaining
-folds. This head judges, which means scores, the pairs of faces in the two left-out folds. So every pair of two people
-is judged, and there are many such pairs even with few people. If only one fold were left out at a time, only pairs
-within a fold would be judged.
+folds. The head judges (scores) the pairs of faces in the two left-out folds. So every pair of two people is judged. The
+number of such pairs is large even with few people. If only one fold were left out at a time, only pairs within a fold
+would be judged.
 """
 
 import itertools
@@ -40,7 +40,7 @@ def cross_fit(
 ) -> JudgedPairs:
     """Train ten heads, and return the pairs that they judge. There must be at least five people.
 
-    `before_epoch` is called with the number of heads that are trained, and the number of epochs that are done of the next.
+    `before_epoch` is called with the number of trained heads, and the number of finished epochs of the next head.
     """
     rng = np.random.default_rng(config.seed)
     people = rng.permutation(np.unique(faces.people))
@@ -56,6 +56,7 @@ def cross_fit(
         head = fit_head(training, config, int(rng.integers(2**32)), partial(before_epoch, number)).matrix
         pairs = judge(judged.of(held), head, rng)
         # Four heads judge a pair within one fold: the heads that leave out this fold and one of the four other folds.
+        # So each of the four scores has a quarter of the weight.
         within = fold_of[pairs.first] == fold_of[pairs.second]
         parts.append(replace(pairs, weight=np.where(within, 1 / (FOLDS - 1), 1.0)))
     return JudgedPairs(

@@ -46,8 +46,8 @@ class HeadConfig:
     """The settings of a training. Raises `LabError` for an invalid value.
 
     `epochs`: maximum number of epochs. `margin`: the margin of the triplet loss, as a squared distance of unit vectors.
-    `min_faces`: people with fewer labelled faces are left out. `patience`: a training stops if this many epochs in a
-    row were not better. `penalty`: weight of the squared distance of the head from the identity.
+    `min_faces`: people with fewer labelled faces are left out. `patience`: a training stops after this many epochs in a
+    row without an improvement. `penalty`: weight of the squared distance of the head from the identity.
     """
 
     epochs: int = 20
@@ -89,7 +89,7 @@ def fit_head(
 
     The weights after the epoch that best separates the held-out people are kept. The same arguments give the same head.
 
-    `before_epoch` is called with the number of epochs that are done.
+    `before_epoch` is called with the number of finished epochs.
     """
     rng = np.random.default_rng(seed)
     people = rng.permutation(np.unique(faces.people))

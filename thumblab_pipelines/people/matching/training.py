@@ -20,7 +20,8 @@ from thumblab_pipelines.progress import Progress, silent
 
 MOST_LOSS = 0.01
 """Maximum loss of TAR by a head that may be served. The upper end of the 95 % interval of the loss is compared with
-it."""
+this number.
+"""
 
 _NO_GAIN = (
     "Nothing is wrong: in no epoch did the head tell the held-out people apart better than the bare vectors do, so the bare "
@@ -60,7 +61,8 @@ def train_head(
     The same arguments give the same head. The order of the faces does not matter. Raises `LabError` if fewer than five
     people have `config.min_faces` faces, or if no pair of faces can be judged.
 
-    `progress` is told of epochs. A head that stops early leaves out its last ones.
+    `progress` is called before each epoch, with the number of finished epochs of all heads. If a head stops early, its
+    remaining epochs count as finished.
     """
     head_scope(embedder)
     config, started = config or HeadConfig(), time.monotonic()

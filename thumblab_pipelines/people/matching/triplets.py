@@ -2,7 +2,7 @@
 
 A triplet has an anchor, a positive (another face of the same person) and a negative (a face of another person). The
 loss of a triplet is max(0, margin + |anchor - positive|^2 - |anchor - negative|^2), on unit vectors [1]_. The gradient
-is computed by a formula. So PyTorch is not needed, whose import takes longer than most trainings.
+is computed by a formula. So this module does not import PyTorch. The import would take longer than most trainings.
 
 .. [1] F. Schroff, D. Kalenichenko and J. Philbin, "FaceNet: a unified embedding for face recognition and clustering",
    CVPR 2015.

@@ -2,8 +2,8 @@
 
 TAR at a FAR
     The true accept rate (TAR) at a false accept rate (FAR). The TAR is the share of the pairs of one person that are
-    accepted. The FAR is the share of the pairs of two people that are accepted. The lowest threshold that keeps the FAR
-    is used.
+    accepted. The FAR is the share of the pairs of two people that are accepted. The lowest threshold that does not
+    exceed the FAR is used.
 ROC AUC, EER
     The area under the curve of TAR over FAR. The equal error rate is the rate at which both kinds of errors are equally
     frequent.
@@ -145,7 +145,7 @@ def _change(values: Float64s, draws: Float64s, people: int) -> Change:
     from scipy.stats import norm, t
 
     # The variance of a bootstrap over n people is too small by the factor (n - 1) / n. The percentiles of the bootstrap
-    # also follow the normal distribution instead of Student's distribution. `share` corrects both.
+    # also follow the normal distribution instead of Student's distribution. `share` corrects both faults.
     share = float(norm.cdf(-math.sqrt(people / (people - 1)) * float(t.ppf(0.975, people - 1))))
     estimates = [
         Estimate(float(value), *(float(end) for end in np.quantile(drawn, [share, 1 - share])))
