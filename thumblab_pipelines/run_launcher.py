@@ -100,8 +100,9 @@ class LabRunLauncher(DefaultRunLauncher):
         return asked
 
     def _waits_for_code_server(self, run: DagsterRun) -> bool:
-        """Decide whether to report a dead run later. Return True while the code server of the run does not answer, but
-        only for a limited time.
+        """Return whether a dead run is to be reported later, because its code server does not answer now.
+
+        If the code server has not answered for `_SERVER_S` seconds, return False.
 
         Dagster retries a failed run once, immediately. If the code server died with the run, the code server cannot
         answer, and Dagster does not retry the run. `thumblab up` starts a dead code server again. If Dagster's daemon

@@ -50,5 +50,5 @@ class Attempt(Thread):
         return None
 
     def join_in_time(self) -> None:
-        """Wait until the thread has ended, at most until its `seconds` are over."""
+        """Wait until the thread has ended, or until `seconds` seconds after its start."""
         self.join(max(0.0, self._deadline - time.monotonic()))

@@ -32,7 +32,7 @@ _ASK = "ask the lab's owner to import the exports with `thumblab channel add`"
 
 
 class NoNameError(LabError):
-    """Raised if nothing names the channel of the exports, or if a channel cannot have the given name."""
+    """Raised if the exports come without a name of their channel, or if a channel cannot have the given name."""
 
 
 class NotYoursError(LabError):
@@ -262,7 +262,7 @@ def _is_taken(connection: Connection, channel: Channel) -> bool:
     """Return whether another channel of the lab has the id of `channel`.
 
     If `channel` belongs to an API key, also return True if another channel has the same title. If `channel` belongs to
-    the lab itself, another channel may have the same title, and channels without videos are not checked.
+    the lab itself, another channel may have the same title. In this case, channels without videos are not checked.
     """
     if channel.owner is None:
         return (

@@ -1,6 +1,6 @@
 """Evaluate the ranking model and the reference models on held-out pairs.
 
-The three splits differ in the videos of a pair's channel that the model was fitted to:
+In each of the three splits, the model was fitted to other videos of a pair's channel:
 - `future`: the model and its channel adapter were fitted to videos from the oldest 80 % of the channel's videos
 - `new_channels`: the model was fitted to no video of the channel
 - `adapted`: the model was fitted to no video of the channel, but a channel adapter was fitted to the oldest 80 % of its

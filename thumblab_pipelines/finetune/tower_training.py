@@ -241,7 +241,7 @@ def pairs_of(data: Dataset, part: str, least_margin: float) -> Pairs:
 def _groups(tower: TrainableTower, heads: TrainableRanker, config: FineTuneConfig) -> list[dict[str, object]]:
     """Return the parameter groups for AdamW.
 
-    The learning rate of a block is multiplied by `layer_decay` once per block after it. Weight decay is applied to
+    The learning rate of a block is multiplied by `layer_decay` once for each later block. Weight decay is applied to
     matrices, but not to biases and norms.
     """
     layers: list[tuple[list[nn.Parameter], float]] = [(list(heads.parameters()), config.heads_rate)]

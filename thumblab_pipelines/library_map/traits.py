@@ -31,8 +31,8 @@ def find_traits(values: pd.DataFrame, channels: Rows, clusters: Rows) -> dict[in
     `values` has the features of each video [n], see `thumblab_pipelines.niche_report.features.measure`. `channels` [n]:
     the number of each video's channel. `clusters` [n]: the number of each video's cluster, or -1.
 
-    A trait is a large difference that does not come from one channel. For this, the means of the cluster's channels are
-    computed. The interval of these means must exclude the mean of the videos outside the cluster.
+    A trait is a large difference that does not come from one channel. To check this, the mean of each channel in the
+    cluster is computed. The interval of these means must exclude the mean of the videos outside the cluster.
     """
     columns = {feature: values[feature.name].to_numpy(float) for feature in COMPARED}
     found = {}

@@ -120,7 +120,8 @@ class ModelRegistry:
             self._client.set_tag(version.run_id, _PROMOTION_TAG, decision)
 
     def recovered(self, version: Version, store: ReleaseStore, kind: str, scope: str) -> Release:
-        """Return the release of a version. If the release store has deleted it, restore it from the files in MLflow.
+        """Return the release of a version. If the release was deleted from the release store, restore the release from
+        the files in MLflow.
 
         Raises `LabError` when the lab did not register the version, when its files are missing, or when they differ
         from the files of the published release. The error is transient if MLflow may have the files later.

@@ -212,8 +212,8 @@ def discoveries(p_values: Sequence[float]) -> Float64s:
     """Return the q value of each p value [f], by the method of Benjamini and Yekutieli [1]_.
 
     If all differences with a q value of at most 5 % are reported, on average at most 5 % of the reported differences
-    are false. The method is valid for dependent tests, which is needed because features of one picture depend on each
-    other.
+    are false. The method is valid for dependent tests. The tests are dependent, because features of one picture depend
+    on each other.
 
     .. [1] Y. Benjamini and D. Yekutieli, "The control of the false discovery rate in multiple testing under dependency",
        Annals of Statistics, 2001.

@@ -38,8 +38,9 @@ def make_report(lab: Lab, niche: str) -> Made:
 
 
 def report_on(niche: str, videos: pd.DataFrame, values: pd.DataFrame, left_out: dict[str, int]) -> NicheReport:
-    """Return the report on these videos. `values`: their features. `left_out`: how many videos were left out, by
-    reason."""
+    """Return the report on these videos. `values`: the features of the videos. `left_out`: how many videos were left
+    out, by reason.
+    """
     compared = Compared.of(videos, winners_of(videos)) if len(videos) else None
     reason = "The niche has no videos that can be compared" if compared is None else too_few(compared)
     findings, features = ([], 0) if reason is not None else find(videos, values)

@@ -2,8 +2,8 @@
 
 YouTube renames columns, and the lab does not know every language. Some facts hold in every language:
 - One column has video ids. Studio writes the title and the date of publication directly after this column.
-- Studio writes the click-through rate directly after the impressions. The name of its column contains (%). If a table
-  also has the columns of the Shorts feed, Studio writes these columns before the impressions.
+- Studio writes the click-through rate directly after the impressions. The name of the column of rates contains (%). If
+  a table also has the columns of the Shorts feed, Studio writes these columns before the impressions.
 - In the row of totals, each rate is the mean of the column, weighted by the impressions.
 - The row of totals has all metrics, but no length of a video.
 - Studio writes the hours of watch time with four decimals, directly after the views.

@@ -128,8 +128,8 @@ def published_candidates(connection: Connection) -> list[PublishedCandidate]:
 def published_pairs(candidates: Sequence[PublishedCandidate]) -> list[PublishedPair]:
     """Return all pairs of published candidates whose scores can be compared.
 
-    Scores are percentiles. Two scores can be compared if they have the same model release, channel and `knowledge`,
-    which is what the model knew about the channel. A pair with equal views above the trend is left out.
+    Scores are percentiles. Two scores can be compared if they have the same model release, channel and `knowledge`.
+    `knowledge` says which data of the channel the model used. A pair with equal views above the trend is left out.
     """
 
     def comparable(candidate: PublishedCandidate) -> tuple[str, str, str]:

@@ -183,9 +183,9 @@ def _pairs_rest(lab: Lab, deletion: Deletion) -> timedelta:
     """Return how long training pairs may still name a deleted video.
 
     The time is zero if this run deleted videos because their facts were 30 days old. In all other cases, the time is
-    the smaller of 20 hours and 30 days minus the setting `refresh_days`. A video is refreshed when its facts are
-    `refresh_days` old. If the refresh finds that the video is gone from YouTube, the pairs stop naming it before its
-    facts are 30 days old.
+    the shorter of two times: 20 hours, and the setting `refresh_days` subtracted from 30 days. A video is refreshed
+    when its facts are `refresh_days` old. If the refresh finds that the video is gone from YouTube, the pairs stop
+    naming it before its facts are 30 days old.
     """
     if deletion.deleted[STALE]:
         return timedelta(0)

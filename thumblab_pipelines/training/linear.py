@@ -155,8 +155,8 @@ def _fit_picture(inputs: Float64s, target: Float64s, penalty: float, differences
     and the regression has no intercept.
 
     A linear model of the pictures never explains a difference completely. So a model is first fitted to the videos
-    alone. The mean squared error of the first model on the differences, minus the mean of the variances of the
-    differences, is added to the variance of each difference.
+    alone. Let e be the mean squared error of the first model on the differences, minus the mean variance of the
+    differences. If e is above 0, it is added to the variance of each difference.
     """
     from sklearn.linear_model import Ridge
 

@@ -126,8 +126,9 @@ def train(
 
 
 def _without_videos(corpus: Corpus, gone: Collection[str]) -> tuple[Corpus, Flags]:
-    """Return a corpus without the videos `gone` in its known rows and one-video pairs. Also return which videos [n] are
-    left."""
+    """Return a copy of the corpus whose known rows and one-video pairs lack the videos `gone`. Also return which videos
+    [n] are left.
+    """
     alive = ~corpus.data.videos.video_id.isin(list(gone)).to_numpy(bool)
     if alive.all():
         return corpus, alive

@@ -6,7 +6,7 @@ or no picture (`Missing`).
 The table `thumbnails` has the current thumbnail of a video. A version is a picture together with a title. The table
 `thumbnail_versions` has every version that a video has shown, with the times when it was first and last seen.
 
-A video gets views with a version only while it shows the version. So training uses the first version of a video, with
+A video gets views for a version only while it shows this version. So training uses the first version of a video, with
 the views up to the moment when this version was last seen. See `first_versions_query`.
 """
 

@@ -30,8 +30,8 @@ _NOT_EXPECTED = ""
 def late(
     instance: dg.DagsterInstance, state: WatchState, chosen: Settings, assets: list[dg.AssetKey], now: datetime
 ) -> Iterator[Event]:
-    """Yield an event for each niche and each asset, which says whether it is late, is not late, or is no longer
-    expected.
+    """Yield an event for each niche and each asset. The event says that the niche or asset is late, is not late, or is
+    no longer expected.
 
     All late things form one alert, because they usually have one cause: the machine or the daemon did not run.
     """

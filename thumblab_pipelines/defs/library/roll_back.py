@@ -1,4 +1,4 @@
-"""Define the job that serves an older index of a niche and holds it there, or ends such a hold."""
+"""Define the job that serves an older index of a niche and holds it, or ends such a hold."""
 
 import dagster as dg
 

@@ -80,8 +80,8 @@ def calibrate(vectors: Float32s, pictures: Rows, people: Rows) -> Calibration:
 def _of_different_people(cosines: Float64s) -> tuple[float, float]:
     """Return the median and the spread of a normal distribution that fits the upper tail of the cosines.
 
-    The normal distribution gives the measured cosine at a false accept rate of 0.1 %. With few pairs, the lowest rate
-    that can be measured is used instead of 0.1 %.
+    The cosine that 0.1 % of the pairs exceed is the same in the data and in the normal distribution. With few pairs, a
+    larger share than 0.1 % is used, so that at least `_EXCEEDED` pairs exceed the cosine.
     """
     from scipy.stats import norm
 

@@ -5,8 +5,8 @@ corrected for age, reduced by the trend of the channel, and divided by the sprea
 the channels whose views vary most would dominate the fit. docs/training-recipe.md says how the penalty was chosen, and
 how much the prior helps.
 
-The linear model of a lab can start from the prior: its title part then learns by how much the lab's own channels differ
-from the prior. The prior does not use the vectors of titles, so it fits every title encoder.
+The linear model of a lab can start from the prior. The title part of the model then learns by how much the lab's own
+channels differ from the prior. The prior does not use the vectors of titles, so it fits every title encoder.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ class TitlePrior:
     def weights(self, ranker: Ranker) -> Float32s:
         """Return the weights [d] that the prior gives to the standardised inputs of a ranker.
 
-        The weights are 0 for all blocks except the facts and the words, and for inputs that the ranker ignores.
+        Only the blocks of facts and of words have weights other than 0. The weights of inputs that the ranker ignores
+        are 0.
         """
         layout, scale = ranker.config.layout, ranker.weights["scale"]
         raw = np.zeros(layout.total)
