@@ -291,7 +291,7 @@ class _Copy:
                 self.kept += 1
 
     def _deleted_meanwhile(self, missing: set[str]) -> bool:
-        """Return whether the lab's database no longer names one of the pictures in `missing`."""
+        """Return whether the lab's database has meanwhile deleted a picture in `missing`."""
         with self.lab.engine.connect() as connection:
             return not missing <= named_pictures(connection)
 

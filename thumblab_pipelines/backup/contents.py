@@ -123,8 +123,7 @@ class Manifest:
 
 
 def is_state(path: PurePosixPath) -> bool:
-    """Return whether a file of the release store may change: the pointers, histories, holds and counters of the scopes.
-    """
+    """Return whether a file of the release store may change: pointers, histories, holds and counters of the scopes."""
     return len(path.parts) == 3 and not path.name.startswith(".")
 
 

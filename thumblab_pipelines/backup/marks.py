@@ -13,12 +13,9 @@ from thumblab_core.errors import LabError
 
 @contextmanager
 def held_mark(mark: Path, busy: str) -> Iterator[TextIO]:
-    """Open and lock the file `mark`, and yield it, ready to be read from its start. Unlock the file when the block
-    ends.
+    """Open the file `mark`, lock it until the block ends, and yield the file object at position 0.
 
-    If the file is missing, create it.
-
-    Raises `LabError` with the sentence `busy` if another process holds the lock.
+    If the file is missing, create it. Raises `LabError` with the sentence `busy` if another process holds the lock.
     """
     with mark.open("a+") as file:
         try:

@@ -54,8 +54,9 @@ class AdapterEvaluation:
 
     @property
     def own_past(self) -> str:
-        """A sentence that says how many of 100 pairs of the channel's newest videos the adapter would have ordered
-        right."""
+        """A sentence about 100 pairs of the channel's newest videos: how many of them the adapter would have ordered
+        right.
+        """
         return (
             f"On its last {self.videos} videos it would have ordered {100 * self.adapted:.0f} of 100 pairs right "
             f"(95 % interval {100 * self.adapted_low:.0f} to {100 * self.adapted_high:.0f})"

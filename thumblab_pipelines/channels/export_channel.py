@@ -80,7 +80,7 @@ def one_import_at_a_time(lab: Lab) -> Iterator[None]:
 
 
 def channel_of_exports(connection: Connection, given: GivenExports, video_ids: Collection[str]) -> ExportChannel:
-    """Return the channel of the exports, which have the videos `video_ids`.
+    """Return the channel of the exports. `video_ids`: ids of the videos in the exports.
 
     If the lab already has videos of the exports, the channel of these videos is returned. Otherwise, the channel is
     found or made by the given name.

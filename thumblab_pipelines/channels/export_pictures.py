@@ -31,8 +31,8 @@ _GONE = re.compile(r" answered (404|410|with YouTube's placeholder)$")
 class ExportPictures:
     """The result of downloading the missing pictures of exported videos.
 
-    `lacking`: number of videos that still have no picture. `missing`: a sentence for each of the newest videos without
-    a picture, which says why. `problems`: a sentence for each fault that concerns all pictures, such as a fault of the
+    `lacking`: number of videos that still have no picture. `missing`: for each of the newest videos without a picture,
+    a sentence with the reason. `problems`: a sentence for each fault that concerns all pictures, such as a fault of the
     network. `why`: one sentence that says why pictures are missing.
     """
 

@@ -62,8 +62,8 @@ class ImportedExports:
     `videos`: number of imported videos that the lab has now. `new`: number of imported videos that are new in the lab.
     `left_out`: number of videos that were not imported, by reason. `pictures`: number of videos with a picture.
     `no_pictures`: why no video has a picture; empty if some videos have a picture. `downloaded`: number of pictures
-    that this import downloaded. `without_picture`: number of videos without a picture. `missing`: a sentence for each
-    of the newest videos without a picture, which says why. `refused`: a sentence for each export that could not be
+    that this import downloaded. `without_picture`: number of videos without a picture. `missing`: for each of the
+    newest videos without a picture, a sentence with the reason. `refused`: a sentence for each export that could not be
     read. `tables`: the columns of the tables that were read, and of tables in which needed columns were not recognised.
     `ctr`: the result of importing the click-through rates.
 

@@ -188,6 +188,6 @@ def _image(name: str, folder: Path) -> Path:
 def _sentence(error: Exception) -> str:
     """Return the message of the error, as text for `problems`.
 
-    The message of an `OSError` does not repeat the path of the picture, which may be long.
+    The text for an `OSError` does not repeat the path of the picture, because the path may be long.
     """
     return f"image cannot be read ({error.strerror})" if isinstance(error, OSError) else str(error)

@@ -231,7 +231,8 @@ class _Run:
         return self._pagings[walk.channel_id]
 
     def _restart_or_end(self, connection: Connection, walk: crawl_channels.Walk) -> None:
-        """Start the walk again at the first page, because YouTube refused its page token, which may be too old.
+        """Start the walk again at the first page, because YouTube refused the token of the next page. The token may be
+        too old.
 
         After `_MOST_RESTARTS` restarts, end the walk instead.
         """

@@ -21,8 +21,8 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.quota import QuotaError, Spending
 from thumblab_pipelines.youtube.uploads import newest_uploads
 
-# This query checks whether a video was published after its latest observation, which is implausible. The query ignores
-# earlier observations. If a premiere was postponed, earlier observations are rightly older than the new date of
+# This query checks whether a video was published after its latest observation. Such a date is implausible. The query
+# ignores earlier observations. If a premiere was postponed, earlier observations are rightly older than the new date of
 # publication.
 _CHECKED = text("""
     SELECT count(DISTINCT v.video_id) AS videos, count(DISTINCT v.channel_id) AS channels,

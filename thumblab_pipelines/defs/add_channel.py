@@ -75,8 +75,8 @@ def add_exported_channel(
     context.add_output_metadata(_metadata(report))
 
 
-# The job is not partitioned by niche. Dagster runs one partition at a time, so the person who sent the exports would
-# have to wait for a refresh of the niche, which may take hours.
+# The job is not partitioned by niche. Dagster runs one partition at a time, so the person who sent the exports might
+# have to wait for hours while the niche is refreshed.
 @dg.job(
     op_retry_policy=RETRY,
     tags=max_runtime(hours=2) | URGENT | OF_EXPORTS,

@@ -158,8 +158,8 @@ class HeldOutPairs:
     def aucs(self, scorer: str, scores: Floats) -> Iterator[Evaluation]:
         """Yield the AUC on all pairs, and the AUC on the pairs whose winner has at least twice the views of the loser.
 
-        After each AUC, the mean of the AUCs of single channels is yielded, in which all channels have the same weight.
-        The mean includes only channels with at least `LEAST_CHANNEL_PAIRS` pairs.
+        After each AUC, the mean of the AUCs of single channels is yielded. In this mean, all channels have the same
+        weight. The mean includes only channels with at least `LEAST_CHANNEL_PAIRS` pairs.
         """
         for name, least in SLICES.items():
             sides = self._sides(self._margin >= least)

@@ -113,8 +113,7 @@ class _Work:
     """The pictures or titles of a niche, divided into three groups for one encoder.
 
     `missing`: the pictures or titles that must still be encoded. `had`: number of pictures or titles that have a
-    vector. `without`: ids of the videos for whose picture or title the encoder returned no valid vector in an earlier
-    run.
+    vector. `without`: ids of the videos whose picture or title got no valid vector from the encoder in an earlier run.
     """
 
     missing: list[Source]
@@ -200,7 +199,7 @@ def _work(lab: Lab, niche: str, encoder: str, digest: ColumnElement[str], source
 
 
 def _of_source(table: Table, encoder: str, digest: ColumnElement[str]) -> ColumnElement[bool]:
-    """Return an SQL condition on a row of `table`, which is the table of vectors or the table of encoding failures.
+    """Return an SQL condition on a row of `table`, the table of vectors or of encoding failures.
 
     The row must belong to the same video as the row of `videos`, to this encoder, and to the picture or title with this
     digest.

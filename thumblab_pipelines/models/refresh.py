@@ -1,8 +1,8 @@
 """Build and serve the indexes and the model from the videos that the lab has, without a call to YouTube.
 
-This refresh updates a lab without an API key, whose videos come from imported catalogues. The refresh runs the steps of
-the Dagster assets one after the other. Work that an earlier refresh has finished is not repeated. So after a stopped
-refresh, the next refresh continues where it stopped.
+This refresh is for a lab without an API key. The videos of such a lab come from imported catalogues. The refresh runs
+the steps of the Dagster assets one after the other. Work that an earlier refresh has finished is not repeated. So after
+a stopped refresh, the next refresh continues where it stopped.
 """
 
 from collections.abc import Callable, Sequence

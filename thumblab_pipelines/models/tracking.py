@@ -160,7 +160,8 @@ class Tracker:
         """Log the release as a run, register its model, and move the `challenger` alias to this model.
 
         A release that was logged before is not logged again. `store` contains the pairs release that the model names.
-        The run in MLflow links to the run in Dagster, whose URL begins with `dagster_url`.
+        The run in MLflow has a link to the run in Dagster. `dagster_url`: the URL of Dagster's pages, with which the
+        link begins.
 
         First, unfinished runs of the release are marked as failed, because a crash may have interrupted them. A run
         that another process is still writing would be marked too. If other processes may log at the same time, call

@@ -1,4 +1,4 @@
-"""Import exports of YouTube Studio, which have the true click-through rates of a channel's videos.
+"""Import the true click-through rates of a channel's videos from exports of YouTube Studio.
 
 YouTube shows click-through rates only to the channel's owner. A bad row is reported and skipped.
 """

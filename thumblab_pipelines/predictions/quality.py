@@ -75,7 +75,7 @@ class ExperimentFigures:
 
 @dataclass(frozen=True)
 class OrderFigures:
-    """The figures of claims about which of two candidates is better, without probabilities.
+    """The figures of claims without a probability. Such a claim says only which of two candidates is better.
 
     `accuracy`: the share of pairs in the right order. A pair whose candidates have the same rank or score counts as
     half a pair. `compared`: the number of videos or experiments that the pairs come from.

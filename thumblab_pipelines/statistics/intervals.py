@@ -122,7 +122,7 @@ class ChannelMeans:
         count = np.bincount(channel_of_video).astype(np.float64)
         jackknife = np.bincount(channel_of_video, influence**2) / pairs**2 * count / np.maximum(count - 1, 1)
         # If the videos are ordered at random, the outcomes of two pairs that share a video have a covariance of 1/36 on
-        # average. If every video is paired with every other video, the result is the variance of Kendall's rank
+        # average. If every video is paired with every other video, `random` is the variance of Kendall's rank
         # correlation (M. Kendall, Biometrika, 1938).
         shared = np.bincount(channel_of_video, degree * (degree - 1)) / 36
         random = (pairs * _RANDOM_VARIANCE + shared) / pairs**2

@@ -25,7 +25,9 @@ T = TypeVar("T")
 
 
 class ProcessGroup:
-    """The processes of one training: `size` is their number. This process has the number `rank` and uses `device`."""
+    """The processes of one training. `size`: number of processes. `rank` and `device`: number and device of this
+    process.
+    """
 
     def __init__(self) -> None:
         self._accelerator: Any = None

@@ -4,7 +4,7 @@ title.
 The videos of popular topics may have pictures of a certain kind. A regression on pictures alone would then credit the
 pictures with views that the topic caused. In a joint ridge regression on pictures and titles, the penalty makes the
 title weights too small. So the pictures would still be credited with a part of these views. The picture part is
-therefore estimated in two steps, which is known as *partialling out* [1]_ [2]_:
+therefore estimated in two steps. This method is known as *partialling out* [1]_ [2]_:
 
     1. Predict the views, and every column of the picture part, from the context (title, length, age, moment of
        publication). Residuals are the values minus the predictions. The predictions are cross-fitted: each channel's

@@ -32,7 +32,7 @@ _ROWS_AT_ONCE = 4_096
 
 @dataclass(frozen=True)
 class OneTitleScorer:
-    """A scorer that consists of a global model, which is the same for all channels, and of channel adapters.
+    """A scorer that consists of one global model for all channels, and of channel adapters.
 
     The scorer scores the picture of one video under the title of another video of the same channel.
     """

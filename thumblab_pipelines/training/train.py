@@ -1,6 +1,6 @@
 """Train the ranking model on stored vectors.
 
-A training fits the global model, which is the same for all channels, and the channel adapters. Then the training
+A training fits the channel adapters and the global model, which is the same for all channels. Then the training
 calibrates the scores without and with adapters.
 """
 

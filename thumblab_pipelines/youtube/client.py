@@ -1,4 +1,4 @@
-"""The client for the YouTube Data API v3, whose methods return records."""
+"""The client for the YouTube Data API v3. The methods of the client return records."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -90,8 +90,8 @@ class ReachReports:
             return job
 
     def reports(self, job: Job) -> list[Report]:
-        """Return every report that YouTube still keeps, which is at most 60 days old. Raises `YouTubeError` if a call
-        fails.
+        """Return every report that YouTube still keeps. YouTube keeps a report for 60 days. Raises `YouTubeError` if a
+        call fails.
         """
         return [_report(item, job) for item in self._items(self._jobs.reports(), "reports", jobId=job.job_id)]
 

@@ -1,4 +1,6 @@
-"""Compute the centroids of clusters. Most clusters have one centroid. A cluster whose faces differ much has several."""
+"""Compute the centroids of clusters. Most clusters have one centroid. A cluster whose faces differ much has several
+centroids.
+"""
 
 from __future__ import annotations
 
