@@ -9,8 +9,8 @@ class CheckResult:
     """The result of one check of a pipeline step. If the check fails, the later steps do not run, unless the check is
     `advisory`.
 
-    `explanation`: the checked figures as a sentence, whether the check passed or failed. `figures`: the same figures as
-    numbers by name, which Dagster plots over time.
+    `explanation`: the checked figures as a sentence, for a passed and for a failed check. `figures`: the same figures
+    as numbers, by name. Dagster plots these numbers over time.
     """
 
     name: str

@@ -89,7 +89,7 @@ def test_the_json_report_is_the_only_output_on_stdout(data_dir: Path, tmp_path: 
         ("video_id,niche,channel,title,published_on,observed_at,image\n", "lacks the column views"),
         (
             "video_id,niche,channel,title,views,published_on,observed_at,image\nv,tech,C,T,5,2026-01-01,2026-02-01,no.jpg\n",
-            "not one of the 1 rows",
+            "none of the 1 rows",
         ),
     ],
     ids=["empty", "missing column", "no good row"],

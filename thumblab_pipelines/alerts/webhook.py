@@ -38,7 +38,9 @@ def send(url: str, message: Message) -> str:
     """Send the message, and return the answer of the server. Raises `UndeliveredError`, whose text never contains the
     URL."""
     if _lacks_slack(url):
-        raise UndeliveredError("a Discord webhook takes these messages only if its address ends with /slack: add that")
+        raise UndeliveredError(
+            "a Discord webhook takes these messages only if its address ends with /slack; add /slack"
+        )
     try:
         answer = httpx.post(
             url,

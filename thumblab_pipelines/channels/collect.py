@@ -60,7 +60,7 @@ def collect_channel(
             raise LabError(f"YouTube knows no channel {name!r}{near}; give its id (UC...) or its @handle")
         niche = niche_of(lab, record.channel_id) or niche
         if niche is None:
-            raise LabError(f"the lab has no video of {record.title!r} yet; say which --niche to collect them into")
+            raise LabError(f"the lab has no video of {record.title!r} yet; give the niche for its videos with --niche")
         with lab.engine.begin() as connection:
             save_channels(connection, [record])
         try:

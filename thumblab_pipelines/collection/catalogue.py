@@ -71,7 +71,7 @@ def import_catalogue(lab: Lab, folder: Path, progress: Progress = silent) -> Imp
     report.problems.sort(key=lambda problem: problem.line)
     if not report.good:
         first = f"; line {report.problems[0].line}: {report.problems[0].problem}" if report.problems else ""
-        raise LabError(f"not one of the {report.rows} rows of {folder / 'videos.csv'} could be read{first}")
+        raise LabError(f"none of the {report.rows} rows of {folder / 'videos.csv'} could be read{first}")
     return report
 
 

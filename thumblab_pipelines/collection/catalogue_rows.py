@@ -145,7 +145,7 @@ def _parse(cells: dict[str, str], line: int, folder: Path) -> Row:
     catalogue.
     """
     if cells["niche"] not in NICHES:
-        raise ValueError(f"niche {cells['niche'][:_SHOWN]!r} is none of {', '.join(NICHES)}")
+        raise ValueError(f"niche {cells['niche'][:_SHOWN]!r} does not exist; use {', '.join(NICHES)}")
     if len(cells["video_id"]) > _LONGEST_ID:
         raise ValueError(f"video_id has {len(cells['video_id'])} characters; at most {_LONGEST_ID} are kept")
     views = whole(cells["views"], "views")

@@ -97,7 +97,7 @@ def _owner(folder: ImportFolder | None) -> str | None:
         return None
     facts = folder.facts()
     if facts is None:
-        raise LabError("the exports of this import are not there any more; send them again")
+        raise LabError("the exports of this import are missing; send them again")
     return facts.acts_for
 
 

@@ -91,8 +91,8 @@ class ExperimentWriter:
         if self._unanswered is not None:
             handle, error = self._unanswered
             raise LabError(
-                f"YouTube was not asked for the channel {name[:_SHOWN]!r}, because YouTube could not be "
-                f"asked for {handle[:_SHOWN]!r} before ({error})"
+                f"YouTube was not asked for the channel {name[:_SHOWN]!r}, because an earlier call for "
+                f"{handle[:_SHOWN]!r} failed ({error})"
             )
         try:
             return _channel_id_on_youtube(self._lab, channel_name(name))

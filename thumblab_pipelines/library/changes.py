@@ -121,8 +121,8 @@ def roll_back(lab: Lab, niche: str, release_id: str | None = None) -> Release:
             older = lab.releases.serving.served_before(INDEX, niche)
             if not older:
                 raise LabError(
-                    f"{niche} served no release before {served} that still exists; name a release with --to "
-                    f"(`thumblab index verify {niche}` lists the releases)"
+                    f"{niche} served no release before {served}, or such releases were deleted; name a release with "
+                    f"--to (`thumblab index verify {niche}` lists the releases)"
                 )
             release = older[-1]
         else:

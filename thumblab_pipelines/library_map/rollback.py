@@ -18,13 +18,13 @@ def roll_back_map(lab: Lab, scope: str, release_id: str | None = None) -> Releas
         if release_id is None:
             older = serving.served_before(LIBRARY_MAP, scope)
             if served is None or not older:
-                raise LabError(f"no older map of {scope} was served that still exists")
+                raise LabError(f"{scope} has no older map that was served before")
             release = older[-1]
         else:
             try:
                 release = lab.releases.get(LIBRARY_MAP, scope, release_id)
             except ReleaseError as error:
-                raise LabError(f"{error}; the materializations of the asset name the releases") from None
+                raise LabError(f"{error}; the materializations of the asset in Dagster list the releases") from None
         release.verify()
         # The hold is written before the pointer moves. If the process is killed between the two steps, the scope still
         # serves the previous map, and the next build reports the hold.

@@ -66,7 +66,7 @@ def _labelled(given: FacesToCluster) -> LabelledFaces:
         first.setdefault(int(given.pictures[row]), given.face_ids[row])
     if not len(rows):
         raise TooFewPeopleError(
-            f"training needs {LEAST_PEOPLE} people with a name, and no face has one; name clusters first"
+            f"training needs {LEAST_PEOPLE} people with a name, and no face has a name; name clusters first"
         )
     return LabelledFaces(
         given.vectors[rows],

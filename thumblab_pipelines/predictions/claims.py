@@ -91,7 +91,7 @@ class PublishedPair:
 
 
 def decided_pairs(connection: Connection) -> list[DecidedPair]:
-    """Return each pair that an experiment decided and that an answer made a claim about. The oldest claims come first."""
+    """Return each decided pair of an experiment for which an answer made a claim. The oldest claims come first."""
     pairs = []
     rows = connection.execute(_TESTED)
     for _, group in groupby(rows, key=lambda row: (row.experiment_id, row.prediction_id)):

@@ -211,9 +211,9 @@ def clean_faces(lab: Lab) -> int:
     """Delete the faces of pictures that belong to no thumbnail, thumbnail version or list of given pictures. Return the
     number of these pictures.
 
-    `delete_videos` deletes the faces of a video at once. This function deletes the faces of replaced thumbnails that
-    were deleted, and the faces of rows that other code deleted. Matching heads that learnt from deleted faces are
-    deleted too.
+    `delete_videos` deletes the faces of a video at once. This function deletes all other faces whose pictures the lab
+    no longer uses, for example the faces of a deleted thumbnail version. Matching heads that learnt from deleted faces
+    are deleted too.
     """
     with lab.engine.begin() as connection:
         deleted = delete_unshown(connection)

@@ -143,7 +143,7 @@ def explain(refusal: Refusal, tries: int) -> str:
         case ErrorKind.DAILY_QUOTA:
             return f"YouTube's quota for today is spent ({details})"
         case ErrorKind.REQUEST if not refusal.reason and not refusal.message:
-            return f"the server that answered ({details}) does not speak YouTube's API; check THUMBLAB_YOUTUBE_ENDPOINT"
+            return f"the server ({details}) does not answer like YouTube's API; check THUMBLAB_YOUTUBE_ENDPOINT"
         case ErrorKind.REQUEST:
             return f"YouTube refused a call ({details})"
 

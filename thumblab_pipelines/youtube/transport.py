@@ -96,8 +96,8 @@ class Transport:
             raise self._connection_error(error) from None
         if not isinstance(body, dict):  # The library returns a body that is not JSON unchanged.
             raise YouTubeError(
-                f"the server at {self._endpoint} does not speak YouTube's API (no JSON); check whether a proxy or a "
-                "sign-in page answers instead",
+                f"the server at {self._endpoint} does not answer like YouTube's API (no JSON); check whether a proxy "
+                "or a sign-in page answers instead",
                 ErrorKind.SERVER,
             )
         return ApiAnswer(body, self._thread_local.answered_at)

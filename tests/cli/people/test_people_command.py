@@ -76,7 +76,7 @@ def test_one_command_leads_from_a_folder_to_people(shell: Shell, folder: Path, m
     assert found["detect"]["folder"]["pictures"] == 60
     assert [problem.partition(":")[0] for problem in found["detect"]["folder"]["problems"]] == ["broken.png"]
     assert found["stats"]["folders"]["f"] >= 0.95
-    assert "no face has one" in found["train"]["skipped"]
+    assert "no face has a name" in found["train"]["skipped"]
     assert len(ids(shell)) == found["cluster"]["unknown_clusters"] >= 6
     monkeypatch.setattr(tables, "_LINE_SECONDS", 0.0)
     again = shell("pipeline", "--folder", folder)

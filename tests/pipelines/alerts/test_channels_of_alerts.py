@@ -186,7 +186,7 @@ def test_the_test_command_says_what_each_channel_answered_and_never_the_url(monk
 
 @pytest.mark.parametrize("host", ["discord.com", "discordapp.com"])
 def test_a_discord_address_without_slack_at_its_end_is_refused_with_what_to_add(host: str) -> None:
-    with pytest.raises(UndeliveredError, match="only if its address ends with /slack: add that"):
+    with pytest.raises(UndeliveredError, match="only if its address ends with /slack; add /slack"):
         webhook.send(f"https://{host}/api/webhooks/1/token", Message(title="A test alert", lines=[]))
 
 

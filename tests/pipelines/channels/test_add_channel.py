@@ -192,7 +192,7 @@ def test_an_unknown_channel_is_collected_from_youtube_and_a_known_one_only_on_re
     settings = small.lab.settings
     lab = open_lab(youtube_endpoint=settings.youtube_endpoint, youtube_api_key=settings.youtube_api_key)
     serve(lab)
-    with pytest.raises(LabError, match="say which --niche"):
+    with pytest.raises(LabError, match="give the niche for its videos with --niche"):
         add_channel(lab, channel)
     calls_before = small.emulator.counts.calls
     collected = add_channel(lab, f"https://www.youtube.com/channel/{channel}/videos", niche=uploads[0].niche)

@@ -171,7 +171,7 @@ def test_a_run_changes_only_channels_of_the_key_whose_exports_it_imports(run: Ru
     assert list_channels(owner.lab) == before
     result, report = run(owner.rows(6), owner_of_key="")
     assert not result.success
-    assert "the exports of this import are not there any more" in str(report.reason)
+    assert "the exports of this import are missing" in str(report.reason)
 
 
 @pytest.mark.slow

@@ -39,7 +39,7 @@ def test_each_bad_row_is_named_with_its_line_and_good_rows_go_in(lab: Lab, table
         table.add("negative", views="-5"): ("negative", "views -5 is negative"),
         table.add("uncounted", views=""): ("uncounted", "views is missing"),
         table.add("words", views="1.2K"): ("words", "is not a whole number"),
-        table.add("niche", niche="cooking"): ("niche", "niche 'cooking' is none of"),
+        table.add("niche", niche="cooking"): ("niche", "niche 'cooking' does not exist; use"),
         table.add("date", published_on="01/02/2026"): ("date", "is not an ISO date"),
         table.add("unborn", published_on="2026-03-01"): ("unborn", "is before published_on"),
         table.add("page", b"<html>404</html>"): ("page", "not a JPEG, PNG, WebP, AVIF, HEIC, GIF or BMP"),

@@ -61,7 +61,7 @@ def test_if_no_row_can_be_read_the_error_names_the_first_reason(lab: Lab, table:
     table.add("a", b"none")
     table.add("b", b"none")
     table.write()
-    with pytest.raises(LabError, match=r"not one of the 2 rows .* line 2: image a\.jpg cannot be read"):
+    with pytest.raises(LabError, match=r"none of the 2 rows .* line 2: image a\.jpg cannot be read"):
         table.read(lab)
 
 

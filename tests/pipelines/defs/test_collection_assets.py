@@ -149,7 +149,7 @@ class _HastyClock:
         (faults.refusal(503, "backendError"), "problem of its own", True),
         (faults.refusal(403, "rateLimitExceeded"), "slow down", True),
         (faults.hang_up(), "could not be reached", True),
-        (faults.wrong_content_type(), "does not speak YouTube's API", True),
+        (faults.wrong_content_type(), "does not answer like YouTube's API", True),
     ],
     ids=["wrong key", "key comes back", "server", "rate", "no answer", "sign-in page"],
 )

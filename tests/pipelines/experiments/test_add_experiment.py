@@ -181,8 +181,7 @@ def test_youtube_is_asked_once_while_it_does_not_answer(lab: Lab, open_lab: Call
     assert calls > 0
     assert len(asked) == calls
     assert str(second.value) == (
-        "YouTube was not asked for the channel '@second', because YouTube could not be asked for '@first' before "
-        f"({first.value})"
+        f"YouTube was not asked for the channel '@second', because an earlier call for '@first' failed ({first.value})"
     )
     assert writer.channel_id(CHANNEL) == CHANNEL  # Only a @handle is looked up on YouTube.
 

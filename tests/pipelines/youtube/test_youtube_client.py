@@ -120,9 +120,9 @@ LASTING: dict[str, tuple[Any, ErrorKind, str]] = {
     "a sign-in page": (
         TRANSIENT["a sign-in page"],
         ErrorKind.SERVER,
-        "does not speak YouTube's API (no JSON)",
+        "does not answer like YouTube's API (no JSON)",
     ),
-    "no JSON": (TRANSIENT["no JSON"], ErrorKind.SERVER, "does not speak YouTube's API (no JSON)"),
+    "no JSON": (TRANSIENT["no JSON"], ErrorKind.SERVER, "does not answer like YouTube's API (no JSON)"),
     "half an answer": (TRANSIENT["half an answer"], ErrorKind.TIMEOUT, "could not be reached at"),
     "no answer": (TRANSIENT["no answer"], ErrorKind.TIMEOUT, "could not be reached at"),
     "a wrong key": (faults.refusal(400, "keyInvalid"), ErrorKind.KEY, "refused the API key (400 keyInvalid"),
@@ -237,7 +237,7 @@ def test_redirect_is_not_followed_because_it_would_send_the_key_elsewhere(lab: L
 
     with local_server(Elsewhere) as elsewhere, local_server(Redirecting) as redirecting:
         url = f"{url_of(redirecting)}/"
-        refused = pytest.raises(YouTubeError, match=r"302.*does not speak YouTube's API")
+        refused = pytest.raises(YouTubeError, match=r"302.*does not answer like YouTube's API")
         with connect(lab, emulator, youtube_endpoint=url) as youtube, refused:
             youtube.videos(["aaaaaaaaaaa"], "tech")
     assert requests == []

@@ -89,7 +89,7 @@ def test_each_kind_of_error_is_explained_with_what_to_do() -> None:
     assert "slow down" in sentences[ErrorKind.RATE]
     assert "run again in a few minutes" in sentences[ErrorKind.RATE]
     assert "run again later" in explain(classify(500, body(500, "backendError"), KEY), 5)
-    assert "does not speak YouTube's API" in explain(classify(404, b"<html>", KEY), 5)
+    assert "does not answer like YouTube's API" in explain(classify(404, b"<html>", KEY), 5)
     assert len(set(sentences.values())) == len(KINDS)
 
 

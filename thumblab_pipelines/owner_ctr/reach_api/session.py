@@ -124,7 +124,7 @@ class OwnerSession:
             body = None
         if not isinstance(body, dict):
             raise YouTubeError(
-                f"the server at {self.endpoint} does not speak YouTube's Reporting API", ErrorKind.SERVER
+                f"the server at {self.endpoint} does not answer like YouTube's Reporting API", ErrorKind.SERVER
             )
         return body
 
