@@ -78,7 +78,7 @@ def deliver(
 
 
 def _still_sends(state: WatchState, name: str, now: datetime, secrets: list[str]) -> bool:
-    """Store the results of the channel's last attempt in `state`. Return whether the attempt still sends a message.
+    """Store in `state` the results of the channel's last attempt. Return whether the attempt still sends a message.
 
     Return False for an attempt that began over an hour ago, so that the next attempt can start. Otherwise a server that
     never ends its answer would block the channel.
@@ -91,7 +91,7 @@ def _still_sends(state: WatchState, name: str, now: datetime, secrets: list[str]
 
 
 def _settle(state: WatchState, attempt: Attempt, now: datetime, secrets: list[str]) -> None:
-    """Store the results that the attempt has so far in `state`. If the attempt still runs, this function must be called
+    """Store in `state` the results that the attempt has so far. If the attempt still runs, this function must be called
     again later.
     """
     # Read `problem` before `handled`. Otherwise a message that was sent between the two reads could be postponed.

@@ -195,9 +195,9 @@ def interval_of_channels(values: Float64s, within: Interval) -> Interval:
 def between_channels(means: Float64s, variances: Float64s) -> float:
     """Return the variance between channels by the method of Paule and Mandel, 0 or more.
 
-    `means` [k]: the means of the channels. `variances` [k]: the variances of the errors of the means, all above 0. For
-    the returned tau2, the weighted squared distances from the weighted mean add up to their expected value. The
-    expected value is the number of channels minus 1.
+    `means` [k]: the means of the channels. `variances` [k]: the variances of the errors of the means, all above 0. The
+    weighted squared distances of the means from their weighted mean have a sum. With the returned variance, this sum is
+    equal to its expected value, the number of channels minus 1.
     """
     from scipy.optimize import brentq
 

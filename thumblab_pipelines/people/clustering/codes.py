@@ -1,4 +1,4 @@
-"""Keep the codes of clusters across clusterings."""
+"""Give clusters the codes that the same clusters had in the previous clustering."""
 
 from __future__ import annotations
 
