@@ -5,14 +5,7 @@ from typing import Any
 
 from real_processes import REPOSITORY, RunningLab, wait_until
 
-BACKFILLED = ("tech", "beauty", "news")
-"""The niches that the tests refresh in the lab of the session. Most of the time of a refresh is the start of its run."""
-
-CATALOGUE = 560
-"""The number of videos in the catalogue of this lab. Each niche has one channel with 80 videos.
-
-With fewer videos, the three niches would not have the 100 held-out pairs that a promotion needs.
-"""
+from thumblab_core.niches import NICHES
 
 
 def runs_of_backfill(lab: RunningLab, backfill_id: str) -> dict[str, Any]:
@@ -30,13 +23,13 @@ def runs_of_backfill(lab: RunningLab, backfill_id: str) -> dict[str, Any]:
 
 
 def begin_backfill(lab: RunningLab) -> str:
-    """Start a backfill of `refresh_library` over `BACKFILLED`, wait until its first run has begun, and return its id."""
+    """Start a backfill of `refresh_library` over all niches, wait until its first run has begun, and return its id."""
     launched = lab.graphql(
         """mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
             __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message stack } } }""",
         params={
             "selector": {"partitionSetName": "refresh_library_partition_set", "repositorySelector": REPOSITORY},
-            "partitionNames": list(BACKFILLED),
+            "partitionNames": list(NICHES),
         },
     )["launchPartitionBackfill"]
     assert launched["__typename"] == "LaunchBackfillSuccess", launched
@@ -44,7 +37,7 @@ def begin_backfill(lab: RunningLab) -> str:
 
     def begun() -> bool:
         runs = runs_of_backfill(lab, backfill_id)["runs"]
-        return len(runs) == len(BACKFILLED) and any(run["status"] == "STARTED" for run in runs)
+        return len(runs) == len(NICHES) and any(run["status"] == "STARTED" for run in runs)
 
     wait_until(begun, 120, "the first run of the backfill begins")
     return backfill_id

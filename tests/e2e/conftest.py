@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from backfills import CATALOGUE, begin_backfill, end_of_backfill
+from backfills import begin_backfill, end_of_backfill
 from logged_models import connected_tracker, log_release
 from real_processes import REPOSITORY, RunningLab, new_folder, running
 
@@ -18,7 +18,7 @@ from thumblab_pipelines.models.tracking import Tracked, Tracker
 @pytest.fixture(scope="session")
 def lab() -> Iterator[RunningLab]:
     """A running `thumblab up --demo`, in which no job has run yet."""
-    with new_folder() as folder, running(folder, "--demo", THUMBLAB_DEMO_VIDEOS=str(CATALOGUE)) as up:
+    with new_folder() as folder, running(folder, "--demo") as up:
         yield RunningLab(up, folder / "demo")
 
 
@@ -58,7 +58,7 @@ def before_any_release(lab: RunningLab, drawn: Callable[..., bytes]) -> httpx.Re
 
 @pytest.fixture(scope="session")
 def refreshed(lab: RunningLab, schedules: list[dict[str, Any]], before_any_release: httpx.Response) -> dict[str, Any]:
-    """A finished backfill of `refresh_library` over `BACKFILLED`."""
+    """A finished backfill of `refresh_library` over all niches."""
     return end_of_backfill(lab, begin_backfill(lab))
 
 

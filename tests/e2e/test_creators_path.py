@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from backfills import CATALOGUE
 from browser import CHROMIUM, Browser, drag, wait_for
-from real_processes import RunningLab
+from real_processes import VIDEOS, RunningLab
 
 from demo.catalogues.synthetic import SyntheticCatalogue, synthetic_catalogue
 from thumblab_core.ranking.channel_adapters import ChannelAdapters
@@ -28,7 +27,7 @@ COLUMNS = ("Inhalt", "Titel?", "Wann?", "Dauer", "Aufrufe", "Wie oft gezeigt?", 
 
 @pytest.fixture(scope="module")
 def catalogue() -> SyntheticCatalogue:
-    return synthetic_catalogue(CATALOGUE)
+    return synthetic_catalogue(VIDEOS)
 
 
 @pytest.fixture

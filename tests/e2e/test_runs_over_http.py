@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from backfills import BACKFILLED, begin_backfill, end_of_backfill, runs_of_backfill
+from backfills import begin_backfill, end_of_backfill, runs_of_backfill
 from curl_requests import CURL, curl, post
 from real_processes import RunningLab, niche_of
 
@@ -49,8 +49,8 @@ def over_http(lab: RunningLab, refreshed: dict[str, Any]) -> OverHttp:
     """The answers to the requests that were sent while a second backfill ran."""
     backfill_id = begin_backfill(lab)
     runs = {niche_of(run): run["status"] for run in runs_of_backfill(lab, backfill_id)["runs"]}
-    begun = next(niche for niche in BACKFILLED if runs[niche] == "STARTED")
-    niches = [begun, next(niche for niche in reversed(BACKFILLED) if runs[niche] == "QUEUED")]
+    begun = next(niche for niche in NICHES if runs[niche] == "STARTED")
+    niches = [begun, next(niche for niche in reversed(NICHES) if runs[niche] == "QUEUED")]
     started = post(lab, "/internal/refresh-library", {"niches": niches})
     done = curl(lab, "curl -X POST 'http://localhost:8000/internal/refresh-library?wait=true'")
     ended = end_of_backfill(lab, backfill_id)
