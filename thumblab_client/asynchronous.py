@@ -1,4 +1,4 @@
-"""The client for programs with asyncio. It has the methods of `Client` as coroutines."""
+"""The client for programs that use asyncio. `AsyncClient` has the methods of `Client` as coroutines."""
 
 import asyncio
 import time
@@ -80,7 +80,7 @@ class AsyncClient:
         categories: str | Sequence[str] | None = None,
         channel_id: str | None = None,
     ) -> ScoreAnswer:
-        """Compare each title with each picture, see `Client.packages`. Files are read in a thread."""
+        """Rank all packages of a title and a picture, see `Client.packages`. Files are read in a thread."""
         return await self.send(await asyncio.to_thread(requests.score, list(titles), pictures, categories, channel_id))
 
     async def store_batch(
@@ -99,7 +99,9 @@ class AsyncClient:
         return await self.send(batches.show(batch_id))
 
     async def wait_for_batch(self, batch_id: str, *, every_s: float = 2.0, timeout_s: float | None = None) -> BatchOut:
-        """Ask every `every_s` seconds until a batch has ended, and return it, see `Client.wait_for_batch`."""
+        """Request a batch every `every_s` seconds until the batch has ended. Return the batch, see
+        `Client.wait_for_batch`.
+        """
         end = None if timeout_s is None else time.monotonic() + timeout_s
         while not batches.has_ended(batch := await self.batch(batch_id)):
             if end is not None and time.monotonic() >= end:
@@ -108,7 +110,7 @@ class AsyncClient:
         return batch
 
     async def batch_results(self, batch_id: str) -> AsyncIterator[ItemResult]:
-        """Yield the results of a batch so far, in the order of its items. Each result has either an `answer` or an
+        """Yield the results that a batch has now, in the order of its items. Each result has either an `answer` or an
         `error`.
 
         The results are read as they arrive, so that large batches need little memory.
@@ -132,11 +134,11 @@ class AsyncClient:
         return await self.send(batches.cancel(batch_id))
 
     async def delete_batch(self, batch_id: str) -> None:
-        """Delete a batch with its results. If it has not ended, it is cancelled."""
+        """Delete a batch with its results. A batch that has not ended is cancelled first."""
         await self.send(batches.delete(batch_id))
 
     async def batches(self, *, limit: int = 20, cursor: str | None = None) -> BatchesOut:
-        """Return a page of the batches of this API key, the newest first. `next_cursor` leads to the next page."""
+        """Return a page of the batches of this API key, the newest first. `next_cursor` is the next page's cursor."""
         return await self.send(batches.page(limit, cursor))
 
     async def all_batches(self) -> AsyncIterator[BatchOut]:
@@ -157,13 +159,15 @@ class AsyncClient:
         return await self.send(await asyncio.to_thread(channels.add, exports, name, niche, columns))
 
     async def channel_import(self, import_id: str) -> ChannelImportOut:
-        """Return how far an import is, and what the lab has learnt."""
+        """Return the progress of an import, and what the lab has learnt from its exports."""
         return await self.send(channels.show(import_id))
 
     async def wait_for_channel(
         self, import_id: str, *, every_s: float = 2.0, timeout_s: float | None = None
     ) -> ChannelImportOut:
-        """Ask every `every_s` seconds until an import has ended, and return it, see `Client.wait_for_channel`."""
+        """Request an import every `every_s` seconds until the import has ended. Return the import, see
+        `Client.wait_for_channel`.
+        """
         end = None if timeout_s is None else time.monotonic() + timeout_s
         while not channels.has_ended(channel := await self.channel_import(import_id)):
             if end is not None and time.monotonic() >= end:
@@ -172,7 +176,7 @@ class AsyncClient:
         return channel
 
     async def channels(self) -> list[KnownChannelOut]:
-        """Return the added channels, and whether answers for them are adapted."""
+        """Return the channels that were added to the lab, with their adapters."""
         return (await self.send(channels.added())).channels
 
     async def store_experiment(
@@ -216,7 +220,7 @@ class AsyncClient:
         return await self.send(call)
 
     async def video(self, video_id: str) -> VideoOut:
-        """Return what the lab knows about a video: facts, views over time, thumbnails, sub-scores and neighbours."""
+        """Return the lab's data about a video: facts, views over time, thumbnails, sub-scores and neighbours."""
         return await self.send(looking.video(video_id))
 
     async def library_clusters(self, niche: str) -> LibraryClustersOut:
@@ -224,15 +228,17 @@ class AsyncClient:
         return await self.send(looking.library_clusters(niche))
 
     async def health(self) -> HealthOut:
-        """Return the state of every component of the service, whether it is ready or not."""
+        """Return the state of every component of the service. A service that is not ready also answers."""
         return await self.send(requests.health())
 
     async def ready(self) -> HealthOut:
-        """Return the state of a service that can score. Raises `UnavailableError` with the reason if it cannot."""
+        """Return the state of the service if it can score. Otherwise, raise `UnavailableError` with the
+        reason.
+        """
         return await self.send(requests.ready())
 
     async def lab(self) -> LabOut:
-        """Return the libraries and the model of the lab: their sizes, their age and the model's skill."""
+        """Return the state of the lab's libraries and of its model, such as their sizes and the model's skill."""
         return await self.send(requests.lab())
 
     async def send(self, call: Call[T]) -> T:
@@ -268,7 +274,9 @@ class AsyncClient:
 
 
 async def _pages(ask: Callable[..., Awaitable[P]]) -> AsyncIterator[P]:
-    """Yield the pages of a list, each when it is needed. `ask` returns the page at the argument `cursor`."""
+    """Yield the pages of a list. Each page is requested when the caller needs it. `ask` returns the page that begins at
+    its argument `cursor`.
+    """
     cursor: str | None = None
     while True:
         page = await ask(cursor=cursor)

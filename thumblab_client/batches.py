@@ -1,4 +1,4 @@
-"""The requests of `/v1/batches` as values: store a batch, follow it, read its results, cancel, delete and list batches."""
+"""Build the requests that store, show, cancel, delete and list batches, and the request that reads their results."""
 
 import json
 import re
@@ -20,7 +20,7 @@ _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
 @dataclass(frozen=True)
 class Item:
-    """A scoring request of a batch. `id` is your name for it, unique in the batch.
+    """A scoring request of a batch. `id` is a name that you choose. It must be unique in the batch.
 
     `titles` is one title or several. `categories` is one niche or several; the service's default is tech.
     """
@@ -36,7 +36,9 @@ class _DeletionCall(Call[None]):
     """The request that deletes a batch. Its answer has no body."""
 
     def read(self, response: httpx.Response, repeated: bool = False) -> None:
-        """Check the answer. If the request was repeated and finds no batch, the first request has deleted the batch."""
+        """Check the answer. If a repeated request finds no batch, no error is raised, because the first request has
+        deleted the batch.
+        """
         try:
             super().read(response, repeated)
         except InvalidRequestError as error:
@@ -56,8 +58,8 @@ def store(
 ) -> Call[BatchOut]:
     """Return the request that stores a batch. Raises `PictureError` if a picture cannot be read.
 
-    Without an `idempotency_key`, the request gets a random key. So the batch is stored once, even if the request is
-    sent again after a connection broke.
+    Without an `idempotency_key`, the request gets a random key. So the batch is stored only once, even if the
+    connection breaks and the request is sent again.
     """
     sent = [
         {"id": item.id, **scoring_request(item.titles, item.pictures, item.categories, item.channel_id)}
@@ -74,7 +76,7 @@ def show(batch_id: str) -> Call[BatchOut]:
 
 
 def results(batch_id: str) -> Call[ItemResult]:
-    """Return the request for the results of a batch so far. The answer has a line of JSON for each result, see
+    """Return the request for the results that a batch has now. The answer has a line of JSON for each result, see
     `ResultLines`.
     """
     return Call("GET", f"{_path(batch_id)}/results", ItemResult)
@@ -112,7 +114,9 @@ def _path(batch_id: str) -> str:
 
 
 class ResultLines:
-    """A reader of the results of a batch. It takes the parts of an answer as they arrive, and keeps one line at most."""
+    """A reader of the results of a batch. It takes the parts of an answer as they arrive, and stores at most one
+    incomplete line.
+    """
 
     def __init__(self) -> None:
         self._rest = b""

@@ -1,4 +1,4 @@
-"""The requests of `/v1/channels` as values: add a channel from its exports, follow the import, list the added channels."""
+"""Build the requests that add a channel from its exports, show the import, and list the added channels."""
 
 import json
 import os
@@ -13,10 +13,12 @@ from thumblab_client.requests import Call, known
 
 MOST_EXPORTS = 20
 MOST_BYTES = 32 * 2**20
-"""The most files, and the most bytes of files together, that the service takes at once."""
+"""The service accepts at most this number of files in one import, and at most this number of bytes in all files."""
 
 ExportLike = str | os.PathLike[str] | tuple[str, bytes]
-"""An export: the path of a file, or its name and its bytes. The service may take the title of the channel from the name."""
+"""An export: the path of a file, or its name and its bytes. The service may take the title of the channel from the name
+of the file.
+"""
 
 _ID = re.compile(r"[0-9a-f]{32}")
 

@@ -13,8 +13,8 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 
 BROKEN = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 """The errors of a connection that broke. A busy service may close the connection while the body is still being sent.
-The answer of the service is then lost. Every request may be sent again: an experiment and a batch are stored once, and
-a second import of the same exports changes nothing.
+The answer of the service is then lost, and the client sends the request again. A repeated request does no harm: an
+experiment and a batch are stored once, and a second import of the same exports changes nothing.
 """
 
 _CONNECT_S = 10.0
@@ -53,7 +53,8 @@ class Connection:
     def options(self) -> dict[str, Any]:
         """The arguments for the client of httpx.
 
-        Proxies of the environment are used, but not for a service on this machine, which a proxy cannot reach.
+        The proxies in environment variables are used, but not for a service on this machine, because a proxy cannot
+        reach this machine.
         """
         return {
             "base_url": self.url,

@@ -15,9 +15,9 @@ T = TypeVar("T")
 def decode(kind: type[T], document: object) -> T:
     """Return `document`, a parsed JSON value, as an instance of the dataclass `kind`.
 
-    A field that `kind` does not have is ignored, because a newer service may send more. For the same reason, a text
-    need not be one of the values of its `Literal`. Raises `UnexpectedAnswerError` if a field is missing or has another
-    type. The message names the field.
+    A field that `kind` does not have is ignored, because a newer service may send more fields. For the same reason, a
+    text may differ from all values of its `Literal`. Raises `UnexpectedAnswerError` if a field is missing or has
+    another type. The message names the field.
     """
     return cast(T, _decode(kind, document, ""))
 

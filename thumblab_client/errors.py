@@ -20,7 +20,7 @@ class NoAnswerError(ThumblabError):
 
 
 class UnexpectedAnswerError(ThumblabError):
-    """An answer does not have the documented form. Probably another program than the scoring service answered."""
+    """An answer does not have the documented form. Probably, another program than the service answered."""
 
 
 class StillRunningError(ThumblabError, TimeoutError):
@@ -34,7 +34,7 @@ class ProblemError(ThumblabError):
 
     `status` is the HTTP status. `type`, `title` and `detail` are the fields of the problem; `detail` says what is wrong
     and what to do. `kind` is the last part of `type`, such as `invalid-request`. `retry_after` is the number of seconds
-    after which the service asks to be tried again, or None. `request_id` finds the request in the log of the service.
+    to wait before the next try, or None. `request_id` is the id of the request in the log of the service.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class ProblemError(ThumblabError):
 
 
 class UnauthorizedError(ProblemError):
-    """The API key is missing, wrong, or not allowed to do this (status 401 or 403)."""
+    """The API key is missing or wrong, or does not allow this request (status 401 or 403)."""
 
 
 class InvalidRequestError(ProblemError):

@@ -1,4 +1,4 @@
-"""The requests that look at the library: similar thumbnails, and what the lab knows about a video."""
+"""Build the requests for similar thumbnails, for groups of similar thumbnails, and for the data of a video."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -32,10 +32,10 @@ def similar(
 
 
 def library_clusters(niche: str) -> Call[LibraryClustersOut]:
-    """Return the request for the groups of similar thumbnails of a niche, or of `all`."""
+    """Return the request for the groups of similar thumbnails of a niche, or of all niches (`all`)."""
     return Call("GET", f"/v1/library/{quote(niche, safe='')}/clusters", LibraryClustersOut)
 
 
 def video(video_id: str) -> Call[VideoOut]:
-    """Return the request for what the lab knows about a video."""
+    """Return the request for the lab's data about a video."""
     return Call("GET", f"/v1/videos/{quote(video_id, safe='')}", VideoOut)

@@ -21,7 +21,9 @@ _NOT_IN_IDS = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """The Unicode categories whose characters an id cannot have: control, format and surrogate characters, line breaks."""
 
 _PLAIN_NAME = re.compile(r"[\w .()+-]{1,128}")
-"""A file name that a multipart form carries unchanged. Browsers and libraries escape other characters differently."""
+"""The file names that a multipart form transmits unchanged. Browsers and libraries escape other characters in different
+ways.
+"""
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,8 @@ PictureLike = Picture | str | os.PathLike[str]
 def pictures_of(given: Iterable[PictureLike]) -> list[Picture]:
     """Return the pictures with distinct ids. The id of a URL is the URL.
 
-    If two files of different folders have the same name, their ids are the paths as they were given. A name that is too
-    long for an id is shortened to its end, and characters that an id cannot have become `?`. Raises `PictureError` if two
+    If two files of different folders have the same name, the ids are the paths that the caller gave. A name that is too
+    long for an id loses its beginning, and characters that an id cannot have become `?`. Raises `PictureError` if two
     ids are still equal.
     """
     if isinstance(given, str | os.PathLike | Picture):
@@ -95,12 +97,12 @@ def pictures_of(given: Iterable[PictureLike]) -> list[Picture]:
 
 
 def fit_into_a_form(pictures: Iterable[Picture]) -> bool:
-    """Return whether a form can carry the pictures: each has bytes, and its id is a plain file name."""
+    """Return whether a form can transmit the pictures: each picture has bytes, and its id is a plain file name."""
     return all(picture.data is not None and _PLAIN_NAME.fullmatch(picture.id) for picture in pictures)
 
 
 def in_json(picture: Picture) -> dict[str, str]:
-    """Return the picture as a JSON request has it, without its id."""
+    """Return the JSON object of the picture in a request, without its id."""
     if picture.url is not None:
         return {"url": picture.url}
     return {"image_base64": base64.b64encode(picture.data or b"").decode()}

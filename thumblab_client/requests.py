@@ -1,4 +1,4 @@
-"""The requests to the service as values, and the reading of their answers. This module sends nothing."""
+"""Build the requests to the service, and read their answers. This module sends nothing."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
-    """A request. `answer` is the dataclass of its answer, and `content` are the arguments of httpx for its content."""
+    """A request. `answer` is the dataclass of its answer. `content` has the arguments of httpx for its body."""
 
     method: str
     path: str
@@ -152,7 +152,7 @@ def _variant(number: int, variant: Variant) -> dict[str, Any]:
 
 
 def known(**fields: Any) -> dict[str, Any]:
-    """Return the fields that are not None. Days become texts of the form YYYY-MM-DD."""
+    """Return the fields that are not None. A date becomes a text of the form YYYY-MM-DD."""
     return {
         name: value.isoformat() if isinstance(value, date) else value
         for name, value in fields.items()

@@ -72,8 +72,9 @@ class Client:
     ) -> ScoreAnswer:
         """Rank 1 to 20 pictures for a title in a niche (`category`; the service's default is tech).
 
-        A picture is a `Picture`, a path, or a URL of an image host that the service allows. If the lab knows the
-        channel, the answer is adapted to it. Raises `PictureError` if a file cannot be read.
+        A picture is a `Picture`, a path, or a URL of an image host that the service allows. If the lab has an adapter
+        of the channel `channel_id`, the answer is adapted to the channel. Raises `PictureError` if a file cannot be
+        read.
         """
         return self.send(requests.score(title, pictures, category, channel_id))
 
@@ -85,9 +86,10 @@ class Client:
         categories: str | Sequence[str] | None = None,
         channel_id: str | None = None,
     ) -> ScoreAnswer:
-        """Compare each of up to 10 titles with each picture. The field `packages` of the answer has the grid.
+        """Rank all packages of a title and a picture, for up to 10 titles. The field `packages` of the answer has the
+        grid.
 
-        A `Picture` with a `title` is compared under this title only. With several `categories`, `other_niches` of the
+        A `Picture` with a `title` is combined with this title only. With several `categories`, `other_niches` of the
         answer has the answers for all niches but the first.
         """
         return self.send(requests.score(list(titles), pictures, categories, channel_id))
@@ -111,7 +113,7 @@ class Client:
         return self.send(batches.show(batch_id))
 
     def wait_for_batch(self, batch_id: str, *, every_s: float = 2.0, timeout_s: float | None = None) -> BatchOut:
-        """Ask every `every_s` seconds until a batch has ended, and return it.
+        """Request a batch every `every_s` seconds until the batch has ended, and return the batch.
 
         Raises `StillRunningError` after `timeout_s` seconds. The service then still works on the batch.
         """
@@ -123,7 +125,7 @@ class Client:
         return batch
 
     def batch_results(self, batch_id: str) -> Iterator[ItemResult]:
-        """Yield the results of a batch so far, in the order of its items. Each result has either an `answer` or an
+        """Yield the results that a batch has now, in the order of its items. Each result has either an `answer` or an
         `error`.
 
         The results are read as they arrive, so that large batches need little memory.
@@ -147,11 +149,11 @@ class Client:
         return self.send(batches.cancel(batch_id))
 
     def delete_batch(self, batch_id: str) -> None:
-        """Delete a batch with its results. If it has not ended, it is cancelled."""
+        """Delete a batch with its results. A batch that has not ended is cancelled first."""
         self.send(batches.delete(batch_id))
 
     def batches(self, *, limit: int = 20, cursor: str | None = None) -> BatchesOut:
-        """Return a page of the batches of this API key, the newest first. `next_cursor` leads to the next page."""
+        """Return a page of the batches of this API key, the newest first. `next_cursor` is the next page's cursor."""
         return self.send(batches.page(limit, cursor))
 
     def all_batches(self) -> Iterator[BatchOut]:
@@ -170,27 +172,26 @@ class Client:
         niche: str | None = None,
         columns: Mapping[str, str] | None = None,
     ) -> ChannelImportOut:
-        """Start the import of a channel's exports from YouTube Studio, .zip or .csv files. Return the state of the
-        import.
+        """Start the import of a channel's exports from YouTube Studio, and return the state of the import.
 
-        The lab learns what the channel's viewers watch, and adapts answers for the channel. An export is a path, or the
-        name and the bytes of a file. `niche` is needed for a channel that is new to the lab. `columns` maps the lab's
-        name of a column to the name or the number of the column in the export, such as {"rate": "9"}. Raises
-        `ExportError` if a file cannot be read.
+        The lab learns what the channel's viewers watch, and adapts answers for the channel. An export is a .zip or .csv
+        file: its path, or its name and its bytes. `niche` is needed for a channel that is new to the lab. `columns`
+        maps the lab's name of a column to the name or the number of the column in the export, such as {"rate": "9"}.
+        Raises `ExportError` if a file cannot be read.
         """
         return self.send(channels.add(exports, name, niche, columns))
 
     def channel_import(self, import_id: str) -> ChannelImportOut:
-        """Return how far an import is, and what the lab has learnt."""
+        """Return the progress of an import, and what the lab has learnt from its exports."""
         return self.send(channels.show(import_id))
 
     def wait_for_channel(
         self, import_id: str, *, every_s: float = 2.0, timeout_s: float | None = None
     ) -> ChannelImportOut:
-        """Ask every `every_s` seconds until an import is `done` or `failed`, and return it.
+        """Request an import every `every_s` seconds until its state is `done` or `failed`, and return the import.
 
-        If it has failed, `reason` says why, and `needs` says what to send next time. Raises `StillRunningError` after
-        `timeout_s` seconds. The service then still works on the import.
+        If the import has failed, `reason` says why, and `needs` says what to send next time. Raises `StillRunningError`
+        after `timeout_s` seconds. The service then still works on the import.
         """
         end = None if timeout_s is None else time.monotonic() + timeout_s
         while not channels.has_ended(channel := self.channel_import(import_id)):
@@ -200,7 +201,7 @@ class Client:
         return channel
 
     def channels(self) -> list[KnownChannelOut]:
-        """Return the added channels, and whether answers for them are adapted."""
+        """Return the channels that were added to the lab, with their adapters."""
         return (self.send(channels.added())).channels
 
     def store_experiment(
@@ -253,7 +254,7 @@ class Client:
         return self.send(looking.similar(video_id, picture, text, vector, **options))
 
     def video(self, video_id: str) -> VideoOut:
-        """Return what the lab knows about a video: facts, views over time, thumbnails, sub-scores and neighbours."""
+        """Return the lab's data about a video: facts, views over time, thumbnails, sub-scores and neighbours."""
         return self.send(looking.video(video_id))
 
     def library_clusters(self, niche: str) -> LibraryClustersOut:
@@ -261,15 +262,17 @@ class Client:
         return self.send(looking.library_clusters(niche))
 
     def health(self) -> HealthOut:
-        """Return the state of every component of the service, whether it is ready or not."""
+        """Return the state of every component of the service. A service that is not ready also answers."""
         return self.send(requests.health())
 
     def ready(self) -> HealthOut:
-        """Return the state of a service that can score. Raises `UnavailableError` with the reason if it cannot."""
+        """Return the state of the service if it can score. Otherwise, raise `UnavailableError` with the
+        reason.
+        """
         return self.send(requests.ready())
 
     def lab(self) -> LabOut:
-        """Return the libraries and the model of the lab: their sizes, their age and the model's skill."""
+        """Return the state of the lab's libraries and of its model, such as their sizes and the model's skill."""
         return self.send(requests.lab())
 
     def send(self, call: Call[T]) -> T:

@@ -15,7 +15,7 @@ class Patience:
 
     A request is repeated at most `retries` times, and the waits together take at most `seconds`. The service says in
     its header `Retry-After` how long to wait. Without this header, the waits are 1, 2, 4 ... seconds. If the service
-    asks for a longer wait than is left, the client does not wait, and raises the error at once.
+    asks for a wait that is longer than the rest of `seconds`, the client raises the error at once.
     """
 
     retries: int = 4
@@ -35,7 +35,9 @@ class Patience:
 
 
 def seconds_of(retry_after: str | None) -> float | None:
-    """Return the seconds in a header `Retry-After`, which has a number or a date. Return None if it holds neither."""
+    """Return the seconds in a header `Retry-After`, which contains a number or a date. Return None if it contains
+    neither.
+    """
     if retry_after is None:
         return None
     try:

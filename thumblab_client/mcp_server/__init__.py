@@ -1,1 +1,3 @@
-"""An MCP server (Model Context Protocol) with which an assistant asks the scoring service. It needs the package mcp."""
+"""An MCP server (Model Context Protocol), through which an AI assistant uses the scoring service. The server needs the
+package mcp.
+"""

@@ -1,6 +1,6 @@
-"""The command `thumblab-mcp`, for a machine that has the client and not the lab.
+"""The command `thumblab-mcp`, for a machine on which the client is installed, but not the lab.
 
-THUMBLAB_SERVING_URL and THUMBLAB_API_KEY name the service and its key.
+The environment variables THUMBLAB_SERVING_URL and THUMBLAB_API_KEY have the URL of the service and the API key.
 """
 
 import sys

@@ -1,4 +1,6 @@
-"""Say in plain words which arguments of a tool call are wrong. The SDK of MCP shows pydantic's words."""
+"""Say in plain words which arguments of a tool call are wrong. Without this module, the SDK of MCP would show the
+messages of pydantic.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +21,7 @@ _WORDS = {
     "bool_type": "is neither true nor false",
     "bool_parsing": "is neither true nor false",
 }
-"""What is wrong with an argument, by the type of pydantic's error."""
+"""The words that say what is wrong with an argument, for each type of pydantic's errors."""
 
 
 class PlainServer(MCPServer):

@@ -7,7 +7,7 @@ from thumblab_client.models.library import SimilarOut
 
 @dataclass(frozen=True)
 class FoundVideo:
-    """A video of the library. `outlier_multiple` compares its views with the usual views of its channel."""
+    """A video of the library. `outlier_multiple` is the video's views, divided by the usual views of its channel."""
 
     video_id: str
     title: str

@@ -14,16 +14,18 @@ _SIGNATURES = (
     (4, b"ftyp"),
     (6, b"\0\0\0\0"),
 )
-"""Offset and bytes of the signatures of JPEG, PNG, WebP, GIF, AVIF and HEIC, and of the zeros in the head of a BMP."""
+"""The offset and the bytes that identify each format: the signatures of JPEG, PNG, WebP, GIF, AVIF and HEIC, and the
+zeros in the header of a BMP.
+"""
 
 
 def read_pictures(names: Sequence[str]) -> list[Picture]:
     """Return the pictures at the given paths and URLs. The id of a picture is its path or URL, shortened if it is very
     long.
 
-    Raises `PictureError` if a path is not absolute, or if the file cannot be read or is not a picture. A text that an
-    assistant reads may make the assistant name any file of the user. So the first bytes are checked before a file is
-    sent.
+    Raises `PictureError` if a path is not absolute, or if the file cannot be read or is not a picture. A hostile text
+    that an assistant reads may make the assistant name any file of the user. So the first bytes of a file are checked
+    before the file is sent.
     """
     return pictures_of([_picture(name) for name in names])
 

@@ -21,7 +21,7 @@ class Package:
 
 @dataclass(frozen=True)
 class UnderTitle:
-    """The best thumbnail under one title. `winner` is null if there is none, and `meaning` says why."""
+    """The best thumbnail under one title. `winner` is null if no thumbnail wins, and `meaning` says why."""
 
     title: str
     winner: str | None
@@ -31,7 +31,7 @@ class UnderTitle:
 
 @dataclass(frozen=True)
 class PackageRanking:
-    """The packages, and the best thumbnail under each title. `errors` names thumbnails that could not be read."""
+    """The packages, and the best thumbnail under each title. `errors` has the thumbnails that could not be read."""
 
     niche: str
     verdict: str | None

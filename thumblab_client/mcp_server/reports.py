@@ -1,6 +1,6 @@
-"""The answers of the tools. They have the parts of the service's answers that an assistant needs.
+"""The answers of the tools. Each answer has those parts of a service's answer that an assistant needs.
 
-The classes are dataclasses, so the SDK of MCP describes each tool's answer with a schema.
+The classes are dataclasses, because the SDK of MCP makes a schema of a tool's answer from its dataclass.
 """
 
 from dataclasses import dataclass
@@ -15,19 +15,21 @@ _VERDICTS = {
     "leaning": "The winner is expected to beat the second in 60 to 74 of 100 cases.",
     "too_close_to_call": "The best candidates are too close to call. Test them, or choose by taste.",
     "only_one": "There is only one candidate, so it has nothing to win against.",
-    "no_verdict": "Fewer than two candidates are like anything that the model was trained on.",
-    "no_skill": "The model was not shown to be better than chance at this question, so there is no winner. The ranks "
-    "follow measured evidence, which was not shown to predict views.",
+    "no_verdict": "Fewer than two candidates are similar to the pictures that the model was trained on.",
+    "no_skill": "The model was not shown to be better than chance at this question, so there is no winner. The "
+    "candidates are ordered by measured evidence, which was not shown to predict views.",
 }
 
-_APART = "The sub-scores are measured in the picture. They do not explain the rank: `why` says what moved the score."
+_APART = "The sub-scores are measured in the picture. They do not explain the rank, but `why` explains the score."
 
 _NOT_REPORTED = ["what its winners have in common; the tool similar gives the winners nearest to a picture"]
 
 
 @dataclass(frozen=True)
 class SubScore:
-    """A measured property of a picture. `niche_percentile` is its place in the niche. `fix` says what to change."""
+    """A measured property of a picture. `niche_percentile` is the percentile of `value` in the niche. `fix` says what
+    to change.
+    """
 
     name: str
     value: float | None
@@ -41,7 +43,7 @@ class SubScore:
 class Ranked:
     """A candidate. If `error` is set, the picture could not be read, and the other candidates were ranked without it.
 
-    `why` says what moved its score in comparison with the winner's, or that this is unknown.
+    `why` says what made its score differ from the winner's score, or that the reason is unknown.
     """
 
     id: str
@@ -58,7 +60,9 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Ranking:
-    """The ranking of the candidates. `meaning` says in words what the verdict is. `degraded` says what was missing."""
+    """The ranking of the candidates. `meaning` explains the verdict in words. `degraded` says what was missing for the
+    answer.
+    """
 
     niche: str
     verdict: str | None
@@ -79,7 +83,9 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A thumbnail of the niche's library. `outlier_multiple` compares its views with the usual views of its channel."""
+    """A thumbnail of the niche's library. `outlier_multiple` is the views of its video, divided by the usual views of
+    the channel.
+    """
 
     title: str
     channel: str
@@ -92,7 +98,9 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Similar:
-    """The nearest thumbnails of the library. `similarity_score` is a percentile of the niche, from `source`."""
+    """The nearest thumbnails of the library. `similarity_score` is a percentile in the niche. `source` says where the
+    score comes from.
+    """
 
     id: str
     niche: str
@@ -106,7 +114,8 @@ class Similar:
 class Contribution:
     """The contribution of the picture, the title, their match or the channel's history to a difference of two scores.
 
-    `share` is positive if it speaks for the picture. The absolute values of all shares add up to 1.
+    `share` is positive if the contribution raises the score of the picture. The absolute values of all shares add up to
+    1.
     """
 
     of: str
@@ -116,9 +125,10 @@ class Contribution:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why the score of a picture differs, what was found in the picture, and what to change.
+    """Why a picture scores higher or lower than another picture, what was found in the first picture, and what to
+    change.
 
-    `why` is a sentence. It may say that the reason is unknown. `against` is the picture with which it was compared, and
+    `why` is a sentence. It may say that the reason is unknown. `against` is the other picture of the comparison, and
     `contributions` add up to the difference of the two scores. `note` says what the sub-scores do not explain.
     """
 
@@ -141,7 +151,7 @@ class Explanation:
 class NicheReport:
     """The library and the model that are served for a niche. `library_state` is serving, loading or none.
 
-    `videos` and `winners` are the size of the library. `made_at` and `newest_video` say how fresh it is.
+    `videos` and `winners` are the size of the library. `made_at` and `newest_video` say how fresh the library is.
     """
 
     niche: str
