@@ -1,4 +1,4 @@
-"""Define the settings that say who may reach the scoring service, and through which proxies.
+"""Define the settings for access to the scoring service: limits, host names, proxies and web pages.
 
 `thumblab_core.setting_groups` has the other groups of settings.
 """
@@ -28,8 +28,8 @@ class AccessSettings(BaseSettings):
     public_hosts: str = setting(
         "",
         "The names under which other machines reach the scoring service, separated by commas, such as "
-        "`lab.example.com`. If it is set, the service refuses requests whose `Host` header has another name, except "
-        "the names of its own machine.",
+        "`lab.example.com`. If this setting is set, the service refuses requests whose `Host` header has another "
+        "name. The names of its own machine are always accepted.",
     )
     trusted_proxies: str = setting(
         "",
@@ -70,7 +70,7 @@ class AccessSettings(BaseSettings):
 
     @property
     def allowed_origins(self) -> tuple[str, ...]:
-        """The origins in `cors_origins`, as a browser writes them in the header `Origin`."""
+        """The origins in `cors_origins`, in the form of the header `Origin`."""
         return tuple(_parts(self.cors_origins))
 
 
@@ -79,7 +79,7 @@ def _parts(value: str) -> Iterator[str]:
 
 
 def _public_host(text: str) -> str:
-    """Return a host name as the `Host` header writes it. Raises ValueError if `text` is not a host."""
+    """Return a host name in the form of the `Host` header. Raises ValueError if `text` is not a host."""
     try:
         # The header has letters outside ASCII in Punycode, so the name is converted to Punycode.
         return bare_host(ascii_host(text))
@@ -104,7 +104,9 @@ def _network(text: str) -> IPv4Network | IPv6Network:
 
 
 def _hint(text: str) -> str:
-    """Return a hint to write 10.1.0.0/16 or 10.1.2.3, for a `text` such as 10.1.2.3/16 that mixes the two forms."""
+    """Return a hint if `text` is an address with the length of a network. For 10.1.2.3/16, the hint suggests
+    10.1.0.0/16 or 10.1.2.3.
+    """
     try:
         return f" (do you mean {ip_network(text, strict=False)} or {ip_address(text.partition('/')[0])}?)"
     except ValueError:
@@ -112,10 +114,10 @@ def _hint(text: str) -> str:
 
 
 def _origin(text: str) -> str:
-    """Return an origin as a browser writes it: without the usual port of its scheme.
+    """Return an origin in the form of the header `Origin`: without the usual port of its scheme.
 
-    Raises ValueError if `text` is not an origin, or is `*`. With `*`, every web page could send requests with a key
-    that its visitor knows.
+    Raises ValueError if `text` is not an origin, or is `*`. With `*`, every web page could send requests from the
+    browser of a visitor.
     """
     try:
         parts = urlsplit(text)

@@ -36,7 +36,8 @@ class YouTubeSettings(BaseSettings):
     )
     youtube_first_wait_s: float = setting(
         1.0,
-        "The longest wait before the first retry of a call that YouTube could not answer. It doubles with every retry.",
+        "The longest wait before the first retry of a call that YouTube could not answer. Each further retry doubles "
+        "the longest wait.",
         "seconds",
         ge=0,
     )
@@ -47,8 +48,8 @@ class YouTubeSettings(BaseSettings):
     )
     quota_units: int = setting(
         10_000,
-        "Daily quota of the bucket that all calls share except search.list and videos.batchGetStats. The defaults of "
-        "the three quotas are YouTube's own; raise them for a project that was granted more.",
+        "Daily quota of the bucket for all calls except search.list and videos.batchGetStats. The defaults of the "
+        "three quotas are YouTube's own; raise them if YouTube granted more to your project.",
         "units a day",
         ge=0,
     )
@@ -88,8 +89,8 @@ class CollectionSettings(BaseSettings):
     search_days: int = setting(90, "How far back the search for trending videos looks.", "days", ge=1, le=_MOST_DAYS)
     crawl_channels: int = setting(
         215,
-        "Channels that the crawl looks for in each niche. With the default and seven niches, these are the 1,500 "
-        "channels that the training guide asks for.",
+        "Channels that the crawl looks for in each niche. With the default, these are 1,505 channels in all seven "
+        "niches. The training guide advises at least 1,500.",
         "channels",
         ge=1,
     )
@@ -201,9 +202,10 @@ class ModelSettings(BaseSettings):
     )
     title_prior: Path | None = setting(
         None,
-        "A table of titles and views of other channels, a Parquet or CSV file. Trainings start from what it says about "
-        "titles. See [Training recipe](training-recipe.md#a-title-prior-for-a-lab-with-few-channels). Unset: trainings "
-        "start from nothing.",
+        "A table of titles and views of other channels, a Parquet or CSV file. Each training starts from a title "
+        "prior that is fitted to this table. See [Training "
+        "recipe](training-recipe.md#a-title-prior-for-a-lab-with-few-channels). Unset: trainings start without a "
+        "title prior.",
     )
     face_model: Path | None = setting(
         None,
@@ -248,12 +250,13 @@ class ServingSettings(BaseSettings):
     )
     serving_url: str | None = setting(
         None,
-        "The scoring service that `thumblab score` asks. Unset: the service of the lab's running `thumblab up`. If "
-        "none runs, the command scores in its own process.",
+        "The URL of the scoring service that `thumblab score` uses. Unset: the service of the lab's running `thumblab "
+        "up`. If none runs, the command scores in its own process.",
     )
     serving_workers: int = setting(
         1,
-        "Processes of the scoring service. Each loads its own encoders and releases. One process uses all cores.",
+        "Processes of the scoring service. Each process loads its own encoders and releases. Even a single process "
+        "uses all cores.",
         "processes",
         ge=1,
         le=32,

@@ -14,9 +14,9 @@ PAGE = CHECKOUT / "docs" / "settings.md"
 _INTRODUCTION = """\
 # Settings
 
-Every setting is an environment variable, or a line of a file `.env` in the folder that a command runs in. The environment
-comes first. A blank value unsets the settings whose default is "unset", apart from `THUMBLAB_HISTORY_DAYS`. `thumblab`
-warns of a `THUMBLAB_*` variable that is not in this list.
+Every setting is an environment variable, or a line of a file `.env` in the folder that a command runs in. The variable
+has priority over the line. A blank value unsets the settings whose default is "unset", apart from
+`THUMBLAB_HISTORY_DAYS`. `thumblab` warns of a `THUMBLAB_*` variable that is not in this list.
 
 A secret can also be in a file. Add `_FILE` to the name of the variable, and give the path: `THUMBLAB_API_KEY_FILE`,
 {files}.

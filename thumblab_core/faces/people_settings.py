@@ -33,14 +33,14 @@ class PeopleSettings(BaseSettings):
     )
     score_people: bool = setting(
         False,
-        "Whether `POST /v1/score` says which named people are on the pictures of a request, if it names one of your own "
-        "channels and its key has the scope `admin`. `THUMBLAB_PEOPLE` must be `own` or `all`. Nothing about the faces is "
-        "stored. See [People](people.md#who-is-seen-in-a-scored-picture).",
+        "Whether `POST /v1/score` says which named people are on the pictures of a request, if the request names one "
+        "of your own channels and its key has the scope `admin`. `THUMBLAB_PEOPLE` must be `own` or `all`. Nothing "
+        "about the faces is stored. See [People](people.md#who-is-seen-in-a-scored-picture).",
     )
     face_person_match_threshold: float = _also_bare(
         "FACE_PERSON_MATCH_THRESHOLD",
         0.7,
-        "The match score from which a face joins a person who has a name. It is no cosine, see "
+        "The match score from which a face joins a person who has a name. The match score is not a cosine, see "
         "[People](people.md#what-the-threshold-means).",
         "match score (0 to 1)",
         gt=0.1,
@@ -52,11 +52,20 @@ class PeopleSettings(BaseSettings):
         "How faces of unknown people are grouped: `hdbscan`, `dbscan` or `agglomerative`.",
     )
     face_unknown_min_cluster_size: int = _also_bare(
-        "FACE_UNKNOWN_MIN_CLUSTER_SIZE", 3, "The fewest faces that make a group of an unknown person.", "faces", ge=2
+        "FACE_UNKNOWN_MIN_CLUSTER_SIZE",
+        3,
+        "The smallest number of faces that make a group of an unknown person.",
+        "faces",
+        ge=2,
     )
     face_triplet_margin: float = _also_bare(
         "FACE_TRIPLET_MARGIN", 0.2, "The margin of the triplet loss in the training on people with names.", gt=0, le=2
     )
     face_training_epochs: int = _also_bare(
-        "FACE_TRAINING_EPOCHS", 20, "The most epochs of the training on people with names.", "epochs", ge=1, le=1_000
+        "FACE_TRAINING_EPOCHS",
+        20,
+        "The largest number of epochs of the training on people with names.",
+        "epochs",
+        ge=1,
+        le=1_000,
     )
