@@ -1,4 +1,4 @@
-"""Make or require the data folder of a lab. Errors name the folder and the setting `THUMBLAB_DATA_DIR`."""
+"""Make the data folder of a lab, or check that the folder exists."""
 
 import tempfile
 from pathlib import Path

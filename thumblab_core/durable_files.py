@@ -1,4 +1,4 @@
-"""Write files durably, tell how old a file is, and recognise file systems without hard links."""
+"""Write files durably, compute the age of a file, and recognise file systems without hard links."""
 
 import errno
 import os
@@ -60,9 +60,9 @@ def replace_private_file(path: Path, text: str) -> None:
 
 
 def give_to_owner(handle: int, folder: Path) -> None:
-    """If root made a file in somebody's folder, give the file to the owner of the folder. `handle` is the open file.
+    """Give a file that root made to the owner of its folder. `handle` is the open file.
 
-    Otherwise, the processes of the owner could not use a file that a command with `sudo` made.
+    The owner's processes could otherwise not use a file that a command with `sudo` made.
     """
     if os.geteuid() == 0:
         owner = folder.stat()

@@ -50,7 +50,7 @@ def url_host(url: str) -> str:
 
 
 def ascii_host(name: str) -> str:
-    """Return a host name in ASCII, as name servers know it. An address is returned unchanged.
+    """Return a host name in ASCII, the form that name servers use. An address is returned unchanged.
 
     The characters are mapped as browsers map them (UTS 46). The result may be an address: `①②⑦.⓪.⓪.①` is 127.0.0.1.
     So check the result and not the given name. Raises `ValueError` if the name has characters that no host has.
@@ -83,7 +83,7 @@ def _is_ipv6(name: str) -> bool:
 
 
 def host_in_url(host: str, port: int | None = None) -> str:
-    """Return the host as a URL writes it: `name`, `name:port`, `[address]` or `[address]:port`."""
+    """Return the host in the form that a URL needs: `name`, `name:port`, `[address]` or `[address]:port`."""
     name = host_name(host)
     return (f"[{name}]" if ":" in name else name) + (f":{port}" if port is not None else "")
 

@@ -1,4 +1,4 @@
-"""The inclusion limits. They decide which channels, and which of their videos, may be used to train a model.
+"""The inclusion limits: the conditions for channels and videos that may be used to train a model.
 
 The crawl applies the limits before it stores a video. The training dataset applies them to every video of the lab,
 because videos also come from charts, searches and catalogues.
@@ -19,7 +19,7 @@ ACTIVE_WITHIN = timedelta(days=90)
 
 OUTLIER_SIGMAS = 3.0
 """The largest distance of a video from the average of its channel, in standard deviations. A video that is farther away
-is an outlier.
+is excluded.
 
 The crawl compares the logarithm of the views per hour, and the average is the channel's mean. The training dataset
 compares the value that the model learns to predict, and the average is the channel's median.

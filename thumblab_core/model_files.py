@@ -100,7 +100,9 @@ def named(name: str) -> ModelFile:
 
 
 def wanted(settings: Settings | None = None) -> list[ModelFile]:
-    """Return the model files that the lab uses: the face detector, and SFace only if people are switched on."""
+    """Return the model files that the lab uses: the face detector, and SFace only if the recognition of people is
+    switched on.
+    """
     people = (settings or current_settings()).people != "off"
     return [model for model in REGISTRY.values() if people or model.name != SFACE.name]
 
@@ -137,7 +139,7 @@ def face_embedder(settings: Settings | None = None) -> Path | None:
 
     The path is the setting `THUMBLAB_FACE_EMBEDDER`, or else the path of SFace if `thumblab models pull sface` fetched
     it. Raises `ModelFileError` if the setting does not name an ONNX file, or if the fetched file has changed. The
-    setting that switches people on has no effect on the result.
+    setting that switches on the recognition of people has no effect on the result.
     """
     settings = settings or current_settings()
     return _chosen(SFACE, "face_embedder", settings.face_embedder, settings)
@@ -158,7 +160,7 @@ def _chosen(model: ModelFile, field: str, own: Path | None, settings: Settings) 
 def pull(model: ModelFile, source: Path | None = None, settings: Settings | None = None) -> bool:
     """Fetch the file from its URL, or copy it from `source`. Returns False if the data folder already had the file.
 
-    Raises `ModelFileError`, without a change of the data folder, if the file is not available or has unexpected bytes.
+    If the file is not available or has unexpected bytes, raises `ModelFileError` and leaves the data folder unchanged.
     """
     if presence(model, settings) is Presence.PRESENT and source is None:
         return False

@@ -27,10 +27,11 @@ class KeptCandidate:
 class KeptPrediction:
     """A request that the scoring service answered, with its answer.
 
-    `ordered_by` says whether the ranks follow the `model` or the `evidence`. It is None if no candidate has a rank.
+    `ordered_by` says whether the ranks were made by the `model` or by the `evidence`. It is None if no candidate has a
+    rank.
 
-    `knowledge` says what the model knew about the channel. Its value is one of the splits on which a model is evaluated
-    (`thumblab_core.ranking.skill`):
+    `knowledge` says which adapter of the channel the model used. Its value is one of the splits on which a model is
+    evaluated (`thumblab_core.ranking.skill`):
 
     - `new_channels`: the model ranked the candidates like those of an unseen channel.
     - `future`: the model used its own adapter of the channel, from its training.

@@ -1,4 +1,4 @@
-"""Record a running `thumblab up` in the data folder of its lab, so that other commands find the servers that it runs.
+"""Record a running `thumblab up` in the data folder of its lab, so that other commands find the lab's servers.
 
 `up` holds a lock on the record, `running.json`, as long as it runs. The kernel releases the lock, no matter how `up`
 ends. A record without a lock therefore belongs to a lab that has stopped.

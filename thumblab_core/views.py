@@ -1,4 +1,4 @@
-"""Tell the era of a view count: which definition of a view YouTube used when the count was observed.
+"""Return the era of a view count: which definition of a view YouTube used when the count was observed.
 
 YouTube changed its definition twice, so counts of different eras must not be compared. The public view count of a Short
 has been a count of playback starts since 31 March 2025. The counts of all other videos have been counts of playback
