@@ -1,4 +1,4 @@
-"""Find a channel of the lab by its id, @handle or title, and say to whom it belongs."""
+"""Find a channel of the lab by its id, @handle or title, and check who may change the channel."""
 
 from dataclasses import dataclass
 
@@ -13,9 +13,10 @@ _COLUMNS = (channels.c.channel_id, channels.c.title, channels.c.handle, channels
 
 @dataclass(frozen=True)
 class Channel:
-    """A channel that the lab knows. `handle` is its @handle in lower case, or None if the lab does not know it.
+    """A channel in the lab's database. `handle` is its @handle in lower case, or None if the @handle is unknown.
 
-    `owner` marks the API key with which the channel was added. It is None if the channel belongs to the lab itself.
+    `owner` identifies the API key with which the channel was added. `owner` is None if the channel belongs to the lab
+    itself.
     """
 
     channel_id: str
@@ -26,8 +27,8 @@ class Channel:
     def belongs_to(self, owner: str | None) -> bool:
         """Return whether `owner` may change the channel and its experiments, and see its private figures.
 
-        `owner` marks an API key. None stands for the lab itself: the command line, and the keys with the scope `admin`.
-        The lab may change every channel.
+        `owner` identifies an API key. None stands for the lab itself: the command line, and the keys with the scope
+        `admin`. The lab may change every channel.
         """
         return owner is None or owner == self.owner
 

@@ -1,4 +1,4 @@
-"""Open one connection to the database. If it cannot be opened, say why in one sentence."""
+"""Open one connection to the database, or raise an error that gives the reason in one sentence."""
 
 import time
 from typing import TYPE_CHECKING, Any

@@ -23,7 +23,7 @@ _FOR_OTHER_CLIENTS = {
 }
 """Parameters of a URL that are for the pool and the prepared statements of another client, such as Prisma.
 
-libpq, the client library that the lab uses, does not know these parameters. They change neither the data nor the
+libpq, the client library that the lab uses, does not accept these parameters. They change neither the data nor the
 security of the connection. So the lab drops them from the URL.
 """
 _INSTEAD = {
@@ -72,7 +72,7 @@ def external_url(given: str, driver: str) -> "URL":
 def _checked(url: "URL") -> "URL":
     """Return `url` if its parameters can be used.
 
-    Raises LabError if libpq does not know a parameter, or if a parameter other than `host` and `port` is given twice.
+    Raises LabError if libpq does not accept a parameter, or if a parameter other than `host` and `port` is given twice.
     """
     from psycopg.pq import Conninfo
 

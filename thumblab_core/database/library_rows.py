@@ -23,7 +23,7 @@ from thumblab_core.encoders.protocol import Vectors, unit
 _VECTOR_HEADER = 4
 """The number of bytes before the numbers of a vector in pgvector's binary form.
 
-Two bytes hold the dimension, and two are unused.
+Two bytes contain the dimension, and two are unused.
 """
 
 SINCE = """

@@ -1,4 +1,4 @@
-"""Define the SQLAlchemy `MetaData` of all tables of the lab, and the type of columns that hold a moment."""
+"""Define the SQLAlchemy `MetaData` of all tables of the lab, and the type of columns that contain a moment."""
 
 from sqlalchemy import DateTime, MetaData
 
@@ -12,4 +12,4 @@ metadata = MetaData(
 )
 
 MOMENT = DateTime(timezone=True)
-"""The type of a column that holds a moment. Moments are stored in UTC."""
+"""The type of a column that contains a moment. Moments are stored in UTC."""

@@ -142,7 +142,8 @@ def _refuse_pooler(name: str, facts: _Facts) -> None:
 def _checked_database(external: "URL", name: str, role: str) -> "URL":
     """Return the URL of the database. Raise LabError if the role may not make tables in it.
 
-    Also raise LabError if the connection fails. For example, a pooler in front of the server may not know the database.
+    Also raise LabError if the connection fails. For example, a pooler in front of the server may have no entry for the
+    database.
     """
     url = external.set(database=name)
     if not _may_make_tables(url)[1]:

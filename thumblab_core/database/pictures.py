@@ -1,4 +1,4 @@
-"""Tell which pictures of the image store the database names."""
+"""Find the pictures of the image store to which the database refers."""
 
 from sqlalchemy import Connection, select
 
@@ -6,9 +6,9 @@ from thumblab_core.database.tables import experiment_variants, people_pictures, 
 
 
 def named_pictures(connection: Connection) -> set[str]:
-    """Return the SHA-256 of every picture that a thumbnail, a thumbnail version or an experiment names.
+    """Return the SHA-256 of every picture of a thumbnail, of a thumbnail version or of an experiment.
 
-    The result includes the pictures in which a person asked the lab to find people.
+    The result includes the user's own pictures in which the lab looks for people.
     """
     columns = thumbnails.c.sha256, thumbnail_versions.c.sha256, experiment_variants.c.sha256, people_pictures.c.sha256
     return {sha256 for column in columns for sha256 in connection.scalars(select(column).where(column.is_not(None)))}

@@ -1,4 +1,4 @@
-"""Store in the database what the scoring service answered."""
+"""Store predictions of the scoring service in the database."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""Tell which revision of the tables a database has, and refuse the tables of a newer version of the lab.
+"""Read the revision of a database's tables, and refuse the tables of a newer version of the lab.
 
 The module does not import Alembic, so that the scoring service can use this module without loading Alembic.
 """
@@ -15,7 +15,7 @@ _VERSIONS = Path(__file__).parent / "migrations" / "versions"
 
 
 def known_revisions() -> list[str]:
-    """Return the revisions that this version of the lab knows, the newest first.
+    """Return the revisions that this version of the lab contains, the newest first.
 
     The file name of a migration starts with its revision.
     """

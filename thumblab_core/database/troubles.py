@@ -181,7 +181,7 @@ def trouble_of(error: BaseException) -> DatabaseTroubleError | None:
     for kind in _KINDS:
         if code.startswith(kind.states) if code else re.search(kind.words, reason, re.IGNORECASE):
             return DatabaseTroubleError(f"{kind.says} ({reason}). {kind.advice}", kind.transient)
-    # A driver's error without a code comes from connecting, or from a connection that was cut.
+    # A driver's error has no code if connecting failed, or if the connection was cut.
     if code is None and (_named(cause, "OperationalError") or getattr(error, "connection_invalidated", False)):
         return DatabaseTroubleError(f"The database does not answer: {reason}. {ADVICE}", transient=True)
     return None

@@ -29,7 +29,8 @@ _PATIENCE = 30.0
 _ready: set[str] = set()
 """The databases of embedded servers that this process has found or created.
 
-An item has three parts: the name of the database, the folder of the cluster, and the inode of the folder `data` in it.
+An item has three parts: the name of the database, the folder of the cluster, and the inode of the folder `data` in the
+cluster's folder.
 """
 _external_places: dict[tuple["URL", str], "URL"] = {}
 """The databases and schemas of external servers that this process has found or created.
@@ -153,7 +154,7 @@ def _external(settings: Settings, driver: str = "psycopg") -> "URL":
 
 
 def _trouble_of(settings: Settings) -> str | None:
-    """Return why the external server cannot be used, or None if it answers."""
+    """Return why the external server cannot be used, or None if the server answers."""
     try:
         connect(parameters_of(_external(settings))).close()
     except LabError as error:

@@ -15,7 +15,7 @@ ON COMMIT DROP
 CURRENT, EARLIER = "embeddings", "earlier_embeddings"
 """The tables of vectors. `CURRENT` is for the pictures and titles that videos show now.
 
-`EARLIER` is for the pictures and titles that videos showed before or experiments tested.
+`EARLIER` is for the pictures and titles that videos showed earlier, or that experiments tested.
 """
 
 _SAVE = {

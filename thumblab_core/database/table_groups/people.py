@@ -4,7 +4,7 @@ A face belongs to a picture, not to a video, because several videos may show one
 and changes these tables. `thumblab_core.people` also deletes the faces of a picture when the last video with this
 picture is deleted.
 
-The unique index on `face_assignments` keeps two faces of one picture out of one cluster. Migration 0017 makes triggers
+The unique index on `face_assignments` prevents two faces of one picture in one cluster. Migration 0017 makes triggers
 on this table: every change of the faces of a cluster deletes the centroids of the cluster.
 """
 

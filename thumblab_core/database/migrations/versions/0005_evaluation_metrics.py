@@ -1,4 +1,4 @@
-"""Let the evaluations of a model hold any metric, one figure per row, instead of only AUC."""
+"""Store any metric of a model's evaluation, one figure per row, instead of only AUC."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -37,8 +37,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # The old table can hold neither metrics other than AUC nor figures for the split `adapted`. So their rows are
-    # deleted. The model releases still hold these figures.
+    # The old table has no place for metrics other than AUC, and none for figures of the split `adapted`. So the rows
+    # with such figures are deleted. The model releases still contain these figures.
     op.execute("DELETE FROM model_evaluations WHERE metric <> 'auc' OR split = 'adapted'")
     op.drop_constraint(_KEY, _TABLE, type_="primary")
     op.create_primary_key(_KEY, _TABLE, ["release_id", "split", "slice", "scorer"])

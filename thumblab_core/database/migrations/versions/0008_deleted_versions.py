@@ -1,7 +1,7 @@
 """Add the column `earlier_deleted` to the versions of thumbnails.
 
-It is true if the lab deleted versions that the video showed before this one. Then a part of the video's views was
-counted while it showed a picture that the lab no longer has.
+The column is true if the lab deleted versions that the video showed before this version. Then a part of the video's
+views was counted while the video showed a picture that the lab no longer has.
 """
 
 import sqlalchemy as sa

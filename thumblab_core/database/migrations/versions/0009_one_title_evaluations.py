@@ -94,8 +94,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     for (table, column), (comment, _) in _COMMENTS.items():
         _comment(table, column, comment)
-    # The old table has no column for the question, and holds only figures for the question `package`. So the figures
-    # for other questions are deleted from the table. The releases still hold these figures.
+    # The old table has no column for the question, and contains only figures for the question `package`. So the figures
+    # for other questions are deleted from the table. The releases still contain these figures.
     op.execute("DELETE FROM model_evaluations WHERE question <> 'package'")
     op.drop_constraint(_KEY, _TABLE, type_="primary")
     op.create_primary_key(_KEY, _TABLE, ["release_id", "split", "slice", "scorer", "metric"])

@@ -23,8 +23,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # The version of the lab before this migration does not know the question `one_video`. So the rows with this
-    # question are deleted. The model releases still hold these figures.
+    # The version of the lab before this migration cannot read rows with the question `one_video`. So these rows are
+    # deleted. The model releases still contain these figures.
     op.execute("DELETE FROM model_evaluations WHERE question = 'one_video'")
     op.alter_column("model_evaluations", "question", comment=_BEFORE)
     op.create_table_comment("earlier_embeddings", _VECTORS_BEFORE)

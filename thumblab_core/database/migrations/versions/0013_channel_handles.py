@@ -1,4 +1,4 @@
-"""Keep the @handle of a channel, so that a channel is found by it without asking YouTube."""
+"""Store the @handle of a channel, so that the lab can find a channel by its @handle without a call to YouTube."""
 
 import sqlalchemy as sa
 from alembic import op

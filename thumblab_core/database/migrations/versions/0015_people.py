@@ -1,4 +1,4 @@
-"""Add tables for the faces in pictures, for their clusters and for what a person said about them."""
+"""Add tables for the faces in pictures, for clusters of faces, and for the changes that a person made to clusters."""
 
 import sqlalchemy as sa
 from alembic import op

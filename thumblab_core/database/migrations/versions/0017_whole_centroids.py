@@ -1,4 +1,4 @@
-"""Let no centroid outlive the faces that it was made of."""
+"""Delete the centroids of a cluster when its faces change."""
 
 from alembic import op
 
@@ -7,9 +7,9 @@ down_revision = "0016"
 branch_labels = None
 depends_on = None
 
-# A centroid is a mean of the vectors of a cluster's faces. If a face leaves the cluster, the mean still holds its vector,
-# and if a face comes, the mean lacks it. Many operations move faces, and foreign keys delete them. So the database drops
-# the centroids itself, and no operation can forget to. The next grouping makes them again.
+# A centroid is a mean of the vectors of a cluster's faces. The mean is out of date when a face enters or leaves the
+# cluster. Many operations move faces, and foreign keys delete faces. So a trigger of the database deletes the
+# centroids, and no operation has to. The next grouping makes the centroids again.
 #
 # The trigger's function always uses the search path of the migration, as in migration 0010.
 _FUNCTION = """
@@ -36,7 +36,7 @@ _TABLES = {
 
 
 def upgrade() -> None:
-    # Centroids that were stored until now may hold vectors of faces that have left their cluster or were forgotten.
+    # Centroids that were stored until now may contain vectors of faces that have left their cluster or were forgotten.
     op.execute("DELETE FROM face_centroids")
     op.execute(_FUNCTION)
     for event, tables in _TABLES.items():

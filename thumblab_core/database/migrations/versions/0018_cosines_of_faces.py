@@ -1,7 +1,7 @@
-"""Call the cosine of a face by its name in the comments of the tables.
+"""Replace the word "similarity" by "cosine" in the comments of the tables.
 
-The lab shows two measures: the cosine of two vectors, and the match score that a calibration makes of it. The comments
-said "similarity", which may be either.
+The lab shows two measures: the cosine of two vectors, and the match score that a calibration makes of it. The word
+"similarity" could mean either measure.
 """
 
 from alembic import op
