@@ -47,7 +47,7 @@ class Multiple:
 
 @dataclass(frozen=True, kw_only=True)
 class Growth:
-    """How the cluster's part of new videos has changed.
+    """How the cluster's share of new videos has changed.
 
     `ratio` is the cluster's share of the videos of the last weeks, divided by its share of the videos of the weeks
     before.
@@ -63,7 +63,7 @@ class Growth:
     """Videos of the eight weeks before."""
 
     ratio: float | None
-    """Null if one of the two times has too few videos."""
+    """Null if one of the two periods has too few videos."""
 
     low: float | None
     """Lower end of the 95 % interval of `ratio`."""
@@ -89,10 +89,10 @@ class Cluster:
     """The coarse cluster of a fine one. Null for a coarse cluster."""
 
     label: list[str]
-    """The words that set its titles and read text apart from the others."""
+    """The words that are more frequent in its titles and read texts than in those of other videos."""
 
     traits: list[str]
-    """How its thumbnails differ from the others, as sentences."""
+    """Sentences that say how its thumbnails differ from other thumbnails."""
 
     medoid: str
     """The id of the video whose thumbnail is the most typical of the cluster."""
@@ -118,7 +118,9 @@ class Tile:
 
 @dataclass(frozen=True, kw_only=True)
 class TileLevel:
-    """A level of tiles. Tiles without a point are left out. If `complete`, the tiles hold all points of the map."""
+    """A level of tiles. Tiles without a point are left out. If `complete` is true, the tiles contain all points of the
+    map.
+    """
 
     level: int
     complete: bool
@@ -127,7 +129,7 @@ class TileLevel:
 
 @dataclass(frozen=True, kw_only=True)
 class Tiles:
-    """The levels of tiles, from the whole map in one tile to the level that holds all points."""
+    """The levels of tiles, from the whole map in one tile to the level that contains all points."""
 
     most: int
     """The largest number of rows of a tile of a level that is not complete."""

@@ -1,4 +1,4 @@
-"""The data classes of a niche report: what winners of a niche do that other videos of their channels do not.
+"""The data classes of a niche report: how winners of a niche differ from other videos of their channels.
 
 This file is generated: change `thumblab_core/niche_report/niche_figures.py`, then run
 `python -m thumblab_serving.client_models`.
@@ -56,7 +56,7 @@ class Example:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that winners do more, or less, than other videos of their channels."""
+    """A feature that winners have more often, or less often, than other videos of their channels."""
 
     feature: str
     """The name of what was measured, such as `text_area`."""
@@ -100,7 +100,7 @@ class Finding:
     """Channels whose difference has the same sign as in the niche."""
 
     change: Change | None
-    """The last 28 days beside the time before; null if nothing shows a change."""
+    """The change from the time before to the last 28 days. Null if no change was found."""
 
     examples: list[Example] = field(default_factory=list)
     """Pairs of videos that show the difference."""

@@ -24,7 +24,7 @@ class ExportTable:
     """A table of an export, and which of its columns were recognised."""
 
     where: str
-    """The file, and the place in it if it is a .zip."""
+    """The name of the file. For a table in a .zip file, also the path in this file."""
 
     headers: list[str]
     """The names of the columns, in the order of the file."""

@@ -28,10 +28,10 @@ _REPORT = "report.json"
 
 @dataclass(frozen=True)
 class ImportFacts:
-    """The facts about an import, written when it is stored.
+    """The facts about an import. The service writes them when it stores the exports.
 
-    `owner` names the API key that sent the import, in the form of `NamedKey.owner`. `by_lab` says whether this key has
-    the scope `admin`. A key with this scope may change all channels.
+    `owner` identifies the API key that sent the import, in the form of `NamedKey.owner`. `by_lab` says whether this key
+    has the scope `admin`. A key with this scope may change all channels.
     """
 
     created_at: AwareDatetime
@@ -49,9 +49,7 @@ _FACTS_FORM = TypeAdapter(ImportFacts)
 
 
 class ImportFolder:
-    """The folder of the import `import_id` in a data folder. Raises `LabError` if `import_id` does not have the form of
-    such an id.
-    """
+    """The folder of the import `import_id` in a data folder. Raises `LabError` if `import_id` is not a valid id."""
 
     def __init__(self, data_dir: Path, import_id: str) -> None:
         if not is_import_id(import_id):
@@ -73,7 +71,7 @@ class ImportFolder:
         new.replace(self.path / FACTS)
 
     def report(self) -> ImportReport | None:
-        """Return the report, or None if the job has written none yet. Raises `LabError` if the file is damaged."""
+        """Return the report, or None before the job writes a report. Raises `LabError` if the file is damaged."""
         try:
             return ImportReport.model_validate_json((self.path / _REPORT).read_bytes())
         except FileNotFoundError:

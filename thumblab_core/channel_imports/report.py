@@ -38,7 +38,7 @@ class ImportStep(_Part):
 class ExportTable(_Part):
     """A table of an export, and which of its columns were recognised."""
 
-    where: str = Field(description="The file, and the place in it if it is a .zip.")
+    where: str = Field(description="The name of the file. For a table in a .zip file, also the path in this file.")
     headers: list[str] = Field(description="The names of the columns, in the order of the file.")
     found: dict[ColumnName, int] = Field(
         description="The number of each recognised column, from 1, by the lab's name of the column."
@@ -109,7 +109,9 @@ class FittedChannel(_Part):
 
 
 class ImportReport(_Part):
-    """How far an import is, and what the lab has learnt. An import that has ended is either `done` or `failed`."""
+    """The progress of an import, and what the lab has learnt from its exports. An import that has ended is either
+    `done` or `failed`.
+    """
 
     state: Literal["running", "done", "failed"]
     updated_at: datetime

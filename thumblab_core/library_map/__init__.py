@@ -1,4 +1,4 @@
-"""Keep the format of library maps. A map shows each video of a library as a point, and similar thumbnails near each other.
+"""Write and read library maps. A map shows each video of a library as a point, and similar thumbnails near each other.
 
 A map is a release of the kind `LIBRARY_MAP`. Its scope is a niche, or `ALL` for the videos of all niches. Its files:
 

@@ -23,7 +23,7 @@ ATLASES = "atlases.json"
 PICTURES = "pictures.json"
 
 WIDTH, HEIGHT = 128, 72
-"""The size in pixels of the largest tiles. Each lower level halves it."""
+"""The size in pixels of the largest tiles. On each lower level, the tiles have half the size of the level above."""
 _LEVELS = 3
 _COLUMNS = 16
 """Tiles in a row, and rows, of a page with the largest tiles."""
@@ -137,7 +137,7 @@ def _level(level: int, columns: int, pages: Sequence[str]) -> AtlasLevel:
 def _draw(
     folder: Path, shown: list[str | None], load: Callable[[str], Pixels | None], before: _Earlier | None
 ) -> list[str]:
-    """Write the pages of the largest tiles. Set the entries of `shown` to None whose pictures cannot be read."""
+    """Write the pages of the largest tiles. If a picture cannot be read, set its entry of `shown` to None."""
     size = _COLUMNS * _COLUMNS
     pages = []
     for page, first in enumerate(range(0, len(shown), size)):
@@ -195,7 +195,7 @@ def _write_page(folder: Path, pixels: Pixels) -> str:
     from PIL import Image
 
     out = io.BytesIO()
-    # Colours keep their full resolution, because the blocks of a reduced one would mix the colours of two tiles.
+    # Colours keep their full resolution. At a reduced resolution, a block of JPEG could mix the colours of two tiles.
     Image.fromarray(pixels).save(out, "JPEG", quality=_QUALITY, subsampling=0)
     sha256 = hashlib.sha256(out.getvalue()).hexdigest()
     (folder / page_name(sha256)).write_bytes(out.getvalue())

@@ -18,7 +18,9 @@ LIBRARY_MAP = "library_map"
 
 @dataclass(frozen=True)
 class MapContent:
-    """What a map shows. `pictures` names the picture of each tile that the points' column `tile` names, or is None."""
+    """What a map shows. `pictures` has the SHA-256 of the picture of each tile, or None for a tile without a picture.
+    The tile of a point is in the column `tile` of `points`.
+    """
 
     points: Points
     clusters: Sequence[Cluster]

@@ -19,7 +19,7 @@ class Multiple(_Record):
 
 
 class Growth(_Record):
-    """How the cluster's part of new videos has changed.
+    """How the cluster's share of new videos has changed.
 
     `ratio` is the cluster's share of the videos of the last weeks, divided by its share of the videos of the weeks
     before.
@@ -30,7 +30,7 @@ class Growth(_Record):
     )
     recent: int = Field(description="Videos of the last four weeks.")
     before: int = Field(description="Videos of the eight weeks before.")
-    ratio: float | None = Field(description="Null if one of the two times has too few videos.")
+    ratio: float | None = Field(description="Null if one of the two periods has too few videos.")
     low: float | None = Field(description="Lower end of the 95 % interval of `ratio`.")
     high: float | None = Field(description="Upper end of the 95 % interval of `ratio`.")
     rising: bool = Field(
@@ -44,8 +44,10 @@ class Cluster(_Record):
     level: int = Field(ge=0, le=1, description="0: coarse. 1: a part of a coarse cluster.")
     id: int = Field(ge=0, description="The value of the column `cluster` (level 0) or `fine_cluster` (level 1).")
     parent: int | None = Field(description="The coarse cluster of a fine one. Null for a coarse cluster.")
-    label: tuple[str, ...] = Field(description="The words that set its titles and read text apart from the others.")
-    traits: tuple[str, ...] = Field(description="How its thumbnails differ from the others, as sentences.")
+    label: tuple[str, ...] = Field(
+        description="The words that are more frequent in its titles and read texts than in those of other videos."
+    )
+    traits: tuple[str, ...] = Field(description="Sentences that say how its thumbnails differ from other thumbnails.")
     medoid: str = Field(description="The id of the video whose thumbnail is the most typical of the cluster.")
     x: float = Field(ge=0, le=1)
     y: float = Field(ge=0, le=1)

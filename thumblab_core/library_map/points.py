@@ -1,4 +1,4 @@
-"""The points of a library map, and the Arrow file that holds them.
+"""The points of a library map, and the Arrow file that contains the points.
 
 The file is an Arrow IPC file with one uncompressed record batch. Browsers read its columns without copying them.
 """
@@ -58,7 +58,7 @@ class Points:
         return len(self.x)
 
     def take(self, rows: npt.NDArray[Any]) -> "Points":
-        """Return the points of these row numbers, in their order."""
+        """Return the points with the row numbers `rows`, in the order of `rows`."""
 
         def taken(value: Any) -> Any:
             if isinstance(value, dict):

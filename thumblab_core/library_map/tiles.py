@@ -1,8 +1,8 @@
 """Divide a large map into tiles, so that a browser loads only the rows that it shows.
 
-The tiles of level L are the 2^L x 2^L equal squares of the map. A tile holds a sample of at most `MOST` of its points.
-The tiles of the last level hold all points. A point that is in a tile of one level is in a tile of each later level too,
-so zooming in only adds points.
+The tiles of level L are the 2^L x 2^L equal squares of the map. A tile contains a sample of at most `MOST` of its
+points. The tiles of the last level contain all points. A point that is in a tile of one level is in a tile of each
+later level too, so zooming in only adds points.
 """
 
 import json
@@ -22,7 +22,7 @@ MOST = 4_000
 """The largest number of points in a tile. Tiles of the last level may have more."""
 _DEEPEST = 6
 _SPREAD = 4
-"""The last level has at least this many times as many tiles as even tiles would need, because maps are uneven."""
+"""The last level has at least this many times the n / `MOST` tiles that n evenly spread points would need."""
 
 
 class Tile(BaseModel):
@@ -36,7 +36,9 @@ class Tile(BaseModel):
 
 
 class TileLevel(BaseModel):
-    """A level of tiles. Tiles without a point are left out. If `complete`, the tiles hold all points of the map."""
+    """A level of tiles. Tiles without a point are left out. If `complete` is true, the tiles contain all points of the
+    map.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -46,7 +48,7 @@ class TileLevel(BaseModel):
 
 
 class Tiles(BaseModel):
-    """The levels of tiles, from the whole map in one tile to the level that holds all points."""
+    """The levels of tiles, from the whole map in one tile to the level that contains all points."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -89,7 +91,7 @@ def read_tiles(content: bytes) -> Tiles:
 def _tiles_of(
     points: Points, order: npt.NDArray[np.int64], level: int
 ) -> Iterator[tuple[int, int, npt.NDArray[np.int64]]]:
-    """Yield the place of each tile of a level that has points, and the rows of its points in the given order."""
+    """Yield each tile of a level that has points: its place, and the rows of its points in the order of `order`."""
     side = 2**level
     x = np.minimum((points.x[order].astype(np.float64) * side).astype(np.int64), side - 1)
     y = np.minimum((points.y[order].astype(np.float64) * side).astype(np.int64), side - 1)

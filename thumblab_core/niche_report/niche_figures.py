@@ -1,4 +1,4 @@
-"""The data classes of a niche report: what winners of a niche do that other videos of their channels do not.
+"""The data classes of a niche report: how winners of a niche differ from other videos of their channels.
 
 All figures compare videos of one channel. The compared videos are also in the same age band, and were published in the
 same year. So neither the size nor the growth of a channel, nor the age of a video, makes a difference.
@@ -14,7 +14,8 @@ NUMBER, FLAG = "number", "flag"
 CAVEATS = (
     "The report shows what goes together within channels. It does not show that one thing causes the other: a channel may "
     "make its best thumbnails for the videos that would have won anyway.",
-    "Each difference stands alone. Things that occur together, such as a face and little text, are not told apart.",
+    "Each difference is measured by itself. The effects of features that often occur together, such as a face and "
+    "little text, are not separated.",
     "What is not measured is not in the report: the topic, the expression of a face, or whether a title keeps its promise.",
 )
 """What a reader must know before using a report."""
@@ -59,7 +60,7 @@ class Example(_Record):
 
 
 class Finding(_Record):
-    """One thing that winners do more, or less, than other videos of their channels."""
+    """A feature that winners have more often, or less often, than other videos of their channels."""
 
     feature: str = Field(description="The name of what was measured, such as `text_area`.")
     part: str = Field(description="The part of the package: text, faces, subject, colour, sub-scores, title or video.")
@@ -87,7 +88,7 @@ class Finding(_Record):
     channels: int
     channels_agreeing: int = Field(description="Channels whose difference has the same sign as in the niche.")
     change: Change | None = Field(
-        description="The last 28 days beside the time before; null if nothing shows a change."
+        description="The change from the time before to the last 28 days. Null if no change was found."
     )
     examples: tuple[Example, ...] = Field(default=(), description="Pairs of videos that show the difference.")
 

@@ -25,7 +25,7 @@ def save_report(connection: Connection, report: NicheReport) -> None:
     connection.execute(statement.on_conflict_do_update(index_elements=["niche"], set_=changed))
     connection.execute(delete(niche_report_examples).where(_e.niche == report.niche))
     named = {video for finding in report.findings for pair in finding.examples for video in (pair.winner, pair.other)}
-    # The locks keep these videos until the transaction ends, so that the foreign keys of the examples hold.
+    # The locks keep these videos until the transaction ends, so that the foreign keys of the examples stay valid.
     statement_of_videos = select(videos.c.video_id).where(videos.c.video_id.in_(sorted(named)))
     present = set(connection.scalars(statement_of_videos.with_for_update(read=True, key_share=True)))
     rows = [
