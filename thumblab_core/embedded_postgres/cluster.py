@@ -139,7 +139,7 @@ def _ensure_watched(home: Path) -> None:
         imported = [str(Path(psutil.__file__).parents[1]), str(CHECKOUT)]
         # The watcher must hold the lock on watch.lock. So the shell gets the locked file as its standard output, starts
         # the watcher, and passes the file on to the watcher. The shell ends at once, so that the watcher is no child of
-        # this process. The watcher has its own session, so that Ctrl-C in a terminal does not reach it.
+        # this process. The watcher has its own session, so that Ctrl-C in a terminal does not stop it.
         subprocess.run(
             ["/bin/sh", "-c", '"$@" &', "sh", sys.executable, "-P", watcher.__file__, str(home)],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(imported)},

@@ -1,16 +1,16 @@
 """Decide which host an embedded cluster belongs to. It belongs to one host at a time. A container counts as a host.
 
-Two files beside the server's data tell which host the cluster belongs to:
+Two files beside the server's data say which host the cluster belongs to:
 
     host.json     names the host that runs the server; written before the server starts, removed after it ends
-    server.lock   locked by the processes of the server, so that the kernel tells whether any of them is alive
+    server.lock   locked by the processes of the server, so that a lock shows that a process is alive
 
 A host does not see the processes of another host. On many shared file systems, it does not see the other host's locks
 either. Therefore host.json decides which host may use the cluster. The lock decides only in two cases, in which it is
 reliable. In one case, both hosts are containers on the same kernel. In the other case, the host has restarted since it
 wrote host.json.
 
-This module imports little, because `watcher.py` imports it and must stay small.
+This module imports few packages, because `watcher.py` imports this module and must need little memory.
 """
 
 import fcntl
@@ -30,7 +30,9 @@ _RECORD, _LOCK = "host.json", "server.lock"
 
 @dataclass(frozen=True)
 class Host:
-    """A host. Its name and machine id survive a restart. Its boot id and PID namespace say which processes it sees."""
+    """A host. Its name and machine id survive a restart. Its boot id and PID namespace determine which processes it
+    sees.
+    """
 
     name: str
     machine: str

@@ -1,8 +1,8 @@
 """Stop an embedded server when the last process that uses it has ended. `cluster.py` also runs this file as a script.
 
-Locks tell whether any process uses a server. A list of process ids would be less reliable. When a process ends in any
-way, the kernel releases its locks. A forked child inherits the locks of its parent. The lock files are beside the
-server's data:
+Locks show whether any process uses a server. A list of process ids would be less reliable. The kernel releases the
+locks of a process, no matter how the process ends. A forked child inherits the locks of its parent. The lock files are
+beside the server's data:
 
     users.lock   a shared lock of every process that uses the server, held as long as the process lives
     look.lock    an exclusive lock of a process that checks whether users.lock is free
@@ -85,7 +85,7 @@ def stop(home: Path) -> bool:
                 process.send_signal(number)
         deadline = time.monotonic() + (seconds if running else 1)
         # A process that has ended but was not reaped (a zombie) keeps its id, perhaps for ever. So this loop does not
-        # wait until the ids are gone. It asks `processes`, which leaves zombies out.
+        # wait until the ids are gone. It calls `processes`, which leaves zombies out.
         while not (ended := not processes(home) and not owner.server_lives(home)) and time.monotonic() < deadline:
             time.sleep(0.02)
         if ended:

@@ -23,7 +23,7 @@ _HIDDEN = -1e9
 class Bert:
     """A BERT network. The vector of a text is the mean of the vectors of its tokens, scaled to length 1.
 
-    `folder` holds `config.json` and `model.safetensors`, in the form of the package transformers.
+    `folder` contains `config.json` and `model.safetensors`, in the form of the package transformers.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -1,9 +1,9 @@
 """The built-in image encoder: a classical descriptor of 768 numbers that needs no weights and no network.
 
 The encoder describes where edges run, where colours lie, and the picture as a whole. The description of the whole
-picture has its brightness, vividness, warmth, fineness of detail and number of colours. The encoder is **not** CLIP and
-knows nothing about meaning. A cat and a dog on the same sofa get similar vectors. With this encoder, the whole lab runs
-on any machine. This encoder is also the simple encoder that neural encoders are compared with.
+picture has its brightness, vividness, warmth, fineness of detail and number of colours. The encoder is **not** CLIP,
+and does not recognise objects. A cat and a dog on the same sofa get similar vectors. With this encoder, the whole lab
+runs on any machine. This encoder is also the simple encoder that neural encoders are compared with.
 
     432  oriented gradients, 6x8 cells of 9 orientations     Dalal & Triggs, CVPR 2005 (without overlapping blocks)
     144  colour layout, mean Lab of 6x8 cells                after MPEG-7's Color Layout Descriptor, ISO/IEC 15938-3

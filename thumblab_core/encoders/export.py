@@ -5,7 +5,8 @@ An export is a release of kind `encoder`. Its scope is the encoder's `base`, fol
     BASE-image    model.xml and model.bin, the image tower in float32
     BASE-text     model.xml and model.bin, the text tower in float32, and tokenizer.json
 
-The service loads these files with OpenVINO. It prepares pictures as `Preprocessing` says, and texts as `ExportedText`.
+The service loads these files with OpenVINO. `Preprocessing` prepares the pictures, and `ExportedText` prepares the
+texts.
 """
 
 import html
@@ -57,7 +58,7 @@ def export_text(
     """Publish the text tower, an openvino.Model that takes tokens, int64 [n, context].
 
     `tokenizer` is the model's own tokenizer. `reference` encodes texts with PyTorch. Raises `LabError` if the lab does
-    not know the kind of the tokenizer, or if the vectors of the export differ from the vectors of `reference`.
+    not support the kind of the tokenizer, or if the vectors of the export differ from the vectors of `reference`.
     """
     exported = _tokenizer(tokenizer)
 

@@ -89,7 +89,7 @@ class OnnxEncoder(NeuralEncoder):
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    """Return the options in the JSON file. Raises `LabError` unless the file holds an object with a valid
+    """Return the options in the JSON file. Raises `LabError` unless the file contains an object with a valid
     `near_duplicate`.
     """
     try:

@@ -33,8 +33,8 @@ Size, mean and similar values are not part of the version, because they follow f
 _METADATA = "thumblab"
 """The name of an entry in the header of a local safetensors checkpoint.
 
-The entry holds the activation and the preprocessing of the model. open_clip itself knows the activation and the
-preprocessing only for weights on the hub.
+The entry contains the activation and the preprocessing of the model. open_clip itself has these two only for weights on
+the hub.
 """
 
 
@@ -86,7 +86,8 @@ class OpenClipEncoder(NeuralEncoder):
         super().__init__(base, compiled, precision)
 
     def export(self, store: ReleaseStore) -> list[Release]:
-        """Publish what a process without torch needs to encode pictures and texts, unless it is published already.
+        """Publish the towers that a process without torch needs to encode pictures and texts, if they are not published
+        yet.
 
         An export whose files are damaged is published again. An image tower that runs from a release or on CUDA is not
         exported. Return the new releases. Raises `LabError` if the model cannot be loaded, or if its text tower cannot
@@ -127,8 +128,8 @@ class OpenClipEncoder(NeuralEncoder):
             if is_path(self._weights) and not Path(self._weights).is_file():
                 raise FileNotFoundError("no such file")
             # OpenAI's weights were trained with the activation QuickGELU, and give wrong vectors without it. If the
-            # name of the model does not ask for QuickGELU, open_clip only warns. So this code tells open_clip to use
-            # QuickGELU.
+            # name of the model means another activation, open_clip only warns. So this code passes the right activation
+            # to open_clip.
             tag, metadata = open_clip.get_pretrained_cfg(self._name, self._weights), _metadata(Path(self._weights))
             quick_gelu = bool(tag.get("quick_gelu") or metadata.get("quick_gelu"))
             text = (open_clip.get_model_config(self._name) or {}).get("text_cfg", {}) if is_path(self._weights) else {}

@@ -2,7 +2,7 @@
 float32 vectors.
 
 The choice is made once and published as a release of kind `encoder`. The scope of the release names the model, weights
-and preprocessing. The release holds the model as a graph in OpenVINO's format. Every process that reads the release
+and preprocessing. The release contains the model as a graph in OpenVINO's format. Every process that reads the release
 store therefore computes exactly the same vectors. To encode pictures, the original weights are no longer needed.
 """
 
@@ -236,7 +236,7 @@ def _publish(encoder: Convertible, store: ReleaseStore, setting: PrecisionSettin
 
 @contextlib.contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Hold a lock file in `folder`, so that only one process at a time chooses a precision.
+    """Lock a file in `folder`, so that only one process at a time chooses a precision.
 
     Raises `LabError` if the lock file cannot be written.
     """

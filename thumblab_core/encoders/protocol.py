@@ -38,7 +38,7 @@ class ImageEncoder(Protocol):
         ...
 
     def encode_prepared(self, prepared: Sequence[npt.NDArray[Any]]) -> Vectors:
-        """Encode n prepared pictures to vectors, float32 [n, d]. The function `usable` tells which rows are unit
+        """Encode n prepared pictures to vectors, float32 [n, d]. The function `usable` returns which rows are unit
         vectors.
 
         Only one thread at a time may call this.

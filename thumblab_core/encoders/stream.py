@@ -80,8 +80,9 @@ def encode_stream(encoder: ImageEncoder, pictures: Iterable[tuple[K, Read]]) -> 
     """Encode pictures, and yield their batches in the given order.
 
     Each picture is given as a key and a function that reads its bytes. `pictures` is iterated in the calling thread,
-    but the bytes are read in other threads. The memory never holds more than two batches of prepared pictures and one
-    decoded picture per thread. A picture that cannot be read is reported in its batch. Any other error ends the stream.
+    but the bytes are read in other threads. At any time, at most two batches of prepared pictures and one decoded
+    picture per thread are in memory. A picture that cannot be read is reported in its batch. Any other error ends the
+    stream.
     """
     size = BatchSize(encoder.largest_batch)
     source = iter(pictures)
