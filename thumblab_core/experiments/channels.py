@@ -15,13 +15,13 @@ _WAYS = "its id (UC...), its exact title, its @handle, or its link"
 
 
 def known_channel_id(connection: Connection, name: str, ways: str = _WAYS) -> str | None:
-    """Return the id of a channel, or None if `name` is a @handle that the lab does not know.
+    """Return the id of a channel, or None if `name` is the @handle of no channel in the lab.
 
     `name` is the channel's id, its exact title, its @handle or its link. An id that has the form of YouTube's channel
-    ids is returned even if the lab does not know the channel. Raises `RuleError` if `name` is neither such an id nor a
-    @handle, and the lab knows no channel of this name. Also raises `RuleError` if several channels have the title, or
-    if `name` is not valid text. The message about an unknown channel ends with `ways`, which says how a person can name
-    a channel.
+    ids is returned even if the lab has no such channel. Raises `RuleError` if `name` is neither such an id nor a
+    @handle, and no channel in the lab has this name. Also raises `RuleError` if several channels have the title, or if
+    `name` is not valid text. The message about an unknown channel ends with `ways`, which says how a person can name a
+    channel.
     """
     try:
         name = channel_name(name)

@@ -110,7 +110,7 @@ def impressions_per_variant(ctr: float, lift: float, power: float = POWER, alpha
 
 
 def alike_pairs(pictures: Sequence[Appearance]) -> list[AlikePair]:
-    """Return the pairs of candidates that are too alike. A test of such a pair would teach nothing.
+    """Return the pairs of candidates that are too alike. A test of such a pair would give no information.
 
     Two pictures are too alike if one is near the other, see `Appearance.is_near`.
     """

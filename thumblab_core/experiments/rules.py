@@ -1,4 +1,4 @@
-"""Check the rules that an experiment must follow to be stored."""
+"""Check that an experiment can be stored: its variants, shares of watch time, days, outcome and winner."""
 
 import re
 from collections.abc import Sequence
@@ -23,7 +23,8 @@ from thumblab_core.experiments.records import (
 from thumblab_core.given_text import not_utf8, visible
 
 MOST_IMPRESSIONS = 2**53 - 1
-"""The largest number of impressions of a variant. JSON and spreadsheets can hold no larger whole number exactly."""
+"""The largest number of impressions of a variant. JSON and spreadsheets can represent no larger whole number exactly.
+"""
 
 LONGEST_TEXT = 500
 """Maximum number of characters of a title or a name. YouTube allows 100 characters in a title."""

@@ -23,9 +23,9 @@ _SHOWN = 40
 
 
 def require_video(connection: Connection, video_id: str, channel_id: str) -> None:
-    """Raise `RuleError` if the lab knows that the video belongs to a channel other than `channel_id`.
+    """Raise `RuleError` if the video is in the lab and belongs to another channel than `channel_id`.
 
-    Also raises `RuleError` if the lab does not know the id and the id does not have the form of YouTube's video ids.
+    Also raises `RuleError` if the video is not in the lab, and its id does not have the form of YouTube's video ids.
     """
     known = connection.scalar(select(videos.c.channel_id).where(videos.c.video_id == video_id))
     if known is None and not VIDEO_ID.fullmatch(video_id):

@@ -1,8 +1,8 @@
 """Detect faces with the network YuNet, which OpenCV runs (Wu, Peng & Yu, Machine Intelligence Research 2023).
 
-YuNet gives a box, a confidence and five landmarks for each face. `look` runs it once, at a given size of the picture.
-`find` looks for all faces in a picture at the picture's own size. If it finds no face, it looks again, with a border
-around the picture.
+YuNet gives a box, a confidence and five landmarks for each face. `look` runs YuNet once, at a given size of the
+picture. `find` looks for all faces in a picture at the picture's own size. If it finds no face, it looks again, with a
+border around the picture.
 """
 
 import threading

@@ -45,7 +45,7 @@ class FaceEmbedder(Protocol):
     def embed(self, crops: Crops) -> Vectors:
         """Turn aligned faces, uint8 [n, 112, 112, 3] RGB, into float32 [n, d].
 
-        `thumblab_core.encoders.protocol.usable` tells which rows are unit vectors.
+        `thumblab_core.encoders.protocol.usable` returns which rows are unit vectors.
         """
         ...
 

@@ -112,8 +112,8 @@ def save_trained_on(folder: Path, salt: str, people: Collection[str], faces: Col
 def learnt_from(release: Release, people: Collection[str] = (), faces: Collection[str] = ()) -> bool:
     """Return whether a head learnt from any of these people (cluster keys) or faces (face ids).
 
-    The result is True for a damaged release, because nobody can tell what it learnt from. Raises `UnreadError` if a
-    file could not be read this time.
+    The result is True for a damaged release, because the record of what it learnt from cannot be read. Raises
+    `UnreadError` if a file could not be read this time.
     """
     known = _trained_on(release)
     return known is None or not known.isdisjoint(_digests(str(release.info["salt"]), people, faces))
@@ -157,7 +157,7 @@ def remove_heads_of(store: ReleaseStore, people: Collection[str] = (), faces: Co
     If a deleted head was served, the newest older head that was promoted and is not deleted is served instead. Without
     such an older head, no head is served. Releases whose manifest is damaged are deleted too, because they may have
     learnt from these people or faces. After a crash, call this again. Delete the faces from the database first. A
-    training that runs at this time notices the change when it publishes.
+    training that runs at this time detects the deletion when it publishes its head.
     """
     return _remove_heads(store, lambda release: learnt_from(release, people, faces))
 

@@ -78,7 +78,7 @@ def find_faces_in(
     """Yield the faces of each picture as `find_faces` does, in the order of the pictures.
 
     The faces of several pictures are embedded together, which takes less time. So pictures are read ahead of the
-    results, but only the crops of their faces are kept. A batch holds all faces of its pictures.
+    results, but only the crops of their faces are kept. A batch contains all faces of its pictures.
 
     A face for which `is_forgotten` returns True has the problem `FORGOTTEN`, and gets neither a crop nor a vector.
     """

@@ -8,12 +8,12 @@ These rules protect the lab against a hostile URL or host:
                      addresses of the answer, so a second answer of the name server cannot change the address.
     credentials      A URL with credentials is refused.
     redirects        A fetcher that reads only from listed hosts follows no redirect. A fetcher that reads from any public
-                     host follows a few redirects, those of listed hosts too. Each must lead to a public host.
-    proxies          Proxies are not used, so the environment cannot send a request around these rules.
+                     host follows a few redirects, also from listed hosts. Each must lead to a public host.
+    proxies          Proxies are not used, because a request through a proxy would avoid these rules.
     size             An answer may have at most the given number of bytes.
     compression      Compression is not requested, and a compressed answer is not unpacked.
     time             A request has one deadline, from the first look-up to the last byte, over all redirects.
-    type             The header `Content-Type` is not believed. The caller decodes the bytes and refuses what it cannot
+    type             The header `Content-Type` is not trusted. The caller decodes the bytes and refuses what it cannot
                      decode.
 """
 

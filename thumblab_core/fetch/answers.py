@@ -70,7 +70,7 @@ def moment(text: str | None) -> datetime | None:
 def seconds_to_wait(text: str | None, now: datetime | None) -> float | None:
     """Return how many seconds a `Retry-After` header asks to wait, or None without a valid header.
 
-    The header holds a number of seconds, or a moment by the host's clock. `now` is the time by the host's clock.
+    The header contains a number of seconds, or a moment by the host's clock. `now` is the time by the host's clock.
     """
     if text is None:
         return None

@@ -134,7 +134,7 @@ class Fetcher:
         """Write the body of the answer to `file` as it arrives. `within_s` has the same meaning as in `get`.
 
         Raises `FetchError` if the URL is refused or cannot be read, or if the body has more than `max_bytes`. The file
-        may then hold a part of the body. Therefore pass a temporary file, and rename it after this call.
+        may then contain a part of the body. Therefore pass a temporary file, and rename it after this call.
         """
         self._read(url, dict(self._headers), max_bytes, file.write, within_s)
 
@@ -243,7 +243,7 @@ def _pool(backend: TimedBackend, ssl_context: ssl.SSLContext | None = None) -> h
 
 
 def _redirect(address: str, location: str) -> str:
-    """Return the URL to which `address` redirects. Raises `RefusedError` if the header `Location` holds no URL."""
+    """Return the URL to which `address` redirects. Raises `RefusedError` if the header `Location` contains no URL."""
     if len(location) > _LONGEST_LOCATION:
         raise RefusedError(f"the URL has more than {_LONGEST_LOCATION} characters")
     refuse_control_characters(location)

@@ -50,7 +50,7 @@ class Target:
 
     @property
     def authority(self) -> str:
-        """The host as a URL writes it, followed by the port if the URL states the port."""
+        """The host in the form that a URL needs, followed by the port if the URL states the port."""
         return host_in_url(self.host, self.port)
 
     def is_listed(self, hosts: frozenset[str]) -> bool:
@@ -65,8 +65,9 @@ class Target:
         Raises `RefusedError` if the scheme is not https, the port is not 443, or the host cannot be the name or the
         address of a public host. The addresses of a name are checked later, when it is looked up.
 
-        Plain http is refused for two reasons. First, everybody on the way can read and change its answer. Second, https
-        also protects against a wrong address: a server of the local network has no certificate for the host in the URL.
+        Plain http is refused for two reasons. First, everybody on the way from the host to the lab can read and change
+        the answer. Second, https also protects against a wrong address: a server of the local network has no
+        certificate for the host in the URL.
         """
         if self.scheme != "https" or self.port not in (None, 443):
             raise RefusedError(
