@@ -46,7 +46,7 @@ class Picture:
         sha256: the SHA-256 of the file's bytes.
         width, height: the size of the full picture in the file, after it was turned upright and black bars were
         removed.
-        animated: whether the file holds more than one frame. `pixels` is the first frame.
+        animated: whether the file contains more than one frame. `pixels` is the first frame.
         reduced: by how much the decoder reduced the picture.
     """
 

@@ -1,6 +1,6 @@
 """Parse GIF files, and decode the first frame. A GIF file is a sequence of blocks.
 
-The decoder receives a new file, which holds the first frame and its colours. These checks are made before decoding:
+The decoder receives a new file, which contains the first frame and its colours. These checks are made before decoding:
 
     blocks             at most 300,000 up to the end of the first frame
     size of canvas     `limits.check_size`; the canvas is enlarged if the frame reaches beyond it, as in browsers
@@ -22,7 +22,7 @@ _MOST_BLOCKS = 300_000
 """Maximum number of blocks of at most 255 bytes. A file of 50 MiB whose blocks are all full has 206,000 blocks."""
 _EXTENSION, _FRAME, _END = b"!", b",", b";"
 _CONTROL = 0xF9
-"""Label of the extension that holds the transparent colour of the next frame."""
+"""Label of the extension that contains the transparent colour of the next frame."""
 _PALETTE = 0x80
 """Bit in the flags of the file or of a frame. It says that a palette follows."""
 
@@ -114,7 +114,7 @@ def _skip(data: bytes, cursor: _Cursor) -> None:
 
 
 def _has_frame(data: bytes, cursor: _Cursor) -> bool:
-    """Return whether another frame follows. Blocks after a damaged or very long part are not looked at."""
+    """Return whether another frame follows. Blocks after a damaged or very long part are not read."""
     try:
         _to_frame(data, cursor)
     except ImageError:

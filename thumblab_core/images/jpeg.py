@@ -28,7 +28,7 @@ _MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd7]")
 _SOI, _EOI, _SOS, _COM = 0xD8, 0xD9, 0xDA, 0xFE
 _APPS = range(0xE0, 0xF0)
 _COLOUR_SEGMENTS = {0xE0: b"JFIF", 0xEE: b"Adobe"}
-"""Segments from which the decoder learns whether the colours are YCbCr, RGB or CMYK."""
+"""Segments by which the decoder decides whether the colours are YCbCr, RGB or CMYK."""
 _DECODER_FACTORS = (8, 4, 2, 1)
 """The factors by which libjpeg reduces a picture while it decodes the picture."""
 _ICC = b"ICC_PROFILE\0"

@@ -3,7 +3,7 @@
 Only the orientation tag is read. So damage in other tags has no effect. These checks are made:
 
     byte order          `II*` or `MM*`; otherwise the picture counts as upright
-    number of entries   at most 65,535, because it is stored in two bytes; reading stops at the end of the block
+    number of entries   at most 65,535, the largest number of two bytes; reading stops at the end of the block
     value               1 to 8; any other value leaves the picture as it is
 """
 

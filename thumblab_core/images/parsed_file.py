@@ -59,7 +59,7 @@ class ParsedFile:
             that JPEG files put before it.
         load: decodes the pixels. `load(factor)` divides both sides by `factor`, which is one of `decoder_factors`.
         decoder_factors: the factors by which the decoder can reduce the picture, the largest first, with 1 as the last.
-            animated: whether the file holds more than one frame. `load` decodes the first frame.
+        animated: whether the file contains more than one frame. `load` decodes the first frame.
     """
 
     size: tuple[int, int]

@@ -20,8 +20,8 @@ scenes, such as two logos on a dark background. So pictures at a distance of at 
 re-encoded picture has a distance of at most 4 from its original.
 
 A hash of 64 bits misses small text. After a box of text was painted over 4 % of the area, 38 % of the pictures still
-had a distance of at most 4 from the original. The hash also ignores colours: a plain white and a plain grey picture have
-the same hash. So `Appearance` holds the mean colours of 32x18 fields as well.
+had a distance of at most 4 from the original. The hash also ignores colours: a plain white and a plain grey picture
+have the same hash. So `Appearance` contains the mean colours of 32x18 fields as well.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ _Mask = npt.NDArray[np.bool_]
 _CRITICAL = {b"IHDR", b"PLTE", b"IDAT"}
 """Chunks that are passed to the decoder as they are."""
 _NOTES = {b"tRNS", b"iCCP", b"cICP", b"sRGB", b"gAMA", b"cHRM", b"eXIf", b"acTL"}
-"""Chunks that this module reads itself. They hold transparency, colours, EXIF data and the number of frames."""
+"""Chunks that this module reads itself. They contain transparency, colours, EXIF data and the number of frames."""
 _END = b"\0\0\0\0IEND\xaeB`\x82"
 _GREY, _RGB, _PALETTE = 0, 2, 3
 """Values of the colour type in the header: grey, RGB, and colours from a palette, all without alpha."""
@@ -119,7 +119,7 @@ def _clear(strip: Image.Image, low: Image.Image | None, transparent_colour: byte
     """Return which pixels of a grey or RGB picture are transparent, bool [h, w].
 
     Return None if the tRNS chunk has the wrong length. `transparent_colour` is the content of the tRNS chunk. It is one
-    colour, with two bytes per channel. `low` holds the lower 8 bits of a 16-bit RGB picture.
+    colour, with two bytes per channel. `low` contains the lower 8 bits of a 16-bit RGB picture.
     """
     channels = strip.split()
     wanted = [int.from_bytes(transparent_colour[at : at + 2], "big") for at in range(0, len(transparent_colour), 2)]
@@ -152,7 +152,7 @@ def _profile(notes: dict[bytes, bytes]) -> bytes | None:
 def _inflated(note: bytes) -> bytes | None:
     """Return the profile in an iCCP chunk, or None if the profile is broken or longer than `MAX_PROFILE`.
 
-    The chunk holds a name, a method and a zlib stream. At most `MAX_PROFILE + 1` bytes are decompressed.
+    The chunk contains a name, a method and a zlib stream. At most `MAX_PROFILE + 1` bytes are decompressed.
     """
     _, _, packed = note.partition(b"\0")
     inflate = zlib.decompressobj()

@@ -16,8 +16,8 @@ A picture with fewer pixels is not made smaller. The lab uses at most 640 pixels
 class Reduction:
     """The factors by which a picture is reduced.
 
-    Both factors are whole numbers that divide the width and the height. The decoder divides by `decoder`. Then
-    averaging of pixels divides by `mean`.
+    Both factors are whole numbers. The decoder divides the width and the height by `decoder`. After that, pixels are
+    averaged, which divides the width and the height by `mean`.
     """
 
     decoder: int

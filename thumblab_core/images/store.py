@@ -33,8 +33,8 @@ class ImageStore:
         sha256 = digest(data)
         path = self.path(sha256)
         with contextlib.suppress(FileNotFoundError):
-            # The lab deletes old files that no row of the database names. The row for this picture is written after
-            # this call. The new modification time keeps the file until the row is written.
+            # The lab deletes old files to which no row of the database refers. The row for this picture is written
+            # after this call. The new modification time keeps the file until the row is written.
             os.utime(path)
             return sha256
         path.parent.mkdir(parents=True, exist_ok=True)

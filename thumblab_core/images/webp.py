@@ -108,7 +108,7 @@ def _size(chunks: _Chunks) -> tuple[int, int]:
 def _decoded(chunks: _Chunks, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     """Decode the picture in `chunks` to uint8 [height, width, 3 or 4], in the order BGR or BGRA.
 
-    The decoder receives a new file, which holds this picture and nothing else.
+    The decoder receives a new file, which contains only this picture.
     """
     import cv2
 

@@ -79,7 +79,7 @@ class Base:
         search parameter that reaches `target`. If no parameter reaches `target` and `factory` is `AUTO`, the index is
         exact. The index is also exact if there are too few vectors to train the index that `factory` names.
 
-        Raises `LibraryError` if FAISS does not know `factory`, if the numbers of vectors and items differ, or if two
+        Raises `LibraryError` if FAISS does not accept `factory`, if the numbers of vectors and items differ, or if two
         items are the same video.
         """
         if len(vectors) != len(items):
@@ -166,10 +166,11 @@ class Base:
         return similarities[nearest], nearest if rows is None else rows[nearest]
 
     def _candidates(self, k: int) -> int:
-        """Return how many rows to ask the index for, if the k nearest rows are wanted.
+        """Return how many rows to request from the index, if the k nearest rows are wanted.
 
         The result is k if the cosines that the index returns are right to 1e-4. An index with less exact cosines may
-        sort the rows wrongly. It is asked for about a quarter more rows, and `_ordered` chooses the k nearest rows.
+        sort the rows wrongly. From such an index, about a quarter more rows are requested, and `_ordered` chooses the k
+        nearest rows.
         """
         return k if self.kind.keeps_distances else k + k // 4 + 8
 

@@ -1,7 +1,7 @@
 """The changes of a library since its base was built: the videos that were added, replaced or taken out.
 
 A release stores the changes in two files. `changes.json` is a list of `{"video_id", "at", "item", "mark"}`. `item` is
-null for a video that was taken out. `changes.npy` holds the vectors of the entries that have an item, in the same
+null for a video that was taken out. `changes.npy` contains the vectors of the entries that have an item, in the same
 order.
 """
 

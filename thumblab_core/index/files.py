@@ -80,7 +80,7 @@ def read_calibration(release: Release) -> MeanCosines:
     """Return the `MeanCosines` of a verified release: how similar the pictures of the library are to their nearest
     neighbours.
 
-    Raises `LibraryError` if the file cannot be read, or if it does not hold a rising sequence of finite numbers.
+    Raises `LibraryError` if the file cannot be read, or if it does not contain a rising sequence of finite numbers.
     """
     try:
         calibration = np.load(release.path / CALIBRATION, allow_pickle=False)

@@ -33,7 +33,7 @@ class ChannelName:
 
 @dataclass(frozen=True)
 class Filter:
-    """What an item must have to be found. Without arguments, every item is found.
+    """The conditions for items that a search may find. Without arguments, every item is found.
 
     `least_multiple`: the minimum `outlier_multiple`. With a minimum, an item without a multiple is not found. `not_by`:
     the channel whose items are not found. `not_video`: the id of a video that is not found.

@@ -19,7 +19,7 @@ _BLOCK = 4096
 class Positions:
     """The items of a base that `changes` neither replaced nor took out, followed by the items of the changes.
 
-    The object never changes, and many threads may use it at once. `kept` tells which rows of the base were neither
+    The object never changes, and many threads may use it at once. `kept` says which rows of the base were neither
     replaced nor taken out.
     """
 

@@ -71,7 +71,7 @@ def rotate_generated_key(settings: Settings) -> str:
 
 
 def key_path(settings: Settings) -> Path:
-    """Return the file that holds the generated key."""
+    """Return the path of the file with the generated key."""
     return settings.data_dir / _FILE
 
 

@@ -22,7 +22,9 @@ from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings
 
 Scope = Literal["score", "admin"]
-"""What a key allows. `score`: rank candidates, read, and store experiments. `admin`: change what the lab serves."""
+"""What a key allows. `score`: rank candidates, read the lab's data, and store experiments. `admin`: change what the lab
+serves.
+"""
 
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
@@ -61,8 +63,8 @@ class NamedKey(BaseModel):
 
     @property
     def owner(self) -> str:
-        """The text by which the lab marks batches and channels of this key: the name, followed by the id if the key has
-        an id.
+        """The text that the lab stores as the owner of batches and channels of this key. It is the name, followed by
+        the id if the key has an id.
         """
         return self.name if self.id is None else f"{self.name}#{self.id}"
 

@@ -1,7 +1,7 @@
 """Read secret settings from files, so that a secret is neither in the environment nor in a compose file.
 
-Each setting whose value is a secret can be given as a file: `THUMBLAB_API_KEY_FILE` names a file that holds the value of
-`THUMBLAB_API_KEY`. Docker and Kubernetes mount secrets as such files.
+Each setting whose value is a secret can be given as a file: `THUMBLAB_API_KEY_FILE` names a file that contains the
+value of `THUMBLAB_API_KEY`. Docker and Kubernetes mount secrets as such files.
 """
 
 import os

@@ -17,7 +17,7 @@ _SHORTEST_SECRET = 4
 
 
 def secret_texts(settings: "Settings", environment: Mapping[str, str]) -> list[str]:
-    """Return the texts that nobody may be shown, the longest first: keys, passwords, and passwords in URLs."""
+    """Return the texts that must not be shown to people, the longest first: keys, passwords, passwords in URLs."""
     from thumblab_core.keys.generated_key import kept_key
 
     values = [value for _, value in settings]

@@ -1,4 +1,4 @@
-"""Define the settings that say who gets a message when something fails. docs/alerts.md explains the settings."""
+"""Define the settings for messages about failures. docs/alerts.md explains these settings."""
 
 from typing import Any, Literal
 from urllib.parse import urlsplit

@@ -48,9 +48,9 @@ class CheckState(BaseModel):
 class OpenAlert(BaseModel):
     """A cause of failures that still exists.
 
-    `things` names the niches, jobs and so on that failed and have not succeeded since. `told_at` is when a person was
-    last told about the alert, or None if the alert still waits for more failures. `count` is the number of failures. If
-    `lasting` is true, the cause is a state, such as a late refresh, and `count` is 1.
+    `things` names the niches, jobs and so on that failed and have not succeeded since. `told_at` is when the last
+    message about the alert was made, or None if the alert still waits for more failures. `count` is the number of
+    failures. If `lasting` is true, the cause is a state, such as a late refresh, and `count` is 1.
     """
 
     cause: str
@@ -137,7 +137,7 @@ would send the same alerts again while the disk is full.
 
 
 def read_state(data_dir: Path) -> WatchState | None:
-    """Return the state, or None if the lab was never watched. Raises LabError if the file cannot be used."""
+    """Return the state, or None if the sensor has never run. Raises LabError if the file cannot be used."""
     path = data_dir / FILE
     try:
         return WatchState.model_validate_json(path.read_bytes())
