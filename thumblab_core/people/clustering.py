@@ -1,4 +1,4 @@
-"""Give the faces to a clustering as arrays, and store its result.
+"""Read the faces as arrays for a clustering, and store the result of the clustering.
 
 People may change clusters while a clustering runs. So the result is compared with these changes. A face that a person
 moved stays in its cluster. If the result no longer fits a face, the face is in no cluster.
@@ -67,9 +67,9 @@ class FacesToCluster:
 class StoredClustering:
     """The changes that `store_clustering` made.
 
-    `moved`: faces that are now in another cluster than before, or in none. `new`: the keys of new clusters by their
-    code. `dropped`: keys of unknown clusters that were deleted because they were empty. `left_out`: faces that the
-    result put in a cluster, but that a later change by a person keeps out of this cluster.
+    `moved`: faces that are now in another cluster than before, or in no cluster. `new`: the keys of new clusters by
+    their code. `dropped`: keys of unknown clusters that were deleted because they were empty. `left_out`: faces that
+    the result put in a cluster, but that a later change by a person keeps out of this cluster.
     """
 
     moved: int
@@ -202,7 +202,7 @@ def _write(
     """Write the new places of faces. Return how many faces moved.
 
     `before`: the present cluster of each face, or None. `places`: the new cluster of each face, and the similarity of
-    the face to it.
+    the face to this cluster.
     """
     if new:
         connection.execute(

@@ -1,4 +1,4 @@
-"""Find clusters by the ids that users give, and follow merges to the cluster that is in use."""
+"""Find clusters by the ids that users give. For a merged cluster, find the cluster that has its faces now."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -36,8 +36,8 @@ def merged_clusters(connection: Connection) -> dict[str, str]:
 
 
 def in_use(key: str, into: Mapping[str, str]) -> str:
-    """Return the cluster in use that has the faces of the cluster `key`. `into` leads from each merged cluster to the
-    cluster that it was merged into.
+    """Return the cluster in use that has the faces of the cluster `key`. `into` maps each merged cluster to the cluster
+    that it was merged into.
     """
     while key in into:
         key = into[key]

@@ -29,7 +29,7 @@ _NOT_FOUND = "the detector does not find this face any more"
 
 @dataclass(frozen=True)
 class _Known:
-    """A stored face of a picture. `said`: whether a person said anything about the face."""
+    """A stored face of a picture. `said`: whether a person put the face in a cluster or took it out of a cluster."""
 
     face_id: str
     box: Box
@@ -60,7 +60,8 @@ def record_detection(
 
     `detector` and `embedder` are fingerprints. Recording the same faces again changes nothing. A face that the lab
     already has keeps its id, its cluster and the changes by a person, even if another detector gives it a slightly
-    different box. Faces that only an earlier detector found are deleted, unless a person said something about them.
+    different box. Faces that only an earlier detector found are deleted, unless a person put them in a cluster or took
+    them out.
 
     Faces that a person told the lab to forget are left out. Pictures that the lab no longer shows are left out too.
     """
@@ -107,8 +108,8 @@ class Places:
 
 
 def forgotten_places(connection: Connection, pictures: Sequence[str]) -> dict[str, Places]:
-    """Return the `Places` of each picture that has a forgotten face. With the places, a search need not embed this
-    face.
+    """Return the `Places` of each picture that has a forgotten face. With these places, a search can leave out the
+    vector of the forgotten face.
     """
     forgotten = _forgotten_boxes(connection, dict.fromkeys(pictures))
     known = _known_faces(connection, list(forgotten)) if forgotten else {}

@@ -1,4 +1,5 @@
-"""Forget a person, a face or a picture: delete all rows about it, and remember where no face is to be recorded.
+"""Forget a person, a face or a picture: delete all rows about it, and store the places where no face may be recorded
+again.
 
 A forgotten face leaves a row in `forgotten_faces`: the SHA-256 of the picture and the box. Without this row, the next
 search of the picture would record the face again. Forgetting cannot be undone.
@@ -46,8 +47,8 @@ def forget_person(connection: Connection, cluster_id: str) -> Forgotten:
 
     A picture that a person gave is taken off the list if it shows no other face. A given picture that stays on the list
     gets another file name if it showed the person, or if its file name contains the name of the person. The names of
-    other people stay, even if the person was taken for one of them, or was merged with one of them for a while. Raises
-    `UnknownFaceError` if there is no such cluster.
+    other people stay, even if the person was mistaken for one of them, or was merged with one of them for a while.
+    Raises `UnknownFaceError` if there is no such cluster.
     """
     cluster = require_cluster(connection, cluster_id)
     into = merged_clusters(connection)
@@ -116,8 +117,8 @@ def _note(connection: Connection, face_ids: Sequence[str]) -> list[str]:
 def _names_to_wipe(connection: Connection, name: str | None, keys: Collection[str]) -> set[str]:
     """Return the present and the earlier names of a person, in the form in which names are compared.
 
-    `name`: the present name. `keys`: the clusters of the person. An earlier name may have been a mistake. So if another
-    cluster has or had an earlier name, it is the name of somebody else and is left out.
+    `name`: the present name. `keys`: the clusters of the person. An earlier name may have been a mistake. So an earlier
+    name that another cluster has or had is the name of somebody else, and is left out.
     """
     # The `name_before` of a merge is a name of the merged cluster. The `name_before` of any other change is a name of
     # the changed cluster.
@@ -168,7 +169,7 @@ def _holds(words: Sequence[str], some: Sequence[str]) -> bool:
 
 
 def _drop_given(connection: Connection, pictures: Sequence[str]) -> tuple[str, ...]:
-    """Take given pictures without faces off the list. Return the `pictures` that no row names any more."""
+    """Take given pictures without faces off the list. Return the `pictures` to which no row refers any more."""
     some = people_pictures.c.sha256 == func.any(list(pictures))
     with_faces = select(faces.c.sha256)
     connection.execute(delete(people_pictures).where(some, people_pictures.c.sha256.not_in(with_faces)))

@@ -38,8 +38,8 @@ def forget_everywhere(
     releases: ReleaseStore,
     images: ImageStore,
 ) -> ForgottenEverywhere:
-    """Delete rows with `forget`, then the heads that learnt from the deleted faces, then the pictures that no row names
-    any more.
+    """Delete rows with `forget`, then the heads that learnt from the deleted faces, then the pictures to which no row
+    refers any more.
 
     `forget` is one of the functions of `forgetting`, whose errors are raised unchanged. If a head cannot be deleted, no
     row is deleted either, so that the same call can be repeated. Raises `OSError` if a file cannot be deleted.
@@ -51,7 +51,7 @@ def forget_everywhere(
 
     forgotten, heads = in_transaction(rows_and_heads)
     # A training that ended before the rows were deleted may have published a head since. A training that ends later
-    # notices that the rows are deleted.
+    # detects that the rows are deleted.
     heads += remove_heads_of(releases, forgotten.cluster_keys, forgotten.face_ids).removed
     pictures = sum(images.remove(sha256) for sha256 in forgotten.unnamed_pictures)
     return ForgottenEverywhere(len(forgotten.face_ids), pictures, heads)

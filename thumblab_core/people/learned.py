@@ -1,4 +1,4 @@
-"""Store what was learned about people: the centroids of clusters, and what a similarity means (calibration)."""
+"""Store what was learned about people: the centroids of clusters, and the calibration of similarities."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -71,20 +71,20 @@ def read_calibration(connection: Connection, embedder: str) -> dict[str, Any] | 
 
 
 def faces_wait(connection: Connection, embedder: str, scope: Scope) -> bool:
-    """Return whether the scope has a face that this embedder has not got yet. If it has, the vectors of earlier
-    embedders are still needed.
+    """Return whether the scope has a face that this embedder has not embedded yet. If there is such a face, the vectors
+    of earlier embedders are still needed.
     """
     return bool(connection.scalar(_WAITING, {"embedder": embedder, **scope_parameters(scope)}))
 
 
 def delete_other_vectors(connection: Connection, kept: Sequence[str]) -> int:
-    """Delete the vectors of faces by all embedders that `kept` does not name. Return the number of deleted vectors."""
+    """Delete the vectors of faces by all embedders that are not in `kept`. Return the number of deleted vectors."""
     lock_people(connection)
     return connection.execute(delete(face_embeddings).where(face_embeddings.c.embedder.not_in(list(kept)))).rowcount
 
 
 def delete_other_spaces(connection: Connection, kept: Sequence[str]) -> None:
-    """Delete the centroids and calibrations of all spaces (`recognition.space`) that `kept` does not name."""
+    """Delete the centroids and calibrations of all spaces (`recognition.space`) that are not in `kept`."""
     lock_people(connection)
     for table in (face_centroids, face_calibrations):
         connection.execute(delete(table).where(table.c.embedder.not_in(list(kept))))

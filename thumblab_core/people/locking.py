@@ -42,8 +42,9 @@ def changes_people(operation: Callable[Concatenate[Connection, P], T]) -> Callab
     """Decorate a function, so that it calls `lock_people` first, and raises `FaceConflictError` if the database refuses
     a row.
 
-    The tables refuse, for example, two faces of one picture in one cluster. The error of the driver holds the statement
-    with its values, so no user may see it. The caller must then roll the transaction back.
+    The tables refuse, for example, two faces of one picture in one cluster. The driver's error contains the statement
+    with its values, so it must not be shown to users. After `FaceConflictError`, the caller must roll the transaction
+    back.
     """
 
     @functools.wraps(operation)

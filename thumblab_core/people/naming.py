@@ -74,8 +74,8 @@ def merge(connection: Connection, cluster_id: str, into_id: str) -> ClusterRow:
     """Merge a cluster into another cluster. Return the cluster that then has the faces of both.
 
     If only `cluster_id` has a name, the other cluster is merged into it, so that the name stays. If both have a name,
-    the name of `into_id` stays. The id of the merged cluster leads to the cluster that has its faces. `unmerge` takes
-    the merge back. Merging the same two clusters again changes nothing.
+    the name of `into_id` stays. After the merge, the id of the merged cluster means the cluster that has its faces.
+    `unmerge` takes the merge back. Merging the same two clusters again changes nothing.
 
     Raises:
         UnknownFaceError: The lab has no such cluster.

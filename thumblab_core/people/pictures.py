@@ -95,7 +95,7 @@ def wanted_pictures(
 ) -> list[str]:
     """Return the SHA-256 of the pictures of the scope that must still be searched, at most `limit` pictures.
 
-    A picture that could not be searched is not wanted again by the same detector.
+    A picture that this detector could not search is left out.
     """
     parameters = {"detector": detector, "embedder": embedder, "most": limit}
     return list(connection.scalars(_WANTED, parameters | scope_parameters(scope)))

@@ -13,7 +13,7 @@ Box = tuple[float, float, float, float]
 
 
 class FoundFace(Protocol):
-    """A face as a detector gives it.
+    """A face that a detector found.
 
     `landmarks`: ten numbers, or [5, 2]: x and y of five points, as fractions of the picture. `confidence` and `quality`:
     0 to 1. `vector`: float32 [d], or None if the network makes no vector of this face.

@@ -66,7 +66,7 @@ def unmerge(connection: Connection, merge_id: int) -> ClusterRow:
     `merge_id`: the number of the merge in `list_changes`. Faces that were moved elsewhere since the merge stay there.
     The faces of both clusters are pinned, so that the lab does not merge the clusters again. If another person has got
     the name since then, the cluster comes back without a name. Taking a merge back a second time changes nothing.
-    Raises `UnknownFaceError` if there is no such merge, or if it no longer exists.
+    Raises `UnknownFaceError` if there is no such merge, or if the merge was deleted from the log.
     """
     is_merge = face_changes.c.change_id == merge_id, face_changes.c.kind == MERGE
     merged = connection.execute(select(face_changes).where(*is_merge)).one_or_none()
@@ -146,7 +146,7 @@ def undo(connection: Connection) -> Change:
 
 def _kept_out(connection: Connection, change_id: int) -> dict[str, str]:
     """Return the faces of a change that cannot go back to their earlier cluster, because a person put another face of
-    the same picture there. The result leads from each such face to the face that is there.
+    the same picture there. The result maps each such face to the face that is there.
 
     A cluster has at most one face of a picture. When a person is forgotten, changes may be deleted, but their effect on
     faces stays. So when an earlier change is undone, another face of the same picture may already be in the earlier
@@ -208,7 +208,7 @@ def _take_out_banned(connection: Connection) -> None:
     """Take faces out of a cluster if a person said that the faces do not belong to the cluster.
 
     Such a face may have come into the cluster after an unmerge. When the unmerge is undone, a ban from one of the two
-    clusters holds for both clusters.
+    clusters is valid for both clusters.
     """
     for face_id, key in banned_clusters(connection):
         there = face_assignments.c.face_id == face_id, face_assignments.c.cluster_key == key

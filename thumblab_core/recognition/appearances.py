@@ -1,5 +1,5 @@
 """Measure for each named person and channel how often the person is on thumbnails, and how the views of these videos
-compare with other videos.
+compare with the views of other videos.
 
 The figures do not prove that a person causes views. A person may be on the thumbnails of videos whose topic draws more
 viewers.
@@ -31,7 +31,7 @@ videos needs.
 
 NOTE = (
     "This does not show that the person is the cause: topics, titles and time differ too. Only a test of two thumbnails "
-    "on one video tells."
+    "on one video shows a cause."
 )
 
 _THUMBNAILS = f"""
@@ -81,7 +81,7 @@ class Appearance:
 
 @dataclass(frozen=True)
 class SearchedThumbnails:
-    """What the database says about the searched thumbnails of one channel or of all channels.
+    """The data in the database about the searched thumbnails of one channel or of all channels.
 
     Reading and computing are separate, so that no connection is in use while figures are computed.
 

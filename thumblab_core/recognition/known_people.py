@@ -44,8 +44,8 @@ class KnownPeople:
 
     @property
     def least_cosine(self) -> float:
-        """The least cosine at which a face matches. For this number of clusters, the grouping of faces computes the
-        same cosine.
+        """The least cosine at which a face matches. The grouping of faces uses the same cosine if it has the same
+        number of clusters.
         """
         if self.calibration is None:
             return 1.0

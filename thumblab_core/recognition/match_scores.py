@@ -8,7 +8,7 @@ cosines of different people are taken as normally distributed, with a mean and a
 embedder.
 
 A centroid of faces is compared with the same distribution as a single face. The vectors of different people point in
-nearly independent directions, and this holds for the direction of a mean as well.
+nearly independent directions, and this is also true for the direction of a mean.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from thumblab_core.errors import LabError
 Method = Literal["known pairs", "random pairs", "dimension"]
 
 _FEW = 10
-"""Up to this number of clusters, the threshold's false accept rate holds for each comparison of a face and a cluster.
+"""Up to this number of clusters, the threshold's false accept rate applies to each comparison of a face and a cluster.
 """
 
 

@@ -1,4 +1,6 @@
-"""The space in which faces are compared: the embedder's space, or the space of the head that was trained on top of it."""
+"""The space in which faces are compared: the embedder's space, or the space of the head that was trained for this
+embedder.
+"""
 
 from dataclasses import dataclass
 
