@@ -7,8 +7,8 @@ ridge regression predicts from the model's inputs. The regression is fitted only
 combination of a general and a particular fit is known as "partial pooling".
 
 The regression can also learn from pairs of pictures that were compared on one video, for example in an experiment. Such
-a pair does not tell how good each picture is. It tells how much better one picture is than the other. So the fit uses
-each pair as one observation, the difference between its two pictures.
+a pair does not show how good each picture is, but how much better one picture is than the other. So the fit uses each
+pair as one observation, the difference between its two pictures.
 """
 
 from collections.abc import Mapping
@@ -170,7 +170,7 @@ def fit_adapter(
 class Adapters:
     """The adapters of many channels, in memory or in the file of a release.
 
-    An adapter in a file is read only when `of` asks for it, because a corpus has thousands of channels.
+    An adapter in a file is read only when `of` is called for its channel, because a corpus has thousands of channels.
     """
 
     def __init__(self, in_memory: Mapping[str, Adapter] | None = None, path: Path | None = None) -> None:

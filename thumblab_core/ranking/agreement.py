@@ -22,8 +22,8 @@ _WORD = re.compile(r"\w[\w']*")
 def agreement(in_pictures: Sequence[str | None], titles: Sequence[str]) -> Float32s:
     """Return how the words in each picture agree with its title, float32 [n, AGREEMENT].
 
-    `in_pictures` [n] has the words that text recognition read in each picture, or None if text recognition did not look
-    at this picture. `titles` [n] has the titles.
+    `in_pictures` [n] has the words that text recognition read in each picture, or None if text recognition was not run
+    on this picture. `titles` [n] has the titles.
 
     The first value is 1 if the picture has words, and 0 otherwise. The second is the share of the picture's words that
     are also in the title. The third is the share of the title's words that are also in the picture. All three are 0 if

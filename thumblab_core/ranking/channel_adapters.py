@@ -5,8 +5,8 @@ The scope of the release is the channel.
     adapter/<channel_id>/<release_id>/adapters.safetensors      the adapter, see the module `adapters`
     adapter/<channel_id>/<release_id>/videos.json               the ids of all videos whose data the adapter uses
 
-If the channel has fewer than five videos, `adapters.safetensors` holds no adapter. An adapter is fitted on the inputs
-of one model and works with this model only. The manifest of the adapter's release names the model's release.
+If the channel has fewer than five videos, `adapters.safetensors` contains no adapter. An adapter is fitted on the
+inputs of one model and works with this model only. The manifest of the adapter's release names the model's release.
 """
 
 import json
@@ -24,7 +24,7 @@ from thumblab_core.releases.release import Release
 from thumblab_core.releases.release_store import ReleaseStore
 
 ADAPTER = "adapter"
-"""The kind of the releases that hold channel adapters."""
+"""The kind of the releases that contain channel adapters."""
 
 CHANNEL_ID = "[A-Za-z0-9_-]{1,64}"
 """Pattern of a channel id. The id becomes the name of a folder, so it has neither dots nor slashes."""
@@ -40,9 +40,9 @@ class ChannelAdapterInfo:
     """The description of a channel adapter in the manifest of its release.
 
     `model`: release id of the model that the adapter was fitted for. `videos`: number of videos in the adapter.
-    `newest`: publication time of the newest of these videos (ISO 8601), or None if there are none. `handle`: the channel's
-    @handle in lower case, or None if the lab did not know it. `niche`: the niche of most of the channel's videos, or None
-    in older releases.
+    `newest`: publication time of the newest of these videos (ISO 8601), or None if there are none. `handle`: the
+    channel's @handle in lower case, or None if the @handle was unknown. `niche`: the niche of most of the channel's
+    videos, or None in older releases.
     """
 
     channel_id: str
@@ -54,8 +54,8 @@ class ChannelAdapterInfo:
     niche: str | None = None
 
     def fault(self, served: str | None) -> str | None:
-        """Return a clause that says why answers of the model `served` do not use this adapter. Return None if they use
-        it.
+        """Return a clause that says why answers of the model `served` do not use this adapter. Return None if answers
+        use the adapter.
 
         `served` is None if no model is served.
         """
@@ -132,7 +132,9 @@ class ChannelAdapters:
         return suggestion(name.removeprefix("@"), filter(None, self.titles().values()))
 
     def not_found(self, name: str) -> str:
-        """Return the error sentence for a `name` that has no adapter. It suggests the title that is probably meant."""
+        """Return the error sentence for a `name` that has no adapter. The sentence suggests the title that is probably
+        meant.
+        """
         hint = self.suggestion(name)
         return f"no adapter of {name!r} was added{hint or ';'} `thumblab channel list` lists the added channels"
 
@@ -177,9 +179,9 @@ class ChannelAdapters:
     ) -> Release:
         """Publish and serve a channel adapter, and remove the channel's older releases.
 
-        The older releases may hold data of videos that were deleted after these releases were made. `dimension`: number
-        of the model's inputs. `videos`: ids of all videos whose data the adapter uses. `more`: further entries of the
-        manifest.
+        The older releases may contain data of videos that were deleted after these releases were made. `dimension`:
+        number of the model's inputs. `videos`: ids of all videos whose data the adapter uses. `more`: further entries
+        of the manifest.
         """
         scope = _checked(about.channel_id)
 

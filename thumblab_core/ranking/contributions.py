@@ -43,8 +43,8 @@ def contributions(model: Ranker, first: Float32s, second: Float32s, adapter: Ada
     """Return the contributions to the differences of n pairs of scores, float64 [n, 4], in log views.
 
     `first` and `second` [n, d] are the inputs of the candidates. A difference is the score of the first candidate minus
-    the score of the second. The columns have the order of `CONTRIBUTORS`. A positive contribution speaks for the first
-    candidate. A group that is the same for both candidates contributes 0.
+    the score of the second. The columns have the order of `CONTRIBUTORS`. A positive contribution means that the group
+    raises the score of the first candidate. A group that is the same for both candidates contributes 0.
     """
     split = np.zeros((len(first), len(CONTRIBUTORS)))
     groups = len(_GROUPS)

@@ -78,7 +78,8 @@ class Release:
         return self.number, self.release_id
 
     def verify(self, known: Mapping[str, str] | None = None) -> None:
-        """Raise `ReleaseError` unless the manifest is the published manifest and every file matches its checksum.
+        """Raise `ReleaseError` if the manifest has changed since its publication, or if a file does not match its
+        checksum.
 
         `known` maps the names of files that the caller has already verified to their checksums. If the manifest has the
         same checksum for such a file, the file is not read again.

@@ -31,7 +31,7 @@ from thumblab_core.releases.serving import Serving
 class ReleaseStore:
     """The releases under one folder. Readers never wait. Writers of one scope wait for each other.
 
-    The attribute `serving` tells which release of a scope is served, and changes it.
+    The attribute `serving` returns and changes which release of a scope is served.
     """
 
     def __init__(self, root: Path) -> None:

@@ -1,6 +1,6 @@
 """The distribution of each sub-score over the pictures of a niche's library.
 
-The distribution tells whether a value is high or low for the niche. The same value can be good in one niche and weak in
+The distribution shows whether a value is high or low for the niche. The same value can be good in one niche and weak in
 another.
 
 An index release stores the distribution as `sub_scores.json`:

@@ -1,4 +1,4 @@
-"""Measure the six sub-scores of one picture, or of many pictures on all cores. The class `Meter` does this."""
+"""Measure the six sub-scores of one picture, or of many pictures on all cores, with the class `Meter`."""
 
 import hashlib
 import importlib.metadata
@@ -68,8 +68,9 @@ class Meter:
 
     The meter keeps sets of engines. A set consists of a text reader and a face detector, and is used by one thread at a
     time. Sets are loaded on first use, at most one per core. The text readers of all meters share their networks.
-    `face_model`: a YuNet file for OpenCV. Without this file, no faces are found, and the evidence says so.
-    `title_encoder`: compares the text in a picture with the title if the image encoder has no text tower.
+    `face_model`: a YuNet file for OpenCV. Without this file, no faces are found, and the evidence reports that the
+    model is missing. `title_encoder`: compares the text in a picture with the title if the image encoder has no text
+    tower.
     """
 
     def __init__(self, face_model: Path | None, title_encoder: TextEncoder | None = None) -> None:

@@ -14,7 +14,7 @@ Map = npt.NDArray[np.float64]
 _ROWS, _COLUMNS = 36, 64
 """Number of rows and of columns of the saliency map."""
 _FLAT = 0.5
-"""The standard deviation of an axis of L*a*b* below which the axis holds only rounding errors."""
+"""The standard deviation of an axis of L*a*b* below which the axis contains only rounding errors."""
 
 
 def saliency(lab: Plane) -> Map:
@@ -52,8 +52,8 @@ def grid(saliency_map: Map) -> tuple[tuple[float, ...], ...]:
 def concentration(saliency_map: Map) -> float:
     """Return how concentrated the saliency is, 0 to 1.
 
-    The result depends on the most salient tenth of the map. It is 0 if this tenth holds a tenth of the saliency, and 1
-    if this tenth holds all of the saliency.
+    The result depends on the most salient tenth of the map. It is 0 if this tenth contains a tenth of the saliency, and
+    1 if this tenth contains all of the saliency.
     """
     share = float(np.sort(saliency_map.ravel())[-saliency_map.size // 10 :].sum())
     return float(np.clip((share - 0.1) / 0.9, 0, 1))

@@ -1,6 +1,6 @@
 """A picture that is scaled to a fixed size.
 
-Light, colours and edges are measured on it, so that the size of the original has little effect.
+Light, colours and edges are measured on such a picture, so that the size of the original has little effect.
 """
 
 from dataclasses import dataclass

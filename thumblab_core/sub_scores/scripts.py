@@ -1,4 +1,4 @@
-"""The scripts of letters: which scripts the text reader knows, and which readings show that a line is in another
+"""The scripts of letters: which scripts the text reader can read, and which readings show that a line is in another
 script.
 
 The text reader returns a reading for each line. For a script that it was not trained for, it returns letters that look
@@ -15,14 +15,14 @@ _SIGNS = ("IDEOGRAPHIC", "FEMININE", "MASCULINE")
 of `1ª` and `10º`.
 """
 KNOWN = frozenset((*_LETTERS, *_SIGNS))
-"""Scripts that the text reader knows. Each is named by the first word of the Unicode names of its letters."""
+"""Scripts that the text reader can read. Each is named by the first word of the Unicode names of its letters."""
 
 _FOREIGN = 2
 """A reading with at least this number of letters of unknown scripts is misread. A single such letter may be a symbol
 (Ω, π).
 """
 _ODD_SURE, _MIXED_SURE = 0.95, 0.85
-"""A reading with a part of `_ODD` or of `_MIXED` is believed if its confidence is at least this number.
+"""A reading with a part of `_ODD` or of `_MIXED` is accepted if its confidence is at least this number.
 
 For drawn text in other scripts, readings with a part of `_MIXED` reach a confidence of 0.81.
 """
@@ -44,12 +44,12 @@ def script(letter: str) -> str:
 
 
 def has_unknown_letters(text: str) -> bool:
-    """Return whether a letter of the text is of a script that the text reader does not know."""
+    """Return whether a letter of the text is of a script that the text reader cannot read."""
     return _unknown(text) > 0
 
 
 def is_misread(text: str, confidence: float) -> bool:
-    """Return whether a reading shows that the line is in a script that the text reader does not know.
+    """Return whether a reading shows that the line is in a script that the text reader cannot read.
 
     `confidence`: the confidence of the text reader, 0 to 1. If all letters of a line look like Latin letters, this
     function cannot distinguish the line from a Latin line.

@@ -31,8 +31,8 @@ This limits the time for a picture of a page full of text.
 CONFIDENCE, CONFIDENCE_LONG = 0.6, 0.8
 """Minimum mean confidence of the recogniser for a word, and for a line of about four letters or more.
 
-A long line in an alphabet that the recogniser does not know is read wrongly. Its confidence can still be 0.6 or 0.7.
-The confidence of a line that was read correctly is rarely below 0.8.
+A long line in an alphabet that the recogniser was not trained for is read wrongly. Its confidence can still be 0.6 or
+0.7. The confidence of a line that was read correctly is rarely below 0.8.
 """
 _LONG = 2.0
 """The least width divided by height of a box that counts as a long line."""
@@ -45,7 +45,7 @@ _WIDEST = 1.3
 """Maximum mean width of the letters of a long line, divided by the height of the line.
 
 The mean width is the line's width divided by the number of characters that were read. If the mean width is larger, the
-recogniser probably left out letters that it does not know.
+recogniser probably left out letters for which it was not trained.
 """
 _CHARACTERS = 2
 """Minimum number of letters and digits of a word. A single letter is usually an icon that looks like a letter."""

@@ -1,4 +1,4 @@
-"""The sub-score `title_match`: does the picture say what the title says?
+"""The sub-score `title_match`: how well a picture and its title match.
 
 If the image encoder has a text tower (CLIP), picture and title are compared by the cosine of their vectors. A cosine of
 0.10, which is usual for a picture and a title that are unrelated, becomes 0. A cosine of 0.35, which is usual for a
@@ -28,7 +28,7 @@ TEXT_RANGE = (0.0, 0.80)
 TEXT_MATCHES_FROM = 0.45
 """The smallest value of `title_match` at which a text counts as matching its title.
 
-Of 799 texts of real thumbnails, 29 % reach this value with their own title, and 1 % with the title of another video
+29 % of 799 texts of real thumbnails reach this value with their own title, and 1 % with the title of another video
 (`python -m benchmarks.title_match`). No such threshold was measured for pictures yet.
 """
 
@@ -37,7 +37,7 @@ _LETTERS = 3
 _LATIN = 0.9
 """Minimum share of Latin letters in a text that counts as Latin."""
 _SURE = 0.95
-"""If the title has letters that the text reader does not know, a line is trusted only with at least this confidence."""
+"""If the title has letters that the text reader cannot read, a line is accepted only with at least this confidence."""
 _LOOK_ALIKES = frozenset("ABCEHIJKMNOPSTXYZaceijopsuvxy0346")
 """Characters that the text reader returns instead of Cyrillic or Greek letters, because they look alike."""
 
@@ -68,9 +68,9 @@ def latin(text: str) -> bool:
 def doubtful(line: TextLine, title: str) -> bool:
     """Return whether the text reader probably read a line in the wrong alphabet.
 
-    If the title has letters that the text reader does not know, the picture may have them too. The text reader turns
-    such letters into Latin letters that look alike. So with such a title, a line is doubtful if its confidence is below
-    `_SURE`, or if all of its letters and digits are in `_LOOK_ALIKES`.
+    If the title has letters that the text reader cannot read, the picture may have such letters too. The text reader
+    turns such letters into Latin letters that look alike. So with such a title, a line is doubtful if its confidence is
+    below `_SURE`, or if all of its letters and digits are in `_LOOK_ALIKES`.
     """
     look_alike = all(character in _LOOK_ALIKES for character in line.text if character.isalnum())
     return has_unknown_letters(title) and (look_alike or line.confidence < _SURE)
