@@ -98,7 +98,7 @@ def page(limit: int = 20, cursor: str | None = None) -> Call[BatchesOut]:
 
 
 def has_ended(batch: BatchOut) -> bool:
-    """Return whether the batch has ended, so that no further item of it is scored."""
+    """Return whether the batch has ended. After its end, the service scores no further item of a batch."""
     return batch.finished_at is not None
 
 

@@ -42,7 +42,7 @@ class Call(Generic[T]):
             raise UnexpectedAnswerError(f"{_where(response)}: {error}") from None
 
     def decoded(self, response: httpx.Response) -> T:
-        """Return the body of a successful answer. Raises `UnexpectedAnswerError` if it has another form."""
+        """Return the body of a successful answer. Raises `UnexpectedAnswerError` if the body has another form."""
         return decode(self.answer, _document(response))
 
 
@@ -196,7 +196,7 @@ def _problem(response: httpx.Response, document: object, where: str) -> ProblemE
 
 
 def _without_a_problem(response: httpx.Response, detail: str) -> ProblemError:
-    """Return the error for an error answer that is not a problem document, for example because a proxy sent it."""
+    """Return the error for an error answer that is not a problem document, for example an answer of a proxy."""
     kind = problem_error(response.status_code)
     if kind is InvalidRequestError:
         detail += ", but not by the scoring service; check the URL"

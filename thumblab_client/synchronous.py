@@ -33,8 +33,8 @@ class Client:
     `url` and `key` default to the variables THUMBLAB_SERVING_URL and THUMBLAB_API_KEY. An answer may take `timeout`
     seconds. `patience` says how often and how long the client waits for a busy service.
 
-    Every method raises a `ProblemError` if the service refuses the request, `NoAnswerError` if there is no answer, and
-    `UnexpectedAnswerError` if another program than the service answered.
+    Every method raises a `ProblemError` if the service refuses the request, and `NoAnswerError` if there is no answer.
+    It raises `UnexpectedAnswerError` if another program than the service answered.
     """
 
     def __init__(

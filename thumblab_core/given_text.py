@@ -22,7 +22,7 @@ HIDDEN_CHARACTERS = (
     r"\u2028\u2029"  # line and paragraph separators (Zl, Zp); the lines above have format characters (Cf)
 )
 """Control characters, and characters that are invisible or change the direction of text, as ranges of a regular
-expression. They are not allowed in ids of requests and in new titles of channels.
+expression. These characters are not allowed in ids of requests and in new titles of channels.
 """
 
 CHANNEL_HELP = "give its id (UC...), its exact title, its @handle, or its link with /channel/ or /@handle"
@@ -60,7 +60,7 @@ def channel_name(text: str) -> str:
 
 
 def _handle_in(link: str, escaped: str) -> str:
-    """Return the @handle in a link, with its escapes decoded. Raises `LabError` if it cannot be a @handle."""
+    """Return the @handle in a link, with its escapes decoded. Raises `LabError` if the text cannot be a @handle."""
     try:
         handle = unquote(escaped, errors="strict")
     except UnicodeDecodeError:

@@ -91,8 +91,8 @@ def host_in_url(host: str, port: int | None = None) -> str:
 def answering_host(host: str) -> str:
     """Return the host at which this machine reaches a server that listens on `host`.
 
-    `0.0.0.0` and `::` stand for every address of the machine. For them, the result is the loopback address of the same
-    family. The family matters because the lab's servers use asyncio, which binds `::` for IPv6 only.
+    `0.0.0.0` and `::` stand for every address of the machine. For these two hosts, the result is the loopback address
+    of the same family. The family matters because the lab's servers use asyncio, which binds `::` for IPv6 only.
     """
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host_name(host), host)  # noqa: S104  (no server binds them here)
 

@@ -1,6 +1,6 @@
 """Fetch small model files, and check that each file has the expected bytes.
 
-A file is identified by its SHA-256 only. A new file gets a temporary name first. It is moved to its place in
+A file is identified by its SHA-256 only. A new file gets a temporary name first. The file is moved to its place in
 `data_dir/models` only if its bytes have the expected digest. A reader therefore finds the whole file or no file.
 """
 
@@ -197,7 +197,7 @@ def _place(model: ModelFile, path: Path, write: Callable[[BinaryIO], None], orig
         if path.is_file() and _digest_of(path) == model.sha256:
             return False
         # A temporary file can be read only by its owner. But the scoring service may run as another user, and must be
-        # able to read the model.
+        # able to read the model. So the mode is changed.
         temporary.chmod(0o644)
         temporary.replace(path)
         return True
@@ -222,7 +222,7 @@ def _download(model: ModelFile, file: BinaryIO) -> None:
 
 
 def _copy(source: Path, model: ModelFile, file: BinaryIO) -> None:
-    """Copy `source` to `file`, but at most one byte more than `model` has, because a wrong file may be very large."""
+    """Copy `source` to `file`. Stop one byte after the size of `model`, because a wrong file may be very large."""
     try:
         with source.open("rb") as original:
             file.write(original.read(model.size + 1))

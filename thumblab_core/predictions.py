@@ -10,7 +10,8 @@ from uuid import UUID
 
 @dataclass(frozen=True)
 class KeptCandidate:
-    """A candidate of a prediction whose picture could be read. `position` is its place in the request, from 1.
+    """A candidate of a prediction. Its picture could be read. `position` is the place of the candidate in the request,
+    from 1.
 
     `phash` is the perceptual hash. `score`, `win_probability` and `rank` are None if the answer has no such value.
     """
@@ -27,8 +28,8 @@ class KeptCandidate:
 class KeptPrediction:
     """A request that the scoring service answered, with its answer.
 
-    `ordered_by` says whether the ranks were made by the `model` or by the `evidence`. It is None if no candidate has a
-    rank.
+    `ordered_by` says whether the ranks were made by the `model` or by the `evidence`. `ordered_by` is None if no
+    candidate has a rank.
 
     `knowledge` says which adapter of the channel the model used. Its value is one of the splits on which a model is
     evaluated (`thumblab_core.ranking.skill`):

@@ -73,7 +73,7 @@ def running_lab(data_dir: Path) -> Running | None:
 
 
 def _locked(record: TextIO, mode: int) -> bool:
-    """Lock the file without waiting, and return whether that was possible."""
+    """Try to lock the file, without waiting. Return whether the file is locked now."""
     try:
         fcntl.flock(record, mode | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -109,8 +109,8 @@ class Settings(
     )
     dagster_url: str = setting(
         "http://127.0.0.1:3000",
-        "The address of Dagster. The runs in MLflow link to it, and the scoring service starts runs there. If it is "
-        "unset, the service uses only the Dagster of the lab's `thumblab up`.",
+        "The address of Dagster. The runs in MLflow link to it, and the scoring service starts runs there. If this "
+        "setting is unset, the service uses only the Dagster of the lab's `thumblab up`.",
     )
     demo_videos: int = setting(1_800, "Videos in the synthetic catalogue of the demo.", "videos", ge=60)
 
@@ -209,8 +209,8 @@ class Settings(
     def mlflow_url(self) -> str:
         """The address of MLflow.
 
-        The setting `mlflow_tracking_uri` gives the address. If it is not set, this is the address of MLflow in the
-        running `thumblab up`. If no `thumblab up` runs, this is the default address.
+        The setting `mlflow_tracking_uri` gives the address. If this setting is not set, the result is the address of
+        MLflow in the running `thumblab up`. If no `thumblab up` runs, the result is the default address.
         """
         if self.mlflow_tracking_uri is not None:
             return self.mlflow_tracking_uri
@@ -254,7 +254,7 @@ def settings() -> Settings:
             f"{variable(str(problem['loc'][0]))}: {problem['msg'].removeprefix('Value error, ')}"
             for problem in error.errors()
         )
-        # `from None` hides the ValidationError, because it shows the values, which may be secret.
+        # `from None` hides the ValidationError. The ValidationError shows the values, which may be secret.
         raise LabError(f"A setting cannot be used: {problems}") from None
     except UnicodeError:
         raise LabError(f"{Path(str(file)).resolve()} is not UTF-8; save it as UTF-8") from None

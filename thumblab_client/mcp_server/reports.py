@@ -41,7 +41,7 @@ class SubScore:
 
 @dataclass(frozen=True)
 class Ranked:
-    """A candidate. If `error` is set, the picture could not be read, and the other candidates were ranked without it.
+    """A candidate. If `error` is set, the picture could not be read, and only the other candidates were ranked.
 
     `why` says what made its score differ from the winner's score, or that the reason is unknown.
     """
@@ -204,7 +204,7 @@ def similar(answer: ScoreAnswer) -> Similar:
 
 
 def explanation(answer: ScoreAnswer) -> Explanation:
-    """Return why the first picture of an answer has its score, and what was seen in it.
+    """Return why the first picture of an answer has its score, and what was found in this picture.
 
     Raises `ThumblabError` if this picture could not be read.
     """

@@ -50,7 +50,7 @@ def build(connect: Callable[[], AsyncClient]) -> MCPServer:
     """Return the server. `connect` returns a new client of the service, and is called for each tool call.
 
     So the server may start before the service, and also finds a service whose address has changed. A `ThumblabError` of
-    `connect` or of the client becomes the error of the tool call, which the assistant can read.
+    `connect` or of the client becomes the error of the tool call. The assistant can read this error.
     """
     server = PlainServer("Thumbnail Lab", instructions=_INSTRUCTIONS, log_level="WARNING")
 

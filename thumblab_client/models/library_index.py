@@ -25,7 +25,7 @@ class AtlasLevel:
     columns: int
     rows: int
     pages: list[str]
-    """The SHA-256 of each page, which is also its name."""
+    """The SHA-256 of each page. It is also the name of the page."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,10 +89,10 @@ class Cluster:
     """The coarse cluster of a fine one. Null for a coarse cluster."""
 
     label: list[str]
-    """The words that are more frequent in its titles and read texts than in those of other videos."""
+    """The words that are more frequent in the cluster's titles and read texts than in other videos."""
 
     traits: list[str]
-    """Sentences that say how its thumbnails differ from other thumbnails."""
+    """Sentences that say how the cluster's thumbnails differ from other thumbnails."""
 
     medoid: str
     """The id of the video whose thumbnail is the most typical of the cluster."""

@@ -85,7 +85,7 @@ class Finding:
     """For a flag: the odds ratio of Mantel and Haenszel over the channels."""
 
     winners_usual: float
-    """The mean of the winners. For a flag: the share of the winners that have it."""
+    """The mean of the winners. For a flag: the share of the winners with this feature."""
 
     others_usual: float
     """The same figure for the other videos of their channels."""
@@ -129,7 +129,7 @@ class Coverage:
 
 @dataclass(frozen=True, kw_only=True)
 class NicheReport:
-    """The report on a niche. If `too_few` is not null, it says why no figures are given."""
+    """The report on a niche. If the report has no figures, `too_few` says why. Otherwise, `too_few` is null."""
 
     niche: str
     made_at: datetime

@@ -100,7 +100,7 @@ class ImportedVideos:
 
 @dataclass(frozen=True, kw_only=True)
 class OwnPastSkill:
-    """How well the lab orders the channel's own newest videos, after it has learnt from the older videos only.
+    """How well an adapter orders the channel's newest videos, if it is fitted only to the channel's older videos.
 
     The newest videos are a fifth of the channel's videos. A pair is two such videos published near each other.
     """
@@ -138,7 +138,7 @@ class FittedChannel:
     """The adapter that was fitted to the channel."""
 
     adapted: bool
-    """Whether the channel has enough videos for an adapter. Answers then use it."""
+    """Whether the channel has enough videos for an adapter. If so, answers use the adapter."""
 
     videos: int
     """Videos that the adapter is fitted to."""

@@ -94,5 +94,5 @@ class ImportFolder:
 
 
 def is_import_id(text: str) -> bool:
-    """Return whether `text` has the form of the id of an import. The text may come from outside the lab."""
+    """Return whether `text` has the form of the id of an import. Only such a text may become a part of a path."""
     return _ID.fullmatch(text) is not None

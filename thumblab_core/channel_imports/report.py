@@ -80,7 +80,7 @@ class ImportedVideos(_Part):
 
 
 class OwnPastSkill(_Part):
-    """How well the lab orders the channel's own newest videos, after it has learnt from the older videos only.
+    """How well an adapter orders the channel's newest videos, if it is fitted only to the channel's older videos.
 
     The newest videos are a fifth of the channel's videos. A pair is two such videos published near each other.
     """
@@ -99,7 +99,9 @@ class OwnPastSkill(_Part):
 class FittedChannel(_Part):
     """The adapter that was fitted to the channel."""
 
-    adapted: bool = Field(description="Whether the channel has enough videos for an adapter. Answers then use it.")
+    adapted: bool = Field(
+        description="Whether the channel has enough videos for an adapter. If so, answers use the adapter."
+    )
     videos: int = Field(ge=0, description="Videos that the adapter is fitted to.")
     left_out: dict[str, int] = Field(description="How many of the channel's videos were not used, by reason.")
     compared: int = Field(ge=0, description="Pairs of pictures that were compared on one video of the channel.")

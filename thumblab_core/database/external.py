@@ -38,8 +38,8 @@ _INSTEAD = {
 def external_url(given: str, driver: str) -> "URL":
     """Convert the URL `given` to a URL for the SQLAlchemy driver `driver`.
 
-    Raises LabError if `given` is not a URL of PostgreSQL, or if it has an unknown or repeated parameter. The message
-    contains no part of the password.
+    Raises LabError if `given` is not a URL of PostgreSQL, or if the URL has an unknown or repeated parameter. The
+    message contains no part of the password.
     """
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
@@ -58,7 +58,7 @@ def external_url(given: str, driver: str) -> "URL":
         # escaped.
         url = make_url(f"{scheme}://{before}{place}{mark}{query.replace('+', '%2B')}")
     except (ArgumentError, ValueError):
-        # `from None` hides SQLAlchemy's own message, because it shows the password.
+        # `from None` hides SQLAlchemy's own message, because this message shows the password.
         raise LabError(f"{_NAME} is not a URL. {_LOOKS_LIKE}") from None
     if url.get_backend_name() not in ("postgresql", "postgres"):
         raise LabError(

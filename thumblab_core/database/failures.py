@@ -43,7 +43,7 @@ def explained_failure(error: BaseException) -> LabError | None:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield the error and the errors that caused it. Before an error of SQLAlchemy, yield the error that it wraps."""
+    """Yield the error and the errors that caused it. Before an error of SQLAlchemy, yield the driver's error in it."""
     while error is not None:
         original = getattr(error, "orig", None)
         if isinstance(original, BaseException):

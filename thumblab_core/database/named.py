@@ -46,7 +46,7 @@ def find_or_make(external: "URL", name: str) -> "URL":
     If the lab's database has a schema of this name, the schema is used even if a database of this name exists. So the
     place stays the same if an administrator creates the database later.
 
-    Raises LabError if the place cannot be made, or if the role may not make tables in it.
+    Raises LabError if the place cannot be made, or if the role may not make tables in the place.
     """
     with connect(parameters_of(external)) as connection:
         facts = _ask(connection, name)
@@ -140,7 +140,7 @@ def _refuse_pooler(name: str, facts: _Facts) -> None:
 
 
 def _checked_database(external: "URL", name: str, role: str) -> "URL":
-    """Return the URL of the database. Raise LabError if the role may not make tables in it.
+    """Return the URL of the database. Raise LabError if the role may not make tables in this database.
 
     Also raise LabError if the connection fails. For example, a pooler in front of the server may have no entry for the
     database.

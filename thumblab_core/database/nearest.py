@@ -155,11 +155,11 @@ def prepare_index_search(connection: Connection) -> None:
     """
     connection.execute(text(f"SET LOCAL hnsw.ef_search = {_CANDIDATES}"))
     connection.execute(text("SET LOCAL hnsw.iterative_scan = strict_order"))
-    # A generic plan must be valid for all values of the parameter `encoder`. So it cannot use an index that contains
-    # the vectors of only one encoder.
+    # A generic plan must be valid for all values of the parameter `encoder`. So a generic plan cannot use an index that
+    # contains the vectors of only one encoder.
     connection.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
-    # The planner assumes that reading and comparing a vector costs as little as comparing two numbers. It would
-    # therefore sort all vectors instead of using the index.
+    # The planner assumes that reading and comparing a vector costs as little as comparing two numbers. The planner
+    # would therefore sort all vectors instead of using the index.
     connection.execute(text("SET LOCAL enable_sort = off"))
 
 

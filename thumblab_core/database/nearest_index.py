@@ -52,8 +52,8 @@ def has_index(connection: Connection, encoder: str, dimension: int) -> bool:
 
 
 def ensure_index(engine: Engine, encoder: str, worthwhile: int = WORTHWHILE) -> bool:
-    """Make an index for the encoder if it has more than `worthwhile` vectors. Return whether the encoder has an index
-    now.
+    """Make an index for the encoder if the encoder has more than `worthwhile` vectors. Return whether the encoder has
+    an index now.
 
     If the vectors have more than 2,000 numbers or different dimensions, pgvector cannot index the vectors, and no index
     is made.
@@ -71,9 +71,9 @@ def ensure_index(engine: Engine, encoder: str, worthwhile: int = WORTHWHILE) -> 
     with engine.begin() as holder:
         # CREATE INDEX CONCURRENTLY waits for the end of every transaction that has touched the table, or that itself
         # waits for a lock. The transaction that holds the advisory lock stays open until CREATE INDEX ends. If this
-        # transaction touched the table or waited for a lock, it and CREATE INDEX would wait for each other for ever (a
-        # deadlock). Therefore the transaction touches no table. It asks for the advisory lock with a function that does
-        # not wait if another process has the lock.
+        # transaction touched the table or waited for a lock, the transaction and CREATE INDEX would wait for each other
+        # for ever (a deadlock). Therefore the transaction touches no table. It requests the advisory lock with a
+        # function that does not wait if another process has the lock.
         holder.execute(text(NO_IDLE_TIMEOUT))
         if not holder.execute(text("SELECT pg_try_advisory_xact_lock(:all, :one)"), lock_of(encoder)).scalar_one():
             return False

@@ -64,7 +64,7 @@ def _upgrade(connection: Connection) -> None:
 
 
 def make_extension(connection: Connection) -> None:
-    """Create the extension `vector` if it is missing. Raises LabError if the lab's role may not create it."""
+    """Create the extension `vector` if it is missing. Raises LabError if the role may not create the extension."""
     if connection.scalar(text("SELECT 1 FROM pg_extension WHERE extname = 'vector'")):
         return
     try:

@@ -58,9 +58,9 @@ class Status:
 def database_url(settings: Settings | None = None) -> str:
     """Return the SQLAlchemy URL (`postgresql+psycopg://...`) of the lab's database.
 
-    If `THUMBLAB_DATABASE_URL` is set, this function only converts its value, and connects to nothing. Otherwise it
-    starts the embedded server if the server does not run, and creates the database and the extension `vector` if they
-    are missing. The embedded server then runs at least as long as this process.
+    If `THUMBLAB_DATABASE_URL` is set, this function only converts its value, and connects to nothing. Otherwise, the
+    function starts the embedded server if the server does not run, and creates the database and the extension `vector`
+    if they are missing. The embedded server then runs at least as long as this process.
 
     Raises LabError if the setting is not a URL of PostgreSQL, or if the embedded server cannot run.
     """
@@ -90,8 +90,8 @@ def running_database_url(settings: Settings | None = None) -> str | None:
 def named_database_url(name: str, driver: str = "psycopg", settings: Settings | None = None) -> str:
     """Return the SQLAlchemy URL of the database `name` on the server of the lab's database.
 
-    The database is created if it is missing. If the role may not create databases on an external server, the URL leads
-    to the schema `name` in the lab's database, and the schema is created if it is missing.
+    The database is created if it is missing. If the role may not create databases on an external server, the result is
+    a URL of the schema `name` in the lab's database. A missing schema is created.
 
     MLflow and Dagster keep their own tables in such databases, and need the `driver` called `psycopg2`.
 

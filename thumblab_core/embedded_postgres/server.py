@@ -30,8 +30,8 @@ class ServerStatus:
 def start(settings: Settings, keep: bool = False) -> Path:
     """Start the server if it does not run. Return the folder of its cluster. A missing folder is made.
 
-    The server runs at least as long as this process. If `keep` is true, it runs until `stop` is called. Raises LabError
-    if the server cannot run, or if the settings name an external server.
+    The server runs at least as long as this process. If `keep` is true, the server runs until `stop` is called. Raises
+    LabError if the server cannot run, or if the settings name an external server.
     """
     _refuse_external(settings)
     with folder_errors(settings):
@@ -44,8 +44,8 @@ def stop(settings: Settings, force: bool = False) -> bool:
     """Undo a call of `start` with `keep`, and stop the server if no process uses it.
 
     If `force` is true, the server is stopped even if processes use it. Returns False if the server still runs, because
-    processes use it. It then stops when the last of these processes ends. Raises LabError if the settings name an
-    external server, if the server belongs to another host, or if it does not end.
+    processes use it. The server then stops when the last of these processes ends. Raises LabError if the settings name
+    an external server, if the server belongs to another host, or if the server does not end.
     """
     _refuse_external(settings)
     with folder_errors(settings):

@@ -35,8 +35,8 @@ def folder_tag(home: Path) -> str:
 def in_use(home: Path) -> bool:
     """Return whether any process uses the server. The result is also true if only this process uses it."""
     # Each process that uses the server holds a shared lock on users.lock. To detect these locks, this process tries to
-    # lock the file exclusively. If two processes tried this at the same time, one of them could find the file locked by
-    # the other process, and conclude that the server is in use. So look.lock lets only one process try at a time.
+    # lock the file exclusively. If two processes tried at the same time, one process could find the lock of the other.
+    # It would then conclude that the server is in use. So look.lock lets only one process try at a time.
     with locked(home, "look.lock"):
         descriptor = open_file(home, "users.lock")
         try:
@@ -72,13 +72,13 @@ def is_postmaster(process: psutil.Process) -> bool:
 def stop(home: Path) -> bool:
     """Stop the server in `home` if it runs. Return whether the server has ended. The caller holds start.lock.
 
-    A signal asks the server to stop. If the server does not end, stronger signals follow. No signal loses a committed
+    The server gets a signal to stop. If the server does not end, it gets stronger signals. No signal loses a committed
     transaction. When the server has ended, its pid file, its socket and host.json are removed. These files stay if
     another host runs a server in `home`.
     """
     for number, seconds in ((signal.SIGINT, 30), (signal.SIGQUIT, 5), (signal.SIGKILL, 5)):
         running = processes(home)
-        # SIGINT asks the postmaster for an orderly end. The children do not get SIGINT, because SIGINT has another
+        # SIGINT makes the postmaster end in an orderly way. The children do not get SIGINT, because SIGINT has another
         # meaning for them.
         for process in running[:1] if number == signal.SIGINT and running and is_postmaster(running[0]) else running:
             with suppress(psutil.NoSuchProcess):
@@ -106,7 +106,7 @@ def watch(home: Path, watch_lock: int) -> None:
         with locked(home, "users.lock"):
             pass
         with locked(home, "start.lock"):
-            # No other process can start to use the server now, because it would have to take start.lock before
+            # No other process can start to use the server now, because such a process must take start.lock before
             # users.lock, and this process holds start.lock.
             if in_use(home):
                 continue

@@ -76,7 +76,7 @@ def export_text(
 
 
 class ExportedText:
-    """The text tower in the folder of an export, which reads `context` tokens of a text. Any thread may use it."""
+    """The text tower in the folder of an export. It reads `context` tokens of a text. Any thread may use it."""
 
     def __init__(self, folder: Path, context: int) -> None:
         from tokenizers import Tokenizer
@@ -90,7 +90,7 @@ class ExportedText:
 
     @classmethod
     def load(cls, release: Release) -> "ExportedText":
-        """Verify and load an export. Raises `ReleaseError` if it is damaged."""
+        """Verify and load an export. Raises `ReleaseError` if the export is damaged."""
         release.verify()
         return cls(release.path, int(release.info["context"]))
 

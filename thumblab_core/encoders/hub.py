@@ -32,7 +32,7 @@ def hub_in_reach() -> Iterator[str | None]:
 
 
 def _unreachable() -> str | None:
-    """Return why the hub cannot be reached, or None if it can.
+    """Return why the hub cannot be reached, or None if the hub can be reached.
 
     The request uses the same address, proxies and certificates as the package huggingface_hub.
     """

@@ -74,7 +74,7 @@ def new_image_encoder(name: str, releases: Path) -> ImageEncoder:
 
 
 def weights_file(name: str) -> Path | None:
-    """Return the file of weights that the open_clip encoder called `name` reads, or None if it reads no file.
+    """Return the file of weights that the open_clip encoder called `name` reads, or None if the encoder reads no file.
 
     `name` may include a precision.
     """

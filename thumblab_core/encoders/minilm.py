@@ -1,6 +1,6 @@
 """Encode each title as 384 numbers, with the model all-MiniLM-L6-v2.
 
-The package sentence-transformers computes the same vectors with PyTorch. But importing it takes a process several
+The package sentence-transformers computes the same vectors with PyTorch. But importing this package takes several
 seconds, and the service's image does not have PyTorch. So this module runs the network with OpenVINO.
 """
 

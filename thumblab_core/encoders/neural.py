@@ -22,17 +22,17 @@ _BATCH = 16
 
 
 def may_have_cuda() -> bool:
-    """Return whether the machine has a CUDA device. PyTorch may still be unable to use it."""
+    """Return whether the machine has a CUDA device. PyTorch may still be unable to use this device."""
     return any(Path(device).exists() for device in CUDA_DEVICES)
 
 
 class NeuralEncoder(ABC):
     """A neural image encoder. Its image tower is the model that turns pictures into vectors.
 
-    `compiled` is a release that `precision.choose_precision` published. If it is given, the tower is loaded from it and
-    runs in OpenVINO. Without a release, the encoder uses the tower that `_torch_tower` returns, which computes in
-    `precision`. If `_torch_tower` returns None, the model is converted for OpenVINO in this process and computes in
-    float32.
+    `compiled` is a release that `precision.choose_precision` published. If `compiled` is given, the tower is loaded
+    from this release and runs in OpenVINO. Without a release, the encoder uses the tower of `_torch_tower`. This tower
+    computes in `precision`. If `_torch_tower` returns None, the model is converted for OpenVINO in this process and
+    computes in float32.
     """
 
     base: str

@@ -27,7 +27,7 @@ from thumblab_core.releases.release_store import ReleaseStore
 _PREPROCESSING = "p1"
 """The version of the way in which this module prepares pictures. It is a part of the fingerprint.
 
-Size, mean and similar values are not part of the version, because they follow from the model and its weights.
+Size, mean and similar values are not part of the version, because the model and its weights determine these values.
 """
 
 _METADATA = "thumblab"
@@ -57,9 +57,10 @@ class OpenClipEncoder(NeuralEncoder):
     `model` is the name of an open_clip model, such as `ViT-L-14`. `weights` is a tag on the hub, such as `openai`, or
     the path of a local checkpoint.
 
-    The image tower is loaded from the release `compiled` if that is given. Otherwise, torch runs it in `precision` on a
-    machine with CUDA, and OpenVINO runs it in float32 on the CPU of any other machine. To compute in a half precision,
-    torch uses autocast, which keeps some operations in float32. The text tower always computes in float32.
+    If the release `compiled` is given, the image tower is loaded from this release. Otherwise, torch runs the tower in
+    `precision` if the machine has CUDA. Without CUDA, OpenVINO runs the tower in float32 on the CPU. To compute in a
+    half precision, torch uses autocast, which keeps some operations in float32. The text tower always computes in
+    float32.
 
     `store` may have exports of the towers, see `thumblab_core.encoders.export`. A tower that is exported needs neither
     torch nor the weights. Without exports, torch and open_clip must be installed.
@@ -127,9 +128,9 @@ class OpenClipEncoder(NeuralEncoder):
         try:
             if is_path(self._weights) and not Path(self._weights).is_file():
                 raise FileNotFoundError("no such file")
-            # OpenAI's weights were trained with the activation QuickGELU, and give wrong vectors without it. If the
-            # name of the model means another activation, open_clip only warns. So this code passes the right activation
-            # to open_clip.
+            # OpenAI's weights were trained with the activation QuickGELU, and give wrong vectors without QuickGELU. If
+            # the name of the model means another activation, open_clip only warns. So this code passes the right
+            # activation to open_clip.
             tag, metadata = open_clip.get_pretrained_cfg(self._name, self._weights), _metadata(Path(self._weights))
             quick_gelu = bool(tag.get("quick_gelu") or metadata.get("quick_gelu"))
             text = (open_clip.get_model_config(self._name) or {}).get("text_cfg", {}) if is_path(self._weights) else {}
@@ -299,8 +300,8 @@ def _converted(module: Any, example: Any) -> Any:
 def is_path(weights: str) -> bool:
     """Return whether `weights` is the path of a file, and not a tag on the hub.
 
-    It is a path if it contains a slash, even if there is no such file, because no tag contains a slash. A name without
-    a slash is a path only if the file exists.
+    `weights` is a path if it contains a slash, even if there is no such file, because no tag contains a slash. A name
+    without a slash is a path only if the file exists.
     """
     return "/" in weights or Path(weights).is_file()
 
@@ -312,7 +313,9 @@ def _weights_name(weights: str) -> str:
 
 @contextmanager
 def _without_error_lines() -> Iterator[None]:
-    """Drop the errors that open_clip logs on the root logger before it raises. The exception gives the same reason."""
+    """Drop the errors that open_clip logs on the root logger before it raises an exception. The exception gives the
+    same reason.
+    """
     import open_clip
 
     package = str(Path(open_clip.__file__).parent)

@@ -34,7 +34,7 @@ PrecisionSetting = Literal["auto", "float32", "bfloat16", "int8"]
 CALIBRATION, HELD_OUT = 32, 64
 """How many pictures calibrate int8, and how many other pictures are used to evaluate every precision.
 
-The calibration measures the range of the values of each operation, which int8 needs.
+For int8, the calibration measures the range of the values of each operation.
 """
 
 Progress = Callable[[str, int, int], None]
@@ -118,8 +118,8 @@ def choose_precision(
     float32.
 
     `pictures` are `CALIBRATION + HELD_OUT` real pictures, prepared for the encoder. The choice takes minutes for a
-    large model, but it is made only once. A second process that calls this function during the choice waits, and
-    returns the same choice.
+    large model, but the precision is chosen only once. A second process that calls this function during the choice
+    waits, and returns the same choice.
 
     Raises `LabError` if there are too few pictures, the encoder gives no vectors for most pictures, or no allowed
     precision agrees with float32.

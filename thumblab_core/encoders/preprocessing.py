@@ -24,8 +24,8 @@ class Preprocessing:
     Attributes:
         height, width: the size of the model's input in pixels.
         resize: `shortest` scales the picture until its shorter side fits the model, and keeps only the middle of the
-            longer side, as CLIP's own transform does. The model then does not see the outer 22 % on either side of a
-            16:9 thumbnail. `squash` scales both sides without cropping.
+            longer side, as CLIP's own transform does. The model then gets no pixels of the outer 22 % on either side
+            of a 16:9 thumbnail. `squash` scales both sides without cropping.
         interpolation: the filter of the resize.
         mean, std: normalisation of channels from 0 to 1. Both are None for a model that takes uint8 and normalises
             itself.
@@ -67,8 +67,8 @@ class Preprocessing:
     def prepare(self, image: Pixels) -> Prepared:
         """Resize a picture, uint8 [h, w, 3] RGB of any size, to uint8 [height, width, 3]. Any thread may call this.
 
-        If `resize` is `shortest`, the result has the same pixels as torchvision's Resize and CenterCrop of a Pillow
-        image, which open_clip uses. But this function computes only the pixels inside the crop.
+        If `resize` is `shortest`, the result has the same pixels as the preprocessing of open_clip, which is
+        torchvision's Resize and CenterCrop. But this function computes only the pixels inside the crop.
         """
         from PIL import Image
 
@@ -78,7 +78,7 @@ class Preprocessing:
         return np.asarray(picture.resize((self.width, self.height), filters[self.interpolation], box=box))
 
     def _box(self, width: int, height: int) -> tuple[float, float, float, float]:
-        """Return left, top, right and bottom of the part that the model sees, rounded as in torchvision."""
+        """Return left, top, right and bottom of the crop that the model gets, rounded as in torchvision."""
         scaled_width, scaled_height = self.width, self.height
         if width * self.height > height * self.width:
             scaled_width = int(self.height * width / height)

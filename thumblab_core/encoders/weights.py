@@ -13,8 +13,8 @@ def weights_digest(path: Path) -> str:
 
 @lru_cache(maxsize=16)
 def _digest(path: Path, *_status: int) -> str:
-    """Return the digest. It is cached, because a file of weights may be large. For example, the file of ViT-L/14 has
-    1.7 GB.
+    """Return the digest. The digest is cached, because a file of weights may be large. For example, the file of
+    ViT-L/14 has 1.7 GB.
 
     `_status` is the file's size and modification time. If the size or the time changes, the digest is computed again.
     """

@@ -3,8 +3,8 @@
 The plan never tests two candidates that look almost the same.
 
 The functions need no database and no files. The number of impressions is the sample size of a two-sided test of two
-proportions [1]_. It is computed by the normal approximation, without a correction for continuity. The proportions are
-the click-through rates (CTRs) of two variants.
+proportions [1]_. This sample size is computed by the normal approximation, without a correction for continuity. The
+proportions are the click-through rates (CTRs) of two variants.
 
 .. [1] J. Fleiss, B. Levin and M. Paik, "Statistical Methods for Rates and Proportions", 3rd edition, Wiley 2003,
    chapter 4.
@@ -112,7 +112,7 @@ def impressions_per_variant(ctr: float, lift: float, power: float = POWER, alpha
 def alike_pairs(pictures: Sequence[Appearance]) -> list[AlikePair]:
     """Return the pairs of candidates that are too alike. A test of such a pair would give no information.
 
-    Two pictures are too alike if one is near the other, see `Appearance.is_near`.
+    Two pictures are too alike if `Appearance.is_near` returns True for them.
     """
     return [
         AlikePair(first, second, pictures[first].bits_from(pictures[second]))

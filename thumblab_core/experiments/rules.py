@@ -59,7 +59,7 @@ class RuleError(LabError):
 
 @dataclass(frozen=True)
 class CheckedExperiment:
-    """An experiment that follows all rules that can be checked without the database and without its pictures.
+    """An experiment that has passed the checks of `check_rules`.
 
     `shares` are the shares of watch time as fractions.
     """

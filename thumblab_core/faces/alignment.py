@@ -24,8 +24,8 @@ _SMALLEST_SPREAD = 2.0
 _LARGEST_ERROR = 0.35
 """Largest share of the landmarks' variance that the best similarity transform may leave unexplained.
 
-A face seen from the side, whose landmarks are a third as wide, leaves 0.18. Points on one straight line leave 0.38 or
-more.
+A face that is seen from the side leaves 0.18, because its landmarks are a third as wide. Points on one straight line
+leave 0.38 or more.
 """
 _COARSE = 0.5
 """A picture that is scaled by less than this factor is reduced first. Otherwise, some pixels would have no effect."""

@@ -50,7 +50,7 @@ _LOADING = threading.Lock()  # All threads share OpenCV's log level, so only one
 class Detection:
     """A face that was detected.
 
-    All coordinates are fractions of the picture's width and height. They are below 0 or above 1 for a face that
+    All coordinates are fractions of the picture's width and height. Coordinates are below 0 or above 1 for a face that
     reaches beyond the picture.
 
     Attributes:

@@ -1,10 +1,10 @@
 """A matching head: a small trained map of face vectors. It moves the vectors of one person closer together.
 
     face_head/<embedder>/<release_id>/head.safetensors    the matrix of the map
-    face_head/<embedder>/<release_id>/trained_on.npy      salted digests of the people and faces that it learnt from
+    face_head/<embedder>/<release_id>/trained_on.npy      salted digests of the people and faces of its training
 
-A head belongs to one face embedder, whose fingerprint is the scope of its releases. `remove_heads_of` deletes the heads
-that learnt from a forgotten person.
+A head belongs to one face embedder. The fingerprint of the embedder is the scope of the head's releases.
+`remove_heads_of` deletes the heads that learnt from a forgotten person.
 """
 
 import hashlib
@@ -87,7 +87,7 @@ class FaceHead:
 
 
 def head_scope(embedder: str) -> str:
-    """Return the scope of the heads of an embedder, which is its fingerprint.
+    """Return the scope of the heads of an embedder. The scope is the fingerprint of the embedder.
 
     Raises `LabError` if the fingerprint cannot be the name of a folder.
     """

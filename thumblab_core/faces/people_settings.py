@@ -23,8 +23,8 @@ class PeopleSettings(BaseSettings):
 
     people: Literal["off", "own", "all"] = setting(
         "off",
-        "Whose thumbnails the lab looks at for people: `off` (no face embedding is ever computed), `own` (those of your own "
-        "channel) or `all`. YouTube's policy requires the consent of the person for facial-recognition data.",
+        "On whose thumbnails the lab looks for people: `off` (no face embedding is ever computed), `own` (those of "
+        "your own channel) or `all`. YouTube's policy requires the consent of the person for facial-recognition data.",
     )
     face_embedder: Path | None = setting(
         None,

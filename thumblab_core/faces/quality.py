@@ -12,9 +12,10 @@ sharpness
     v / (v + 100), where v is the variance of the Laplacian in grey levels (Pech-Pacheco et al., ICPR 2000), from the
     brows to the mouth of the aligned face. The margin of the crop may show a sharp background, or the picture's edge.
 pose
-    The product of yaw and roll. Yaw is 1 minus twice the distance of the nose from the middle between the eyes,
-    measured along the line of the eyes in units of their distance. Yaw is 0 for a nose below an eye. Roll is (1 + cos
-    a) / 2, where a is the angle of the line of the eyes. The alignment undoes roll, so roll counts less.
+    The product of yaw and roll. Yaw is 1 minus twice d. The distance d is from the nose to the middle between the
+    eyes, along the line of the eyes, in units of the distance between the eyes. Yaw is 0 for a nose below an eye.
+    Roll is (1 + cos a) / 2, where a is the angle of the line of the eyes. The alignment undoes roll, so roll counts
+    less.
 confidence
     The confidence of the detector.
 """

@@ -91,8 +91,8 @@ class TimedBackend(httpcore.SyncBackend):
 class PublicBackend(TimedBackend):
     """A backend that connects only to public addresses.
 
-    It looks a name up once, checks the addresses, and connects to the addresses that it has checked. TLS still verifies
-    the certificate for the name.
+    The backend looks up a name once, checks the addresses, and connects only to the checked addresses. TLS still
+    verifies the certificate for the name.
     """
 
     def __init__(self, deadline: Deadline) -> None:

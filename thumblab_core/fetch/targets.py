@@ -63,7 +63,7 @@ class Target:
         """Return the target, with an IPv6 address in its canonical form.
 
         Raises `RefusedError` if the scheme is not https, the port is not 443, or the host cannot be the name or the
-        address of a public host. The addresses of a name are checked later, when it is looked up.
+        address of a public host. The addresses of a name are checked later, when the name is looked up.
 
         Plain http is refused for two reasons. First, everybody on the way from the host to the lab can read and change
         the answer. Second, https also protects against a wrong address: a server of the local network has no
@@ -107,9 +107,7 @@ def refuse_control_characters(url: str) -> None:
 
 
 def _public_host(host: str) -> str:
-    """Return the host if it can be a public host. The host is not looked up. Raises `RefusedError` if it cannot be
-    public.
-    """
+    """Return the host if it can be a public host. Otherwise, raise `RefusedError`. The host is not looked up."""
     try:
         if ":" in host:
             address = IPv6Address(host)

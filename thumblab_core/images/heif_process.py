@@ -4,9 +4,9 @@
 
     python -I heif_process.py KIND MAX_PIXELS MAX_PROFILE MEMORY CPU_SECONDS < FILE
 
-KIND is AVIF or HEIC. The script writes one line of JSON (width, height, mode, frames, and the ICC profile and EXIF data
-in hexadecimal), and then the pixels, 1 to 4 bytes each. If a picture has more than MAX_PIXELS pixels, the script writes
-only the line. If the file cannot be read, the line has only an `error`.
+KIND is AVIF or HEIC. The script writes one line of JSON, and then the pixels, 1 to 4 bytes each. The JSON has the
+width, height, mode and number of frames, and the ICC profile and EXIF data in hexadecimal. If a picture has more than
+MAX_PIXELS pixels, the script writes only the line. If the file cannot be read, the line has only an `error`.
 """
 
 import io

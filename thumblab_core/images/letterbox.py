@@ -1,4 +1,4 @@
-"""Remove black bars. YouTube adds them above and below a 16:9 picture when it serves the picture in a 4:3 size."""
+"""Remove the black bars that YouTube adds above and below a 16:9 picture to serve the picture in a 4:3 size."""
 
 import numpy as np
 

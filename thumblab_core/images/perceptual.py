@@ -14,10 +14,10 @@ These distances were measured on 2,252 real thumbnails, 640 px wide:
       1280 px wide                     0.06       2        2
     two different videos               31.0
 
-Of 2.5 million pairs of different videos, 3 have a distance of at most 6, 9 have a distance of 8, and 28 have a distance
-of 10. All 3 pairs with a distance of at most 6 show the same scene. Some pairs with a distance of 8 show different
-scenes, such as two logos on a dark background. So pictures at a distance of at most 6 count as near-duplicates. A
-re-encoded picture has a distance of at most 4 from its original.
+There are 2.5 million pairs of different videos. 3 pairs have a distance of at most 6, 9 have a distance of 8, and 28
+have a distance of 10. All 3 pairs with a distance of at most 6 show the same scene. Some pairs with a distance of 8
+show different scenes, such as two logos on a dark background. So pictures at a distance of at most 6 count as
+near-duplicates. A re-encoded picture has a distance of at most 4 from its original.
 
 A hash of 64 bits misses small text. After a box of text was painted over 4 % of the area, 38 % of the pictures still
 had a distance of at most 4 from the original. The hash also ignores colours: a plain white and a plain grey picture
@@ -71,7 +71,7 @@ def distance(a: int, b: int) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Appearance:
-    """The look of a picture: its perceptual hash and its colours.
+    """The appearance of a picture: its perceptual hash and its colours.
 
     `colours`: the mean colours of the 32x18 fields of the picture, int16 [18, 32, 3] RGB.
     """

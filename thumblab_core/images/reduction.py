@@ -36,8 +36,8 @@ def reduction(size: tuple[int, int], decoder_factors: tuple[int, ...], at_least:
     width, height = size
     largest_factor = max(1, min(width // at_least[0], height // at_least[1])) if at_least else math.inf
     factor = int(min(largest_factor, math.isqrt(width * height // MOST_PIXELS_AT_ONCE) or 1))
-    # `without_bars` measures black bars in whole blocks of 16 rows, so it needs enough pixels. A picture that may have
-    # bars is therefore not reduced below `MOST_PIXELS_AT_ONCE` pixels.
+    # `without_bars` measures black bars in whole blocks of 16 rows, so the picture must have enough pixels. A picture
+    # that may have bars is therefore not reduced below `MOST_PIXELS_AT_ONCE` pixels.
     most = factor if is_tall(width, height) or at_least is None else largest_factor
     decoder = next(offered for offered in decoder_factors if offered <= most)
     return Reduction(decoder, max(1, factor // decoder))

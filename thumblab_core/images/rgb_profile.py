@@ -38,7 +38,7 @@ screen.
 _NEAR = 0.02
 """A gamma that differs from 1/2.2 by at most this share means sRGB.
 
-PNG's specification tells encoders to write a gamma of 45455 for sRGB. This number means 0.45455, which is 1/2.2.
+By PNG's specification, encoders write a gamma of 45455 for sRGB. This number means 0.45455, which is 1/2.2.
 """
 _D50 = np.array([0.9642, 1.0, 0.8249])
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])

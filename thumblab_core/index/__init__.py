@@ -1,4 +1,4 @@
-"""The library of a niche: its reference videos, which are searched by the vectors of their thumbnails.
+"""The library of a niche: its reference videos. A search compares the vectors of their thumbnails.
 
 One image encoder makes all vectors of a library. The class `NicheIndex` is a library in memory. It consists of a base
 (module `base`), which was built in one step, and of the changes since then (module `changes`). The module `kinds`

@@ -175,7 +175,7 @@ class Base:
         return k if self.kind.keeps_distances else k + k // 4 + 8
 
     def _tuned(self, target: float) -> "Base":
-        """Find the fastest value of the search parameter whose recall reaches `target`.
+        """Find the fastest value of the search parameter with a recall of at least `target`.
 
         If no value reaches `target`, use the slowest value, which has the highest recall. Set the index to the value
         that was found. Returns a base whose `kind` records this value and its recall.

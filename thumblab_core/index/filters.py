@@ -17,7 +17,7 @@ _UNKNOWN = -1
 
 @dataclass(frozen=True)
 class ChannelName:
-    """The name of a channel. An item is of this channel if it has the channel's id.
+    """The name of a channel. An item is of this channel if the item has the channel's id.
 
     If the id of the item or of the channel is not known, the exact titles are compared instead.
     """

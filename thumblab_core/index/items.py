@@ -11,7 +11,7 @@ import numpy.typing as npt
 from thumblab_core.errors import LabError
 
 MAX_NEIGHBOURS = 200
-"""Maximum number of neighbours that any part of the lab asks for.
+"""Maximum number of neighbours that any part of the lab requests.
 
 The recall of an index is measured on searches for this many neighbours.
 """
@@ -63,9 +63,9 @@ class Item:
     """One video of the library.
 
     `outlier_multiple` is the video's views divided by the median views of its channel's videos in the same age band. If
-    there are too few such videos, it is the video's views per hour divided by the channel's median views per hour. If
-    the channel has no baseline, `outlier_multiple` is None. `published_on`, `views` (at the latest observation) and
-    `channel_id` are None in old releases, which did not record them.
+    there are too few such videos, `outlier_multiple` is the video's views per hour divided by the channel's median
+    views per hour. If the channel has no baseline, `outlier_multiple` is None. `published_on`, `views` (at the latest
+    observation) and `channel_id` are None in old releases, which did not record them.
     """
 
     video_id: str

@@ -1,7 +1,7 @@
 """Choose and make the FAISS index of a library.
 
-The size of the library decides which index it gets, unless the settings name one. An index is named by its factory
-string, a short text that FAISS defines, such as `Flat`.
+The settings may name the index. Otherwise, the size of the library decides which index the library gets. An index is
+named by its factory string, a short text that FAISS defines, such as `Flat`.
 """
 
 import os
@@ -36,7 +36,7 @@ _FAITHFUL = re.compile(r"(IDMap2?,)?((IVF\d+(_HNSW\d+)?|HNSW\d+),)?(Flat|SQfp16)
 
 
 class UntrainableError(LibraryError):
-    """Raised if a library has too few vectors to train the index that was asked for."""
+    """Raised if a library has too few vectors to train the requested index."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class IndexKind:
     """The kind of a library's index: a FAISS factory string, and the parameter that trades time for recall.
 
     `recall` is the share of the `k` nearest vectors that a search finds. It is measured with `queries` of the library's
-    own vectors. `target` is the recall that was asked for. `note` is None if the library has the index that was asked
-    for, and this index reaches the target. Otherwise, `note` gives the reason.
+    own vectors. `target` is the requested recall. `note` is None if the library has the requested index, and this index
+    reaches the target. Otherwise, `note` gives the reason.
     """
 
     factory: str

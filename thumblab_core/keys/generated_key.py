@@ -23,8 +23,9 @@ _FILE = "api-key"
 def api_key(settings: Settings | None = None) -> str:
     """Return `THUMBLAB_API_KEY`, or the key in `data_dir/api-key`.
 
-    If there is no key yet, a key of 43 characters is generated and written to that file, which has mode 0600. Processes
-    that start at the same time get the same key. Raises LabError if the setting is blank or the file cannot be used.
+    If there is no key yet, a key of 43 characters is generated and written to that file. The file has mode 0600.
+    Processes that start at the same time get the same key. Raises LabError if the setting is blank or the file cannot
+    be used.
     """
     settings = settings or current_settings()
     if settings.api_key is not None:

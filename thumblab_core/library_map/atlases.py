@@ -1,4 +1,5 @@
-"""Atlases: pages with many small pictures. A browser loads a page in one request and gives it to the graphics card.
+"""Atlases: pages with many small pictures. A browser loads a page in one request, and passes the page to the graphics
+card.
 
 There is a level for each size of pictures, and all pages have the same size. Tile n has the same number in all levels.
 On its page of a level, the tiles are in rows, from left to right and from top to bottom. A page is named by its SHA-256.
@@ -43,7 +44,7 @@ class AtlasLevel(BaseModel):
     tile_height: int = Field(ge=1, description="In pixels.")
     columns: int = Field(ge=1)
     rows: int = Field(ge=1)
-    pages: tuple[str, ...] = Field(description="The SHA-256 of each page, which is also its name.")
+    pages: tuple[str, ...] = Field(description="The SHA-256 of each page. It is also the name of the page.")
 
 
 class Atlases(BaseModel):
@@ -158,7 +159,7 @@ def _draw(
 
 
 def _halve(folder: Path, level: int, columns: int, of: Sequence[str], before: _Earlier | None) -> list[str]:
-    """Write the pages of a level, which show the tiles of the pages `of` at half their size."""
+    """Write the pages of a level. They show the tiles of the pages `of` at half their size."""
     pages = []
     for page, first in enumerate(range(0, len(of), 4)):
         sources = of[first : first + 4]

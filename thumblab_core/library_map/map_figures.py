@@ -45,9 +45,11 @@ class Cluster(_Record):
     id: int = Field(ge=0, description="The value of the column `cluster` (level 0) or `fine_cluster` (level 1).")
     parent: int | None = Field(description="The coarse cluster of a fine one. Null for a coarse cluster.")
     label: tuple[str, ...] = Field(
-        description="The words that are more frequent in its titles and read texts than in those of other videos."
+        description="The words that are more frequent in the cluster's titles and read texts than in other videos."
     )
-    traits: tuple[str, ...] = Field(description="Sentences that say how its thumbnails differ from other thumbnails.")
+    traits: tuple[str, ...] = Field(
+        description="Sentences that say how the cluster's thumbnails differ from other thumbnails."
+    )
     medoid: str = Field(description="The id of the video whose thumbnail is the most typical of the cluster.")
     x: float = Field(ge=0, le=1)
     y: float = Field(ge=0, le=1)

@@ -17,7 +17,9 @@ from thumblab_core.sub_scores.evidence import NAMES
 
 POINTS = "points.arrow"
 FORMAT = "1"
-"""The format of the Arrow files. The metadata of their schema names it under `thumblab.library_map`."""
+"""The format of the Arrow files. The metadata of an Arrow schema contains this format under the key
+`thumblab.library_map`.
+"""
 _FORMAT_KEY = b"thumblab.library_map"
 
 Int32s = npt.NDArray[np.int32]
@@ -109,7 +111,7 @@ def write_table(path: Path, table: Any) -> None:
 
 
 def read_table(path: Path) -> Any:
-    """Return the rows of an Arrow file of a map as a `pyarrow.Table`. Raises `MapFileError` if it cannot be read."""
+    """Return the rows of an Arrow file of a map as a `pyarrow.Table`. Raises `MapFileError` if the file cannot be read."""
     import pyarrow as pa
 
     try:
@@ -124,7 +126,7 @@ def read_table(path: Path) -> Any:
 
 
 def read_points(path: Path) -> Points:
-    """Return the points of an Arrow file. Raises `MapFileError` if it cannot be read."""
+    """Return the points of an Arrow file. Raises `MapFileError` if the file cannot be read."""
     table = read_table(path)
     try:
 

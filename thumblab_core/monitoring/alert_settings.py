@@ -37,7 +37,7 @@ class AlertSettings(BaseSettings):
     )
     alert_wait_s: float = setting(
         120.0,
-        "How long an alert waits for more failures of the same cause, so that it can say how many there are.",
+        "How long an alert waits for more failures of the same cause, so that the alert can give their number.",
         "seconds",
         ge=0,
         le=3_600,

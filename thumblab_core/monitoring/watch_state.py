@@ -103,7 +103,7 @@ class WatchState(BaseModel):
     - `totals` counts the ended runs since the file was made, by `job/outcome`. `going_on` counts the other runs by
       state.
     - `read_to` and `read_runs` say which ended runs the sensor has read.
-    - `late_since` says when the sensor first saw that something is late.
+    - `late_since` has the time at which the sensor first found each late thing.
     - `closed` names the things of lasting alerts that a person has closed. A name stays until the state has ended.
     """
 
@@ -154,8 +154,9 @@ def changing_state(data_dir: Path, *, keep_unwritten: bool = False) -> Iterator[
     """Yield the state, and write it at the end of the `with` block. Only one process at a time can be inside the block.
 
     Raises LabError if the file cannot be read or written. With `keep_unwritten`, this process keeps a state that cannot
-    be written, and writes it the next time, unless another process has written the file in the meantime. A file of
-    another format is replaced, because new alerts are more important than the state of earlier alerts.
+    be written, and writes it the next time. The kept state is dropped if another process has written the file in the
+    meantime. A file of another format is replaced, because new alerts are more important than the state of earlier
+    alerts.
     """
     path = data_dir / FILE
     with ExitStack() as held:

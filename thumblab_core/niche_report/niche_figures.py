@@ -79,7 +79,7 @@ class Finding(_Record):
     )
     odds_ratio: float | None = Field(description="For a flag: the odds ratio of Mantel and Haenszel over the channels.")
     winners_usual: float = Field(
-        description="The mean of the winners. For a flag: the share of the winners that have it."
+        description="The mean of the winners. For a flag: the share of the winners with this feature."
     )
     others_usual: float = Field(description="The same figure for the other videos of their channels.")
     q_value: float = Field(description="The p value, corrected for all compared things (Benjamini and Yekutieli).")
@@ -107,7 +107,7 @@ class Coverage(_Record):
 
 
 class NicheReport(_Record):
-    """The report on a niche. If `too_few` is not null, it says why no figures are given."""
+    """The report on a niche. If the report has no figures, `too_few` says why. Otherwise, `too_few` is null."""
 
     niche: str
     made_at: datetime

@@ -46,9 +46,9 @@ def forget_person(connection: Connection, cluster_id: str) -> Forgotten:
     """Forget a person or an unknown cluster: its faces, its name, and the clusters that were merged into it.
 
     A picture that a person gave is taken off the list if it shows no other face. A given picture that stays on the list
-    gets another file name if it showed the person, or if its file name contains the name of the person. The names of
-    other people stay, even if the person was mistaken for one of them, or was merged with one of them for a while.
-    Raises `UnknownFaceError` if there is no such cluster.
+    gets another file name in two cases: the picture showed the person, or its file name contains the name of the
+    person. The names of other people stay, even if the person was mistaken for one of them, or was merged with one of
+    them for a while. Raises `UnknownFaceError` if there is no such cluster.
     """
     cluster = require_cluster(connection, cluster_id)
     into = merged_clusters(connection)

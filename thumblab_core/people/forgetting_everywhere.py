@@ -41,7 +41,7 @@ def forget_everywhere(
     """Delete rows with `forget`, then the heads that learnt from the deleted faces, then the pictures to which no row
     refers any more.
 
-    `forget` is one of the functions of `forgetting`, whose errors are raised unchanged. If a head cannot be deleted, no
+    `forget` is a function of the module `forgetting`. Its errors are raised unchanged. If a head cannot be deleted, no
     row is deleted either, so that the same call can be repeated. Raises `OSError` if a file cannot be deleted.
     """
 

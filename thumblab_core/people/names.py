@@ -24,8 +24,8 @@ _SHOWN = 40
 def clean_name(given: str) -> str:
     """Return a person's name in normal form C, without blanks at its ends, and with single blanks inside.
 
-    Raises `LabError` if the name has no visible character, is too long or not valid UTF-8, has control or invisible
-    characters, or looks like the id of a cluster.
+    Raises `LabError` if the name has no visible character, or has control or invisible characters. Also raises
+    `LabError` if the name is too long, is not valid UTF-8, or looks like the id of a cluster.
     """
     if not_utf8(given):
         raise LabError("the name of a person is not text in UTF-8; write it with other characters")
@@ -68,8 +68,8 @@ def shown_id(key: str, name: str | None) -> str:
 def key_in(cluster_id: str) -> str:
     """Return the key in the id of a cluster.
 
-    `person_`, `unknown_cluster_`, `clu_` or nothing may stand before the key, so that a link to a cluster stays valid
-    when the cluster gets a name. Raises `UnknownFaceError` if the text has another form.
+    The key may have the prefix `person_`, `unknown_cluster_` or `clu_`, or no prefix. So a link to a cluster stays
+    valid when the cluster gets a name. Raises `UnknownFaceError` if the text has another form.
     """
     found = _ID.fullmatch(cluster_id)
     if found is None:

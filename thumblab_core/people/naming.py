@@ -15,7 +15,7 @@ from thumblab_core.people.names import clean_name, name_key
 
 @changes_people
 def label(connection: Connection, cluster_id: str, name: str, may_merge: bool = True) -> ClusterRow:
-    """Give a cluster the name of a person, and pin its faces if it was unknown. Return the cluster.
+    """Give a cluster the name of a person, and pin its faces if the cluster was unknown. Return the cluster.
 
     If another cluster has this name already, the cluster is merged into that person, and the person is returned. If
     `may_merge` is false, `KnownNameError` is raised instead. If the cluster has this name already, nothing changes.
@@ -73,9 +73,9 @@ def set_owner(connection: Connection, cluster_id: str, is_owner: bool = True) ->
 def merge(connection: Connection, cluster_id: str, into_id: str) -> ClusterRow:
     """Merge a cluster into another cluster. Return the cluster that then has the faces of both.
 
-    If only `cluster_id` has a name, the other cluster is merged into it, so that the name stays. If both have a name,
-    the name of `into_id` stays. After the merge, the id of the merged cluster means the cluster that has its faces.
-    `unmerge` takes the merge back. Merging the same two clusters again changes nothing.
+    If only `cluster_id` has a name, the other cluster is merged into `cluster_id`, so that the name stays. If both have
+    a name, the name of `into_id` stays. After the merge, the id of the merged cluster means the cluster that has its
+    faces. `unmerge` takes the merge back. Merging the same two clusters again changes nothing.
 
     Raises:
         UnknownFaceError: The lab has no such cluster.

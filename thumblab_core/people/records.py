@@ -189,8 +189,8 @@ class Forgotten:
     """The faces and pictures that were deleted. The caller removes the faces from indexes and releases, and
     the pictures from the store.
 
-    `face_ids`: the deleted faces. `cluster_keys`: the deleted clusters. `unnamed_pictures`: SHA-256 of pictures that no
-    row of the lab names any more.
+    `face_ids`: the deleted faces. `cluster_keys`: the deleted clusters. `unnamed_pictures`: SHA-256 of pictures to
+    which no row of the database refers any more.
     """
 
     face_ids: tuple[str, ...] = ()

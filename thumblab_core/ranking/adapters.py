@@ -1,4 +1,5 @@
-"""Channel adapters. An adapter corrects the model's scores for one channel. It is fitted to the videos of this channel.
+"""Channel adapters. An adapter corrects the model's scores for one channel. An adapter is fitted to the videos of this
+channel.
 
 The model learns what works on channels in general. An adapter multiplies the model's score by `Adapter.score_slope`,
 which was measured on unseen channels when the model was trained. Then the adapter adds a correction, which a kernel

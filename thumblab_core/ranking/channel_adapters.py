@@ -127,7 +127,7 @@ class ChannelAdapters:
     def suggestion(self, name: str) -> str:
         """Return "; do you mean TITLE?", where TITLE is the title most similar to `name`.
 
-        `name` is a title or a @handle that a person typed. The result is empty if no title is similar to it.
+        `name` is a title or a @handle that a person typed. The result is empty if no title is similar to `name`.
         """
         return suggestion(name.removeprefix("@"), filter(None, self.titles().values()))
 

@@ -1,7 +1,7 @@
 """The kernel of channel adapters, a function that says how similar the inputs of two videos are.
 
-The more similar two videos of a channel are, the better the views of one predict the views of the other. The kernel is
-the sum of a Gaussian and of linear parts:
+If two videos of a channel are more similar, the views of one video predict the views of the other video better. The
+kernel is the sum of a Gaussian and of linear parts:
 
     k(x, y) = exp(-|x - y|^2 / 2) + sum over blocks of variance(block) * x(block) . y(block)
 

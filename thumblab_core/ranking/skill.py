@@ -81,8 +81,8 @@ def read_skills(folder: Path) -> Mapping[str, Skill]:
     """
 
     def choose(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Skill]:
-        # If the question `ONE_TITLE` was asked but its figure is missing, the figure of `PACKAGE` must not be used in
-        # its place.
+        # If the question `ONE_TITLE` was evaluated, but its figure is missing, the figure of `PACKAGE` must not be used
+        # in its place.
         asked = ONE_TITLE if any(row.get("question") == ONE_TITLE for row in rows) else PACKAGE
         tested = _skills_of(rows, ONE_VIDEO)
         return {**_skills_of(rows, asked), **{split: skill for split, skill in tested.items() if _is_enough(skill)}}

@@ -44,8 +44,8 @@ class KnownPeople:
 
     @property
     def least_cosine(self) -> float:
-        """The least cosine at which a face matches. The grouping of faces uses the same cosine if it has the same
-        number of clusters.
+        """The least cosine at which a face matches. With the same number of clusters, the grouping of faces uses the
+        same cosine.
         """
         if self.calibration is None:
             return 1.0
@@ -84,7 +84,8 @@ class KnownPeople:
 def read_known_people(connection: Connection, space: str, threshold: float) -> KnownPeople:
     """Return the people of a space, given by its fingerprint.
 
-    `threshold`: the setting of the lab. It is used if the last grouping was made by a version that stored no threshold.
+    `threshold`: the setting of the lab. This setting is used if the last grouping was made by a version that stored no
+    threshold.
     """
     in_use = face_clusters.c.merged_into.is_(None), face_clusters.c.name.is_not(None)
     rows = connection.execute(

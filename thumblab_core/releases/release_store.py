@@ -1,7 +1,7 @@
 """The store of releases: publish, list, verify and delete them.
 
-A release is written to a staging folder, synced and renamed, so that a reader sees all of it or nothing. A published
-release is not served until it is promoted, see `ReleaseStore.serving`.
+A release is written to a staging folder, synced and renamed, so that a reader finds the whole release or no release. A
+published release is not served until it is promoted, see `ReleaseStore.serving`.
 """
 
 import json

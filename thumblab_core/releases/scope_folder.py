@@ -129,8 +129,8 @@ class ScopeFolder:
     def next_number(self, above: int = 0) -> int:
         """Return a number above `above` and above every earlier number of the scope. Call this inside `writing`.
 
-        The number is written to the disk before it is returned. So it is never returned again, even if its release is
-        deleted.
+        The number is written to the disk before it is returned. So the same number is never returned again, even if its
+        release is deleted.
         """
         path = self.path / "NUMBER"
         try:

@@ -1,7 +1,7 @@
 """Decide which release of a scope is served. Keep the pointer, the history of promotions, and the hold of a person.
 
-A published release is not served until `Serving.promote` moves the pointer to it, which is atomic. A reader reads the
-pointer once, and then reads and verifies the files of the release that the pointer named.
+A published release is not served until `Serving.promote` moves the pointer to this release. The move is atomic. A
+reader reads the pointer once, and then reads and verifies the files of the release that the pointer named.
 """
 
 import json

@@ -7,8 +7,8 @@ An index release stores the distribution as `sub_scores.json`:
 
     {"version": VERSION OF THE METER, "count": PICTURES, "quantiles": {NAME: [101 values, 0 to 1, rising] or null}}
 
-The entry of a sub-score is null if it has a value for fewer than `LEAST` pictures of the library. Old releases do not
-have this file, and are loaded without a distribution.
+The entry of a sub-score is null if the sub-score has values for fewer than `LEAST` pictures of the library. Old
+releases do not have this file, and are loaded without a distribution.
 """
 
 import json
@@ -106,9 +106,9 @@ def _quantiles(values: Sequence[float]) -> list[float] | None:
 
 
 def _checked(values: list[float] | None) -> list[float] | None:
-    """Return the quantiles of one sub-score, which were read from a file.
+    """Check the quantiles of one sub-score from a file, and return them.
 
-    Raises `ValueError` unless they are 101 rising values from 0 to 1.
+    Raises `ValueError` unless there are 101 rising values from 0 to 1.
     """
     if values is None:
         return None

@@ -111,7 +111,7 @@ class Evidence:
     """The evidence that was found in a picture. The numbers of this class are from 0 to 1.
 
     `texts`, `faces`: None if the text reader or the face model is not installed. `missing` then says what to install.
-    `unread`: text that was detected but cannot be read. It counts in every measurement except `title_match`.
+    `unread`: text that was detected but cannot be read. Unread text counts in every measurement except `title_match`.
     `saliency`: a map of `GRID` cells. The most salient cell is 1.
     `sharpness`: the sharpness of the subject. `luminance_contrast`, `colour_contrast`: the contrasts between the
     subject and its background. If no subject stands out, these three figures describe the whole picture.
@@ -165,8 +165,8 @@ class Evidence:
 class SubScore:
     """One sub-score, 0 to 1, with its explanation.
 
-    `value` is None if it could not be measured, and `reason` then says why. `fix` says what would raise the score. It
-    is None if nothing needs to change.
+    `value` is None if it could not be measured, and `reason` then says why. `fix` says what would raise the score.
+    `fix` is None if nothing needs to change.
     """
 
     name: str

@@ -143,7 +143,7 @@ def _name_of(line: Line) -> str:
 def _rounded_down(value: float) -> str:
     """Return the value with one decimal.
 
-    It is rounded down, so that a value below a minimum is never shown as equal to the minimum.
+    The value is rounded down, so that a value below a minimum is never shown as equal to the minimum.
     """
     return f"{math.floor(10 * value) / 10:.1f}"
 

@@ -15,9 +15,9 @@ from thumblab_core.sub_scores.scaled_picture import ScaledPicture
 BADGE = Box(0.83, 0.84, 0.15, 0.12)
 """The length badge: the box in which YouTube writes the length of the video.
 
-On a picture of 320 by 180 pixels, it has about 48 by 22 pixels and is 6 pixels from the edges. The width of 48 pixels
-is for `12:34`. The badge is wider if the video takes hours, and narrower if it takes seconds. Between devices, its
-place and size differ by a few pixels.
+On a picture of 320 by 180 pixels, the badge has about 48 by 22 pixels and is 6 pixels from the edges. The width of 48
+pixels is for `12:34`. The badge is wider if the video takes hours, and narrower if it takes seconds. Between devices,
+its place and size differ by a few pixels.
 """
 
 UNREADABLE, READABLE = 4.0, 8.0
@@ -62,7 +62,7 @@ def factors(line: Line) -> dict[str, float]:
     """Return the three factors that make a line readable, by name, each 0 to 1.
 
     `height`: 0 if the line is at most 4 pixels high, 1 if it is at least 8 pixels high. The letters of a line of 8
-    pixels are about 7 pixels high, which is enough to tell all letters apart. `contrast`: 1 from a contrast ratio of 3
+    pixels are about 7 pixels high, which is enough to distinguish all letters. `contrast`: 1 from a contrast ratio of 3
     on, which WCAG 2.2 (1.4.3) requires of large text. `uncovered`: the share of the line that the length badge does not
     cover.
     """

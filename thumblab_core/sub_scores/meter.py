@@ -227,7 +227,7 @@ class Meter:
 
 
 def _without_misread(title: Title, evidence: Evidence) -> Evidence:
-    """Return the evidence, but with every line that was probably misread in `unread` instead of `texts`.
+    """Return the evidence, in which each probably misread line is moved from `texts` to `unread`.
 
     The function `title_match.doubtful` says whether a line was probably misread.
     """

@@ -2,8 +2,8 @@
 script.
 
 The text reader returns a reading for each line. For a script that it was not trained for, it returns letters that look
-similar, such as `MOCKBA` or `on7 nix7`. Such a reading is worse than no reading, because it is shown as the text of the
-picture.
+similar, such as `MOCKBA` or `on7 nix7`. Such a reading is worse than no reading, because wrong letters are shown as the
+text of the picture.
 """
 
 import re

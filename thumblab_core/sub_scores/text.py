@@ -137,7 +137,7 @@ of the engines were not forked.
 
 @contextmanager
 def _borrowed(side: int) -> Iterator[Any]:
-    """Yield an engine for this thread alone. It is loaded if all engines are in use."""
+    """Yield an engine for this thread alone. A new engine is loaded if all engines are in use."""
     idle = _idle[os.getpid(), side]
     try:
         engine = idle.pop()

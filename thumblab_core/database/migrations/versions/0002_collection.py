@@ -1,6 +1,6 @@
 """Create the tables of the collection: quota, crawl, views over time, versions of thumbnails, and reach.
 
-Reach is how often YouTube showed a thumbnail and how often it was clicked. Only the owner of a channel sees it.
+Reach is how often YouTube showed a thumbnail and how often it was clicked. Only a channel's owner can read it.
 """
 
 import sqlalchemy as sa

@@ -3,8 +3,8 @@
 Titles and channel names lose their HTML entities. Two channels from catalogues become one channel if their names differ
 only in HTML entities, Unicode compatibility forms, invisible characters and spaces.
 
-If the lab knows the format or the aspect ratio of a video, they decide whether the video is a Short. Otherwise the
-length of the video decides, if the catalogue gives lengths.
+A known format or a known aspect ratio decides whether a video is a Short. Otherwise the length of the video decides, if
+the catalogue gives lengths.
 """
 
 import base64
@@ -92,7 +92,7 @@ def upgrade() -> None:
     connection = op.get_bind()
     for row in connection.execute(sa.text("SELECT channel_id, title FROM channels ORDER BY channel_id")).all():
         # If a catalogue gives no channel ids, the lab derives the id of a channel from the channel's title. An id that
-        # is not derived in this way comes from YouTube, and its channel stays as it is.
+        # is not derived in this way comes from YouTube, and the channel with this id is not changed.
         if row.channel_id != _made_of(row.title):
             continue
         title = " ".join(_written(row.title).split())

@@ -8,8 +8,8 @@ down_revision = "0009"
 branch_labels = None
 depends_on = None
 
-# A check constraint sees only one row. So a trigger checks an experiment together with its variants. It runs at the end
-# of the transaction, because an experiment and its variants are inserted one after the other.
+# A check constraint can check only one row. So a trigger checks an experiment together with its variants. It runs at
+# the end of the transaction, because an experiment and its variants are inserted one after the other.
 #
 # The trigger's function always uses the search path of the migration. So it finds the tables even if the user who
 # changes a row has another search path.
