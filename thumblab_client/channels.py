@@ -13,7 +13,7 @@ from thumblab_client.requests import Call, known
 
 MOST_EXPORTS = 20
 MOST_BYTES = 32 * 2**20
-"""The service accepts at most this number of files in one import, and at most this number of bytes in all files."""
+"""The service accepts at most `MOST_EXPORTS` files in one import, with at most `MOST_BYTES` bytes together."""
 
 ExportLike = str | os.PathLike[str] | tuple[str, bytes]
 """An export: the path of a file, or its name and its bytes. The service may take the title of the channel from the name

@@ -116,8 +116,8 @@ def _hint(text: str) -> str:
 def _origin(text: str) -> str:
     """Return an origin in the form of the header `Origin`: without the usual port of its scheme.
 
-    Raises ValueError if `text` is not an origin, or is `*`. With `*`, every web page could send requests from the
-    browser of a visitor.
+    Raises ValueError if `text` is not an origin, or is `*`. With `*`, every web page could send requests to the service
+    from the browser of its visitor.
     """
     try:
         parts = urlsplit(text)

@@ -8,7 +8,7 @@ The library is defined for one encoder. A video is in the library of its niche i
   `ref_thumbnails` ensures both.
 - The video was last observed less than `days` days before the newest observation of the niche.
 - If the facts of the video come from YouTube, the video was also first collected less than `days` days before that
-  observation. A video that the lab first collected before that time is kept only for training.
+  observation. A video that was collected earlier is kept only for training.
 - No person excluded the video. The table `library_exclusions` lists excluded videos.
 
 The SQL fragments of this module take the parameters `:niche`, `:encoder` and `:days`.

@@ -160,9 +160,9 @@ def _checked_schema(external: "URL", name: str, facts: _Facts) -> "URL":
     url = external.update_query_dict({"options": f"{given} -csearch_path={name}".strip()})
     if _may_make_tables(url) != (name, True):
         raise LabError(
-            f"The connection of THUMBLAB_DATABASE_URL cannot make tables in the schema {name}, although it was asked to by "
-            "the option search_path. A pooler may have dropped the option. Set THUMBLAB_DATABASE_URL to the address of the "
-            "PostgreSQL server itself"
+            f"The connection of THUMBLAB_DATABASE_URL cannot make tables in the schema {name}, although the option "
+            "search_path names this schema. A pooler may have dropped the option. Set THUMBLAB_DATABASE_URL to the "
+            "address of the PostgreSQL server itself"
         )
     return url
 

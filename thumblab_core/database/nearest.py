@@ -114,7 +114,7 @@ def search(
     that are not finite or have another dimension than the library, and for `k` below 1 or above `MAX_NEIGHBOURS`.
     """
     if not 1 <= k <= MAX_NEIGHBOURS:
-        raise LibraryError(f"{k} neighbours were asked for; use a number from 1 to {MAX_NEIGHBOURS}")
+        raise LibraryError(f"{k} neighbours were requested; use a number from 1 to {MAX_NEIGHBOURS}")
     if vectors.ndim != 2 or not np.isfinite(vectors).all():
         raise LibraryError("the query must consist of vectors of finite numbers")
     try:

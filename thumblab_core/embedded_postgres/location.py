@@ -1,9 +1,9 @@
 """Decide where the files of an embedded cluster are, and which user owns them.
 
 PostgreSQL refuses to run as root. If the lab runs as root, another user runs the server. This user must be able to
-access the data and the programs of the server. The package that ships PostgreSQL would solve this by making every
-parent folder of the data and the programs accessible to all users. This module never changes the mode of a parent
-folder. Instead, files that the other user could not access are kept in /var/lib/thumblab.
+access the data and the programs of the server. The package that ships PostgreSQL would make every parent folder of the
+data and the programs accessible to all users. This module never changes the mode of a parent folder. Instead, files
+that the other user could not access are kept in /var/lib/thumblab.
 """
 
 import importlib.metadata

@@ -87,7 +87,7 @@ def status(settings: Settings) -> ServerStatus:
 
 @contextmanager
 def folder_errors(settings: Settings) -> Iterator[None]:
-    """If the `with` block raises an OSError, raise a LabError instead that names the data folder."""
+    """If the `with` block raises an OSError, raise a LabError with the name of the data folder instead."""
     try:
         yield
     except OSError as error:

@@ -28,7 +28,7 @@ from thumblab_core.embedded_postgres.owner import locked, open_file, try_lock
 
 
 def folder_tag(home: Path) -> str:
-    """Return the `cluster_name` of the server in `home`, by which its processes are found in the list of processes."""
+    """Return the `cluster_name` of the server in `home`. The processes of the server are found by this name."""
     return f"thumblab-{hashlib.sha256(os.fsencode(home)).hexdigest()[:12]}"
 
 

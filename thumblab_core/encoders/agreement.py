@@ -1,4 +1,4 @@
-"""Measure how well the vectors of a model in a faster, less exact precision agree with its vectors in float32."""
+"""Measure how well the vectors of a model in a faster, less exact precision agree with the model's float32 vectors."""
 
 from dataclasses import dataclass
 

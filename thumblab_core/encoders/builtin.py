@@ -165,8 +165,8 @@ def _colour_counts(lab: _Array) -> _Array:
     """Count the distinct colours of a picture in 18 ways, and return the scaled logarithms of the counts, [18].
 
     Each count is the number of bins that contain at least one pixel. 12 counts divide lightness and both colour axes
-    into bins. The other 6 counts divide only the colour axes. The 12 counts differ in the width of their bins, and so
-    do the 6 counts.
+    into bins. The other 6 counts divide only the colour axes. Each of the 12 counts uses another width of bins, and
+    each of the 6 counts does too.
     """
     eight_bit = lab * np.array([2.55, 1.0, 1.0], np.float32) + np.array([0.0, 128.0, 128.0], np.float32)
     lightness, a, b = eight_bit.astype(np.int32).reshape(-1, 3).T

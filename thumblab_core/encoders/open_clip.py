@@ -129,7 +129,7 @@ class OpenClipEncoder(NeuralEncoder):
             if is_path(self._weights) and not Path(self._weights).is_file():
                 raise FileNotFoundError("no such file")
             # OpenAI's weights were trained with the activation QuickGELU, and give wrong vectors without QuickGELU. If
-            # the name of the model means another activation, open_clip only warns. So this code passes the right
+            # the name of the model stands for another activation, open_clip only warns. So this code passes the right
             # activation to open_clip.
             tag, metadata = open_clip.get_pretrained_cfg(self._name, self._weights), _metadata(Path(self._weights))
             quick_gelu = bool(tag.get("quick_gelu") or metadata.get("quick_gelu"))

@@ -15,7 +15,7 @@ _WAYS = "its id (UC...), its exact title, its @handle, or its link"
 
 
 def known_channel_id(connection: Connection, name: str, ways: str = _WAYS) -> str | None:
-    """Return the id of a channel, or None if `name` is the @handle of no channel in the lab.
+    """Return the id of a channel, or None if `name` is a @handle that no channel in the lab has.
 
     `name` is the channel's id, its exact title, its @handle or its link. An id that has the form of YouTube's channel
     ids is returned even if the lab has no such channel. Raises `RuleError` if `name` is neither such an id nor a

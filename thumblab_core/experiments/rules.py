@@ -214,8 +214,8 @@ def _winner(given: GivenExperiment[Any], outcome: str, shares: Sequence[float | 
     """Return the position of the winner, or None if the outcome is not `winner`.
 
     If no winner is given, the variant with the largest share is the winner. Raises `RuleError` if the given winner does
-    not fit the outcome or the number of variants. Also raises `RuleError` if no winner is given, and the shares are not
-    known or two variants have the largest share.
+    not fit the outcome or the number of variants. Without a given winner, raises `RuleError` if the shares are not
+    known, or if two variants have the largest share.
     """
     if outcome != WINNER:
         if given.winner is not None:

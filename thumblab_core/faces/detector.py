@@ -112,7 +112,7 @@ class FaceDetector:
     def find(self, image: Pixels) -> list[Detection]:
         """Return all faces of a picture, uint8 [h, w, 3] RGB, largest first.
 
-        If there is no face at the picture's own size, the picture is looked at again with a border around it.
+        If there is no face at the picture's own size, the picture is searched again with a border around it.
         """
         side = min(max(*image.shape[:2], _SMALLEST_SIDE), _LARGEST_SIDE)
         return self.look(image, side) or self._look_with_border(image)

@@ -79,7 +79,7 @@ class FaceHead:
         try:
             head = cls(str(release.info["embedder"]), load(release.read(WEIGHTS))["matrix"])
         except (KeyError, SafetensorError) as error:
-            raise ReleaseError(f"{release} holds no matching head ({error}); train the head again") from None
+            raise ReleaseError(f"{release} contains no matching head ({error}); train the head again") from None
         valid = head.matrix.ndim == 2 and head.matrix.dtype == np.float32 and bool(np.isfinite(head.matrix).all())
         if not valid or head.fingerprint != release.info.get("head") or head.embedder != release.scope:
             raise ReleaseError(f"{release} is not the head that its manifest describes; train the head again")
@@ -154,9 +154,9 @@ class RemovedHeads:
 def remove_heads_of(store: ReleaseStore, people: Collection[str] = (), faces: Collection[str] = ()) -> RemovedHeads:
     """Delete every head that learnt from any of these people (cluster keys) or faces (face ids).
 
-    If a deleted head was served, the newest older head that was promoted and is not deleted is served instead. Without
-    such an older head, no head is served. Releases whose manifest is damaged are deleted too, because they may have
-    learnt from these people or faces. After a crash, call this again. Delete the faces from the database first. A
+    If a deleted head was served, an older head is served instead: the newest head that was promoted and is not deleted.
+    Without such an older head, no head is served. Releases whose manifest is damaged are deleted too, because they may
+    have learnt from these people or faces. After a crash, call this again. Delete the faces from the database first. A
     training that runs at this time detects the deletion when it publishes its head.
     """
     return _remove_heads(store, lambda release: learnt_from(release, people, faces))

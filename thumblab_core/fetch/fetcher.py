@@ -117,9 +117,9 @@ class Fetcher:
 
         Raises `FetchError` if the URL is refused or cannot be read, or if the body has more than `max_bytes`.
 
-        This request may take at most `within_s` seconds, if that is less than the deadline of the fetcher. Pass the
-        `etag` or `last_modified` of the last answer for this URL. Then the host can answer 304, without a body, if the
-        file has not changed since that answer.
+        If `within_s` is less than the deadline of the fetcher, this request may take at most `within_s` seconds. Pass
+        the `etag` or `last_modified` of the last answer for this URL. Then the host can answer 304, without a body, if
+        the file has not changed since that answer.
         """
         headers = dict(self._headers)
         if etag:

@@ -32,7 +32,7 @@ FORMATS = {
 }
 """The media type of each format."""
 FORMAT_NAMES = "JPEG, PNG, WebP, AVIF, HEIC, GIF or BMP"
-"""The formats as messages and documentation name them."""
+"""The names of the formats in messages and documentation."""
 SUFFIXES = {
     ".jpg": "JPEG",
     ".jpeg": "JPEG",

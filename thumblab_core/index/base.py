@@ -76,8 +76,8 @@ class Base:
         """Build a base from unit vectors, float32 [n, d], and their n items.
 
         `target` is the share of the nearest vectors that a search must find. An approximate index gets the fastest
-        search parameter that reaches `target`. If no parameter reaches `target` and `factory` is `AUTO`, the index is
-        exact. The index is also exact if there are too few vectors to train the index that `factory` names.
+        value of its search parameter that reaches `target`. If no value reaches `target` and `factory` is `AUTO`, the
+        index is exact. The index is also exact if there are too few vectors to train the index that `factory` names.
 
         Raises `LibraryError` if FAISS does not accept `factory`, if the numbers of vectors and items differ, or if two
         items are the same video.

@@ -23,10 +23,10 @@ def diversified(similarities: Vectors, vectors: Vectors, diversity: float, count
 
         (1 - diversity) * similarity - diversity * (similarity to the most similar candidate before it).
 
-    Before this, both similarities are scaled over all candidates to the range 0 to 1. Otherwise the result would depend
-    on the kind of the query: cosines of a text and pictures differ much less than cosines of two pictures. Of equal
-    values, the candidate with the lower position comes first. A larger `count` never changes the order of the first
-    candidates.
+    At the start, both similarities are scaled over all candidates to the range 0 to 1. Otherwise the result would
+    depend on the kind of the query: cosines of a text and pictures differ much less than cosines of two pictures. If
+    values are equal, the candidate with the lower position comes first. A larger `count` never changes the order of the
+    first candidates.
     """
     number = len(similarities)
     count = number if count is None else min(count, number)

@@ -70,7 +70,7 @@ def read_base(release: Release) -> Base:
             f"{release} holds {content}, but its manifest says {release.info['count']}x{release.info['dimension']}"
         )
     if len({item.video_id for item in items}) != len(items):
-        raise LibraryError(f"{release} holds a video twice")
+        raise LibraryError(f"{release} contains a video twice")
     if kind.parameter is not None and kind.value is not None:
         set_parameter(index, kind.parameter, kind.value)
     return Base(index, vectors, items, kind)

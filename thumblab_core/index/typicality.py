@@ -1,7 +1,7 @@
 """Measure how similar the items of a library are to their nearest neighbours.
 
-These similarities are the scale for a new thumbnail. A new thumbnail is typical of the library if its own similarity to
-its nearest neighbours is higher than the similarity of most items.
+The similarity of a new thumbnail is measured in the same way. A thumbnail is typical of the library if its similarity
+is higher than the similarity of most items.
 """
 
 import numpy as np

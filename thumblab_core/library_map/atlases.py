@@ -2,7 +2,7 @@
 card.
 
 There is a level for each size of pictures, and all pages have the same size. Tile n has the same number in all levels.
-On its page of a level, the tiles are in rows, from left to right and from top to bottom. A page is named by its SHA-256.
+On a page, the tiles are in rows, from left to right and from top to bottom. A page is named by its SHA-256.
 """
 
 import hashlib
@@ -67,9 +67,9 @@ def write_atlases(
 ) -> tuple[Atlases, set[int]]:
     """Write the pages of all levels, `atlases.json` and `pictures.json`. Return the atlases and the empty tiles.
 
-    `pictures` names the picture of each tile, or is None for an empty tile. `load` returns the pixels of a picture,
-    [HEIGHT, WIDTH, 3], or None if it cannot be read. Its tile is then empty. Pages of the map in the folder `earlier`
-    that have the same pictures are linked, not drawn again.
+    `pictures` has the SHA-256 of the picture of each tile, or None for an empty tile. `load` returns the pixels of a
+    picture, [HEIGHT, WIDTH, 3], or None if the picture cannot be read. The tile is then empty. Pages of the map in the
+    folder `earlier` that have the same pictures are linked, not drawn again.
     """
     (folder / "atlases").mkdir(parents=True)
     before = None if earlier is None else _Earlier.read(earlier)
@@ -112,13 +112,15 @@ class _Earlier:
         return cls(folder, atlases, read_pictures((folder / PICTURES).read_bytes()))
 
     def page_of(self, pictures: Sequence[str | None], page: int) -> str | None:
-        """Return the page with this number of the highest level, if it has exactly these pictures."""
+        """Return the page with the number `page` of the highest level, or None if its pictures are not `pictures`."""
         size = _COLUMNS * _COLUMNS
         same = self.pictures[page * size : (page + 1) * size] == list(pictures)
         return self.atlases.levels[-1].pages[page] if same else None
 
     def half_of(self, level: int, pages: Sequence[str], page: int) -> str | None:
-        """Return the page with this number of the level, if it was made from exactly these pages of the next level."""
+        """Return the page with the number `page` of the level. Return None if it was not made from `pages`, which are
+        pages of the next level.
+        """
         same = self.atlases.levels[level + 1].pages[page * 4 : page * 4 + 4] == tuple(pages)
         return self.atlases.levels[level].pages[page] if same else None
 

@@ -111,7 +111,7 @@ def write_table(path: Path, table: Any) -> None:
 
 
 def read_table(path: Path) -> Any:
-    """Return the rows of an Arrow file of a map as a `pyarrow.Table`. Raises `MapFileError` if the file cannot be read."""
+    """Return the rows of a map's Arrow file as a `pyarrow.Table`. Raises `MapFileError` if the file cannot be read."""
     import pyarrow as pa
 
     try:

@@ -22,7 +22,8 @@ MOST = 4_000
 """The largest number of points in a tile. Tiles of the last level may have more."""
 _DEEPEST = 6
 _SPREAD = 4
-"""The last level has at least this many times the n / `MOST` tiles that n evenly spread points would need."""
+"""For n evenly spread points, n / `MOST` tiles would be enough. The last level has at least this many times more tiles.
+"""
 
 
 class Tile(BaseModel):

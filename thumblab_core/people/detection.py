@@ -97,8 +97,8 @@ class Places:
     def is_forgotten(self, box: Sequence[float]) -> bool:
         """Return whether a face that was found in `box` was forgotten.
 
-        A stored face was not forgotten, even if it lies in the box of a forgotten face. For a box outside the picture,
-        the result is False.
+        A stored face was not forgotten, because forgetting deletes the face. Such a face may lie in the box of a
+        forgotten face. For a box outside the picture, the result is False.
         """
         inside = clipped(box)
         if inside is None or not any(covers(each, inside) for each in self.forgotten):
@@ -150,7 +150,8 @@ def _plan_picture(
             continue
         found[face_id_of(picture.sha256, detector, box)] = (box, face)
     matches = _match({face_id: box for face_id, (box, _) in found.items()}, known)
-    # A stored face was not forgotten, even if it lies in the box of a forgotten face.
+    # A stored face was not forgotten, because forgetting deletes the face. Such a face may lie in the box of a
+    # forgotten face.
     gone = [
         face_id
         for face_id, (box, _) in found.items()

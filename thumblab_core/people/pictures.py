@@ -135,7 +135,7 @@ def add_given_pictures(connection: Connection, pictures: Sequence[tuple[str, str
 
 
 def forgotten_given_pictures(connection: Connection, pictures: Iterable[str]) -> set[str]:
-    """Return the pictures with a forgotten face that nobody has given again since.
+    """Return the pictures that have a forgotten face and are not on the list of given pictures.
 
     When a person is forgotten, the pictures that show nobody else are taken off the list. Only the SHA-256 of such a
     picture is kept. A picture that is still listed shows somebody else.
@@ -163,8 +163,8 @@ def delete_unshown(connection: Connection, pictures: Iterable[str] | None = None
     """Delete the faces of pictures that the lab shows no more, and all data that were made from the faces. Returns the
     number of these pictures.
 
-    `pictures` and `scope` have the same meaning as in `unshown`. Faces and pictures that a person deleted do not come
-    back, and the names of people stay.
+    `pictures` and `scope` have the same meaning as in `unshown`. The records of forgotten faces and the names of people
+    stay.
     """
     some = None if pictures is None else list(pictures)
     searched = select(face_pictures.c.sha256).limit(1)

@@ -93,9 +93,9 @@ def model_inputs(
     """Return the inputs of the model, float32 [n, d].
 
     `images` [n, d_i] and `titles` [n, d_t] are vectors, and `texts` are the n titles. `in_pictures` [n]: the words in
-    each picture, None for a picture in which no text was looked for. `seconds` [n]: the length of each video, NaN if
-    unknown. Without `in_pictures` or `seconds`, these facts count as unknown for all videos. `version`: the version of
-    the inputs that the model was trained with.
+    each picture, None for a picture on which text recognition was not run. `seconds` [n]: the length of each video, NaN
+    if unknown. Without `in_pictures` or `seconds`, these facts count as unknown for all videos. `version`: the version
+    of the inputs that the model was trained with.
     """
     words, facts = title_words(texts), title_facts(texts, min(version, 2))
     if version < _FIRST_WITH_AGREEMENT:

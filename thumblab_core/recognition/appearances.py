@@ -25,8 +25,8 @@ _NEIGHBOURS = 10
 
 _DRAWS = 2_000
 _AT_ONCE = 2**19
-"""Number of videos that are drawn at a time, in several draws together. This limits the memory that a channel with many
-videos needs.
+"""Maximum number of videos in the draws that are in memory at the same time. The limit is for channels with many
+videos.
 """
 
 NOTE = (

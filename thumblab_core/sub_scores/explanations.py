@@ -111,7 +111,7 @@ def _explain_title_match(value: float, evidence: Evidence, weak: bool) -> tuple[
         return f"{text} goes with the title", None
     if weak:
         return f"{text} shares little with the title", "show what the title promises"
-    return f"whether {text} goes with the title cannot be told", None
+    return f"{text} may or may not go with the title", None
 
 
 def _text_problem(evidence: Evidence) -> Sentences | None:

@@ -63,8 +63,8 @@ def factors(line: Line) -> dict[str, float]:
 
     `height`: 0 if the line is at most 4 pixels high, 1 if it is at least 8 pixels high. The letters of a line of 8
     pixels are about 7 pixels high, which is enough to distinguish all letters. `contrast`: 1 from a contrast ratio of 3
-    on, which WCAG 2.2 (1.4.3) requires of large text. `uncovered`: the share of the line that the length badge does not
-    cover.
+    on. WCAG 2.2 (1.4.3) requires this ratio for large text. `uncovered`: the share of the line that the length badge
+    does not cover.
     """
     return {
         "height": float(np.clip((line.height_at_120 - UNREADABLE) / (READABLE - UNREADABLE), 0, 1)),

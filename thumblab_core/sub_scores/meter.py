@@ -104,7 +104,7 @@ class Meter:
         return self.with_title(self.measure_picture(image), title)
 
     def measure_picture(self, image: Pixels) -> PictureMeasurement:
-        """Measure everything that does not depend on the title, which is nearly all of the work.
+        """Measure everything that does not depend on the title. This is nearly all of the work.
 
         `with_title` then adds `title_match`.
         """

@@ -3,9 +3,9 @@
 The service fills `predictions` and `prediction_candidates` if the setting `keep_predictions` is on. The asset
 `prediction_quality` fills `prediction_outcomes`.
 
-A prediction has no foreign key to a channel. It is the user's own data, and the user may ask about a channel that the
-lab has not collected. A row of `prediction_outcomes` has a foreign key to the video or the experiment that it was taken
-from. So the row is deleted together with this video or experiment (docs/retention.md).
+A prediction has no foreign key to a channel. A prediction is the user's own data, and the user may score pictures for a
+channel that the lab has not collected. A row of `prediction_outcomes` has a foreign key to the video or the experiment
+that it was taken from. So the row is deleted together with this video or experiment (docs/retention.md).
 """
 
 from sqlalchemy import (

@@ -8,8 +8,8 @@ branch_labels = None
 depends_on = None
 
 # A centroid is a mean of the vectors of a cluster's faces. The mean is out of date when a face enters or leaves the
-# cluster. Many operations move faces, and foreign keys delete faces. So a trigger of the database deletes the
-# centroids, and no operation has to. The next grouping makes the centroids again.
+# cluster. Many operations move faces, and foreign keys delete faces. So a trigger of the database deletes the centroids
+# after every change. The next grouping makes the centroids again.
 #
 # The trigger's function always uses the search path of the migration, as in migration 0010.
 _FUNCTION = """
