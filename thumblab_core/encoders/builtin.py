@@ -149,8 +149,8 @@ def _detail(lab: _Array) -> _Array:
         small = cv2.resize(lab, (_WIDTH >> scale, _HEIGHT >> scale), interpolation=cv2.INTER_AREA) / 50.0
         detail = np.abs(small - cv2.GaussianBlur(small, (0, 0), 1.5)).reshape(-1, 3)
         rows += [detail.mean(axis=0), _share(detail > _FINE), _share(detail > _STRONG)]
-    # The logarithm makes differences between pictures with little detail count more. The offset 0.003 keeps the
-    # logarithm finite if there is no detail.
+    # With the logarithm, the differences between pictures with little detail have a larger effect. The offset 0.003
+    # keeps the logarithm finite if there is no detail.
     return (np.log(np.stack(rows) + 0.003).ravel() / 3.0 + 1.0).astype(np.float32)
 
 

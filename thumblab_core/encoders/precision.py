@@ -188,7 +188,7 @@ def quantise_int8(graph: Any, pictures: Sequence[Prepared], preprocessing: Prepr
 
     import nncf
 
-    # NNCF prints progress bars and has no option to turn them off.
+    # The output is discarded, because NNCF prints progress bars and has no option to turn them off.
     with contextlib.redirect_stdout(io.StringIO()):
         nncf.set_log_level(40)
         inputs = [normalised(picture[None], preprocessing) for picture in pictures]

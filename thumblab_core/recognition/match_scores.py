@@ -62,8 +62,8 @@ class Calibration:
         numbers = (self.mean, self.spread)
         if not all(isinstance(number, float) and math.isfinite(number) for number in numbers) or self.spread <= 0:
             raise CalibrationError(
-                f"The calibration of faces has mean {self.mean} and spread {self.spread}; "
-                "run `thumblab people cluster` again"
+                f"The calibration of faces has the mean {self.mean} and the spread {self.spread}, but both must be "
+                "finite, and the spread must be above 0; run `thumblab people cluster` again"
             )
 
     def score(self, cosine: npt.ArrayLike) -> Float64s:

@@ -26,7 +26,9 @@ ORDER BY e.vector <#> asked.vector, e.face_id LIMIT :most
 
 @dataclass(frozen=True)
 class NearFace:
-    """A face that looks like another face. `cosine`: the cosine of the two vectors, made by the embedder of most faces."""
+    """A face that looks like another face. `cosine`: the cosine of the vectors of the two faces. Both vectors come from
+    the embedder that has embedded the most faces.
+    """
 
     face: Face
     cosine: float

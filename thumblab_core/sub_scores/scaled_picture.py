@@ -62,7 +62,8 @@ class ScaledPicture:
     def part(self, plane: npt.NDArray[Any], box: Box, least: int = 1) -> npt.NDArray[Any]:
         """Return the pixels of `plane` that are inside the box. `plane` is an array of this picture, such as `grey`.
 
-        A box that is narrower or lower than `least` pixels is first widened to `least` pixels, if the picture has them.
+        A box that is narrower or lower than `least` pixels is first widened to `least` pixels, if the picture is large
+        enough.
         """
         height, width = plane.shape[:2]
         top, bottom = _span(box.y, box.height, height, least)

@@ -170,7 +170,8 @@ def _loaded(side: int) -> Any:
 
 
 def _line(recognised: TextLine, shape: float, score: float) -> Line | None:
-    """Return the line that was recognised, an unread line if it was not read reliably, or None if it is only texture.
+    """Return the recognised line. Return an unread line if the text was not read reliably, or None if there is only
+    texture.
 
     `shape`: the line's width divided by its height. `score`: the detector's score that the line is text, 0 to 1.
     """
