@@ -1,4 +1,4 @@
-"""Test the settings that say who may reach the scoring service.
+"""Test the settings that determine who may use the scoring service.
 
 An invalid value is reported with the name of its setting, and never allows more access.
 """

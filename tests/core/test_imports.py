@@ -171,7 +171,7 @@ def test_no_folder_has_more_than_twenty_modules_and_no_module_more_than_350_line
 def test_every_benchmark_can_be_imported() -> None:
     """Check that the benchmarks import no name that was removed.
 
-    The type checks leave the benchmarks out, so only this test notices such a name. The test imports the benchmarks in
+    mypy does not check the benchmarks, so only this test detects such an import. The test imports the benchmarks in
     this process, because this process has already imported most of the modules that the benchmarks need.
     """
     imported = [

@@ -1,7 +1,8 @@
 """Test the eras of view counts.
 
-YouTube has changed the definition of a view: first for Shorts, and later for other videos. The era of a view count says
-which definition it follows. The era depends on the moment of the observation and on the kind of video.
+YouTube has changed the definition of a view: first for Shorts, and later for other videos. The era of a view count is
+the definition by which YouTube counted the views. The era depends on the moment of the observation and on the kind of
+video.
 """
 
 from datetime import UTC, datetime, timedelta, timezone

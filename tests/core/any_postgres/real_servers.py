@@ -78,12 +78,12 @@ class RealServer:
         return psycopg.connect(dbname=database, autocommit=True, **access)  # type: ignore[arg-type]
 
     def url(self, user: str, database: str, host: str = "127.0.0.1", parameters: str = "", port: int = 0) -> str:
-        """Return a URL as a person would write it, with the password in percent codes."""
+        """Return the URL of a database, with the percent-encoded password."""
         return f"postgresql://{user}:{quote(PASSWORD, safe='')}@{host}:{port or self.port}/{database}{parameters}"
 
     def with_certificate(self) -> Path:
-        """Make a certificate authority and a certificate for `localhost`, turn on TLS, and return the certificate of
-        the authority.
+        """Turn on TLS with a certificate for `localhost` from a new authority. Return the file of the authority's
+        certificate.
         """
         ca, key, request = self.folder / "ca.crt", self.data / "server.key", self.folder / "request"
         new = ["-newkey", "rsa:2048", "-nodes", "-subj"]

@@ -136,8 +136,8 @@ def test_a_server_that_restarts_in_the_middle_is_transient_and_works_again(
 
 
 def test_a_server_that_starts_up_is_explained(server: RealServer, complaint: Complaint) -> None:
-    # A server that is stopped in "smart" mode waits for the end of its sessions, and refuses new sessions as a starting
-    # server does.
+    # After SIGTERM, PostgreSQL waits for the end of its sessions and refuses new sessions. The lab reports this refusal
+    # in the same way as the refusal by a starting server.
     with server.connect() as session:
         session.execute("SELECT 1")
         assert server._process is not None

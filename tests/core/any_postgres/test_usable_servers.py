@@ -189,9 +189,10 @@ def authority(plain_server: RealServer) -> Path:
 @pytest.mark.heavy
 @pytest.mark.parametrize("name", WITH_TLS)
 def test_the_connection_is_encrypted_as_the_url_demands(name: str, plain_server: RealServer, authority: Path) -> None:
-    """The embedded PostgreSQL has no TLS, so this test uses Debian's server.
+    """Check that a connection with TLS is encrypted.
 
-    Debian's server has no pgvector, so the test uses Dagster's database, which does not need pgvector.
+    The embedded PostgreSQL has no TLS, so this test uses Debian's server. Debian's server has no pgvector, so the test
+    uses Dagster's database, which does not need pgvector.
     """
     url = plain_server.url("postgres", "postgres", "localhost", WITH_TLS[name].format(ca=authority))
     chosen = Settings(database_url=SecretStr(url))

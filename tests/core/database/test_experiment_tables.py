@@ -1,4 +1,4 @@
-"""Test the constraints of the tables that hold experiments.
+"""Test the constraints of the tables of experiments.
 
 The database refuses an experiment that is incomplete or breaks one of the constraints.
 """

@@ -61,8 +61,8 @@ def test_a_user_that_starts_just_before_the_server_stops_keeps_it_running(data_d
         with owner.locked(home, "start.lock"):
             first.kill()
             first.wait()
-            # During the `sleep`, the watcher notices that the last user has ended. The watcher then waits for the lock
-            # start.lock, which this test holds.
+            # During the `sleep`, the watcher detects that the last user has ended. The watcher then waits for the lock
+            # start.lock, which this test has taken.
             time.sleep(0.3)
             second = owner.open_file(home, "users.lock")
             fcntl.flock(second, fcntl.LOCK_SH)

@@ -1,4 +1,4 @@
-"""Test a data folder that two hosts can reach. Only one host at a time uses it, and no committed row is lost."""
+"""Test a data folder that two hosts can use. Only one host at a time uses the folder, and no committed row is lost."""
 
 import errno
 import fcntl
@@ -63,7 +63,7 @@ def home_of(lab: Settings) -> Path:
 def left_by(host: owner.Host, lab: Settings) -> Path:
     """Write the files that `host` leaves behind if its power is cut while the server runs on `host`.
 
-    Return the server's folder, which holds these files.
+    Return the server's folder, which contains these files.
     """
     home = home_of(lab)
     for name, text in (("host.json", json.dumps(asdict(host))), ("data/postmaster.pid", "4242\n")):

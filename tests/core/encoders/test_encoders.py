@@ -88,8 +88,8 @@ def test_global_properties_of_a_picture_are_linear_in_the_builtin_vector(videos:
     """Check that a linear model can predict a property of a picture, such as its contrast, from the picture's vector.
 
     The model is fitted to four fifths of the pictures, and predicts the properties of the other fifth. The correlation
-    of each property with its predictions must be above the property's limit in `least`. If one of the functions that
-    describe the whole picture in `builtin.py` returned zeros, a correlation would be below its limit.
+    of each property with its predictions must be above the property's limit in `least`. Some functions in `builtin.py`
+    describe the whole picture. If one of these functions returned zeros, a correlation would be below its limit.
     """
     catalogue = synthetic_catalogue(videos=videos)
     encoder = BuiltinEncoder()
@@ -232,9 +232,9 @@ def test_weights_trained_with_quickgelu_are_run_with_it(
 ) -> None:
     """Check that the encoder uses the activation function QuickGELU for weights that were trained with QuickGELU.
 
-    OpenAI's weights are such weights. QuickGELU is an approximation of GELU. open_clip chooses between GELU and
-    QuickGELU by the model's name. For the name ViT-L-14, open_clip uses GELU, even with OpenAI's weights, and only
-    warns.
+    QuickGELU is an approximation of GELU, and OpenAI's weights were trained with QuickGELU. open_clip chooses between
+    GELU and QuickGELU by the model's name. For the name ViT-L-14, open_clip uses GELU, even with OpenAI's weights, and
+    only warns.
     """
     import open_clip
     import torch

@@ -1,4 +1,4 @@
-"""Test the export of a CLIP model, and encoding with the export where PyTorch is not installed."""
+"""Test the export of a CLIP model, and encoding with the exported model in a process without PyTorch."""
 
 import shutil
 import subprocess

@@ -1,6 +1,6 @@
 """Test encoders whose model files come from a hub, such as Hugging Face.
 
-If the hub cannot be reached, an error says at once what to use instead.
+If the hub does not answer, an error names at once what to use instead.
 """
 
 import json
@@ -125,8 +125,8 @@ def test_a_slow_download_has_no_time_limit_and_is_needed_only_once(
     answering: Callable[..., tuple[int, list[str]]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # open_clip imports torchvision, which needs PyTorch operators that the fixture `tiny` declares. The import is
-    # therefore inside the test, where the fixture has run.
+    # This test imports open_clip after the fixture `tiny` has run. The fixture declares PyTorch operators that
+    # torchvision needs, and open_clip imports torchvision.
     import open_clip.pretrained
 
     tags = {tiny.name: {"slow": {"hf_hub": "lab/tiny/"}}}
@@ -145,8 +145,8 @@ def test_a_slow_download_has_no_time_limit_and_is_needed_only_once(
 def test_local_weights_with_a_tokenizer_on_an_unreachable_hub_fail_at_once(
     tiny: TinyClip, endpoint: Callable[[int], str], answering: Callable[..., tuple[int, list[str]]], tmp_path: Path
 ) -> None:
-    # open_clip imports torchvision, which needs PyTorch operators that the fixture `tiny` declares. The import is
-    # therefore inside the test, where the fixture has run.
+    # This test imports open_clip after the fixture `tiny` has run. The fixture declares PyTorch operators that
+    # torchvision needs, and open_clip imports torchvision.
     import open_clip
 
     named = {"hf_tokenizer_name": "lab/multilingual"}

@@ -159,7 +159,7 @@ def test_a_missing_or_invalid_model_file_is_named(tmp_path: Path, pictures: list
 
 @pytest.fixture
 def relative(tmp_path: Path) -> Path:
-    """A model that divides by the brightness of the picture, so that a black picture gives NaN."""
+    """A model that divides by the brightness of the picture, so that the result for a black picture is NaN."""
     import openvino as ov
     from openvino import opset13 as ops
 

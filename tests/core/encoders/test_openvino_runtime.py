@@ -1,7 +1,7 @@
 """Test that the module `openvino_runtime` prevents two faults of OpenVINO.
 
 With this module, a signal does not crash a process that has destroyed its OpenVINO models. The memory of a model does
-not grow each time its input has a new shape.
+not grow when the model gets an input of a new shape.
 """
 
 import subprocess

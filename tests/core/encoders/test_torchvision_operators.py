@@ -1,4 +1,4 @@
-"""Test that open_clip can be imported after the lab's module for torchvision's operators, with any build of torch."""
+"""Test that open_clip can be imported after the lab's module for torchvision's operators, with any build of PyTorch."""
 
 import subprocess
 import sys
@@ -8,8 +8,8 @@ import pytest
 
 @pytest.mark.slow
 def test_open_clip_can_be_imported_with_the_installed_torch() -> None:
-    # With a build of torch for CUDA, torchvision's compiled operators load. The lab must not declare these operators a
-    # second time, because a second declaration ends the process.
+    # With a build of PyTorch for CUDA, torchvision loads its own compiled operators. The lab must not declare these
+    # operators a second time, because a second declaration ends the process.
     script = "import thumblab_core.encoders.torchvision_operators, open_clip, torch; print(torch.ops.torchvision.nms)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2_000:]

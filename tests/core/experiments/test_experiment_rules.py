@@ -1,7 +1,7 @@
-"""Test the rules that an experiment must follow, before it is stored.
+"""Test the rules that are checked before an experiment is stored.
 
-Shares of watch time may be percentages or fractions, and outcomes may be written as in YouTube Studio. If a rule is
-broken, the error says what is wrong.
+Shares of watch time may be percentages or fractions, and outcomes may be written as in YouTube Studio. If an experiment
+breaks a rule, the error describes the fault.
 """
 
 from dataclasses import replace

@@ -1,5 +1,6 @@
-"""Attacks by server-side request forgery (SSRF): URLs, answers of name servers and redirects that must not lead into a
-local network. Each table maps the name of an attack to its URL or address.
+"""Attacks by server-side request forgery (SSRF): URLs, answers of name servers and redirects into a local network.
+
+Each table maps the name of an attack to its URL or address.
 """
 
 ADDRESSES = {

@@ -14,7 +14,7 @@ from thumblab_core.fetch import Fetcher
 @pytest.fixture(scope="module")
 def running() -> Iterator[Host]:
     host = Host()
-    # Many tests make the client disconnect early.
+    # `SilentServer` prints no error when a client disconnects early, as many of these tests do.
     with local_server(host.handler, SilentServer) as host.server:
         host.name = f"127.0.0.1:{host.server.server_port}"
         yield host

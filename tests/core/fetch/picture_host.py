@@ -1,4 +1,4 @@
-"""An image host for tests. The path of a request decides whether the host behaves well or badly."""
+"""An image host for tests. The path of a request determines whether the answer is good or bad."""
 
 import gzip
 import threading
@@ -9,7 +9,7 @@ from local_server import Handler
 
 
 class Host:
-    """An image host. The path of a request decides how the host answers. `asked` lists the requested paths."""
+    """An image host. The path of a request determines the answer. `asked` lists the requested paths."""
 
     def __init__(self) -> None:
         host = self
@@ -30,7 +30,7 @@ class Host:
                 self.reply(200, b"picture")
 
             def page(self) -> None:
-                """Answer with a page whose header says that it is a picture."""
+                """Answer with an HTML page whose Content-Type is that of a picture."""
                 self.reply(200, b"<html>secret</html>", Content_Type="image/jpeg")
 
             def gone(self) -> None:

@@ -134,7 +134,11 @@ def test_a_listed_host_redirects_only_to_public_hosts_and_only_if_public_hosts_a
 def test_backslashes_in_a_redirect_are_a_path_of_the_same_host(
     open_fetcher: Fetcher, internet: Internet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A browser reads backslashes as slashes, and goes to the host that follows the backslashes. The fetcher must not."""
+    """Check how the fetcher reads backslashes in the target of a redirect.
+
+    A browser reads backslashes as slashes, and connects to the host that follows the backslashes. The fetcher must not
+    connect to this host.
+    """
     monkeypatch.setattr(Outside, "location", "\\\\127.0.0.1\\picture")
     with pytest.raises(FetchError, match="redirects more than 3 times"):
         open_fetcher.get("https://pictures.example/picture")
@@ -145,8 +149,9 @@ def test_backslashes_in_a_redirect_are_a_path_of_the_same_host(
 def test_a_name_server_that_changes_its_answer_after_the_check_gains_nothing(
     open_fetcher: Fetcher, internet: Internet
 ) -> None:
-    """In DNS rebinding, the first answer of the name server is a public address, and all later answers are addresses of
-    the local network.
+    """Attack with DNS rebinding.
+
+    The first answer of the name server is a public address. All later answers are addresses of the local network.
     """
     answers = itertools.chain([[PUBLIC]], itertools.repeat(["127.0.0.1"]))
     internet.names["rebind.example"] = lambda: next(answers)

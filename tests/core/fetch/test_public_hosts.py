@@ -1,6 +1,6 @@
 """Test the fetcher that reads from any public host.
 
-`test_url_attacks.py` and `test_name_attacks.py` test attacks that try to lead the fetcher into the local network.
+`test_url_attacks.py` and `test_name_attacks.py` test attacks that try to make the fetcher call the local network.
 """
 
 import socket

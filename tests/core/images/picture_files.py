@@ -21,9 +21,9 @@ def chunk(name: bytes, body: bytes) -> bytes:
 
 
 def png(row: bytes, width: int, height: int, depth: int, colours: int, *notes: bytes) -> bytes:
-    """Return a PNG in which every row of pixels holds the bytes `row`.
+    """Return a PNG in which every row of pixels consists of the bytes `row`.
 
-    `notes` are further chunks of the PNG. The notes come before the chunk that holds the pixels.
+    `notes` are further chunks of the PNG. The notes come before the chunk with the pixels.
     """
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colours, 0, 0, 0))
     pack = zlib.compressobj(1)

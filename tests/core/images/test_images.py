@@ -22,7 +22,7 @@ Draw = Callable[..., bytes]
 
 
 def png_header(width: int, height: int) -> bytes:
-    """Return a PNG whose header states `width` and `height`. The file always holds only 1,000 bytes of pixels."""
+    """Return a PNG whose header states `width` and `height`. The file always contains only 1,000 bytes of pixels."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))

@@ -24,7 +24,7 @@ Draw = Callable[..., bytes]
 
 
 def reencoded(pixels: Pixels, quality: int = 75, width: int | None = None) -> Pixels:
-    """Return the picture after it was resized to `width`, if given, encoded as a JPEG and decoded again."""
+    """Resize the picture to `width`, if given, encode it as JPEG, and return the decoded JPEG."""
     image = Image.fromarray(pixels)
     if width is not None:
         image = image.resize((width, round(width * image.height / image.width)))

@@ -1,4 +1,4 @@
-"""Test that decoding never takes more memory or time than docs/pictures.md states, whatever the file holds."""
+"""Test that decoding never takes more memory or time than docs/pictures.md states, whatever the file contains."""
 
 import io
 import json

@@ -164,8 +164,8 @@ def test_the_colour_chunks_of_png_apply_in_the_order_of_the_specification() -> N
         (prophoto, [gamma, chunk(b"sRGB", b"\0"), icc]),
         (linear, [icc, chunk(b"cICP", bytes([1, 8, 0, 1]))]),
         (as_it_is, [icc, chunk(b"cICP", bytes([1, 13, 0, 1]))]),
-        # The second number, 16, is the code of PQ, a transfer curve for HDR. How PQ looks depends on the screen, so the
-        # profile is used instead.
+        # The second number, 16, is the code of PQ, a transfer curve for HDR. The colours of PQ depend on the screen, so
+        # the decoder ignores this chunk and uses the ICC profile.
         (prophoto, [icc, chunk(b"cICP", bytes([9, 16, 0, 1]))]),
         (as_it_is, [chunk(b"gAMA", b"\0"), chunk(b"cHRM", bytes(32))]),
         (as_it_is, [gamma[:-1] + bytes([gamma[-1] ^ 1])]),

@@ -16,7 +16,7 @@ START = datetime(2026, 11, 1, tzinfo=UTC)
 def vector_of(seed: int) -> Vectors:
     """Return the vector of `seed`.
 
-    Three seeds in a row, such as 0 to 2 or 3 to 5, share one vector, so that an index holds duplicates.
+    Three seeds in a row, such as 0 to 2 or 3 to 5, share one vector, so that an index contains duplicates.
     """
     return unit(np.random.default_rng(seed // 3).standard_normal((1, D)))[0]
 

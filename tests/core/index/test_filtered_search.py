@@ -1,4 +1,4 @@
-"""Test that a search with a filter finds the same videos as a comparison with every vector that the filter admits."""
+"""Test that a search with a filter finds the same videos as a comparison with every vector that passes the filter."""
 
 from datetime import date, timedelta
 

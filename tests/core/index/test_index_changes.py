@@ -222,8 +222,8 @@ def test_a_count_that_differs_from_the_manifest_is_refused(tmp_path: Path) -> No
 def test_video_ids_includes_videos_that_were_taken_out(tmp_path: Path) -> None:
     """Check that `video_ids` also returns videos that a change took out of the index.
 
-    The files of the release still hold these videos. When the data of such a video has to be deleted, this release must
-    be deleted too, so `video_ids` must name the video.
+    The files of the release still contain these videos. If the data of a removed video must be deleted, the release
+    must be deleted too. `video_ids` must therefore return this video.
     """
     store = ReleaseStore(tmp_path)
     first = released(store, build([1, 2, 3]))

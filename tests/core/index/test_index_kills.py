@@ -1,4 +1,4 @@
-"""Test that readers meet no error while writers fail. Writers are killed at any line, or cannot write to the disk."""
+"""Test that readers get no error while writers fail. Writers are killed at any line, or cannot write to the disk."""
 
 import json
 import multiprocessing
@@ -37,9 +37,10 @@ def run(store: ReleaseStore, name: str, version: int, line: int, done: Path) -> 
 def test_a_reader_sees_no_incomplete_missing_or_older_release_when_a_writer_is_killed(
     tmp_path: Path, trials: int
 ) -> None:
-    """Run `trials` trials of each of the three functions in `dying.WORK`. Each trial kills the writer at another line.
+    """Kill writers of each of the three functions in `dying.WORK`, `trials` times for each function.
 
-    The lines are evenly spread. The last trial chooses the last line.
+    Each trial kills the writer at a different line. These lines are spread evenly over all lines that the function
+    runs.
     """
     store, acknowledged, done = ReleaseStore(tmp_path / "releases"), tmp_path / "acknowledged", tmp_path / "done"
     version = 1
@@ -57,8 +58,8 @@ def test_a_reader_sees_no_incomplete_missing_or_older_release_when_a_writer_is_k
             version += 1
             line = 1 + trial * (lines - 1) // (trials - 1)
             code = run(store, name, version, line, done)
-            # The number of lines that a writer runs depends a little on the number of releases. A writer that ends
-            # before it comes to the line number `line` is not killed.
+            # The number of lines that a writer runs varies a little with the number of releases. If a writer runs fewer
+            # than `line` lines, the writer is not killed.
             assert code in (0, -signal.SIGKILL)
             killed += code == -signal.SIGKILL
             if code == 0:
@@ -111,8 +112,7 @@ def test_eight_readers_meet_no_error_during_a_hundred_publications_and_leave_no_
             if near.item != dying.item_of(1, version) or version < last:
                 faults.append(f"{near} of version {version} after {last}")
             reads, last = reads + 1, version
-            # Without this pause, the readers would take nearly all time of the interpreter, and the publications would
-            # be slow.
+            # Without this pause, the readers would run nearly all the time, and the publishing thread would be slow.
             time.sleep(0.002)
         counts.append(reads)
 
@@ -157,7 +157,7 @@ def still_serves(store: ReleaseStore, version: int) -> bool:
 
 @pytest.fixture
 def mounted_store(tmp_path: Path) -> Iterator[ReleaseStore]:
-    """A store with one release, alone on a disk of 200 KiB."""
+    """A release store with one release, on a separate disk of 200 KiB."""
     if os.geteuid() != 0:
         pytest.skip("only root may mount a disk")
     with mounted(tmp_path / "disk", "-t", "tmpfs", "-o", "size=200k", "none"):

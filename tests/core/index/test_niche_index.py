@@ -1,7 +1,7 @@
 """Test the index of one niche.
 
 The tests check which videos a search finds, and which index files are refused. The tests also check the percentile,
-which tells how typical of the library a picture is.
+which measures how typical of the library a picture is.
 """
 
 from pathlib import Path
@@ -110,8 +110,8 @@ def test_the_percentile_is_the_share_of_items_that_are_no_closer_to_their_own_ne
     query = unit(vectors[0] + 0.7 * vectors_of(1, seed + 1)[0])
     statistic = np.sort(vectors @ query)[-k:].mean()
     library = brute_force_leave_one_out(vectors, k)
-    # If `statistic` is nearly equal to a value in `library`, rounding decides which of the two is larger. The
-    # percentile is therefore not checked in this case.
+    # If `statistic` is nearly equal to a value in `library`, a rounding error may make either of them larger. In this
+    # case, the test does not check the percentile.
     if np.abs(library - statistic).min() > 1e-5:
         expected = 100 * (library <= statistic).mean()
         assert index_of(vectors).percentile(query) == pytest.approx(expected)

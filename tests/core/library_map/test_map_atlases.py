@@ -16,7 +16,7 @@ PICTURES = [f"{number:064x}" for number in range(1_100)]
 
 
 def tile_shown(folder: Path, atlases: Atlases, level: int, tile: int) -> Pixels:
-    """Return the pixels of a tile, as a browser cuts them out."""
+    """Cut a tile out of its atlas page, as a browser does, and return the pixels of the tile."""
     of = atlases.levels[level]
     page, position = divmod(tile, of.columns * of.rows)
     row, column = divmod(position, of.columns)
@@ -68,7 +68,8 @@ def test_only_pages_with_another_picture_are_drawn_again(tmp_path: Path) -> None
     same = [[one == other for one, other in zip(a.pages, b.pages, strict=True)] for a, b in levels]
     assert same == [[False], [False, True], [True, False, True, True, True]]
     assert not tile_shown(tmp_path / "after", after, 2, 301).any()
-    # JPEG blurs the edges of the smallest tiles.
+    # Tile 301 has no picture and is black. In the smallest tiles, JPEG mixes the colours of neighbouring tiles, so tile
+    # 301 is only nearly black.
     assert tile_shown(tmp_path / "after", after, 0, 301).max() < 20
 
 

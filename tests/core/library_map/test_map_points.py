@@ -33,7 +33,8 @@ def test_the_file_has_one_uncompressed_batch_without_nulls(tmp_path: Path) -> No
     assert reader.num_record_batches == 1
     batch = reader.get_batch(0)
     assert batch.num_rows == 1_500
-    # The columns are as large as in the file, so nothing of the file is compressed.
+    # In memory, the columns are uncompressed. If the file is not smaller than the columns, the file is uncompressed
+    # too.
     assert (tmp_path / "points.arrow").stat().st_size >= batch.nbytes
     assert not any(column.null_count for column in batch.columns)
     assert pa.types.is_dictionary(batch.schema.field("niche").type)
@@ -72,7 +73,7 @@ def test_the_last_level_of_tiles_holds_each_point_once_and_the_others_hold_sampl
             assert level.complete or tile.rows <= tiles.most
             ids += part.video_id
         assert len(ids) == len(set(ids))
-        # Zooming in only adds points.
+        # A more detailed level has all points of the previous level.
         assert shown <= set(ids)
         shown = set(ids)
     assert shown == set(points.video_id)

@@ -33,7 +33,7 @@ DETECTOR, EMBEDDER = "detector-1", "embedder-1"
 
 @dataclass(frozen=True)
 class GivenFace:
-    """A face as a detector gives it."""
+    """A face as a detector returns it."""
 
     box: tuple[float, ...]
     vector: Float32s | None

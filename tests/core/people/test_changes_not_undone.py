@@ -1,4 +1,4 @@
-"""Test that the error of a change that cannot be taken back gives the reason."""
+"""Test that the error gives the reason if a change cannot be undone."""
 
 import numpy as np
 import pytest

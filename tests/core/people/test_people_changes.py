@@ -1,4 +1,4 @@
-"""Test what a person can change in clusters: name, merge, move and ban. Every change can be undone."""
+"""Test the changes that a person can make to clusters: name, merge, move and ban. Each change can be undone."""
 
 import threading
 import time

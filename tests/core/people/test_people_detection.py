@@ -1,4 +1,4 @@
-"""Test how found faces are recorded, and which pictures are still to be searched."""
+"""Test how the lab records the faces that it has found, and which pictures it must still search."""
 
 import numpy as np
 import pytest

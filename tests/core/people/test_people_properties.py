@@ -1,4 +1,4 @@
-"""Test any order of detections, clusterings and changes by a person on a real database.
+"""Test random sequences of detections, clusterings and changes by a person, on a real database.
 
 After every step, no found face is lost, and a pinned face is in the cluster into which the person put it. No face is in
 a cluster from which it is banned. The faces of one picture are in different clusters. Detections and clusterings keep
@@ -50,7 +50,7 @@ def legal(given: FacesToCluster, random: np.random.Generator) -> np.ndarray:
 
 
 class People(RuleBasedStateMachine):
-    """Random steps, each in its own transaction, and the rules that must hold after each step."""
+    """Random steps, each in its own transaction, and the rules that must be true after each step."""
 
     engine: Engine
 

@@ -95,8 +95,8 @@ def test_a_group_that_both_candidates_share_contributes_nothing(model: Ranker, i
     layout = CONFIG.layout
     other = inputs[:2].copy()
     other[:, layout.columns(IMAGE)] = inputs[2:4, layout.columns(IMAGE)]
-    # In the first pair, only the pictures differ. In the second pair, the titles differ too, so the network computes
-    # the contribution of titles for both pairs.
+    # In the first pair, only the pictures differ. In the second pair, the titles differ too. If the titles of any pair
+    # differ, `contributions` computes the effect of the titles for all pairs.
     pairs = np.stack([other[0], inputs[3]]), inputs[:2]
     split = contributions(model, *pairs)
     assert split[0, 0] != 0

@@ -1,7 +1,8 @@
 """Test the inputs of the ranking model.
 
 A row of inputs consists of blocks, such as the vector of the picture and the vector of the title. One block, the
-agreement, says how many words the picture and the title have in common. Older versions of the inputs lack some blocks.
+agreement, counts the words that the picture and the title have in common. Older versions of the inputs lack some
+blocks.
 """
 
 import json

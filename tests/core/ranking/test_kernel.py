@@ -1,9 +1,9 @@
 """Test the kernel of channel adapters, and adapters that also learn from one-video pairs.
 
-The kernel says how similar two videos are. The kernel is the sum of a Gaussian and of linear parts. The Gaussian is
+The kernel measures how similar two videos are. The kernel is the sum of a Gaussian and of linear parts. The Gaussian is
 computed from the distance of the two videos' inputs. A linear part is a product of some of their inputs. A one-video
-pair has two pictures that one video showed. The `gap` of a pair is by how much the first picture is better than the
-second picture.
+pair has two pictures that one video showed. The `gap` of a pair is the quality of the first picture minus the quality
+of the second picture.
 """
 
 import dataclasses
@@ -170,8 +170,9 @@ def test_swapping_the_two_pictures_and_the_sign_of_the_gap_changes_nothing() -> 
 def test_a_gap_that_the_model_already_predicts_teaches_nothing() -> None:
     """Fit an adapter to pairs whose gap is the difference of the model's scores times the slope, 0.4.
 
-    The model predicts these gaps exactly, so the pairs teach nothing. The videos have the score 0 and views at their
-    channel's trend, so the videos teach nothing either. All weights of the adapter must be zero.
+    The model predicts these gaps exactly, so the adapter learns nothing from the pairs. The videos have the score 0 and
+    views at their channel's trend, so the adapter learns nothing from the videos either. All weights of the adapter
+    must be zero.
     """
     pairs = compared(20)
     known = dataclasses.replace(pairs, score_gaps=pairs.gaps / 0.4)

@@ -74,7 +74,7 @@ def test_pictures_titles_and_facts_are_standardised_to_lengths_of_their_own() ->
     """Check that `standardise` gives each kind of input a fixed mean squared norm, whatever its scale was before.
 
     This mean is 1 for the vectors of pictures and for the vectors of titles. The mean is also 1 for the agreement,
-    which says how many words picture and title have in common. The mean is less than 1 for the title facts.
+    which counts the words that picture and title have in common. The mean is less than 1 for the title facts.
     `standardise` does not change the columns of hashed words and of the length of the video.
     """
     random = np.random.default_rng(0)

@@ -1,4 +1,6 @@
-"""Test which AUC of a model's evaluation counts as the model's skill. The scoring service's answers show this skill."""
+"""Test which AUC in a model's evaluation counts as the skill of the model. The scoring service shows this skill in its
+answers.
+"""
 
 import json
 from pathlib import Path

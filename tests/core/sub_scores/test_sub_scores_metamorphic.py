@@ -37,7 +37,7 @@ Change = Callable[[Pixels], Pixels]
 
 @dataclass(frozen=True)
 class Real:
-    """A real thumbnail with its title, and what was measured in it. Each use of `pixels` decodes the file again."""
+    """A real thumbnail with its title, sub-scores and evidence. Each use of `pixels` decodes the file again."""
 
     data: bytes
     title: str
@@ -127,9 +127,9 @@ def value(measured: float | None) -> float:
 def promised(capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest) -> Callable[[str, list[bool]], None]:
     """Return a function that checks a sentence, such as "blur lowers clarity".
 
-    The second argument of the function says for each picture whether the picture confirms the sentence. The function
-    prints the sentence, and the number of pictures that confirm it. The function fails if these pictures are fewer than
-    90 %, or if there are not `count` pictures.
+    The second argument of the function has a boolean for each picture: whether the picture confirms the sentence. The
+    function prints the sentence, and the number of pictures that confirm it. The function fails if these pictures are
+    fewer than 90 %, or if there are not `count` pictures.
     """
 
     def check(relation: str, held: list[bool], count: int = PICTURES) -> None:
@@ -144,7 +144,7 @@ def promised(capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest)
 def falls(name: str, before: list[Real], change: Callable[[Real], Pixels], engines: Engines) -> list[bool]:
     """Return for each picture whether `change` lowered the sub-score `name` of the picture.
 
-    To save time, text in the changed pictures is not read.
+    To save time, the text reader does not read the changed pictures.
     """
     return [value(real.values[name]) > measure_picture(change(real), engines).values[name] for real in before]
 
@@ -179,11 +179,11 @@ def test_a_smaller_or_missing_face_lowers_prominence(
 
 
 def without_face(pixels: Pixels, face: Box, way: str) -> Pixels:
-    """Return a copy of the picture in which a background replaces the head with the face `face`.
+    """Return a copy of the picture without the head around the face `face`. A background replaces the head.
 
-    `way` says how the background is made. "filled" takes the mean colour of the picture. "inpainted" continues what
-    surrounds the head. Other values blur the picture. "halved" also blurs the picture, and draws the head at half its
-    size on the blurred picture.
+    `way` is the name of the background. "filled" is the mean colour of the picture. "inpainted" fills the place of the
+    head from the pixels around it. Any other value is a blurred copy of the picture. With "halved", the head is also
+    drawn on the blurred copy, at half its size.
     """
     height, width = pixels.shape[:2]
     head = Box.within(
