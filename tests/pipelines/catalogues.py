@@ -1,4 +1,4 @@
-"""A copy of a catalogue with changed videos, which the emulator of YouTube can serve, and a lab that collected one."""
+"""Copy a catalogue with changed videos for the emulator of YouTube, and make a lab that has collected a catalogue."""
 
 import dataclasses
 from collections.abc import Callable
@@ -36,8 +36,8 @@ class Edited(Catalogue):
 def collected_beside(collected: Lab, open_lab: Callable[..., Lab], catalogue: Catalogue, niche: str) -> Lab:
     """Return a new lab that has collected a niche of `catalogue`, with the pictures that the lab `collected` has.
 
-    The two labs use the same image store, which holds the pictures already. So only the rows in the table `thumbnails`
-    are copied.
+    The two labs use the same image store, which contains the pictures already. The function therefore copies only the
+    rows of the table `thumbnails`.
     """
     folder = collected.settings.data_dir
     with Emulator(catalogue) as emulator:

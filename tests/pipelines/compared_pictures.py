@@ -17,10 +17,9 @@ DAY = pd.Timestamp("2026-06-01")
 def with_pairs(data: Dataset, count: int, noise: float = 0.0, **columns: Any) -> Dataset:
     """Return a copy of `data` that has `count` one-video pairs for each channel, one on each day from `DAY` on.
 
-    The column `gap` says by how much the first picture of a pair is better than the second. In the datasets of the
-    fixture `plant`, the first number of a picture's vector decides the views. So `gap` is 4 times the difference of the
-    first numbers of the two vectors, plus noise with the standard deviation `noise`. `columns` replaces or adds columns
-    of the table of pairs.
+    The column `gap` has the quality of the first picture of a pair minus the quality of the second. In the datasets of
+    the fixture `plant`, the quality of a picture is 4 times the first number of its vector. Noise with the standard
+    deviation `noise` is added to each gap. `columns` replaces or adds columns of the table of pairs.
     """
     random = np.random.default_rng(3)
     channels = np.repeat(data.videos.channel_id.unique(), count)

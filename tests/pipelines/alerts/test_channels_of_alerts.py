@@ -1,4 +1,4 @@
-"""Tests of the chat and the mail server that alerts are sent to.
+"""Test the chat and the mail server to which the lab sends alerts.
 
 The chat and the mail server are real servers on this machine.
 """

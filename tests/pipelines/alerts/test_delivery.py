@@ -1,6 +1,6 @@
-"""Tests of the delivery of alert messages over several looks.
+"""Test the delivery of alert messages over several evaluations of the sensor `alerts`.
 
-A look is one evaluation of the sensor `alerts`. The chat and the mail server are real servers on this machine.
+The chat and the mail server are real servers on this machine.
 """
 
 import threading
@@ -23,9 +23,9 @@ MINUTE = timedelta(minutes=1)
 
 
 class Looks:
-    """The looks of a lab with one alert channel.
+    """Evaluations of the sensor `alerts` in a lab with one alert channel.
 
-    Each look parses the state from text, as the sensor reads it from the disk.
+    Each evaluation parses the state from text, as the sensor reads it from the disk.
     """
 
     def __init__(self, chosen: Settings, seconds: float = 10) -> None:
@@ -36,7 +36,7 @@ class Looks:
         announce(self.state, [Message(title=title) for title in titles], self.senders, self.now, [])
 
     def look(self, later: timedelta = timedelta()) -> list[str]:
-        """Look once, and return the titles of the messages that still wait."""
+        """Evaluate the sensor once, and return the titles of the messages that were not delivered yet."""
         self.now += later
         self.state = WatchState.model_validate_json(self.state.model_dump_json())
         deliver(self.state, self.senders, self.now, [], self.seconds)

@@ -45,9 +45,9 @@ def train_ranker() -> None:
 
 
 class Watch:
-    """The watch over the runs of a lab.
+    """A watch over the runs of a lab: repeated evaluations of the sensor `alerts`.
 
-    `now` is the time of the next look. `now` is ahead of the clock of this machine.
+    `now` is the time of the latest evaluation. The tests set it ahead of the clock of this machine.
     """
 
     def __init__(self, folder: Path, chat: Chat) -> None:
@@ -70,9 +70,9 @@ class Watch:
         return done.run_id
 
     def look(self, later: timedelta = MINUTE) -> list[str]:
-        """Look at the runs once, and return the new texts in the chat.
+        """Evaluate the sensor once, and return the new texts in the chat.
 
-        The watch reads its state from its file, as after a restart.
+        The sensor reads its state from its file, as after a restart.
         """
         before = len(self.chat.texts)
         self.now += later

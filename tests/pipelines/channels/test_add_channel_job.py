@@ -149,8 +149,9 @@ def test_a_channel_without_a_name_or_a_niche_asks_for_it(run: Run, owner: Owner)
 
 
 def test_a_run_changes_only_channels_of_the_key_whose_exports_it_imports(run: Run, owner: Owner) -> None:
-    """The service writes the name of the owner's key into the folder of the import. The config of the run has no
-    owner.
+    """Run the imports of two keys. A run must change only channels of the key that sent its exports.
+
+    The service writes the name of this key into the folder of the import. The config of the run names no key.
     """
     _, report = run(owner.rows(6), owner_of_key="alice#1", name="Alice cooks")
     assert (report.state, report.imported and report.imported.title) == ("done", "Alice cooks")

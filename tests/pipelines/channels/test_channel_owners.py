@@ -57,7 +57,7 @@ def rows(owner: Owner, first: int, last: int, **changed: str) -> list[list[str]]
 
 
 def state(lab: Lab) -> list[Sequence[Any]]:
-    """Return what the lab stores about channels, videos and click-through rates."""
+    """Return the stored names of channels, facts of videos, and click-through rates."""
     with lab.engine.connect() as connection:
         facts = select(videos.c.video_id, videos.c.channel_id, videos.c.title).order_by(videos.c.video_id)
         rates = select(video_reach.c.video_id, video_reach.c.click_through_rate).order_by(video_reach.c.video_id)
@@ -93,7 +93,7 @@ def test_a_channel_belongs_to_the_key_that_sent_it_and_the_key_may_add_to_it(
 def test_a_key_changes_nothing_of_a_channel_of_another_key(
     owner: Owner, mine: ImportedExports, tmp_path: Path, name: str | None
 ) -> None:
-    """Bob's key sends Alice's videos with changed facts, once under each channel name that Bob can give."""
+    """Send Alice's videos with changed facts by Bob's key. Each case uses a different name for the channel."""
     before = state(owner.lab)
     path = write(tmp_path / NAME, rows(owner, 0, 6, **{"Video title": "Changed", "Views": "7"}))
     with pytest.raises(NotYoursError, match="ask the lab's owner to import the exports with `thumblab channel add`"):
@@ -155,7 +155,7 @@ def test_videos_of_other_channels_stay_there_and_the_rest_of_the_export_is_impor
 
 
 def test_a_key_stores_rates_only_of_the_videos_of_its_channel(owner: Owner, tmp_path: Path) -> None:
-    """A video without a title is not imported, so it does not become a video of the channel."""
+    """Import seven videos. One of the videos has no title, so the lab does not import it and stores six rates."""
     nameless = owner.row(owner.videos[6], **{"Video title": ""})
     add(owner, write(tmp_path / NAME, [*rows(owner, 0, 6), nameless]))
     with owner.lab.engine.connect() as connection:
@@ -255,7 +255,7 @@ def test_a_key_that_took_the_videos_first_gets_no_rates_of_the_exports_of_the_la
 def test_a_key_that_took_a_few_videos_first_neither_stops_the_export_of_the_lab_nor_gets_its_rates(
     owner: Owner, tmp_path: Path
 ) -> None:
-    """Bob's key has imported two videos of the channel. Then the lab imports the export of the channel itself."""
+    """Import two videos of a channel by Bob's key. Then import the export of the whole channel by the lab itself."""
     changed = {"Impressions click-through rate (%)": "0.01"}
     bobs = add(owner, write(tmp_path / UNNAMED, rows(owner, 4, 6, **changed)), BOB, name="Bob").channel
     before = {row for row in state(owner.lab) if len(row) == 2}
@@ -306,7 +306,7 @@ def test_the_id_that_a_title_gives_is_not_taken_by_another_spelling(
 def test_the_lab_gives_a_channel_to_a_key_and_another_title(
     owner: Owner, mine: ImportedExports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Alice has imported the videos of Carol. The lab's owner gives the channel to Carol, who then adds videos to it."""
+    """Give a channel to Carol, whose videos Alice has imported. Then add videos to the channel by Carol's key."""
     keys = NamedKeys(owner.lab.settings)
     keys.add("carol", ["score"])
     [carol] = [key.owner for key in keys.all()]

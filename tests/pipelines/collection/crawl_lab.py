@@ -1,4 +1,4 @@
-"""Helpers that read what a crawl decided on each video, and compute the least quota that a crawl can spend."""
+"""Helpers that read the crawl's decision on each video, and compute the least quota that a crawl can spend."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ from thumblab_pipelines.lab import Lab
 
 
 def outcomes(lab: Lab) -> dict[str, str | None]:
-    """Return what the crawl decided on each video that it found, by video id.
+    """Return the crawl's decision on each video that it found, by video id.
 
-    The decision is a text: the video is kept, or it is left out for a reason. The decision is None if the crawl has not
-    yet decided.
+    A decision is the text `kept`, or the reason for which the video was left out. A decision is None if the crawl has
+    not yet decided.
     """
     with lab.engine.connect() as connection:
         return dict(connection.execute(select(crawl_videos.c.video_id, crawl_videos.c.outcome)).all())

@@ -70,7 +70,10 @@ def test_a_refresh_needs_few_calls_and_the_ledger_agrees_with_youtube(small: Any
 def test_a_day_of_all_niches_costs_at_most_60_units_and_15_searches(
     lab: Lab,
 ) -> None:
-    """The catalogue has many more channels and videos than a refresh can read. The lab begins without any channel."""
+    """Refresh every niche once, with a catalogue that has many more channels and videos than a refresh can read.
+
+    The lab has no channels at first.
+    """
     with Emulator(vast_catalogue(channels=210, videos=20_000)) as emulator:
         chosen = at(lab, emulator)
         for _ in range(2):

@@ -98,8 +98,8 @@ def test_a_crawl_of_several_days_stops_with_the_quota_and_ends_with_the_same_vid
             emulator.advance(timedelta(days=1))
     assert 2 < len(days) < 8
     assert days[-1].stopped is None
-    # Both crawls decide the same on each video that both found. The crawl of several days does not find videos that
-    # became too old before the crawl reached their channel.
+    # The two crawls made the same decision on each video that both crawls found. The crawl of several days does not
+    # find videos that became too old before the crawl reached their channel.
     assert {name: whole[name] for name in outcomes(other)} == outcomes(other)
     assert len(outcomes(other)) > 0.9 * len(whole)
     assert emulator.counts.spent["units"] <= at_once + 2
@@ -124,8 +124,7 @@ def test_a_refused_page_token_starts_the_walk_again(lab: Lab) -> None:
     assert crawled.stopped is None
     assert crawled.counted.channels_excluded == {}
     assert listed > 100
-    # The crawl makes two calls more than the list has pages. The first extra call was refused. With the second extra
-    # call, the crawl requests the first page again.
+    # The crawl makes two calls more than the list has pages: the refused call, and a second call for the first page.
     assert pages == -(-listed // 50) + 2
 
 
@@ -209,7 +208,7 @@ def test_the_plan_matches_the_cost_and_spends_nothing(lab: Lab, tech: SyntheticC
         assert emulator.counts.calls == {}
         crawled = crawl(chosen, "tech")
         # The crawl dates each visit to a channel by the emulator's clock, and visits the channel again after some days.
-        # With the same clock, the plan sees that no visit is due yet.
+        # By the same clock, no visit is due yet.
         after = plan_crawl(chosen, ["tech"], channels=len(sizes), now=emulator.now)
     assert planned.units == pytest.approx(crawled.quota.spent["units"], rel=0.35)
     assert planned.niches[0].channels_to_find == len(sizes)

@@ -1,6 +1,6 @@
 """Tests of the crawl's rules.
 
-Each rule leaves out the videos or channels that it is meant for. The crawl counts what each rule left out.
+Each rule leaves out exactly the videos or channels that break it. The crawl counts what each rule left out.
 """
 
 import dataclasses

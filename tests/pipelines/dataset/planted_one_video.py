@@ -1,6 +1,6 @@
 """A helper that fills a lab with the two sources of one-video pairs: changed thumbnails and experiments.
 
-The videos come from the synthetic catalogue, which knows how good each picture is.
+The videos come from the synthetic catalogue, in which the quality of each picture is known.
 """
 
 from collections.abc import Callable, Sequence

@@ -89,8 +89,8 @@ def test_deleted_videos_stop_neither_training_nor_promotion_and_are_counted(lab:
     assert decision.comparisons
     assert "; 4 videos of these pairs have been deleted since they were made" in decision.reason
 
-    # Retention calls `clean_pairs`. After this call, no pairs release names the deleted videos. For each model, there
-    # is still a release of its training pairs, without these videos.
+    # Retention calls `clean_pairs`. After this call, no pairs release names the deleted videos. Each model still has a
+    # release of its training pairs, without these videos.
     assert list(named_by(lab, *gone))
     assert clean_pairs(lab) == 1
     assert list(named_by(lab, *gone)) == []
@@ -164,7 +164,7 @@ def test_pictures_that_are_replaced_or_encoded_again_do_not_change_existing_pair
     np.testing.assert_array_equal(after.images, before.images)
     np.testing.assert_array_equal(after.titles, before.titles)
     assert not build_pairs(lab).reused, "after a change of vectors, a new pairs release must be built"
-    # `with_vectors_of` reads the vectors from the database, from which the vector of the first video was deleted.
+    # `with_vectors_of` reads the vectors from the database. The database no longer has the vector of the first video.
     assert with_vectors_of(lab, before, release)[1].sum() == len(before.videos) - 1
 
 

@@ -89,7 +89,8 @@ def test_the_experiments_of_a_channel_are_divided_into_learnt_and_held_out_ones(
 def right(model: TrainedRanker, channel: str, inputs: OneVideoInputs, gaps: Float64s) -> Float64s:
     """Return for each pair 1 if the model prefers the better picture, else 0. The model uses the adapter of `channel`.
 
-    `gaps` tells which picture is better: the first one if the gap is positive, the second one if it is negative.
+    If a gap in `gaps` is positive, the first picture of the pair is better. If a gap is negative, the second picture is
+    better.
     """
     adapter = model.adapter(channel)
     first, second = (model.predict_inputs(side, adapter).score for side in (inputs.first, inputs.second))
@@ -117,9 +118,9 @@ def test_forty_experiments_raise_the_accuracy_on_new_pictures_of_the_channel_mea
 ) -> None:
     """Let both models order 300 pairs of new pictures, which were in no experiment.
 
-    The catalogue knows the quality of each picture, so the better picture of a pair is known. In 100 pairs, the model
-    that learnt from the experiments must order at least 3 pairs more correctly than the other model. The 95 % interval
-    of this difference must be above 0.
+    The catalogue contains the quality of each picture, so the better picture of a pair is known. In 100 pairs, the
+    model that learnt from the experiments must order at least 3 pairs more correctly than the other model. The 95 %
+    interval of this difference must be above 0.
     """
     ids = [video.video_id for video in planted.catalogue.channels[learnt.channel].videos]
     drawn = [

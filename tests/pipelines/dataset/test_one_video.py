@@ -1,7 +1,7 @@
 """Tests of the one-video pairs of a pairs release.
 
 A one-video pair has two pictures that one video showed. An experiment compared the two pictures, or the owner replaced
-one by the other.
+one picture by the other.
 """
 
 import dataclasses

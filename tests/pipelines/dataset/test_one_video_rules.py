@@ -1,7 +1,7 @@
 """Tests of how one-video pairs are made from experiments and from changed thumbnails.
 
-A one-video pair has two pictures that one video showed. The `gap` of a pair says by how much the first picture is
-better than the second one. An experiment or a change that gives no pair is left out and counted.
+A one-video pair has two pictures that one video showed. The `gap` of a pair is the quality of the first picture minus
+the quality of the second. An experiment or a change from which no pair can be made is left out and counted.
 """
 
 from collections.abc import Callable

@@ -15,7 +15,7 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture
 def dagster_home(new_database: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The data folder of a new lab. It is Dagster's home too, with the `dagster.yaml` of the checkout."""
+    """The data folder of a new lab, which is also Dagster's home. The folder has the `dagster.yaml` of the checkout."""
     shutil.copy(CHECKOUT / "dagster.yaml", tmp_path)
     monkeypatch.setenv("THUMBLAB_DATABASE_URL", new_database())
     monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path))

@@ -1,4 +1,4 @@
-"""Tests that the code version of an asset changes if and only if code changes that its step can reach."""
+"""Tests of the code version of an asset. It changes if, and only if, code that the asset's step can call changes."""
 
 import importlib
 import sys

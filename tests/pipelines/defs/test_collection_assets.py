@@ -27,8 +27,8 @@ SECRET = "AIzaSecretOfTheTests"
 class Ran:
     """The result of a run.
 
-    The object holds the metadata of the asset, the asset's checks by name, and every event and log as text. `failure`
-    is the error of the step that failed, or empty.
+    The object contains the metadata of the asset, the asset's checks by name, and every event and log as text.
+    `failure` is the error of the step that failed, or empty.
     """
 
     success: bool

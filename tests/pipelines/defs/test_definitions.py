@@ -188,8 +188,8 @@ def test_the_library_is_partitioned_by_niche_and_the_model_is_not(specs: dict[st
         partitions = specs[name].partitions_def
         assert isinstance(partitions, dg.StaticPartitionsDefinition)
         assert tuple(partitions.get_partition_keys()) == NICHES
-        # With a backfill policy, the runs of a backfill have no tag `dagster/partition`. dagster.yaml uses this tag to
-        # run only one run per niche.
+        # With a backfill policy, the runs of a backfill have no tag `dagster/partition`. By this tag, dagster.yaml
+        # allows only one run of a niche at a time.
         assert graph.get(specs[name].key).backfill_policy is None
     assert all(specs[name].partitions_def is None for name in RANKING | ON_REQUEST | {"library_map_of_all"})
 
@@ -201,7 +201,7 @@ def test_every_asset_has_a_description_and_an_owner(specs: dict[str, dg.AssetSpe
         assert spec.description
         assert len(spec.description) > 30
         assert spec.kinds, name
-        # A freshness policy says how often an asset must be made. An asset without a schedule cannot satisfy such a
+        # A freshness policy states how often an asset must be made. An asset without a schedule cannot satisfy such a
         # policy.
         assert (spec.freshness_policy is not None) == (name not in TABLES | BY_HAND), name
         assert spec.automation_condition is None, (

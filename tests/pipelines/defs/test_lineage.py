@@ -144,7 +144,7 @@ def traces(
         tracker = Tracker(mlflow.MlflowClient(uri), uri, "thumbnail-ranker")
         patch.setattr(MlflowResource, "connect", lambda self: tracker)
         patch.setattr(resources, "_opened", lambda chosen, url: lab)
-        # Lower the least number of pairs, so that the model is served although its evaluation has few pairs.
+        # Lower the minimum number of pairs, so that the model is served although its evaluation has few pairs.
         patch.setattr(build, "_LEAST_PAIRS", 1)
         found = {}
         with dg.DagsterInstance.ephemeral() as instance:
@@ -208,7 +208,8 @@ def test_every_declared_dependency_of_an_asset_is_read(traces: dict[str, Touched
     unread = {}
     for asset, touched in traces.items():
         read = set(read_assets(asset, touched))
-        # Dagster does not run `videos`, so a dependency on an asset that writes `videos` gives the order in a run.
+        # Dagster does not materialize the table `videos`. A dependency on an asset that writes `videos` only makes
+        # Dagster run this asset first.
         writers = {writer for owner in read for writer in WRITERS.get(owner, ())}
         own = {owner for owner, of in WRITERS.items() if asset in of}
         unread[asset] = deps[asset] - read - writers - own

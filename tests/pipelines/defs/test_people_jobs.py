@@ -36,7 +36,7 @@ without a cluster.
 
 @dataclass
 class People:
-    """A lab with the pictures of twelve people, and a function that runs a job and traces what each asset touches."""
+    """A lab with the pictures of twelve people, and a function that runs a job and traces its reads and writes."""
 
     lab: Lab
     run: Callable[..., tuple[dg.ExecuteInProcessResult, Touched]]
@@ -141,7 +141,7 @@ def test_the_body_of_a_request_has_the_fields_and_defaults_of_the_config_that_it
 
 
 def _kinds(annotation: Any) -> set[type]:
-    """Return the types that a field takes. Limits of numbers are ignored, and a choice of texts counts as a text."""
+    """Return the types that a field accepts. Limits of numbers are ignored, and a choice of texts counts as a text."""
     parts = get_args(annotation) or (annotation,)
     if get_origin(annotation) is Literal:
         return {type(part) for part in parts}

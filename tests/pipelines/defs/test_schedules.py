@@ -1,4 +1,4 @@
-"""Tests which schedules and sensors start work, and that the schedules keep Hobart time.
+"""Test which schedules and sensors start work, and that the schedules use the local time of Hobart.
 
 On two days a year, an hour of Hobart time is skipped or repeated.
 """
@@ -112,7 +112,7 @@ def test_these_are_the_schedules_and_the_sensors_and_nothing_else_starts_work() 
         "daily_prediction_quality": ("judge_predictions", "0 6 * * *", stopped),
         "daily_checks": ("check_lab", "30 6 * * *", running),
         "daily_summary": ("send_summary", "0 7 * * *", running),
-        # People are off by default.
+        # The search for people is turned off by default.
         "daily_faces": ("find_faces", "30 4 * * *", stopped),
         "daily_people": ("group_people", "30 5 * * *", stopped),
         "weekly_reports": ("report_niche", "30 5 * * 1", running),

@@ -108,8 +108,8 @@ def at(day: date, hour: int, minute: int = 0) -> datetime:
 def test_every_niche_is_refreshed_once_a_day_when_the_clock_changes_and_after_thirty_hours_without_a_daemon(
     scheduler: Scheduler,
 ) -> None:
-    # The daemon is down from 02:00 on the day after the change to 08:00 on the next day. The daemon misses 03:00 twice,
-    # and makes up only for the later refresh.
+    # The daemon is down from 02:00 on the day after the change to 08:00 on the next day. The daemon misses two
+    # refreshes at 03:00, and afterwards runs only the later one.
     day = timedelta(days=1)
     pause = (at(OCTOBER + day, 2), at(OCTOBER + 2 * day, 8))
     runs = scheduler.simulate(at(OCTOBER, 0), at(OCTOBER + 2 * day, 12), [pause])
@@ -140,6 +140,7 @@ def test_after_the_clock_was_ahead_and_is_set_back_every_niche_is_refreshed_each
     day, ahead = date(2026, 11, 20), date(2026, 12, 20)
     scheduler.simulate(at(day, 1), at(day, 12))
     scheduler.look(at(ahead, 12), {})
-    # `thumblab up` restarts the daemon when the clock is set back. The restarted daemon remembers nothing.
+    # `thumblab up` restarts the daemon when the clock is set back. The restarted daemon has no state from before in its
+    # memory.
     runs = scheduler.simulate(at(day, 13), at(day + timedelta(days=2), 12))
     assert refreshes(runs) == once_each(day, day + timedelta(days=2)) + once_each(ahead, ahead)

@@ -219,8 +219,9 @@ def test_a_slice_without_pairs_has_no_figure(plant: Plant) -> None:
 
 
 def test_a_lab_of_one_channel_has_no_reference_models_for_unseen_channels(plant: Plant) -> None:
-    """A reference model for an unseen channel is fitted to the other channels. In this test there are no other
-    channels.
+    """Evaluate the pairs of a lab with a single channel.
+
+    A reference model for an unseen channel is fitted to the other channels, and here there are no other channels.
     """
     data = plant(channels=1, videos=60)
     figures = by_key(evaluate(data, constant(data, future=target(data))))

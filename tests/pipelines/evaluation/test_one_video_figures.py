@@ -1,4 +1,4 @@
-"""Tests of the evaluation on one-video pairs: one video showed two pictures, and the model says which one is better.
+"""Tests of the evaluation on one-video pairs: one video showed two pictures, and the model predicts the better picture.
 
 The pairs are made by the tests, so the better picture of each pair is known.
 """

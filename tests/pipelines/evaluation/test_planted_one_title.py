@@ -1,8 +1,8 @@
 """Test how well a model orders two pictures under one title, if the better picture depends on the title.
 
 In this synthetic catalogue, the topic of a video affects both its views and its picture. The words in a picture raise
-the views under some titles, and lower them under others. The model gets no vectors of pictures. The model gets the
-attributes that the pictures would be drawn from, so that it can learn from a small catalogue. The benchmark `python -m
+the views under some titles, and lower them under others. The model gets no vectors of pictures. Instead, the model gets
+the attributes from which pictures are drawn, so that it can learn from a small catalogue. The benchmark `python -m
 benchmarks.planted --effects one_title` measures the same figures with encoded pictures and more videos.
 """
 
@@ -131,8 +131,9 @@ def test_with_shuffled_pictures_the_intervals_of_the_auc_contain_one_half(
 ) -> None:
     """Shuffle the pictures of the videos in one or more ways. The words in a picture stay with the picture.
 
-    Shuffled pictures say nothing about the views, so the true AUC is 0.5. There are three splits, so each way gives
-    three intervals. A 95 % interval misses the true value once in twenty times, so one of the intervals may miss 0.5.
+    Shuffled pictures have no relation to the views, so the true AUC is 0.5. There are three splits, so each way of
+    shuffling has three intervals. A 95 % interval misses the true value once in twenty times, so one of the intervals
+    may miss 0.5.
     """
     data, values = planted.data, []
     for seed in range(ways):

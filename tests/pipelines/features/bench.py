@@ -53,7 +53,7 @@ class CountingPictures(BuiltinEncoder):
 
 
 class FailingPictures(CountingPictures):
-    """An encoder that gives NaN or zeros for some pictures.
+    """An encoder that returns NaN or zeros for some pictures.
 
     `places` are the positions of these pictures in the order of encoding.
     """
@@ -72,7 +72,7 @@ class FailingPictures(CountingPictures):
 
 
 class FailingTitles(CheapTitles):
-    """A title encoder that gives infinities for one title."""
+    """A title encoder that returns infinities for one title."""
 
     def __init__(self, title: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Tests of a change of encoder. All pictures get new vectors. The old index is served until a new one is promoted."""
+"""Tests of a change of encoder. All pictures get new vectors. The old index is served until a new index is promoted."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -58,7 +58,7 @@ def labs(new_labs: Callable[[], tuple[Lab, Lab]]) -> tuple[Lab, Lab]:
 
 @pytest.fixture(scope="module")
 def measured(new_labs: Callable[[], tuple[Lab, Lab]]) -> Lab:
-    """A lab with a CLIP model whose pictures are encoded and measured. The tests of this module share it."""
+    """A lab whose pictures are encoded and measured with a CLIP model. The tests of this module share the lab."""
     lab = new_labs()[1]
     embed(lab, NICHE)
     assert sub_scores.measure_features(lab, NICHE).measured > 0

@@ -1,6 +1,7 @@
 """Tests of the table `views_at_age`.
 
-For every video of a niche, the table holds the views at fixed ages, which are estimated from the video's observations.
+For every video of a niche, the table contains the views at fixed ages. These views are estimated from the video's
+observations.
 """
 
 from collections.abc import Callable

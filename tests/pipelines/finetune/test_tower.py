@@ -94,7 +94,7 @@ def test_a_saved_checkpoint_holds_the_facts_of_its_tag_in_open_clip(
     """Check that a file of weights that the encoder saves contains the facts that are needed to use the weights.
 
     These facts are the activation function, and the mean and standard deviation by which pixels are normalised. For
-    weights that open_clip knows, open_clip lists the facts under a tag. A saved file has no tag, so the file itself
+    published weights, open_clip has these facts in a table, under a tag. A saved file has no tag, so the file itself
     must contain the facts.
     """
     import open_clip

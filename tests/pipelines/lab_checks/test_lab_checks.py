@@ -1,4 +1,6 @@
-"""Tests of the checks of the whole lab. Usual data pass, a planted fault is found, and too few data are not judged."""
+"""Tests of the checks of the whole lab. Usual data pass the checks, and a planted fault fails a check. If there are too
+few data, a check gives no verdict.
+"""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Tests of the distribution of a library's sub-scores, which an index release holds as quantiles.
+"""Tests of the distribution of a library's sub-scores, which an index release contains as quantiles.
 
 The service compares the sub-scores of a picture with these quantiles. The service and the library's assets must measure
 the same sub-scores in the same picture.

@@ -1,7 +1,7 @@
 """Tests of promoting a build.
 
-The promoted index has every change that was made since the build began. After a person has rolled an index back, no
-build is promoted until a person ends the rollback with `resume`.
+The promoted index has every change that was made since the build began. After a person has rolled an index back, the
+lab promotes no build until a person runs `thumblab index resume`.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A lab with two libraries that can be mapped, with stored pictures and planted text in them."""
+"""A lab with two libraries from which maps can be made. Their pictures are stored and have planted sub-scores."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,10 @@ NICHES = ("tech", "beauty")
 
 
 def plant_libraries(lab: Lab, drawn: Callable[..., bytes], seed: int = 0) -> None:
-    """Store `VIDEOS` videos in two niches. Their vectors are around random centres, and each has its own picture."""
+    """Store `VIDEOS` videos of two niches, with their pictures and sub-scores.
+
+    Each video has its own picture. The vectors of the pictures are around random centres.
+    """
     encoder = BuiltinEncoder()
     fill(lab.engine, clustered(VIDEOS, encoder.dimension, seed), encoder.fingerprint, NICHES)
     pictures = {f"v{number:06d}": lab.images.put(drawn(number, (160, 90))) for number in range(VIDEOS)}
@@ -29,7 +32,10 @@ def plant_libraries(lab: Lab, drawn: Callable[..., bytes], seed: int = 0) -> Non
 
 
 def library(engine: Engine, niche: str) -> set[str]:
-    """Return the ids of the videos of a niche's library. The last four videos were observed too long ago."""
+    """Return the ids of the videos of a niche's library.
+
+    The library lacks the last four of the stored videos, because they were observed too long ago.
+    """
     numbers = range(NICHES.index(niche), VIDEOS - 4, len(NICHES))
     return {f"v{number:06d}" for number in numbers}
 

@@ -1,4 +1,4 @@
-"""Test the release of a library map: what it shows, when it is served, and how it is undone."""
+"""Test the release of a library map: what the map shows, when it is served, and how it is rolled back."""
 
 from collections.abc import Callable, Iterator
 
@@ -43,7 +43,7 @@ def shown(release: Release) -> set[str]:
 
 
 def tile_of(release: Release, video_id: str) -> np.ndarray | None:
-    """Return the mean colour of a video's tile in the page of the largest tiles. None without a tile."""
+    """Return the mean colour of a video's tile in the page of the largest tiles, float [3]."""
     points, atlases = read_points(release.path / "points.arrow"), read_atlases(release.read("atlases.json"))
     level = atlases.levels[-1]
     tile = int(points.tile[points.video_id.index(video_id)])
@@ -148,7 +148,7 @@ def test_a_deleted_video_leaves_all_maps_at_once_with_its_title_and_tile(lab: La
         assert stale_maps(lab, scope)[0] == []
     served = lab.releases.serving.current(LIBRARY_MAP, "tech")
     assert served is not None
-    # All pages held the picture of the deleted video, because there are few pictures.
+    # The map has few pictures, so each of its pages showed the picture of the deleted video.
     assert not page_of_victim & set(served.files)
     left = read_points(served.path / "points.arrow")
     assert left.x[left.video_id.index(other)] == old_places.x[old_places.video_id.index(other)]
@@ -175,7 +175,7 @@ def test_a_later_map_starts_from_the_served_one_and_keeps_its_places_and_tiles(l
     assert new.title[new.video_id.index("v000016")] == "A new title"
     for video_id in new.video_id:
         assert new.tile[new.video_id.index(video_id)] == old.tile[old.video_id.index(video_id)]
-    # The map before still shows the video that a person took out, so it must go.
+    # The earlier map still shows the video that was taken out of the library, so `clean_maps` must delete this map.
     assert clean_maps(lab, ("tech",)) == 1
     assert not before.path.exists()
 

@@ -1,4 +1,4 @@
-"""Test that libraries with few or equal pictures get a map, too."""
+"""Test that the lab makes a map of a library with few pictures or with equal pictures."""
 
 import numpy as np
 import pytest

@@ -47,7 +47,7 @@ def stored_scores(model: Any, inputs: Float32s, channels: Any) -> Float64s:
 
 @pytest.fixture
 def scored_lab(open_lab: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch) -> Lab:
-    """A lab in which a model release holds a file of scores instead of a network. `stored_scores` reads this file.
+    """A lab in which a model release contains a file of scores instead of a network. `stored_scores` reads this file.
 
     If the info of a release has a true value for `broken`, the release cannot be loaded. If the info has a true value
     for `dead`, the release fails its check.

@@ -102,7 +102,10 @@ def test_an_unavailable_choice_keeps_its_alias_and_is_waited_for_if_mlflow_is_do
 
 
 def test_a_choice_that_fails_a_check_is_not_compared_and_keeps_its_alias(scored_lab: Lab, publish: Publish) -> None:
-    """No model is served yet. The model that a person chose fails its check, so the lab serves its other model."""
+    """Serve the newest model after a person has chosen another model, which fails its check.
+
+    No model is served before. The lab must serve the model that passes its check.
+    """
     dead, fit = publish(0.1, dead=True), publish(3.0)
     choice = champion("1", dead.release_id, None)
     registry = Registry(choice, dead)

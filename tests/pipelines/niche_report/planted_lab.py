@@ -54,7 +54,7 @@ def plant_niche(
 ) -> list[str]:
     """Store `count` channels with `each` videos per channel in the niche `tech`, and return the ids of the videos.
 
-    `effect` says how much a standard deviation of the text's height adds to the logarithm of the views.
+    One standard deviation of the text's height adds `effect` to the logarithm of the views.
     """
     random = np.random.default_rng(seed)
     pictures = [lab.images.put(drawn(number)) for number in range(40)]

@@ -17,7 +17,7 @@ def names(niche: PlantedNiche) -> dict[str, float]:
 
 
 def with_views(niche: PlantedNiche, added: np.ndarray) -> PlantedNiche:
-    """Return the niche after `added` was added to the log views of its videos."""
+    """Return a copy of the niche, with `added` [n] added to the log views of its n videos."""
     changed = niche.videos.assign(log_views=niche.videos.log_views + added)
     return PlantedNiche(with_multiples(changed), niche.values)
 

@@ -1,4 +1,6 @@
-"""Tests of the sign-in of a channel's owner. An error says what to do. Secrets are sent only to Google and over TLS."""
+"""Tests of the sign-in of a channel's owner. An error names the next step. Secrets are sent only to Google and over
+TLS.
+"""
 
 import json
 import logging

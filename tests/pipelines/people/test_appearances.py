@@ -25,7 +25,7 @@ VIDEOS = 60
 
 @dataclass(frozen=True)
 class Found:
-    """A face as a detector gives it."""
+    """A face as a detector returns it."""
 
     vector: np.ndarray
     box: tuple[float, ...] = (0.2, 0.2, 0.4, 0.5)

@@ -27,7 +27,7 @@ def jpeg(seed: int) -> bytes:
 
 
 class Found:
-    """A face as a detector gives it."""
+    """A face as a detector returns it."""
 
     box = (0.2, 0.2, 0.4, 0.5)
     landmarks = tuple(np.linspace(0.2, 0.4, 10))

@@ -173,7 +173,7 @@ def test_a_name_without_letters_is_in_no_file_name(given: Lab) -> None:
 
 @pytest.fixture
 def served(given: Lab, monkeypatch: pytest.MonkeyPatch) -> PublishedHead:
-    """A matching head that is served, although the real pictures give no reason to promote a head."""
+    """A matching head that is served. A patch promotes the head, because its figures on the real pictures would not."""
     monkeypatch.setattr(
         "thumblab_pipelines.people.matching.training.decide", lambda *_: Decision(True, "the test promotes it")
     )

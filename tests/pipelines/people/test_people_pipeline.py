@@ -1,7 +1,4 @@
-"""Test the way from pictures to people: search, group, name, train, report and forget, with the real networks.
-
-The networks and the pictures of people are in the folder of real data, which is not in the repository.
-"""
+"""Test all steps from pictures to people: search, group, name, train, report and forget, with the real networks."""
 
 from collections import Counter
 from dataclasses import replace

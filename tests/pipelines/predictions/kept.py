@@ -111,8 +111,8 @@ def experiment(lab: Lab, *pictures: str, winner: int | None = None, **facts: Any
 def publish(lab: Lab, video_id: str, picture: str, views: float | None = None, days: float = 1.0, **facts: Any) -> None:
     """Store a video that shows `picture` and was published `days` days after `SCORED`.
 
-    `views` are its views at the age of a week. If `views` is None, the lab does not know these views. `facts` replaces
-    fields of the video.
+    `views` are its views at the age of a week. If `views` is None, the lab has no count of these views. `facts`
+    replaces fields of the video.
     """
     at = SCORED + timedelta(days=days)
     row: dict[str, Any] = {
@@ -137,7 +137,7 @@ def publish(lab: Lab, video_id: str, picture: str, views: float | None = None, d
 
 
 def show(lab: Lab, video_id: str, picture: str, first: datetime, last: datetime | None = None) -> None:
-    """Record that the lab saw `picture` on a video from `first` to `last`. The default of `last` is `first`."""
+    """Store a sighting of `picture` on a video, from `first` to `last`. The default of `last` is `first`."""
     version = {"video_id": video_id, "first_seen": first, "last_seen": last or first, "title": "t"}
     with lab.engine.begin() as connection:
         connection.execute(insert(thumbnail_versions).values(**version, sha256=sha(picture), phash=hash_of(picture)))

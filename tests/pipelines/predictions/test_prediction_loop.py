@@ -1,4 +1,4 @@
-"""Tests of all steps from an answer of the scoring service to the measurement of how good this answer was.
+"""Tests of all steps from an answer of the scoring service to the comparison of the answer with its outcome.
 
 A real service answers over HTTP and keeps its answers as predictions. Then experiments end and videos are published. A
 Dagster job compares the predictions with these outcomes. The channels, the experiments and the emulator of YouTube come

@@ -1,4 +1,4 @@
-"""Tests of the figures that say how good kept predictions were, and of the checks of these figures.
+"""Tests of the figures that compare kept predictions with their outcomes, and of the checks of these figures.
 
 The figures are the accuracy and the calibration of the predictions, for each model release and over all releases.
 """
@@ -187,7 +187,7 @@ def test_over_all_releases_a_pair_of_videos_counts_once_with_its_latest_claim(la
         for number, score in enumerate(scores):
             facts = {"model_release": release, "scored_at": SCORED + timedelta(hours=hours)}
             predict(lab, f"published {number}", f"left {number}", chances=(score / 100, 0.1), **facts)
-    # The last two videos were in no prediction. These videos make the trend of the channel known.
+    # No prediction is about the last two videos. The trend of the channel is computed from these videos.
     for number, views in enumerate((1_000, 2_000, 1_500, 1_500)):
         publish(lab, f"v{number}", f"published {number}", views, days=1 + number / 24)
     figures = {

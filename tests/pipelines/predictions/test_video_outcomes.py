@@ -1,7 +1,7 @@
 """Tests of how kept predictions are joined with published videos.
 
-A prediction is joined with a video that shows one of its candidates. The stored outcome says by how much the log views
-of the video at the age of a week are above the trend of its channel. Other videos of the channel give this trend.
+A prediction is joined with a video that shows one of its candidates. The stored outcome is the log views of the video
+at the age of a week, minus the trend of its channel. The trend is computed from other videos of the channel.
 """
 
 from datetime import timedelta

@@ -78,10 +78,10 @@ def lab(open_lab: Callable[..., Lab]) -> Lab:
 
 @pytest.fixture
 def refits(monkeypatch: pytest.MonkeyPatch) -> list[Lab]:
-    """A list of labs. For each call of the function that fits adapters, the list gets the lab of the call.
+    """A list of labs. Each call of `refit_channel_adapters` appends the lab of the call.
 
-    The function that fits adapters is replaced. The replacement publishes an adapter of `ONE` that names only the first
-    video of `ONE`, and reports that fitting the adapter of `OTHER` failed.
+    This fixture replaces `refit_channel_adapters`. The replacement publishes an adapter of `ONE` that names only the
+    first video of `ONE`, and reports that fitting the adapter of `OTHER` failed.
     """
     calls = []
 

@@ -42,7 +42,7 @@ def test_a_removed_or_private_video_is_deleted_everywhere_within_30_days(full: F
     assert release.release_id != served
     assert NicheIndex.video_ids(release) == set(full.ids) - {victim}
     assert len(NicheIndex.load(release)) == release.info["count"] == len(full.ids) - 1
-    # So do the served maps.
+    # Only this video is missing from each served map.
     for scope in (NICHE, ALL):
         served_map = full.lab.releases.serving.current(LIBRARY_MAP, scope)
         assert served_map is not None

@@ -27,7 +27,7 @@ from thumblab_pipelines.retention.retention import retain
 
 
 class FoundFace:
-    """A face as a detector gives it."""
+    """A face as a detector returns it."""
 
     box = (0.2, 0.2, 0.4, 0.5)
     landmarks = tuple(np.linspace(0.2, 0.4, 10))

@@ -66,10 +66,10 @@ def planted(plant: Callable[..., Dataset]) -> Dataset:
 
 @pytest.mark.slow
 def test_experiments_that_the_model_learnt_do_not_make_it_sure_of_itself(planted: Dataset) -> None:
-    """Check that the slopes stay small although the model learns the noise in the experiments.
+    """Check that the slopes are small although the model learns the noise in the experiments.
 
-    No model can predict the noise of new experiments, so the right slope is near 0. A slope that is fitted to the
-    experiments that the model learnt from would be too steep.
+    The gaps of new experiments cannot be predicted from this noise, so the right slope is near 0. A slope that is
+    fitted to the same experiments as the model would be too steep.
     """
     calibration = train(with_experiments(planted, 120, 6, noise=0.5), BRIEF).ranker.calibration
     assert calibration.one_title_from == (EXPERIMENTS, EXPERIMENTS)

@@ -12,7 +12,7 @@ from thumblab_pipelines.training.train import train
 
 
 def test_a_trained_model_is_split_into_parts_that_add_up_and_name_the_planted_cause(plant: Callable[..., Any]) -> None:
-    """In the planted data, the picture decides the views, and each title is different."""
+    """Train on planted data in which the picture determines the views, and each title is different."""
     data = plant(channels=4, videos=60)
     ranker, inputs = train(data, TrainConfig(epochs=2)).ranker, dataset_inputs(data)
     first, second = inputs[::2], inputs[1::2]

@@ -72,9 +72,10 @@ def test_each_epoch_visits_every_pair_once_in_another_order(block: int, pairs_pe
 
 
 def test_a_step_of_blocks_has_few_videos_of_several_channels_in_any_order_of_rows() -> None:
-    """A block consists of pairs that share videos. A step has several blocks, so it has few videos of several channels.
+    """Count the videos of each step, for steps of blocks and for steps of single pairs.
 
-    The rows of the videos are shuffled. So two videos with neighbouring row numbers are usually of different channels.
+    A block consists of pairs that share videos. A step has several blocks, so it has few videos of several channels.
+    The rows of the videos are shuffled, so two videos with neighbouring row numbers are usually of different channels.
     """
     big = planted(channels=40, videos=50)
     shuffled = np.random.default_rng(0).permutation(len(big.inputs))
@@ -104,8 +105,8 @@ def test_an_epoch_can_be_limited_to_a_number_of_pairs_per_video() -> None:
 def reference(outputs: Any, pairs: np.ndarray, config: TrainConfig) -> list[float]:
     """Return the three losses, computed by their definition.
 
-    The first loss is that of the order of the pairs, a mean over pairs. The second and third losses are the losses of
-    the predicted engagement and of the predicted sub-scores, which are means over videos.
+    The first loss is the loss of the pairs' order, as a mean over pairs. The second and third losses are the losses of
+    the predicted engagement and of the predicted sub-scores, as means over videos.
     """
     score, absolute, auxiliary = (value.detach().double().numpy() for value in outputs)
     winners, losers = ARRAYS.winners[pairs], ARRAYS.losers[pairs]
@@ -132,7 +133,7 @@ def test_the_losses_are_means_over_known_values() -> None:
 
 
 def test_the_sums_of_two_processes_add_up_to_those_of_one() -> None:
-    """Each process gets a part of the pairs. A video that is in pairs of both parts must be counted once."""
+    """Divide the pairs between two processes. A video that is in pairs of both parts must be counted once."""
     model, pairs, nothing = fresh(ARRAYS).eval(), np.arange(300), np.arange(0)
 
     def sums(own: np.ndarray, elsewhere: np.ndarray) -> torch.Tensor:
@@ -171,10 +172,11 @@ def test_the_pair_losses_equal_those_of_pytorch() -> None:
 
 
 def test_mixup_mixes_both_sides_of_a_pair_in_the_same_share() -> None:
-    """Mixup replaces a pair by a weighted mean of two pairs, with the same weights for the winners and the losers.
+    """Check that a mixed pair keeps the distance between its winner and its loser.
 
-    The input of a video is its row number, and each loser is 150 rows after its winner. A mixed pair must keep this
-    distance.
+    Mixup replaces a pair by a weighted mean of two pairs, with the same weights for the winners and the losers. The
+    input of a video is its row number, and each loser is 150 rows after its winner. In a mixed pair, the distance must
+    be 150 too.
     """
     known = np.arange(ROWS, dtype=np.float32)
     winners, losers = np.arange(150), np.arange(150, 300)

@@ -1,8 +1,8 @@
 """Tests of the linear part of the ranking model.
 
 The views of a video are predicted by a sum of a picture part and a title part. The weights of the picture part should
-say what a picture adds under one title. For this, the views and the inputs of the picture part are first predicted from
-the video's context. Then the picture part is fitted to the residuals, which are the true values minus these
+measure what a picture adds under one title. For this, the views and the inputs of the picture part are first predicted
+from the video's context. Then the picture part is fitted to the residuals, which are the true values minus these
 predictions. This method is called partialling out.
 """
 

@@ -267,7 +267,7 @@ def test_the_end_of_a_training_deletes_old_temporary_files(tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_tensorboard_shows_each_epoch_once_after_a_kill(tmp_path: Path) -> None:
-    """The training is killed after epoch 7. The last saved state of the training is from after epoch 5.
+    """Kill a training after epoch 7, and resume it. Its last saved state is from after epoch 5.
 
     The resumed run therefore logs epochs 6 and 7 again.
     """

@@ -1,4 +1,5 @@
-"""Tests of the title prior: a lab with few videos starts from what the titles of many other channels teach.
+"""Tests of the title prior: a lab with few videos starts from weights that were fitted to titles of many other
+channels.
 
 In the planted table, and in the lab, a title with the word "secret" gets more views, and the words are the only signal.
 """
@@ -32,9 +33,10 @@ def titles_of(random: np.random.Generator, count: int) -> list[str]:
 
 
 def observations(channels: int = 40, videos: int = 30, effect: float = 1.0, seed: int = 0) -> pd.DataFrame:
-    """A table in which a title with the word "secret" gets `effect` more log views, and older videos have more views.
+    """Return a table in which a title with the word "secret" gets `effect` more log views. Older videos have more
+    views.
 
-    Each video has two observations. The views of the second observation say nothing.
+    Each video has two observations. The views of the second observation are random.
     """
     random = np.random.default_rng(seed)
     count = channels * videos
@@ -64,7 +66,7 @@ def prior() -> TitlePrior:
 
 @pytest.fixture(scope="module")
 def lab(plant: Plant) -> Dataset:
-    """A lab of six small channels in which the word "secret" brings views, and pictures bring none."""
+    """A lab of six small channels. The word "secret" in a title raises the views, and the pictures have no effect."""
     random = np.random.default_rng(5)
     titles = titles_of(random, 6 * 20)
     target = np.array(["secret" in title for title in titles]) + 1.5 * random.standard_normal(len(titles))

@@ -55,7 +55,7 @@ def planted() -> Planted:
 def _effect(scores: Float64s, has: "np.typing.NDArray[np.bool_]", rows: Rows) -> float:
     """Return the difference of two mean scores: of the videos in `rows` with a word, and of the other videos in `rows`.
 
-    `has` tells which videos have the word. The unit of the result is the standard deviation of all scores.
+    `has` is true for the videos with the word. The unit of the result is the standard deviation of all scores.
     """
     values, flag = scores[rows], has[rows]
     return float((values[flag].mean() - values[~flag].mean()) / scores.std())

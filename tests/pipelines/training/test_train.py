@@ -96,7 +96,7 @@ def test_without_a_signal_the_auc_is_one_half(without_signal: tuple[Dataset, Tra
 
 
 def test_the_scores_are_log_views(data: Dataset, trained: TrainedRanking) -> None:
-    """If a score is higher by 1, the views are e times as many on average."""
+    """Check that a difference of 1 between two scores predicts a difference of 1 between the log views."""
     later = data.rows(TEST)
     channel = data.videos.channel_id.to_numpy(str)[later]
     for scores in (trained.held.future, trained.held.adapted):

@@ -147,7 +147,7 @@ def connected(lab: Lab, endpoint: str) -> Lab:
 
 
 def read_to_the_end_at(lab: Lab, table: Any) -> Any:
-    """Return when the channel's list of uploads was last read to its end, as `table` says, or None."""
+    """Return the time at which the channel's list of uploads was last read to its end, from `table`, or None."""
     with lab.engine.connect() as connection:
         return connection.scalar(select(table.c.walked_at))
 
@@ -164,7 +164,7 @@ def test_an_endless_list_takes_the_daily_refresh_a_few_calls_and_counts_as_read(
     assert stub.calls["playlistItems"] <= LISTS[name][2]
     assert stub.calls["search"] <= min(LISTS[name][2], 2)
     assert read_to_the_end_at(lab, channels) is not None
-    # The refresh stops reading after thirty new items. The refresh therefore does not notice that a list of new items
+    # The refresh stops reading after thirty new items. The refresh therefore does not detect that a list of new items
     # is endless.
     if "new items" not in name:
         assert any(CHANNEL in remark for remark in result.remarks) or stub.calls["playlistItems"] == 1

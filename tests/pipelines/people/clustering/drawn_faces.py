@@ -56,7 +56,7 @@ def messy_faces(seed: int, count: int, said: bool = True) -> Faces:
 
 
 def _one_a_picture(clusters: Rows, pictures: Rows) -> Rows:
-    """If a cluster has several faces of one picture, keep only one of these faces in the cluster."""
+    """Keep only one face of each picture in a cluster, and take the picture's other faces out of the cluster."""
     kept = np.full(len(clusters), NONE, np.intp)
     inside = np.flatnonzero(clusters >= 0)
     first = np.unique(np.column_stack([pictures, clusters])[inside], axis=0, return_index=True)[1]

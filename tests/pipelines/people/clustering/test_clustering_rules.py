@@ -1,4 +1,4 @@
-"""Tests of the rules that every clustering keeps, for any faces and any changes by persons."""
+"""Tests of the rules that every clustering obeys, for any faces and any changes by persons."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ THRESHOLDS = st.sampled_from([0.3, 0.5, 0.7])
 
 
 def check_constraints(faces: Faces, found: Clustering) -> None:
-    """Check that no face is lost, that pins and bans hold, and that faces of one picture are in different clusters."""
+    """Check that no face is lost, that pins and bans are obeyed, and that a cluster has one face of each picture."""
     assert len(found.clusters) == len(found.similarity) == len(found.how) == len(faces.vectors)
     pinned = faces.pinned >= 0
     assert np.array_equal(found.clusters[pinned], faces.pinned[pinned])
@@ -80,7 +80,7 @@ def test_the_order_of_the_faces_does_not_matter(seed: int, count: int, method: U
 def test_new_faces_never_change_the_cluster_of_an_old_one(seed: int, count: int, share: float) -> None:
     faces, random = messy_faces(seed, count), np.random.default_rng(seed)
     new = random.random(count) < share
-    # The old clusters come from a clustering, so they keep the rules.
+    # The old clusters are made by `cluster_faces`, so the old clusters obey the rules.
     old = cluster_faces(faces, CALIBRATION, ClusterSettings(0.5))
     faces = replace(faces, previous=np.where(new, NONE, old.clusters))
     found = assign_faces(faces, new, CALIBRATION, ClusterSettings(0.3))

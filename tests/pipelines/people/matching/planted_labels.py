@@ -1,4 +1,4 @@
-"""Face vectors of invented people, with a planted direction that has nothing to do with who is shown."""
+"""Face vectors of invented people, with a planted direction that does not depend on the person."""
 
 import numpy as np
 

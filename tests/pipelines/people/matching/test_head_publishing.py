@@ -1,4 +1,4 @@
-"""Test the releases of matching heads: what a release holds, which head is served, and how a person is forgotten."""
+"""Test the releases of matching heads: what a release contains, which head is served, and how a person is forgotten."""
 
 import json
 from dataclasses import replace

@@ -103,7 +103,7 @@ def test_shuffled_labels_give_a_head_that_is_refused() -> None:
 
 
 def test_a_head_that_learnt_from_wrong_labels_is_refused_on_right_ones() -> None:
-    """The labels say whether the light comes from the left or from the right, so the head learns to see only light."""
+    """Fit a head to wrong labels, which depend on the light and not on the person. Then test the head on right ones."""
     vectors = planted_vectors(people=12, each=20, lighting=0.5)[0]
     light = unit(np.random.default_rng(99).normal(size=(1, 64)))[0]
     by_light = np.argsort(np.argsort(vectors @ light)) // 20

@@ -15,7 +15,7 @@ def batch(seed: int = 0):
 
 
 def plain_loss(matrix, vectors, same, different, margin):
-    """The loss, written as its definition says, with one triplet at a time."""
+    """Return the loss, computed from its definition for one triplet at a time."""
     units = vectors @ matrix.T
     units /= np.linalg.norm(units, axis=1, keepdims=True)
     losses = []
