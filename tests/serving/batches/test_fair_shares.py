@@ -1,4 +1,4 @@
-"""Test that one key leaves room for other keys.
+"""Test that one key cannot use up what all keys share.
 
 One key cannot fill the disk space of all batches, keep the worker for itself, or take all parallel requests.
 """

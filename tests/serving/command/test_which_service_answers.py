@@ -1,4 +1,4 @@
-"""Test which service `thumblab score` asks, and which lab's key `thumblab key` prints."""
+"""Test to which service `thumblab score` sends its request, and which lab's key `thumblab key` prints."""
 
 import json
 import subprocess
@@ -150,7 +150,8 @@ def test_a_running_lab_is_found_until_it_stops(tmp_path):
 def test_no_key_is_made_while_the_service_of_another_lab_runs(within, service, tmp_path):
     """Check that `thumblab key` makes no key while the service of another lab listens on this lab's port.
 
-    A new key would be useless, because the service of the other lab would refuse it without saying why.
+    A new key would be useless: the service of the other lab would refuse the key, and its error would not give the
+    reason.
     """
     apart = {"THUMBLAB_DATA_DIR": str(tmp_path / "mine"), "THUMBLAB_SERVING_PORT": service.url.rpartition(":")[2]}
     for arguments in ((), ("--demo",)):

@@ -1,7 +1,7 @@
-"""Fixtures with a real Dagster for the tests of this folder: the lab's webserver, with the jobs of people that the lab has,
-and a job that only the tests use.
+"""Fixtures with a real Dagster for the tests of this folder.
 
-No daemon runs. So the runs of the job of the tests wait, and the runs of the other jobs begin at once.
+The lab's webserver runs with the lab's jobs for people, and with one job that only the tests use. No daemon runs. The
+runs of the tests' own job therefore wait, and the runs of the other jobs begin at once.
 """
 
 import os
@@ -59,7 +59,7 @@ WORKSPACE = "load_from:\n  - python_file: {relative_path: jobs.py, location_name
 
 @pytest.fixture(scope="package")
 def settings(tmp_path_factory, migrated_database):
-    """The settings of a lab whose Dagster runs. The files of Dagster lie in the data folder."""
+    """The settings of a lab whose Dagster runs. The files of Dagster are in the data folder."""
     tmp_path = tmp_path_factory.mktemp("dagster")
     url, embedder = migrated_database(), tmp_path / "embedder.onnx"
     embedder.write_bytes(b"\x08: only its digest is read, because no picture is searched")

@@ -1,4 +1,4 @@
-"""Test that the requests to group faces and to train start runs of a real Dagster, and that their results are seen."""
+"""Test the requests to group faces and to train, with runs of a real Dagster. The service returns the results."""
 
 import time
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ NAMED, UNNAMED, EACH = 6, 2, 8
 
 @dataclass(frozen=True)
 class GivenFace:
-    """A face as a detector gives it."""
+    """A face as a detector returns it."""
 
     vector: Float32s
     box: tuple[float, float, float, float] = (0.2, 0.2, 0.6, 0.8)
@@ -35,7 +35,7 @@ class GivenFace:
 
 
 def plant(connection: Connection, embedder: str) -> None:
-    """Store one face in each picture, and put the faces of the people who have a name in their clusters."""
+    """Store pictures with one face each. Put the faces of each person who has a name in a named cluster."""
     rng = np.random.default_rng(5)
     people = rng.normal(size=(NAMED + UNNAMED, 64)) / 8
     found = {}
@@ -67,7 +67,7 @@ def client(settings, run):
 
 
 def ended(client: httpx.Client, reply: httpx.Response):
-    """Return the state of the run that an answer names, once it has ended."""
+    """Wait until the run that an answer names has ended, and return the state of the run."""
     assert (reply.status_code, reply.json()["status"]) == (202, "started"), reply.text
     deadline = time.monotonic() + 200
     while True:

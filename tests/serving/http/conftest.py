@@ -29,7 +29,7 @@ def with_database(
 def engine(database_url: str) -> Iterator[Engine]:
     """An SQLAlchemy engine for the service's database.
 
-    The database holds no channels, videos, impressions or experiments.
+    The database contains no channels, videos, impressions or experiments.
     """
     engine = create_engine(database_url)
     with engine.begin() as connection:

@@ -100,9 +100,10 @@ def test_a_rotated_key_keeps_its_channels_and_a_new_key_with_a_revoked_name_gets
 def test_the_service_writes_into_the_folder_of_an_import_whose_channels_it_may_change(
     with_database: Any, keys: Keys
 ) -> None:
-    """The job reads the owner of the import from this folder.
+    """Check which key the folder of an import names as the owner of its channels.
 
-    The owner is not in the config of a run, because anybody who can reach Dagster can write such a config.
+    The job of the import reads the owner from this folder. The config of a run does not name the owner, because anybody
+    who has access to Dagster can write a config.
     """
     settings = with_database.lab.settings
     ring, exports = KeyRing(settings), ExportStore(settings)

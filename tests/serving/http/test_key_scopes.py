@@ -1,6 +1,6 @@
 """Test over HTTP which requests each API key allows, and how many requests a key may send.
 
-Also test what logs and metrics say about a key.
+Also test which facts about a key are in the logs and the metrics.
 """
 
 import json

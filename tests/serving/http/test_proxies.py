@@ -32,7 +32,7 @@ CADDY = shutil.which("caddy")
 def proxy(service, keeps_host=True, **headers):
     """Run a reverse proxy in front of the service.
 
-    The proxy adds the headers X-Forwarded-* to a request as Caddy does. It also adds `headers`.
+    The proxy adds the headers X-Forwarded-* to a request as Caddy does, and adds `headers`.
     """
     target = urlsplit(service.url)
 
@@ -105,7 +105,7 @@ def get(url, path="/health", host=NAME, **headers):
 def redirect(url, **headers):
     """Return the address to which the service redirects.
 
-    From the scheme and the host of this address, a test sees which scheme and host the service assumes.
+    The address has the scheme and the host that the service assumes for its own address.
     """
     reply = get(url, "/health/", **headers)
     assert reply.status_code == 307, reply.text
@@ -251,7 +251,7 @@ def walk_through(client, service, client_of):
         "/health", headers=headers | {"X-Forwarded-For": "198.51.100.7", "X-Forwarded-Host": "evil.example"}
     )
     assert reply.status_code == 200
-    # Caddy drops an X-Forwarded-For that the client has sent. nginx keeps it, and appends the true address.
+    # Caddy drops an X-Forwarded-For that the client has sent. nginx keeps this header, and appends the true address.
     assert client_of(reply) in ("127.0.0.1", "198.51.100.7")
     assert client.get("/", headers=headers).text.startswith("<!doctype html>")
     assert client.get("/health/", headers=headers).headers["location"].endswith(f"//{NAME}/health")
@@ -307,8 +307,8 @@ def test_the_configuration_of_caddy_in_the_docs_works(serve, client_of, tmp_path
     with serve(public_hosts=NAME, trusted_proxies="127.0.0.1") as service:
         site = shown("caddy")
         for written, used in {
-            # For a host name without `http://`, Caddy would request a certificate from a public authority, so the test
-            # adds it.
+            # For a host name without `http://`, Caddy would request a certificate from a public authority. The test
+            # therefore adds `http://`.
             f"{NAME} {{": f"http://{NAME}:{port} {{",
             "127.0.0.1:8000": service.url.removeprefix("http://"),
         }.items():

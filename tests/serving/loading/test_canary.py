@@ -1,4 +1,4 @@
-"""Test the canary: after a failure, the service scores drawn pictures and says whether it still works."""
+"""Test the canary: after a failure, the service scores drawn pictures and reports whether this worked."""
 
 import time
 

@@ -30,8 +30,9 @@ def test_an_index_with_a_new_encoder_is_served_together_with_a_model_of_the_old_
         # The model still gets vectors of the old encoder, so its figures are the same as before.
         for key in ("rank", "score", "win_probability", "predicted_engagement"):
             assert [t[key] for t in after["thumbnails"]] == [t[key] for t in before["thumbnails"]]
-        # The index gets vectors of the new encoder. The test encodes the pictures with this encoder too, and compares
-        # their vectors with all vectors of the index. The service must have found the same neighbours as the test.
+        # The service compares the index with vectors of the new encoder. The test encodes the pictures with this
+        # encoder too, and compares their vectors with all vectors of the index. The service must have found the same
+        # neighbours as the test.
         encoder, index = named_image_encoder(tiny.setting, lab.settings.releases), NicheIndex.load(release)
         vectors = encoder.encode_images([decode(data, encoder.decode_size).pixels for data in pictures])
         for vector, thumbnail in zip(vectors, after["thumbnails"], strict=True):
@@ -64,7 +65,9 @@ def test_a_restart_with_other_settings_serves_the_promoted_releases(new_lab, run
 
 
 def refusal(lab, run, draw, encoder):
-    """Promote an index that names another encoder than made it. Return why the service keeps the old index."""
+    """Promote an index whose release names an encoder that did not make its vectors. Return why the service refuses
+    this index.
+    """
     old = lab.promote(lab.index(name="builtin"))
     lab.promote(lab.model(name="builtin"))
     with run(lab.settings) as service:

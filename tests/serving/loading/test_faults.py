@@ -29,8 +29,8 @@ def at_once(monkeypatch):
 def compiled(new_lab, tiny: TinyClip, tmp_path: Path):
     """Return a lab, and the path of the weights of its image encoder.
 
-    The lab's index and model use this encoder. A release of the kind `encoder` holds the model that OpenVINO compiled
-    from the weights.
+    The lab's index and model use this encoder. A release of the kind `encoder` contains the model that OpenVINO
+    compiled from the weights.
     """
     from thumblab_core.encoders.openvino_runtime import ov
 

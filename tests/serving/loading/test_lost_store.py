@@ -1,4 +1,4 @@
-"""Test that the service goes on while the folder of the releases is gone, such as a network folder that was lost."""
+"""Test that the service continues while the folder of the releases is missing, such as a lost network folder."""
 
 import time
 

@@ -1,6 +1,6 @@
 """Test the sub-scores of an answer, with their evidence and their percentiles in the niche.
 
-The tests also check what the answer says if something cannot be measured.
+The tests also check the answer if something cannot be measured.
 """
 
 import io
@@ -111,7 +111,7 @@ def test_a_percentile_is_the_position_in_the_library_of_the_niche(service, draw)
 
 @pytest.mark.parametrize(("value", "weak"), [(0.999, True), (0.0, False)])
 def test_weak_depends_on_the_niche_and_comes_with_a_fix(new_lab, run, draw, value, weak):
-    """Check that the library decides whether a sub-score is weak.
+    """Check that a sub-score is weak or not weak in comparison with the library.
 
     If all pictures of the library have higher values, even a high value is weak. If all pictures have lower values,
     even a low value is not weak.

@@ -1,4 +1,4 @@
-"""Test that the service loads promoted releases. It refuses releases that are damaged or that it cannot use."""
+"""Test that the service loads promoted releases, and refuses releases that are damaged or that it cannot use."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""A running service with a database, a model, and an index whose videos the database also has."""
+"""A running service with a database, a model, and an index. The database has all videos of the index, and more."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,8 +37,9 @@ TITLES = ("A red car on a race track", "How to bake bread", "Unboxing the new ph
 
 
 def item_of(n: int, prefix: str = "v", release: int = 0) -> Item:
-    """Return the item that an index has for a video. `release` is written into its facts, so that a test can
-    distinguish releases.
+    """Return the item of an index for the video number n.
+
+    The item contains the number `release`, so that a test can distinguish releases.
     """
     return Item(
         video_id=f"{prefix}{n}",
@@ -131,7 +132,7 @@ class Looked:
 def looked_lab(
     folder: Path, url: str, draw: Callable[..., bytes], lab_at: Any, run: Any, **settings: Any
 ) -> Iterator[Any]:
-    """Run a service of a lab in `folder`. Its index lacks the last five videos of the database at `url`."""
+    """Run a service of a lab in `folder`. The lab's index lacks the last five videos of the database at `url`."""
     lab = lab_at(folder, database_url=url, **settings)
     engine = create_engine(url)
     data = Looked(lab, draw, engine)
@@ -166,9 +167,9 @@ def library(
     migrated_database: Callable[[], str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Any]:
-    """A service like `looked`, with the pictures of the videos, a map of tech, and one of all niches with half of them.
+    """A service like `looked` with a map of tech, and with a map of all niches that has half of the videos.
 
-    All tests of the page share it. A test may publish a map for another niche.
+    All tests of the page `/library` share the service. A test may publish a map for another niche.
     """
     with looked_lab(tmp_path_factory.mktemp("library"), migrated_database(), draw, lab_at, run) as made:
         images = ImageStore(made.lab.settings.images)
@@ -194,7 +195,9 @@ def library(
 
 @pytest.fixture
 def page(browser: Browser, library: Any) -> Iterator[Browser]:
-    """A browser on the map of tech, with no memory of an earlier test. It may send requests to the service only."""
+    """A browser on the map of tech, without stored data of earlier tests. The page may send requests only to the
+    service.
+    """
     browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": "reduce"}])
     browser.size(1280)
     browser.open(f"{library.service.url}/library", ready="look")

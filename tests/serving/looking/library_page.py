@@ -1,4 +1,4 @@
-"""Publish maps of the videos of `looked`, and use the page `/library` in the browser."""
+"""Publish maps of the videos of `looked`, and control the page `/library` in the browser."""
 
 import io
 import json
@@ -22,13 +22,15 @@ CORNERS = ((0.2, 0.2), (0.8, 0.2), (0.2, 0.8), (0.8, 0.8))
 
 
 def places(count):
-    """Return the places of the videos, [count, 2]: each group has a corner of the map."""
+    """Return the places of the videos, float [count, 2]. The videos of each group are near one corner of the map."""
     rng = np.random.default_rng(0)
     return np.array([CORNERS[n % 4] for n in range(count)]) + rng.uniform(-0.12, 0.12, (count, 2))
 
 
 def publish_map(looked, scope="tech", numbers=None):
-    """Publish and promote a map of the videos, or of those with these numbers. Its pictures are those of the videos."""
+    """Publish and promote a map of the videos, with their pictures. If `numbers` is given, the map has only these
+    videos.
+    """
     numbers = range(len(looked.data.items)) if numbers is None else numbers
     items = [looked.data.items[n] for n in numbers]
     xy = places(len(looked.data.items))[list(numbers)]
@@ -64,7 +66,7 @@ def publish_map(looked, scope="tech", numbers=None):
 
 
 def _scores(name, group):
-    """Return the values of a sub-score. The contrast of the first group is higher than that of all others."""
+    """Return the values of a sub-score. The first group has a higher contrast than the other groups."""
     rng = np.random.default_rng(len(name))
     values = rng.uniform(0.3, 0.5, len(group))
     return np.where((group == 0) & (name == "contrast"), values + 0.4, values).astype(np.float32)
@@ -102,7 +104,7 @@ def open_library(page, service, niche="tech"):
 
 
 def on_canvas(page, x, y):
-    """Return where a place of the map is in the window, in CSS pixels."""
+    """Return the position in the window, in CSS pixels, of the place (x, y) on the map."""
     return page.evaluate(f"""(() => {{
         const box = document.getElementById('frame').getBoundingClientRect();
         const [px, py] = window.libraryMap.camera.toCanvas({x}, {y});
@@ -148,7 +150,7 @@ def requested(page):
 
 
 def choose(page, field, value):
-    """Set a field, and tell the page as a browser does."""
+    """Set a field, and send the event that a browser sends when a person changes the field."""
     page.evaluate(f"""(() => {{
         const field = document.getElementById({json.dumps(field)});
         field.value = {json.dumps(value)};
@@ -166,7 +168,7 @@ def shown(page, selector):
 
 
 def settle(page):
-    """Wait until the map was drawn with the pictures that it asked for."""
+    """Wait until the requested pictures have arrived and the map was drawn with them."""
     page.wait("window.libraryMap.model.atlas.running === 0")
     page.evaluate("new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))")
 

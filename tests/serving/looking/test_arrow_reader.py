@@ -1,4 +1,4 @@
-"""Test the page's reader of Arrow files in a browser, against files that pyarrow writes and damaged ones."""
+"""Test the page's reader of Arrow files in a browser, with files that pyarrow has written and with damaged files."""
 
 import base64
 import json

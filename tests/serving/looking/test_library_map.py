@@ -1,4 +1,4 @@
-"""Test the routes of library maps over HTTP: planted maps, caching, and what is refused."""
+"""Test the routes of library maps over HTTP: planted maps, caching, and refused requests."""
 
 import hashlib
 import shutil

@@ -1,4 +1,4 @@
-"""Test that late answers of the service never mix on the page `/library`, in a browser."""
+"""Test in a browser that the page `/library` drops late answers of the service, which belong to an earlier request."""
 
 import json
 

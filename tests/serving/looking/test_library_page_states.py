@@ -1,4 +1,4 @@
-"""Test what the page `/library` says about missing, empty, older, damaged and large maps, in a browser."""
+"""Test in a browser what the page `/library` shows for missing, empty, older, damaged and large maps."""
 
 import pyarrow as pa
 import pytest
@@ -23,7 +23,9 @@ def opened(page, library, niche):
 
 
 def republish(library, niche, change):
-    """Publish and promote the map of tech for another niche, with its points changed by `change(table)`."""
+    """Publish and promote a copy of the map of tech for another niche. `change` gets the table of points, and returns
+    the changed table or the bytes of a file.
+    """
     source = library.lab.store.serving.current(LIBRARY_MAP, "tech").path
 
     def write(folder):

@@ -1,4 +1,4 @@
-"""Test that each answer fits the release that it names while other releases are promoted."""
+"""Test that each answer agrees with the release that it names, while other releases are promoted."""
 
 import threading
 from typing import Any
@@ -8,7 +8,10 @@ import pytest
 
 @pytest.mark.slow
 def test_ids_and_facts_are_of_the_named_release_while_releases_change(looked: Any) -> None:
-    """Each release lacks another fifth of the 35 videos, and writes its number into the facts of its items."""
+    """Publish five releases, and promote them in turn while four threads send queries.
+
+    Each release lacks a different fifth of the 35 videos. The items of a release contain the number of the release.
+    """
     parts = [[n for n in range(35) if n % 5 != part] for part in range(5)]
     releases = [looked.data.publish(part, release=number + 1) for number, part in enumerate(parts)]
     of = {release.release_id: (number + 1, parts[number]) for number, release in enumerate(releases)}

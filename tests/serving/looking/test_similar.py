@@ -22,7 +22,7 @@ def found(looked: Any, **body: Any) -> dict[str, Any]:
 
 
 def expected(looked: Any, vector: Any, without: str | None = None) -> list[str]:
-    """Return the ids of the videos of the index, nearest first, by comparing every vector."""
+    """Return the ids of the videos of the index, nearest first. The query is compared with every vector."""
     order = np.argsort(-(looked.data.vectors[:35] @ vector), kind="stable")
     return [f"v{n}" for n in order if f"v{n}" != without]
 
@@ -91,7 +91,10 @@ def test_a_text_is_compared_with_titles_where_the_encoder_has_no_text_tower(look
 
 
 def test_titles_that_the_release_does_not_have_are_not_found(looked: Any) -> None:
-    """The database has five videos that the release lacks, and a title that was changed since the release was made."""
+    """Search titles in a database that differs from the release.
+
+    The database has five videos that the release lacks. Then the title of the video v3 is marked as changed.
+    """
     from sqlalchemy import text
 
     answer = found(looked, text="Walking through Tokyo at night", k=100, diversity=0)

@@ -1,7 +1,5 @@
-"""Tests of a lab whose version changes.
-
-The data of an older version is opened and brought up to date. An older version of the lab does not change the data of a
-newer version, and says which version is needed.
+"""Tests of a lab whose version changes. A newer version of the lab opens the data of an older version and updates them.
+An older version does not change the data of a newer version, and its error names the version that is needed.
 """
 
 import json

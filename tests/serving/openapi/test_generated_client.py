@@ -42,7 +42,7 @@ def test_a_generated_client_scores_in_json_and_in_a_form(
 ) -> None:
     # The generator runs ruff, so put the folder of ruff on the path.
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    # The generator does not know these types, so this setting makes it treat their content as bytes.
+    # The generator does not support these types, so this setting makes it treat their content as bytes.
     overrides = "image/jpeg: application/octet-stream, application/vnd.apache.arrow.file: application/octet-stream"
     (tmp_path / "config.yml").write_text(f"content_type_overrides: {{{overrides}}}\n")
     command = ["openapi-python-client", "generate", "--url", f"{service.url}/openapi.json", "--meta", "none"]
@@ -54,7 +54,7 @@ def test_a_generated_client_scores_in_json_and_in_a_form(
         env=environment,
     )
     assert made.returncode == 0, made.stdout + made.stderr
-    # The generator (0.29) forgets to import `Unset` in the module of a request that may be JSON or a form.
+    # The generator (0.29) does not import `Unset` in the module of a request that may be JSON or a form.
     module = tmp_path / "generated" / "api" / "scoring" / "score_v1_score_post.py"
     module.write_text(module.read_text().replace("import UNSET, Response\n", "import UNSET, Response, Unset\n"))
     for n in range(2):

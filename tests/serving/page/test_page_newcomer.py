@@ -1,4 +1,4 @@
-"""Test that the page is clear to a person who does not know the lab: no ids, no commands, no contradictions."""
+"""Test that the page is clear to a person who has never used the lab: no ids, no commands, no contradictions."""
 
 import json
 
@@ -16,7 +16,7 @@ from thumblab_serving.channels.export_store import ExportStore
 def learnt(service, browser):
     """A channel of the niche news that was added, but that the service cannot use for an answer.
 
-    The browser forgets earlier requests for this channel.
+    After the test, the fixture deletes the browser's record of the last request.
     """
     adapters = ChannelAdapters(ReleaseStore(service.app.state.settings.releases))
     about = ChannelAdapterInfo("UCgadgets", "Pocket Gadgets", "a model", 3, None, niche="news")

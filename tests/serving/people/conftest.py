@@ -88,7 +88,7 @@ def gallery(gallery_service: Any, people_database: str) -> Iterator[PlantedGalle
 
 @pytest.fixture
 def page(browser: Browser, gallery: PlantedGallery) -> Iterator[Browser]:
-    """A browser on the page, with no memory of an earlier test. The focus is on the first and largest cluster."""
+    """A browser on the page, without stored data of earlier tests. The focus is on the first and largest cluster."""
     browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": "reduce"}])
     browser.size(1280)
     browser.open(f"{gallery.service.url}/people", ready="browse")

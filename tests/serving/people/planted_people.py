@@ -1,4 +1,4 @@
-"""Plant pictures with faces in a lab, straight into its tables and its image store, and fake its Dagster."""
+"""Plant pictures with faces directly into the tables and the image store of a lab, and fake the lab's Dagster."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ RUN_ID = "6f1c2b9e-0d3a-4c57-8a51-2f7e9d0c4b13"
 
 @dataclass(frozen=True)
 class GivenFace:
-    """A face as a detector gives it."""
+    """A face as a detector returns it."""
 
     box: tuple[float, float, float, float]
     vector: Float32s
@@ -96,9 +96,9 @@ def empty(connection: Connection) -> None:
 class Planted:
     """A running service of a lab with six pictures. Five pictures have one face each, and the sixth has two faces.
 
-    `alone` holds the ids of the five single faces. `pair` holds the ids of the two faces in the sixth picture. The
-    cluster `one` has the first two faces of `alone`. The cluster `two` has the next two faces of `alone`, and the first
-    face of `pair`.
+    `alone` has the ids of the five single faces. `pair` has the ids of the two faces in the sixth picture. The cluster
+    `one` has the first two faces of `alone`. The cluster `two` has the next two faces of `alone`, and the first face of
+    `pair`.
     """
 
     service: Any
@@ -140,7 +140,7 @@ class Planted:
 
 @dataclass
 class PlantedGallery:
-    """A running service with drawn people. `faces` holds the ids of the faces of each person.
+    """A running service with drawn people. `faces` has the ids of the faces of each person.
 
     The cluster `mixed` has three faces of the person 0, one face of the person 1 and one face of the person 4. The
     cluster `rest` has the fourth face of the person 0. The cluster `two` has all faces of the person 2. All other faces
@@ -157,7 +157,7 @@ class PlantedGallery:
 
 @dataclass
 class FakeDagster:
-    """A server that answers as Dagster's GraphQL does. `launched` holds the runs that were started."""
+    """A server that answers as Dagster's GraphQL does. `launched` lists the runs that were started."""
 
     url: str
     status: str = "SUCCESS"

@@ -1,4 +1,4 @@
-"""Test the page `/people` in a browser with drawn people: its content, its keys, its errors, and how it follows runs."""
+"""Test the page `/people` in a browser with drawn people: its content, keys and errors, and the progress of runs."""
 
 import json
 from urllib.parse import unquote_plus

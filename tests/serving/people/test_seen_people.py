@@ -36,7 +36,7 @@ KNOWN, STRANGERS, SEEN = 5, 2, 12
 
 @dataclass
 class Seen:
-    """A service whose lab knows the first `KNOWN` of `people` by name. All other people are strangers.
+    """A service whose lab has named clusters of the first `KNOWN` of `people`. All other people are strangers.
 
     `pictures` has, for each person, pictures that the lab does not have.
     """

@@ -1,6 +1,6 @@
 """Test answers for a channel.
 
-The tests check which channel adapter is used, and what an answer says without an adapter.
+The tests check which channel adapter is used, and how an answer without an adapter explains this.
 """
 
 import base64

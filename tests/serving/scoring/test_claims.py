@@ -1,4 +1,6 @@
-"""Test what an answer says about the quality of its ranking. An answer leaves out what the model cannot predict."""
+"""Test the statements of an answer about the quality of its ranking. An answer leaves out what the model cannot
+predict.
+"""
 
 import numpy as np
 import pytest

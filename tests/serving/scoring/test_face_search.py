@@ -27,7 +27,7 @@ FACE = SeenFaceOut(
 
 
 class Database:
-    """A database whose reads have no result. `reading` says whether a read is running."""
+    """A database whose reads have no result. `reading` is true while a read is running."""
 
     def __init__(self) -> None:
         self.reading = False

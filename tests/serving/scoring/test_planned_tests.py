@@ -1,6 +1,6 @@
 """Test the field `test_plan` of an answer.
 
-The plan says how many impressions an experiment with two candidates needs, and which two candidates to test.
+The plan contains the impressions that an experiment with two candidates needs, and the two candidates to test.
 """
 
 import base64
@@ -119,9 +119,10 @@ def test_the_plan_uses_the_usual_rate_of_the_channel(rated: Any, draw: Draw) -> 
 def test_the_usual_rate_of_a_channel_is_used_only_for_the_key_to_which_the_channel_belongs(
     rated: Any, draw: Draw
 ) -> None:
-    """Ask for a plan with a key of the channel's owner, with a key of another owner, and with a key of the lab.
+    """Request a plan with the key of the channel's owner, with a key of another owner, and with an admin key of the
+    lab.
 
-    Each key asks in a single request and in a batch.
+    Each key requests the plan once by itself and once in a batch.
     """
     keys = NamedKeys(rated.app.state.settings)
     headers = {name: {"X-API-Key": keys.add(name, ["score"])} for name in ("alice", "bob")}

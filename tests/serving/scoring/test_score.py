@@ -109,5 +109,6 @@ def test_a_picture_is_encoded_once(service, draw, monkeypatch):
     monkeypatch.setattr(cache, "get", lambda key, make: get(key, lambda: encoded.append(key) or make()))
     service.score(data)
     service.score(data, title="another title")
-    # To check whether it still works, the service may encode a picture of its own at any time. Count only this picture.
+    # At any time, the service may also encode a picture of its own, to check whether it still works. The test therefore
+    # counts only the picture that it has sent.
     assert [digest for _, digest in encoded].count(hashlib.sha256(data).hexdigest()) == 1

@@ -29,8 +29,8 @@ def nothing_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def reasons(own_lab: Any) -> Callable[..., list[str]]:
-    """Return a function that asks for people with other settings. It returns the sentences that say why nobody is
-    named.
+    """Return a function that requests people with changed settings, and returns the sentences that explain why the
+    answer names nobody.
     """
 
     def ask(channel_id: str | None = OWN, may_see_names: bool = True, **changed: Any) -> list[str]:

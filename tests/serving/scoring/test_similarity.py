@@ -1,4 +1,4 @@
-"""Test the sentences of an answer that say what the library lacks.
+"""Test the sentences of an answer about data that the library lacks.
 
 Each sentence names the command that adds the missing data.
 """

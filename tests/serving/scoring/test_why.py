@@ -1,4 +1,4 @@
-"""Test the field `why` of an answer, which says what moved the score of each candidate."""
+"""Test the field `why` of an answer, which explains the score of each candidate."""
 
 import math
 

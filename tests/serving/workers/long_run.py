@@ -31,7 +31,7 @@ class Question:
 def question(pictures: list[bytes], known: tuple[int, int], title: str, added: bytes = b"") -> Question:
     """Return the request for two pictures.
 
-    `added` is appended to both files. The longer files show the same pictures, but no cache knows their bytes.
+    `added` is appended to both files. The longer files show the same pictures, but no cache contains their bytes.
     """
     parts = [f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="title"\r\n\r\n{title}\r\n'.encode()]
     for number in known:

@@ -1,4 +1,4 @@
-"""Test that the workers of a service know the states of all living workers, and no states of ended workers."""
+"""Test that the workers of a service read the states of all living workers, and no states of ended workers."""
 
 import json
 import os
