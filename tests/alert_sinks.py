@@ -18,7 +18,7 @@ from local_server import Handler, local_server, url_of
 class Chat:
     """A chat server with an incoming webhook.
 
-    `texts` holds the messages that the server accepted. The server answers each request with `status`, and accepts
+    `texts` contains the messages that the server accepted. The server answers each request with `status`, and accepts
     messages only with status 200. `refused` maps the text of a message to the status that this message gets instead.
     While the event `answers` is not set, the server answers no request. `asked` counts the requests.
     """

@@ -73,7 +73,7 @@ class Browser:
         wait_for(lambda: self.evaluate(expression), seconds)
 
     def leave(self):
-        """Leave the page, and forget the events that the browser has reported about the page."""
+        """Leave the page, and delete the events that the browser has reported about the page."""
         self.call("Page.navigate", url="about:blank")
         self.wait("location.href === 'about:blank' && document.readyState === 'complete'")
         self.events.clear()

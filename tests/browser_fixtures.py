@@ -17,6 +17,6 @@ def opened_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser
 
 @pytest.fixture
 def browser(opened_browser: Browser) -> Browser:
-    """Return the session's browser on an empty page. The errors of earlier pages are forgotten."""
+    """Return the session's browser on an empty page, without the errors of earlier pages."""
     opened_browser.leave()
     return opened_browser

@@ -43,8 +43,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection() -> Iterator[None]:
     """Let the garbage collector skip the modules and the tests that pytest loads before the first test.
 
-    These modules and tests are a third of a million objects, which stay in memory until the process ends. Searching the
-    objects again and again took a twentieth of the processor time of a test process.
+    These modules and tests are a third of a million objects, which stay in memory until the process ends. Without this
+    function, the garbage collector searches these objects again and again, which takes a twentieth of the processor
+    time of a test process.
     """
     gc.disable()
     yield
@@ -164,7 +165,7 @@ def migrations_read_once() -> Iterator[None]:
 def fresh_settings(monkeypatch: pytest.MonkeyPatch, session_folder: Path) -> Iterator[None]:
     """Before each test, remove the environment variables of the lab's settings, and set only THUMBLAB_DATA_DIR.
 
-    THUMBLAB_DATA_DIR names the data folder of the session. Also forget settings that were read, so that each test reads
+    THUMBLAB_DATA_DIR names the data folder of the session. Also clear the cache of settings, so that each test reads
     the settings again.
     """
     for name in [name for name in os.environ if name.startswith("THUMBLAB_") or name in _OTHER_NAMES]:
@@ -235,8 +236,8 @@ def copied_database(new_database: Callable[[], str]) -> Iterator[Callable[[str],
         made += 1
         name, original = f"copy_{made}", make_url(url)
         # PostgreSQL can copy the files of a database (FILE_COPY), or write every page of the database to its log. On
-        # this server, FILE_COPY is several times faster, because the server does not wait for the disk. Where the
-        # kernel can copy the files by itself (the method clone), a copy takes half as long.
+        # this server, FILE_COPY is several times faster, because the server does not wait for the disk. If the kernel
+        # can copy the files by itself (the method clone), a copy takes half as long.
         for method in ("clone", "copy"):
             try:
                 with server.connect() as connection:
@@ -256,7 +257,7 @@ def copied_database(new_database: Callable[[], str]) -> Iterator[Callable[[str],
 def migrated_database(new_database: Callable[[], str], copied_database: Callable[[str], str]) -> Callable[[], str]:
     """Return a function that makes a database with the current schema.
 
-    Only one database is migrated. The function copies it, because a copy takes a tenth of the time of a migration.
+    The function copies one migrated database, because a copy takes a tenth of the time of a migration.
     """
     from thumblab_core.database.schema import migrate
 
@@ -272,8 +273,9 @@ _opened: list[Any] = []
 def open_lab(migrated_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     """Return a function that opens a new lab.
 
-    The function takes settings of the lab as keyword arguments. The new lab gets its own data folder and its own
-    database. But if a test passes another lab as `beside`, the new lab uses the folder and the database of that lab.
+    The function takes settings of the lab as keyword arguments. If a test passes another lab as `beside`, the new lab
+    uses the data folder and the database of the other lab. Otherwise, the new lab gets its own data folder and its own
+    database.
     """
     from thumblab_pipelines.lab import Lab
 

@@ -35,7 +35,7 @@ AS_IT_STANDS = {
 _EXPERIMENT = 'thumblab experiment add --channel "My channel" --video {video} --started 2026-11-01 --ended 2026-11-09 '
 _TITLE = '--title "My next title" --niche tech'
 _DOCTOR = (
-    # In the tests, the variables name a proxy at a closed port, so the command must not use them.
+    # In the tests, these variables name a proxy at a closed port, so this command runs without the variables.
     "env -u http_proxy -u https_proxy -u HTTP_PROXY -u HTTPS_PROXY thumblab doctor"
 )
 

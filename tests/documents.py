@@ -56,7 +56,7 @@ def text_lines(path: Path) -> Iterator[tuple[int, str, str | None]]:
             fence = opening[2]
         else:
             # A code block is indented by four spaces after an empty line. The lines of a list item may be indented too,
-            # but they follow a line of text.
+            # but no empty line comes before them.
             indented = line.startswith("    ") and (indented or not before.strip())
             yield number, line.removeprefix("    ") if indented else line, "indented" if indented else None
             before = line

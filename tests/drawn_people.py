@@ -14,8 +14,8 @@ _SHIRTS = ["#2f6db3", "#b3442f", "#3a8a4d", "#7a4fa3", "#c9962b", "#22717a"]
 def drawn_picture(people: list[int], seed: int) -> bytes:
     """Return a thumbnail with the people whose numbers are in `people`, from left to right.
 
-    `seed` decides the background and the postures of the people. The face of the person at each place is about where
-    `planted_people.box` says.
+    `seed` determines the background and the postures of the people. The face at each place is approximately at the
+    position that `planted_people.box` returns for this place.
     """
     rng = np.random.default_rng(seed)
     image = Image.new("RGB", SIZE, tuple(rng.integers(90, 230, 3).tolist()))
@@ -32,7 +32,7 @@ def drawn_picture(people: list[int], seed: int) -> bytes:
 
 
 def _draw_person(draw: ImageDraw.ImageDraw, x: int, y: int, person: int, smile: int) -> None:
-    """Draw a person whose face has its centre at x and y. `smile` says how far the corners of the mouth go up."""
+    """Draw a person whose face has its centre at x and y. The larger `smile` is, the more the mouth curves."""
     skin, hair, shirt = (of[person % len(of)] for of in (_SKINS, _HAIRS[2:] + _HAIRS[:2], _SHIRTS))
     long_hair, glasses, beard = person % 2 == 0, person % 3 == 1, person % 4 == 3
     draw.rounded_rectangle((x - 90, y + 78, x + 90, y + 220), 50, fill=shirt)

@@ -42,8 +42,8 @@ LEAKS = Leaks()
 def keep_values_readable(url: str) -> None:
     """Make the server of `url` store values uncompressed in all databases that it makes after this call.
 
-    By default, PostgreSQL compresses the values of a row that has more than 2 kB. With compression,
-    `tables_with_a_secret` could not find a secret in the server's files.
+    By default, PostgreSQL compresses the values of a row that has more than 2 kB. `tables_with_a_secret` could not find
+    a secret in compressed values.
     """
     with _connected(make_url(url), "template1") as connection:
         connection.execute("SET allow_system_table_mods = on")

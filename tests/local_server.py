@@ -1,4 +1,4 @@
-"""HTTP servers that tests run on this machine, and a certificate with which they speak https."""
+"""HTTP servers that tests run on this machine, and a certificate for https."""
 
 import datetime
 import threading
@@ -53,7 +53,7 @@ def local_server(
 
 @contextmanager
 def running(server: HTTPServer) -> Iterator[None]:
-    """Let a server answer until the block ends."""
+    """Run a server in a thread until the block ends."""
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     try:
         yield

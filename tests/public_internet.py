@@ -1,9 +1,9 @@
 """A simulated internet on this machine: host names, public addresses, and https servers with certificates.
 
 The tests cannot use real public hosts. Two functions of the standard library are therefore replaced while an `Internet`
-is open. `socket.getaddrinfo` answers for the names of the internet, as a name server would. `socket.create_connection`
-leads a public address to a server on the loopback. Everything else is real: the sockets, TLS, the certificates and
-HTTP.
+is open. `socket.getaddrinfo` answers for the names of the internet, as a name server would. For a public address,
+`socket.create_connection` connects to a server on the loopback. Everything else is real: the sockets, TLS, the
+certificates and HTTP.
 """
 
 import datetime

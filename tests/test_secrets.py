@@ -45,7 +45,10 @@ def test_a_table_with_a_secret_is_found_in_any_database(session_folder: Path, ne
 def test_a_secret_is_found_wherever_it_is_in_a_large_value(
     session_folder: Path, new_database: Callable[[], str]
 ) -> None:
-    """The secret is in values that PostgreSQL would compress. Values above 2 kB are divided, perhaps inside the secret."""
+    """Put a secret into values that PostgreSQL would compress, at each position.
+
+    PostgreSQL divides values above 2 kB into parts, and the division may be inside the secret.
+    """
     engine = create_engine(new_database())
     found = f"{engine.url.database}.leak"
     with engine.begin() as connection:
@@ -65,8 +68,9 @@ def test_a_secret_is_found_wherever_it_is_in_a_large_value(
 def test_a_secret_in_a_compressed_value_of_an_older_database_is_found(
     session_folder: Path, new_database: Callable[[], str]
 ) -> None:
-    """The tests make the server store values uncompressed. This setting does not hold for databases that were made
-    before.
+    """Put a secret into a compressed value of a database that is older than a setting of the tests.
+
+    With this setting, the server stores values uncompressed, but only in databases that are made afterwards.
     """
     new_database()
     older = named_database_url("test_0", settings=Settings(data_dir=session_folder))

@@ -30,10 +30,10 @@ def _vectors() -> tuple[Vectors, Vectors, tuple[str, ...]]:
 def publish_model(store: ReleaseStore, proven: bool = True, pairs: int | None = None) -> None:
     """Publish a model that gives every thumbnail the same score, and promote it.
 
-    The encoders of the model are the built-in image encoder and the title encoder minilm. If `proven` is true, the
-    model has an evaluation. By this evaluation, the model orders pictures under one title better than chance on unseen
-    channels. Otherwise the model has no evaluation. If `pairs` is given, the model instead has an evaluation on this
-    number of held-out pairs of known channels, and is not promoted.
+    The model uses the built-in image encoder and the title encoder minilm. If `proven` is true, the release contains an
+    evaluation in which the model orders pictures under one title better than chance, on unseen channels. If `proven` is
+    false, the release contains no evaluation. If `pairs` is given, the release contains an evaluation on this number of
+    held-out pairs of known channels, and is not promoted.
     """
     images, titles = BuiltinEncoder(), title_encoder("minilm")
     model = TrainableRanker(RankerConfig(images.fingerprint, titles.fingerprint, images.dimension, 384, hidden=16))

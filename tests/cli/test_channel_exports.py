@@ -50,7 +50,7 @@ def shell(environment: dict[str, str], youtube: Emulator, monkeypatch: pytest.Mo
 
 @pytest.fixture
 def export(tmp_path: Path) -> Path:
-    """A German export of twelve videos. The last video has no thumbnail."""
+    """An export of YouTube Studio in German, with twelve videos. The last video has no thumbnail."""
     path = tmp_path / "Inhalte 2026-01-01_2026-11-26 Mein Kanal.csv"
     channel = max(CATALOGUE.channels.values(), key=lambda channel: len(channel.videos))
     with path.open("w", newline="") as file:

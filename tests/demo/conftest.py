@@ -1,4 +1,4 @@
-"""Fixtures that make a small synthetic catalogue, and start a YouTube emulator that serves it for each test."""
+"""Fixtures with a small synthetic catalogue, and with a YouTube emulator that serves this catalogue during a test."""
 
 from collections.abc import Iterator
 

@@ -29,7 +29,7 @@ def channels_of(catalogue: SyntheticCatalogue) -> Any:
 def auc_by_channel(catalogue: SyntheticCatalogue, score: Float64s, truth: Float64s) -> Float64s:
     """Return an AUC for each channel: the share of its pairs of videos that `score` and `truth` put in the same order.
 
-    `score` and `truth` hold a number for each video of the catalogue.
+    `score` and `truth` have a number for each video of the catalogue.
     """
     channels = channels_of(catalogue)
     aucs = []

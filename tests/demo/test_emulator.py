@@ -109,7 +109,7 @@ def test_a_query_too_long_for_a_url_arrives_as_a_form(emulator: Emulator, catalo
             sent.append(method)
             return super().request(uri, method=method, **rest)
 
-    # With these unknown ids, the URL would be longer than 2,048 characters, so Google's client sends a form.
+    # With these unknown ids, the URL would be longer than 2,048 characters, so Google's client sends a POST request.
     padded = [f"{'x' * 80}{number:04}" for number in range(50 - len(ids))]
     request = client(emulator).channels().list(part="snippet", id=ids + padded)
     answer = request.execute(http=Recording())

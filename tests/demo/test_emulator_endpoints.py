@@ -1,4 +1,4 @@
-"""Test how the endpoints answer for unusual videos and channels, and how views grow with the clock."""
+"""Test the answers about unusual videos and channels, and how views grow with the emulator's clock."""
 
 import dataclasses
 from collections.abc import Callable

@@ -58,10 +58,10 @@ class Probe:
 
 @pytest.fixture(scope="module")
 def looks(catalogue: SyntheticCatalogue) -> tuple[Float64s, Float64s]:
-    """Return figures of the picture of every fourth video, in a random order.
+    """Choose every fourth video, and return the statistics and the quality of their pictures, in a random order.
 
-    The first array holds the statistics of `look`, float64 (450, 200). The second array holds the planted picture
-    quality, float64 (450,).
+    The first array has the statistics of `look`, float64 (450, 200). The second array has the planted picture quality,
+    float64 (450,).
     """
     video_ids = np.random.default_rng(0).permutation(list(catalogue.videos)[::4])
     statistics = np.stack([look(catalogue.image(video_id)) for video_id in video_ids])

@@ -179,7 +179,8 @@ def test_a_search_finds_many_channels_and_its_pages_are_repeatable(vast: VastCat
             maxResults=50,
         )
         first, again = walk(search, request), walk(search, request)
-        # Each of the two calls of `walk` gets 10 pages, because paging ends after 500 results.
+        # A search returns at most 500 results, which are 10 pages of 50. Each of the two calls of `walk` reads these 10
+        # pages.
         assert emulator.counts.calls == {"search": 20}
     ids = [item["id"]["videoId"] for item in first]
     assert [item["id"]["videoId"] for item in again] == ids

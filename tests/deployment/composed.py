@@ -45,7 +45,7 @@ def interpolated(value: Any, given: Mapping[str, str]) -> Any:
 def composed(given: Mapping[str, str]) -> dict[str, Any]:
     """Return the content of docker-compose.yml with its variables replaced.
 
-    `given` holds the variables of the file `.env`.
+    `given` contains the variables of the file `.env`.
     """
     read: dict[str, Any] = interpolated(yaml.safe_load(COMPOSE.read_text()), given)
     return read
@@ -189,7 +189,8 @@ class Postgres:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _run(self, program: str, *arguments: str, check: bool = True) -> None:
-        # Give the command no pipe for its output, because the server would keep the pipe open.
+        # Write the output to a file. The database server would keep a pipe open, and `subprocess.run` would wait for
+        # its end.
         with (self.folder.parent / "postgres-programs.log").open("ab") as log:
             command = [str(self._programs / program), *arguments]
             subprocess.run(

@@ -93,8 +93,8 @@ def test_all_writes_go_to_the_volume() -> None:
     environment = image_environment("pipelines")
     for name in ("THUMBLAB_DATA_DIR", "HOME", "XDG_CACHE_HOME", "HF_HOME", "TORCH_HOME", "MPLCONFIGDIR"):
         assert (environment[name] + "/").startswith("/data/"), name
-    # DAGSTER_HOME holds only dagster.yaml. A copy of dagster.yaml in the volume would keep its old content after an
-    # update of the image.
+    # DAGSTER_HOME contains only dagster.yaml. If DAGSTER_HOME were in the volume, dagster.yaml would keep its old
+    # content after an update of the image.
     assert environment["DAGSTER_HOME"] == "/lab/dagster-home"
     own = yaml.safe_load((ROOT / "dagster.yaml").read_text())
     added = yaml.safe_load((ROOT / "deploy" / "dagster-storage.yaml").read_text())

@@ -2,7 +2,7 @@
 
 The commands, the environment and the health checks are taken from docker-compose.yml and the Dockerfile. Only hosts,
 ports and paths are replaced, by `composed.Machine`. The processes start in random order on an empty database, and do
-not wait for each other. A process that ends is started again, as Docker does.
+not wait for each other. The test restarts each process that has ended, as Docker does.
 """
 
 import os
@@ -219,8 +219,8 @@ def test_a_run_on_the_code_server_makes_the_service_score(healthy: Graph, tmp_pa
     answer = score(healthy).json()
     assert [thumbnail["error"] for thumbnail in answer["thumbnails"]] == [None, None]
     assert explanation["served"].removeprefix("model/all/") in str(answer)
-    # In the image, DAGSTER_HOME is read-only. Dagster tries to make empty folders in it for its telemetry, although
-    # telemetry is off.
+    # In the image, DAGSTER_HOME is read-only, so Dagster must write no file there. The test ignores the empty folders
+    # that Dagster makes for its telemetry, although telemetry is off.
     home = healthy.machine.lab / "dagster-home"
     assert [path.name for path in home.rglob("*") if path.is_file()] == ["dagster.yaml"]
     assert PASSWORD not in "".join(healthy.log(name) for name in healthy.containers)

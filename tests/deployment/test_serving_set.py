@@ -61,7 +61,8 @@ def packages(environment: Path) -> Path:
 def test_the_serving_set_is_printed_in_megabytes_and_has_no_forbidden_package(
     environment: Path, packages: Path
 ) -> None:
-    # Later tests see the packages only after files were removed from the packages, so this test comes first.
+    # This test removes files that the service does not need, and later tests use the trimmed packages. This test must
+    # therefore be the first one.
     script = "import importlib.metadata as m, json; print(json.dumps([d.metadata['Name'] for d in m.distributions()]))"
     done = subprocess.run([environment / "bin" / "python", "-c", script], capture_output=True, text=True, check=True)
     names = {name.lower().replace("_", "-") for name in json.loads(done.stdout)}
@@ -114,7 +115,7 @@ def test_a_service_of_the_serving_set_scores_over_http(
         assert [picture["error"] for picture in pictures] == [None, None]
         # The answer shows that the text reader ran, so OpenVINO works without the removed files.
         assert "no text reader" not in scored.text
-        # The service sends the files of library maps as they are. The environment has no pyarrow to read them.
+        # The service sends the files of library maps unchanged, so it needs no pyarrow, which this environment lacks.
         for path in ("map", "map/atlases", "clusters"):
             url = f"{base}/v1/library/tech/{path}"
             reply = httpx.get(url, headers={"X-API-Key": KEY}, timeout=60, trust_env=False)

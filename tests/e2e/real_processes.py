@@ -30,7 +30,7 @@ REPOSITORY = {"repositoryName": "__repository__", "repositoryLocationName": "thu
 
 
 def environment(data_dir: Path, **more: str) -> dict[str, str]:
-    """Return the environment variables for a command of the lab. The variables hold none of the user's settings.
+    """Return the environment variables for a command of the lab. The variables contain none of the user's settings.
 
     The variables name a proxy at a closed port, so that the command can reach only this machine. `more` adds variables.
     """
@@ -162,7 +162,8 @@ def _remove_server(place: Path) -> None:
         # is killed first. If the watcher ended by itself, it would create its lock files again in a folder that is
         # being removed.
         watchers = [p for p in psutil.process_iter(["cmdline"]) if str(home) in (p.info["cmdline"] or ())]
-        # The database server is killed too, because an orderly stop would first write data that is deleted anyway.
+        # The database server is killed too. An orderly stop would first write data to the disk, and this function
+        # deletes the data anyway.
         for process in (*watchers, *watcher.processes(home)):
             with suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -295,7 +296,7 @@ class RunningLab:
 
 
 def niche_of(run: dict[str, Any]) -> str:
-    """Return the niche of a run, as GraphQL gives it with its tags."""
+    """Return the niche of a run of Dagster's GraphQL from the tags of the run."""
     return next(str(tag["value"]) for tag in run["tags"] if tag["key"] == "dagster/partition")
 
 

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 @dataclass(frozen=True)
 class Logged:
-    """A release store with three releases of one model, and a tracker that logged each as a version in MLflow."""
+    """A release store with three releases of one model. `tracker` logged each release as a model version in MLflow."""
 
     store: ReleaseStore
     tracker: Tracker
@@ -34,7 +34,7 @@ class Logged:
 
 @pytest.fixture(scope="module")
 def logged(lab: RunningLab, trained: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Logged]:
-    # The tests of this file share the three versions, because it takes seconds to log one.
+    # The tests of this file share the three versions, because logging a version takes seconds.
     served = ReleaseStore(lab.data_dir / "releases")
     release = served.serving.current(MODEL, ALL)
     assert release is not None
@@ -51,9 +51,7 @@ def logged(lab: RunningLab, trained: str, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def tracker(logged: Logged) -> Iterator[Tracker]:
-    """The tracker of `logged`. After the test, the registered model in MLflow is as it was after the three versions
-    were logged.
-    """
+    """The tracker of `logged`. After each test, its changes of the registered model in MLflow are undone."""
     yield logged.tracker
     from mlflow import MlflowClient
 

@@ -69,7 +69,7 @@ LOOK = """
 
 
 def look(data_dir: Path) -> dict[str, Any]:
-    """Return what the tests check in the databases, such as the number of rows of each table.
+    """Return the facts about the databases that the tests check, such as the number of rows of each table.
 
     A separate process reads the databases. The process starts the database server if necessary.
     """
@@ -180,7 +180,7 @@ class Kill:
 
 @dataclass
 class Story:
-    """The observations at the three kills, in the next run of `thumblab demo`, and in the run after the next one."""
+    """The observations at the three kills, and in the first and the second run of `thumblab demo` after the kills."""
 
     data_dir: Path
     kills: dict[str, Kill] = field(default_factory=dict)

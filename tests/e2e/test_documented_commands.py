@@ -1,6 +1,6 @@
 """Run the commands of the documents in a separate lab, in the order of the documents.
 
-tests/documented_commands.py lists these commands, and the words in a command that the test replaces.
+tests/documented_commands.py lists these commands, and the words that the test replaces in a command.
 """
 
 import csv

@@ -1,6 +1,7 @@
 """Test changes to the library of a running lab.
 
-Commands and Dagster jobs change which videos the index holds. After a change, the service must serve the changed index.
+Commands and Dagster jobs change which videos the index contains. After a change, the service must serve the changed
+index.
 """
 
 import time

@@ -1,6 +1,6 @@
 """Test the models in MLflow. A person can compare the models in MLflow, and choose the served model by moving an alias.
 
-The lab refuses to promote a new model that is worse than the served one.
+The lab refuses to promote a new model that is worse than the served model.
 """
 
 import shutil

@@ -1,7 +1,7 @@
 """Test the requests by which the scoring service starts runs in the Dagster of a running lab.
 
-The documents of the service, the FAISS library and the index lifecycle show these requests. `curl` sends the requests,
-with POST where a request changes something.
+The pages in docs/ about the service, the FAISS library and the index lifecycle show these requests. The tests send the
+requests with `curl`. A request that changes something is a POST request.
 """
 
 import time

@@ -28,7 +28,7 @@ KEY = "AIzaSecretOfTheTests" + "x" * 19
 class Patient:
     """A healthy lab in which a test plants a fault.
 
-    `examined` has the lab's settings and the facts about its machine.
+    `examined` contains the settings of the lab and the facts about the lab's machine.
     """
 
     examined: Examined
@@ -48,7 +48,7 @@ class Patient:
         return replace(self, examined=replace(self.examined, machine=replace(self.examined.machine, **changes)))
 
     def with_database_after(self, statement: str) -> "Patient":
-        """Return the lab with a copy of its database, after the SQL statement was run in the copy."""
+        """Copy the lab's database, run the SQL statement in the copy, and return the lab with the copied database."""
         own = self.examined.settings.database_url
         assert own is not None
         url = self.copied(own.get_secret_value())

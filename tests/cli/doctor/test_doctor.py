@@ -41,9 +41,10 @@ def lab(lab_with_pairs: Callable[..., tuple[Any, dict[str, str]]]) -> Any:
 
 @pytest.fixture
 def patient(lab: Any, tmp_path: Path, copied_database: Callable[[str], str]) -> Patient:
-    """A lab in a copy of the folder of `lab`. A test may damage this copy.
+    """A lab in a copy of the data folder of `lab`. A test may damage the files of this copy.
 
-    A test that changes the database first makes a copy of the database.
+    The copy uses the database of `lab`. A test that damages the database uses `with_database_after`, which copies the
+    database first.
     """
     shutil.copytree(lab.settings.data_dir, tmp_path / "lab", ignore=shutil.ignore_patterns("catalogue"))
     (tmp_path / "face.onnx").write_bytes(b"\x08" * 9)

@@ -207,7 +207,7 @@ def test_every_subcommand_has_a_help_text(name: str) -> None:
 )
 def test_the_make_targets_of_the_specification_call_the_commands(target: str, command: str) -> None:
     # `make test` passes its own variables on to its child processes. The test removes these variables, so that `make`
-    # runs as from a shell.
+    # runs as in a shell.
     environment = {
         name: value for name, value in os.environ.items() if name not in ("ARGS", "MAKEFLAGS", "MAKEOVERRIDES")
     }

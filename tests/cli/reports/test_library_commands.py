@@ -63,7 +63,8 @@ def test_the_map_is_exported_with_all_columns(run: Callable[..., Result], tmp_pa
     points = planted_map(200, "tech").points
     if ending == "csv":
         rows: list[dict[str, Any]] = list(csv.DictReader(out.open(newline="", encoding="utf-8")))
-        # A spreadsheet would run a formula.
+        # The title is a formula. The exported CSV has an apostrophe before the title, so that a spreadsheet does not
+        # run it.
         assert rows[0]["title"] == f"'{HOSTILE}"
         unknown = [row["outlier_multiple"] == "" for row in rows]
     else:

@@ -1,4 +1,4 @@
-"""Tests of how `thumblab up` notices that the clock was set back."""
+"""Tests of how `thumblab up` detects that the clock was set back."""
 
 import time
 

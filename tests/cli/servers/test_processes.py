@@ -86,7 +86,7 @@ def test_a_lab_that_ends_normally_leaves_no_server_and_no_reaper(tmp_path: Path)
 
 
 def test_ctrl_c_reaches_only_the_lab_itself(tmp_path: Path) -> None:
-    """Check that the servers and the reaper run in other sessions than the lab.
+    """Check that neither the servers nor the reaper run in the terminal session of the lab.
 
     The reaper is a process that ends the servers after the lab has ended. In a terminal, Ctrl-C sends SIGINT only to
     processes of the terminal's session, so it ends neither the servers nor the reaper directly.

@@ -164,7 +164,7 @@ class ChaosLab:
             return False
 
     def has_jobs(self) -> bool:
-        """Return whether Dagster's webserver knows the lab's jobs, which it reads from the code server."""
+        """Return whether Dagster's webserver has loaded the lab's jobs from the code server."""
         selector = {**REPOSITORY, "pipelineName": TRAIN.name}
         query = "query($of: PipelineSelector!) { pipelineOrError(params: $of) { __typename } }"
         try:
@@ -272,8 +272,8 @@ def asking(lab: RunningLab, pictures: list[bytes], every: float = 1.0) -> Iterat
 def chaos_lab(folder: Path, **environment: str) -> Iterator[ChaosLab]:
     """Yield a lab whose library and model are from day 1, while the emulated YouTube is at day 2.
 
-    Both jobs have run once without a kill. The lab and the copies of its states lie in `folder`. If an earlier call has
-    left a lab and copies in `folder`, this call uses them. `environment` holds more variables for `thumblab up`.
+    Both jobs have run once without a kill. The lab and the copies of its states are in `folder`. If `folder` contains
+    the lab and the copies of an earlier call, this call uses them. `environment` has more variables for `thumblab up`.
     """
     catalogue = TwoNiches()
     data_dir, copies, kept_port = folder / "lab", folder / "copies", folder / "port"

@@ -51,7 +51,7 @@ class Plan:
 class Outcome:
     """The outcome of a trial.
 
-    The times are seconds after the kill. `during` says whether the run was still going on at the kill.
+    The times are seconds after the kill. `during` is true if the run had not ended at the kill.
     """
 
     plan: Plan
@@ -82,7 +82,7 @@ def plans(trials: int, seed: int) -> list[Plan]:
 
 
 def run_trial(chaos: ChaosLab, plan: Plan, pictures: Sequence[bytes]) -> Outcome:
-    """Carry out a trial on a lab in which every server answers and no run is active."""
+    """Run a trial on a lab in which every server answers and no run is active."""
     outcome = Outcome(plan)
     _wait(chaos.is_calm, 420, "the lab is calm")
     chaos.set_back(plan.job)

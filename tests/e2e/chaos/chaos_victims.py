@@ -1,4 +1,4 @@
-"""Find the processes of a running lab, kill one of them, and find processes that no other process watches any more."""
+"""Find the processes of a running lab, kill one of them, and find orphaned processes."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,7 +23,7 @@ def command_line(process: psutil.Process) -> str:
 
 
 class LabProcesses:
-    """The processes of the lab in `data_dir`. The lab runs under `up`, a process of `thumblab up`."""
+    """The processes of the lab in `data_dir`. `up` is the process of `thumblab up` that runs the lab."""
 
     def __init__(self, data_dir: Path, up: int) -> None:
         self._data_dir, self._up = data_dir, psutil.Process(up)

@@ -84,7 +84,7 @@ def test_a_lab_recovers_without_help_whichever_process_is_killed(drawn: Callable
 
 
 def tried(chaos: ChaosLab, plan: Plan, pictures: list[bytes]) -> Outcome:
-    """Carry out a trial. An error in the trial's own code also counts as a failure of the trial."""
+    """Run a trial. An error in the trial's own code also counts as a failure of the trial."""
     try:
         return run_trial(chaos, plan, pictures)
     except Exception as error:  # noqa: BLE001  The lab may be in any state.

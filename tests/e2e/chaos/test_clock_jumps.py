@@ -1,7 +1,7 @@
 """Move the clock of a running lab, with all its servers and its database, and check that the lab continues to work.
 
-A small C library that is preloaded into every process of the lab changes the time that the process reads. The clock of
-the kernel does not change.
+A small C library is preloaded into every process of the lab. The library changes the time that the process reads. The
+clock of the kernel does not change.
 """
 
 import shutil
