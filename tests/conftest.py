@@ -59,7 +59,7 @@ def _folder(path: Path) -> str:
 
 
 _LONGEST_FIRST = ("e2e", "serving", "pipelines")
-"""The folders whose tests run first, in this order. The tests of all other folders run after them."""
+"""The folders whose tests run first, in this order. The tests of all other folders run afterwards."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -193,7 +193,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real data, such as thumbnails and recorded answers of YouTube. It is not in the repository."""
+    """The folder of real data, such as thumbnails and recorded answers of YouTube. The repository lacks this folder."""
     folder = Path(__file__).resolve().parents[1].parent / "shared" / "data"
     if not folder.is_dir():
         pytest.skip(f"there is no real data in {folder}")
@@ -302,7 +302,7 @@ def idle_connections_closed() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyClip:
-    """A tiny open_clip model. The lab loads it in the same way as the large model ViT-L/14."""
+    """A tiny open_clip model. The lab loads this model in the same way as the large model ViT-L/14."""
     return tiny_clip(tmp_path_factory.mktemp("tiny-clip"))
 
 

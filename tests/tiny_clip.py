@@ -1,4 +1,4 @@
-"""Make a CLIP model with two layers and random weights. The lab loads it in the same way as the large model ViT-L/14."""
+"""Make a CLIP model with two layers and random weights. The lab loads this model in the same way as ViT-L/14."""
 
 import json
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Test the page with the winners of a niche, which the demo writes after it has refreshed its first niche."""
+"""Test the page with the winners of a niche. The demo writes this page after the refresh of its first niche."""
 
 import re
 from collections.abc import Callable

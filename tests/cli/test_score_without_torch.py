@@ -1,4 +1,4 @@
-"""Test that `thumblab score` works without PyTorch, and that the service starts without the heavy libraries."""
+"""Test that `thumblab score` works without PyTorch, and that the service starts without importing large libraries."""
 
 import json
 import subprocess

@@ -89,11 +89,10 @@ def test_the_effect_of_a_picture_is_that_under_the_present_title(
 
 
 def gap(catalogue: SyntheticCatalogue, video_id: str, other: str) -> float:
-    """Return by how much a change of title changes the difference in quality between two pictures.
+    """Return D under the title of `other` minus D under the title of `video_id`.
 
-    The pictures are those of the videos `other` and `video_id`. The difference is the quality of the picture of `other`
-    minus the quality of the picture of `video_id`. The result is the difference under the title of `other` minus the
-    difference under the title of `video_id`.
+    D is the quality of the picture of `other` minus the quality of the picture of `video_id`, both under the same
+    title.
     """
     quality = catalogue.one_title_quality
     under_own = quality(other, video_id) - quality(video_id, video_id)

@@ -167,7 +167,11 @@ def test_before_any_release_the_service_takes_its_key_from_the_file_and_says_wha
 
 
 def test_a_run_on_the_code_server_makes_the_service_score(healthy: Graph, tmp_path: Path) -> None:
-    """Import a catalogue with the command of the image `pipelines`, and serve it with a run from Dagster's webserver."""
+    """Import a catalogue with the command of the image `pipelines`. Then start the job `refresh_imported` in Dagster's
+    webserver.
+
+    The service must score with the model of this run.
+    """
     import csv
 
     catalogue, rows = synthetic_catalogue(245), []

@@ -23,8 +23,9 @@ FORBIDDEN = {
 """Packages that the image `serving` must not have."""
 
 NOT_IN_SERVING = {"nncf", "pandas", "pyarrow", "torch", "open_clip", "sentence_transformers", "transformers"}
-"""Packages that `thumblab_core` imports only in functions that the service never calls, or calls only if the package is
-installed.
+"""Packages that `thumblab_core` imports only inside functions.
+
+The service never calls these functions, or calls them only if the package is installed.
 """
 
 SIDES = {

@@ -1,4 +1,4 @@
-"""Test a crawl as large as the one that docs/collection.md describes.
+"""Test a crawl that is as large as the crawl in docs/collection.md.
 
 The crawl covers 1,500 channels and 200,000 videos. The test runs the crawl twice, each time in a new lab. The first
 crawl is not disturbed. The second crawl is killed ten times, and continued after each kill.

@@ -49,7 +49,7 @@ def launch(lab: RunningLab, **config: Any) -> None:
 
 @pytest.fixture(scope="module")
 def video(refreshed: dict[str, Any], lab: RunningLab) -> str:
-    """The id of a video that the index of the niche contained until the command `index delete` took it out."""
+    """The id of a video that was in the index of the niche. The command `index delete` has taken this video out."""
     video_id = NicheIndex.load(served(lab)).items[0].video_id
     done = thumblab(lab.data_dir, "index", "delete", NICHE, video_id)
     assert done.returncode == 0, done.stderr

@@ -1,7 +1,7 @@
 """Tests of the servers that `thumblab up` starts as child processes.
 
-All servers end when the process of `thumblab up` ends. They end even if this process is killed, and even if a server
-ignores SIGTERM. In this file, a lab is a process that starts servers in the same way as `thumblab up`.
+All servers end when the process of `thumblab up` ends. The servers end even if this process is killed, and even if a
+server ignores SIGTERM. In this file, a lab is a process that starts servers in the same way as `thumblab up`.
 """
 
 import json
@@ -86,10 +86,10 @@ def test_a_lab_that_ends_normally_leaves_no_server_and_no_reaper(tmp_path: Path)
 
 
 def test_ctrl_c_reaches_only_the_lab_itself(tmp_path: Path) -> None:
-    """Check that neither the servers nor the reaper run in the terminal session of the lab.
+    """Check that the servers and the reaper do not run in the terminal session of the lab.
 
     The reaper is a process that ends the servers after the lab has ended. In a terminal, Ctrl-C sends SIGINT only to
-    processes of the terminal's session, so it ends neither the servers nor the reaper directly.
+    processes of the terminal's session. It therefore does not end the servers or the reaper directly.
     """
     process, below = lab(tmp_path, polite=POLITE)
     sessions = {os.getsid(process.pid) for process in below}

@@ -26,7 +26,7 @@ Complaint = Callable[..., str]
 
 @pytest.fixture
 def complaint(monkeypatch: pytest.MonkeyPatch) -> Complaint:
-    """Return a function that runs `thumblab` with a database URL, and returns the one line that the command prints."""
+    """Return a function that runs `thumblab` with a database URL, and returns the single line of its output."""
 
     def run(url: str, *command: str) -> str:
         monkeypatch.setenv("THUMBLAB_DATABASE_URL", url)

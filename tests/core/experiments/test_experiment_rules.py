@@ -104,7 +104,7 @@ def test_a_broken_rule_is_a_sentence_that_says_what_is_wrong(name: str) -> None:
     with pytest.raises(LabError) as error:
         check_rules(given(variants, **values))
     assert sentence in str(error.value)
-    assert ";" in str(error.value)  # The part after the semicolon says what to do.
+    assert ";" in str(error.value)  # The part after the semicolon names the next step.
 
 
 FIELDS: dict[str, tuple[Any, dict[str, Any]]] = {

@@ -1,4 +1,4 @@
-"""Test the client that fetches pictures from listed hosts. For each rule of the client, a test tries to break it."""
+"""Test the client that fetches pictures from listed hosts. The tests try to break each rule of the client."""
 
 import time
 from datetime import UTC, datetime

@@ -268,7 +268,7 @@ def test_dark_pictures_without_clean_bars_are_not_cropped() -> None:
     for top, bottom in ((night, night), (0, night), (0, lettering), (0, 30), (lettering, 0), (20, 20)):
         assert shape(top, bottom) == (480, 640)
     assert shape(0, 0, height=470) == (470, 640)  # The ratio 1.36 is not 4:3.
-    assert shape(0, 0, height=360) == (360, 640)  # This picture is 16:9, so the bars are a part of it and stay.
+    assert shape(0, 0, height=360) == (360, 640)  # This picture is 16:9. Its bars are a part of the picture and stay.
 
 
 def test_bars_at_the_sides_are_kept() -> None:

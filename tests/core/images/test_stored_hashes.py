@@ -6,7 +6,7 @@ import pandas as pd
 from thumblab_core.images.stored_hashes import known_hashes
 
 LARGE = -(2**63) + 1
-"""A hash that a float cannot hold exactly."""
+"""A hash that a float cannot represent exactly."""
 
 
 def test_a_hash_is_read_from_digits_and_integers_and_a_missing_hash_is_null() -> None:

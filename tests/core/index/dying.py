@@ -1,7 +1,8 @@
-"""Run a writer that is killed at a chosen line while it changes an index, and a reader that checks the served release.
+"""Run a writer and a reader. The writer changes an index, and is killed at a chosen line. The reader checks the served
+release.
 
-The writer and the reader each run in their own process. The writer and the reader are forked from a process that
-has already imported all modules that they need, and has started no thread.
+The writer and the reader each run in their own process. Both processes are forked from a process that has started no
+thread and has already imported all necessary modules.
 """
 
 import json
@@ -26,7 +27,7 @@ IMPORTS = ["dying", "faiss", "numpy", "thumblab_core.index.niche_index", "thumbl
 NICHE, COUNT, D = "tech", 30, 8
 START = datetime(2026, 11, 1, tzinfo=UTC)
 TRACED = ("thumblab_core/releases/", "thumblab_core/index/")
-"""The folders of the release store and of the index. A writer may be killed at any line of the files in them."""
+"""The folders of the release store and of the index. A writer may be killed at any line in these folders."""
 
 
 def vector_of(number: int, version: int) -> Vectors:

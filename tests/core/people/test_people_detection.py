@@ -64,7 +64,7 @@ def test_a_picture_is_wanted_by_another_detector_or_embedder(connection: Connect
     show(connection, "v", sha("shown"))
     assert wanted_pictures(connection, DETECTOR, EMBEDDER, Scope()) == [sha("shown")]
     assert set(wanted_pictures(connection, "other", EMBEDDER, Scope())) == {sha("one"), sha("two"), sha("shown")}
-    # The picture `two` has no faces, so another embedder has nothing to compute for this picture.
+    # The picture `two` has no faces, so another embedder does not need this picture.
     assert set(wanted_pictures(connection, DETECTOR, "other", Scope())) == {sha("one"), sha("shown")}
     assert len(wanted_pictures(connection, "other", EMBEDDER, Scope(), limit=2)) == 2
 

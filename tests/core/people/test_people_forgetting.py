@@ -1,4 +1,4 @@
-"""Test that no table keeps data of a forgotten person, face or picture, and that these data do not come back."""
+"""Test that all data of a forgotten person, face or picture are deleted from all tables, and are not added again."""
 
 import numpy as np
 import pytest

@@ -35,7 +35,7 @@ NUMBERS = st.integers(0, 10_000)
 
 
 def legal(given: FacesToCluster, random: np.random.Generator) -> np.ndarray:
-    """Return a random clustering that moves no pinned face, breaks no ban and joins no two faces of one picture."""
+    """Return a random clustering that obeys all pins and bans, and puts faces of one picture in different clusters."""
     codes = random.integers(NONE, len(given.keys) + 1, len(given.face_ids))
     codes[given.pinned != NONE] = given.pinned[given.pinned != NONE]
     banned = set(map(tuple, given.banned.tolist()))

@@ -26,7 +26,7 @@ from thumblab_core.sub_scores.title_match import by_text
 PICTURES = int(os.environ.get("THUMBLAB_TEST_PICTURES", "40"))
 """The number of pictures that each test changes. `make test-all` sets this number to 100."""
 READ = PICTURES // 2 if PICTURES < 100 else PICTURES
-"""The number of pictures that are changed in the tests that need the text of a picture. Reading takes the most time."""
+"""The number of pictures that each test of the text in pictures changes. Reading the text takes the most time."""
 PROMISED = 0.9
 _SEED = 20261121
 _STEP = 40
@@ -82,7 +82,7 @@ def files(shared_data: Path) -> list[tuple[bytes, str]]:
 
 @pytest.fixture(scope="module")
 def reals(files: list[tuple[bytes, str]], engines: Engines) -> list[Real]:
-    """Thumbnails that were measured without reading text. At least `PICTURES` of them have faces."""
+    """Thumbnails that were measured without reading text. At least `PICTURES` of these thumbnails have faces."""
     reals: list[Real] = []
     for data, title in files:
         measured = measure_picture(decode(data).pixels, engines)
@@ -94,7 +94,10 @@ def reals(files: list[tuple[bytes, str]], engines: Engines) -> list[Real]:
 
 @pytest.fixture(scope="module")
 def read(files: list[tuple[bytes, str]], meter: Meter) -> list[Real]:
-    """Thumbnails that were measured with reading text. At least `READ` of them have text to compare with the title."""
+    """Thumbnails that were measured with reading text.
+
+    At least `READ` of these thumbnails have text to compare with the title.
+    """
     reals: list[Real] = []
     for start in range(0, len(files), _STEP):
         step = files[start : start + _STEP]

@@ -76,12 +76,13 @@ class ChaosLab:
         return self.lab.data_dir
 
     def launch(self, job: Job) -> str:
-        """Start a job as Dagster's UI does, and return the id of its run. If the webserver is starting, wait for it."""
+        """Start a job as Dagster's UI does, and return the id of its run. Wait for the webserver if it is starting."""
         deadline = time.monotonic() + 180
         while True:
             try:
                 return self._launch(job)
-            # Repeat only a request that found no server, because a request that was sent may have started a run.
+            # A request that found no server is sent again. Any other failed request may have started a run, so it is
+            # not sent again.
             except httpx.ConnectError:
                 if time.monotonic() > deadline:
                     raise
@@ -273,7 +274,8 @@ def chaos_lab(folder: Path, **environment: str) -> Iterator[ChaosLab]:
     """Yield a lab whose library and model are from day 1, while the emulated YouTube is at day 2.
 
     Both jobs have run once without a kill. The lab and the copies of its states are in `folder`. If `folder` contains
-    the lab and the copies of an earlier call, this call uses them. `environment` has more variables for `thumblab up`.
+    the lab and the copies of an earlier call, this call uses this lab and these copies. `environment` has more
+    variables for `thumblab up`.
     """
     catalogue = TwoNiches()
     data_dir, copies, kept_port = folder / "lab", folder / "copies", folder / "port"

@@ -151,7 +151,7 @@ def _rows(connection: psycopg.Connection, schema: str, table: str) -> list[str]:
 
 
 INCIDENTAL_COLUMNS = {"model_evaluations": ("release_id", "evaluated_at")}
-"""Columns that hold a time of this machine or the id of a release. All other times are those of the emulator."""
+"""Columns that contain a time of this machine or the id of a release. All other times come from the emulator."""
 
 
 def _digest(values: list[Any]) -> str:

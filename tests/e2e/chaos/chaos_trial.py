@@ -20,7 +20,7 @@ MOST_SECONDS = 300.0
 """The seconds by which a kill may delay a job. A trial may take this delay plus the time of a job without a kill."""
 
 _SETTLED_SECONDS = 12.0
-"""A failed run counts as given up if no retry has followed it for this number of seconds."""
+"""If Dagster has not retried a failed run within this number of seconds, the test expects no retry."""
 
 SERVICE_VICTIMS = ("service",)
 

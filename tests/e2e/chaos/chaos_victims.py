@@ -60,8 +60,9 @@ class LabProcesses:
         return found
 
     def orphans(self) -> Processes:
-        """Return the orphaned processes of the lab: not descendants of `thumblab up`, not the database and not the
-        database's watcher.
+        """Return the orphaned processes of the lab.
+
+        Descendants of `thumblab up`, processes of the database and the database's watcher are left out.
         """
         below = {process.pid for process in (self._up, *self._up.children(recursive=True), *self.database())}
         found = []
