@@ -43,11 +43,11 @@ EVALUATED: dict[str, Any] = {
 }
 """The evaluation that `Lab.model` stores with a model.
 
-`skills` maps each split to an AUC and the two ends of its interval. `engagement` tells how well the model predicts the
-engagement of a video. A test may add the key `questions`. The value of this key lists the evaluated questions. Each
-question comes with its slice, which is the part of the pairs from which the AUC is computed. Without this key, the
-questions `package` and `one_title` are evaluated, and `one_video` is not. The key `package_skills` replaces `skills`
-for `package`.
+`skills` maps each split to an AUC and the two ends of its interval. `engagement` has figures about the model's
+predictions of the engagement of a video. A test may add the key `questions`. The value of this key lists the evaluated
+questions. Each question comes with its slice, which is the part of the pairs from which the AUC is computed. Without
+this key, the questions `package` and `one_title` are evaluated, and `one_video` is not. The key `package_skills`
+replaces `skills` for `package`.
 """
 
 
@@ -162,8 +162,8 @@ class Lab:
         title_vectors = np.repeat(titles.encode_texts([TITLE]), len(vectors), axis=0)
         inputs = model_inputs(vectors, title_vectors, [TITLE] * len(vectors))
         trainable.fit_scale(inputs)
-        # Some inputs hardly vary among these 24 pictures, so `fit_scale` sets factors of up to 8 for them. The next
-        # line limits all factors to 2.
+        # Some inputs hardly vary among these 24 pictures, so `fit_scale` sets factors of up to 8 for these inputs. The
+        # next line limits all factors to 2.
         trainable.scale.clamp_max_(2.0)
         model = trainable.ranker()
         scores = model.predict(inputs).score
@@ -292,7 +292,7 @@ def lab_at() -> type[Lab]:
 
 @pytest.fixture(scope="module")
 def unproven_lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    """A lab with a served index and a model without proven skill on any split. All tests of a module share it."""
+    """A lab with a served index and a model without proven skill on any split. All tests of a module share this lab."""
     lab = Lab(tmp_path_factory.mktemp("unproven"))
     lab.promote(lab.index("tech"))
     lab.promote(lab.model(evaluated={"skills": dict.fromkeys(EVALUATED["skills"], (0.55, 0.48, 0.62))}))
@@ -334,7 +334,7 @@ def images() -> Iterator[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory, images: dict[str, Any]) -> Lab:
-    """A lab with a model and an index of the niche tech, which no test may change because all tests share it."""
+    """A lab with a model and an index of the niche tech. All tests share this lab, so no test may change it."""
     lab = Lab(tmp_path_factory.mktemp("lab"), extra_image_hosts=images["host"])
     lab.promote(lab.index("tech"))
     lab.promote(lab.model(channels=("UCown",)))

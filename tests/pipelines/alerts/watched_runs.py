@@ -47,7 +47,7 @@ def train_ranker() -> None:
 class Watch:
     """A watch over the runs of a lab: repeated evaluations of the sensor `alerts`.
 
-    `now` is the time of the latest evaluation. The tests set it ahead of the clock of this machine.
+    `now` is the time of the latest evaluation. The tests set `now` ahead of the clock of this machine.
     """
 
     def __init__(self, folder: Path, chat: Chat) -> None:

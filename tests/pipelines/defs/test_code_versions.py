@@ -1,4 +1,7 @@
-"""Tests of the code version of an asset. It changes if, and only if, code that the asset's step can call changes."""
+"""Tests of the code version of an asset. The version changes if, and only if, the code of the asset's step changes.
+
+The code of a step includes all code that the step can call.
+"""
 
 import importlib
 import sys

@@ -67,7 +67,7 @@ defs = dg.Definitions(jobs=[lasting])
 """
 """The code of the module that the code server loads. The module defines a job that runs until the file `go` exists.
 
-If the file `deaf` exists, the run never ends, and notices no request to end.
+If the file `deaf` exists, the run never ends, and ignores every request to end.
 """
 
 

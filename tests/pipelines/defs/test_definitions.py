@@ -34,7 +34,7 @@ GROUPS = {
     "maps": MAPS,
 }
 ON_REQUEST = {"true_ctr", "experiments", "prediction_quality", *PEOPLE} - {"faces"}
-"""The assets that are materialized only if a person asks for it. These assets are not partitioned by niche."""
+"""The assets that are materialized only if a person starts a job. These assets are not partitioned by niche."""
 
 GRAPH: dict[str, set[str]] = {
     "raw_videos": set(),

@@ -50,7 +50,7 @@ JOBS = {
     "library_map": "map_library",
     "retention": "apply_retention",
 }
-"""The order in which the assets are made, and the job of each. An asset without a job is made as the UI makes it."""
+"""The order in which the assets are made, and the job of each. An asset without a job is materialized by itself."""
 
 NO_TIME = timedelta(0)
 
@@ -61,13 +61,10 @@ BACKWARD = {
     ("faiss_index", "served_index"): "the size of a new index is compared with that of the served one",
     ("training_pairs", "served_model"): "the pairs of the served model are not deleted",
 }
-"""Reads that are not dependencies, because they read what an earlier run made and go against the direction of the
-graph.
-"""
+"""Reads of data that an earlier run has made. A read against the direction of the graph is not a dependency."""
 
 CLEANERS = {"retention"}
-"""Assets that search all tables for data that must be deleted. The tables that they search are not their dependencies.
-"""
+"""Assets that search all tables for data that must be deleted. A search of a table is not a dependency."""
 
 OWNER = {table.name: asset for asset, tables in TABLES.items() for table in tables}
 OWNER |= {name: asset for asset, names in RELEASES.items() for name in names}

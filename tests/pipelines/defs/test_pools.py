@@ -86,7 +86,7 @@ def test_a_dead_run_gives_back_its_place_in_a_pool(instance: dg.DagsterInstance)
     assert pools.claim_concurrency_slot("encoder", run.run_id, "embeddings").is_claimed
     lock = Path(instance.root_directory) / "dagster" / "executing" / f"{run.run_id}.lock"
     lock.parent.mkdir(parents=True)
-    lock.touch()  # The process of this run had a lock and does not hold it any more, as if the process had been killed.
+    lock.touch()  # The lock file exists, but no process has locked the file, as after a kill of the run.
     assert not pools.claim_concurrency_slot("encoder", "another", "embeddings").is_claimed
     end_abandoned_runs(instance)
     assert pools.claim_concurrency_slot("encoder", "another", "embeddings").is_claimed

@@ -56,7 +56,7 @@ class Scheduler:
             now += timedelta(hours=chance.choice([0.5, 1, 3, 7]), seconds=chance.randrange(60))
             for begin, stop in pauses:
                 if begin <= now < stop:
-                    now, times = stop, {}  # A new process of the daemon remembers nothing.
+                    now, times = stop, {}  # A new process of the daemon has no state in its memory.
             self.look(now, times)
             self.look(now, times)  # A second evaluation at the same time must not start a run again.
         return [run for run in self.instance.get_runs() if run.run_id not in self.earlier]
@@ -109,7 +109,7 @@ def test_every_niche_is_refreshed_once_a_day_when_the_clock_changes_and_after_th
     scheduler: Scheduler,
 ) -> None:
     # The daemon is down from 02:00 on the day after the change to 08:00 on the next day. The daemon misses two
-    # refreshes at 03:00, and afterwards runs only the later one.
+    # refreshes at 03:00. Afterwards, the daemon runs only the later refresh.
     day = timedelta(days=1)
     pause = (at(OCTOBER + day, 2), at(OCTOBER + 2 * day, 8))
     runs = scheduler.simulate(at(OCTOBER, 0), at(OCTOBER + 2 * day, 12), [pause])

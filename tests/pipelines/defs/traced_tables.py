@@ -38,8 +38,10 @@ class Touched:
 
 @contextmanager
 def tracing(database: URL) -> Iterator[Touched]:
-    """Yield an object that records which tables of `database` and which releases all threads of this process read and
-    write. Database engines that are made inside the `with` block are traced too.
+    """Record the reads and writes of this process inside the `with` block, and yield the record.
+
+    The record has the tables of `database` and the releases that any thread reads or writes. Database engines that are
+    made inside the block are traced too.
     """
     touched = Touched()
 

@@ -99,8 +99,8 @@ def test_the_regression_of_a_channel_learns_only_the_residuals_of_the_linear_mod
 
 
 def test_a_channel_with_few_known_videos_has_no_regression_of_its_own(plant: Plant) -> None:
-    # Of the 36 videos of a channel, 29 are training or validation videos. For its own regression, a channel needs 30 of
-    # such videos.
+    # Of the 36 videos of a channel, 29 are training or validation videos. For its own regression, a channel needs 30
+    # training or validation videos.
     data = plant(channels=4, videos=36)
     scores = references(data, known(data))
     np.testing.assert_array_equal(scores["partial_pooling"], scores["linear"])

@@ -100,7 +100,7 @@ def test_an_experiment_with_a_picture_or_title_that_is_not_encoded_has_no_scores
 
 
 WORDS_IN_TITLE = InputLayout(4, 2).columns("agreement").start + 1
-"""The position of the model input that says which share of the words in a picture its title contains."""
+"""The position of the model input for the share of the words in a picture that are also in its title."""
 
 
 def put_words(lab: Lab, sha256: str | None, words: str) -> None:

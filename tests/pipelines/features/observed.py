@@ -14,7 +14,7 @@ ERA = "playback_start"
 Observation = tuple[float, int | None] | tuple[float, int | None, str]
 """The age of a video in hours, its view count at this age, and the era of the count.
 
-The era says which of YouTube's definitions of a view was used. The default of the era is `ERA`.
+The era is the definition by which YouTube counted the views. The default of the era is `ERA`.
 """
 
 

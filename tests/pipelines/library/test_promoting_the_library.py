@@ -108,7 +108,7 @@ def test_a_video_taken_out_is_not_served_by_a_build_that_read_it_before(lab: Lab
     rebuild(lab)
     with lab.engine.begin() as connection:
         connection.execute(library_exclusions.delete())
-    build.build_index(lab, NICHE)  # The build holds the video, but the served index does not.
+    build.build_index(lab, NICHE)  # The build contains the video, but the served index does not.
     assert take_out(lab, NICHE, [late]).taken_out == []
     build.promote_index(lab, NICHE)
     assert late not in served_ids(lab)

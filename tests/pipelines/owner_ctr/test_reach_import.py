@@ -1,6 +1,6 @@
 """Tests of importing reach reports from the emulator over real sockets.
 
-YouTube's Reporting API offers one such report a day, with each video's impressions and click-through rate.
+YouTube's Reporting API offers one reach report a day, with each video's impressions and click-through rate.
 """
 
 import json

@@ -149,8 +149,8 @@ def answering(lab: Lab) -> Iterator[httpx.Client]:
 def writer_of(ranker: TrainedRanker) -> Callable[[Path], None]:
     """Return a function that writes the model and an evaluation to a release folder.
 
-    The figures of the evaluation are invented, so that the model's skill counts as proven. Answers of a model whose
-    skill is not proven name no winner.
+    The figures of the evaluation are invented, so that the model's skill counts as proven. If a model's skill is not
+    proven, the answer names no winner.
     """
 
     def write(folder: Path) -> None:

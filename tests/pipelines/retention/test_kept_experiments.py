@@ -1,4 +1,4 @@
-"""Test that experiments, which are the user's own data, stay when their videos and channels are deleted."""
+"""Test that experiments stay when their videos and channels are deleted. Experiments are the user's own data."""
 
 import os
 from collections.abc import Callable

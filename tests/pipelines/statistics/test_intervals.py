@@ -18,7 +18,7 @@ from thumblab_pipelines.statistics.intervals import (
 from thumblab_pipelines.statistics.metrics import pair_wins
 
 SAMPLES = 150
-"""The number of simulated samples. A test counts in how many of them the interval contains the true mean.
+"""The number of simulated samples. A test counts the samples in which the interval contains the true mean.
 
 If an interval contains the true mean with a probability of 95 %, the counted share has a standard error of 1.8
 percentage points.
@@ -109,8 +109,8 @@ def test_intervals_are_not_wider_than_their_level_needs() -> None:
     """Compare the mean width of 100 intervals with the width of an ideal interval.
 
     Each of the intervals is computed from one sample. The ideal width is 2 * 1.96 times the standard deviation of the
-    means of these 100 samples. A single sample contains less information than all samples, so its interval may be wider
-    than the ideal width by a factor of up to `most`.
+    means of these 100 samples. A single sample contains less information than all samples. Its interval may therefore
+    be up to `most` times as wide as the ideal interval.
     """
     random = np.random.default_rng(0)
     for channels, most in ((3, 3.2), (5, 1.9), (10, 1.5), (30, 1.3)):

@@ -252,8 +252,8 @@ def test_without_validation_pairs_the_last_epoch_is_kept() -> None:
     assert not equal_weights(model, fresh(ARRAYS))
 
 
-# The AUC rises for six epochs and then falls. An average of the weights from the first epoch on is therefore worse
-# after four epochs, and an average of all later epochs is better after ten.
+# The AUC rises for six epochs and then falls. With 4 epochs, an average of all epochs is therefore worse than the last
+# epoch. With 10 epochs, an average of all but the first is better than the last.
 @pytest.mark.parametrize(("epochs", "start", "averaged"), [(10, 1, True), (4, 0, False)])
 def test_averaged_weights_are_kept_if_their_validation_auc_is_not_lower(
     epochs: int, start: int, averaged: bool

@@ -1,7 +1,7 @@
 """Tests of checkpoints.
 
-A training may be killed at any moment and started again. It ends with the same weights as a training that was not
-stopped.
+A training may be killed at any moment and started again. The restarted training ends with the same weights as a
+training that was not stopped.
 """
 
 import dataclasses

@@ -59,8 +59,8 @@ LISTS: dict[str, tuple[Callable[[int], list[Json]], Callable[[int], str], int]] 
 }
 """The kinds of endless lists.
 
-Each value has a function that returns the items of page n, a function that returns the token after page n, and the
-maximum number of calls that the list may cost.
+Each value has three parts: a function that returns the items of page n, a function that returns the token after page n,
+and the maximum number of calls for the list.
 """
 
 
@@ -131,7 +131,7 @@ def lab(emptied_lab: Callable[..., Lab]) -> Lab:
 def connected(lab: Lab, endpoint: str) -> Lab:
     """Return the lab with settings that make it call `endpoint` instead of YouTube.
 
-    The lab's quota is so small that reading an endless list without a limit would spend all of it.
+    The lab's quota is small. Reading an endless list without a limit would spend the whole quota.
     """
     connection = {"youtube_endpoint": endpoint, "youtube_api_key": SecretStr("k"), "youtube_first_wait_s": 0.01}
     quota = {

@@ -180,7 +180,7 @@ def test_spent_daily_quota_is_not_retried_even_if_the_ledger_has_units_left(
         emulator.inject(fault, endpoint="videos", times=1)
         with pytest.raises(QuotaError, match=r"YouTube says.*2026-11-21 08:00 UTC"):
             youtube.videos(["aaaaaaaaaaa"], "tech")
-        with pytest.raises(QuotaError):  # The ledger now knows that the quota is spent, so no call is made.
+        with pytest.raises(QuotaError):  # The ledger has recorded that the quota is spent, so no call is made.
             youtube.channels(["UCaaaaaaaaaaaaaaaaaaaaaa"])
         assert emulator.counts.calls == {"videos": 1}
         emulator.advance(timedelta(days=1))

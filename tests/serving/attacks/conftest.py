@@ -149,7 +149,7 @@ def _is_ready(service: Attacked) -> bool:
 
 @pytest.fixture(scope="session")
 def attacked(start: Callable[..., Any], draw: Callable[..., bytes]) -> Iterator[Attacked]:
-    """A running service that has scored a few pictures. All attacks share this service."""
+    """A running service that has scored a few pictures. The tests of all attacks share this service."""
     with start() as service:
         for seed in range(4):
             assert service.upload(draw(seed), draw(seed + 50)).status_code == 200

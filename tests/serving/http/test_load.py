@@ -76,7 +76,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "a long number": lambda: b'{"title":' + b"1" * 4_000_000 + END,
     "a long name": lambda: START + b',"' + b"k" * 9_000_000 + b'":0' + END,
 }
-"""JSON bodies. A service that processed each of their fields would need much memory and time."""
+"""JSON bodies with so many fields that processing each field would need much memory and time."""
 
 
 @pytest.mark.parametrize("kind", HOSTILE)

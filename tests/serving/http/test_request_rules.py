@@ -95,7 +95,7 @@ def test_the_rule_of_a_channel_is_printed_in_words():
 
 
 def forms(id_):
-    """Return one scoring request and two batches. `id_` is the id of a picture or of an item in each of them."""
+    """Return one scoring request and two batches. In each request, `id_` is the id of a picture or of an item."""
     thumbnail = {"id": id_, "url": "https://i.ytimg.com/a"}
     score = {"title": "t", "thumbnails": [thumbnail]}
     return (

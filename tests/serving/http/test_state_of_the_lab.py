@@ -19,7 +19,8 @@ def test_the_state_has_the_size_and_the_age_of_each_library_and_the_skill_of_the
     assert list(answer["libraries"]) == list(NICHES)
     tech, news = answer["libraries"]["tech"], answer["libraries"]["news"]
     assert (tech["videos"], tech["changed"], tech["held"], tech["reason"]) == (30, 0, None, None)
-    # Number n of the drawn videos has n / 10 times the usual views and 10 n views an hour, so 10 of 30 are winners.
+    # The drawn video number n has n / 10 times the usual views. A winner has at least twice the usual views, so the
+    # videos 20 to 29 are winners.
     assert tech["winners"] == 10
     assert datetime.fromisoformat(tech["made_at"]) <= datetime.now(UTC)
     assert (news["release"], news["videos"], news["winners"]) == (None, None, None)

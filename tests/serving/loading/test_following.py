@@ -1,6 +1,4 @@
-"""Test that a worker loads newly served releases by itself, and that no request waits long for a release that loads
-slowly.
-"""
+"""Test that a worker loads newly served releases by itself. A release that loads slowly must not delay requests."""
 
 import threading
 import time

@@ -17,7 +17,7 @@ from thumblab_core.library_map.points import Points
 from thumblab_core.sub_scores import NAMES
 
 GROUPS = (("cars", "race"), ("bread", "bake"), ("phone", "unboxing"), ("tokyo", "night"))
-"""The words of the groups of the map. The group of a video is its number modulo four, which is also that of its title."""
+"""The words of the groups of the map. Video number n is in the group n modulo four, and has the title n modulo four."""
 CORNERS = ((0.2, 0.2), (0.8, 0.2), (0.2, 0.8), (0.8, 0.8))
 
 
@@ -168,7 +168,7 @@ def shown(page, selector):
 
 
 def settle(page):
-    """Wait until the requested pictures have arrived and the map was drawn with them."""
+    """Wait until the requested pictures have arrived, and the page has drawn the map with these pictures."""
     page.wait("window.libraryMap.model.atlas.running === 0")
     page.evaluate("new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))")
 

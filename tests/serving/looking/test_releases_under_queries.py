@@ -50,7 +50,7 @@ def test_ids_and_facts_are_of_the_named_release_while_releases_change(looked: An
     assert len(named) == 5
     for answer in answers:
         (searched,) = answer["searched"]
-        if searched["release"] not in of:  # The first answers may come from the release before.
+        if searched["release"] not in of:  # The first answers may come from the earlier release.
             continue
         number, videos = of[searched["release"]]
         assert answer["total"] == len(videos) - (int(answer["of"][1:]) in videos)

@@ -1,7 +1,7 @@
 """Tests of `thumblab backup` and `thumblab restore`.
 
-A lab is backed up while another thread changes it, and restored into another folder with another database server. The
-restored lab must give the same answers over HTTP.
+A lab is backed up while another thread changes the lab. Then the lab is restored into another folder with another
+database server. The restored lab must give the same answers over HTTP.
 """
 
 import json
@@ -137,8 +137,7 @@ def test_a_lab_that_is_copied_while_it_changes_gives_the_same_answers_elsewhere(
     with run(chosen) as before, run(moved) as after:
         answers = [service.score(*pictures, category="tech") for service in (before, after)]
     assert alike(*answers)
-    # The next release of the restored lab counts as newer than all earlier releases of this lab, even if the original
-    # lab has published more releases.
+    # The next release of the restored lab must get a higher number than all releases in the backup.
     assert there.releases.mark(INDEX, "gaming") > served.number
     here.engine.dispose()
     there.engine.dispose()

@@ -1,5 +1,7 @@
-"""Tests of a lab whose version changes. A newer version of the lab opens the data of an older version and updates them.
-An older version does not change the data of a newer version, and its error names the version that is needed.
+"""Tests of a lab whose version changes.
+
+A newer version of the lab opens and updates the data of an older version. An older version does not change the data of
+a newer version, and its error names the version that is needed.
 """
 
 import json

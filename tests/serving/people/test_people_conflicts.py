@@ -1,6 +1,6 @@
 """Test when a change of people is refused.
 
-A change is refused if its name is taken, if the lab is storing a grouping, or if the change is an impossible undo.
+A change is refused if its name is taken or if the lab is storing a grouping. Some changes also cannot be undone.
 """
 
 import time

@@ -1,6 +1,7 @@
 """Test how the page `/people` treats late answers and errors.
 
-If an answer comes after a person has opened another view, the page drops it. After an error, the page still works.
+If an answer comes after a person has opened another view, the page drops the answer. After an error, the page still
+works.
 """
 
 import pytest

@@ -122,7 +122,7 @@ def test_the_usual_rate_of_a_channel_is_used_only_for_the_key_to_which_the_chann
     """Request a plan with the key of the channel's owner, with a key of another owner, and with an admin key of the
     lab.
 
-    Each key requests the plan once by itself and once in a batch.
+    Each key requests the plan in a single request and in a batch.
     """
     keys = NamedKeys(rated.app.state.settings)
     headers = {name: {"X-API-Key": keys.add(name, ["score"])} for name in ("alice", "bob")}

@@ -112,7 +112,7 @@ def test_a_stopped_worker_does_not_stop_the_replacement_of_the_others(tmp_path):
 def test_a_replacement_that_cannot_start_is_tried_again_and_does_not_end_the_service(tmp_path):
     with small_service(tmp_path, "unlucky") as service:
         lives, dies = service.pids()
-        service.wait_for(lambda: service.ask() == lives)  # Tell the supervisor that a worker has accepted connections.
+        service.wait_for(lambda: service.ask() == lives)  # A worker has now accepted connections.
         os.kill(dies, signal.SIGKILL)
         service.wait_for(lambda: len(service.pids()) > 4)
         assert service.ask() == lives

@@ -34,7 +34,7 @@ def faces_of(vectors: Float32s) -> Faces:
 def messy_faces(seed: int, count: int, said: bool = True) -> Faces:
     """Return faces in crowded pictures, some of them bad, with random pins, bans, names and previous clusters.
 
-    The pins, bans, names and previous clusters have no relation to the vectors. Clustering such faces is harder than
+    The pins, bans, names and previous clusters have no relation to the vectors. Clustering these faces is harder than
     clustering the faces of a real lab. The pins, bans, names and clusters do not contradict each other.
     """
     random = np.random.default_rng(seed)

@@ -27,7 +27,7 @@ THRESHOLDS = st.sampled_from([0.3, 0.5, 0.7])
 
 
 def check_constraints(faces: Faces, found: Clustering) -> None:
-    """Check that no face is lost, that pins and bans are obeyed, and that a cluster has one face of each picture."""
+    """Check that no face is lost, that pins and bans are obeyed, and that no cluster has two faces of one picture."""
     assert len(found.clusters) == len(found.similarity) == len(found.how) == len(faces.vectors)
     pinned = faces.pinned >= 0
     assert np.array_equal(found.clusters[pinned], faces.pinned[pinned])

@@ -108,7 +108,7 @@ def test_no_file_of_a_release_holds_a_key_of_a_person_or_of_a_face(heads: Releas
     faces = planted()
     release = train_and_publish(heads, faces, EMBEDDER, CONFIG).release
     content = b"".join(path.read_bytes() for path in (heads.root / FACE_HEAD).rglob("*") if path.is_file())
-    assert release.info["head"].encode() in content  # This shows that the search works.
+    assert release.info["head"].encode() in content  # `content` includes the manifest.
     for key in {*faces.people, *faces.faces, *faces.pictures}:
         assert key.encode() not in content
     assert json.loads((release.path / "manifest.json").read_text())["info"]["people"] == 8

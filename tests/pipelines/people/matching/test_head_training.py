@@ -1,4 +1,4 @@
-"""Test that a matching head is served only if it helps to recognise people who were not used for its training."""
+"""Test when a matching head is served: if it improves the recognition of people who were not used for its training."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -103,7 +103,7 @@ def test_shuffled_labels_give_a_head_that_is_refused() -> None:
 
 
 def test_a_head_that_learnt_from_wrong_labels_is_refused_on_right_ones() -> None:
-    """Fit a head to wrong labels, which depend on the light and not on the person. Then test the head on right ones."""
+    """Fit a head to labels that depend on the light and not on the person. Then test the head on right labels."""
     vectors = planted_vectors(people=12, each=20, lighting=0.5)[0]
     light = unit(np.random.default_rng(99).normal(size=(1, 64)))[0]
     by_light = np.argsort(np.argsort(vectors @ light)) // 20
