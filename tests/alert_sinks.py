@@ -20,7 +20,7 @@ class Chat:
 
     `texts` contains the messages that the server accepted. The server answers each request with `status`, and accepts
     messages only with status 200. `refused` maps the text of a message to the status that this message gets instead.
-    While the event `answers` is not set, the server answers no request. `asked` counts the requests.
+    The server answers requests only while the event `answers` is set. `asked` counts the requests.
     """
 
     url: str

@@ -56,7 +56,7 @@ def text_lines(path: Path) -> Iterator[tuple[int, str, str | None]]:
             fence = opening[2]
         else:
             # A code block is indented by four spaces after an empty line. The lines of a list item may be indented too,
-            # but no empty line comes before them.
+            # but no empty line comes before these lines.
             indented = line.startswith("    ") and (indented or not before.strip())
             yield number, line.removeprefix("    ") if indented else line, "indented" if indented else None
             before = line
@@ -113,7 +113,7 @@ def _joined(path: Path, block: list[tuple[int, str]]) -> Iterator[Line]:
 def without_comment(line: str) -> str:
     """Return a shell line without its comment.
 
-    A comment begins at a `#` that follows two spaces and stands outside quotes.
+    A comment begins at a `#` that follows two spaces and is outside quotes.
     """
     return re.sub(r"\s\s+# .*$| # [^'\"]*$", "", line).rstrip()
 

@@ -37,6 +37,6 @@ def wait_for_held(page, count=1):
 
 
 def release(page):
-    """Give the held answers to the page, and wait until the page has had time to use the answers."""
+    """Deliver the held answers to the page, and wait until the page has had time to use the answers."""
     page.evaluate("window.slow = null; window.held.splice(0).forEach((resolve) => resolve())")
     page.evaluate("new Promise((resolve) => setTimeout(resolve, 300))")

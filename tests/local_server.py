@@ -26,7 +26,7 @@ class Handler(BaseHTTPRequestHandler):
         return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
     def reply(self, status: int, body: bytes = b"", **headers: str) -> None:
-        """Answer with `body` and its length. In the names of `headers`, write _ for -."""
+        """Answer with `body` and its length. In the names of `headers`, `_` stands for `-`."""
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)

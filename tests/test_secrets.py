@@ -45,7 +45,7 @@ def test_a_table_with_a_secret_is_found_in_any_database(session_folder: Path, ne
 def test_a_secret_is_found_wherever_it_is_in_a_large_value(
     session_folder: Path, new_database: Callable[[], str]
 ) -> None:
-    """Put a secret into values that PostgreSQL would compress, at each position.
+    """Put a secret at many positions into a value that PostgreSQL would compress.
 
     PostgreSQL divides values above 2 kB into parts, and the division may be inside the secret.
     """

@@ -1,4 +1,4 @@
-"""Test that Dagster is informed when a command changes the served releases without a materialization."""
+"""Test that a command reports a change of the served releases to Dagster if the change is no materialization."""
 
 import shutil
 from collections.abc import Callable, Iterator

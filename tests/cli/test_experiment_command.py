@@ -63,7 +63,7 @@ def shell(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Itera
 def add(pictures: list[Path], *more: object) -> tuple[object, ...]:
     """Return the arguments with which `thumblab experiment` adds an experiment whose variants show `pictures`.
 
-    `more` are further arguments. If a test passes none, the outcome of the experiment is inconclusive.
+    `more` are further arguments. Without further arguments, the outcome of the experiment is inconclusive.
     """
     chosen = [argument for path in pictures for argument in ("--picture", path)]
     facts = ("--channel", CHANNEL, "--video", "video_aaaaa", "--started", "2026-11-01")

@@ -105,7 +105,7 @@ def test_the_outcome_of_a_candidate_is_listed(
     engine = create_engine(environment["THUMBLAB_DATABASE_URL"])
     with engine.begin() as connection:
         connection.execute(delete(experiments))
-        # A trigger of the database demands that each experiment has variants. This test needs no variants, so the next
+        # A trigger of the database checks that each experiment has variants. This test needs no variants, so the next
         # line switches off all triggers for this transaction.
         connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
         facts = {

@@ -189,8 +189,8 @@ class Postgres:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _run(self, program: str, *arguments: str, check: bool = True) -> None:
-        # Write the output to a file. The database server would keep a pipe open, and `subprocess.run` would wait for
-        # its end.
+        # Write the output to a file. The database server would keep a pipe open, and `subprocess.run` would wait until
+        # the pipe is closed.
         with (self.folder.parent / "postgres-programs.log").open("ab") as log:
             command = [str(self._programs / program), *arguments]
             subprocess.run(

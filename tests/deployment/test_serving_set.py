@@ -136,7 +136,7 @@ def test_the_command_prints_the_key_without_the_packages_of_the_pipelines(enviro
 
 
 def publish_model() -> Callable[[ReleaseStore], None]:
-    """Return the function `publish_model` from the tests of the command, which publishes a small model."""
+    """Return the function `publish_model` of tests/cli/served_model.py. This function publishes a small model."""
     spec = importlib.util.spec_from_file_location("served_model_of_cli", ROOT / "tests" / "cli" / "served_model.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -91,7 +91,7 @@ def release(store: ReleaseStore) -> Release:
 
 @pytest.fixture
 def tracker(lab: RunningLab) -> Iterator[Tracker]:
-    """The tracker that `connected_tracker` yields. After the test, its model and its runs are deleted from MLflow."""
+    """The tracker that `connected_tracker` yields. Its model and its runs are deleted from MLflow after the test."""
     with connected_tracker(lab) as tracker:
         yield tracker
 

@@ -51,7 +51,7 @@ def logged(lab: RunningLab, trained: str, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def tracker(logged: Logged) -> Iterator[Tracker]:
-    """The tracker of `logged`. After each test, its changes of the registered model in MLflow are undone."""
+    """The tracker of `logged`. After each test, all changes of the registered model in MLflow are undone."""
     yield logged.tracker
     from mlflow import MlflowClient
 

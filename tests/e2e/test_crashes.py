@@ -148,7 +148,7 @@ def downloading(demo: Outside) -> bool:
 
 
 def encoding(demo: Outside) -> bool:
-    """Return whether the database has vectors of titles, but fewer of them than vectors of pictures.
+    """Return whether the database has some vectors of titles, but fewer than vectors of pictures.
 
     In this state, a niche has the vectors of its pictures, but not yet the vectors of its titles.
     """
@@ -208,7 +208,7 @@ def bad_pointers(store: ReleaseStore) -> tuple[int, list[str]]:
 
 
 def stands(process: "subprocess.Popen[str]", when: Callable[[Outside], bool], demo: Outside) -> bool:
-    """Pause the process, and return whether the condition `when` still holds.
+    """Pause the process, and return whether the condition `when` is still true.
 
     On a busy machine, the demo may leave the stage before it is paused. In this case, let the process continue.
     """

@@ -23,7 +23,7 @@ HOSTILE = '=cmd()\x1b[31m [red], "quoted"\nline'
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """A function that runs `thumblab library` in a lab with a map of `tech`, whose first title is hostile."""
+    """A function that runs `thumblab library` in a lab with a map of `tech`. The first title in the map is hostile."""
     monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path / "lab"))
     settings.cache_clear()
     planted = planted_map(200, "tech")
@@ -63,8 +63,8 @@ def test_the_map_is_exported_with_all_columns(run: Callable[..., Result], tmp_pa
     points = planted_map(200, "tech").points
     if ending == "csv":
         rows: list[dict[str, Any]] = list(csv.DictReader(out.open(newline="", encoding="utf-8")))
-        # The title is a formula. The exported CSV has an apostrophe before the title, so that a spreadsheet does not
-        # run it.
+        # The title is a formula. The exported CSV has an apostrophe before the title, so that a spreadsheet reads the
+        # title as text.
         assert rows[0]["title"] == f"'{HOSTILE}"
         unknown = [row["outlier_multiple"] == "" for row in rows]
     else:

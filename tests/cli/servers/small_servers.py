@@ -20,7 +20,7 @@ def server(name: str, command: str) -> Server:
 
 
 def children_with(text: str) -> list[psutil.Process]:
-    """Return the children of this process whose command contains the text."""
+    """Return the child processes whose command contains the text."""
     living = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
     return [child for child in living if text in " ".join(child.cmdline())]
 

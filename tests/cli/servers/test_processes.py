@@ -89,7 +89,7 @@ def test_ctrl_c_reaches_only_the_lab_itself(tmp_path: Path) -> None:
     """Check that the servers and the reaper do not run in the terminal session of the lab.
 
     The reaper is a process that ends the servers after the lab has ended. In a terminal, Ctrl-C sends SIGINT only to
-    processes of the terminal's session. It therefore does not end the servers or the reaper directly.
+    processes of the terminal's session. Ctrl-C therefore does not end the servers or the reaper directly.
     """
     process, below = lab(tmp_path, polite=POLITE)
     sessions = {os.getsid(process.pid) for process in below}

@@ -23,7 +23,7 @@ def test_a_server_that_ends_is_restarted_without_its_old_workers(tmp_path: Path)
         (worker,) = frail.children()
         frail.kill()
         wait_until(lambda: supervisor.mend(reports.append) or reports)
-        assert gone([worker], 5), "a worker that still runs may hold the port of its server"
+        assert gone([worker], 5), "a worker that still runs may use the port of its server"
         wait_until(lambda: log.read_text().count("up") == 2)
         assert len(psutil.Process().children(recursive=True)) == len(below)
     assert reports == [f"frail ended with status -9: up (the whole log: {log}). It is started again now (restart 1)."]

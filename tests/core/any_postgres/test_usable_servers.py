@@ -137,8 +137,8 @@ def use(url: str, folder: Path, monkeypatch: pytest.MonkeyPatch, small: bool = F
     vectors = unit(numbers(40))
     fill(engine, vectors, "e")
     for _ in range(7):
-        # Execute the statement seven times. At the sixth execution, psycopg makes it a prepared statement, and some
-        # poolers do not support prepared statements.
+        # Execute the statement seven times. At the sixth execution, psycopg prepares the statement on the server, which
+        # some poolers do not support.
         with engine.connect() as connection:
             found = nearest.search(connection, Library("e", "tech", 90), vectors[4:5], 3)
     assert found[0][0].similarity == pytest.approx(1, abs=1e-6)

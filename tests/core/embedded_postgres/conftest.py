@@ -23,7 +23,7 @@ def fresh_dir(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def made_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A data folder whose server does not wait until its data are on the disk, which makes the tests faster.
+    """A data folder whose server does not wait until its data are on the disk. Not waiting makes the tests faster.
 
     A power cut could damage these data, but no test cuts the power.
     """

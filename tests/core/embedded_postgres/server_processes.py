@@ -57,7 +57,7 @@ def python(data_dir: Path, script: str, **options: object) -> subprocess.Popen[s
 
 
 def finish(process: subprocess.Popen[str], given: str = "") -> str:
-    """Write `given` to the stdin of the process, wait until the process ends, and return what it printed.
+    """Write `given` to the stdin of the process, wait until the process ends, and return the output of the process.
 
     The process must succeed and print nothing on stderr.
     """

@@ -46,8 +46,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 def lab(made: Settings) -> Settings:
     """The settings of a lab whose server has run before and is stopped now.
 
-    A running server has a file host.json, which names its host. The server of this lab is stopped, so the file does not
-    exist.
+    A running server has a file host.json, which names the host of the server. The server of this lab is stopped, so the
+    file does not exist.
     """
     server.take_over(made)
     server.stop(made, force=True)

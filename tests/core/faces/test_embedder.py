@@ -131,5 +131,5 @@ def test_faces_of_one_person_are_more_alike_than_faces_of_different_people(
     own = np.stack([vector for vector in found if vector is not None])
     assert len(own) == 240
     # The landmarks that the detector finds are less exact than the landmarks by which the pictures were aligned, so the
-    # limit is lower than above.
+    # limit is lower than for the aligned pictures.
     assert same_person_auc(own, names) > 0.98

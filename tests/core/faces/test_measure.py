@@ -1,4 +1,4 @@
-"""Test that the faces of many pictures are measured in common batches, and that each face is returned with its picture."""
+"""Test that a batch may have faces of several pictures, and that each face is returned with its picture."""
 
 from collections.abc import Iterator
 
@@ -28,7 +28,7 @@ class Planted(FaceDetector):
 
 
 class Middle:
-    """An embedder whose vector depends on the blue value in the middle of a crop: 13 gives NaN, and 14 gives zeros."""
+    """An embedder whose vector depends on the blue value in the middle of a crop: NaN for 13, and zeros for 14."""
 
     fingerprint = "middle"
     dimension = 2

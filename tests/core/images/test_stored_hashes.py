@@ -1,4 +1,4 @@
-"""Test perceptual hashes that are read from the database. All 64 bits survive, and a missing hash is None."""
+"""Test perceptual hashes that are read from the database. All 64 bits are correct, and a missing hash is None."""
 
 import numpy as np
 import pandas as pd

@@ -43,7 +43,7 @@ class Library(RuleBasedStateMachine):
     @initialize(count=st.integers(0, 40))
     def begin(self, count: int) -> None:
         self.truth = {number: (number, 0) for number in range(count)}
-        """A dictionary from the number of a video to the seed of its vector, and the version of its title."""
+        """A dictionary by the number of a video: the seed of the video's vector, and the version of its title."""
         self.index = build(list(range(count)), self.factory)
         self._publish(None)
 

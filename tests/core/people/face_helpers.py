@@ -63,7 +63,7 @@ def picture(name: str, count: int = 1) -> SearchedPicture:
 
 
 def give(connection: Connection, *names: str) -> None:
-    """Record that a person gave these pictures to the lab."""
+    """Record that a person gave the pictures to the lab."""
     add_given_pictures(connection, [(sha(name), f"{name}.jpg") for name in names])
 
 

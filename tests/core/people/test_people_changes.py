@@ -165,7 +165,7 @@ def test_two_faces_of_one_picture_never_get_into_one_cluster(connection: Connect
     undo(connection)
     assert said(connection) == before
     # Only the lab put `right` into the cluster `two`. A person may therefore move `left` of the same picture into this
-    # cluster, and `right` is taken out.
+    # cluster. The move takes `right` out of the cluster.
     move(connection, [left], two)
     assert places(connection) == {left: (two, True), other: (two, False)}
     undo(connection)

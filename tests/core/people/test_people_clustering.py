@@ -25,9 +25,7 @@ from thumblab_core.people.undoing import unmerge
 
 
 def stored(connection: Connection, given: FacesToCluster, codes: dict[str, int]) -> object:
-    """Store a clustering. Each face in `codes` gets the cluster with this code, and all other faces stay in their
-    clusters.
-    """
+    """Store a clustering. `codes` maps faces to the codes of their new clusters. Other faces keep their clusters."""
     new = given.previous.copy()
     for face_id, code in codes.items():
         new[given.face_ids.index(face_id)] = code

@@ -27,7 +27,7 @@ def videos(count: int, seed: int = 0) -> Float32s:
 
 
 def taste(inputs: Float32s) -> npt.NDArray[np.float64]:
-    """Return by how much the channel's taste raises the log views of each video: twice the input with the index 3."""
+    """Return the effect of the channel's taste on the log views of each video: twice the input with the index 3."""
     return np.asarray(2.0 * inputs[:, 3], np.float64)
 
 

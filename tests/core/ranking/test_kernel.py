@@ -45,7 +45,7 @@ def random_inputs(count: int, seed: int = 0) -> Float32s:
 
 
 def taste(inputs: Float32s) -> npt.NDArray[np.float64]:
-    """Return by how much the channel's taste raises the log views of each picture: twice the input with the index 3."""
+    """Return the effect of the channel's taste on the log views of each video: twice the input with the index 3."""
     return np.asarray(2.0 * inputs[:, 3], np.float64)
 
 
@@ -210,7 +210,7 @@ def test_an_adapters_file_of_an_older_program_is_loaded_and_scores_with_the_gaus
     """Load a file of adapters as an older program wrote it.
 
     A file of an older program has inputs, weights and a slope for each channel. The file has neither a kernel nor the
-    number of compared pairs. Such a file may have quantiles, but the file in this test has none.
+    number of compared pairs. An older file may have quantiles, but the file in this test has none.
     """
     inputs = pictures(30)
     old = fit_adapter(inputs, np.zeros(30), taste(inputs), 0.4)

@@ -53,7 +53,7 @@ REFRESH, TRAIN = Job("refresh_library", REFRESHED), Job("train_ranker")
 
 @dataclass
 class Undisturbed:
-    """A job in which no process was killed: how many seconds it took, and the digests of the lab's state after it.
+    """A job in which no process was killed: its duration in seconds, and the digests of the lab's state after the job.
 
     `before` is the folder with a copy of the state before the job, see `keep_state`.
     """

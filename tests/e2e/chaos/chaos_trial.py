@@ -35,7 +35,7 @@ class Plan:
     """The plan of a trial: what to kill and when.
 
     `moment` is the time of the kill, as a share of the seconds that the job takes without a kill. If the process to
-    kill is a run worker, the moment is a share of the usual life of this process.
+    kill is a run worker, the moment is a share of the usual duration of this process.
     """
 
     number: int

@@ -1,4 +1,4 @@
-"""Serve a small emulated YouTube on two days.
+"""Emulate a small YouTube on day 1 and on day 2.
 
 The catalogue has two niches, and one niche gets new videos between the days.
 """
