@@ -52,7 +52,7 @@ def calls(text: str) -> Iterator[list[str]]:
 
 
 def problem(words: list[str]) -> str | None:
-    """Return why click refuses the words after `thumblab`, or None if it accepts them.
+    """Return the reason for which click refuses the words after `thumblab`, or None if click accepts the words.
 
     The files that the words name need not exist.
     """

@@ -73,7 +73,7 @@ def small(catalogue: SyntheticCatalogue, open_lab: Callable[..., Lab]) -> Iterat
 
 @pytest.fixture(scope="session")
 def plant(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
-    """A function that makes a dataset in which the pictures decide the views.
+    """A function that makes a dataset in which the pictures determine the views.
 
     The logarithm of the age-corrected views is a linear function of the picture's vector, plus noise. The views of
     every video were counted once, and always by the same definition of a view. No two pictures look alike. `columns`

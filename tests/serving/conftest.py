@@ -111,10 +111,10 @@ class Lab:
     ) -> Release:
         """Publish an index of drawn pictures.
 
-        If `scores` is "even", the sub-scores are distributed evenly, so a percentile is 100 times the value. `name`
-        names the image encoder that makes the vectors, and is written to the manifest. Without `name`, the built-in
-        encoder makes the vectors, and the manifest names no encoder, as in older releases. `encoder` replaces the
-        encoder's fingerprint in the index.
+        If `scores` is "even", the sub-scores are distributed evenly, so a percentile is 100 times the value. `name` is
+        the name of the image encoder that makes the vectors, and is written to the manifest. Without `name`, the
+        built-in encoder makes the vectors, and the manifest names no encoder, as in older releases. `encoder` replaces
+        the encoder's fingerprint in the index.
         """
         images = named_image_encoder(name or "builtin", self.settings.releases)
         vectors = drawn_vectors(1000 * (seed + 1), count, *((name, self.settings.releases) if name else ()))
@@ -194,7 +194,7 @@ class Lab:
         """Publish and promote a channel adapter for a model.
 
         The adapter is fitted to `videos` videos. If `videos` is less than five, the adapter is empty. `check` is the
-        evaluation of the adapter on the channel's own past, as in the manifest.
+        evaluation of the adapter on videos of the channel, as in the manifest.
         """
         from thumblab_core.ranking.trained_ranker import TrainedRanker
 

@@ -56,7 +56,7 @@ def until(is_true: Callable[[], bool]) -> None:
 
 @contextmanager
 def slow_chat() -> Iterator[Chat]:
-    """Yield a chat server that sends no answer until the test or the end of the `with` block releases it."""
+    """Yield a chat server that sends no answer until its event `answers` is set. The end of the block sets it."""
     with chat() as server:
         server.answers.clear()
         try:

@@ -1,4 +1,4 @@
-"""Test the programs of PostgreSQL that a backup and a restore run, and the check whether a server can take a backup."""
+"""Test the programs of PostgreSQL that a backup and a restore run, and the check of the server before a restore."""
 
 from collections.abc import Callable
 from pathlib import Path

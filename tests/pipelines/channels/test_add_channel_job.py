@@ -1,4 +1,4 @@
-"""Tests of the job `add_channel`, which Dagster runs in the process of the tests, and of the report that it writes."""
+"""Tests of the job `add_channel`, which Dagster runs in the process of the tests, and of the report of this job."""
 
 import errno
 from collections.abc import Callable, Sequence

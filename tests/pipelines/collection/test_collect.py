@@ -110,7 +110,7 @@ def test_a_category_without_a_chart_is_asked_again_after_a_month(lab: Lab, catal
             assert collect(chosen, "tech").trending_from == "search"
             asked.append(emulator.counts.calls["videos"] - before)
     # Count the calls of `videos.list` in the four runs. In each run, one call reads the videos that the search found.
-    # In the first and the last run, another call asks for the chart of the category's most popular videos. YouTube
+    # In the first and the last run, another call requests the chart of the category's most popular videos. YouTube
     # refuses the call for the chart.
     assert asked == [2, 1, 1, 2]
 

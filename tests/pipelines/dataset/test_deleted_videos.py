@@ -138,9 +138,9 @@ def test_the_pairs_of_the_champion_are_kept_and_never_count_as_the_newest(lab: L
     assert latest is not None
     assert latest.info["succeeds"] == [newest.release_id]
 
-    # `clean_pairs` replaces a release that names a deleted video by a new release without this video. The new release
-    # is called the successor of the old release. After another deletion, the successor is replaced in the same way. An
-    # older release that no model needs is deleted, and gets no successor.
+    # If a release names a deleted video, `clean_pairs` replaces the release by a new release without this video. The
+    # new release is called the successor of the old release. After another deletion, the successor is replaced in the
+    # same way. An older release that no model needs is deleted, and gets no successor.
     again = delete_one(lab, TRAIN)
     clean_pairs(lab)
     assert list(named_by(lab, gone, again)) == []

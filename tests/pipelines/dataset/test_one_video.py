@@ -191,7 +191,7 @@ def test_the_figures_of_a_trained_model_are_in_its_release_in_the_database_and_o
         assert aucs["new_channels", source, "model"].pairs == (decided.source == source).sum()
         # The split `future` has the pairs of the test part whose video is not a training or validation video. A pair of
         # this split must also have happened after the channel published its last training or validation video. Every
-        # pair of this lab did so, because all videos were published before the first collection.
+        # pair of this lab happened later, because all videos were published before the first collection.
         held_out = (decided.part == TEST) & ~decided.video_id.isin(known)
         assert aucs["future", source, "model"].pairs == ((decided.source == source) & held_out).sum()
     assert aucs["future", CHANGED_THUMBNAIL, "model"].low is not None

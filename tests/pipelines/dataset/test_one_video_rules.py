@@ -185,8 +185,8 @@ def test_counts_of_an_unchanged_video_are_used_only_while_its_thumbnail_was_chec
 
 
 def test_the_drift_of_unchanged_videos_removes_the_error_of_the_growth_law() -> None:
-    # The growth law expects half of the final views after 24 hours. In this test, half of the final views come only
-    # after 96 hours.
+    # By the growth law, half of the final views come within 24 hours. In this test, half of the final views come only
+    # within 96 hours.
     law = Growth(24.0)
     unchanged = Unchanged.of([counts(half_age=96.0, level=level) for level in np.geomspace(1e5, 1e7, 40)], law)
     excess = counts(1.5, half_age=96.0).excess(law, BEFORE, AFTER)

@@ -2,8 +2,8 @@
 
 The lab detects a dead run, marks the run as failed with a reason, frees its slot in the queue and retries the run.
 
-The tests call the daemon's periodic work by hand. The tests use the lab's own `dagster.yaml`, PostgreSQL and a real
-code server. The tests kill the code server and the processes of runs.
+The tests call the functions that the daemon calls periodically. The tests use the lab's own `dagster.yaml`, PostgreSQL
+and a real code server. The tests kill the code server and the processes of runs.
 """
 
 import logging
@@ -73,7 +73,7 @@ If the file `deaf` exists, the run never ends, and ignores every request to end.
 
 @dataclass
 class Daemon:
-    """The periodic work of Dagster's daemon, which the tests call by hand."""
+    """The functions that Dagster's daemon calls periodically. In these tests, the tests call the functions."""
 
     instance: dg.DagsterInstance
     workspace: WorkspaceProcessContext

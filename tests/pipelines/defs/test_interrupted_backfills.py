@@ -1,6 +1,6 @@
 """Tests of a backfill while the code server cannot be loaded, because it starts slowly or was killed.
 
-The tests call the daemon's work on backfills by hand, with the environment that `thumblab up` gives to the daemon.
+The tests call the daemon's functions for backfills, with the environment that `thumblab up` gives to the daemon.
 """
 
 import logging

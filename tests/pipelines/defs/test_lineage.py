@@ -174,7 +174,7 @@ def deps(definitions: dg.Definitions) -> dict[str, set[str]]:
 
 
 def read_assets(asset: str, touched: Touched) -> dict[str, set[str]]:
-    """Return the other assets whose tables or releases a step read, each with these tables and releases."""
+    """Return the other assets whose tables or releases a step read. Each asset comes with these tables and releases."""
     read: dict[str, set[str]] = {}
     for name in touched.reads - set(UNOWNED):
         owner = OWNER[name]

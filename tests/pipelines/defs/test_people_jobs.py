@@ -36,7 +36,7 @@ without a cluster.
 
 @dataclass
 class People:
-    """A lab with the pictures of twelve people, and a function that runs a job and traces its reads and writes."""
+    """A lab with the pictures of twelve people, and a function that runs a job and traces its reads and its writes."""
 
     lab: Lab
     run: Callable[..., tuple[dg.ExecuteInProcessResult, Touched]]

@@ -1,7 +1,7 @@
 """Tests of the schedules through a simulated year: Dagster's own scheduler, under a clock that the tests set.
 
-The scheduler looks at the schedules at irregular moments, as a busy daemon does. Sometimes the scheduler is down for 30
-hours. The year contains both changes between standard time and daylight saving time. The runs are queued and not
+The scheduler evaluates the schedules at irregular moments, as a busy daemon does. Sometimes the scheduler is down for
+30 hours. The year contains both changes between standard time and daylight saving time. The runs are queued and not
 executed.
 """
 

@@ -2,8 +2,8 @@
 
 `demo.catalogues.synthetic` has the formula of the views. These tests do not use the database. Unless a test names
 another catalogue, the test uses the demo's catalogue, which has the seed 7. The descriptor of the built-in image
-encoder was chosen with the help of the demo's catalogue. The figures on the demo's catalogue may be too good, and
-docs/evaluation.md also has the figures on other catalogues.
+encoder was chosen with the help of the demo's catalogue. The figures on the demo's catalogue may therefore be too good,
+so docs/evaluation.md also has the figures on other catalogues.
 """
 
 import dataclasses

@@ -43,7 +43,7 @@ def test_a_report_counts_the_outcomes_of_each_channel() -> None:
 def test_scores_agree_with_an_outcome_if_the_winner_has_the_highest_score() -> None:
     made = [stored(1, 1), stored(2, 2), stored(3, 3, variants=3), stored(4), stored(5, 1)]
     scores = {1: [0.9, 0.1], 2: [0.9, 0.1], 3: [0.1, 0.2, 0.3], 4: [1.0, 0.0]}
-    # Experiment 4 has no winner, and experiment 5 has no scores. So neither is counted.
+    # Experiment 4 has no winner, and experiment 5 has no scores. The report counts neither of these experiments.
     assert agreement_of(made, scores) == Agreement(3, 2.0, pytest.approx(1 / 2 + 1 / 2 + 1 / 3))
     assert report_channels(made, scores)[0].agreement == agreement_of(made, scores)
     assert agreement_of(made, {}) == Agreement(0, 0.0, 0.0)

@@ -115,8 +115,8 @@ def test_a_new_encoder_makes_new_rows_and_the_old_index_is_served_until_the_new_
         index = NicheIndex.load(release)
         assert (index.encoder, index.dimension) == (encoder.fingerprint, encoder.dimension)
 
-    # The lab keeps the vectors of both encoders, so a change back to the old encoder encodes nothing. The lab does not
-    # choose the precision of an encoder, such as int8, a second time either.
+    # The lab keeps the vectors of both encoders, so a change back to the old encoder encodes nothing. The lab also
+    # keeps the chosen precision of each encoder, such as int8.
     assert embed(old, NICHE).images == embed(new, NICHE).images == 0
     assert len(new.releases.all(ENCODER, embedded.encoder.rpartition("-int8-")[0])) == 1
 

@@ -1,7 +1,8 @@
 """Tests of fine-tuning an image encoder.
 
-The image tower is the part of a CLIP model that encodes pictures. Fine-tuning changes only its last blocks and the
-layers after these blocks. The configuration sets the number of blocks. The result can be used like any other encoder.
+The image tower is the part of a CLIP model that encodes pictures. Fine-tuning changes only the last blocks of the tower
+and the layers after these blocks. The configuration sets the number of blocks. The result can be used like any other
+encoder.
 """
 
 import dataclasses

@@ -91,7 +91,7 @@ def test_a_divided_tower_equals_the_whole_one_and_gradients_reach_its_trained_pa
 def test_a_saved_checkpoint_holds_the_facts_of_its_tag_in_open_clip(
     tiny: TinyClip, drawn: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Check that a file of weights that the encoder saves contains the facts that are needed to use the weights.
+    """Check that an encoder saves its weights with all facts that are needed to use the weights.
 
     These facts are the activation function, and the mean and standard deviation by which pixels are normalised. For
     published weights, open_clip has these facts in a table, under a tag. A saved file has no tag, so the file itself

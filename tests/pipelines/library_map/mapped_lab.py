@@ -1,4 +1,4 @@
-"""A lab with two libraries from which maps can be made. Their pictures are stored and have planted sub-scores."""
+"""A lab with two libraries from which maps can be made. All pictures are stored and have planted sub-scores."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Test that labels, traits and figures of clusters find planted effects, and find nothing where nothing is planted."""
+"""Test that the labels, traits and figures of clusters show planted effects, and show no effect if none is planted."""
 
 import numpy as np
 import pandas as pd
@@ -71,7 +71,7 @@ def test_the_outlier_multiple_of_a_cluster_counts_each_channel_once() -> None:
 
 
 def published(random: np.random.Generator, times: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the days, the flags of a cluster and the channels of 1,200 videos.
+    """Return three arrays for 1,200 videos: the day, whether the video is in a cluster, and the channel.
 
     In the last four weeks, a video is `times` as often in the cluster as before.
     """

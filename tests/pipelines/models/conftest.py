@@ -1,4 +1,4 @@
-"""Fixtures for tests that decide whether a new model is promoted.
+"""Fixtures for the tests of the decision whether a new model is promoted.
 
 In the lab of these fixtures, a model is only a file with a score for each picture. The target of a video is its
 age-corrected log views.

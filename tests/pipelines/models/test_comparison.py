@@ -1,7 +1,7 @@
 """Tests of the comparison of two models on the same pairs.
 
 The comparison returns the challenger's AUC minus the champion's AUC, and an interval of this difference. The challenger
-passes if the difference is 0 or more. It also passes if the lower end of the interval is above -0.01.
+passes if the difference is 0 or more. The challenger also passes if the lower end of the interval is above -0.01.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
 """Tests of the rules by which a new model is promoted.
 
-If a new model can be compared with the served model, it is promoted only if it is not worse. If a person replaced a
-model by another one, the replaced model is not promoted again. But a model that is newer than the replaced one may
-replace the person's choice.
+A new model that can be compared with the served model is promoted only if it is not worse. If a person replaced a model
+by another model, the replaced model is not promoted again. A model that is newer than the replaced model may replace
+the person's choice.
 """
 
 import shutil

@@ -122,7 +122,7 @@ def test_an_encoder_that_cannot_be_loaded_stops_a_refresh_once_before_any_niche(
     sentences: list[str] = []
     listener = RefreshListener(info=sentences.append, warn=sentences.append)
     with pytest.raises(LabError, match=r"^the image encoder ViT-B-32//nowhere/weights.pt could not be loaded"):
-        refresh_all(broken, ["tech", "news"], lambda: pytest.fail("MLflow was asked"), listener)
+        refresh_all(broken, ["tech", "news"], lambda: pytest.fail("MLflow was called"), listener)
     assert sentences == []
     load_encoders(broken, ["news"])  # The niche has no videos, so no encoder is needed.
 

@@ -1,4 +1,4 @@
-"""Store a niche in a lab, in which winners have more text and shorter titles than other videos of their channels."""
+"""Store a niche in a lab. The winners of this niche have more text and shorter titles than other videos."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

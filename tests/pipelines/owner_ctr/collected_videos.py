@@ -11,7 +11,7 @@ from thumblab_pipelines.lab import Lab
 
 
 def collect_video(lab: Lab, video_id: str, **columns: Any) -> None:
-    """Insert a video of the channel `c`. `columns` gives further values of its row."""
+    """Insert a video of the channel `c`. `columns` are further values of its row."""
     now = datetime.now(UTC)
     facts = {"niche": "tech", "channel_id": "c", "title": "t", "tags": [], "source": "youtube"}
     times = {"published_at": now, "refreshed_at": now}

@@ -173,7 +173,7 @@ def test_a_name_without_letters_is_in_no_file_name(given: Lab) -> None:
 
 @pytest.fixture
 def served(given: Lab, monkeypatch: pytest.MonkeyPatch) -> PublishedHead:
-    """A matching head that is served. A patch promotes the head, because its figures on the real pictures would not."""
+    """A matching head that is served. A patch promotes the head, because no head improves the figures here."""
     monkeypatch.setattr(
         "thumblab_pipelines.people.matching.training.decide", lambda *_: Decision(True, "the test promotes it")
     )

@@ -1,4 +1,7 @@
-"""Test all steps from pictures to people: search, group, name, train, report and forget, with the real networks."""
+"""Test all steps from pictures to people: search, group, name, train, report and forget, with the real networks.
+
+The networks and the pictures of people are in the folder of real data, which is not in the repository.
+"""
 
 from collections import Counter
 from dataclasses import replace

@@ -45,9 +45,8 @@ def sha(name: str) -> str:
 def hash_of(name: str) -> int:
     """Return the perceptual hash of the picture `name`.
 
-    For a name that is not in `HASH`, the hash is the start of its digest.
-
-    A hash from a digest differs from all others in many bits.
+    For a name that is not in `HASH`, the hash is the start of the name's digest. A hash from a digest differs from all
+    other hashes in many bits.
     """
     return HASH[name] if name in HASH else int.from_bytes(bytes.fromhex(sha(name)[:16]), "big", signed=True)
 

@@ -26,7 +26,7 @@ def claim(lab: Lab, chance: float, wins: bool, number: int, **facts: Any) -> Non
     """Store a prediction about two pictures, and an experiment with the same two pictures.
 
     `number` is a part of the pictures' names. `chance` is the win probability of the first picture. If `wins` is true,
-    this picture wins the experiment. If not, the second picture wins. `facts` replaces fields of the prediction.
+    this picture wins the experiment. Otherwise, the second picture wins. `facts` replaces fields of the prediction.
     """
     pictures = (f"first {number}", f"second {number}")
     predict(lab, *pictures, chances=(chance, 1 - chance), **facts)

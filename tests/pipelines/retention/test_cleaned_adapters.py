@@ -46,7 +46,7 @@ def collect_from_youtube(lab: Lab, video_id: str) -> None:
 def named_videos(lab: Lab, channel: str) -> list[str]:
     """Return the text of `videos.json` from each release of the channel's adapter.
 
-    The file names the release's videos.
+    This file lists the ids of the release's videos.
     """
     return [r.path.joinpath("videos.json").read_text() for r in lab.releases.all(ADAPTER, channel)]
 

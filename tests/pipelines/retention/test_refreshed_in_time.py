@@ -96,8 +96,9 @@ def test_a_video_that_left_the_library_is_not_collected_again(full: FullLab) -> 
 
 @pytest.mark.parametrize("how", ["unreachable", "key refused", "no key"])
 def test_videos_older_than_30_days_are_deleted_also_when_youtube_cannot_be_asked(full: FullLab, how: str) -> None:
-    # Depending on `how`, the lab uses the time that it got from YouTube or the clock of its machine. The emulator has
-    # its own clock, so the two times differ. By both clocks, one video is new and all others are over 30 days old.
+    # `how` determines the time that the lab uses: the time in YouTube's answers or the clock of the lab's machine. The
+    # emulator has its own clock, so the two times differ. By both clocks, one video is new and all others are over 30
+    # days old.
     clocks = (full.emulator.now, datetime.now(UTC))
     long_ago = min(clocks) - timedelta(days=31)
     with full.lab.engine.begin() as connection:

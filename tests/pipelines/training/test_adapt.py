@@ -19,7 +19,7 @@ SIZES = {"a": VIDEOS, "b": VIDEOS, "few": LEAST_VIDEOS - 1}
 
 @dataclasses.dataclass(frozen=True)
 class Videos:
-    """The videos of three channels in order of time. The last quarter of the channels `a` and `b` is not known.
+    """The videos of three channels in order of time. The last quarter of the videos of `a` and of `b` is not known.
 
     The viewers of the channels `a` and `b` have opposite tastes. The channel `few` has too few videos for an adapter.
     """

@@ -167,9 +167,8 @@ def test_the_title_part_is_fitted_to_the_residuals_of_the_picture_part() -> None
 def one_difference(gap: float, variance: float) -> Differences:
     """Return one pair of pictures that were compared on one video.
 
-    Only the third inputs of the two pictures differ, by 1.
-
-    `gap` is by how much the first picture is better, and `variance` is the variance of the error of `gap`.
+    Only the third inputs of the two pictures differ, by 1. `gap` is the quality of the first picture minus the quality
+    of the second picture. `variance` is the variance of the error of `gap`.
     """
     return Differences(np.eye(20)[[2]], np.array([gap]), np.array([variance]))
 

@@ -23,7 +23,7 @@ from thumblab_pipelines.training.train import TrainedRanking, train
 
 @pytest.fixture(scope="module")
 def data(plant: Callable[..., Dataset]) -> Dataset:
-    """Videos of ten channels, whose views depend more on the title than on the picture."""
+    """Videos of ten channels. The views depend more on the title than on the picture."""
     planted = plant(channels=10, videos=100, seed=2)
     by_title = 2.0 * np.sqrt(8) * planted.titles[:, 0]
     videos = planted.videos.assign(target=planted.videos.target + by_title)

@@ -1,4 +1,4 @@
-"""Test which one-video pairs the model and the adapters learn from, and which inputs a pair gives."""
+"""Test which one-video pairs the model and the adapters learn from, and which inputs are made from a pair."""
 
 import dataclasses
 from collections.abc import Callable

@@ -47,7 +47,7 @@ def test_the_gaps_are_those_of_the_released_model_under_each_of_the_two_titles(
 def test_each_pair_is_scored_by_a_model_that_did_not_see_its_channel(data: Dataset, trained: TrainedRanking) -> None:
     """Compare the mean picture gap of each pair with the difference of the two videos' held-out scores.
 
-    In the test data, only the pictures decide the views. The mean gaps and the differences must have a high
+    In the test data, only the pictures determine the views. The mean gaps and the differences must have a high
     correlation.
     """
     new = trained.held.pictures["new"]
@@ -55,7 +55,7 @@ def test_each_pair_is_scored_by_a_model_that_did_not_see_its_channel(data: Datas
     pairs = data.pairs.iloc[new.pairs]
     own = trained.held.new[pairs.winner.to_numpy(int)] - trained.held.new[pairs.loser.to_numpy(int)]
     assert np.corrcoef(own, new.gaps.mean(axis=1))[0, 1] > 0.8, (
-        "the gaps must follow the scores, because only the pictures decide the views"
+        "the gaps must agree with the scores, because only the pictures determine the views"
     )
 
 

@@ -254,7 +254,7 @@ def test_a_video_that_changed_before_its_first_count_is_excluded_and_counted(cha
 
 
 class FailingPictures(BuiltinEncoder):
-    """An encoder that gives zeros for every picture, and counts the pictures."""
+    """An encoder that returns zeros for every picture, and counts the pictures."""
 
     seen = 0
 
@@ -269,8 +269,8 @@ def test_a_failed_picture_is_tried_once_and_again_only_on_request(
     lab, encoder = changing.lab, FailingPictures()
     monkeypatch.setattr(embed_step, "image_encoder", lambda _: encoder)
     embedded = embed(lab, "tech")
-    # The picture encoder got the three current pictures and the earlier picture, and gave none of the four a vector.
-    # The title encoder encoded the two earlier titles, which `earlier` counts.
+    # The picture encoder got the three current pictures and the earlier picture, and returned only zeros, which are no
+    # valid vectors. The title encoder encoded the two earlier titles, which `earlier` counts.
     assert (embedded.images, embedded.earlier, encoder.seen) == (0, 2, 4)
     assert "picture: its earlier or tested thumbnail: the encoder gives no vector" in "; ".join(embedded.without)
     assert embed(lab, "tech").earlier == 0

@@ -21,7 +21,7 @@ from thumblab_serving.schemas.batches import BatchRequest, BatchState, ItemResul
 
 @pytest.fixture(scope="module")
 def other(own, own_lab):
-    """A client with another key than `own.client`."""
+    """A client whose key differs from the key of `own.client`."""
     key = NamedKeys(own_lab.settings).add("other", ["score"])
     with httpx.Client(base_url=own.url, trust_env=False, headers={"X-API-Key": key}) as client:
         yield client

@@ -1,8 +1,8 @@
 """Test `/v1/experiments` over HTTP with a real database.
 
 A POST request checks an experiment and stores it. If an experiment of the same channel, video and start is stored, the
-new experiment replaces the stored one. A GET request lists experiments in pages. The answer to a request that breaks a
-rule is an RFC 9457 problem (`application/problem+json`). If a field is wrong, the problem names this field.
+new experiment replaces the stored experiment. A GET request lists experiments in pages. The answer to a request that
+breaks a rule is an RFC 9457 problem (`application/problem+json`). If a field is wrong, the problem names this field.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""Test the canary: after a failure, the service scores drawn pictures and reports whether this worked."""
+"""Test the canary: after a failure, the service scores drawn pictures and reports whether scoring worked."""
 
 import time
 

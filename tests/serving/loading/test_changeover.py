@@ -27,12 +27,12 @@ def test_an_index_with_a_new_encoder_is_served_together_with_a_model_of_the_old_
         after = service.score(*pictures)
         assert after["releases"]["index"] == release.release_id
         assert set(service.health()["encoders"]["images"]) == {fingerprint(lab, n) for n in ("builtin", tiny.setting)}
-        # The model still gets vectors of the old encoder, so its figures are the same as before.
+        # The model still gets vectors of the old encoder, so the model's figures are the same as before.
         for key in ("rank", "score", "win_probability", "predicted_engagement"):
             assert [t[key] for t in after["thumbnails"]] == [t[key] for t in before["thumbnails"]]
-        # The service compares the index with vectors of the new encoder. The test encodes the pictures with this
-        # encoder too, and compares their vectors with all vectors of the index. The service must have found the same
-        # neighbours as the test.
+        # The service compares the pictures with the index by vectors of the new encoder. The test encodes the pictures
+        # with this encoder too, and compares their vectors with all vectors of the index. The service must have found
+        # the same neighbours as the test.
         encoder, index = named_image_encoder(tiny.setting, lab.settings.releases), NicheIndex.load(release)
         vectors = encoder.encode_images([decode(data, encoder.decode_size).pixels for data in pictures])
         for vector, thumbnail in zip(vectors, after["thumbnails"], strict=True):

@@ -1,6 +1,6 @@
 """Test the service while a disk or a network fails.
 
-The service goes on to serve the releases that it has loaded, reports the fault, and recovers.
+The service continues to serve the releases that it has loaded, reports the fault, and recovers.
 """
 
 import gc

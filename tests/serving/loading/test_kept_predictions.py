@@ -207,8 +207,9 @@ def test_a_prediction_that_the_database_refuses_does_not_hold_up_the_others(
     wait_until(lambda: keeper.state().waiting == 0)
     assert (keeper.state().kept, keeper.state().lost) == (3, 3)
     keeper.close()
-    # The test gave prediction 3 to the keeper twice, but the database must contain this prediction once. A keeper
-    # writes a prediction again if it loses the connection before the database confirms the write.
+    # The keeper is the part of the service that stores predictions. The test gave prediction 3 to the keeper twice, but
+    # the database must contain this prediction once. A keeper writes a prediction again if it loses the connection
+    # before the database confirms the write.
     assert [row.prediction_id.int for row in rows(url, predictions, predictions.c.prediction_id)] == [1, 3]
 
 

@@ -131,7 +131,7 @@ def test_without_a_key_and_with_a_wrong_one_the_page_asks_for_it(page, library):
     page.wait(f"document.getElementById('video-title').textContent === '{library.data.items[8].title}'")
     page.click("#video-back")
     page.wait("document.getElementById('count').textContent === '40 videos.'")
-    assert shown(page, "#frame"), "nothing of this page is behind the video, so the map is shown"
+    assert shown(page, "#frame"), "the history has no earlier view of this page, so the map must be shown"
 
 
 def test_pictures_that_cannot_be_loaded_are_told_and_the_points_stay(page):
@@ -167,7 +167,7 @@ def test_a_large_map_loads_only_the_tiles_in_sight(page, library, large):
         "(({left, top, right, bottom}) => [left, top, right, bottom])(window.libraryMap.camera.sight())"
     )
     here = every[(every.x >= left) & (every.x <= right) & (every.y >= top) & (every.y <= bottom)]
-    assert loaded == len(here) > 0, "zoomed in, all videos in sight are there"
+    assert loaded == len(here) > 0, "after zooming in, all visible videos must be loaded"
     assert on_canvas(page, 0.42, 0.42)[0] > 0
 
 
@@ -184,7 +184,7 @@ def test_a_map_that_is_published_meanwhile_is_not_mixed_with_the_old_one(page, l
     })()""")
     choose(page, "niche", "all")
     page.wait("document.getElementById('count').textContent === '20 videos.'")
-    assert page.evaluate("window.askedClusters()") == 2, "the second try finds one release"
+    assert page.evaluate("window.askedClusters()") == 2, "the second attempt must get answers of one release"
     publish_map(library)
     choose(page, "niche", "tech")
     page.wait("document.getElementById('count').textContent === '40 videos.'")

@@ -1,8 +1,8 @@
-"""Hooks of Schemathesis: make valid requests follow the rules that an OpenAPI document cannot express.
+"""Hooks of Schemathesis: make valid requests obey the rules that an OpenAPI document cannot express.
 
 Schemathesis treats every request that fits the document as valid. Some rules depend on several fields, on today's date
 or on the contents of a picture. The service must refuse a request that breaks such a rule, as other tests check. The
-hooks therefore change such requests. Requests that are meant to be invalid stay as they are.
+hooks therefore change these requests. Requests that are meant to be invalid stay as they are.
 """
 
 import base64
@@ -73,7 +73,7 @@ def may_arrive_as_valid(form: dict[str, Any]) -> bool:
     """Return whether a form that Schemathesis treats as invalid can become valid when it is sent as texts and files.
 
     A form has only texts and files. An object or a number in place of a list of titles therefore arrives as one title.
-    Null and an empty list arrive as no field, which is valid for every field but `thumbnails`.
+    Null and an empty list are not sent at all, and every field but `thumbnails` may be missing.
     """
     is_left_out = any(form[name] is None or form[name] == [] for name in form if name != "thumbnails")
     is_one_title = any(not isinstance(form.get(name, []), list) for name in ("titles", "thumbnail_titles"))

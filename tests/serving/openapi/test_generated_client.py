@@ -1,4 +1,4 @@
-"""Test that a client which openapi-python-client generates from the OpenAPI document can score."""
+"""Test that a generated client can score. openapi-python-client generates the client from the OpenAPI document."""
 
 import json
 import os

@@ -17,7 +17,7 @@ SETTINGS = Path(__file__).with_name("schemathesis.toml")
 
 
 def schemathesis(service: Any, folder: Path, *options: str) -> str:
-    """Run Schemathesis against a service, and return what it printed. A failed check fails the test."""
+    """Run Schemathesis against a service, and return its output. A failed check fails the test."""
     program = [Path(sys.executable).with_name("schemathesis"), "--config-file", SETTINGS]
     command = [*program, "--no-color", "run", f"{service.url}/openapi.json"]
     done = subprocess.run(

@@ -27,7 +27,7 @@ def test_choosing_pictures_ranks_them(browser, service, files, tmp_path):
     assert chances == sorted(chances, reverse=True)
     assert "Model 2" in browser.evaluate("document.getElementById('releases').textContent")
     assert browser.evaluate("document.querySelectorAll('.near a').length") == 9
-    # A script of the page sets the widths of the bars. The content security policy must allow the script to do this.
+    # A script of the page sets the widths of the bars. The content security policy must allow this script.
     browser.wait("document.querySelector('.card .bar.strong i').style.width !== ''")
     assert browser.complaints() == []
     browser.screenshot(tmp_path / "page.png", 1200, 900)

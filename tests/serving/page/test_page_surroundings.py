@@ -1,4 +1,4 @@
-"""Test how a picture is shown in YouTube's own surroundings."""
+"""Test the imitations of YouTube's pages, which show a picture next to other videos."""
 
 import pytest
 from browser import KEY, fill

@@ -1,4 +1,4 @@
-"""Test over HTTP, with a real database, how a person lists, names, merges and moves faces, and undoes such changes."""
+"""Test over HTTP, with a real database, how a person lists, names, merges and moves faces, and undoes these changes."""
 
 import base64
 import io

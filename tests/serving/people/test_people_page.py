@@ -138,7 +138,7 @@ def test_a_wrong_and_a_missing_key_lead_to_the_field_of_the_key_and_the_typed_na
     page.evaluate("sessionStorage.clear()")
     page.open(f"{gallery.service.url}/people", ready="browse")
     page.wait("document.activeElement.id === 'key'")
-    assert not shown(page, "#problem"), "nothing is wrong before a key was typed"
+    assert not shown(page, "#problem"), "the page must show no error before a key was typed"
     assert not shown(page, "#browse")
     key(page, "Enter")
     page.wait("document.getElementById('problem').textContent.includes('API key')")

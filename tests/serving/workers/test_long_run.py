@@ -152,7 +152,7 @@ def ready_workers(port):
 
 
 def wrong_in(releases: Releases, asked: Question, answer: Any) -> str | None:
-    """Return what is wrong in an answer, or None. All values in the answer must come from the releases that it names."""
+    """Return the fault of an answer, or None. All values must come from the releases that the answer names."""
     model, index = answer["releases"]["model"], answer["releases"]["index"]
     expected = releases.scores[model][asked.known, asked.title]
     for number, thumbnail, score in zip(asked.known, answer["thumbnails"], expected, strict=True):

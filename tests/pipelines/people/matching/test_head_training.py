@@ -1,4 +1,4 @@
-"""Test when a matching head is served: if it improves the recognition of people who were not used for its training."""
+"""Test that a matching head is served only if it improves the recognition of people outside its training data."""
 
 from dataclasses import replace
 from pathlib import Path
