@@ -1,7 +1,7 @@
 /* Preloaded into every process of a lab: the time of day is the true time plus the seconds in the file LAB_CLOCK.
 
-   The file has one 64-bit number. The file is mapped into memory, so each process reads a change at once. The monotonic clock,
-   waits, and the dates of files do not change, as when the clock of a machine is set. */
+   The file has one 64-bit number. The file is mapped into memory, so each process reads a change at once. The monotonic
+   clock, waits, and the dates of files do not change, as when the clock of a machine is set. */
 
 #define _GNU_SOURCE
 #include <fcntl.h>

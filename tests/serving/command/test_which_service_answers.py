@@ -32,7 +32,7 @@ def up(lab, scoring):
 
 @pytest.fixture
 def here(monkeypatch, service, draw):
-    """Make scoring in the command's own process return a prepared answer. Return a list that gets an item at each call."""
+    """Make scoring in the command's own process return a prepared answer. The returned list has an item per call."""
     from thumblab_serving.schemas.answer import ScoreAnswer
 
     answer, calls = ScoreAnswer.model_validate(service.score(draw(0), draw(1))), []

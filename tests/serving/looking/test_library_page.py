@@ -48,7 +48,7 @@ def test_a_creator_searches_places_a_picture_reads_a_region_and_opens_a_video(pa
     page.wait("document.getElementById('place').textContent.startsWith('mine.jpg lies nearest to')")
     assert found(page)[0] == library.data.items[9].title
     mark, place = page.evaluate("(({x, y}) => [x, y])(window.libraryMap.model.marks[0])"), places(40)[9]
-    assert mark == pytest.approx(place.tolist(), abs=0.35), "the picture is the picture of v9, so its point must be near v9"
+    assert mark == pytest.approx(place.tolist(), abs=0.35), "the picture of v9 must be near v9"
     settle(page)
 
     page.click("#search-clear")
@@ -61,7 +61,7 @@ def test_a_creator_searches_places_a_picture_reads_a_region_and_opens_a_video(pa
     assert shares[0].startswith("Contrast: more than elsewhere, in 100 of 100 comparisons")
     assert "“race” (100%)" in shares[1]
     assert shares[2] == "From 1 channel; 100% are of Channel 0."
-    assert page.texts("#region-list .video-title")[0] == library.data.items[36].title, "the largest multiple must be first"
+    assert page.texts("#region-list .video-title")[0] == library.data.items[36].title, "the largest must be first"
     medians = dict(zip(page.texts("#region-medians th"), page.texts("#region-medians tr td:nth-child(2)"), strict=True))
     assert medians["Views per hour"] == "180"
 

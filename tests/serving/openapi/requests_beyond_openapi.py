@@ -167,7 +167,7 @@ def distinct_ids(values: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def experiment(body: dict[str, Any]) -> dict[str, Any]:
-    """Make the variants, the outcome, the days, the channel and the video agree with each other and with YouTube."""
+    """Make the variants, outcome, days, channel and video agree with each other and with YouTube's rules."""
     variants = [{k: v for k, v in given.items() if k == "impressions"} for given in body["variants"]]
     for number, variant in enumerate(variants):
         variant["image_base64"] = base64.b64encode(PICTURES[number]).decode()

@@ -253,7 +253,7 @@ def test_who_is_seen_in_a_picture_is_never_kept(browser, stocked, files):
     browser.evaluate("document.getElementById('title').value = 'With somebody'")
     browser.evaluate("document.getElementById('go').click()")
     browser.wait("document.querySelector('#asked dd')?.textContent === 'With somebody'")
-    assert browser.evaluate("window.answeredWithPeople") == "v1/score?people=false", "the service must not look for people"
+    assert browser.evaluate("window.answeredWithPeople") == "v1/score?people=false", "nobody must be searched for"
     show_history(browser)
     browser.wait("document.querySelector('.past h3')?.textContent === 'With somebody'")
     kept = browser.evaluate(STORED)
