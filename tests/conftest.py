@@ -30,8 +30,9 @@ from thumblab_core.settings import Settings, settings
 
 def pytest_configure(config: pytest.Config) -> None:
     logging.getLogger().addHandler(LEAKS)
-    # A shell starts background jobs with the signal SIGINT ignored. Dagster's import gives SIGTERM the same handler as
-    # SIGINT. In a background job, the tests and the programs that they start would therefore ignore SIGTERM too.
+    # A shell starts background jobs with the signal SIGINT ignored. The import of Dagster sets the handler of SIGINT
+    # for SIGTERM too. In a background job, the tests and the programs that they start would therefore ignore SIGTERM
+    # too.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     # On a busy machine, the first answer of a service may take longer than the 5 s that httpx waits by default.
@@ -308,7 +309,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyClip:
 
 @pytest.fixture(scope="session")
 def drawn() -> Callable[..., bytes]:
-    """Return a function that draws a thumbnail. The same seed gives the same file."""
+    """Return a function that draws a thumbnail. Equal seeds result in equal files."""
 
     def draw(seed: int = 0, size: tuple[int, int] = (320, 180), kind: str = "JPEG", mode: str = "RGB") -> bytes:
         random = np.random.default_rng(seed)

@@ -101,7 +101,7 @@ class Internet:
             server.server_close()
 
     def look_up(self, host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
-        """Answer as `socket.getaddrinfo` does. The real resolver answers for all names that the internet does not have."""
+        """Answer as `socket.getaddrinfo` does. For names outside the simulated internet, use the real resolver."""
         name = str(host).removesuffix(".")
         if name not in self.names:
             return self._real_look_up(host, port, *args, **kwargs)

@@ -1,4 +1,4 @@
-"""Test that a command reports a change of the served releases to Dagster if the change is no materialization."""
+"""Test that commands and jobs that change the served releases record an observation in Dagster."""
 
 import shutil
 from collections.abc import Callable, Iterator

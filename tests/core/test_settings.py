@@ -1,6 +1,6 @@
 """Test the settings.
 
-An invalid value gives an error of one sentence that does not show the value. A misspelt name is reported.
+An invalid value causes an error of one sentence that does not show the value. A misspelt name is reported.
 """
 
 import re

@@ -143,9 +143,9 @@ def test_a_regression_finds_the_planted_effect_sizes(effects: str, request: pyte
 def test_a_model_that_ignores_the_topic_credits_the_picture_for_it(confounded: SyntheticCatalogue) -> None:
     """Compare two regressions of views on the pictures' attributes: `naive` ignores the topic, and `aware` includes it.
 
-    `naive` gives contrast a weight below 0.1, and prefers cluttered pictures to calm ones. In the catalogue, contrast
-    and calm both raise the views. The test divides the AUC minus 0.5 by the best possible AUC minus 0.5. This ratio is
-    about 0.70 for `naive`, and more than 0.97 for `aware`.
+    `naive` gives contrast a weight below 0.1, and prefers cluttered pictures to calm pictures. In the catalogue,
+    contrast and calm both raise the views. The test divides the AUC minus 0.5 by the best possible AUC minus 0.5. This
+    ratio is about 0.70 for `naive`, and more than 0.97 for `aware`.
     """
     pictures, views = attributes(confounded), corrected_views(confounded)
     naive, error = regress(confounded, views / SIGMA_Q, pictures)

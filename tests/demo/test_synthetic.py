@@ -1,4 +1,4 @@
-"""Test the planted quality, a number that the synthetic catalogue gives each video.
+"""Test the planted quality, a number that the synthetic catalogue assigns to each video.
 
 Pixels, titles and views all depend on the planted quality.
 """

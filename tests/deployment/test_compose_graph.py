@@ -26,7 +26,7 @@ from demo.catalogues.synthetic import synthetic_catalogue
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1500)]
 
-PASSWORD = "p%40:s/w ?d#"  # A password may have every character, because it is in no URL.
+PASSWORD = "p%40:s/w ?d#"  # A password may contain any character, because no URL contains it.
 KEY = "a-key-of-the-compose-graph"
 
 

@@ -70,7 +70,7 @@ def test_the_scheduler_of_the_health_check_is_the_one_of_dagster(lab: RunningLab
         status, health = curl(lab, "curl http://localhost:8000/health")
         scheduler = health["scheduler"]
         # The fixture `schedules` has turned off every schedule. The service reads the state of the schedules from
-        # Dagster only every 15 seconds, so the test asks again until the service reports the new state.
+        # Dagster only every 15 seconds. The test therefore repeats its request until the service reports the new state.
         if scheduler["state"] == "stopped" or time.monotonic() > deadline:
             break
         time.sleep(1)

@@ -157,7 +157,7 @@ print(sum(counts), int(peak.split()[1]) / 2**20)
 """
 """A script that prints the number of encoded pictures and its peak memory in GiB.
 
-The line VmHWM of /proc/self/status gives the peak of this process only. `ru_maxrss` would start at the value of the
+The line VmHWM of /proc/self/status contains the peak of this process only. `ru_maxrss` would start at the value of the
 parent process, and could therefore be too high.
 """
 

@@ -1,6 +1,7 @@
 """Test the encoders.
 
-An encoder uses the requested weights, and gives equal unit vectors for equal pictures or titles."""
+An encoder uses the requested weights, and returns equal unit vectors for equal pictures or titles.
+"""
 
 import io
 import os

@@ -70,8 +70,8 @@ def test_the_landmarks_of_the_crop_lie_on_the_template(angle: float, scale: floa
 
 
 def test_a_large_face_is_reduced_without_losing_pixels() -> None:
-    # A chequerboard of single pixels must become grey when it is reduced. Sampling single pixels would give black and
-    # white pixels.
+    # A chequerboard of single pixels must become grey when it is reduced. Sampling single pixels would result in black
+    # and white pixels.
     image = np.repeat((np.indices((1120, 1120)).sum(0) % 2 * 255).astype(np.uint8)[:, :, None], 3, 2)
     crop = aligned(image, [(x / SIDE, y / SIDE) for x, y in TEMPLATE])
     assert np.abs(crop.astype(int) - 127).max() <= 2

@@ -1,6 +1,6 @@
 """Test the distribution of sub-scores over a library.
 
-The distribution gives the percentile of a sub-score. A file with an invalid distribution is refused.
+The percentile of a sub-score is computed from the distribution. A file with an invalid distribution is refused.
 """
 
 import json

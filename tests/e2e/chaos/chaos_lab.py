@@ -107,7 +107,7 @@ class ChaosLab:
     def set_back(self, job: Job) -> None:
         """Restore the state of the lab before the job.
 
-        Dagster's daemon is paused during the restoration, so that no sensor sees a half-restored state.
+        Dagster's daemon is paused during the restoration, so that no sensor reads a half-restored state.
         """
         server = self.processes.server(DAEMON)
         daemons = [*server, *(child for one in server for child in one.children(recursive=True))]

@@ -69,7 +69,7 @@ def keep_state(data_dir: Path, copy: Path) -> None:
 def bring_back(data_dir: Path, copy: Path) -> None:
     """Restore a copied state while the lab runs.
 
-    The caller must stop every process that could see a half-restored state.
+    The caller must stop every process that could read a half-restored state.
     """
     for name in _DATABASES:
         with database(data_dir, name) as connection, connection.transaction():

@@ -1,4 +1,4 @@
-"""Tests of Dagster's storage when the database goes down and comes back."""
+"""Tests of Dagster's storage when the database goes down and is available again."""
 
 import subprocess
 import sys

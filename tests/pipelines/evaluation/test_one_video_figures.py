@@ -32,7 +32,7 @@ def trained(plant: Callable[..., Dataset]) -> tuple[Dataset, list[Evaluation]]:
 
 
 def figures_of(evaluations: list[Evaluation], metric: str = "auc", **wanted: Any) -> dict[tuple[str, str], Evaluation]:
-    """Return the figures of `metric` for the question of one video and pairs from experiments, by split and scorer.
+    """Return the figures of `metric` by split and scorer, for the question *one video* and pairs from experiments.
 
     `wanted` chooses figures by other fields, such as another `slice`. Fail if two figures have the same split and the
     same scorer.

@@ -33,7 +33,7 @@ BRIEF = TrainConfig(epochs=2)
 class Trained:
     """A trained model and its figures for each split.
 
-    `planted` [k, 2] has the true picture gaps of the k pairs of the split of unseen channels. A row has two gaps, one
+    `planted` [k, 2] has the true picture gaps of the k pairs in the split of unseen channels. A row has two gaps, one
     under each of the two titles of the pair.
     """
 

@@ -40,7 +40,7 @@ HEAVY, LIGHT = ("subject_size", "warmth", "contrast", "text_size"), ("saturation
 """Attributes of a picture.
 
 In the formula of the views, the attributes in `HEAVY` have larger weights than the attributes in `LIGHT`. 1,800 videos
-are enough to separate these two groups. Within a group, chance decides which estimated weight is larger.
+are enough to separate these two groups. Within a group, the order of the estimated weights is random.
 """
 
 

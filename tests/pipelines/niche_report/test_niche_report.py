@@ -1,6 +1,6 @@
 """Tests of niche reports on a lab's database.
 
-The tests check which videos a report compares, what a report stores, and when a report gives no figures.
+The tests check which videos a report compares, what a report stores, and when a report has no figures.
 """
 
 from collections.abc import Callable

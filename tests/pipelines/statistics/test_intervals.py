@@ -35,8 +35,8 @@ of the winning video, the number of the losing video, and the number of the chan
 def sample(random: np.random.Generator, sizes: Rows, skill: float, spread: float) -> Sample:
     """Draw a channel with n random videos for each n in `sizes`. Pair each video with the channel's next 12 videos.
 
-    Each channel has its own correlation between the scores of its videos and the results that decide which video wins.
-    The correlation is drawn from a normal distribution with the mean `skill` and the standard deviation `spread`.
+    Each channel has its own correlation between the scores of its videos and the results that determine which video
+    wins. The correlation is drawn from a normal distribution with the mean `skill` and the standard deviation `spread`.
     Values outside -0.95 to 0.95 are clipped.
     """
     wins, winners, losers, channels = [], [], [], []

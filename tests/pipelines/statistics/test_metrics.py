@@ -17,7 +17,7 @@ from thumblab_pipelines.statistics.metrics import (
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 15), st.integers(1, 15), st.integers(0, 10_000))
 def test_the_auc_over_all_pairs_of_two_groups_equals_that_of_scikit_learn(winners: int, losers: int, seed: int) -> None:
-    # Six possible scores give many ties.
+    # Six possible scores cause many ties.
     scores = np.random.default_rng(seed).integers(0, 6, winners + losers).astype(float)
     labels = np.repeat([1, 0], [winners, losers])
     first, second = (side.ravel() for side in np.meshgrid(np.arange(winners), np.arange(winners, winners + losers)))

@@ -25,8 +25,8 @@ BRIEF = TrainConfig(epochs=1)
 def with_experiments(data: Dataset, count: int, channels: int, noise: float) -> Dataset:
     """Return the dataset with `count` experiments of the part `TRAIN`, on videos outside the corpus.
 
-    Each experiment gives one pair of pictures. The gap of the pair is noise with the standard deviation `noise`, so it
-    does not depend on the pictures.
+    Each experiment results in one pair of pictures. The gap of the pair does not depend on the pictures: it is noise
+    with the standard deviation `noise`.
     """
     random = np.random.default_rng(3)
     names = data.videos.channel_id.unique()[:channels]

@@ -1,4 +1,4 @@
-"""Tests of the picture gaps of held-out pairs. On known channels, the released model must give the same gaps.
+"""Tests of the picture gaps of held-out pairs. On known channels, the gaps of the released model must be the same.
 
 A picture gap is the score of the winner's picture minus the score of the loser's picture. For this difference, both
 pictures get the same title.

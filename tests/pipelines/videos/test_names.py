@@ -1,6 +1,6 @@
 """Tests of reading titles and the names of channels.
 
-HTML entities such as `&amp;` are decoded. Different spellings of one channel name give one channel.
+HTML entities such as `&amp;` are decoded. Different spellings of a channel name are read as the same channel.
 """
 
 import base64

@@ -73,7 +73,7 @@ def test_many_clients_that_send_huge_base64_stay_in_the_budget(under_attack, dra
             return under_attack.post(body.encode()).status_code
         except httpx.RemoteProtocolError:
             # The service refuses a request before it has read the body, and closes the connection. A client that is
-            # still sending may see the end of the connection instead of the status 503.
+            # still sending may get a closed connection instead of the status 503.
             return 503
 
     with ThreadPoolExecutor(12) as clients:

@@ -1,6 +1,6 @@
 """Test that a batch does not affect other batches.
 
-Only the key that sent a batch can see the batch. A damaged, long or too large batch stops no other batch.
+Only the key that sent a batch can read the batch. A damaged, long or too large batch stops no other batch.
 """
 
 import csv

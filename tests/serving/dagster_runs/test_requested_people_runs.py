@@ -35,7 +35,7 @@ class GivenFace:
 
 
 def plant(connection: Connection, embedder: str) -> None:
-    """Store pictures with one face each. Put the faces of each person who has a name in a named cluster."""
+    """Store pictures with one face each. Put the faces of each of the first `NAMED` people in a cluster with a name."""
     rng = np.random.default_rng(5)
     people = rng.normal(size=(NAMED + UNNAMED, 64)) / 8
     found = {}

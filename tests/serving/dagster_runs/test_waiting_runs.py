@@ -23,7 +23,7 @@ FACTORY = {"ops": {"faiss_index": {"config": {"factory": "IVF2,Flat"}}}}
 
 @pytest.fixture
 def ask(settings):
-    """Return a function that calls an async function with an object for Dagster's runs, and returns its result."""
+    """Return a function that calls an async function with a `DagsterRuns` as its argument, and returns the result."""
 
     async def with_runs(question):
         graphql = DagsterGraphql(settings)

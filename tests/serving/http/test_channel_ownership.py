@@ -1,4 +1,4 @@
-"""Test over HTTP which API keys may change a channel and its experiments, and which keys may see the experiments."""
+"""Test over HTTP which API keys may change a channel and its experiments, and which keys may read the experiments."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ def store(service: Any, key: str, channel: str, winner: int = 1) -> httpx.Respon
 
 
 def listed(service: Any, key: str, **query: str) -> list[tuple[str, int]]:
-    """Return the channel and the winner of each experiment that a key may see."""
+    """Return the channel and the winner of each experiment that a key may read."""
     reply = service.client.get("/v1/experiments", headers={"X-API-Key": key}, params=query)
     return [(one["channel_id"], one["winner"]) for one in reply.json()["experiments"]]
 

@@ -1,6 +1,6 @@
 """Test the metrics of a service.
 
-The metrics give the memory that the service uses, and count the requests of all its workers together.
+The metrics contain the memory that the service uses, and count the requests of all its workers together.
 
 The tests also check that a cache counts the bytes of its values and stays within its limit.
 """

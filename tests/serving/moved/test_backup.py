@@ -1,7 +1,7 @@
 """Tests of `thumblab backup` and `thumblab restore`.
 
 A lab is backed up while another thread changes the lab. Then the lab is restored into another folder with another
-database server. The restored lab must give the same answers over HTTP.
+database server. The restored lab must return the same answers over HTTP.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Test that the OpenAPI document gives a lower and an upper limit for each number in a request body."""
+"""Test that the OpenAPI document states a lower and an upper limit for each number in a request body."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -17,7 +17,7 @@ def write(browser, selector, text):
 
 
 def compare(browser, service, titles, *paths):
-    """Open the page, give several titles and pictures, and wait for the answer."""
+    """Open the page, fill in several titles, choose pictures, and wait for the answer."""
     browser.open(f"{service.url}/#key={KEY}")
     write(browser, "#title", titles[0])
     for row, title in enumerate(titles[1:], 1):

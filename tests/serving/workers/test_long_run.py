@@ -44,7 +44,7 @@ LIBRARY = 60
 
 @dataclass
 class Releases:
-    """The releases of a lab, and the values that a correct answer must give for each picture.
+    """The releases of a lab, and the values that a correct answer must contain for each picture.
 
     `built` are the index releases that are still to be published. For each published index, `prefix` has the beginning
     of its video ids, and `similarity` has the percentile of each picture. `scores` has the scores by model release and
