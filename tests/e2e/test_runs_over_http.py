@@ -31,10 +31,11 @@ NICHE = "news"
 class OverHttp:
     """The answers to two requests for a refresh over HTTP, while the runs of a backfill wait in Dagster's queue.
 
-    `started` answers the request for `niches`, which does not wait for the runs. At that time, the backfill's run of
-    the first of these niches had begun, and its run of the second niche was the last run in the queue. `done` answers
-    the request for all niches, which waits for the runs. Each answer comes with its HTTP status. `served` has, by
-    niche, the releases that were served after both requests. `of_backfill` has the ids of the runs of the backfill.
+    The first request is for `niches`, and does not wait for the end of its runs. `started` is its answer. At that time,
+    the backfill's run of the first of these niches had begun. The backfill's run of the second niche was the last run
+    in the queue. The second request is for all niches, and waits for the end of its runs. `done` is its answer. Each
+    answer comes with its HTTP status. `served` maps each niche to the release that was served after both requests.
+    `of_backfill` has the ids of the runs of the backfill.
     """
 
     niches: list[str]
@@ -93,8 +94,8 @@ def test_a_refresh_of_every_niche_answers_run_ids_and_then_results(lab: RunningL
     assert done["message"] == "Reference library and FAISS indices refreshed successfully (7/7 indices)"
     assert done["index_results"] == dict.fromkeys(NICHES, True)
     assert {run["state"] for run in done["runs"]} == {"success"}
-    # A waiting run is not started a second time. The run of the first niche had already begun, so a new run of this
-    # niche was started.
+    # The request reused the run of the second niche, which waited in the queue. The run of the first niche had already
+    # begun, so the request started a new run of this niche.
     assert [run["run_id"] in over_http.of_backfill for run in started["runs"]] == [False, True]
     assert [run["reused"] for run in started["runs"]] == [False, True]
     reused = {run["run_id"] for run in done["runs"] if run["reused"]}
