@@ -310,8 +310,6 @@ def test_an_unreadable_picture_drops_its_own_pairs_only(coloured: Coloured, tmp_
     lab = coloured.with_data_in(tmp_path)
     shutil.copytree(lab.images.root, tmp_path / "pictures")
     lab = dataclasses.replace(lab, images=ImageStore(tmp_path / "pictures"))
-    import pandas as pd
-
     table = pd.read_parquet(coloured.pairs.path / "videos.parquet")
     pairs = pd.read_parquet(coloured.pairs.path / "pairs.parquet")
     deleted, damaged = 0, PER_CHANNEL + 1
