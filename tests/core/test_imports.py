@@ -155,6 +155,13 @@ def test_a_folder_imports_only_from_folders_below_it(package: str) -> None:
     assert not against
 
 
+def test_the_tour_of_the_architecture_lists_the_domains_in_this_order() -> None:
+    tour = (ROOT / "docs" / "architecture.md").read_text()
+    table = tour.split("| domain | its work |")[1].split("\n\n")[0]
+    domains = [line.split("`")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert domains == [folder for folder in ORDER["thumblab_pipelines"] if folder not in ("defs", ".")]
+
+
 @pytest.mark.parametrize("package", [*ORDER, "demo", "benchmarks", "tests"])
 def test_no_folder_has_more_than_twenty_modules_and_no_module_more_than_350_lines(package: str) -> None:
     modules = [path for path in (ROOT / package).rglob("*.py") if "migrations" not in path.parts]
