@@ -1,3 +1,3 @@
-"""The HTTP service that scores thumbnails. Its scorer computes the answers. `thumblab score` can use the scorer without
-the service.
+"""The HTTP service that scores thumbnails. The scorer in this package computes the answers. `thumblab score` can also
+use the scorer without a running service.
 """

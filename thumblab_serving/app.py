@@ -105,7 +105,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.metrics = Metrics(scorer, budget, app.state.workers, shared)
     if keeper is not None:
         app.state.metrics.watch(keeper)
-    api_key(settings)  # Makes the lab's own key if there is none yet.
+    api_key(settings)  # This call makes the lab's own key if there is none yet.
     app.state.keys, app.state.rate_limits = KeyRing(settings), RateLimits(shared_folder("rates"))
     app.state.limiter = CapacityLimiter(score.CONCURRENT)
     app.state.admission = Admission(settings.serving_requests)
@@ -185,7 +185,7 @@ def _add_host_names(app: FastAPI, settings: Settings) -> None:
 async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Limits]]:
     """Load the encoders and releases in the background, so that `/health` answers at once.
 
-    If another worker can already answer, this worker takes no connections until it can answer too.
+    If another worker can already answer, this worker accepts no connections until it can answer too.
     """
     request_log.configure()
     scorer: Scorer = app.state.scorer
@@ -216,7 +216,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Limits]]:
 
 
 async def _sweep(exports: ExportStore) -> None:
-    """Delete expired exports and reports of imports, now and every hour."""
+    """Delete expired imports, with their exports and reports, now and every hour."""
     while True:
         with contextlib.suppress(OSError):
             await to_thread.run_sync(exports.sweep)
@@ -226,14 +226,14 @@ async def _sweep(exports: ExportStore) -> None:
 def _openapi(app: FastAPI) -> dict[str, Any]:
     """Return FastAPI's OpenAPI document, with the schemas of request bodies and of error answers added.
 
-    FastAPI does not know these schemas. The code of this package, not FastAPI, reads the request bodies
-    (`http.submission`) and writes the error answers, `application/problem+json` (`http.problems`).
+    FastAPI cannot derive these schemas. The modules `http.submission` and `http.problems`, and not FastAPI, read the
+    request bodies and write the error answers (`application/problem+json`).
     """
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
         schemas = document["components"]["schemas"]
         result = ItemResult.model_json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
-        result.pop("$defs")  # FastAPI has described these models already, because answers to requests contain them.
+        result.pop("$defs")  # The document already contains these models, because other answers contain them.
         schemas["ItemResult"] = result
         bodies: list[type[StrictModel]] = [ScoreRequest, BatchRequest, ExperimentRequest, SimilarRequest]
         bodies += [NichesRequest, RebuildRequest, ItemsRequest, *people_requests.BODIES]

@@ -163,7 +163,7 @@ def _imports(body: str, module: str, home: dict[str, str]) -> str:
     own = []
     for other in sorted(set(home.values()) - {module}):
         imported = [name for name, place in home.items() if place == other and name in words]
-        used = sorted(imported, key=str.lower)  # ruff ignores upper and lower case.
+        used = sorted(imported, key=str.lower)  # ruff sorts names without regard to upper and lower case.
         own += [f"from thumblab_client.models.{other} import {', '.join(used)}"] if used else []
     return "\n".join([*lines, "", *own])
 

@@ -28,7 +28,7 @@ async def follow(scorer: Scorer, workers: WorkerRegistry) -> None:
     Otherwise its next request would have to wait, and the workers would serve different releases.
     """
     limiter, step, logged = CapacityLimiter(1), scorer.load, None
-    await to_thread.run_sync(workers.update, limiter=limiter)  # Other workers show the state in `/health`.
+    await to_thread.run_sync(workers.update, limiter=limiter)  # Other workers read the state to answer `/health`.
     while True:
         try:
             try:
@@ -52,15 +52,17 @@ async def follow(scorer: Scorer, workers: WorkerRegistry) -> None:
 async def take_over(scorer: Scorer, workers: WorkerRegistry) -> None:
     """Wait until this worker is ready, or until no other worker is ready.
 
-    A worker that replaces a dead worker takes no connections before it can answer. Meanwhile, the other workers take
-    the connections.
+    A worker that replaces a dead worker accepts no connections before it can answer. Meanwhile, the other workers
+    accept the connections.
     """
     while not scorer.is_ready and workers.has_other_ready():
         await asyncio.sleep(_HANDOVER_S)
 
 
 def _share(scorer: Scorer, workers: WorkerRegistry) -> None:
-    """Forget the indices if another worker has asked for this, and tell the other workers the state of this worker."""
+    """Forget the indices if another worker has asked for this. Then write the state of this worker for the other
+    workers.
+    """
     if workers.is_asked_to_forget():
         scorer.releases.forget_indices()
     workers.update()

@@ -25,7 +25,7 @@ MOST_UNFINISHED = 20
 """Maximum number of batches of one API key that have not ended. Further batches are refused until one has ended."""
 
 MOST_KEPT = 1_000
-"""Maximum number of batches of one API key. The limit is needed because the service often checks all batches."""
+"""Maximum number of batches of one API key. The service checks all batches every few seconds."""
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _NEW = ".new-"
@@ -68,7 +68,7 @@ class BatchStore:
     ) -> tuple[BatchOut, bool]:
         """Store a batch. Return it, and whether it is new. `owner` names the API key that sent the request.
 
-        With an idempotency key, the same request of the same owner is stored once, until its batch is deleted. Calls
+        While an owner's batch exists, a request of the owner with the same idempotency key is not stored again. Calls
         `before_new` before a new batch is stored. If `before_new` raises an error, nothing is stored.
 
         Raises `ChangedRequestError` if the idempotency key came with another request before. Raises `FullError` if too
@@ -86,7 +86,7 @@ class BatchStore:
                 if known is not None:
                     try:
                         return self._again(known, facts), False
-                    except DamagedError:  # The client was told to send the damaged batch again. Replace it.
+                    except DamagedError:  # The answer about a damaged batch says to send it again. So replace it.
                         self._delete(known)
                 elif StoredBatch(self._root / batch_id).is_deleted:
                     raise FullError("the batch of this Idempotency-Key is being deleted; send it again in a minute")
@@ -133,7 +133,7 @@ class BatchStore:
         return found, own[limit - 1][0] if len(own) > limit else None
 
     def delete(self, batch: StoredBatch) -> None:
-        """Delete a batch with its results. If a process works on the batch, delete it when this process releases it."""
+        """Delete a batch with its results. If a process is working on the batch, the batch is deleted later."""
         with batch.claim() as claimed:
             if claimed:
                 self._delete(batch)
@@ -186,7 +186,7 @@ class BatchStore:
             with self.sparing_others(batch):
                 ended_at = batch.ended_at
                 if ended_at is not None:
-                    batch.drop_items()  # Usually, the items were already deleted when the batch ended.
+                    batch.drop_items()  # Usually, this was done when the batch ended.
                     if datetime.now(UTC) >= ended_at + timedelta(hours=self._kept_h):
                         self._delete(batch)
         for folder in self._root.glob(f"{_NEW}*"):
@@ -202,7 +202,7 @@ class BatchStore:
     def is_overdue(self, batch: StoredBatch) -> bool:
         """Return whether the batch has to end now, because it was cancelled or its deadline has passed.
 
-        A batch is cancelled when its API key is revoked.
+        A batch whose API key was revoked counts as cancelled.
         """
         if batch.is_cancelled:
             return True
@@ -223,9 +223,9 @@ class BatchStore:
 
     @contextmanager
     def sparing_others(self, batch: StoredBatch) -> Iterator[None]:
-        """Log an error of the `with` block and do not raise it again, so that other batches are still served.
+        """Log an error of the `with` block and do not raise it again, so that the work on other batches continues.
 
-        `give_up` ends a batch with a damaged file. An error of the operating system is logged once for each batch.
+        If a file of the batch is damaged, `give_up` ends the batch. An error of the operating system is logged once.
         """
         try:
             try:
@@ -236,7 +236,7 @@ class BatchStore:
         except FileNotFoundError:  # Another process has deleted the batch.
             return
         except OSError as error:
-            if batch.folder.name not in self._left_out:  # Several threads check each batch every few seconds.
+            if batch.folder.name not in self._left_out:  # Log once. Each batch is checked every few seconds.
                 self._left_out.add(batch.folder.name)
                 _log.error("the batch %s is left out (%s: %s)", batch.folder.name, type(error).__name__, error)
 

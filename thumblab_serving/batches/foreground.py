@@ -38,7 +38,7 @@ class Foreground:
     def wait_until_quiet(self, patience_s: float, check: Callable[[], None]) -> None:
         """Wait until the foreground is quiet, but at most `patience_s` seconds.
 
-        `check` is called about twice a second. If it raises an error, the wait ends with this error.
+        `check` is called about twice a second. If `check` raises an error, the wait ends with this error.
         """
         deadline = time.monotonic() + patience_s
         while True:

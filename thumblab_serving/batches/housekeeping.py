@@ -1,4 +1,6 @@
-"""End batches in time, delete old batches and send webhooks. This work must not wait until items are scored."""
+"""End batches in time, delete old batches and send webhooks. A thread does this work, so that it does not wait for the
+scoring of items.
+"""
 
 import logging
 import threading
@@ -22,7 +24,7 @@ class Repeater:
     """A thread that calls `step` repeatedly until the thread is stopped.
 
     If `step` returns False or raises an error, the thread waits `IDLE_S` seconds before the next call. `wake` ends this
-    wait. `what` is a clause for the log, which says what is not done while `step` raises errors.
+    wait. `what` is a clause for the log. The clause names the work that is not done while `step` raises errors.
     """
 
     def __init__(self, name: str, step: Callable[[], bool], what: str) -> None:
@@ -62,7 +64,9 @@ class Repeater:
 
 
 class Housekeeper:
-    """The thread that ends, deletes and reports batches. This thread does not wait for items that are being scored."""
+    """The thread that ends batches, deletes batches and sends webhooks. This thread does not wait for the scoring of
+    items.
+    """
 
     def __init__(self, store: BatchStore, webhooks: Webhooks) -> None:
         self._store = store

@@ -1,4 +1,4 @@
-"""The files that describe a batch, as records. Each file is JSON, and is always replaced as a whole."""
+"""The records of a batch. Each record is one JSON file, which is always replaced as a whole."""
 
 import os
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class _Record:
             raise DamagedError(f"its file {path.name} is damaged") from None
 
     def write(self, path: Path) -> None:
-        """Replace the file by this record. After a crash or a power cut, the file holds either the old or the new
+        """Replace the file by this record. After a crash or a power cut, the file contains either the old or the new
         record.
         """
         new = path.with_name(f"{path.name}.new")
@@ -67,8 +67,8 @@ class Facts(_Record):
 class Progress(_Record):
     """The progress of a batch.
 
-    `done` is the number of items that have a result. `failed` is the number of these items without a scored thumbnail.
-    `size` is the number of bytes that the results take in their file. Further bytes in the file come from an
+    `done` is the number of items that have a result. `failed` is the number of these items in which no thumbnail could
+    be scored. `size` is the number of bytes that the results take in their file. Further bytes in the file come from an
     interrupted write. `attempts` is how often work on the next item was begun.
     """
 

@@ -1,5 +1,5 @@
-"""Write results as JSON lines, or as a table (CSV): a row for each thumbnail, and for each package of a title and a
-thumbnail.
+"""Write results as JSON lines or as a CSV table. The table has a row for each thumbnail, and a row for each package of
+a title and a thumbnail.
 
 A result that was damaged on the disk is written as an error, so that the other results are still sent.
 """
@@ -73,8 +73,8 @@ def as_csv(results: Iterable[bytes]) -> Iterator[str]:
 
 
 def _is_result(line: bytes, number: int) -> bool:
-    """Return whether a line is JSON and has the number of its item. Other fields are not checked, because another
-    version of the lab may have written the line.
+    """Return whether a line is JSON and has the number of the expected item. Other fields are not checked, because
+    another version of the lab may have written the line.
     """
     try:
         value = jiter.from_json(line, allow_inf_nan=False)
@@ -108,8 +108,8 @@ def csv_line(cells: Iterable[object]) -> str:
 def csv_line_of_texts(texts: Iterable[str]) -> str:
     """Return a line of CSV with the texts unchanged. A text with a line break is quoted."""
     out = io.StringIO()
-    # The writer quotes a line break only if the terminator contains it. So the terminator contains both characters that
-    # a reader interprets as the end of a row.
+    # The writer quotes a text with `\r` or `\n` only if the terminator contains this character. A reader ends a row at
+    # either character, so the terminator contains both.
     csv.writer(out, lineterminator="\r\n").writerow(texts)
     return out.getvalue().removesuffix("\r\n") + "\n"
 

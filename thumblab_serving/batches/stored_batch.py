@@ -13,8 +13,8 @@ A batch is a folder with these files:
     lock             locked by the process that works on the batch
     damaged          says which file is damaged; exists once a worker has found this out
 
-A process may die at any instruction. A result counts only once `progress.json` says so. So the next process continues
-after the last finished item.
+A process may die at any instruction. A result is valid only when `progress.json` counts it. So the next process
+continues after the last counted item.
 """
 
 import fcntl
@@ -44,10 +44,10 @@ class FullError(LabError):
 
 @dataclass
 class Passed:
-    """The number of items at the beginning of a file of items that were already read, and the bytes of these items.
+    """The part of a file of items that was already read: the number of its items and of its bytes.
 
-    The items of a batch may have 128 MiB. A worker that takes turns with several batches must not read the same items
-    again at each turn.
+    The items of a batch may have 128 MiB. A worker changes between several batches, and must not read the same items
+    again after each change.
     """
 
     inode: int | None = None
@@ -56,7 +56,8 @@ class Passed:
 
 
 class StoredBatch:
-    """A batch in a folder. Several processes may read it. Only the process that holds its lock works on it.
+    """A batch in a folder. Several processes may read it. Only the process that has locked the batch works on the
+    batch.
 
     Methods raise `FileNotFoundError` if the batch was deleted, and `DamagedError` if one of its files is damaged.
     """
@@ -85,7 +86,7 @@ class StoredBatch:
         """The delivery of the webhook, or None if the batch has no webhook."""
         try:
             return Delivery.read(self.folder / WEBHOOK)
-        except DamagedError as error:  # The results can be read without the file of the webhook.
+        except DamagedError as error:  # A damaged file of the webhook does not make the results unreadable.
             return Delivery("failed", reason=str(error), next_at=None)
 
     @property
@@ -111,9 +112,9 @@ class StoredBatch:
 
     @contextmanager
     def claim(self) -> Iterator[bool]:
-        """Yield whether this process may work on the batch until the block ends.
+        """Lock the batch until the block ends. Yield whether this process got the lock, and so may work on the batch.
 
-        If a process dies, the kernel frees its lock.
+        Does not wait for the lock. If a process dies, the kernel frees the lock of this process.
         """
         try:
             handle = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
@@ -126,8 +127,8 @@ class StoredBatch:
             except BlockingIOError:
                 yield False
             else:
-                # While this process waited, another process may have deleted the batch and stored a new batch with the
-                # same id.
+                # Since the lock file was opened, another process may have deleted the batch and stored a new batch with
+                # the same id.
                 yield _is_still(self.folder / _LOCK, handle)
         finally:
             os.close(handle)
@@ -274,7 +275,7 @@ class StoredBatch:
 
 
 def _is_still(path: Path, handle: int) -> bool:
-    """Return whether the file at `path` is the opened file."""
+    """Return whether `path` still leads to the open file with the descriptor `handle`."""
     try:
         return os.path.samestat(path.stat(), os.fstat(handle))
     except FileNotFoundError:

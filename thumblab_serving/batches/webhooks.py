@@ -1,4 +1,4 @@
-"""Tell another service that a batch has ended: a signed POST over https to a host that the lab's owner allowed.
+"""Notify another service that a batch has ended, by a signed POST over https to a host that the lab's owner allowed.
 
 The signature has the form of Standard Webhooks (https://www.standardwebhooks.com): the header `webhook-signature` is
 `v1,` and the base64 of HMAC-SHA256 over `webhook-id.webhook-timestamp.body`, with `THUMBLAB_SERVING_WEBHOOK_SECRET` as

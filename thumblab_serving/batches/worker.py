@@ -125,16 +125,16 @@ class BatchWorker:
         return worked
 
     def _forget_others(self, unfinished: set[str]) -> None:
-        """Forget how far batches that have ended were read, and which errors they had."""
+        """Drop the read positions and the logged errors of all batches that are not in `unfinished`."""
         self._passed = {name: passed for name, passed in self._passed.items() if name in unfinished}
         self._unworked = {name: reason for name, reason in self._unworked.items() if name in unfinished}
 
     def _turn(self, batches: list[StoredBatch]) -> bool | None:
-        """Score the next item of one batch: the first of the batches of a key that can be worked on. Return whether an
-        item was scored.
+        """Score the next item of the first batch that this worker can work on. Return whether an item was scored.
 
-        If there is no room for the result, return False and try no other batch of the key, because its results would
-        have no room either. Return None if the service is not ready and can score nothing now.
+        `batches` are the batches of one key. If there is no room for the result, return False and try no other batch,
+        because there is no room for the results of other batches either. Return None if the service is not ready and
+        can score nothing now.
         """
         failure: OSError | None = None
         for batch in batches:
@@ -155,7 +155,7 @@ class BatchWorker:
                 self._log_unworked(batch, error)
             else:
                 if has_ended or batch.is_deleted:
-                    self._housekeeper.wake()  # The webhook can be sent now, because no worker claims the batch.
+                    self._housekeeper.wake()  # The batch is unlocked, so its webhook can be sent now.
                 return outcome
         if failure is not None:
             raise failure
@@ -205,7 +205,7 @@ class BatchWorker:
                 with suppress(OSError):
                     batch.forget_attempt()
                 raise
-            # After the last item, this also checks that the file of the items is complete.
+            # Reading on after the last item checks that the file of the items is complete.
             if number >= batch.facts.items and next(items, None) is None:
                 batch.finish(BatchState.DONE)
         return True

@@ -1,4 +1,6 @@
-"""Describe the progress of an import. The job of the import writes a report, and Dagster is asked if the report is old."""
+"""Describe the progress of an import. The job of the import writes a report. If the report is old, this module requests
+the state of the run from Dagster.
+"""
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -15,11 +17,12 @@ from thumblab_serving.schemas.channels import ChannelImportOut, ExportsForm
 JOB = "add_channel"
 _OP = "add_exported_channel"
 TAG = "thumblab/channel_import"
-"""The tag that gives a run the id of its import. If the process of a run dies, Dagster copies the tag to the new run.
+"""The tag that gives a run the id of its import. If the process of a run dies, Dagster starts a new run and copies the
+tag to it.
 """
 
 _FRESH = timedelta(seconds=10)
-"""If a report is younger than this time, its run is still active, and Dagster need not be asked."""
+"""While a report is younger than this time, its run counts as active, and no request is sent to Dagster."""
 
 _LOST = "Dagster does not know the run any more; send the exports again"
 _CANCELED = "the run was cancelled in Dagster"
@@ -86,8 +89,8 @@ def _report(stored: StoredImport) -> ImportReport | None:
 
 
 async def _after(found: FoundRun | None, runs: DagsterRuns, stored: StoredImport) -> ImportReport | None:
-    """Ask Dagster for the run of an import, and return the report of the import. Return None if the run, or its retry,
-    has not begun.
+    """Request the run of an import from Dagster, and return the report of the import. Return None if the run, or its
+    retry, has not begun.
 
     If the run has ended but the report does not say so, write a new report, so that the import counts as ended.
     """
@@ -103,6 +106,6 @@ async def _after(found: FoundRun | None, runs: DagsterRuns, stored: StoredImport
     if report.state != "running" or (found is not None and found.state == "running"):
         return report
     report = report.model_copy(update={"state": "failed", "reason": reason, "updated_at": datetime.now(UTC)})
-    with suppress(OSError):  # If the disk is full, the report is not written, and Dagster is asked again next time.
+    with suppress(OSError):  # If the disk is full, the report is not written. The next call then tries again.
         stored.folder.write_report(report)
     return report

@@ -1,4 +1,4 @@
-"""Start the runs that a request asks for, and follow them until they have ended."""
+"""Start the runs of a request, and update their states until they have ended."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ _LOST = "Dagster does not know this run any more"
 
 
 class GoneError(Exception):
-    """The error that is raised if the caller no longer waits for the runs."""
+    """The error that is raised if the caller has stopped waiting for the runs."""
 
 
 @dataclass
@@ -64,8 +64,8 @@ async def follow(
 ) -> None:
     """Update the runs until all of them have ended, or until `seconds` have passed.
 
-    `gone` says whether the caller no longer waits. Raises `GoneError` in this case. Raises `NoDagsterError` if Dagster
-    gives no answer for half a minute.
+    `gone` returns whether the caller has stopped waiting. If it returns True, `GoneError` is raised. Raises
+    `NoDagsterError` if Dagster gives no answer for half a minute.
     """
     deadline = time.monotonic() + seconds
     answered = time.monotonic()

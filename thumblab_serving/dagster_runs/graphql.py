@@ -1,4 +1,4 @@
-"""Ask the GraphQL interface of the lab's Dagster.
+"""Send queries to the GraphQL interface of the lab's Dagster.
 
 No message contains the address of Dagster, because the address in the settings may contain a password.
 """
@@ -14,12 +14,12 @@ from thumblab_core.running import running_lab
 from thumblab_core.settings import Settings
 
 REPOSITORY = {"repositoryLocationName": "thumblab", "repositoryName": "__repository__"}
-"""The place of the lab's jobs and schedules in Dagster. `workspace.yaml` and `thumblab up` give the location the same
-name.
+"""The names of the code location and the repository that have the lab's jobs and schedules in Dagster. `workspace.yaml`
+and `thumblab up` give the code location the same name.
 """
 
 _TIMEOUT = httpx.Timeout(30, connect=2)
-"""Seconds that Dagster has to answer. To start a run, Dagster asks its code server, which may be slow."""
+"""Seconds that Dagster has to answer. To start a run, Dagster needs an answer of its code server, which may be slow."""
 
 _MOST_BYTES = 16 * 2**20
 """Maximum size of an answer."""
@@ -68,7 +68,7 @@ class DagsterGraphql:
         if address is None:
             raise NoDagsterError("no Dagster of this lab runs")
         if self._client is None:
-            # Dagster is part of the lab, so no proxy of the environment is asked, and no redirect is followed.
+            # Dagster is part of the lab, so the client uses no proxy of the environment and follows no redirect.
             self._client = httpx.AsyncClient(trust_env=False, timeout=_TIMEOUT)
         body = {"query": query, "variables": dict(variables or {})}
         try:

@@ -48,7 +48,7 @@ _START_SECONDS = 30.0
 """How long a request waits while other requests start their runs."""
 
 _PROGRESS = re.compile(r"(.{1,200}): ([0-9]{1,15}) of ([0-9]{1,15})")
-"""The form of `thumblab_pipelines.progress.in_words`."""
+"""The form of the texts that `thumblab_pipelines.progress.in_words` returns."""
 
 _UNKNOWN_FORM = "Dagster's answer does not have the form that the service knows"
 
@@ -295,7 +295,7 @@ def _started(result: Any, request: RunRequest) -> StartedRun | DagsterError:
 
 def _same(request: RunRequest, waiting: Sequence[Run]) -> str | None:
     """Return the id of the newest waiting run that does the requested work. Return None if no such run waits."""
-    if request.config or request.niche is None:  # The work of a run without a niche depends on its config.
+    if request.config or request.niche is None:  # Without a niche, only the config says what a run does.
         return None
     return next((run.run_id for run in waiting if _niche_of(run) == request.niche and not _has_config(run)), None)
 

@@ -37,7 +37,7 @@ class ScheduleStatus:
 
 @dataclass(frozen=True)
 class SchedulerStatus:
-    """The state of the scheduler when Dagster was asked last. `reason` says why it is not `running`."""
+    """The state of the scheduler when Dagster was queried last. `reason` says why it is not `running`."""
 
     state: Literal["running", "stopped", "unknown"]
     reason: str | None
@@ -46,7 +46,7 @@ class SchedulerStatus:
 
 
 class SchedulerWatch:
-    """The last known state of the scheduler. Dagster is asked at most every 15 seconds, and only when `status` is
+    """The last known state of the scheduler. Dagster is queried at most every 15 seconds, and only when `status` is
     called.
     """
 
@@ -66,7 +66,7 @@ class SchedulerWatch:
         return self._known
 
     async def close(self) -> None:
-        """Stop asking Dagster."""
+        """Stop the queries to Dagster."""
         if self._asking is not None:
             self._asking.cancel()
             with suppress(asyncio.CancelledError):

@@ -99,7 +99,7 @@ class StoredExperiments:
 
 
 def _field_of(position: int, source: Source | None) -> str:
-    """Return the field of a request that holds the picture of a variant."""
+    """Return the name of the field of a request in which the picture of a variant was sent."""
     if source is not None and source.url is not None:
         return f"variants.{position}.url"
     if source is not None and source.base64 is not None:

@@ -1,4 +1,4 @@
-"""Check API keys. A request carries its key as `X-API-Key: KEY` or `Authorization: Bearer KEY`.
+"""Check API keys. A request has its key in a header, `X-API-Key: KEY` or `Authorization: Bearer KEY`.
 
 A route names the scope that it needs: `dependencies=[Depends(require("admin"))]`.
 """
@@ -24,7 +24,7 @@ _bearer = HTTPBearer(auto_error=False, description="The same key.")
 
 
 def require(scope: Scope, account: str = "") -> Callable[..., None]:
-    """Return a dependency that refuses a request unless it carries a key with the scope `scope`.
+    """Return a dependency that refuses a request unless it has a key with the scope `scope`.
 
     Routes with different values of `account` have separate rate limits, which are equally large.
     """

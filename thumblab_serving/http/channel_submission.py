@@ -70,7 +70,7 @@ def documentation() -> dict[str, Any]:
     form = ExportsForm.model_json_schema(ref_template="#/components/schemas/{model}")
     form.pop("$defs", None)
     for name in ("name", "niche"):
-        # In JSON, null stands for a missing field. A form has no null, so a missing field is left out.
+        # The schema allows null for a missing field. A form cannot send null, so remove null from the schema.
         field = form["properties"][name]
         form["properties"][name] = field.pop("anyOf")[0] | {key: field[key] for key in field if key != "default"}
     columns = form["properties"][_COLUMNS]

@@ -18,7 +18,7 @@ class CrossOrigin(CORSMiddleware):
     """Starlette's middleware for CORS. This class answers a refused preflight request with a `Problem`.
 
     Credentials of the browser (cookies) are not allowed, because the service does not use them. A page sends the API
-    key in a header, so the page must know the key.
+    key in a header, so the page itself must have the key.
     """
 
     def __init__(self, app: ASGIApp, origins: tuple[str, ...]) -> None:

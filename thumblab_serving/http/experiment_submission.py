@@ -22,7 +22,7 @@ from thumblab_serving.schemas.experiments import ExperimentRequest, VariantIn
 from thumblab_serving.scoring.intake import Source
 
 _FACTS, _FILES = "experiment", "pictures"
-"""Names of the two form fields: one holds the experiment as JSON, and the other holds the picture files."""
+"""Names of the two form fields: one contains the experiment as JSON, and the other contains the picture files."""
 
 
 async def read(request: Request) -> GivenExperiment[Source]:

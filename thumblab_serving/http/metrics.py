@@ -1,7 +1,7 @@
 """Collect metrics for Prometheus: latencies, use of the keys, scored thumbnails, predictions, releases, and memory.
 
 If there are several workers, they write their metrics to the folder `PROMETHEUS_MULTIPROC_DIR`. The worker that answers
-`/metrics` returns the metrics of all workers. `WorkerRegistry` knows which releases each worker serves and refuses.
+`/metrics` returns the metrics of all workers. `WorkerRegistry` has the releases that each worker serves and refuses.
 """
 
 import contextlib
@@ -91,7 +91,7 @@ class Metrics:
         self._update_memory()
 
     def key_request(self, name: str, outcome: Literal["allowed", "forbidden", "too_many"]) -> None:
-        """Count a request that carried the key `name`."""
+        """Count a request that had the key `name`."""
         self._keys.labels(name, outcome).inc()
         self._keys_used.labels(name).set_to_current_time()
 

@@ -1,8 +1,8 @@
 """Describe the pipelines for Prometheus: the state that the sensor `alerts` has stored, the served releases, and the
 disk.
 
-Dagster's sensor `alerts` writes `monitoring.json` twice a minute. The service reads this file for `/metrics`. So it
-asks neither Dagster nor the database, and one address has all metrics of a lab.
+Dagster's sensor `alerts` writes `monitoring.json` twice a minute. The service reads this file for `/metrics`. So
+`/metrics` needs neither Dagster nor the database, and has all metrics of a lab.
 """
 
 import json

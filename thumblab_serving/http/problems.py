@@ -56,8 +56,8 @@ def response(error: HTTPException) -> JSONResponse:
         "type": f"urn:thumblab:{kind}" if kind else "about:blank",
         "title": kind.replace("-", " ").capitalize() if kind else HTTPStatus(error.status_code).phrase,
         "status": error.status_code,
-        # The detail may repeat the name of a field. In a form whose charset is UTF-7, a name may hold a lone surrogate,
-        # which UTF-8 cannot encode.
+        # The detail may repeat the name of a field. In a form whose charset is UTF-7, a name may contain a lone
+        # surrogate, which UTF-8 cannot encode.
         "detail": str(error.detail).encode(errors="replace").decode(),
     }
     return JSONResponse(body, error.status_code, error.headers, MEDIA_TYPE)
@@ -107,7 +107,7 @@ def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
 def _methods(routes: Sequence[BaseRoute], scope: Scope) -> set[str]:
     """Return the methods that the path of a request allows.
 
-    The app keeps an included router as one route without methods. So `routes` must hold the router's own routes.
+    The app keeps an included router as one route without methods. So `routes` must contain the router's own routes.
     """
     matching = [route for route in routes if route.matches(scope)[0] is not Match.NONE]
     return {method for route in matching for method in getattr(route, "methods", None) or ()}
@@ -116,8 +116,8 @@ def _methods(routes: Sequence[BaseRoute], scope: Scope) -> set[str]:
 class UnexpectedErrors:
     """Middleware that answers an unexpected exception with an error answer of status 500.
 
-    The middleware that adds the request id and the security headers is around this middleware. So error answers have
-    the id and the headers too.
+    The middleware that adds the request id and the security headers also handles the answers of this middleware. So
+    error answers have the id and the headers too.
     """
 
     def __init__(self, app: ASGIApp) -> None:

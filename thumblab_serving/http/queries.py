@@ -21,7 +21,8 @@ def query_of(request: Request, model: type[T]) -> T:
 
 
 def lists_in_query(request: Request, model: type[T]) -> T:
-    """Return the query of a request as a `model`, all of whose fields are lists. A name stands once for each value.
+    """Return the query of a request as a `model`. All fields of `model` are lists. A query repeats the name of a field
+    for each value.
 
     Raises a 422 `Problem` if the query breaks the schema.
     """

@@ -76,7 +76,7 @@ async def json_or_form(request: Request, of_json: Reader[T], of_form: Reader[T])
 def require_utf8(request: Request) -> None:
     """Raise a 415 `Problem` if the `Content-Type` of a form names another charset than UTF-8 or ASCII.
 
-    In some charsets, such as UTF-7, a text may hold a lone surrogate. Answers are sent in UTF-8, which cannot encode
+    In some charsets, such as UTF-7, a text may contain a lone surrogate. Answers are sent in UTF-8, which cannot encode
     it.
     """
     options = request.headers.get("content-type", "").split(";")[1:]

@@ -1,6 +1,6 @@
 """Log each request as a line of JSON, and record its latency in the metrics.
 
-The line has the name of the key, but not the key. Headers and queries are not logged, because they may hold keys.
+The line has the name of the key, but not the key. Headers and queries are not logged, because they may contain keys.
 """
 
 import json
@@ -31,7 +31,7 @@ def configure() -> None:
 
 
 class RequestLog:
-    """Middleware that logs each request and gives it an id. The answer carries the id as `X-Request-ID`."""
+    """Middleware that logs each request and gives it an id. The answer has the id in the header `X-Request-ID`."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app

@@ -25,10 +25,11 @@ from thumblab_serving.schemas.title import MAX_TITLE, Title
 from thumblab_serving.scoring.intake import Source
 
 _FILES = "thumbnails"
-"""Name of the form field that holds the picture files."""
+"""Name of the form field that contains the picture files."""
 
 _OWN_TITLES = "thumbnail_titles"
-"""Name of the form field that holds a title for each picture file. An empty value means that the picture has no title.
+"""Name of the form field that contains a title for each picture file. An empty value means that the picture has no
+title.
 """
 
 _LISTS = ("titles", "categories")
@@ -102,7 +103,7 @@ def documentation() -> dict[str, Any]:
     form = ScoreForm.model_json_schema(ref_template="#/components/schemas/{model}")
     form.pop("$defs", None)
     for name in ("title", "titles", "categories", "channel_id"):
-        # In JSON, null stands for a missing field. A form has no null, so a missing field is left out.
+        # The schema allows null for a missing field. A form cannot send null, so remove null from the schema.
         field = form["properties"][name]
         form["properties"][name] = field.pop("anyOf")[0] | {key: field[key] for key in field if key != "default"}
     form["properties"]["channel_id"]["pattern"] = f"^$|{CHANNEL_PATTERN}"

@@ -1,1 +1,1 @@
-"""Find the API key that a request carries, and limit how many requests the key may send."""
+"""Find the rights of the API key in a request, and limit how many requests the key may send."""

@@ -1,4 +1,4 @@
-"""Find the API key that a request carries. Changes of the key files take effect without a restart."""
+"""Find the rights of the API key in a request. Changes of the key files take effect without a restart."""
 
 import hmac
 import logging
@@ -77,7 +77,7 @@ class KeyRing:
     def is_revoked(self, owner: str) -> bool:
         """Return whether the key that `owner` names is revoked.
 
-        While a key file cannot be read, the result is False, because nobody knows which keys were revoked meanwhile.
+        While a key file cannot be read, the result is False, because the file does not show which keys were revoked.
         """
         if owner == OWN_KEY or self.failure() is not None:
             return False

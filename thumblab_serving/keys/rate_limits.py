@@ -66,7 +66,8 @@ class RateLimits:
                 level, written_at = map(float, _ACCOUNT.unpack(stored))
             # The clock may have been set back since the file was written.
             level = max(0.0, level - per_second * max(0.0, now - written_at))
-            # Without this tolerance, a rounding error could refuse the last request of an allowance.
+            # Without this tolerance, a request that the limit still allows could be refused because of a rounding
+            # error.
             if (level - most) / per_second > 1e-6:
                 return (level + 1 - per_minute) / per_second
             file.seek(0)

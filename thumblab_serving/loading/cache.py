@@ -19,8 +19,9 @@ _ENTRY_BYTES = 300
 class Cache(Generic[T]):
     """The most recently used values: at most `size` values, and at most `limit` bytes.
 
-    Many threads may use a cache at the same time. If two threads ask for a missing key at the same time, both may make
-    its value. With `shared`, the other workers of the service find the values too. The keys are then tuples of strings.
+    Many threads may use a cache at the same time. If two threads request the same missing key at the same time, both
+    may make its value. With `shared`, the other workers of the service find the values too. The keys are then tuples of
+    strings.
 
     `lookups` counts the calls of `get` by where the value was found: `memory`, `shared`, or `made`.
     """

@@ -20,17 +20,17 @@ class ChannelNames:
         self._database = database
 
     def id_of(self, name: str) -> str:
-        """Return the id of the channel whose id, @handle or exact title is `name`. Return `name` if no channel, or more
-        than one, has this name.
+        """Return the id of the channel whose id, @handle or exact title is `name`. If no channel has this name, or if
+        several channels have it, return `name`.
 
-        YouTube is not asked, so a @handle is found only if the lab has collected or added the channel. An id of YouTube
-        (`UC...`) and the id of an added adapter are returned without a look-up in the database. If the database cannot
-        answer, only the names of added adapters are known. Never raises an error.
+        No request is sent to YouTube, so a @handle is found only if the lab has collected or added the channel. An id
+        of YouTube (`UC...`) and the id of an added adapter are returned without a look-up in the database. If the
+        database cannot answer, only the names of added adapters are known. Never raises an error.
         """
         return self.known_id(name) or name
 
     def known_id(self, name: str) -> str | None:
-        """Return the id that `id_of` returns. Return None if no channel, or more than one, has the name.
+        """Return the id that `id_of` returns. If no channel has the name, or if several channels have it, return None.
 
         An id of YouTube counts as known. Never raises an error.
         """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # Only type checkers import SQLAlchemy here, because the impo
 _PATIENCE = 2.5
 """Seconds after which a request stops waiting, even if the database, the network or the name resolver hangs."""
 _STATEMENT_MS = 2_000
-_CONNECT_SECONDS = 2  # This is the shortest limit that libpq allows for connecting.
+_CONNECT_SECONDS = 2  # libpq allows no shorter limit for connecting.
 _RETRY_SECONDS = 30.0
 _THREADS = 4
 
@@ -50,9 +50,9 @@ class NewerDatabaseError(Exception):
 class ServiceDatabase:
     """The service's access to the lab's database. Statements run in separate threads. `close` ends these threads.
 
-    Many threads may use this object at the same time. After a failure, the database is not asked again for half a
+    Many threads may use this object at the same time. After a failure, the database is not queried again for half a
     minute. Until then, each call raises `NoDatabaseError`. If the embedded database does not run, the next call checks
-    again at once. If the database refuses only a value that it cannot store, only the call with this value raises the
+    again at once. A value that the database cannot store is no such failure: only the call with this value raises the
     error.
 
     `statement_seconds`: a time limit for the statements of `read` and `write` in place of two seconds. A call then
@@ -72,7 +72,7 @@ class ServiceDatabase:
 
     @property
     def failure(self) -> str | None:
-        """Why the database failed at the last attempt. None if it answered, or if it was not asked yet."""
+        """Why the database failed at the last attempt. None if it answered, or if it was not queried yet."""
         return self._failure
 
     @property
@@ -84,7 +84,7 @@ class ServiceDatabase:
 
     @property
     def retry_seconds(self) -> float:
-        """Seconds until the database is asked again. 0 if it may be asked now."""
+        """Seconds until the database is queried again. 0 if it may be queried now."""
         return max(0.0, self._failed_at + _RETRY_SECONDS - time.monotonic())
 
     def warm(self) -> None:

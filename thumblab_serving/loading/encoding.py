@@ -32,8 +32,8 @@ class Encoders:
     """The title encoder of the service and the image encoders of its releases, with caches for their vectors.
 
     Usually, all releases name the same image encoder. While the lab changes from one image encoder to another, there
-    are two image encoders. An image encoder stays in memory as long as a loaded release holds it. An image encoder that
-    no release holds stays until `drop_unused` is called. Many threads may use this object at the same time.
+    are two image encoders. An image encoder stays in memory as long as a loaded release uses it. An image encoder that
+    no release uses stays until `drop_unused` is called. Many threads may use this object at the same time.
 
     With `shared`, the workers of the service share the vectors.
     """
@@ -50,7 +50,7 @@ class Encoders:
         self._towers: dict[str, TextTower] = {}
         self._loading: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         # One thread at a time encodes. A fast tokenizer fails with "Already borrowed" if two threads use it at once.
-        # Two forward passes at once would only compete for the same cores.
+        # Two forward passes at the same time would not be faster, because they would share the same cores.
         self._one_at_a_time = threading.Lock()
 
     def warm(self) -> None:
@@ -71,13 +71,13 @@ class Encoders:
         return encoder
 
     def drop_unused(self) -> None:
-        """Stop holding the encoders that `image` returned. Only the encoders that a loaded release holds stay in
+        """Drop the references to the encoders that `image` returned. Only encoders that a loaded release uses stay in
         memory.
         """
         self._requested.clear()
 
     def by_fingerprint(self, fingerprint: str) -> ImageEncoder:
-        """Return the image encoder with this fingerprint. Call this only while a loaded release holds the encoder."""
+        """Return the image encoder with this fingerprint. Call this only while a loaded release uses the encoder."""
         return self._images[fingerprint]
 
     @property
@@ -99,9 +99,9 @@ class Encoders:
         """Return the unit vector [d] of a picture. The picture is encoded in the same way as the pictures of the
         library.
 
-        The vector is cached under the hash of the file's bytes. If it is not cached, the file is decoded. The file is
-        decoded a second time only if this encoder needs pictures of this size and format at another scale. Raises
-        `ImageError` if the file cannot be decoded, or if the encoder returns no usable vector.
+        The vector is cached under the hash of the file's bytes. If it is not cached, the file is decoded. The first
+        decoding may have reduced the picture. If this encoder needs more pixels, the file is decoded a second time.
+        Raises `ImageError` if the file cannot be decoded, or if the encoder returns no usable vector.
         """
         encoder = self.by_fingerprint(fingerprint)
 

@@ -18,7 +18,7 @@ A person has to repair such a fault.
 
 
 class Backoff:
-    """The time of the next try after a failure. The wait doubles with each further failure."""
+    """A timer for the next try after a failure. The wait doubles with each further failure."""
 
     def __init__(self) -> None:
         self._wait = 0.0

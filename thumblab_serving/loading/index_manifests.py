@@ -17,9 +17,9 @@ from thumblab_serving.loading.served_releases import ServedReleases
 class ServedIndex:
     """The promoted index of a niche, as its manifest describes it. `release` is None if no manifest can be read.
 
-    `size` is the size of the release's files in bytes. `held` says why a person holds the release. `cached` says
-    whether this process has the release in memory. `reason` says why `release` is None, or why this process refused the
-    release.
+    `size` is the size of the release's files in bytes. `held` is the reason why a person holds the release, or None if
+    nobody holds it. `cached` says whether this process has the release in memory. `reason` says why `release` is None,
+    or why this process refused the release.
     """
 
     release: Release | None

@@ -49,8 +49,8 @@ _log = logging.getLogger("thumblab_serving")
 class KeeperState:
     """The counts of a `PredictionKeeper` since it was made.
 
-    `failure` says why predictions cannot be written now, or why a prediction is lost. After an attempt that writes all
-    predictions of its batch, `failure` is None.
+    `failure` says why predictions cannot be written now, or why a prediction is lost. `failure` is None after an
+    attempt that wrote every prediction.
     """
 
     kept: int
@@ -84,7 +84,7 @@ class PredictionKeeper:
         self._report = listener
 
     def warm(self) -> None:
-        """Import the modules that writing needs. Does not ask the database."""
+        """Import the modules that writing needs. Does not query the database."""
         import thumblab_core.database.predictions  # noqa: F401
 
     def state(self) -> KeeperState:

@@ -27,7 +27,7 @@ class Found:
 class LibraryPictures:
     """The thumbnails that the lab has stored. Many threads may use this object at the same time.
 
-    The database is asked at each call, so the thumbnail of a deleted video is never returned.
+    The database is queried at each call, so the thumbnail of a deleted video is never returned.
     """
 
     def __init__(self, database: ServiceDatabase, images: ImageStore) -> None:

@@ -170,8 +170,8 @@ class ServedRelease(Generic[T]):
         return release_id
 
     def _is_settled(self, target: str | Refusal | None) -> bool:
-        """Return whether nothing is to be done: `target` is served or refused, and it is not time to try a refused
-        release again.
+        """Return whether there is nothing to do. This is the case if `target` is served, or if `target` is refused and
+        it is not yet time to try it again.
         """
         refusal = self._refusal
         is_refused = refusal is not None and refusal.release_id is not None

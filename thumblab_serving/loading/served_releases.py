@@ -158,7 +158,7 @@ class ServedReleases:
         return None, f"the index of {niche} was refused ({refusal.reason})"
 
     def _drop_unused_encoders(self) -> None:
-        """Drop the encoders that no loaded release holds. Before a model is loaded, drop no encoder."""
+        """Drop the encoders that no loaded release uses. Before a model is loaded, drop no encoder."""
         if self._encoders is not None and self.model.loaded is not None:
             self._encoders.drop_unused()
 

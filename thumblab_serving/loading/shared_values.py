@@ -1,4 +1,4 @@
-"""Turn the values that the service caches into bytes and back, so that all workers can share them.
+"""Convert the values that the service caches to bytes and back, so that all workers can share them.
 
 Each function `_unpack_...` checks the bytes that it reads. Bytes that are not a valid value count as missing.
 """

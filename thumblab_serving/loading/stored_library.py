@@ -47,7 +47,7 @@ class SimilarityDistribution:
     """The distribution of how similar the thumbnails of a stored library are to each other.
 
     `count` is the size of the library. `k` is the number of nearest thumbnails with which a picture is compared.
-    `means` [m] holds, for each thumbnail of a sample, its mean cosine to the nearest other thumbnails. `means` is
+    `means` [m] contains, for each thumbnail of a sample, its mean cosine to the nearest other thumbnails. `means` is
     sorted.
     """
 
@@ -70,7 +70,7 @@ class StoredLibraries:
         self._computing = threading.Lock()
 
     def warm(self) -> None:
-        """Import the modules that a search needs, so that no request waits for them. Does not ask the database."""
+        """Import the modules that a search needs, so that no request waits for them. Does not query the database."""
         import thumblab_core.database.nearest  # noqa: F401
 
         self._database.warm()

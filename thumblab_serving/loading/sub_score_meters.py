@@ -69,7 +69,7 @@ class SubScoreMeters:
         titles = None if text_tower(encoders.by_fingerprint(fingerprint)) else _CachedTitleEncoder(encoders)
         key = None if titles is None else titles.fingerprint
         if key not in self._meters:
-            with self._making:  # Only a thread whose meter is not made yet waits for this lock.
+            with self._making:  # Only a thread whose meter was not made yet needs this lock.
                 if key not in self._meters:
                     self._meters[key] = self._make(titles)
         return self._meters[key]
@@ -79,7 +79,7 @@ class SubScoreMeters:
             raise LabError(self._failure)
         try:
             meter = Meter(face_model(self._settings), titles)
-            _ = meter.version  # Reads the file of the face model. A missing file raises an error now.
+            _ = meter.version  # This reads the file of the face model, and raises an error if the file is missing.
             self._missing = meter.measure_picture(_BLANK).evidence.missing
         except Exception as error:
             is_lab_error = isinstance(error, LabError)

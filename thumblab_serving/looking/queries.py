@@ -116,7 +116,7 @@ def _of_vector(numbers: list[float], libraries: Libraries, scorer: Scorer) -> Qu
 
 
 def _of_text(text: str, by: Literal["picture", "title"] | None, encoder: str, scorer: Scorer) -> Query:
-    """Return the text as a query that is compared with pictures or with titles, as `by` says.
+    """Return the text as a query. `by` decides whether the query is compared with pictures or with titles.
 
     If `by` is None, the query is compared with pictures if the image encoder has a text tower, and otherwise with
     titles.

@@ -1,4 +1,6 @@
-"""Find the files of the served library maps. They are sent as they are, because the service has no pyarrow."""
+"""Find the files of the served library maps. The service sends the files unchanged, so it does not need pyarrow to read
+them.
+"""
 
 import os
 import re
@@ -17,17 +19,17 @@ from thumblab_core.releases.release import ALL, Release, ReleaseError, UnreadErr
 from thumblab_core.releases.release_store import ReleaseStore
 
 _VERIFIED = 10_000
-"""Number of files whose checksums are remembered as right."""
+"""Maximum number of verified files that are remembered."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class NoMapError(Exception):
-    """Raised if no map is served, or if the served map has no such file. The message is for people."""
+    """The error that is raised if no map is served, or if the served map does not have the requested file."""
 
 
 @dataclass(frozen=True)
 class MapFile:
-    """An open file of a served map, with its size in bytes and its SHA-256. Whoever opened it must close it.
+    """An open file of a served map, with its size in bytes and its SHA-256. The caller must close the file.
 
     The file stays readable if the release is deleted in the meantime.
     """
@@ -39,7 +41,7 @@ class MapFile:
 
 
 class ServedMaps:
-    """The maps that are served. Each file is compared with its checksum before it is sent for the first time."""
+    """The files of the served maps. Each file is compared with its checksum before it is sent for the first time."""
 
     def __init__(self, store: ReleaseStore) -> None:
         self._store = store
@@ -80,7 +82,7 @@ class ServedMaps:
             return opened.file.read()
 
     def _open(self, release: Release, name: str) -> MapFile:
-        # Only names of the manifest become paths.
+        # Only names in the manifest are used as paths, so a request cannot name any other file.
         sha256 = release.files.get(name)
         if sha256 is None:
             raise NoMapError(

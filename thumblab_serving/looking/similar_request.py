@@ -21,7 +21,7 @@ MOST_DIMENSIONS = 4_096
 """Maximum length of a query vector."""
 DEFAULT_DIVERSITY = 0.3
 QUERIES = ("video_id", "text", "vector", "url", "image_base64")
-"""The fields of a JSON body that may hold the query. Exactly one of these fields must be given."""
+"""The fields of a JSON body that may contain the query. Exactly one of these fields must be given."""
 
 _MOST_MULTIPLE = 1e9
 _DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")

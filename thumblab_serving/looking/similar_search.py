@@ -150,7 +150,7 @@ class SimilarSearch:
             results.degraded.append(
                 f"of {library.niche}, the filters were applied to the {MAX_NEIGHBOURS} nearest videos only"
             )
-        blank = np.zeros(len(query.vector), np.float32)  # The vector of a video that was deleted between the reads.
+        blank = np.zeros(len(query.vector), np.float32)  # Used if a video was deleted between the two reads.
         results.add(library.niche, kept, np.array([known.get(n.item.video_id, blank) for n in kept]))
         results.count(None)
         results.searched.append(
@@ -227,7 +227,7 @@ def _composed(query: Query, form: SimilarForm, results: _Results) -> SimilarOut:
 
 
 def _merged(hits: Sequence[_Hit]) -> list[_Hit]:
-    """Return the hits of all libraries, the most similar first. A video that two libraries have is kept once."""
+    """Return the hits of all libraries, the most similar first. A video that is in two libraries appears once."""
     merged: dict[str, _Hit] = {}
     for hit in sorted(hits, key=lambda hit: -hit.similarity):
         merged.setdefault(hit.item.video_id, hit)

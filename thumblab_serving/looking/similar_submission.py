@@ -21,7 +21,7 @@ from thumblab_serving.schemas.request import CHANNEL_PATTERN
 from thumblab_serving.scoring.intake import Source
 
 _PICTURE = "picture"
-"""Name of the form field that holds the picture file."""
+"""Name of the form field that contains the picture file."""
 
 _MOST_FIELDS = len(SimilarForm.model_fields)
 

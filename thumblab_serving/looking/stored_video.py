@@ -33,8 +33,8 @@ SELECT * FROM (
 ) newest ORDER BY observed_at
 """
 _AT_AGE = "SELECT age_hours, views FROM views_at_age WHERE video_id = :video_id ORDER BY age_hours"
-# An era is a period in which YouTube did not change its definition of a view (`thumblab_core.views`). The views of a
-# version are unknown if its observations come from two eras, because their counts cannot be compared.
+# An era is a period in which YouTube did not change its definition of a view (`thumblab_core.views`). Counts of two
+# eras cannot be compared. So the views of a version are unknown if its observations come from two eras.
 _VERSIONS = """
 SELECT n.sha256, n.title, n.first_seen, n.last_seen, n.earlier_deleted, s.views, s.views / NULLIF(s.hours, 0) AS per_hour
 FROM thumbnail_versions n

@@ -42,7 +42,7 @@ class Videos:
         """Return the facts that the lab has of a video. `owner` names the API key of the request, see
         `Channel.belongs_to`.
 
-        Raises `UnknownVideoError`, or `NoDatabaseError` if the database cannot be asked.
+        Raises `UnknownVideoError`, or `NoDatabaseError` if the database cannot answer.
         """
         rows = self._scorer.database.read(lambda connection: read_video(connection, video_id))
         if rows is None:

@@ -22,7 +22,7 @@ _QUALITY = 85
 
 
 def cropped(data: bytes, box: Box) -> bytes:
-    """Return the face in `box` as a JPEG of 112x112 pixels. `data` holds the bytes of the picture file.
+    """Return the face in `box` as a JPEG of 112x112 pixels. `data` contains the bytes of the picture file.
 
     If the square around the face would reach beyond the picture, it is shifted into the picture. Raises `ImageError` if
     the picture cannot be decoded.
@@ -41,8 +41,8 @@ def cropped(data: bytes, box: Box) -> bytes:
 
 
 def whole(data: bytes) -> bytes:
-    """Return a whole picture as a JPEG, reduced if it is larger than `MOST_SIDE`. `data` holds the bytes of the picture
-    file.
+    """Return a whole picture as a JPEG, reduced if it is larger than `MOST_SIDE`. `data` contains the bytes of the
+    picture file.
 
     Raises `ImageError` if the picture cannot be decoded.
     """

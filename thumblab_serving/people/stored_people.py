@@ -54,8 +54,8 @@ class StoredPeople:
     `thumblab_core.people` that it calls. A method that changes something raises `PeopleBusyError` if the lab stores a
     grouping for longer than a few seconds.
 
-    The object has its own database access. So a slow request about people never makes the scorer wait or stop asking
-    the database.
+    The object has its own database access. So a slow query about people never makes the scorer wait, or stop its own
+    queries.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -226,7 +226,7 @@ class StoredPeople:
 
         def undo_it(connection: "Connection") -> Change:
             change = undo(connection)
-            if change_id is not None and change.change_id != change_id:  # The error rolls the transaction back.
+            if change_id is not None and change.change_id != change_id:  # This error also rolls back the transaction.
                 raise FaceConflictError(
                     f"the latest change is {change.change_id}, not {change_id}; list the changes again before you undo"
                 )

@@ -28,7 +28,7 @@ _require_reader = Depends(require("score", account="#batches"))
 """The FastAPI dependency of all routes except the route that stores a batch.
 
 These routes have a separate rate limit. Each item of a batch counts as a request, so after a large batch, a key has to
-wait for minutes before it can score again. During this time, the key must be able to ask for the batch.
+wait for minutes before it can score again. During this time, the key must be able to request the state of the batch.
 """
 
 CONCURRENT = 4

@@ -1,4 +1,4 @@
-"""The routes that say which indices are served and cached, and the route that clears the cache.
+"""The routes that show which indices are served and cached, and the route that clears the cache.
 
 A `GET` of a path that changes something gets an error that says how to call the path.
 """

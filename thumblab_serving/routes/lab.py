@@ -34,7 +34,7 @@ router = APIRouter(tags=["library"])
     responses=error_responses(401),
 )
 async def lab(request: Request) -> LabOut:
-    """Describe what this service answers with. Nothing is loaded, and neither the database nor Dagster is asked."""
+    """Describe what this service answers with. Nothing is loaded, and neither the database nor Dagster is queried."""
     scorer: Scorer = request.app.state.scorer
     settings: Settings = request.app.state.settings
     store = ReleaseStore(settings.releases)

@@ -31,7 +31,8 @@ _KEPT = "private, max-age=31536000, immutable"
 _CHECKED = "private, no-cache"
 _DEEPEST, _DIGITS = 6, re.compile(r"0|[1-9][0-9]{0,2}")
 
-# A page of the browser loads many files of one map, which must not use up the limit of the requests that score.
+# The page `/library` loads many files of one map. So these requests have their own rate limit, apart from the limit of
+# the requests that score.
 _require_key = Depends(require("score", account="#maps"))
 
 T = TypeVar("T")
@@ -87,7 +88,9 @@ async def points(request: Request) -> Response:
     openapi_extra={"parameters": [_NICHE]},
 )
 async def atlases(request: Request) -> MapAtlasesOut:
-    """Return which pages hold the pictures, by size. The column `tile` of the points says which picture is a video's."""
+    """Return the pages that contain the pictures, by size. The column `tile` of the points has the number of each
+    video's picture.
+    """
     scope = _scope(request)
     release, found, tiles = await _run(request, partial(_maps(request).atlases, scope))
     return MapAtlasesOut.model_validate(
@@ -113,7 +116,9 @@ async def atlases(request: Request) -> MapAtlasesOut:
     openapi_extra={"parameters": [_NICHE, _HASH, _IF_NONE_MATCH]},
 )
 async def atlas_page(request: Request) -> Response:
-    """A page is named by its SHA-256, so it never changes, and a browser may keep it."""
+    """Return a page of the atlases. The name of a page is its SHA-256, so the page never changes, and a browser may
+    keep it.
+    """
     page = str(request.path_params["sha256"])
     found = await _run(request, partial(_maps(request).page, _scope(request), page))
     return _sent(request, found, "image/jpeg", _KEPT)
@@ -173,7 +178,7 @@ def _scope(request: Request) -> str:
 
 
 async def _run(request: Request, read: Callable[[], T]) -> T:
-    """Call `read` in a thread. Turn its errors into problems."""
+    """Return the result of `read`, which runs in a thread. Raises a `Problem` for an error of `read`."""
     limiter: CapacityLimiter = request.app.state.maps_limiter
     try:
         return await to_thread.run_sync(read, limiter=limiter)

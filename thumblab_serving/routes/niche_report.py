@@ -1,4 +1,4 @@
-"""The route `GET /v1/library/{niche}/report`: what winners of a niche do that other videos of their channels do not."""
+"""The route `GET /v1/library/{niche}/report`: how winners of a niche differ from other videos of their channels."""
 
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ router = APIRouter(tags=["library"])
 
 @router.get(
     "/v1/library/{niche}/report",
-    summary="What winners of a niche do that other videos of their channels do not",
+    summary="How winners of a niche differ from other videos of their channels",
     response_model=NicheReport,
     dependencies=[Depends(require_key)],
     responses=error_responses(401, 404, 503),

@@ -10,7 +10,7 @@ _RETRY_S = 5
 
 
 def no_database(need: str, error: NoDatabaseError, database: ServiceDatabase) -> Problem:
-    """Return the 503 `Problem` for `error`. Its `Retry-After` is the time until the service asks the database again.
+    """Return the 503 `Problem` for `error`. Its `Retry-After` is the time until the service queries the database again.
 
     `need`: what needs the database, such as "experiments need the lab's database".
     """

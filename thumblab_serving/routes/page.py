@@ -33,7 +33,7 @@ VERSION = hashlib.sha256(b"".join(_FILES.values())).hexdigest()[:16]
 
 
 _HEAD = b"  <!-- head.html -->\n"
-"""The line of a page in whose place the part of the head that all pages share is sent."""
+"""The line of a page that is replaced by `head.html`, the part of the head that all pages share."""
 
 
 def _page(name: str) -> bytes:
@@ -75,8 +75,8 @@ async def file(
 ) -> Response:
     """Return a style sheet or a script of the pages.
 
-    While the service is updated, a browser may ask for a file of another version. The browser then gets the file of
-    this version, and a header tells it not to keep this file, because the URL belongs to the other version.
+    While the service is updated, a browser may request a file of another version. The browser then gets the file of
+    this version, with a header that forbids the browser to keep the file, because the URL belongs to the other version.
     """
     content = _FILES.get(name)
     if content is None:

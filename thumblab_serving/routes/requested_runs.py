@@ -1,4 +1,4 @@
-"""Start the runs that a request asks for, and compose the answer. All routes that start runs use this module."""
+"""Start the runs of a request, and compose the answer. All routes that start runs use this module."""
 
 import asyncio
 import contextlib
@@ -54,7 +54,7 @@ async def run_requested(
     if query.wait and waiting.locked():
         detail = f"{WAITING} requests wait for their runs already; send the request without wait=true"
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "too-many-waiting", detail, {"Retry-After": "30"})
-    # No other request runs between the check above and this line, so the free place is still free.
+    # There is no `await` between the check above and this line, so no other request can have taken the free place.
     async with waiting if query.wait else contextlib.nullcontext():
         with explained():
             followed = await start(runs, wanted)

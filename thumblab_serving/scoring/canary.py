@@ -1,4 +1,4 @@
-"""Score drawn pictures after a failure, to learn whether the service still works.
+"""Score drawn pictures after a failure, to check whether the service still works.
 
 After a hostile picture, a decoder or a model may fail for each later picture. Only a picture that is known to be good
 can show this.
@@ -25,10 +25,10 @@ State = Literal["unused", "checking", "fine", "failed"]
 
 
 class Canary:
-    """Runs `check` in a thread after each failure. If the check fails, it is repeated until it succeeds.
+    """A thread that calls `check` after each failure. If the check fails, it is repeated until it succeeds.
 
-    All failures during a check and the pause after it lead to one further check. `check` raises an exception if the
-    service does not work. Many threads may use this object at the same time.
+    If there are failures during a check or during the pause after it, one further check follows. `check` raises an
+    exception if the service does not work. Many threads may use this object at the same time.
     """
 
     def __init__(self, check: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""Write the sentences of the field `degraded` about the quality of the ranking and about the limits of the model.
+"""Write the sentences in the field `degraded` about the quality of the ranking and about the limits of the model.
 
 Other modules write the sentences about a missing library (`similarity`), a missing adapter
 (`loading.channel_adapters`), and a missing text reader or face model (`thumblab_core.sub_scores`). `answer` collects

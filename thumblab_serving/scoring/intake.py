@@ -76,7 +76,7 @@ class Source:
 class ExaminedPicture:
     """A picture's size in pixels, its vectors, its appearance and its sub-scores.
 
-    `vectors` holds a unit vector [d] from each image encoder, under the fingerprint of the encoder. `sha256` is the
+    `vectors` contains a unit vector [d] from each image encoder, under the fingerprint of the encoder. `sha256` is the
     digest of the picture's file. `animated` says whether the file has several frames. Only one frame is examined.
     """
 

@@ -1,4 +1,4 @@
-"""Say which named people are on the pictures of a request.
+"""Find out which named people are on the pictures of a request.
 
 The search for people is off by default. Nothing about a face is stored, cached or logged.
 """
@@ -79,7 +79,7 @@ class FaceSearch:
 
         Any thread may call this. Raises no error, so that the picture can be scored in any case.
         """
-        if candidate in self._started:  # If niches have different encoders, a picture is examined twice.
+        if candidate in self._started:  # The search was started before: with two encoders, a picture comes twice.
             return
         try:
             # Keep the decoded pixels and not the file, because a decoded picture is reduced in size.
@@ -146,7 +146,7 @@ class FaceSearch:
             except NoDatabaseError as error:
                 sentences.append(f"the figures of the people who are seen are left out: {error}")
             else:
-                figures = read.appearances()  # After `read`, whose time limit is only for the database.
+                figures = read.appearances()  # The time limit of `read` is only for the database.
         seen = PeopleSeenOut(
             threshold=self.known.least_score,
             thumbnails=[SeenThumbnailOut(id=each, faces=found.get(each)) for each in candidates],
@@ -183,8 +183,7 @@ class Turns:
 class SeenPeople:
     """The part of the scorer that searches for people. Many threads may use it at the same time.
 
-    This part has its own database access. So a slow request about people never makes the scorer stop asking the
-    database.
+    This part has its own database access. So a slow query about people never makes the scorer stop its own queries.
     """
 
     def __init__(self, settings: Settings) -> None:

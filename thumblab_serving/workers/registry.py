@@ -1,4 +1,4 @@
-"""Let each worker of a service know the state of the other workers.
+"""Share the state of each worker of a service with the other workers.
 
 Each worker writes its state to a file in a folder that all workers share. So any worker can answer `/health` and
 `/metrics` for the whole service.
@@ -19,7 +19,7 @@ _FORGET = "forget"
 """Name of the file whose text changes when the workers have to forget their indices."""
 
 _LARGEST = 256 * 1024
-"""Maximum number of bytes of the file of a worker. A larger file is ignored, because no worker wrote it."""
+"""Maximum number of bytes of the file of a worker. A larger file is ignored, because no worker can have written it."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class WorkerRegistry:
             self._fail(error)
 
     def is_asked_to_forget(self) -> bool:
-        """Return whether another worker has called `ask_to_forget` since the last call."""
+        """Return whether another worker has called `ask_to_forget` since the last call of this method."""
         before, self._forgotten = self._forgotten, self._asked_to_forget()
         return self._forgotten not in (None, before)
 

@@ -19,10 +19,10 @@ _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 60.0
 _START_S = 180.0
 """The least time in seconds that a worker has to start. On a busy machine, its imports alone may take a minute."""
 _END_S = 30.0
-"""A worker that has not ended this many seconds after the signal to end is killed.
+"""Seconds between the signal to end and the moment at which a worker that still runs is killed.
 
-The worker may be stopped (SIGSTOP), or may still wait until it can take connections. In these states, it does not react
-to the signal.
+The worker may be stopped (SIGSTOP), or may still wait until it can accept connections. In these states, it does not
+react to the signal.
 """
 
 _log = logging.getLogger("uvicorn.error")
@@ -58,7 +58,9 @@ class _Place:
 
 
 def _wait_for_end(process: Process, latest: float) -> None:
-    """Wait until a worker that was told to end has ended. Kill it if it has not ended at the time `latest`."""
+    """Wait until a worker that got the signal to end has ended. Kill the worker if it has not ended at the time
+    `latest`.
+    """
     process.process.join(max(0.0, latest - time.monotonic()))
     if process.process.is_alive():
         process.kill()
@@ -67,11 +69,10 @@ def _wait_for_end(process: Process, latest: float) -> None:
 
 
 class _Exit(threading.Event):
-    """The event that tells the service to end. The event counts as set as soon as SIGTERM or SIGINT has arrived.
+    """The event that ends the service. The event counts as set as soon as SIGTERM or SIGINT has arrived.
 
     uvicorn sets the event only between two other tasks, and a task that replaces workers may take minutes. A signal
-    handler must not set the event itself. If the handler interrupts `wait`, it would wait for ever for the event's
-    lock.
+    handler must not set the event itself. A handler that interrupts `wait` would wait for ever for the event's lock.
     """
 
     def __init__(self, arrived: list[int]) -> None:
@@ -85,10 +86,10 @@ class _Exit(threading.Event):
 class Supervisor(Multiprocess):
     """uvicorn's supervisor, with other rules for workers that die.
 
-    uvicorn asks one worker after the other whether it lives, and waits for each answer. So a busy worker delays the
-    replacement of a dead worker, for up to `timeout_worker_healthcheck` seconds. Also, uvicorn ends the whole service
-    if a replacement fails to start. This supervisor waits for no answer, and never ends a serving worker because
-    another worker cannot start. If workers die soon after their start, each replacement comes after a longer wait.
+    uvicorn pings one worker after the other, and waits for each answer. So a busy worker delays the replacement of a
+    dead worker, for up to `timeout_worker_healthcheck` seconds. Also, uvicorn ends the whole service if a replacement
+    fails to start. This supervisor waits for no answer, and never ends a serving worker because another worker cannot
+    start. If workers die soon after their start, each replacement comes after a longer wait.
 
     If the first workers fail to start, the service ends with uvicorn's exit status for this failure, as a service with
     one worker does.

@@ -131,7 +131,9 @@ def merge_id_in(request: Request) -> int:
 
 
 def video_id_in(request: Request, unknown: str = "not-found") -> str:
-    """Return the id of a video in the path. Raises a 404 `Problem` of the kind `unknown` for a text that cannot be one."""
+    """Return the id of a video in the path. Raises a 404 `Problem` of the kind `unknown` for a text that cannot be the
+    id of a video.
+    """
     video_id = str(request.path_params["video_id"])
     if re.fullmatch(r"[^\x00-\x1f\x7f]{1,200}", video_id) is None:
         detail = "the id of a video has 1 to 200 characters, without control characters"
