@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `thumblab --help` fast.
+if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
     from thumblab_pipelines.dagster_observations import Event
     from thumblab_pipelines.lab import Lab
     from thumblab_pipelines.models.build import BuiltModel
@@ -60,7 +60,7 @@ def _tell(lab: "Lab", events: "Sequence[Event]") -> None:
     from thumblab_pipelines.dagster_observations import tell_dagster
 
     home = _home(lab)
-    assert home is not None  # The callers have checked that `_home()` is not None.
+    assert home is not None  # The callers have checked before that `_home()` is not None.
     problem = tell_dagster(home, lab.settings.data_dir.resolve(), events)
     if problem is not None:
         click.echo(f"note: {problem}", err=True)

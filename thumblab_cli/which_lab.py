@@ -16,9 +16,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def demo_and_catalogue(demo: str, verb: str) -> Callable[[Function], Function]:
-    """Add `--demo` and `--catalogue` to a command. `demo` is the help of the first one.
+    """Add `--demo` and `--catalogue` to a command. `demo` is the help text of `--demo`.
 
-    `verb` says what the command does with the lab of the second one.
+    `verb` begins the help text of `--catalogue`: it says what the command does with the lab, such as "use".
     """
     catalogue = click.option(
         "--catalogue",
@@ -66,7 +66,7 @@ def demo_settings(catalogue: Path | None) -> Settings:
         "image_encoder": os.environ.get("THUMBLAB_IMAGE_ENCODER", "builtin"),
         # Use the face model of the user's own lab, so that the demo need not fetch one.
         "face_model": face_model(own),
-        # A title prior of real titles says nothing about the artificial titles of the demo.
+        # A title prior is learnt from real titles, so it cannot help with the artificial titles of the demo.
         "title_prior": None,
     }
     return own.in_folder(own.data_dir.resolve() / name).model_copy(update=changes)

@@ -13,7 +13,7 @@ from thumblab_cli.studio_options import as_of_option, column_option
 from thumblab_core.errors import LabError, NoServedModelError
 from thumblab_core.niches import NICHES
 
-if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `thumblab --help` fast.
+if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
     from collections.abc import Iterator, Sequence
 
     from rich.console import Console
@@ -27,7 +27,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 @click.group()
 def command() -> None:
-    """Learn from the videos of a channel, and adapt the answers for this channel to the taste of its viewers.
+    """Learn from the videos of a channel what its viewers prefer, and adapt the answers for this channel.
 
     A running service uses a new channel adapter from the next request on. See docs/own-channel.md.
     """
@@ -125,7 +125,7 @@ def _explained(lab: "Lab") -> "Iterator[None]":
 @command.command("list")
 @_json
 def list_command(as_json: bool) -> None:
-    """List the channel adapters that were added. For each adapter, say whether the served model uses it."""
+    """List the channel adapters that were added. For each adapter, show whether the served model uses the adapter."""
     from thumblab_cli.printing.printable import printable
     from thumblab_pipelines.channels.add import list_channels
     from thumblab_pipelines.lab import Lab

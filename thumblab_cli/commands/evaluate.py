@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `thumblab --help` fast.
+if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
     from rich.console import Console
 
     from thumblab_core.releases.release import Release
@@ -158,7 +158,7 @@ def _print_json(
 ) -> None:
     """Print the JSON object that docs/evaluation.md describes.
 
-    `left_out` holds the numbers of videos and pairs that were left out because the model was trained on them.
+    `left_out` contains the numbers of videos and pairs that were left out because the model was trained on them.
     """
     click.echo(json.dumps({"release": model.release_id, "catalogue": counts, **figures, "seen_left_out": left_out}))
 

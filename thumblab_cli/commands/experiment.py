@@ -11,7 +11,7 @@ import click
 from thumblab_core.errors import LabError
 from thumblab_core.niches import NICHES
 
-if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `thumblab --help` fast.
+if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
     from collections.abc import Sequence
 
     from thumblab_core.experiments.records import GivenVariant, StoredExperiment
@@ -104,7 +104,7 @@ def add(as_json: bool, **given: Any) -> None:
 )
 @_json
 def import_command(file: Path, limit: int, as_json: bool) -> None:
-    """Store the experiments of a CSV FILE. Each row holds one experiment.
+    """Store the experiments of a CSV FILE. Each row contains one experiment.
 
     \b
     Columns: channel, video_id, started_on, outcome; for each variant
@@ -164,7 +164,7 @@ def list_command(channel: str | None, limit: int | None, as_json: bool) -> None:
 def report(channel: str | None, as_json: bool) -> None:
     """Show the outcomes of each channel, and how often the order of the served model agreed with the outcomes.
 
-    An experiment is compared with the model only if the lab holds the vectors of all its pictures and titles.
+    An experiment is compared with the model only if the lab has the vectors of all its pictures and titles.
     """
     from thumblab_cli.printing.experiments import print_channel_reports, print_line
     from thumblab_cli.printing.tables import wide_console

@@ -121,9 +121,9 @@ def list_command(chosen: "Settings", as_json: bool) -> None:
 @click.argument("name")
 @demo_option
 def rotate(chosen: "Settings", name: str) -> None:
-    """Replace the key called NAME with a new key, and print the new key. The old key ends at once.
+    """Replace the key called NAME with a new key, and print the new key. The old key stops working at once.
 
-    The name `default` replaces the lab's own key. The page in the browser then asks for the new key.
+    The name `default` replaces the lab's own key. The page in the browser then needs the new key.
     """
     from thumblab_core.keys.generated_key import rotate_generated_key
 

@@ -1,4 +1,4 @@
-"""`thumblab mcp`: let an assistant ask the scoring service, by the Model Context Protocol (MCP)."""
+"""`thumblab mcp`: let an assistant use the scoring service, by the Model Context Protocol (MCP)."""
 
 from typing import TYPE_CHECKING
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 def command(chosen: "Settings") -> None:
     """Serve the tools score, packages, similar, explain and niche_report to an assistant, over standard input and output.
 
-    The assistant's program starts this command; docs/clients.md says how to set it up. The tools ask the service at
-    THUMBLAB_SERVING_URL. If this variable is not set, the tools ask the service of this lab's `thumblab up`, which may
-    start later than this command.
+    The assistant's program starts this command; docs/clients.md says how to set it up. The tools use the service at
+    THUMBLAB_SERVING_URL. If this variable is not set, the tools use the service of this lab's `thumblab up`. `thumblab
+    up` may start later than this command.
     """
     from thumblab_client.mcp_server.server import build
 

@@ -105,7 +105,7 @@ def _used(path: Callable[[], Path | None]) -> tuple[str | None, str | None]:
 
 
 def _state(model: "ModelFile") -> dict[str, str | int]:
-    """Return what `--json` and the text output say about a model file. The size is in bytes."""
+    """Return the facts about a model file that the command prints, with or without `--json`. The size is in bytes."""
     from thumblab_core import model_files
 
     return {

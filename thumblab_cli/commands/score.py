@@ -13,7 +13,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.library_note import read_note
 from thumblab_core.niches import NICHES
 
-if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `thumblab --help` fast.
+if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
     from collections.abc import Callable, Iterator, Sequence
 
     from thumblab_cli.scoring.score_requests import ScoreRequest
@@ -160,7 +160,7 @@ def _answer(
 class _NoAnswerError(LabError):
     """The error for a service that gave no usable answer. Perhaps a later request, or this process, gives an answer.
 
-    `retry_after` is the number of seconds after which the service asks to try again, or None.
+    `retry_after` is the number of seconds after which to try again, as the service sent it, or None.
     """
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
@@ -236,7 +236,7 @@ def _asking(settings: "Settings", local: bool) -> "Iterator[Callable[[ScoreReque
             raise RefusedRequestError(str(error)) from None
         sources = _sources(request.images)
         if scorer is not None:
-            return scorer.score(sources, form, owner=None)  # A table has no column for people.
+            return scorer.score(sources, form, owner=None)  # The results file has no column for people.
         return _score_patiently(str(url), settings, sources, form)
 
     try:
@@ -247,7 +247,7 @@ def _asking(settings: "Settings", local: bool) -> "Iterator[Callable[[ScoreReque
 
 
 def _score_patiently(url: str, settings: "Settings", sources: "Sequence[Source]", form: "ScoreForm") -> "ScoreAnswer":
-    """Return the answer of a service. If the service asks to wait, wait and ask again, at most `_MOST_WAITS` times."""
+    """Return the answer of a service. If the service is busy, wait and try again, at most `_MOST_WAITS` times."""
     for _ in range(_MOST_WAITS):
         try:
             return _score_by_service(url, settings, sources, form, see_people=False)

@@ -13,7 +13,7 @@ from thumblab_cli.which_lab import demo_option
 from thumblab_core.errors import LabError
 from thumblab_pipelines.training.config import TrainConfig
 
-if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `thumblab --help` fast.
+if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
     from rich.console import Console
 
     from thumblab_core.settings import Settings

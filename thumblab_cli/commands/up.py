@@ -104,8 +104,8 @@ def _run(
         "THUMBLAB_DAGSTER_URL": running.dagster,
     }
     console.print("starting the database")
-    migrate(database_url(chosen))  # Refuses tables of a newer version of the lab, before any server starts.
-    # The database runs when this call returns. Every other server needs the database.
+    migrate(database_url(chosen))  # Refuse tables of a newer version of the lab before any server starts.
+    # The database runs now. Every other server needs the database.
     mlflow = lab_servers.mlflow_server(chosen, planned.mlflow)
     code, dagster, *daemon = lab_servers.dagster_servers(planned.dagster, dagster_home)
     scoring = lab_servers.scoring_server(chosen, planned.scoring)
@@ -122,7 +122,7 @@ def _run(
         port = getattr(planned, name)
         console.print(f"Something else listens on port {usual}, so {name} is on port {port}, now and later.")
     _print_addresses(console, running, chosen)
-    # Start the daemon last: it starts the runs that are due, and these runs need MLflow. Only the webserver can tell
+    # Start the daemon last: it starts the runs that are due, and these runs need MLflow. Only the webserver shows
     # whether the daemon is alive, so the webserver must run already.
     _start(console, supervisor, daemon)
     console.print("Ctrl-C stops everything.")

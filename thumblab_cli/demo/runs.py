@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a run that succeeded. `metadata` holds the metadata of each asset, by the name of the asset.
+    """The result of a run that succeeded. `metadata` contains the metadata of each asset, by the name of the asset.
 
     `checks` is the number of asset checks that ran, and `checks_passed` the number of checks that passed.
     """

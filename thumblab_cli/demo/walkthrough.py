@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def walk_through(console: Console, folder: Path | None) -> None:
     """Run the demo and print the result of every stage. Raise LabError if a stage fails.
 
-    `folder` holds the catalogue of the user. None stands for the synthetic catalogue.
+    `folder` contains the catalogue of the user. None stands for the synthetic catalogue.
     """
     started = time.monotonic()
     with ExitStack() as stack:

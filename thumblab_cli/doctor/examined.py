@@ -1,4 +1,4 @@
-"""Provide what the checks of the doctor examine: the lab's settings, the machine, and a connection to the database."""
+"""The class that gives the checks of the doctor the lab's settings, the machine and a connection to the database."""
 
 import time
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ class Examined:
     catalogue: Path | None = None
 
     def command(self, command: str) -> str:
-        """Return the shell command for the work of `thumblab COMMAND` on this lab. `command` is COMMAND.
+        """Return the shell command that does the work of the subcommand `command` on this lab.
 
         For a demo's lab, the result is always `thumblab demo`, which makes everything that is missing.
         """

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Level(StrEnum):
-    """The severity of a finding. `skipped` means that the check could not run, so nothing is known."""
+    """The severity of a finding. `skipped` means that the check could not run, and so has found nothing."""
 
     OK = "ok"
     SKIPPED = "skipped"

@@ -28,7 +28,7 @@ class Room:
 class Machine:
     """The facts about a machine. `memory` and `free_memory` are in bytes.
 
-    `environment` holds the environment variables with which the process started, before the lab changed any of them.
+    `environment` contains the environment variables with which the process started, before the lab changed any of them.
     """
 
     python: str

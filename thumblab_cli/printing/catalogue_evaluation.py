@@ -44,7 +44,7 @@ def as_object(evaluations: Sequence["Evaluation"], unadapted: str, names: Mappin
     """Return the figures of a model as a JSON object: overall and by channel, with and without channel adapters.
 
     `unadapted` is the name of the split that has the figures without adapters. In the result, `adapted` is None if the
-    model was adapted to no channel. `names` holds the titles of the channels by id.
+    model was adapted to no channel. `names` contains the titles of the channels by id.
     """
     figures = _model_figures(evaluations)
     adapted = _overall(figures, _ADAPTED)
@@ -74,7 +74,7 @@ def print_catalogue_evaluation(
 ) -> None:
     """Print the AUC of a model on a catalogue, overall and by channel. Also print what was left out, and why.
 
-    `share` is the share of each channel's videos to which the model was adapted. `names` holds the titles of the
+    `share` is the share of each channel's videos to which the model was adapted. `names` contains the titles of the
     channels by id.
     """
     from thumblab_pipelines.evaluation.on_catalogue import UNADAPTED

@@ -8,7 +8,7 @@ from rich.table import Table
 from thumblab_cli.printing.printable import printable
 from thumblab_cli.printing.tables import table
 
-if TYPE_CHECKING:  # Only type checkers import these modules here. The commands import these modules when needed.
+if TYPE_CHECKING:  # Only type checkers import these modules here. A command imports the modules when it needs them.
     from thumblab_pipelines.library.search import Hit
     from thumblab_pipelines.library.status import IndexStatus
 

@@ -38,7 +38,7 @@ def wide_console(stderr: bool = False, quiet: bool = False) -> Console:
 def table(*columns: str, words: Collection[str] = (), title: str | None = None) -> Table:
     """Return an empty table. If the table is too wide for the console, the text in its cells is wrapped and never cut.
 
-    The columns in `words` are aligned to the left. The other columns hold numbers and are aligned to the right.
+    The columns in `words` are aligned to the left. The other columns contain numbers and are aligned to the right.
     """
     made = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="bold")
     for column in columns:

@@ -6,7 +6,7 @@ GENERATED = "This page is generated from the code: `python -m thumblab_cli.refer
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table. A cell may hold several lines and any character."""
+    """Return a Markdown table. A cell may contain several lines and any character."""
     lines = [head, ["---"] * len(head), *([cell(text) for text in row] for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 

@@ -8,15 +8,14 @@ import click
 from thumblab_cli.scoring.refused import RefusedRequestError
 from thumblab_core.errors import LabError
 
-if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `thumblab --help` fast.
+if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
     from thumblab_core.settings import Settings
     from thumblab_pipelines.experiments.add import ExperimentWriter
 
 
 class ChannelIds:
-    """Find the ids of the channels that a person names.
-
-    Each name is looked up only once. If the look-up failed, every later call for this name raises the same error.
+    """The ids of the channels that a person names. Each name is looked up only once. If the look-up failed, every later
+    call for this name raises the same error.
     """
 
     def __init__(self, settings: "Settings") -> None:
@@ -28,8 +27,8 @@ class ChannelIds:
 
         The channels with an adapter are searched first, and then all channels of the lab. For a @handle, the order is
         reversed. A @handle that the lab does not know is looked up on YouTube. Raises `RefusedRequestError` if the name
-        is wrong. Raises another `LabError` if YouTube or the lab's database could not be asked. Such an error is not a
-        fault of the name: every other name fails too, and a later call of the command may succeed.
+        is wrong. Raises another `LabError` if YouTube or the lab's database does not answer. The look-up then fails for
+        every name, and a later call of the command may succeed.
         """
         if name not in self._found:
             try:
@@ -52,7 +51,7 @@ class ChannelIds:
         adapters, database = ChannelAdapters(store), ServiceDatabase(self._settings)
         try:
             name = channel_name(given)
-            # An adapter stores the @handle that the channel had when the adapter was fitted. The database knows whether
+            # An adapter stores the @handle that the channel had when the adapter was fitted. The database shows whether
             # the @handle now belongs to another channel.
             added = None if name.startswith("@") else adapters.find(name)
             channel_id = added or ChannelNames(store, database).known_id(name)

@@ -45,7 +45,7 @@ class ResultsFile:
                 file.writelines(map(csv_line_of_texts, [COLUMNS, *lines]))
             sync(new)
             new.replace(path)
-            # The name of a folder or file may hold bytes that are not UTF-8.
+            # The name of a folder or file may contain bytes that are not UTF-8.
             self._file = path.open("a", newline="", encoding="utf-8", errors="backslashreplace")
         except (OSError, csv.Error, UnicodeDecodeError) as error:
             raise LabError(f"--out: {path} cannot be used ({error}); give another file") from None

@@ -25,7 +25,7 @@ _LARGEST_TABLE = 64 * 2**20
 
 @dataclass(frozen=True)
 class ScoreRequest:
-    """Pictures that are ranked against each other, with the titles, niches and channel that they are ranked for.
+    """Pictures that are ranked against each other, with the titles, the niches and the channel of the ranking.
 
     `group` names the request. `images` are paths or URLs. There is at least one title and one niche.
     """

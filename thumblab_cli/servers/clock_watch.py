@@ -1,4 +1,4 @@
-"""Notice that the clock of this machine was set back."""
+"""Detect that the clock of this machine was set back."""
 
 import time
 

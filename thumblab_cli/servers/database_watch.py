@@ -19,7 +19,7 @@ class DatabaseWatch:
     """
 
     def __init__(self, settings: Settings, pauses: Sequence[float] = (0.0, 5.0, 25.0, 60.0, 300.0)) -> None:
-        """`pauses` holds the seconds before the first and each later start.
+        """`pauses` contains the seconds before the first and each later start.
 
         The last pause is used for all later starts. After the database has run for two minutes, the next start has the
         first pause again.

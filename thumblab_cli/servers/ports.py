@@ -108,7 +108,7 @@ def _memory(data_dir: Path, server: str) -> Path:
 
 
 def _read_port(memory: Path) -> int | None:
-    """Return the port that is stored in the file, or None if the file is missing or holds no valid port."""
+    """Return the port that is stored in the file, or None if the file is missing or contains no valid port."""
     with suppress(OSError, ValueError):
         port = int(memory.read_text())
         if 0 < port < 2**16:
@@ -158,8 +158,8 @@ def _bound(host: str, port: int) -> Iterator[int]:
 
 
 def refuse_taken(name: str, url: str) -> None:
-    """Raise LabError if another program listens at the URL, because the lab would mistake this program for its own
-    server.
+    """Raise LabError if another program listens at the URL, because the lab would send its requests to this program and
+    not to its own server.
 
     `name` is the name of the server, one of the keys of `_OTHER_PORT`.
     """

@@ -1,6 +1,6 @@
-"""Functions that say whether a server is ready.
+"""Make functions that check whether a server is ready.
 
-The returned functions take the Unix time of the server's last start, in seconds.
+Each returned function takes the Unix time of the server's last start, in seconds, and returns a boolean.
 """
 
 import socket
@@ -14,7 +14,7 @@ _DAEMON = {"query": "{ instance { daemonHealth { allDaemonStatuses { required la
 
 
 def answers_at(url: str) -> Ready:
-    """Return a function that says whether a server answers at the URL."""
+    """Return a function that checks whether a server answers at the URL."""
 
     def answers(_: float) -> bool:
         import httpx
@@ -28,7 +28,7 @@ def answers_at(url: str) -> Ready:
 
 
 def listens_on(path: Path) -> Ready:
-    """Return a function that says whether a server listens on the Unix socket with this path."""
+    """Return a function that checks whether a server listens on the Unix socket with this path."""
 
     def listens(_: float) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:
@@ -39,7 +39,7 @@ def listens_on(path: Path) -> Ready:
 
 
 def daemon_beats(dagster_url: str) -> Ready:
-    """Return a function that says whether every part of Dagster's daemon has sent a heartbeat since its start.
+    """Return a function that checks whether every part of Dagster's daemon has sent a heartbeat since its start.
 
     The daemon has no address. The daemon writes its heartbeats to the database, and Dagster's webserver shows the
     heartbeats. A heartbeat of an earlier daemon does not count.

@@ -19,7 +19,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.settings import CHECKOUT
 
 _PATIENCE = 180.0
-"""The number of seconds that `Supervisor.wait` gives a server to answer."""
+"""The number of seconds that `Supervisor.wait` waits for a server to answer."""
 _LONG_LIFE = 120.0
 """If a server has run for more than this number of seconds, its pauses begin again with the first pause.
 
@@ -68,10 +68,10 @@ class Supervisor:
     ) -> None:
         """Set the environment variables and the time limits of the servers.
 
-        `environment` holds variables that the servers get in addition to the variables of this process. If this process
-        is killed, the servers have `patience` seconds to end before they are killed too. `pauses` holds the seconds
-        before the first, the second and each later restart of a server. The last value is also the pause before all
-        later restarts.
+        `environment` contains variables that the servers get in addition to the variables of this process. If this
+        process is killed, the servers have `patience` seconds to end before they are killed too. `pauses` contains the
+        seconds before the first, the second and each later restart of a server. The last value is also the pause before
+        all later restarts.
         """
         self._patience = patience
         self._pauses = pauses
@@ -189,7 +189,7 @@ class Supervisor:
                 report(f"{self._end_of(name)}. It is started again {when} (restart {self._ends[name]}).")
             if now >= self._due[name]:
                 del self._due[name]
-                _signal(child, signal.SIGKILL)  # Workers of the ended server may still hold its port.
+                _signal(child, signal.SIGKILL)  # Workers of the ended server may still use its port.
                 self._tell_reaper(-child.pid)
                 try:
                     self.start(self._servers[name])
@@ -211,9 +211,9 @@ class Supervisor:
         return f"{name} ended with status {self._children[name].returncode}: {last_lines} (the whole log: {log})"
 
     def _tell_reaper(self, group: int) -> None:
-        """Tell the reaper to end the process group `group` if this process dies.
+        """Write to the reaper's pipe that the reaper has to end the process group `group` if this process dies.
 
-        If `group` is negative, tell the reaper to leave the group `-group` alone from now on.
+        If `group` is negative, write that the group `-group` has ended, so the reaper leaves it alone.
         """
         assert self._reaper.stdin is not None
         # If the reaper was killed, the pipe is broken. The servers are then ended only at the end of the `with` block.

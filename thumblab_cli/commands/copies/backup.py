@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 def command(folder: Path, only_verify: bool, as_json: bool, chosen: "Settings") -> None:
     """Copy databases, pictures, releases, MLflow's artifacts and keys into FOLDER. The lab may keep running.
 
-    FOLDER is empty or holds an earlier backup of this lab. To bring an earlier backup up to date, the command copies
+    FOLDER is empty or contains an earlier backup of this lab. To bring an earlier backup up to date, the command copies
     only new files. FOLDER is made private, because it holds the API keys. Settings (`.env`) are not copied. The command
-    lists the settings that you have to carry to a restored lab.
+    lists the settings that you have to set again in a restored lab.
     """
     from thumblab_cli.printing.tables import progress_bars, wide_console
     from thumblab_pipelines.backup.backup import back_up
@@ -66,7 +66,7 @@ def _lines(folder: Path, manifest: "Manifest", made: "BackedUp | None") -> list[
 
 
 def settings_line(manifest: "Manifest") -> str:
-    """Return a sentence that says which settings a person has to carry to the restored lab."""
+    """Return a sentence that names the settings that a person has to set again in the restored lab."""
     if not manifest.settings:
         return "The lab had no settings of its own."
     names = ", ".join(f"THUMBLAB_{name.upper()}" for name in manifest.settings)

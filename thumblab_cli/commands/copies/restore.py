@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def command(folder: Path, as_json: bool, chosen: "Settings") -> None:
     """Restore the backup in FOLDER into the data folder (THUMBLAB_DATA_DIR), which must be empty.
 
-    The whole backup is checked before anything is written. Restore only backups that you trust: a backup may hold code,
-    which the lab then runs.
+    The whole backup is checked before anything is written. Restore only backups that you trust: a backup may contain
+    code, which the lab then runs.
     """
     from thumblab_cli.commands.copies.backup import settings_line
     from thumblab_cli.printing.tables import progress_bars, wide_console

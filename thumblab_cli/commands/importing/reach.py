@@ -14,7 +14,7 @@ def command(as_json: bool) -> None:
     The channel's owner must have signed in. THUMBLAB_YOUTUBE_OWNER_CREDENTIALS is the path of the file with the
     sign-in. docs/own-channel.md says how to make this file.
 
-    The first run asks YouTube to make the reports. YouTube makes the first report up to 48 hours later. Each later run
+    The first run requests the reports from YouTube. YouTube makes the first report up to 48 hours later. Each later run
     reads the new reports.
     """
     from rich.console import Console

@@ -13,7 +13,7 @@ from thumblab_cli.dagster_told import dagster_told
 from thumblab_core.errors import LabError
 from thumblab_core.niches import NICHES
 
-if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `thumblab --help` fast.
+if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
     from thumblab_pipelines.lab import Lab
     from thumblab_pipelines.library.changes import Changed
 

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 _SCOPE = click.Choice([*NICHES, ALL])
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet takes a text for a formula if it begins with one of these characters."""
+"""A spreadsheet reads a text as a formula if the text begins with one of these characters."""
 
 
 @click.group()
 def command() -> None:
-    """Show what the served map of a library shows. See docs/library-map.md."""
+    """Show the clusters of a library's map, or export its points. See docs/library-map.md."""
 
 
 @command.command()
@@ -61,7 +61,7 @@ def clusters(scope: str, as_json: bool, chosen: "Settings") -> None:
 def export(scope: str, out: Path, chosen: "Settings") -> None:
     """Write the videos on the map of NICHE to a file: places, titles, channels, figures, clusters and sub-scores.
 
-    NICHE is one of the lab's niches, such as tech, or all. In a CSV file, a text that a spreadsheet would take for a
+    NICHE is one of the lab's niches, such as tech, or all. In a CSV file, a text that a spreadsheet would read as a
     formula gets an apostrophe in front.
     """
     from thumblab_core.library_map.points import POINTS, read_table

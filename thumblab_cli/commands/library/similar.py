@@ -8,7 +8,7 @@ import click
 from thumblab_core.errors import LabError
 from thumblab_core.niches import NICHES
 
-if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `thumblab --help` fast.
+if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
     from datetime import datetime
 
     from thumblab_core.settings import Settings

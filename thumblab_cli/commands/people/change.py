@@ -11,7 +11,7 @@ import click
 
 from thumblab_cli.commands.people.given_cluster import cluster_id_of
 
-if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `thumblab --help` fast.
+if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
     from sqlalchemy import Connection
 
     from thumblab_core.people.clusters import ClusterRow
@@ -102,7 +102,9 @@ def move_(faces: tuple[str, ...], to: str | None, as_json: bool) -> None:
 @click.command(name="not")
 @click.argument("face", metavar="FACE")
 @click.option(
-    "--cluster", metavar="CLUSTER", help="The id or name of the person who the face is not. Default: its cluster."
+    "--cluster",
+    metavar="CLUSTER",
+    help="The id or name of the person whom the face does not show. Default: the face's cluster.",
 )
 @_json
 def not_(face: str, cluster: str | None, as_json: bool) -> None:

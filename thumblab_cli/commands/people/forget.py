@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:  # Only type checkers import this module here, which keeps `thumblab --help` fast.
+if TYPE_CHECKING:  # Only type checkers import this module here, so that `thumblab --help` stays fast.
     from thumblab_pipelines.lab import Lab
 
 
@@ -25,7 +25,7 @@ def forget_(kind: str, given: str | None, yes: bool, as_json: bool) -> None:
     that the lab may no longer search.
 
     The pictures of videos stay, but the lab records no face in these pictures again. Matching heads that learnt from
-    the faces are deleted too. Earlier backups still hold the faces.
+    the faces are deleted too. Earlier backups still contain the faces.
     """
     from thumblab_cli.commands.people.given_cluster import cluster_id_of
     from thumblab_pipelines.lab import Lab

@@ -1,8 +1,8 @@
-"""Find the cluster that an argument of `thumblab people` means: by its id, or by the name of a person."""
+"""Find the cluster that an argument of `thumblab people` names: by its id, or by the name of a person."""
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `thumblab --help` fast.
+if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
     from sqlalchemy import Connection
 
 

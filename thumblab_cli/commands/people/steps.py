@@ -9,7 +9,7 @@ import click
 
 from thumblab_core.niches import NICHES
 
-if TYPE_CHECKING:  # Only type checkers import these modules here, which keeps `thumblab --help` fast.
+if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
     from rich.console import Console
 
     from thumblab_pipelines.lab import Lab
@@ -146,7 +146,7 @@ def pipeline_(full: bool, folder: Path | None, limit: int | None, as_json: bool,
     lab, console = _lab(), _console(as_json)
     how = _cluster_settings(
         lab, given["person_threshold"], given["unknown_method"], given["min_cluster_size"]
-    )  # Wrong values raise an error before the long work.
+    )  # Raises an error for wrong values before the long work.
     config = _head_config(lab, given["epochs"], given["margin"], given["min_faces"])
     results: dict[str, Any] = {"detect": _detect(lab, console, folder, None, limit)}
     results["cluster"] = _group(lab, console, how, given["max_faces"])

@@ -29,7 +29,7 @@ def command() -> None:
 )
 @demo_option
 def niche(name: str, as_json: bool, page: Path | None, chosen: "Settings") -> None:
-    """Report what winners in NICHE do that other videos of the same channels do not.
+    """Report how winners in NICHE differ from other videos of the same channels.
 
     The report is made from the present data and is not stored. NICHE is one of the lab's niches, such as tech. See
     docs/niche-report.md.

@@ -23,7 +23,7 @@ def command() -> None:
 @json_option
 @demo_option
 def list_alerts(as_json: bool, chosen: "Settings") -> None:
-    """List the open alerts. For each alert, say its cause, what failed and what to do."""
+    """List the open alerts. For each alert, print its cause, what failed and what to do."""
     import json
 
     from thumblab_cli.printing.printable import printable
