@@ -7,7 +7,7 @@ The benchmarks measure seven things:
 - the search for similar pictures, compared with numpy, autofaiss and pgvector;
 - the training of the ranking model, compared with a plain PyTorch loop;
 - the answers of the scoring service, compared with an obvious FastAPI handler and with the work that an answer needs;
-- the page of the library in a browser: how long a map takes to load, and each frame while it is moved.
+- the page of the library in a browser: the time to load a map, and the time to draw a frame while the map is moved.
 
 The seconds depend on the machine, so compare only ratios, such as "twice as fast as numpy".
 

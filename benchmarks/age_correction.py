@@ -4,7 +4,7 @@ A good correction puts videos into the order that their views at one fixed age w
 
     python -m benchmarks.age_correction [DIR]
 
-DIR holds the view series that `benchmarks.fixed_age` reads. Each correction is fitted to one half of the videos and
+DIR contains the view series that `benchmarks.fixed_age` reads. Each correction is fitted to one half of the videos and
 evaluated on the other half. Then the correction is fitted to the second half of the videos and evaluated on the first
 half.
 
@@ -226,8 +226,8 @@ def _evaluate(truth: Float64s, corrected: Float64s, log_ratio: Float64s) -> tupl
 def synthetic(seed: int) -> pd.DataFrame:
     """Return a table with a row for each video of the synthetic catalogue.
 
-    The column `truth` holds ln views minus the effect of age, which is known in this catalogue. The column `part` says
-    whether a video belongs to the training, validation or test part.
+    The column `truth` contains ln views minus the effect of age, which is known in this catalogue. The column `part`
+    says whether a video belongs to the training, validation or test part.
     """
     videos = list(synthetic_catalogue(seed=seed).videos.values())
     corpus = pd.DataFrame(

@@ -56,7 +56,7 @@ def recall(search: Search, queries: Any, truth: Any) -> float:
 
     The recall of a query is the share of the K vectors nearest to the query that the search finds.
 
-    `truth` holds for each query the row numbers of the K vectors that are truly nearest to it.
+    `truth` contains for each query the row numbers of the K vectors that are truly nearest to it.
     """
     shares = [
         len(np.intersect1d(search(query), nearest)) / len(nearest)

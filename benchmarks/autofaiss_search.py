@@ -72,7 +72,7 @@ class Space:
 class Task:
     """The vectors of a library, and queries to search it with.
 
-    `truth` holds for each query the row numbers of the 200 vectors nearest to it.
+    `truth` contains for each query the row numbers of the 200 vectors nearest to it.
     """
 
     vectors: Vectors

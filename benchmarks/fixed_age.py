@@ -2,7 +2,7 @@
 
     python -m benchmarks.fixed_age [DIR]
 
-DIR holds `trending_hourly_2025-02.csv`, `daily_2025-2026.csv` and `trending_daily_2017_us.csv`.
+DIR contains `trending_hourly_2025-02.csv`, `daily_2025-2026.csv` and `trending_daily_2017_us.csv`.
 
 Some observations of real view series are hidden, to imitate videos that are observed less often. Every hidden view
 count is estimated from the observations that are not hidden. The tables show the relative error |estimate - count| /

@@ -1,7 +1,7 @@
 """Measure how well a model compares two pictures under one title, on the synthetic catalogue.
 
-Take two videos of a channel, and one of their two titles. The catalogue knows how much better one picture is than the
-other under this title. The probability that this picture would get more views is therefore known too. The figures are
+Take two videos of a channel, and one of their two titles. In the catalogue, it is known how much better one picture is
+than the other under this title. So the probability that this picture would get more views is known too. The figures are
 computed from these probabilities, and not from random views.
 """
 
@@ -27,7 +27,8 @@ _BINS = 10
 
 @dataclass(frozen=True)
 class OneTitleFigures:
-    """How good a model is on held-out pairs of pictures under one title. Each pair is asked under both of its titles.
+    """How good a model is on held-out pairs of pictures under one title. The two pictures are compared under both
+    titles of the pair.
 
     For unseen channels, the pairs of all parts are used, because the model learnt from none of them. Only `ece` is
     measured on the test pairs alone, because the calibration of win probabilities was fitted to the other pairs.
@@ -49,7 +50,8 @@ class OneTitleFigures:
 
 
 def one_title_figures(catalogue: SyntheticCatalogue, data: Dataset, held: HeldOutScores) -> list[OneTitleFigures]:
-    """Return the figures of a trained model for each of `SPLITS`. `held` holds the model's scores of held-out videos.
+    """Return the figures of a trained model for each of `SPLITS`. `held` contains the model's scores of held-out
+    videos.
 
     `data` is the training data that was made of the catalogue.
     """

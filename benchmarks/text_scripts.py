@@ -7,8 +7,8 @@ and the output names it. Debian's packages fonts-noto-core, fonts-nanum and font
 scripts of this benchmark.
 
 Each line is drawn in three styles: white on a dark ground, black on yellow, and yellow with an outline on a blurred
-ground. A picture counts as read if the reading is nearly the line, and as misread if the reading is anything else. It
-counts as unread if a line was found but cannot be read, and as missed if no line was found.
+ground. A picture counts as read if the reading is nearly the line, and as misread if the reading is anything else. A
+picture counts as unread if a line was found but cannot be read, and as missed if no line was found.
 """
 
 # ruff: noqa: E501  each row of the table of lines is one script

@@ -2,9 +2,9 @@
 
     python -m benchmarks.title_panel [DIR]
 
-DIR holds `panel.parquet`. A pair has two videos of one channel. The two videos were published at most 30 days apart,
-and their ages at the first observation differ by at most a day. A model may learn only from the known videos. Two
-questions are asked:
+DIR contains `panel.parquet`. A pair has two videos of one channel. The two videos were published at most 30 days apart,
+and their ages at the first observation differ by at most a day. A model may learn only from the known videos. The
+models are compared on two questions:
 
     future   Pairs of the newest 20 % of each channel's videos. The known videos are the oldest 80 % of each channel.
     unseen   All pairs. The channels are divided into four folds. Each fold is scored by models that learnt only from

@@ -2,7 +2,7 @@
 
     python -m benchmarks.title_prior [DIR] [--vectors FILE] [--final]
 
-DIR holds `panel.parquet`, see `benchmarks.title_panel`. The channels are divided into five parts. For each part, the
+DIR contains `panel.parquet`, see `benchmarks.title_panel`. The channels are divided into five parts. For each part, the
 prior (`thumblab_pipelines.training.title_prior`) is fitted to the titles and views of the four other parts. The part
 itself gives five labs of 20 channels. Each lab fits the linear part of the lab's ranking model twice, once from nothing
 and once from the prior. The two models are compared on two questions:
@@ -102,8 +102,8 @@ def measure(
 def _asked(
     sub: Panel, vectors: Float32s, of_lab: Flags, prior: TitlePrior, shares: Shares
 ) -> list[tuple[str, Flags, dict[str, Float64s]]]:
-    """Return the two questions to a lab. Each question comes with its name, the videos that it asks about, and the
-    scores of each scorer.
+    """Return two questions for a lab. Each is a tuple of its name, the videos in its pairs, and the scores of each
+    scorer.
     """
     known = of_lab & (sub.place < shares.known)
     above = sub.above_trend(sub.age_corrected(known), known)

@@ -64,7 +64,7 @@ class Emulator:
         quota: the fields of `QuotaOptions` as keyword arguments: `daily_units`, `daily_searches`, `daily_stats` and
             `quota_style`.
 
-    `reach_reports` holds the reports of the Reporting API and may be changed at any time.
+    `reach_reports` contains the reports of the Reporting API and may be changed at any time.
 
     Raises:
         OSError: the port is in use.
@@ -126,22 +126,21 @@ class Emulator:
     def advance(self, by: timedelta) -> None:
         """Move the clock forward. Views grow with the time, and midnight in Los Angeles resets the quotas.
 
-        If the catalogue planned changes of thumbnails for the time that passes, this method makes them.
+        This method also makes the changes of thumbnails that the catalogue planned for the time that passes.
         """
         before = self._clock.now
         self._clock.advance(by)
         self._world.apply_changes(before)
 
     def inject(self, fault: Fault, *, endpoint: str | None = None, times: int | None = 1, after: int = 0) -> None:
-        """Let a fault hit later requests. If several faults are due, a request gets the oldest fault.
+        """Apply a fault to later requests. If several faults are due, a request gets the oldest fault.
 
-        Args:
-            fault: a fault that one of the functions of `demo.faults` returned.
-            endpoint: the endpoint whose requests are hit, or None for all requests. The endpoint can be one of the Data
-                API, such as `search` or `videos:batchGetStats`. The endpoint can also be `token`, `jobs`, `reports` or
-                `download` of the Reporting API. `image` stands for thumbnails.
-            times: the number of requests to hit. With None, the fault hits all requests until `heal` is called.
-            after: the number of requests that are skipped before the first hit.
+        Args: fault: a fault that one of the functions of `demo.faults` returned. endpoint: the endpoint whose requests
+            get the fault, or None for all requests. The endpoint can be one of the Data API, such as `search` or
+            `videos:batchGetStats`. The endpoint can also be `token`, `jobs`, `reports` or `download` of the Reporting
+            API. `image` stands for thumbnails. times: the number of requests that get the fault. With None, all
+            requests get the fault until `heal` is called. after: the number of requests that are skipped before the
+            first request with the fault.
 
         Raises:
             ValueError: the endpoint is unknown, `times` is below 1 or `after` is below 0.

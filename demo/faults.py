@@ -124,7 +124,7 @@ def echo_key() -> Fault:
 
 @dataclass
 class _Injection:
-    """A fault that waits for requests. The fault must still skip `after` requests, and then hit `times` requests."""
+    """A fault that still has to be applied: first skip `after` requests, then apply the fault to `times` requests."""
 
     fault: Fault
     endpoint: str | None
@@ -133,16 +133,17 @@ class _Injection:
 
 
 class Faults:
-    """The faults that were injected. At most one fault hits a request."""
+    """The faults that were injected. A request gets at most one fault."""
 
     def __init__(self) -> None:
         self._injected: list[_Injection] = []
         self._lock = threading.Lock()
 
     def inject(self, fault: Fault, endpoint: str | None, times: int | None, after: int) -> None:
-        """Skip `after` requests to `endpoint`. Then let `fault` hit the next `times` requests to it.
+        """Skip `after` requests to `endpoint`, and apply `fault` to the `times` requests after them.
 
-        If `endpoint` is None, requests to all endpoints are hit. If `times` is None, all requests until `heal` are hit.
+        If `endpoint` is None, requests to all endpoints get the fault. If `times` is None, all requests until `heal`
+        get it.
 
         Raises:
             ValueError: `times` is below 1 or `after` is below 0.

@@ -23,8 +23,8 @@ class Delivery(Enum):
 class Request:
     """An HTTP request.
 
-    `params` holds the parameters in the format of `parse_qs`. The parameters come from the query of the URL. If the
-    body holds a query too (see `do_POST` in `demo.server`), the parameters of the body are added. They replace
+    `params` contains the parameters in the format of `parse_qs`. The parameters come from the query of the URL. If the
+    body contains a query too (see `do_POST` in `demo.server`), the parameters of the body are added. They replace
     parameters of the URL with the same name. The names of `headers` are case-insensitive.
     """
 

@@ -30,7 +30,7 @@ class Page:
         return self.start + self.size
 
     def envelope(self, total: int, reachable: int | None = None) -> Json:
-        """Return the page tokens and the `pageInfo` of an answer that holds this page.
+        """Return the page tokens and the `pageInfo` of an answer that contains this page.
 
         `total` is the number of all results. `reachable` is the number of results that a client can get page by page,
         or None if the client can get all results.

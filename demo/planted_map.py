@@ -1,6 +1,7 @@
 """Make library maps of any size for tests and measurements: `python -m demo.planted_map FOLDER POINTS`.
 
-The points are drawn from planted clusters. Each tile of the atlases has one colour, which depends on its number only.
+The points are drawn from planted clusters. The colours of each tile of the atlases depend only on the number of the
+tile.
 """
 
 import sys
@@ -29,7 +30,9 @@ FIRST_DAY, DAYS = 20_000, 700
 
 
 def planted_map(count: int, scope: str = ALL, seed: int = 0) -> MapContent:
-    """Return a map of `count` points. A tenth of them is in no cluster. Some facts of a tenth are not known."""
+    """Return a map of `count` points. About a tenth of the points are in no cluster. For another random tenth, the
+    figures are unknown.
+    """
     rng = np.random.default_rng(seed)
     centres = rng.uniform(0.1, 0.9, (CLUSTERED, 2))
     parts = np.clip(centres[:, None] + rng.normal(0, 0.03, (CLUSTERED, FINE_IN_EACH, 2)), 0.02, 0.98)
@@ -71,7 +74,9 @@ def publish_planted_map(store: ReleaseStore, count: int, scope: str = ALL, seed:
 
 
 def planted_tile(picture: str) -> npt.NDArray[np.uint8]:
-    """Return the tile of a planted picture: a frame in a colour that depends on its number."""
+    """Return the tile of a planted picture: a rectangle with a frame, in two colours that depend on the picture's
+    number.
+    """
     colours = np.random.default_rng(int(picture, 16)).integers(0, 256, (2, 3), dtype=np.uint8)
     tile = np.empty((HEIGHT, WIDTH, 3), np.uint8)
     tile[:] = colours[0]

@@ -3,7 +3,7 @@
 The endpoints emulate the YouTube Reporting API v1.
 
 A client sends a refresh token to `POST /token`, and gets an access token. The client creates a job for the reach
-report, which holds click-through rates. The client then lists the reports of the job, and downloads them as CSV. In
+report, which contains click-through rates. The client then lists the reports of the job, and downloads them as CSV. In
 this emulator, every job lists all reports.
 """
 
@@ -59,7 +59,7 @@ class ReachReport:
 def reach_csv(rows: Iterable[tuple[date, str, str, int, float]]) -> str:
     """Return rows as CSV text with a header.
 
-    Each row holds the day, the channel id, the video id, the impressions, and the click-through rate as a fraction.
+    Each row contains the day, the channel id, the video id, the impressions, and the click-through rate as a fraction.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")

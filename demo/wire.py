@@ -103,7 +103,7 @@ class Wire:
         }
 
     def snippet(self, video: CatalogueVideo) -> Json:
-        """Return the part `snippet` of a video, with only the fields that it has in every kind of resource."""
+        """Return the part `snippet` of a video, with only the fields that every kind of resource has."""
         sizes = offered_sizes(*self.world.image_size(video.video_id))
         return {
             "publishedAt": iso_time(video.published_at),

@@ -1,4 +1,5 @@
-"""Measure library maps on a catalogue: run time, quality beside other methods, and how far videos move in a day.
+"""Measure library maps on a catalogue: the run time, the quality compared with other methods, and how far videos move
+when the library changes.
 
 python -m benchmarks.library_map CATALOGUE
 
@@ -33,7 +34,7 @@ from thumblab_pipelines.library_map.quality import neighbourhoods
 from thumblab_pipelines.library_map.read import read_videos
 
 CHANGED = 0.05
-"""The share of a library that leaves, and that comes, from one day to the next."""
+"""The share of the videos of a library that is removed from one day to the next. As many new videos are added."""
 
 
 def main() -> None:
@@ -66,7 +67,7 @@ def _filled(folder: Path, catalogue: Path) -> Lab:
 
 
 def _built(lab: Lab) -> Table:
-    """Make all maps, with atlases and checks, and return their figures."""
+    """Make all maps, with atlases and checks, and return a table of their figures."""
     table = _table(
         "maps", "map", "videos", "seconds", "CPU", "trustworthiness", "of PCA", "continuity", "neighbours", "clusters"
     )
@@ -101,7 +102,9 @@ def _built(lab: Lab) -> Table:
 
 
 def _moved(vectors: dict[str, Float32s]) -> Table:
-    """Lay out 95 % of each library, and from there the library with another 5 %. Return how far the videos move."""
+    """Lay out 95 % of each library. Then replace 5 % of the library, and lay it out again from the earlier places.
+    Return a table of how far the videos have moved.
+    """
     table = _table(
         f"{CHANGED:.0%} of the library changes",
         "map",

@@ -58,7 +58,7 @@ METHODS: dict[str, tuple[str, Callable[[Float32s], Float64s]]] = {
 def measured(name: str, vectors: Float32s) -> tuple[Quality | None, float] | None:
     """Return the quality of a method and its processor time in seconds, or None if its package is not installed.
 
-    The method runs in a process of its own, because umap-learn and PaCMAP abort beside the threads of other libraries.
+    The method runs in its own process, because umap-learn and PaCMAP abort if other libraries have started threads.
     """
     if importlib.util.find_spec(METHODS[name][0]) is None:
         return None
@@ -74,7 +74,7 @@ def measured(name: str, vectors: Float32s) -> tuple[Quality | None, float] | Non
 def main(name: str, path: str) -> None:
     """Lay out the vectors in a file, and print the quality and the processor time as JSON.
 
-    The method has run once before, on few vectors, so that compiling its code is not counted.
+    The method first runs on a few vectors, so that the time to compile its code is not counted.
     """
     vectors = np.load(path)
     method = METHODS[name][1]

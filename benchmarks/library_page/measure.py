@@ -34,7 +34,7 @@ _LOADED = """(() => {
     };
     look();
 })()"""
-"""Keep the time at which the map is drawn."""
+"""A script that stores the time at which the whole map has been drawn."""
 
 _MOVE = """(async (zoom) => {
     const map = window.libraryMap;
@@ -95,7 +95,7 @@ _WEBGL = """((count) => {
 
 
 def measure(points: Sequence[int], console: Console) -> None:
-    """Print the times for planted maps with these numbers of points. Without Chromium, say so."""
+    """Print the times for planted maps with these numbers of points. If there is no Chromium, print only this fact."""
     if not _CHROMIUM.exists():
         console.print(f"The page of the library was not measured, because there is no {_CHROMIUM}.")
         return
@@ -119,7 +119,9 @@ def measure(points: Sequence[int], console: Console) -> None:
 
 
 def _browser(profile: Path) -> Any:
-    """Return the browser of the tests, which are no package."""
+    """Return a browser of the class that the tests use. `tests` is no package, so its folder is added to the import
+    path.
+    """
     sys.path.append(str(Path(__file__).resolve().parents[2] / "tests"))
     browser = importlib.import_module("browser").Browser(profile)
     browser.size(1280)

@@ -1,4 +1,4 @@
-"""Plant niches whose effects are known.
+"""Make planted niches: random videos whose views contain known effects of their features.
 
 Every channel has its own level of views, its own usual text, faces and titles, and its own effect of each planted
 feature. The outlier multiple is the views divided by the channel's median.

@@ -94,8 +94,8 @@ class PairSet:
     def of(cls, panel: Panel, target: Floats, within: Flags, twice: bool = False) -> PairSet:
         """Return the pairs of the panel whose two videos are both in the rows `within` [n], and differ in `target` [n].
 
-        `target` holds log views. The winner of a pair is the video with the larger `target`. If `twice` is true, only
-        pairs whose winner has at least twice the views of the loser are returned. Channels with fewer than
+        `target` contains log views. The winner of a pair is the video with the larger `target`. If `twice` is true,
+        only pairs whose winner has at least twice the views of the loser are returned. Channels with fewer than
         `LEAST_PAIRS` such pairs are left out.
         """
         inside = within[panel.first] & within[panel.second]

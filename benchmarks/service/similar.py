@@ -2,9 +2,9 @@
 
     python -m benchmarks.service.similar [--videos 100000] [--requests 300]
 
-The vectors have 768 dimensions, and are spread like the vectors of CLIP. They are planted under the name of the
-built-in encoder, which is not used: the query is the stored vector of a video. One client keeps its connection. The
-processor time is measured for the whole service.
+The vectors have 768 dimensions, and are spread like the vectors of CLIP. The release names the built-in encoder, but
+nothing is encoded, because the query is the stored vector of a video. One client sends all requests over one
+connection. The processor time is measured for the whole service.
 """
 
 import argparse

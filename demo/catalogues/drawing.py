@@ -3,8 +3,8 @@
 The attributes of a picture affect the views of its video. The words in the picture affect the views only if an
 interaction is planted (see `effects`). Nothing else in the picture affects the views. Each attribute therefore changes
 something that is large and easy to see, such as an area, a colour or an edge. The random variation hides the attributes
-only a little. The catalogue tests whether the lab finds a visible signal. The catalogue does not test how well an
-encoder recognises small details.
+only a little. The catalogue tests whether the lab finds a visible signal, and not how well an encoder recognises small
+details.
 """
 
 import threading
@@ -22,7 +22,7 @@ from demo.catalogues.motifs import HEIGHT, MOTIFS, WIDTH, Canvas, Colour, lit, r
 JPEG_QUALITY = 88
 
 ATTRIBUTES = ("subject_size", "warmth", "saturation", "contrast", "calm", "text_size")
-"""The planted attributes, in the order in which every attribute vector holds them.
+"""The planted attributes, in the order in which every attribute vector contains them.
 
 A larger value has these effects:
 - `subject_size`: the head is larger.
@@ -212,7 +212,7 @@ def _lettering(word: str, size: int, ink: Colour) -> tuple[Canvas, Canvas]:
     """Return two arrays for drawing a word with a dark rim, each uint8 (height, width, 3).
 
     To draw the word on a background, multiply the background by the first array and divide it by 255. Then add the
-    second array, which holds the colours of the word and its rim.
+    second array, which contains the colours of the word and its rim.
     """
     with _font_lock:  # A FreeType face is not thread-safe.
         font = ImageFont.load_default(size)

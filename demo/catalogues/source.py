@@ -21,8 +21,8 @@ class CatalogueVideo:
 
     `aspect_ratio` is width over height, or None if unknown. `broadcast` says whether the video is live or upcoming. A
     live or upcoming video has no duration, even if `duration_s` is set. `hidden_counts` hides views and likes from the
-    public. `language` is the BCP-47 code that the owner stated. `trainable` says who may train models on the video.
-    `trainable` holds `all`, `none`, or the names of parties.
+    public. `language` is the BCP-47 code that the owner stated. `trainable` names those who may train models on the
+    video: `all`, `none`, or the names of parties.
     """
 
     video_id: str
@@ -88,7 +88,7 @@ class SearchResult:
 
 @dataclass(frozen=True)
 class PictureChange:
-    """A change of a video's picture by its owner at the time `at`. `image` holds the bytes of the new JPEG file."""
+    """A change of a video's picture by its owner at the time `at`. `image` contains the bytes of the new JPEG file."""
 
     video_id: str
     at: datetime
@@ -138,7 +138,7 @@ class Source(ABC):
 
     @abstractmethod
     def image_size(self, video_id: str) -> tuple[int, int]:
-        """Return the width and height of `image(video_id)` in pixels. The picture is not drawn or read for this."""
+        """Return the width and height of `image(video_id)` in pixels. The picture is neither drawn nor read."""
 
     def views(self, video: CatalogueVideo, now: datetime) -> int:
         """Return the views of a video at `now`. The views at `observed_at` are `video.views`, and views never shrink."""

@@ -74,7 +74,7 @@ _SWAP_DAYS = (1.0, 14.0)
 
 @dataclass(frozen=True)
 class PlantedThumbnail:
-    """A picture with a title, for which the planted quality is known. `image` holds the bytes of a JPEG file.
+    """A picture with a title, for which the planted quality is known. `image` contains the bytes of a JPEG file.
 
     `quality` is the planted quality q of the picture under the title, in standard deviations.
     """
@@ -218,8 +218,8 @@ class SyntheticCatalogue(Catalogue):
 
         Labels that are residuals compare ln views minus their expectation given the title (Robinson 1988,
         "Root-N-consistent semiparametric regression", Econometrica 56). The expectation contains the effect of the
-        average picture of the title's topic. So with confounding, the labels hold less of the picture's effect than the
-        labels of `one_title_ceiling`, and the result is lower.
+        average picture of the title's topic. So with confounding, the labels contain less of the picture's effect than
+        the labels of `one_title_ceiling`, and the result is lower.
         """
         return self._formula.fitted_one_title_ceiling()
 
