@@ -41,7 +41,7 @@ export function drawAnswer(comparison, quiet) {
   byId("result").scrollIntoView({ block: "start" });
 }
 
-// Show what was missing for the answer, except what the notes about the lab already say. With several titles, the limits of
+// Show what was missing for the answer. Leave out what the notes about the lab already say. With several titles, the limits of
 // the verdict under the first title are shown above the cards of this title.
 export function drawDegraded() {
   if (drawn === null) return;

@@ -31,7 +31,7 @@ export function card(thumbnail, url, { answer, question }) {
   }
   if (thumbnail.rank === 1 && !noSkill) find(".card").classList.add("first");
   if (verdict === "only_one") {
-    find(".chance-name").textContent = "The only one that is ranked: there is nothing to compare it with";
+    find(".chance-name").textContent = "The only ranked picture: there is nothing to compare it with";
     find(".chance-value").remove();
     find(".chance .bar").remove();
   } else if (thumbnail.win_probability === null) find(".chance").remove();
@@ -73,8 +73,8 @@ export function card(thumbnail, url, { answer, question }) {
   return node;
 }
 
-// In a small library, all neighbours may be the channel's own videos. The heading says so, because such neighbours tell
-// nothing about other channels.
+// In a small library, all neighbours may be the channel's own videos. The heading says so, because such neighbours show nothing
+// about other channels.
 function nearTitle(neighbours, channel) {
   const title = neighbours[0].winner ? "Most similar winners" : "Most similar, no winners";
   return channel && neighbours.every((near) => near.channel === channel) ? `${title}, all of them your own videos` : title;

@@ -19,10 +19,10 @@ const MOST_FILES = 20; // The limit of the service, see `MOST_EXPORTS` in `schem
 const MOST_BYTES = 32 * 2 ** 20;
 
 let chosen = [];
-let current = null; // The import on the page, as the service described it last.
+let current = null; // The import on the page, as in the last answer of the service.
 let asking = null; // The timer of the next request for the state of the import.
 let following = 0; // The number of the newest call of `follow`. An older call stops.
-let keyRefused = false; // Whether the page says that its key is not known.
+let keyRefused = false; // Whether the page shows that its key was refused.
 let refused = null; // The id of the import for which the service refused the key. A new key lets the page follow it again.
 let sending = false;
 let asked = ""; // The niche that a person chose for the import on the page.
@@ -38,7 +38,7 @@ export function takeExports(files) {
   return true;
 }
 
-// Say that none of the files is an export.
+// Show that none of the files is an export.
 export function refuseOthers(files) {
   say("channel-problem", `Left out: ${files.map((file) => file.name).slice(0, 3).join(", ")}. ${NO_EXPORT}`);
 }
@@ -155,7 +155,7 @@ async function send() {
   }
 }
 
-// Ask for the state of the import until the import has ended.
+// Request the state of the import again and again until the import has ended.
 async function follow(id) {
   clearTimeout(asking);
   const turn = (following += 1);
@@ -192,7 +192,7 @@ async function follow(id) {
   else if (wasGoingOn) ended(answer);
 }
 
-// Ask once for the channels to offer. The answer also shows whether the service knows the key.
+// Request once the channels that the form offers. The answer also shows whether the service accepts the key.
 export async function checkKey() {
   try {
     await askForChannels();
@@ -254,7 +254,8 @@ async function drawKnownChannels() {
   }
 }
 
-// The list of channels may be older than the import. It is then asked for again, because it has the title of the channel.
+// The list of channels may be older than the import. It is then requested again, because only a newer list has the title of the
+// channel.
 async function compareForLearnt() {
   const { channel_id: id, niche } = current.imported;
   if (find(id) === null) await askForChannels().catch(() => {}); // Without the list, the field shows the id.

@@ -150,7 +150,7 @@ function folded(list) {
   return details;
 }
 
-// Failures are shown at once, and remarks on request. Notes on the training are for the person who runs the lab.
+// Failures are shown at once, and remarks when the person opens them. Notes on the training are for the person who runs the lab.
 function notesOf({ imported, notes }, onColumns) {
   const nodes = imported.refused.map((text) => line("p", `Not read: ${text}`, "problem"));
   const others = imported.remarks.map(withoutCommands).filter(Boolean);

@@ -1,4 +1,4 @@
-// The comparison: what is asked, whether the answer on the page is outdated, and how it is asked again.
+// The comparison: the question, the request to the service, and whether the answer on the page is outdated.
 
 import { drawAnswer } from "./answer.js";
 import { byId, say } from "./dom.js";
@@ -20,12 +20,12 @@ const BLANKS = /[\u115f\u1160\u2800\u3164\uffa0]/g; // These letters and this sy
 let current = null; // The comparison on the page: {question, entries, answer, note, at}.
 let asking = null; // The AbortController of the request that is in progress.
 let pause = null;
-let incomplete = ""; // What the page says is missing in the form.
+let incomplete = ""; // The sentence on the page about what is missing in the form.
 let answered = () => {};
 
 export const comparison = () => current;
 
-// Call `callback` with each new comparison, and with whether the page asked by itself.
+// Call `callback` with each new comparison, and with whether the page sent the request by itself.
 export function onAnswer(callback) {
   answered = callback;
 }

@@ -37,8 +37,8 @@ async function run(mode, work) {
   });
 }
 
-// Return an answer without who is seen in it. The page does not show this, and `thumblab people forget` cannot delete what
-// a browser or a downloaded file keeps.
+// Return a copy of an answer without the people who are seen. The page does not show them, and `thumblab people forget` cannot
+// delete names from a browser or from a downloaded file.
 export function withoutPeople(answer) {
   const { people, other_niches: others, ...rest } = answer;
   return others ? { ...rest, other_niches: others.map(withoutPeople) } : rest;
@@ -46,7 +46,7 @@ export function withoutPeople(answer) {
 
 const saysWho = (answer) => Boolean(answer.people) || (answer.other_niches ?? []).some(saysWho);
 
-// Return all comparisons, the newest first. Earlier versions of this page stored who is seen, which is deleted here.
+// Return all comparisons, the newest first. Earlier versions of this page stored the people who are seen. They are deleted here.
 export async function stored() {
   const all = await run("readwrite", (store) => {
     const request = store.getAll();
@@ -61,7 +61,7 @@ export async function stored() {
   return all.sort((a, b) => (a.at < b.at ? 1 : -1));
 }
 
-// Store a comparison, or replace the one with its id. Delete the oldest ones that no longer fit. Return its id, and how
+// Store a comparison, or replace the one with its id. Delete the oldest comparisons that no longer fit. Return its id, and how
 // many were deleted.
 export async function keep(comparison) {
   const answer = withoutPeople(comparison.answer);

@@ -1,4 +1,4 @@
-// What was detected in a picture: frames over the picture, and the same in words for people who cannot see them.
+// What was detected in a picture: frames over the picture, and the same facts in words for people who cannot see the frames.
 
 import { byId, percent } from "./dom.js";
 

@@ -44,7 +44,7 @@ function table(comparison) {
     answer.releases.model, answer.releases.index, comparison.note,
   ]);
   const text = [columns, ...rows].map((row) => row.map(cell).join(",")).join("\r\n");
-  // Spreadsheets take a file for UTF-8 only if it begins with this mark.
+  // Spreadsheets read a file as UTF-8 only if it begins with this mark.
   return new Blob(["\ufeff", text, "\r\n"], { type: "text/csv;charset=utf-8" });
 }
 
@@ -75,8 +75,8 @@ function rowsOf(comparison) {
   return [...packages, ...unread.map((thumbnail) => ({ thumbnail, place: placeOf(thumbnail, answer), title: question.title }))];
 }
 
-// Return a value as a cell. A spreadsheet would run a text that begins with one of these signs as a formula. Anybody may
-// have written the text, for example in a title of the library, so an apostrophe keeps it a text.
+// Return a value as a cell. A spreadsheet would run a text that begins with one of these signs as a formula. Anybody may have
+// written the text, for example as the title of a video. So such a text gets an apostrophe in front.
 function cell(value) {
   if (value === null || value === undefined) return "";
   if (typeof value === "number") return String(Math.round(value * 1e4) / 1e4);

@@ -1,5 +1,5 @@
-// Sentences that name a command. A person at this page may have no shell, so the page shows them without the command. The
-// whole sentences are in a section that is closed at first, for the person who runs the lab.
+// Sentences that name a command. A person at this page may have no shell, so the page shows the sentences without the command.
+// The whole sentences are in a section that is closed at first, for the person who runs the lab.
 
 import { capital, line } from "./dom.js";
 

@@ -15,7 +15,8 @@ export function onReopen(callback) {
   reopened = callback;
 }
 
-// Keep a comparison. With `live`, it replaces the comparison before. Otherwise, each pause in typing a title would add one.
+// Keep a comparison. With `live`, it replaces the comparison before it. Otherwise each pause while a person types a title would
+// add a comparison.
 export function keepInHistory(comparison, live) {
   keeping = keeping.then(() => keepNow(comparison, live));
 }
@@ -87,7 +88,8 @@ function item(comparison) {
   return node;
 }
 
-// Return the pictures with their places, the best first. With several titles, it is the place of a picture's best package.
+// Return the pictures with their places, the best first. With several titles, the place of a picture is the place of its best
+// package.
 function withPlaces(answer, pictures) {
   const pairs = ranked({ answer, entries: pictures });
   if (!answer.packages) return pairs.map((pair) => ({ ...pair, place: placeOf(pair.thumbnail, answer) }));

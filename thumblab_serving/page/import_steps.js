@@ -20,8 +20,8 @@ const plain = (name) => name.replace(/^[a-z]+: /, "");
 
 export const wordsOf = (name) => WORDS[plain(name)] ?? name.charAt(0).toUpperCase() + name.slice(1);
 
-// Return the steps, each with its words and whether it is over. A step is over when the next one has begun, because the
-// training may stop before its last round. All are over when the import is.
+// Return the steps, each with its words and whether it is over. A step is over when the next step has begun, because the training
+// may stop before its last round. All steps are over when the import is over.
 export function shownSteps({ steps, state }) {
   return steps.map((step, row) => ({
     ...step,

@@ -5,7 +5,7 @@ import { byId } from "./dom.js";
 const KEY_NAME = "thumblab-key"; // sessionStorage keeps the API key under this name.
 export const NO_KEY = "Give the API key, or open the link that the lab's owner sent you.";
 
-// Each form has a field for it, which is shown while the key is not known. The page of people has one of the two.
+// Each form has a field for the key, which is shown while there is no key. The page of people has one of the two fields.
 const FIELDS = ["key", "channel-key"].filter((field) => byId(field) !== null);
 
 const listeners = [];

@@ -6,11 +6,11 @@ import { currentKey } from "./key.js";
 import { knownChannels } from "./service.js";
 
 let channels = [];
-let asked = 0; // The number of the newest request. The answers of older ones are dropped.
+let asked = 0; // The number of the newest request. The answers of older requests are dropped.
 
 export const learnt = () => channels;
 
-// Ask the lab for its channels, and offer them in the form. Throws an error if the service refuses or does not answer.
+// Request the channels of the lab, and offer them in the form. Throws an error if the service refuses or does not answer.
 export async function askForChannels() {
   if (!currentKey()) return channels;
   asked += 1;

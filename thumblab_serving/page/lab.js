@@ -1,5 +1,5 @@
-// What the lab has: the notes that hold for every answer, the niches with a library, and what is missing before anything
-// can be ranked.
+// What the lab has: the notes that concern every answer, the niches with a library, and what is missing before anything can be
+// ranked.
 
 import { byId, line } from "./dom.js";
 import { namesCommand, operatorsFold, sentence, withoutCommands } from "./for_operators.js";
@@ -12,10 +12,10 @@ const SEEN = "thumblab-seen"; // localStorage remembers under this name that som
 
 let missing = []; // What the service lacks for every measurement. It is shown once, and not with every answer.
 let note = ""; // What the library is made of, where it does not come from YouTube.
-let model = null; // Whether the service serves a model. Null until the service has said so.
-let libraries = null; // The niches that have a library. Null until the service has said so.
+let model = null; // Whether the service serves a model. Null until the service has answered.
+let libraries = null; // The niches that have a library. Null until the service has answered.
 let waiting = null;
-let asked = 0; // The number of the newest request. The answers of older ones are dropped, so that only one asks again.
+let asked = 0; // The number of the newest request. The answers of older requests are dropped, so that only one request is repeated.
 
 let changed = () => {};
 
@@ -30,8 +30,8 @@ export function onLabShown(callback) {
   changed = callback;
 }
 
-// Ask the service what it has, and show it. Until it can rank, ask again every few seconds. If the service does not
-// answer, the answers themselves say what was missing.
+// Request the state of the service, and show it. Until the service can rank, repeat the request every few seconds. If the service
+// does not answer, no notes are shown, because each ranking says what was missing.
 export async function showLab() {
   clearTimeout(waiting);
   asked += 1;
@@ -74,7 +74,7 @@ function drawNotes(texts, ofOperator) {
   byId("notes").hidden = items.length === 0;
 }
 
-// Say beside each niche whether it has a library. Begin with a niche that has one.
+// Show beside each niche whether it has a library. Choose a niche with a library at the beginning.
 function drawNiches() {
   const menu = byId("niche");
   const first = menu.dataset.known !== "yes";

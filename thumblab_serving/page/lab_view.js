@@ -19,7 +19,7 @@ const QUESTIONS = {
   package: "Packages of a title and a picture",
 };
 
-// Ask the service for the sizes, the skill and the links, which need the API key. The rest is shown without them.
+// Request the sizes, the skill and the links, which need the API key. The other parts are shown without the API key.
 export async function drawDetails() {
   if (!currentKey()) return note("Sizes, skill and links need the API key: give it in Compare, or open the link that the lab's owner sent you.");
   try {

@@ -1,4 +1,4 @@
-// The channel and the niche of the last comparison. The browser stores them, so that the next one begins with them.
+// The channel and the niche of the last comparison. The browser stores them, so that the next comparison begins with them.
 
 import { byId } from "./dom.js";
 import { NICHES } from "./words.js";

@@ -1,4 +1,4 @@
-// The pictures of the library's videos. They are asked for once, in groups, and shown wherever their video is named.
+// The pictures of the library's videos. They are requested once, in groups, and shown wherever their video is named.
 
 import { image } from "./dom.js";
 import { libraryPictures } from "./service.js";
@@ -26,17 +26,17 @@ export function libraryImage(videoId) {
   return picture;
 }
 
-// Ask for the pictures of the answer's neighbours that are not known yet. The page is complete without them.
+// Request the pictures of the answer's neighbours that the page does not have yet. The page is complete without them.
 export async function loadPictures(answer) {
   const unknown = neighboursOf(answer).map((near) => near.video_id).filter((id) => !urls.has(id));
   for (let start = 0; start < unknown.length; start += MOST_ASKED) {
     try {
       const { pictures, missing, degraded } = await libraryPictures(unknown.slice(start, start + MOST_ASKED));
       for (const { video_id, media_type, image_base64 } of pictures) urls.set(video_id, `data:${media_type};base64,${image_base64}`);
-      // A picture that is missing because something failed is asked for again with the next answer.
+      // A picture that is missing because something failed is requested again with the next answer.
       if (degraded.length === 0) for (const id of missing) urls.set(id, null);
     } catch {
-      return; // The neighbours keep their titles, and the next answer asks again.
+      return; // The neighbours keep their titles. The next answer repeats the request.
     }
   }
   for (const picture of document.querySelectorAll("img[data-video]")) {

@@ -11,7 +11,7 @@ const MOST_VARIANTS = 3;
 const VIDEO_ID = /^[\w-]{11}$/;
 
 let comparison = null;
-let opened = 0; // How often the form was opened. What comes of an earlier one is not shown in it.
+let opened = 0; // How often the form was opened. An answer to an earlier form is not shown in the present form.
 let stored = () => {};
 let urls = []; // The object URLs of the pictures in the form.
 

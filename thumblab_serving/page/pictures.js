@@ -6,7 +6,7 @@ import { button, byId, bytes, image, line, say } from "./dom.js";
 const MAX_PICTURES = 20; // The limit of the service, see `MAX_THUMBNAILS` in `schemas/request.py`.
 const MAX_TOGETHER = 127 * 2 ** 20; // The service takes 128 MiB, which includes the other fields of the form.
 const IMAGE_TYPES = ["image/jpeg", "image/png", "image/webp", "image/avif", "image/gif", "image/bmp"];
-const HEIC = /\.(heic|heif)$/i; // The lab reads them, but few browsers show them. iPhones send a JPEG to this page.
+const HEIC = /\.(heic|heif)$/i; // The lab reads HEIC files, but few browsers show them. iPhones send a JPEG to this page.
 const WIDE = 16 / 9;
 
 let chosen = [];
@@ -65,8 +65,8 @@ function add(file, name, title = "") {
   chosen.push({ file, name: unused(name), url: URL.createObjectURL(file), title });
 }
 
-// Return a name that no other chosen picture has. The service could not tell two pictures of one name apart in its answer.
-// The name is an id for the service, which takes at most 128 characters.
+// Return a name that no other chosen picture has. The service's answer names pictures by these names, so two pictures must not
+// have the same name. The service accepts names of at most 128 characters.
 function unused(name) {
   const printable = name.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "") || "picture";
   const [, whole, last] = printable.match(/^(.*?)(\.[^.]*)?$/s);

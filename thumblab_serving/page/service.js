@@ -1,4 +1,4 @@
-// The requests to the service. Each function returns the answer, or throws an error whose message is for people.
+// The requests to the service. Each function returns the answer, or throws an error with a message for people.
 
 import { withoutPeople } from "./comparisons.js";
 import { currentKey, forgetKey } from "./key.js";
@@ -6,7 +6,8 @@ import { currentKey, forgetKey } from "./key.js";
 const WRONG_KEY =
   "This link is no longer valid, because its API key is not known here. Open the link again that the lab's owner sent you (`thumblab up` prints it).";
 
-// Return the answer to the question about the pictures. The page shows nobody, so no people are looked for.
+// Return the answer to the question about the pictures. The page does not show who is seen, so the service does not search for
+// people.
 export async function rank(question, pictures, signal) {
   const form = new FormData();
   if (question.titles.length === 1) form.append("title", question.title);
@@ -76,7 +77,7 @@ export async function call(path, options, withKey) {
   try {
     answer = await reply.json();
   } catch {
-    // A proxy may answer with a page of its own. The status then says what happened.
+    // A proxy may answer with its own page. The message then gives only the status.
   }
   // A person may have given another key since.
   if (reply.status === 401 && (currentKey() ?? "") === key) forgetKey();

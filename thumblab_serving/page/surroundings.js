@@ -22,7 +22,7 @@ const PLACES = {
 };
 
 let picked = null; // The object URL of the picture that is shown.
-let offered = ""; // The pictures among which a person can choose now.
+let offered = ""; // The pictures that a person can choose now.
 
 export function wireSurroundings() {
   if (matchMedia("(max-width: 40rem)").matches) document.querySelector("input[name=surrounding-place][value=phone]").checked = true;
@@ -103,7 +103,7 @@ function candidateTile(entry) {
   return tile;
 }
 
-// Return the title of the channel in the form, as the answer on the page or the list of learnt channels knows it.
+// Return the title of the channel in the form, from the answer on the page or from the list of learnt channels.
 function channelName(given) {
   const made = comparison();
   return made !== null && given && made.question.channel === given ? channelOf(made) : titleOf(given);

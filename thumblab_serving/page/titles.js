@@ -1,4 +1,4 @@
-// The titles of the form: the first, and those that a person adds to compare several.
+// The titles in the form: the first title, and the titles that a person adds to compare several.
 
 import { button, byId, line } from "./dom.js";
 

@@ -43,7 +43,7 @@ export function groupOf(name, answer) {
   return answer.near_identical.find((group) => group.includes(name)) ?? [];
 }
 
-// With several titles, the answer is about two questions.
+// With several titles, the answer has two questions. This is the first.
 export const PACKAGE_QUESTION = "The question: which title with which picture is the best?";
 
 // Return what the cards below the grid of several titles are about.
@@ -140,7 +140,7 @@ export function skillOf(answer) {
   return proven ? skill.summary : "";
 }
 
-// Whether the order of the answer follows the evidence, or nothing, because the model has no proven skill.
+// Whether the model has no proven skill, so that its order is not used.
 export function isWithoutSkill(answer) {
   return answer.verdict === "no_skill" || answer.ordered_by === "evidence";
 }
@@ -157,8 +157,8 @@ export function ranked({ answer, entries }) {
   return pairs.sort((a, b) => (a.thumbnail.rank ?? Infinity) - (b.thumbnail.rank ?? Infinity));
 }
 
-// Return the verdict on the pictures under one title in a few words. It is "" for the own title of a picture, and if the
-// model has no proven skill at this question, which the cards say.
+// Return the verdict on the pictures under one title in a few words. Return "" for the own title of a picture. Also return "" if
+// the model has no proven skill at this question, because the cards say so.
 export function underTitle(under) {
   if (!under) return "";
   const chance = under.confidence === null ? "" : ` (${percent(under.confidence)})`;

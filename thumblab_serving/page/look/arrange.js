@@ -1,17 +1,17 @@
-// Work out what the map shows: which points are meant, their colours and their order, from the filters, the search and the region.
+// Compute what the map shows, from the filters, the search and the region: which points stand out, their colours and their order.
 
 import { plural } from "../people/words.js";
 import { dayOf } from "../map/points.js";
 import { ranks } from "../map/ranks.js";
 import { coloured, packed, QUIET } from "../map/scales.js";
 
-// How much a point is meant now.
+// How much a point stands out now: it is hidden, quiet, usual or chosen.
 export const [HIDDEN, REST, MEANT, CHOSEN] = [0, 1, 2, 3];
-const PLACED_BY = 5; // "You are here" lies between so many of the nearest thumbnails.
+const PLACED_BY = 5; // The mark "you are here" is placed between this number of nearest thumbnails.
 const COMPARED = 20;
-const STEPS = 30; // Of the iteration for the place between them.
+const STEPS = 30; // The steps of the iteration that computes this place.
 
-// Return the model of the map, see `MapCanvas.show`, with the rows that the search found and that the region holds.
+// Return the model of the map, see `MapCanvas.show`, with the rows that the search found and the rows in the region.
 export function arrange(state, dark) {
   const { points, cells, clusters, atlas } = state;
   const admitted = admits(points, state);
@@ -77,7 +77,8 @@ function regionRows({ points, cells, region }, admitted) {
 }
 
 // Return the place of a picture between the nearest thumbnails: the point with the least weighted sum of distances to them
-// (Weiszfeld's algorithm). Unlike a mean, it stays with most of them if one lies elsewhere. {} if the map has none of them.
+// (Weiszfeld's algorithm). If one thumbnail is far from the others, this point stays near the others, unlike a mean. Return {} if
+// the map has none of the thumbnails.
 export function placeOf(points, items) {
   const near = items.map((item) => ({ ...item, row: points.find(item.video_id) })).filter(({ row }) => row >= 0).slice(0, COMPARED);
   if (near.length === 0) return {};
@@ -96,7 +97,7 @@ export function placeOf(points, items) {
   return { x, y, rows: nearest.map(({ row }) => row), spread: distances[distances.length >> 1] };
 }
 
-// Say what the map shows, in words.
+// Return a sentence about what the map shows.
 export function countWords(model, { found }, total) {
   const all = plural(total, "video");
   const shown = model.points.length < total ? `A sample of ${model.points.length.toLocaleString("en")} of ${all} is loaded here; zoom in for the others` : all;

@@ -31,7 +31,7 @@ export function historyChart(history, changes) {
     );
   }
   for (const time of marks) drawing.append(shape("line", { x1: across(time), x2: across(time), y1: TOP, y2: HEIGHT - BOTTOM, class: "chart-change" }));
-  // Counts of two definitions of a view cannot be compared, so each has a line of its own.
+  // Counts of two definitions of a view cannot be compared, so each definition has its own line.
   for (const era of new Set(counts.map((each) => each.era))) {
     const places = counts.filter((each) => each.era === era).map(({ time, views }) => `${across(time).toFixed(1)},${down(views).toFixed(1)}`);
     drawing.append(shape("polyline", { points: places.join(" "), class: "chart-curve" }));

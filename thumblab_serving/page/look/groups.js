@@ -1,4 +1,5 @@
-// The groups of the map as a list, with what sets each apart. A group can be shown on the map and read as a region.
+// The groups of the map as a list, with the traits of each group. A person can show a group on the map, and choose it as a
+// region.
 
 import { byId, button, line } from "../dom.js";
 import { sentence } from "../for_operators.js";
@@ -57,5 +58,5 @@ function facts({ videos, channels, outlier_multiple: multiple, growth }) {
 function growthOf({ ratio, low, high, rising }) {
   if (ratio === null) return "too few new videos to say whether it grows";
   const range = low === null ? "" : ` (95% interval ${low.toFixed(1)} to ${high.toFixed(1)})`;
-  return `${rising ? "rising: " : ""}its part of new videos is ${ratio.toFixed(1)} times that of the weeks before${range}`;
+  return `${rising ? "rising: " : ""}its share of the new videos is ${ratio.toFixed(1)} times its share in the weeks before${range}`;
 }

@@ -12,7 +12,7 @@ export function drawLegend({ words, ramp = null, ticks = [], set = [], none = nu
     bar.setAttribute("aria-hidden", "true");
     const under = line("p", "", "legend-ticks");
     under.append(...ticks.map((text) => line("span", text)));
-    box.append(bar, ticks.length === 0 ? line("p", "This map does not know it of any video.", "soft") : under);
+    box.append(bar, ticks.length === 0 ? line("p", "No video of this map has this figure.", "soft") : under);
   }
   const list = line("ul", "", "legend-set");
   list.append(...set.map(([colour, text]) => swatch(colour, text)));

@@ -15,7 +15,7 @@ import { dark, draw, map, model, state } from "./state.js";
 import { back, lab, open, route, showAs } from "./views.js";
 
 const PAUSE_MS = 150;
-const LAST = "thumblab-last-asked"; // Where the other page keeps the channel and the niche of the last comparison.
+const LAST = "thumblab-last-asked"; // The key of localStorage under which the page Compare keeps the channel and the niche of the last comparison.
 
 const gestures = new Gestures(map, {
   hover(row, px, py) {
@@ -159,7 +159,7 @@ function restoreChannel() {
   try {
     last = JSON.parse(localStorage.getItem(LAST));
   } catch {
-    // A browser that stores nothing, or a damaged entry: the field begins empty.
+    // The browser stores nothing, or the entry is damaged. The field then begins empty.
   }
   if (typeof last?.channel === "string") byId("channel").value = state.ownChannel = last.channel;
 }

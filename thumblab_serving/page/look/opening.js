@@ -1,4 +1,4 @@
-// Open the map of a niche, and say in words why there is none.
+// Open the map of a niche. If there is no map, show the reason.
 
 import { byId, say } from "../dom.js";
 import { currentKey, NO_KEY, showKeyField } from "../key.js";
@@ -15,7 +15,7 @@ import { forgetAnswers } from "./search.js";
 import { redrawTiles } from "./sheet.js";
 import { askForKey, draw, failed, map, state } from "./state.js";
 
-let loads = 0; // The number of the newest call of `load`. Older ones show nothing.
+let loads = 0; // The number of the newest call of `load`. Older calls show nothing.
 
 export async function load() {
   if (!currentKey()) return askForKey(NO_KEY);
@@ -53,7 +53,7 @@ export async function load() {
   begin(niche, loaded);
 }
 
-// Show a map from its beginning. The filters stay, and what was found on another map is forgotten.
+// Show a new map as a whole. The filters stay, and the results of a search on another map are dropped.
 function begin(niche, { points, tiles, atlas, clusters, total }) {
   state.tiles?.close();
   state.atlas?.close();
@@ -89,7 +89,7 @@ function take(points) {
   byId("colour").replaceChildren(...names.map(([value, text]) => new Option(text, value)));
   byId("colour").value = names.some(([name]) => name === before) ? before : names[0]?.[0];
   state.colour = byId("colour").value;
-  const lacking = points.missing.length === 0 ? "" : `This map is of an older version of the lab. It does not know: ${points.missing.map((name) => name.replaceAll("_", " ")).join(", ")}. The next run of the asset library_map adds that.`;
+  const lacking = points.missing.length === 0 ? "" : `An older version of the lab made this map. It lacks: ${points.missing.map((name) => name.replaceAll("_", " ")).join(", ")}. The next run of the asset library_map adds what is missing.`;
   say("older", lacking);
   draw();
 }

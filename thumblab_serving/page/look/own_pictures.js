@@ -1,4 +1,5 @@
-// One's own pictures on the map: "you are here". A picture is placed between the thumbnails that are most similar to it.
+// The person's own pictures on the map, with the mark "you are here". A picture is placed between the thumbnails that are most
+// similar to it.
 
 import { byId, button, image, line, say } from "../dom.js";
 import { similarToPicture } from "../map/service.js";
@@ -41,7 +42,7 @@ async function mark(lab, file, items) {
   lab.changed("mark");
 }
 
-// A browser may show a picture that it cannot draw on a canvas. The mark is then without it.
+// A browser may show a picture that it cannot draw on a canvas. The mark then has no picture.
 async function bitmap(file) {
   try {
     return await createImageBitmap(file);

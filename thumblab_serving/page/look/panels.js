@@ -1,4 +1,4 @@
-// The parts beside the map that say what the search found, and what a region is like.
+// The parts beside the map that show what the search found and what the videos of a region have in common.
 
 import { byId, line, percent, say } from "../dom.js";
 import { plural } from "../people/words.js";
@@ -6,7 +6,7 @@ import { medians, sampled, shared } from "./region.js";
 import { ordered, Sheet } from "./sheet.js";
 
 const PART_OF_LIST = 50;
-const FAR_APART = 0.12; // Of the map's width: nearest thumbnails that lie so far from "you are here" say little about it.
+const FAR_APART = 0.12; // A part of the map's width. If the nearest thumbnails are farther than this from "you are here", its place is only approximate.
 const ORDERS = { best: "Most similar first", multiple: "Largest outlier multiple first", views: "Most views per hour first", newest: "Newest first" };
 
 let found = null;
@@ -86,7 +86,7 @@ export function fillOrders() {
   byId("order").value = "multiple";
 }
 
-// Say where a picture lies.
+// Show in words where a picture lies on the map.
 export function sayPlace(model, mark) {
   const placed = model.marks.find(({ url }) => url === mark.url);
   if (!placed) {
@@ -97,8 +97,8 @@ export function sayPlace(model, mark) {
   const groups = placed.rows.map((row) => byCluster.get(points.cluster[row])).filter(Boolean);
   const [group, count] = mostOften(groups);
   const near = placed.rows.slice(0, 3).map((row) => `“${points.title(row)}”`).join(", ");
-  const where = group && count > placed.rows.length / 2 ? ` Most of its nearest are in the group ${group.label.slice(0, 3).join(", ")}.` : " Its nearest are in no one group.";
-  const rough = placed.spread > FAR_APART ? " They lie far apart on the map, so the place is rough." : "";
+  const where = group && count > placed.rows.length / 2 ? ` Most of its nearest thumbnails are in the group ${group.label.slice(0, 3).join(", ")}.` : " No group has most of its nearest thumbnails.";
+  const rough = placed.spread > FAR_APART ? " They lie far apart on the map, so its place is only approximate." : "";
   say("place", `${mark.name} lies nearest to ${near}.${where}${rough}`);
   return placed;
 }

@@ -1,17 +1,18 @@
-// What the videos of a region have in common, against all others that are shown. The figures describe; they prove no cause.
+// What the videos of a region have in common, compared with all other videos that are shown. The figures describe the videos, and
+// prove no cause.
 
 import { SUB_SCORES } from "../words.js";
 import { searchable } from "../map/points.js";
 import { plural } from "../people/words.js";
 
-const FEWEST = 5; // Videos in the region and outside that a comparison needs.
-const Z = 2.64; // Of a 95 % interval for each of six comparisons, by Bonferroni.
+const FEWEST = 5; // The number of videos that a comparison needs, in the region and outside.
+const Z = 2.64; // The z value of a 95 % interval for six comparisons together, by Bonferroni.
 const LEAST = 0.08; // A share that differs from one half by less is not worth a sentence.
 const LETTERS = 3; // Shorter words are left out.
 const MOST_WORDS = 6;
 const FACTS = { outlier_multiple: "Outlier multiple", views_per_hour: "Views per hour", age: "Age in days" };
 
-const MOST_COMPARED = 10_000; // Of more videos, an even sample is compared. It takes a fraction of a second, and the figures hardly differ.
+const MOST_COMPARED = 10_000; // With more videos than this, an even sample is compared. The sample takes a fraction of a second, and the figures hardly differ.
 
 // Return the rows, or an even sample of them.
 export function sampled(rows) {
@@ -30,7 +31,7 @@ export function median(values) {
 
 const known = (points, name, rows) => rows.map((row) => valueOf(points, name, row)).filter(Number.isFinite);
 
-// Return [{name, words, here, rest}]: the medians of the region and of the rest. NaN: no video has it.
+// Return [{name, words, here, rest}]: the medians of the region and of the rest. A median is NaN if no video has the figure.
 export function medians(points, rows, rest) {
   const columns = { ...FACTS, ...SUB_SCORES };
   return Object.entries(columns).map(([name, words]) => ({
@@ -42,7 +43,7 @@ export function medians(points, rows, rest) {
   }));
 }
 
-// Return what the region shares against the rest, as sentences, the clearest first.
+// Return sentences on how the region differs from the rest. The sentence with the clearest difference comes first.
 export function shared(points, rows, rest) {
   const sentences = [];
   if (rows.length >= FEWEST && rest.length >= FEWEST) sentences.push(...comparedScores(points, rows, rest));
@@ -50,8 +51,8 @@ export function shared(points, rows, rest) {
   return sentences;
 }
 
-// Compare each sub-score by how often a picture of the region has more than one of the rest (the area under the ROC curve).
-// Its standard error is that of Hanley and McNeil (1982).
+// Compare each sub-score: how often does a picture of the region have a larger value than a picture of the rest? This is the area
+// under the ROC curve. Its standard error is that of Hanley and McNeil (1982).
 function comparedScores(points, rows, rest) {
   const found = [];
   for (const [name, words] of Object.entries(SUB_SCORES)) {
@@ -71,7 +72,7 @@ function comparedScores(points, rows, rest) {
   });
 }
 
-// Return in which part of all pairs the value of the first list is the larger one. Equal values count as half.
+// Return the share of all pairs in which the value from the first list is larger. Equal values count as half.
 export function shareAbove(values, others) {
   const sorted = Float64Array.from(others).sort();
   let sum = 0;
@@ -106,7 +107,7 @@ function sharedWords(points, rows, rest) {
   return [`Words that many of these titles have, and few others: ${told.join(", ")}.`];
 }
 
-// A region that is mostly one channel says little about a look that works for others.
+// If most videos of a region are from one channel, the region shows little about other channels.
 function ofOneChannel(points, rows) {
   const counts = new Map();
   for (const row of rows) counts.set(points.channel(row), (counts.get(points.channel(row)) ?? 0) + 1);

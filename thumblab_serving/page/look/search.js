@@ -9,12 +9,12 @@ const PAUSE_MS = 200; // Titles are searched after a pause in typing.
 const K = 60;
 const ID = /^[A-Za-z0-9_-]{11}$/;
 const HELP = {
-  titles: "Words of titles. All of them must be in the title. This is searched while you type.",
-  meaning: "What it is about or looks like, in words. The lab compares them with the pictures if its encoder reads text, and else with the titles.",
-  video: "A link to a video on YouTube, or its id. Thumbnails like that of the video are found.",
+  titles: "Words of titles. A title is found if it contains all of them. The search runs while you type.",
+  meaning: "Words for the topic of a video or the look of its thumbnail. The lab compares them with the pictures if its encoder can encode texts, and otherwise with the titles.",
+  video: "A link to a video on YouTube, or its id. Thumbnails like the thumbnail of this video are found.",
 };
 
-let asked = 0; // The number of the newest search. The answers of older ones are dropped.
+let asked = 0; // The number of the newest search. The answers of older searches are dropped.
 let pausing = null;
 
 // `lab`: {state, changed(reason), failed(error, id)}.
@@ -44,7 +44,7 @@ export function wireSearch(lab) {
   });
 }
 
-// Forget the search. Answers that are still on their way are dropped.
+// End the search. Answers that arrive later are dropped.
 export function clearSearch(lab) {
   asked += 1;
   byId("search").value = "";
@@ -54,7 +54,7 @@ export function clearSearch(lab) {
   lab.changed("search");
 }
 
-// Drop the answers that are on their way, because another map is loaded.
+// Drop the answers that arrive later, because another map is loaded.
 export function forgetAnswers() {
   asked += 1;
   busy(false);
@@ -65,7 +65,7 @@ export function byVideoId(lab, id, title) {
   return ask(lab, () => similar({ video_id: id }, filters(lab.state)), () => `like the thumbnail of “${title}”`);
 }
 
-// Return the fields of `/v1/similar` that hold what is searched within the filters of the page.
+// Return the fields of `/v1/similar` for the filters of the page.
 export function filters({ niche, after, before }) {
   const fields = { k: K, diversity: 0 };
   if (niche !== "all") fields.niche = niche;
@@ -89,7 +89,7 @@ function byVideo(lab, text) {
   if (id === null) {
     asked += 1;
     busy(false);
-    say("search-problem", "This is no link to a video and no id of one. A link looks like https://www.youtube.com/watch?v=… ");
+    say("search-problem", "This is neither a link to a video nor the id of a video. A link looks like https://www.youtube.com/watch?v=… ");
     return;
   }
   byVideoId(lab, id, titleOf(lab.state.points, id));
@@ -102,7 +102,7 @@ function titleOf(points, id) {
 
 // Return the id that a link or an id names, or null. The ids of a demo look different from YouTube's.
 export function idOf(text, points) {
-  if (ID.test(text) || points?.find(text) >= 0) return text; // The tiles of a large map may still be on their way.
+  if (ID.test(text) || points?.find(text) >= 0) return text; // The tiles of a large map may not have arrived yet.
   let link;
   try {
     link = new URL(text);
@@ -118,7 +118,8 @@ function meaningWords(text, { query }) {
   return `by “${text}”, compared with the ${query.matched_by === "picture" ? "pictures" : "titles"}`;
 }
 
-// Ask the service, and show what it found. Return its items, or null if a newer search has begun or there was an error.
+// Send the search to the service, and show what it found. Return its items, or null if a newer search has begun or there was an
+// error.
 export async function ask(lab, request, wordsOf) {
   asked += 1;
   const mine = asked;

@@ -33,7 +33,7 @@ export function draw() {
   sayOwn();
 }
 
-// Something was found, marked or chosen. `mark`: the picture that was placed.
+// Draw the page again, because something was found, marked or chosen. `mark`: the picture that was placed.
 export function changed(reason, mark = null) {
   state.region = reason === "region" ? state.region : null;
   draw();
@@ -52,7 +52,7 @@ function sayOwn() {
   say("own-note", count === 0 ? "This map has no video of this channel." : `${plural(count, "video")} of this channel ${count === 1 ? "has a ring" : "have rings"}.`);
 }
 
-// Show an error in the element `id`. If the key is the reason, lead to the field for it.
+// Show an error in the element `id`. If the key is the reason, move the focus to the field for the key.
 export function failed(error, id = "problem") {
   const isKey = [401, 403].includes(error.status);
   say(isKey ? "problem" : id, sentence(error.message));

@@ -12,7 +12,7 @@ import { addressOf } from "./sheet.js";
 
 const YOUTUBE_ID = /^[A-Za-z0-9_-]{11}$/;
 
-let asked = 0; // The number of the newest request. The answers of older ones are dropped.
+let asked = 0; // The number of the newest request. The answers of older requests are dropped.
 
 // Show a video. `lab`: {failed(error, id), showOnMap(id), canShow(id)}. Late answers to earlier calls are dropped.
 export async function showVideo(id, lab) {
@@ -40,7 +40,7 @@ export async function showVideo(id, lab) {
   if (urlOf(id) === null) byId("video-picture").replaceChildren(line("p", "The lab has no picture of this video.", "soft"));
 }
 
-// Nobody waits for the video any more.
+// Drop the answer about the video, because the person has left it.
 export function leaveVideo() {
   asked += 1;
 }
@@ -122,7 +122,7 @@ function versions({ thumbnails }) {
     [each.current ? "now" : "", each.sha256.slice(0, 8)].filter(Boolean).join(", picture "),
   ]);
   const note = thumbnails.some((each) => each.earlier_deleted) ? [line("p", "Earlier versions were deleted.", "soft")] : [];
-  const changed = thumbnails.length > 1 ? `The lab saw ${thumbnails.length} versions. Views per hour fall with age, so a later version with fewer is not worse for it.` : "The lab saw one version.";
+  const changed = thumbnails.length > 1 ? `The lab saw ${thumbnails.length} versions. Views per hour fall with age, so a later version with fewer views per hour need not be worse.` : "The lab saw one version.";
   return [section("versions-title", "Versions of the thumbnail", line("p", changed, "soft"), table("The versions as a table", ["Title then", "Shown", "Views meanwhile", "Views per hour", "Version"], rows), ...note)];
 }
 

@@ -10,7 +10,7 @@ import { leaveVideo, showVideo } from "./video.js";
 
 const VIDEO = /^#video=(.+)$/;
 
-let cameFrom = null; // The element from which a video was opened, and its address. It gets the focus again.
+let cameFrom = null; // The element from which a video was opened, and its address. The element gets the focus again.
 
 export const lab = { state, changed, failed, showOnMap, canShow: (id) => (state.points?.find(id) ?? -1) >= 0, dropped: (work) => state.points !== null && toLook(work) };
 
@@ -22,7 +22,7 @@ export function showAs(what) {
   else if (model !== null) drawList(model);
 }
 
-// Show what the address says. `isFirst`: whether the page was opened just now.
+// Show the part that the address names. `isFirst`: whether the page was opened just now.
 export function route(isFirst = false) {
   takeKey();
   const found = VIDEO.exec(location.hash);
@@ -47,7 +47,8 @@ export function route(isFirst = false) {
   else askForKey(NO_KEY);
 }
 
-// Go back from a video. If the page was opened with this video, nothing of this page is behind it, so show the map.
+// Go back from a video. If the page was opened with this video, the browser's history has no earlier part of this page, so show
+// the map.
 export function back() {
   if (!history.state?.isFirst) return history.back();
   history.replaceState(null, "", location.pathname + location.search);

@@ -5,7 +5,7 @@
 const MAGIC = "ARROW1";
 const [INT, FLOAT, UTF8] = [2, 3, 5]; // The numbers of the types in Schema.fbs.
 const [DICTIONARY_BATCH, RECORD_BATCH] = [2, 3]; // The numbers of the headers in Message.fbs.
-const BLOCK = 24; // Bytes of a block in the footer: where a message is, and how long.
+const BLOCK = 24; // The number of bytes of a block in the footer. A block has the offset and the length of a message.
 const PAIR = 16; // Bytes of a field node, and of a buffer.
 const SINGLE = 1; // The precision of float32.
 const MOST_COLUMNS = 100;
@@ -53,7 +53,7 @@ function read(buffer) {
 const isMagic = (bytes, at) => [...MAGIC].every((letter, place) => bytes[at + place] === letter.charCodeAt(0));
 
 function rowsOf(batch) {
-  if (batch.table(3) !== null) throw new ArrowError("The file of the map is compressed, and this page reads none such.");
+  if (batch.table(3) !== null) throw new ArrowError("The file of the map is compressed, and this page reads only uncompressed files.");
   return batch.long(0);
 }
 
@@ -73,7 +73,7 @@ function column(field, take, rows, dictionaries = null) {
 
 function plain(kind, type, take, rows) {
   take.node(rows);
-  take.buffer(); // Which values are null: none, as `node` has checked.
+  take.buffer(); // The buffer that marks null values. There are none, as `node` has checked.
   if (kind === UTF8) return texts(take.buffer(), take.buffer(), rows);
   if (kind === FLOAT && type.short(0) === SINGLE) return typed(Float32Array, take.buffer(), rows);
   if (kind === INT) {

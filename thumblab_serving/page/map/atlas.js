@@ -1,13 +1,13 @@
-// The small pictures of the map. A page of an atlas holds many of them; a page is loaded when one of its pictures is shown.
+// The small pictures of the map. A page of an atlas contains many pictures. A page is loaded when one of its pictures is shown.
 
 import { atlasPage } from "./service.js";
 
 const AT_ONCE = 4;
-const KEPT = 48; // At most so many pages are kept in memory. A page of the largest pictures has 9 MB.
+const KEPT = 48; // The maximum number of pages in memory. A page of the largest pictures has 9 MB.
 const SHA256 = /^[0-9a-f]{64}$/;
 
 export class Atlas {
-  // `about`: the answer about the atlases of the map. `arrived` is called when a page can be drawn.
+  // `about`: the service's answer about the atlases of the map. `arrived` is called when a page can be drawn.
   constructor(niche, about, arrived) {
     this.niche = niche;
     this.arrived = arrived;
@@ -35,7 +35,7 @@ export class Atlas {
     const node = document.createElement("canvas");
     [node.width, node.height] = [width, height];
     node.className = "tile";
-    node.setAttribute("aria-hidden", "true"); // The title beside it says which video it is.
+    node.setAttribute("aria-hidden", "true"); // The title beside the picture names the video.
     node.redraw = () => this.draw(node.getContext("2d"), tile, 0, 0, width, height);
     node.redraw();
     return node;
@@ -70,7 +70,7 @@ export class Atlas {
 
   #next() {
     while (this.running < AT_ONCE && this.waiting.length > 0 && !this.closed) {
-      const name = this.waiting.pop(); // What is in sight was asked for last.
+      const name = this.waiting.pop(); // The pictures in sight were requested last, so their page is loaded first.
       this.running += 1;
       this.#load(name).finally(() => {
         this.running -= 1;
@@ -86,7 +86,7 @@ export class Atlas {
       this.pages.set(name, page);
       this.#forget();
     } catch {
-      this.pages.set(name, "failed"); // The points stay, and their titles say what they are.
+      this.pages.set(name, "failed"); // The points stay, and have their titles.
     }
     if (!this.closed) this.arrived();
   }

@@ -1,4 +1,4 @@
-// What part of the map is in sight. A place of the map is (x, y) with 0 to 1; a place on the canvas is in CSS pixels.
+// The part of the map that is in sight. A place on the map is (x, y), each from 0 to 1. A place on the canvas is in CSS pixels.
 
 const MARGIN = 0.06; // Part of the canvas that stays free around the whole map.
 const CLOSEST = 400; // The largest magnification of the whole map.
@@ -9,7 +9,7 @@ export class Camera {
     this.box = { left: 0, top: 0, right: 1, bottom: 1 };
   }
 
-  // Set the size of the canvas. What is in the middle stays there.
+  // Set the size of the canvas. The place of the map in the middle stays in the middle.
   resize(width, height) {
     const zoom = this.zoom;
     Object.assign(this, { width: Math.max(1, width), height: Math.max(1, height) });
@@ -80,7 +80,7 @@ export class Camera {
     this.#limit();
   }
 
-  // Keep some of the map in sight.
+  // Move the camera back if no part of the map would be in sight.
   #limit() {
     this.x = Math.max(this.box.left, Math.min(this.x, this.box.right));
     this.y = Math.max(this.box.top, Math.min(this.y, this.box.bottom));

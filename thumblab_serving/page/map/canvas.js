@@ -5,12 +5,12 @@ import { LANDMARK } from "./ranks.js";
 import { drawOverlay, FINE_FROM } from "./overlay.js";
 import { Painter } from "./painter.js";
 
-const MOST_RATIO = 2; // More pixels than that cannot be told apart on a map, and cost time.
+const MOST_RATIO = 2; // With more pixels for each CSS pixel, a map looks the same and takes longer to draw.
 const MOST_PICTURES = 220;
 const ALL_FROM = 8; // From this magnification on, all points may show their pictures.
-const MOST_CANDIDATES = 6_000; // With more points in sight, to choose among them takes too long.
+const MOST_CANDIDATES = 6_000; // With more points in sight, choosing the pictures takes too long.
 const FIELDS = [-1, 0, 1].flatMap((dx) => [-1, 0, 1].map((dy) => [dx, dy]));
-const WIDTHS = [[24, 128], [8, 96], [3, 72], [0, 56]]; // From which magnification on a picture has which width, in CSS pixels.
+const WIDTHS = [[24, 128], [8, 96], [3, 72], [0, 56]]; // Pairs of a magnification, and the width in CSS pixels that pictures have from this magnification on.
 
 export class MapCanvas {
   constructor(frame, points, overlay) {
@@ -22,7 +22,7 @@ export class MapCanvas {
     this.hovered = -1;
     this.shown = []; // The pictures on the map: {row, x, y, width, height} in CSS pixels.
     this.moved = () => {};
-    this.frames = null; // Times of frames in milliseconds, while they are measured.
+    this.frames = null; // The times of frames in milliseconds while a benchmark measures them, or null.
     new ResizeObserver(() => this.resize()).observe(frame);
   }
 
@@ -69,13 +69,13 @@ export class MapCanvas {
     this.frames?.push(performance.now() - start);
   }
 
-  // The radius of a point in CSS pixels: a part of the room that a point has, if they are spread evenly.
+  // The radius of a point in CSS pixels. It is a part of the room that each point would have if all points were spread evenly.
   get radius() {
     const room = Math.sqrt((this.camera.width * this.camera.height) / Math.max(this.model.count, 1)) / 4;
     return Math.round(2 * Math.max(1.25, Math.min(room * this.camera.zoom, 4.5))) / 2;
   }
 
-  // Choose which points show their pictures: as many as have room, those of the highest rank first.
+  // Choose the points that show their pictures: as many as have room, those with the lowest ranks first.
   #placePictures() {
     this.shown = [];
     const { points, cells, visible, rank, atlas } = this.model;
@@ -88,7 +88,7 @@ export class MapCanvas {
     cells.within(camera.sight(width), (row) => {
       if (visible[row] > 1 && points.tile[row] >= 0 && (candidates.length <= MOST_CANDIDATES || rank[row] <= landmark)) candidates.push(row);
     });
-    // Where pictures would hide most points, only the landmarks and what was found have one.
+    // If pictures would hide most points, only the landmarks and the found videos show a picture.
     const room = (camera.width * camera.height) / (width * height);
     const isCrowded = candidates.length > MOST_CANDIDATES || (camera.zoom < ALL_FROM && candidates.length > 4 * room);
     if (isCrowded) candidates = candidates.filter((row) => rank[row] <= landmark);
@@ -106,7 +106,8 @@ export class MapCanvas {
     }
   }
 
-  // Return the row of the video at a place of the canvas, or -1: of the picture there, or else of the nearest point.
+  // Return the row of the video at a place of the canvas. This is the video of the picture there, or else of the nearest point.
+  // Return -1 if there is neither.
   at(px, py, reach = 12) {
     if (this.model === null) return -1;
     const picture = this.shown.findLast(({ x, y, width, height }) => px >= x && px <= x + width && py >= y && py <= y + height);
@@ -116,7 +117,7 @@ export class MapCanvas {
     return this.model.cells.nearest(x, y, reach / this.camera.scale, (row) => visible[row] > 0);
   }
 
-  // Return the rows in sight that are meant now.
+  // Return the rows in sight that stand out now.
   inSight() {
     if (this.model === null) return [];
     const { visible } = this.model;

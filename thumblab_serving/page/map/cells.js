@@ -34,7 +34,7 @@ export class Cells {
     }
   }
 
-  // Return the row of the nearest point within `radius` that `admits` lets through, or -1.
+  // Return the row of the nearest point within `radius` for which `admits(row)` is true, or -1.
   nearest(x, y, radius, admits) {
     let best = -1;
     let least = radius * radius;

@@ -1,19 +1,20 @@
 // Move the map by mouse, touch and keyboard, and draw a lasso.
 
-const STEP = 80; // CSS pixels of a press on an arrow key.
+const STEP = 80; // The CSS pixels by which a press on an arrow key moves the map.
 const TAP = 6; // A pointer that moves less than this is a click or a tap.
-const VERTEX = 3; // The lasso gets a corner whenever the pointer has moved so far.
+const VERTEX = 3; // The lasso gets a corner each time the pointer has moved this far.
 const FACTOR = 1.5;
 
 export class Gestures {
-  // `on`: {hover(row, x, y), press(row, touched), lasso(polygon), leave()}. Each is told what a person did.
+  // `on`: {hover(row, x, y), press(row, touched), lasso(polygon), leave()}. Each function is called after the gesture of its
+  // name.
   constructor(map, on) {
     Object.assign(this, { map, on, pointers: new Map(), lassoing: false, start: null });
     const { frame } = map;
     frame.addEventListener("pointerdown", (event) => this.#down(event));
     frame.addEventListener("pointermove", (event) => this.#move(event));
     for (const kind of ["pointerup", "pointercancel"]) frame.addEventListener(kind, (event) => this.#up(event));
-    // A finger that is lifted leaves too. What it has shown stays.
+    // Lifting a finger also sends this event. What the finger has shown stays.
     frame.addEventListener("pointerleave", (event) => event.pointerType !== "touch" && this.pointers.size === 0 && on.leave());
     frame.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     frame.addEventListener("keydown", (event) => this.#key(event));
@@ -66,7 +67,8 @@ export class Gestures {
     this.pointers.set(event.pointerId, place);
   }
 
-  // Two fingers: the places of the map below them stay below them, as well as that is possible without turning the map.
+  // Move and magnify the map by two fingers. As far as possible without turning the map, the places below the fingers stay below
+  // them.
   #pinch(id, before, place) {
     const [, other] = [...this.pointers].find(([key]) => key !== id);
     const distance = (one) => Math.max(1, Math.hypot(one[0] - other[0], one[1] - other[1]));

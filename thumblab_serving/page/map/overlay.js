@@ -3,7 +3,7 @@
 const FONT = '600 13px system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif';
 export const FINE_FROM = 3; // From this magnification on, the small groups have names too.
 const MOST_NAMES = 40;
-const SHIFTS = [0, 34, -34]; // Where a name is written, from the middle of its group: there, or below or above a picture.
+const SHIFTS = [0, 34, -34]; // The vertical distances in pixels from the middle of a group at which its name may be written.
 
 const overlap = (one, other) => one.left < other.right && one.right > other.left && one.top < other.bottom && one.bottom > other.top;
 
@@ -35,7 +35,7 @@ function drawPictures({ context, shown, model, ratio }, colours, taken) {
       context.fillStyle = colours.ground;
       context.fillRect(x, y, width, height);
     }
-    // The colour of the point stays readable as a bar below its picture.
+    // A bar below the picture keeps the colour of the point visible.
     context.fillStyle = `#${[0, 8, 16].map((bits) => ((model.colours[row] >>> bits) & 255).toString(16).padStart(2, "0")).join("")}`;
     context.fillRect(x, y + height - 4, width, 4);
     if (model.visible[row] > 2) {
@@ -83,7 +83,7 @@ function outline(context, places, colours, closed) {
   context.setLineDash([]);
 }
 
-// Write the names of groups, the largest first, where they hide no other name and no picture.
+// Write the names of groups, the largest first. A name is written only where it hides no other name and no picture.
 function drawNames({ context, camera, model }, colours, taken) {
   if (!model.showNames) return;
   context.font = FONT;

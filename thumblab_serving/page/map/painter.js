@@ -38,7 +38,7 @@ export class Painter {
       for (let n = 0; n < full.length; n += 1) pixels[at + full[n]] = colour;
       for (let n = 0; n < edge.length; n += 1) {
         const below = pixels[at + edge[n]];
-        // Over an empty pixel, the edge is transparent. Over another point, it is mixed with its colour.
+        // Over an empty pixel, the edge is transparent. Over another point, the edge is mixed with the colour of that point.
         pixels[at + edge[n]] = below >>> 24 === 255 ? mixed(below, colour, alpha[n]) : ((alpha[n] << 24) | (colour & 0xffffff)) >>> 0;
       }
     }

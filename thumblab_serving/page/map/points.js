@@ -5,12 +5,12 @@ import { ArrowError } from "./arrow.js";
 
 const NEEDED = ["x", "y", "video_id", "title", "channel"];
 const NUMBERS = ["published_day", "outlier_multiple", "views_per_hour", "cluster", "fine_cluster", "tile", ...Object.keys(SUB_SCORES)];
-const UNKNOWN = { cluster: -1, fine_cluster: -1, tile: -1 }; // What a column has that the release lacks. Other columns have NaN.
-const UNKNOWN_DAY = -(2 ** 31); // What the column has for a video whose day of publication is not known.
+const UNKNOWN = { cluster: -1, fine_cluster: -1, tile: -1 }; // The value in a column that the release lacks. Columns without an entry here have NaN.
+const UNKNOWN_DAY = -(2 ** 31); // The value for a video whose day of publication is not known.
 const DAY_MS = 86_400_000;
 
 export class Points {
-  // `tables`: what `readArrow` returned for each file. Throws an `ArrowError` if a column is missing without which there is no map.
+  // `tables`: what `readArrow` returned for each file. Throws an `ArrowError` if a column is missing that every map needs.
   constructor(tables) {
     this.tables = tables;
     this.starts = [];
@@ -80,7 +80,7 @@ export class Points {
     return this.rowsById.get(id) ?? -1;
   }
 
-  // Return all titles as they are searched.
+  // Return all titles in the form in which they are searched.
   get searched() {
     this.searchedTitles ??= Array.from({ length: this.length }, (_, row) => searchable(this.title(row)));
     return this.searchedTitles;

@@ -1,9 +1,10 @@
-// Which picture comes first where not all have room.
+// The order in which pictures are shown if there is not enough room for all.
 
-export const LANDMARK = -1e6 + 1; // The rank of a landmark, or a lower one.
+export const LANDMARK = -1e6 + 1; // The highest rank of a landmark.
 const FOUND = -1e7;
 
-// Return the rank of each point, the lowest first: what was found, then the landmarks of groups, then the largest multiples.
+// Return the rank of each point. The lowest ranks belong to the found videos, the next to the landmarks of groups. The other
+// points are ranked by their outlier multiples, the largest first.
 export function ranks(points, clusters, found) {
   const rank = new Float32Array(points.length);
   for (let row = 0; row < points.length; row += 1) rank[row] = Number.isFinite(points.outlier_multiple[row]) ? -Math.min(points.outlier_multiple[row], 1e5) : 1;

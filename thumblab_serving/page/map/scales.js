@@ -3,7 +3,7 @@
 import { SUB_SCORES, NICHES } from "../words.js";
 
 // Each colour has a contrast of 3 or more with the ground of its scheme. The lightness rises or falls along each ramp, so that
-// it can also be read without telling hues apart.
+// people who cannot distinguish hues can also read it.
 const RAMPS = {
   light: { rising: ["#858ca8", "#5f7ea8", "#3b6f99", "#2b5378", "#16294a"], around: ["#1d4ed8", "#5b79b8", "#84888c", "#c2561a", "#7c1d0b"] },
   dark: { rising: ["#5f6f80", "#4f8aa6", "#4fb3b5", "#8fdbb0", "#f2f7c0"], around: ["#7db3ff", "#6f8fb8", "#7f868b", "#f0924a", "#ffd9a0"] },
@@ -13,7 +13,7 @@ const SETS = {
   dark: ["#4fc7b8", "#f0b35a", "#b79cff", "#f78fc0", "#82aaff", "#a8d65c", "#ff9a8f", "#62d0ea", "#dcc06a", "#ea9bf0", "#a9b7c6", "#7ddc9a"],
 };
 const NOT_KNOWN = { light: "#8d9296", dark: "#6d767b" };
-export const QUIET = { light: "#dcdad4", dark: "#30383c" }; // Points that are not meant now.
+export const QUIET = { light: "#dcdad4", dark: "#30383c" }; // The colour of points that do not stand out now.
 
 const number = (value) => (Math.abs(value) >= 10 ? Math.round(value).toLocaleString("en") : Number(value.toPrecision(2)).toString());
 
@@ -35,7 +35,7 @@ export function colourings(points, niche) {
   return some.filter(([, , isThere]) => isThere).map(([name, words]) => [name, words]);
 }
 
-// Return {colours, legend}: a colour for each point (0xAABBGGRR), and what they mean. `clusters` are the coarse ones.
+// Return {colours, legend}: a colour for each point (0xAABBGGRR), and what they mean. `clusters` are the coarse clusters.
 export function coloured(name, points, clusters, dark) {
   const theme = dark ? "dark" : "light";
   if (name === "cluster" || name === "niche") return bySets(name, points, clusters, theme);
@@ -73,7 +73,7 @@ function byNumber(scale, points, theme) {
   return { colours, legend: { words: scale.words, ramp: RAMPS[theme][scale.around ? "around" : "rising"], ticks, none: unknown > 0 ? NOT_KNOWN[theme] : null } };
 }
 
-// Return the values at the two ends of the scale: the fixed ones, or those that leave out the lowest and highest 2 % of points.
+// Return the values at the two ends of the scale: the fixed values, or the values below and above which 2 % of the points lie.
 function ends(scale, known) {
   if (scale.fixed) return scale.fixed;
   const at = (share) => known[Math.min(known.length - 1, Math.floor(share * known.length))] ?? 1;
@@ -84,7 +84,7 @@ function ends(scale, known) {
     high = Math.max(high, low * 1.01);
   } else if (high <= low) high = low + 1;
   if (!scale.around) return [low, high];
-  const reach = Math.max(high / scale.around, scale.around / low, 1.5); // The usual is in the middle.
+  const reach = Math.max(high / scale.around, scale.around / low, 1.5); // The usual value is in the middle of the scale.
   return [scale.around / reach, scale.around * reach];
 }
 
@@ -105,7 +105,7 @@ function bySets(name, points, clusters, theme) {
   return { colours, legend: { words: "Group", set: [...legend, [NOT_KNOWN[theme], clusters.length > named.length ? "smaller groups, or none" : "in no group"]] } };
 }
 
-// Return 256 colours between these ones.
+// Return 256 colours between the given colours.
 function ramp(stops) {
   const parts = stops.map(rgb);
   return Uint32Array.from({ length: 256 }, (_, place) => {

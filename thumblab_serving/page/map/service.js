@@ -1,4 +1,4 @@
-// The requests about the map. Each function returns the answer, or throws an error whose message is for people.
+// The requests about the map. Each function returns the answer, or throws an error with a message for people.
 
 import { currentKey } from "../key.js";
 import { call } from "../service.js";
@@ -41,7 +41,7 @@ export function similarToPicture(file, filters) {
   return call("v1/similar", { method: "POST", body: form }, true);
 }
 
-// Return the reply with the bytes at an address. If the service has too much to do, try again when it says.
+// Return the reply with the bytes at an address. If the service is too busy, try again after the time in its answer.
 async function bytes(address) {
   for (let tried = 1; ; tried += 1) {
     let reply;

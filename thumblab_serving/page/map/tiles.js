@@ -4,8 +4,8 @@ import { ArrowError, readArrow } from "./arrow.js";
 import { tileOf } from "./service.js";
 
 const AT_ONCE = 6;
-const KEPT = 80; // Tiles that are kept in memory.
-const LEAST_SIDE = 450; // A tile is at least so wide on the screen, in CSS pixels.
+const KEPT = 80; // The maximum number of tiles in memory.
+const LEAST_SIDE = 450; // The least width of a tile on the screen, in CSS pixels.
 
 export class TileLoader {
   // `about`: the list of tiles of the map. `changed(tables)` is called with the tables of the tiles that are in sight.
@@ -14,12 +14,12 @@ export class TileLoader {
     this.levels = about.levels.map(({ tiles, complete }) => ({ complete, tiles: new Map(tiles.map((tile) => [`${tile.x} ${tile.y}`, tile])) }));
     this.total = about.levels.at(-1).tiles.reduce((sum, { rows }) => sum + rows, 0);
     this.loaded = new Map();
-    this.asked = 0; // The number of the newest call of `look`. Older ones show nothing.
+    this.asked = 0; // The number of the newest call of `look`. Older calls show nothing.
     this.shown = "";
     this.complete = false;
   }
 
-  // Load what is in sight of the camera, and show it.
+  // Load the tiles in sight of the camera, and show them.
   async look(camera) {
     this.asked += 1;
     const mine = this.asked;

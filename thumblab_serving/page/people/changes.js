@@ -1,4 +1,4 @@
-// What a person changed, the latest first: the button that takes the latest back, and the list with "un-merge".
+// The changes that people made, the latest first: the button that undoes the latest change, and the list with "un-merge".
 
 import { button, byId, capital, line, moment } from "../dom.js";
 import { newest } from "./feedback.js";
@@ -8,12 +8,12 @@ import { changeWords } from "./words.js";
 const MOST = 20;
 
 let changes = [];
-let asked = 0; // The number of the newest request. The answers of older ones are dropped.
+let asked = 0; // The number of the newest request. The answers of older requests are dropped.
 
-// Return the change that an undo takes back, or null. A merge that was taken back already is none.
+// Return the change that an undo takes back, or null. A merge that was already taken back does not count.
 export const latestChange = () => changes.find(({ reverted }) => !reverted) ?? null;
 
-// Ask for the changes again. `unmerge(change)` takes a merge back.
+// Request and draw the changes again. `unmerge(change)` takes a merge back.
 export async function drawChanges(unmerge) {
   asked += 1;
   const mine = asked;

@@ -7,15 +7,15 @@ import { Listbox } from "./listbox.js";
 import { readCluster, unassigned } from "./service.js";
 import { sizeOf } from "./words.js";
 
-export const NONE = "none"; // Stands for the faces in no cluster, where else the id of a cluster stands.
+export const NONE = "none"; // Used in place of the id of a cluster for the faces that are in no cluster.
 const PART = 48;
 const MOST = 1000;
 
 export let faces = null;
-let opened = null; // The cluster as the service described it last. Null while the list is shown, or faces in no cluster.
+let opened = null; // The cluster in the service's last answer. Null while the list or the faces in no cluster are shown.
 let openedId = null;
 let hasMore = false;
-let asked = 0; // The number of the newest request for a cluster. The answers of older ones are dropped.
+let asked = 0; // The number of the newest request for a cluster. The answers of older requests are dropped.
 
 export const openCluster = () => opened;
 export const isNone = () => openedId === NONE;
@@ -36,8 +36,8 @@ export function closeCluster() {
   faces.show([]);
 }
 
-// Draw a cluster. If it is drawn already, ask again for as many faces as are shown. Return whether it was drawn: it is not if
-// another cluster or the list was asked for meanwhile. Throws an error with status 404 if the cluster is gone.
+// Draw a cluster. If the cluster is drawn already, request as many faces as are shown. Return whether it was drawn. It is not
+// drawn if another cluster or the list was requested meanwhile. Throws an error with status 404 if the cluster is gone.
 export async function drawCluster(id) {
   asked += 1;
   const mine = asked;
@@ -76,7 +76,7 @@ async function more() {
   }
 }
 
-// Nobody knows how many faces are in no cluster, so a full answer may have more behind it.
+// The service does not count the faces in no cluster. So after a full answer, there may be more faces.
 function show(found, full = found.length > 0 && found.length % PART === 0) {
   hasMore = opened === null ? full : found.length < opened.faces;
   const total = opened === null ? (hasMore ? -1 : found.length) : opened.faces;

@@ -4,8 +4,8 @@ import { currentKey } from "../key.js";
 import { cropsPath } from "./service.js";
 
 const AT_ONCE = 2; // The service answers two requests at a time.
-const TOGETHER = 12; // One request for so many crops takes half the time of a request for each, and the first come soon.
-const KEPT = 2000; // At most so many crops are kept in memory. The browser itself may not store any.
+const TOGETHER = 12; // The crops of one request. Larger requests save time, but the first crops come later.
+const KEPT = 2000; // The maximum number of crops in memory. The service forbids the browser to store crops.
 const TRIES = 3;
 
 const kept = new Map(); // The object URL of each crop, by the id of the face.
@@ -44,7 +44,7 @@ function next() {
     while (nodes.length < TOGETHER && waiting.length > 0) {
       const node = waiting.shift();
       node.isWaiting = false;
-      if (node.inSight && node.isConnected) nodes.push(node); // Else it was scrolled past. The observer tells when it is back.
+      if (node.inSight && node.isConnected) nodes.push(node); // Otherwise, the observer reports when it is in sight again.
     }
     if (nodes.length === 0) return;
     running += 1;
@@ -63,12 +63,12 @@ async function load(nodes) {
     const { crops } = wanted.length === 0 ? { crops: [] } : await (await patient(cropsPath(wanted))).json();
     for (const { face_id: id, image_base64: text } of crops) urls.set(id, keep(id, jpegUrl(text)));
   } catch {
-    // What is not in `urls` is marked below.
+    // The faces without an entry in `urls` are marked below.
   }
   for (const node of nodes) {
     const url = urls.get(node.dataset.face);
     if (url) node.src = url;
-    else node.classList.add("is-missing"); // The sheet says in words what it is. Its other faces may still be shown.
+    else node.classList.add("is-missing"); // The text of the sheet names the cluster. Its other faces may still be shown.
   }
 }
 
@@ -77,7 +77,7 @@ function jpegUrl(base64) {
   return URL.createObjectURL(new Blob([bytes], { type: "image/jpeg" }));
 }
 
-// Try the crops again that could not be loaded, because a new key was given, or a person asked for it.
+// Load the crops again that could not be loaded. Call this after a person gave a new key or pressed "Try again".
 export function retryCrops() {
   for (const node of document.querySelectorAll(".face-crop.is-missing")) {
     node.classList.remove("is-missing");
@@ -90,7 +90,7 @@ function keep(id, url) {
   if (kept.size > KEPT) {
     const [oldest, old] = kept.entries().next().value;
     kept.delete(oldest);
-    URL.revokeObjectURL(old); // An image that shows it already keeps it.
+    URL.revokeObjectURL(old); // An image that already shows the crop does not lose it.
   }
   return url;
 }
@@ -98,7 +98,7 @@ function keep(id, url) {
 // Return the picture at a path of the service.
 export const picture = async (path) => (await patient(path)).blob();
 
-// Return the answer of the service at a path. If the service has too much to do, try again when it says.
+// Return the answer of the service at a path. If the service is too busy, try again after the time in its answer.
 async function patient(path) {
   for (let tried = 1; ; tried += 1) {
     const reply = await fetch(path, { headers: { "X-API-Key": currentKey() ?? "" }, cache: "no-store" });

@@ -1,10 +1,10 @@
-// What the page says after an operation, and where the focus goes.
+// The message after an operation, and the element that gets the focus.
 
 import { byId, say } from "../dom.js";
 import { sentence } from "../for_operators.js";
 import { NO_KEY, currentKey, showKeyField } from "../key.js";
 
-// Say what was done. `openable`: a function that opens what came of it, for a button beside the sentence.
+// Show what was done. `openable`: a function that opens the result. A button beside the sentence calls it.
 export function done(text, openable = null) {
   clearProblems();
   byId("said").textContent = text && sentence(text);
@@ -16,8 +16,8 @@ function clearProblems() {
   for (const id of ["problem", "change-problem"]) say(id, "");
 }
 
-// Say why something did not work: in the element `id` of an open form, or else beside the buttons, which are always in sight.
-// If the key is the reason, lead to the field for it.
+// Show why something did not work, in the element `id` of an open form, or else beside the buttons, which are always in sight. If
+// the key is the reason, move the focus to the field for the key.
 export function failed(error, id = "change-problem") {
   done("");
   const isOpen = byId(id).parentElement.checkVisibility();
@@ -31,7 +31,7 @@ export function askForKey() {
   byId("key").focus();
 }
 
-// Return whether a key is known. If not, lead to the field for it.
+// Return whether the page has a key. If not, move the focus to the field for the key.
 export function hasKey() {
   if (currentKey()) return true;
   say("problem", NO_KEY);
@@ -39,10 +39,10 @@ export function hasKey() {
   return false;
 }
 
-// Return whether the focus is still where it was, or nowhere: then a late answer may move it.
+// Return whether a late answer may move the focus: the focus is still on the element `before`, or on no element.
 export const staysAt = (before) => [before, document.body, null].includes(document.activeElement);
 
-// If the focused element is gone, a browser leaves the focus on nothing. Then move it to the first of `places` that takes it.
+// If the focused element is gone, no element has the focus. Then move the focus to the first of `places` that can get it.
 export function settleFocus(...places) {
   const active = document.activeElement;
   if (active && active !== document.body && active.checkVisibility() && !active.disabled) return;
@@ -56,7 +56,7 @@ export function focusOn(id) {
   return true;
 }
 
-// Return the answer of a request, or null if the page no longer needs it. Nobody is told of an error of such a request.
+// Return the answer of a request. Return null if the page no longer needs the answer, even if the request failed.
 export async function newest(request, isWanted) {
   try {
     const answer = await request;
@@ -69,7 +69,7 @@ export async function newest(request, isWanted) {
 
 let working = false;
 
-// Do something that changes people, one thing at a time. Return whether it was done. An error is shown in `problemId`, or
+// Make a change to people. Only one change is made at a time. Return whether it was done. An error is shown in `problemId`, or
 // beside the buttons if its form is no longer open (`isOpen`). Nothing that was entered or selected is lost.
 export async function attempt(work, problemId = "change-problem", isOpen = () => true) {
   if (working || !hasKey()) return false;

@@ -9,20 +9,20 @@ import { listClusters } from "./service.js";
 import { keyOf, sizeOf } from "./words.js";
 
 const PAUSE_MS = 200;
-const MOST = 8; // At most so many clusters are offered at once.
+const MOST = 8; // The maximum number of clusters that are offered at once.
 
 let open = null; // {form, submit} of the open form, or null.
 let closed = () => {};
 let offered = []; // The clusters of the target form.
 let pausing = null;
-let asked = 0; // The number of the newest search. The answers of older ones are dropped.
-let offeredFor = null; // The text to which the offered clusters are the answer, or null.
-let announced = null; // The name of which the page has said that these faces will join the person who has it, or null.
+let asked = 0; // The number of the newest search. The answers of older searches are dropped.
+let offeredFor = null; // The search text for which the offered clusters were found, or null.
+let announced = null; // The name of a known person, if the page shows that these faces will join this person. Otherwise null.
 
 export const formIsOpen = () => open !== null;
 
-// Return the form that is open now: whether it still is, how to close it, and no later one, and how to take down that the page
-// has said that these faces will join the person who has a name.
+// Return three functions for the form that is open now. `isOpen` returns whether this form is still open. `close` closes this
+// form, but no form that was opened later. `announce` stores the name of the person whom these faces will join.
 export function openForm() {
   const mine = open;
   const isOpen = () => mine !== null && mine === open;
@@ -75,7 +75,7 @@ function show(form, of, parts) {
 
 // --- the name ---
 
-// Ask for the name of a cluster. `save(name, merge)` and `remove()` do what the person chose. `merge`: whether the page has said
+// Ask for the name of a cluster. `save(name, merge)` and `remove()` do what the person chose. `merge`: whether the page has shown
 // that these faces will join another person.
 export function askForName(cluster, { save, remove }) {
   const entered = () => {
@@ -95,12 +95,12 @@ export function askForName(cluster, { save, remove }) {
 }
 
 async function offerNames() {
-  const people = await knownPeople().catch(() => []); // Without the list, the name is entered without offers.
+  const people = await knownPeople().catch(() => []); // Without the list, the field offers no names.
   byId("names").replaceChildren(...people.map(({ name }) => new Option(name, name)));
   hint();
 }
 
-// Say before it is done that two clusters of one name become one.
+// Show in advance that two clusters with the same name become one cluster.
 async function hint() {
   const people = await knownPeople().catch(() => []);
   if (open?.form !== "name-form") return;
@@ -113,8 +113,9 @@ async function hint() {
 
 // --- another cluster ---
 
-// Ask for a cluster. `words` and `pictures`: what it is for. `clusters`: those to choose from, the first of which is
-// chosen; without them, all clusters can be searched, but those whose keys are in `without`. `go(cluster)` does it.
+// Ask for a cluster. `words` and `pictures` show the purpose. `clusters`: the clusters to choose from. The first of them is
+// chosen at the beginning. Without `clusters`, a person can search all clusters, except those whose keys are in `without`.
+// `go(cluster)` is called with the chosen cluster.
 export function askForCluster({ words, pictures, button, clusters = null, without = [], go }) {
   const entered = async () => {
     const [mine, text] = [open, byId("target-text").value];
@@ -159,7 +160,7 @@ async function search() {
   }
 }
 
-// `all`: how many clusters there are to choose from, if these are the largest.
+// `all`: the number of all clusters, if `clusters` are only the largest of them.
 function offer(clusters, text, all = 0) {
   offeredFor = text;
   const chosen = document.querySelector("#targets input:checked")?.value;
@@ -182,5 +183,5 @@ function drawn(key, cluster, isChosen) {
   return label;
 }
 
-// Return the faces that stand for these clusters.
+// Return some faces of each of these clusters, as its pictures in the form.
 export const facesOf = (clusters) => clusters.flatMap(({ samples }) => samples.slice(0, clusters.length > 1 ? 1 : 6));

@@ -7,8 +7,8 @@ const BUTTONS = { n: "do-name", m: "do-merge", s: "do-split", v: "do-move", x: "
 
 let on = read();
 
-// `escape` closes what is open. `formIsOpen` says whether a form is, so that no key takes what was entered in it away.
-// `unavailable` says what a key needs, where its button is not there.
+// `escape` closes what is open. `formIsOpen` returns whether a form is open. While a form is open, the letter keys do nothing, so
+// that no input is lost. `unavailable(key)` is called if the button of a key cannot be used now.
 export function wireKeys({ escape, formIsOpen, unavailable }) {
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
@@ -29,7 +29,7 @@ export function wireKeys({ escape, formIsOpen, unavailable }) {
   mark();
 }
 
-// Show on the buttons which keys work, and tell it to screen readers.
+// Show on the buttons which keys work, also for screen readers.
 function mark() {
   document.body.classList.toggle("keys-off", !on);
   for (const [key, id] of Object.entries(BUTTONS)) {

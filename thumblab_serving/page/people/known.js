@@ -31,10 +31,10 @@ async function all() {
 }
 
 // Return the form in which names are compared: "ALICE" and "Alice" are one name. The service compares some letters in another
-// way, such as "ß" and "ss". So it is the service that says at last whether a name is known.
+// way, such as "ß" and "ss". So only the service decides whether a name is known.
 export const nameKey = (name) => name.normalize("NFKC").toLowerCase().split(/\s+/).filter(Boolean).join(" ");
 
-// Return the people whose name has this text in it, and the cluster whose id it is. The largest come first.
+// Return the people whose name contains this text, and the cluster whose id is this text. The largest clusters come first.
 export async function found(text) {
   const wanted = nameKey(text);
   const people = (await knownPeople()).filter(({ name }) => nameKey(name).includes(wanted));

@@ -1,4 +1,5 @@
-// A list in which arrow keys move and Space selects (the pattern "listbox" of WAI-ARIA). One Tab leads into it and one out.
+// A list in which arrow keys move and Space selects (the pattern "listbox" of WAI-ARIA). One Tab moves the focus into the list,
+// and the next Tab moves it out.
 
 import { line } from "../dom.js";
 
@@ -10,7 +11,7 @@ export class Listbox {
     Object.assign(this, { element, draw, mark, open, changed });
     this.items = [];
     this.selected = new Set(); // The keys of the selected items.
-    this.current = null; // The key of the item that Tab leads to.
+    this.current = null; // The key of the item that gets the focus by Tab.
     element.addEventListener("keydown", (event) => this.#press(event));
     element.addEventListener("click", (event) => this.#click(event));
     element.addEventListener("focusin", (event) => this.#go(event.target.closest("[role=option]")?.dataset.key ?? null));
@@ -44,7 +45,7 @@ export class Listbox {
     return chosen.length > 0 ? chosen : this.items.filter(({ key }) => key === this.current);
   }
 
-  // Move the focus to an item, or to the current one. Return whether there is an item.
+  // Move the focus to the item with this key, or to the current item. Return whether there is such an item.
   focus(key = this.current) {
     const node = this.#nodeOf(key) ?? this.#nodeOf(this.current);
     if (!node) return false;
@@ -135,8 +136,8 @@ export class Listbox {
   }
 }
 
-// A field to select with a mouse or a finger. The option itself says whether it is selected, so that this one is hidden from
-// screen readers.
+// Return a field with which a mouse or a finger selects an option. Screen readers read from the option itself whether it is
+// selected, so the field is hidden from them.
 function tick() {
   const node = line("span", "✓", "tick");
   node.setAttribute("aria-hidden", "true");

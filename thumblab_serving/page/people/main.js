@@ -15,7 +15,7 @@ import { drawFigures, wireRuns } from "./runs.js";
 import { drawSheets, sheets, wireSheets } from "./sheets.js";
 import { keyOf } from "./words.js";
 
-const CLUSTER = /^#cluster=([0-9a-f]{12}|none)$/; // The address says which cluster is open, so that the browser can go back.
+const CLUSTER = /^#cluster=([0-9a-f]{12}|none)$/; // The address names the open cluster, so that the browser can go back.
 const NEEDS = {
   s: "Open a cluster and select faces first",
   v: "Open a cluster and select faces first",
@@ -27,7 +27,7 @@ const NEEDS = {
 
 let isLoaded = false;
 let loads = 0; // The number of the newest call of `load`.
-let shown = null; // The key of the cluster that is shown, or null while the list is.
+let shown = null; // The key of the cluster that is shown, or null while the list is shown.
 let lastOpen = null; // The key of the cluster that was open last. Its sheet gets the focus when the list is shown again.
 
 const wanted = () => CLUSTER.exec(location.hash)?.[1] ?? null;
@@ -36,14 +36,14 @@ const toList = () => list().focus() || focusOn(byId("cluster").hidden ? "list-ti
 
 // --- loading ---
 
-// `asked`: whether a person has asked for it. If not, the field for the key says enough.
+// `asked`: whether a person has started the loading. If not, a missing key is no error: the field for the key is enough.
 async function load(asked = true) {
   if (!asked && !currentKey()) return askForKey();
   if (!hasKey()) return;
   const mine = ++loads;
   try {
     await Promise.all([drawFigures(), drawChanges(unmergeOne)]);
-    if (mine !== loads) return; // A newer load, perhaps with another key, says what is shown.
+    if (mine !== loads) return; // A newer call, perhaps with another key, decides what is shown.
     showKeyField(false);
     say("problem", "");
     byId("retry").hidden = true;
@@ -60,7 +60,7 @@ async function load(asked = true) {
   }
 }
 
-// Show what the address says: the list, or a cluster. `moves`: whether the focus goes there.
+// Show what the address names: the list, or a cluster. `moves`: whether the focus moves there.
 async function route(moves = true) {
   const key = wanted();
   shown = key;
@@ -73,8 +73,8 @@ async function route(moves = true) {
   }
 }
 
-// Show a cluster, and return whether it is shown. It is not if the address says something else when the answer arrives: then
-// a person has gone on meanwhile.
+// Show a cluster, and return whether it is shown. If the address has changed when the answer arrives, a person has gone
+// elsewhere, and the cluster is not shown.
 async function showCluster(key, moves = false) {
   let drawn = false;
   try {
@@ -164,7 +164,7 @@ function escape() {
 
 // --- the buttons ---
 
-// Show the buttons of the view, and say on them what they are about.
+// Show the buttons of the view, with labels for the present selection.
 function drawBar() {
   const inList = byId("cluster").hidden;
   const selected = list().selected.size;
@@ -209,7 +209,7 @@ byId("key-field").addEventListener("submit", (event) => {
   load();
 });
 window.addEventListener("hashchange", () => {
-  takeKey(); // A link with a key takes no form away.
+  takeKey(); // A link with a key must not close an open form.
   if (wanted() === shown) return;
   closeForm();
   done("");

@@ -1,4 +1,4 @@
-// What a person can do with clusters and faces.
+// The operations of a person on clusters and faces.
 
 import { byId } from "../dom.js";
 import { sentence } from "../for_operators.js";
@@ -41,7 +41,7 @@ function name() {
   });
 }
 
-// Do what a person asked for in the open form. A form that is opened before the answer arrives is left alone.
+// Do what a person entered in the open form. A form that is opened before the answer arrives is not changed.
 async function attemptIn(problemId, work) {
   const form = openForm();
   const isDone = await attempt(() => work(form), problemId, form.isOpen);
@@ -51,7 +51,7 @@ async function attemptIn(problemId, work) {
 async function saveName(cluster, text, mayMerge, form) {
   const named = await label(cluster.cluster_id, text, mayMerge).catch((error) => {
     if (error.type !== KNOWN_NAME) throw error;
-    // The list of known people is older than this name, or the service compares it in another way than the page.
+    // The list of known people is older than this name, or the service compares the name in another way than the page.
     forgetKnown();
     form.announce(text);
     throw new Error(`${sentence(error.message)} Save the name again, and these faces will join that person.`);

@@ -10,7 +10,7 @@ import { who } from "./words.js";
 const SVG = "http://www.w3.org/2000/svg";
 
 let url = null;
-let opened = 0; // The number of the newest call of `showPicture`. The answers of older ones are dropped.
+let opened = 0; // The number of the newest call of `showPicture`. The answers of older calls are dropped.
 
 export function wirePicture(closed) {
   byId("picture-close").addEventListener("click", () => byId("picture").close());

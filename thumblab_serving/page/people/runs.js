@@ -9,7 +9,7 @@ import { plural } from "./words.js";
 
 const POLL_MS = 2000;
 const PATIENT_MS = 10000; // The pause while the state of the runs cannot be read.
-const FOLLOWED = "thumblab-people-runs"; // sessionStorage keeps under this name which runs the page follows.
+const FOLLOWED = "thumblab-people-runs"; // sessionStorage keeps the runs that the page follows under this name.
 const WORK = {
   detect: ["detect", "Find faces"],
   cluster: ["cluster/dual", "Group again"],
@@ -21,7 +21,7 @@ let ended = () => {};
 let timer = null;
 let isOff = false;
 let starting = false;
-let asked = 0; // The number of the newest request for the figures. The answers of older ones are dropped.
+let asked = 0; // The number of the newest request for the figures. The answers of older requests are dropped.
 
 export function wireRuns(onEnded) {
   ended = onEnded;
@@ -49,7 +49,7 @@ export async function drawFigures() {
   lock();
 }
 
-// No run may be started while people are off, or while a run of this page goes on.
+// No run may be started while the search for people is off, or before the present run of this page has ended.
 function lock() {
   for (const name of Object.keys(WORK)) byId(`run-${name}`).disabled = isOff || starting || followed() !== null;
 }
@@ -127,7 +127,7 @@ function drawState(name, runs) {
   }
 }
 
-// Show how far the work is. Screen readers do not read each step aloud, as they do with the state of the run.
+// Show how far the work is. Screen readers do not read each step aloud. They read only changes of the state of the run.
 function drawProgress(progress) {
   byId("run-progress").hidden = !progress;
   if (!progress) return;

@@ -1,4 +1,4 @@
-// The requests about people and faces. Each function returns the answer, or throws an error whose message is for people.
+// The requests about people and faces. Each function returns the answer, or throws an error with a message for people.
 
 import { call } from "../service.js";
 
@@ -25,7 +25,7 @@ export const unlabel = (id) => call(`${FACES}/clusters/${id}/label`, { method: "
 export const merge = (id, into) => post(`clusters/${id}/merge`, { into });
 export const move = (faces, to) => post("move", { faces, to });
 export const notThisPerson = (face, clusterId) => post(`${face}/not-this-person`, { cluster_id: clusterId });
-// The number of the change lets the service refuse if somebody else has changed something since.
+// By the number of the change, the service can refuse the request if somebody else has made a later change.
 export const undo = (changeId) => post("undo", { change_id: changeId });
 export const unmerge = (changeId) => post(`merges/${changeId}/undo`, {});
 

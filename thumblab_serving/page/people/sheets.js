@@ -9,11 +9,11 @@ import { listClusters } from "./service.js";
 import { keyOf, plural, sizeOf } from "./words.js";
 
 const PART = 24;
-const MOST = 1000; // The service gives at most so many clusters in one answer.
+const MOST = 1000; // The maximum number of clusters in one answer of the service.
 const PAUSE_MS = 250; // The list is searched after a pause in typing.
 
 let shown = PART;
-let asked = 0; // The number of the newest request. The answers of older ones are dropped.
+let asked = 0; // The number of the newest request. The answers of older requests are dropped.
 let pausing = null;
 
 export let sheets = null;
@@ -30,7 +30,7 @@ export function wireSheets({ open, changed }) {
 
 const kind = () => document.querySelector("input[name=kind]:checked").value;
 
-// Show the list from its beginning, because what is searched has changed.
+// Show the list from its beginning, because the search has changed.
 async function begin() {
   shown = PART;
   sheets.select([]);
@@ -52,8 +52,8 @@ async function more() {
   }
 }
 
-// Ask the service for the clusters again, as many as are shown. Selected clusters that are still listed stay selected.
-// Return whether they were drawn: they are not if the list was asked for again meanwhile.
+// Request as many clusters as are shown, and draw them again. Selected clusters that are still listed stay selected. Return
+// whether the clusters were drawn. They are not drawn if the list was requested again meanwhile.
 export async function drawSheets() {
   asked += 1;
   const mine = asked;
