@@ -65,7 +65,7 @@ def test_an_empty_map_says_so(page, library):
 def test_an_older_map_without_some_facts_is_shown_and_says_which_are_missing(page, library):
     republish(library, "people", lambda table: table.drop_columns(["clarity", "outlier_multiple", "niche"]))
     open_library(page, library.service, "people")
-    assert "does not know: outlier multiple, clarity, niche." in page.text("#older")
+    assert "It lacks: outlier multiple, clarity, niche." in page.text("#older")
     options = page.evaluate("[...document.getElementById('colour').options].map((option) => option.value)")
     assert "clarity" not in options
     assert options[0] == "views_per_hour"
