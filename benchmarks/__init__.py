@@ -1,4 +1,4 @@
 """Benchmarks that compare the lab with other programs and methods.
 
-Each benchmark measures all programs that it compares in the same run. `make bench` runs some of the benchmarks.
+A benchmark measures all programs that it compares in one run. `make bench` runs some of the benchmarks.
 """

@@ -6,7 +6,7 @@ weights. The three ways take turns in each round, so that other programs on the 
 way, the fastest round is reported.
 
 `--titles` compares the title encoder `minilm` with sentence-transformers, which runs the same weights with PyTorch. The
-times are processor time on one thread, so that other programs on the machine change them little.
+times are processor time on one thread, because other programs on the machine hardly change the processor time.
 """
 
 import argparse

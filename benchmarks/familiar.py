@@ -6,8 +6,8 @@ A picture counts as unlike the training pictures if its cosine with the nearest 
 
 CATALOGUE is a folder with `videos.csv` and `images/`. This catalogue and the synthetic catalogue are encoded with the
 built-in encoder. For each of the two catalogues, the pictures of half of the channels serve as training pictures. Three
-sets of pictures are compared with them: the pictures of the other channels, the pictures of the other catalogue, and
-pictures of noise.
+sets of pictures are compared with these training pictures: the pictures of the other channels, the pictures of the
+other catalogue, and pictures of noise.
 """
 
 import argparse

@@ -6,7 +6,7 @@ In the synthetic catalogue (`demo.catalogues.synthetic`), views are computed fro
 planted quality. The best possible AUC is therefore known, for two questions:
 
     package     Which of two videos of a channel got more views? The two videos differ in title and picture.
-    one title   Which of their two pictures would get more views if both had the same title?
+    one title   Which of the pictures of the two videos would get more views if both had the same title?
 
 For each size of the catalogue, three models are trained with the lab's default settings. The first learns from the
 pictures, encoded by the built-in encoder. The second learns from the same pictures, but with `TrainConfig.partial_out`
@@ -16,8 +16,8 @@ The tables call this model `perfect eye`.
 
 `--effects` adds effects to the catalogue (`demo.catalogues.effects`). With `confounded`, the topic of a video affects
 both its picture and its views. `one_title` adds this effect and three more: the effect of the words in a picture
-depends on the title, each channel has its own taste, and some thumbnails are changed. The words in a picture are
-an input of the models. The catalogue knows these words because it drew them, so no program reads them from the picture.
+depends on the title, each channel has its own taste, and some thumbnails are changed. The words in a picture are an
+input of the models. The catalogue itself drew these words, so no program has to read them from the picture.
 """
 
 import argparse
@@ -136,8 +136,8 @@ def planted_data(
 ) -> PlantedData:
     """Draw and encode the pictures of a synthetic catalogue, make pairs of its videos, and return the training data.
 
-    A `Dataset` belongs to a pairs release, so this function writes a pairs release below `folder`. The words in the
-    pictures come from the catalogue, which drew them. If `encode` is False, no picture is drawn, and the data has no
+    A `Dataset` needs a pairs release, so this function writes one below `folder`. The words in the pictures are taken
+    from the catalogue, and not read from the pictures. If `encode` is False, no picture is drawn, and the data has no
     vectors of pictures. `PlantedData.with_perfect_eye` does not need these vectors.
     """
     catalogue = synthetic_catalogue(videos, seed, effects)

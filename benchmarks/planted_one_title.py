@@ -1,8 +1,8 @@
 """Measure how well a model compares two pictures under one title, on the synthetic catalogue.
 
-Take two videos of a channel, and one of their two titles. In the catalogue, it is known how much better one picture is
-than the other under this title. So the probability that this picture would get more views is known too. The figures are
-computed from these probabilities, and not from random views.
+Take two videos of a channel, and one of their two titles. For the catalogue, the difference in quality of the two
+pictures under this title is known. So the probability that one picture would get more views is known too. The figures
+are computed from these probabilities, and not from random views.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def planted_gaps(catalogue: SyntheticCatalogue, data: Dataset, pairs: Rows) -> F
 
 def _figures(split: str, gaps: Float64s, planted: Float64s, slope: float, is_test: Flags) -> OneTitleFigures:
     # The ln views of a video are SIGMA_Q times its quality, plus noise of the standard deviation SIGMA_N. The noise of
-    # two videos is independent, so the standard deviation of its difference is sqrt(2) * SIGMA_N.
+    # two videos is independent, so the difference of the noise has the standard deviation sqrt(2) * SIGMA_N.
     probability = ndtr(planted * SIGMA_Q / (np.sqrt(2) * SIGMA_N))
     right = np.where(gaps > 0, probability, np.where(gaps < 0, 1 - probability, 0.5))
     auc, ceiling = float(right.mean()), float(np.maximum(probability, 1 - probability).mean())

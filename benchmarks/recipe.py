@@ -86,7 +86,8 @@ class Variant:
         components: whether 64 principal components, fitted to the training part, replace the image vectors.
         linear_parts: new variances of linear parts of the adapters' kernel, by the name of the part. See
             `thumblab_core.ranking.kernel`.
-        noise: a value that replaces `adapters._NOISE`. It says how much of the views the adapters attribute to chance.
+        noise: a value that replaces `adapters._NOISE`. The value decides which part of the views the adapters attribute
+            to chance.
         kept: a value that replaces the measured `kept`, see the top of this module.
         together: whether the scores of all seeds are averaged.
     """
@@ -147,7 +148,7 @@ def truncated(data: Dataset, share: float) -> Dataset:
 
     The outliers among the videos and the growth of views with age were estimated on the training part of the whole
     catalogue. Outliers and growth are not estimated anew for the window. One-video pairs are left out, because some of
-    them happened after the window.
+    their experiments took place after the window.
     """
     by_channel = data.videos.groupby("channel_id")
     place = (by_channel.cumcount() + 0.5) / by_channel.channel_id.transform("size")

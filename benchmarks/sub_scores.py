@@ -3,8 +3,8 @@
     python -m benchmarks.sub_scores [CATALOGUE] [--faces MODEL]
 
 CATALOGUE is a folder with `videos.csv` and `images/`. The default is the synthetic catalogue. The views of the
-synthetic catalogue are computed, so its correlations say nothing about real videos. MODEL is the file of the face
-model. The default is the file that the settings name.
+synthetic catalogue are computed, so correlations with these views show nothing about real videos. MODEL is the file of
+the face model. The default is the file that the settings name.
 
 The cost is the processor time of all threads together, in milliseconds. When the machine is busy with other work,
 processor time changes less than elapsed time.

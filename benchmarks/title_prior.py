@@ -3,16 +3,16 @@
     python -m benchmarks.title_prior [DIR] [--vectors FILE] [--final]
 
 DIR contains `panel.parquet`, see `benchmarks.title_panel`. The channels are divided into five parts. For each part, the
-prior (`thumblab_pipelines.training.title_prior`) is fitted to the titles and views of the four other parts. The part
-itself gives five labs of 20 channels. Each lab fits the linear part of the lab's ranking model twice, once from nothing
-and once from the prior. The two models are compared on two questions:
+prior (`thumblab_pipelines.training.title_prior`) is fitted to the titles and views of the four other parts. The
+channels of the part itself are divided into five labs of 20 channels. In each lab, the linear part of the ranking model
+is fitted twice: once without a prior, and once from the prior. The two models are compared on two questions:
 
     unseen   pairs of the channels of the part that are not in the lab, without adapters
     future   pairs of later videos of the lab's own channels, with adapters
 
-A lab knows the first 64 % of each of its channels, and is tested on the next 16 %. The last 20 % of every channel are
-not used. With `--final`, a lab knows the first 80 % and is tested on the last 20 %. Do not use `--final` to choose
-between models.
+A lab learns from the first 64 % of the videos of each of its channels, and is tested on the next 16 %. The last 20 % of
+every channel are not used. With `--final`, a lab learns from the first 80 % and is tested on the last 20 %. Do not use
+`--final` to choose between models.
 
 A figure is the mean over channels of the AUC within a channel, with a 95 % interval over channels.
 """
@@ -55,7 +55,9 @@ Question = tuple[str, str]
 
 @dataclass(frozen=True)
 class Shares:
-    """The share of each channel's videos that a lab knows, and the share at which its test ends."""
+    """The shares of each channel's videos. A lab learns from the videos before `known`, and is tested on those before
+    `end`.
+    """
 
     known: float
     end: float

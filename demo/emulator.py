@@ -135,12 +135,14 @@ class Emulator:
     def inject(self, fault: Fault, *, endpoint: str | None = None, times: int | None = 1, after: int = 0) -> None:
         """Apply a fault to later requests. If several faults are due, a request gets the oldest fault.
 
-        Args: fault: a fault that one of the functions of `demo.faults` returned. endpoint: the endpoint whose requests
-            get the fault, or None for all requests. The endpoint can be one of the Data API, such as `search` or
-            `videos:batchGetStats`. The endpoint can also be `token`, `jobs`, `reports` or `download` of the Reporting
-            API. `image` stands for thumbnails. times: the number of requests that get the fault. With None, all
-            requests get the fault until `heal` is called. after: the number of requests that are skipped before the
-            first request with the fault.
+        Args:
+            fault: a fault that one of the functions of `demo.faults` returned.
+            endpoint: the endpoint whose requests get the fault, or None for all requests. The endpoint can be one of
+                the Data API, such as `search` or `videos:batchGetStats`. The endpoint can also be `token`, `jobs`,
+                `reports` or `download` of the Reporting API. `image` stands for thumbnails.
+            times: the number of requests that get the fault. With None, all requests get the fault until `heal` is
+                called.
+            after: the number of requests that are skipped before the first request with the fault.
 
         Raises:
             ValueError: the endpoint is unknown, `times` is below 1 or `after` is below 0.

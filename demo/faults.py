@@ -1,7 +1,7 @@
 """Faults that a test can inject into the emulator, such as refusals, broken bodies and broken connections.
 
 A fault replaces the answer of the emulated service, or alters it. A call costs no quota if the service never receives
-it, or refuses it for lack of quota or because of its key. Every other call costs quota, even if it fails.
+the call, or refuses it because of a limit or because of the key. Every other call costs quota, even a call that fails.
 """
 
 import threading
@@ -140,10 +140,10 @@ class Faults:
         self._lock = threading.Lock()
 
     def inject(self, fault: Fault, endpoint: str | None, times: int | None, after: int) -> None:
-        """Skip `after` requests to `endpoint`, and apply `fault` to the `times` requests after them.
+        """Skip `after` requests to `endpoint`. Then apply `fault` to the next `times` requests to `endpoint`.
 
-        If `endpoint` is None, requests to all endpoints get the fault. If `times` is None, all requests until `heal`
-        get it.
+        If `endpoint` is None, requests to all endpoints get the fault. If `times` is None, all requests get the fault
+        until `heal` is called.
 
         Raises:
             ValueError: `times` is below 1 or `after` is below 0.

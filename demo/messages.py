@@ -24,8 +24,8 @@ class Request:
     """An HTTP request.
 
     `params` contains the parameters in the format of `parse_qs`. The parameters come from the query of the URL. If the
-    body contains a query too (see `do_POST` in `demo.server`), the parameters of the body are added. They replace
-    parameters of the URL with the same name. The names of `headers` are case-insensitive.
+    body contains a query too (see `do_POST` in `demo.server`), the parameters of the body are added. A parameter of the
+    body replaces a parameter of the URL with the same name. The names of `headers` are case-insensitive.
     """
 
     method: str

@@ -64,7 +64,7 @@ def text_list(params: Params, name: str) -> list[str]:
 
 
 def text(params: Params, name: str) -> str | None:
-    """Return the last value of a parameter, or None if it is missing."""
+    """Return the last value of a parameter, or None if the parameter is missing."""
     values = params.get(name, ())
     return values[-1] if values else None
 

@@ -54,8 +54,9 @@ class Quota:
     `limits` contains the largest number of calls per day, by bucket. The limit None allows any number. A test may
     change `limits` at any time.
 
-    Args: clock: the clock that gives the present day. options: the limits, and the format of the error for a spent
-        quota.
+    Args:
+        clock: the clock that gives the present day.
+        options: the limits, and the format of the error for a spent quota.
     """
 
     def __init__(self, clock: Clock, options: QuotaOptions) -> None:

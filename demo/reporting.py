@@ -41,8 +41,8 @@ _PAGE_SIZE = 50
 class ReachReport:
     """A report as CSV text. The report covers the time from the start of the day `start` to the start of the day `end`.
 
-    A day is a calendar day in Los Angeles. `created` is the time at which YouTube made the report. If it is None,
-    YouTube made the report at the start of the day `end`.
+    A day is a calendar day in Los Angeles. `created` is the time at which YouTube made the report. If `created` is
+    None, YouTube made the report at the start of the day `end`.
     """
 
     start: date

@@ -110,7 +110,7 @@ class World:
         return None if video is None or not self._public(video) else self._current(video)
 
     def videos(self, ids: Iterable[str]) -> list[CatalogueVideo]:
-        """Return the public videos with these ids. A repeated id gives its video only once."""
+        """Return the public videos with these ids. The video of a repeated id is returned only once."""
         return [video for video in map(self.video, dict.fromkeys(ids)) if video is not None]
 
     def channel(self, channel_id: str) -> CatalogueChannel | None:
@@ -118,7 +118,7 @@ class World:
         return None if channel_id in self._closed else self._source.channel(channel_id)
 
     def channel_by_handle(self, handle: str) -> CatalogueChannel | None:
-        """Return the channel with a handle, or None if it is unknown or closed.
+        """Return the channel with a handle, or None if the channel is unknown or closed.
 
         The handle may be in upper or lower case, and with or without @.
         """

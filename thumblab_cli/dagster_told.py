@@ -1,4 +1,4 @@
-"""Report to the lab's Dagster which model a command trained and which served releases it changed.
+"""Report to the lab's Dagster which model a command has trained, and which served releases the command has changed.
 
 If the lab has no Dagster, nothing is reported.
 """
@@ -69,8 +69,9 @@ def _tell(lab: "Lab", events: "Sequence[Event]") -> None:
 def _home(lab: "Lab") -> Path | None:
     """Return the folder with the `dagster.yaml` of the lab, or None if the lab has no Dagster.
 
-    In a container, DAGSTER_HOME names this folder. Otherwise `thumblab up` has made it in the data folder. A
-    `DAGSTER_HOME` whose `dagster.yaml` does not name the lab's storage belongs to another project, and is ignored.
+    In a container, DAGSTER_HOME names this folder. Otherwise, the folder is in the data folder of the lab, where
+    `thumblab up` makes it. A `DAGSTER_HOME` whose `dagster.yaml` does not name the lab's storage belongs to another
+    project, and is ignored.
     """
     named = os.environ.get("DAGSTER_HOME")
     for folder in (*([Path(named)] if named else []), lab.settings.data_dir.resolve() / "dagster"):

@@ -24,8 +24,8 @@ _log = logging.getLogger("thumblab_serving")
 async def follow(scorer: Scorer, workers: WorkerRegistry) -> None:
     """Load encoders, meters and releases, and then the releases that are promoted later. Never returns.
 
-    A request also loads the promoted releases. But a worker must load these releases even if it gets no requests.
-    Otherwise its next request would have to wait, and the workers would serve different releases.
+    A request also loads the promoted releases. But a worker must load these releases even if no request comes.
+    Otherwise the next request would have to wait, and the workers would serve different releases.
     """
     limiter, step, logged = CapacityLimiter(1), scorer.load, None
     await to_thread.run_sync(workers.update, limiter=limiter)  # Other workers read the state to answer `/health`.

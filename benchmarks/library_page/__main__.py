@@ -8,8 +8,8 @@ map, 12 times magnified and with pictures, is moved. The first number of *frame*
 frame, which other programs on the machine slowed down the least. The next two are the median and the 95th percentile.
 
 A screen with 60 frames a second leaves 16.7 ms for a frame. The browser uses no graphics card here. For comparison,
-*WebGL* is the time in which WebGL 2 draws only the points, also without a graphics card. The times depend on the machine
-and on other work on it.
+*WebGL* is the time in which WebGL 2 draws only the points, also without a graphics card. The times depend on the
+machine, and on the other work of the machine.
 """
 
 import argparse

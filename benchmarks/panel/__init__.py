@@ -1,1 +1,1 @@
-"""The title panel, and the models of titles that its benchmarks compare."""
+"""The title panel, and the models of titles that are compared on this panel."""

@@ -142,7 +142,9 @@ def timed_progress() -> Progress:
 
 
 def panel_in(folder: Path, program: str) -> Panel:
-    """Return the panel that is stored in the folder. Without it, end the process with the way to run `program`."""
+    """Return the panel that is stored in the folder. Without a stored panel, end the process with an error message,
+    which says how to run `program`.
+    """
     if not (folder / FILE).is_file():
         sys.exit(f"There is no {FILE} in {folder}. Name its folder: python -m {program} DIR")
     return Panel.read(folder)

@@ -116,7 +116,7 @@ def channel_id_of(name: str) -> str:
 
 
 def read_catalogue(folder: Path) -> FolderCatalogue:
-    """Read `videos.csv` and the headers of the pictures that it names.
+    """Read `videos.csv`, and the headers of the pictures that the table names.
 
     Invalid rows are skipped and counted. The `observed_at` of the catalogue is the latest `observed_at` of the valid
     rows. A publication date without a time means midnight UTC.

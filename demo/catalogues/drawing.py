@@ -102,8 +102,8 @@ def draw(attributes: npt.NDArray[np.float64], style: Style, words: tuple[str, st
 
 
 def _grade(canvas: Canvas, warmth: float) -> Canvas:
-    """Return the canvas with more red and less blue if `warmth` is positive, and with less red and more blue if it is
-    negative.
+    """Return the canvas with more red and less blue if `warmth` is positive, and with less red and more blue if
+    `warmth` is negative.
 
     `warmth` is from -1 to 1.
     """

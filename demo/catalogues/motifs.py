@@ -29,7 +29,7 @@ def spread(count: int, rng: np.random.Generator) -> list[Place]:
     """Return `count` evenly spread places on the canvas.
 
     The places are the R2 sequence of Roberts (2018) from a random start. Shapes at independent random places would
-    overlap, and their number could not be seen in the picture.
+    overlap, so their number could not be seen in the picture.
     """
     start, step = rng.random(2), np.array([0.7548776662466927, 0.5698402909980532])
     points = (start + np.arange(count)[:, None] * step) % 1.0

@@ -208,7 +208,7 @@ class SyntheticCatalogue(Catalogue):
         Each pair has two videos of one channel. The label of a pair says which video has the larger value of ln views,
         corrected for age, minus SIGMA_Q * `title_quality`. The best ranker orders the two videos by
         `one_title_quality(id, id)`. `ceilings.best_auc` computes the AUC of this ranker from the variance of
-        `one_title_quality`. Without an interaction, `best_auc` uses Sheppard's formula. With an interaction, it
+        `one_title_quality`. Without an interaction, `best_auc` uses Sheppard's formula. With an interaction, `best_auc`
         simulates `DRAWS` pairs.
         """
         return self._formula.one_title_ceiling()
@@ -298,7 +298,7 @@ class SyntheticCatalogue(Catalogue):
         return candidates
 
     def _with_views(self, draft: CatalogueVideo) -> CatalogueVideo:
-        """Return the draft with the views that follow from its quality, its age and noise. Store its quality."""
+        """Return the draft with the views that follow from its quality, its age and noise. Also store the quality."""
         quality = self._picture_part(self._drawings[draft.video_id], draft) + self._formula.title_part(draft.title)
         self._quality[draft.video_id] = quality
         noise = float(random_generator(self.seed, f"noise:{draft.video_id}").standard_normal())

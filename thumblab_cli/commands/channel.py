@@ -173,8 +173,8 @@ def give(channel: str, key: str | None, to_lab: bool, title: str | None) -> None
     """Make CHANNEL belong to the API key with the name KEY.
 
     A channel that was added over HTTP belongs to the key that sent the request. All other channels belong to the lab. A
-    key without the scope `admin` may change only its own channels over HTTP. Its answers use only the click-through
-    rates of its own channels. See docs/keys.md.
+    key without the scope `admin` may change only its own channels over HTTP. Answers to this key use only the
+    click-through rates of channels that belong to the key. See docs/keys.md.
 
     CHANNEL is the channel's id, its exact title, its @handle or its link.
     """

@@ -81,8 +81,8 @@ def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[De
             "mlflow_tracking_uri": f"http://127.0.0.1:{port}" if running is None else running.mlflow,
             "youtube_endpoint": emulator.endpoint,
             "youtube_api_key": SecretStr(DEMO_KEY),
-            # With these limits the lab collects the whole catalogue, however old and large it is. A full collection
-            # would be too much for YouTube's quota, but the emulator's quota costs nothing.
+            # With these limits, the lab collects the whole catalogue, even if the catalogue is old and large. A full
+            # collection would be too much for YouTube's quota, but the emulator's quota costs nothing.
             "videos_per_niche": 500,
             "uploads_per_channel": len(catalogue.videos),
             "channels_per_refresh": len(catalogue.videos),

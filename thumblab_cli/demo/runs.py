@@ -44,7 +44,7 @@ class JobRunner:
         result = self.definitions.resolve_job_def(job).execute_in_process(
             instance=self.instance,
             partition_key=niche,
-            # The tag turns retries off. Dagster's daemon starts retries, but it cannot start this job, because this
+            # The tag turns retries off. Dagster's daemon starts retries. The daemon cannot start this job, because this
             # process is not a code server of the daemon.
             tags={"dagster/max_retries": "0"},
             resources={

@@ -84,7 +84,7 @@ def _start_mlflow(console: Console, supervisor: Supervisor, lab: DemoLab) -> lis
 
     Return the servers that the caller must wait for: MLflow, or no server if MLflow runs already.
 
-    MLflow takes seconds to start, so it starts while the demo collects videos. Collecting does not need MLflow.
+    MLflow takes seconds to start, so MLflow is started while the demo collects videos. Collecting does not need MLflow.
     """
     if lab.mlflow_port is None:
         return []

@@ -20,7 +20,7 @@ _HEALTH = {"dagster": "/server_info", "mlflow": "/health", "scoring": "/health"}
 
 
 def servers(examined: Examined) -> Iterator[Finding]:
-    """Send a request to each server of the running `thumblab up`. If `up` does not run, check that it can start."""
+    """Send a request to each server of the running `thumblab up`. If `up` does not run, check that `up` can start."""
     running = running_lab(examined.settings.data_dir)
     if running is None:
         yield from _ports(examined)

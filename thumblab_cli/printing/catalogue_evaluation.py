@@ -133,7 +133,9 @@ def _overall(figures: ModelFigures, split: str) -> Figures:
 
 
 def _by_channel(figures: ModelFigures, unadapted: str) -> Iterator[tuple[str, Figures, Figures]]:
-    """Yield the id of each channel that has figures, then its figures without an adapter and those with its adapter."""
+    """Yield for each channel that has figures: its id, its figures without an adapter, and its figures with its
+    adapter.
+    """
     splits = (unadapted, _ADAPTED)
     slices = dict.fromkeys(s for split, s, _ in figures if split in splits and s.startswith(CHANNEL_SLICE))
     for name in slices:

@@ -49,7 +49,9 @@ def clusters_table(page: "ClusterPage") -> Table:
 
 
 def faces_table(page: "FacePage", places: "Mapping[str, Sequence[ShownPicture]]") -> Table:
-    """Return the faces of a cluster as text. `places` maps the id of a face to the places where its picture is shown."""
+    """Return a table of the faces of a cluster. `places` maps the id of a face to the places where the picture with
+    this face is shown.
+    """
     rows = table(
         "face",
         "picture",
@@ -77,7 +79,9 @@ def _shown_in(places: "Sequence[ShownPicture]") -> str:
 
 
 def changes_table(changes: Sequence["Change"]) -> Table:
-    """Return the changes. A cluster is shown by its present name, by the name that the change took, or by its id."""
+    """Return a table of the changes. A cluster is shown by its present name, by the name that the change removed, or by
+    its id.
+    """
     words = ("change", "cluster", "other cluster", "name before", "remark")
     rows = table("number", *words, "faces", "at", words=words)
     for change in changes:

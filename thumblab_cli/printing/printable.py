@@ -10,8 +10,8 @@ def printable(text: str) -> str:
 
 
 def cell(text: str) -> str:
-    """Return the text for a cell or for the title of a table. Rich prints its square brackets and does not read them as
-    markup.
+    """Return the text for a cell or for the title of a table. Rich prints square brackets in the result, and does not
+    read them as markup.
     """
     from rich.markup import escape
 

@@ -1,4 +1,4 @@
-"""Start the lab's own database again when it has ended, and keep its log small."""
+"""Start the lab's own database again when the database has ended, and keep the log of the database small."""
 
 import os
 import shutil
@@ -64,7 +64,7 @@ class DatabaseWatch:
         """Move the content of a large log to `log.1`. The server keeps the file open, so the file itself must stay.
 
         Lines that the server logs between the copy and the truncation are lost. The server only appends to the file, so
-        it continues at the new end of the file.
+        the server continues at the new end of the file.
         """
         log = self._settings.data_dir / "postgres" / "log"
         with suppress(OSError):  # The database is external, or the disk is full. The next call tries again.

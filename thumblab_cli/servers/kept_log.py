@@ -1,4 +1,6 @@
-"""The log of one start of a server: a pipe that the server prints to, and the process that writes it to a file."""
+"""The log of one start of a server: a pipe that the server prints to, and a process that writes the printed text to a
+file.
+"""
 
 import os
 import subprocess

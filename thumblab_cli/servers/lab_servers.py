@@ -16,7 +16,7 @@ from thumblab_serving.dagster_runs.graphql import REPOSITORY
 DAGSTER_ENVIRONMENT = {
     # On a busy machine with two cores, starting the process of a run may take more than Dagster's default of 60 s.
     "DAGSTER_GRPC_TIMEOUT_SECONDS": "180",
-    # Without this variable, a backfill fails and is not tried again if the daemon looks at it while the code server is
+    # Without this variable, a backfill fails for good if the daemon continues the backfill while the code server is
     # down.
     "DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR": "1",
 }
@@ -76,7 +76,8 @@ def dagster_servers(port: int, home: Path) -> list[Server]:
     The webserver and the daemon use this code server, and do not start code servers of their own.
 
     The code server loads the definitions and executes the runs. With a `workspace.yaml` that names a module, the
-    webserver and the daemon would each start a code server, and the daemon would replace its code server every minute.
+    webserver and the daemon would each start a code server, and the daemon would also replace its own code server every
+    minute.
 
     `home` is the folder of `dagster_home`. This function writes the `workspace.yaml` of the servers into this folder.
     """

@@ -27,7 +27,7 @@ class _LogFile(RotatingFileHandler):
 
 
 def lines(descriptor: int) -> Iterator[str]:
-    """Yield the lines of a pipe until it is closed. A line longer than 64 KiB is cut into several lines."""
+    """Yield the lines of a pipe until the pipe is closed. A line longer than 64 KiB is cut into several lines."""
     rest = b""
     while block := os.read(descriptor, _BLOCK):
         *complete, rest = (rest + block).split(b"\n")
@@ -39,7 +39,7 @@ def lines(descriptor: int) -> Iterator[str]:
 
 
 def _text(line: bytes) -> str:
-    """Return the text that a terminal would show last, because a progress bar writes its line again after each \\r."""
+    """Return the text after the last \\r of a line. A progress bar writes its line again after each \\r."""
     return _COLOUR.sub(b"", line).rstrip(b"\r").rpartition(b"\r")[2].decode(errors="replace")
 
 

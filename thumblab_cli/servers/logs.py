@@ -127,7 +127,7 @@ def _tail(path: Path, server: str, count: int) -> list[Line]:
 def _end(file: Path, server: str, count: int) -> list[Line]:
     """Return the last `count` lines of a file.
 
-    Read the file from its end, in pieces of growing size, because it may be large.
+    Read the file from its end, in pieces of growing size, because the file may be large.
     """
     with suppress(FileNotFoundError):
         try:

@@ -43,9 +43,9 @@ def plan_ports(settings: Settings, dagster: int | None = None, mlflow: int | Non
 
     A port that the user gives (the arguments, or `serving_port` in the settings) is never replaced. Otherwise, a server
     gets the port of its last start. At its first start, a server gets its usual port, or a free port if the usual port
-    is taken. Dagster's port is also replaced at later starts if it is taken, because only links in old runs of MLflow
-    depend on this port. The ports of MLflow and of the scoring service stay the same, because links, bookmarks and the
-    page's storage in a browser depend on these ports. The result may therefore hold a port that is taken;
+    is taken. If Dagster's port is taken at a later start, Dagster gets another port, because only links in old runs of
+    MLflow depend on this port. The ports of MLflow and of the scoring service stay the same, because links, bookmarks
+    and the page's storage in a browser depend on these ports. The result may therefore contain a port that is taken;
     `refuse_taken` detects this case.
     """
     data_dir, moved = settings.data_dir, {}

@@ -39,8 +39,9 @@ def running_related_lab(data_dir: Path, has_demo_option: bool) -> str | None:
     """Return a text that names a related lab that runs now, and says how to use this lab instead of the lab in
     `data_dir`.
 
-    A related lab is the user's own lab or one of its demo labs. The text is the end of a longer sentence. Return None
-    if no related lab runs. `has_demo_option` says whether the command takes `--demo` and `--catalogue`.
+    A related lab is the user's own lab, or one of the demo labs below the folder of the user's own lab. The text is the
+    end of a longer sentence. Return None if no related lab runs. `has_demo_option` says whether the command takes
+    `--demo` and `--catalogue`.
     """
     for folder, option in _related(data_dir):
         if running_lab(folder) is not None:

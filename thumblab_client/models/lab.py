@@ -1,4 +1,4 @@
-"""The answer of `GET /v1/lab`: what the lab has and how fresh it is.
+"""The answer of `GET /v1/lab`: what the lab has, and how old its releases are.
 
 This file is generated: change `thumblab_serving/schemas/lab.py`, then run
 `python -m thumblab_serving.client_models`.

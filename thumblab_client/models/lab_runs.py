@@ -32,7 +32,7 @@ class RunOut:
 
 @dataclass(frozen=True, kw_only=True)
 class NicheStats:
-    """The result of a refresh for one niche. A field is null if the run ended before it had a value for this field."""
+    """The result of a refresh for one niche. A field is null if the run ended before this field had a value."""
 
     videos_seen: int | None
     new_videos: int | None
@@ -65,7 +65,7 @@ class ChangedItemsOut:
 
 @dataclass(frozen=True, kw_only=True)
 class RunProgressOut:
-    """How far a run is with its present work."""
+    """The progress of a run in its present work."""
 
     what: str
     """The work."""

@@ -198,9 +198,7 @@ class IndexStatsOut:
 
 @dataclass(frozen=True, kw_only=True)
 class SidecarMetaOut:
-    """The vectors of an index: the model that made them, when the index was published, their dimension and their
-    number.
-    """
+    """The vectors of an index: their model, their dimension and their number, and when the index was published."""
 
     model: str
     timestamp: datetime

@@ -108,7 +108,7 @@ class BatchStore:
         batch.record(result, max(0, self._limit - whole))
 
     def find(self, batch_id: str) -> StoredBatch | None:
-        """Return the batch with this id, or None. Any text is allowed as the id, because it may come from a request."""
+        """Return the batch with this id, or None. The id may be any text, because it may come from a request."""
         batch = self._at(batch_id)
         return None if batch is None or batch.is_deleted else batch
 

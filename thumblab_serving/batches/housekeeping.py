@@ -1,5 +1,5 @@
-"""End batches in time, delete old batches and send webhooks. A thread does this work, so that it does not wait for the
-scoring of items.
+"""End batches in time, delete old batches and send webhooks. A separate thread does this work, so the work does not
+wait for the scoring of items.
 """
 
 import logging

@@ -69,7 +69,7 @@ class Progress(_Record):
 
     `done` is the number of items that have a result. `failed` is the number of these items in which no thumbnail could
     be scored. `size` is the number of bytes that the results take in their file. Further bytes in the file come from an
-    interrupted write. `attempts` is how often work on the next item was begun.
+    interrupted write. `attempts` is the number of times that work on the next item has begun.
     """
 
     done: _Count = 0

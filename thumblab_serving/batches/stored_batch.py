@@ -2,16 +2,16 @@
 
 A batch is a folder with these files:
 
-    facts.json       what is known when the batch is stored
+    facts.json       the facts that are known when the batch is stored
     items.jsonl      its items, a scoring request in each line; deleted when the batch has ended
     results.jsonl    the results so far, one in each line
     progress.json    how many items have a result
     end.json         the final state; it exists once the batch has ended
-    cancel           exists once the batch is to be cancelled
-    deleted          exists once the batch is to be deleted
+    cancel           marks a batch that has to be cancelled
+    deleted          marks a batch that has to be deleted
     webhook.json     the delivery of the webhook; exists if the batch has one
     lock             locked by the process that works on the batch
-    damaged          says which file is damaged; exists once a worker has found this out
+    damaged          names the damaged file; exists once a worker has found the damage
 
 A process may die at any instruction. A result is valid only when `progress.json` counts it. So the next process
 continues after the last counted item.
@@ -134,7 +134,7 @@ class StoredBatch:
             os.close(handle)
 
     def unfinished_items(self, passed: Passed | None = None) -> Generator[tuple[int, bytes], None, None]:
-        """Yield the items without a result. For each item, yield its number, from 1, and its JSON.
+        """Yield the items without a result: the number of each item, from 1, and the JSON of the item.
 
         `passed` says how far an earlier call has read. This call updates `passed`.
         """

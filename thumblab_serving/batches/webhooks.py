@@ -75,8 +75,8 @@ class Webhooks:
     def _post(self, url: str, body: bytes, headers: dict[str, str]) -> None:
         """Send the webhook. Raises `WebhookError` if the receiver did not accept it.
 
-        The error names only the host. The path and the query of the URL may have a secret of the receiver in them, and
-        the error is shown to everybody who may see the batch.
+        The error names only the host. The path and the query of the URL may contain a secret of the receiver. The error
+        is shown to everybody who may see the batch.
         """
         host = url_host(url)
         try:

@@ -41,8 +41,8 @@ _log = logging.getLogger("thumblab_serving")
 
 
 class BatchWorker:
-    """The thread that works on the batches of a lab, and its housekeeper. Each process of the service has one such
-    thread.
+    """The thread that works on the batches of a lab, and the housekeeper of the batches. Each process of the service
+    has one such thread.
 
     `on_answer` is called with each answer. `acts_for` gets the owner of a batch, and returns the owner whose channels
     the batch may use, see `KeyRing.acts_for`.

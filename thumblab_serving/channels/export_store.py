@@ -114,7 +114,7 @@ class ExportStore:
         return StoredImport(folder, facts), [str(path.relative_to(self._data_dir)) for path in paths]
 
     def find(self, import_id: str) -> StoredImport | None:
-        """Return the import with this id, or None. Any text is allowed as the id, because it may come from a request."""
+        """Return the import with this id, or None. The id may be any text, because it may come from a request."""
         if not is_import_id(import_id):
             return None
         folder = ImportFolder(self._data_dir, import_id)
@@ -162,7 +162,7 @@ class ExportStore:
 
 
 def _write(folder: ImportFolder, place: int, name: str | None, data: bytes) -> Path:
-    """Write an export. Its name is kept, because Studio writes the channel and the period into it."""
+    """Write an export. The file keeps its name, because Studio writes the channel and the period into the name."""
     path = folder.path / EXPORTS / str(place) / file_name(name, place)
     path.parent.mkdir(mode=0o700, parents=True)
     path.write_bytes(data)

@@ -108,7 +108,9 @@ class Metadata(Answer):
 
 
 class FailureMetadata(Answer):
-    """Why a step failed. If the step raised a `LabError`, the lab's assets write its sentence into this metadata."""
+    """Why a step failed. If the step raised a `LabError`, the lab's assets write the message of the error into this
+    metadata.
+    """
 
     description: str | None = None
 

@@ -90,7 +90,9 @@ class Connection(H11Protocol):
         super().resume_writing()
 
     def _update_idle_timer(self) -> None:
-        """Stop the timer while the app answers a request. Start it when the connection begins to wait for a request."""
+        """Stop the timer while the app answers a request. Start the timer when the connection begins to wait for a
+        request.
+        """
         if self.cycle is not None and not self.cycle.response_complete:
             self._stop_idle_timer()
         elif self._idle_timer is None:

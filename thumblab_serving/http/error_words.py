@@ -1,5 +1,5 @@
-"""Describe in the lab's own words what is wrong with a field of a request. pydantic's messages name its internal types
-and patterns.
+"""Describe in the lab's own words what is wrong with a field of a request. pydantic's messages are not used, because
+they name pydantic's internal types and patterns.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,4 +1,6 @@
-"""Read a request that stores an experiment. Its content type says whether it is JSON or a form."""
+"""Read a request that stores an experiment. The content type of the request decides whether the body is read as JSON or
+as a form.
+"""
 
 from collections.abc import Sequence
 from typing import Any

@@ -41,7 +41,7 @@ class _PipelineCollector(Collector):
             state = read_state(self._settings.data_dir)
         except LabError:
             state = None
-        # If Dagster was never started, these metrics are left out, because their values would be wrong.
+        # If Dagster was never started, these metrics have no true values, so they are left out.
         if state is not None and state.checked_at is not None:
             yield from _of_state(state, state.checked_at)
 

@@ -57,7 +57,8 @@ def invalid(detail: str, headers: dict[str, str] | None = None) -> Problem:
 
 
 async def json_or_form(request: Request, of_json: Reader[T], of_form: Reader[T]) -> T:
-    """Return the body as `of_json` or `of_form` reads it. The content type says which of the two reads it.
+    """Return the body, as read by `of_json` or `of_form`. The content type decides which of the two functions reads the
+    body.
 
     Raises a 415 `Problem` if the body is neither JSON nor a form, and a 422 `Problem` if it breaks the schema.
     """
@@ -108,7 +109,7 @@ async def form_of(request: Request, max_files: int, max_fields: int) -> AsyncIte
 def _folder() -> str:
     """Return the path of the folder of temporary files, for an error message.
 
-    If Python finds no folder that it can write to, return words in place of the path.
+    If Python finds no folder for temporary files, return words in place of the path.
     """
     try:
         return tempfile.gettempdir()

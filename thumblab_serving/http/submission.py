@@ -1,4 +1,4 @@
-"""Read a scoring request. Its content type says whether it is JSON or a form."""
+"""Read a scoring request. The content type of the request decides whether the body is read as JSON or as a form."""
 
 from collections.abc import Sequence
 from dataclasses import replace

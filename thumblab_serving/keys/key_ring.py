@@ -128,11 +128,11 @@ class _FollowedFile:
         self._lock = threading.Lock()
 
     def grants(self) -> tuple[Grant, ...]:
-        """Return the grants of the file as it is now. If it cannot be read, return the grants of the last successful
-        reading.
+        """Return the grants of the file as it is now. If the file cannot be read, return the grants of the last
+        successful reading.
         """
-        # Take the state before the file is read. If the file changes between the two steps, the next call reads it
-        # again.
+        # Take the state before the file is read. If the file changes between the two steps, the next call reads the
+        # file again.
         state = self._state()
         if state is None or state != self._seen:
             with self._lock:

@@ -5,8 +5,8 @@ A request raises the level by one, and is refused if the level would then be abo
 minute's requests at once. Over the next minute, the level falls again, so the key may send further requests one by one.
 
 A batch may have more items than the limit of its key. Such a batch is accepted if the level is not above the limit, and
-raises the level by one for each item. So the key waits afterwards: its next request is accepted when the level has
-fallen below the limit again.
+raises the level by one for each item. So after the batch, the next request of the key is accepted only when the level
+has fallen below the limit again.
 """
 
 import fcntl
@@ -76,8 +76,8 @@ class RateLimits:
 
     @contextmanager
     def _locked_file(self, name: str) -> Iterator[FileIO]:
-        """Open the file of a key for the `with` block, and create it if it is missing. No other thread or process can
-        open it during this time.
+        """Open the file of a key for the `with` block, and create the file if it is missing. No other thread or process
+        can open it during this time.
         """
         with self._lock:  # This lock excludes other threads of the process. The file lock excludes other processes.
             folder = self._shared_folder or Path(self._own_folder.name)

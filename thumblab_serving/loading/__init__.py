@@ -1,1 +1,1 @@
-"""Load what the service needs and keep it in memory: encoders, models, indices, channel adapters and meters."""
+"""Load encoders, models, indices, channel adapters and meters, and keep them in memory."""

@@ -1,4 +1,6 @@
-"""A cache of recently used values, with a limit on their number and a limit on their bytes. Workers may share them."""
+"""A cache of recently used values, with a limit on the number and a limit on the bytes of the values. Workers may share
+the values.
+"""
 
 import sys
 import threading
@@ -44,7 +46,7 @@ class Cache(Generic[T]):
         return self._used
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """Return the value of a key. If it is not cached, call `make` to make it, and cache the result."""
+        """Return the value of a key. If the value is not cached, call `make`, and cache the result."""
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)

@@ -66,7 +66,7 @@ class ServedAdapters:
 
     @property
     def caches(self) -> dict[str, Cache[Any]]:
-        """The two caches, by the names under which the metrics show them."""
+        """The two caches, by their names in the metrics."""
         return {"added-histories": self._added, "own-histories": self._own}
 
     def choose(self, channel_id: str, model: Loaded[TrainedRanker]) -> AdapterChoice:
@@ -117,7 +117,9 @@ class ServedAdapters:
         return _load_once(self._own, (model.release_id, channel_id), lambda: model.value.adapter(channel_id))
 
     def _find_added(self, channel_id: str) -> ChannelAdapter | None:
-        """Return the channel's added adapter, or None if there is none. Raises `LabError` if it cannot be loaded."""
+        """Return the channel's added adapter, or None if there is none. Raises `LabError` if the adapter cannot be
+        loaded.
+        """
         release_id = self._store.current_id(channel_id)
         if release_id is None:
             return None
@@ -127,7 +129,8 @@ class ServedAdapters:
             # Since `release_id` was read, another process has promoted a newer release and deleted this release.
             added = self._load_added(channel_id, str(newer))
         if isinstance(added, LabError):
-            # Raise a copy of the cached error. Each `raise` of the cached error itself would make its traceback longer.
+            # Raise a copy of the cached error. If the cached error itself were raised, each `raise` would make the
+            # traceback of this error longer.
             raise LabError(str(added))
         return added
 

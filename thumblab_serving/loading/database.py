@@ -42,7 +42,7 @@ class NoDatabaseError(LabError):
 
 
 class NewerDatabaseError(Exception):
-    """The error if a newer version of the lab may have changed the tables. This module raises and catches the error
+    """The error for tables that a newer version of the lab may have changed. This module raises and catches the error
     itself.
     """
 
@@ -114,8 +114,8 @@ class ServiceDatabase:
     def write(self, work: "Callable[[Connection], T]") -> T:
         """Return the result of `work`, which gets a connection with a transaction. See `ask` for errors.
 
-        The transaction is committed if `work` returns, and rolled back if it raises an error. If the database does not
-        answer in time, the transaction may still be committed later. So `work` must be safe to repeat.
+        The transaction is committed if `work` returns, and rolled back if `work` raises an error. If the database does
+        not answer in time, the transaction may still be committed later. So `work` must be safe to repeat.
         """
         # A server that refuses a write, for example because the database role lacks a right, may still answer reads. So
         # a refused write does not count as a failure of the database.

@@ -1,8 +1,8 @@
 """The encoders of the service.
 
-An encoder loads some of its parts only at its first use. So when the service loads an encoder, it lets the encoder
-encode one picture or title (warm-up). No request then has to wait for these parts. Only one thread at a time uses the
-encoders. The vectors that the encoders make are cached.
+An encoder loads some of its parts only at its first use. So when the service loads an encoder, the service encodes one
+picture or title (warm-up). No request then has to wait for these parts. Only one thread at a time uses the encoders.
+The vectors that the encoders make are cached.
 """
 
 import threading
@@ -58,7 +58,7 @@ class Encoders:
         self._encode(self.title.encode_texts, "warm")
 
     def image(self, name: str) -> ImageEncoder:
-        """Return the image encoder with this name, warmed up. Raises `LabError` if it cannot be loaded.
+        """Return the image encoder with this name, warmed up. Raises `LabError` if the encoder cannot be loaded.
 
         Threads that use or load another encoder do not wait while this encoder is loaded.
         """
@@ -99,9 +99,9 @@ class Encoders:
         """Return the unit vector [d] of a picture. The picture is encoded in the same way as the pictures of the
         library.
 
-        The vector is cached under the hash of the file's bytes. If it is not cached, the file is decoded. The first
-        decoding may have reduced the picture. If this encoder needs more pixels, the file is decoded a second time.
-        Raises `ImageError` if the file cannot be decoded, or if the encoder returns no usable vector.
+        The vector is cached under the hash of the file's bytes. If the vector is not cached, the file is decoded. The
+        first decoding may have reduced the picture. If this encoder needs more pixels, the file is decoded a second
+        time. Raises `ImageError` if the file cannot be decoded, or if the encoder returns no usable vector.
         """
         encoder = self.by_fingerprint(fingerprint)
 

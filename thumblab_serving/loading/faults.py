@@ -41,12 +41,12 @@ class Backoff:
         self._next_try = time.monotonic() + self._wait
 
     def reset(self) -> None:
-        """Make the next try due at once. If it fails, the waits begin again with the shortest wait."""
+        """Make the next try due at once. If this try fails, the waits begin again with the shortest wait."""
         self._wait = self._next_try = 0.0
 
 
 def is_transient(error: BaseException | None) -> bool:
-    """Return whether a failure may pass by itself.
+    """Return whether the cause of a failure may pass by itself.
 
     A failure may pass if `error`, or an error that caused `error`, is an `OSError` or a `MemoryError`.
     """

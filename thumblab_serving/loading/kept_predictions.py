@@ -1,10 +1,10 @@
 """Keep answers as predictions in the database, if the setting `keep_predictions` is on.
 
 A request only puts its prediction into a queue. A separate thread writes the queue to the database. So a slow or
-missing database never delays an answer and never makes it fail. If the database cannot be written, predictions wait in
-the queue, and the thread tries again after 10 seconds. A prediction is lost if the queue is full, if the database
-refuses the prediction, or if the prediction still waits when the service stops. `/health` and `/metrics` show how many
-predictions were kept and how many are lost.
+missing database never delays an answer, and never makes an answer fail. If the database cannot be written, predictions
+wait in the queue, and the thread tries again after 10 seconds. A prediction is lost if the queue is full, if the
+database refuses the prediction, or if the prediction still waits when the service stops. `/health` and `/metrics` show
+how many predictions were kept and how many are lost.
 """
 
 import logging
@@ -167,8 +167,8 @@ class PredictionKeeper:
     def _insert(self, batch: Sequence[KeptPrediction]) -> tuple[int, int]:
         """Insert predictions. Return how many were stored, and how many the database refused.
 
-        If the database refuses a prediction, all are inserted again, each in its own transaction. Raises an error if
-        nothing can be written to the database.
+        If the database refuses a prediction, all predictions are inserted again, each in its own transaction. Raises an
+        error if nothing can be written to the database.
         """
         from sqlalchemy.exc import DataError, IntegrityError
 

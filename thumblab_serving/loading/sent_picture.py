@@ -1,4 +1,6 @@
-"""A picture that was sent, and its facts. The service caches the facts, so it need not decode the picture again."""
+"""A picture that was sent, and facts about the picture. The service caches the facts, so that it need not decode the
+picture again.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,8 +11,8 @@ from thumblab_core.images.perceptual import Appearance
 
 @dataclass(frozen=True)
 class PictureFacts:
-    """The facts of a picture that an answer needs besides vectors and measurements. See `Picture` for the first three
-    fields.
+    """The facts about a picture that an answer needs besides vectors and measurements. See `Picture` for the first
+    three fields.
     """
 
     width: int

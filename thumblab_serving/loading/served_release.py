@@ -52,10 +52,10 @@ class Refusal:
 class ServedRelease(Generic[T]):
     """The served release of one scope.
 
-    The function `load` verifies and reads a release. If it raises any exception, the release is refused. While a
-    release is refused, the release that was served before it stays served. `Backoff` says when the refused release is
-    tried again: after at most one minute if the error may pass by itself, and otherwise after at most ten minutes. If
-    the pointer moves, the new release is tried at once.
+    The function `load` verifies and reads a release. If `load` raises any exception, the release is refused. While a
+    release is refused, the release that was served before it stays served. `Backoff` decides when the refused release
+    is tried again: after at most one minute if the error may pass by itself, and otherwise after at most ten minutes.
+    If the pointer moves, the new release is tried at once.
 
     Releases are loaded in their own thread, one at a time.
     """
@@ -106,7 +106,7 @@ class ServedRelease(Generic[T]):
     def current(self) -> Loaded[T] | None:
         """Return the served release, or None. If the pointer has moved, first load the release that it names now.
 
-        This call may block, so make it from a worker thread. A caller who has just promoted a release gets that
+        This call may block, so call this method in a worker thread. A caller who has just promoted a release gets that
         release, unless it is refused. If loading takes longer than `PATIENCE_S`, callers get the release that was
         served before, if there is one. When it is time to try a refused release again, one caller waits for this try,
         and the other callers get the served release.
@@ -123,9 +123,9 @@ class ServedRelease(Generic[T]):
         return self._loaded or self._forgotten  # `_loaded` is None if another thread has just forgotten the release.
 
     def follow_pointer(self, patience: float) -> None:
-        """Load the release that the pointer names, unless it is loaded already. Wait at most `patience` seconds for it.
+        """Load the release that the pointer names, unless it is loaded already. Wait at most `patience` seconds.
 
-        If loading takes longer, it continues in the background.
+        If loading takes longer, the loading continues in the background.
         """
         if not self._is_settled(self._pointer()):
             follower, _ = self._start_following()
@@ -180,7 +180,7 @@ class ServedRelease(Generic[T]):
     def _is_handled(self, target: str | Refusal | None) -> bool:
         """Return whether `target` was already loaded or refused.
 
-        If not, the pointer has moved since it was last followed, or the loaded release was forgotten.
+        The result is False if the pointer has moved to another release, or if the loaded release was forgotten.
         """
         if self._forgotten is not None:
             return False

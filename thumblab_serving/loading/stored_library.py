@@ -47,7 +47,7 @@ class SimilarityDistribution:
     """The distribution of how similar the thumbnails of a stored library are to each other.
 
     `count` is the size of the library. `k` is the number of nearest thumbnails with which a picture is compared.
-    `means` [m] contains, for each thumbnail of a sample, its mean cosine to the nearest other thumbnails. `means` is
+    `means` [m] has an entry for each thumbnail of a sample: the mean cosine to the nearest other thumbnails. `means` is
     sorted.
     """
 
@@ -142,7 +142,7 @@ def similarity_distribution(count: int, vectors: Vectors) -> SimilarityDistribut
     """Return the similarity distribution of a library of `count` thumbnails.
 
     `vectors`, float32 [m, d], are all vectors of the library, or a random sample of them. For each of the first 2,000
-    `vectors`, compute the mean of its cosines to its nearest neighbours among all `vectors`. If `vectors` is only a
+    `vectors`, compute the mean of the cosines to the nearest neighbours among all `vectors`. If `vectors` is only a
     sample, fewer neighbours are used, in proportion to the size of the sample. If `vectors` is the whole library and
     has at most 2,000 rows, `NicheIndex.build` computes the same means.
     """

@@ -52,11 +52,11 @@ class ServedMaps:
         return self._open(self._release(scope), POINTS)
 
     def page(self, scope: str, sha256: str) -> MapFile:
-        """Return a page of the atlases. Raises `NoMapError` unless the served map has it."""
+        """Return a page of the atlases. Raises `NoMapError` if the served map does not have this page."""
         return self._open(self._release(scope), page_name(sha256) if _SHA256.fullmatch(sha256) else "")
 
     def tile(self, scope: str, level: int, x: int, y: int) -> MapFile:
-        """Return a tile of a large map. Raises `NoMapError` unless the served map has it."""
+        """Return a tile of a large map. Raises `NoMapError` if the served map does not have this tile."""
         return self._open(self._release(scope), tile_name(level, x, y))
 
     def atlases(self, scope: str) -> tuple[Release, Atlases, Tiles | None]:

@@ -141,7 +141,9 @@ class StoredPeople:
         return cropped(self._images.get(face.sha256), face.box)
 
     def crops(self, face_ids: Sequence[str]) -> dict[str, bytes]:
-        """Return faces as JPEGs, by their ids. Faces that are unknown or whose picture cannot be read are left out."""
+        """Return a JPEG of each face by the id of the face. Leave out unknown faces, and faces whose picture cannot be
+        read.
+        """
         from thumblab_core.people.reading import read_faces
 
         crops = {}

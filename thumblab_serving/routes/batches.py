@@ -119,7 +119,7 @@ async def page(request: Request) -> BatchesOut:
     openapi_extra={"parameters": [batch_submission.ID_DOCUMENTATION]},
 )
 async def state(request: Request) -> BatchOut:
-    """Ask again until `state` is `done`, `cancelled` or `deadline_passed`."""
+    """Repeat the request until `state` is `done`, `cancelled` or `deadline_passed`."""
     store: BatchStore = request.app.state.batches
     return await _of_batch(request, store.describe)
 
@@ -189,7 +189,7 @@ async def delete(request: Request) -> None:
     openapi_extra={"parameters": batch_submission.results_documentation()},
 )
 async def results(request: Request) -> Response:
-    """Send the results as JSON lines or as CSV. You may ask before the batch has ended."""
+    """Send the results as JSON lines or as CSV. The batch need not have ended."""
     wanted = batch_submission.results_query(request).format
 
     def open_results(batch: StoredBatch) -> Any:

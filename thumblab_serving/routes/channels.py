@@ -102,7 +102,7 @@ async def imports(request: Request) -> ChannelImportsOut:
     openapi_extra={"parameters": [channel_submission.ID_DOCUMENTATION]},
 )
 async def state(request: Request) -> ChannelImportOut:
-    """Ask again until `state` is `done` or `failed`. An import is shown only to the key that sent it."""
+    """Repeat the request until `state` is `done` or `failed`. An import is shown only to the key that sent it."""
     store: ExportStore = request.app.state.channel_exports
     runs: DagsterRuns = request.app.state.dagster_runs
     grant: Grant = request.state.grant

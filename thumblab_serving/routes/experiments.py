@@ -93,7 +93,7 @@ async def page(request: Request) -> ExperimentsOut:
     grant: Grant = request.state.grant
     query = query_of(request, ExperimentQuery)
     after = None if query.cursor is None else place_of(query.cursor)
-    # Read one experiment more than the page shows. If it exists, there is another page.
+    # Read one experiment more than the page shows. If there is such an experiment, there is another page.
     read = partial(stored_experiments.page, query.channel_id, after, query.limit + 1, grant.acts_for)
     stored = await _run(request, "listing", read)
     return page_of(stored, query.limit)

@@ -102,7 +102,9 @@ def _links(request: Request) -> LinksOut:
 
 
 def _page(address: str | None) -> str | None:
-    """Return an address without its user name and password. Return None if it is not the address of a web page."""
+    """Return an address without its user name and password. Return None if the address is not the address of a web
+    page.
+    """
     try:
         url = httpx.URL(address or "")
     except httpx.InvalidURL:

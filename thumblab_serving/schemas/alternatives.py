@@ -1,4 +1,4 @@
-"""Say in the JSON schema of a model that two of its fields exclude each other.
+"""Make parts of JSON schemas for models in which two fields exclude each other.
 
 The conditions are under `allOf`, where tools that generate clients ignore them. If the conditions were on the same
 level as `properties`, such tools would make a class of each condition. The conditions do not use `not` and `oneOf`,

@@ -1,4 +1,4 @@
-"""The answer of `GET /v1/lab`: what the lab has and how fresh it is."""
+"""The answer of `GET /v1/lab`: what the lab has, and how old its releases are."""
 
 from datetime import date, datetime
 

@@ -166,7 +166,7 @@ class RunOut(StrictModel):
 
 
 class NicheStats(StrictModel):
-    """The result of a refresh for one niche. A field is null if the run ended before it had a value for this field."""
+    """The result of a refresh for one niche. A field is null if the run ended before this field had a value."""
 
     videos_seen: int | None
     new_videos: int | None
@@ -199,7 +199,7 @@ class ChangedItemsOut(StrictModel):
 
 
 class RunProgressOut(StrictModel):
-    """How far a run is with its present work."""
+    """The progress of a run in its present work."""
 
     what: str = Field(description="The work.", examples=["comparing faces"])
     done: int

@@ -48,9 +48,7 @@ class IndexStatsOut(StrictModel):
 
 
 class SidecarMetaOut(StrictModel):
-    """The vectors of an index: the model that made them, when the index was published, their dimension and their
-    number.
-    """
+    """The vectors of an index: their model, their dimension and their number, and when the index was published."""
 
     model: str
     timestamp: datetime

@@ -21,7 +21,7 @@ def compose_answer(
     ranking: Ranking,
     placements: Placements,
 ) -> ScoreAnswer:
-    """Return the answer to a request with these candidates, in the order in which they were sent, each with its title.
+    """Return the answer to a request. `candidates` has each candidate with its title, in the order of the request.
 
     A candidate that could not be read has its error in the answer. The answer has no test plan and no grid of packages.
     """

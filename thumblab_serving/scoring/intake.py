@@ -61,7 +61,8 @@ _LONGEST_BASE64 = MAX_BYTES * 4 // 3 + MAX_BYTES // 32
 class Source:
     """The picture of a candidate as it was sent. Exactly one of `data`, `base64`, `url` and `error` is not None.
 
-    `error` says why the picture could not be read when it was received. `title` is the candidate's own title, or None.
+    `error` says why the picture could not be read when the request was received. `title` is the candidate's own title,
+    or None.
     """
 
     id: str

@@ -125,7 +125,7 @@ class Scorer:
 
     @property
     def caches(self) -> dict[str, Cache[Any]]:
-        """All caches, by the names under which the metrics show them.
+        """All caches, by their names in the metrics.
 
         The caches of the encoders appear once the encoders are warm.
         """
@@ -162,8 +162,8 @@ class Scorer:
         If a release takes longer than a second to load, loading continues in the background. Until a model is loaded,
         the call waits a few seconds.
 
-        Then make a rehearsal, if no rehearsal has succeeded yet and everything that it needs is loaded. If another
-        thread already makes a rehearsal, this call does not wait for that thread. `Backoff` says when a failed
+        Then make a rehearsal, if no rehearsal has succeeded yet and everything that a rehearsal needs is loaded. If
+        another thread already makes a rehearsal, this call does not wait for that thread. `Backoff` says when a failed
         rehearsal is tried again.
         """
         self.releases.follow_pointers(PATIENCE_S if self.releases.model.loaded is None else _SHORT_WAIT_S)

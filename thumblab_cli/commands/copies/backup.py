@@ -24,8 +24,8 @@ def command(folder: Path, only_verify: bool, as_json: bool, chosen: "Settings") 
     """Copy databases, pictures, releases, MLflow's artifacts and keys into FOLDER. The lab may keep running.
 
     FOLDER is empty or contains an earlier backup of this lab. To bring an earlier backup up to date, the command copies
-    only new files. FOLDER is made private, because it holds the API keys. Settings (`.env`) are not copied. The command
-    lists the settings that you have to set again in a restored lab.
+    only new files. FOLDER is made private, because the backup contains the API keys. Settings (`.env`) are not copied.
+    The command lists the settings that you have to set again in a restored lab.
     """
     from thumblab_cli.printing.tables import progress_bars, wide_console
     from thumblab_pipelines.backup.backup import back_up

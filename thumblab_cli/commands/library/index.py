@@ -162,7 +162,9 @@ def delete(niche: str, video_ids: tuple[str, ...], as_json: bool) -> None:
     "current one.",
 )
 def rollback(niche: str, release_id: str | None) -> None:
-    """Serve an older index of a niche, and hold it. No refresh replaces it until `thumblab index resume` ends the hold."""
+    """Serve an older index of a niche, and hold it. No refresh replaces this index until `thumblab index resume` ends
+    the hold.
+    """
     from thumblab_pipelines.library.changes import roll_back
 
     lab = _lab()
@@ -187,7 +189,7 @@ def resume_command(niche: str) -> None:
 @_niches
 @_json
 def verify(niches: tuple[str, ...], as_json: bool) -> None:
-    """Read every index release as the service does, and report whether it is good or damaged.
+    """Read every index release as the service does, and report whether the release is good or damaged.
 
     The exit status is 1 if a niche serves a damaged release.
     """
@@ -282,7 +284,9 @@ def _day(moment: datetime | None) -> date | None:
 
 
 def _for_each(niches: Sequence[str], work: Callable[[str], str]) -> None:
-    """Call `work` for each niche and print the text that it returns. If a niche failed, raise `LabError` at the end."""
+    """Call `work` for each niche, and print the text that `work` returns. If a niche failed, raise `LabError` at the
+    end.
+    """
     failed = []
     for niche in niches:
         try:
