@@ -257,7 +257,7 @@ class Emulator:
 
 
 def _endpoint(path: str) -> str:
-    """Return the name of the endpoint that a path belongs to, as `inject` and `Counts.calls` use it.
+    """Return the name of the endpoint that a path belongs to. `inject` and `Counts.calls` use these names.
 
     For a path of the Data API, the name is the rest of the path, even if there is no such endpoint. For an unknown
     path, the name is an empty text.

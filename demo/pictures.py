@@ -75,7 +75,9 @@ def _is_wide(width: int, height: int) -> bool:
 
 
 def _crop(pixels: Any, width: int, height: int) -> Any:
-    """Scale the picture until it covers the whole frame. Then cut off what lies outside, equally on both sides."""
+    """Scale the picture until it covers the whole frame. Then cut off the parts outside the frame, equally on both
+    sides.
+    """
     scale = max(width / pixels.shape[1], height / pixels.shape[0])
     large = _resize(pixels, max(width, round(pixels.shape[1] * scale)), max(height, round(pixels.shape[0] * scale)))
     top, left = (large.shape[0] - height) // 2, (large.shape[1] - width) // 2

@@ -164,8 +164,8 @@ def main() -> NoReturn:
         # because printing such characters raises an error.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    # A shell starts background jobs with SIGINT ignored. Dagster gives SIGTERM the handler of SIGINT, so the command would
-    # ignore both.
+    # A shell starts background jobs with SIGINT ignored. Dagster gives SIGTERM the handler of SIGINT, so the command
+    # would ignore both signals.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, _stop_on_sigterm)
     cli(prog_name="thumblab")

@@ -49,7 +49,7 @@ def main() -> None:
         uvicorn.run("thumblab_serving.app:create_app", factory=True, **vars(arguments), **_OPTIONS)
         return
     with tempfile.TemporaryDirectory(prefix="thumblab-workers-", ignore_cleanup_errors=True) as folder:
-        # prometheus_client reads this variable when it is imported. If it is set, /metrics covers all workers.
+        # prometheus_client reads this variable at its import. If the variable is set, /metrics covers all workers.
         os.environ.setdefault(VARIABLE, folder)
         options = config("thumblab_serving.app:create_app", factory=True, **vars(arguments))
         Supervisor(options, [options.bind_socket()]).run()

@@ -49,7 +49,9 @@ class Panel(TitleTable):
 
     @classmethod
     def of(cls, rows: pd.DataFrame) -> Panel:
-        """Return the panel of a table with the columns of `panel.parquet`. Each row is one observation of a video."""
+        """Return the panel that a table describes. The table has the columns of `panel.parquet`, and a row for each
+        observation of a video.
+        """
         videos = sorted_videos(rows)
         titles, channel, published, age, views = columns_of(videos)
         place = videos.groupby("channel_id").cumcount() / videos.groupby("channel_id").views.transform("size")

@@ -105,7 +105,9 @@ class FolderCatalogue(Catalogue):
 
 
 def newest_first(videos: Iterable[CatalogueVideo]) -> list[CatalogueVideo]:
-    """Return videos sorted by publication time, the latest first. Videos of the same time are sorted by id."""
+    """Return videos sorted by publication time, the latest first. Videos with the same publication time are sorted by
+    id.
+    """
     return sorted(videos, key=lambda video: (-video.published_at.timestamp(), video.video_id))
 
 
@@ -140,7 +142,8 @@ def read_catalogue(folder: Path) -> FolderCatalogue:
                 path = folder / row["image"]
                 with Image.open(path) as picture:
                     if picture.format not in ("JPEG", "MPO"):
-                        # Some phones write MPO files, which are JPEG files with a second picture.
+                        # Some phones write MPO files, which are JPEG files with a second picture. Such files are
+                        # accepted too.
                         raise ValueError("not a JPEG")
                     images[video.video_id] = (path, picture.size)
             except (KeyError, TypeError, ValueError, OverflowError, OSError, UnidentifiedImageError, csv.Error):

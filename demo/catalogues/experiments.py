@@ -16,7 +16,8 @@ normal approximation and the standard errors of binomial shares.
   -10 % and +10 % of the mean rate.
 - `inconclusive`: all other cases.
 
-YouTube does not publish the rule by which it decides. This rule is the lab's own, with YouTube's three outcomes.
+YouTube does not publish the rule by which it decides. The rule above is the lab's own rule, with the same three
+outcomes.
 """
 
 import itertools

@@ -236,7 +236,7 @@ def _asking(settings: "Settings", local: bool) -> "Iterator[Callable[[ScoreReque
             raise RefusedRequestError(str(error)) from None
         sources = _sources(request.images)
         if scorer is not None:
-            return scorer.score(sources, form, owner=None)  # The results file has no column for people.
+            return scorer.score(sources, form, owner=None)  # Without people, for which the file has no column.
         return _score_patiently(str(url), settings, sources, form)
 
     try:

@@ -116,7 +116,8 @@ def _run(
     supervisor = stack.enter_context(Supervisor(chosen.data_dir, environment))
     # These three servers do not need each other to start, so they start at the same time.
     _start(console, supervisor, [mlflow, code, scoring])
-    # The webserver and the daemon read the definitions from the code server as they start.
+    # The webserver and the daemon read the definitions from the code server at their start, so the code server must run
+    # already.
     _start(console, supervisor, [dagster])
     for name, usual in planned.moved.items():
         port = getattr(planned, name)
@@ -199,8 +200,8 @@ def _supervise(console: "Console", supervisor: "Supervisor", chosen: "Settings",
     database, clock = DatabaseWatch(chosen), ClockWatch()
     for second in count():
         if back := clock.seconds_set_back():
-            # The daemon remembers when it last checked each schedule. After the clock was set back, the daemon starts
-            # no run until the clock reaches that time again. A restart makes the daemon forget this time.
+            # The daemon keeps the time of its last check of each schedule. After the clock was set back, the daemon
+            # starts no run until the clock has passed the kept time. A restarted daemon no longer has the kept time.
             print_line(f"the clock was set back by {back:.0f} s, so dagster-daemon is started again")
             supervisor.kill("dagster-daemon")
         if second % _CHECK_SECONDS == 0:

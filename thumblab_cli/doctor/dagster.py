@@ -95,7 +95,7 @@ def schedules(examined: Examined) -> Iterator[Finding]:
 def refreshed(examined: Examined) -> Iterator[Finding]:
     """Check when each niche was last refreshed.
 
-    This time is the end of the niche's last successful run, or the time of its served index.
+    The time of a refresh is the end of the niche's last successful run, or the time of the niche's served index.
     """
     last = _served_since(examined)
     for niche, moment in _last_runs(examined).items():

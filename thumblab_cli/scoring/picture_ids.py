@@ -11,7 +11,7 @@ def picture_ids(names: Iterable[str]) -> dict[str, str]:
     ids: dict[str, str] = {}
     taken: set[str] = set()
     for name in dict.fromkeys(names):
-        # The name of a file may contain bytes that are not UTF-8.
+        # The name of a file may contain bytes that are not UTF-8. Such bytes are escaped.
         own = id_ = cleaned_id(os.fsencode(name).decode(errors="backslashreplace"))
         number = 2
         while id_ in taken:

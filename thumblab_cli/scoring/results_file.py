@@ -45,7 +45,7 @@ class ResultsFile:
                 file.writelines(map(csv_line_of_texts, [COLUMNS, *lines]))
             sync(new)
             new.replace(path)
-            # The name of a folder or file may contain bytes that are not UTF-8.
+            # The name of a folder or file may contain bytes that are not UTF-8. Such bytes are escaped.
             self._file = path.open("a", newline="", encoding="utf-8", errors="backslashreplace")
         except (OSError, csv.Error, UnicodeDecodeError) as error:
             raise LabError(f"--out: {path} cannot be used ({error}); give another file") from None
@@ -70,7 +70,8 @@ class ResultsFile:
         # `read_text` replaces the line breaks in cells, so bytes are read and decoded.
         text = path.read_bytes().decode()
         whole = text[: text.rfind("\n") + 1]
-        # `splitlines` also splits at characters such as U+2028, which are no line breaks in CSV.
+        # `splitlines` also splits at characters such as U+2028, which are no line breaks in CSV. So the csv module
+        # splits the text.
         reader = csv.DictReader(io.StringIO(whole, newline=""))
         if text and tuple(reader.fieldnames or ()) != COLUMNS:
             raise LabError(f"--out: {path} is not a table of results of `thumblab score`; give another file")

@@ -82,7 +82,8 @@ class _Place:
     def read(self) -> Iterator[Line]:
         yield from self._read()
         if self._is_replaced():
-            # The server may have added lines to the old file after the file was read, and before the new file began.
+            # The server may have added lines to the old file after the last reading, and before the new file began. So
+            # read the rest of the old file.
             yield from self._read()
             if self._open():
                 yield from self._read()

@@ -44,7 +44,7 @@ class FaceClusterOut:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledClusterOut:
-    """The cluster that has the name after a request to name a cluster."""
+    """The answer of a request that names a cluster: the cluster that has this name now."""
 
     cluster_id: str
     """`person_` or `unknown_cluster_` and a key of 12 digits. A request may also write `clu_` or nothing before the
@@ -227,7 +227,7 @@ class UnassignedFacesOut:
 
 @dataclass(frozen=True, kw_only=True)
 class ShownPictureOut:
-    """A video that shows or showed a picture, or the file that a person gave."""
+    """A place where a picture is shown: a video that shows or showed the picture, or a file that a person gave."""
 
     video_id: str | None
     """Null for a picture that a person gave."""

@@ -1,4 +1,4 @@
-"""The answers about the videos of the library: their pictures, similar videos, and what the lab has of a video.
+"""The answers about the videos of the library: their pictures, similar videos, and the data that the lab has about a
 
 This file is generated: change `thumblab_serving/schemas/library.py`, then run
 `python -m thumblab_serving.client_models`.
@@ -187,7 +187,7 @@ class MeasuredPictureOut:
 
 @dataclass(frozen=True, kw_only=True)
 class VideoOut:
-    """What the lab has of a video. `degraded` says in plain sentences what was missing."""
+    """The data that the lab has about a video. `degraded` says in plain sentences what was missing."""
 
     video_id: str
     title: str

@@ -261,7 +261,7 @@ class ClearCacheOut:
 
 @dataclass(frozen=True, kw_only=True)
 class MapAtlasesOut:
-    """The small pictures of a map, and the tiles of a large one."""
+    """The pages with the small pictures of a map, and the tiles of a large map."""
 
     niche: str
     """A niche, or `all`."""
@@ -284,7 +284,7 @@ class MapAtlasesOut:
 
 @dataclass(frozen=True, kw_only=True)
 class LibraryClustersOut:
-    """The clusters of a map. Those of level 0 come first."""
+    """The clusters of a map. The clusters of level 0 come first."""
 
     niche: str
     """A niche, or `all`."""

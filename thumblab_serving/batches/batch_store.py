@@ -86,7 +86,7 @@ class BatchStore:
                 if known is not None:
                     try:
                         return self._again(known, facts), False
-                    except DamagedError:  # The answer about a damaged batch says to send it again. So replace it.
+                    except DamagedError:  # Replace the damaged batch, because it was sent again.
                         self._delete(known)
                 elif StoredBatch(self._root / batch_id).is_deleted:
                     raise FullError("the batch of this Idempotency-Key is being deleted; send it again in a minute")

@@ -89,8 +89,8 @@ class BatchWorker:
         self._webhooks.close()
 
     def _round(self) -> bool:
-        """Score one item of each API key that has batches. Return whether an item was scored, so that the next call may
-        follow at once.
+        """Score one item of each API key that has batches. Return whether an item was scored. If so, the next call
+        follows at once.
 
         The batches of one key are worked on one after the other, the oldest first. The keys take turns, so a key with
         many items does not delay the other keys. A batch whose files cannot be read or written does not delay the other

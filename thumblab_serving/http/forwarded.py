@@ -53,7 +53,8 @@ def _before_the_proxy(headers: list[tuple[bytes, bytes]]) -> Iterator[tuple[byte
     for name, value in headers:
         if name == b"host" and hosts:
             yield name, hosts[-1]
-        # A proxy that does not set this header forwards the header of the client, whose text need not be an address.
+        # A proxy that does not set this header forwards the header of the client, whose text need not be an address. So
+        # use the header only if each entry is an address.
         elif name != _FOR or all(map(_begins_with_address, value.decode("latin-1").split(","))):
             yield name, value
 

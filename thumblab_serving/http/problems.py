@@ -57,7 +57,7 @@ def response(error: HTTPException) -> JSONResponse:
         "title": kind.replace("-", " ").capitalize() if kind else HTTPStatus(error.status_code).phrase,
         "status": error.status_code,
         # The detail may repeat the name of a field. In a form whose charset is UTF-7, a name may contain a lone
-        # surrogate, which UTF-8 cannot encode.
+        # surrogate. UTF-8 cannot encode a lone surrogate, so replace it.
         "detail": str(error.detail).encode(errors="replace").decode(),
     }
     return JSONResponse(body, error.status_code, error.headers, MEDIA_TYPE)
@@ -91,7 +91,8 @@ def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
     async def http_error(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and not isinstance(error, Problem):
-            # Starlette names only the methods of the first route of the path. The path may have one route per method.
+            # Starlette names only the methods of the first route of the path. The path may have one route per method,
+            # so collect the methods of all routes.
             routes = [*app.routes, *(route for router in routers for route in router.routes)]
             error.headers = {"Allow": ", ".join(sorted(_methods(routes, request.scope)))}
         return response(error)

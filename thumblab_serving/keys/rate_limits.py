@@ -64,7 +64,7 @@ class RateLimits:
             level, written_at = 0.0, now
             if len(stored) == _ACCOUNT.size:
                 level, written_at = map(float, _ACCOUNT.unpack(stored))
-            # The clock may have been set back since the file was written.
+            # The clock may have been set back since the file was written. A negative time then counts as 0.
             level = max(0.0, level - per_second * max(0.0, now - written_at))
             # Without this tolerance, a request that the limit still allows could be refused because of a rounding
             # error.

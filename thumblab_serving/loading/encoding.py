@@ -49,8 +49,8 @@ class Encoders:
         self._requested: list[ImageEncoder] = []
         self._towers: dict[str, TextTower] = {}
         self._loading: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-        # One thread at a time encodes. A fast tokenizer fails with "Already borrowed" if two threads use it at once.
-        # Two forward passes at the same time would not be faster, because they would share the same cores.
+        # Only one thread at a time encodes. A fast tokenizer fails with "Already borrowed" if two threads use it at
+        # once. Two forward passes at the same time would not be faster, because they would share the same cores.
         self._one_at_a_time = threading.Lock()
 
     def warm(self) -> None:

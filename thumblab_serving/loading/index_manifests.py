@@ -35,7 +35,7 @@ class ServedIndex:
 
 
 def served_indices(store: ReleaseStore, releases: ServedReleases) -> Mapping[Niche, ServedIndex]:
-    """Return the promoted index of each niche. This reads small files only, and loads no index."""
+    """Return the promoted index of each niche. The function reads only small files, and loads no index."""
     return {niche: _served_index(store, releases, niche) for niche in Niche}
 
 

@@ -147,7 +147,8 @@ class ServedReleases:
 
         The index is None if no index can be used.
 
-        A request that needs no model may call this directly. Raises `NotReadyError` if the encoders cannot be loaded.
+        A request that needs no model may call this method directly. Raises `NotReadyError` if the encoders cannot be
+        loaded.
         """
         self.encoders()
         slot = self.indices[niche]

@@ -39,7 +39,7 @@ class Videos:
         self._evidence = TypeAdapter(Evidence)
 
     def show(self, video_id: str, owner: str | None) -> VideoOut:
-        """Return the facts that the lab has of a video. `owner` names the API key of the request, see
+        """Return the data that the lab has about a video. `owner` names the API key of the request, see
         `Channel.belongs_to`.
 
         Raises `UnknownVideoError`, or `NoDatabaseError` if the database cannot answer.

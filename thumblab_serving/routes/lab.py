@@ -34,7 +34,9 @@ router = APIRouter(tags=["library"])
     responses=error_responses(401),
 )
 async def lab(request: Request) -> LabOut:
-    """Describe what this service answers with. Nothing is loaded, and neither the database nor Dagster is queried."""
+    """Describe the releases with which this service answers. Nothing is loaded, and neither the database nor Dagster is
+    queried.
+    """
     scorer: Scorer = request.app.state.scorer
     settings: Settings = request.app.state.settings
     store = ReleaseStore(settings.releases)
@@ -68,7 +70,7 @@ def _library(niche: Niche, index: ServedIndex, releases: ServedReleases) -> Libr
 def _model(store: ReleaseStore, releases: ServedReleases) -> ModelStateOut:
     loaded, refusal = releases.model.loaded, releases.model.refusal
     release: Release | None = None
-    # The files of a served release may have been deleted. The service continues to use the release in its memory.
+    # If the files of a served release were deleted, the service continues to use the release in its memory.
     with suppress(LabError, OSError, ValueError):
         release = None if loaded is None else store.get(MODEL, ALL, loaded.release_id)
     facts = {} if release is None else release.info

@@ -81,7 +81,7 @@ async def points(request: Request) -> Response:
 
 @router.get(
     "/v1/library/{niche}/map/atlases",
-    summary="The small pictures of a map, and the tiles of a large one",
+    summary="The small pictures of a map, and the tiles of a large map",
     response_model=MapAtlasesOut,
     dependencies=[_require_key],
     responses=error_responses(401, 404, 503),

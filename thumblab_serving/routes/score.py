@@ -38,7 +38,7 @@ than the number of these threads.
     openapi_extra={"parameters": query_documentation(ScoreQuery), "requestBody": submission.documentation()},
 )
 async def score(request: Request) -> ScoreAnswer:
-    """Send thumbnails as URLs of an allowed image host, in base64, or as uploaded files. Each way gets the same answer.
+    """Send thumbnails as URLs of an allowed image host, in base64, or as uploaded files. All ways give the same answer.
 
     With several `titles`, `packages` compares each title with each thumbnail. With several `categories`, each niche has
     its own answer.

@@ -1,4 +1,6 @@
-"""The answers about the videos of the library: their pictures, similar videos, and what the lab has of a video."""
+"""The answers about the videos of the library: their pictures, similar videos, and the data that the lab has about a
+video.
+"""
 
 from datetime import date, datetime
 from typing import Annotated, Literal
@@ -173,7 +175,7 @@ class MeasuredPictureOut(StrictModel):
 
 
 class VideoOut(StrictModel):
-    """What the lab has of a video. `degraded` says in plain sentences what was missing."""
+    """The data that the lab has about a video. `degraded` says in plain sentences what was missing."""
 
     video_id: str
     title: str

@@ -93,7 +93,7 @@ class ClearCacheOut(StrictModel):
 
 
 class MapAtlasesOut(StrictModel):
-    """The small pictures of a map, and the tiles of a large one."""
+    """The pages with the small pictures of a map, and the tiles of a large map."""
 
     niche: str = Field(description="A niche, or `all`.")
     release: str
@@ -106,7 +106,7 @@ class MapAtlasesOut(StrictModel):
 
 
 class LibraryClustersOut(StrictModel):
-    """The clusters of a map. Those of level 0 come first."""
+    """The clusters of a map. The clusters of level 0 come first."""
 
     niche: str = Field(description="A niche, or `all`.")
     release: str

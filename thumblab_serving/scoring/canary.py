@@ -1,7 +1,7 @@
 """Score drawn pictures after a failure, to check whether the service still works.
 
 After a hostile picture, a decoder or a model may fail for each later picture. Only a picture that is known to be good
-can show this.
+can show whether this has happened.
 """
 
 import io

@@ -76,8 +76,8 @@ def _same_words(first: ExaminedPicture, second: ExaminedPicture) -> bool:
 def count_groups_once(names: Sequence[str], groups: Sequence[Sequence[str]]) -> list[list[int]]:
     """Merge each group into one candidate, and return all candidates in the order of their first members.
 
-    A candidate is a list of its members, as positions in `names`. A candidate that is not a group has one member.
-    Members of a group that are not in `names` are left out.
+    A candidate is a list of its members. Each member is a position in `names`. A candidate that is not a group has one
+    member. Members of a group that are not in `names` are left out.
     """
     group_of = {name: number for number, group in enumerate(groups) for name in group}
     members: dict[int | str, list[int]] = {}

@@ -33,8 +33,8 @@ def measured_skill(
 def has_proven_skill(ranker: TrainedRanker, channel: AdapterChoice | None, question: Question) -> bool:
     """Return whether the model was shown to be better than chance at this question.
 
-    The whole 95 % interval must be above chance. An older model was evaluated only on which of two videos got more
-    views. This is the question of packages, so the evaluation proves nothing for pictures under one title.
+    The whole 95 % interval must be above chance. An older model was evaluated only on one question: which of two videos
+    got more views? This is the question of packages, so the evaluation proves nothing for pictures under one title.
     """
     _, skill = measured_skill(ranker, channel, question)
     return skill is not None and skill.proven and (question == PACKAGE or skill.question != PACKAGE)

@@ -112,5 +112,5 @@ def _write_csv(table: Any, path: Path) -> None:
 def _cell(value: object) -> object:
     if isinstance(value, str):
         return f"'{value}" if value.startswith(_FORMULA) else value
-    # Only NaN differs from itself.
+    # An unknown figure is None or NaN. Only NaN differs from itself.
     return "" if value is None or value != value else value

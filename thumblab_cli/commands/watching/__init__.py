@@ -1,1 +1,1 @@
-"""Commands that report the state of the lab, and that test where alerts are sent."""
+"""Commands that report the state of the lab, list and close alerts, and test the alert channels."""

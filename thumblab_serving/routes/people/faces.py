@@ -215,7 +215,9 @@ async def crop(request: Request) -> Response:
     openapi_extra={"parameters": [{**query_documentation(CropsQuery)[0], "required": True}]},
 )
 async def crops(request: Request) -> FaceCropsOut:
-    """Give `face_id` once for each face, at most 24. One request for many faces takes less time than one for each."""
+    """Give `face_id` once for each face, at most 24. One request for many faces takes less time than one request for
+    each face.
+    """
     wanted = list(dict.fromkeys(lists_in_query(request, CropsQuery).face_id))
     found = await call(request, lambda people: people.crops(wanted), "crops_limiter")
     return FaceCropsOut(

@@ -31,7 +31,7 @@ class FaceClusterOut(StrictModel):
 
 
 class LabelledClusterOut(FaceClusterOut):
-    """The cluster that has the name after a request to name a cluster."""
+    """The answer of a request that names a cluster: the cluster that has this name now."""
 
     merged: bool = Field(
         description="Whether another cluster had this name already. If so, the cluster of the request was merged into "
@@ -106,7 +106,7 @@ class UnassignedFacesOut(StrictModel):
 
 
 class ShownPictureOut(StrictModel):
-    """A video that shows or showed a picture, or the file that a person gave."""
+    """A place where a picture is shown: a video that shows or showed the picture, or a file that a person gave."""
 
     video_id: str | None = Field(description="Null for a picture that a person gave.")
     title: str | None
