@@ -29,7 +29,7 @@ _OPTIONS: dict[str, Any] = {
 
 
 def config(app: Any, **options: Any) -> uvicorn.Config:
-    """Return uvicorn's configuration for `app`. `options` are added to `_OPTIONS`, or replace them."""
+    """Return uvicorn's configuration for `app`. `options` are added to `_OPTIONS`, or replace options in it."""
     return uvicorn.Config(app, **{**_OPTIONS, **options})
 
 

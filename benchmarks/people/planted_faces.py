@@ -53,7 +53,7 @@ def planted_faces(
 
 
 def _pictures(random: np.random.Generator, person: Rows) -> Rows:
-    """Put a third of the faces into pictures of two or three. No picture shows a person twice."""
+    """Put a third of the faces into pictures with two or three people. No picture shows a person twice."""
     pictures = np.arange(len(person))
     rows = np.flatnonzero(random.random(len(person)) < 1 / 3)
     for start in range(0, len(rows) - 2, 3):

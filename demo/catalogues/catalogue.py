@@ -1,4 +1,4 @@
-"""Catalogues that are held in memory, and the function that reads a catalogue from a folder."""
+"""Catalogues that are kept in memory, and the function that reads a catalogue from a folder."""
 
 import base64
 import csv
@@ -16,7 +16,7 @@ from thumblab_core.niches import Niche
 
 
 class Catalogue(Source):
-    """A catalogue in memory. The dictionaries `videos` and `channels` hold its videos and channels by id.
+    """A catalogue in memory. The dictionaries `videos` and `channels` contain its videos and channels by id.
 
     Args:
         videos: all videos, with distinct ids.

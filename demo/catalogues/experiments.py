@@ -65,7 +65,7 @@ class PlantedExperiment:
     """A finished experiment. `winner` is the index of the winner in `variants`, or None if there is no winner.
 
     The first variant has the video's own picture and title. The variants differ in their pictures if `subject` is
-    "pictures", and in their titles if it is "titles".
+    "pictures", and in their titles if `subject` is "titles".
     """
 
     video_id: str

@@ -43,7 +43,8 @@ class CatalogueVideo:
 
 @dataclass(frozen=True, slots=True)
 class CatalogueChannel:
-    """A channel and its videos, the newest first. Videos of the same time are sorted by id, so that paging is stable.
+    """A channel and its videos, the newest first. Videos with the same publication time are sorted by id, so that
+    paging is stable.
 
     `handle` has no leading @. `videos` may be a sequence that computes a video only when it is accessed.
     """

@@ -213,7 +213,7 @@ def _check_options(names: "Sequence[str]", exports: "Sequence[Path]", given: dic
 def _from_exports(
     console: "Console", lab: "Lab", exports: "Sequence[Path]", given: dict[str, Any]
 ) -> "tuple[ImportedExports, AddedChannel]":
-    """Import the exports, print what was imported, and then fit the adapter. `add_exports` does this work."""
+    """Import the exports, print what was imported, and then fit the channel's adapter."""
     from thumblab_cli.printing.imports import print_exports
     from thumblab_cli.printing.tables import progress_bars
     from thumblab_pipelines.channels.export_channel import GivenExports

@@ -36,8 +36,8 @@ def command(ctx: click.Context, chosen: "Settings") -> None:
 def _require_demo(chosen: "Settings") -> None:
     """Raise `LabError` if the user has chosen a demo's lab, and this lab does not exist.
 
-    The user's own lab need not exist. A person may make its API key before the lab, for example for a server that
-    starts later.
+    The user's own lab need not exist. A person may make the API key of the lab before the lab exists, for example for a
+    server that starts later.
     """
     from thumblab_core.settings import settings
 
@@ -140,7 +140,7 @@ def rotate(chosen: "Settings", name: str) -> None:
 @click.argument("name")
 @demo_option
 def revoke(chosen: "Settings", name: str) -> None:
-    """End the key called NAME.
+    """Revoke the key called NAME.
 
     A running service refuses the key from the next request on, and cancels the key's batches.
     """

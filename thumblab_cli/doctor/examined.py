@@ -1,4 +1,4 @@
-"""The class that gives the checks of the doctor the lab's settings, the machine and a connection to the database."""
+"""The class `Examined`: the lab's settings, the machine and a database connection, for the checks of the doctor."""
 
 import time
 from collections.abc import Iterator

@@ -45,7 +45,7 @@ class ScoreRequest:
 
 @dataclass(frozen=True)
 class Defaults:
-    """The values of the command's options. The options are used for a request whose folder or table has no value."""
+    """The values of the command's options, used for a request whose folder or table has no value for an option."""
 
     titles: tuple[str, ...]
     niches: tuple[str, ...]

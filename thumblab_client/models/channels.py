@@ -86,8 +86,8 @@ class KnownChannelOut:
 
 @dataclass(frozen=True, kw_only=True)
 class ChannelsOut:
-    """The channels that were added to the lab, with their adapters. Channels that only the model was trained on are
-    not listed.
+    """The channels that were added to the lab, with their adapters. A channel that was not added is not listed, even
+    if the model was trained on its videos.
     """
 
     channels: list[KnownChannelOut]

@@ -66,7 +66,7 @@ class BatchStore:
         idempotency_key: str | None,
         before_new: Callable[[], None] = lambda: None,
     ) -> tuple[BatchOut, bool]:
-        """Store a batch. Return it, and whether it is new. `owner` names the API key that sent the request.
+        """Store a batch of the API key named `owner`. Return the batch, and whether the batch is new.
 
         While an owner's batch exists, a request of the owner with the same idempotency key is not stored again. Calls
         `before_new` before a new batch is stored. If `before_new` raises an error, nothing is stored.
@@ -102,7 +102,7 @@ class BatchStore:
         """Store the result of the next item of a batch. Raises `FullError` if too much is stored already.
 
         The share of the disk that a key may use limits only new batches. If this share also limited results, the items
-        of a key could fill the share. Their results would then have no room, and their batches could never end.
+        of a key could fill the share. Results would then have no room, and the batches of the key could never end.
         """
         whole, _ = self._kept(batch.facts.key)
         batch.record(result, max(0, self._limit - whole))
@@ -315,7 +315,7 @@ def _id_of(owner: str, idempotency_key: str) -> str:
 
 
 def _write(folder: Path, batch_id: str, request: BatchRequest, owner: str) -> Facts:
-    """Write the files of a new batch into an empty folder, and sync them to the disk. Return its facts."""
+    """Write the files of a new batch into an empty folder, and sync them to the disk. Return the facts of the batch."""
     digest = hashlib.sha256(f"{request.deadline_s} {request.webhook}\n".encode())
     with (folder / ITEMS).open("wb") as file:
         for item in request.items:

@@ -46,8 +46,8 @@ class FullError(LabError):
 class Passed:
     """The part of a file of items that was already read: the number of its items and of its bytes.
 
-    The items of a batch may have 128 MiB. A worker changes between several batches, and must not read the same items
-    again after each change.
+    The items of a batch may have 128 MiB. A worker works on several batches in turn, and must not read the same items
+    again at each turn.
     """
 
     inode: int | None = None

@@ -52,8 +52,7 @@ class ServiceDatabase:
 
     Many threads may use this object at the same time. After a failure, the database is not queried again for half a
     minute. Until then, each call raises `NoDatabaseError`. If the embedded database does not run, the next call checks
-    again at once. A value that the database cannot store is no such failure: only the call with this value raises the
-    error.
+    again at once. If the database cannot store a value, only the call with this value raises the error.
 
     `statement_seconds`: a time limit for the statements of `read` and `write` in place of two seconds. A call then
     waits half a second longer than this limit.

@@ -1,4 +1,4 @@
-"""Load and keep what the service answers with: the model, the index of each niche, and the encoders.
+"""Load and keep the parts with which the service answers: the model, the index of each niche, and the encoders.
 
 The model and the indices are the latest releases that the service can use.
 """

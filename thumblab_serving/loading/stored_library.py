@@ -44,7 +44,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class SimilarityDistribution:
-    """The distribution of how similar the thumbnails of a stored library are to each other.
+    """The distribution of the similarities between the thumbnails of a stored library.
 
     `count` is the size of the library. `k` is the number of nearest thumbnails with which a picture is compared.
     `means` [m] has an entry for each thumbnail of a sample: the mean cosine to the nearest other thumbnails. `means` is

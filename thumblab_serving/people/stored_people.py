@@ -50,9 +50,9 @@ class StoredPeople:
     """The object with which the service reads and changes the people of the lab.
 
     The methods block the calling thread. Many threads may use this object at the same time. All methods raise
-    `NoDatabaseError` if the database cannot answer. A method also raises the errors of the function of
-    `thumblab_core.people` that it calls. A method that changes something raises `PeopleBusyError` if the lab stores a
-    grouping for longer than a few seconds.
+    `NoDatabaseError` if the database cannot answer. Each method also raises the errors of the function of
+    `thumblab_core.people` that the method calls. A method that changes something raises `PeopleBusyError` if the lab
+    stores a grouping for longer than a few seconds.
 
     The object has its own database access. So a slow query about people never makes the scorer wait, or stop its own
     queries.

@@ -120,7 +120,9 @@ async def state(request: Request) -> ChannelImportOut:
     responses=error_responses(401),
 )
 async def channels(request: Request) -> ChannelsOut:
-    """Every key with the scope `score` sees all added channels, because it may score pictures for each of them."""
+    """Every key with the scope `score` sees all added channels, because every such key may score pictures for every
+    channel.
+    """
     store: ReleaseStore = request.app.state.channel_releases
     return ChannelsOut(channels=await _run(request, lambda: added_channels(store)))
 

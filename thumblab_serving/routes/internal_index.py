@@ -1,6 +1,6 @@
 """The routes that show which indices are served and cached, and the route that clears the cache.
 
-A `GET` of a path that changes something gets an error that says how to call the path.
+If a path that changes something is requested with `GET`, the error says how to call the path.
 """
 
 from collections.abc import Mapping

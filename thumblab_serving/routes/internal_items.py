@@ -30,7 +30,7 @@ router = APIRouter(tags=["library"], dependencies=[Depends(require("admin"))])
     "/internal/upsert-item",
     "/admin/embed/item",
     "/admin/faiss/upsert-item",
-    summary="Put videos of the lab into the served index, or update them in it",
+    summary="Add or update videos of the lab in the served index",
     **documented(ItemsOut, ItemsRequest, ItemsQuery, required=True),
 )
 async def upsert_item(request: Request, response: Response) -> ItemsOut:

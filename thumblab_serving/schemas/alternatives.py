@@ -9,7 +9,9 @@ from typing import Any
 
 
 def not_both(first: str, second: str) -> dict[str, Any]:
-    """Return a part of a JSON schema in which at most one of two fields is given. The other field is null or left out."""
+    """Return a part of a JSON schema in which at most one of two fields is given. A field that is not given is null or
+    left out.
+    """
     return {"allOf": [{"anyOf": [{"properties": {name: {"type": "null"}}} for name in (first, second)]}]}
 
 

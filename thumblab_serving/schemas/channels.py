@@ -115,8 +115,8 @@ class KnownChannelOut(StrictModel):
 
 
 class ChannelsOut(StrictModel):
-    """The channels that were added to the lab, with their adapters. Channels that only the model was trained on are not
-    listed.
+    """The channels that were added to the lab, with their adapters. A channel that was not added is not listed, even if
+    the model was trained on its videos.
     """
 
     channels: list[KnownChannelOut]

@@ -1,4 +1,4 @@
-"""The base class of the models of requests and answers, and the numbers of JSON bodies."""
+"""The base class of the models of requests and answers, and the types of the numbers in JSON bodies."""
 
 from typing import Annotated, Any, ClassVar, Self
 
@@ -41,7 +41,7 @@ The wrong names are right in other parts of the lab, or in other services.
 
 
 def _whole(value: object) -> object:
-    """Return the whole number 5 for 5.0, because JSON does not distinguish the two. Return any other value unchanged."""
+    """Return the whole number 5 for 5.0, because JSON does not distinguish 5 and 5.0. Return other values unchanged."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

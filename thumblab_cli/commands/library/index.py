@@ -126,7 +126,7 @@ def rebuild(niches: tuple[str, ...]) -> None:
 @_videos
 @_json
 def upsert(niche: str, video_ids: tuple[str, ...], as_json: bool) -> None:
-    """Add videos of the lab to the served index, or update them in it. Videos that `delete` took out are put back."""
+    """Add or update videos of the lab in the served index. Videos that `delete` took out are put back."""
     from thumblab_pipelines.library.changes import put_in
 
     lab = _lab()
