@@ -7,7 +7,8 @@ below the data folder, and the lab makes pairs of its videos.
 
 Every variant is trained on four windows of the catalogue. The windows have the oldest 55 %, 70 %, 85 % and 100 % of the
 videos of each channel. Each window is split anew into 68 % training, 12 % validation and 20 % test by date. The variant
-is evaluated on the test part. A variant that is better in all four windows is not better by chance in a single window.
+is evaluated on the test part. If a variant is better in only one window, this may be chance. Being better in all four
+windows is hardly chance.
 
 The lab's usual training also trains models for the evaluation on unseen channels. This benchmark leaves out the
 evaluation on unseen channels. For each variant, window and seed, the benchmark trains only one model of all channels.

@@ -55,7 +55,7 @@ COMMANDS = {
     "library": ("library.maps", "Show and export the map of a library: groups of similar thumbnails."),
     "index": ("library.index", "Show, change, check and search the library of a niche."),
     "people": ("people.people", "Find, group and name the people in thumbnails."),
-    "report": ("reports.report", "Report what the winners of a niche do."),
+    "report": ("reports.report", "Report how the winners of a niche differ from other videos."),
     "models": ("models", "Fetch the small model files that the lab can use."),
     "mcp": ("mcp", "Let an assistant ask the scoring service (Model Context Protocol)."),
     "backup": ("copies.backup", "Copy the lab into a folder while it runs, or check such a copy."),

@@ -45,7 +45,7 @@ class VideoIds:
         self._permutation = Permutation(f"video:{seed}")
 
     def of(self, index: int) -> str:
-        """Return the id of a number."""
+        """Return the id that encodes a number."""
         return base64.urlsafe_b64encode(struct.pack(">Q", self._permutation.forward(index))).decode()[:11]
 
     def index(self, video_id: str) -> int | None:
@@ -67,7 +67,7 @@ class ChannelIds:
         self._halves = Permutation(f"channel a:{seed}"), Permutation(f"channel b:{seed}")
 
     def of(self, index: int) -> str:
-        """Return the id of a number."""
+        """Return the id that encodes a number."""
         raw = struct.pack(">2Q", *(half.forward(index) for half in self._halves))
         return "UC" + base64.urlsafe_b64encode(raw).decode()[:22]
 

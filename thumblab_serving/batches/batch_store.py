@@ -214,7 +214,7 @@ class BatchStore:
         return self._is_revoked(batch.facts.key)
 
     def end_overdue(self, batch: StoredBatch) -> bool:
-        """End a batch that is overdue. Return whether it has ended."""
+        """End a batch that is overdue. Return whether the batch has ended."""
         if not self.is_overdue(batch):
             return False
         is_cancelled = batch.is_cancelled or self.is_revoked(batch)

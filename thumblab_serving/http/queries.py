@@ -13,7 +13,7 @@ T = TypeVar("T", bound=StrictModel)
 
 
 def query_of(request: Request, model: type[T]) -> T:
-    """Return the query of a request as a `model`. Raises a 422 `Problem` if it breaks the schema."""
+    """Return the query of a request as a `model`. Raises a 422 `Problem` if the query breaks the schema."""
     try:
         return model.model_validate(fields_of(request.query_params.multi_items()))
     except ValidationError as error:

@@ -27,7 +27,7 @@ _MOST_FIELDS = len(SimilarForm.model_fields)
 
 
 def read_query(request: Request) -> Asked:
-    """Return the request in the query of a `GET`. Raises a 422 `Problem` if it breaks the schema."""
+    """Return the request in the query of a `GET`. Raises a 422 `Problem` if the query breaks the schema."""
     query = query_of(request, SimilarQuery)
     return Asked(query, video_id=query.video_id)
 
@@ -35,13 +35,13 @@ def read_query(request: Request) -> Asked:
 async def read_body(request: Request) -> Asked:
     """Return the request in a body.
 
-    Raises a 415 `Problem` if the body is neither JSON nor a form, and a 422 `Problem` if it breaks the schema.
+    Raises a 415 `Problem` if the body is neither JSON nor a form, and a 422 `Problem` if the body breaks the schema.
     """
     return await json_or_form(request, _of_json, _of_form)
 
 
 def asked_of(body: SimilarRequest) -> Asked:
-    """Return the request in a JSON body."""
+    """Return the request that a JSON body contains."""
     picture = None
     if body.url is not None:
         picture = Source("url", url=body.url)

@@ -91,7 +91,7 @@ function step({ words, done, total, over }) {
 // Return what the lab would have got right on the channel's own past, as a sentence.
 export function skillOf({ adapted, videos, skill }) {
   if (!adapted) return `Only ${videos} of your videos can be used, and five are needed. Answers are not adapted to your channel yet.`;
-  if (skill === null) return "Its skill on your own videos was not measured: your newest videos are too few to tell how often it would have been right on them.";
+  if (skill === null) return "The skill on your own videos was not measured: you have too few new videos to tell how often the lab is right.";
   return `On your last ${skill.videos} videos it would have ordered ${hundredths(skill.right)} of 100 pairs right.`;
 }
 
@@ -103,7 +103,7 @@ function meaningOf({ adapted, skill }) {
   const chance = skill.low > 0.5 ? "That is better than chance." : "That may be chance.";
   const alone = `The model alone, without the adaptation to your channel, orders ${hundredths(skill.right_unadapted)} right.`;
   const helps = skill.gained_low > 0 ? "So the adaptation helps." : skill.gained > 0 ? "The adaptation seems to help, but that may be chance." : "The adaptation does not help so far.";
-  return [interval, chance, alone, helps, "The pairs are videos with different pictures and titles. Each answer about pictures under one title says itself how sure it is."].join(" ");
+  return [interval, chance, alone, helps, "The pairs are videos with different pictures and titles. Each answer about pictures under one title says how sure the answer is."].join(" ");
 }
 
 function factsOf(imported, fitted) {
@@ -181,7 +181,7 @@ function known({ channel_id, title, niche, videos, newest, in_use, reason, skill
   item.append(line("h4", title), line("p", `Learnt from ${videos} videos${until}.`, "soft"));
   const tooFew = videos < LEAST_VIDEOS;
   if (skill !== null) item.append(line("p", `${skillOf({ adapted: true, videos, skill })} (${percent(skill.low)} to ${percent(skill.high)})`, "soft"));
-  else if (!tooFew) item.append(line("p", "Its skill on your own videos was not measured: too few videos to tell.", "soft"));
+  else if (!tooFew) item.append(line("p", "The skill on your own videos was not measured, because there are too few videos.", "soft"));
   if (tooFew) item.append(line("p", `Not used: too few videos to learn from, at least ${LEAST_VIDEOS} are needed. Give a new export when there are more.`, "crop"));
   else if (!in_use) item.append(line("p", `Not used: ${reason}. Give the export again.`, "crop"));
   item.append(act);

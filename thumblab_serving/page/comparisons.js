@@ -33,7 +33,7 @@ async function run(mode, work) {
   return new Promise((resolve, reject) => {
     const request = work(transaction.objectStore(STORE));
     transaction.oncomplete = () => resolve(request.result);
-    transaction.onabort = transaction.onerror = () => reject(transaction.error ?? new Error("the browser stopped the write"));
+    transaction.onabort = transaction.onerror = () => reject(transaction.error ?? new Error("the browser stopped the storing"));
   });
 }
 

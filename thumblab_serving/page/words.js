@@ -28,7 +28,7 @@ export const NO_SKILL =
 const NO_PACKAGE_SKILL =
   "The model was not shown to order packages of a title and a picture better than chance, so it names no best package. Which picture is better under one title is another question: see below.";
 
-export const EVIDENCE = "Mean percentile in the niche of the measurements that every picture has. It was not shown to predict views.";
+export const EVIDENCE = "Mean percentile in the niche of the measurements that every picture has. This mean was not shown to predict views.";
 
 // What contributes to the score of a picture, see the field `why` of an answer.
 export const CONTRIBUTORS = {

@@ -161,7 +161,7 @@ class ItemResult(StrictModel):
 
 
 class ResultsQuery(StrictModel):
-    """The query of the results."""
+    """The query of a request for results."""
 
     format: Literal["jsonl", "csv"] = Field(
         default="jsonl",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Report what the winners of a niche do."""
+    """Report how the winners of a niche differ from other videos."""
 
 
 @command.command()

@@ -6,7 +6,7 @@ import { medians, sampled, shared } from "./region.js";
 import { ordered, Sheet } from "./sheet.js";
 
 const PART_OF_LIST = 50;
-const FAR_APART = 0.12; // A part of the map's width. If the nearest thumbnails are farther than this from "you are here", its place is only approximate.
+const FAR_APART = 0.12; // A part of the map's width. If the nearest thumbnails are farther than this from "you are here", the place is only approximate.
 const ORDERS = { best: "Most similar first", multiple: "Largest outlier multiple first", views: "Most views per hour first", newest: "Newest first" };
 
 let found = null;
@@ -98,7 +98,7 @@ export function sayPlace(model, mark) {
   const [group, count] = mostOften(groups);
   const near = placed.rows.slice(0, 3).map((row) => `“${points.title(row)}”`).join(", ");
   const where = group && count > placed.rows.length / 2 ? ` Most of its nearest thumbnails are in the group ${group.label.slice(0, 3).join(", ")}.` : " No group has most of its nearest thumbnails.";
-  const rough = placed.spread > FAR_APART ? " They lie far apart on the map, so its place is only approximate." : "";
+  const rough = placed.spread > FAR_APART ? " The nearest thumbnails lie far apart on the map, so the place is only approximate." : "";
   say("place", `${mark.name} lies nearest to ${near}.${where}${rough}`);
   return placed;
 }

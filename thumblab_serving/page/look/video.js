@@ -164,7 +164,7 @@ function scores({ measured, niche }) {
 function clicks({ click_through: known }) {
   if (known === null) return [];
   const rate = `${(100 * known.click_through_rate).toFixed(1)}% of ${known.impressions.toLocaleString("en")} impressions, until ${known.until}.`;
-  return [section("clicks-title", "Click-through rate", line("p", rate), line("p", "From the owner's own reports. Only the owner of the channel sees it.", "soft"))];
+  return [section("clicks-title", "Click-through rate", line("p", rate), line("p", "From the owner's own reports. Only the owner of the channel sees this rate.", "soft"))];
 }
 
 function neighbours({ neighbours: near }) {

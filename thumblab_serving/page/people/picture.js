@@ -48,7 +48,7 @@ export async function showPicture(face) {
     byId("picture-boxes").replaceChildren(...others.flatMap((other) => frame(other.box, "other")), ...frame(face.box, "this"));
     say("picture-others", others.length === 0 ? "" : `Also in this picture: ${others.map((other) => (other.cluster_id === null ? "a face in no cluster" : who(other))).join(", ")}.`);
     byId("picture-videos").replaceChildren(...about.shown_in.map(shownIn));
-    if (about.shown_in.length === 0) byId("picture-videos").append(line("li", "No video of the library shows it any more.", "soft"));
+    if (about.shown_in.length === 0) byId("picture-videos").append(line("li", "No video of the library has this picture any more.", "soft"));
   } catch (error) {
     if (mine !== opened) return;
     say("picture-problem", sentence(error.message));

@@ -174,7 +174,7 @@ async def move_several(request: Request) -> FaceClusterOut:
     openapi_extra={"parameters": [in_path("face_id")]},
 )
 async def face(request: Request) -> StoredFaceOut:
-    """The picture that has the face, its place in the picture, and its cluster."""
+    """The answer contains the face's picture, the face's place in the picture, and the face's cluster."""
     return shown_face(await call(request, lambda people: people.face(_face_id(request))))
 
 

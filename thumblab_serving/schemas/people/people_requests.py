@@ -53,13 +53,13 @@ class PartQuery(StrictModel):
 
 
 class NearestQuery(StrictModel):
-    """The query of the faces that look like a face."""
+    """The query of a request for the faces that look like a given face."""
 
     limit: int = Field(default=20, ge=1, le=MOST_LISTED, description="The largest number of entries of the answer.")
 
 
 class CropsQuery(StrictModel):
-    """The query of the crops of several faces."""
+    """The query of a request for the crops of several faces."""
 
     face_id: list[FaceId] = Field(
         min_length=1, max_length=MOST_CROPS, description="The faces, once each or more often."
@@ -67,7 +67,7 @@ class CropsQuery(StrictModel):
 
 
 class ClustersQuery(PartQuery):
-    """The query of the list of clusters."""
+    """The query of a request for the list of clusters."""
 
     kind: Literal["all", "person", "unknown"] = Field(default="all", description="Which clusters to list.")
 
@@ -82,7 +82,7 @@ class ScoreQuery(StrictModel):
 
 
 class ChangesQuery(StrictModel):
-    """The query of the list of changes."""
+    """The query of a request for the list of changes."""
 
     limit: int = Field(default=50, ge=1, le=MOST_LISTED, description="The largest number of entries of the answer.")
     kind: Literal["all", "label", "unlabel", "owner", "merge", "unmerge", "move", "ban"] = Field(
