@@ -204,7 +204,7 @@ def test_a_comparison_for_a_channel_of_the_list_is_in_the_niche_of_the_channel(b
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"skill": None}, "Its skill on your own videos was not measured"),
+        ({"skill": None}, "The skill on your own videos was not measured"),
         ({"adapted": False, "videos": 3, "skill": None}, "Only 3 of your videos can be used, and five are needed"),
     ],
 )
