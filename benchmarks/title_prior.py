@@ -55,8 +55,9 @@ Question = tuple[str, str]
 
 @dataclass(frozen=True)
 class Shares:
-    """The shares of each channel's videos. A lab learns from the videos before `known`, and is tested on those before
-    `end`.
+    """How the videos of each channel are divided, oldest first. `known` and `end` are shares of the channel's videos.
+
+    A lab learns from the videos up to `known`, and is tested on the videos from `known` to `end`.
     """
 
     known: float

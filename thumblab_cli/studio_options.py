@@ -7,7 +7,7 @@ import click
 
 def _columns(context: click.Context, option: click.Parameter, given: Sequence[str]) -> dict[str, str]:
     """Parse the options `--column NAME=COLUMN`, and return COLUMN by NAME."""
-    from thumblab_pipelines.owner_ctr.studio_names import FIELDS
+    from thumblab_pipelines.owner_ctr.studio_column_names import FIELDS
 
     columns: dict[str, str] = {}
     for text in given:

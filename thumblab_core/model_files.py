@@ -222,7 +222,10 @@ def _download(model: ModelFile, file: BinaryIO) -> None:
 
 
 def _copy(source: Path, model: ModelFile, file: BinaryIO) -> None:
-    """Copy `source` to `file`. Stop one byte after the size of `model`, because a wrong file may be very large."""
+    """Copy `source` to `file`, but at most one byte more than the size of `model`.
+
+    The extra byte shows that a source is too large. A wrong source may be endless, so the rest is not read.
+    """
     try:
         with source.open("rb") as original:
             file.write(original.read(model.size + 1))

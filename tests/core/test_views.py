@@ -1,8 +1,7 @@
 """Test the eras of view counts.
 
-YouTube has changed the definition of a view: first for Shorts, and later for other videos. The era of a view count is
-the definition by which YouTube counted the views. The era depends on the moment of the observation and on the kind of
-video.
+YouTube has changed the definition of a view: first for Shorts, and later for other videos. An era is
+a time in which YouTube used one definition. The eras of Shorts and of other videos differ.
 """
 
 from datetime import UTC, datetime, timedelta, timezone

@@ -10,11 +10,11 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class SkillOut:
-    """The accuracy of the model in its evaluation, on pairs of channels of the same kind as the request's channel (see
-    `measured_on`).
+    """The accuracy of the model in its evaluation.
 
-    `auc` is the share of held-out pairs that the model ordered correctly. `low` and `high` are the ends of the 95 %
-    interval of `auc`. A pair consists of two pictures of one channel. A random order has an `auc` of 0.5.
+    A pair consists of two pictures of one channel. The channels are of the same kind as the channel of the request
+    (see `measured_on`). `auc` is the share of held-out pairs that the model ordered correctly. `low` and `high` are
+    the ends of the 95 % interval of `auc`. A random order has an `auc` of 0.5.
     """
 
     question: Literal["one_video", "one_title", "package"] = "package"

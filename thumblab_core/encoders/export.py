@@ -132,8 +132,8 @@ def _tokenizer(tokenizer: Any) -> Any:
     kind = type(tokenizer).__name__
     if kind != "SimpleTokenizer" or tokenizer.clean_fn.__name__ != "_clean_lower" or tokenizer.reduction_fn:
         raise LabError(
-            f"the tokenizer {kind} of this model cannot be exported; a service without PyTorch does not measure "
-            "title_match with it"
+            f"the tokenizer {kind} of this model cannot be exported; with this model, a service without PyTorch cannot "
+            "measure title_match"
         )
     pairs = list(tokenizer.bpe_ranks)
     words = BPE(tokenizer.encoder, pairs, end_of_word_suffix="</w>", continuing_subword_prefix="")

@@ -27,7 +27,7 @@ def secret_file_variables(settings: type[BaseSettings]) -> dict[str, str]:
 
 
 class SecretFiles(PydanticBaseSettingsSource):
-    """The source of settings whose values are in files. It reads the environment first, and then `.env`."""
+    """Read settings from files. A variable of the environment, or else of `.env`, has the path of each file."""
 
     def __init__(self, settings: type[BaseSettings], in_dotenv: DotEnvSettingsSource) -> None:
         super().__init__(settings)

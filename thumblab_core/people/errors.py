@@ -19,6 +19,6 @@ class KnownNameError(LabError):
 
 
 class PeopleBusyError(LabError):
-    """Another change of people, or the result of a grouping, is being stored. The caller did not want to wait longer."""
+    """Another command is storing changes of clusters or names. The caller did not want to wait longer."""
 
     transient = True

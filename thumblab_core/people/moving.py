@@ -76,7 +76,7 @@ def move(connection: Connection, face_ids: Sequence[str], to: str | None = None)
 def not_this_person(connection: Connection, face_id: str, cluster_id: str | None = None) -> ClusterRow:
     """Take a face out of its cluster, and keep it out of this cluster from now on. Return the cluster.
 
-    `cluster_id`: the cluster that the face does not belong to; by default its present cluster. A second call with the
+    `cluster_id`: the cluster of the wrong person; by default the cluster that has the face now. A second call with the
     same arguments changes nothing.
 
     Raises:

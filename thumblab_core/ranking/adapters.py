@@ -151,9 +151,9 @@ def fit_adapter(
         stored, observed, noise = inputs.astype(np.float16), centred, np.full(videos, _NOISE)
     pairs = len(observed) - videos
     of_points = (kernel or Kernel.without_linear_parts(stored.shape[1]))(stored, stored)
-    # Each row of `difference` computes one observation from the values of all pictures. The observation of a video is
-    # the value of its picture. The observation of a pair is the value of its first picture minus the value of its
-    # second picture.
+    # A row of `difference`, multiplied by the values of all pictures, is one measured value. The measured value of a
+    # video is the value of its picture. The measured value of a pair is the value of its first picture minus the value
+    # of its second picture.
     difference = np.eye(videos + pairs, videos + 2 * pairs)
     difference[np.arange(videos, videos + pairs), np.arange(videos + pairs, videos + 2 * pairs)] = -1.0
     matrix = difference @ of_points @ difference.T + np.diag(noise)

@@ -2,7 +2,7 @@
 
 The whole backup is verified before anything is written. While the restore runs, a mark (the file `restoring`) in the
 data folder stops every other command. A restore that was stopped is started from the beginning. The mark names the
-folder of the releases, so that the new restore removes only files that the stopped restore has written.
+folder of the releases, which the new restore then removes with its content.
 """
 
 import json

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thumblab_core.arrays import Flags, Float64s
-from thumblab_pipelines.features.views_at_age import FIXED_AGES
+from thumblab_pipelines.features.fixed_age import FIXED_AGES
 
 if TYPE_CHECKING:
     import pandas as pd

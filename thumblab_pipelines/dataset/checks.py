@@ -24,7 +24,7 @@ from thumblab_pipelines.dataset.one_video import OneVideoPairs
 from thumblab_pipelines.dataset.pairing import COLUMNS, compare_views
 from thumblab_pipelines.dataset.snapshot import Snapshot
 from thumblab_pipelines.dataset.splits import MIXED, PARTS, TEST, TRAIN, VALIDATION
-from thumblab_pipelines.features.views_at_age import FIXED_AGES
+from thumblab_pipelines.features.fixed_age import FIXED_AGES
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,9 +16,9 @@ from thumblab_core.inclusion import LEAST_SUBSCRIBERS, LEAST_VIEWS, LONGEST_S, S
 from thumblab_core.niches import NICHES
 from thumblab_pipelines.collection.crawl_rules import GONE, OUTLIER
 from thumblab_pipelines.dataset.ageing import views_at
+from thumblab_pipelines.features.fixed_age import FIXED_AGES
 from thumblab_pipelines.features.picture_words import PICTURE_WORDS
 from thumblab_pipelines.features.stored_vectors import stored_vectors_query
-from thumblab_pipelines.features.views_at_age import FIXED_AGES
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.videos.records import LONGEST_SHORT_S, SHORT, VIDEO
 from thumblab_pipelines.videos.versions import CHANGED_FIRST, LACKS_COUNT, NEVER_COUNTED, NOT_KEPT, first_versions_query

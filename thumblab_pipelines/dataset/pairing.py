@@ -13,7 +13,7 @@ import numpy.typing as npt
 from thumblab_core.arrays import Flags, Float64s, Rows
 from thumblab_pipelines.dataset.ageing import views_at
 from thumblab_pipelines.dataset.splits import MIXED, PARTS, TRAIN
-from thumblab_pipelines.features.views_at_age import FIXED_AGES
+from thumblab_pipelines.features.fixed_age import FIXED_AGES
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,6 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+FIXED_AGES = (24, 72, 168, 720)
+"""The fixed ages in hours: one day, three days, one week and thirty days.
+
+Young videos are observed often enough to estimate their views at these ages.
+"""
+
 MAX_AGE_RATIO = 2.0
 """Maximum ratio of the later age to the earlier age for interpolating views between two observations.
 

@@ -7,14 +7,8 @@ import numpy as np
 from sqlalchemy import delete, insert, select, text
 
 from thumblab_core.database.tables import videos, views_at_age
-from thumblab_pipelines.features.fixed_age import Estimate, views_at_ages
+from thumblab_pipelines.features.fixed_age import FIXED_AGES, Estimate, views_at_ages
 from thumblab_pipelines.lab import Lab
-
-FIXED_AGES = (24, 72, 168, 720)
-"""The fixed ages in hours: one day, three days, one week and thirty days.
-
-Young videos are observed often enough to estimate their views at these ages.
-"""
 
 _BLOCK = 2_000
 """Number of videos whose observations are held in memory at the same time."""

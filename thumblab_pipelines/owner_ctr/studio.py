@@ -13,9 +13,9 @@ from sqlalchemy import ARRAY, ColumnElement, Connection, Text, any_, delete, fun
 from thumblab_core.database.tables import channels, video_reach, videos
 from thumblab_core.errors import LabError
 from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.owner_ctr.studio_column_names import IMPRESSIONS, RATE, VIDEO
 from thumblab_pipelines.owner_ctr.studio_format import may_be_short
 from thumblab_pipelines.owner_ctr.studio_marks import DecimalCommas
-from thumblab_pipelines.owner_ctr.studio_names import IMPRESSIONS, RATE, VIDEO
 from thumblab_pipelines.owner_ctr.studio_numbers import count, number, without_percent
 from thumblab_pipelines.owner_ctr.studio_period import period_of_file
 from thumblab_pipelines.owner_ctr.studio_table import Cells, StudioTable, read_tables

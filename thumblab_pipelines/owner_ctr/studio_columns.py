@@ -5,9 +5,7 @@ from dataclasses import dataclass, field
 
 from thumblab_core.errors import LabError
 from thumblab_core.given_text import not_utf8
-from thumblab_pipelines.owner_ctr.studio_dates import read_dates
-from thumblab_pipelines.owner_ctr.studio_file import listed, shown
-from thumblab_pipelines.owner_ctr.studio_names import (
+from thumblab_pipelines.owner_ctr.studio_column_names import (
     ENGLISH,
     FIELDS,
     IMPRESSIONS,
@@ -17,6 +15,8 @@ from thumblab_pipelines.owner_ctr.studio_names import (
     language_of,
     normalized,
 )
+from thumblab_pipelines.owner_ctr.studio_dates import read_dates
+from thumblab_pipelines.owner_ctr.studio_file import listed, shown
 from thumblab_pipelines.owner_ctr.studio_shape import id_column, recognise
 
 REQUIRED = (VIDEO, IMPRESSIONS, RATE)
@@ -138,7 +138,7 @@ def _given_column(where: str, names: Sequence[str], present: str | None, name: s
 
 
 def _named_columns(where: str, header: Sequence[str], names: Sequence[str], given: Mapping[str, int]) -> dict[str, int]:
-    """Return the positions of the columns with known names, except columns that a person named."""
+    """Return the positions of the columns with known names. Leave out the columns in `given`, which a person chose."""
     positions: dict[str, list[int]] = {}
     for at, name in enumerate(names):
         known = field_of(name)

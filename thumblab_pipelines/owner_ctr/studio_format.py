@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from datetime import date
 
+from thumblab_pipelines.owner_ctr.studio_column_names import DURATION, SHOWN_IN_FEED, STAYED, VIEWS, WATCH_HOURS
 from thumblab_pipelines.owner_ctr.studio_marks import DecimalCommas
-from thumblab_pipelines.owner_ctr.studio_names import DURATION, SHOWN_IN_FEED, STAYED, VIEWS, WATCH_HOURS
 from thumblab_pipelines.owner_ctr.studio_numbers import is_nothing, parsed, seconds
 from thumblab_pipelines.videos.records import LONGEST_SHORT_S
 

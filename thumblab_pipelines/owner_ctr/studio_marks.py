@@ -2,7 +2,7 @@
 
 from functools import cached_property
 
-from thumblab_pipelines.owner_ctr.studio_names import RATE
+from thumblab_pipelines.owner_ctr.studio_column_names import RATE
 from thumblab_pipelines.owner_ctr.studio_numbers import decimal_commas_in, has_decimal_commas
 from thumblab_pipelines.owner_ctr.studio_table import StudioTable
 

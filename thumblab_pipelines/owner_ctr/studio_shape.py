@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from thumblab_core.given_text import VIDEO_ID
-from thumblab_pipelines.owner_ctr.studio_dates import read_dates
-from thumblab_pipelines.owner_ctr.studio_names import (
+from thumblab_pipelines.owner_ctr.studio_column_names import (
     DURATION,
     IMPRESSIONS,
     PUBLISHED,
@@ -28,6 +27,7 @@ from thumblab_pipelines.owner_ctr.studio_names import (
     VIEWS,
     WATCH_HOURS,
 )
+from thumblab_pipelines.owner_ctr.studio_dates import read_dates
 from thumblab_pipelines.owner_ctr.studio_numbers import (
     decimal_commas_in,
     has_decimal_commas,

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from thumblab_core.errors import LabError
 from thumblab_core.given_text import VIDEO_ID, not_utf8
+from thumblab_pipelines.owner_ctr.studio_column_names import FIELDS, INVISIBLE, PUBLISHED, TITLE, TOTALS, VIDEO
 from thumblab_pipelines.owner_ctr.studio_columns import Columns, find_columns, joined
 from thumblab_pipelines.owner_ctr.studio_dates import read_dates
 from thumblab_pipelines.owner_ctr.studio_file import TableText, read_texts
-from thumblab_pipelines.owner_ctr.studio_names import FIELDS, INVISIBLE, PUBLISHED, TITLE, TOTALS, VIDEO
 from thumblab_pipelines.owner_ctr.studio_numbers import is_nothing
 from thumblab_pipelines.owner_ctr.studio_shape import id_column
 from thumblab_pipelines.owner_ctr.video_ids import MAX_SHOWN_ID
@@ -33,7 +33,7 @@ gigabytes of memory."""
 
 @dataclass(frozen=True)
 class Cells:
-    """The texts of one row by the lab's name of the column, see `studio_names.FIELDS`.
+    """The texts of one row by the lab's name of the column, see `studio_column_names.FIELDS`.
 
     `line`: the number of the row's line in the file, starting at 1.
     """

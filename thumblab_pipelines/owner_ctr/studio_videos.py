@@ -8,10 +8,10 @@ from pathlib import Path
 
 from thumblab_core.given_text import VIDEO_ID, not_utf8, visible
 from thumblab_pipelines.owner_ctr.studio import export_day
+from thumblab_pipelines.owner_ctr.studio_column_names import DURATION, PUBLISHED, TITLE, VIDEO, VIEWS
 from thumblab_pipelines.owner_ctr.studio_columns import TableColumns
 from thumblab_pipelines.owner_ctr.studio_format import may_be_short
 from thumblab_pipelines.owner_ctr.studio_marks import DecimalCommas
-from thumblab_pipelines.owner_ctr.studio_names import DURATION, PUBLISHED, TITLE, VIDEO, VIEWS
 from thumblab_pipelines.owner_ctr.studio_numbers import count, is_nothing, seconds
 from thumblab_pipelines.owner_ctr.studio_period import period_of, period_of_file
 from thumblab_pipelines.owner_ctr.studio_table import Cells, StudioTable, read_tables

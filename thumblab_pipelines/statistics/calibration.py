@@ -118,7 +118,10 @@ def expected_calibration_error(gaps: npt.ArrayLike, slope: float, bins: int = _B
 
 
 class CalibratedError(NamedTuple):
-    """The ECE that correct win probabilities would show on some pairs: its mean, and the ends of its 95 % interval."""
+    """The ECE that perfectly calibrated win probabilities would have on a sample of pairs.
+
+    The ECE differs from sample to sample. These are its mean, and the ends of its 95 % interval.
+    """
 
     mean: float
     low: float

@@ -53,7 +53,7 @@ def test_an_unknown_network_gets_the_scaling_of_arcface(means: Callable[..., Pat
 
 
 def as_sface(path: Path, monkeypatch: pytest.MonkeyPatch) -> OnnxFaceEmbedder:
-    """Return an embedder of the file, which treats the file as the network SFace.
+    """Return an embedder that loads the network in the file as if the network were SFace.
 
     The embedder recognises SFace by its digest. This function therefore replaces the stored digest of SFace by the
     digest of the file.

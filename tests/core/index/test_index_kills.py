@@ -37,7 +37,7 @@ def run(store: ReleaseStore, name: str, version: int, line: int, done: Path) -> 
 def test_a_reader_sees_no_incomplete_missing_or_older_release_when_a_writer_is_killed(
     tmp_path: Path, trials: int
 ) -> None:
-    """Kill writers of each of the three functions in `dying.WORK`, `trials` times for each function.
+    """Start processes that run a function of `dying.WORK`, and kill each. There are `trials` processes per function.
 
     Each trial kills the writer at a different line. These lines are spread evenly over all lines that the function
     runs.

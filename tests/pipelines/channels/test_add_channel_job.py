@@ -24,8 +24,8 @@ from thumblab_pipelines.defs.groups import RETRY
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.models.add_exports import AddListener, add_exports
+from thumblab_pipelines.owner_ctr.studio_column_names import FIELDS
 from thumblab_pipelines.owner_ctr.studio_columns import HOW_TO_NAME, TableColumns, UnknownColumnsError
-from thumblab_pipelines.owner_ctr.studio_names import FIELDS
 
 IMPORT_ID = "0123456789abcdef" * 2
 UNKNOWN = ("A", "B", "C", "D", "E", "F", "G", "H", "I")

@@ -108,7 +108,7 @@ class Bench:
         return int(self.rows(select(func.count()).where(embeddings.c.encoder == encoder))[0][0])
 
     def ready(self) -> "Bench":
-        """Encode the niche and compute its baselines, so that an index can be built. Return this object."""
+        """Encode the niche and compute its baselines, so that an index can be built. Return `self`."""
         embed.embed(self.lab, NICHE)
         baselines.compute_baselines(self.lab, NICHE)
         return self

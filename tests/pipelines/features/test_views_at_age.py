@@ -13,7 +13,8 @@ from sqlalchemy import delete, text, update
 
 from thumblab_core.database.tables import video_stats, videos
 from thumblab_pipelines.features import views_at_age
-from thumblab_pipelines.features.views_at_age import FIXED_AGES, compute_views_at_age
+from thumblab_pipelines.features.fixed_age import FIXED_AGES
+from thumblab_pipelines.features.views_at_age import compute_views_at_age
 from thumblab_pipelines.lab import Lab
 
 STORED = "SELECT video_id, age_hours, views, era, before_hours, after_hours FROM views_at_age ORDER BY 1, 2"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from thumblab_pipelines.owner_ctr.studio_names import FIELDS, NAMES
+from thumblab_pipelines.owner_ctr.studio_column_names import FIELDS, NAMES
 
 ORDER = ("video", "title", "published", "duration", "views", "watch_hours", "subscribers", "impressions", "rate")
 """The order in which Studio writes the columns by default."""

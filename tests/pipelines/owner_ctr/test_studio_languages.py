@@ -15,9 +15,9 @@ from studio_languages import LANGUAGES, VIDEOS, table
 from thumblab_core.errors import LabError
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.owner_ctr.studio import import_studio
+from thumblab_pipelines.owner_ctr.studio_column_names import NAMES, field_of, normalized
 from thumblab_pipelines.owner_ctr.studio_dates import read_dates
 from thumblab_pipelines.owner_ctr.studio_file import TableText
-from thumblab_pipelines.owner_ctr.studio_names import NAMES, field_of, normalized
 from thumblab_pipelines.owner_ctr.studio_table import StudioTable, read_table
 from thumblab_pipelines.owner_ctr.studio_videos import ExportedVideo, read_videos
 

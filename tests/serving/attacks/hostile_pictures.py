@@ -54,7 +54,7 @@ def gif_of_blocks(count: int) -> bytes:
 
 
 def avif_with_a_larger_picture_inside(stated: int, inside: int) -> bytes:
-    """Return an AVIF whose header states a square with sides of `stated` pixels, and whose pixels are larger."""
+    """Return an AVIF whose header states too few pixels: a square with sides of `stated` pixels."""
     data = bytearray(encoded(Image.new("RGB", (inside, inside), "red"), "AVIF", speed=10))
     at = data.index(b"ispe") + 8
     data[at : at + 8] = struct.pack(">II", stated, stated)

@@ -77,7 +77,7 @@ def serve(new_lab, run):
 
 @pytest.fixture
 def client_of(caplog):
-    """Return a function that returns the client's address in the log line of an answered request."""
+    """Return a function that finds the log line of a request, and returns the client's address in this line."""
     caplog.set_level(logging.INFO)
 
     def find(reply):

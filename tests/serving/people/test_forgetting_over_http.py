@@ -18,7 +18,7 @@ SALT = "00" * 16
 
 
 def publish(store: ReleaseStore, people: list[str], faces: list[str], seed: int) -> Release:
-    """Publish and serve a matching head that was trained on the given clusters and faces."""
+    """Publish and serve a head for face matching that was trained on the given clusters and faces."""
     matrix = np.random.default_rng(seed).normal(size=(8, 8)).astype(np.float32)
     head = FaceHead("embedder-1", matrix)
 

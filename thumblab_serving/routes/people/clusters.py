@@ -129,7 +129,8 @@ async def owner(request: Request) -> FaceClusterOut:
 async def merge(request: Request) -> FaceClusterOut:
     """If only one of the two clusters has a name, this name stays. If both have a name, the name of `into` stays.
 
-    Clusters with faces of one picture cannot be one person, so they are not merged (409).
+    Two faces in one picture are different people. Clusters that both have a face in the same picture are therefore not
+    merged (409).
     """
     body = await body_of(request, MergeRequest)
     return shown_cluster(await call(request, lambda people: people.merge(cluster_id_in(request), body.into)))
