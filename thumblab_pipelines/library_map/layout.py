@@ -42,7 +42,7 @@ _FEWEST = 50
 """With fewer videos than this number, the places are the first two principal components. They keep more of the
 neighbourhoods of so few videos than t-SNE does.
 """
-_TOLERATED = 0.05
+_TOLERATED = 0.1
 """A map of fewer than `_FEWEST` videos keeps the earlier places if their trustworthiness is at most this much lower
 than the trustworthiness of new places.
 """
@@ -50,6 +50,10 @@ _NEAR = 5
 """A new video starts at the mean place of this number of its nearest videos of the earlier map."""
 _COMMON = 0.5
 """A layout starts from an earlier map only if at least this share of the videos is in the earlier map."""
+_ONE_PLACE = 1e-6
+"""Places that differ by less than this distance count as one place. One place does not tell how to turn or scale another
+map.
+"""
 
 
 @dataclass(frozen=True)
@@ -85,11 +89,14 @@ def lay_out(vectors: Float32s, earlier: Earlier | None = None) -> Layout:
 
     The same input gives the same places, if one thread computes them.
     """
-    if earlier is not None and (len(earlier.rows) < max(3, _COMMON * len(vectors)) or np.ptp(earlier.places) == 0):
+    if earlier is not None and (
+        len(earlier.rows) < max(3, _COMMON * len(vectors)) or _width(earlier.places) < _ONE_PLACE
+    ):
         earlier = None
     raw = _raw(reduced(vectors), vectors, earlier)
     spread = float(raw.std()) or 1.0
-    if earlier is None:
+    # If the videos of both maps are now all equal, the new map cannot be turned to the earlier one.
+    if earlier is None or _width(raw[earlier.rows]) < _ONE_PLACE:
         return Layout(_framed(raw), spread, False, None)
     placed = _within_frame(_aligned(raw, earlier.rows, earlier.places))
     return Layout(placed, spread, True, drift(placed[earlier.rows], earlier.places))
@@ -100,8 +107,11 @@ def drift(places: Float64s, earlier: Float64s) -> float:
 
     The width is the longer side of the smallest rectangle around the earlier places.
     """
-    width = float(np.ptp(earlier, axis=0).max())
-    return float(np.median(np.linalg.norm(places - earlier, axis=1))) / width
+    return float(np.median(np.linalg.norm(places - earlier, axis=1))) / _width(earlier)
+
+
+def _width(places: Float64s) -> float:
+    return float(np.ptp(places, axis=0).max())
 
 
 def reduced(vectors: Float32s, components: int = COMPONENTS) -> Float64s:
@@ -119,14 +129,9 @@ def reduced(vectors: Float32s, components: int = COMPONENTS) -> Float64s:
 
 
 def _raw(components: Float64s, vectors: Float32s, earlier: Earlier | None) -> Float64s:
-    """Return the places in the units of t-SNE, float64 [n, 2]."""
+    """Return the places in the units of t-SNE or of the principal components, float64 [n, 2]."""
     if len(vectors) < _FEWEST or not components.any():
-        first = components[:, :2]
-        anew = np.pad(first, ((0, 0), (0, 2 - first.shape[1])))
-        kept = anew if earlier is None else _start(vectors, earlier)
-        before, after = neighbourhoods(vectors, kept), neighbourhoods(vectors, anew)
-        worse = before is None or after is None or before.trustworthiness < after.trustworthiness - _TOLERATED
-        return anew if worse else kept
+        return _few(components, vectors, earlier)
     import openTSNE
 
     threads = 1 if len(vectors) <= _ONE_THREAD else os.cpu_count() or 1
@@ -153,6 +158,22 @@ def _raw(components: Float64s, vectors: Float32s, earlier: Earlier | None) -> Fl
     else:
         embedding.optimize(_CONTINUED, momentum=0.8, inplace=True)
     return np.asarray(embedding, np.float64)
+
+
+def _few(components: Float64s, vectors: Float32s, earlier: Earlier | None) -> Float64s:
+    """Return the places of few videos: their first two components. Videos of an earlier map stay where they were.
+
+    They move if that loses too many neighbours. New videos get the place of their components on the earlier map.
+    """
+    first = components[:, :2]
+    anew = np.pad(first, ((0, 0), (0, 2 - first.shape[1])))
+    if earlier is None or _width(anew[earlier.rows]) < _ONE_PLACE:
+        return anew
+    kept = _aligned(anew, earlier.rows, earlier.places)
+    kept[earlier.rows] = earlier.places
+    before, after = neighbourhoods(vectors, kept), neighbourhoods(vectors, anew)
+    worse = before is None or after is None or before.trustworthiness < after.trustworthiness - _TOLERATED
+    return anew if worse else kept
 
 
 def _start(vectors: Float32s, earlier: Earlier) -> Float64s:

@@ -24,3 +24,32 @@ def test_any_pictures_get_finite_places(count: int, kind: str) -> None:
     assert is_finite(first.places)
     assert is_finite(again.places)
     assert find_clusters(first.places).coarse.shape == (len(vectors),)
+
+
+@pytest.mark.parametrize("count", [3, 10, 60])
+@pytest.mark.filterwarnings("error")
+def test_a_map_begins_anew_if_the_videos_of_both_maps_are_at_one_place(count: int) -> None:
+    random = np.random.default_rng(0)
+    vectors = unit(random.standard_normal((count, 32)))
+    first = lay_out(vectors)
+    equal = np.repeat(vectors[:1], count, axis=0)
+    now_equal = lay_out(equal, Earlier(np.arange(count), first.places, first.spread))
+    assert is_finite(now_equal.places)
+    assert not now_equal.continued
+    one_place = np.repeat([[0.3, 0.7]], count, axis=0)
+    were_equal = lay_out(vectors, Earlier(np.arange(count), one_place, 1.0))
+    assert is_finite(were_equal.places)
+    assert (were_equal.continued, were_equal.drift) == (False, None)
+
+
+def test_few_videos_keep_their_places_when_one_of_them_is_replaced() -> None:
+    random = np.random.default_rng(0)
+    drifts = []
+    for _ in range(20):
+        # Pictures differ in a few ways, and each is a little like some others.
+        vectors = unit(random.standard_normal((15, 4)) @ random.standard_normal((4, 32)))
+        first = lay_out(vectors[:14])
+        second = lay_out(vectors[1:], Earlier(np.arange(13), first.places[1:], first.spread))
+        assert second.drift is not None
+        drifts.append(second.drift)
+    assert np.mean(np.array(drifts) < 0.02) >= 0.9
