@@ -30,7 +30,7 @@ from thumblab_pipelines.library_map.trim import mappable_videos, prune_maps, pub
 
 LEAST_TRUSTWORTHINESS = 0.85
 MOST_DRIFT = 0.05
-_VERSION = 1
+_VERSION = 2
 """Version of the code that makes maps. Raise this number if the same library would get another map. Otherwise an
 unchanged library keeps its old map.
 """

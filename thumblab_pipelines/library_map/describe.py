@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import numpy as np
 
 from thumblab_core.arrays import Float64s, Rows
 from thumblab_core.library_map.clusters import COARSE, FINE
 from thumblab_core.library_map.map_figures import Cluster
 from thumblab_pipelines.library_map.clustering import NONE, Clusters
-from thumblab_pipelines.library_map.figures import growth_of, multiple_of
+from thumblab_pipelines.library_map.figures import growth_of, multiple_of, newest_day
 from thumblab_pipelines.library_map.labels import label_clusters
-from thumblab_pipelines.library_map.read import UNKNOWN_DAY, MappedVideos, published_days
+from thumblab_pipelines.library_map.read import EPOCH, MappedVideos, published_days
 from thumblab_pipelines.library_map.traits import find_traits
 from thumblab_pipelines.niche_report.features import measure
 
@@ -24,7 +26,7 @@ def describe(videos: MappedVideos, places: Float64s, clusters: Clusters) -> list
     channels = np.unique(names, return_inverse=True)[1].astype(np.intp)
     values = measure(videos.facts)
     days = published_days(videos.items).astype(np.intp)
-    newest = int(days.max(initial=UNKNOWN_DAY))
+    newest = newest_day(days, (datetime.now(UTC).date() - EPOCH).days)
     multiples = np.array([_number(item.outlier_multiple) for item in videos.items])
     described = []
     for level, numbers in ((COARSE, clusters.coarse), (FINE, clusters.fine)):

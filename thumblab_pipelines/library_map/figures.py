@@ -10,6 +10,7 @@ import numpy as np
 
 from thumblab_core.arrays import Flags, Float64s, Rows
 from thumblab_core.library_map.map_figures import Growth, Multiple
+from thumblab_pipelines.library_map.read import UNKNOWN_DAY
 from thumblab_pipelines.statistics.intervals import interval_of_channels
 
 RECENT_WEEKS, BEFORE_WEEKS = 4, 8
@@ -40,14 +41,22 @@ def multiple_of(multiples: Float64s, channels: Rows) -> Multiple | None:
     )
 
 
+def newest_day(days: Rows, today: int) -> int:
+    """Return the last of the `days` [n] up to today, or `UNKNOWN_DAY`.
+
+    A wrong date in the future would make all other videos old.
+    """
+    return int(days[days <= today].max(initial=UNKNOWN_DAY))
+
+
 def growth_of(days: Rows, inside: Flags, channels: Rows, newest: int, clusters: int) -> Growth:
     """Return how a cluster's share of new videos has changed, with a 95 % interval.
 
-    `days` [n]: the day of publication of each video of the map. `inside` [n]: whether each video is in the cluster.
-    `newest`: the day of the newest video. `clusters`: number of clusters on this level of the map. The cluster is
-    `rising` only if the whole interval is above 1 after a Bonferroni correction for the number of clusters.
+    `days` [n]: the day of publication of each video of the map, or `UNKNOWN_DAY`. `inside` [n]: whether each video is in
+    the cluster. `newest`: the last day that counts. `clusters`: number of clusters on this level of the map. The cluster
+    is `rising` only if the whole interval is above 1 after a Bonferroni correction for the number of clusters.
     """
-    week = (newest - days) // 7
+    week = np.where(days == UNKNOWN_DAY, -1, (newest - days) // 7)
     counts = [int((inside & (week == number)).sum()) for number in range(RECENT_WEEKS + BEFORE_WEEKS)]
     recent = (week >= 0) & (week < RECENT_WEEKS)
     before = (week >= RECENT_WEEKS) & (week < RECENT_WEEKS + BEFORE_WEEKS)

@@ -2,12 +2,12 @@
 TF-IDF [1]_.
 
 The weight of a word in a cluster is its share of the cluster's words, times ln(1 + A / f). A is the mean number of
-words of a cluster, and f is the number of videos that have the word.
+words of a cluster, and f is the number of videos that have the word, inside and outside of clusters.
 
 A word counts once for each video. In a cluster, a word of the label must occur in at least three videos and in two
 channels. So a label has no word that only one channel or one video uses. English words without a meaning of their own,
 such as "and", are left out (scikit-learn's list). There is no such list for other languages, but frequent words have
-low weights.
+low weights. Languages that write no spaces between words, such as Japanese and Thai, seldom get a label.
 
 .. [1] M. Grootendorst, "BERTopic: neural topic modeling with a class-based TF-IDF procedure", arXiv:2203.05794, 2022.
 """
@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from functools import cache
 
 from thumblab_core.arrays import Rows
 
@@ -28,9 +30,9 @@ _MORE_OFTEN = 1.5
 """A word may be in a label only if its share of the cluster's videos is at least this many times its share of all
 videos.
 """
-_WORD = re.compile(r"[^\W\d_][\w'’]*[^\W_]", re.UNICODE)
-"""Words of two letters or more that begin with a letter, in any script."""
 _LONGEST = 24
+_LAST_MARK = 0x1F000
+"""Above this code, no script has marks on letters."""
 
 
 def label_clusters(texts: Sequence[str], channels: Sequence[str], clusters: Rows) -> dict[int, tuple[str, ...]]:
@@ -69,5 +71,20 @@ def label_clusters(texts: Sequence[str], channels: Sequence[str], clusters: Rows
 
 
 def words_of(text: str) -> set[str]:
-    """Return the different words of a text in lower case. Numbers, single letters and very long words are left out."""
-    return {word.casefold() for word in _WORD.findall(text) if len(word) <= _LONGEST}
+    """Return the different words of a text in lower case. Numbers, single letters and very long words are left out.
+
+    Styled letters, such as the bold ones that some titles have, are taken as plain letters.
+    """
+    words = _pattern().findall(unicodedata.normalize("NFKC", text))
+    return {word.casefold() for word in words if len(word) <= _LONGEST}
+
+
+@cache
+def _pattern() -> re.Pattern[str]:
+    """Return the pattern of words of two letters or more that begin with a letter, in any script.
+
+    Many scripts write vowels as marks on letters, which Python's `\\w` leaves out.
+    """
+    marks = "".join(chr(code) for code in range(_LAST_MARK) if unicodedata.category(chr(code)).startswith("M"))
+    joiners = "\u200c\u200d"
+    return re.compile(rf"[^\W\d_][\w'’{marks}{joiners}]*(?:[^\W_]|[{marks}])")

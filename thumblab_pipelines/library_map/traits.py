@@ -32,7 +32,8 @@ def find_traits(values: pd.DataFrame, channels: Rows, clusters: Rows) -> dict[in
     the number of each video's channel. `clusters` [n]: the number of each video's cluster, or -1.
 
     A trait is a large difference that does not come from one channel. To check this, the mean of each channel in the
-    cluster is computed. The interval of these means must exclude the mean of the videos outside the cluster.
+    cluster is computed. The interval of these means must lie on one side of the mean of the videos outside the cluster,
+    on the same side as the mean of the cluster.
     """
     columns = {feature: values[feature.name].to_numpy(float) for feature in COMPARED}
     found = {}
@@ -65,9 +66,11 @@ def _difference(feature: Feature, column: Float64s, channels: Rows, inside: Flag
     if len(of_channels) < _LEAST_CHANNELS:
         return None
     low, high = interval_of_channels(of_channels, (-np.inf, np.inf))
-    if low <= others <= high:
+    is_more = usual > others
+    # The mean of the videos may differ to one side because of one channel, and the mean of the channels to the other.
+    if (low if is_more else -high) <= (others if is_more else -others):
         return None
-    words = feature.more if usual > others else feature.less
+    words = feature.more if is_more else feature.less
     return (usual - others) / spread, f"{words} ({_figure(feature, usual)} here, {_figure(feature, others)} elsewhere)"
 
 

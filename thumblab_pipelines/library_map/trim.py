@@ -104,6 +104,7 @@ def publish_trimmed(lab: Lab, release: Release, allowed: Collection[str], run_id
         "inputs": inputs_digest("trimmed", release.release_id, left.video_id),
         "videos": len(left),
         "clusters": len(described),
+        "rising": sum(cluster.growth.rising for cluster in described),
     }
     return lab.releases.publish(
         LIBRARY_MAP,

@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from thumblab_pipelines.library_map.figures import growth_of, multiple_of
-from thumblab_pipelines.library_map.labels import label_clusters
+from thumblab_pipelines.library_map.figures import growth_of, multiple_of, newest_day
+from thumblab_pipelines.library_map.labels import label_clusters, words_of
+from thumblab_pipelines.library_map.read import UNKNOWN_DAY
 from thumblab_pipelines.library_map.traits import COMPARED, find_traits
 
 FILLER = "the and of my this was"
@@ -96,3 +97,29 @@ def test_of_steady_clusters_few_seem_to_rise() -> None:
     assert sum(growth.rising for growth in grown) <= 2
     covered = [growth.low <= 1 <= growth.high for growth in grown if growth.low is not None and growth.high is not None]
     assert 0.88 <= np.mean(covered) <= 0.99
+
+
+def test_a_difference_of_which_the_channels_show_the_opposite_is_no_trait() -> None:
+    random = np.random.default_rng(6)
+    values, channels = planted_values(random, 600), np.arange(600) % 12
+    clusters = np.where(np.arange(600) < 150, 0, -1)
+    channels[10:150] = 0  # One channel has most videos of the cluster, and much more of the feature.
+    feature = next(feature for feature in COMPARED if not feature.flag)
+    values.loc[:149, feature.name] = np.where(channels[:150] == 0, 3.0, -3.0)
+    assert not [trait for trait in find_traits(values, channels, clusters)[0] if trait.startswith(feature.more)]
+
+
+def test_words_of_any_script_are_whole_and_styled_letters_are_plain() -> None:
+    assert words_of("हिन्दी में खाना") == {"हिन्दी", "में", "खाना"}
+    assert words_of("مُحَمَّد 2026 x") == {"مُحَمَّد"}
+    assert words_of("𝗕𝗢𝗟𝗗 Don't ps5 a_b_") == {"bold", "don't", "ps5", "a_b"}
+
+
+def test_a_video_without_a_date_or_with_one_in_the_future_does_not_change_the_growth() -> None:
+    days, inside, channels = published(np.random.default_rng(4), 4)
+    known = growth_of(days, inside, channels, newest=83, clusters=20)
+    more = [np.append(days, [UNKNOWN_DAY, 500]), np.append(inside, [True, True]), np.append(channels, [0, 0])]
+    assert newest_day(more[0], today=90) == days.max()
+    assert growth_of(*more, newest=83, clusters=20) == known
+    without = growth_of(np.full(9, UNKNOWN_DAY), np.ones(9, bool), np.arange(9), newest=UNKNOWN_DAY, clusters=1)
+    assert sum(without.weeks) == 0
