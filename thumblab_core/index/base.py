@@ -28,6 +28,7 @@ from thumblab_core.index.kinds import (
     set_parameter,
     trained,
 )
+from thumblab_core.index.scan import ROUNDING, can_scan, scan
 
 FaissIds = npt.NDArray[np.int64]
 
@@ -36,7 +37,9 @@ _MEASURED_QUERIES = 256
 vectors that a search finds.
 """
 _BLOCK = 1024
-"""Maximum number of queries that are searched at a time. The cosines of a query with all vectors take much memory."""
+"""Maximum number of queries that are searched at a time, because the cosines of a query with all vectors take much
+memory. Also the number of vectors that are compared with a query at a time without the index.
+"""
 _MOST_APPROXIMATE = 2 * MAX_NEIGHBOURS
 """Maximum number of neighbours that are searched with an approximate index.
 
@@ -125,7 +128,22 @@ class Base:
                 nearest = self._ordered(query, rows[0][rows[0] >= 0], k)
             if len(nearest[1]) == k and nearest[1][-1] >= 0:
                 return nearest
-        return self._ordered(query, None, k)
+        return self.nearest_among(np.arange(len(self)), query, k)
+
+    def nearest_among(self, rows: FaissIds, query: Vectors, k: int) -> tuple[Vectors, FaissIds]:
+        """Return the cosines and rows of the k vectors nearest to the unit vector `query` [d] among `rows`.
+
+        The result is exact, nearest first. Of equal cosines, the lower row comes first. `rows` must be rising.
+        """
+        k = min(k, len(rows))
+        if k and len(rows) > _BLOCK and can_scan(self.kind):
+            for asked in (k + k // 4 + 8, 4 * k + 100):
+                cosines, found = scan(self.index, self.kind, rows, query, asked)
+                nearest = self._ordered(query, np.sort(found), k)
+                # A vector that was not found can only be among the k nearest if its cosine was rounded that much.
+                if len(found) == len(rows) or nearest[0][-1] - cosines[-1] > 2 * ROUNDING:
+                    return nearest
+        return self._ordered(query, rows, k)
 
     def nearest_others(self, rows: FaissIds, k: int) -> list[tuple[Vectors, FaissIds]]:
         """Return, for each vector in `rows`, the cosines and rows of the k vectors nearest to it, in any order.
@@ -153,17 +171,22 @@ class Base:
         nearest = np.argpartition(similarities, len(self) - k, axis=1)[:, len(self) - k :]
         return [(line[near], near) for line, near in zip(similarities, nearest, strict=True)]
 
-    def _ordered(self, query: Vectors, rows: FaissIds | None, k: int) -> tuple[Vectors, FaissIds]:
-        """Return the cosines and rows of the k vectors nearest to `query`, nearest first.
+    def _ordered(self, query: Vectors, rows: FaissIds, k: int) -> tuple[Vectors, FaissIds]:
+        """Return the cosines and rows of the k vectors nearest to `query` among `rows`, nearest first.
 
-        Only the vectors in `rows` are compared, or all vectors if `rows` is None. The cosines are computed from
-        `vectors`, because the index may store the vectors at lower precision.
+        The cosines are computed from `vectors`, because the index may store the vectors at lower precision. The vectors
+        are read in blocks, because together they may take more memory than a request should.
         """
-        similarities = (self.vectors if rows is None else self.vectors[rows]) @ query
-        k = min(k, len(similarities))
-        nearest = np.argpartition(-similarities, k - 1)[:k] if k else np.zeros(0, np.int64)
-        nearest = nearest[np.argsort(-similarities[nearest], kind="stable")]
-        return similarities[nearest], nearest if rows is None else rows[nearest]
+        k = min(k, len(rows))
+        if not k:
+            return np.zeros(0, np.float32), np.zeros(0, np.int64)
+        blocks = [self.vectors[rows[start : start + _BLOCK]] @ query for start in range(0, len(rows), _BLOCK)]
+        similarities = np.concatenate(blocks)
+        # Rows with equal cosines keep their order, so that the pages of an answer do not repeat a video.
+        least = np.partition(similarities, len(rows) - k)[len(rows) - k]
+        near = np.flatnonzero(similarities >= least)
+        nearest = near[np.argsort(-similarities[near], kind="stable")][:k]
+        return similarities[nearest], rows[nearest]
 
     def _candidates(self, k: int) -> int:
         """Return how many rows to request from the index, if the k nearest rows are wanted.

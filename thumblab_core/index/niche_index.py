@@ -161,7 +161,7 @@ class NicheIndex:
         """Return the k items nearest to a unit vector [d], nearest first.
 
         If there are fewer than k items, all of them are returned. If `only` limits the days of publication, the vector
-        is compared with every video of these days, without the FAISS index.
+        is compared with every video of these days.
         """
         self._require_valid(vector, "the query")
         if only is None or only == PublishedBetween():
@@ -173,8 +173,8 @@ class NicheIndex:
     def find(self, vector: Vectors, k: int, only: Filter) -> Found:
         """Return the k items that `only` admits and that are nearest to a unit vector [d], nearest first.
 
-        If `only` leaves out more than one video, the vector is compared with every admitted item, without the FAISS
-        index. All admitted items are returned if there are fewer than k.
+        If `only` leaves out more than one video, the vector is compared with every admitted item. All admitted
+        items are returned if there are fewer than k.
         """
         self._require_valid(vector, "the query")
         if only.admits_all_but_one:

@@ -12,9 +12,6 @@ from thumblab_core.index.changes import Changes
 from thumblab_core.index.filters import Columns, Filter
 from thumblab_core.index.items import Item, Neighbour
 
-_BLOCK = 4096
-"""Number of vectors that are compared with a query at a time, if no index can be used."""
-
 
 class Positions:
     """The items of a base that `changes` neither replaced nor took out, followed by the items of the changes.
@@ -99,12 +96,13 @@ class Positions:
     def nearest_of(self, positions: FaissIds, query: Vectors, k: int) -> tuple[Vectors, FaissIds]:
         """Return cosines and positions of the k items nearest to the query, among the items at `positions`.
 
-        The query is compared with each of these items, without the FAISS index. The vectors are read in blocks, because
-        together they may take more memory than a request should.
+        The query is compared with each of these items, so the result is exact. `positions` must be rising.
         """
-        blocks = [positions[start : start + _BLOCK] for start in range(0, len(positions), _BLOCK)]
-        similarities = [self.vectors_at(block) @ query for block in blocks]
-        return _best(np.concatenate(similarities) if blocks else np.zeros(0, np.float32), positions, k)
+        first_change = int(np.searchsorted(positions, len(self._base)))
+        similarities, rows = self._base.nearest_among(positions[:first_change], query, k)
+        changed = positions[first_change:]
+        of_changes = self._changes.vectors[changed - len(self._base)] @ query
+        return _best(np.concatenate([similarities, of_changes]), np.concatenate([rows, changed]), k)
 
 
 def _best(similarities: Vectors, positions: FaissIds, k: int) -> tuple[Vectors, FaissIds]:

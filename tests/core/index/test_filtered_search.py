@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from index_helpers import START, D, vector_of
 
+from thumblab_core.encoders.protocol import unit
 from thumblab_core.index import Change, ChannelName, Filter, Item, LibraryError, NicheIndex, PublishedBetween
 
 FIRST = date(2026, 1, 1)
@@ -71,3 +72,26 @@ def test_a_query_that_is_not_finite_is_refused() -> None:
     index = NicheIndex.build(np.stack([vector_of(0)]), [Item("v", "t", "A", None, 1.0, None)], "encoder-1")
     with pytest.raises(LibraryError, match="NaN"):
         index.find(np.full(D, np.nan, np.float32), 1, Filter(least_multiple=1.0))
+
+
+@pytest.mark.parametrize("factory", ["auto", "IVF16,SQfp16", "HNSW16,Flat"])
+@pytest.mark.parametrize("least", [1.0, 7.0])
+def test_a_filtered_search_of_a_large_library_is_exact_in_any_index(factory: str, least: float) -> None:
+    random = np.random.default_rng(0)
+    vectors = unit(random.standard_normal((3_000, D)))
+    vectors[500:600] = vectors[500]  # One picture that many videos have.
+    items = [Item(f"v{n}", "t", "A", None, 1.0, float(n % 10)) for n in range(len(vectors))]
+    index = NicheIndex.build(vectors, items, "encoder-1", factory=factory)
+    only = Filter(least_multiple=least)
+    rows = np.array([n for n, item in enumerate(items) if only.admits(item)])
+    for query in (vectors[500], vectors[1], unit(random.standard_normal((1, D)))[0]):
+        for k in (20, 60, 900):
+            similarities, ids = zip(
+                *((s, item.video_id) for item, s in index.find(query, k, only).neighbours), strict=True
+            )
+            cosines = vectors[rows] @ query
+            nearest = rows[np.argsort(-cosines, kind="stable")][:k]
+            assert list(similarities) == pytest.approx(np.sort(cosines)[::-1][:k].tolist(), abs=1e-6)
+            # Of the same picture, the first videos come first, however many are asked for.
+            assert [v for v in ids if 500 <= int(v[1:]) < 600] == [f"v{n}" for n in nearest if 500 <= n < 600]
+            assert len(set(ids)) == len(ids)
