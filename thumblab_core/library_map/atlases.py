@@ -100,16 +100,23 @@ def read_pictures(content: bytes) -> list[str | None]:
 
 @dataclass(frozen=True)
 class _Earlier:
-    """The atlases and the pictures of an earlier map, in its folder."""
+    """The atlases and the pictures of an earlier map, in its folder. Its pages have the sizes of this version."""
 
     folder: Path
     atlases: Atlases
     pictures: list[str | None]
 
     @classmethod
-    def read(cls, folder: Path) -> "_Earlier":
+    def read(cls, folder: Path) -> "_Earlier | None":
+        """Return the earlier atlases. None if their pages have other sizes than those of this version of the lab."""
         atlases = read_atlases((folder / ATLASES).read_bytes())
-        return cls(folder, atlases, read_pictures((folder / PICTURES).read_bytes()))
+        pictures = read_pictures((folder / PICTURES).read_bytes())
+        same = len(atlases.levels) == _LEVELS and atlases.tiles == len(pictures)
+        for level, found in enumerate(atlases.levels):
+            columns = _COLUMNS << max(0, _LEVELS - 1 - level)
+            pages = tuple(found.pages)
+            same = same and found == _level(level, columns, pages) and len(pages) == -(-len(pictures) // columns**2)
+        return cls(folder, atlases, pictures) if same else None
 
     def page_of(self, pictures: Sequence[str | None], page: int) -> str | None:
         """Return the page with the number `page` of the highest level, or None if its pictures are not `pictures`."""

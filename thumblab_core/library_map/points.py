@@ -114,10 +114,12 @@ def read_table(path: Path) -> Any:
     """Return the rows of a map's Arrow file as a `pyarrow.Table`. Raises `MapFileError` if the file cannot be read."""
     import pyarrow as pa
 
+    content = path.read_bytes()
     try:
-        table = pa.ipc.open_file(pa.BufferReader(path.read_bytes())).read_all()
+        table = pa.ipc.open_file(pa.BufferReader(content)).read_all()
         table.validate(full=True)
-    except pa.ArrowException as error:
+    # pyarrow raises an OSError for many damages, although nothing is read from the disk here.
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise MapFileError(f"{path.name} is no Arrow file of a library map ({error})") from error
     found = (table.schema.metadata or {}).get(_FORMAT_KEY, b"none").decode(errors="replace")
     if found != FORMAT:
@@ -126,22 +128,45 @@ def read_table(path: Path) -> Any:
 
 
 def read_points(path: Path) -> Points:
-    """Return the points of an Arrow file. Raises `MapFileError` if the file cannot be read."""
+    """Return the points of an Arrow file.
+
+    Raises `MapFileError` if the file cannot be read, or if it is no file of points.
+    """
     table = read_table(path)
-    try:
+    expected = to_table(_NO_POINTS).schema
+    for field in expected:
+        found = table.column(field.name) if table.schema.get_field_index(field.name) >= 0 else None
+        if found is None or found.type != field.type or found.null_count:
+            raise MapFileError(f"{path.name} lacks a column {field.name} of {field.type} without nulls")
 
-        def value(name: str) -> Any:
-            if name == "sub_scores":
-                return {score: numbers(score) for score in NAMES}
-            return table[name].to_pylist() if name in _TEXTS else numbers(name)
+    def value(name: str) -> Any:
+        if name == "sub_scores":
+            return {score: numbers(score) for score in NAMES}
+        return table[name].to_pylist() if name in _TEXTS else numbers(name)
 
-        def numbers(name: str) -> Any:
-            return table[name].combine_chunks().to_numpy(zero_copy_only=False).copy()
+    def numbers(name: str) -> Any:
+        return table[name].combine_chunks().to_numpy(zero_copy_only=False).copy()
 
-        columns: dict[str, Any] = {field.name: value(field.name) for field in fields(Points)}
-        return Points(**columns)
-    except KeyError as error:
-        raise MapFileError(f"{path.name} lacks a column ({error})") from error
+    columns: dict[str, Any] = {field.name: value(field.name) for field in fields(Points)}
+    return Points(**columns)
 
 
 _TEXTS = ("video_id", "title", "channel", "niche")
+
+_FLOATS, _INTS = np.zeros(0, np.float32), np.zeros(0, np.int32)
+_NO_POINTS = Points(
+    x=_FLOATS,
+    y=_FLOATS,
+    video_id=(),
+    title=(),
+    channel=(),
+    niche=(),
+    published_day=_INTS,
+    outlier_multiple=_FLOATS,
+    views_per_hour=_FLOATS,
+    cluster=_INTS,
+    fine_cluster=_INTS,
+    sub_scores=dict.fromkeys(NAMES, _FLOATS),
+    tile=_INTS,
+)
+"""A map without videos. Its table has the columns that every map has."""

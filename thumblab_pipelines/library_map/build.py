@@ -77,7 +77,9 @@ def build_map(lab: Lab, scope: str, run_id: str | None = None) -> BuiltMap:
     layout = lay_out(videos.vectors, None if earlier is None else earlier.start(videos))
     found = find_clusters(layout.places)
     clusters = found if earlier is None else earlier.renumber(videos, found)
-    tiles, pictures = assign_tiles(videos.facts.sha256.tolist(), () if earlier is None else earlier.pictures)
+    tiles, pictures = assign_tiles(
+        videos.facts.sha256.tolist(), () if earlier is None else earlier.pictures, layout.places
+    )
     points = _points(videos, layout, clusters, tiles)
     described = describe(videos, layout.places, clusters)
     content = MapContent(points, described, pictures)

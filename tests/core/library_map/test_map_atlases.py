@@ -81,3 +81,18 @@ def test_a_picture_that_cannot_be_read_leaves_its_point_without_a_tile(tmp_path:
     assert tiles[7] == -1
     assert tiles[8] == 8
     assert read_clusters((tmp_path / "clusters.json").read_bytes()) == tuple(content.clusters)
+
+
+def test_pages_of_a_version_with_other_sizes_are_not_taken_over(tmp_path: Path) -> None:
+    before, _ = write_atlases(tmp_path / "before", PICTURES, planted_tile)
+    levels = [level.model_copy(update={"tile_width": level.tile_width // 2}) for level in before.levels]
+    other = before.model_copy(update={"levels": tuple(levels)})
+    (tmp_path / "before" / "atlases.json").write_text(other.model_dump_json())
+    drawn: list[str] = []
+
+    def load(picture: str) -> Pixels:
+        drawn.append(picture)
+        return planted_tile(picture)
+
+    write_atlases(tmp_path / "after", PICTURES, load, tmp_path / "before")
+    assert drawn == PICTURES

@@ -57,6 +57,36 @@ def test_a_damaged_file_is_an_error_that_names_the_file(tmp_path: Path, damage: 
         read_points(path)
 
 
+def test_every_damage_is_the_error_of_a_damaged_map(tmp_path: Path) -> None:
+    path = tmp_path / "points.arrow"
+    write_points(path, planted_map(60).points)
+    whole = path.read_bytes()
+    random = np.random.default_rng(0)
+    refused = 0
+    for number in range(300):
+        damaged = bytearray(whole)
+        for _ in range(1 + number % 4):
+            damaged[random.integers(len(damaged))] = random.integers(256)
+        path.write_bytes(damaged)
+        try:
+            read_points(path)
+        except MapFileError:
+            refused += 1
+    assert refused > 100
+
+
+@pytest.mark.parametrize(
+    "column", [pa.array(["a"] * 60), pa.array([None] * 60, pa.float32()), pa.array([1.0] * 60, pa.float64())]
+)
+def test_a_column_of_another_type_is_refused(tmp_path: Path, column: pa.Array) -> None:
+    path = tmp_path / "points.arrow"
+    write_points(path, planted_map(60).points)
+    table = read_table(path)
+    write_table(path, table.set_column(table.schema.get_field_index("x"), "x", [column]))
+    with pytest.raises(MapFileError, match=r"points\.arrow lacks a column x of float"):
+        read_points(path)
+
+
 def test_the_last_level_of_tiles_holds_each_point_once_and_the_others_hold_samples(tmp_path: Path) -> None:
     points = planted_map(20_000).points
     tiles = read_tiles(write_tiles(tmp_path, points).model_dump_json().encode())

@@ -3,7 +3,9 @@
 import { atlasPage } from "./service.js";
 
 const AT_ONCE = 4;
-const KEPT = 48; // The maximum number of pages in memory. A page of the largest pictures has 9 MB.
+const KEPT = 32; // The maximum number of pages in memory. A page of the largest pictures has 9 MB.
+const ON_MAP = 16; // The map shows pictures of the best level that needs at most this number of pages.
+const MOST_WAITING = 64; // Pages that were asked for before the latest pages of this number are no longer in sight.
 const SHA256 = /^[0-9a-f]{64}$/;
 
 export class Atlas {
@@ -18,16 +20,22 @@ export class Atlas {
     this.closed = false;
   }
 
-  // Draw a picture. Return whether it could be drawn, perhaps from a page of a smaller level while a better one is loaded.
-  draw(context, tile, x, y, width, height, ratio = 1) {
-    const found = tile < 0 ? null : this.#best(tile, width * ratio);
-    if (found === null) return false;
-    const { level, page } = found;
-    const place = tile % (level.columns * level.rows);
-    const [column, line] = [place % level.columns, Math.floor(place / level.columns)];
-    const { tile_width: w, tile_height: h } = level;
-    context.drawImage(page, column * w, line * h, w, h, x, y, width, height);
-    return true;
+  // Choose the pages for the pictures that the map shows now, so that they fit into memory together. Otherwise the pages
+  // would displace each other, and be loaded again and again.
+  prepare(tiles, width) {
+    let number = this.#wanted(width);
+    const pages = (level) => new Set(tiles.map((tile) => this.#name(level, tile)));
+    let names = pages(number);
+    while (number > 0 && names.size > ON_MAP) names = pages((number -= 1));
+    this.plan = { number, names: new Set([...names].slice(0, KEPT)) };
+  }
+
+  // Draw a picture of the map, perhaps from a page of another level while the better one is loaded. Return whether it could
+  // be drawn.
+  draw(context, tile, x, y, width, height) {
+    const { number, names } = this.plan;
+    if (names.has(this.#name(number, tile))) this.#ask(this.#name(number, tile));
+    return this.#paint(context, tile, x, y, width, height, number) !== null;
   }
 
   // Return a canvas that shows a picture, and draws it when its page arrives.
@@ -36,36 +44,54 @@ export class Atlas {
     [node.width, node.height] = [width, height];
     node.className = "tile";
     node.setAttribute("aria-hidden", "true"); // The title beside the picture names the video.
-    node.redraw = () => this.draw(node.getContext("2d"), tile, 0, 0, width, height);
+    const number = this.#wanted(width);
+    let isDone = false;
+    node.redraw = () => {
+      if (isDone) return; // The page of a finished picture may have left the memory.
+      this.#ask(this.#name(number, tile));
+      isDone = this.#paint(node.getContext("2d"), tile, 0, 0, width, height, number) === number;
+    };
     node.redraw();
     return node;
   }
 
-  #best(tile, width) {
-    const wanted = this.levels.findIndex((level) => level.tile_width >= width);
-    const start = wanted === -1 ? this.levels.length - 1 : wanted;
+  // Return the number of the level whose pictures are at least so wide, or of the level with the widest.
+  #wanted(width) {
+    const number = this.levels.findIndex((level) => level.tile_width >= width);
+    return number === -1 ? this.levels.length - 1 : number;
+  }
+
+  #name(number, tile) {
+    const { columns, rows, pages } = this.levels[number];
+    return pages[Math.floor(tile / (columns * rows))];
+  }
+
+  // Draw a picture from the best page that is loaded: of the level with this number, else of the next better or lower one.
+  // Return the number of its level, or null.
+  #paint(context, tile, x, y, width, height, number) {
     let best = null;
-    for (let number = 0; number < this.levels.length; number += 1) {
-      const level = this.levels[number];
-      const name = level.pages[Math.floor(tile / (level.columns * level.rows))];
-      if (name === undefined) continue;
-      const page = number === start ? this.#ask(name) : this.pages.get(name);
-      if (page instanceof ImageBitmap && (best === null || number <= start)) best = { level, page };
+    for (let each = 0; each < this.levels.length; each += 1) {
+      const page = this.pages.get(this.#name(each, tile));
+      if (page instanceof ImageBitmap && (best === null || each <= number)) best = { each, page };
     }
-    return best;
+    if (best === null) return null;
+    const { columns, rows, tile_width: w, tile_height: h } = this.levels[best.each];
+    const place = tile % (columns * rows);
+    context.drawImage(best.page, (place % columns) * w, Math.floor(place / columns) * h, w, h, x, y, width, height);
+    return best.each;
   }
 
   #ask(name) {
     const page = this.pages.get(name);
-    if (page === undefined) {
+    if (name !== undefined && page === undefined) {
       this.pages.set(name, null);
       this.waiting.push(name);
+      if (this.waiting.length > MOST_WAITING) this.pages.delete(this.waiting.shift());
       this.#next();
     } else if (page instanceof ImageBitmap) {
       this.pages.delete(name); // The page that was used last is at the end.
       this.pages.set(name, page);
     }
-    return page;
   }
 
   #next() {
@@ -92,7 +118,7 @@ export class Atlas {
   }
 
   #forget() {
-    let loaded = [...this.pages].filter(([, page]) => page instanceof ImageBitmap);
+    const loaded = [...this.pages].filter(([, page]) => page instanceof ImageBitmap);
     for (const [name, page] of loaded.slice(0, Math.max(0, loaded.length - KEPT))) {
       this.pages.delete(name);
       page.close();

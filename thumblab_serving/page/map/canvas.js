@@ -104,6 +104,7 @@ export class MapCanvas {
       this.shown.push({ row, x: px - width / 2, y: py - height / 2, width, height });
       if (this.shown.length >= MOST_PICTURES) break;
     }
+    atlas.prepare(this.shown.map(({ row }) => points.tile[row]), width * this.ratio);
   }
 
   // Return the row of the video at a place of the canvas. This is the video of the picture there, or else of the nearest point.

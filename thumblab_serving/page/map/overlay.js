@@ -27,11 +27,11 @@ function themeColours() {
   return { ground: of("panel"), text: of("text"), accent: of("accent"), weak: of("weak"), line: of("edge") };
 }
 
-function drawPictures({ context, shown, model, ratio }, colours, taken) {
+function drawPictures({ context, shown, model }, colours, taken) {
   for (const { row, x, y, width, height } of shown) {
     context.fillStyle = colours.line;
     context.fillRect(x - 1, y - 1, width + 2, height + 2);
-    if (!model.atlas.draw(context, model.points.tile[row], x, y, width, height, ratio)) {
+    if (!model.atlas.draw(context, model.points.tile[row], x, y, width, height)) {
       context.fillStyle = colours.ground;
       context.fillRect(x, y, width, height);
     }
