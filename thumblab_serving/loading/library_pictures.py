@@ -54,6 +54,28 @@ class LibraryPictures:
                 found.degraded.append(f"the picture of video {video_id} could not be read ({reason})")
         return found
 
+    def version(self, video_id: str, sha256: str) -> bytes | None:
+        """Return a thumbnail that the video has, or had before. None if the video never had it, or the lab lost it.
+
+        Blocks the calling thread. Raises `NoDatabaseError` if the database cannot answer.
+        """
+        if not self._database.read(lambda connection: _is_of(connection, video_id, sha256)):
+            return None
+        try:
+            return reduced(self._images.get(sha256))
+        except (ImageError, FileNotFoundError):
+            return None
+
+
+def _is_of(connection: "Connection", video_id: str, sha256: str) -> bool:
+    """Return whether the video has this thumbnail, or has had it."""
+    from sqlalchemy import exists, select
+
+    from thumblab_core.database.tables import thumbnail_versions, thumbnails
+
+    shown = [exists().where(t.c.video_id == video_id, t.c.sha256 == sha256) for t in (thumbnails, thumbnail_versions)]
+    return bool(connection.scalar(select(shown[0] | shown[1])))
+
 
 def _stored(connection: "Connection", video_ids: Sequence[str]) -> Mapping[str, str]:
     """Return the SHA-256 of the stored thumbnail of each video that has one."""

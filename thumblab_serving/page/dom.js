@@ -34,6 +34,12 @@ export function say(id, text) {
   byId(id).hidden = !text;
 }
 
+// Return a text of others without the characters that change the direction of what follows them.
+export const undirected = (text) => text.replace(/[\u202a-\u202e\u2066-\u2069]/g, "");
+
+// Return a text of others as a part of a sentence: letters from right to left do not turn the rest of it around.
+export const isolated = (text) => `\u2068${undirected(text)}\u2069`;
+
 export function bytes(count) {
   return count < 2 ** 20 ? `${Math.ceil(count / 2 ** 10)} KiB` : `${Number((count / 2 ** 20).toFixed(1))} MiB`;
 }

@@ -1,17 +1,26 @@
-"""The route `GET /v1/library/pictures`. The page shows these pictures beside an answer."""
+"""The routes of the stored thumbnails: those of many videos, which the page shows beside an answer, and earlier ones."""
 
 import base64
+import re
+from functools import partial
+from http import HTTPStatus
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Response
 
 from thumblab_serving.http.auth import require_key
-from thumblab_serving.http.problems import error_responses
+from thumblab_serving.http.problems import Problem, error_responses
 from thumblab_serving.http.queries import lists_in_query
+from thumblab_serving.loading.database import NoDatabaseError
 from thumblab_serving.loading.library_pictures import LibraryPictures
+from thumblab_serving.routes.no_database import no_database
+from thumblab_serving.routes.people.calls import in_path, video_id_in
 from thumblab_serving.schemas.library import LibraryPictureOut, LibraryPicturesOut, LibraryPicturesQuery
 
 router = APIRouter(tags=["library"])
+
+_KEPT = "private, max-age=3600"
+"""A picture never changes under its SHA-256, but it may be deleted."""
 
 CONCURRENT = 2
 """Maximum number of requests whose pictures are read at the same time. Further requests wait."""
@@ -48,3 +57,36 @@ async def pictures(request: Request) -> LibraryPicturesOut:
         missing=[video_id for video_id in dict.fromkeys(query.video_id) if video_id not in found.pictures],
         degraded=found.degraded,
     )
+
+
+@router.get(
+    "/v1/videos/{video_id}/thumbnails/{sha256}",
+    summary="A thumbnail that a video has, or had before",
+    response_class=Response,
+    dependencies=[Depends(require_key)],
+    responses={
+        200: {
+            "description": "A JPEG of 480x270 pixels.",
+            "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}},
+            "headers": {"Cache-Control": {"schema": {"type": "string"}, "description": "How long it may be kept."}},
+        },
+        **error_responses(401, 404, 503),
+    },
+    openapi_extra={"parameters": [in_path("video_id"), in_path("sha256")]},
+)
+async def version(request: Request) -> Response:
+    """`GET /v1/videos/{video_id}` lists the versions of the thumbnail with their SHA-256."""
+    video_id, sha256 = video_id_in(request, unknown="unknown-video"), str(request.path_params["sha256"])
+    library: LibraryPictures = request.app.state.library_pictures
+    limiter: CapacityLimiter = request.app.state.library_limiter
+    picture = None
+    if re.fullmatch("[0-9a-f]{64}", sha256):
+        try:
+            picture = await to_thread.run_sync(partial(library.version, video_id, sha256), limiter=limiter)
+        except NoDatabaseError as error:
+            database = request.app.state.scorer.database
+            raise no_database("the thumbnails are in the lab's database", error, database) from None
+    if picture is None:
+        detail = "the lab has no such thumbnail of this video; GET /v1/videos/{video_id} lists those that it had"
+        raise Problem(HTTPStatus.NOT_FOUND, "unknown-picture", detail)
+    return Response(picture, media_type="image/jpeg", headers={"Cache-Control": _KEPT})

@@ -2,13 +2,13 @@
 
 import base64
 import io
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 from PIL import Image
 
-from thumblab_core.database.tables import channels, thumbnails, videos
+from thumblab_core.database.tables import channels, thumbnail_versions, thumbnails, videos
 from thumblab_core.images import ImageStore
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -79,3 +79,27 @@ def test_a_bad_query_is_a_clear_error(service, query, said):
 
 def test_the_pictures_need_the_key(service):
     assert httpx.get(f"{service.url}/v1/library/pictures?video_id=a", trust_env=False).status_code == 401
+
+
+def test_a_thumbnail_that_a_video_had_before_is_shown_and_none_of_another_video(library, engine, draw):
+    earlier = ImageStore(library.lab.settings.images).put(draw(9, (640, 360)))
+    with engine.begin() as connection:
+        row = {"video_id": "there", "title": "T", "first_seen": NOW, "last_seen": NOW}
+        for sha256 in (earlier, "1" * 64):
+            connection.execute(thumbnail_versions.insert(), row | {"sha256": sha256})
+            row["first_seen"] = NOW + timedelta(days=1)
+
+    def version(video_id, sha256):
+        return library.client.get(f"/v1/videos/{video_id}/thumbnails/{sha256}")
+
+    reply = version("there", earlier)
+    assert (reply.status_code, reply.headers["content-type"]) == (200, "image/jpeg")
+    assert reply.headers["cache-control"] == "private, max-age=3600"
+    with Image.open(io.BytesIO(reply.content)) as image:
+        assert image.size == (480, 270)
+    # The picture is another video's, the file is gone, and no picture has such a name.
+    for refused in (version("none", earlier), version("there", "1" * 64), version("there", "..%2F..%2Fapi-key")):
+        assert refused.status_code == 404
+    assert version("there", "A" * 64).json()["type"] == "urn:thumblab:unknown-picture"
+    url = f"{library.url}/v1/videos/there/thumbnails/{earlier}"
+    assert httpx.get(url, trust_env=False).status_code == 401

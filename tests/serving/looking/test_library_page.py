@@ -82,7 +82,7 @@ def test_a_video_shows_its_history_its_neighbours_and_its_way_back_to_the_map(pa
     open_video(page, library.data.items[8].title)
     assert page.text(".chart-curve") == ""
     assert "8,000" in page.evaluate("document.querySelector('.chart').getAttribute('aria-label')")
-    versions = page.texts("[aria-labelledby=versions-title] tbody td:first-child")
+    versions = page.texts("[aria-labelledby=versions-title] tbody td:nth-child(2)")
     assert versions == [library.data.items[8].title, "An earlier title"], "the newest is first"
     page.wait("[...document.querySelectorAll('#video-parts .sheet img')].every((image) => image.naturalWidth > 0)")
     near = page.texts("#video-parts .sheet .video-title")
@@ -233,6 +233,22 @@ def test_the_list_has_the_same_videos_in_the_chosen_order(page, library):
     assert page.evaluate("document.activeElement.classList.contains('video')"), "the focus returns to the list"
 
 
+def test_each_group_has_its_name_on_the_map_although_pictures_are_everywhere(page):
+    page.size(390)
+    page.evaluate("""(() => {
+        const { context } = window.libraryMap;
+        const write = context.fillText.bind(context);
+        window.written = [];
+        context.fillText = (text, ...rest) => {
+            window.written.push(text);
+            write(text, ...rest);
+        };
+        window.libraryMap.draw();
+    })()""")
+    settle(page)
+    assert set(page.evaluate("window.written")) == {" · ".join(words) for words in GROUPS}
+
+
 def test_a_group_is_shown_and_read_as_a_region(page):
     assert page.texts("#group-list > li > button") == [", ".join(words) for words in GROUPS]
     page.click("#group-list > li:nth-child(2) button")
@@ -240,6 +256,25 @@ def test_a_group_is_shown_and_read_as_a_region(page):
     assert page.evaluate("window.libraryMap.camera.zoom") > 1.3
     page.click("#region-clear")
     assert not shown(page, "#region")
+
+
+def assert_no_sideways_scroll(page, what):
+    # The window is wider than the page by the scroll bar.
+    root = "document.documentElement"
+    assert page.evaluate(f"{root}.scrollWidth <= {root}.clientWidth"), what
+
+
+@pytest.mark.parametrize("width", [390, 320])
+def test_on_a_phone_no_field_covers_another_one(page, library, width):
+    page.size(width)
+    assert_no_sideways_scroll(page, width)
+    boxes = page.evaluate("""[...document.querySelectorAll('.controls input, .controls select')].map((field) => {
+        const { left, right, top, bottom } = field.getBoundingClientRect();
+        return [left, right, top, bottom];
+    })""")
+    for number, (left, right, top, bottom) in enumerate(boxes):
+        for other in boxes[number + 1 :]:
+            assert right <= other[0] or left >= other[1] or bottom <= other[2] or top >= other[3]
 
 
 @pytest.mark.parametrize(("width", "dark"), LOOKS)
@@ -250,7 +285,7 @@ def test_axe_finds_nothing_and_nothing_scrolls_sideways(page, library, width, da
     def examine(what):
         settle(page)
         assert violations(page) == [], what
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, what
+        assert_no_sideways_scroll(page, what)
 
     search(page, "phone")
     page.wait("!document.getElementById('found').hidden")

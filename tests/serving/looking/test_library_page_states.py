@@ -7,6 +7,7 @@ from browser import KEY
 from late_answers import fail
 from library_page import choose, on_canvas, open_library, publish_map, requested, search, settle, shown
 
+from demo import planted_map
 from demo.planted_map import publish_planted_map
 from thumblab_core.library_map import files
 from thumblab_core.library_map.files import LIBRARY_MAP
@@ -16,6 +17,8 @@ UNKNOWN_DAY = -(2**31)
 """The day of publication of a video for which it is not known."""
 LARGE = 12_000
 """The number of points of the planted map that has tiles."""
+MOST_PAGES = 16
+"""The page shows pictures of a size for which it needs at most this many pages of an atlas."""
 
 
 def opened(page, library, niche):
@@ -92,6 +95,28 @@ def test_a_video_whose_day_is_not_known_has_no_age_and_passes_no_filter_by_day(p
     assert page.text("#list-title") == "39 videos on this map"
 
 
+def with_column(name, column):
+    return lambda table: table.set_column(table.schema.get_field_index(name), name, [column])
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "words"),
+    [
+        ("x", pa.array([float("nan")] + [0.5] * 39, pa.float32()), "a video lies outside of it"),
+        ("y", pa.array([float("inf")] + [0.5] * 39, pa.float32()), "a video lies outside of it"),
+        ("title", pa.array([1.0] * 40, pa.float32()), "The column title of the map has no texts"),
+        ("x", pa.array(["a"] * 40), "The column x of the map has no numbers"),
+    ],
+    ids=["nan", "infinite", "number as title", "text as place"],
+)
+def test_a_map_with_lying_columns_is_refused_in_plain_words(page, library, name, values, words):
+    republish(library, "entertainment", with_column(name, values))
+    opened(page, library, "entertainment")
+    page.wait("!document.getElementById('problem').hidden")
+    assert words in page.text("#problem")
+    assert not shown(page, "#map-parts")
+
+
 @pytest.mark.parametrize("damage", [b"", b"<html>", b"ARROW1\0\0" + b"\xff" * 100 + b"ARROW1"])
 def test_a_damaged_map_is_refused_in_plain_words(page, library, damage):
     republish(library, "entertainment", lambda table: damage)
@@ -114,6 +139,33 @@ def test_titles_are_text_and_never_markup(page, library):
     page.wait("!document.getElementById('found').hidden")
     assert page.text("#found-list .video-title") == hostile
     assert page.evaluate("window.hit === undefined")
+
+
+def test_a_title_of_any_length_and_direction_changes_nothing_around_it(page, library):
+    turned = "\u202eTurned \u2066around"
+
+    def change(table):
+        titles = ["W" * 10_000, turned, *table["title"].to_pylist()[2:]]
+        channels = ["\u202eChannel", turned, *table["channel"].to_pylist()[2:]]
+        return with_column("channel", pa.array(channels))(with_column("title", pa.array(titles))(table))
+
+    republish(library, "gaming", change)
+    open_library(page, library.service, "gaming")
+    page.click("#as-list")
+    text = page.text("#list")
+    assert "Turned around" in text
+    assert not set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067") & set(text)
+    for width in (1280, 390):
+        page.size(width)
+        root = "document.documentElement"
+        assert page.evaluate(f"{root}.scrollWidth <= {root}.clientWidth")
+    page.click("#as-map")
+    page.evaluate("document.getElementById('frame').scrollIntoView({ block: 'center' })")
+    row = page.evaluate("window.libraryMap.model.points.find('v0')")
+    x, y = on_canvas(page, *page.evaluate(f"(({{x, y}}) => [x[{row}], y[{row}]])(window.libraryMap.model.points)"))
+    page.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+    page.wait("!document.getElementById('card').hidden")
+    assert page.evaluate("document.getElementById('card').offsetHeight < document.getElementById('frame').offsetHeight")
 
 
 def test_without_a_key_and_with_a_wrong_one_the_page_asks_for_it(page, library):
@@ -145,6 +197,7 @@ def test_pictures_that_cannot_be_loaded_are_told_and_the_points_stay(page):
 def large(library):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "LARGE", LARGE)
+        patch.setattr(planted_map, "MOST_TILES", 2 * MOST_PAGES * 256)
         return publish_planted_map(library.lab.store, LARGE, "news")
 
 
@@ -169,6 +222,25 @@ def test_a_large_map_loads_only_the_tiles_in_sight(page, library, large):
     here = every[(every.x >= left) & (every.x <= right) & (every.y >= top) & (every.y <= bottom)]
     assert loaded == len(here) > 0, "after zooming in, all visible videos must be loaded"
     assert on_canvas(page, 0.42, 0.42)[0] > 0
+
+
+def test_pictures_from_many_pages_are_loaded_at_a_size_at_which_their_pages_fit_into_memory(page, library, large):
+    """The tiles of a planted map are in any order, so its pictures in sight are on nearly all pages."""
+    open_library(page, library.service, "news")
+    page.evaluate("window.libraryMap.camera.fit({ left: 0.3, right: 0.7, top: 0.3, bottom: 0.7 }, 40)")
+    page.evaluate("window.libraryMap.camera.zoomAt(4); window.libraryMap.move()")
+    page.wait("window.libraryMap.model.points.length !== 4000")
+    settle(page)
+    asked, wanted = page.evaluate("""(() => {
+        const { model, shown, camera } = window.libraryMap;
+        const { pages, levels } = model.atlas;
+        const top = levels.at(-1);
+        const of = (tile) => top.pages[Math.floor(tile / (top.columns * top.rows))];
+        const inSight = new Set(shown.map(({ row }) => of(model.points.tile[row])));
+        return [top.pages.filter((name) => pages.has(name)).length, inSight.size];
+    })()""")
+    assert wanted > MOST_PAGES, "the pictures in sight are on more pages"
+    assert asked <= MOST_PAGES
 
 
 def test_a_map_that_is_published_meanwhile_is_not_mixed_with_the_old_one(page, library):

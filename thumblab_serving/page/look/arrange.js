@@ -2,7 +2,7 @@
 
 import { plural } from "../people/words.js";
 import { dayOf } from "../map/points.js";
-import { ranks } from "../map/ranks.js";
+import { LANDMARK, ranks } from "../map/ranks.js";
 import { coloured, packed, QUIET } from "../map/scales.js";
 
 // How much a point stands out now: it is hidden, quiet, usual or chosen.
@@ -23,22 +23,26 @@ export function arrange(state, dark) {
   if (chosen !== null) for (const row of chosen) visible[row] = CHOSEN;
   const { colours, legend } = coloured(state.colour, points, clusters.filter(({ level }) => level === 0), dark);
   const quiet = packed(QUIET[dark ? "dark" : "light"]);
+  const rank = ranks(points, clusters, found?.rows ?? []);
+  const landmarks = [];
+  rank.forEach((value, row) => value <= LANDMARK && landmarks.push(row));
   const order = new Int32Array(points.length);
   let count = 0;
+  let rest = 0;
   for (const part of [REST, MEANT, CHOSEN]) {
     for (let row = 0; row < points.length; row += 1) {
       if (visible[row] !== part) continue;
       if (part === REST) colours[row] = quiet;
       order[count++] = row;
     }
+    if (part === REST) rest = count;
   }
   const byCluster = new Map(clusters.filter(({ level }) => level === 0).map((cluster) => [cluster.id, cluster]));
   const names = [0, 1].map((level) => clusters.filter((each) => each.level === level).sort((a, b) => b.videos - a.videos));
   return {
-    points, cells, atlas, clusters, visible, order, count, colours, legend, byCluster,
+    points, cells, atlas, clusters, visible, order, count, meant: count - rest, colours, legend, byCluster, rank, landmarks,
     names: names[1].length > 0 ? names : [names[0], names[0]],
     showNames: state.showNames,
-    rank: ranks(points, clusters, found?.rows ?? []),
     own: state.ownChannel ? points.ofChannel(state.ownChannel) : [],
     marks: state.marks.map((mark) => ({ ...mark, ...placeOf(points, mark.items) })).filter(({ x }) => x !== undefined),
     found, region: state.region === null ? null : { ...state.region, rows: region },

@@ -2,6 +2,7 @@
 // similar to it.
 
 import { byId, button, image, line, say } from "../dom.js";
+import { plural } from "../people/words.js";
 import { similarToPicture } from "../map/service.js";
 import { ask, filters } from "./search.js";
 
@@ -29,6 +30,8 @@ async function take(lab, files) {
     if (items === null) return; // An error is shown, or a person has searched for something else.
     await mark(lab, file, items);
   }
+  const left = pictures.length - MOST_PICTURES;
+  if (left > 0) say("search-note", `The map shows ${MOST_PICTURES} of your pictures at a time, so ${plural(left, "picture was", "pictures were")} left out.`);
 }
 
 async function mark(lab, file, items) {

@@ -1,6 +1,6 @@
 // The parts beside the map that show what the search found and what the videos of a region have in common.
 
-import { byId, line, percent, say } from "../dom.js";
+import { byId, isolated, line, percent, say } from "../dom.js";
 import { plural } from "../people/words.js";
 import { medians, sampled, shared } from "./region.js";
 import { ordered, Sheet } from "./sheet.js";
@@ -96,8 +96,8 @@ export function sayPlace(model, mark) {
   const { points, byCluster } = model;
   const groups = placed.rows.map((row) => byCluster.get(points.cluster[row])).filter(Boolean);
   const [group, count] = mostOften(groups);
-  const near = placed.rows.slice(0, 3).map((row) => `“${points.title(row)}”`).join(", ");
-  const where = group && count > placed.rows.length / 2 ? ` Most of its nearest thumbnails are in the group ${group.label.slice(0, 3).join(", ")}.` : " No group has most of its nearest thumbnails.";
+  const near = placed.rows.slice(0, 3).map((row) => `“${isolated(points.title(row))}”`).join(", ");
+  const where = group && count > placed.rows.length / 2 ? ` Most of its nearest thumbnails are in the group ${group.label.slice(0, 3).join(", ")}.` : " Its nearest thumbnails are in different groups, or in no group.";
   const rough = placed.spread > FAR_APART ? " The nearest thumbnails lie far apart on the map, so the place is only approximate." : "";
   say("place", `${mark.name} lies nearest to ${near}.${where}${rough}`);
   return placed;

@@ -1,6 +1,6 @@
 // Search the map: titles in the browser, and by meaning, by picture or by video with the service.
 
-import { byId, say } from "../dom.js";
+import { byId, isolated, say } from "../dom.js";
 import { sentence } from "../for_operators.js";
 import { searchable } from "../map/points.js";
 import { similar } from "../map/service.js";
@@ -48,7 +48,7 @@ export function wireSearch(lab) {
 export function clearSearch(lab) {
   asked += 1;
   byId("search").value = "";
-  say("search-problem", "");
+  for (const id of ["search-problem", "search-note"]) say(id, "");
   busy(false);
   lab.state.found = null;
   lab.changed("search");
@@ -58,11 +58,11 @@ export function clearSearch(lab) {
 export function forgetAnswers() {
   asked += 1;
   busy(false);
-  say("search-problem", "");
+  for (const id of ["search-problem", "search-note"]) say(id, "");
 }
 
 export function byVideoId(lab, id, title) {
-  return ask(lab, () => similar({ video_id: id }, filters(lab.state)), () => `like the thumbnail of “${title}”`);
+  return ask(lab, () => similar({ video_id: id }, filters(lab.state)), () => `like the thumbnail of “${isolated(title)}”`);
 }
 
 // Return the fields of `/v1/similar` for the filters of the page.
@@ -77,7 +77,7 @@ export function filters({ niche, after, before }) {
 function byTitle(lab) {
   asked += 1;
   busy(false);
-  say("search-problem", "");
+  for (const id of ["search-problem", "search-note"]) say(id, "");
   const text = byId("search").value.trim();
   const parts = searchable(text).split(/\s+/).filter(Boolean);
   lab.state.found = parts.length === 0 ? null : { kind: "titles", parts, words: `with “${text}” in the title` };
@@ -111,7 +111,8 @@ export function idOf(text, points) {
   }
   if (!["http:", "https:"].includes(link.protocol)) return null;
   const inPath = /^\/(?:shorts\/|live\/|embed\/)?([A-Za-z0-9_-]{11})$/.exec(link.pathname)?.[1];
-  return link.searchParams.get("v") ?? inPath ?? null;
+  const inQuery = link.searchParams.get("v");
+  return inPath ?? (ID.test(inQuery) || points?.find(inQuery) >= 0 ? inQuery : null);
 }
 
 function meaningWords(text, { query }) {
@@ -123,14 +124,14 @@ function meaningWords(text, { query }) {
 export async function ask(lab, request, wordsOf) {
   asked += 1;
   const mine = asked;
-  say("search-problem", "");
+  for (const id of ["search-problem", "search-note"]) say(id, "");
   busy(true);
   try {
     const answer = await request();
     if (mine !== asked) return null;
     busy(false);
     lab.state.found = { kind: "similar", items: answer.items, words: wordsOf(answer) };
-    say("search-problem", answer.degraded.map((each) => sentence(each)).join(" "));
+    say("search-note", answer.degraded.map((each) => sentence(each)).join(" "));
     lab.changed("search");
     return answer.items;
   } catch (error) {

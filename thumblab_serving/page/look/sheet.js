@@ -1,6 +1,6 @@
 // Videos as a contact sheet: small pictures with titles and facts. Each opens its video.
 
-import { byId, line } from "../dom.js";
+import { byId, isolated, line } from "../dom.js";
 import { NICHES } from "../words.js";
 import { dateOf } from "../map/points.js";
 
@@ -14,7 +14,7 @@ export function factsOf(points, row, clusters = null) {
   const niche = points.niches.length > 1 ? points.niche(row) : "";
   const cluster = clusters?.get(points.cluster[row])?.label.slice(0, 2).join(", ");
   return [
-    points.channel(row),
+    isolated(points.channel(row)),
     NICHES[niche] ?? niche,
     Number.isFinite(multiple) ? `${multiple.toFixed(1)}× its channel's usual` : "",
     Number.isFinite(perHour) ? `${perHour < 10 ? perHour.toFixed(1) : Math.round(perHour).toLocaleString("en")} views per hour` : "",
@@ -33,7 +33,7 @@ export class Sheet {
     this.more.addEventListener("click", () => this.#append(true));
   }
 
-  // Show these rows in their order, from the beginning. If they are the same as before, keep what is shown.
+  // Show these rows in their order, from the beginning.
   show(model, rows, part = PART) {
     Object.assign(this, { model, rows, part });
     this.list.replaceChildren();

@@ -1,13 +1,13 @@
 // The page of a video: what the lab has of it, with its versions over time, its sub-scores and its neighbours.
 
-import { byId, button, line, moment, percent, say } from "../dom.js";
+import { byId, button, image, line, moment, percent, say, undirected } from "../dom.js";
 import { summary } from "../evidence.js";
 import { sentence } from "../for_operators.js";
 import { libraryImage, loadPictures, urlOf } from "../library.js";
 import { plural } from "../people/words.js";
 import { factsOf as nearFacts, NICHES, placedIn, SUB_SCORES } from "../words.js";
 import { historyChart } from "./chart.js";
-import { videoOf } from "../map/service.js";
+import { videoOf, versionOf } from "../map/service.js";
 import { addressOf } from "./sheet.js";
 
 const YOUTUBE_ID = /^[A-Za-z0-9_-]{11}$/;
@@ -31,6 +31,7 @@ export async function showVideo(id, lab) {
     return;
   }
   if (mine !== asked) return;
+  video.title = undirected(video.title);
   byId("video-title").textContent = video.title;
   document.title = `${video.title} – Library – Thumbnail Lab`;
   byId("video-parts").replaceChildren(...[head(video, lab), ...versions(video), ...views(video), ...scores(video), ...clicks(video), ...neighbours(video), ...limits(video)]);
@@ -104,7 +105,7 @@ function table(caption, head, rows) {
   const body = line("tbody", "");
   for (const cells of rows) {
     const row = line("tr", "");
-    row.append(...cells.map((cell) => line("td", cell)));
+    for (const cell of cells) row.appendChild(line("td", "")).append(cell);
     body.append(row);
   }
   node.append(top, body);
@@ -112,18 +113,32 @@ function table(caption, head, rows) {
   return frame;
 }
 
-function versions({ thumbnails }) {
+function versions({ video_id: id, thumbnails }) {
   if (thumbnails.length === 0) return [];
   const rows = [...thumbnails].reverse().map((each) => [
-    each.title,
+    versionPicture(id, each),
+    undirected(each.title),
     `${moment(each.first_seen)} to ${each.current ? "now" : moment(each.last_seen)}`,
     each.views === null ? "not known" : each.views.toLocaleString("en"),
     each.views_per_hour === null ? "not known" : Math.round(each.views_per_hour).toLocaleString("en"),
-    [each.current ? "now" : "", each.sha256.slice(0, 8)].filter(Boolean).join(", picture "),
   ]);
   const note = thumbnails.some((each) => each.earlier_deleted) ? [line("p", "Earlier versions were deleted.", "soft")] : [];
   const changed = thumbnails.length > 1 ? `The lab saw ${thumbnails.length} versions. Views per hour fall with age, so a later version with fewer views per hour need not be worse.` : "The lab saw one version.";
-  return [section("versions-title", "Versions of the thumbnail", line("p", changed, "soft"), table("The versions as a table", ["Title then", "Shown", "Views meanwhile", "Views per hour", "Version"], rows), ...note)];
+  return [section("versions-title", "Versions of the thumbnail", line("p", changed, "soft"), table("The versions as a table", ["Picture", "Title then", "Shown", "Views meanwhile", "Views per hour"], rows), ...note)];
+}
+
+// Return a frame with the picture of a version. The picture arrives later. If the lab has lost it, the frame says so.
+function versionPicture(id, { sha256, first_seen: since }) {
+  const frame = line("span", "", "tile-frame version");
+  versionOf(id, sha256).then(
+    (blob) => {
+      const picture = image(URL.createObjectURL(blob), `The thumbnail from ${moment(since)} on`);
+      picture.addEventListener("load", () => URL.revokeObjectURL(picture.src), { once: true });
+      frame.replaceChildren(picture);
+    },
+    () => frame.replaceChildren(line("span", "no picture", "soft")),
+  );
+  return frame;
 }
 
 function views({ history, thumbnails, views_at_age: atAge }) {

@@ -9,8 +9,11 @@ const MOST_RATIO = 2; // With more pixels for each CSS pixel, a map looks the sa
 const MOST_PICTURES = 220;
 const ALL_FROM = 8; // From this magnification on, all points may show their pictures.
 const MOST_CANDIDATES = 6_000; // With more points in sight, choosing the pictures takes too long.
+const CROWDED = 0.6; // With less room for each point, in CSS pixels, the first points are smaller.
 const FIELDS = [-1, 0, 1].flatMap((dx) => [-1, 0, 1].map((dy) => [dx, dy]));
 const WIDTHS = [[24, 128], [8, 96], [3, 72], [0, 56]]; // Pairs of a magnification, and the width in CSS pixels that pictures have from this magnification on.
+
+const isIn = ({ left, top, right, bottom }, x, y) => x >= left && x <= right && y >= top && y <= bottom;
 
 export class MapCanvas {
   constructor(frame, points, overlay) {
@@ -26,7 +29,7 @@ export class MapCanvas {
     new ResizeObserver(() => this.resize()).observe(frame);
   }
 
-  // Show a model: {points, cells, order, count, colours, visible, rank, clusters, atlas, marks, own, region}.
+  // Show a model, see `arrange`.
   show(model) {
     this.model = model;
     this.draw();
@@ -70,27 +73,30 @@ export class MapCanvas {
   }
 
   // The radius of a point in CSS pixels. It is a part of the room that each point would have if all points were spread evenly.
+  // Very many points are small at first: most of them lie over each other, and painting them takes most of the time of a frame.
   get radius() {
     const room = Math.sqrt((this.camera.width * this.camera.height) / Math.max(this.model.count, 1)) / 4;
-    return Math.round(2 * Math.max(1.25, Math.min(room * this.camera.zoom, 4.5))) / 2;
+    return Math.round(2 * Math.max(room < CROWDED ? 1 : 1.5, Math.min(room * this.camera.zoom, 4.5))) / 2;
   }
 
   // Choose the points that show their pictures: as many as have room, those with the lowest ranks first.
   #placePictures() {
     this.shown = [];
-    const { points, cells, visible, rank, atlas } = this.model;
+    const { points, cells, visible, rank, landmarks, meant, atlas } = this.model;
     if (atlas.levels.length === 0) return;
     const { camera } = this;
     const landmark = camera.zoom < FINE_FROM ? LANDMARK - 1 : LANDMARK; // The landmarks of small groups come later.
     const width = WIDTHS.find(([zoom]) => camera.zoom >= zoom)[1];
     const height = (width * 9) / 16;
+    const sight = camera.sight(width);
     let candidates = [];
-    cells.within(camera.sight(width), (row) => {
-      if (visible[row] > 1 && points.tile[row] >= 0 && (candidates.length <= MOST_CANDIDATES || rank[row] <= landmark)) candidates.push(row);
-    });
+    const isMany = meant > MOST_CANDIDATES && cells.count(sight) > MOST_CANDIDATES;
+    const admit = (row) => visible[row] > 1 && points.tile[row] >= 0 && candidates.push(row);
+    if (isMany) landmarks.filter((row) => isIn(sight, points.x[row], points.y[row])).forEach(admit);
+    else cells.within(sight, admit);
     // If pictures would hide most points, only the landmarks and the found videos show a picture.
     const room = (camera.width * camera.height) / (width * height);
-    const isCrowded = candidates.length > MOST_CANDIDATES || (camera.zoom < ALL_FROM && candidates.length > 4 * room);
+    const isCrowded = isMany || (camera.zoom < ALL_FROM && candidates.length > 4 * room);
     if (isCrowded) candidates = candidates.filter((row) => rank[row] <= landmark);
     candidates.sort((a, b) => rank[a] - rank[b]);
     const taken = new Map(); // The pictures by the field of the canvas in which their middle is.
@@ -116,14 +122,5 @@ export class MapCanvas {
     const [x, y] = this.camera.toMap(px, py);
     const { visible } = this.model;
     return this.model.cells.nearest(x, y, reach / this.camera.scale, (row) => visible[row] > 0);
-  }
-
-  // Return the rows in sight that stand out now.
-  inSight() {
-    if (this.model === null) return [];
-    const { visible } = this.model;
-    const rows = [];
-    this.model.cells.within(this.camera.sight(), (row) => visible[row] > 1 && rows.push(row));
-    return rows;
   }
 }

@@ -34,6 +34,15 @@ export class Cells {
     }
   }
 
+  // Return about how many points are in a rectangle of the map: all points of the cells that the rectangle touches.
+  count({ left, top, right, bottom }) {
+    let count = 0;
+    for (let line = this.#column(top); line <= this.#column(bottom); line += 1) {
+      count += this.starts[line * this.side + this.#column(right) + 1] - this.starts[line * this.side + this.#column(left)];
+    }
+    return count;
+  }
+
   // Return the row of the nearest point within `radius` for which `admits(row)` is true, or -1.
   nearest(x, y, radius, admits) {
     let best = -1;

@@ -6,7 +6,7 @@ import { Points } from "./points.js";
 import { atlasesOf, clustersOf, pointsOf } from "./service.js";
 import { TileLoader } from "./tiles.js";
 
-// Return {points, tiles, atlas, clusters, release, total, notes}. `points` is null while a large map loads its first tiles. `on`:
+// Return {points, tiles, atlas, clusters, release, total}. `points` is null while a large map loads its first tiles. `on`:
 // {arrived(), tiles(tables), failed(error)}. Throws an error with a message for people.
 export async function loadMap(niche, on) {
   let loaded = await parts(niche);

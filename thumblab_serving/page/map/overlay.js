@@ -83,8 +83,9 @@ function outline(context, places, colours, closed) {
   context.setLineDash([]);
 }
 
-// Write the names of groups, the largest first. A name is written only where it hides no other name and no picture.
-function drawNames({ context, camera, model }, colours, taken) {
+// Write the names of groups, the largest first. A name is written only where it hides no other name, and no picture if there is
+// room elsewhere.
+function drawNames({ context, camera, model }, colours, pictures) {
   if (!model.showNames) return;
   context.font = FONT;
   context.textAlign = "center";
@@ -92,17 +93,23 @@ function drawNames({ context, camera, model }, colours, taken) {
   context.lineJoin = "round";
   const { left, top, right, bottom } = camera.sight();
   const level = camera.zoom >= FINE_FROM ? 1 : 0;
-  let written = 0;
+  const names = [];
   for (const cluster of model.names[level]) {
-    if (cluster.x < left || cluster.x > right || cluster.y < top || cluster.y > bottom || written >= MOST_NAMES) continue;
+    if (cluster.x < left || cluster.x > right || cluster.y < top || cluster.y > bottom || names.length >= MOST_NAMES) continue;
     const text = cluster.label.slice(0, 2).join(" · ");
     const half = context.measureText(text).width / 2 + 5;
     const [px, middle] = camera.toCanvas(cluster.x, cluster.y);
-    const box = SHIFTS.map((shift) => ({ left: px - half, right: px + half, top: middle + shift - 10, bottom: middle + shift + 10 })).find((one) => !taken.some((other) => overlap(one, other)));
+    const boxes = SHIFTS.map((shift) => ({ left: px - half, right: px + half, top: middle + shift - 10, bottom: middle + shift + 10 }));
+    const isFree = (among) => (box) => !among.some((other) => overlap(box, other));
+    const beside = boxes.find(isFree([...pictures, ...names]));
+    const box = beside ?? boxes.find(isFree(names));
     if (!text || !box) continue;
-    taken.push(box);
-    written += 1;
+    names.push(box);
     const py = box.top + 10;
+    if (!beside) {
+      context.fillStyle = colours.ground;
+      context.fillRect(box.left, box.top, 2 * half, 20);
+    }
     context.lineWidth = 5;
     context.strokeStyle = colours.ground;
     context.strokeText(text, px, py);

@@ -24,6 +24,7 @@ export class Painter {
     pixels.fill(0);
     const disc = this.#disc(radius * ratio, width);
     const { full, edge, alpha, reach } = disc;
+    const [covered, around] = [full.length, edge.length];
     const scale = camera.scale * ratio;
     const left = camera.x - camera.width / 2 / camera.scale;
     const top = camera.y - camera.height / 2 / camera.scale;
@@ -35,8 +36,8 @@ export class Painter {
       if (px < reach || py < reach || px > most || py > lowest) continue;
       const at = py * width + px;
       const colour = colours[row];
-      for (let n = 0; n < full.length; n += 1) pixels[at + full[n]] = colour;
-      for (let n = 0; n < edge.length; n += 1) {
+      for (let n = 0; n < covered; n += 1) pixels[at + full[n]] = colour;
+      for (let n = 0; n < around; n += 1) {
         const below = pixels[at + edge[n]];
         // Over an empty pixel, the edge is transparent. Over another point, the edge is mixed with the colour of that point.
         pixels[at + edge[n]] = below >>> 24 === 255 ? mixed(below, colour, alpha[n]) : ((alpha[n] << 24) | (colour & 0xffffff)) >>> 0;

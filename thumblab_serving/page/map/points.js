@@ -1,8 +1,10 @@
 // The points of a map: one for each video, with its facts. They come from one Arrow file, or from several tiles.
 
+import { undirected } from "../dom.js";
 import { SUB_SCORES } from "../words.js";
 import { ArrowError } from "./arrow.js";
 
+const TEXTS = ["video_id", "title", "channel", "niche"];
 const NEEDED = ["x", "y", "video_id", "title", "channel"];
 const NUMBERS = ["published_day", "outlier_multiple", "views_per_hour", "cluster", "fine_cluster", "tile", ...Object.keys(SUB_SCORES)];
 const UNKNOWN = { cluster: -1, fine_cluster: -1, tile: -1 }; // The value in a column that the release lacks. Columns without an entry here have NaN.
@@ -23,7 +25,11 @@ export class Points {
     const lacking = NEEDED.filter((name) => !has(name));
     if (lacking.length > 0) throw new ArrowError(`The map lacks the column ${lacking.join(" and ")}. Make the map again.`);
     this.missing = [...NUMBERS, "niche"].filter((name) => !has(name));
+    for (const name of TEXTS.filter(has)) {
+      if (tables.some(({ columns }) => ArrayBuffer.isView(columns.get(name)))) throw new ArrowError(`The column ${name} of the map has no texts.`);
+    }
     for (const name of ["x", "y", ...NUMBERS]) this[name] = this.#numbers(name, this.missing.includes(name));
+    for (const place of [this.x, this.y]) if (!place.every((value) => value >= 0 && value <= 1)) throw new ArrowError("The map is damaged: a video lies outside of it. Make the map again.");
     this.published_day = Float64Array.from(this.published_day, (day) => (day === UNKNOWN_DAY ? NaN : day));
     this.niches = this.#niches();
   }
@@ -58,11 +64,11 @@ export class Points {
   }
 
   title(row) {
-    return this.#text("title", row);
+    return undirected(this.#text("title", row));
   }
 
   channel(row) {
-    return this.#text("channel", row);
+    return undirected(this.#text("channel", row));
   }
 
   niche(row) {

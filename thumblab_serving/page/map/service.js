@@ -28,6 +28,11 @@ export async function atlasPage(niche, sha256) {
   return (await bytes(path(niche, `map/atlases/${sha256}`))).blob();
 }
 
+// Return a thumbnail that a video has, or had before.
+export async function versionOf(id, sha256) {
+  return (await bytes(`v1/videos/${encodeURIComponent(id)}/thumbnails/${sha256}`)).blob();
+}
+
 // Find videos like a query: {text}, {text, text_by} or {video_id}. `filters` are fields of `/v1/similar`.
 export function similar(query, filters) {
   const headers = { "Content-Type": "application/json" };
