@@ -5,9 +5,10 @@ them.
 import os
 import re
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from thumblab_core.library_map.atlases import ATLASES, Atlases, page_name, read_atlases
 from thumblab_core.library_map.clusters import CLUSTERS, read_clusters
@@ -20,6 +21,7 @@ from thumblab_core.releases.release_store import ReleaseStore
 
 _VERIFIED = 10_000
 """Maximum number of verified files that are remembered."""
+T = TypeVar("T")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -62,12 +64,12 @@ class ServedMaps:
     def atlases(self, scope: str) -> tuple[Release, Atlases, Tiles | None]:
         """Return the levels of the atlases, and the tiles of a large map."""
         release = self._release(scope)
-        tiles = read_tiles(self._content(release, TILES)) if TILES in release.files else None
-        return release, read_atlases(self._content(release, ATLASES)), tiles
+        tiles = self._parsed(release, TILES, read_tiles) if TILES in release.files else None
+        return release, self._parsed(release, ATLASES, read_atlases), tiles
 
     def clusters(self, scope: str) -> tuple[Release, tuple[Cluster, ...]]:
         release = self._release(scope)
-        return release, read_clusters(self._content(release, CLUSTERS))
+        return release, self._parsed(release, CLUSTERS, read_clusters)
 
     def _release(self, scope: str) -> Release:
         release = self._store.serving.current(LIBRARY_MAP, scope)
@@ -76,10 +78,16 @@ class ServedMaps:
             raise NoMapError(f"no map of {scope} is served yet; run the job {job} in Dagster")
         return release
 
-    def _content(self, release: Release, name: str) -> bytes:
+    def _parsed(self, release: Release, name: str, read: Callable[[bytes], T]) -> T:
+        """Return what `read` makes of a file. The file matches its checksum, but may be of another version of the lab."""
         opened = self._open(release, name)
         with opened.file:
-            return opened.file.read()
+            content = opened.file.read()
+        try:
+            return read(content)
+        except ValueError as error:
+            problem = f"{release}: {name} has content that this version of the lab does not know"
+            raise ReleaseError(f"{problem}; run the job that makes the map again") from error
 
     def _open(self, release: Release, name: str) -> MapFile:
         # Only names in the manifest are used as paths, so a request cannot name any other file.

@@ -184,7 +184,7 @@ async def _run(request: Request, read: Callable[[], T]) -> T:
         return await to_thread.run_sync(read, limiter=limiter)
     except NoMapError as error:
         raise Problem(HTTPStatus.NOT_FOUND, "no-map", str(error)) from None
-    except (ReleaseError, ValueError) as error:
+    except ReleaseError as error:
         detail = f"the map cannot be read: {error}"
         headers = {"Retry-After": str(_RETRY_S)}
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "unreadable-map", detail, headers) from None

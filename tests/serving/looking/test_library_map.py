@@ -125,6 +125,24 @@ def test_a_damaged_file_is_not_sent(mapped, lab):
     assert reply.headers["retry-after"]
 
 
+@pytest.mark.parametrize("content", [b"[", b'[{"level": 9}]', b'{"niche": "' + b"x" * 10_000 + b'"}'])
+def test_clusters_of_another_form_are_a_short_error(mapped, lab, content):
+    service, releases = mapped
+
+    def write(folder):
+        shutil.copytree(releases["tech"].path, folder, dirs_exist_ok=True)
+        (folder / "release.json").unlink(missing_ok=True)
+        (folder / "manifest.json").unlink(missing_ok=True)
+        (folder / "clusters.json").write_bytes(content)
+
+    lab.store.serving.promote(lab.store.publish(LIBRARY_MAP, "gaming", write, {"videos": 300}))
+    reply = get(service, "gaming/clusters")
+    assert (reply.status_code, reply.json()["type"]) == (503, "urn:thumblab:unreadable-map")
+    assert "clusters.json has content that this version of the lab does not know" in reply.json()["detail"]
+    assert len(reply.content) < 600
+    assert get(service, "gaming/map").status_code == 200
+
+
 def test_the_newest_map_is_sent_as_soon_as_it_is_served(mapped, lab):
     service, _ = mapped
     older = publish_planted_map(lab.store, 60, "beauty")
