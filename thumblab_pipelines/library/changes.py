@@ -18,7 +18,8 @@ from thumblab_core.encoders.load import image_encoder
 from thumblab_core.encoders.protocol import NO_VECTOR
 from thumblab_core.errors import LabError
 from thumblab_core.index import Change, NicheIndex, RebuildRequiredError
-from thumblab_core.releases.release import INDEX, Release, ReleaseError
+from thumblab_core.releases.moves import NoOlderReleaseError, end_hold, serve_older
+from thumblab_core.releases.release import INDEX, Release
 from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library.build import promote_index, prune_indices, publish_changed
@@ -113,29 +114,10 @@ def roll_back(lab: Lab, niche: str, release_id: str | None = None) -> Release:
     Without `release_id`, serve the newest release that was served before and is older than the served release. Raises
     `LabError` if no index is served, or if the older release does not exist or is damaged.
     """
-    with lab.releases.serving.changing(INDEX, niche):
-        served = lab.releases.serving.current_id(INDEX, niche)
-        if served is None:
-            raise LabError(f"no index of {niche} is served, so it cannot be rolled back")
-        if release_id is None:
-            older = lab.releases.serving.served_before(INDEX, niche)
-            if not older:
-                raise LabError(
-                    f"{niche} served no release before {served}, or such releases were deleted; name a release with "
-                    f"--to (`thumblab index verify {niche}` lists the releases)"
-                )
-            release = older[-1]
-        else:
-            try:
-                release = lab.releases.get(INDEX, niche, release_id)
-            except ReleaseError as error:
-                raise LabError(f"{error}; `thumblab index verify {niche}` lists the releases of {niche}") from None
-        NicheIndex.load(release)
-        # The hold is written before the pointer moves. If the process is killed between the two steps, the niche still
-        # serves the previous release, and its status shows the hold.
-        lab.releases.serving.hold(release, f"rolled back from {served} to {release.release_id}")
-        lab.releases.serving.promote(release)
-    return release
+    try:
+        return serve_older(lab.releases, INDEX, niche, release_id, NicheIndex.load)
+    except NoOlderReleaseError as error:
+        raise LabError(f"{error}; name a release with --to (`thumblab index verify {niche}` lists them)") from None
 
 
 def resume(lab: Lab, niche: str) -> Release:
@@ -143,18 +125,12 @@ def resume(lab: Lab, niche: str) -> Release:
 
     Raises `LabError` if the release to serve fails its checks.
     """
-    with lab.releases.serving.changing(INDEX, niche):
-        held = lab.releases.serving.held(INDEX, niche)
-        if held is not None and held.displaced is not None:
-            try:
-                lab.releases.serving.promote(lab.releases.get(INDEX, niche, held.displaced))
-            except ReleaseError as error:
-                if error.transient:
-                    raise
-                # The displaced release is damaged, or retention has deleted it. The database also has the changes that
-                # were made to the displaced release, so a rebuild includes these changes.
-                request_rebuild(lab, niche, f"{held.displaced}, which was rolled back, is gone")
-        lab.releases.serving.resume(INDEX, niche)
+
+    # The database also has the changes that were made to the displaced release, so a rebuild includes these changes.
+    def rebuild(displaced: str) -> None:
+        request_rebuild(lab, niche, f"{displaced}, which was rolled back, is gone")
+
+    end_hold(lab.releases, INDEX, niche, rebuild)
     return promote_index(lab, niche).release
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from functools import partial
 
 import numpy as np
 from sqlalchemy import select
@@ -16,6 +17,7 @@ from thumblab_core.library_map.clusters import CLUSTERS, COARSE, read_clusters
 from thumblab_core.library_map.files import LIBRARY_MAP, MapContent, write_map
 from thumblab_core.library_map.map_figures import Cluster
 from thumblab_core.library_map.points import POINTS, Points, read_points
+from thumblab_core.releases.moves import replace_stale
 from thumblab_core.releases.release import ALL, Release, require_damage
 from thumblab_pipelines.lab import Lab, inputs_digest
 from thumblab_pipelines.library_map.pictures import reader
@@ -61,16 +63,7 @@ def clean_maps(lab: Lab, scopes: Sequence[str], run_id: str | None = None) -> in
         with lab.releases.serving.changing(LIBRARY_MAP, scope):
             stale, allowed = stale_maps(lab, scope)
             served = lab.releases.serving.current_id(LIBRARY_MAP, scope)
-            for release in stale:
-                if release.release_id != served:
-                    continue
-                trimmed = publish_trimmed(lab, release, allowed, run_id)
-                if trimmed is None:
-                    lab.releases.serving.withdraw(LIBRARY_MAP, scope)
-                else:
-                    lab.releases.serving.promote(trimmed)
-            for release in stale:
-                lab.releases.remove(release)
+            replace_stale(lab.releases, stale, served, partial(publish_trimmed, lab, allowed=allowed, run_id=run_id))
             cleaned += len(stale) + len(lab.releases.discard_unreadable(LIBRARY_MAP, scope))
             # A killed process may have left incomplete maps with deleted videos. `prune_maps` deletes the incomplete
             # maps too.

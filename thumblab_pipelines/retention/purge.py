@@ -19,6 +19,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.faces.head import remove_heads_of_deleted
 from thumblab_core.index import NicheIndex
 from thumblab_core.people.pictures import delete_unshown
+from thumblab_core.releases.moves import replace_stale
 from thumblab_core.releases.release import ALL, INDEX, PAIRS, Release, UnreadError, require_damage, was_not_read
 from thumblab_pipelines.dataset.load import load_dataset
 from thumblab_pipelines.dataset.pairs import publish_successor
@@ -83,16 +84,7 @@ def clean_indices(lab: Lab, niche: str, run_id: str | None) -> int:
     with lab.releases.serving.changing(INDEX, niche):
         stale, alive = stale_indices(lab, niche)
         served = lab.releases.serving.current_id(INDEX, niche)
-        for release in stale:
-            if release.release_id != served:
-                continue
-            trimmed = _publish_trimmed(lab, release, alive, run_id)
-            if trimmed is None:
-                lab.releases.serving.withdraw(INDEX, niche)
-            else:
-                lab.releases.serving.promote(trimmed)
-        for release in stale:
-            lab.releases.remove(release)
+        replace_stale(lab.releases, stale, served, lambda release: _publish_trimmed(lab, release, alive, run_id))
         unreadable = lab.releases.discard_unreadable(INDEX, niche)
         # A killed process may have left incomplete releases with deleted videos. `prune_indices` also deletes
         # incomplete releases.
