@@ -14,6 +14,7 @@ def test_openapi_lists_the_routes_and_both_ways_to_send_pictures(service):
     assert documented == paths | batches | channels | {
         "/v1/similar",
         "/v1/videos/{video_id}",
+        "/v1/videos/{video_id}/thumbnails/{sha256}",
         "/v1/library/{niche}/report",
         "/v1/library/{niche}/clusters",
         *(
