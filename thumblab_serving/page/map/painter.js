@@ -1,5 +1,5 @@
 // Paint points into the pixels of a canvas. The processor does this in a few milliseconds for 100,000 points, on any machine.
-// Without a graphics card, WebGL needs about fifty times as long (see docs/library-page.md).
+// Without a graphics card, WebGL needs thirty to a hundred times as long (see docs/library-page.md).
 
 const EDGE = 0.75; // The soft edge of a point, in pixels.
 const TINY = 2; // A smaller point has no soft edge. There are many such points, and mixing colours takes most of the time.
