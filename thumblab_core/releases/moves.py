@@ -7,15 +7,15 @@ from thumblab_core.releases.release_store import ReleaseStore
 
 
 class NoOlderReleaseError(ReleaseError):
-    """Raised if a scope serves no release, or if there is no older one that it could serve."""
+    """Raised if a scope serves no release, or if it has no older release that it could serve."""
 
 
 def serve_older(
     store: ReleaseStore, kind: str, scope: str, release_id: str | None, verify: Callable[[Release], object]
 ) -> Release:
-    """Serve an older release and hold it, so that no new one replaces it. Return the older release.
+    """Serve an older release and hold it, so that no new release replaces it. Return the older release.
 
-    Without `release_id`, the release is the newest one that was served before and is older than the served one.
+    Without `release_id`, serve the newest release that was served before and is older than the served release.
     `verify` raises an error for a damaged release. Raises `NoOlderReleaseError` if there is no such release.
     """
     with store.serving.changing(kind, scope):
@@ -36,7 +36,7 @@ def serve_older(
                 raise NoOlderReleaseError(str(error)) from None
         verify(release)
         # The hold is written before the pointer moves. If the process is killed between the two steps, the scope still
-        # serves the previous release, and the next build says that it is held.
+        # serves the previous release, and the next build reports the hold.
         store.serving.hold(release, f"rolled back from {served} to {release.release_id}")
         store.serving.promote(release)
     return release
@@ -45,9 +45,9 @@ def serve_older(
 def end_hold(
     store: ReleaseStore, kind: str, scope: str, if_gone: Callable[[str], None] = lambda release_id: None
 ) -> None:
-    """End the hold of a scope. Serve the release that the rollback displaced.
+    """End the hold of a scope, and serve the release that the rollback displaced.
 
-    `if_gone` is called with the id of the displaced release if that is damaged or was deleted.
+    If that release is damaged or was deleted, call `if_gone` with its id.
     """
     with store.serving.changing(kind, scope):
         held = store.serving.held(kind, scope)
@@ -64,9 +64,10 @@ def end_hold(
 def replace_stale(
     store: ReleaseStore, stale: Sequence[Release], served: str | None, trimmed: Callable[[Release], Release | None]
 ) -> None:
-    """Delete the `stale` releases. If the release with the id `served` is one of them, serve its `trimmed` one instead.
+    """Delete the `stale` releases. If the release with the id `served` is one of them, serve another release instead.
 
-    If there is none, nothing is served. The caller must hold `store.serving.changing`.
+    `trimmed` returns the release to serve instead, or None to serve nothing. The caller must hold
+    `store.serving.changing`.
     """
     for release in stale:
         if release.release_id == served:
