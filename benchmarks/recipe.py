@@ -37,7 +37,7 @@ from rich.table import Table
 
 from thumblab_core.arrays import Floats
 from thumblab_core.embedded_postgres import server
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import DEFAULT_NAMES
 from thumblab_core.ranking import adapters
 from thumblab_core.ranking.inputs import AGREEMENT_BLOCK, FACTS_BLOCK, IMAGE, LENGTH_BLOCK, WORDS_BLOCK, InputLayout
 from thumblab_core.ranking.kernel import VARIANCES
@@ -283,7 +283,7 @@ def prepared(catalogue: Path, encoder: str, sub_scores: bool, console: Console) 
     lab = Lab.open(lab_settings)
     try:
         console.print(f"{import_catalogue(lab, catalogue).good} videos imported; encoding", style="dim")
-        for niche in NICHES:
+        for niche in DEFAULT_NAMES:
             embed(lab, niche)
             if sub_scores:
                 measure_features(lab, niche)

@@ -16,7 +16,7 @@ from thumblab_core.library_map.clusters import COARSE, FINE
 from thumblab_core.library_map.files import LIBRARY_MAP, MapContent, write_map
 from thumblab_core.library_map.map_figures import Cluster, Growth, Multiple
 from thumblab_core.library_map.points import Points
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import DEFAULT_NAMES
 from thumblab_core.releases.release import ALL, Release
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.sub_scores.evidence import NAMES
@@ -41,7 +41,7 @@ def planted_map(count: int, scope: str = ALL, seed: int = 0) -> MapContent:
     loose = rng.random(count) < 0.1
     places = parts.reshape(-1, 2)[fine] + rng.normal(0, 0.008, (count, 2))
     places = np.clip(np.where(loose[:, None], rng.random((count, 2)), places), 0, 1)
-    niches = NICHES if scope == ALL else (scope,)
+    niches = DEFAULT_NAMES if scope == ALL else (scope,)
     unknown = rng.random(count) < 0.1
     words = _words()
     picked = rng.integers(0, len(words), (count, 3))

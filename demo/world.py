@@ -183,8 +183,8 @@ class World:
     def search(self, query: Query, text: str | None = None) -> SearchResult:
         """Search the catalogue, and return only the videos that are public at the present time.
 
-        If `text` is given, only videos whose title contains `text` are returned. Upper and lower case count as the
-        same.
+        If `text` is given, only videos whose title contains `text` are returned. In `text`, `|` separates alternatives,
+        of which a title must contain one. Upper and lower case count as the same.
         """
         result = self._source.search(query, self._clock.now)
         public = [self._current(video) for video in result.videos if self._public(video)]
@@ -192,7 +192,8 @@ class World:
         if query.order != "date" and self._views_changed:
             public.sort(key=lambda video: (-self.views(video), video.video_id))
         if text:
-            public = [video for video in public if text.casefold() in video.title.casefold()]
+            wanted = [part.strip() for part in text.casefold().split("|")]
+            public = [video for video in public if any(part in video.title.casefold() for part in wanted)]
             return SearchResult(public, len(public))
         return SearchResult(public, result.total - hidden)
 

@@ -12,6 +12,7 @@ from thumblab_core.data_folder import make_data_folder, require_lab
 from thumblab_core.database.schema import open_database
 from thumblab_core.database.urls import database_url
 from thumblab_core.images import ImageStore
+from thumblab_core.niches.store import niche_names, write_niche_file
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings, settings
 
@@ -27,7 +28,8 @@ class Lab:
 
     @classmethod
     def open(cls, chosen: Settings | None = None) -> Self:
-        """Open the lab that the settings `chosen` describe, and migrate its database.
+        """Open the lab that the settings `chosen` describe, migrate its database, and write its list of niches anew if
+        the database has another one.
 
         Without `chosen`, this process's settings are used. Raises `LabError` if the data folder or the database cannot
         be used.
@@ -35,6 +37,7 @@ class Lab:
         chosen = chosen or settings()
         make_data_folder(chosen.data_dir)
         engine = open_database(database_url(chosen))
+        write_niche_file(engine, chosen.data_dir)
         return cls(chosen, engine, ImageStore(chosen.images), ReleaseStore(chosen.releases))
 
     @classmethod
@@ -48,6 +51,11 @@ class Lab:
         if chosen.database_url is None:
             require_lab(chosen.data_dir)
         return cls.open(chosen)
+
+    @property
+    def niches(self) -> tuple[str, ...]:
+        """The names of the niches that are not retired, in the order in which they were added."""
+        return niche_names(self.engine)
 
 
 def inputs_digest(*parts: Any, blobs: Iterable[bytes | memoryview] = ()) -> str:

@@ -7,12 +7,15 @@ also answers under every host name, so a page whose name resolves to this machin
 The options are the same as for `dagster-webserver`.
 """
 
+import logging
 from collections.abc import Sequence
 from http import HTTPStatus
+from typing import Any
 
 import dagster_webserver.app
 from dagster_webserver.cli import main as dagster_main
 from dagster_webserver.webserver import DagsterWebserver
+from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -22,8 +25,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from thumblab_core.errors import LabError
 from thumblab_core.hosts import split_authority, url_host
+from thumblab_core.niches import NicheFile
 from thumblab_core.settings import Settings, settings
+from thumblab_pipelines.dagster_partitions import add_partitions
 from thumblab_pipelines.mlflow_links import MLFLOW_PATH
+
+_log = logging.getLogger(__name__)
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _POLICY_VIOLATION = 1008
@@ -32,6 +39,15 @@ _POLICY_VIOLATION = 1008
 
 class LabWebserver(DagsterWebserver):  # type: ignore[type-arg]
     """Dagster's webserver, restricted to requests from the lab's own pages and programs."""
+
+    def create_asgi_app(self, **options: Any) -> Starlette:
+        # The pages can offer the niches of the lab before the daemon runs the sensor `niches` for the first time.
+        instance = self._process_context.instance
+        try:
+            add_partitions(instance, NicheFile(settings().data_dir).names)
+        except Exception:  # noqa: BLE001  the database may be down: Dagster's pages say so, and the sensor adds them later
+            _log.warning("the niches could not be added to Dagster's partitions", exc_info=True)
+        return super().create_asgi_app(**options)
 
     def build_middleware(self) -> list[Middleware]:
         return [Middleware(OwnPagesOnly, names=own_names(settings())), *super().build_middleware()]

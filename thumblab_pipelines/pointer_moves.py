@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from thumblab_core.errors import LabError
 from thumblab_core.library_map.files import LIBRARY_MAP
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import NicheFile
 from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapters
 from thumblab_core.releases.release import ALL, INDEX, MODEL
 from thumblab_pipelines.lab import Lab
@@ -58,8 +58,9 @@ def _move(kind: str, scope: str, was: str | None, now: str | None) -> Move:
 
 
 def _served(lab: Lab) -> dict[tuple[str, str], str | None]:
-    scopes = [(MODEL, ALL), *((INDEX, niche) for niche in NICHES)]
-    scopes += [(LIBRARY_MAP, scope) for scope in (*NICHES, ALL)]
+    niches = NicheFile(lab.settings.data_dir).names
+    scopes = [(MODEL, ALL), *((INDEX, niche) for niche in niches)]
+    scopes += [(LIBRARY_MAP, scope) for scope in (*niches, ALL)]
     served = {scope: lab.releases.serving.current_id(*scope) for scope in scopes}
     adapters = ChannelAdapters(lab.releases)
     for channel_id in adapters.channels():

@@ -99,6 +99,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     shared = None if cache_folder is None else SharedCache(cache_folder / "values")
     scorer = Scorer(settings, keeper, shared)
     app.state.scorer, app.state.shared_cache = scorer, shared
+    app.state.niches = scorer.releases.niches
     app.state.workers = WorkerRegistry(shared_folder("workers"), lambda: scorer.state)
     budget = Budget(settings.serving_bodies_mib * 2**20)
     app.state.settings, app.state.budget = settings, budget

@@ -21,7 +21,7 @@ from benchmarks.library_map.methods import METHODS, measured
 from thumblab_core.arrays import Float32s
 from thumblab_core.encoders.load import image_encoder
 from thumblab_core.errors import LabError
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import DEFAULT_NAMES
 from thumblab_core.releases.release import ALL
 from thumblab_core.settings import Settings
 from thumblab_pipelines.collection.catalogue import import_catalogue
@@ -49,18 +49,18 @@ def main() -> None:
             scope: read_videos(lab, scope, image_encoder(lab.settings).fingerprint).vectors for scope in _scopes()
         }
     console.print(_moved(vectors))
-    largest = max(NICHES, key=lambda niche: len(vectors[niche]))
+    largest = max(DEFAULT_NAMES, key=lambda niche: len(vectors[niche]))
     console.print(_compared({largest: vectors[largest], ALL: vectors[ALL]}))
 
 
 def _scopes() -> tuple[str, ...]:
-    return (*NICHES, ALL)
+    return (*DEFAULT_NAMES, ALL)
 
 
 def _filled(folder: Path, catalogue: Path) -> Lab:
     lab = Lab.open(Settings(_env_file=None, data_dir=folder, image_encoder="builtin"))  # type: ignore[call-arg]
     import_catalogue(lab, catalogue)
-    for niche in NICHES:
+    for niche in DEFAULT_NAMES:
         embed(lab, niche)
         compute_baselines(lab, niche)
     return lab

@@ -34,7 +34,7 @@ from demo.catalogues.source import CatalogueVideo
 from demo.catalogues.synthetic import synthetic_catalogue
 from demo.emulator import Emulator
 from thumblab_core.embedded_postgres.server import stop
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import DEFAULT_NAMES
 from thumblab_core.settings import Settings
 
 VIDEOS = 300
@@ -79,7 +79,7 @@ class Service:
 
 
 def main(videos: int = VIDEOS) -> None:
-    catalogue = synthetic_catalogue(videos * len(NICHES))
+    catalogue = synthetic_catalogue(videos * len(DEFAULT_NAMES))
     shown = [video for video in catalogue.videos.values() if video.niche == _NICHE][:videos]
     # If root starts the embedded database, the database runs as another user. So every user must be able to enter the
     # folder.

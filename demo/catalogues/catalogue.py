@@ -12,7 +12,6 @@ from PIL import Image, UnidentifiedImageError
 
 from demo.catalogues.source import CATEGORY_OF, CatalogueChannel, CatalogueVideo, Query, SearchResult, Source
 from thumblab_core.errors import LabError
-from thumblab_core.niches import Niche
 
 
 class Catalogue(Source):
@@ -160,9 +159,11 @@ def _video(row: dict[str, str]) -> tuple[CatalogueVideo, datetime]:
     views, duration_s = int(row["views"]), int(row["duration_s"])
     if views < 0 or duration_s < 0 or not row["video_id"] or not row["channel"]:
         raise ValueError("views and duration_s must be 0 or more, and video_id and channel must not be empty")
+    if row["niche"] not in CATEGORY_OF:
+        raise ValueError(f"niche is none of {', '.join(CATEGORY_OF)}")
     video = CatalogueVideo(
         video_id=row["video_id"],
-        niche=Niche(row["niche"]).value,
+        niche=row["niche"],
         channel_id=channel_id_of(row["channel"]),
         channel_title=row["channel"],
         title=row["title"],

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from thumblab_core.niches import Niche
+from thumblab_core.niches import DEFAULT_NICHES
 
 Broadcast = Literal["none", "live", "upcoming"]
 Order = Literal["viewCount", "relevance", "date"]
 
-CATEGORY_OF: dict[str, str] = {niche.value: str(niche.category_id) for niche in Niche}
+CATEGORY_OF: dict[str, str] = {niche.name: str(niche.category_id) for niche in DEFAULT_NICHES}
 """The id of YouTube's video category for each niche."""
 
 

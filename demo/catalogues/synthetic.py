@@ -58,7 +58,7 @@ from demo.catalogues.growth import growth, views_at
 from demo.catalogues.motifs import HEIGHT, WIDTH
 from demo.catalogues.source import CatalogueVideo, PictureChange
 from demo.catalogues.titles import VOCABULARY, compose
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import DEFAULT_NAMES
 
 _CHANNELS_PER_NICHE = 6
 _FEWEST_VIDEOS = 20
@@ -110,14 +110,14 @@ class SyntheticCatalogue(Catalogue):
     """
 
     def __init__(self, videos: int, seed: int, effects: PlantedEffects = NO_EFFECTS) -> None:
-        if videos < len(NICHES):
+        if videos < len(DEFAULT_NAMES):
             raise ValueError(
-                f"a synthetic catalogue needs at least {len(NICHES)} videos, one for each niche; got {videos}"
+                f"a synthetic catalogue needs at least {len(DEFAULT_NAMES)} videos, one for each niche; got {videos}"
             )
         self.seed = seed
         self.effects = effects
-        per_niche = min(_CHANNELS_PER_NICHE, max(1, videos // (len(NICHES) * _FEWEST_VIDEOS)))
-        channels = [(niche, VOCABULARY[niche].channels[index]) for index in range(per_niche) for niche in NICHES]
+        per_niche = min(_CHANNELS_PER_NICHE, max(1, videos // (len(DEFAULT_NAMES) * _FEWEST_VIDEOS)))
+        channels = [(niche, VOCABULARY[niche].channels[index]) for index in range(per_niche) for niche in DEFAULT_NAMES]
         weights = {
             channel_id_of(name): draw_weights(PICTURE_WEIGHTS, effects.taste, random_generator(seed, f"taste:{name}"))
             for _, name in channels
@@ -279,8 +279,8 @@ class SyntheticCatalogue(Catalogue):
         Raises:
             ValueError: the niche is unknown.
         """
-        if niche not in NICHES:
-            raise ValueError(f"{niche!r} is not a niche; use one of {', '.join(NICHES)}")
+        if niche not in DEFAULT_NAMES:
+            raise ValueError(f"{niche!r} is not a niche; use one of {', '.join(DEFAULT_NAMES)}")
         rng = random_generator(self.seed, f"candidates:{niche}:{seed}")
         title = min((compose(niche, rng) for _ in range(20)), key=lambda text: abs(self._formula.title_part(text)))
         style = random_style(niche, rng)

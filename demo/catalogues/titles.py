@@ -6,8 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from thumblab_core.niches import Niche
-
 FACTS = ("starts_with_number", "is_short", "strong_word")
 """The three facts about a title that affect views, in the order of `title_facts`.
 
@@ -64,7 +62,7 @@ def _pairs(text: str) -> tuple[tuple[str, str], ...]:
 
 
 VOCABULARY: dict[str, Vocabulary] = {
-    Niche.TECH: Vocabulary(
+    "tech": Vocabulary(
         "device",
         _words("Circuit Harbour|Byte & Bench|The Spec Sheet|Solder Sunday|Pocket Kernel|Gadget Granary"),
         _words("Upgrades|Mistakes|Settings|Tools|Features|Tricks"),
@@ -75,7 +73,7 @@ VOCABULARY: dict[str, Vocabulary] = {
         ),
         _pairs("DON'T/BUY IT|TOP/PICKS|IT'S/BACK|NEW/VS OLD|WORTH/IT?|TESTED/TWICE"),
     ),
-    Niche.GAMING: Vocabulary(
+    "gaming": Vocabulary(
         "square",
         _words("Pixel Orchard|Lag Spike Larry|Second Quest|Respawn Room|The Speedrun Shed|Boss Door"),
         _words("Builds|Bosses|Glitches|Weapons|Maps|Challenges"),
@@ -87,7 +85,7 @@ VOCABULARY: dict[str, Vocabulary] = {
         ),
         _pairs("I/WON|100/DAYS|NO/HITS|BOSS/FIGHT|GAME/OVER|HOW?!/WOW"),
     ),
-    Niche.EDUCATION: Vocabulary(
+    "education": Vocabulary(
         "bars",
         _words("Chalk & Orbit|Proof by Picture|The Slow Atlas|Why Though|Lecture Lantern|Numbers Cabin"),
         _words("Ideas|Facts|Lessons|Experiments|Paradoxes|Theories"),
@@ -98,7 +96,7 @@ VOCABULARY: dict[str, Vocabulary] = {
         ),
         _pairs("BUT/WHY?|THE/PROOF|IT'S/TRUE|HOW IT/WORKS|IN 5/STEPS|MIND/BLOWN"),
     ),
-    Niche.ENTERTAINMENT: Vocabulary(
+    "entertainment": Vocabulary(
         "star",
         _words("Couch Verdict|Midnight Matinee|The Dare Desk|Popcorn Parliament|Second Take|Big Little Stunts"),
         _words("Moments|Scenes|Pranks|Endings|Stunts|Dares"),
@@ -109,7 +107,7 @@ VOCABULARY: dict[str, Vocabulary] = {
         ),
         _pairs("OH/NO!|LAST/ONE|NO/WAY|WHO/WINS?|WE/LOST|BEST/EVER"),
     ),
-    Niche.PEOPLE: Vocabulary(
+    "people": Vocabulary(
         "heart",
         _words("Nell and the Van|Ordinary Tuesday|Two Suitcases|The Ferry Family|Letters to Lou|Small House Diaries"),
         _words("Habits|Days|Rules|Stories|Lessons|Regrets"),
@@ -120,7 +118,7 @@ VOCABULARY: dict[str, Vocabulary] = {
         ),
         _pairs("MY/STORY|WE/MOVED|I/QUIT|DAY/ONE|SO/LONG|WHAT/NOW?"),
     ),
-    Niche.BEAUTY: Vocabulary(
+    "beauty": Vocabulary(
         "flower",
         _words("Velvet Shelf|Bare Mirror|The Blend Room|Gloss & Grain|Rosewater Lab|Lash Ledger"),
         _words("Looks|Products|Steps|Shades|Hacks|Routines"),
@@ -131,7 +129,7 @@ VOCABULARY: dict[str, Vocabulary] = {
         ),
         _pairs("GLOW/UP|ONLY/$5|WOW/SKIN|NO/FILTER|TRY/THIS|OLD/VS NEW"),
     ),
-    Niche.NEWS: Vocabulary(
+    "news": Vocabulary(
         "stripe",
         _words("Harbour Bulletin|The Noon Brief|Plain Report|Island Dispatch|Ledger Tonight|Field Desk"),
         _words("Questions|Numbers|Answers|Warnings|Votes|Reasons"),

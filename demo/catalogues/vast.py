@@ -30,7 +30,7 @@ from demo.catalogues.source import CATEGORY_OF, CatalogueChannel, CatalogueVideo
 from demo.catalogues.titles import VOCABULARY
 from demo.catalogues.vast_fields import KINDS, PLAIN, kind_of, make_video
 from demo.catalogues.vast_numbers import Numbers, Plan
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import DEFAULT_NAMES
 
 _FEWEST_UPLOADS = 10
 _UNEVENNESS = 1.3
@@ -62,9 +62,9 @@ class VastCatalogue(Source):
     """A computed catalogue with channels of very unequal size in all niches. Use `vast_catalogue` to create one."""
 
     def __init__(self, channels: int, videos: int, seed: int) -> None:
-        if not len(NICHES) <= channels <= videos:
+        if not len(DEFAULT_NAMES) <= channels <= videos:
             raise ValueError(
-                f"a vast catalogue needs at least {len(NICHES)} channels and a video for each channel; "
+                f"a vast catalogue needs at least {len(DEFAULT_NAMES)} channels and a video for each channel; "
                 f"got {channels} channels and {videos} videos"
             )
         self.observed_at = CLOCK
@@ -168,10 +168,10 @@ class VastCatalogue(Source):
         return index
 
     def _make_channel(self, index: int, few_subscribers: int) -> CatalogueChannel:
-        niche = NICHES[index % len(NICHES)]
+        niche = DEFAULT_NAMES[index % len(DEFAULT_NAMES)]
         plan = self._numbers.plans[index]
         names = VOCABULARY[niche].channels
-        title = f"{names[index // len(NICHES) % len(names)]} {index}"
+        title = f"{names[index // len(DEFAULT_NAMES) % len(names)]} {index}"
         handle = "".join(letter for letter in title.casefold() if letter.isalnum())
         small = index % _SMALL_EVERY == _SMALL_EVERY - 1
         subscribers = few_subscribers if small else max(100, int(float(f"{plan.level * 4:.2e}")))

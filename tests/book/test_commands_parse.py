@@ -13,6 +13,7 @@ from documented_commands import AS_IT_STANDS, NOT_RUN, NOT_RUN_STARTS, WITH_OTHE
 from documents import DOCUMENTS, ROOT, Line, commands, text_lines
 
 from thumblab_cli.main import cli
+from thumblab_cli.niche_type import NicheType
 
 GENERATED = {"docs/reference/cli.md"}
 HISTORY = {"CHANGELOG.md"}  # The changelog may name a command that no longer exists.
@@ -66,7 +67,7 @@ def problem(words: list[str]) -> str | None:
         command, words = inner, words[1:]
     try:
         values, rest, _ = command.make_parser(context).parse_args(args=list(words))
-        chosen = [(p, values.get(p.name)) for p in command.params if isinstance(p.type, click.Choice)]
+        chosen = [(p, values.get(p.name)) for p in command.params if isinstance(p.type, click.Choice | NicheType)]
         for parameter, value in chosen:
             for one in value if isinstance(value, list | tuple) else [value]:
                 if isinstance(one, str) and not one.isupper():

@@ -17,6 +17,7 @@ from thumblab_core.index import Item, NicheIndex
 from thumblab_core.ranking.channel_adapters import ADAPTER
 from thumblab_core.releases.release import INDEX
 from thumblab_core.settings import CHECKOUT, settings
+from thumblab_pipelines.dagster_partitions import add_partitions
 from thumblab_pipelines.dagster_storage import open_instance
 from thumblab_pipelines.definitions import defs
 from thumblab_pipelines.defs.resources import LabResource
@@ -126,6 +127,7 @@ def test_a_rollback_by_job_is_an_observation_in_its_run(
     monkeypatch.setattr(LabResource, "open", lambda _: lab)
     first, second = (release.release_id for release in lab.releases.all(INDEX, NICHE))
     job = defs().resolve_job_def("roll_back_index")
+    add_partitions(instance, [NICHE])
     assert job.execute_in_process(instance=instance, partition_key=NICHE).success
     cause = "the job roll_back_index"
     assert last_observation(instance) == {"cause": cause, "release": first, "served_before": second}

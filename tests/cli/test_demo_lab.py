@@ -13,7 +13,7 @@ from thumblab_cli.demo.runs import _raise_on_failure
 from thumblab_cli.which_lab import demo_settings
 from thumblab_core.errors import LabError
 from thumblab_core.library_note import DRAWN, read_note
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import DEFAULT_NAMES
 from thumblab_core.running import Running, announced
 from thumblab_core.settings import Settings, settings
 
@@ -25,7 +25,7 @@ def test_the_quota_allows_fifty_demos_a_day(migrated_database: Callable[[], str]
 
     with demo_lab(None) as demo:
         lab = Lab.open(demo.settings.model_copy(update={"database_url": SecretStr(migrated_database())}))
-        collected = [collect(lab, niche) for niche in NICHES]
+        collected = [collect(lab, niche) for niche in DEFAULT_NAMES]
         lab.engine.dispose()
     assert sum(result.new_videos for result in collected) == len(demo.catalogue.videos)
     spent = demo.emulator.quota.spent

@@ -21,7 +21,7 @@ from demo.catalogues.formula import PICTURE_SHARE
 from demo.catalogues.synthetic import SyntheticCatalogue, synthetic_catalogue
 from demo.catalogues.titles import title_facts
 from thumblab_core.arrays import Float64s
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import DEFAULT_NAMES
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def test_age_alone_orders_corrected_views_no_better_than_chance(catalogue: Synth
 
 
 def test_the_catalogue_has_the_documented_sizes_and_formats(catalogue: SyntheticCatalogue) -> None:
-    assert len(catalogue.videos) == 1800 and len(catalogue.channels) == 6 * len(NICHES)
+    assert len(catalogue.videos) == 1800 and len(catalogue.channels) == 6 * len(DEFAULT_NAMES)
     assert set(Counter(channel.niche for channel in catalogue.channels.values()).values()) == {6}
     sizes = [len(channel.videos) for channel in catalogue.channels.values()]
     assert max(sizes) - min(sizes) <= 1
@@ -135,7 +135,7 @@ def test_the_catalogue_has_the_documented_sizes_and_formats(catalogue: Synthetic
 
 def test_a_small_catalogue_keeps_enough_videos_in_each_channel() -> None:
     small = synthetic_catalogue(videos=150)
-    assert len(small.videos) == 150 and len(small.channels) == len(NICHES)
+    assert len(small.videos) == 150 and len(small.channels) == len(DEFAULT_NAMES)
     with pytest.raises(ValueError, match="at least 7"):
         synthetic_catalogue(videos=6)
 
@@ -162,7 +162,7 @@ def test_drawing_a_picture_is_repeatable_and_pictures_of_videos_differ(catalogue
     assert catalogue.image(first) == catalogue.image(first) != catalogue.image(second)
 
 
-@pytest.mark.parametrize("niche", NICHES)
+@pytest.mark.parametrize("niche", DEFAULT_NAMES)
 def test_candidates_are_new_share_a_title_and_differ_in_quality(catalogue: SyntheticCatalogue, niche: str) -> None:
     candidates = catalogue.candidates(niche, seed=4)
     assert sorted(candidate.quality for candidate in candidates) == [-1.5, 0.0, 1.5]
@@ -176,7 +176,7 @@ def test_the_best_candidate_can_be_chosen_from_its_pixels(
     catalogue: SyntheticCatalogue, looks: tuple[Float64s, Float64s]
 ) -> None:
     probe = Probe(*looks)
-    sets = [catalogue.candidates(niche, seed) for niche in NICHES for seed in range(4)]
+    sets = [catalogue.candidates(niche, seed) for niche in DEFAULT_NAMES for seed in range(4)]
     best = []
     for candidates in sets:
         statistics = np.stack([look(candidate.image) for candidate in candidates])

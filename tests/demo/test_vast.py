@@ -21,7 +21,7 @@ from demo.catalogues.vast import VastCatalogue, vast_catalogue
 from demo.catalogues.vast_fields import SHARE
 from demo.emulator import Emulator
 from demo.messages import Request
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import DEFAULT_NAMES
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_the_catalogue_has_exactly_the_requested_size_and_very_unequal_channels(
     assert sizes[0] >= 10 and sizes[-1] > 20 * sizes[750]
     small_channels = [channel for channel in channels if channel is not None and channel.subscribers < 100]
     assert len(small_channels) == vast.planted().small_channels == 30
-    assert {channel.niche for channel in channels if channel is not None} == set(NICHES)
+    assert {channel.niche for channel in channels if channel is not None} == set(DEFAULT_NAMES)
 
 
 def test_an_id_can_be_decoded_to_its_video_or_channel(vast: VastCatalogue) -> None:

@@ -12,7 +12,7 @@ from browser import CHROMIUM, Browser
 from real_processes import VIDEOS, RunningLab, new_folder, niche_of, running, url_from_outside, wait_until
 from sqlalchemy import create_engine, text
 
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import DEFAULT_NAMES
 from thumblab_core.releases.release import INDEX
 from thumblab_core.releases.release_store import ReleaseStore
 
@@ -173,13 +173,13 @@ def assert_each_asset_was_made_once(runs: list[dict[str, Any]]) -> None:
     made = Counter(
         (niche_of(run), event["assetKey"]["path"][-1]) for run in runs for event in run["assetMaterializations"]
     )
-    assert made == Counter((niche, asset) for niche in NICHES for asset in ASSETS)
+    assert made == Counter((niche, asset) for niche in DEFAULT_NAMES for asset in ASSETS)
 
 
 def assert_never_two_at_once(runs: list[dict[str, Any]]) -> None:
     """Assert that all runs have ended, and that no niche had two runs at the same time."""
     assert {run["status"] for run in runs} <= ENDED
-    for niche in NICHES:
+    for niche in DEFAULT_NAMES:
         # Runs that were cancelled in the queue have no start time.
         started = [run for run in runs if niche_of(run) == niche and run["startTime"]]
         times = sorted((run["startTime"], run["endTime"]) for run in started)
@@ -195,10 +195,10 @@ def assert_nothing_is_double(lab: RunningLab) -> None:
         tables = ("videos", "video_stats", "thumbnails", "visual_features", "embeddings", "channels")
         rows = {table: connection.scalar(text(f"SELECT count(*) FROM {table}")) for table in tables}
     engine.dispose()
-    assert rows == dict.fromkeys(tables, VIDEOS) | {"embeddings": 2 * VIDEOS, "channels": len(NICHES)}
+    assert rows == dict.fromkeys(tables, VIDEOS) | {"embeddings": 2 * VIDEOS, "channels": len(DEFAULT_NAMES)}
     store = ReleaseStore(lab.data_dir / "releases")
-    for niche in NICHES:
+    for niche in DEFAULT_NAMES:
         (release,) = store.all(INDEX, niche)
         release.verify()
         assert store.serving.current(INDEX, niche) == release
-        assert release.info["count"] == VIDEOS // len(NICHES)
+        assert release.info["count"] == VIDEOS // len(DEFAULT_NAMES)

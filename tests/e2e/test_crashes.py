@@ -32,13 +32,13 @@ from real_processes import (
 )
 
 from thumblab_core.images import digest
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import DEFAULT_NAMES
 from thumblab_core.releases.release import ALL, INDEX, MODEL, PAIRS, ReleaseError
 from thumblab_core.releases.release_store import ReleaseStore
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(900)]
 
-PER_NICHE = VIDEOS // len(NICHES)
+PER_NICHE = VIDEOS // len(DEFAULT_NAMES)
 TABLES = ("videos", "video_stats", "channels", "thumbnails", "embeddings", "visual_features", "model_evaluations")
 
 LOOK = """
@@ -294,9 +294,9 @@ def test_the_served_releases_are_valid_after_the_kill(story: Story, stage: str) 
     kill = story.kills[stage]
     assert kill.bad_pointers == []
     if stage in ("downloading", "encoding"):
-        assert 1 <= kill.served < len(NICHES)
+        assert 1 <= kill.served < len(DEFAULT_NAMES)
     else:  # At the stage "logging", every niche has a served index, and no model is served yet.
-        assert kill.served == len(NICHES)
+        assert kill.served == len(DEFAULT_NAMES)
 
 
 def test_the_same_command_then_succeeds_and_fetches_nothing_twice(story: Story) -> None:
@@ -305,13 +305,13 @@ def test_the_same_command_then_succeeds_and_fetches_nothing_twice(story: Story) 
     # Every niche was complete at the third kill, so the next run prints 0 in the columns new, fetched, encoded and
     # measured.
     rows = {words[0]: words[2:6] for words in map(str.split, story.final.stdout.splitlines()) if words[:1]}
-    assert {niche: rows[niche] for niche in NICHES} == {niche: ["0"] * 4 for niche in NICHES}
+    assert {niche: rows[niche] for niche in DEFAULT_NAMES} == {niche: ["0"] * 4 for niche in DEFAULT_NAMES}
 
 
 def test_every_video_is_there_once_with_one_picture_and_its_vectors(story: Story) -> None:
     rows = story.after["rows"]
     assert (rows["videos"], rows["video_stats"], rows["thumbnails"], rows["visual_features"]) == (VIDEOS,) * 4
-    assert (rows["embeddings"], rows["channels"]) == (2 * VIDEOS, len(NICHES))
+    assert (rows["embeddings"], rows["channels"]) == (2 * VIDEOS, len(DEFAULT_NAMES))
     stored = pictures(story.data_dir)
     assert sorted(path.parent.name + path.name for path in stored) == sorted(set(story.after["pictures"]))
     assert all(digest(path.read_bytes()) == path.parent.name + path.name for path in stored)
@@ -319,8 +319,8 @@ def test_every_video_is_there_once_with_one_picture_and_its_vectors(story: Story
 
 def test_every_niche_and_the_model_serve_the_only_release_that_was_made(story: Story) -> None:
     store = ReleaseStore(story.data_dir / "releases")
-    assert bad_pointers(store) == (len(NICHES) + 1, [])
-    for kind, scope in [*((INDEX, niche) for niche in NICHES), (MODEL, ALL)]:
+    assert bad_pointers(store) == (len(DEFAULT_NAMES) + 1, [])
+    for kind, scope in [*((INDEX, niche) for niche in DEFAULT_NAMES), (MODEL, ALL)]:
         assert [release.release_id for release in store.all(kind, scope)] == [store.serving.current_id(kind, scope)]
     assert len(store.all(PAIRS, ALL)) == 1
     assert list(store.root.rglob(".staging-*")) == []

@@ -24,7 +24,7 @@ from sqlalchemy import create_engine, text
 
 from demo.catalogues.vast import vast_catalogue
 from demo.emulator import Emulator
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import DEFAULT_NAMES
 from thumblab_core.settings import CHECKOUT
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(3_600)]
@@ -52,7 +52,7 @@ class Laboratory:
             DAGSTER_HOME=str(home),
             THUMBLAB_YOUTUBE_ENDPOINT=emulator.endpoint,
             THUMBLAB_YOUTUBE_API_KEY=KEY,
-            THUMBLAB_CRAWL_CHANNELS=str(CHANNELS // len(NICHES)),
+            THUMBLAB_CRAWL_CHANNELS=str(CHANNELS // len(DEFAULT_NAMES)),
         )
         self._environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{self._environment['PATH']}"
         self.peak = 0.0
@@ -134,14 +134,14 @@ def outcome(lab: Laboratory) -> set[tuple[object, ...]]:
 
 def test_200_000_videos_take_one_days_quota_and_600_mb_even_with_ten_kills() -> None:
     catalogue = vast_catalogue(CHANNELS, VIDEOS)
-    lists: dict[str, list[str]] = {niche: [] for niche in NICHES}
+    lists: dict[str, list[str]] = {niche: [] for niche in DEFAULT_NAMES}
     for channel_id in catalogue.channel_ids:
         channel = catalogue.channel(channel_id)
         assert channel is not None
         lists[channel.niche].append(channel_id)
     quota = {"daily_units": 10_000, "daily_searches": 100}
     with Emulator(catalogue, key=KEY, **quota) as emulator, laboratory(emulator, lists) as lab:
-        for niche in NICHES:
+        for niche in DEFAULT_NAMES:
             assert lab.crawl(niche)
         expected, undisturbed = outcome(lab), emulator.counts.spent
         videos = lab.rows("SELECT count(*), count(DISTINCT video_id) FROM videos")[0]
@@ -162,7 +162,7 @@ def test_200_000_videos_take_one_days_quota_and_600_mb_even_with_ten_kills() -> 
     luck = random.Random(5)
     kills = sorted(undisturbed["units"] * luck.random() for _ in range(KILLS))
     with Emulator(catalogue, key=KEY) as emulator, laboratory(emulator, lists) as lab:
-        for niche in NICHES:
+        for niche in DEFAULT_NAMES:
             while not lab.crawl(niche, kills[0] if kills else float("inf")):
                 kills.pop(0)
         units = emulator.counts.spent["units"]

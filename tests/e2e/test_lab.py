@@ -29,7 +29,7 @@ from real_processes import (
 
 from demo.catalogues.synthetic import synthetic_catalogue
 from thumblab_cli.demo.lab import DEMO_KEY
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import DEFAULT_NAMES
 from thumblab_core.releases.release import ALL, INDEX, MODEL, Release
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import CHECKOUT
@@ -108,7 +108,7 @@ def test_before_any_release_the_service_says_what_is_missing(before_any_release:
 def test_a_backfill_over_graphql_materializes_every_partition_of_every_library_asset(
     lab: RunningLab, refreshed: dict[str, Any]
 ) -> None:
-    assert sorted(niche_of(run) for run in refreshed["runs"]) == sorted(NICHES)
+    assert sorted(niche_of(run) for run in refreshed["runs"]) == sorted(DEFAULT_NAMES)
     nodes = lab.graphql(
         """{ assetNodes { assetKey { path } groupName isMaterializable
             assetPartitionStatuses { ... on DefaultPartitionStatuses {
@@ -122,7 +122,7 @@ def test_a_backfill_over_graphql_materializes_every_partition_of_every_library_a
     assert set(library) == LIBRARY
     for name, node in library.items():
         statuses = node["assetPartitionStatuses"]
-        assert set(statuses["materializedPartitions"]) == set(NICHES), name
+        assert set(statuses["materializedPartitions"]) == set(DEFAULT_NAMES), name
         assert (statuses["failedPartitions"], statuses["unmaterializedPartitions"]) == ([], []), name
 
 
@@ -153,7 +153,7 @@ def evaluations(lab: RunningLab, assets: set[str]) -> dict[str, Counter[str]]:
 def test_every_check_of_the_backfill_was_evaluated_and_passed(lab: RunningLab, refreshed: dict[str, Any]) -> None:
     outcomes = evaluations(lab, LIBRARY)
     assert len(outcomes) == 15
-    assert set(map(str, outcomes.values())) == {str(Counter(SUCCEEDED=len(NICHES)))}, outcomes
+    assert set(map(str, outcomes.values())) == {str(Counter(SUCCEEDED=len(DEFAULT_NAMES)))}, outcomes
 
 
 def test_training_over_graphql_materializes_the_model_and_every_check_passes(lab: RunningLab, trained: str) -> None:

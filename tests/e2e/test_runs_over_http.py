@@ -14,7 +14,7 @@ from curl_requests import CURL, curl, post
 from real_processes import RunningLab, niche_of
 
 from thumblab_core.index import NicheIndex
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import DEFAULT_NAMES
 from thumblab_core.releases.release import INDEX, Release
 from thumblab_core.releases.release_store import ReleaseStore
 
@@ -92,7 +92,7 @@ def test_a_refresh_of_every_niche_answers_run_ids_and_then_results(lab: RunningL
     status, done = over_http.done
     assert (status, done["status"]) == (200, "ok"), done
     assert done["message"] == "Reference library and FAISS indices refreshed successfully (7/7 indices)"
-    assert done["index_results"] == dict.fromkeys(NICHES, True)
+    assert done["index_results"] == dict.fromkeys(DEFAULT_NAMES, True)
     assert {run["state"] for run in done["runs"]} == {"success"}
     # The request reused the run of the second niche, which waited in the queue. The run of the first niche had already
     # begun, so the request started a new run of this niche.
@@ -188,6 +188,6 @@ def test_the_status_and_the_cache_of_the_index(lab: RunningLab, over_http: OverH
     status, before = curl(lab, "curl -sS http://localhost:8000/admin/faiss/status")
     assert (status, before["present"]) == (200, True)
     assert {"model", "dims", "num_vectors", "timestamp"} == set(before["sidecar_meta"])
-    assert before["sidecar_meta"]["num_vectors"] == sum(served(lab, niche).info["count"] for niche in NICHES)
+    assert before["sidecar_meta"]["num_vectors"] == sum(served(lab, niche).info["count"] for niche in DEFAULT_NAMES)
     status, cleared = curl(lab, "curl -X POST http://localhost:8000/admin/faiss/clear-cache")
     assert (status, cleared["cache_stats"]["cached_niches"]) == (200, 0)

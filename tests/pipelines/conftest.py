@@ -11,7 +11,7 @@ import pytest
 
 from demo.catalogues.synthetic import SyntheticCatalogue, synthetic_catalogue
 from demo.emulator import Emulator
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import DEFAULT_NAMES
 from thumblab_pipelines.lab import Lab
 
 KEY = "AIzaSecretOfTheTests"
@@ -66,8 +66,8 @@ def small(catalogue: SyntheticCatalogue, open_lab: Callable[..., Lab]) -> Iterat
 
     with Emulator(catalogue, key=KEY) as emulator:
         lab = open_lab(youtube_endpoint=emulator.endpoint, youtube_api_key=KEY)
-        collected = {niche: collect(lab, niche) for niche in NICHES}
-        downloaded = {niche: download_thumbnails(lab, niche) for niche in NICHES}
+        collected = {niche: collect(lab, niche) for niche in DEFAULT_NAMES}
+        downloaded = {niche: download_thumbnails(lab, niche) for niche in DEFAULT_NAMES}
         yield Small(lab, catalogue, emulator, collected, downloaded, emulator.counts.spent)
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from thumblab_cli.dagster_told import dagster_told
+from thumblab_cli.niche_type import NICHE
 from thumblab_cli.studio_options import as_of_option, column_option
 from thumblab_core.errors import LabError, NoServedModelError
-from thumblab_core.niches import NICHES
 
 if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
     from collections.abc import Iterator, Sequence
@@ -41,7 +41,7 @@ def command() -> None:
     help="Import this folder first (see `thumblab import`). CHANNEL may be left out if the folder has only one "
     "channel.",
 )
-@click.option("--niche", type=click.Choice(NICHES), help="The niche for a channel that is new to the lab.")
+@click.option("--niche", type=NICHE, help="The niche for a channel that is new to the lab.")
 @click.option("--refresh", is_flag=True, help="Collect the newest uploads first, even if the lab has some already.")
 @click.option(
     "--name",

@@ -10,10 +10,10 @@ from typing import TextIO
 
 import click
 
-from thumblab_core.niches import NICHES
+from thumblab_cli.niche_type import NICHE
 
 _niches = click.option(
-    "--niche", "niches", multiple=True, type=click.Choice(NICHES), help="Only this niche. Can be given several times."
+    "--niche", "niches", multiple=True, type=NICHE, help="Only this niche. Can be given several times."
 )
 
 
@@ -43,7 +43,8 @@ def plan(niches: tuple[str, ...], channels: int | None, videos_per_channel: floa
     from thumblab_pipelines.collection.crawl_plan import plan_crawl
     from thumblab_pipelines.lab import Lab
 
-    planned = plan_crawl(Lab.existing(), niches or NICHES, channels, videos_per_channel)
+    lab = Lab.existing()
+    planned = plan_crawl(lab, niches or lab.niches, channels, videos_per_channel)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(planned)))
         return
@@ -66,7 +67,7 @@ def _in_days(days: int) -> str:
 
 @command.command()
 @click.argument("channels", nargs=-1)
-@click.option("--niche", required=True, type=click.Choice(NICHES))
+@click.option("--niche", required=True, type=NICHE)
 @click.option("--file", "source", type=click.File(encoding="utf-8"), help="One channel per line; - for standard input.")
 def add(channels: tuple[str, ...], niche: str, source: TextIO | None) -> None:
     """Add CHANNELS to the crawl of a niche. The crawl also finds channels by itself, with searches.
@@ -101,7 +102,7 @@ def status(niches: tuple[str, ...], as_json: bool) -> None:
     lab = Lab.existing()
     before = datetime.now(UTC) - timedelta(days=lab.settings.crawl_again_days)
     with lab.engine.connect() as connection:
-        counted = {niche: crawl_state.count(connection, niche, before) for niche in niches or NICHES}
+        counted = {niche: crawl_state.count(connection, niche, before) for niche in niches or lab.niches}
     if as_json:
         click.echo(json.dumps({niche: dataclasses.asdict(state) for niche, state in counted.items()}))
         return

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from thumblab_cli.niche_type import NICHE
 from thumblab_core.errors import LabError
-from thumblab_core.niches import NICHES
 
 if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
     from collections.abc import Sequence
@@ -218,7 +218,7 @@ def remove(experiment_id: int) -> None:
 @click.option(
     "--title", help="The title of the video. Given with --niche, the served model chooses which two images to test."
 )
-@click.option("--niche", type=click.Choice(NICHES), help="The niche of the video.")
+@click.option("--niche", type=NICHE, help="The niche of the video.")
 @_json
 def plan(images: tuple[Path, ...], channel: str | None, as_json: bool, **options: Any) -> None:
     """Plan a test of two of the IMAGEs: how many impressions the test needs, which two images to test, and which images

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from thumblab_cli.dagster_told import dagster_told
+from thumblab_cli.niche_type import NICHE
 from thumblab_core.errors import LabError
-from thumblab_core.niches import NICHES
 
 if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
     from rich.console import Console
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thum
 
 
 @click.command(name="refresh")
-@click.argument("niches", nargs=-1, type=click.Choice(NICHES), metavar="[NICHE]...")
+@click.argument("niches", nargs=-1, type=NICHE, metavar="[NICHE]...")
 @click.option("--no-train", is_flag=True, help="Do not train the ranking model.")
 def command(niches: tuple[str, ...], no_train: bool) -> None:
     """Encode, measure, index and serve the videos of each NICHE, train a model on all videos of the lab, and map the

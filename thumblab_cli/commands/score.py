@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from thumblab_cli.niche_type import NICHE_OF_SERVICE, known_niches
 from thumblab_cli.scoring.channel_names import ChannelIds, suggest_channel
 from thumblab_cli.which_lab import demo_option
 from thumblab_core.errors import LabError
 from thumblab_core.library_note import read_note
-from thumblab_core.niches import NICHES
 
 if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
     from collections.abc import Callable, Iterator, Sequence
@@ -30,11 +30,7 @@ _MOST_WAITS, _LONGEST_WAIT_S = 10, 60.0
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...|FOLDER|TABLE.csv")
 @click.option("--title", "titles", multiple=True, help="The title of the video. Repeat it to compare several titles.")
 @click.option(
-    "--niche",
-    "niches",
-    multiple=True,
-    type=click.Choice(NICHES),
-    help="The niche to compare with. Repeat it for several niches.",
+    "--niche", "niches", multiple=True, type=NICHE_OF_SERVICE, help="The niche to compare with. Repeat it for several."
 )
 @click.option(
     "--channel",
@@ -75,7 +71,8 @@ def command(images: tuple[str, ...], chosen: "Settings", local: bool, as_json: b
         from thumblab_cli.scoring.score_requests import Defaults
 
         with _asking(chosen, local) as ask:
-            whole = score_path(Path(images[0]), Defaults(titles, niches, channel), asked["out"], asked["again"], ask)
+            given = Defaults(titles, niches, channel, known_niches(chosen))
+            whole = score_path(Path(images[0]), given, asked["out"], asked["again"], ask)
         if not whole:
             raise click.exceptions.Exit(1)
         return

@@ -39,8 +39,11 @@ class JobRunner:
 
         `niche` is the partition to run. `niche` is None for a job without partitions.
         """
+        from thumblab_pipelines.dagster_partitions import add_partitions
         from thumblab_pipelines.defs.resources import LabResource, MlflowResource
 
+        if niche is not None:
+            add_partitions(self.instance, [niche])
         result = self.definitions.resolve_job_def(job).execute_in_process(
             instance=self.instance,
             partition_key=niche,

@@ -20,7 +20,7 @@ from thumblab_cli.printing.tables import progress_bars
 from thumblab_cli.servers import lab_servers, ports
 from thumblab_cli.servers.supervisor import Server, Supervisor
 from thumblab_cli.servers.waiting import wait_for
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import NicheFile
 
 if TYPE_CHECKING:
     from thumblab_pipelines.evaluation.figures import Evaluation
@@ -117,7 +117,7 @@ def _refresh(console: Console, runner: JobRunner, lab: DemoLab) -> int:
     console.print(_row("niche", "videos", "new", "fetched", "encoded", "measured", "indexed", "checks"), style="bold")
     niches_of_catalogue = {video.niche for video in lab.catalogue.videos.values()}
     new, looked = 0, False
-    for niche in (name for name in NICHES if name in niches_of_catalogue):
+    for niche in (name for name in NicheFile(lab.data_dir).names if name in niches_of_catalogue):
         with progress_bars(console) as listener:
             outcome = runner.run("refresh_library", listener, niche)
         assets = outcome.metadata
@@ -142,7 +142,7 @@ def _map(console: Console, runner: JobRunner, lab: DemoLab) -> int:
     with progress_bars(console) as listener:
         outcomes = [
             runner.run("map_library", listener, niche).metadata["library_map"]
-            for niche in NICHES
+            for niche in NicheFile(lab.data_dir).names
             if niche in niches_of_catalogue
         ]
         outcomes.append(runner.run("map_all_libraries", listener).metadata["library_map_of_all"])

@@ -8,7 +8,7 @@ from typing import Any
 from thumblab_cli.doctor.examined import Examined, NotRunningError
 from thumblab_cli.doctor.finding import Finding, error, fine, skipped, warning
 from thumblab_core.errors import LabError
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import NicheFile
 from thumblab_core.releases.release import INDEX
 from thumblab_core.releases.release_store import ReleaseStore
 
@@ -32,8 +32,8 @@ query State($repository: RepositorySelector!) {
 }
 """
 _LAST_RUN = """
-  {niche}: runsOrError(limit: 1, filter: {{
-    pipelineName: "refresh_library", statuses: [{status}], tags: [{{ key: "dagster/partition", value: "{niche}" }}]
+  niche{number}: runsOrError(limit: 1, filter: {{
+    pipelineName: "refresh_library", statuses: [SUCCESS], tags: [{{ key: "dagster/partition", value: "{niche}" }}]
   }}) {{ ... on Runs {{ results {{ endTime }} }} }}
 """
 _VIDEOS = "SELECT niche, count(*) FROM videos GROUP BY niche"
@@ -101,7 +101,8 @@ def refreshed(examined: Examined) -> Iterator[Finding]:
     for niche, moment in _last_runs(examined).items():
         last[niche] = max(last.get(niche, moment), moment)
     now, held = examined.machine.now(), _videos(examined)
-    never = [niche for niche in NICHES if held.get(niche) and niche not in last]
+    niches = NicheFile(examined.settings.data_dir).names
+    never = [niche for niche in niches if held.get(niche) and niche not in last]
     late = {niche: now - moment for niche, moment in last.items() if now - moment > _LATE and examined.is_scheduled}
     for niche in never:
         yield warning(
@@ -130,7 +131,7 @@ def _served_since(examined: Examined) -> dict[str, datetime]:
     A niche whose index cannot be read is left out.
     """
     store, found = ReleaseStore(examined.settings.releases), dict[str, datetime]()
-    for niche in NICHES:
+    for niche in NicheFile(examined.settings.data_dir).names:
         try:
             release = store.serving.current(INDEX, niche)
         except (LabError, UnicodeDecodeError):
@@ -146,12 +147,16 @@ def _last_runs(examined: Examined) -> dict[str, datetime]:
 
     if not examined.has_dagster:
         return {}
+    niches = NicheFile(examined.settings.data_dir).names
     try:
-        query = "".join(_LAST_RUN.format(niche=niche, status="SUCCESS") for niche in NICHES)
+        query = "".join(_LAST_RUN.format(number=at, niche=niche) for at, niche in enumerate(niches))
         answer = _ask(examined, f"{{ {query} }}", {})
     except NoDagsterError:  # The check `daemon` reports this error.
         return {}
-    ends = {niche: [run["endTime"] for run in answer[niche].get("results", []) if run["endTime"]] for niche in NICHES}
+    ends = {
+        niche: [run["endTime"] for run in answer[f"niche{at}"].get("results", []) if run["endTime"]]
+        for at, niche in enumerate(niches)
+    }
     return {niche: datetime.fromtimestamp(found[0], UTC) for niche, found in ends.items() if found}
 
 

@@ -19,8 +19,8 @@ in the zone Australia/Hobart.
 ![The assets, and where the scoring service reads](../images/assets.svg)
 
 Each asset has a *code version*, a digest of the code that its step can reach. Dagster's UI shows it, and marks an asset
-whose code has changed since it was made. A *pool* limits how many runs do such work at once. A *partition* is a niche,
-one of {{niches}}.
+whose code has changed since it was made. A *pool* limits how many runs do such work at once. A *partition* is a
+[niche](../niches.md) of the lab.
 
 {GENERATED}"""
 
@@ -29,8 +29,7 @@ def page() -> str:
     repository = defs().get_repository_def()
     graph = repository.asset_graph
     nodes = sorted(map(graph.get, graph.get_all_asset_keys()), key=lambda node: (node.group_name, name_of(node.key)))
-    niches = next(node.partitions_def for node in nodes if node.partitions_def).get_partition_keys()
-    parts = [_INTRODUCTION.replace("{niches}", codes(niches))]
+    parts = [_INTRODUCTION]
     for group in dict.fromkeys(node.group_name for node in nodes):
         parts.append(f"## Assets: {group}\n")
         parts += [_asset(graph, node) for node in nodes if node.group_name == group]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from thumblab_core.errors import LabError
 from thumblab_core.images.limits import SUFFIXES
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import is_niche_name
 from thumblab_pipelines.tables.csv_table import (
     ReadTable,
     cell_texts,
@@ -45,11 +45,15 @@ class ScoreRequest:
 
 @dataclass(frozen=True)
 class Defaults:
-    """The values of the command's options, used for a request whose folder or table has no value for an option."""
+    """The values of the command's options, used for a request whose folder or table has no value for an option.
+
+    `known_niches`: the niches of the lab that answers, or None if a service elsewhere answers.
+    """
 
     titles: tuple[str, ...]
     niches: tuple[str, ...]
     channel: str | None
+    known_niches: tuple[str, ...] | None = None
 
 
 def folder_requests(folder: Path, defaults: Defaults) -> list[ScoreRequest]:
@@ -109,8 +113,13 @@ class RequestTable(ReadTable):
             for name, values in (("title", titles), ("niche", niches)):
                 if not values:
                     raise ValueError(f"{name} is missing; fill in the cell, or give --{name} for such rows")
-            if niches[0] not in NICHES:
-                raise ValueError(f"niche is {niches[0][:40]}; use one of {', '.join(NICHES)}")
+            known = self.defaults.known_niches
+            if known is not None and niches[0] not in known:
+                raise ValueError(f"niche is {niches[0][:40]}; use one of {', '.join(known)}")
+            if not is_niche_name(niches[0]):
+                raise ValueError(
+                    f"niche is {niches[0][:40]!r}, which no niche is called; `thumblab niche list` lists them"
+                )
         except ValueError as error:
             return RowProblem(line, "", str(error))
         is_url = image.startswith(("http://", "https://"))

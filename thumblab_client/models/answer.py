@@ -145,7 +145,7 @@ class ScoreAnswer:
     In an answer for several titles, all fields except `packages` are about the first title.
     """
 
-    niche: Literal["tech", "gaming", "education", "entertainment", "people", "beauty", "news"]
+    niche: str
     winner: str | None
     """The id of the best candidate by the model. If the best candidates are near-identical, the id of the first. Null
     if the model can rank no candidate, and if its skill is not proven.

@@ -15,7 +15,7 @@ from thumblab_client.models.people_figures import PeopleRunOut
 class RunOut:
     """A run of Dagster."""
 
-    niche: Literal["tech", "gaming", "education", "entertainment", "people", "beauty", "news"] | None
+    niche: str | None
     run_id: str | None
     """The id of the run. Null if Dagster did not start the run."""
 
@@ -50,7 +50,7 @@ class NicheStats:
 class ChangedItemsOut:
     """The result of a run of the job `change_index`. `skipped` maps the id of a skipped video to the reason."""
 
-    niche: Literal["tech", "gaming", "education", "entertainment", "people", "beauty", "news"] | None
+    niche: str | None
     put_in: list[str] = field(default_factory=list)
     taken_out: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class RunProgressOut:
 class RunStateOut:
     """The state and the report of a run. The last four fields are null for jobs that do not report them."""
 
-    niche: Literal["tech", "gaming", "education", "entertainment", "people", "beauty", "news"] | None
+    niche: str | None
     run_id: str | None
     """The id of the run. Null if Dagster did not start the run."""
 
@@ -162,7 +162,7 @@ class ItemsOut:
     """Which parts of the request had no effect."""
 
     timestamp: datetime
-    niche: Literal["tech", "gaming", "education", "entertainment", "people", "beauty", "news"] | None
+    niche: str | None
     put_in: list[str] = field(default_factory=list)
     taken_out: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)

@@ -41,7 +41,7 @@ class SimilarItemOut:
     channel_id: str | None
     """Null if the release is of an older version of the lab."""
 
-    niche: Literal["tech", "gaming", "education", "entertainment", "people", "beauty", "news"]
+    niche: str
     similarity: float
     """The cosine of the vectors of the query and of this video."""
 
@@ -74,7 +74,7 @@ class SimilarItemOut:
 class SearchedLibraryOut:
     """A library that was searched. All facts of its items come from `release`."""
 
-    niche: Literal["tech", "gaming", "education", "entertainment", "people", "beauty", "news"]
+    niche: str
     release: str | None
     """The index release, the same that `/v1/score` answers from. Null without one."""
 
@@ -193,10 +193,10 @@ class VideoOut:
     title: str
     channel_id: str
     channel: str
-    niche: Literal["tech", "gaming", "education", "entertainment", "people", "beauty", "news"]
+    niche: str
     """The niche in which the lab collected the video."""
 
-    searched_in: list[Literal["tech", "gaming", "education", "entertainment", "people", "beauty", "news"]]
+    searched_in: list[str]
     """The niches whose served index has the video."""
 
     format: str

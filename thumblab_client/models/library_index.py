@@ -183,7 +183,7 @@ class CacheStatsOut:
     """The indices that this process has in memory. Each worker of the service has its own indices in memory."""
 
     cached_niches: int
-    niches: list[Literal["tech", "gaming", "education", "entertainment", "people", "beauty", "news"]]
+    niches: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,7 +250,7 @@ class ClearCacheOut:
 
     status: Literal["ok"] = "ok"
     message: str
-    cleared: list[Literal["tech", "gaming", "education", "entertainment", "people", "beauty", "news"]]
+    cleared: list[str]
     """The niches whose index was in the memory of this process."""
 
     cache_stats: CacheStatsOut

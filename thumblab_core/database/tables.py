@@ -29,6 +29,7 @@ from thumblab_core.database.table_groups.experiments import experiment_variants 
 from thumblab_core.database.table_groups.experiments import experiments as experiments
 from thumblab_core.database.table_groups.niche_reports import niche_report_examples as niche_report_examples
 from thumblab_core.database.table_groups.niche_reports import niche_reports as niche_reports
+from thumblab_core.database.table_groups.niches import niches as niches
 from thumblab_core.database.table_groups.people import face_assignments as face_assignments
 from thumblab_core.database.table_groups.people import face_bans as face_bans
 from thumblab_core.database.table_groups.people import face_calibrations as face_calibrations

@@ -5,9 +5,9 @@ docs/faults.md describes the same causes. All failures with the same cause form 
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from thumblab_core.niches import NICHES
 from thumblab_pipelines.alerts.lines import one_line
 
 _LONGEST = 400
@@ -61,18 +61,19 @@ LATE_ADVICE = (
 )
 
 
-def cause_of(error: str) -> tuple[str, str]:
+def cause_of(error: str, niches: Sequence[str]) -> tuple[str, str]:
     """Return the name of the cause and the advice for it. `error`: the text of an error, shortened by `first_sentence`.
 
-    The name of an unknown cause is a digest of the error's words, without numbers, file names and quoted texts. So the
-    same error on different videos has the same cause.
+    The name of an unknown cause is a digest of the error's words, without numbers, file names, quoted texts and
+    the names of `niches`. So the same error on different videos or niches has the same cause.
     """
     for known in _KNOWN:
         if known.words.search(error):
             return known.cause, known.advice
     words = re.sub(r"'[^']*'|\"[^\"]*\"|\S*/\S*", "~", error)
     words = re.sub(r"[0-9a-f]{8,}|\d+", "#", words, flags=re.IGNORECASE)
-    words = re.sub(rf"\b({'|'.join(NICHES)})\b", "~", words)
+    if niches:
+        words = re.sub(rf"(?<![\w-])({'|'.join(map(re.escape, niches))})(?![\w-])", "~", words)
     return f"error-{hashlib.sha256(words.encode()).hexdigest()[:12]}", _OTHER_ADVICE
 
 

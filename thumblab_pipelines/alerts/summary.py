@@ -10,7 +10,7 @@ from thumblab_core.database.failures import explained_failure
 from thumblab_core.database.tables import videos
 from thumblab_core.errors import LabError
 from thumblab_core.monitoring.watch_state import CheckState, WatchState
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import NicheFile
 from thumblab_core.releases.release import ALL, INDEX, MODEL
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
@@ -67,7 +67,7 @@ def summarise(chosen: Settings, state: WatchState | None, now: datetime | None =
     ended = [run for run in known.ended if run.ended_at > since]
     store = ReleaseStore(chosen.releases)
     niches = []
-    for niche in NICHES:
+    for niche in NicheFile(chosen.data_dir).names:
         outcomes = [run.error is None for run in ended if run.job == _REFRESH and run.niche == niche]
         release, age = _served(store, INDEX, niche, now)
         found = None if new is None else new.get(niche, 0)

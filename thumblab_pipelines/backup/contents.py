@@ -50,6 +50,7 @@ LEFT_OUT = {
     "training": "checkpoints of unfinished trainings",
     "fine-tuning": "checkpoints of unfinished fine-tunings",
     "evaluations": "labs of `thumblab evaluate --catalogue`, which are made again",
+    "niches.json": "it is made again from the table of niches",
     "demo.lock": "a lock",
     "api-keys.lock": "a lock",
     "monitoring.lock": "a lock",

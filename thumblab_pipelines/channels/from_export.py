@@ -17,7 +17,6 @@ from thumblab_core.database.channels import Channel
 from thumblab_core.database.tables import videos
 from thumblab_core.errors import LabError
 from thumblab_core.experiments.usual_ctr import usual_ctr
-from thumblab_core.niches import NICHES
 from thumblab_pipelines.channels.adapter import fit_channel_adapter, served_model
 from thumblab_pipelines.channels.adapter_videos import encode_channel_videos
 from thumblab_pipelines.channels.add import AddedChannel
@@ -106,8 +105,9 @@ def import_exports(lab: Lab, given: GivenExports, progress: Progress = silent) -
     `NotYoursError` or `LabError` if `channel_of_exports` finds no channel for the exports. Raises `NoNicheError` if the
     niche is missing or does not exist. After one of the errors above, nothing has changed.
     """
-    if given.niche is not None and given.niche not in NICHES:
-        raise NoNicheError(f"there is no niche {given.niche[:80]!r}; the niches are {', '.join(NICHES)}")
+    niches = lab.niches
+    if given.niche is not None and given.niche not in niches:
+        raise NoNicheError(f"there is no niche {given.niche[:80]!r}; the niches are {', '.join(niches)}")
     read = _read(given, progress)
     exported, tables = read.videos, read.tables
     left_out = Counter(reason for video in exported.values() if (reason := video.lacks()) is not None)

@@ -53,7 +53,7 @@ def import_catalogue(lab: Lab, folder: Path, progress: Progress = silent) -> Imp
     A second import of the unchanged folder has no effect. At most one picture is in memory at a time. Raises `LabError`
     if the file is missing, lacks a required column, or has no row that can be read.
     """
-    table = CatalogueTable(folder)
+    table = CatalogueTable(folder, lab.niches)
     rows = list(table.read())
     report = Imported(table.rows, problems=table.problems, remarks=table.remarks)
     without_length = sum(row.record.duration_s is None for row in rows)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from thumblab_core.errors import LabError
 from thumblab_core.given_text import not_utf8, visible
-from thumblab_core.niches import NICHES
 from thumblab_pipelines.tables.cells import is_nothing, moment, seconds, whole
 from thumblab_pipelines.tables.csv_table import ReadTable, cell_texts, column_names, header_and_rows, require_text
 from thumblab_pipelines.tables.problems import RowProblem
@@ -42,12 +41,14 @@ class Row:
 class CatalogueTable(ReadTable):
     """The table `folder/videos.csv`, and the problems that were found while reading it.
 
-    `rows`: number of rows that were read so far. `problems`: an entry for each skipped row, and for each row that is
-    used without the length of its video, because the length could not be read. `remarks`: sentences about the whole
-    table. The remarks name missing optional columns, and columns in which HTML entities were decoded.
+    `niches`: names of the lab's niches. `rows`: number of rows that were read so far. `problems`: an entry for each
+    skipped row, and for each row that is used without the length of its video, because the length could not be read.
+    `remarks`: sentences about the whole table. The remarks name missing optional columns, and columns in which HTML
+    entities were decoded.
     """
 
     folder: Path
+    niches: Sequence[str]
     _header: list[str] = field(default_factory=list)
     _lines: dict[str, int] = field(default_factory=dict)
     _escaped: dict[str, list[str]] = field(default_factory=dict)
@@ -85,7 +86,7 @@ class CatalogueTable(ReadTable):
     def _is_row(self, cells: Sequence[str]) -> bool:
         # If a quote in the header is never closed, this method is called before the header is known. Without a header,
         # no line can be a row.
-        return bool(self._header) and cells[self._header.index("niche")].strip() in NICHES
+        return bool(self._header) and cells[self._header.index("niche")].strip() in self.niches
 
     def _row(self, cells: Sequence[str], line: int) -> Row | RowProblem:
         """Convert the cells of a line to a row. Return the problem instead if the line must be skipped.
@@ -104,6 +105,7 @@ class CatalogueTable(ReadTable):
             if video_id in self._lines:
                 raise ValueError(f"video_id {video_id[:_SHOWN]} is on line {self._lines[video_id]} already")
             remark = _length_problem(plain)
+            self._require_niche(plain["niche"])
             row = _parse(plain | {"duration_s": ""} if remark else plain, line, self.folder)
         # Python raises RuntimeError if the path of the image leads through a loop of symbolic links.
         except (ValueError, ArithmeticError, OSError, RuntimeError) as error:
@@ -117,6 +119,10 @@ class CatalogueTable(ReadTable):
                     f"line {line}, {texts[name][:60]!r} is read as {plain[name][:60]!r}"
                 )
         return row
+
+    def _require_niche(self, niche: str) -> None:
+        if niche not in self.niches:
+            raise ValueError(f"niche {niche[:_SHOWN]!r} is none of {', '.join(self.niches)}")
 
     def _remark_on_entities(self) -> None:
         for name, examples in self._escaped.items():
@@ -144,8 +150,6 @@ def _parse(cells: dict[str, str], line: int, folder: Path) -> Row:
     Raises `ValueError` if a cell cannot be read. The message of the error is shown to the person who imports the
     catalogue.
     """
-    if cells["niche"] not in NICHES:
-        raise ValueError(f"niche {cells['niche'][:_SHOWN]!r} does not exist; use {', '.join(NICHES)}")
     if len(cells["video_id"]) > _LONGEST_ID:
         raise ValueError(f"video_id has {len(cells['video_id'])} characters; at most {_LONGEST_ID} are kept")
     views = whole(cells["views"], "views")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 
 from thumblab_core.database.tables import channels
+from thumblab_core.niches import Niche
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import batches, silent
 from thumblab_pipelines.videos.records import Saved, VideoRecord, save_channels, save_videos
@@ -18,8 +19,11 @@ class Collecting:
     """The ids of the videos that a refresh has saved so far, and the counts of the refresh.
 
     `records`: the facts of every video that the search for trending videos found, by video id, even if the video was
-    not saved. So the refresh never asks YouTube twice for the facts of a video.
+    not saved. So the refresh never asks YouTube twice for the facts of a video. `niche`: the niche whose excluded words
+    leave videos out.
     """
+
+    niche: Niche
 
     video_ids: set[str] = field(default_factory=set)
     records: dict[str, VideoRecord] = field(default_factory=dict)
@@ -32,8 +36,9 @@ class Collecting:
 
     def save(self, lab: Lab, youtube: YouTube, records: Sequence[VideoRecord]) -> None:
         """Fetch the channels whose playlist of uploads the lab does not know yet. Then save the channels and the videos
-        in one transaction.
+        in one transaction. Videos with an excluded word in their title are left out.
         """
+        records = [record for record in records if not self.niche.excludes(record.title)]
         wanted = {record.channel_id for record in records}
         playlist_known = select(channels.c.channel_id).where(
             channels.c.channel_id.in_(wanted), channels.c.uploads_playlist.is_not(None)

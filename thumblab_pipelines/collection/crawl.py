@@ -18,12 +18,15 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Engine
 
 from thumblab_core.database.engine import make_engine
+from thumblab_core.niches import Niche
+from thumblab_core.niches.store import all_niches, niche_named
 from thumblab_core.settings import Settings
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.collection import crawl_channels, crawl_rules, crawl_state
 from thumblab_pipelines.collection.crawl_discovery import Discovery
 from thumblab_pipelines.collection.crawl_state import Counted
 from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.niches.cost import kept_searches
 from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.videos.records import save_videos
 from thumblab_pipelines.youtube.answers import Upload
@@ -71,11 +74,17 @@ def crawl(lab: Lab, niche: str, progress: Progress = silent) -> Crawled:
     reached. The channels and videos that were found before the error stay in the database.
     """
     settings = lab.settings
-    keep = {UNITS: settings.quota_kept_units, SEARCHES: settings.quota_kept_searches}
+    with lab.engine.connect() as connection:
+        sources, niches = niche_named(connection, niche), all_niches(connection)
+        searches = kept_searches(connection, settings)
+    # Each niche gets the same share of the searches that one day's quota allows. Without equal shares, the niche that is
+    # crawled first could use all searches.
+    share = max(1, (settings.quota_searches - searches) // max(1, len(niches)))
+    keep = {UNITS: settings.quota_kept_units, SEARCHES: searches}
     with _many_connections(lab.engine, settings.crawl_threads) as engine:
         with YouTube.connect(settings, engine, keep) as youtube:
-            run = _Run(engine, youtube, niche, settings, progress)
-            stopped = run.work()
+            run = _Run(engine, youtube, sources, settings, progress)
+            stopped = run.work(share)
             quota = youtube.ledger.spending(youtube.now)
         with engine.begin() as connection:
             crawl_state.mark_outliers(connection, niche)
@@ -101,10 +110,11 @@ def _many_connections(engine: Engine, threads: int) -> Iterator[Engine]:
 class _Run:
     """One run of the crawl over one niche. The object holds the state that the worker threads of the run share."""
 
-    def __init__(self, engine: Engine, youtube: YouTube, niche: str, settings: Settings, progress: Progress) -> None:
+    def __init__(self, engine: Engine, youtube: YouTube, niche: Niche, settings: Settings, progress: Progress) -> None:
         self._engine = engine
         self._youtube = youtube
-        self._niche = niche
+        self._sources = niche
+        self._niche = niche.name
         self._settings = settings
         self._progress = progress
         self._oldest = youtube.now - timedelta(days=settings.crawl_days)
@@ -116,11 +126,14 @@ class _Run:
         self.examined = 0
         self.remarks: list[str] = []
 
-    def work(self) -> str | None:
-        """Crawl until no channel or video is left, or the quota is spent. Return why the run ended early, or None."""
-        discovery = Discovery(self._engine, self._youtube, self._niche, self._settings, self._progress, self.remarks)
+    def work(self, share: int) -> str | None:
+        """Crawl until no channel or video is left, or the quota is spent. Return why the run ended early, or None.
+
+        `share`: the number of searches that the run may use.
+        """
+        discovery = Discovery(self._engine, self._youtube, self._sources, self._settings, self._progress, self.remarks)
         try:
-            stopped = discovery.find_channels()
+            stopped = discovery.find_channels(share)
         except QuotaError as error:
             # Today's quota for searches is spent. The run can still walk the channels that are known so far.
             stopped = str(error)
@@ -172,7 +185,7 @@ class _Run:
                 return False
             records = {record.video_id: record for record in self._youtube.videos(list(channels), self._niche)}
             outcomes = {
-                video_id: crawl_rules.outcome(records.get(video_id), channel_id, self._settings.language)
+                video_id: crawl_rules.outcome(records.get(video_id), channel_id, self._sources, self._settings.language)
                 for video_id, channel_id in channels.items()
             }
             kept = [records[video_id] for video_id in channels if outcomes[video_id] == crawl_rules.KEPT]

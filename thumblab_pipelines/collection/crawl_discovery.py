@@ -5,13 +5,14 @@ from datetime import timedelta
 
 from sqlalchemy import Engine
 
-from thumblab_core.niches import NICHES, Niche
+from thumblab_core.niches import Niche
 from thumblab_core.settings import Settings
 from thumblab_pipelines.collection import crawl_channels, crawl_rules, crawl_searches
+from thumblab_pipelines.niches.searching import language_of, region_of
 from thumblab_pipelines.progress import Progress
 from thumblab_pipelines.videos.records import save_channels
 from thumblab_pipelines.youtube.answers import SearchHit
-from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
+from thumblab_pipelines.youtube.client import PAGE_SIZE, SearchQuery, YouTube
 from thumblab_pipelines.youtube.errors import ErrorKind, YouTubeError
 from thumblab_pipelines.youtube.paging import MAX_SEARCH_PAGES, Paging
 from thumblab_pipelines.youtube.quota import SEARCHES
@@ -33,27 +34,28 @@ class Discovery:
 
     engine: Engine
     youtube: YouTube
-    niche: str
+    niche: Niche
     settings: Settings
     progress: Progress
     remarks: list[str]
 
-    def find_channels(self) -> str | None:
-        """Find channels by searching YouTube for videos of the niche's category.
+    def find_channels(self, share: int) -> str | None:
+        """Find channels by searching YouTube for videos of the niche's category, or for the texts of the niche's
+        searches.
 
-        Each search covers the uploads of one week. The method returns None when enough channels are known, or when no
-        search is left. If the niche's share of today's searches is used, the method returns a sentence that says so.
-        Raises `QuotaError` if YouTube's quota for searches is spent.
+        Each search covers the uploads of one week. `share` is the number of searches that the run may use. For a niche
+        with neither a category nor a text, the method searches for nothing. The method returns None when enough channels
+        are known, or when no search is left. If the niche's share of today's searches is used, the method returns a
+        sentence that says so. Raises `QuotaError` if YouTube's quota for searches is spent.
         """
-        wanted = self.settings.crawl_channels
+        wanted, name = self.settings.crawl_channels, self.niche.name
         with self.engine.begin() as connection:
-            crawl_channels.seed(connection, self.niche, self.youtube.now)
-            known = crawl_channels.count_channels(connection, self.niche)
+            crawl_channels.seed(connection, name, self.youtube.now)
+            known = crawl_channels.count_channels(connection, name)
+            if self.niche.category_id is None and not self.niche.searches:
+                return None
             if known < wanted:
-                crawl_searches.plan_searches(connection, self.niche, self.youtube.now, self.settings.crawl_days)
-        # Each niche gets the same share of the searches that one day's quota allows. Without equal shares, the niche
-        # that is crawled first could use all searches.
-        share = max(1, (self.settings.quota_searches - self.settings.quota_kept_searches) // len(NICHES))
+                crawl_searches.plan_searches(connection, name, self.youtube.now, self.settings.crawl_days)
         barren = 0
         while known < wanted:
             if self.youtube.ledger.spent[SEARCHES] >= share:
@@ -62,30 +64,33 @@ class Discovery:
                     "the next run continues the search"
                 )
             with self.engine.begin() as connection:
-                search = crawl_searches.take_search(connection, self.niche)
+                search = crawl_searches.take_search(connection, name)
                 if search is None:
                     break
                 hits, cursor = self._search(search)
                 now = self.youtube.now
-                new = crawl_searches.save_search(connection, self.niche, search, hits, cursor, now)
-                known = crawl_channels.count_channels(connection, self.niche)
+                new = crawl_searches.save_search(connection, name, search, hits, cursor, now)
+                known = crawl_channels.count_channels(connection, name)
                 barren = 0 if new else barren + 1
                 if barren == _MOST_BARREN:
-                    crawl_searches.end_searches(connection, self.niche, now)
-            self.progress(f"{self.niche}: channels found", min(known, wanted), wanted)
+                    crawl_searches.end_searches(connection, name, now)
+            self.progress(f"{name}: channels found", min(known, wanted), wanted)
         return None
 
     def _search(self, search: crawl_searches.Search) -> tuple[list[SearchHit], str | None]:
         """Read the next page of the search. Return each video on this page once, and the token of the next page."""
         try:
             page = self.youtube.search(
-                Niche(self.niche).category_id,
-                self.settings.region,
+                SearchQuery(
+                    region_of(self.niche, self.settings),
+                    self.niche.category_id,
+                    "|".join(self.niche.searches),
+                    language_of(self.niche, self.settings),
+                    search.order,
+                ),
                 search.published_after,
                 search.published_before,
                 search.cursor,
-                self.settings.language,
-                search.order,
             )
         except YouTubeError as error:
             if error.kind is ErrorKind.REQUEST and search.cursor is not None:
@@ -93,7 +98,7 @@ class Discovery:
                 # ends.
                 return [], None
             raise
-        what = f"the search of {self.niche} from {search.published_after:%Y-%m-%d}"
+        what = f"the search of {self.niche.name} from {search.published_after:%Y-%m-%d}"
         paging = Paging[SearchHit](what, lambda hit: hit.video_id, MAX_SEARCH_PAGES, search.pages, search.cursor)
         hits = paging.take(page)
         if paging.remark is not None:
@@ -108,7 +113,7 @@ class Discovery:
         while True:
             with self.engine.begin() as connection:
                 before = self.youtube.now - _RECHECK_AFTER
-                ids = crawl_channels.take_unchecked(connection, self.niche, PAGE_SIZE, before)
+                ids = crawl_channels.take_unchecked(connection, self.niche.name, PAGE_SIZE, before)
                 if not ids:
                     return
                 records = {record.channel_id: record for record in self.youtube.channels(ids)}

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from thumblab_pipelines.collection import crawl_state
 from thumblab_pipelines.collection.crawl_searches import pages_searched
 from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.niches.cost import kept_searches
 from thumblab_pipelines.youtube.client import PAGE_SIZE
 from thumblab_pipelines.youtube.quota import SEARCHES, UNITS, Balance, Ledger
 
@@ -91,10 +92,12 @@ def plan_crawl(
     planned = [_plan_niche(lab, niche, wanted, mean, walk_before) for niche in niches]
     searches, units = sum(p.searches for p in planned), sum(p.units for p in planned)
     balances = Ledger.of(lab.engine, settings).balances(now)
+    with lab.engine.connect() as connection:
+        kept = kept_searches(connection, settings)
     by_bucket = {balance.bucket: balance for balance in balances}
     days = max(
         _days(units, by_bucket[UNITS], settings.quota_kept_units),
-        _days(searches, by_bucket[SEARCHES], settings.quota_kept_searches),
+        _days(searches, by_bucket[SEARCHES], kept),
     )
     videos = sum(p.videos_expected for p in planned)
     naive = math.ceil(videos / PAGE_SIZE / max(settings.quota_searches, 1))

@@ -16,6 +16,7 @@ from thumblab_core.inclusion import (
     LONGEST_S,
     SHORTEST_S,
 )
+from thumblab_core.niches import Niche
 from thumblab_pipelines.videos.records import SHORT, VIDEO, ChannelRecord, VideoRecord
 from thumblab_pipelines.youtube.answers import Upload
 
@@ -65,14 +66,17 @@ def exclude_unreachable(reason: str) -> str:
     return f"{_CHANNEL_GONE} ({reason})"
 
 
-def outcome(record: VideoRecord | None, channel_id: str, language: str) -> str:
+def outcome(record: VideoRecord | None, channel_id: str, niche: Niche, default_language: str) -> str:
     """Return `KEPT`, or why the video is left out.
 
     Args:
         record: The facts of the video, or None if YouTube does not have the video.
         channel_id: The channel in whose uploads the video is listed.
-        language: The wanted language as a BCP 47 tag. An empty text means that every language is kept.
+        niche: The niche of the video, with its language and its excluded words.
+        default_language: The wanted language (BCP 47) if the niche has none. An empty text means that every language is
+            kept.
     """
+    language = default_language if niche.language is None else niche.language
     if record is None:
         return GONE
     if record.channel_id != channel_id:
@@ -93,6 +97,8 @@ def outcome(record: VideoRecord | None, channel_id: str, language: str) -> str:
         return f"under {LEAST_VIEWS:,} views"
     if language and not is_in_language(record, language):
         return "in another language"
+    if niche.excludes(record.title):
+        return "with an excluded word in its title"
     return KEPT
 
 

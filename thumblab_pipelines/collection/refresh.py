@@ -10,11 +10,14 @@ from datetime import timedelta
 from sqlalchemy import func, select, text, update
 
 from thumblab_core.database.tables import channels, videos
+from thumblab_core.niches import Niche
+from thumblab_core.niches.store import niche_named
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.collection.collecting import Collecting
 from thumblab_pipelines.collection.refetch import observe_counts
 from thumblab_pipelines.collection.trending import collect_trending
 from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.niches.given_channels import given_channels
 from thumblab_pipelines.progress import Progress, batches, silent
 from thumblab_pipelines.videos.records import SHORT, VIDEO, Saved
 from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
@@ -70,12 +73,14 @@ def collect(lab: Lab, niche: str, progress: Progress = silent) -> Collected:
     if lab.settings.youtube_api_key is None and (imported := _imported_videos(lab, niche)):
         remark = f"no YouTube API key is set: {niche} continues with its {imported} imported videos"
         return Collected(0, 0, 0, {}, 0, "an imported catalogue", Spending({}, []), None, [remark])
-    collecting = Collecting()
+    with lab.engine.connect() as connection:
+        sources = niche_named(connection, niche)
+    collecting = Collecting(sources)
     stopped = None
     with YouTube.connect(lab.settings, lab.engine) as youtube:
         try:
-            collect_trending(lab, youtube, niche, collecting, progress)
-            _walk_channels(lab, youtube, niche, collecting, progress)
+            collect_trending(lab, youtube, sources, collecting, progress)
+            _walk_channels(lab, youtube, sources, collecting, progress)
         except QuotaError as error:
             stopped = str(error)
         quota = youtube.ledger.spending(youtube.now)
@@ -99,18 +104,21 @@ def _imported_videos(lab: Lab, niche: str) -> int:
         return connection.execute(statement).scalar_one()
 
 
-def _walk_channels(lab: Lab, youtube: YouTube, niche: str, collecting: Collecting, progress: Progress) -> None:
-    """Collect the newest uploads of a few channels. Channels whose uploads were never listed come first, then the
-    channels whose uploads were listed longest ago.
+def _walk_channels(lab: Lab, youtube: YouTube, sources: Niche, collecting: Collecting, progress: Progress) -> None:
+    """Collect the newest uploads of the channels that were given for the niche, and of a few other channels. Channels
+    whose uploads were never listed come first, then the channels whose uploads were listed longest ago.
 
     For known uploads, only the counts are fetched. Fetching only counts costs no unit, because such calls have a
     separate quota.
     """
     # The search for trending videos may read several pages. For each page after the first, the refresh lists the
     # uploads of two fewer channels. So the refreshes of all niches together cost at most 60 units a day (see
-    # docs/collection.md).
-    saved_channels = 2 * max(0, collecting.search_pages - 1)
-    chosen = _channels_to_walk(lab, niche, max(1, lab.settings.channels_per_refresh - saved_channels))
+    # docs/collection.md). The searches that a person gave a niche save no channels, because the person chose their cost.
+    niche = sources.name
+    saved_channels = 2 * max(0, collecting.search_pages - max(1, len(sources.searches)))
+    given = given_channels(lab, youtube, sources.channels, collecting.remarks)
+    others = _channels_to_walk(lab, niche, max(1, lab.settings.channels_per_refresh - saved_channels))
+    chosen = list((dict(others) | given).items())
     oldest = youtube.now - timedelta(days=lab.settings.library_days)
     limit = lab.settings.uploads_per_channel
     new: list[str] = []

@@ -1,7 +1,7 @@
 """Collect the videos that trend in a niche.
 
-The videos come from YouTube's chart for the niche's category, or from a search for the most viewed videos of this
-category.
+The videos of a niche with a category come from YouTube's chart for this category, or from a search for the most viewed
+videos of this category. The videos of a niche with searches come from these searches.
 """
 
 from collections.abc import Iterable
@@ -14,74 +14,76 @@ from thumblab_core.database.tables import charts
 from thumblab_core.niches import Niche
 from thumblab_pipelines.collection.collecting import Collecting
 from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.niches.searching import language_of, most_pages, region_of
 from thumblab_pipelines.progress import Progress
 from thumblab_pipelines.videos.records import VIDEO, VideoRecord
-from thumblab_pipelines.youtube.answers import Page, SearchHit
-from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
+from thumblab_pipelines.youtube.answers import SearchHit
+from thumblab_pipelines.youtube.client import SearchQuery, YouTube
 from thumblab_pipelines.youtube.paging import MAX_SEARCH_PAGES, Paging, pages
 
 _PROBE_AGAIN = timedelta(days=30)
 """Time after which the lab asks YouTube again for a chart that did not exist."""
 
 
-def collect_trending(lab: Lab, youtube: YouTube, niche: str, collecting: Collecting, progress: Progress) -> None:
-    """Save the videos of YouTube's chart for the niche's category, if there is such a chart.
+def collect_trending(lab: Lab, youtube: YouTube, niche: Niche, collecting: Collecting, progress: Progress) -> None:
+    """Save the videos that trend in the niche.
 
-    The setting `videos_per_niche` is the wanted number of ordinary videos. If there is no chart, or if the chart has
-    fewer ordinary videos, also save the most viewed videos of a search.
+    The setting `videos_per_niche` is the wanted number of ordinary videos of a category, and of each search. If the
+    niche has searches, save the most viewed videos of each search, only from the niche's category if it has one.
+    Otherwise, save the videos of YouTube's chart for the category, if there is such a chart. If there is no chart, or if
+    the chart has fewer ordinary videos, also save the most viewed videos of a search in the category.
     """
     wanted = lab.settings.videos_per_niche
-    chart = _chart(lab, youtube, niche)
-    if chart is not None:
-        collecting.trending_from = "chart"
-        collecting.save(lab, youtube, _up_to(chart, wanted))
-    if collecting.formats[VIDEO] >= wanted:
-        return
-    if chart is None:
-        collecting.trending_from = "search"
+    if niche.searches:
+        collecting.trending_from = "searches"
+        for text in niche.searches:
+            _search(lab, youtube, niche, collecting, progress, text)
+    elif niche.category_id is not None:
+        chart = _chart(lab, youtube, niche.name, niche.category_id, region_of(niche, lab.settings))
+        if chart is not None:
+            collecting.trending_from = "chart"
+            collecting.save(lab, youtube, _up_to(chart, wanted))
+        if collecting.formats[VIDEO] < wanted:
+            if chart is None:
+                collecting.trending_from = "search"
+            _search(lab, youtube, niche, collecting, progress)
+
+
+def _search(
+    lab: Lab, youtube: YouTube, niche: Niche, collecting: Collecting, progress: Progress, text: str | None = None
+) -> None:
+    """Save the most viewed videos of a search. A search for a `text` reads one page, because each text has its own."""
     settings = lab.settings
+    wanted = settings.videos_per_niche if text is None else collecting.formats[VIDEO] + settings.videos_per_niche
+    pages_left = 1 if text is not None else most_pages(settings)
     after = youtube.now - timedelta(days=settings.search_days)
-    progress(f"{niche}: trending", collecting.formats[VIDEO], wanted)
-    paging = Paging[SearchHit](f"the search of {niche}", lambda hit: hit.video_id, MAX_SEARCH_PAGES)
-
-    def ask(cursor: str | None) -> Page[SearchHit]:
-        return youtube.search(
-            Niche(niche).category_id, settings.region, after, cursor=cursor, language=settings.language
-        )
-
-    for hits in pages(paging, ask):
+    query = SearchQuery(region_of(niche, settings), niche.category_id, text, language_of(niche, settings))
+    progress(f"{niche.name}: trending", collecting.formats[VIDEO], wanted)
+    paging = Paging[SearchHit](f"the search of {niche.name}", lambda hit: hit.video_id, MAX_SEARCH_PAGES)
+    for hits in pages(paging, lambda cursor: youtube.search(query, after, cursor=cursor)):
         video_ids = [hit.video_id for hit in hits if hit.video_id not in collecting.video_ids]
         # A call for up to 50 videos costs one unit. So the facts of all videos of the page are fetched, even if the lab
         # does not need all of them.
-        records = youtube.videos(video_ids, niche) if video_ids else []
+        records = youtube.videos(video_ids, niche.name) if video_ids else []
         collecting.records |= {record.video_id: record for record in records}
         rank = {video_id: place for place, video_id in enumerate(video_ids)}
-        ranked = sorted(records, key=lambda record: rank.get(record.video_id, len(rank)))
+        ranked = [record for record in records if not niche.excludes(record.title)]
+        ranked.sort(key=lambda record: rank.get(record.video_id, len(rank)))
         collecting.save(lab, youtube, _up_to(ranked, wanted - collecting.formats[VIDEO]))
-        progress(f"{niche}: trending", min(collecting.formats[VIDEO], wanted), wanted)
+        progress(f"{niche.name}: trending", min(collecting.formats[VIDEO], wanted), wanted)
         collecting.search_pages += 1
-        if collecting.formats[VIDEO] >= wanted or collecting.search_pages >= _most_pages(wanted):
+        pages_left -= 1
+        if collecting.formats[VIDEO] >= wanted or pages_left == 0:
             break
     if paging.remark is not None:
         collecting.remarks.append(paging.remark)
 
 
-def _most_pages(wanted: int) -> int:
-    """Return how many pages of a search are read at most.
-
-    If most results are Shorts, finding the wanted number of ordinary videos could take many pages. Each page costs one
-    unit of the daily quota for searches. So the lab stops after the returned number of pages, even if it wants more
-    videos.
-    """
-    return max(2, -(-wanted // PAGE_SIZE))
-
-
-def _chart(lab: Lab, youtube: YouTube, niche: str) -> list[VideoRecord] | None:
-    """Return the videos of the chart of the niche's category, or None if YouTube has no such chart.
+def _chart(lab: Lab, youtube: YouTube, niche: str, category: int, region: str) -> list[VideoRecord] | None:
+    """Return the videos of the chart of a category, or None if YouTube has no such chart.
 
     If YouTube answers that it has no chart, the lab does not ask again for 30 days.
     """
-    category, region = Niche(niche).category_id, lab.settings.region
     with lab.engine.connect() as connection:
         probed_at = connection.scalar(
             select(charts.c.probed_at).where(

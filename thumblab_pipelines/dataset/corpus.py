@@ -13,7 +13,6 @@ from sqlalchemy import text
 
 from thumblab_core.images.stored_hashes import known_hashes
 from thumblab_core.inclusion import LEAST_SUBSCRIBERS, LEAST_VIEWS, LONGEST_S, SHORTEST_S
-from thumblab_core.niches import NICHES
 from thumblab_pipelines.collection.crawl_rules import GONE, OUTLIER
 from thumblab_pipelines.dataset.ageing import views_at
 from thumblab_pipelines.features.fixed_age import FIXED_AGES
@@ -100,7 +99,7 @@ def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFram
     """
     import pandas as pd
 
-    parameters = {"image": image_encoder, "title": title_encoder, "niches": list(NICHES)}
+    parameters = {"image": image_encoder, "title": title_encoder, "niches": list(lab.niches)}
     with lab.engine.connect() as connection:
         rows = connection.execute(text(_CORPUS), parameters)
         corpus = pd.DataFrame(rows.all(), columns=list(rows.keys()))

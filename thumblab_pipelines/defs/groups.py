@@ -5,14 +5,14 @@ from typing import Any
 
 import dagster as dg
 
-from thumblab_core.niches import NICHES
+from thumblab_pipelines.dagster_partitions import NICHE_PARTITIONS
 from thumblab_pipelines.pools import ENCODER as ENCODER
 from thumblab_pipelines.pools import TRAINER as TRAINER
 from thumblab_pipelines.pools import YOUTUBE as YOUTUBE
 
 OWNERS = ["team:thumblab"]
 
-niche_partitions = dg.StaticPartitionsDefinition(list(NICHES))
+niche_partitions = NICHE_PARTITIONS
 
 RETRY = dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 

@@ -47,6 +47,7 @@ UNOWNED: Mapping[str, str] = {
     "face_change_faces": "which faces a person changed",
     "forgotten_faces": "where a person had a face forgotten",
     "index_rebuilds": "the rebuilds that were requested; not data",
+    "niches": "which niches a person wants, and where their videos come from",
     f"release {ENCODER}": "the precision of an encoder; it is chosen once, and every process uses it",
 }
 """The tables and releases that no asset owns, each with the reason."""

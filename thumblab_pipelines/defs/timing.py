@@ -5,7 +5,9 @@ from typing import Any
 
 import dagster as dg
 
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import NicheFile
+from thumblab_core.settings import settings
+from thumblab_pipelines.dagster_partitions import add_partitions
 
 HOBART = "Australia/Hobart"
 
@@ -32,7 +34,7 @@ def niche_schedule(
     running: bool = True,
     timespec: str = "day",
 ) -> dg.ScheduleDefinition:
-    """Return a schedule that runs `job` for every niche. `job` is a result of `define_asset_job`.
+    """Return a schedule that runs `job` for every niche of the lab. `job` is a result of `define_asset_job`.
 
     `cron`: a cron expression in the time of Hobart. `running`: whether the schedule is on by default. `timespec`:
     precision of the run key. With "day", at most one run of each niche starts per day. With "minutes", at most one run
@@ -50,7 +52,10 @@ def niche_schedule(
     def run_every_niche(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
         due = context.scheduled_execution_time
         moment = due.date().isoformat() if timespec == "day" else due.isoformat(timespec=timespec)
-        for niche in NICHES:
+        niches = NicheFile(settings().data_dir).names
+        # A niche may be so new that the sensor `niches` has not seen it yet.
+        add_partitions(context.instance, niches)
+        for niche in niches:
             yield dg.RunRequest(partition_key=niche, run_key=f"{moment}/{niche}")
 
     return run_every_niche

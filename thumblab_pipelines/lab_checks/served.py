@@ -8,7 +8,6 @@ from sqlalchemy import select
 from thumblab_core.database.tables import model_evaluations
 from thumblab_core.errors import LabError
 from thumblab_core.index import NicheIndex
-from thumblab_core.niches import NICHES
 from thumblab_core.releases.release import ALL, INDEX, MODEL
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.evaluation.figures import FUTURE, NEW_CHANNELS
@@ -25,7 +24,7 @@ queries, so the measured recall is not exact."""
 
 def check_index_files(lab: Lab) -> CheckResult:
     """Compare every file of each served index with its checksum."""
-    return _check_files(lab, INDEX, NICHES)
+    return _check_files(lab, INDEX, lab.niches)
 
 
 def check_model_files(lab: Lab) -> CheckResult:
@@ -52,7 +51,7 @@ def check_recall(lab: Lab) -> CheckResult:
     least = lab.settings.index_recall - _MOST_WORSE
     figures: dict[str, float] = {}
     bad = []
-    for niche in NICHES:
+    for niche in lab.niches:
         try:
             served = lab.releases.serving.current(INDEX, niche)
             if served is None:

@@ -10,7 +10,6 @@ from sqlalchemy import ColumnElement, and_, func, select, text
 from thumblab_core.database.library_rows import read_vectors
 from thumblab_core.database.tables import embeddings, thumbnails, videos, visual_features
 from thumblab_core.encoders.load import image_encoder
-from thumblab_core.niches import NICHES
 from thumblab_core.sub_scores import NAMES
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.features.sub_scores import meter_version
@@ -154,7 +153,7 @@ def _drift(
     table, join, columns = source
     figures: dict[str, float] = {}
     far, compared = [], 0
-    for niche in NICHES:
+    for niche in lab.niches:
         statement = (
             select(videos.c.channel_id, videos.c.collected_at, *columns)
             .join(thumbnails, thumbnails.c.video_id == videos.c.video_id)

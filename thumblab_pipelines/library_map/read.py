@@ -12,7 +12,6 @@ from sqlalchemy import text
 
 from thumblab_core.arrays import Float32s
 from thumblab_core.index import Item
-from thumblab_core.niches import NICHES
 from thumblab_core.releases.release import ALL
 from thumblab_core.sub_scores import NAMES
 from thumblab_pipelines.features.picture_words import PICTURE_WORDS
@@ -53,16 +52,16 @@ class MappedVideos:
         return len(self.items)
 
 
-def niches_of(scope: str) -> Sequence[str]:
+def niches_of(lab: Lab, scope: str) -> Sequence[str]:
     """Return the niches of a map: a single niche, or all niches for the scope `ALL`."""
-    return NICHES if scope == ALL else (scope,)
+    return lab.niches if scope == ALL else (scope,)
 
 
 def read_videos(lab: Lab, scope: str, encoder: str) -> MappedVideos:
     """Return the videos of a niche's library, or of all libraries for the scope `ALL`, with the facts for a map."""
     import pandas as pd
 
-    parts = [(niche, read_library(lab, niche, encoder)) for niche in niches_of(scope)]
+    parts = [(niche, read_library(lab, niche, encoder)) for niche in niches_of(lab, scope)]
     items = [item for _, rows in parts for item in rows.items]
     niches = [niche for niche, rows in parts for _ in rows.items]
     if not items:

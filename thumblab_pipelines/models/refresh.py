@@ -12,7 +12,6 @@ from sqlalchemy import select
 
 from thumblab_core.database.tables import videos
 from thumblab_core.errors import LabError
-from thumblab_core.niches import NICHES
 from thumblab_core.releases.release import ALL, MODEL, Release
 from thumblab_pipelines.channels.adapter import refit_channel_adapters
 from thumblab_pipelines.checks import CheckResult
@@ -109,10 +108,10 @@ class RefreshResult:
 
 
 def niches_with_videos(lab: Lab) -> list[str]:
-    """Return the niches that have videos in the lab, in the order of `NICHES`."""
+    """Return the niches that have videos in the lab, in the order in which the niches were added."""
     with lab.engine.connect() as connection:
         held = set(connection.scalars(select(videos.c.niche).distinct()))
-    return [niche for niche in NICHES if niche in held]
+    return [niche for niche in lab.niches if niche in held]
 
 
 def refresh_niche(lab: Lab, niche: str, listener: RefreshListener = SILENT) -> RefreshedNiche:

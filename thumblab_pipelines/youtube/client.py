@@ -1,7 +1,7 @@
 """The client for the YouTube Data API v3. The methods of the client return records."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -25,6 +25,22 @@ _VIDEO_PARTS = "snippet,contentDetails,statistics,player"
 _SQUARE = 640
 """Side in pixels of the square into which YouTube fits a video's player. The size of the fitted player shows the shape
 of the video."""
+
+
+@dataclass(frozen=True)
+class SearchQuery:
+    """The videos to search for.
+
+    `region`: ISO 3166-1 code. `category_id`: only videos of this category. `text`: only videos that match this text, in
+    which `|` means "or". `language`: BCP 47 code of the preferred language. `order`: "viewCount" for the most viewed
+    videos first, or "date" for the newest videos first.
+    """
+
+    region: str
+    category_id: int | None = None
+    text: str | None = None
+    language: str | None = None
+    order: str = "viewCount"
 
 
 class YouTube:
@@ -94,31 +110,24 @@ class YouTube:
             raise
 
     def search(
-        self,
-        category_id: int,
-        region: str,
-        after: datetime,
-        before: datetime | None = None,
-        cursor: str | None = None,
-        language: str | None = None,
-        order: str = "viewCount",
+        self, what: SearchQuery, after: datetime, before: datetime | None = None, cursor: str | None = None
     ) -> Page[SearchHit]:
-        """Return one page of the videos of a category that were published at `after` or later. If `before` is given,
-        all returned videos were published before this moment.
+        """Return one page of the videos that were published at `after` or later. If `before` is given, all returned
+        videos were published before this moment.
 
-        `cursor`: the token of the page, or None for the first page. `order`: "viewCount" for the most viewed videos
-        first, or "date" for the newest videos first. A search returns at most 500 items.
+        `cursor`: the token of the page, or None for the first page. A search returns at most 500 items.
         """
         filters = {"publishedBefore": _utc_text(before)} if before else {}
-        filters |= {"relevanceLanguage": language} if language else {}
+        filters |= {"relevanceLanguage": what.language} if what.language else {}
+        filters |= {"videoCategoryId": str(what.category_id)} if what.category_id is not None else {}
+        filters |= {"q": what.text} if what.text else {}
         answer = self._call(
             SEARCHES,
             self._service.search().list(
                 part="snippet",
                 type="video",
-                order=order,
-                videoCategoryId=str(category_id),
-                regionCode=region,
+                order=what.order,
+                regionCode=what.region,
                 publishedAfter=_utc_text(after),
                 pageToken=cursor,
                 maxResults=PAGE_SIZE,

@@ -91,7 +91,7 @@ def rows_of(answer: ScoreAnswer) -> Iterator[Row]:
     """Yield the rows of an answer for all its niches."""
     for of_niche in (answer, *answer.other_niches):
         common = {
-            "niche": of_niche.niche.value,
+            "niche": of_niche.niche,
             "model": of_niche.releases.model,
             "index": of_niche.releases.index,
             "degraded": "; ".join(of_niche.degraded),

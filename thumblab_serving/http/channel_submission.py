@@ -14,6 +14,7 @@ from thumblab_serving.http.received import (
     form_of,
     invalid,
     json_field,
+    niches_of,
     require_utf8,
     unsupported_media_type,
 )
@@ -46,7 +47,7 @@ async def read(request: Request) -> tuple[ExportsForm, Exports]:
         if isinstance(columns := fields.get(_COLUMNS), str):
             fields[_COLUMNS] = _columns(columns)
         try:
-            form = ExportsForm.model_validate(fields)
+            form = ExportsForm.model_validate(fields, context=niches_of(request))
         except ValidationError as error:
             raise invalid_request(error) from None
         uploads = files_of(_FILES, data.getlist(_FILES), MOST_EXPORTS)

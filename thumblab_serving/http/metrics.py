@@ -98,8 +98,8 @@ class Metrics:
     def answer(self, answer: ScoreAnswer) -> None:
         """Count the scored thumbnails of an answer, and its thumbnails with an error."""
         failed = sum(thumbnail.error is not None for thumbnail in answer.thumbnails)
-        self._thumbnails.labels(answer.niche.value, "scored").inc(len(answer.thumbnails) - failed)
-        self._thumbnails.labels(answer.niche.value, "error").inc(failed)
+        self._thumbnails.labels(answer.niche, "scored").inc(len(answer.thumbnails) - failed)
+        self._thumbnails.labels(answer.niche, "error").inc(failed)
 
     def watch(self, keeper: PredictionKeeper) -> None:
         """From now on, count the predictions that `keeper` keeps and the predictions that it loses."""

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from thumblab_core.niches import UnknownNicheError
 from thumblab_serving.http.error_words import in_words
 
 MEDIA_TYPE = "application/problem+json"
@@ -101,7 +102,12 @@ def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
         # The client has disconnected, so nobody reads this answer. But the log and the metrics show its status.
         return Response(status_code=CLIENT_GONE)
 
+    async def unknown_niche(_: Request, error: Exception) -> JSONResponse:
+        # The niche was retired after the request had been checked.
+        return response(Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", str(error)))
+
     app.add_exception_handler(HTTPException, http_error)
+    app.add_exception_handler(UnknownNicheError, unknown_niche)
     app.add_exception_handler(ClientDisconnect, client_gone)
 
 

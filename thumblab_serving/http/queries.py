@@ -6,7 +6,7 @@ from fastapi import Request
 from pydantic import ValidationError
 
 from thumblab_serving.http.problems import invalid_request
-from thumblab_serving.http.received import fields_of
+from thumblab_serving.http.received import fields_of, niches_of
 from thumblab_serving.schemas.strict import StrictModel
 
 T = TypeVar("T", bound=StrictModel)
@@ -15,7 +15,7 @@ T = TypeVar("T", bound=StrictModel)
 def query_of(request: Request, model: type[T]) -> T:
     """Return the query of a request as a `model`. Raises a 422 `Problem` if the query breaks the schema."""
     try:
-        return model.model_validate(fields_of(request.query_params.multi_items()))
+        return model.model_validate(fields_of(request.query_params.multi_items()), context=niches_of(request))
     except ValidationError as error:
         raise invalid_request(error) from None
 
@@ -30,7 +30,7 @@ def lists_in_query(request: Request, model: type[T]) -> T:
     for name, value in request.query_params.multi_items():
         given.setdefault(name, []).append(value)
     try:
-        return model.model_validate(given)
+        return model.model_validate(given, context=niches_of(request))
     except ValidationError as error:
         raise invalid_request(error) from None
 

@@ -13,7 +13,9 @@ from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
 
 from thumblab_core.images import MAX_BYTES, too_long
+from thumblab_core.niches import NicheFile
 from thumblab_serving.http.problems import Problem, invalid_request
+from thumblab_serving.schemas.niche import context_of
 from thumblab_serving.scoring.intake import Source
 
 PARSING = 1
@@ -38,6 +40,17 @@ _MOST_MARKS = 100_000
 A body with more of these characters is refused before it is parsed. A valid request has fewer of these characters: its
 titles, ids and URLs together have fewer characters than this number, and base64 contains none of these characters.
 """
+
+
+def niches_of_lab(request: Request) -> tuple[str, ...]:
+    """Return the niches that the lab has now."""
+    niches: NicheFile = request.app.state.niches
+    return niches.names
+
+
+def niches_of(request: Request) -> dict[str, Sequence[str]]:
+    """Return the context with which the niches of a request are validated: those that the lab has now."""
+    return context_of(niches_of_lab(request))
 
 
 def content_type(request: Request) -> str:
@@ -139,10 +152,12 @@ async def json_body(request: Request, model: type[M], may_be_empty: bool = False
             raise invalid(detail, {"Connection": "close"})
         chunks.append(chunk)
 
+    context = niches_of(request)
+
     def parse() -> M:
         text = b"".join(chunks)
         chunks.clear()
-        return model.model_validate({} if may_be_empty and not text else _parsed("body", text))
+        return model.model_validate({} if may_be_empty and not text else _parsed("body", text), context=context)
 
     return await to_thread.run_sync(parse, limiter=request.app.state.parsing_limiter)
 

@@ -80,6 +80,6 @@ def _line(scope: Scope, request_id: str, status: int, seconds: float) -> dict[st
         line["key"] = state["key"]
     answer = state.get("answer")
     if isinstance(answer, ScoreAnswer):
-        line |= {"niche": answer.niche.value, "thumbnails": len(answer.thumbnails)}
+        line |= {"niche": answer.niche, "thumbnails": len(answer.thumbnails)}
         line |= {"model": answer.releases.model, "index": answer.releases.index}
     return line

@@ -7,7 +7,6 @@ from typing import Any
 from fastapi import Request
 
 from thumblab_core.images import FORMAT_NAMES, MAX_BYTES
-from thumblab_core.niches import Niche
 from thumblab_serving.http.bodies import MAX_BODY
 from thumblab_serving.http.received import (
     fields_of,
@@ -16,10 +15,18 @@ from thumblab_serving.http.received import (
     invalid,
     json_body,
     json_or_form,
+    niches_of,
     source_of,
 )
 from thumblab_serving.schemas.item_id import is_item_id
-from thumblab_serving.schemas.request import CHANNEL_PATTERN, MAX_THUMBNAILS, MAX_TITLES, ScoreForm, ScoreRequest
+from thumblab_serving.schemas.request import (
+    CHANNEL_PATTERN,
+    MAX_THUMBNAILS,
+    MAX_TITLES,
+    MOST_CATEGORIES,
+    ScoreForm,
+    ScoreRequest,
+)
 from thumblab_serving.schemas.strict import StrictModel
 from thumblab_serving.schemas.title import MAX_TITLE, Title
 from thumblab_serving.scoring.intake import Source
@@ -35,7 +42,7 @@ title.
 _LISTS = ("titles", "categories")
 """Names of the other form fields that may be given several times."""
 
-_MOST_FIELDS = 8 + MAX_TITLES + len(Niche) + MAX_THUMBNAILS
+_MOST_FIELDS = 8 + MAX_TITLES + MOST_CATEGORIES + MAX_THUMBNAILS
 
 _MAY_BE_EMPTY = frozenset({"channel_id"})
 
@@ -63,7 +70,7 @@ async def _form(request: Request) -> tuple[ScoreForm, list[Source]]:
     async with form_of(request, max_files=MAX_THUMBNAILS + 1, max_fields=_MOST_FIELDS) as data:
         single = [(name, value) for name, value in data.multi_items() if name not in (_FILES, _OWN_TITLES, *_LISTS)]
         lists = {name: data.getlist(name) for name in _LISTS if name in data}
-        form = ScoreForm.model_validate(fields_of(single, _MAY_BE_EMPTY) | lists)
+        form = ScoreForm.model_validate(fields_of(single, _MAY_BE_EMPTY) | lists, context=niches_of(request))
         uploads = files_of(_FILES, data.getlist(_FILES), MAX_THUMBNAILS)
         ids = _ids([upload.filename for upload in uploads])
         titles = _own_titles(data.getlist(_OWN_TITLES), len(uploads))

@@ -7,7 +7,6 @@ from datetime import datetime
 from pathlib import Path
 
 from thumblab_core.errors import LabError
-from thumblab_core.niches import Niche
 from thumblab_core.releases.release import INDEX, Release
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_serving.loading.served_releases import ServedReleases
@@ -34,17 +33,17 @@ class ServedIndex:
         return None if self.release is None else datetime.fromisoformat(self.release.created_at)
 
 
-def served_indices(store: ReleaseStore, releases: ServedReleases) -> Mapping[Niche, ServedIndex]:
+def served_indices(store: ReleaseStore, releases: ServedReleases) -> Mapping[str, ServedIndex]:
     """Return the promoted index of each niche. The function reads only small files, and loads no index."""
-    return {niche: _served_index(store, releases, niche) for niche in Niche}
+    return {niche: _served_index(store, releases, niche) for niche in releases.indices}
 
 
-def _served_index(store: ReleaseStore, releases: ServedReleases, niche: Niche) -> ServedIndex:
-    slot = releases.indices[niche]
+def _served_index(store: ReleaseStore, releases: ServedReleases, niche: str) -> ServedIndex:
+    slot = releases.index_of(niche)
     held = None
     try:
-        release = store.serving.current(INDEX, niche.value)
-        held = store.serving.held(INDEX, niche.value)
+        release = store.serving.current(INDEX, niche)
+        held = store.serving.held(INDEX, niche)
     except (LabError, OSError, ValueError) as error:
         reason = str(error) if isinstance(error, LabError) else f"the pointer cannot be read ({type(error).__name__})"
         return ServedIndex(None, 0, None, False, reason)

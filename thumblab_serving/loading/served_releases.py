@@ -5,6 +5,7 @@ The model and the indices are the latest releases that the service can use.
 
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from thumblab_core.encoders.load import image_encoder_name, new_image_encoder, t
 from thumblab_core.encoders.protocol import ImageEncoder
 from thumblab_core.errors import LabError, NoServedModelError
 from thumblab_core.index import NicheIndex
-from thumblab_core.niches import Niche
+from thumblab_core.niches import NicheFile, UnknownNicheError
 from thumblab_core.ranking.trained_ranker import TrainedRanker
 from thumblab_core.releases.release import ALL, INDEX, MODEL, Release
 from thumblab_core.releases.release_store import ReleaseStore
@@ -63,11 +64,35 @@ class ServedReleases:
         self._shared = shared
         self._store = ReleaseStore(settings.releases)
         self.model: ServedRelease[TrainedRanker] = ServedRelease(self._store, MODEL, ALL, self._load_model)
-        self.indices = {niche: ServedRelease(self._store, INDEX, niche.value, self._load_index) for niche in Niche}
+        self.niches = NicheFile(settings.data_dir)
+        self._indices: dict[str, ServedRelease[NicheIndex]] = {}
+        self._following_niches = threading.Lock()
         self._encoders: Encoders | None = None
         self._failure: str | None = None
         self._backoff = Backoff()
         self._warming = threading.Lock()
+
+    @property
+    def indices(self) -> Mapping[str, "ServedRelease[NicheIndex]"]:
+        """The `ServedRelease` of the index of each niche that the lab has now, by the name of the niche.
+
+        The result does not change. A later access sees a new niche, and no longer sees a retired one.
+        """
+        names = self.niches.names
+        if tuple(self._indices) != names:
+            with self._following_niches:
+                known = self._indices
+                self._indices = {
+                    name: known.get(name) or ServedRelease(self._store, INDEX, name, self._load_index) for name in names
+                }
+        return self._indices
+
+    def index_of(self, niche: str) -> "ServedRelease[NicheIndex]":
+        """Return the `ServedRelease` of the index of a niche. Raises `UnknownNicheError` if the lab has no such niche."""
+        indices = self.indices
+        if niche not in indices:
+            raise UnknownNicheError(niche, tuple(indices))
+        return indices[niche]
 
     @property
     def slots(self) -> list["ServedRelease[TrainedRanker] | ServedRelease[NicheIndex]"]:
@@ -122,13 +147,13 @@ class ServedReleases:
             slot.watch_pointer()
         self._drop_unused_encoders()
 
-    def forget_indices(self) -> list[Niche]:
+    def forget_indices(self) -> list[str]:
         """Forget the loaded indices, so that they are read from the disk again. Return the niches whose index was
         loaded.
         """
         return [niche for niche, slot in self.indices.items() if slot.forget()]
 
-    def resolve(self, niche: Niche) -> "Resolved":
+    def resolve(self, niche: str) -> "Resolved":
         """Return the releases with which a request for a niche is answered. Reads each pointer once.
 
         Raises `NotReadyError` if no model can be used, or if the encoders cannot be loaded.
@@ -142,7 +167,7 @@ class ServedReleases:
             raise NotReadyError(_no_model(self.model))
         return Resolved(model, *self.resolve_index(niche))
 
-    def resolve_index(self, niche: Niche) -> tuple[Loaded[NicheIndex] | None, str | None]:
+    def resolve_index(self, niche: str) -> tuple[Loaded[NicheIndex] | None, str | None]:
         """Return the index with which a request for a niche is answered, and `Resolved.index_refusal`.
 
         The index is None if no index can be used.
@@ -151,7 +176,7 @@ class ServedReleases:
         loaded.
         """
         self.encoders()
-        slot = self.indices[niche]
+        slot = self.index_of(niche)
         index, refusal = slot.current(), slot.refusal
         self._drop_unused_encoders()
         if index is not None or refusal is None:
@@ -220,7 +245,7 @@ class ServedReleases:
         return Loaded(release.release_id, ranker, image)
 
     def _load_index(self, release: Release) -> Loaded[NicheIndex]:
-        served = self.indices[Niche(release.scope)].loaded
+        served = self.index_of(release.scope).loaded
         # Files that the new release shares with the served release are not read again.
         index = NicheIndex.load(release, None if served is None else served.value)
         image = self.encoders().image(self._encoder_name(release))

@@ -11,7 +11,6 @@ import numpy.typing as npt
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.errors import LabError
 from thumblab_core.index import MAX_NEIGHBOURS, Neighbour, examples_of, percentile_among, typical_neighbours
-from thumblab_core.niches import Niche
 from thumblab_serving.loading.database import NoDatabaseError, ServiceDatabase, limit_statements
 
 if TYPE_CHECKING:  # Only type checkers import SQLAlchemy here, because the import is slow.
@@ -66,7 +65,7 @@ class StoredLibraries:
     def __init__(self, database: ServiceDatabase, library_days: int) -> None:
         self._database = database
         self._library_days = library_days
-        self._distributions: dict[tuple[Niche, str], tuple[float, SimilarityDistribution]] = {}
+        self._distributions: dict[tuple[str, str], tuple[float, SimilarityDistribution]] = {}
         self._computing = threading.Lock()
 
     def warm(self) -> None:
@@ -75,7 +74,7 @@ class StoredLibraries:
 
         self._database.warm()
 
-    def placements(self, niche: Niche, encoder: str, vectors: Vectors, examples: int) -> list[Placement]:
+    def placements(self, niche: str, encoder: str, vectors: Vectors, examples: int) -> list[Placement]:
         """Return the placement of each vector in the library of the niche, with at most `examples` similar thumbnails.
 
         `encoder` is a fingerprint, and `vectors` are unit vectors of this encoder, float32 [n, d]. Raises
@@ -88,7 +87,7 @@ class StoredLibraries:
         except NoDatabaseError as error:
             raise NothingStoredError(str(error)) from None
 
-    def nearest(self, niche: Niche, encoder: str, vector: Vectors) -> list[Neighbour]:
+    def nearest(self, niche: str, encoder: str, vector: Vectors) -> list[Neighbour]:
         """Return the 200 videos of the stored library that are nearest to a unit vector [d].
 
         Raises `NothingStoredError` if the database cannot answer, and `LibraryError` if the vector does not fit the
@@ -98,7 +97,7 @@ class StoredLibraries:
         def search_one(engine: "Engine") -> list[Neighbour]:
             from thumblab_core.database.nearest import Library, search
 
-            library = Library(encoder, niche.value, self._library_days)
+            library = Library(encoder, niche, self._library_days)
             with engine.connect() as connection:
                 limit_statements(connection)
                 return search(connection, library, vector[None])[0]
@@ -108,11 +107,11 @@ class StoredLibraries:
         except NoDatabaseError as error:
             raise NothingStoredError(str(error)) from None
 
-    def _search(self, engine: "Engine", niche: Niche, encoder: str, vectors: Vectors, examples: int) -> list[Placement]:
+    def _search(self, engine: "Engine", niche: str, encoder: str, vectors: Vectors, examples: int) -> list[Placement]:
         from thumblab_core.database.nearest import Library, search
         from thumblab_core.database.nearest_index import WORTHWHILE
 
-        library = Library(encoder, niche.value, self._library_days)
+        library = Library(encoder, niche, self._library_days)
         distribution = self._distribution(engine, niche, library)
         if distribution.count < 2:
             raise NothingStoredError(f"the database holds too few thumbnails of {niche} with vectors of {encoder}")
@@ -121,7 +120,7 @@ class StoredLibraries:
             neighbours = search(connection, library, vectors, MAX_NEIGHBOURS, exact=distribution.count <= WORTHWHILE)
         return [_placement(distribution, nearest, examples) for nearest in neighbours]
 
-    def _distribution(self, engine: "Engine", niche: Niche, library: Any) -> SimilarityDistribution:
+    def _distribution(self, engine: "Engine", niche: str, library: Any) -> SimilarityDistribution:
         from thumblab_core.database.nearest import sample
 
         key = (niche, library.encoder)

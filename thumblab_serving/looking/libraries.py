@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from thumblab_core.index import NicheIndex
-from thumblab_core.niches import Niche
 from thumblab_serving.loading.served_release import Loaded
 from thumblab_serving.loading.served_releases import NotReadyError, ServedReleases
 
@@ -16,7 +15,7 @@ class Library:
     `encoder` is the fingerprint of the image encoder that made the vectors of the library.
     """
 
-    niche: Niche
+    niche: str
     index: Loaded[NicheIndex] | None
     encoder: str
     why_stored: str | None = None
@@ -54,7 +53,7 @@ class Libraries:
         ]
 
 
-def libraries_of(releases: ServedReleases, niche: Niche | None) -> Libraries:
+def libraries_of(releases: ServedReleases, niche: str | None) -> Libraries:
     """Return the libraries to search: the library of `niche` or, if `niche` is None, the libraries of all niches.
 
     A library is searched in its index. The library of a niche without an index is searched in the database in three
@@ -62,7 +61,7 @@ def libraries_of(releases: ServedReleases, niche: Niche | None) -> Libraries:
 
     Raises `NotReadyError` if there is no library to search.
     """
-    niches = list(Niche) if niche is None else [niche]
+    niches = list(releases.indices) if niche is None else [niche]
     resolved = {asked: releases.resolve_index(asked) for asked in niches}
     model = None if releases.model.is_empty else releases.model.current()
     encoder = None if model is None else model.value.model.config.image_encoder

@@ -7,7 +7,6 @@ import numpy as np
 
 from thumblab_core.encoders.protocol import Vectors, unit, usable
 from thumblab_core.errors import LabError
-from thumblab_core.niches import Niche
 from thumblab_serving.loading.database import NoDatabaseError
 from thumblab_serving.loading.text_tower import TextTowerError
 from thumblab_serving.looking.libraries import Libraries
@@ -80,7 +79,8 @@ def _of_video(video_id: str, libraries: Libraries, scorer: Scorer) -> Query:
             return Query("video", library.index.value.vector_of(video_id), library.encoder, library.encoder)
     searched = {library.niche for library in libraries.all}
     encoder = libraries.encoders[0]
-    for niche in Niche:  # The video may be in the library of another niche, which the request does not search.
+    # The video may be in the library of another niche, which the request does not search.
+    for niche in scorer.releases.indices:
         index = None if niche in searched else scorer.releases.resolve_index(niche)[0]
         if index is not None and index.value.encoder == encoder and video_id in index.value:
             return Query("video", index.value.vector_of(video_id), encoder, encoder)

@@ -7,9 +7,9 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AllowInfNan, BeforeValidator, ConfigDict, Field, Strict, model_validator
 
 from thumblab_core.images import FORMAT_NAMES, MAX_BYTES
-from thumblab_core.niches import Niche
 from thumblab_serving.schemas.alternatives import exactly_one_of
 from thumblab_serving.schemas.library import VideoId
+from thumblab_serving.schemas.niche import Niche
 from thumblab_serving.schemas.request import MAX_URL, URL_HELP, ChannelName
 from thumblab_serving.schemas.strict import AS_WHOLE, Number, StrictModel
 from thumblab_serving.schemas.title import Title

@@ -21,7 +21,6 @@ from thumblab_core.index import (
     PublishedBetween,
     diversified,
 )
-from thumblab_core.niches import Niche
 from thumblab_serving.loading.database import NoDatabaseError
 from thumblab_serving.loading.stored_library import NothingStoredError
 from thumblab_serving.looking.libraries import Library, libraries_of
@@ -39,7 +38,7 @@ _LEAST_RANKED = 20
 class _Hit:
     """A found video of a niche, with the vector of its picture."""
 
-    niche: Niche
+    niche: str
     item: Item
     similarity: float
     vector: Vectors
@@ -56,7 +55,7 @@ class _Results:
     degraded: list[str] = field(default_factory=list)
     total: int | None = 0
 
-    def add(self, niche: Niche, neighbours: Sequence[Neighbour], vectors: Vectors) -> None:
+    def add(self, niche: str, neighbours: Sequence[Neighbour], vectors: Vectors) -> None:
         self.hits += [_Hit(niche, *near, vector) for near, vector in zip(neighbours, vectors, strict=True)]
 
     def count(self, videos: int | None) -> None:
@@ -168,7 +167,7 @@ class SimilarSearch:
         for library in libraries:
             if library.index is None:
                 results.degraded.append(f"the titles of {library.niche} were not searched: {library.why_stored}")
-        niches = [niche.value for niche in served]
+        niches = list(served)
         try:
             titles: list[NearTitle] = self._scorer.database.read(
                 lambda connection: near_titles(connection, query.vector, query.encoder, niches)

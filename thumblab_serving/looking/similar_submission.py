@@ -13,6 +13,7 @@ from thumblab_serving.http.received import (
     invalid,
     json_body,
     json_or_form,
+    niches_of,
     source_of,
 )
 from thumblab_serving.looking.queries import Asked
@@ -57,7 +58,9 @@ async def _of_json(request: Request) -> Asked:
 async def _of_form(request: Request) -> Asked:
     async with form_of(request, max_files=2, max_fields=_MOST_FIELDS) as data:
         fields = [(name, value) for name, value in data.multi_items() if name != _PICTURE]
-        form = SimilarPictureForm.model_validate(fields_of(fields, SimilarForm.model_fields))
+        form = SimilarPictureForm.model_validate(
+            fields_of(fields, SimilarForm.model_fields), context=niches_of(request)
+        )
         if len(data.getlist(_PICTURE)) != 1:
             raise invalid(f"{_PICTURE}: send one picture file")
         (upload,) = files_of(_PICTURE, data.getlist(_PICTURE), 1)

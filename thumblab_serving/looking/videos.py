@@ -7,7 +7,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from thumblab_core.database.channels import Channel
 from thumblab_core.index import Item
-from thumblab_core.niches import Niche
 from thumblab_core.sub_scores import NAMES, Evidence, Measurement, SubScore
 from thumblab_core.sub_scores.distribution import ScoreDistribution
 from thumblab_serving.loading.served_releases import NotReadyError
@@ -49,8 +48,8 @@ class Videos:
             raise UnknownVideoError("the lab does not know this video")
         facts, degraded = rows.facts, list[str]()
         libraries = self._libraries_with(video_id, degraded)
-        niche = Niche(facts["niche"])
-        own = next((library for library in libraries if library.niche is niche), next(iter(libraries), None))
+        niche = str(facts["niche"])
+        own = next((library for library in libraries if library.niche == niche), next(iter(libraries), None))
         if own is None and not degraded:
             degraded.append("no served library has this video, so it has no neighbours")
         index = None if own is None else own.index
@@ -77,7 +76,7 @@ class Videos:
     def _libraries_with(self, video_id: str, degraded: list[str]) -> list[Library]:
         found = []
         try:
-            for niche in Niche:
+            for niche in self._scorer.releases.indices:
                 index, refusal = self._scorer.releases.resolve_index(niche)
                 if refusal is not None:
                     degraded.append(refusal)

@@ -125,7 +125,7 @@ def describe(
     """Return the state of every component. Loads nothing."""
     releases = scorer.releases
     model = _served(releases.model)
-    indices = {niche.value: _served(slot) for niche, slot in releases.indices.items()}
+    indices = {niche: _served(slot) for niche, slot in releases.indices.items()}
     encoders, meter = _encoders(releases), _meter(scorer)
     canary = CanaryOut(state=scorer.canary.state, checks=scorer.canary.checks, reason=scorer.canary.failure)
     is_warm = encoders.state == meter.state == "warm" and scorer.rehearsed and canary.reason is None

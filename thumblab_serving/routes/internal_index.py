@@ -10,7 +10,6 @@ from http import HTTPStatus
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Request
 
-from thumblab_core.niches import Niche
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
 from thumblab_serving.http.auth import require
@@ -103,7 +102,7 @@ async def clear_cache(request: Request) -> ClearCacheOut:
     )
 
 
-async def _served(request: Request) -> Mapping[Niche, ServedIndex]:
+async def _served(request: Request) -> Mapping[str, ServedIndex]:
     scorer: Scorer = request.app.state.scorer
     settings: Settings = request.app.state.settings
     return await to_thread.run_sync(served_indices, ReleaseStore(settings.releases), scorer.releases)

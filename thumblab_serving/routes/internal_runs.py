@@ -8,13 +8,13 @@ from http import HTTPStatus
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from thumblab_core.niches import Niche
+from thumblab_core.niches import is_niche_name
 from thumblab_serving.dagster_runs.runs import DagsterRuns, RunRequest
 from thumblab_serving.http.auth import require
 from thumblab_serving.http.lab_requests import body_of
 from thumblab_serving.http.problems import Problem, error_responses
 from thumblab_serving.http.queries import path_documentation, query_of
-from thumblab_serving.http.received import invalid
+from thumblab_serving.http.received import invalid, niches_of_lab
 from thumblab_serving.routes.aliases import with_aliases
 from thumblab_serving.routes.people.runs import JOBS, people_figures
 from thumblab_serving.routes.requested_runs import (
@@ -54,13 +54,16 @@ async def refresh_library(request: Request, response: Response) -> RefreshOut:
     """
     query, body = query_of(request, WaitQuery), await body_of(request, NichesRequest)
     runs = await run_requested(
-        request, response, query, [RunRequest("refresh_library", niche) for niche in body.niches]
+        request,
+        response,
+        query,
+        [RunRequest("refresh_library", niche) for niche in body.niches or niches_of_lab(request)],
     )
     status = status_of(runs, query)
     return RefreshOut(
         **common_fields(request, runs, status, "Reference library and FAISS indices refreshed", "indices"),
-        index_results={Niche(str(run.request.niche)): run.succeeded for run in runs},
-        library_stats={Niche(str(run.request.niche)): stats_of(run.outcome) for run in runs},
+        index_results={str(run.request.niche): run.succeeded for run in runs},
+        library_stats={str(run.request.niche): stats_of(run.outcome) for run in runs},
     )
 
 
@@ -78,7 +81,7 @@ async def rebuild_indices(request: Request, response: Response) -> RebuildOut:
     """
     query, body = query_of(request, WaitQuery), await body_of(request, RebuildRequest)
     config = {"ops": {"faiss_index": {"config": {"factory": body.factory}}}} if body.factory else {}
-    wanted = [RunRequest("rebuild_index", niche, config) for niche in body.niches]
+    wanted = [RunRequest("rebuild_index", niche, config) for niche in body.niches or niches_of_lab(request)]
     runs = await run_requested(request, response, query, wanted)
     notes = ["dim has no effect: the image encoder decides the dimension of the vectors"] if body.dim else []
     if body.factory:
@@ -86,7 +89,7 @@ async def rebuild_indices(request: Request, response: Response) -> RebuildOut:
     return RebuildOut(
         **common_fields(request, runs, status_of(runs, query), "FAISS indices rebuilt", "niches"),
         notes=notes,
-        results={Niche(str(run.request.niche)): run.succeeded for run in runs},
+        results={str(run.request.niche): run.succeeded for run in runs},
     )
 
 
@@ -103,12 +106,17 @@ async def embed(request: Request, response: Response) -> RebuildOut:
     A picture or title that has a vector of the current encoder is not encoded again.
     """
     query, body = query_of(request, WaitQuery), await body_of(request, NichesRequest)
-    runs = await run_requested(request, response, query, [RunRequest("embed_library", niche) for niche in body.niches])
+    runs = await run_requested(
+        request,
+        response,
+        query,
+        [RunRequest("embed_library", niche) for niche in body.niches or niches_of_lab(request)],
+    )
     return RebuildOut(
         **common_fields(
             request, runs, status_of(runs, query), "Embeddings computed and FAISS indices rebuilt", "niches"
         ),
-        results={Niche(str(run.request.niche)): run.succeeded for run in runs},
+        results={str(run.request.niche): run.succeeded for run in runs},
     )
 
 
@@ -137,7 +145,7 @@ async def run_state(request: Request) -> RunStateOut:
         raise Problem(HTTPStatus.NOT_FOUND, "unknown-run", f"Dagster knows no run {run_id}")
     return RunStateOut(
         job=found.job,
-        niche=Niche(found.niche) if found.niche in set(Niche) else None,
+        niche=found.niche if found.niche is not None and is_niche_name(found.niche) else None,
         run_id=run_id,
         state=found.state,
         url=runs.page(run_id),

@@ -8,7 +8,6 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends, Request
 
 from thumblab_core.errors import LabError
-from thumblab_core.niches import Niche
 from thumblab_core.ranking.trained_ranker import TrainedRanker
 from thumblab_core.releases.release import ALL, MODEL, Release
 from thumblab_core.releases.release_store import ReleaseStore
@@ -49,9 +48,9 @@ async def lab(request: Request) -> LabOut:
     )
 
 
-def _library(niche: Niche, index: ServedIndex, releases: ServedReleases) -> LibraryStateOut:
+def _library(niche: str, index: ServedIndex, releases: ServedReleases) -> LibraryStateOut:
     facts = {} if index.release is None else index.release.info
-    loaded = releases.indices[niche].loaded
+    loaded = releases.index_of(niche).loaded
     items = loaded.value.items if index.cached and loaded is not None else None
     dates = [item.published_on for item in items or () if item.published_on is not None]
     return LibraryStateOut(

@@ -10,12 +10,13 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
 
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import NicheFile
 from thumblab_core.releases.release import ALL, ReleaseError
 from thumblab_serving.http.auth import require
 from thumblab_serving.http.problems import Problem, error_responses
 from thumblab_serving.looking.served_maps import MapFile, NoMapError, ServedMaps
 from thumblab_serving.schemas.library_index import LibraryClustersOut, MapAtlasesOut
+from thumblab_serving.schemas.niche import PATH_SCHEMA
 
 router = APIRouter(tags=["library"])
 
@@ -42,7 +43,7 @@ def _in_path(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
-_NICHE = _in_path("niche", {"type": "string", "enum": [*NICHES, ALL]})
+_NICHE = _in_path("niche", PATH_SCHEMA)
 _HASH = _in_path("sha256", {"type": "string", "pattern": "^[0-9a-f]{64}$"})
 _PLACE = [
     _in_path("level", {"type": "integer", "minimum": 0, "maximum": _DEEPEST}),
@@ -171,8 +172,10 @@ def _maps(request: Request) -> ServedMaps:
 
 def _scope(request: Request) -> str:
     niche = str(request.path_params["niche"])
-    if niche not in (*NICHES, ALL):
-        detail = f"there is no such niche; use one of {', '.join((*NICHES, ALL))}"
+    known: NicheFile = request.app.state.niches
+    scopes = (*known.names, ALL)
+    if niche not in scopes:
+        detail = f"there is no such niche; use one of {', '.join(scopes)}"
         raise Problem(HTTPStatus.NOT_FOUND, "not-found", detail)
     return niche
 

@@ -7,7 +7,7 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, Request
 
 from thumblab_core.niche_report.niche_figures import NicheReport
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import NICHE_PATTERN, NicheFile
 from thumblab_serving.http.auth import require_key
 from thumblab_serving.http.problems import Problem, error_responses
 from thumblab_serving.http.queries import path_documentation
@@ -27,7 +27,7 @@ router = APIRouter(tags=["library"])
     response_model=NicheReport,
     dependencies=[Depends(require_key)],
     responses=error_responses(401, 404, 503),
-    openapi_extra={"parameters": [path_documentation("niche", enum=list(NICHES))]},
+    openapi_extra={"parameters": [path_documentation("niche", pattern=NICHE_PATTERN)]},
 )
 async def report(request: Request) -> NicheReport:
     """Return the newest report that the asset `niche_report` has stored.
@@ -37,8 +37,9 @@ async def report(request: Request) -> NicheReport:
     pictures of the examples.
     """
     niche = str(request.path_params["niche"])
-    if niche not in NICHES:
-        raise Problem(HTTPStatus.NOT_FOUND, "not-found", f"there is no such niche; use one of {', '.join(NICHES)}")
+    known: NicheFile = request.app.state.niches
+    if niche not in known.names:
+        raise Problem(HTTPStatus.NOT_FOUND, "not-found", f"there is no such niche; use one of {', '.join(known.names)}")
     scorer: Scorer = request.app.state.scorer
     database: ServiceDatabase = scorer.database
     limiter: CapacityLimiter = request.app.state.library_limiter

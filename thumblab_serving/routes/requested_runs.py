@@ -11,7 +11,6 @@ from fastapi import Request, Response
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
-from thumblab_core.niches import Niche
 from thumblab_serving.dagster_runs.following import FollowedRun, GoneError, follow, start
 from thumblab_serving.dagster_runs.graphql import DagsterError, NoDagsterError
 from thumblab_serving.dagster_runs.runs import DagsterRuns, FullQueueError, Outcome, RunRequest
@@ -112,7 +111,7 @@ def common_fields(
         "timestamp": datetime.now(UTC),
         "runs": [
             RunOut(
-                niche=None if run.request.niche is None else Niche(run.request.niche),
+                niche=run.request.niche,
                 run_id=run.run_id,
                 state=run.state,
                 reused=run.reused,

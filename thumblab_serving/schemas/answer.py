@@ -6,8 +6,8 @@ from typing import Literal, Self
 from pydantic import Field
 
 from thumblab_core.index import WINNER_RULE
-from thumblab_core.niches import Niche
 from thumblab_serving.schemas.evidence import EvidenceOut, SubScoreOut
+from thumblab_serving.schemas.niche import Niche
 from thumblab_serving.schemas.packages import PackagesOut
 from thumblab_serving.schemas.people.people_seen import PeopleSeenOut
 from thumblab_serving.schemas.plan import PlanOut

@@ -15,7 +15,7 @@ from thumblab_core.channel_imports.report import (
     OwnPastSkill,
 )
 from thumblab_core.given_text import has_hidden, visible
-from thumblab_core.niches import Niche
+from thumblab_serving.schemas.niche import Niche
 from thumblab_serving.schemas.request import CHANNEL_PATTERN
 from thumblab_serving.schemas.strict import StrictModel
 

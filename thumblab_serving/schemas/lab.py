@@ -4,7 +4,6 @@ from datetime import date, datetime
 
 from pydantic import Field
 
-from thumblab_core.niches import Niche
 from thumblab_serving.schemas.strict import StrictModel
 from thumblab_serving.schemas.verdict import SkillOut
 
@@ -53,6 +52,6 @@ class LabOut(StrictModel):
     """The answer of `GET /v1/lab`."""
 
     model: ModelStateOut
-    libraries: dict[Niche, LibraryStateOut]
+    libraries: dict[str, LibraryStateOut]
     links: LinksOut
     library_note: str | None = Field(description="What the library is made of, if it does not come from YouTube.")

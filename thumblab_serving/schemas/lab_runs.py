@@ -15,8 +15,9 @@ from pydantic import (
     model_validator,
 )
 
-from thumblab_core.niches import Niche
+from thumblab_core.niches import LARGEST_NICHES
 from thumblab_serving.schemas.alternatives import exactly_one
+from thumblab_serving.schemas.niche import Niche
 from thumblab_serving.schemas.people.people_figures import PeopleRunOut
 from thumblab_serving.schemas.strict import AS_WHOLE, StrictModel
 
@@ -78,9 +79,9 @@ class NichesRequest(StrictModel):
     """The niches of a request. The body may be left out."""
 
     niches: list[Niche] = Field(
-        default_factory=lambda: list(Niche),
+        default_factory=list,
         min_length=1,
-        max_length=len(Niche),
+        max_length=LARGEST_NICHES,
         description="The niches. Default: every niche.",
         json_schema_extra={"uniqueItems": True},
     )
@@ -221,10 +222,10 @@ class RunStateOut(RunOut):
 class RefreshOut(RunsOut):
     """The answer of a refresh of the library."""
 
-    index_results: dict[Niche, bool | None] = Field(
+    index_results: dict[str, bool | None] = Field(
         description="Whether the refresh of each niche succeeded; null while it has not ended."
     )
-    library_stats: dict[Niche, NicheStats | None] = Field(
+    library_stats: dict[str, NicheStats | None] = Field(
         description="The results by niche. Null while the run of the niche has not ended."
     )
 
@@ -232,7 +233,7 @@ class RefreshOut(RunsOut):
 class RebuildOut(RunsOut):
     """The answer of a rebuild, or of a full embedding with a rebuild."""
 
-    results: dict[Niche, bool | None] = Field(
+    results: dict[str, bool | None] = Field(
         description="Whether the rebuild of each niche succeeded; null while it has not ended."
     )
 

@@ -9,8 +9,8 @@ from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 
 from thumblab_core.experiments.rules import LONGEST_TEXT
 from thumblab_core.index import WINNER_RULE
-from thumblab_core.niches import Niche
 from thumblab_serving.schemas.evidence import EvidenceOut, SubScoreOut
+from thumblab_serving.schemas.niche import Niche
 from thumblab_serving.schemas.strict import StrictModel
 
 MOST_PICTURES = 24

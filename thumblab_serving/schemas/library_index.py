@@ -8,7 +8,7 @@ from pydantic import Field
 from thumblab_core.library_map.atlases import AtlasLevel
 from thumblab_core.library_map.map_figures import Cluster
 from thumblab_core.library_map.tiles import Tiles
-from thumblab_core.niches import Niche
+from thumblab_serving.schemas.niche import Niche
 from thumblab_serving.schemas.strict import StrictModel
 
 
@@ -42,7 +42,7 @@ class IndexStatsOut(StrictModel):
     """The answer of `GET /internal/index-stats`."""
 
     status: Literal["ok"] = "ok"
-    index_info: dict[Niche, IndexInfoOut]
+    index_info: dict[str, IndexInfoOut]
     cache_stats: CacheStatsOut
     timestamp: datetime
 
@@ -78,7 +78,7 @@ class FaissStatusOut(StrictModel):
             "if the indices have different models."
         )
     )
-    indices: dict[Niche, IndexStatusOut]
+    indices: dict[str, IndexStatusOut]
     timestamp: datetime
 
 

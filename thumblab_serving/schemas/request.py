@@ -16,14 +16,17 @@ from pydantic import (
 from thumblab_core.errors import LabError
 from thumblab_core.given_text import CHANNEL_HELP, channel_name
 from thumblab_core.images import FORMAT_NAMES, MAX_BYTES
-from thumblab_core.niches import Niche
 from thumblab_serving.schemas.alternatives import all_of, exactly_one, not_both
 from thumblab_serving.schemas.item_id import ItemId
+from thumblab_serving.schemas.niche import Niche
 from thumblab_serving.schemas.strict import StrictModel
 from thumblab_serving.schemas.title import Title
 
 MAX_THUMBNAILS = 20
 MAX_TITLES = 10
+MOST_CATEGORIES = 7
+"""Maximum number of niches of a request. Each niche needs a search of its own."""
+
 MAX_URL = 2048
 """Maximum number of characters of a URL or the name of a channel."""
 
@@ -71,7 +74,9 @@ class ScoreForm(StrictModel):
         description="The title of the video. Give either `title` or `titles`.",
         examples=["I tested every phone under $200"],
     )
-    category: Niche = Field(default=Niche.TECH, description="The niche to compare with.", examples=["tech"])
+    category: Niche = Field(
+        default="tech", validate_default=True, description="The niche to compare with.", examples=["tech"]
+    )
     channel_id: ChannelName | None = Field(
         default=None,
         description=(
@@ -92,7 +97,7 @@ class ScoreForm(StrictModel):
     categories: list[Niche] | None = Field(
         default=None,
         min_length=1,
-        max_length=len(Niche),
+        max_length=MOST_CATEGORIES,
         description="Several niches, in place of `category`. Each niche gets its own answer, see `other_niches`.",
         json_schema_extra={"uniqueItems": True},
     )

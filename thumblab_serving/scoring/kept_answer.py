@@ -33,7 +33,7 @@ def kept_prediction(
         scored_at=datetime.now(UTC),
         model_release=answer.releases.model,
         channel_id=_channel_id(form.channel_id, answer.channel, names),
-        niche=answer.niche.value,
+        niche=answer.niche,
         title=next(thumbnail.title or "" for _, thumbnail, _ in readable),
         verdict=None if answer.verdict is None else answer.verdict.value,
         confidence=answer.confidence,

@@ -9,7 +9,6 @@ import numpy as np
 
 from thumblab_core.arrays import Float32s, Float64s
 from thumblab_core.encoders.protocol import Vectors
-from thumblab_core.niches import Niche
 from thumblab_core.ranking.adapters import Adapter
 from thumblab_core.ranking.confidence import CLEAR, is_too_close, percent
 from thumblab_core.ranking.skill import ONE_TITLE, PACKAGE
@@ -46,7 +45,7 @@ class RankingContext:
     """
 
     titles: Mapping[str, EncodedTitle]
-    niche: Niche
+    niche: str
     channel: AdapterChoice | None = None
 
     @property

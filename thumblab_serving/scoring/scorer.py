@@ -12,7 +12,6 @@ from typing import Any
 from thumblab_core.errors import LabError
 from thumblab_core.fetch import Fetcher
 from thumblab_core.library_note import read_note
-from thumblab_core.niches import Niche
 from thumblab_core.ranking.skill import ONE_TITLE, PACKAGE
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
@@ -268,7 +267,7 @@ class Scorer:
             candidates += self.intake.examine([source], form.all_titles[0], encoders, fingerprints, also)
         return candidates
 
-    def _answer(self, niche: Niche, releases: Resolved, asked: "_Asked", similarity: Similarity) -> ScoreAnswer:
+    def _answer(self, niche: str, releases: Resolved, asked: "_Asked", similarity: Similarity) -> ScoreAnswer:
         """Return the answer for one niche."""
         ranker, form = releases.model.value, asked.form
         pictures = _readable(asked.candidates)

@@ -11,7 +11,6 @@ from typing import Protocol
 import numpy as np
 
 from thumblab_core.index import NicheIndex
-from thumblab_core.niches import Niche
 from thumblab_core.sub_scores.distribution import ScoreDistribution
 from thumblab_serving.loading.served_releases import Resolved
 from thumblab_serving.loading.stored_library import NothingStoredError, Placement, StoredLibraries
@@ -56,7 +55,7 @@ class IndexSimilarity:
     """
 
     index: NicheIndex
-    niche: Niche
+    niche: str
     meter_version: str
 
     def place(self, pictures: Mapping[str, ExaminedPicture]) -> Placements:
@@ -85,7 +84,7 @@ class StoredSimilarity:
     """
 
     libraries: StoredLibraries
-    niche: Niche
+    niche: str
     encoder: str
     no_index: str
 
@@ -116,7 +115,7 @@ class DefaultSimilarity:
         return Placements(SimilaritySource.DEFAULT, placements, degraded=[sentence])
 
 
-def choose_similarity(niche: Niche, releases: Resolved, libraries: StoredLibraries, meter_version: str) -> Similarity:
+def choose_similarity(niche: str, releases: Resolved, libraries: StoredLibraries, meter_version: str) -> Similarity:
     """Return the `Similarity` for a request. The result searches the index, or the database if no index is served.
 
     If the library of the index has fewer than two thumbnails, there is no distribution to compare a picture with. In

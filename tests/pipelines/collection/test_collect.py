@@ -15,7 +15,7 @@ from demo.catalogues.vast import vast_catalogue
 from demo.emulator import Emulator
 from thumblab_core.database.tables import channels, video_stats, videos
 from thumblab_core.errors import LabError
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import DEFAULT_NAMES
 from thumblab_core.settings import Settings
 from thumblab_pipelines.collection import collecting, refresh
 from thumblab_pipelines.collection.refresh import check_collection, collect
@@ -54,8 +54,8 @@ def test_observations_are_dated_by_the_servers_clock(small: Any, catalogue: Synt
 
 def test_gaming_comes_from_its_chart_and_the_other_niches_from_search(small: Any) -> None:
     origin = {niche: collected.trending_from for niche, collected in small.collected.items()}
-    assert origin == {niche: "chart" if niche == "gaming" else "search" for niche in NICHES}
-    assert all(check.passed for niche in NICHES for check in check_collection(small.lab, niche))
+    assert origin == {niche: "chart" if niche == "gaming" else "search" for niche in DEFAULT_NAMES}
+    assert all(check.passed for niche in DEFAULT_NAMES for check in check_collection(small.lab, niche))
 
 
 def test_a_refresh_needs_few_calls_and_the_ledger_agrees_with_youtube(small: Any) -> None:
@@ -78,7 +78,7 @@ def test_a_day_of_all_niches_costs_at_most_60_units_and_15_searches(
         chosen = at(lab, emulator)
         for _ in range(2):
             before = emulator.counts.spent
-            collected = [collect(chosen, niche) for niche in NICHES]
+            collected = [collect(chosen, niche) for niche in DEFAULT_NAMES]
             spent = {bucket: count - before[bucket] for bucket, count in emulator.counts.spent.items()}
             assert all(niche.stopped is None and niche.formats["video"] >= 30 for niche in collected)
             assert 0 < spent["units"] <= 60
@@ -91,11 +91,11 @@ def test_a_day_of_all_niches_costs_at_most_60_units_and_15_searches(
 def test_thirty_videos_are_kept_and_shorts_and_streams_are_not_counted(lab: Lab) -> None:
     with Emulator(vast_catalogue(channels=70, videos=7_000)) as emulator:
         chosen = at(lab, emulator, channels_per_refresh=0)
-        collected = {niche: collect(chosen, niche) for niche in NICHES}
+        collected = {niche: collect(chosen, niche) for niche in DEFAULT_NAMES}
     with lab.engine.connect() as connection:
         rows = connection.execute(select(videos.c.niche, videos.c.format, func.count()).group_by("niche", "format"))
         stored = {(niche, kind): count for niche, kind, count in rows}
-    assert all(stored[niche, "video"] == 30 for niche in NICHES)
+    assert all(stored[niche, "video"] == 30 for niche in DEFAULT_NAMES)
     assert stored == {(niche, kind): n for niche, counts in collected.items() for kind, n in counts.formats.items()}
     assert {kind for _, kind in stored} > {"video", "short"}
 

@@ -21,7 +21,7 @@ from demo.catalogues.vast import vast_catalogue
 from demo.emulator import Emulator
 from thumblab_core.database.tables import crawl_searches
 from thumblab_core.errors import LabError
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import DEFAULT_NAMES
 from thumblab_pipelines.collection.crawl import check_crawl, crawl
 from thumblab_pipelines.collection.crawl_names import add_channels
 from thumblab_pipelines.collection.crawl_plan import plan_crawl
@@ -179,7 +179,7 @@ def test_each_week_is_searched_once(lab: Lab, tech: SyntheticCatalogue) -> None:
 def test_every_niche_has_its_share_of_the_days_searches(lab: Lab) -> None:
     with Emulator(vast_catalogue(channels=700, videos=30_000)) as emulator:
         chosen = at(lab, emulator, crawl_channels=100, crawl_days=7, quota_units=1)
-        crawled = [crawl(chosen, niche) for niche in NICHES]
+        crawled = [crawl(chosen, niche) for niche in DEFAULT_NAMES]
     assert all(1 < niche.quota.spent["searches"] <= 11 for niche in crawled)
     assert all(niche.counted.channels > 30 for niche in crawled)
 
@@ -216,7 +216,7 @@ def test_the_plan_matches_the_cost_and_spends_nothing(lab: Lab, tech: SyntheticC
 
 
 def test_the_plan_for_1500_channels_takes_2_days_at_most_and_40_by_search_alone(lab: Lab) -> None:
-    planned = plan_crawl(lab, NICHES, channels=215)
+    planned = plan_crawl(lab, DEFAULT_NAMES, channels=215)
     assert 9_000 < planned.units < 9_800
     assert planned.days <= 2
     assert planned.naive_days >= 40

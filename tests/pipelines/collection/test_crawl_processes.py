@@ -18,7 +18,7 @@ from sqlalchemy import create_engine, func, select, text
 from demo.catalogues.vast import vast_catalogue
 from demo.emulator import Emulator
 from thumblab_core.database.tables import video_stats
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import DEFAULT_NAMES
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.youtube.quota import Ledger
 
@@ -45,7 +45,7 @@ class Crawling:
         with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
             self._stderr_path = Path(file.name)
         self._process = PROCESSES.Process(
-            target=crawling.crawl_all, args=(environment, str(self._stderr_path), list(NICHES))
+            target=crawling.crawl_all, args=(environment, str(self._stderr_path), list(DEFAULT_NAMES))
         )
         self._process.start()
 
@@ -132,7 +132,7 @@ def test_two_processes_share_a_niche_without_doing_work_twice(lab: Lab, tmp_path
     engine.dispose()
     assert waiting == 0
     assert looked_at > 1_300
-    # Most calls read 50 videos or 50 uploads of a channel. `4 * len(NICHES)` allows each of the two processes two extra
-    # calls for each niche. One of these calls requests channels that the other process requests too. The other call
+    # Most calls read 50 videos or 50 uploads of a channel. `4 * len(DEFAULT_NAMES)` allows each of the two processes two
+    # extra calls for each niche. One of these calls requests channels that the other process requests too. The other call
     # requests the last videos of the niche, which may be fewer than 50.
-    assert units <= looked_at / 50 + 35 * (2_000 / 35 / 50 + 1) + 4 * len(NICHES)
+    assert units <= looked_at / 50 + 35 * (2_000 / 35 / 50 + 1) + 4 * len(DEFAULT_NAMES)

@@ -15,7 +15,7 @@ from demo.catalogues.synthetic import SyntheticCatalogue
 from demo.emulator import Emulator
 from demo.pictures import missing
 from thumblab_core.database.tables import thumbnail_versions, thumbnails, videos
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import DEFAULT_NAMES
 from thumblab_pipelines.collection.download import check_thumbnails, download_thumbnails
 from thumblab_pipelines.lab import Lab
 
@@ -31,12 +31,12 @@ def test_every_picture_is_stored_once_under_the_hash_of_its_bytes(small: Any) ->
         assert row.problem is None
         assert (row.width, row.height) == (640, 360)
         small.lab.images.get(row.sha256)
-    assert all(check.passed for niche in NICHES for check in check_thumbnails(small.lab, niche))
+    assert all(check.passed for niche in DEFAULT_NAMES for check in check_thumbnails(small.lab, niche))
 
 
 def test_downloading_again_asks_for_nothing(small: Any) -> None:
     before = small.emulator.counts
-    again = [download_thumbnails(small.lab, niche) for niche in NICHES]
+    again = [download_thumbnails(small.lab, niche) for niche in DEFAULT_NAMES]
     assert small.emulator.counts == before
     assert [downloaded.downloaded for downloaded in again] == [0] * 7
     assert sum(downloaded.had for downloaded in again) == 150

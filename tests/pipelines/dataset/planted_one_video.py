@@ -16,7 +16,7 @@ from demo.catalogues.experiments import PlantedExperiment, planted_experiments
 from demo.catalogues.synthetic import SyntheticCatalogue, synthetic_catalogue
 from demo.emulator import Emulator
 from thumblab_core.experiments import rules
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import DEFAULT_NAMES
 from thumblab_pipelines.collection.download import download_thumbnails
 from thumblab_pipelines.collection.observe import observe
 from thumblab_pipelines.collection.refresh import collect
@@ -62,7 +62,7 @@ def planted_lab(
     with Emulator(catalogue, key="k") as emulator:
         lab = open_lab(youtube_endpoint=emulator.endpoint, youtube_api_key="k")
         for _ in range(weeks):
-            for niche in NICHES:
+            for niche in DEFAULT_NAMES:
                 collect(lab, niche)
                 download_thumbnails(lab, niche)
                 observe(lab, niche)
@@ -70,7 +70,7 @@ def planted_lab(
     channel = max(catalogue.channels.values(), key=lambda one: len(one.videos)).channel_id
     planted = planted_experiments(catalogue, channel, experiments, seed=1)
     numbers = [store(lab, folder, channel, FIRST_DAY + timedelta(days=day), one) for day, one in enumerate(planted)]
-    for niche in NICHES:
+    for niche in DEFAULT_NAMES:
         embed(lab, niche)
     return PlantedLab(lab, catalogue, planted, numbers)
 

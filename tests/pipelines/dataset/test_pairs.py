@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import DEFAULT_NAMES
 from thumblab_pipelines.dataset import pairing, pairs
 from thumblab_pipelines.dataset.checks import check_pairs
 from thumblab_pipelines.dataset.load import load_dataset
@@ -162,7 +162,7 @@ def encoded(small: Any) -> Lab:
     from thumblab_pipelines.features.embed import embed
     from thumblab_pipelines.features.sub_scores import measure_features
 
-    for niche in NICHES:
+    for niche in DEFAULT_NAMES:
         embed(small.lab, niche)
     measure_features(small.lab, MEASURED)
     lab: Lab = small.lab

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from dagster import DagsterInstance
 
+from thumblab_core.niches import DEFAULT_NAMES
 from thumblab_core.settings import settings
+from thumblab_pipelines.dagster_partitions import add_partitions
 from thumblab_pipelines.dagster_storage import open_instance
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -37,4 +39,5 @@ def instance(new_database: Callable[[], str], tmp_path: Path, monkeypatch: pytes
     instance = open_instance(tmp_path, tmp_path)
     # All tests of a process share Dagster's database, so delete what earlier tests stored.
     instance.wipe_all_schedules()
+    add_partitions(instance, DEFAULT_NAMES)
     return instance

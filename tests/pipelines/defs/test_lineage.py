@@ -21,6 +21,7 @@ from demo.emulator import Emulator
 from demo.reporting import ReachReport, reach_csv
 from thumblab_core.database.tables import metadata
 from thumblab_pipelines.collection.catalogue import import_catalogue
+from thumblab_pipelines.dagster_partitions import add_partitions
 from thumblab_pipelines.definitions import defs
 from thumblab_pipelines.defs import resources
 from thumblab_pipelines.defs.kept import RELEASES, TABLES, UNOWNED
@@ -145,6 +146,7 @@ def traces(
         patch.setattr(build, "_LEAST_PAIRS", 1)
         found = {}
         with dg.DagsterInstance.ephemeral() as instance:
+            add_partitions(instance, ["tech"])
             making = Making(lab, definitions, instance)
             for asset, job in JOBS.items():
                 if asset == "embeddings":

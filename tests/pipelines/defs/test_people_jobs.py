@@ -16,6 +16,7 @@ from traced_tables import Touched, tracing
 
 from thumblab_core.people.naming import label
 from thumblab_core.people.reading import list_clusters
+from thumblab_pipelines.dagster_partitions import add_partitions
 from thumblab_pipelines.definitions import defs
 from thumblab_pipelines.defs import resources
 from thumblab_pipelines.defs.kept import UNOWNED
@@ -55,6 +56,7 @@ def people(shared_data: Path, open_lab: Callable[..., Lab]) -> Any:
     definitions = defs()
     with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.ephemeral() as instance:
         patch.setattr(resources, "_opened", lambda chosen, url: lab)
+        add_partitions(instance, ["tech"])
 
         def run(job: str, asset: str, **given: Any) -> tuple[dg.ExecuteInProcessResult, Touched]:
             with tracing(lab.engine.url) as touched:

@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from thumblab_pipelines.dagster_partitions import add_partitions
 from thumblab_pipelines.definitions import defs
 from thumblab_pipelines.defs import resources
 from thumblab_pipelines.models.refresh import RefreshedModel
@@ -22,6 +23,7 @@ from thumblab_pipelines.run_launcher import end_abandoned_runs
 @pytest.fixture
 def instance(dagster_home: Path) -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.get() as instance:
+        add_partitions(instance, ["tech"])
         yield instance
 
 

@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 from dagster._utils.schedules import schedule_execution_time_iterator
 
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import DEFAULT_NAMES
 from thumblab_pipelines.definitions import defs
 from thumblab_pipelines.defs.collection.crawl import daily_crawl
 from thumblab_pipelines.defs.library.refresh import daily_refresh
@@ -59,19 +59,28 @@ def test_training_is_on_mondays_after_the_refresh_of_that_morning() -> None:
     assert {(t.weekday(), t.hour, t.minute) for t in fired} == {(0, 5, 0)}
 
 
-def test_a_tick_asks_for_one_run_of_each_niche_under_a_key_of_its_own() -> None:
+def context_at(instance: dg.DagsterInstance, moment: datetime) -> dg.ScheduleEvaluationContext:
+    return dg.build_schedule_context(
+        instance, scheduled_execution_time=moment, repository_def=defs().get_repository_def()
+    )
+
+
+def test_a_tick_asks_for_one_run_of_each_niche_under_a_key_of_its_own(instance: dg.DagsterInstance) -> None:
     moment = datetime(2026, 10, 4, 3, tzinfo=HOBART)
-    context = dg.build_schedule_context(scheduled_execution_time=moment, repository_def=defs().get_repository_def())
+    context = context_at(instance, moment)
     requests = daily_refresh.evaluate_tick(context).run_requests
-    assert [request.partition_key for request in requests or []] == list(NICHES)
-    assert [request.run_key for request in requests or []] == [f"2026-10-04/{niche}" for niche in NICHES]
+    assert [request.partition_key for request in requests or []] == list(DEFAULT_NAMES)
+    assert [request.run_key for request in requests or []] == [f"2026-10-04/{niche}" for niche in DEFAULT_NAMES]
 
 
-def test_the_same_tick_asks_for_the_same_runs_and_a_tick_of_the_next_day_for_other_runs() -> None:
+def test_the_same_tick_asks_for_the_same_runs_and_a_tick_of_the_next_day_for_other_runs(
+    instance: dg.DagsterInstance,
+) -> None:
     def keys(day: int) -> list[str | None]:
         moment = datetime(2026, 10, day, 3, tzinfo=HOBART)
-        context = dg.build_schedule_context(scheduled_execution_time=moment, repository_def=defs().get_repository_def())
-        return [request.run_key for request in daily_refresh.evaluate_tick(context).run_requests or []]
+        return [
+            request.run_key for request in daily_refresh.evaluate_tick(context_at(instance, moment)).run_requests or []
+        ]
 
     assert keys(4) == keys(4)
     assert not set(keys(4)) & set(keys(5))
@@ -85,16 +94,15 @@ def test_the_crawl_begins_after_californias_midnight_on_every_day_of_a_year() ->
         assert timedelta(minutes=29) <= tick - last_reset <= timedelta(hours=4)
 
 
-def test_views_are_observed_every_six_hours_and_each_round_has_keys_of_its_own() -> None:
+def test_views_are_observed_every_six_hours_and_each_round_has_keys_of_its_own(instance: dg.DagsterInstance) -> None:
     fired = ticks(frequent_observation, datetime(2026, 9, 1, tzinfo=HOBART), datetime(2026, 9, 4, tzinfo=HOBART))
     assert [t.hour for t in fired] == [0, 6, 12, 18] * 3
     keys = set()
     for moment in fired:
-        context = dg.build_schedule_context(scheduled_execution_time=moment, repository_def=defs().get_repository_def())
-        requests = frequent_observation.evaluate_tick(context).run_requests or []
-        assert [request.partition_key for request in requests] == list(NICHES)
+        requests = frequent_observation.evaluate_tick(context_at(instance, moment)).run_requests or []
+        assert [request.partition_key for request in requests] == list(DEFAULT_NAMES)
         keys |= {request.run_key for request in requests}
-    assert len(keys) == len(fired) * len(NICHES)
+    assert len(keys) == len(fired) * len(DEFAULT_NAMES)
 
 
 def test_these_are_the_schedules_and_the_sensors_and_nothing_else_starts_work() -> None:
@@ -125,4 +133,5 @@ def test_these_are_the_schedules_and_the_sensors_and_nothing_else_starts_work() 
         "alerts": (None, dg.DefaultSensorStatus.RUNNING),
         "index_rebuilds": ("rebuild_index", dg.DefaultSensorStatus.RUNNING),
         "champion_moved": ("serve_model", dg.DefaultSensorStatus.RUNNING),
+        "niches": (None, dg.DefaultSensorStatus.RUNNING),
     }

@@ -157,7 +157,7 @@ def test_a_sensor_whose_lab_cannot_be_opened_skips_with_the_reason(
     monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path))
     settings.cache_clear()
     repository = defs().get_repository_def()
-    for name in ("index_rebuilds", "champion_moved"):
+    for name in ("index_rebuilds", "champion_moved", "niches"):
         context = dg.build_sensor_context(
             repository_def=repository, resources={"lab": LabResource(), "mlflow": MlflowResource()}
         )

@@ -22,7 +22,7 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import ModuleTarget
 from dagster._scheduler.scheduler import ScheduleIterationTimes, launch_scheduled_runs
 
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import DEFAULT_NAMES
 from thumblab_core.settings import CHECKOUT
 
 HOBART = ZoneInfo("Australia/Hobart")
@@ -97,7 +97,7 @@ def once_each(first: date, last: date, *without: date) -> Counter[tuple[date, st
     on the days in `without`.
     """
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-    return Counter((day, niche) for day in days if day not in without for niche in NICHES)
+    return Counter((day, niche) for day in days if day not in without for niche in DEFAULT_NAMES)
 
 
 def at(day: date, hour: int, minute: int = 0) -> datetime:

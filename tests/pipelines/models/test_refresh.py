@@ -24,6 +24,7 @@ from thumblab_core.releases.release import ALL, INDEX, MODEL
 from thumblab_pipelines.collection.catalogue import import_catalogue
 from thumblab_pipelines.collection.observe import check_observation, observe
 from thumblab_pipelines.collection.refresh import collect
+from thumblab_pipelines.dagster_partitions import add_partitions
 from thumblab_pipelines.definitions import defs
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.features.embed import load_encoders
@@ -110,7 +111,13 @@ def test_the_scheduled_upkeep_succeeds_without_a_key_and_its_metadata_says_so(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, job: str, asset: str
 ) -> None:
     monkeypatch.setattr(LabResource, "open", lambda _: lab)
-    result = defs().resolve_job_def(job).execute_in_process(partition_key="tech", resources={"lab": LabResource()})
+    with dg.DagsterInstance.ephemeral() as instance:
+        add_partitions(instance, ["tech"])
+        result = (
+            defs()
+            .resolve_job_def(job)
+            .execute_in_process(instance=instance, partition_key="tech", resources={"lab": LabResource()})
+        )
     (made,) = result.asset_materializations_for_node(asset)
     assert "YouTube was not asked" in str(made.metadata["remarks"].value)
 
@@ -164,8 +171,11 @@ def test_the_jobs_for_all_and_for_imported_videos_succeed_without_a_key(
     monkeypatch.setattr(LabResource, "open", lambda _: lab)
     monkeypatch.setattr("thumblab_pipelines.defs.resources.MlflowResource.connect", lambda _: None)
     definitions = defs()
+    instance = dg.DagsterInstance.ephemeral()
+    add_partitions(instance, ["tech"])
     for job, niche in (("refresh_library", "tech"), ("refresh_imported", None)):
         result = definitions.resolve_job_def(job).execute_in_process(
+            instance=instance,
             partition_key=niche,
             resources={"lab": LabResource(), "mlflow": definitions.resources["mlflow"]},  # type: ignore[index]
         )

@@ -24,7 +24,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.youtube import transport
-from thumblab_pipelines.youtube.client import YouTube
+from thumblab_pipelines.youtube.client import SearchQuery, YouTube
 from thumblab_pipelines.youtube.errors import ErrorKind, YouTubeError
 from thumblab_pipelines.youtube.quota import Ledger, QuotaError
 
@@ -211,7 +211,7 @@ def test_key_is_in_no_url_not_even_in_the_log_of_googles_library(
 ) -> None:
     with caplog.at_level(logging.DEBUG), connect(lab, emulator) as youtube:
         youtube.videos([next(iter(catalogue.videos))], "tech")
-        assert youtube.search(28, "US", emulator.now - timedelta(days=90)).items
+        assert youtube.search(SearchQuery("US", 28), emulator.now - timedelta(days=90)).items
     assert "/youtube/v3/videos" in caplog.text  # The library has logged the URL.
     assert SECRET not in caplog.text
     assert "key=" not in caplog.text
@@ -275,7 +275,7 @@ def test_search_times_are_sent_in_utc(lab: Lab, emulator: Emulator) -> None:
     with connect(lab, emulator) as youtube:
         after = datetime(2026, 11, 1, 10, tzinfo=UTC)
         before = datetime(2026, 11, 8, 10, tzinfo=UTC)
-        page = youtube.search(28, "US", after, before)
+        page = youtube.search(SearchQuery("US", 28), after, before)
         times = [record.published_at for record in youtube.videos([hit.video_id for hit in page.items], "tech")]
     assert times
     assert all(after <= moment < before for moment in times)

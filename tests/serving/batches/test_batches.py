@@ -6,7 +6,7 @@ import io
 import httpx
 import pytest
 
-from thumblab_core.niches import Niche
+from thumblab_core.niches import DEFAULT_NAMES
 from thumblab_serving.schemas.batches import MAX_ITEMS, MAX_PICTURES
 
 URL_ITEM = {"id": "a", "title": "t", "thumbnails": [{"id": "p", "url": "https://i.ytimg.com/a"}]}
@@ -147,7 +147,7 @@ def test_a_batch_of_the_largest_size_is_taken_and_a_larger_one_is_not(service, s
         thumbnails = [{"id": str(n), "url": "https://i.ytimg.com/vi/dQw4w9WgXcQ/a.jpg", "title": "t"} for n in range(4)]
         titled = {
             "titles": [f"{n}, and more" for n in range(10)],
-            "categories": [niche.value for niche in Niche],
+            "categories": list(DEFAULT_NAMES),
             "channel_id": "UCown",
             "thumbnails": thumbnails,
         }

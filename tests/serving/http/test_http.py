@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import DEFAULT_NAMES
 from thumblab_serving.http.bodies import MAX_BODY
 from thumblab_serving.schemas.request import ScoreForm
 
@@ -169,7 +169,7 @@ def test_an_invalid_channel_is_refused(given):
 def test_the_error_for_an_unknown_category_lists_the_niches(service, draw):
     for reply in (service.ask([{"id": "a", "url": "u"}], category="knitting"), service.upload(draw(1), category="x")):
         detail = problem(reply, 422)["detail"]
-        assert all(niche in detail for niche in NICHES)
+        assert all(niche in detail for niche in DEFAULT_NAMES)
 
 
 def test_invalid_json_is_a_problem(service):

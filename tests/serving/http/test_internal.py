@@ -12,7 +12,7 @@ import pytest
 from test_http import problem
 
 from thumblab_core.keys.named_keys import NamedKeys
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import DEFAULT_NAMES
 from thumblab_serving.routes.requested_runs import WAITING
 
 STARTING = {
@@ -173,7 +173,7 @@ def test_a_body_that_is_not_json_is_a_problem(service):
 def test_index_stats_have_the_fields_of_the_document(service, lab):
     stats = service.client.get("/internal/index-stats").json()
     assert set(stats) == {"status", "index_info", "cache_stats", "timestamp"}
-    assert (stats["status"], set(stats["index_info"])) == ("ok", set(NICHES))
+    assert (stats["status"], set(stats["index_info"])) == ("ok", set(DEFAULT_NAMES))
     tech, gaming = stats["index_info"]["tech"], stats["index_info"]["gaming"]
     release = lab.store.serving.current("index", "tech")
     assert (tech["exists"], tech["cached"], tech["release"]) == (True, True, release.release_id)

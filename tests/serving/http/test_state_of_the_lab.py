@@ -6,7 +6,7 @@ import httpx
 from test_http import problem
 
 from thumblab_core.keys.named_keys import NamedKeys
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import DEFAULT_NAMES
 from thumblab_core.running import Running, announced
 
 
@@ -16,7 +16,7 @@ def test_the_state_of_the_lab_needs_the_key(service):
 
 def test_the_state_has_the_size_and_the_age_of_each_library_and_the_skill_of_the_model(service, lab):
     answer = service.client.get("/v1/lab").json()
-    assert list(answer["libraries"]) == list(NICHES)
+    assert list(answer["libraries"]) == list(DEFAULT_NAMES)
     tech, news = answer["libraries"]["tech"], answer["libraries"]["news"]
     assert (tech["videos"], tech["changed"], tech["held"], tech["reason"]) == (30, 0, None, None)
     # The drawn video number n has n / 10 times the usual views. A winner has at least twice the usual views, so the

@@ -29,7 +29,6 @@ from thumblab_core.encoders.load import named_image_encoder
 from thumblab_core.encoders.protocol import Vectors, unit
 from thumblab_core.images import decode
 from thumblab_core.index import NicheIndex
-from thumblab_core.niches import Niche
 from thumblab_core.settings import Settings
 from thumblab_pipelines.library.rows import read_library
 from thumblab_serving.loading import database, stored_library
@@ -117,7 +116,7 @@ def test_the_database_places_a_picture_like_the_index(open_lab: Any, libraries_a
     index = NicheIndex.build(rows.vectors, rows.items, "e")
     queries = np.concatenate([vectors(12, seed=1), rows.vectors[:3]])
     url = lab.settings.database_url.get_secret_value()
-    places = libraries_at(url).placements(Niche.TECH, "e", queries, 5)
+    places = libraries_at(url).placements("tech", "e", queries, 5)
     assert len(rows.items) == count - 5
     # Rounding may swap two pictures with nearly the same cosine. Such a swap changes the percentile by `step`.
     step = 100 / len(rows.items)
@@ -216,7 +215,7 @@ def test_a_database_that_never_answers_delays_one_request_by_at_most_three_secon
         for patience in (3.0, 0.1, 0.1):
             start = time.monotonic()
             with pytest.raises(NothingStoredError, match="the database cannot be reached") as raised:
-                libraries.placements(Niche.TECH, "e", vectors(1), 5)
+                libraries.placements("tech", "e", vectors(1), 5)
             assert time.monotonic() - start < patience
             assert PASSWORD not in str(raised.value)
             assert raised.value.__cause__ is None
@@ -232,7 +231,7 @@ def test_a_statement_that_takes_too_long_is_cancelled(libraries_at: Any, filled:
         other.execute(text("LOCK TABLE embeddings IN ACCESS EXCLUSIVE MODE"))
         start = time.monotonic()
         with pytest.raises(NothingStoredError, match="did not answer within 2 seconds"):
-            libraries.placements(Niche.TECH, "e", vectors(1), 5)
+            libraries.placements("tech", "e", vectors(1), 5)
         assert time.monotonic() - start < 3
     engine.dispose()
 
@@ -245,18 +244,18 @@ def test_a_database_that_recovers_is_asked_again(
     engine = create_engine(make_url(filled).set(database="postgres"), isolation_level="AUTOCOMMIT")
     with engine.connect() as other:
         end = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :n")
-        assert len(libraries.placements(Niche.TECH, "e", query, 5)) == 1
+        assert len(libraries.placements("tech", "e", query, 5)) == 1
         other.execute(end, {"n": name})  # The statement ends all connections, as a restart does.
-        assert len(libraries.placements(Niche.TECH, "e", query, 5)) == 1
+        assert len(libraries.placements("tech", "e", query, 5)) == 1
         other.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
         other.execute(end, {"n": name})
         with pytest.raises(NothingStoredError):
-            libraries.placements(Niche.TECH, "e", query, 5)
+            libraries.placements("tech", "e", query, 5)
         other.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true"))
         with pytest.raises(NothingStoredError):
-            libraries.placements(Niche.TECH, "e", query, 5)
+            libraries.placements("tech", "e", query, 5)
         monkeypatch.setattr(database, "_RETRY_SECONDS", 0.0)
-        assert len(libraries.placements(Niche.TECH, "e", query, 5)) == 1
+        assert len(libraries.placements("tech", "e", query, 5)) == 1
     engine.dispose()
 
 
@@ -264,13 +263,13 @@ def test_a_database_without_the_tables_of_the_lab_has_no_answer(
     libraries_at: Any, new_database: Callable[[], str]
 ) -> None:
     with pytest.raises(NothingStoredError, match=r"could not answer \(UndefinedTable\)"):
-        libraries_at(new_database()).placements(Niche.TECH, "e", vectors(1), 5)
+        libraries_at(new_database()).placements("tech", "e", vectors(1), 5)
 
 
 def test_an_invalid_database_url_is_reported_without_its_text(libraries_at: Any) -> None:
     for url in (f"://{PASSWORD}", f"mysql://u:{PASSWORD}@h/d", f"postgresql://u:{PASSWORD}@h:port/d"):
         with pytest.raises(NothingStoredError, match="THUMBLAB_DATABASE_URL") as raised:
-            libraries_at(url).placements(Niche.TECH, "e", vectors(1), 5)
+            libraries_at(url).placements("tech", "e", vectors(1), 5)
         assert PASSWORD not in str(raised.value)
 
 
@@ -285,13 +284,13 @@ def test_the_similarity_distribution_is_computed_once_in_ten_minutes(
         stored_library, "similarity_distribution", lambda count, some: computed.append(count) or calibrated(count, some)
     )
     for _ in range(3):
-        libraries.placements(Niche.TECH, "e", query, 5)
-    libraries.placements(Niche.BEAUTY, "e", query, 5)
+        libraries.placements("tech", "e", query, 5)
+    libraries.placements("beauty", "e", query, 5)
     assert computed == [40, 40]
     monkeypatch.setattr(stored_library, "_KEPT_SECONDS", 0.0)
     libraries._distributions.clear()
     for _ in range(2):
-        libraries.placements(Niche.TECH, "e", query, 5)
+        libraries.placements("tech", "e", query, 5)
     assert computed == [40] * 4
 
 
@@ -300,7 +299,7 @@ def test_the_embedded_server_is_asked_while_it_runs_and_never_started(tmp_path: 
     folder = tmp_path / "lab"
     libraries = libraries_at(None, data_dir=folder)
     with pytest.raises(NothingStoredError, match="the database does not run"):
-        libraries.placements(Niche.TECH, "e", vectors(1), 5)
+        libraries.placements("tech", "e", vectors(1), 5)
     assert not folder.exists()
     script = (
         "from thumblab_core.database.schema import migrate\n"
@@ -321,11 +320,11 @@ def test_the_embedded_server_is_asked_while_it_runs_and_never_started(tmp_path: 
         engine = create_engine(url)
         fill(engine, vectors(50), "e", niches=("tech",))
         engine.dispose()
-        assert len(libraries.placements(Niche.TECH, "e", vectors(1), 5)) == 1
+        assert len(libraries.placements("tech", "e", vectors(1), 5)) == 1
         assert server.stop(settings, force=True)
         start = time.monotonic()
         with pytest.raises(NothingStoredError, match="the database does not run"):
-            libraries.placements(Niche.TECH, "e", vectors(1), 5)
+            libraries.placements("tech", "e", vectors(1), 5)
         assert time.monotonic() - start < 1
         assert not server.status(settings).running
     finally:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from planted_people import RUN_ID, FakeDagster, fake_dagster
 
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import DEFAULT_NAMES
 from thumblab_pipelines.progress import in_words
 
 PATHS = ["/cluster/dual", "/train", "/detect"]
@@ -120,7 +120,7 @@ def test_detection_starts_a_run_for_the_niche_or_for_each(post: Callable[..., An
     assert found == {"searched": 7, "new_faces": 4, "without_vector": None, "unreadable": None}
     assert post("/detect", {"niche": None}).status_code == 202
     tags = [{tag["key"]: tag["value"] for tag in run["executionMetadata"]["tags"]} for run in dagster.launched]
-    assert [tag["dagster/partition"] for tag in tags] == ["tech", *NICHES]
+    assert [tag["dagster/partition"] for tag in tags] == ["tech", *DEFAULT_NAMES]
     assert {run["selector"]["jobName"] for run in dagster.launched} == {"find_faces"}
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from thumblab_core.errors import LabError
-from thumblab_core.niches import Niche
 from thumblab_core.recognition import appearances
 from thumblab_serving.loading.sent_picture import SentPicture
 from thumblab_serving.schemas.people.people_seen import SeenFaceOut, SeenPersonOut
@@ -131,7 +130,7 @@ def test_pictures_that_are_scored_at_a_limited_pace_are_searched_too(
     monkeypatch.setattr(scorer.people, "search", lambda *_: (search, []))
     paced: list[None] = []
     sources = [Source(name, data=draw(number)) for number, name in enumerate("ab")]
-    form = ScoreForm(title="A title", category=Niche("tech"))
+    form = ScoreForm(title="A title", category="tech")
     answer = scorer.score(sources, form, pace=lambda: paced.append(None), owner=None, see_people=True)
     assert len(paced) == 2
     assert [each.faces for each in answer.people.thumbnails] == [[FACE], [FACE]]

@@ -24,7 +24,6 @@ from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.images import decode
 from thumblab_core.index import Item, NicheIndex
-from thumblab_core.niches import Niche
 from thumblab_core.releases.release import INDEX
 from thumblab_serving.schemas.request import ScoreForm
 from thumblab_serving.scoring.intake import Source
@@ -103,7 +102,7 @@ def releases(lab_at, tmp_path_factory, pictures, asked, draw):
                 thumbnail.score
                 for thumbnail in scorer.score(
                     [Source(f"p{n}", data=pictures[n]) for n in one.known],
-                    ScoreForm(title=one.title, category=Niche.TECH),
+                    ScoreForm(title=one.title, category="tech"),
                     owner=None,
                 ).thumbnails
             ]

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from thumblab_cli.dagster_told import dagster_told
+from thumblab_cli.niche_type import NICHE
 from thumblab_core.errors import LabError
-from thumblab_core.niches import NICHES
 
 if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
     from thumblab_pipelines.lab import Lab
     from thumblab_pipelines.library.changes import Changed
 
-_niche = click.argument("niche", type=click.Choice(NICHES), metavar="NICHE")
-_niches = click.argument("niches", nargs=-1, type=click.Choice(NICHES), metavar="[NICHE]...")
+_niche = click.argument("niche", type=NICHE, metavar="NICHE")
+_niches = click.argument("niches", nargs=-1, type=NICHE, metavar="[NICHE]...")
 _videos = click.argument("video_ids", nargs=-1, required=True, metavar="VIDEO_ID...", type=click.UNPROCESSED)
 _VIDEO_IDS_SETTINGS = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -67,7 +67,7 @@ def status(niches: tuple[str, ...], as_json: bool) -> None:
     from thumblab_cli.printing.tables import wide_console
     from thumblab_pipelines.library.status import index_status
 
-    statuses = [index_status(_lab(), niche) for niche in niches or NICHES]
+    statuses = [index_status(_lab(), niche) for niche in niches or _lab().niches]
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(niche_status) for niche_status in statuses], default=str))
         return
@@ -196,7 +196,7 @@ def verify(niches: tuple[str, ...], as_json: bool) -> None:
     from thumblab_pipelines.library.status import verify_releases
 
     lab = _lab()
-    releases = [release for niche in niches or NICHES for release in verify_releases(lab, niche)]
+    releases = [release for niche in niches or _lab().niches for release in verify_releases(lab, niche)]
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(release) for release in releases]))
     else:
@@ -221,15 +221,13 @@ def prune(niches: tuple[str, ...], keep: int | None) -> None:
     from thumblab_pipelines.library.build import prune_indices
 
     lab = _lab()
-    for niche in niches or NICHES:
+    for niche in niches or _lab().niches:
         deleted = lab.releases.prune(INDEX, niche, keep) if keep else prune_indices(lab, niche)
         click.echo(f"{niche}: {len(deleted)} deleted")
 
 
 @command.command()
-@click.option(
-    "--niche", "niches", multiple=True, type=click.Choice(NICHES), help="Search this niche. Can be given several times."
-)
+@click.option("--niche", "niches", multiple=True, type=NICHE, help="Search this niche. Can be given several times.")
 @click.option(
     "--image", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Find pictures like this one."
 )
@@ -259,7 +257,9 @@ def search(
 
     if sum(value is not None for value in query.values()) != 1:
         raise click.UsageError("Give exactly one of --image, --video and --text.")
-    found = search_libraries(_lab(), niches or NICHES, count, PublishedBetween(_day(since), _day(until)), **query)
+    found = search_libraries(
+        _lab(), niches or _lab().niches, count, PublishedBetween(_day(since), _day(until)), **query
+    )
     if as_json:
         hits = [
             {"niche": hit.niche, "similarity": hit.similarity, **dataclasses.asdict(hit.item)} for hit in found.hits

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from thumblab_cli.niche_type import NicheType
 from thumblab_cli.which_lab import demo_option
 from thumblab_core.errors import LabError
-from thumblab_core.niches import NICHES
 from thumblab_core.releases.release import ALL, Release
 
 if TYPE_CHECKING:
     from thumblab_core.settings import Settings
 
-_SCOPE = click.Choice([*NICHES, ALL])
+_SCOPE = NicheType(ALL)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet reads a text as a formula if the text begins with one of these characters."""
 

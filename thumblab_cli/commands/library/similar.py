@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from thumblab_cli.niche_type import NICHE_OF_SERVICE
 from thumblab_core.errors import LabError
-from thumblab_core.niches import NICHES
 
 if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
     from datetime import datetime
@@ -26,7 +26,7 @@ class _NoAnswerError(LabError):
 @click.option("--image", type=click.Path(path_type=Path), help="Find thumbnails like this picture.")
 @click.option("--video", "video_id", metavar="ID", help="Find thumbnails like the thumbnail of this video of the lab.")
 @click.option("--text", help="Find thumbnails, or titles if the image encoder has no text tower, that match this text.")
-@click.option("--niche", type=click.Choice(NICHES), help="Search this niche only. Default: all niches.")
+@click.option("--niche", type=NICHE_OF_SERVICE, help="Search this niche only. Default: all niches.")
 @click.option("-k", "--k", "k", type=click.IntRange(1, 100), default=10, show_default=True, help="How many to find.")
 @click.option(
     "--offset", type=click.IntRange(0, 900), default=0, help="The number of thumbnails to leave out at the beginning."

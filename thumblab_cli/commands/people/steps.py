@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from thumblab_core.niches import NICHES
+from thumblab_cli.niche_type import NICHE
 
 if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thumblab --help` stays fast.
     from rich.console import Console
@@ -61,7 +61,7 @@ _min_faces = click.option(
 
 @click.command(name="detect")
 @_folder
-@click.option("--niche", type=click.Choice(NICHES), help="Search only the thumbnails of this niche.")
+@click.option("--niche", type=NICHE, help="Search only the thumbnails of this niche.")
 @_limit
 @_json
 def detect_(folder: Path | None, niche: str | None, limit: int | None, as_json: bool) -> None:

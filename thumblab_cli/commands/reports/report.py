@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from thumblab_cli.niche_type import NICHE
 from thumblab_cli.which_lab import demo_option
-from thumblab_core.niches import NICHES
 
 if TYPE_CHECKING:
     from thumblab_core.settings import Settings
@@ -19,7 +19,7 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("name", type=click.Choice(NICHES), metavar="NICHE")
+@click.argument("name", type=NICHE, metavar="NICHE")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
     "--html",

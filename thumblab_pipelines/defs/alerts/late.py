@@ -9,7 +9,7 @@ from dagster._core.scheduler.instigation import InstigatorStatus
 
 from thumblab_core.errors import LabError
 from thumblab_core.monitoring.watch_state import WatchState
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import NicheFile
 from thumblab_core.releases.release import INDEX
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
@@ -24,7 +24,8 @@ _GAP = timedelta(minutes=10)
 _CAUSE = "late"
 
 _NOT_EXPECTED = ""
-"""The reason for a niche that would be late if its schedule were on. A person has turned off the schedule."""
+"""The reason for a niche that nobody expects to be refreshed: a person has turned off the schedule, or has retired the
+niche."""
 
 
 def late(
@@ -51,12 +52,14 @@ def late(
 def _niches(instance: dg.DagsterInstance, state: WatchState, chosen: Settings, now: datetime) -> dict[str, str | None]:
     """Return why each niche that was ever refreshed is late, or None for a niche that is not late.
 
-    The reason is `_NOT_EXPECTED` if the last refresh of a niche is too old, but a person has turned off the schedule. A
-    served index may be newer than the last run, because `thumblab refresh` makes an index without Dagster.
+    The reason is `_NOT_EXPECTED` for a retired niche. It is also `_NOT_EXPECTED` if the last refresh of a niche is too
+    old, but a person has turned off the schedule. A served index may be newer than the last run, because `thumblab
+    refresh` makes an index without Dagster.
     """
     expected = _is_on(instance, "daily_refresh")
     store, found = ReleaseStore(chosen.releases), dict[str, str | None]()
-    for niche in NICHES:
+    niches = NicheFile(chosen.data_dir).names
+    for niche in niches:
         moments = [state.refreshed[niche]] if niche in state.refreshed else []
         try:
             release = store.serving.current(INDEX, niche)
@@ -68,6 +71,7 @@ def _niches(instance: dg.DagsterInstance, state: WatchState, chosen: Settings, n
             hours = (now - max(moments)).total_seconds() / 3_600
             reason = f"the last good refresh was {hours:.0f} hours ago" if expected else _NOT_EXPECTED
             found[f"the refresh of {niche}"] = reason if hours > chosen.alert_stale_h else None
+    found |= {f"the refresh of {niche}": _NOT_EXPECTED for niche in state.refreshed if niche not in niches}
     return found
 
 

@@ -7,6 +7,7 @@ import dagster as dg
 
 from thumblab_core.database.engine import explained
 from thumblab_core.errors import LabError
+from thumblab_pipelines.dagster_partitions import add_partitions
 from thumblab_pipelines.defs.lab_checks import made
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.defs.timing import BACKGROUND, DAILY, max_runtime
@@ -33,15 +34,19 @@ embed_library = dg.define_asset_job(
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Starts a rebuild for each request. A request is made, for example, if an index cannot take a change.",
 )
-def index_rebuilds(lab: LabResource) -> Iterator[dg.RunRequest | dg.SkipReason]:
+def index_rebuilds(context: dg.SensorEvaluationContext, lab: LabResource) -> Iterator[dg.RunRequest | dg.SkipReason]:
     try:
         with explained():
-            requests = open_rebuild_requests(lab.open())
+            opened = lab.open()
+            niches = opened.niches
+            # A request of a retired niche waits until somebody restores the niche.
+            requests = [request for request in open_rebuild_requests(opened) if request.niche in niches]
     except LabError as error:
         yield dg.SkipReason(f"the requests cannot be read: {error}")
         return
     if not requests:
         yield dg.SkipReason("no rebuild was requested")
+    add_partitions(context.instance, [request.niche for request in requests])
     for request in requests:
         yield dg.RunRequest(
             partition_key=request.niche,

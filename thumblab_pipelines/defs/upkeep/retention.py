@@ -12,6 +12,7 @@ from thumblab_pipelines.defs.groups import BY_NICHE, UPKEEP, YOUTUBE
 from thumblab_pipelines.defs.kept import about
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.retention.retention import check_retention, retain
+from thumblab_pipelines.retention.retired import retain_retired, retired_with_videos
 
 
 @dg.asset(
@@ -29,7 +30,7 @@ from thumblab_pipelines.retention.retention import check_retention, retain
     description="Refreshes the data of each video before it is 30 days old. Deletes removed, private and expired "
     "videos from all tables, images and releases, except the releases of models (docs/retention.md).",
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=49), warn_window=timedelta(hours=26)),
-    **about("retention", "retention.md", retain, check_retention),
+    **about("retention", "retention.md", retain, check_retention, retain_retired),
     **BY_NICHE,
     **UPKEEP,
 )
@@ -39,6 +40,9 @@ def retention(context: dg.AssetExecutionContext, config: Confirmation, lab: LabR
             retained = retain(
                 lab.open(), context.partition_key, lab.progress(context), context.run.run_id, config.confirmed
             )
+            for niche in retired_with_videos(lab.open(), context.partition_key):
+                retain_retired(lab.open(), niche, lab.progress(context), context.run.run_id, config.confirmed)
+                context.log.info(f"{niche} is retired; its kept videos were refreshed and deleted as YouTube requires")
         checks = check_retention(lab.open(), context.partition_key, retained)
     for channel_id, reason in retained.adapters.failed.items():
         context.log.warning(f"the adapter of channel {channel_id} still contains deleted videos: {reason}")

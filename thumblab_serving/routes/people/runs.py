@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
 
-from thumblab_core.niches import Niche
 from thumblab_core.settings import Settings
 from thumblab_serving.dagster_runs.following import FollowedRun
 from thumblab_serving.dagster_runs.runs import Outcome, RunRequest
@@ -14,6 +13,7 @@ from thumblab_serving.http.auth import require
 from thumblab_serving.http.lab_requests import body_of
 from thumblab_serving.http.problems import Problem, error_responses
 from thumblab_serving.http.queries import query_of
+from thumblab_serving.http.received import niches_of_lab
 from thumblab_serving.routes.people.calls import PREFIX
 from thumblab_serving.routes.requested_runs import common_fields, documented, run_requested, status_of
 from thumblab_serving.schemas.lab_runs import WaitQuery
@@ -101,11 +101,11 @@ async def detect(request: Request, response: Response) -> DetectionOut:
     query, body = query_of(request, WaitQuery), await body_of(request, DetectFacesRequest)
     _require_on(request)
     query = _waiting(query, body.queue)
-    niches = list(Niche) if body.niche is None else [body.niche]
+    niches = niches_of_lab(request) if body.niche is None else [body.niche]
     runs = await run_requested(request, response, query, [RunRequest("find_faces", niche) for niche in niches])
     return DetectionOut(
         **common_fields(request, runs, status_of(runs, query), "Faces found", "niches"),
-        results={Niche(str(run.request.niche)): _reported(run, "faces", DetectedFacesOut) for run in runs},
+        results={str(run.request.niche): _reported(run, "faces", DetectedFacesOut) for run in runs},
     )
 
 

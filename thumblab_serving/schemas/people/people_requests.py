@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, Strict, WithJsonSchema
 
-from thumblab_core.niches import Niche
 from thumblab_core.people.names import LONGEST_NAME
+from thumblab_serving.schemas.niche import Niche
 from thumblab_serving.schemas.strict import AS_WHOLE, Number, StrictModel
 
 MOST_LISTED = 1_000

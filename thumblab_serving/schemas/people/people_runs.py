@@ -2,7 +2,6 @@
 
 from pydantic import Field
 
-from thumblab_core.niches import Niche
 from thumblab_serving.schemas.lab_runs import RunsOut
 from thumblab_serving.schemas.people.people_figures import DetectedFacesOut, GroupedFacesOut, TrainingResultOut
 
@@ -25,4 +24,4 @@ class TrainingOut(RunsOut):
 class DetectionOut(RunsOut):
     """The answer of a request to look for faces."""
 
-    results: dict[Niche, DetectedFacesOut | None] = Field(description="By niche; null until the run has succeeded.")
+    results: dict[str, DetectedFacesOut | None] = Field(description="By niche; null until the run has succeeded.")

@@ -1,0 +1,150 @@
+"""Test what is collected for a niche that a person added: its searches, its channels and its excluded words."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from demo.catalogues.synthetic import SyntheticCatalogue
+from demo.emulator import Emulator
+from thumblab_core.database.tables import channels, videos
+from thumblab_core.niches import Niche
+from thumblab_core.niches.store import add_niche, edit_niche
+from thumblab_pipelines.collection.crawl import crawl
+from thumblab_pipelines.collection.refresh import Collected, collect
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.niches.cost import daily_cost, kept_searches
+from thumblab_pipelines.youtube.client import SearchQuery, YouTube
+
+PHONES = Niche("phones", 28, "AU", "en-GB", ("Foldable Phones", "Mesh Routers"))
+
+
+@pytest.fixture
+def emulator(catalogue: SyntheticCatalogue) -> Iterator[Emulator]:
+    with Emulator(catalogue) as running:
+        yield running
+
+
+@pytest.fixture
+def lab(open_lab: Callable[..., Lab], emulator: Emulator) -> Lab:
+    return open_lab(
+        youtube_endpoint=emulator.endpoint,
+        youtube_api_key="AIzaSecretOfTheTests",
+        youtube_first_wait_s=0.01,
+        search_days=36_500,
+        library_days=36_500,
+    )
+
+
+def added(lab: Lab, **changes: Any) -> Niche:
+    return add_niche(lab.engine, lab.settings.data_dir, dataclasses.replace(PHONES, **changes))
+
+
+def titles(lab: Lab, niche: str = "phones") -> dict[str, str]:
+    with lab.engine.connect() as connection:
+        rows = connection.execute(select(videos.c.video_id, videos.c.title).where(videos.c.niche == niche))
+        return {row.video_id: row.title for row in rows}
+
+
+def without_walks(lab: Lab) -> Lab:
+    """Return the lab with settings that make a refresh list the uploads of given channels only."""
+    return dataclasses.replace(lab, settings=lab.settings.model_copy(update={"channels_per_refresh": 0}))
+
+
+def test_each_search_of_a_niche_costs_one_search_and_gives_its_videos(
+    lab: Lab, emulator: Emulator, catalogue: SyntheticCatalogue
+) -> None:
+    niche = added(lab)
+    collected = collect(without_walks(lab), "phones")
+    expected = {
+        video.video_id
+        for video in catalogue.videos.values()
+        if video.niche == "tech" and any(text.casefold() in video.title.casefold() for text in niche.searches)
+    }
+    assert set(titles(lab)) == expected != set()
+    assert collected.trending_from == "searches"
+    assert emulator.counts.spent["searches"] == 2 == daily_cost(niche, lab.settings).searches
+    assert emulator.counts.spent["units"] <= daily_cost(niche, lab.settings).first_units
+
+
+def test_the_region_and_the_language_of_a_niche_reach_youtube(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[SearchQuery] = []
+    search = YouTube.search
+
+    def noted(self: YouTube, what: SearchQuery, *more: Any, **named: Any) -> Any:
+        asked.append(what)
+        return search(self, what, *more, **named)
+
+    monkeypatch.setattr(YouTube, "search", noted)
+    added(lab, searches=("Foldable Phones",))
+    collect(lab, "phones")
+    collect(lab, "tech")
+    assert asked[0] == SearchQuery("AU", 28, "Foldable Phones", "en-GB")
+    assert asked[1] == SearchQuery("US", 28, None, "en")
+
+
+def test_the_uploads_of_the_given_channels_are_collected_each_time(
+    lab: Lab, emulator: Emulator, catalogue: SyntheticCatalogue
+) -> None:
+    channel = next(channel for channel in catalogue.channels.values() if channel.niche == "beauty")
+    with YouTube.connect(lab.settings, lab.engine) as youtube:
+        (record,) = youtube.channels([channel.channel_id])
+    assert record.handle is not None
+    added(lab, category_id=None, searches=(), channels=(record.handle, "UC" + "x" * 22, "@nobody-has-this"))
+    collected: Collected = collect(without_walks(lab), "phones")
+    assert set(titles(lab)) == {video.video_id for video in channel.videos}
+    assert collected.channels_walked == 1
+    assert sorted(collected.remarks) == [
+        "YouTube has no channel @nobody-has-this, or does not show its uploads",
+        f"YouTube has no channel UC{'x' * 22}, or does not show its uploads",
+    ]
+    assert emulator.counts.spent["searches"] == 0
+    emulator.advance(timedelta(days=1))
+    assert collect(without_walks(lab), "phones").new_observations == len(channel.videos)
+    with lab.engine.connect() as connection:
+        assert connection.scalar(select(channels.c.walked_at)) is not None
+
+
+def test_a_title_with_an_excluded_word_is_left_out_by_the_refresh_and_by_the_crawl(lab: Lab) -> None:
+    niche = added(lab)
+    collect(without_walks(lab), "phones")
+    word = next(iter(titles(lab).values())).split()[0]
+    edit_niche(lab.engine, dataclasses.replace(niche, exclude=(word.lower(),)))
+    with lab.engine.begin() as connection:
+        connection.execute(videos.delete())
+    collect(lab, "phones")
+    assert titles(lab)
+    crawl(lab, "phones")
+    assert not [title for title in titles(lab).values() if niche_excludes(word, title)]
+
+
+def niche_excludes(word: str, title: str) -> bool:
+    return word.casefold() in title.casefold().split()
+
+
+def test_the_crawl_of_a_niche_searches_for_its_texts(lab: Lab, catalogue: SyntheticCatalogue) -> None:
+    added(lab)
+    crawled = crawl(lab, "phones")
+    found = {
+        video.channel_id
+        for video in catalogue.videos.values()
+        if video.niche == "tech" and any(text.casefold() in video.title.casefold() for text in PHONES.searches)
+    }
+    assert 0 < crawled.counted.channels <= len(found)
+
+
+def test_a_niche_of_channels_alone_is_crawled_without_a_search(lab: Lab, emulator: Emulator) -> None:
+    added(lab, category_id=None, searches=(), channels=("UC" + "x" * 22,))
+    assert crawl(lab, "phones").counted.channels == 0
+    assert emulator.counts.spent["searches"] == 0
+
+
+def test_the_crawl_leaves_one_search_more_for_each_text(lab: Lab) -> None:
+    with lab.engine.connect() as connection:
+        before = kept_searches(connection, lab.settings)
+    added(lab)
+    with lab.engine.connect() as connection:
+        assert (before, kept_searches(connection, lab.settings)) == (20, 22)

@@ -1,0 +1,66 @@
+"""The type of arguments and options that name a niche of the lab."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from thumblab_core.niches import NicheFile, is_niche_name
+from thumblab_core.settings import Settings, settings
+
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[str]
+else:  # In older versions of click, the class is not generic.
+    _ParamType = click.ParamType
+
+
+class NicheType(_ParamType):
+    """The name of one of the lab's niches, or one of the words in `also`.
+
+    A command with the option `--demo` takes the niches of the demo's labs too, because click may read the niche before
+    it reads this option. Such a command then says itself what the chosen lab lacks.
+
+    With `of_service`, a niche may also be one of a service elsewhere, if the settings name one. The service then refuses
+    a niche that it does not have.
+    """
+
+    name = "niche"
+
+    def __init__(self, *also: str, of_service: bool = False) -> None:
+        self._also, self._of_service = also, of_service
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        chosen, with_demo = settings(), ctx is not None and any(each.name == "demo" for each in ctx.command.params)
+        if self._of_service and chosen.serving_url is not None and is_niche_name(str(value)):
+            return str(value)
+        names = _names(chosen, with_demo)
+        if value not in (*names, *self._also) and chosen.database_url is not None:
+            names = _names_in_database(chosen)
+        if value in (*names, *self._also):
+            return str(value)
+        self.fail(f"{str(value)[:80]!r} is not one of {', '.join(map(repr, (*names, *self._also)))}.", param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        names = (*_names(settings(), with_demo=False), *self._also)
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+NICHE, NICHE_OF_SERVICE = NicheType(), NicheType(of_service=True)
+
+
+def known_niches(chosen: Settings) -> tuple[str, ...] | None:
+    """Return the niches of the lab, or None if the settings name a service elsewhere, which may have other niches."""
+    return None if chosen.serving_url is not None else NicheFile(chosen.data_dir).names
+
+
+def _names(chosen: Settings, with_demo: bool) -> Sequence[str]:
+    folders = [chosen.data_dir, *(sorted(chosen.data_dir.glob("demo*")) if with_demo else ())]
+    return tuple(dict.fromkeys(name for folder in folders for name in NicheFile(folder).names))
+
+
+def _names_in_database(chosen: Settings) -> Sequence[str]:
+    """Return the niches in the database of the user, which another machine may have changed."""
+    from thumblab_pipelines.lab import Lab
+
+    return Lab.existing(chosen).niches

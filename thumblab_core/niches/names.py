@@ -1,0 +1,41 @@
+"""Say which texts can be the name of a niche."""
+
+import re
+from collections.abc import Sequence
+
+from thumblab_core.errors import LabError
+from thumblab_core.releases.release import ALL
+
+NICHE_PATTERN = "^[a-z0-9][a-z0-9-]{0,39}$"
+"""Regular expression of the name of a niche. The name is a partition key, a part of URLs and the name of folders."""
+
+LARGEST_NICHES = 50
+"""Maximum number of niches of a lab. Retired niches are not counted."""
+
+_RESERVED = frozenset({ALL, "con", "prn", "aux", "nul", "none", "null"})
+"""Names that already mean something else: the map of all niches, and names that files cannot have on some systems."""
+
+_NAME = re.compile(NICHE_PATTERN.removeprefix("^").removesuffix("$"))
+
+
+class UnknownNicheError(LabError):
+    """The error that is raised for a niche that the lab does not have. The message lists the niches of the lab."""
+
+    def __init__(self, name: str, names: Sequence[str]) -> None:
+        super().__init__(f"there is no niche {name[:80]!r}; the niches are {', '.join(names)}")
+
+
+def is_niche_name(text: str) -> bool:
+    """Return whether a niche can have this name."""
+    return _NAME.fullmatch(text) is not None and text not in _RESERVED
+
+
+def check_name(text: str) -> None:
+    """Raise `LabError` if no niche can have this name."""
+    if _NAME.fullmatch(text) is None:
+        raise LabError(
+            f"{text[:80]!r} cannot be the name of a niche; use 1 to 40 lower-case letters, digits and hyphens, and begin "
+            "with a letter or a digit"
+        )
+    if text in _RESERVED:
+        raise LabError(f"{text!r} cannot be the name of a niche, because the lab uses this word; choose another name")

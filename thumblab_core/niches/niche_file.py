@@ -1,0 +1,96 @@
+"""The file with the names of the niches, which a process without a connection to the database reads.
+
+The table `niches` is the truth. Whoever changes the table writes the file anew, and so does each process that opens the
+lab's database and finds another list in the file.
+"""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from thumblab_core.durable_files import give_to_owner
+from thumblab_core.niches.names import LARGEST_NICHES, UnknownNicheError, is_niche_name
+from thumblab_core.niches.niche import DEFAULT_NAMES
+
+NICHE_FILE = "niches.json"
+"""The name of the file in the data folder."""
+
+_LOOK_AGAIN_S = 0.5
+_MOST_BYTES = 100_000
+
+
+class NicheFile:
+    """The names of the lab's niches, as the file in a data folder has them. Any number of threads may share an object.
+
+    The object looks at most twice a second whether the file has changed. In a data folder without the file, the niches
+    are `DEFAULT_NAMES`. If the file cannot be read, the names that were read last stay.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._path = data_dir / NICHE_FILE
+        self._lock = threading.Lock()
+        self._names: tuple[str, ...] = DEFAULT_NAMES
+        self._stamp: tuple[int, ...] | None = None
+        self._looked_at = float("-inf")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the niches that are not retired, in the order in which they were added."""
+        with self._lock:
+            if time.monotonic() - self._looked_at >= _LOOK_AGAIN_S:
+                self._look()
+                self._looked_at = time.monotonic()
+            return self._names
+
+    def require(self, name: str) -> None:
+        """Raise `UnknownNicheError` if the lab has no such niche."""
+        if name not in self.names:
+            raise UnknownNicheError(name, self.names)
+
+    def _look(self) -> None:
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            self._names, self._stamp = DEFAULT_NAMES, None
+            return
+        except OSError:
+            return
+        stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
+        if stamp != self._stamp and (names := read_names(self._path)) is not None:
+            self._names, self._stamp = names, stamp
+
+
+def read_names(path: Path) -> tuple[str, ...] | None:
+    """Return the names in the file at `path`. Return None if the file is missing or damaged."""
+    try:
+        with path.open("rb") as file:
+            names = json.loads(file.read(_MOST_BYTES))["niches"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if not isinstance(names, list) or not 1 <= len(names) <= LARGEST_NICHES:
+        return None
+    if not all(isinstance(name, str) and is_niche_name(name) for name in names):
+        return None
+    return tuple(names)
+
+
+def write_names(data_dir: Path, names: Sequence[str]) -> None:
+    """Replace the file completely or not at all. Every user of the machine may read it, because it holds no secret.
+
+    Call this function inside a lock. Raises `OSError` if the file cannot be written.
+    """
+    path = data_dir / NICHE_FILE
+    aside = path.with_name(f".{path.name}.new")
+    with suppress(FileNotFoundError):
+        aside.unlink()
+    with aside.open("x") as file:
+        give_to_owner(file.fileno(), data_dir)
+        json.dump({"niches": list(names)}, file)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)

@@ -1,0 +1,160 @@
+"""Read and change the table `niches`, and keep the file of `niche_file` equal to it."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, Row, func, insert, select, text, update
+
+from thumblab_core.database.tables import niches
+from thumblab_core.errors import LabError
+from thumblab_core.niches.names import LARGEST_NICHES, UnknownNicheError
+from thumblab_core.niches.niche import Niche, checked
+from thumblab_core.niches.niche_file import NICHE_FILE, read_names, write_names
+
+_LOCK = 7_204_119  # No other program uses this number for an advisory lock in this database.
+_MOMENTS = ("added_at", "retired_at")
+
+
+def all_niches(connection: Connection, retired: bool = False) -> list[Niche]:
+    """Return the niches in the order in which they were added. With `retired`, also return the retired niches."""
+    statement = select(niches).order_by(niches.c.number)
+    if not retired:
+        statement = statement.where(niches.c.retired_at.is_(None))
+    return [_niche(row) for row in connection.execute(statement)]
+
+
+def niche_names(engine: Engine) -> tuple[str, ...]:
+    """Return the names of the niches that are not retired, in the order in which they were added."""
+    with engine.connect() as connection:
+        return _names(connection)
+
+
+def niche_named(connection: Connection, name: str) -> Niche:
+    """Return a niche, which may be retired. Raises `UnknownNicheError` if there is no such niche."""
+    row = connection.execute(select(niches).where(niches.c.name == name)).one_or_none()
+    if row is None:
+        raise UnknownNicheError(name, _names(connection))
+    return _niche(row)
+
+
+def add_niche(engine: Engine, data_dir: Path, niche: Niche) -> Niche:
+    """Add a niche, and return it as it was stored.
+
+    Raises `LabError` if a niche cannot be like this, if the name is taken, or if the lab has too many niches.
+    """
+    niche = checked(niche)
+    with engine.begin() as connection:
+        _lock(connection)
+        known = connection.execute(select(niches.c.retired_at).where(niches.c.name == niche.name)).one_or_none()
+        if known is not None:
+            hint = (
+                f"change it with `thumblab niche edit {niche.name}`"
+                if known.retired_at is None
+                else f"it is retired; `thumblab niche restore {niche.name}` takes it up again"
+            )
+            raise LabError(f"there is a niche {niche.name} already; {hint}")
+        _refuse_too_many(connection)
+        connection.execute(insert(niches).values(_values(niche)))
+        stored = niche_named(connection, niche.name)
+    write_niche_file(engine, data_dir)
+    return stored
+
+
+def edit_niche(engine: Engine, niche: Niche) -> Niche:
+    """Replace all that is stored about a niche but its dates, and return the niche as it was stored.
+
+    Raises `LabError` if a niche cannot be like this, and `UnknownNicheError` if there is no such niche.
+    """
+    niche = checked(niche)
+    with engine.begin() as connection:
+        _lock(connection)
+        niche_named(connection, niche.name)
+        connection.execute(update(niches).where(niches.c.name == niche.name).values(_values(niche)))
+        return niche_named(connection, niche.name)
+
+
+def retire_niche(engine: Engine, data_dir: Path, name: str) -> bool:
+    """Retire a niche, and return whether it was not retired before.
+
+    Raises `UnknownNicheError` if there is no such niche, and `LabError` if it is the only niche that is left.
+    """
+    with engine.begin() as connection:
+        _lock(connection)
+        if niche_named(connection, name).retired_at is not None:
+            return False
+        if _names(connection) == (name,):
+            raise LabError(f"{name} is the only niche of the lab; add another niche before you retire it")
+        connection.execute(update(niches).where(niches.c.name == name).values(retired_at=func.now()))
+    write_niche_file(engine, data_dir)
+    return True
+
+
+def restore_niche(engine: Engine, data_dir: Path, name: str) -> bool:
+    """Take up a retired niche again, and return whether it was retired.
+
+    Raises `UnknownNicheError` if there is no such niche, and `LabError` if the lab has too many niches.
+    """
+    with engine.begin() as connection:
+        _lock(connection)
+        if niche_named(connection, name).retired_at is None:
+            return False
+        _refuse_too_many(connection)
+        connection.execute(update(niches).where(niches.c.name == name).values(retired_at=None))
+    write_niche_file(engine, data_dir)
+    return True
+
+
+def write_niche_file(engine: Engine, data_dir: Path) -> None:
+    """Make the file in the data folder equal to the table. An equal file is not written again.
+
+    Raises `LabError` if the file cannot be written.
+    """
+    with engine.connect() as connection:
+        if read_names(data_dir / NICHE_FILE) == _names(connection):
+            return
+    with engine.begin() as connection:
+        _lock(connection)
+        names = _names(connection)
+        try:
+            write_names(data_dir, names)
+        except OSError as error:
+            raise LabError(
+                f"the list of niches {data_dir / NICHE_FILE} cannot be written ({error.strerror}); the service reads it"
+            ) from None
+
+
+def _lock(connection: Connection) -> None:
+    """Wait for other changes of the table and of the file. The lock ends with the transaction."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+
+
+def _names(connection: Connection) -> tuple[str, ...]:
+    statement = select(niches.c.name).where(niches.c.retired_at.is_(None)).order_by(niches.c.number)
+    return tuple(connection.scalars(statement))
+
+
+def _refuse_too_many(connection: Connection) -> None:
+    if len(_names(connection)) >= LARGEST_NICHES:
+        raise LabError(
+            f"the lab has {LARGEST_NICHES} niches, which is the most; retire one with `thumblab niche retire`"
+        )
+
+
+def _values(niche: Niche) -> dict[str, object]:
+    values = {name: value for name, value in asdict(niche).items() if name not in _MOMENTS}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def _niche(row: Row[tuple[object, ...]]) -> Niche:
+    found = row._mapping
+    return Niche(
+        name=found["name"],
+        category_id=found["category_id"],
+        region=found["region"],
+        language=found["language"],
+        searches=tuple(found["searches"]),
+        channels=tuple(found["channels"]),
+        exclude=tuple(found["exclude"]),
+        added_at=found["added_at"],
+        retired_at=found["retired_at"],
+    )

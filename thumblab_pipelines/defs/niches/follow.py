@@ -1,0 +1,31 @@
+"""Define the sensor `niches`, which brings the niches of the table into Dagster's partitions."""
+
+import dagster as dg
+
+from thumblab_core.database.engine import explained
+from thumblab_core.errors import LabError
+from thumblab_core.niches.store import write_niche_file
+from thumblab_pipelines.dagster_partitions import add_partitions, remove_partitions
+from thumblab_pipelines.defs.resources import LabResource
+
+
+@dg.sensor(
+    name="niches",
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Adds a partition for each new niche, and removes the partitions of retired niches.",
+)
+def niches(context: dg.SensorEvaluationContext, lab: LabResource) -> dg.SkipReason:
+    try:
+        with explained():
+            opened = lab.open()
+            # A person may have changed the table on another machine, or a command may have ended before it wrote the
+            # file.
+            write_niche_file(opened.engine, opened.settings.data_dir)
+            names = opened.niches
+    except LabError as error:
+        return dg.SkipReason(f"the niches cannot be read: {error}")
+    added, removed = add_partitions(context.instance, names), remove_partitions(context.instance, names)
+    changes = [f"added {', '.join(added)}"] if added else []
+    changes += [f"removed {', '.join(removed)}"] if removed else []
+    return dg.SkipReason("; ".join(changes) or f"the partitions are the {len(names)} niches of the lab")

@@ -1,0 +1,46 @@
+"""Estimate what the daily refresh of a niche costs in YouTube quota."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from thumblab_core.niches import Niche
+from thumblab_core.niches.store import all_niches
+from thumblab_core.settings import Settings
+from thumblab_pipelines.niches.searching import most_pages
+from thumblab_pipelines.youtube.client import PAGE_SIZE
+
+
+@dataclass(frozen=True)
+class DailyCost:
+    """The most calls that the refresh of a niche needs on a day: calls of `search.list`, and units for all other calls.
+
+    The first refresh needs more units, see `first_units`, because it fetches the facts of the channels.
+    """
+
+    searches: int
+    units: int
+    first_units: int
+
+
+def daily_cost(niche: Niche, settings: Settings) -> DailyCost:
+    """Return the largest cost of a niche with the given settings.
+
+    A page of a search costs one search, one unit for its videos and one unit for channels that are new to the lab. A
+    channel costs one unit for each 50 uploads that are listed, and new uploads cost one unit for each 50.
+    """
+    is_category = niche.category_id is not None and not niche.searches
+    searches = len(niche.searches) or (most_pages(settings) if is_category else 0)
+    walked = settings.channels_per_refresh + len(niche.channels)
+    pages = -(-settings.uploads_per_channel // PAGE_SIZE)
+    details = -(-walked * settings.uploads_per_channel // PAGE_SIZE)
+    units = (2 if is_category else 0) + 2 * searches + walked * pages + details
+    return DailyCost(searches, units, units + len(niche.channels))
+
+
+def kept_searches(connection: Connection, settings: Settings) -> int:
+    """Return how many searches a day the crawl leaves to the refresh: the setting, and one for each text for which a
+    person wants YouTube to be searched. The setting is meant for the niches without such texts.
+    """
+    texts = sum(len(niche.searches) for niche in all_niches(connection))
+    return min(settings.quota_kept_searches + texts, settings.quota_searches)
