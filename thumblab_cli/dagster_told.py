@@ -56,6 +56,18 @@ def tell_of_model(lab: "Lab", built: "BuiltModel", tracked: "Tracked | None", co
     _tell(lab, [dg.AssetMaterialization("ranking_model", description="trained outside a run", metadata=metadata)])
 
 
+def tell_of_niches(lab: "Lab") -> None:
+    """Make Dagster's partitions equal to the niches of the lab. Without this call, the sensor `niches` does it later."""
+    home = _home(lab)
+    if home is None:
+        return
+    from thumblab_pipelines.dagster_partitions import tell_dagster_of_niches
+
+    problem = tell_dagster_of_niches(home, lab.settings.data_dir.resolve(), lab.niches)
+    if problem is not None:
+        click.echo(f"note: {problem}", err=True)
+
+
 def _tell(lab: "Lab", events: "Sequence[Event]") -> None:
     from thumblab_pipelines.dagster_observations import tell_dagster
 

@@ -39,6 +39,7 @@ COMMANDS = {
         "importing.reach",
         "Read the true CTR of your own videos from the YouTube Reporting API.",
     ),
+    "niche": ("niches.niche", "List, add, change, retire and propose niches."),
     "crawl": ("crawl", "Plan the crawl for training, and show its progress."),
     "quota": ("quota", "Show the YouTube quota that is left today."),
     "channel": ("channel", "Learn from the videos of your own channel."),

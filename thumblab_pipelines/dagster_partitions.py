@@ -4,10 +4,28 @@ The partitions are dynamic: Dagster stores their names, and no deploy is needed 
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import dagster as dg
 
+from thumblab_pipelines.dagster_storage import open_instance
+
 NICHE_PARTITIONS = dg.DynamicPartitionsDefinition(name="niche")
+
+
+def tell_dagster_of_niches(home: Path, data_dir: Path, niches: Sequence[str]) -> str | None:
+    """Make the partitions of the lab in `data_dir` equal to its niches, outside any run. `home`: the folder of
+    `dagster.yaml`.
+
+    Return None, or a sentence if Dagster's database cannot be changed. The sensor `niches` then does it later.
+    """
+    try:
+        with open_instance(home, data_dir) as instance:
+            add_partitions(instance, niches)
+            remove_partitions(instance, niches)
+    except Exception as error:  # noqa: BLE001  Dagster raises errors of many libraries, and the niches were changed anyway
+        return f"the niches were changed, and Dagster shows them within a minute ({type(error).__name__})"
+    return None
 
 
 def add_partitions(instance: dg.DagsterInstance, niches: Sequence[str]) -> list[str]:

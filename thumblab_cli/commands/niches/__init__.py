@@ -1,0 +1,1 @@
+"""The subcommands that list and change the niches of the lab."""

@@ -1,0 +1,148 @@
+"""Propose a niche from channels or videos that the lab knows: the nearest channels, searches, its cost and a preview."""
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import func, or_, select, text
+
+from thumblab_core.database.channels import find_channel, near_title
+from thumblab_core.database.tables import videos
+from thumblab_core.encoders.load import title_encoder
+from thumblab_core.encoders.protocol import unit
+from thumblab_core.errors import LabError
+from thumblab_core.niches import Niche
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.niches.cost import DailyCost, daily_cost
+
+_LEAST_SIMILARITY = 0.35
+"""Cosine of the mean title vectors from which on a channel counts as near."""
+
+_MOST_SEARCHES, _LEAST_USES, _SHORTEST_WORD = 3, 2, 4
+_WORD = re.compile(r"[^\W\d_][\w'’-]*")
+
+_MEANS = text("""
+SELECT v.channel_id, h.title, count(*) AS videos, avg(e.vector)::real[] AS mean
+FROM embeddings e JOIN videos v USING (video_id) JOIN channels h USING (channel_id)
+WHERE e.encoder = :encoder GROUP BY v.channel_id, h.title ORDER BY v.channel_id
+""")
+_SEED = text("""
+SELECT avg(e.vector)::real[] FROM embeddings e JOIN videos v USING (video_id)
+WHERE e.encoder = :encoder
+  AND (v.channel_id = ANY(CAST(:channels AS varchar[])) OR v.video_id = ANY(CAST(:videos AS varchar[])))
+""")
+
+
+@dataclass(frozen=True)
+class NearChannel:
+    """A channel of the lab whose titles are like the seed's. `similarity`: cosine of the mean title vectors, -1 to 1."""
+
+    channel_id: str
+    title: str
+    videos: int
+    similarity: float
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A niche that could be added, as the lab knows it from the seed.
+
+    `channels`: the nearest channels, the most similar first; the channels of the seed are among them. `searches`: texts
+    that are frequent in the titles of the seed and rare in other titles. `cost`: the quota of such a niche. `preview`:
+    number of stored videos of the channels, or with a search in their title, by their present niche.
+    """
+
+    channels: list[NearChannel]
+    searches: list[str]
+    cost: DailyCost
+    preview: dict[str, int]
+
+
+def propose(lab: Lab, channels: Sequence[str], video_ids: Sequence[str], most: int = 10) -> Proposal:
+    """Propose a niche from the channels and videos of a seed. YouTube is not asked, and nothing is changed.
+
+    `channels`: ids, @handles or exact titles of channels of the lab. `most`: the largest number of near channels.
+    Raises `LabError` if the lab does not know a channel or a video, or has no vector of a title of the seed.
+    """
+    ids = [_channel_id(lab, name) for name in channels]
+    _require_videos(lab, video_ids)
+    encoder = title_encoder(lab.settings.title_encoder).fingerprint
+    with lab.engine.connect() as connection:
+        seed = {"encoder": encoder, "channels": ids, "videos": list(video_ids)}
+        mean = connection.execute(_SEED, seed).scalar()
+        if mean is None:
+            raise LabError("no title of the seed has a vector yet; `thumblab refresh` computes the vectors")
+        rows = connection.execute(_MEANS, {"encoder": encoder}).all()
+        of_seed = select(videos.c.title).where(or_(videos.c.channel_id.in_(ids), videos.c.video_id.in_(video_ids)))
+        titles, others = list(connection.scalars(of_seed)), list(connection.scalars(select(videos.c.title)))
+    cosines = unit(np.array([row.mean for row in rows], np.float32)) @ unit(np.array([mean], np.float32))[0]
+    near = [
+        NearChannel(row.channel_id, row.title, row.videos, round(float(cosine), 3))
+        for row, cosine in zip(rows, cosines, strict=True)
+        if cosine >= _LEAST_SIMILARITY or row.channel_id in ids
+    ]
+    near = sorted(near, key=lambda channel: -channel.similarity)[:most]
+    searches = suggested_searches(titles, others)
+    proposed = Niche("proposed", None, searches=tuple(searches), channels=tuple(channel.channel_id for channel in near))
+    return Proposal(near, searches, daily_cost(proposed, lab.settings), _preview(lab, proposed))
+
+
+def suggested_searches(titles: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Return at most three words or pairs of words that are frequent in `titles` and rare in `others`.
+
+    A text must be in two titles. It is ranked by its share of `titles`, squared, over its share of `others`, so that
+    words of all topics come last. A word of a chosen pair is not chosen again.
+    """
+    counted, overall = _uses(titles), _uses(others)
+    ranked = sorted(
+        (word for word, uses in counted.items() if uses >= _LEAST_USES),
+        key=lambda word: (-(counted[word] ** 2) / max(overall[word], 1), -len(word), word),
+    )
+    chosen: list[str] = []
+    for word in ranked:
+        if len(chosen) < _MOST_SEARCHES and not any(set(word.split()) & set(other.split()) for other in chosen):
+            chosen.append(word)
+    return chosen
+
+
+def _uses(titles: Sequence[str]) -> Counter[str]:
+    """Return in how many titles each word and each pair of neighbouring words is."""
+    uses: Counter[str] = Counter()
+    for title in titles:
+        words = [word.casefold() for word in _WORD.findall(title)]
+        long = {word for word in words if len(word) >= _SHORTEST_WORD}
+        pairs = {f"{first} {second}" for first, second in itertools.pairwise(words) if {first, second} <= long}
+        uses.update(long | pairs)
+    return uses
+
+
+def _channel_id(lab: Lab, name: str) -> str:
+    with lab.engine.connect() as connection:
+        channel = find_channel(connection, name)
+        if channel is None:
+            raise LabError(
+                f"the lab has no channel {name[:80]!r}{near_title(connection, name)}; give one that it knows"
+            )
+    return channel.channel_id
+
+
+def _require_videos(lab: Lab, video_ids: Sequence[str]) -> None:
+    with lab.engine.connect() as connection:
+        known = set(connection.scalars(select(videos.c.video_id).where(videos.c.video_id.in_(video_ids))))
+    if unknown := [video_id for video_id in video_ids if video_id not in known]:
+        raise LabError(f"the lab has no video {unknown[0][:80]!r}; give videos that it knows")
+
+
+def _preview(lab: Lab, niche: Niche) -> dict[str, int]:
+    in_title = [videos.c.title.icontains(search, autoescape=True) for search in niche.searches]
+    statement = (
+        select(videos.c.niche, func.count())
+        .where(or_(videos.c.channel_id.in_(niche.channels), *in_title))
+        .group_by(videos.c.niche)
+        .order_by(func.count().desc(), videos.c.niche)
+    )
+    with lab.engine.connect() as connection:
+        return {str(name): int(count) for name, count in connection.execute(statement)}
