@@ -66,9 +66,12 @@ class YouTubeSettings(BaseSettings):
 class CollectionSettings(BaseSettings):
     """Collection."""
 
-    region: str = setting("US", "The country (ISO 3166-1) whose charts and search results are collected.")
+    region: str = setting(
+        "US", "The country (ISO 3166-1) whose charts and search results are collected. A niche may have its own."
+    )
     language: str = setting(
-        "en", "The language (BCP 47) of the videos that the crawl keeps. Blank keeps every language."
+        "en",
+        "The language (BCP 47) of the videos that the crawl keeps. Blank keeps every language. A niche may have its own.",
     )
     videos_per_niche: int = setting(30, "Trending videos collected per niche and refresh.", "videos", ge=1)
     uploads_per_channel: int = setting(

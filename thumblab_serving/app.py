@@ -55,6 +55,7 @@ from thumblab_serving.routes import (
     library,
     library_map,
     niche_report,
+    niches,
     page,
     requested_runs,
     score,
@@ -68,6 +69,7 @@ from thumblab_serving.routes.people import runs as people_runs
 from thumblab_serving.schemas.batches import BatchRequest, ItemResult
 from thumblab_serving.schemas.experiments import ExperimentRequest
 from thumblab_serving.schemas.lab_runs import ItemsRequest, NichesRequest, RebuildRequest
+from thumblab_serving.schemas.niches import NicheRequest
 from thumblab_serving.schemas.people import people_requests
 from thumblab_serving.schemas.request import ScoreRequest
 from thumblab_serving.schemas.strict import StrictModel
@@ -147,7 +149,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.people_changes_limiter = CapacityLimiter(people_calls.CONCURRENT_CHANGES)
     app.state.crops_limiter = CapacityLimiter(people_calls.CONCURRENT_CROPS)
     routers = [score.router, batches.router, channels.router, experiments.router, library.router, lab.router]
-    routers += [similar.router, niche_report.router, library_map.router, health.router, page.router]
+    routers += [similar.router, niche_report.router, niches.router, library_map.router, health.router, page.router]
     routers += [internal_runs.router, internal_items.router, internal_index.router]
     routers += [people_runs.router, people_clusters.router, people_faces.router, people_forgetting.router]
     for router in (*routers, internal_index.how_to_call):
@@ -237,7 +239,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         result.pop("$defs")  # The document already contains these models, because other answers contain them.
         schemas["ItemResult"] = result
         bodies: list[type[StrictModel]] = [ScoreRequest, BatchRequest, ExperimentRequest, SimilarRequest]
-        bodies += [NichesRequest, RebuildRequest, ItemsRequest, *people_requests.BODIES]
+        bodies += [NichesRequest, RebuildRequest, ItemsRequest, NicheRequest, *people_requests.BODIES]
         for model in bodies:
             body = model.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas |= body.pop("$defs", {})

@@ -4,6 +4,7 @@ read them (docs/niches.md).
 
 from thumblab_core.niches.names import LARGEST_NICHES as LARGEST_NICHES
 from thumblab_core.niches.names import NICHE_PATTERN as NICHE_PATTERN
+from thumblab_core.niches.names import NicheConflictError as NicheConflictError
 from thumblab_core.niches.names import UnknownNicheError as UnknownNicheError
 from thumblab_core.niches.names import is_niche_name as is_niche_name
 from thumblab_core.niches.niche import DEFAULT_NAMES as DEFAULT_NAMES

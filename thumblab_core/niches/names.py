@@ -25,6 +25,10 @@ class UnknownNicheError(LabError):
         super().__init__(f"there is no niche {name[:80]!r}; the niches are {', '.join(names)}")
 
 
+class NicheConflictError(LabError):
+    """The error that is raised if a niche cannot be added, retired or restored because of the other niches."""
+
+
 def is_niche_name(text: str) -> bool:
     """Return whether a niche can have this name."""
     return _NAME.fullmatch(text) is not None and text not in _RESERVED

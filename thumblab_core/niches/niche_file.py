@@ -65,10 +65,12 @@ class NicheFile:
 
 
 def read_names(path: Path) -> tuple[str, ...] | None:
-    """Return the names in the file at `path`. Return None if the file is missing or damaged."""
+    """Return the names in the file at `path`: `DEFAULT_NAMES` if there is no file, and None if it is damaged."""
     try:
         with path.open("rb") as file:
             names = json.loads(file.read(_MOST_BYTES))["niches"]
+    except FileNotFoundError:
+        return DEFAULT_NAMES
     except (OSError, ValueError, KeyError, TypeError):
         return None
     if not isinstance(names, list) or not 1 <= len(names) <= LARGEST_NICHES:

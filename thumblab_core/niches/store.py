@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Engine, Row, func, insert, select, text, upda
 
 from thumblab_core.database.tables import niches
 from thumblab_core.errors import LabError
-from thumblab_core.niches.names import LARGEST_NICHES, UnknownNicheError
+from thumblab_core.niches.names import LARGEST_NICHES, NicheConflictError, UnknownNicheError
 from thumblab_core.niches.niche import Niche, checked
 from thumblab_core.niches.niche_file import NICHE_FILE, read_names, write_names
 
@@ -38,26 +38,32 @@ def niche_named(connection: Connection, name: str) -> Niche:
 
 
 def add_niche(engine: Engine, data_dir: Path, niche: Niche) -> Niche:
-    """Add a niche, and return it as it was stored.
-
-    Raises `LabError` if a niche cannot be like this, if the name is taken, or if the lab has too many niches.
-    """
-    niche = checked(niche)
+    """Add a niche as `insert_niche` does, write the file, and return the niche as it was stored."""
     with engine.begin() as connection:
-        _lock(connection)
-        known = connection.execute(select(niches.c.retired_at).where(niches.c.name == niche.name)).one_or_none()
-        if known is not None:
-            hint = (
-                f"change it with `thumblab niche edit {niche.name}`"
-                if known.retired_at is None
-                else f"it is retired; `thumblab niche restore {niche.name}` takes it up again"
-            )
-            raise LabError(f"there is a niche {niche.name} already; {hint}")
-        _refuse_too_many(connection)
-        connection.execute(insert(niches).values(_values(niche)))
-        stored = niche_named(connection, niche.name)
+        stored = insert_niche(connection, niche)
     write_niche_file(engine, data_dir)
     return stored
+
+
+def insert_niche(connection: Connection, niche: Niche) -> Niche:
+    """Add a niche in the transaction of `connection`, and return it as it was stored. The file is not written.
+
+    Raises `LabError` if a niche cannot be like this, and `NicheConflictError` if the name is taken or if the lab has too
+    many niches.
+    """
+    niche = checked(niche)
+    _lock(connection)
+    known = connection.execute(select(niches.c.retired_at).where(niches.c.name == niche.name)).one_or_none()
+    if known is not None:
+        hint = (
+            f"change it with `thumblab niche edit {niche.name}`"
+            if known.retired_at is None
+            else f"it is retired; `thumblab niche restore {niche.name}` takes it up again"
+        )
+        raise NicheConflictError(f"there is a niche {niche.name} already; {hint}")
+    _refuse_too_many(connection)
+    connection.execute(insert(niches).values(_values(niche)))
+    return niche_named(connection, niche.name)
 
 
 def edit_niche(engine: Engine, niche: Niche) -> Niche:
@@ -74,38 +80,53 @@ def edit_niche(engine: Engine, niche: Niche) -> Niche:
 
 
 def retire_niche(engine: Engine, data_dir: Path, name: str) -> bool:
-    """Retire a niche, and return whether it was not retired before.
-
-    Raises `UnknownNicheError` if there is no such niche, and `LabError` if it is the only niche that is left.
-    """
+    """Retire a niche as `retire` does, and write the file. Return whether the niche was not retired before."""
     with engine.begin() as connection:
-        _lock(connection)
-        if niche_named(connection, name).retired_at is not None:
-            return False
-        if _names(connection) == (name,):
-            raise LabError(f"{name} is the only niche of the lab; add another niche before you retire it")
-        connection.execute(update(niches).where(niches.c.name == name).values(retired_at=func.now()))
+        was_active = retire(connection, name)
     write_niche_file(engine, data_dir)
+    return was_active
+
+
+def retire(connection: Connection, name: str) -> bool:
+    """Retire a niche in the transaction of `connection`, and return whether it was not retired before. The file is not
+    written.
+
+    Raises `UnknownNicheError` if there is no such niche, and `NicheConflictError` if it is the only niche that is left.
+    """
+    _lock(connection)
+    if niche_named(connection, name).retired_at is not None:
+        return False
+    if _names(connection) == (name,):
+        raise NicheConflictError(f"{name} is the only niche of the lab; add another niche before you retire it")
+    connection.execute(update(niches).where(niches.c.name == name).values(retired_at=func.now()))
     return True
 
 
 def restore_niche(engine: Engine, data_dir: Path, name: str) -> bool:
-    """Take up a retired niche again, and return whether it was retired.
-
-    Raises `UnknownNicheError` if there is no such niche, and `LabError` if the lab has too many niches.
-    """
+    """Take up a retired niche again as `restore` does, and write the file. Return whether the niche was retired."""
     with engine.begin() as connection:
-        _lock(connection)
-        if niche_named(connection, name).retired_at is None:
-            return False
-        _refuse_too_many(connection)
-        connection.execute(update(niches).where(niches.c.name == name).values(retired_at=None))
+        was_retired = restore(connection, name)
     write_niche_file(engine, data_dir)
+    return was_retired
+
+
+def restore(connection: Connection, name: str) -> bool:
+    """Take up a retired niche again in the transaction of `connection`, and return whether it was retired. The file is
+    not written.
+
+    Raises `UnknownNicheError` if there is no such niche, and `NicheConflictError` if the lab has too many niches.
+    """
+    _lock(connection)
+    if niche_named(connection, name).retired_at is None:
+        return False
+    _refuse_too_many(connection)
+    connection.execute(update(niches).where(niches.c.name == name).values(retired_at=None))
     return True
 
 
 def write_niche_file(engine: Engine, data_dir: Path) -> None:
-    """Make the file in the data folder equal to the table. An equal file is not written again.
+    """Make the file in the data folder equal to the table. An equal file is not written again, and a lab with the niches
+    of a new lab needs no file.
 
     Raises `LabError` if the file cannot be written.
     """

@@ -8,7 +8,7 @@ import { currentKey, NO_KEY, onKeyGiven, showKeyField } from "./key.js";
 import { askForChannels, find, learnt, nameOf } from "./known_channels.js";
 import { hasModel, showLab } from "./lab.js";
 import { addChannel, channelImport, channelImports } from "./service.js";
-import { NICHES } from "./words.js";
+import { chooseNiche, NICHES } from "./words.js";
 
 const POLL_MS = 1000;
 const FOLLOWED = "thumblab-channel-import"; // sessionStorage keeps the id of the import under this name.
@@ -264,10 +264,7 @@ async function compareForLearnt() {
 
 function compareFor(channelId, niche) {
   byId("channel").value = nameOf(channelId);
-  if (niche in NICHES) {
-    byId("niche").value = niche;
-    byId("niche").dataset.chosen = "yes";
-  }
+  chooseNiche(byId("niche"), niche);
   compare();
   byId("channel").dispatchEvent(new Event("input", { bubbles: true })); // An answer on the page is now outdated.
   byId("title").focus();

@@ -5,7 +5,7 @@ import { byId, line } from "./dom.js";
 import { namesCommand, operatorsFold, sentence, withoutCommands } from "./for_operators.js";
 import { drawLab } from "./lab_view.js";
 import { health } from "./service.js";
-import { NICHES } from "./words.js";
+import { fillNiches, nicheName } from "./words.js";
 
 const ASK_AGAIN_MS = 3000;
 const SEEN = "thumblab-seen"; // localStorage remembers under this name that somebody has read the introduction.
@@ -44,7 +44,7 @@ export async function showLab() {
     model = state.model.release !== null;
     note = state.library_note ?? "";
     drawNotes([note, ...missing.map(withoutCommands)].filter(Boolean), missing.filter(namesCommand));
-    drawNiches();
+    drawNiches(Object.keys(state.indices));
     drawSetup(state);
     drawLab(state);
     changed();
@@ -75,17 +75,19 @@ function drawNotes(texts, ofOperator) {
 }
 
 // Show beside each niche whether it has a library. Choose a niche with a library at the beginning.
-function drawNiches() {
+function drawNiches(niches) {
   const menu = byId("niche");
+  fillNiches(menu, niches);
+  fillNiches(byId("channel-niche"), niches);
   const first = menu.dataset.known !== "yes";
   menu.dataset.known = "yes";
   for (const option of menu.options) {
-    option.textContent = NICHES[option.value] + (libraries.includes(option.value) ? "" : " (no library yet)");
+    option.textContent = nicheName(option.value) + (libraries.includes(option.value) ? "" : " (no library yet)");
   }
   if (first && libraries.length > 0 && !libraries.includes(menu.value) && menu.dataset.chosen !== "yes") {
     menu.value = libraries[0];
   }
-  const named = libraries.map((niche) => NICHES[niche] ?? niche).join(", ");
+  const named = libraries.map(nicheName).join(", ");
   byId("libraries").textContent = named ? `This lab has a library of: ${named}.` : "This lab has no library yet.";
 }
 

@@ -1,7 +1,7 @@
 // The channel and the niche of the last comparison. The browser stores them, so that the next comparison begins with them.
 
 import { byId } from "./dom.js";
-import { NICHES } from "./words.js";
+import { chooseNiche } from "./words.js";
 
 const LAST = "thumblab-last-asked"; // localStorage keeps {channel, niche} under this name.
 
@@ -21,8 +21,5 @@ export function restoreAsked() {
     // See the comment in `rememberAsked`. A damaged entry counts as missing.
   }
   if (typeof last?.channel === "string") byId("channel").value = last.channel;
-  if (last?.niche in NICHES) {
-    byId("niche").value = last.niche;
-    byId("niche").dataset.chosen = "yes";
-  }
+  chooseNiche(byId("niche"), last?.niche);
 }

@@ -108,7 +108,8 @@ def _read_run(
     # A failed check has its own alert, which explains more than the failure of its step. So the failed step gets no
     # alert.
     elif not any(isinstance(event, Failed) for event in of_checks):
-        cause, advice = cause_of(error or "", instance.get_dynamic_partitions("niche"))
+        niches = {*instance.get_dynamic_partitions("niche"), *([] if niche is None else [niche])}
+        cause, advice = cause_of(error or "", sorted(niches))
         yield Failed(cause, thing, f"{name} failed", error or "no reason given", advice, at, step, run.run_id)
 
 

@@ -4,7 +4,8 @@ import { byId, say } from "../dom.js";
 import { currentKey, onKeyGiven, takeKey } from "../key.js";
 import { askForChannels, titleOf } from "../known_channels.js";
 import { Gestures } from "../map/gestures.js";
-import { NICHES } from "../words.js";
+import { health } from "../service.js";
+import { chooseNiche, fillNiches, NICHES } from "../words.js";
 import { hideCard, showCard } from "./card.js";
 import { load } from "./opening.js";
 import { wirePictures } from "./own_pictures.js";
@@ -134,7 +135,10 @@ window.addEventListener("hashchange", () => route());
 
 for (const [value, text] of [["all", "All niches"], ...Object.entries(NICHES)]) byId("niche").append(new Option(text, value));
 const given = new URLSearchParams(location.search).get("niche");
-if (given in NICHES || given === "all") byId("niche").value = given;
+if (given === "all") byId("niche").value = given;
+else chooseNiche(byId("niche"), given);
+// The niches of the lab are known without a key. If the service does not answer, the map says so.
+health().then(({ indices }) => fillNiches(byId("niche"), Object.keys(indices)), () => {});
 restoreChannel();
 fillOrders();
 wirePanels();

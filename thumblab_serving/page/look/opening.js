@@ -7,7 +7,7 @@ import { loadMap } from "../map/loading.js";
 import { Points } from "../map/points.js";
 import { colourings } from "../map/scales.js";
 import { plural } from "../people/words.js";
-import { NICHES } from "../words.js";
+import { nicheName } from "../words.js";
 import { hideCard } from "./card.js";
 import { drawGroups } from "./groups.js";
 import { chooseGroup } from "./regions.js";
@@ -60,7 +60,7 @@ function begin(niche, { points, tiles, atlas, clusters, total }) {
   Object.assign(state, { niche, tiles, atlas, clusters, total, found: null, region: null, points: null });
   byId("search").value = "";
   for (const id of ["place", "pictures-note"]) say(id, "");
-  const words = niche === "all" ? "all niches" : NICHES[niche];
+  const words = niche === "all" ? "all niches" : nicheName(niche);
   history.replaceState(history.state, "", `${location.pathname}?niche=${niche}${location.hash}`);
   const isEmpty = total === 0;
   byId("map-parts").hidden = isEmpty;
