@@ -17,6 +17,7 @@ from demo import faults
 from demo.catalogues.synthetic import SyntheticCatalogue
 from demo.emulator import Emulator
 from thumblab_core.settings import settings
+from thumblab_pipelines.dagster_partitions import add_partitions
 from thumblab_pipelines.definitions import defs
 from thumblab_pipelines.lab import Lab
 
@@ -51,6 +52,7 @@ def run(
     lab = open_lab()
     assert lab.settings.database_url is not None
     with dg.DagsterInstance.ephemeral() as instance:
+        add_partitions(instance, ["tech"])
 
         def materialize(job: str, asset: str, emulator: Emulator) -> Ran:
             environment = {
