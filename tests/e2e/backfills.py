@@ -5,7 +5,7 @@ from typing import Any
 
 from real_processes import REPOSITORY, RunningLab, wait_until
 
-from thumblab_core.niches import NICHES
+from thumblab_core.niches import DEFAULT_NAMES
 
 
 def runs_of_backfill(lab: RunningLab, backfill_id: str) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def begin_backfill(lab: RunningLab) -> str:
             __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message stack } } }""",
         params={
             "selector": {"partitionSetName": "refresh_library_partition_set", "repositorySelector": REPOSITORY},
-            "partitionNames": list(NICHES),
+            "partitionNames": list(DEFAULT_NAMES),
         },
     )["launchPartitionBackfill"]
     assert launched["__typename"] == "LaunchBackfillSuccess", launched
@@ -37,7 +37,7 @@ def begin_backfill(lab: RunningLab) -> str:
 
     def begun() -> bool:
         runs = runs_of_backfill(lab, backfill_id)["runs"]
-        return len(runs) == len(NICHES) and any(run["status"] == "STARTED" for run in runs)
+        return len(runs) == len(DEFAULT_NAMES) and any(run["status"] == "STARTED" for run in runs)
 
     wait_until(begun, 120, "the first run of the backfill begins")
     return backfill_id

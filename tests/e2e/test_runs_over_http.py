@@ -50,12 +50,12 @@ def over_http(lab: RunningLab, refreshed: dict[str, Any]) -> OverHttp:
     """The answers to the requests that were sent while a second backfill ran."""
     backfill_id = begin_backfill(lab)
     runs = {niche_of(run): run["status"] for run in runs_of_backfill(lab, backfill_id)["runs"]}
-    begun = next(niche for niche in NICHES if runs[niche] == "STARTED")
-    niches = [begun, next(niche for niche in reversed(NICHES) if runs[niche] == "QUEUED")]
+    begun = next(niche for niche in DEFAULT_NAMES if runs[niche] == "STARTED")
+    niches = [begun, next(niche for niche in reversed(DEFAULT_NAMES) if runs[niche] == "QUEUED")]
     started = post(lab, "/internal/refresh-library", {"niches": niches})
     done = curl(lab, "curl -X POST 'http://localhost:8000/internal/refresh-library?wait=true'")
     ended = end_of_backfill(lab, backfill_id)
-    served_then = {niche: served(lab, niche) for niche in NICHES}
+    served_then = {niche: served(lab, niche) for niche in DEFAULT_NAMES}
     return OverHttp(niches, started, done, served_then, {run["runId"] for run in ended["runs"]})
 
 

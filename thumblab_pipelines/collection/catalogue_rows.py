@@ -122,7 +122,7 @@ class CatalogueTable(ReadTable):
 
     def _require_niche(self, niche: str) -> None:
         if niche not in self.niches:
-            raise ValueError(f"niche {niche[:_SHOWN]!r} is none of {', '.join(self.niches)}")
+            raise ValueError(f"niche {niche[:_SHOWN]!r} does not exist; use {', '.join(self.niches)}")
 
     def _remark_on_entities(self) -> None:
         for name, examples in self._escaped.items():
