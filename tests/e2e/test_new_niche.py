@@ -10,7 +10,7 @@ from real_processes import REPOSITORY, RunningLab, new_folder, running, thumblab
 
 from thumblab_core.niches import DEFAULT_NAMES
 
-pytestmark = [pytest.mark.slow, pytest.mark.heavy, pytest.mark.timeout(1_500)]
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1_500)]
 
 # The words of the titles of the demo's niche `tech`. Its videos are not collected before, so the new niche finds them.
 SEARCHES = ["upgrades", "mistakes", "settings", "tools", "features", "tricks", "reviewing", "testing", "building"]

@@ -19,6 +19,12 @@ mutation Launch($runs: [ExecutionParams!]!) {
 }
 """
 
+ADD_PARTITION = """
+mutation AddPartition($repository: RepositorySelector!, $niche: String!) {
+  addDynamicPartition(repositorySelector: $repository, partitionsDefName: "niche", partitionKey: $niche) { __typename }
+}
+"""
+
 RUNS = """
 query Runs($filter: RunsFilter!, $limit: Int) {
   runsOrError(filter: $filter, limit: $limit) {

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from thumblab_serving.dagster_runs.graphql import REPOSITORY, DagsterError, DagsterGraphql, NoDagsterError
-from thumblab_serving.dagster_runs.queries import LAUNCH, LOG, OUTCOME, RUNS, Event, Run, message_of
+from thumblab_serving.dagster_runs.queries import ADD_PARTITION, LAUNCH, LOG, OUTCOME, RUNS, Event, Run, message_of
 
 RunState = Literal["queued", "running", "success", "failure", "canceled"]
 
@@ -231,6 +231,10 @@ class DagsterRuns:
                 raise FullQueueError(f"{len(waiting[job])} runs of {job} wait already")
 
     async def _launch(self, requests: Sequence[RunRequest]) -> list[StartedRun | DagsterError]:
+        # The sensor `niches` adds a new niche to Dagster's partitions only after half a minute. If Dagster has the
+        # partition already or cannot add it, its answer to the start of the run says all that matters.
+        for niche in {request.niche for request in requests if request.niche is not None}:
+            await self._graphql.ask(ADD_PARTITION, {"repository": REPOSITORY, "niche": niche})
         runs = [
             {
                 "selector": {**REPOSITORY, "jobName": request.job},

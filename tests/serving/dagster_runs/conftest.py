@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from thumblab_core.settings import Settings
 
 JOBS = """
-from dagster import Config, Definitions, StaticPartitionsDefinition, in_process_executor, job, op
+from dagster import Config, Definitions, DynamicPartitionsDefinition, asset, in_process_executor, job, op
 
 from thumblab_pipelines.defs.people.face_clusters import face_clusters
 from thumblab_pipelines.defs.people.jobs import group_people, train_people
@@ -25,18 +25,23 @@ from thumblab_pipelines.defs.people.matching_head import matching_head
 from thumblab_pipelines.defs.people.people import people
 from thumblab_pipelines.defs.resources import LabResource
 
+NICHES = DynamicPartitionsDefinition(name="niche")
+
 class Build(Config):
     factory: str = ""
+
+@asset(partitions_def=NICHES)
+def raw_videos(): ...
 
 @op
 def faiss_index(config: Build): ...
 
-@job(partitions_def=StaticPartitionsDefinition(["tech", "news"]))
+@job(partitions_def=NICHES)
 def rebuild_index():
     faiss_index()
 
 defs = Definitions(
-    assets=[face_clusters, matching_head, people],
+    assets=[raw_videos, face_clusters, matching_head, people],
     jobs=[rebuild_index, group_people, train_people],
     resources={"lab": LabResource()},
     executor=in_process_executor,

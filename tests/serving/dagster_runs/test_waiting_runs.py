@@ -80,6 +80,13 @@ def test_runs_with_config_are_counted_and_never_used_again(start, monkeypatch):
     assert start(plain)[0].reused
 
 
+def test_a_run_starts_for_a_niche_of_which_dagster_has_no_partition_yet(start, settings):
+    [run] = start(RunRequest("rebuild_index", "cooking"))
+    assert isinstance(run, StartedRun), run
+    with DagsterInstance.from_config(str(settings.data_dir)) as instance:
+        assert "cooking" in instance.get_dynamic_partitions("niche")
+
+
 def test_an_import_has_not_failed_before_dagster_has_decided_not_to_try_its_run_again(ask, failed_import):
     stored, mark = failed_import(OWN_KEY, time.time())
 
