@@ -41,7 +41,12 @@ def age(path: Path) -> float:
 
 
 def replace_private_file(path: Path, text: str) -> None:
-    """Replace a file completely or not at all. Only its owner may read the new file (mode 0600).
+    """Replace a file completely or not at all. Only its owner may read the new file (mode 0600). See `replace_file`."""
+    replace_file(path, text, 0o600)
+
+
+def replace_file(path: Path, text: str, mode: int) -> None:
+    """Replace a file completely or not at all. `mode`: the permissions of the new file, such as 0o644.
 
     If root writes the file, the file belongs to the owner of its folder. After the call, the content is safe on the
     disk, even if the power fails. Call this function inside a lock, because two processes must not replace the same
@@ -52,6 +57,7 @@ def replace_private_file(path: Path, text: str) -> None:
     aside.unlink(missing_ok=True)
     with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123 - the mode must be 0600 from the start
         give_to_owner(file.fileno(), path.parent)
+        os.fchmod(file.fileno(), mode)
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -84,16 +84,16 @@ class CollectionSettings(BaseSettings):
     channels_per_refresh: int = setting(
         3,
         "Channels of a niche whose uploads one refresh reads. The channels that were not read for the longest time "
-        "come first. With the defaults, all niches together cost at most 60 units and 15 searches a day. The crawl "
-        "reads hundreds of channels.",
+        "come first. With the defaults, the seven niches of a new lab together cost at most 60 units and 15 searches a day. "
+        "The crawl reads hundreds of channels.",
         "channels",
         ge=0,
     )
     search_days: int = setting(90, "How far back the search for trending videos looks.", "days", ge=1, le=_MOST_DAYS)
     crawl_channels: int = setting(
         215,
-        "Channels that the crawl looks for in each niche. With the default, these are 1,505 channels in all seven "
-        "niches. The training guide advises at least 1,500.",
+        "Channels that the crawl looks for in each niche. With the default, these are 1,505 channels in the "
+        "seven niches of a new lab. The training guide advises at least 1,500.",
         "channels",
         ge=1,
     )

@@ -12,7 +12,7 @@ from thumblab_core.data_folder import make_data_folder, require_lab
 from thumblab_core.database.schema import open_database
 from thumblab_core.database.urls import database_url
 from thumblab_core.images import ImageStore
-from thumblab_core.niches.store import niche_names, write_niche_file
+from thumblab_core.niches.store import niche_names, update_niche_file
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings, settings
 
@@ -37,7 +37,7 @@ class Lab:
         chosen = chosen or settings()
         make_data_folder(chosen.data_dir)
         engine = open_database(database_url(chosen))
-        write_niche_file(engine, chosen.data_dir)
+        update_niche_file(engine, chosen.data_dir)
         return cls(chosen, engine, ImageStore(chosen.images), ReleaseStore(chosen.releases))
 
     @classmethod

@@ -91,6 +91,13 @@ def test_a_niche_is_added_with_its_sources_and_a_command_takes_it_at_once(lab: L
     assert NicheFile(lab.settings.data_dir).names[-1] == "cooking"
 
 
+def test_a_search_that_looks_like_markup_is_listed_as_it_is(lab: Lab) -> None:
+    answer("niche", "add", "markup", "--search", "[/b] recipe", "--yes")
+    listed = run("niche", "list")
+    assert listed.exit_code == 0, listed.exception
+    assert "[/b] recipe" in listed.stdout
+
+
 def test_the_cost_is_shown_before_a_niche_is_added_and_no_leaves_the_lab_as_it_was(lab: Lab) -> None:
     done = run(*ADD[:-1], said="n\n")
     assert done.exit_code == 1

@@ -1,6 +1,7 @@
 """A niche: its name, and where its videos come from."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,8 +47,14 @@ class Niche:
         """Return whether the title has an excluded word. Case does not matter, and a word is not found inside a longer
         word.
         """
-        folded = title.casefold()
-        return any(re.search(rf"(?<!\w){re.escape(word.casefold())}(?!\w)", folded) for word in self.exclude)
+        folded = _folded(title)
+        return any(re.search(rf"(?<!\w){re.escape(_folded(word))}(?!\w)", folded) for word in self.exclude)
+
+
+def _folded(text: str) -> str:
+    """Return the text in one Unicode form, without the differences between capital and small letters."""
+    # The capital İ of Turkish would become an i with a dot above, which is another letter than i.
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).replace("İ", "i").casefold())
 
 
 def checked(niche: Niche) -> Niche:

@@ -5,19 +5,20 @@ lab's database and finds another list in the file.
 """
 
 import json
-import os
+import logging
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
-from thumblab_core.durable_files import give_to_owner
+from thumblab_core.durable_files import replace_file
 from thumblab_core.niches.names import LARGEST_NICHES, UnknownNicheError, is_niche_name
 from thumblab_core.niches.niche import DEFAULT_NAMES
 
 NICHE_FILE = "niches.json"
 """The name of the file in the data folder."""
+
+_log = logging.getLogger(__name__)
 
 _LOOK_AGAIN_S = 0.5
 _MOST_BYTES = 100_000
@@ -60,8 +61,12 @@ class NicheFile:
         except OSError:
             return
         stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
-        if stamp != self._stamp and (names := read_names(self._path)) is not None:
-            self._names, self._stamp = names, stamp
+        if stamp == self._stamp:
+            return
+        names = read_names(self._path)
+        if names is None:
+            _log.warning("%s cannot be read, so the niches stay %s", self._path, ", ".join(self._names))
+        self._names, self._stamp = names or self._names, stamp
 
 
 def read_names(path: Path) -> tuple[str, ...] | None:
@@ -71,11 +76,11 @@ def read_names(path: Path) -> tuple[str, ...] | None:
             names = json.loads(file.read(_MOST_BYTES))["niches"]
     except FileNotFoundError:
         return DEFAULT_NAMES
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     if not isinstance(names, list) or not 1 <= len(names) <= LARGEST_NICHES:
         return None
-    if not all(isinstance(name, str) and is_niche_name(name) for name in names):
+    if not all(isinstance(name, str) and is_niche_name(name) for name in names) or len(set(names)) < len(names):
         return None
     return tuple(names)
 
@@ -85,14 +90,4 @@ def write_names(data_dir: Path, names: Sequence[str]) -> None:
 
     Call this function inside a lock. Raises `OSError` if the file cannot be written.
     """
-    path = data_dir / NICHE_FILE
-    aside = path.with_name(f".{path.name}.new")
-    with suppress(FileNotFoundError):
-        aside.unlink()
-    with aside.open("x") as file:
-        give_to_owner(file.fileno(), data_dir)
-        json.dump({"niches": list(names)}, file)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
+    replace_file(data_dir / NICHE_FILE, json.dumps({"niches": list(names)}) + "\n", 0o644)

@@ -1,5 +1,6 @@
 """Read and change the table `niches`, and keep the file of `niche_file` equal to it."""
 
+import logging
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from thumblab_core.errors import LabError
 from thumblab_core.niches.names import LARGEST_NICHES, NicheConflictError, UnknownNicheError
 from thumblab_core.niches.niche import Niche, checked
 from thumblab_core.niches.niche_file import NICHE_FILE, read_names, write_names
+
+_log = logging.getLogger(__name__)
 
 _LOCK = 7_204_119  # No other program uses this number for an advisory lock in this database.
 _MOMENTS = ("added_at", "retired_at")
@@ -41,7 +44,7 @@ def add_niche(engine: Engine, data_dir: Path, niche: Niche) -> Niche:
     """Add a niche as `insert_niche` does, write the file, and return the niche as it was stored."""
     with engine.begin() as connection:
         stored = insert_niche(connection, niche)
-    write_niche_file(engine, data_dir)
+    update_niche_file(engine, data_dir)
     return stored
 
 
@@ -83,7 +86,7 @@ def retire_niche(engine: Engine, data_dir: Path, name: str) -> bool:
     """Retire a niche as `retire` does, and write the file. Return whether the niche was not retired before."""
     with engine.begin() as connection:
         was_active = retire(connection, name)
-    write_niche_file(engine, data_dir)
+    update_niche_file(engine, data_dir)
     return was_active
 
 
@@ -106,7 +109,7 @@ def restore_niche(engine: Engine, data_dir: Path, name: str) -> bool:
     """Take up a retired niche again as `restore` does, and write the file. Return whether the niche was retired."""
     with engine.begin() as connection:
         was_retired = restore(connection, name)
-    write_niche_file(engine, data_dir)
+    update_niche_file(engine, data_dir)
     return was_retired
 
 
@@ -122,6 +125,17 @@ def restore(connection: Connection, name: str) -> bool:
     _refuse_too_many(connection)
     connection.execute(update(niches).where(niches.c.name == name).values(retired_at=None))
     return True
+
+
+def update_niche_file(engine: Engine, data_dir: Path) -> None:
+    """Write the file as `write_niche_file` does. If the file cannot be written, log a warning.
+
+    The table is changed already, or the caller only reads the lab. Neither must fail because of the file.
+    """
+    try:
+        write_niche_file(engine, data_dir)
+    except LabError as error:
+        _log.warning("%s", error)
 
 
 def write_niche_file(engine: Engine, data_dir: Path) -> None:
@@ -140,7 +154,8 @@ def write_niche_file(engine: Engine, data_dir: Path) -> None:
             write_names(data_dir, names)
         except OSError as error:
             raise LabError(
-                f"the list of niches {data_dir / NICHE_FILE} cannot be written ({error.strerror}); the service reads it"
+                f"the list of niches {data_dir / NICHE_FILE} cannot be written ({error.strerror}), so the service keeps "
+                "its old list; make the folder writable"
             ) from None
 
 
@@ -156,7 +171,7 @@ def _names(connection: Connection) -> tuple[str, ...]:
 
 def _refuse_too_many(connection: Connection) -> None:
     if len(_names(connection)) >= LARGEST_NICHES:
-        raise LabError(
+        raise NicheConflictError(
             f"the lab has {LARGEST_NICHES} niches, which is the most; retire one with `thumblab niche retire`"
         )
 

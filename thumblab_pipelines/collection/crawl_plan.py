@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 
+from thumblab_core.niches.store import niche_named
 from thumblab_pipelines.collection import crawl_state
 from thumblab_pipelines.collection.crawl_searches import pages_searched
 from thumblab_pipelines.lab import Lab
@@ -108,8 +109,10 @@ def _plan_niche(lab: Lab, niche: str, wanted: int, mean: float, walk_before: dat
     with lab.engine.connect() as connection:
         counted = crawl_state.count(connection, niche, walk_before)
         searched = pages_searched(connection, niche)
+        sources = niche_named(connection, niche)
     found_per_search = counted.channels / searched if searched >= _ENOUGH_PAGES else _NEW_PER_SEARCH
-    to_find = max(0, wanted - counted.channels)
+    is_searched = sources.category_id is not None or bool(sources.searches)
+    to_find = max(0, wanted - counted.channels) if is_searched else 0
     to_check = to_find + counted.channels_to_check
     to_walk = to_check + counted.channels_to_walk
     new_videos = to_walk * mean

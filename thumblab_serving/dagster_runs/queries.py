@@ -19,11 +19,17 @@ mutation Launch($runs: [ExecutionParams!]!) {
 }
 """
 
-ADD_PARTITION = """
-mutation AddPartition($repository: RepositorySelector!, $niche: String!) {
-  addDynamicPartition(repositorySelector: $repository, partitionsDefName: "niche", partitionKey: $niche) { __typename }
-}
-"""
+
+def add_partitions(count: int) -> str:
+    """Return a mutation that adds `count` niches to Dagster's partitions: the variables `$niche0`, `$niche1` and so on."""
+    parameters = "".join(f", $niche{number}: String!" for number in range(count))
+    mutations = "\n".join(
+        f"  niche{number}: addDynamicPartition(repositorySelector: $repository, "
+        f'partitionsDefName: "niche", partitionKey: $niche{number}) {{ __typename }}'
+        for number in range(count)
+    )
+    return f"mutation AddPartitions($repository: RepositorySelector!{parameters}) {{\n{mutations}\n}}"
+
 
 RUNS = """
 query Runs($filter: RunsFilter!, $limit: Int) {

@@ -6,17 +6,18 @@ import re
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from thumblab_serving.dagster_runs.graphql import REPOSITORY, DagsterError, DagsterGraphql, NoDagsterError
-from thumblab_serving.dagster_runs.queries import ADD_PARTITION, LAUNCH, LOG, OUTCOME, RUNS, Event, Run, message_of
+from thumblab_serving.dagster_runs.queries import LAUNCH, LOG, OUTCOME, RUNS, Event, Run, add_partitions, message_of
 
 RunState = Literal["queued", "running", "success", "failure", "canceled"]
 
-MOST_QUEUED = 50
+MOST_QUEUED = 100
 """The maximum number of runs of one job that may wait. Further runs are refused, so the queue cannot grow for ever."""
 
 _STATES: dict[str, RunState] = {
@@ -231,10 +232,7 @@ class DagsterRuns:
                 raise FullQueueError(f"{len(waiting[job])} runs of {job} wait already")
 
     async def _launch(self, requests: Sequence[RunRequest]) -> list[StartedRun | DagsterError]:
-        # The sensor `niches` adds a new niche to Dagster's partitions only after half a minute. If Dagster has the
-        # partition already or cannot add it, its answer to the start of the run says all that matters.
-        for niche in {request.niche for request in requests if request.niche is not None}:
-            await self._graphql.ask(ADD_PARTITION, {"repository": REPOSITORY, "niche": niche})
+        await self._add_partitions(sorted({request.niche for request in requests if request.niche is not None}))
         runs = [
             {
                 "selector": {**REPOSITORY, "jobName": request.job},
@@ -249,6 +247,16 @@ class DagsterRuns:
         if not isinstance(results, list) or len(results) != len(requests):
             raise DagsterError(f"Dagster started no run: {message_of(answer)}")
         return [_started(result, request) for result, request in zip(results, requests, strict=True)]
+
+    async def _add_partitions(self, niches: Sequence[str]) -> None:
+        """Add the niches to Dagster's partitions. The sensor `niches` would add a new niche only after half a minute.
+
+        Dagster's refusal has no effect, because most niches have their partition already.
+        """
+        variables = {f"niche{number}": niche for number, niche in enumerate(niches)}
+        if variables:
+            with suppress(DagsterError):
+                await self._graphql.ask(add_partitions(len(niches)), {"repository": REPOSITORY, **variables})
 
     async def _runs(self, filter_: dict[str, Any], limit: int) -> list[Run]:
         answer = (await self._graphql.ask(RUNS, {"filter": filter_, "limit": limit})).get("runsOrError")

@@ -7,8 +7,10 @@ from datetime import datetime
 from pathlib import Path
 
 from thumblab_core.errors import LabError
+from thumblab_core.index import NicheIndex
 from thumblab_core.releases.release import INDEX, Release
 from thumblab_core.releases.release_store import ReleaseStore
+from thumblab_serving.loading.served_release import ServedRelease
 from thumblab_serving.loading.served_releases import ServedReleases
 
 
@@ -35,11 +37,10 @@ class ServedIndex:
 
 def served_indices(store: ReleaseStore, releases: ServedReleases) -> Mapping[str, ServedIndex]:
     """Return the promoted index of each niche. The function reads only small files, and loads no index."""
-    return {niche: _served_index(store, releases, niche) for niche in releases.indices}
+    return {niche: _served_index(store, slot, niche) for niche, slot in releases.indices.items()}
 
 
-def _served_index(store: ReleaseStore, releases: ServedReleases, niche: str) -> ServedIndex:
-    slot = releases.index_of(niche)
+def _served_index(store: ReleaseStore, slot: ServedRelease[NicheIndex], niche: str) -> ServedIndex:
     held = None
     try:
         release = store.serving.current(INDEX, niche)

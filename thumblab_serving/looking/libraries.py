@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from thumblab_core.index import NicheIndex
+from thumblab_core.niches import UnknownNicheError
 from thumblab_serving.loading.served_release import Loaded
 from thumblab_serving.loading.served_releases import NotReadyError, ServedReleases
 
@@ -61,8 +62,14 @@ def libraries_of(releases: ServedReleases, niche: str | None) -> Libraries:
 
     Raises `NotReadyError` if there is no library to search.
     """
-    niches = list(releases.indices) if niche is None else [niche]
-    resolved = {asked: releases.resolve_index(asked) for asked in niches}
+    resolved = {}
+    for asked in list(releases.indices) if niche is None else [niche]:
+        try:
+            resolved[asked] = releases.resolve_index(asked)
+        except UnknownNicheError:
+            # A person retired the niche a moment ago. A search of all niches leaves it out.
+            if niche is not None:
+                raise
     model = None if releases.model.is_empty else releases.model.current()
     encoder = None if model is None else model.value.model.config.image_encoder
     has_index = any(index is not None for index, _ in resolved.values())

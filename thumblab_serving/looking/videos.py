@@ -7,6 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from thumblab_core.database.channels import Channel
 from thumblab_core.index import Item
+from thumblab_core.niches import UnknownNicheError
 from thumblab_core.sub_scores import NAMES, Evidence, Measurement, SubScore
 from thumblab_core.sub_scores.distribution import ScoreDistribution
 from thumblab_serving.loading.served_releases import NotReadyError
@@ -77,7 +78,10 @@ class Videos:
         found = []
         try:
             for niche in self._scorer.releases.indices:
-                index, refusal = self._scorer.releases.resolve_index(niche)
+                try:
+                    index, refusal = self._scorer.releases.resolve_index(niche)
+                except UnknownNicheError:
+                    continue  # A person retired the niche a moment ago.
                 if refusal is not None:
                     degraded.append(refusal)
                 if index is not None and video_id in index.value:

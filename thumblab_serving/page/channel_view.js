@@ -3,7 +3,7 @@
 import { button, byId, capital, line, percent, say } from "./dom.js";
 import { namesCommand, operatorsFold, sentence, withoutCommands } from "./for_operators.js";
 import { elapsed, shownSteps, stepNow } from "./import_steps.js";
-import { NICHES } from "./words.js";
+import { nicheName } from "./words.js";
 
 const TITLES = { queued: "Waiting for its turn", running: "Learning from your channel", failed: "The lab could not learn your channel" };
 const LEAST_VIDEOS = 5; // A channel adapter needs at least this many videos, see `LEAST_VIDEOS` in `thumblab_core`.
@@ -48,7 +48,7 @@ function titleOf({ state, imported, fitted }) {
 // A channel with videos that the lab has collected from YouTube stays in their niche.
 function nicheNote({ title, niche }, asked) {
   if (!asked || asked === niche) return "";
-  const [stays, other] = [NICHES[niche] ?? niche, NICHES[asked] ?? asked];
+  const [stays, other] = [nicheName(niche), nicheName(asked)];
   return `${title} stays in the niche ${stays}, and ${other} was not used, because the lab has videos of this channel that do not come from exports. You can still compare in ${other}.`;
 }
 
@@ -110,7 +110,7 @@ function factsOf(imported, fitted) {
   const ctr = imported.usual_ctr === null ? "" : `. Of all impressions, ${(100 * imported.usual_ctr).toFixed(1)}% are clicked`;
   return [
     ["Videos", `${imported.videos}, ${imported.new} of them new to the lab`, []],
-    ["Niche", NICHES[imported.niche] ?? imported.niche, libraryOf(imported)],
+    ["Niche", nicheName(imported.niche), libraryOf(imported)],
     ["Not imported", sum(imported.left_out), reasons(imported.left_out)],
     ["Thumbnails", imported.pictures && `${imported.pictures}, ${imported.downloaded} of them downloaded now`, []],
     ["Without a thumbnail", imported.without_picture, missingOf(imported)],

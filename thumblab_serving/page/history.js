@@ -3,7 +3,7 @@
 import { drop, dropAll, keep, MOST_BYTES, MOST_COMPARISONS, stored } from "./comparisons.js";
 import { button, byId, bytes, image, line, moment, say } from "./dom.js";
 import { openOutcome, wireOutcome } from "./outcome.js";
-import { channelOf, NICHES, packagePlace, placeOf, ranked, rankedPackages, verdict } from "./words.js";
+import { channelOf, nicheName, packagePlace, placeOf, ranked, rankedPackages, verdict } from "./words.js";
 
 let reopened = () => {};
 let lastId = null; // The id of the comparison on the page. A live answer replaces it.
@@ -62,7 +62,7 @@ function item(comparison) {
   const node = line("li", "", "panel past");
   const more = (question.titles ?? []).length - 1;
   const heading = line("h3", more > 0 ? `${question.title} (and ${more} more ${more === 1 ? "title" : "titles"})` : question.title);
-  const facts = [NICHES[answer.niche] ?? answer.niche, channelOf(comparison), moment(at)].filter(Boolean).join(" · ");
+  const facts = [nicheName(answer.niche), channelOf(comparison), moment(at)].filter(Boolean).join(" · ");
   const strip = line("ul", "", "strip");
   for (const { entry, place } of withPlaces(answer, pictures)) {
     const url = URL.createObjectURL(entry.file);

@@ -3,7 +3,7 @@
 import { byId, capital, line, moment } from "./dom.js";
 import { currentKey } from "./key.js";
 import { labState } from "./service.js";
-import { NICHES } from "./words.js";
+import { nicheName } from "./words.js";
 
 // The first part of a release's id is the moment at which it was published.
 const PUBLISHED = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)/;
@@ -24,7 +24,7 @@ export async function drawDetails() {
   if (!currentKey()) return note("Sizes, skill and links need the API key: give it in Compare, or open the link that the lab's owner sent you.");
   try {
     const lab = await labState();
-    const rows = Object.entries(lab.libraries).map(([niche, library]) => libraryRow(NICHES[niche] ?? niche, library));
+    const rows = Object.entries(lab.libraries).map(([niche, library]) => libraryRow(nicheName(niche), library));
     byId("lab-libraries").replaceChildren(...rows);
     byId("lab-skills").replaceChildren(...skillRows(lab.model.skills));
     byId("lab-model").textContent = modelWords(lab.model);
@@ -89,7 +89,7 @@ const number = (value) => (value === null || value === undefined ? "–" : value
 
 // Draw the state of the lab, which is an answer of /health.
 export function drawLab(state) {
-  const rows = Object.entries(state.indices).map(([niche, slot]) => row(`Library of ${NICHES[niche] ?? niche}`, slot));
+  const rows = Object.entries(state.indices).map(([niche, slot]) => row(`Library of ${nicheName(niche)}`, slot));
   byId("lab-releases").replaceChildren(row("Ranking model", state.model), ...rows);
   const facts = [
     ["Ready to rank", state.ready ? "yes" : "not yet"],

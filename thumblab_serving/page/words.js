@@ -23,7 +23,7 @@ export const NICHES = {
 };
 
 // A lab may have niches that a person added. Such a niche has no name but its key, such as meal-prep.
-export const nicheName = (niche) => NICHES[niche] ?? niche.charAt(0).toUpperCase() + niche.slice(1).replaceAll("-", " ");
+export const nicheName = (niche) => (Object.hasOwn(NICHES, niche) ? NICHES[niche] : niche.charAt(0).toUpperCase() + niche.slice(1).replaceAll("-", " "));
 
 // Offer the niches of the lab in a menu. Options that are no niche, such as "All niches", stay at the top.
 export function fillNiches(menu, niches) {
@@ -140,7 +140,7 @@ export function channelOf({ question, answer }) {
 // Return a sentence if the niche of a comparison is not the niche of the channel, or else "".
 export function otherNiche(channel, niche) {
   if (!channel?.niche || channel.niche === niche) return "";
-  return `The videos of ${channel.title} are in ${NICHES[channel.niche] ?? channel.niche}, and you compare in ${NICHES[niche] ?? niche}.`;
+  return `The videos of ${channel.title} are in ${nicheName(channel.niche)}, and you compare in ${nicheName(niche)}.`;
 }
 
 // Return what was asked and when, as pairs of a name and a value. Every result and every export shows them.
@@ -148,7 +148,7 @@ export function asked({ question, answer, at }) {
   const titles = question.titles ?? [question.title];
   return [
     titles.length > 1 ? ["Titles", titles.map((title) => `“${title}”`).join(", ")] : ["Title", question.title],
-    ["Niche", NICHES[answer.niche] ?? answer.niche],
+    ["Niche", nicheName(answer.niche)],
     ["Channel", channelOf({ question, answer }) || "none given"],
     ["Ranked", moment(at)],
   ];

@@ -50,7 +50,8 @@ async def lab(request: Request) -> LabOut:
 
 def _library(niche: str, index: ServedIndex, releases: ServedReleases) -> LibraryStateOut:
     facts = {} if index.release is None else index.release.info
-    loaded = releases.index_of(niche).loaded
+    slot = releases.indices.get(niche)  # A person may have retired the niche a moment ago.
+    loaded = None if slot is None else slot.loaded
     items = loaded.value.items if index.cached and loaded is not None else None
     dates = [item.published_on for item in items or () if item.published_on is not None]
     return LibraryStateOut(

@@ -51,7 +51,7 @@ async def niches(request: Request) -> NichesOut:
     _PATH,
     summary="Add a niche",
     status_code=HTTPStatus.CREATED,
-    responses=error_responses(401, 409, 415, 422, 503),
+    responses=error_responses(401, 408, 409, 413, 415, 422, 503),
     openapi_extra={
         "requestBody": {
             "required": True,

@@ -1,5 +1,7 @@
 """Test the table of niches: what can be stored in it, and that the file in the data folder is always equal to it."""
 
+import os
+import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,7 +13,15 @@ from sqlalchemy import Engine, create_engine, text
 
 from thumblab_core.database import schema
 from thumblab_core.errors import LabError
-from thumblab_core.niches import DEFAULT_NAMES, DEFAULT_NICHES, LARGEST_NICHES, Niche, NicheFile, UnknownNicheError
+from thumblab_core.niches import (
+    DEFAULT_NAMES,
+    DEFAULT_NICHES,
+    LARGEST_NICHES,
+    Niche,
+    NicheConflictError,
+    NicheFile,
+    UnknownNicheError,
+)
 from thumblab_core.niches.niche_file import NICHE_FILE, read_names
 from thumblab_core.niches.store import (
     add_niche,
@@ -147,8 +157,26 @@ def test_a_lab_has_no_more_niches_than_its_limit(engine: Engine, tmp_path: Path)
     with engine.begin() as connection:
         rows = [{"name": f"n{number}"} for number in range(LARGEST_NICHES - len(DEFAULT_NAMES))]
         connection.execute(text("INSERT INTO niches (name) VALUES (:name)"), rows)
-    with pytest.raises(LabError, match="which is the most"):
+    with pytest.raises(NicheConflictError, match="which is the most"):
         add_niche(engine, tmp_path, COOKING)
+
+
+def test_a_change_is_stored_and_a_warning_names_the_file_if_the_file_cannot_be_written(
+    engine: Engine, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / f".{NICHE_FILE}.new").mkdir()  # The file is made under this name, so it cannot be made now.
+    assert add_niche(engine, tmp_path, COOKING).name == "cooking"
+    assert "cooking" in niche_names(engine)
+    assert f"{tmp_path / NICHE_FILE} cannot be written" in caplog.text
+
+
+def test_the_file_can_be_read_by_a_service_that_another_user_runs(engine: Engine, tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        add_niche(engine, tmp_path, COOKING)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / NICHE_FILE).stat().st_mode) == 0o644
 
 
 def test_the_file_is_equal_to_the_table_after_changes_at_the_same_time(engine: Engine, tmp_path: Path) -> None:
@@ -181,9 +209,11 @@ def test_a_reader_of_the_file_sees_a_new_niche_within_a_second(
     assert reader.names == DEFAULT_NAMES
 
 
-@pytest.mark.parametrize("damaged", ["", "{", "[]", '{"niches": []}', '{"niches": ["../x"]}', '{"niches": [1]}'])
+@pytest.mark.parametrize(
+    "damaged", ["", "{", "[]", '{"niches": []}', '{"niches": ["../x"]}', '{"niches": [1]}', '{"niches": ["a", "a"]}']
+)
 def test_a_damaged_file_changes_nothing_for_its_readers(
-    tmp_path: Path, damaged: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, damaged: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("thumblab_core.niches.niche_file._LOOK_AGAIN_S", 0.0)
     path = tmp_path / NICHE_FILE
@@ -192,9 +222,17 @@ def test_a_damaged_file_changes_nothing_for_its_readers(
     assert reader.names == ("tech", "cooking")
     path.write_text(damaged)
     assert reader.names == ("tech", "cooking")
+    assert f"{path} cannot be read" in caplog.text
 
 
 def test_an_excluded_word_is_found_as_a_whole_word_in_any_case() -> None:
     niche = Niche("cooking", 26, exclude=("asmr", "c++"))
     assert niche.excludes("ASMR: bread") and niche.excludes("Learn C++ now")
     assert not niche.excludes("Plasmrow") and not niche.excludes("Bread")
+
+
+def test_an_excluded_word_is_found_in_any_unicode_form() -> None:
+    niche = Niche("cooking", 26, exclude=("café", "istanbul"))
+    assert (
+        niche.excludes("A cafe\u0301 in Rome") and niche.excludes("İSTANBUL food") and niche.excludes("I\u0307stanbul")
+    )

@@ -10,7 +10,7 @@ from sqlalchemy import create_engine, text
 from test_http import problem as problem_of
 
 from thumblab_core.keys.named_keys import NamedKeys
-from thumblab_core.niches import DEFAULT_NAMES
+from thumblab_core.niches import DEFAULT_NAMES, LARGEST_NICHES
 
 COOKING = {
     "name": "cooking",
@@ -97,9 +97,12 @@ def test_what_cannot_be_a_niche_is_refused_with_the_reason(service: Any) -> None
     assert "send at most 10" in refused(422, searches=list("abcdefghijk"))
     assert "would have no videos" in refused(422, category_id=None, searches=[], channels=[])
     assert "there is a niche tech already" in refused(409, name="tech")
+    for number in range(LARGEST_NICHES - len(DEFAULT_NAMES)):
+        assert service.client.post("/api/v1/niches", json=COOKING | {"name": f"n{number}"}).status_code == 201
+    assert "which is the most" in refused(409)
     assert "no such niche" in problem(service.client.post("/api/v1/niches/Up!/retire"), 404)
     assert "there is no niche 'baking'" in problem(service.client.post("/api/v1/niches/baking/retire"), 404)
-    for niche in DEFAULT_NAMES[1:]:
+    for niche in names(service)[1:]:
         assert service.client.post(f"/api/v1/niches/{niche}/retire").status_code == 200
     assert "tech is the only niche" in problem(service.client.post("/api/v1/niches/tech/retire"), 409)
 

@@ -19,13 +19,17 @@ def niches(context: dg.SensorEvaluationContext, lab: LabResource) -> dg.SkipReas
     try:
         with explained():
             opened = lab.open()
-            # A person may have changed the table on another machine, or a command may have ended before it wrote the
-            # file.
-            write_niche_file(opened.engine, opened.settings.data_dir)
+            added = add_partitions(context.instance, opened.niches)
+            # A request may have added a niche and its partition in the meantime, so the names are read again.
             names = opened.niches
+            removed = remove_partitions(context.instance, names)
     except LabError as error:
         return dg.SkipReason(f"the niches cannot be read: {error}")
-    added, removed = add_partitions(context.instance, names), remove_partitions(context.instance, names)
     changes = [f"added {', '.join(added)}"] if added else []
     changes += [f"removed {', '.join(removed)}"] if removed else []
+    try:
+        # A person may have changed the table on another machine, or a command may have ended before it wrote the file.
+        write_niche_file(opened.engine, opened.settings.data_dir)
+    except LabError as error:
+        changes.append(str(error))
     return dg.SkipReason("; ".join(changes) or f"the partitions are the {len(names)} niches of the lab")

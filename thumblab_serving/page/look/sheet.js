@@ -1,7 +1,7 @@
 // Videos as a contact sheet: small pictures with titles and facts. Each opens its video.
 
 import { byId, isolated, line } from "../dom.js";
-import { NICHES } from "../words.js";
+import { nicheName } from "../words.js";
 import { dateOf } from "../map/points.js";
 
 const PART = 24;
@@ -15,7 +15,7 @@ export function factsOf(points, row, clusters = null) {
   const cluster = clusters?.get(points.cluster[row])?.label.slice(0, 2).join(", ");
   return [
     isolated(points.channel(row)),
-    NICHES[niche] ?? niche,
+    nicheName(niche),
     Number.isFinite(multiple) ? `${multiple.toFixed(1)}× its channel's usual` : "",
     Number.isFinite(perHour) ? `${perHour < 10 ? perHour.toFixed(1) : Math.round(perHour).toLocaleString("en")} views per hour` : "",
     Number.isFinite(day) ? dateOf(day) : "",

@@ -5,7 +5,7 @@ import { summary } from "../evidence.js";
 import { sentence } from "../for_operators.js";
 import { libraryImage, loadPictures, urlOf } from "../library.js";
 import { plural } from "../people/words.js";
-import { factsOf as nearFacts, NICHES, placedIn, SUB_SCORES } from "../words.js";
+import { factsOf as nearFacts, nicheName, placedIn, SUB_SCORES } from "../words.js";
 import { historyChart } from "./chart.js";
 import { videoOf, versionOf } from "../map/service.js";
 import { addressOf } from "./sheet.js";
@@ -67,7 +67,7 @@ function head(video, lab) {
   const count = (value) => (value === null ? "not known" : Math.round(value).toLocaleString("en"));
   for (const [name, value] of [
     ["Channel", video.channel],
-    ["Niche", NICHES[video.niche] ?? video.niche],
+    ["Niche", nicheName(video.niche)],
     ["Published", `${moment(video.published_at)}, ${plural(video.age_days, "day")} ago`],
     ["Views", count(video.views)],
     ["Views per hour", count(video.views_per_hour)],
@@ -163,7 +163,7 @@ function scores({ measured, niche }) {
     if (!sub) continue;
     const item = line("li", "");
     const row = line("div", "", "row");
-    row.append(line("span", words), line("span", placedIn(sub, NICHES[niche] ?? niche)));
+    row.append(line("span", words), line("span", placedIn(sub, nicheName(niche))));
     const bar = line("div", "", "bar");
     bar.setAttribute("aria-hidden", "true");
     const filled = bar.appendChild(line("i", ""));

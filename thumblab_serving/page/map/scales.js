@@ -1,6 +1,6 @@
 // How the points are coloured. A scale maps a fact of a video to a colour, and has a legend that says what the colours mean.
 
-import { SUB_SCORES, NICHES } from "../words.js";
+import { nicheName, SUB_SCORES } from "../words.js";
 
 // Each colour has a contrast of 3 or more with the ground of its scheme. The lightness rises or falls along each ramp, so that
 // people who cannot distinguish hues can also read it.
@@ -95,7 +95,7 @@ function bySets(name, points, clusters, theme) {
   if (name === "niche") {
     const byNiche = new Map(points.niches.map((niche, place) => [niche, packed(set[place % set.length])]));
     for (let row = 0; row < points.length; row += 1) colours[row] = byNiche.get(points.niche(row)) ?? none;
-    return { colours, legend: { words: "Niche", set: points.niches.map((niche, place) => [set[place % set.length], NICHES[niche] ?? niche]) } };
+    return { colours, legend: { words: "Niche", set: points.niches.map((niche, place) => [set[place % set.length], nicheName(niche)]) } };
   }
   // The largest groups have colours of their own. All others share the colour of points in no group.
   const named = [...clusters].sort((a, b) => b.videos - a.videos).slice(0, set.length);

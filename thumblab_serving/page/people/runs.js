@@ -2,7 +2,7 @@
 
 import { byId, capital, line, say } from "../dom.js";
 import { sentence } from "../for_operators.js";
-import { NICHES } from "../words.js";
+import { nicheName } from "../words.js";
 import { askForKey, hasKey, newest } from "./feedback.js";
 import { figures, runState, start } from "./service.js";
 import { plural } from "./words.js";
@@ -150,7 +150,7 @@ function resultWords(runs) {
 }
 
 function failureWords({ niche, state, reason }) {
-  const where = niche === null || niche === undefined ? "" : `${NICHES[niche] ?? niche}: `;
+  const where = niche === null || niche === undefined ? "" : `${nicheName(niche)}: `;
   return `${where}${ENDED[state]}. ${reason ? sentence(reason) : "Dagster has the log of the run."}`;
 }
 
