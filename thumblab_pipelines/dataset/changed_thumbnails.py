@@ -83,6 +83,7 @@ _MOST_MOMENTS = 3
 """Maximum number of values of `excess` from one unchanged video. Each value belongs to a different moment."""
 
 _MAY_TRAIN = "(v.may_train IS TRUE OR v.source = 'catalogue' OR NOT :only_opted_in)"
+_OF_NICHES = "v.niche = ANY(:niches)"
 _HOURS = "(EXTRACT(EPOCH FROM {} - v.published_at) / 3600)::float8"
 _SERIES = f"""
 SELECT v.video_id, array_agg({_HOURS.format("s.observed_at")} ORDER BY s.observed_at) AS ages,
@@ -100,10 +101,13 @@ FROM (SELECT *, lag(first_seen) OVER (PARTITION BY video_id ORDER BY first_seen)
       FROM thumbnail_versions) n
 JOIN thumbnail_versions o ON o.video_id = n.video_id AND o.first_seen = n.before
 JOIN videos v ON v.video_id = n.video_id
-WHERE o.sha256 <> n.sha256 AND v.format = 'video' AND {_MAY_TRAIN}
+WHERE o.sha256 <> n.sha256 AND v.format = 'video' AND {_MAY_TRAIN} AND {_OF_NICHES}
 ORDER BY n.video_id, n.first_seen
 """  # noqa: S608  (constant expressions)
-_CHANGED_VIDEOS = "SELECT video_id FROM thumbnail_versions GROUP BY video_id HAVING count(*) > 1"
+_CHANGED_VIDEOS = f"""
+SELECT video_id FROM thumbnail_versions JOIN videos v USING (video_id) WHERE {_OF_NICHES}
+GROUP BY video_id HAVING count(*) > 1
+"""  # noqa: S608  (constant expressions)
 _WHILE_SEEN = """
 AND EXISTS (SELECT FROM thumbnail_versions n
             WHERE n.video_id = s.video_id AND s.observed_at BETWEEN n.first_seen AND n.last_seen)
@@ -113,7 +117,7 @@ SELECT v.video_id FROM videos v
 JOIN (SELECT video_id FROM thumbnail_versions GROUP BY video_id HAVING count(*) = 1) same ON same.video_id = v.video_id
 JOIN (SELECT s.video_id FROM video_stats s WHERE s.view_count IS NOT NULL {_WHILE_SEEN}
       GROUP BY s.video_id HAVING count(*) > 3) counted ON counted.video_id = v.video_id
-WHERE v.format = 'video' AND {_MAY_TRAIN} ORDER BY md5(v.video_id) LIMIT {_MOST_UNCHANGED}
+WHERE v.format = 'video' AND {_MAY_TRAIN} AND {_OF_NICHES} ORDER BY md5(v.video_id) LIMIT {_MOST_UNCHANGED}
 """  # noqa: S608  (constant expressions)
 
 
@@ -235,16 +239,19 @@ class Changes:
 
 
 def read_changes(lab: Lab) -> Changes:
-    """Read the changed thumbnails of the videos that a model may be trained on, and the counts that the pairs need."""
+    """Read the changed thumbnails of the videos that a model may be trained on, and the counts that the pairs need.
+    Videos of retired niches are left out.
+    """
     import pandas as pd
 
-    given = {"only_opted_in": lab.settings.train_only_on_opted_in}
+    niches = list(lab.niches)
+    given = {"only_opted_in": lab.settings.train_only_on_opted_in, "niches": niches}
     with lab.engine.connect() as connection:
         result = connection.execute(text(_CHANGES), given)
         rows = pd.DataFrame(result.all(), columns=list(result.keys()))
         if rows.empty:
             return Changes(rows, {}, ())
-        changed = connection.execute(text(_SERIES.format(_CHANGED_VIDEOS, ""))).all()
+        changed = connection.execute(text(_SERIES.format(_CHANGED_VIDEOS, "")), {"niches": niches}).all()
         unchanged = connection.execute(text(_SERIES.format(_UNCHANGED_VIDEOS, _WHILE_SEEN)), given).all()
     return Changes(rows, {row.video_id: _counts(row) for row in changed}, tuple(_counts(row) for row in unchanged))
 

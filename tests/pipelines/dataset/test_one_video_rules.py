@@ -16,6 +16,7 @@ from sqlalchemy import insert
 from thumblab_core.database.tables import channels, experiments, thumbnail_versions, video_stats, videos
 from thumblab_core.experiments.records import Experiment, Variant
 from thumblab_core.experiments.store import save
+from thumblab_core.niches.store import restore_niche, retire_niche
 from thumblab_pipelines.dataset.ageing import Growth
 from thumblab_pipelines.dataset.changed_thumbnails import (
     ASSUMED_VARIANCE,
@@ -158,9 +159,9 @@ def test_the_excess_is_by_how_much_faster_views_were_gained_than_the_growth_law_
     assert counts(2.0).excess(Growth(), BEFORE, AFTER) == pytest.approx(np.log(2), abs=0.01)
 
 
-def test_counts_of_an_unchanged_video_are_used_only_while_its_thumbnail_was_checked(
-    emptied_lab: Callable[..., Lab],
-) -> None:
+@pytest.fixture
+def changing(emptied_lab: Callable[..., Lab]) -> Lab:
+    """A lab with daily counts of two videos of the niche `tech`: one changed its thumbnail, and one did not."""
     lab = emptied_lab(thumbnail_versions, videos, channels)
     start = datetime(2026, 10, 1, tzinfo=UTC)
     day = [start + timedelta(days=n) for n in range(21)]
@@ -178,10 +179,32 @@ def test_counts_of_an_unchanged_video_are_used_only_while_its_thumbnail_was_chec
         for video_id, sha256, first_seen, last_seen in versions:
             version = {"video_id": video_id, "sha256": sha256, "first_seen": first_seen, "last_seen": last_seen}
             connection.execute(insert(thumbnail_versions).values(title="t", **version))
-    changes = read_changes(lab)
+    return lab
+
+
+def test_counts_of_an_unchanged_video_are_used_only_while_its_thumbnail_was_checked(changing: Lab) -> None:
+    changes = read_changes(changing)
     (unchanged,) = changes.unchanged
     assert unchanged.ages.tolist() == [24.0 * n for n in range(1, 11)]
     assert len(changes.counts["changed"].ages) == 20
+
+
+def test_videos_of_a_retired_niche_give_no_changed_thumbnail_and_no_drift(changing: Lab) -> None:
+    other = {"niche": "news", "channel_id": "c", "title": "t", "tags": [], "source": "youtube", "format": "video"}
+    day = [datetime(2026, 10, n, tzinfo=UTC) for n in range(1, 5)]
+    with changing.engine.begin() as connection:
+        row = {"video_id": "served", "published_at": day[0], "refreshed_at": day[0]} | other
+        connection.execute(insert(videos).values(**row))
+        for sha256, first_seen, last_seen in ((A, day[0], day[1]), (B, day[2], day[3])):
+            version = {"video_id": "served", "sha256": sha256, "first_seen": first_seen, "last_seen": last_seen}
+            connection.execute(insert(thumbnail_versions).values(title="t", **version))
+    retire_niche(changing.engine, changing.settings.data_dir, "tech")
+    try:
+        changes = read_changes(changing)
+    finally:
+        restore_niche(changing.engine, changing.settings.data_dir, "tech")
+    assert changes.rows.video_id.tolist() == ["served"]
+    assert (changes.counts, changes.unchanged) == ({}, ())
 
 
 def test_the_drift_of_unchanged_videos_removes_the_error_of_the_growth_law() -> None:
