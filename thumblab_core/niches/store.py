@@ -4,7 +4,7 @@ import logging
 from dataclasses import asdict
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, Row, func, insert, select, text, update
+from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, text, update
 
 from thumblab_core.database.tables import niches
 from thumblab_core.errors import LabError
@@ -38,6 +38,16 @@ def niche_named(connection: Connection, name: str) -> Niche:
     if row is None:
         raise UnknownNicheError(name, _names(connection))
     return _niche(row)
+
+
+def active_niche(connection: Connection, name: str) -> Niche:
+    """Return a niche that is not retired. Raises `UnknownNicheError` if there is no such niche, and `LabError` if it is
+    retired.
+    """
+    niche = niche_named(connection, name)
+    if niche.retired_at is not None:
+        raise LabError(f"{name} is retired, so it is not collected; `thumblab niche restore {name}` takes it up again")
+    return niche
 
 
 def add_niche(engine: Engine, data_dir: Path, niche: Niche) -> Niche:
@@ -125,6 +135,24 @@ def restore(connection: Connection, name: str) -> bool:
     _refuse_too_many(connection)
     connection.execute(update(niches).where(niches.c.name == name).values(retired_at=None))
     return True
+
+
+def require_retired(connection: Connection, name: str) -> None:
+    """Raise `LabError` if a niche is not retired, and `UnknownNicheError` if there is no such niche.
+
+    The niche stays retired until the transaction of `connection` ends.
+    """
+    _lock(connection)
+    if niche_named(connection, name).retired_at is None:
+        raise LabError(f"{name} is not retired; `thumblab niche retire {name} --forget` retires and forgets it")
+
+
+def delete_retired(connection: Connection, name: str) -> None:
+    """Delete the row of a retired niche in the transaction of `connection`. The row of another niche stays, and the file
+    is not written.
+    """
+    _lock(connection)
+    connection.execute(delete(niches).where(niches.c.name == name, niches.c.retired_at.is_not(None)))
 
 
 def update_niche_file(engine: Engine, data_dir: Path) -> None:

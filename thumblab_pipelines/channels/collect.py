@@ -27,10 +27,12 @@ the videos.
 
 
 def niche_of(lab: Lab, channel_id: str) -> str | None:
-    """Return the niche that has the most videos of the channel, or None if the lab has no video of this channel."""
+    """Return the niche that has the most videos of the channel, or None if no niche has a video of this channel. Retired
+    niches do not count.
+    """
     statement = (
         select(videos.c.niche)
-        .where(videos.c.channel_id == channel_id)
+        .where(videos.c.channel_id == channel_id, videos.c.niche.in_(lab.niches))
         .group_by(videos.c.niche)
         .order_by(func.count().desc(), videos.c.niche)
         .limit(1)
@@ -44,11 +46,11 @@ def collect_channel(
 ) -> tuple[Channel, str | None]:
     """Collect the newest uploads of a channel with their pictures. `name` is the channel's id or @handle.
 
-    The uploads go into the niche that the channel already has in the lab. If the lab has no video of the channel, they
-    go into `niche`. Return the channel, and the reason why some of its uploads were not collected, or None.
+    New uploads go into the niche that the channel already has in the lab, see `niche_of`. If it has none, they go into
+    `niche`. Return the channel, and the reason why some of its uploads were not collected, or None.
 
     Raises `LabError` when no API key is set, when the channel does not exist, or when YouTube refuses a call. Also
-    raises `LabError` when the lab has no video of the channel and `niche` is None.
+    raises `LabError` when the channel has no niche and `niche` is None.
     """
     remarks: list[str] = []
     with YouTube.connect(lab.settings, lab.engine) as youtube:
@@ -60,7 +62,9 @@ def collect_channel(
             raise LabError(f"YouTube knows no channel {name!r}{near}; give its id (UC...) or its @handle")
         niche = niche_of(lab, record.channel_id) or niche
         if niche is None:
-            raise LabError(f"the lab has no video of {record.title!r} yet; give the niche for its videos with --niche")
+            raise LabError(
+                f"no niche of the lab has a video of {record.title!r} yet; give the niche for its videos with --niche"
+            )
         with lab.engine.begin() as connection:
             save_channels(connection, [record])
         try:

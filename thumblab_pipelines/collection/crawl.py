@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine
 
 from thumblab_core.database.engine import make_engine
 from thumblab_core.niches import Niche
-from thumblab_core.niches.store import all_niches, niche_named
+from thumblab_core.niches.store import active_niche, all_niches
 from thumblab_core.settings import Settings
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.collection import crawl_channels, crawl_rules, crawl_state
@@ -70,12 +70,12 @@ class Crawled:
 def crawl(lab: Lab, niche: str, progress: Progress = silent) -> Crawled:
     """Find new channels and videos of a niche for training, as far as today's quota allows.
 
-    The next run continues the work. Raises `LabError` if no API key is set, or if YouTube refuses a call or cannot be
-    reached. The channels and videos that were found before the error stay in the database.
+    The next run continues the work. Raises `LabError` if the niche is retired, if no API key is set, or if YouTube refuses
+    a call or cannot be reached. The channels and videos that were found before the error stay in the database.
     """
     settings = lab.settings
     with lab.engine.connect() as connection:
-        sources, niches = niche_named(connection, niche), all_niches(connection)
+        sources, niches = active_niche(connection, niche), all_niches(connection)
         searches = kept_searches(connection, settings)
     # Each niche gets the same share of the searches that one day's quota allows. Without equal shares, the niche that is
     # crawled first could use all searches.

@@ -11,7 +11,7 @@ from sqlalchemy import func, select, text, update
 
 from thumblab_core.database.tables import channels, videos
 from thumblab_core.niches import Niche
-from thumblab_core.niches.store import niche_named
+from thumblab_core.niches.store import active_niche
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.collection.collecting import Collecting
 from thumblab_pipelines.collection.refetch import observe_counts
@@ -67,14 +67,14 @@ def collect(lab: Lab, niche: str, progress: Progress = silent) -> Collected:
     one batch.
 
     If the quota is spent, the run ends early, and `stopped` gives the reason. If no API key is set and the niche has an
-    imported catalogue, YouTube is not asked. Raises `LabError` if no key is set and the niche has no catalogue, or if
-    YouTube refuses a call.
+    imported catalogue, YouTube is not asked. Raises `LabError` if the niche is retired, if no key is set and the niche
+    has no catalogue, or if YouTube refuses a call.
     """
+    with lab.engine.connect() as connection:
+        sources = active_niche(connection, niche)
     if lab.settings.youtube_api_key is None and (imported := _imported_videos(lab, niche)):
         remark = f"no YouTube API key is set: {niche} continues with its {imported} imported videos"
         return Collected(0, 0, 0, {}, 0, "an imported catalogue", Spending({}, []), None, [remark])
-    with lab.engine.connect() as connection:
-        sources = niche_named(connection, niche)
     collecting = Collecting(sources)
     stopped = None
     with YouTube.connect(lab.settings, lab.engine) as youtube:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from demo.faults import html_error
 from thumblab_core.database.tables import thumbnails, video_reach, video_stats, videos
 from thumblab_core.errors import LabError, NoServedModelError
+from thumblab_core.niches.store import retire_niche
 from thumblab_core.releases.serving import Serving
 from thumblab_pipelines.channels.add import list_channels
 from thumblab_pipelines.channels.export_channel import GivenExports
@@ -147,6 +148,18 @@ def test_a_channel_with_collected_videos_stays_in_their_niche(owner: Owner, tmp_
     again = import_exports(owner.lab, GivenExports([path], niche="gaming"))
     assert again.niche == "tech"
     assert any("in the niche tech already, so gaming was not used" in remark for remark in again.remarks)
+
+
+def test_new_videos_go_into_the_given_niche_if_the_niche_of_the_channel_is_retired(
+    owner: Owner, tmp_path: Path
+) -> None:
+    add(owner, write(tmp_path / NAME, owner.rows(4)))
+    retire_niche(owner.lab.engine, owner.lab.settings.data_dir, "tech")
+    more = write(tmp_path / NAME, owner.rows(6))
+    with pytest.raises(LabError, match="no niche of the lab has a video of 'My channel' yet; say with --niche"):
+        add(owner, more, niche=None)
+    assert add(owner, more, niche="gaming").niche == "gaming"
+    assert niches(owner.lab) == ["gaming"] * 2 + ["tech"] * 4
 
 
 def niches(lab: Lab) -> list[str]:

@@ -6,13 +6,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from demo.catalogues.synthetic import SyntheticCatalogue
 from demo.emulator import Emulator
 from thumblab_core.database.tables import channels, videos
+from thumblab_core.errors import LabError
 from thumblab_core.niches import Niche
-from thumblab_core.niches.store import add_niche, edit_niche
+from thumblab_core.niches.store import add_niche, edit_niche, retire_niche
+from thumblab_pipelines.channels.collect import collect_channel
 from thumblab_pipelines.collection.crawl import crawl
 from thumblab_pipelines.collection.refresh import Collected, collect
 from thumblab_pipelines.lab import Lab
@@ -148,3 +150,32 @@ def test_the_crawl_leaves_one_search_more_for_each_text(lab: Lab) -> None:
     added(lab)
     with lab.engine.connect() as connection:
         assert (before, kept_searches(connection, lab.settings)) == (20, 22)
+
+
+@pytest.mark.parametrize("run", [collect, crawl])
+def test_a_run_that_waited_while_its_niche_was_retired_collects_nothing(
+    lab: Lab, emulator: Emulator, run: Callable[[Lab, str], Any]
+) -> None:
+    added(lab)
+    retire_niche(lab.engine, lab.settings.data_dir, "phones")
+    with pytest.raises(LabError, match="phones is retired, so it is not collected; `thumblab niche restore phones`"):
+        run(lab, "phones")
+    assert titles(lab) == {}
+    assert emulator.counts.calls == {}
+
+
+def test_new_uploads_of_a_channel_go_into_the_given_niche_if_its_own_niche_is_retired(
+    lab: Lab, catalogue: SyntheticCatalogue
+) -> None:
+    channel = next(video.channel_id for video in catalogue.videos.values() if video.niche == "tech")
+    collect_channel(lab, channel, "tech")
+    old, new = sorted(titles(lab, "tech"))[1:], sorted(titles(lab, "tech"))[0]
+    with lab.engine.begin() as connection:
+        connection.execute(delete(videos).where(videos.c.video_id == new))
+    retire_niche(lab.engine, lab.settings.data_dir, "tech")
+    with pytest.raises(
+        LabError, match=r"no niche of the lab has a video of .*; give the niche for its videos with --niche"
+    ):
+        collect_channel(lab, channel)
+    collect_channel(lab, channel, "gaming")
+    assert (sorted(titles(lab, "gaming")), sorted(titles(lab, "tech"))) == ([new], old)
