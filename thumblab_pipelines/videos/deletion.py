@@ -81,6 +81,8 @@ class Deletion:
 
     def __init__(self, lab: Lab, niche: str, asset: str, confirmed: bool = False) -> None:
         self._lab, self._asset, self._confirmed = lab, asset, confirmed
+        # A retired niche has no partition, so no run can be started that confirms its deletions.
+        self._has_partition = niche in lab.niches
         with lab.engine.connect() as connection:
             self._count = int(connection.execute(_COUNT, {"niche": niche}).scalar_one())
         self._most = max(_FEW, int(self._count * lab.settings.forget_share))
@@ -129,11 +131,11 @@ class Deletion:
         if not self.withheld:
             return f"{self.deleted.total()} of {self._count} videos deleted; the limit is {self._most} at once"
         withheld = ", ".join(f"{count} {reason}" for reason, count in self.withheld.items())
+        confirm = f" To delete the videos anyway, materialize {self._asset} with the config confirmed: true"
         return (
             f"{withheld}. At most {self._most} of {self._count} videos are deleted at once unless a person confirms, "
-            "so these videos were kept. Check the clock, the settings and YouTube's answers. "
-            f"To delete the videos anyway, materialize {self._asset} with the config confirmed: true"
-        )
+            "so these videos were kept. Check the clock, the settings and YouTube's answers."
+        ) + (confirm if self._has_partition else "")
 
     def check(self) -> CheckResult:
         """Return the asset check, which fails if any video was withheld."""

@@ -12,10 +12,14 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from sqlalchemy import select, update
 
 from demo import faults
 from demo.catalogues.synthetic import SyntheticCatalogue
 from demo.emulator import Emulator
+from thumblab_core.database.tables import videos
+from thumblab_core.errors import LabError
+from thumblab_core.niches.store import retire_niche
 from thumblab_core.settings import settings
 from thumblab_pipelines.dagster_partitions import add_partitions
 from thumblab_pipelines.definitions import defs
@@ -189,3 +193,55 @@ def test_the_upkeep_assets_report_their_figures(
     assert ran.metadata["state"] == "complete"
     assert 0.5 * collected < ran.metadata["dagster/row_count"] <= collected
     assert all(check.passed for check in ran.checks.values())
+
+
+def retire_parts(**counts: int) -> list[list[str]]:
+    """Move videos of the niche `tech` of the lab to other niches, and retire these. Return the ids of the videos, by
+    niche.
+    """
+    lab = Lab.open()
+    moved = []
+    for niche, count in counts.items():
+        chosen = select(videos.c.video_id).where(videos.c.niche == "tech").order_by(videos.c.video_id).limit(count)
+        with lab.engine.begin() as connection:
+            moved.append(list(connection.scalars(chosen)))
+            connection.execute(update(videos).where(videos.c.video_id.in_(moved[-1])).values(niche=niche))
+        retire_niche(lab.engine, lab.settings.data_dir, niche)
+    return moved
+
+
+def test_a_retired_niche_with_too_many_deletions_stops_no_other_and_names_commands_that_work(
+    run: Callable[..., Ran], catalogue: SyntheticCatalogue
+) -> None:
+    with Emulator(catalogue, key=SECRET) as emulator:
+        run("refresh_library", "raw_videos", emulator)
+        gaming, _ = retire_parts(gaming=7, news=4)
+        for video_id in gaming[:6]:
+            emulator.remove(video_id)
+        emulator.advance(timedelta(days=26))
+        ran = run("apply_retention", "retention", emulator)
+    assert not ran.success
+    assert "`thumblab niche retire gaming --forget`" in ran.failure
+    assert "`thumblab niche restore gaming`" in ran.failure
+    assert "confirmed: true" not in ran.failure
+    assert ran.metadata["retired_niche_gaming"] in ran.failure
+    assert ran.metadata["retired_niche_news"] == "4 videos, 4 refreshed, 0 deleted"
+    assert set(ran.checks) == {"forgotten_everywhere", "not_too_many", "finished"}
+    assert all(check.passed for check in ran.checks.values())
+
+
+def test_retired_niches_are_refreshed_although_the_retention_of_the_first_niche_fails(
+    run: Callable[..., Ran], catalogue: SyntheticCatalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise LabError("the disk of the first niche is full")
+
+    with Emulator(catalogue, key=SECRET) as emulator:
+        run("refresh_library", "raw_videos", emulator)
+        retire_parts(news=4)
+        emulator.advance(timedelta(days=26))
+        monkeypatch.setattr("thumblab_pipelines.defs.upkeep.retention.retain", fail)
+        ran = run("apply_retention", "retention", emulator)
+    assert (ran.success, ran.metadata) == (False, {})
+    assert "the disk of the first niche is full" in ran.failure
+    assert "retired niche news: 4 videos, 4 refreshed, 0 deleted" in ran.event_text

@@ -1,5 +1,6 @@
 """Define the asset `retention`, which deletes videos that are too old or that are no longer on YouTube."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import dagster as dg
@@ -12,7 +13,7 @@ from thumblab_pipelines.defs.groups import BY_NICHE, UPKEEP, YOUTUBE
 from thumblab_pipelines.defs.kept import about
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.retention.retention import check_retention, retain
-from thumblab_pipelines.retention.retired import retain_retired, retired_with_videos
+from thumblab_pipelines.retention.retired import retain_retired_niches
 
 
 @dg.asset(
@@ -30,25 +31,33 @@ from thumblab_pipelines.retention.retired import retain_retired, retired_with_vi
     description="Refreshes the data of each video before it is 30 days old. Deletes removed, private and expired "
     "videos from all tables, images and releases, except the releases of models (docs/retention.md).",
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=49), warn_window=timedelta(hours=26)),
-    **about("retention", "retention.md", retain, check_retention, retain_retired),
+    **about("retention", "retention.md", retain, check_retention, retain_retired_niches),
     **BY_NICHE,
     **UPKEEP,
 )
-def retention(context: dg.AssetExecutionContext, config: Confirmation, lab: LabResource) -> dg.MaterializeResult:
+def retention(
+    context: dg.AssetExecutionContext, config: Confirmation, lab: LabResource
+) -> Iterator[dg.MaterializeResult]:
+    failure: Exception | None = None
     with explained():
-        with observed_moves(lab.open(), context, "retention"):
-            retained = retain(
-                lab.open(), context.partition_key, lab.progress(context), context.run.run_id, config.confirmed
-            )
-            for niche in retired_with_videos(lab.open(), context.partition_key):
-                retain_retired(lab.open(), niche, lab.progress(context), context.run.run_id, config.confirmed)
-                context.log.info(f"{niche} is retired; its kept videos were refreshed and deleted as YouTube requires")
-        checks = check_retention(lab.open(), context.partition_key, retained)
+        opened, niche = lab.open(), context.partition_key
+        given = (lab.progress(context), context.run.run_id, config.confirmed)
+        with observed_moves(opened, context, "retention"):
+            try:
+                retained = retain(opened, niche, *given)
+                checks = check_retention(opened, niche, retained)
+            except Exception as error:  # noqa: BLE001  retired niches are still due; the error is raised below
+                failure = error
+            retired = retain_retired_niches(opened, niche, *given)
+        for name, text in retired.texts.items():
+            (context.log.error if name in retired.failures else context.log.info)(f"retired niche {name}: {text}")
+        if failure is not None:
+            raise failure
     for channel_id, reason in retained.adapters.failed.items():
         context.log.warning(f"the adapter of channel {channel_id} still contains deleted videos: {reason}")
     for remark in retained.remarks:
         context.log.info(remark)
-    return dg.MaterializeResult(
+    yield dg.MaterializeResult(
         metadata={
             "dagster/row_count": retained.videos,
             "refreshed": retained.refreshed,
@@ -60,6 +69,10 @@ def retention(context: dg.AssetExecutionContext, config: Confirmation, lab: LabR
             "predictions_deleted": retained.predictions_deleted,
             "unfinished_trainings_deleted": retained.unfinished_deleted,
             **collecting_metadata(retained),
+            **{f"retired_niche_{name}": text for name, text in retired.texts.items()},
         },
         check_results=results([*checks, finished(retained.stopped)]),
     )
+    # The step fails only now, so that the figures and checks of its own niche are stored.
+    with explained():
+        retired.raise_failures()
