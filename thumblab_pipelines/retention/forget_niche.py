@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from sqlalchemy import delete
 
 from thumblab_core.database.tables import crawl_channels, crawl_searches, crawl_videos, index_rebuilds, niche_reports
-from thumblab_core.database.tables import niches as niches_table
 from thumblab_core.errors import LabError
-from thumblab_core.niches.store import niche_named
-from thumblab_core.releases.release import ALL
+from thumblab_core.niches.store import delete_retired, require_retired, write_niche_file
+from thumblab_core.releases.release import ALL, INDEX
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library_map.trim import clean_maps
 from thumblab_pipelines.progress import Progress, batches, silent
@@ -17,6 +16,10 @@ from thumblab_pipelines.retention.purge_adapters import clean_adapters
 from thumblab_pipelines.videos.deletion import delete_videos
 
 _BATCH = 500
+
+_ROUNDS = 3
+"""Maximum number of times that all data of the niche are deleted. A run that began before the niche was retired may
+save videos and publish an index after they were deleted."""
 
 
 @dataclass(frozen=True)
@@ -34,24 +37,53 @@ def forget_niche(lab: Lab, name: str, progress: Progress = silent) -> ForgottenN
 
     The deletion is the one of the retention (docs/retention.md). So releases of pairs, the map of all niches and the
     channel adapters are cleaned too, and experiments and imported click-through rates stay. If the call is killed, call
-    it again. Raises `LabError` if the niche is not retired.
+    it again.
+
+    Raises `LabError` if the niche is not retired, or is restored meanwhile. The videos that were not deleted before
+    then stay. Also raises `LabError` if other runs save videos again and again. The row then stays, and so does what
+    they saved.
     """
-    with lab.engine.connect() as connection:
-        if niche_named(connection, name).retired_at is None:
-            raise LabError(f"{name} is not retired; `thumblab niche retire {name} --forget` retires and forgets it")
-        video_ids = sorted(alive_videos(connection, name))
+    deleted = images = releases = 0
+    for _ in range(_ROUNDS):
+        deleted += _delete_rows(lab, name, progress)
+        releases += clean_indices(lab, name, None) + clean_maps(lab, (name, ALL), None) + clean_pairs(lab)
+        clean_faces(lab)
+        images += clean_images(lab)
+        clean_adapters(lab, progress)
+        if _delete_niche(lab, name):
+            return ForgottenNiche(deleted, images, releases)
+    raise LabError(
+        f"{name} is not forgotten, because other runs still save videos or an index of it; let them end, and then run "
+        f"`thumblab niche retire {name} --forget` again"
+    )
+
+
+def _delete_rows(lab: Lab, name: str, progress: Progress) -> int:
+    """Delete the videos of the niche and the other rows about it. Return how many videos were deleted."""
     deleted = 0
+    with lab.engine.begin() as connection:
+        require_retired(connection, name)
+        video_ids = sorted(alive_videos(connection, name))
     for batch in batches(video_ids, _BATCH, f"{name}: deleting videos", progress):
         with lab.engine.begin() as connection:
+            require_retired(connection, name)
             deleted += delete_videos(connection, batch)
     with lab.engine.begin() as connection:
+        require_retired(connection, name)
         for table in (crawl_videos, crawl_channels, crawl_searches, niche_reports, index_rebuilds):
             connection.execute(delete(table).where(table.c.niche == name))
-    releases = clean_indices(lab, name, None) + clean_maps(lab, (name, ALL), None) + clean_pairs(lab)
-    clean_faces(lab)
-    images = clean_images(lab)
-    clean_adapters(lab, progress)
-    # The row goes last, so that a call after a kill finds the niche and does the rest.
+    return deleted
+
+
+def _delete_niche(lab: Lab, name: str) -> bool:
+    """Delete the row of the niche, and return True. If the niche has a video or an index, do nothing and return False.
+
+    The row goes last, so that a call after a kill finds the niche and does the rest.
+    """
     with lab.engine.begin() as connection:
-        connection.execute(delete(niches_table).where(niches_table.c.name == name))
-    return ForgottenNiche(deleted, images, releases)
+        require_retired(connection, name)
+        if alive_videos(connection, name) or lab.releases.all(INDEX, name):
+            return False
+        delete_retired(connection, name)
+    write_niche_file(lab.engine, lab.settings.data_dir)
+    return True

@@ -1,15 +1,19 @@
 """Tests of retired niches: kept data still follow YouTube's rules, and forgotten data are deleted everywhere."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from full_lab import NICHE, FullLab, assert_deleted_everywhere
+from sqlalchemy import delete, insert, select
 
+from thumblab_core.database.tables import niches, videos
 from thumblab_core.errors import LabError
-from thumblab_core.niches import DEFAULT_NAMES
+from thumblab_core.niches import DEFAULT_NAMES, NicheFile
 from thumblab_core.niches.store import all_niches, restore_niche, retire_niche
 from thumblab_core.releases.release import INDEX
 from thumblab_pipelines.niches.counts import videos_by_niche
+from thumblab_pipelines.retention import forget_niche as forgetting
 from thumblab_pipelines.retention.forget_niche import forget_niche
 from thumblab_pipelines.retention.retired import retain_retired, retired_with_videos
 
@@ -61,3 +65,95 @@ def test_the_first_niche_of_the_lab_looks_after_the_videos_of_retired_niches(ret
     assert_deleted_everywhere(retired, victim, picture)
     with retired.lab.engine.connect() as connection:
         assert videos_by_niche(connection)[NICHE] == len(retired.ids) - 1
+
+
+def number_of_videos(full: FullLab) -> int:
+    with full.lab.engine.connect() as connection:
+        return videos_by_niche(connection).get(NICHE, 0)
+
+
+def is_active(full: FullLab) -> bool | None:
+    """Return whether the niche is active. None: it has no row."""
+    with full.lab.engine.connect() as connection:
+        return next((one.retired_at is None for one in all_niches(connection, retired=True) if one.name == NICHE), None)
+
+
+class SlowRun:
+    """A run that began before the niche was retired. It saves a video whenever all videos were deleted, `times` times.
+
+    The object is a progress listener.
+    """
+
+    def __init__(self, full: FullLab, times: int) -> None:
+        self._full, self._left = full, times
+        with full.lab.engine.connect() as connection:
+            self._row: dict[str, Any] = dict(connection.execute(select(videos)).mappings().first() or {})
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if what == f"{NICHE}: deleting videos" and done == total and self._left:
+            self._left -= 1
+            with self._full.lab.engine.begin() as connection:
+                connection.execute(insert(videos).values(**self._row))
+
+
+def test_a_video_that_a_slow_run_saves_after_the_deletion_is_deleted_too(retired: FullLab) -> None:
+    assert forget_niche(retired.lab, NICHE, SlowRun(retired, 1)).videos == len(retired.ids) + 1
+    assert (number_of_videos(retired), is_active(retired)) == (0, None)
+
+
+def test_a_niche_whose_videos_come_back_again_and_again_stays_retired_until_the_command_runs_again(
+    retired: FullLab,
+) -> None:
+    with pytest.raises(LabError, match="let them end, and then run `thumblab niche retire tech --forget` again"):
+        forget_niche(retired.lab, NICHE, SlowRun(retired, 100))
+    assert (number_of_videos(retired), is_active(retired)) == (1, False)
+    forget_niche(retired.lab, NICHE)
+    assert (number_of_videos(retired), is_active(retired)) == (0, None)
+
+
+def test_a_niche_that_is_restored_while_it_is_forgotten_keeps_its_row_and_the_videos_that_are_left(
+    retired: FullLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forgetting, "_BATCH", 5)
+    folder = retired.lab.settings.data_dir
+
+    def restore(what: str, done: int, total: int) -> None:
+        if done == 5:
+            assert restore_niche(retired.lab.engine, folder, NICHE)
+
+    with pytest.raises(LabError, match="tech is not retired"):
+        forget_niche(retired.lab, NICHE, restore)
+    assert (number_of_videos(retired), is_active(retired)) == (len(retired.ids) - 5, True)
+    assert NICHE in NicheFile(folder).names
+
+
+def test_a_niche_that_is_restored_after_its_videos_were_deleted_keeps_its_row(
+    retired: FullLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def restore(*_: Any) -> None:
+        assert restore_niche(retired.lab.engine, retired.lab.settings.data_dir, NICHE)
+
+    monkeypatch.setattr(forgetting, "clean_adapters", restore)
+    with pytest.raises(LabError, match="tech is not retired"):
+        forget_niche(retired.lab, NICHE)
+    assert is_active(retired)
+
+
+def test_the_videos_of_a_niche_without_a_row_are_refreshed_and_deleted_without_a_confirmation(
+    retired: FullLab,
+) -> None:
+    with retired.lab.engine.begin() as connection:
+        connection.execute(delete(niches).where(niches.c.name == NICHE))
+    careful = retired.with_settings(forget_share=0.01)
+    assert retired_with_videos(careful, LEFT[0]) == [NICHE]
+    for video_id in retired.ids[:-1]:
+        retired.emulator.remove(video_id)
+    retired.emulator.advance(timedelta(days=26))
+    retain_retired(careful, NICHE)
+    assert number_of_videos(retired) == 1
+
+
+def test_a_retention_that_the_quota_ends_early_says_so(retired: FullLab) -> None:
+    retired.emulator.advance(timedelta(days=26))
+    retired.emulator.quota.limits["units"] = 0
+    assert "08:00 UTC" in retain_retired(retired.lab, NICHE)
