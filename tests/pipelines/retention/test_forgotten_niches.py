@@ -9,6 +9,7 @@ from sqlalchemy import delete, insert, select
 
 from thumblab_core.database.tables import niches, videos
 from thumblab_core.errors import LabError
+from thumblab_core.index import NicheIndex
 from thumblab_core.niches import DEFAULT_NAMES, NicheFile
 from thumblab_core.niches.store import all_niches, restore_niche, retire_niche
 from thumblab_core.releases.release import INDEX
@@ -99,6 +100,22 @@ class SlowRun:
 def test_a_video_that_a_slow_run_saves_after_the_deletion_is_deleted_too(retired: FullLab) -> None:
     assert forget_niche(retired.lab, NICHE, SlowRun(retired, 1)).videos == len(retired.ids) + 1
     assert (number_of_videos(retired), is_active(retired)) == (0, None)
+
+
+def test_an_index_that_a_slow_run_publishes_after_the_deletion_is_deleted_too(
+    retired: FullLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    releases = retired.lab.releases
+    release = releases.all(INDEX, NICHE)[-1]
+    index, info, published = NicheIndex.load(release), release.info | {"inputs": "slow"}, []
+
+    def publish(*_: Any) -> None:
+        if not published:
+            published.append(releases.publish(INDEX, NICHE, index.save, info, None))
+
+    monkeypatch.setattr(forgetting, "clean_adapters", publish)
+    forget_niche(retired.lab, NICHE)
+    assert (len(published), releases.all(INDEX, NICHE), is_active(retired)) == (1, [], None)
 
 
 def test_a_niche_whose_videos_come_back_again_and_again_stays_retired_until_the_command_runs_again(
