@@ -132,6 +132,7 @@ NOT_RUN: dict[str, str] = {
     "make up ARGS=--demo": _DEMO,
     "make setup": _INSTALL,
     "make test": _SUITE,
+    "make test-slow": _SUITE,
     "make test-all": _SUITE,
     "make lint": _SUITE,
     "make bench": _LONG,

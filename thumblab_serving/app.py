@@ -68,8 +68,8 @@ from thumblab_serving.routes.people import forgetting as people_forgetting
 from thumblab_serving.routes.people import runs as people_runs
 from thumblab_serving.schemas.batches import BatchRequest, ItemResult
 from thumblab_serving.schemas.experiments import ExperimentRequest
+from thumblab_serving.schemas.lab import NicheRequest
 from thumblab_serving.schemas.lab_runs import ItemsRequest, NichesRequest, RebuildRequest
-from thumblab_serving.schemas.niches import NicheRequest
 from thumblab_serving.schemas.people import people_requests
 from thumblab_serving.schemas.request import ScoreRequest
 from thumblab_serving.schemas.strict import StrictModel

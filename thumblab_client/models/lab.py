@@ -1,4 +1,4 @@
-"""The answer of `GET /v1/lab`: what the lab has, and how old its releases are.
+"""The answers of `GET /v1/lab` and of the routes of niches: what the lab has, and how old its releases are.
 
 This file is generated: change `thumblab_serving/schemas/lab.py`, then run
 `python -m thumblab_serving.client_models`.
@@ -78,3 +78,26 @@ class LabOut:
     links: LinksOut
     library_note: str | None
     """What the library is made of, if it does not come from YouTube."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NicheOut:
+    """A niche of the lab, and where its videos come from."""
+
+    name: str
+    category_id: int | None
+    region: str | None
+    language: str | None
+    searches: list[str]
+    channels: list[str]
+    exclude: list[str]
+    added_at: datetime
+    retired_at: datetime | None
+    """When the niche was retired; null while it is collected and served."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NichesOut:
+    """The niches of the lab, in the order in which they were added. Retired niches are included."""
+
+    niches: list[NicheOut]

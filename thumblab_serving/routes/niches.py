@@ -18,7 +18,7 @@ from thumblab_serving.http.queries import path_documentation
 from thumblab_serving.http.received import invalid
 from thumblab_serving.loading.database import NoDatabaseError
 from thumblab_serving.routes.no_database import no_database
-from thumblab_serving.schemas.niches import NicheOut, NicheRequest, NichesOut
+from thumblab_serving.schemas.lab import NicheOut, NicheRequest, NichesOut
 from thumblab_serving.scoring.scorer import Scorer
 
 if TYPE_CHECKING:  # Only type checkers import SQLAlchemy here, because the import is slow.
