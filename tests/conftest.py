@@ -220,11 +220,16 @@ def new_database(session_folder: Path) -> Callable[[], str]:
     return make
 
 
+_opened: list[Any] = []
+"""The labs that the fixture `open_lab` opened."""
+
+
 @pytest.fixture(scope="session")
 def copied_database(new_database: Callable[[], str]) -> Iterator[Callable[[str], str]]:
     """Return a function that copies a database of the session's server and returns the URL of the copy.
 
-    PostgreSQL refuses to copy a database while any process is connected to it.
+    PostgreSQL refuses to copy a database while any process is connected to it. The function therefore closes the idle
+    connections of the labs that `open_lab` opened.
     """
     from sqlalchemy import create_engine, make_url, text
     from sqlalchemy.exc import DBAPIError
@@ -236,6 +241,9 @@ def copied_database(new_database: Callable[[], str]) -> Iterator[Callable[[str],
         nonlocal made
         made += 1
         name, original = f"copy_{made}", make_url(url)
+        for lab in _opened:
+            if lab.engine.url.database == original.database:
+                lab.engine.dispose()
         # PostgreSQL can copy the files of a database (FILE_COPY), or write every page of the database to its log. On
         # this server, FILE_COPY is several times faster, because the server does not wait for the disk. If the kernel
         # can copy the files by itself (the method clone), a copy takes half as long.
@@ -265,9 +273,6 @@ def migrated_database(new_database: Callable[[], str], copied_database: Callable
     original = new_database()
     migrate(original)
     return lambda: copied_database(original)
-
-
-_opened: list[Any] = []
 
 
 @pytest.fixture(scope="session")

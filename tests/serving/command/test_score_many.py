@@ -142,7 +142,7 @@ def test_a_table_names_titles_niches_and_groups_and_bad_rows_stop_no_other(score
         "pictures/gone.jpg,Gone,tech,,",
         ",No picture,tech,,",
         "pictures/a.jpg,,tech,,",
-        "pictures/a.jpg,T,knitting,,",
+        "pictures/a.jpg,T,Knitting!,,",
         "pictures/video/c.jpg,A third,tech,first,",
         "pictures/video/c.jpg,@formula,tech,=group,",
     ]
@@ -156,7 +156,7 @@ def test_a_table_names_titles_niches_and_groups_and_bad_rows_stop_no_other(score
     assert len(problems) == 4
     assert "thumbnail is missing" in problems[0]
     assert "title is missing; fill in the cell, or give --title" in problems[1]
-    assert "niche is knitting" in problems[2]
+    assert "niche is 'Knitting!', which no niche is called" in problems[2]
     assert "another title, niche or channel than the first row of the group first" in problems[3]
     found = {(row["group"], row["thumbnail"].rpartition("/")[2]): row for row in rows()}
     assert set(found) == {

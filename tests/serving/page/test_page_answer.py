@@ -157,7 +157,7 @@ def test_a_single_ranked_picture_has_no_chance_to_win(browser, service, files, t
     bad.write_bytes(b"not a picture")
     fill(browser, service, files[0], bad)
     chance = browser.evaluate("document.querySelector('.card:not(.failed) .chance').textContent")
-    assert "The only one" in chance
+    assert "The only ranked picture" in chance
     assert "%" not in chance
     assert browser.evaluate("document.querySelectorAll('.chance .bar').length") == 0
 
