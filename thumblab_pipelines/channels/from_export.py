@@ -127,7 +127,7 @@ def import_exports(lab: Lab, given: GivenExports, progress: Progress = silent) -
         known_niche = niche_of(lab, channel.channel_id)
         if (niche := known_niche or given.niche) is None:
             raise NoNicheError(
-                f"no niche of the lab has a video of {channel.title!r} yet; say with --niche which niche it is in"
+                f"no niche of the lab has a video of {channel.title!r} yet; say with --niche which niche the channel is in"
             )
         moved = ""
         if known_niche is not None and given.niche not in (None, known_niche):
