@@ -18,6 +18,7 @@ _SCANNABLE = re.compile(r"IVF\d+,(Flat|SQfp16)")
 
 
 def can_scan(kind: IndexKind) -> bool:
+    """Return whether `scan` can search an index of this kind."""
     return kind.factory == FLAT or _SCANNABLE.fullmatch(kind.factory) is not None
 
 

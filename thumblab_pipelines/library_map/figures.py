@@ -44,7 +44,7 @@ def multiple_of(multiples: Float64s, channels: Rows) -> Multiple | None:
 def newest_day(days: Rows, today: int) -> int:
     """Return the last of the `days` [n] up to today, or `UNKNOWN_DAY`.
 
-    A wrong date in the future would make all other videos old.
+    Days after today are wrong. With such a day as the newest, all other videos would count as old.
     """
     return int(days[days <= today].max(initial=UNKNOWN_DAY))
 

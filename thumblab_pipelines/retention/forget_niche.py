@@ -18,8 +18,9 @@ from thumblab_pipelines.videos.deletion import delete_videos
 _BATCH = 500
 
 _ROUNDS = 3
-"""Maximum number of times that all data of the niche are deleted. A run that began before the niche was retired may
-save videos and publish an index after they were deleted."""
+"""Maximum number of times that the data of the niche is deleted. A run that began before the niche was retired may save
+new videos and publish a new index after a deletion.
+"""
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,13 @@ def forget_niche(lab: Lab, name: str, progress: Progress = silent) -> ForgottenN
     """Delete a retired niche: its videos with all rows about them, pictures that nothing else shows, its indices and
     maps, and its row in the table `niches`.
 
-    The deletion is the one of the retention (docs/retention.md). So releases of pairs, the map of all niches and the
-    channel adapters are cleaned too, and experiments and imported click-through rates stay. If the call is killed, call
-    it again.
+    The videos are deleted as in the retention (docs/retention.md): the releases of pairs, the map of all niches and the
+    channel adapters lose them too, and experiments and imported click-through rates stay. After a killed call, call the
+    function again.
 
-    Raises `LabError` if the niche is not retired, or is restored meanwhile. The videos that were not deleted before
-    then stay. Also raises `LabError` if other runs save videos again and again. The row then stays, and so does what
-    they saved.
+    Raises `LabError` if the niche is not retired. If a person restores the niche during the call, the function stops
+    with this error, and the remaining videos stay. Also raises `LabError` if other runs go on saving videos of the
+    niche. In this case, the row of the niche and the new videos stay.
     """
     deleted = images = releases = 0
     for _ in range(_ROUNDS):

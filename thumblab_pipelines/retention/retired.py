@@ -40,8 +40,8 @@ class RetainedNiches:
 def retired_with_videos(lab: Lab, niche: str) -> list[str]:
     """Return the retired niches that have videos, if `niche` is the first niche of the lab. Otherwise return no niche.
 
-    So the daily runs of all niches together look after each retired niche once. A niche that was forgotten counts as
-    retired, because a run that was going on may have saved videos later.
+    So the daily runs of all niches together handle each retired niche once. A forgotten niche counts as retired, because
+    a run that began before may have saved videos after the niche was forgotten.
     """
     active = lab.niches
     if active[:1] != (niche,):
