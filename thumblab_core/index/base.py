@@ -18,6 +18,7 @@ from thumblab_core.index.items import MAX_NEIGHBOURS, Item, LibraryError
 from thumblab_core.index.kinds import (
     AUTO,
     FLAT,
+    FLAT_UP_TO,
     IndexKind,
     UntrainableError,
     all_cores,
@@ -28,6 +29,7 @@ from thumblab_core.index.kinds import (
     set_parameter,
     trained,
 )
+from thumblab_core.index.projection import Projection
 from thumblab_core.index.scan import ROUNDING, can_scan, scan
 
 FaissIds = npt.NDArray[np.int64]
@@ -73,6 +75,14 @@ class Base:
     def columns(self) -> Columns:
         """The fields of the items as arrays. The first search with a filter makes them."""
         return Columns(self.items)
+
+    @cached_property
+    def projection(self) -> Projection | None:
+        """The vectors in few components, see `Projection`. None if the base is so small that it needs none.
+
+        The first search with a filter makes it.
+        """
+        return Projection.of(self.vectors) if len(self) > FLAT_UP_TO else None
 
     @classmethod
     def build(cls, vectors: Vectors, items: Sequence[Item], factory: str = AUTO, target: float = 0.99) -> "Base":
@@ -136,6 +146,10 @@ class Base:
         The result is exact, nearest first. Of equal cosines, the lower row comes first. `rows` must be rising.
         """
         k = min(k, len(rows))
+        if k and len(rows) > _BLOCK and self.projection is not None:
+            left = self.projection.candidates(rows, query, k, lambda chosen: self._cosines(query, chosen))
+            if left is not None:
+                return self._ordered(query, left, k)
         if k and len(rows) > _BLOCK and can_scan(self.kind):
             for asked in (k + k // 4 + 8, 4 * k + 100):
                 cosines, found = scan(self.index, self.kind, rows, query, asked)
@@ -174,19 +188,26 @@ class Base:
     def _ordered(self, query: Vectors, rows: FaissIds, k: int) -> tuple[Vectors, FaissIds]:
         """Return the cosines and rows of the k vectors nearest to `query` among `rows`, nearest first.
 
-        The cosines are computed from `vectors`, because the index may store the vectors at lower precision. The vectors
-        are read in blocks, because together they may take more memory than a request should.
+        The cosines are computed from `vectors`, because the index may store the vectors at lower precision.
         """
         k = min(k, len(rows))
         if not k:
             return np.zeros(0, np.float32), np.zeros(0, np.int64)
-        blocks = [self.vectors[rows[start : start + _BLOCK]] @ query for start in range(0, len(rows), _BLOCK)]
-        similarities = np.concatenate(blocks)
+        similarities = self._cosines(query, rows)
         # Rows with equal cosines keep their order, so that the pages of an answer do not repeat a video.
         least = np.partition(similarities, len(rows) - k)[len(rows) - k]
         near = np.flatnonzero(similarities >= least)
         nearest = near[np.argsort(-similarities[near], kind="stable")][:k]
         return similarities[nearest], rows[nearest]
+
+    def _cosines(self, query: Vectors, rows: FaissIds) -> Vectors:
+        """Return the cosines of the query and the vectors of `rows`, which must not be empty.
+
+        The vectors are read in blocks, because together they may take more memory than a request should.
+        """
+        return np.concatenate(
+            [self.vectors[rows[start : start + _BLOCK]] @ query for start in range(0, len(rows), _BLOCK)]
+        )
 
     def _candidates(self, k: int) -> int:
         """Return how many rows to request from the index, if the k nearest rows are wanted.

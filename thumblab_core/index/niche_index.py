@@ -86,6 +86,11 @@ class NicheIndex:
         """All items: first the items of the base, then the items of the changes."""
         return self._positions.items()
 
+    def prepare(self) -> None:
+        """Compute what the first search with a filter would otherwise compute. Blocks for a second in a large library."""
+        self._base.columns  # noqa: B018  (computed on first access, then kept)
+        self._base.projection  # noqa: B018
+
     def has_videos_by(self, channel: ChannelName) -> bool:
         """Return whether an item is of the channel."""
         return len(self._positions.admitted(Filter(not_by=channel))) < len(self)

@@ -248,6 +248,7 @@ class ServedReleases:
         served = self.index_of(release.scope).loaded
         # Files that the new release shares with the served release are not read again.
         index = NicheIndex.load(release, None if served is None else served.value)
+        index.prepare()
         image = self.encoders().image(self._encoder_name(release))
         _check_same_encoder("image", index.encoder, image.fingerprint)
         return Loaded(release.release_id, index, image)

@@ -1,0 +1,93 @@
+"""Find the vectors nearest to a query among many vectors without reading most of them, and still exactly.
+
+The vectors are turned so that a few components hold most of their length. For unit vectors q and x, let q' and x' be
+these components, and q" and x" the other components. The cosine of q and x is at most
+
+    q' . x' + |q"| |x"|
+
+by the Cauchy-Schwarz inequality. A vector whose bound is below the cosines of k known vectors is not among the k
+nearest. So only the vectors with a higher bound are compared in full.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from thumblab_core.encoders.protocol import Vectors
+
+Rows = npt.NDArray[np.int64]
+
+_LENGTH = 0.9
+"""The share of the squared length of the vectors that the first components must hold. With less, the bounds leave out
+few vectors.
+"""
+_MOST_COMPONENTS = 128
+"""With more components than this number, the bounds take almost as long as the cosines."""
+_STEP = 16
+"""The number of components is a multiple of this number, which suits the registers of processors."""
+_SAMPLE = 5_000
+"""The number of vectors from which the components are computed."""
+_BLOCK = 10_000
+_ROUNDING = 1e-5
+"""The largest error of a squared length and of a bound, because all numbers are float32."""
+_MOST_COMPARED = 0.25
+"""If the bounds leave more than this share of the vectors, a plain comparison with all vectors is faster."""
+_FEW = 8
+"""Of fewer rows than one in this number, only their own bounds are computed. Otherwise, the bounds of all rows are
+computed, because that reads the memory in order.
+"""
+
+
+class Projection:
+    """The first components of n unit vectors [n, m], and the lengths of their other components [n]."""
+
+    def __init__(self, basis: Vectors, first: Vectors, others: Vectors) -> None:
+        self._basis = basis
+        self._first = first
+        self._others = others
+
+    @classmethod
+    def of(cls, vectors: Vectors) -> "Projection | None":
+        """Return the projection of unit vectors, float32 [n, d].
+
+        Return None if few components hold too little of the vectors, because the bounds would then leave out too few.
+        """
+        chosen = np.random.default_rng(0).permutation(len(vectors))[:_SAMPLE]
+        sample = np.asarray(vectors[np.sort(chosen)])
+        shares, axes = np.linalg.eigh((sample.T @ sample).astype(np.float64))
+        held = np.cumsum(shares[::-1]) / (shares.sum() or 1.0)
+        enough = int(np.searchsorted(held, _LENGTH)) + 1
+        count = -(-enough // _STEP) * _STEP
+        if count > min(_MOST_COMPONENTS, vectors.shape[1] // 2):
+            return None
+        basis = np.ascontiguousarray(axes[:, ::-1][:, :count], dtype=np.float32)
+        first = np.empty((len(vectors), count), np.float32)
+        others = np.empty(len(vectors), np.float32)
+        for start in range(0, len(vectors), _BLOCK):
+            block = np.asarray(vectors[start : start + _BLOCK])
+            part = block @ basis
+            first[start : start + _BLOCK] = part
+            others[start : start + _BLOCK] = _rest(block, part)
+        return cls(basis, first, others)
+
+    def candidates(self, rows: Rows, query: Vectors, k: int, cosines_of: Callable[[Rows], Vectors]) -> Rows | None:
+        """Return the `rows` that can be among the k nearest to a unit vector [d]. The others cannot.
+
+        `rows` must be rising, and so is the result. `cosines_of` returns the cosines of the query and the vectors of
+        some rows. Return None if too many rows are left, see `_MOST_COMPARED`.
+        """
+        part = query @ self._basis
+        rest = _rest(query[None], part[None])[0]
+        few = len(rows) * _FEW < len(self._first)
+        near = self._first[rows] @ part if few else (self._first @ part)[rows]
+        seeds = rows[np.argpartition(-near, k - 1)[:k]]
+        least = float(cosines_of(seeds).min()) - _ROUNDING
+        left = rows[near + rest * self._others[rows] >= least]
+        return None if len(left) > max(4 * k, _MOST_COMPARED * len(rows)) else left
+
+
+def _rest(vectors: Vectors, first: Vectors) -> Vectors:
+    """Return the lengths of the components of vectors [n, d] that are not in `first` [n, m]. No length is too small."""
+    squares = np.einsum("ij,ij->i", vectors, vectors) - np.einsum("ij,ij->i", first, first)
+    return np.sqrt(np.maximum(squares, 0) + _ROUNDING, dtype=np.float32)
