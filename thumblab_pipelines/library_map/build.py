@@ -14,7 +14,7 @@ from thumblab_core.library_map.atlases import PICTURES, read_atlases, read_pictu
 from thumblab_core.library_map.clusters import CLUSTERS, read_clusters
 from thumblab_core.library_map.files import LIBRARY_MAP, MapContent, write_map
 from thumblab_core.library_map.points import POINTS, MapFileError, Points, read_points
-from thumblab_core.releases.release import ALL, Release, ReleaseError, require_damage
+from thumblab_core.releases.release import ALL, Release, ReleaseError, require_damage, was_not_read
 from thumblab_core.releases.serving import Hold
 from thumblab_core.sub_scores import NAMES
 from thumblab_pipelines.checks import CheckResult
@@ -98,11 +98,14 @@ def build_map(lab: Lab, scope: str, run_id: str | None = None) -> BuiltMap:
         "quality": _figures(quality),
         "quality_of_pca": _figures(by_components),
     }
-    folder = None if earlier is None else earlier.folder
-    published = lab.releases.publish(
-        LIBRARY_MAP, scope, lambda into: write_map(into, content, reader(lab.images), folder), info, run_id
-    )
-    return BuiltMap(published, False, library)
+
+    def write(folder: Path) -> None:
+        # The served map may have been deleted since it was read. All its pages are then drawn again. Nothing can delete
+        # it from here on, because `publish` keeps the scope locked while it writes.
+        pages = None if earlier is None or not earlier.folder.is_dir() else earlier.folder
+        write_map(folder, content, reader(lab.images), pages)
+
+    return BuiltMap(lab.releases.publish(LIBRARY_MAP, scope, write, info, run_id), False, library)
 
 
 def check_map(built: BuiltMap) -> list[CheckResult]:
@@ -171,8 +174,8 @@ class _EarlierMap:
 
     @classmethod
     def read(cls, lab: Lab, scope: str, encoder: str) -> _EarlierMap | None:
-        """Return the served map. Return None if no map is served, or if the served map is damaged or has another
-        encoder.
+        """Return the served map. Return None if no map is served, or if the served map is damaged, has another encoder
+        or is deleted while it is read.
         """
         try:
             release = lab.releases.serving.current(LIBRARY_MAP, scope)
@@ -182,8 +185,8 @@ class _EarlierMap:
             release.verify()
             pictures = read_pictures(release.read(PICTURES))
             return cls(release.path, read_points(release.path / POINTS), pictures, float(release.info["spread"]))
-        except (ReleaseError, MapFileError, ValueError) as error:
-            if getattr(error, "transient", False):
+        except (ReleaseError, MapFileError, OSError, ValueError) as error:
+            if was_not_read(error):
                 raise
             return None
 

@@ -16,7 +16,9 @@ from thumblab_core.library_map.files import LIBRARY_MAP
 from thumblab_core.library_map.points import read_points
 from thumblab_core.releases.release import ALL, Release
 from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.library_map import build
 from thumblab_pipelines.library_map.build import BuiltMap, ServedMap, build_map, check_map, promote_map
+from thumblab_pipelines.library_map.clustering import Clusters, find_clusters
 from thumblab_pipelines.library_map.rollback import resume_map, roll_back_map
 from thumblab_pipelines.library_map.trim import clean_maps, stale_maps
 from thumblab_pipelines.previews.library_map import map_preview
@@ -197,6 +199,27 @@ def test_a_person_can_serve_an_older_map_and_no_build_replaces_it(lab: Lab) -> N
     _, served = make(lab, "tech")
     assert served.release == built.release
     assert served.held is None
+
+
+def test_a_map_is_made_although_the_served_one_is_deleted_meanwhile(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    earlier = lab.releases.serving.current(LIBRARY_MAP, "tech")
+    assert earlier is not None
+    with lab.engine.begin() as connection:
+        connection.execute(text("UPDATE videos SET title = 'Newest of all' WHERE video_id = 'v000018'"))
+
+    def find_after_the_deletion(places: np.ndarray) -> Clusters:
+        lab.releases.serving.withdraw(LIBRARY_MAP, "tech")
+        lab.releases.remove(earlier)
+        return find_clusters(places)
+
+    monkeypatch.setattr(build, "find_clusters", find_after_the_deletion)
+    built, served = make(lab, "tech")
+    assert served.release == built.release
+    assert built.release.info["continued"]
+    assert not earlier.path.exists()
+    for video_id in ("v000016", "v000018"):
+        tile = tile_of(built.release, video_id)
+        assert tile is not None and tile.max() > 0
 
 
 def test_a_map_of_which_no_video_is_left_is_not_served(lab: Lab) -> None:
