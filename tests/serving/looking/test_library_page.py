@@ -49,6 +49,7 @@ def test_a_creator_searches_places_a_picture_reads_a_region_and_opens_a_video(pa
     assert found(page)[0] == library.data.items[9].title
     mark, place = page.evaluate("(({x, y}) => [x, y])(window.libraryMap.model.marks[0])"), places(40)[9]
     assert mark == pytest.approx(place.tolist(), abs=0.35), "the picture of v9 must be near v9"
+    assert page.evaluate("document.getElementById('search').value") == "", "the words are of the earlier search"
     settle(page)
 
     page.click("#search-clear")
@@ -75,6 +76,16 @@ def test_a_creator_searches_places_a_picture_reads_a_region_and_opens_a_video(pa
     assert page.evaluate("document.activeElement.hash") == "#video=v36"
 
 
+def test_a_search_that_finds_nothing_says_so_once(page):
+    search(page, "no title has this")
+    page.wait("document.getElementById('count').textContent.startsWith('No video is found with')")
+    assert page.text("#count") == "No video is found with “no title has this” in the title. 40 videos."
+    assert not shown(page, "#found")
+    search(page, "tokyo")
+    page.wait("document.getElementById('found-title').textContent.startsWith('10 videos with')")
+    assert shown(page, "#found")
+
+
 def test_a_video_shows_its_history_its_neighbours_and_its_way_back_to_the_map(page, library):
     search(page, "https://www.youtube.com/watch?v=v8", "video")
     page.wait("document.getElementById('found-title').textContent.includes('like the thumbnail of')")
@@ -98,6 +109,7 @@ def test_a_video_shows_its_history_its_neighbours_and_its_way_back_to_the_map(pa
     page.wait("!document.getElementById('look').hidden")
     page.wait("document.getElementById('found-title').textContent.includes('like the thumbnail of')")
     assert page.evaluate("location.hash") == ""
+    assert page.evaluate("document.getElementById('search').value") == "", "the link is of the earlier search"
 
 
 def test_the_mouse_shows_a_video_and_a_click_opens_it(page, library):

@@ -107,5 +107,6 @@ export function countWords(model, { found }, total) {
   const shown = model.points.length < total ? `A sample of ${model.points.length.toLocaleString("en")} of ${all} is loaded here; zoom in for the others` : all;
   if (found === null) return `${shown}.`;
   const absent = model.found.absent > 0 ? ` ${plural(model.found.absent, "more was", "more were")} found that this map does not show.` : "";
-  return `${plural(model.found.rows.length, "video is", "videos are")} found ${found.words}. ${shown}.${absent}`;
+  const count = model.found.rows.length;
+  return `${count === 0 ? "No video is" : plural(count, "video is", "videos are")} found ${found.words}. ${shown}.${absent}`;
 }

@@ -66,6 +66,7 @@ function drawMarks(lab) {
       const item = line("li", "");
       const shown = button("", "quiet mark", () => {
         lab.state.found = { kind: "similar", items: one.items, words: `like your picture ${one.name}` };
+        byId("search").value = "";
         lab.changed("mark", one);
       });
       shown.append(image(one.url), line("span", one.name));

@@ -21,9 +21,9 @@ export function wirePanels() {
   list = new Sheet("list", "list-more", { extra: likeness });
 }
 
-// Show what the search found, see `arrange`.
+// Show what the search found, see `arrange`. If it found nothing, only the sentence above the map says so.
 export function drawFound(model, words) {
-  byId("found").hidden = model.found === null;
+  byId("found").hidden = model.found === null || model.found.rows.length === 0;
   similarity = model.found?.similarity ?? null;
   if (model.found === null) return found.show(model, []);
   const { rows } = model.found;

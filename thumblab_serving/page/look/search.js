@@ -35,7 +35,7 @@ export function wireSearch(lab) {
     const text = byId("search").value.trim();
     if (inWhat() === "titles") byTitle(lab);
     else if (text === "") clearSearch(lab);
-    else if (inWhat() === "meaning") ask(lab, () => similar({ text }, filters(lab.state)), (answer) => meaningWords(text, answer));
+    else if (inWhat() === "meaning") ask(lab, () => similar({ text }, filters(lab.state)), (answer) => meaningWords(text, answer), true);
     else byVideo(lab, text);
   });
   byId("search-clear").addEventListener("click", () => {
@@ -61,8 +61,9 @@ export function forgetAnswers() {
   for (const id of ["search-problem", "search-note"]) say(id, "");
 }
 
-export function byVideoId(lab, id, title) {
-  return ask(lab, () => similar({ video_id: id }, filters(lab.state)), () => `like the thumbnail of “${isolated(title)}”`);
+// `isTyped`: see `ask`.
+export function byVideoId(lab, id, title, isTyped = false) {
+  return ask(lab, () => similar({ video_id: id }, filters(lab.state)), () => `like the thumbnail of “${isolated(title)}”`, isTyped);
 }
 
 // Return the fields of `/v1/similar` for the filters of the page.
@@ -92,7 +93,7 @@ function byVideo(lab, text) {
     say("search-problem", "This is neither a link to a video nor the id of a video. A link looks like https://www.youtube.com/watch?v=… ");
     return;
   }
-  byVideoId(lab, id, titleOf(lab.state.points, id));
+  byVideoId(lab, id, titleOf(lab.state.points, id), true);
 }
 
 function titleOf(points, id) {
@@ -120,8 +121,9 @@ function meaningWords(text, { query }) {
 }
 
 // Send the search to the service, and show what it found. Return its items, or null if a newer search has begun or there was an
-// error.
-export async function ask(lab, request, wordsOf) {
+// error. `isTyped`: whether the search field has what is searched for. If not, its text is of an earlier search, and is removed.
+export async function ask(lab, request, wordsOf, isTyped = false) {
+  clearTimeout(pausing);
   asked += 1;
   const mine = asked;
   for (const id of ["search-problem", "search-note"]) say(id, "");
@@ -131,6 +133,7 @@ export async function ask(lab, request, wordsOf) {
     if (mine !== asked) return null;
     busy(false);
     lab.state.found = { kind: "similar", items: answer.items, words: wordsOf(answer) };
+    if (!isTyped) byId("search").value = "";
     say("search-note", answer.degraded.map((each) => sentence(each)).join(" "));
     lab.changed("search");
     return answer.items;
