@@ -2,20 +2,26 @@
 
 `up` holds a lock on the record, `running.json`, as long as it runs. The kernel releases the lock, no matter how `up`
 ends. A record without a lock therefore belongs to a lab that has stopped.
+
+On some shared disks, a host does not see the locks of another host. `up` therefore also names its host in the record and
+beats a heartbeat, see `heartbeat.py`.
 """
 
 import fcntl
 import json
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
 
+from thumblab_core.embedded_postgres.owner import Host, this_host
 from thumblab_core.errors import LabError
+from thumblab_core.heartbeat import BEAT_SECONDS, SILENT_SECONDS, beat, beats
 
-_FILE = "running.json"
+_FILE, _HEARTBEAT = "running.json", "running.heartbeat"
 _PATIENCE = 2.0
 """How many seconds `announced` tries to get the lock.
 
@@ -46,21 +52,49 @@ def announced(data_dir: Path, running: Running) -> Iterator[None]:
                 raise _already_runs(data_dir, _read(record))
             time.sleep(0.05)
         record.truncate(0)
-        record.write(json.dumps(asdict(running)))
+        record.write(json.dumps({**asdict(running), "host": asdict(this_host())}))
         record.flush()
-        yield
+        ended = threading.Event()
+        heart = threading.Thread(target=_beat_until, args=(data_dir / _HEARTBEAT, ended), daemon=True)
+        heart.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            heart.join(2 * BEAT_SECONDS)
+            record.truncate(0)  # The next start, perhaps on another host, does not have to watch the heartbeat.
+
+
+def _beat_until(path: Path, ended: threading.Event) -> None:
+    while True:
+        with suppress(OSError):  # A full disk must not end the heartbeat. The next beat tries again.
+            beat(path)
+        if ended.wait(BEAT_SECONDS):
+            return
 
 
 def refuse_second(data_dir: Path) -> None:
-    """Raise LabError if a `thumblab up` runs on the data folder. This function does not write the record."""
+    """Raise LabError if a `thumblab up` runs on the data folder, on this host or on another host.
+
+    This function does not write the record. If another host wrote the record and did not end in an orderly way, this
+    function watches the heartbeat of that host for `SILENT_SECONDS`.
+    """
     running = running_lab(data_dir)
     if running is not None:
         raise _already_runs(data_dir, running)
+    with suppress(FileNotFoundError), (data_dir / _FILE).open() as record:
+        host, this = _host(record), this_host()
+        # Hosts with the same boot id run on one kernel, whose locks were checked above. A restarted machine has no
+        # processes of before.
+        if host is None or host.boot == this.boot != "" or this.is_machine_of(host):
+            return
+        if not this.shares_processes_with(host) and beats(data_dir / _HEARTBEAT, SILENT_SECONDS):
+            raise _already_runs(data_dir, _read(record), f" on host {host.name or 'without a name'}")
 
 
-def _already_runs(data_dir: Path, running: Running | None) -> LabError:
+def _already_runs(data_dir: Path, running: Running | None, host: str = "") -> LabError:
     where = f": Dagster is at {running.dagster}" if running else ""
-    return LabError(f"another `thumblab up` runs on {data_dir}{where}; use it, or stop it first")
+    return LabError(f"another `thumblab up` runs on {data_dir}{host}{where}; use it, or stop it first")
 
 
 def running_lab(data_dir: Path) -> Running | None:
@@ -85,6 +119,15 @@ def _read(record: TextIO) -> Running | None:
     """Return the record, or None if it is half written or comes from another version of the lab."""
     record.seek(0)
     try:
-        return Running(**json.load(record))
-    except (ValueError, TypeError):
+        return Running(**{name: url for name, url in json.load(record).items() if name != "host"})
+    except (ValueError, TypeError, AttributeError):
+        return None
+
+
+def _host(record: TextIO) -> Host | None:
+    """Return the host that wrote the record, or None if the record names no host."""
+    record.seek(0)
+    try:
+        return Host(**json.load(record)["host"])
+    except (ValueError, TypeError, KeyError):
         return None

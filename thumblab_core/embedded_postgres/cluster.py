@@ -72,8 +72,8 @@ def take_over(home: Path) -> owner.Host | None:
 
     Returns the other host, or None if no other host ran the server last.
 
-    Raises LabError if a process of the server is alive on this machine. This function cannot see processes on other
-    machines.
+    Raises LabError if a process of the server is alive on this machine, or if the other host's heartbeat goes on. If
+    another host ran the server last, this function watches that heartbeat for 30 seconds.
     """
     with owner.locked(home, "start.lock"):
         return owner.take_over(home)
@@ -130,10 +130,10 @@ def _holds(home: Path) -> bool:
 
 
 def _ensure_watched(home: Path) -> None:
-    """Start the watcher process of the server, unless a watcher runs already or the server is kept running."""
+    """Start the watcher process of the server, unless a watcher runs already."""
     lock = owner.open_file(home, "watch.lock")
     try:
-        if (home / "keep").exists() or not owner.try_lock(lock):
+        if not owner.try_lock(lock):
             return
         # The watcher imports psutil and the lab from the same folders as this process.
         imported = [str(Path(psutil.__file__).parents[1]), str(CHECKOUT)]

@@ -1,15 +1,20 @@
 """Decide which host an embedded cluster belongs to. A cluster belongs to one host at a time. A container counts as a
 host.
 
-Two files beside the server's data say which host the cluster belongs to:
+Three files beside the server's data say which host the cluster belongs to:
 
     host.json     names the host that runs the server; written before the server starts, removed after it ends
     server.lock   locked by the processes of the server, so that a lock shows that a process is alive
+    heartbeat     rewritten every second by the watcher of the server, see `heartbeat.py`
 
 A host does not see the processes of another host. On many shared file systems, the host does not see the other host's
 locks either. Therefore host.json decides which host may use the cluster. The lock decides only in two cases, in which
 the lock is reliable. In one case, both hosts are containers on the same kernel. In the other case, the host has
 restarted since it wrote host.json.
+
+In all other cases, a person decides with `thumblab db take-over`. The heartbeat guards this command: it refuses while
+the other host's heartbeat goes on. A host that was paused and comes back finds another name in host.json. Its watcher
+then kills its server, see `watcher.py`.
 
 This module imports few packages, because `watcher.py` imports this module and must need little memory.
 """
@@ -25,8 +30,9 @@ from pathlib import Path
 
 from thumblab_core.durable_files import NO_LINKS, sync
 from thumblab_core.errors import LabError
+from thumblab_core.heartbeat import SILENT_SECONDS, beat, beats
 
-_RECORD, _LOCK = "host.json", "server.lock"
+_RECORD, _LOCK, _HEARTBEAT = "host.json", "server.lock", "heartbeat"
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,8 @@ def refuse_other(home: Path) -> None:
     if holder is not None:
         raise LabError(
             f"The database in {home} is in use by {described(holder)}, and a data folder belongs to one host at a time. "
-            "Stop the lab there. If nothing runs there any more, run here: thumblab db take-over"
+            "Stop the lab there. If nothing runs there any more, run here: thumblab db take-over (it watches the "
+            f"folder for {SILENT_SECONDS:.0f} s, and refuses if the other host still writes its sign of life)"
         )
 
 
@@ -140,16 +147,49 @@ def remove_record(home: Path) -> None:
 def take_over(home: Path) -> Host | None:
     """Let this host use the cluster of another host, after a person said that the other host's server has ended.
 
-    Return the other host, or None if the cluster belonged to no other host. Raises LabError if a process of the server
-    is alive.
+    Return the other host, or None if the cluster belonged to no other host. Before it returns another host, this
+    function watches the heartbeat of that host for `SILENT_SECONDS`. Raises LabError if the heartbeat goes on, if a
+    process of the server is alive, or if a third host takes the cluster in the meantime.
     """
     holder = other_holder(home)
     if holder is None:
         return None
-    if server_lives(home):
+    if server_lives(home) or beats(home / _HEARTBEAT, SILENT_SECONDS):
         raise LabError(f"The server in {home} still runs, on {described(holder)}. Stop the lab there.")
-    remove_record(home)
+    _remove_record_of(holder, home)
     return holder
+
+
+def show_life(home: Path) -> bool:
+    """Beat the heartbeat if this host runs the server of the cluster.
+
+    Return False if host.json names another host. The server that this host may have must then end at once.
+    """
+    recorded = _read(home)
+    if recorded is not None and this_host().shares_processes_with(recorded):
+        os.close(open_file(home, _HEARTBEAT))  # A new file must belong to the owner of `home`.
+        beat(home / _HEARTBEAT)
+        return True
+    return other_holder(home) is None
+
+
+def _remove_record_of(holder: Host, home: Path) -> None:
+    """Remove the record of the host `holder`. Raises LabError if the record names a third host by now.
+
+    The record is moved away before it is compared, so that this function never removes a record that it did not read.
+    """
+    aside = home / f"host.{os.urandom(6).hex()}.old"
+    try:
+        (home / _RECORD).rename(aside)
+    except FileNotFoundError:
+        return
+    if _read_file(aside) == holder:
+        aside.unlink()
+        return
+    with suppress(FileExistsError):
+        _put_first(aside, home / _RECORD)
+    aside.unlink(missing_ok=True)
+    refuse_other(home)
 
 
 def server_lives(home: Path) -> bool:
@@ -210,8 +250,12 @@ def try_lock(descriptor: int, mode: int = fcntl.LOCK_EX) -> bool:
 
 
 def _read(home: Path) -> Host | None:
+    return _read_file(home / _RECORD)
+
+
+def _read_file(record: Path) -> Host | None:
     try:
-        return Host(**json.loads((home / _RECORD).read_text()))
+        return Host(**json.loads(record.read_text()))
     except FileNotFoundError:
         return None
     except (ValueError, TypeError):

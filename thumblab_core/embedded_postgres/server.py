@@ -58,8 +58,8 @@ def take_over(settings: Settings) -> str | None:
 
     Returns a description of that other host, or None if no other host ran the server last.
 
-    Raises LabError if a process of the server is alive on this machine. Also raises LabError if the settings name an
-    external server.
+    If there is another host, its heartbeat is watched for 30 seconds. Raises LabError if this heartbeat goes on, if a
+    process of the server is alive on this machine, or if the settings name an external server.
     """
     _refuse_external(settings)
     with folder_errors(settings):

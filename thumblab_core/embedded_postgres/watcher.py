@@ -9,6 +9,9 @@ beside the server's data:
     start.lock   an exclusive lock of a process that starts or stops the server
     watch.lock   an exclusive lock of the watcher, which waits until users.lock is free and then stops the server
 
+The watcher also shows other hosts that this host runs the server, by a heartbeat. If another host has taken the cluster
+over, the watcher kills the server of this host, because two servers would destroy the data.
+
 `owner.py` decides which host may start and stop the server. This module imports neither settings nor SQLAlchemy, so
 that the watcher process needs little memory.
 """
@@ -17,6 +20,7 @@ import hashlib
 import os
 import signal
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +29,7 @@ import psutil
 
 from thumblab_core.embedded_postgres import owner
 from thumblab_core.embedded_postgres.owner import locked, open_file, try_lock
+from thumblab_core.heartbeat import BEAT_SECONDS
 
 
 def folder_tag(home: Path) -> str:
@@ -46,7 +51,7 @@ def in_use(home: Path) -> bool:
 
 
 def processes(home: Path) -> list[psutil.Process]:
-    """Return every process of the server in `home`, the postmaster first if it is alive.
+    """Return every process that this host has of the server in `home`, the postmaster first if it is alive.
 
     The processes are found by name and command line, which every user may read. A process id would not be enough: when
     a process of the server has ended, another process may get its id.
@@ -55,10 +60,28 @@ def processes(home: Path) -> list[psutil.Process]:
     running = [
         process
         for process in psutil.process_iter(["name", "cmdline", "ppid"])
-        if process.info["name"] == "postgres" and mark in " ".join(process.info["cmdline"] or ())
+        if process.info["name"] == "postgres"
+        and mark in " ".join(process.info["cmdline"] or ())
+        and _is_of_this_host(process)
     ]
     ids = {process.pid for process in running}
     return sorted(running, key=lambda process: process.info["ppid"] in ids or not is_postmaster(process))
+
+
+def _is_of_this_host(process: psutil.Process) -> bool:
+    """Return whether the process is in the PID namespace of this process.
+
+    A machine sees the processes of its containers, but each container is a host with a server of its own.
+    """
+    try:
+        return str(Path(f"/proc/{process.pid}/ns/pid").readlink()) == owner.this_host().namespace
+    except FileNotFoundError:
+        return not owner.this_host().namespace  # The system has no namespaces, or the process has ended.
+    except PermissionError:
+        # The process belongs to another user. The lab as root runs the server as another user, and reads every link.
+        # So an unprivileged process asks about a server that root started, and this server is not in a container of
+        # this process's user.
+        return True
 
 
 def is_postmaster(process: psutil.Process) -> bool:
@@ -73,9 +96,12 @@ def stop(home: Path) -> bool:
     """Stop the server in `home` if it runs. Return whether the server has ended. The caller holds start.lock.
 
     The server gets a signal to stop. If the server does not end, it gets stronger signals. No signal loses a committed
-    transaction. When the server has ended, its pid file, its socket and host.json are removed. These files stay if
-    another host runs a server in `home`.
+    transaction. When the server has ended, its pid file, its socket and host.json are removed. If the cluster belongs
+    to another host, these files stay, and a server that this host still has is killed.
     """
+    if owner.other_holder(home) is not None:
+        fence(home)
+        return True
     for number, seconds in ((signal.SIGINT, 30), (signal.SIGQUIT, 5), (signal.SIGKILL, 5)):
         running = processes(home)
         # SIGINT makes the postmaster end in an orderly way. The children do not get SIGINT, because SIGINT has another
@@ -92,16 +118,38 @@ def stop(home: Path) -> bool:
             break
     else:
         return False
-    if owner.other_holder(home) is not None:
-        return True
     for leftover in (home / "data" / "postmaster.pid", home / ".s.PGSQL.5432", home / ".s.PGSQL.5432.lock"):
         leftover.unlink(missing_ok=True)
     owner.remove_record(home)
     return True
 
 
+def fence(home: Path) -> None:
+    """Kill the processes that this host still has of a server in `home`, which now belongs to another host.
+
+    Any gentler signal would let PostgreSQL write to the data or remove the other server's pid file. Committed
+    transactions are in the write-ahead log, so none is lost.
+    """
+    for process in processes(home):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def show_life(home: Path) -> None:
+    """Beat the heartbeat of the server for ever. If another host takes the cluster over, kill the server of this
+    host.
+    """
+    while True:
+        # A full or broken disk must not end the heartbeat. The next beat tries again.
+        with suppress(OSError):
+            if not owner.show_life(home):
+                fence(home)
+        time.sleep(BEAT_SECONDS)
+
+
 def watch(home: Path, watch_lock: int) -> None:
-    """Wait until no process uses the server. Then stop it, unless `home` has the file `keep`, and return."""
+    """Wait until no process uses the server and `home` has no file `keep`. Then stop the server, and return."""
+    threading.Thread(target=show_life, args=(home,), daemon=True).start()
     while True:
         with locked(home, "users.lock"):
             pass
@@ -112,10 +160,11 @@ def watch(home: Path, watch_lock: int) -> None:
                 continue
             if not (home / "keep").exists():
                 stop(home)
-            # watch.lock is released before start.lock. The next process that starts the server takes start.lock first,
-            # then finds watch.lock free, and so starts a new watcher.
-            os.close(watch_lock)
-            return
+                # watch.lock is released before start.lock. The next process that starts the server takes start.lock
+                # first, then finds watch.lock free, and so starts a new watcher.
+                os.close(watch_lock)
+                return
+        time.sleep(BEAT_SECONDS)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     own = Settings(data_dir=folder)
     database_url(own)
     yield own
-    server.take_over(own)
+    owner.remove_record(home_of(own))
     server.stop(own, force=True)
     home = home_of(own)
     if (folder / "postgres").is_symlink():
@@ -49,7 +49,8 @@ def lab(made: Settings) -> Settings:
     A running server has a file host.json, which names the host of the server. The server of this lab is stopped, so the
     file does not exist.
     """
-    server.take_over(made)
+    if not owner.server_lives(home_of(made)):
+        owner.remove_record(home_of(made))
     server.stop(made, force=True)
     return made
 
@@ -92,6 +93,7 @@ def test_a_folder_of_another_host_is_refused_with_its_name_and_not_changed(lab: 
 
 def test_a_person_can_take_the_folder_over(lab: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     left_by(ELSEWHERE, lab)
+    monkeypatch.setattr(owner, "SILENT_SECONDS", 0.5)
     monkeypatch.setenv("THUMBLAB_DATA_DIR", str(lab.data_dir))
     settings.cache_clear()
     run = CliRunner()
