@@ -101,9 +101,15 @@ def refreshed(examined: Examined) -> Iterator[Finding]:
     for niche, moment in _last_runs(examined).items():
         last[niche] = max(last.get(niche, moment), moment)
     now, held = examined.machine.now(), _videos(examined)
-    niches = NicheFile(examined.settings.data_dir).names
+    file = NicheFile(examined.settings.data_dir)
+    niches = file.names
     never = [niche for niche in niches if held.get(niche) and niche not in last]
-    late = {niche: now - moment for niche, moment in last.items() if now - moment > _LATE and examined.is_scheduled}
+    # While a niche is retired, nobody refreshes it. So the time since it was restored counts.
+    late = {
+        niche: now - moment
+        for niche, moment in last.items()
+        if now - max(moment, file.restored.get(niche, moment)) > _LATE and examined.is_scheduled
+    }
     for niche in never:
         yield warning(
             f"{niche} has {held[niche]:,} videos and was never refreshed", examined.command(f"refresh {niche}")
@@ -147,7 +153,8 @@ def _last_runs(examined: Examined) -> dict[str, datetime]:
 
     if not examined.has_dagster:
         return {}
-    niches = NicheFile(examined.settings.data_dir).names
+    file = NicheFile(examined.settings.data_dir)
+    niches = file.names
     try:
         query = "".join(_LAST_RUN.format(number=at, niche=niche) for at, niche in enumerate(niches))
         answer = _ask(examined, f"{{ {query} }}", {})

@@ -305,6 +305,7 @@ crawl_searches = Table(
     "crawl_searches",
     metadata,
     Column("niche", String, primary_key=True),
+    Column("query", Text, primary_key=True, server_default="", comment="the texts or the category that is searched"),
     Column("published_after", MOMENT, primary_key=True),
     Column("published_before", MOMENT, primary_key=True),
     Column("order", String, primary_key=True, comment="viewCount or date"),

@@ -12,7 +12,8 @@ NICHE_PATTERN = "^[a-z0-9][a-z0-9-]{0,39}$"
 LARGEST_NICHES = 50
 """Maximum number of niches of a lab. Retired niches are not counted."""
 
-_RESERVED = frozenset({ALL, "con", "prn", "aux", "nul", "none", "null"})
+_DEVICES = {f"{device}{number}" for device in ("com", "lpt") for number in range(10)}
+_RESERVED = frozenset({ALL, "con", "prn", "aux", "nul", "none", "null"} | _DEVICES)
 """Names that already mean something else: the map of all niches, and names that files cannot have on some systems."""
 
 _NAME = re.compile(NICHE_PATTERN.removeprefix("^").removesuffix("$"))

@@ -30,7 +30,7 @@ class Niche:
     the YouTube Data API v3, or None if only searches and channels give videos. `region` and `language`: ISO 3166-1 code
     and BCP 47 code; None stands for the lab's setting. `searches`: texts for which YouTube is searched. `channels`: ids
     and @handles of channels whose uploads are collected. `exclude`: a video is left out if its title has one of these
-    words. `retired_at`: when a person retired the niche, or None.
+    words. `retired_at`: when a person retired the niche, or None. `version`: the number of its changes, from 1.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Niche:
     exclude: tuple[str, ...] = ()
     added_at: datetime | None = None
     retired_at: datetime | None = None
+    version: int = 1
 
     def excludes(self, title: str) -> bool:
         """Return whether the title has an excluded word. Case does not matter, and a word is not found inside a longer
@@ -84,7 +85,23 @@ def checked(niche: Niche) -> Niche:
         exclude,
         niche.added_at,
         niche.retired_at,
+        niche.version,
     )
+
+
+def described(niche: Niche) -> str:
+    """Return where the videos of the niche come from, such as `category 26; searches: recipe`."""
+    facts = [
+        f"{name} {value}"
+        for name, value in (("category", niche.category_id), ("region", niche.region), ("language", niche.language))
+        if value is not None
+    ]
+    facts += [
+        f"{name}: {', '.join(texts)}"
+        for name, texts in (("searches", niche.searches), ("channels", niche.channels), ("exclude", niche.exclude))
+        if texts
+    ]
+    return "; ".join(facts)
 
 
 def _texts(kind: str, given: Sequence[str], most: int) -> tuple[str, ...]:

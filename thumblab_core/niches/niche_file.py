@@ -8,7 +8,8 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from thumblab_core.durable_files import replace_file
@@ -35,6 +36,7 @@ class NicheFile:
         self._path = data_dir / NICHE_FILE
         self._lock = threading.Lock()
         self._names: tuple[str, ...] = DEFAULT_NAMES
+        self._restored: dict[str, datetime] = {}
         self._stamp: tuple[int, ...] | None = None
         self._looked_at = float("-inf")
 
@@ -42,21 +44,31 @@ class NicheFile:
     def names(self) -> tuple[str, ...]:
         """The names of the niches that are not retired, in the order in which they were added."""
         with self._lock:
-            if time.monotonic() - self._looked_at >= _LOOK_AGAIN_S:
-                self._look()
-                self._looked_at = time.monotonic()
+            self._look_if_due()
             return self._names
+
+    @property
+    def restored(self) -> dict[str, datetime]:
+        """When each niche that was retired once was taken up again. Its last refresh may be long before this moment."""
+        with self._lock:
+            self._look_if_due()
+            return dict(self._restored)
 
     def require(self, name: str) -> None:
         """Raise `UnknownNicheError` if the lab has no such niche."""
         if name not in self.names:
             raise UnknownNicheError(name, self.names)
 
+    def _look_if_due(self) -> None:
+        if time.monotonic() - self._looked_at >= _LOOK_AGAIN_S:
+            self._look()
+            self._looked_at = time.monotonic()
+
     def _look(self) -> None:
         try:
             found = self._path.stat()
         except FileNotFoundError:
-            self._names, self._stamp = DEFAULT_NAMES, None
+            self._names, self._restored, self._stamp = DEFAULT_NAMES, {}, None
             return
         except OSError:
             return
@@ -66,7 +78,9 @@ class NicheFile:
         names = read_names(self._path)
         if names is None:
             _log.warning("%s cannot be read, so the niches stay %s", self._path, ", ".join(self._names))
-        self._names, self._stamp = names or self._names, stamp
+        else:
+            self._names, self._restored = names, read_restored(self._path)
+        self._stamp = stamp
 
 
 def read_names(path: Path) -> tuple[str, ...] | None:
@@ -85,9 +99,26 @@ def read_names(path: Path) -> tuple[str, ...] | None:
     return tuple(names)
 
 
-def write_names(data_dir: Path, names: Sequence[str]) -> None:
+def read_restored(path: Path) -> dict[str, datetime]:
+    """Return when each niche in the file was restored. The result is empty if a moment cannot be read."""
+    try:
+        with path.open("rb") as file:
+            given = json.loads(file.read(_MOST_BYTES)).get("restored", {})
+        return {
+            name: moment
+            for name, text in given.items()
+            if (moment := datetime.fromisoformat(text)).tzinfo is not None and is_niche_name(name)
+        }
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return {}
+
+
+def write_names(data_dir: Path, names: Sequence[str], restored: Mapping[str, datetime]) -> None:
     """Replace the file completely or not at all. Every user of the machine may read it, because it holds no secret.
 
-    Call this function inside a lock. Raises `OSError` if the file cannot be written.
+    `restored`: when niches were taken up again. Call this function inside a lock. Raises `OSError` if the file cannot
+    be written.
     """
-    replace_file(data_dir / NICHE_FILE, json.dumps({"niches": list(names)}) + "\n", 0o644)
+    moments = {name: moment.isoformat() for name, moment in restored.items()}
+    text = json.dumps({"niches": list(names)} | ({"restored": moments} if moments else {}))
+    replace_file(data_dir / NICHE_FILE, text + "\n", 0o644)

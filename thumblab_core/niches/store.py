@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, text, update
@@ -9,13 +10,13 @@ from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, te
 from thumblab_core.database.tables import niches
 from thumblab_core.errors import LabError
 from thumblab_core.niches.names import LARGEST_NICHES, NicheConflictError, UnknownNicheError
-from thumblab_core.niches.niche import Niche, checked
-from thumblab_core.niches.niche_file import NICHE_FILE, read_names, write_names
+from thumblab_core.niches.niche import Niche, checked, described
+from thumblab_core.niches.niche_file import NICHE_FILE, read_names, read_restored, write_names
 
 _log = logging.getLogger(__name__)
 
 _LOCK = 7_204_119  # No other program uses this number for an advisory lock in this database.
-_MOMENTS = ("added_at", "retired_at")
+_NOT_GIVEN = ("added_at", "retired_at", "version")
 
 
 def all_niches(connection: Connection, retired: bool = False) -> list[Niche]:
@@ -80,16 +81,30 @@ def insert_niche(connection: Connection, niche: Niche) -> Niche:
 
 
 def edit_niche(engine: Engine, niche: Niche) -> Niche:
+    """Change a niche as `replace_niche` does, in a transaction of its own."""
+    with engine.begin() as connection:
+        return replace_niche(connection, niche)
+
+
+def replace_niche(connection: Connection, niche: Niche) -> Niche:
     """Replace all that is stored about a niche but its dates, and return the niche as it was stored.
 
-    Raises `LabError` if a niche cannot be like this, and `UnknownNicheError` if there is no such niche.
+    `niche.version` must be the version that the caller has read and changed. Raises `LabError` if a niche cannot be
+    like this, `UnknownNicheError` if there is no such niche, and `NicheConflictError` with the present state if another
+    person has changed the niche since.
     """
     niche = checked(niche)
-    with engine.begin() as connection:
-        _lock(connection)
-        niche_named(connection, niche.name)
-        connection.execute(update(niches).where(niches.c.name == niche.name).values(_values(niche)))
-        return niche_named(connection, niche.name)
+    _lock(connection)
+    present = niche_named(connection, niche.name)
+    if present.version != niche.version:
+        raise NicheConflictError(
+            f"somebody else has changed {niche.name} since you read it, so your change was not made; the niche now has "
+            f"{described(present)}"
+        )
+    connection.execute(
+        update(niches).where(niches.c.name == niche.name).values(_values(niche) | {"version": present.version + 1})
+    )
+    return niche_named(connection, niche.name)
 
 
 def retire_niche(engine: Engine, data_dir: Path, name: str) -> bool:
@@ -133,7 +148,7 @@ def restore(connection: Connection, name: str) -> bool:
     if niche_named(connection, name).retired_at is None:
         return False
     _refuse_too_many(connection)
-    connection.execute(update(niches).where(niches.c.name == name).values(retired_at=None))
+    connection.execute(update(niches).where(niches.c.name == name).values(retired_at=None, restored_at=func.now()))
     return True
 
 
@@ -173,13 +188,14 @@ def write_niche_file(engine: Engine, data_dir: Path) -> None:
     Raises `LabError` if the file cannot be written.
     """
     with engine.connect() as connection:
-        if read_names(data_dir / NICHE_FILE) == _names(connection):
+        path = data_dir / NICHE_FILE
+        if read_names(path) == _names(connection) and read_restored(path) == _restored(connection):
             return
     with engine.begin() as connection:
         _lock(connection)
-        names = _names(connection)
+        names, restored = _names(connection), _restored(connection)
         try:
-            write_names(data_dir, names)
+            write_names(data_dir, names, restored)
         except OSError as error:
             raise LabError(
                 f"the list of niches {data_dir / NICHE_FILE} cannot be written ({error.strerror}), so the service keeps "
@@ -197,6 +213,13 @@ def _names(connection: Connection) -> tuple[str, ...]:
     return tuple(connection.scalars(statement))
 
 
+def _restored(connection: Connection) -> dict[str, datetime]:
+    statement = select(niches.c.name, niches.c.restored_at).where(
+        niches.c.retired_at.is_(None), niches.c.restored_at.is_not(None)
+    )
+    return {row.name: row.restored_at for row in connection.execute(statement)}
+
+
 def _refuse_too_many(connection: Connection) -> None:
     if len(_names(connection)) >= LARGEST_NICHES:
         raise NicheConflictError(
@@ -205,7 +228,7 @@ def _refuse_too_many(connection: Connection) -> None:
 
 
 def _values(niche: Niche) -> dict[str, object]:
-    values = {name: value for name, value in asdict(niche).items() if name not in _MOMENTS}
+    values = {name: value for name, value in asdict(niche).items() if name not in _NOT_GIVEN}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
@@ -221,4 +244,5 @@ def _niche(row: Row[tuple[object, ...]]) -> Niche:
         exclude=tuple(found["exclude"]),
         added_at=found["added_at"],
         retired_at=found["retired_at"],
+        version=found["version"],
     )

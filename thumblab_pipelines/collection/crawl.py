@@ -26,7 +26,7 @@ from thumblab_pipelines.collection import crawl_channels, crawl_rules, crawl_sta
 from thumblab_pipelines.collection.crawl_discovery import Discovery
 from thumblab_pipelines.collection.crawl_state import Counted
 from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.niches.cost import kept_searches
+from thumblab_pipelines.niches.cost import kept_quota
 from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.videos.records import save_videos
 from thumblab_pipelines.youtube.answers import Upload
@@ -76,11 +76,11 @@ def crawl(lab: Lab, niche: str, progress: Progress = silent) -> Crawled:
     settings = lab.settings
     with lab.engine.connect() as connection:
         sources, niches = active_niche(connection, niche), all_niches(connection)
-        searches = kept_searches(connection, settings)
+        kept = kept_quota(connection, settings)
     # Each niche gets the same share of the searches that one day's quota allows. Without equal shares, the niche that is
     # crawled first could use all searches.
-    share = max(1, (settings.quota_searches - searches) // max(1, len(niches)))
-    keep = {UNITS: settings.quota_kept_units, SEARCHES: searches}
+    share = max(1, (settings.quota_searches - kept.searches) // max(1, len(niches)))
+    keep = {UNITS: kept.units, SEARCHES: kept.searches}
     with _many_connections(lab.engine, settings.crawl_threads) as engine:
         with YouTube.connect(settings, engine, keep) as youtube:
             run = _Run(engine, youtube, sources, settings, progress)

@@ -55,7 +55,7 @@ class Discovery:
             if self.niche.category_id is None and not self.niche.searches:
                 return None
             if known < wanted:
-                crawl_searches.plan_searches(connection, name, self.youtube.now, self.settings.crawl_days)
+                crawl_searches.plan_searches(connection, self.niche, self.youtube.now, self.settings.crawl_days)
         barren = 0
         while known < wanted:
             if self.youtube.ledger.spent[SEARCHES] >= share:
@@ -64,7 +64,7 @@ class Discovery:
                     "the next run continues the search"
                 )
             with self.engine.begin() as connection:
-                search = crawl_searches.take_search(connection, name)
+                search = crawl_searches.take_search(connection, self.niche)
                 if search is None:
                     break
                 hits, cursor = self._search(search)
@@ -73,7 +73,7 @@ class Discovery:
                 known = crawl_channels.count_channels(connection, name)
                 barren = 0 if new else barren + 1
                 if barren == _MOST_BARREN:
-                    crawl_searches.end_searches(connection, name, now)
+                    crawl_searches.end_searches(connection, self.niche, now)
             self.progress(f"{name}: channels found", min(known, wanted), wanted)
         return None
 

@@ -11,7 +11,7 @@ from thumblab_core.niches.store import niche_named
 from thumblab_pipelines.collection import crawl_state
 from thumblab_pipelines.collection.crawl_searches import pages_searched
 from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.niches.cost import kept_searches
+from thumblab_pipelines.niches.cost import kept_quota
 from thumblab_pipelines.youtube.client import PAGE_SIZE
 from thumblab_pipelines.youtube.quota import SEARCHES, UNITS, Balance, Ledger
 
@@ -94,11 +94,11 @@ def plan_crawl(
     searches, units = sum(p.searches for p in planned), sum(p.units for p in planned)
     balances = Ledger.of(lab.engine, settings).balances(now)
     with lab.engine.connect() as connection:
-        kept = kept_searches(connection, settings)
+        kept = kept_quota(connection, settings)
     by_bucket = {balance.bucket: balance for balance in balances}
     days = max(
-        _days(units, by_bucket[UNITS], settings.quota_kept_units),
-        _days(searches, by_bucket[SEARCHES], kept),
+        _days(units, by_bucket[UNITS], kept.units),
+        _days(searches, by_bucket[SEARCHES], kept.searches),
     )
     videos = sum(p.videos_expected for p in planned)
     naive = math.ceil(videos / PAGE_SIZE / max(settings.quota_searches, 1))

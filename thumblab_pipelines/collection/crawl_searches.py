@@ -8,6 +8,7 @@ from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from thumblab_core.database.tables import crawl_searches
+from thumblab_core.niches import Niche
 from thumblab_pipelines.collection import crawl_channels
 from thumblab_pipelines.youtube.answers import SearchHit
 
@@ -28,9 +29,11 @@ _LEAST_NEW_CHANNELS = 3
 class Search:
     """A search for the videos of one period, in one order.
 
-    `pages` is the number of pages that were read so far, and `cursor` is the token of the next page.
+    `query` says what is searched, see `query_of`. `pages` is the number of pages that were read so far, and `cursor` is
+    the token of the next page.
     """
 
+    query: str
     published_after: datetime
     published_before: datetime
     order: str
@@ -38,14 +41,22 @@ class Search:
     cursor: str | None
 
 
-def plan_searches(connection: Connection, niche: str, now: datetime, days: int) -> None:
+def query_of(niche: Niche) -> str:
+    """Return what is searched for the niche, as one text. After a change of the texts or the category, it differs, so
+    that weeks that were searched before are searched again.
+    """
+    return "|".join(niche.searches) + ("" if niche.category_id is None else f" in category {niche.category_id}")
+
+
+def plan_searches(connection: Connection, niche: Niche, now: datetime, days: int) -> None:
     """Plan one search per order for each week of the last `days` days. Searches that exist already stay as they are."""
     # The periods are calendar weeks. So a later run plans the same weeks, and can skip searches that exist already.
     this_week = _A_MONDAY + (now - _A_MONDAY) // _WEEK * _WEEK
     weeks = -(-days // _WEEK.days)
     rows = [
         {
-            "niche": niche,
+            "niche": niche.name,
+            "query": query_of(niche),
             "published_after": this_week - n * _WEEK,
             "published_before": this_week - (n - 1) * _WEEK,
             "order": order,
@@ -56,7 +67,7 @@ def plan_searches(connection: Connection, niche: str, now: datetime, days: int) 
     connection.execute(insert(crawl_searches).values(rows).on_conflict_do_nothing())
 
 
-def take_search(connection: Connection, niche: str) -> Search | None:
+def take_search(connection: Connection, niche: Niche) -> Search | None:
     """Take the unfinished search with the fewest pages read so far. Among several such searches, take a search of the
     newest week.
 
@@ -66,8 +77,8 @@ def take_search(connection: Connection, niche: str) -> Search | None:
     """
     table = crawl_searches.c
     row = connection.execute(
-        select(table.published_after, table.published_before, table.order, table.pages, table.cursor)
-        .where(table.niche == niche, table.finished_at.is_(None))
+        select(table.query, table.published_after, table.published_before, table.order, table.pages, table.cursor)
+        .where(table.niche == niche.name, table.query == query_of(niche), table.finished_at.is_(None))
         .order_by(table.pages, table.published_after.desc(), table.order.desc())
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -89,6 +100,7 @@ def save_search(
         update(crawl_searches)
         .where(
             table.niche == niche,
+            table.query == search.query,
             table.published_after == search.published_after,
             table.published_before == search.published_before,
             table.order == search.order,
@@ -98,11 +110,13 @@ def save_search(
     return new
 
 
-def end_searches(connection: Connection, niche: str, now: datetime) -> None:
-    """Mark all searches of the niche as finished."""
+def end_searches(connection: Connection, niche: Niche, now: datetime) -> None:
+    """Mark all searches for the niche's present texts or category as finished."""
     table = crawl_searches.c
     connection.execute(
-        update(crawl_searches).where(table.niche == niche, table.finished_at.is_(None)).values(finished_at=now)
+        update(crawl_searches)
+        .where(table.niche == niche.name, table.query == query_of(niche), table.finished_at.is_(None))
+        .values(finished_at=now)
     )
 
 

@@ -42,7 +42,8 @@ def collect_trending(lab: Lab, youtube: YouTube, niche: Niche, collecting: Colle
         chart = _chart(lab, youtube, niche.name, niche.category_id, region_of(niche, lab.settings))
         if chart is not None:
             collecting.trending_from = "chart"
-            collecting.save(lab, youtube, _up_to(chart, wanted))
+            allowed = (record for record in chart if not niche.excludes(record.title))
+            collecting.save(lab, youtube, _up_to(allowed, wanted))
         if collecting.formats[VIDEO] < wanted:
             if chart is None:
                 collecting.trending_from = "search"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from thumblab_core.niches import Niche
+from thumblab_core.niches import DEFAULT_NICHES, Niche
 from thumblab_core.niches.store import all_niches
 from thumblab_core.settings import Settings
 from thumblab_pipelines.niches.searching import most_pages
@@ -38,9 +38,17 @@ def daily_cost(niche: Niche, settings: Settings) -> DailyCost:
     return DailyCost(searches, units, units + len(niche.channels))
 
 
-def kept_searches(connection: Connection, settings: Settings) -> int:
-    """Return how many searches a day the crawl leaves to the refresh: the setting, and one for each text for which a
-    person wants YouTube to be searched. The setting is meant for the niches without such texts.
+def kept_quota(connection: Connection, settings: Settings) -> DailyCost:
+    """Return how many searches and units a day the crawl leaves to the refresh.
+
+    The settings are meant for the niches of a new lab. What the lab's niches cost more than those, by their texts,
+    categories and given channels, is left too. Never more than the whole quota is left. `first_units` equals `units`.
     """
-    texts = sum(len(niche.searches) for niche in all_niches(connection))
-    return min(settings.quota_kept_searches + texts, settings.quota_searches)
+    usual = [daily_cost(niche, settings) for niche in DEFAULT_NICHES]
+    costs = [daily_cost(niche, settings) for niche in all_niches(connection)]
+    searches = sum(cost.searches for cost in costs) - sum(cost.searches for cost in usual)
+    units = sum(cost.units for cost in costs) - sum(cost.units for cost in usual)
+    kept_units = min(settings.quota_kept_units + max(0, units), settings.quota_units)
+    return DailyCost(
+        min(settings.quota_kept_searches + max(0, searches), settings.quota_searches), kept_units, kept_units
+    )

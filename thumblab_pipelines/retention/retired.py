@@ -52,15 +52,17 @@ def retired_with_videos(lab: Lab, niche: str) -> list[str]:
 
 
 def retain_retired_niches(
-    lab: Lab, niche: str, progress: Progress = silent, run_id: str | None = None, confirmed: bool = False
+    lab: Lab, niche: str, progress: Progress = silent, run_id: str | None = None
 ) -> RetainedNiches:
     """Refresh and delete what is due in each niche of `retired_with_videos`. A failure in one niche does not stop the
     others.
+
+    A person who confirmed the deletions of the run's own niche has confirmed none of a retired niche.
     """
     found = RetainedNiches()
     for name in retired_with_videos(lab, niche):
         try:
-            found.texts[name] = retain_retired(lab, name, progress, run_id, confirmed)
+            found.texts[name] = retain_retired(lab, name, progress, run_id)
         except Exception as error:  # noqa: BLE001  the other niches are still due; `raise_failures` raises it later
             found.failures[name] = error
             known = error if isinstance(error, LabError) else explained_failure(error)
@@ -68,9 +70,7 @@ def retain_retired_niches(
     return found
 
 
-def retain_retired(
-    lab: Lab, niche: str, progress: Progress = silent, run_id: str | None = None, confirmed: bool = False
-) -> str:
+def retain_retired(lab: Lab, niche: str, progress: Progress = silent, run_id: str | None = None) -> str:
     """Refresh and delete what is due in a retired niche, see `retain`. Return a text about what was done.
 
     A person who forgot a niche has confirmed its deletions. Raises `LabError` in the cases in which `retain` raises it,
@@ -79,7 +79,7 @@ def retain_retired(
     with lab.engine.connect() as connection:
         forgotten = connection.scalar(select(niches.c.name).where(niches.c.name == niche)) is None
     try:
-        retained = retain(lab, niche, progress, run_id, confirmed or forgotten)
+        retained = retain(lab, niche, progress, run_id, forgotten)
         failed = [check for check in check_retention(lab, niche, retained) if not check.passed and not check.advisory]
         if failed:
             raise LabError("; ".join(f"{check.name}: {check.explanation}" for check in failed))

@@ -9,7 +9,7 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, Request
 
 from thumblab_core.errors import LabError
-from thumblab_core.niches import NICHE_PATTERN, Niche, NicheConflictError, UnknownNicheError, is_niche_name
+from thumblab_core.niches import NICHE_PATTERN, Niche, NicheConflictError, NicheFile, UnknownNicheError, is_niche_name
 from thumblab_core.settings import Settings
 from thumblab_serving.http.auth import require
 from thumblab_serving.http.lab_requests import body_of
@@ -125,7 +125,9 @@ async def restore_(request: Request) -> NicheOut:
 def _name(request: Request) -> str:
     name = str(request.path_params["name"])
     if not is_niche_name(name):
-        raise Problem(HTTPStatus.NOT_FOUND, "not-found", "there is no such niche")
+        settings: Settings = request.app.state.settings
+        error = UnknownNicheError(name, NicheFile(settings.data_dir).names)
+        raise Problem(HTTPStatus.NOT_FOUND, "not-found", str(error))
     return name
 
 

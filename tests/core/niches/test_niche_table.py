@@ -5,6 +5,7 @@ import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from thumblab_core.niches import (
     NicheFile,
     UnknownNicheError,
 )
+from thumblab_core.niches.niche import checked
 from thumblab_core.niches.niche_file import NICHE_FILE, read_names
 from thumblab_core.niches.store import (
     add_niche,
@@ -148,9 +150,39 @@ def test_a_niche_of_the_defaults_can_be_retired_but_the_last_niche_cannot(engine
 def test_an_edit_keeps_the_name_and_the_dates(engine: Engine, tmp_path: Path) -> None:
     added = add_niche(engine, tmp_path, COOKING)
     edited = edit_niche(engine, replace(added, searches=("bake",), region=None, added_at=None))
-    assert edited == replace(added, searches=("bake",), region=None)
+    assert edited == replace(added, searches=("bake",), region=None, version=2)
     with pytest.raises(UnknownNicheError, match=r"there is no niche .baking.; the niches are tech, .*, cooking"):
         edit_niche(engine, replace(added, name="baking"))
+
+
+def test_an_edit_of_what_somebody_else_has_changed_fails_with_the_present_state(engine: Engine, tmp_path: Path) -> None:
+    read = add_niche(engine, tmp_path, COOKING)
+    first = edit_niche(engine, replace(read, searches=("bake",)))
+    with pytest.raises(
+        NicheConflictError, match=r"somebody else has changed cooking .*the niche now has .*searches: bake"
+    ):
+        edit_niche(engine, replace(read, exclude=("prank",)))
+    with engine.connect() as connection:
+        assert niche_named(connection, "cooking") == first
+    assert edit_niche(engine, replace(first, exclude=("prank",))).searches == ("bake",)
+
+
+def test_the_file_says_when_a_niche_was_restored(engine: Engine, tmp_path: Path) -> None:
+    add_niche(engine, tmp_path, COOKING)
+    assert NicheFile(tmp_path).restored == {}
+    retire_niche(engine, tmp_path, "cooking")
+    restore_niche(engine, tmp_path, "cooking")
+    restored = NicheFile(tmp_path).restored
+    assert list(restored) == ["cooking"]
+    assert abs(datetime.now(UTC) - restored["cooking"]) < timedelta(minutes=5)
+    (tmp_path / NICHE_FILE).write_text('{"niches": ["tech"], "restored": {"tech": 7}}')
+    assert (NicheFile(tmp_path).names, NicheFile(tmp_path).restored) == (("tech",), {})
+
+
+@pytest.mark.parametrize("name", ["com1", "lpt9", "com0"])
+def test_a_name_that_windows_gives_to_a_device_is_refused(name: str) -> None:
+    with pytest.raises(LabError, match="cannot be the name of a niche"):
+        checked(replace(COOKING, name=name))
 
 
 def test_a_lab_has_no_more_niches_than_its_limit(engine: Engine, tmp_path: Path) -> None:

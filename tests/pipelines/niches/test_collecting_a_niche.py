@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,10 +15,11 @@ from thumblab_core.errors import LabError
 from thumblab_core.niches import Niche
 from thumblab_core.niches.store import add_niche, edit_niche, retire_niche
 from thumblab_pipelines.channels.collect import collect_channel
+from thumblab_pipelines.collection import crawl_searches
 from thumblab_pipelines.collection.crawl import crawl
 from thumblab_pipelines.collection.refresh import Collected, collect
 from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.niches.cost import daily_cost, kept_searches
+from thumblab_pipelines.niches.cost import daily_cost, kept_quota
 from thumblab_pipelines.youtube.client import SearchQuery, YouTube
 
 PHONES = Niche("phones", 28, "AU", "en-GB", ("Foldable Phones", "Mesh Routers"))
@@ -148,17 +149,47 @@ def test_a_niche_of_channels_alone_is_crawled_without_a_search(lab: Lab, emulato
     assert emulator.counts.spent["searches"] == 0
 
 
-def test_the_crawl_leaves_one_search_more_for_each_text(lab: Lab, emulator: Emulator) -> None:
-    with lab.engine.connect() as connection:
-        before = kept_searches(connection, lab.settings)
-    added(lab)
-    with lab.engine.connect() as connection:
-        kept = kept_searches(connection, lab.settings)
-    assert (before, kept) == (20, 22)
+def test_the_crawl_leaves_the_searches_and_units_of_each_added_niche(lab: Lab, emulator: Emulator) -> None:
+    def kept() -> tuple[int, int]:
+        with lab.engine.connect() as connection:
+            quota = kept_quota(connection, lab.settings)
+        return quota.searches, quota.units
+
+    assert kept() == (20, 200)
+    phones = added(lab)
+    cost = daily_cost(phones, lab.settings)
+    assert kept() == (20 + 2, 200 + cost.units)
+    channels = tuple(f"UC{number:022}" for number in range(10))
+    watched = daily_cost(
+        add_niche(lab.engine, lab.settings.data_dir, Niche("watched", channels=channels)), lab.settings
+    )
+    assert kept() == (22, 200 + cost.units + watched.units), "given channels cost units and no searches"
+    drama = daily_cost(add_niche(lab.engine, lab.settings.data_dir, Niche("drama", 24)), lab.settings)
+    assert drama.searches > 0
+    assert kept() == (22 + drama.searches, 200 + cost.units + watched.units + drama.units)
     # All searches of the day are kept for the refresh, so the crawl may use none.
-    few = dataclasses.replace(lab, settings=lab.settings.model_copy(update={"quota_searches": kept}))
+    few = dataclasses.replace(lab, settings=lab.settings.model_copy(update={"quota_searches": kept()[0]}))
     assert crawl(few, "phones").stopped is not None
     assert emulator.counts.spent["searches"] == 0
+
+
+def test_weeks_that_were_searched_before_are_searched_again_after_a_change_of_the_texts(lab: Lab) -> None:
+    now = datetime(2026, 9, 15, tzinfo=UTC)
+    phones = added(lab)
+    with lab.engine.begin() as connection:
+        crawl_searches.plan_searches(connection, phones, now, 1)
+        crawl_searches.end_searches(connection, phones, now)
+        crawl_searches.plan_searches(connection, phones, now, 1)
+        assert crawl_searches.take_search(connection, phones) is None
+    changed = edit_niche(lab.engine, dataclasses.replace(phones, searches=("tablet",)))
+    with lab.engine.begin() as connection:
+        crawl_searches.plan_searches(connection, changed, now, 1)
+        search = crawl_searches.take_search(connection, changed)
+        assert search is not None
+        assert "tablet" in search.query
+        crawl_searches.save_search(connection, "phones", search, [], None, now)
+        crawl_searches.end_searches(connection, changed, now)
+        assert crawl_searches.take_search(connection, changed) is None
 
 
 @pytest.mark.parametrize("run", [collect, crawl])

@@ -20,6 +20,8 @@ niches = Table(
     Column("exclude", ARRAY(String), nullable=False, server_default=_NONE, comment="words that a title must not have"),
     Column("added_at", MOMENT, nullable=False, server_default=text("now()")),
     Column("retired_at", MOMENT, comment="NULL while the niche is collected and served"),
+    Column("version", Integer, nullable=False, server_default="1", comment="grows with each change of the niche"),
+    Column("restored_at", MOMENT, comment="when it was last taken up again"),
     CheckConstraint("name ~ '^[a-z0-9][a-z0-9-]{0,39}$'", name="name"),
     comment="the niches of the lab, and where the videos of each come from",
 )

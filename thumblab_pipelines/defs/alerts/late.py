@@ -58,7 +58,8 @@ def _niches(instance: dg.DagsterInstance, state: WatchState, chosen: Settings, n
     """
     expected = _is_on(instance, "daily_refresh")
     store, found = ReleaseStore(chosen.releases), dict[str, str | None]()
-    niches = NicheFile(chosen.data_dir).names
+    file = NicheFile(chosen.data_dir)
+    niches, restored = file.names, file.restored
     for niche in niches:
         moments = [state.refreshed[niche]] if niche in state.refreshed else []
         try:
@@ -69,8 +70,12 @@ def _niches(instance: dg.DagsterInstance, state: WatchState, chosen: Settings, n
             moments.append(datetime.fromisoformat(str(release.info.get("as_of", release.created_at))))
         if moments:
             hours = (now - max(moments)).total_seconds() / 3_600
+            # While a niche is retired, nobody refreshes it. So the time since it was restored counts.
+            expected_hours = (
+                now - max([*moments, *([restored[niche]] if niche in restored else [])])
+            ).total_seconds() / 3_600
             reason = f"the last good refresh was {hours:.0f} hours ago" if expected else _NOT_EXPECTED
-            found[f"the refresh of {niche}"] = reason if hours > chosen.alert_stale_h else None
+            found[f"the refresh of {niche}"] = reason if expected_hours > chosen.alert_stale_h else None
     found |= {f"the refresh of {niche}": _NOT_EXPECTED for niche in state.refreshed if niche not in niches}
     return found
 

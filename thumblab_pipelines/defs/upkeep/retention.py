@@ -41,10 +41,10 @@ def retention(
     failure: Exception | None = None
     with explained():
         opened, niche = lab.open(), context.partition_key
-        given = (lab.progress(context), context.run.run_id, config.confirmed)
+        given = (lab.progress(context), context.run.run_id)
         with observed_moves(opened, context, "retention"):
             try:
-                retained = retain(opened, niche, *given)
+                retained = retain(opened, niche, *given, config.confirmed)
                 checks = check_retention(opened, niche, retained)
             except Exception as error:  # noqa: BLE001  retired niches are still due; the error is raised below
                 failure = error
