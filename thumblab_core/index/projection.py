@@ -90,4 +90,5 @@ class Projection:
 def _rest(vectors: Vectors, first: Vectors) -> Vectors:
     """Return the lengths of the components of vectors [n, d] that are not in `first` [n, m]. No length is too small."""
     squares = np.einsum("ij,ij->i", vectors, vectors) - np.einsum("ij,ij->i", first, first)
-    return np.sqrt(np.maximum(squares, 0) + _ROUNDING, dtype=np.float32)
+    lengths: Vectors = np.sqrt(np.maximum(squares, 0) + _ROUNDING, dtype=np.float32)
+    return lengths

@@ -210,3 +210,20 @@ def test_the_alert_of_a_late_niche_is_closed_when_the_niche_is_retired(watch: Wa
     (watch.folder / "niches.json").write_text('{"niches": ["tech"]}')
     watch.look()
     assert watch.state.alerts == {}
+
+
+def test_a_restored_niche_is_late_only_when_it_could_have_been_refreshed(watch: Watch) -> None:
+    watch.run(refresh_library, "tech")
+    watch.look()
+    with changing_state(watch.folder) as state:
+        state.refreshed["tech"] = watch.now - timedelta(days=60)
+
+    def restored(ago: timedelta) -> None:
+        moments = {"tech": (watch.now - ago).isoformat()}
+        (watch.folder / "niches.json").write_text(json.dumps({"niches": ["tech"], "restored": moments}))
+
+    restored(timedelta(hours=1))
+    assert [text for _ in range(10) for text in watch.look(9 * MINUTE)] == []
+    restored(timedelta(hours=40))
+    (text,) = [text for _ in range(10) for text in watch.look(9 * MINUTE)]
+    assert text.startswith("*the refresh of tech is late*")
