@@ -12,7 +12,7 @@ READY := $(VENV)/.ready
 # Dagster or a worker of pytest, compiles all modules again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo test test-slow test-all lint docs up bench secrets lock lock-images clean \
+.PHONY: help setup demo test test-slow test-all lint docs up bench bench-scale secrets lock lock-images clean \
 	faces-pipeline-dual faces-pipeline-full faces-cluster-dual faces-train-matching faces-stats
 
 help:  ## list the targets of this Makefile
@@ -81,6 +81,9 @@ faces-stats: $(READY)  ## people: how many faces, and who is on how many thumbna
 
 bench: $(READY)  ## run the benchmarks
 	@$(BIN)/python -m benchmarks
+
+bench-scale: $(READY)  ## measure how time and memory grow, up to a million vectors and 200,000 videos (hours)
+	@$(BIN)/python -m benchmarks.scale $(ARGS)
 
 # The containers run as another user, so the secret files must be readable. The folder is closed to other users instead.
 secrets:  ## make the secret files for docker-compose.yml; existing files stay

@@ -136,6 +136,7 @@ NOT_RUN: dict[str, str] = {
     "make test-all": _SUITE,
     "make lint": _SUITE,
     "make bench": _LONG,
+    "make bench-scale": _LONG,
     "make secrets": "it writes into the checkout",
     "source .venv/bin/activate": "it changes the shell that it is typed in",
     "cp .env.example .env": "it changes the checkout",
