@@ -82,7 +82,7 @@ faces-stats: $(READY)  ## people: how many faces, and who is on how many thumbna
 bench: $(READY)  ## run the benchmarks
 	@$(BIN)/python -m benchmarks
 
-bench-scale: $(READY)  ## measure how time and memory grow, up to a million vectors and 200,000 videos (hours)
+bench-scale: $(READY)  ## measure how time and memory grow, up to a million vectors (hours)
 	@$(BIN)/python -m benchmarks.scale $(ARGS)
 
 # The containers run as another user, so the secret files must be readable. The folder is closed to other users instead.

@@ -1,4 +1,4 @@
-"""Measure how time and memory grow with the number of vectors and videos.
+"""Measure how time and memory grow with the number of vectors.
 
     python -m benchmarks.scale [--stages NAME...] [--sizes N...] [--folder DIR] [--json] [--again]
 
@@ -19,7 +19,7 @@ A module of stages has a list `STAGES` of objects of the class `Stage` (module `
     `folder`, and makes nothing again that is there. Write a file under another name first and rename it, so that a
     stopped run leaves no half of a file.
 `family`
-    `vectors` or `videos`. The stages of a family run in the order of the list, and share `folder` at each size. So a
+    `vectors`. The stages of a family run in the order of the list, and share `folder` at each size. So a
     stage may read what an earlier stage wrote. If the earlier stage was not chosen, `prepare` must make its output.
 
 The module is imported by the harness itself. So it imports only the standard library at its top, and everything else

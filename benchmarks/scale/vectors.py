@@ -1,10 +1,16 @@
 """Stages of near-duplicates and of the library index, on planted vectors of 768 dimensions."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.scale.stage import Stage
 
+if TYPE_CHECKING:
+    from thumblab_core.releases.release import Release
+
 _DIMENSION = 768
+_QUERIES = 100
+_SCOPE = "tech"
 
 
 def plant(size: int, folder: Path) -> None:
@@ -36,4 +42,91 @@ def repeats(size: int, folder: Path) -> dict[str, float]:
     return {"dropped": float(dropped.sum())}
 
 
-STAGES: list[Stage] = [Stage("near-duplicates", "vectors", repeats, plant)]
+def build_index(size: int, folder: Path) -> dict[str, float]:
+    """Build a library index with the default settings, and publish it as a release in `folder`."""
+    import numpy as np
+
+    from thumblab_core.index import Item, NicheIndex
+    from thumblab_core.releases.release import INDEX
+    from thumblab_core.releases.release_store import ReleaseStore
+
+    vectors = np.load(folder / "vectors.npy", mmap_mode="r")
+    items = [Item(f"{row:011d}", "A title", "A channel", None, 1.0, float(row % 10)) for row in range(size)]
+    index = NicheIndex.build(vectors, items, "planted")
+    store = ReleaseStore(folder / "releases")
+    release = store.publish(INDEX, _SCOPE, index.save, index.describe())
+    store.serving.promote(release)
+    return {"recall": index.kind.recall or 1.0}
+
+
+def publish(size: int, folder: Path) -> None:
+    """Make the release of `build_index` if it is missing."""
+    plant(size, folder)
+    if not (folder / "releases").exists():
+        build_index(size, folder)
+
+
+def search_index(size: int, folder: Path) -> dict[str, float]:
+    """Load the served release as the scoring service does, and search it for 100 of its own vectors.
+
+    The figures are the resident memory after the searches, and the median milliseconds of a search without a filter and
+    of a search that admits six of ten videos.
+    """
+    import statistics
+    import time
+
+    import numpy as np
+    import psutil
+
+    from thumblab_core.index import Filter, NicheIndex
+
+    index = NicheIndex.load(_served(folder))
+    index.prepare()
+    queries = np.load(folder / "vectors.npy", mmap_mode="r")[:: max(1, size // _QUERIES)][:_QUERIES]
+    milliseconds: dict[str, list[float]] = {"search ms": [], "filtered ms": []}
+    for query in np.asarray(queries):
+        for name, only in (("search ms", Filter()), ("filtered ms", Filter(least_multiple=4.0))):
+            start = time.perf_counter()
+            index.find(query, 50, only)
+            milliseconds[name].append(1_000 * (time.perf_counter() - start))
+    resident = psutil.Process().memory_info().rss
+    return {name: statistics.median(times) for name, times in milliseconds.items()} | {"resident GB": resident / 1e9}
+
+
+def change_index(size: int, folder: Path) -> dict[str, float]:
+    """Load the served release, put one video in, and publish the change. The figure is the seconds after the load."""
+    import time
+    from datetime import UTC, datetime
+
+    import numpy as np
+
+    from thumblab_core.index import Change, Item, NicheIndex
+    from thumblab_core.releases.release import INDEX
+    from thumblab_core.releases.release_store import ReleaseStore
+
+    release = _served(folder)
+    index = NicheIndex.load(release)
+    start = time.perf_counter()
+    vector = np.asarray(np.load(folder / "vectors.npy", mmap_mode="r")[0])
+    put = Change("new", datetime.now(UTC), Item("new", "A title", "A channel", None, 1.0, 1.0))
+    changed = index.changed([(put, vector)])
+    ReleaseStore(folder / "releases").publish(INDEX, _SCOPE, changed.save_changes, changed.describe(), sharing=release)
+    return {"seconds": time.perf_counter() - start}
+
+
+def _served(folder: Path) -> "Release":
+    from thumblab_core.releases.release import INDEX
+    from thumblab_core.releases.release_store import ReleaseStore
+
+    release = ReleaseStore(folder / "releases").serving.current(INDEX, _SCOPE)
+    if release is None:
+        raise LookupError(f"no release is served in {folder}")
+    return release
+
+
+STAGES: list[Stage] = [
+    Stage("near-duplicates", "vectors", repeats, plant),
+    Stage("index-build", "vectors", build_index, plant),
+    Stage("index-search", "vectors", search_index, publish),
+    Stage("index-change", "vectors", change_index, publish),
+]
