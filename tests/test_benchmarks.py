@@ -5,7 +5,9 @@ of these benchmarks.
 """
 
 import importlib
+import json
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +17,8 @@ import pytest
 from benchmarks.planted import planted_data, results, tables
 from benchmarks.planted_one_title import expected_error, planted_gaps
 from benchmarks.recipe import VARIANTS, Window, truncated
+from benchmarks.scale.results import Results, exponent, faults
+from benchmarks.scale.stage import Measurement
 from demo.catalogues.effects import ONE_TITLE
 from thumblab_core.ranking.kernel import VARIANCES
 from thumblab_pipelines.training.config import TrainConfig
@@ -96,3 +100,32 @@ def test_every_kind_of_variant_of_the_recipe_can_be_measured(tmp_path: Path) -> 
     assert figures["kernel without linear parts"][2:] == figures["default"][2:], (
         "this variant must change only the adapters"
     )
+
+
+def test_the_growth_of_a_stage_is_fitted_and_compared_with_the_limits() -> None:
+    linear = {10_000: 1.0, 100_000: 10.0, 1_000_000: 100.0}
+    assert exponent(linear) == pytest.approx(1.0)
+    assert exponent({size: seconds**2 for size, seconds in linear.items()}) == pytest.approx(2.0)
+    assert exponent({1_000: 0.1, 10_000: 1.0}) is None, "the start of the program is most of 0.1 s"
+    measured = {size: Measurement(cpu=seconds**2, memory=10**8) for size, seconds in linear.items()}
+    assert faults(measured) == ["exponent 2.00"]
+    assert faults({10_000: Measurement(cpu=1.0, memory=4 * 10**9, children=3 * 10**9)}) == ["10,000: 7.0 GB"]
+    assert faults({10_000: Measurement(error="run: no space left")}) == ["10,000: run: no space left"]
+
+
+@pytest.mark.slow
+def test_a_scale_benchmark_that_was_stopped_measures_only_what_is_missing(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks.scale", "--stages", "index-build", "index-search", "--sizes", "300"]
+    folder = tmp_path / "scale"
+    folder.mkdir()
+    Results(folder / "results.json").add("index-build", 300, Measurement(cpu=7.0, memory=1))
+    done = subprocess.run([*command, "--folder", folder, "--json"], capture_output=True, text=True, cwd=FOLDER.parent)
+    assert done.returncode == 0, done.stderr
+    measured = json.loads(done.stdout)
+    assert measured["index-build"]["300"]["cpu"] == 7.0
+    assert measured["index-search"]["300"]["cpu"] > 0
+    assert measured["index-search"]["300"]["figures"]["search ms"] > 0
+    assert [path.name for path in (folder / "vectors").iterdir()] == [], "the planted data must be deleted"
+    failing = subprocess.run([*command[:3], "--stages", "nonsense"], capture_output=True, text=True, cwd=FOLDER.parent)
+    assert failing.returncode == 2
+    assert "no stage or family is called 'nonsense'" in failing.stderr
