@@ -28,6 +28,15 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
+def use_one_blas_thread() -> None:
+    """Let numpy compute each product of matrices in the thread that asks for it. Call this before numpy is imported.
+
+    The products of a request are small. On a busy machine, a second thread of OpenBLAS waits for the first one with a
+    busy loop, which costs several times the processor time of the product. A person may still set the variable.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
 def config(app: Any, **options: Any) -> uvicorn.Config:
     """Return uvicorn's configuration for `app`. `options` are added to `_OPTIONS`, or replace options in it."""
     return uvicorn.Config(app, **{**_OPTIONS, **options})
@@ -35,6 +44,7 @@ def config(app: Any, **options: Any) -> uvicorn.Config:
 
 def main() -> None:
     """Run the service with the options of the command line."""
+    use_one_blas_thread()
     defaults = settings()
     parser = argparse.ArgumentParser("python -m thumblab_serving", description=__doc__)
     parser.add_argument("--host", default=defaults.serving_host, help="default: THUMBLAB_SERVING_HOST")

@@ -111,7 +111,9 @@ def running(module: str, *arguments: str) -> Iterator[Server]:
         port = free.getsockname()[1]
     folder, encoder, *rest = arguments
     command = [sys.executable, "-m", f"benchmarks.service.{module}", folder, encoder, str(port), *rest]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    # `python -m thumblab_serving` sets this variable too, see `thumblab_serving.__main__.use_one_blas_thread`.
+    environment = os.environ | ({"OPENBLAS_NUM_THREADS": "1"} if module == "served" else {})
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment) as process:
         try:
             deadline = time.monotonic() + _START_S
             while not _answers(port, "/ready" if module == "served" else "/openapi.json"):
