@@ -82,7 +82,7 @@ def test_a_retired_niche_is_refused_with_the_list_of_the_others_and_can_be_resto
     wait_for(service, left)
     assert "gaming" not in problem(score(service, "gaming"), 422)
     assert problem(service.client.get("/v1/library/gaming/report"), 404) == (
-        f"there is no such niche; use one of {', '.join(left)}"
+        f"there is there is no niche; use one of {', '.join(left)}"
     )
     assert service.client.post("/api/v1/niches/gaming/restore").json()["retired_at"] is None
     wait_for(service, list(DEFAULT_NAMES))
@@ -100,7 +100,7 @@ def test_what_cannot_be_a_niche_is_refused_with_the_reason(service: Any) -> None
     for number in range(LARGEST_NICHES - len(DEFAULT_NAMES)):
         assert service.client.post("/api/v1/niches", json=COOKING | {"name": f"n{number}"}).status_code == 201
     assert "which is the most" in refused(409)
-    assert "no such niche" in problem(service.client.post("/api/v1/niches/Up!/retire"), 404)
+    assert "there is no niche" in problem(service.client.post("/api/v1/niches/Up!/retire"), 404)
     assert "there is no niche 'baking'" in problem(service.client.post("/api/v1/niches/baking/retire"), 404)
     for niche in names(service)[1:]:
         assert service.client.post(f"/api/v1/niches/{niche}/retire").status_code == 200
