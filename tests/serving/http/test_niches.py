@@ -82,7 +82,7 @@ def test_a_retired_niche_is_refused_with_the_list_of_the_others_and_can_be_resto
     wait_for(service, left)
     assert "gaming" not in problem(score(service, "gaming"), 422)
     assert problem(service.client.get("/v1/library/gaming/report"), 404) == (
-        f"there is there is no niche; use one of {', '.join(left)}"
+        f"there is no such niche; use one of {', '.join(left)}"
     )
     assert service.client.post("/api/v1/niches/gaming/restore").json()["retired_at"] is None
     wait_for(service, list(DEFAULT_NAMES))
