@@ -16,6 +16,7 @@ from schemathesis_pictures import drawn_pictures
 
 from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.errors import LabError
+from thumblab_core.niches import DEFAULT_NAMES
 from thumblab_core.people.names import clean_name
 from thumblab_serving.schemas.title import visible_title
 
@@ -27,6 +28,9 @@ DIMENSION = BuiltinEncoder().dimension
 """The length of the vectors of the tested service."""
 
 PICTURES = drawn_pictures(3)
+
+NICHE = DEFAULT_NAMES[0]
+"""A niche of the tested service. `before_call` does not let a request retire it."""
 
 
 @schemathesis.hook
@@ -48,14 +52,18 @@ def filter_case(context: schemathesis.HookContext, case: schemathesis.Case) -> b
 @schemathesis.hook
 def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwargs: dict[str, Any]) -> None:
     """Repair a valid query or JSON body. Schemathesis checks again that the repaired request fits the document."""
+    if case.operation.path == "/api/v1/niches/{name}/retire" and case.path_parameters.get("name") in DEFAULT_NAMES:
+        case.path_parameters["name"] = "cooking"  # Other requests need the niches of the lab.
     if not is_valid(case):
         return
     if (case.method.upper(), case.operation.path) == ("GET", "/v1/experiments") and "channel_id" in case.query:
         case.query["channel_id"] = CHANNEL
     if (case.method.upper(), case.operation.path) == ("GET", "/v1/similar"):
-        case.query.update(in_order(dict(case.query)))
-    if isinstance(case.body, dict) and case.media_type == "application/json" and case.operation.path in REPAIRS:
-        case.body = REPAIRS[case.operation.path](case.body)
+        case.query.update(niches_known(in_order(dict(case.query))))
+    if isinstance(case.body, dict) and case.media_type == "application/json":
+        repaired = niches_known(REPAIRS.get(case.operation.path, dict)(case.body))
+        if repaired != case.body:
+            case.body = repaired
     elif case.media_type == "multipart/form-data" and case.operation.path == "/v1/score":
         # Schemathesis makes a form of the examples in the document. The form has both `title` and `titles`, which the
         # service refuses. Schemathesis does not call `filter_case` for this form, so the next lines repair it.
@@ -83,7 +91,7 @@ def may_arrive_as_valid(form: dict[str, Any]) -> bool:
 def scoring_request(body: dict[str, Any]) -> dict[str, Any]:
     """Give the candidates distinct ids, and make the titles visible and distinct."""
     thumbnails = [own_title_visible(thumbnail) for thumbnail in body["thumbnails"]]
-    return titles_visible(body) | {"thumbnails": distinct_ids(thumbnails)}
+    return niches_known(titles_visible(body)) | {"thumbnails": distinct_ids(thumbnails)}
 
 
 def scoring_form(body: dict[str, Any]) -> dict[str, Any]:
@@ -103,7 +111,7 @@ def scoring_form(body: dict[str, Any]) -> dict[str, Any]:
         own = [title and visible(title) for title in body["thumbnail_titles"]]
         count = len(body["thumbnails"])
         repaired["thumbnail_titles"] = [*own, *[""] * count][:count]
-    return titles_visible(repaired)
+    return niches_known(titles_visible(repaired))
 
 
 def similar_request(body: dict[str, Any]) -> dict[str, Any]:
@@ -125,7 +133,33 @@ def similar_request(body: dict[str, Any]) -> dict[str, Any]:
 
 def similar_form(body: dict[str, Any]) -> dict[str, Any]:
     """Send a picture that can be read, and put the days in order."""
-    return in_order(body) | {"picture": PICTURES[0]}
+    return niches_known(in_order(body)) | {"picture": PICTURES[0]}
+
+
+def niches_known(body: dict[str, Any]) -> dict[str, Any]:
+    """Replace the niches with niches of the lab. The document has only the form of their names."""
+    repaired = dict(body)
+    for name in ("niche", "category"):
+        if isinstance(body.get(name), str) and body[name] not in DEFAULT_NAMES:
+            repaired[name] = NICHE
+    for name in ("niches", "categories"):
+        if isinstance(body.get(name), list) and not set(body[name]) <= set(DEFAULT_NAMES):
+            repaired[name] = list(DEFAULT_NAMES[: len(body[name])])
+    return repaired
+
+
+def new_niche(body: dict[str, Any]) -> dict[str, Any]:
+    """Give a niche texts and codes that can be searched for, and a search if nothing would give it videos."""
+    repaired = dict(body)
+    for name, value in (("region", "AU"), ("language", "en")):
+        if body.get(name) is not None:
+            repaired[name] = value
+    for name, values in (("searches", ["bread"]), ("channels", [CHANNEL]), ("exclude", ["prank"])):
+        if body.get(name):
+            repaired[name] = values
+    if body.get("category_id") is None and not body.get("searches") and not body.get("channels"):
+        repaired["searches"] = ["bread"]
+    return repaired
 
 
 def in_order(body: dict[str, Any]) -> dict[str, Any]:
@@ -222,6 +256,7 @@ REPAIRS = {
     "/v1/similar": similar_request,
     "/v1/batches": batch,
     "/v1/experiments": experiment,
+    "/api/v1/niches": new_niche,
     "/api/v1/faces/clusters/{cluster_id}/label": label,
 }
 """The function that repairs a valid JSON body, by the path."""
