@@ -6,9 +6,12 @@ of these benchmarks.
 
 import importlib
 import json
+import os
 import runpy
+import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +114,34 @@ def test_the_growth_of_a_stage_is_fitted_and_compared_with_the_limits() -> None:
     assert faults(measured) == ["exponent 2.00"]
     assert faults({10_000: Measurement(cpu=1.0, memory=4 * 10**9, children=3 * 10**9)}) == ["10,000: 7.0 GB"]
     assert faults({10_000: Measurement(error="run: no space left")}) == ["10,000: run: no space left"]
+
+
+@pytest.mark.slow
+def test_the_processor_time_of_a_daemon_that_left_its_parent_is_measured() -> None:
+    script = """
+import subprocess, sys
+from pathlib import Path
+from benchmarks.scale.child import measured
+from benchmarks.scale.stage import Stage
+
+BURN = "import time\\nwhile time.process_time() < 1.0: pass\\ntime.sleep(30)"
+
+def run(size, folder):
+    # The shell ends at once, so the daemon has no parent of this benchmark.
+    command = '"$0" -c "$1" > /dev/null 2>&1 & echo $! > daemon'
+    subprocess.run(["sh", "-c", command, sys.executable, BURN], cwd=folder, check=True)
+    import time
+    time.sleep(3)
+
+print(measured(Stage("daemon", "vectors", run), 1, Path(sys.argv[1])).cpu)
+"""
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [sys.executable, "-c", script, folder], capture_output=True, text=True, cwd=FOLDER.parent, timeout=60
+        )
+        os.kill(int((Path(folder) / "daemon").read_text()), signal.SIGKILL)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) >= 0.9
 
 
 @pytest.mark.slow
