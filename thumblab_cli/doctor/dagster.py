@@ -153,8 +153,7 @@ def _last_runs(examined: Examined) -> dict[str, datetime]:
 
     if not examined.has_dagster:
         return {}
-    file = NicheFile(examined.settings.data_dir)
-    niches = file.names
+    niches = NicheFile(examined.settings.data_dir).names
     try:
         query = "".join(_LAST_RUN.format(number=at, niche=niche) for at, niche in enumerate(niches))
         answer = _ask(examined, f"{{ {query} }}", {})

@@ -92,7 +92,7 @@ def refuse_other(home: Path) -> None:
         raise LabError(
             f"The database in {home} is in use by {described(holder)}, and a data folder belongs to one host at a time. "
             "Stop the lab there. If nothing runs there any more, run here: thumblab db take-over (it watches the "
-            f"folder for {SILENT_SECONDS:.0f} s, and refuses if the other host still writes its sign of life)"
+            f"folder for {SILENT_SECONDS:.0f} s, and refuses if the heartbeat of the other host goes on)"
         )
 
 

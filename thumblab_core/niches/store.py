@@ -81,12 +81,6 @@ def insert_niche(connection: Connection, niche: Niche) -> Niche:
 
 
 def edit_niche(engine: Engine, niche: Niche) -> Niche:
-    """Change a niche as `replace_niche` does, in a transaction of its own."""
-    with engine.begin() as connection:
-        return replace_niche(connection, niche)
-
-
-def replace_niche(connection: Connection, niche: Niche) -> Niche:
     """Replace all that is stored about a niche but its dates, and return the niche as it was stored.
 
     `niche.version` must be the version that the caller has read and changed. Raises `LabError` if a niche cannot be
@@ -94,17 +88,18 @@ def replace_niche(connection: Connection, niche: Niche) -> Niche:
     person has changed the niche since.
     """
     niche = checked(niche)
-    _lock(connection)
-    present = niche_named(connection, niche.name)
-    if present.version != niche.version:
-        raise NicheConflictError(
-            f"somebody else has changed {niche.name} since you read it, so your change was not made; the niche now has "
-            f"{described(present)}"
+    with engine.begin() as connection:
+        _lock(connection)
+        present = niche_named(connection, niche.name)
+        if present.version != niche.version:
+            raise NicheConflictError(
+                f"somebody else has changed {niche.name} since you read it, so your change was not made; the niche now "
+                f"has {described(present)}"
+            )
+        connection.execute(
+            update(niches).where(niches.c.name == niche.name).values(_values(niche) | {"version": present.version + 1})
         )
-    connection.execute(
-        update(niches).where(niches.c.name == niche.name).values(_values(niche) | {"version": present.version + 1})
-    )
-    return niche_named(connection, niche.name)
+        return niche_named(connection, niche.name)
 
 
 def retire_niche(engine: Engine, data_dir: Path, name: str) -> bool:

@@ -38,17 +38,25 @@ def daily_cost(niche: Niche, settings: Settings) -> DailyCost:
     return DailyCost(searches, units, units + len(niche.channels))
 
 
-def kept_quota(connection: Connection, settings: Settings) -> DailyCost:
-    """Return how many searches and units a day the crawl leaves to the refresh.
+@dataclass(frozen=True)
+class KeptQuota:
+    """How many searches and units of each day's quota the crawl leaves to the refresh."""
 
-    The settings are meant for the niches of a new lab. What the lab's niches cost more than those, by their texts,
-    categories and given channels, is left too. Never more than the whole quota is left. `first_units` equals `units`.
+    searches: int
+    units: int
+
+
+def kept_quota(connection: Connection, settings: Settings) -> KeptQuota:
+    """Return the quota that the crawl leaves to the refresh: at most the whole quota of a day.
+
+    The settings say how much the niches of a new lab need. The lab's niches may cost more than these niches, by their
+    texts, categories and given channels. The crawl leaves this difference too.
     """
     usual = [daily_cost(niche, settings) for niche in DEFAULT_NICHES]
     costs = [daily_cost(niche, settings) for niche in all_niches(connection)]
     searches = sum(cost.searches for cost in costs) - sum(cost.searches for cost in usual)
     units = sum(cost.units for cost in costs) - sum(cost.units for cost in usual)
-    kept_units = min(settings.quota_kept_units + max(0, units), settings.quota_units)
-    return DailyCost(
-        min(settings.quota_kept_searches + max(0, searches), settings.quota_searches), kept_units, kept_units
+    return KeptQuota(
+        min(settings.quota_kept_searches + max(0, searches), settings.quota_searches),
+        min(settings.quota_kept_units + max(0, units), settings.quota_units),
     )

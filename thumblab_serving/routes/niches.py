@@ -126,8 +126,9 @@ def _name(request: Request) -> str:
     name = str(request.path_params["name"])
     if not is_niche_name(name):
         settings: Settings = request.app.state.settings
-        error = UnknownNicheError(name, NicheFile(settings.data_dir).names)
-        raise Problem(HTTPStatus.NOT_FOUND, "not-found", str(error))
+        raise Problem(
+            HTTPStatus.NOT_FOUND, "not-found", str(UnknownNicheError(name, NicheFile(settings.data_dir).names))
+        )
     return name
 
 

@@ -69,13 +69,12 @@ def _niches(instance: dg.DagsterInstance, state: WatchState, chosen: Settings, n
         if release is not None:
             moments.append(datetime.fromisoformat(str(release.info.get("as_of", release.created_at))))
         if moments:
-            hours = (now - max(moments)).total_seconds() / 3_600
+            last, stale = max(moments), timedelta(hours=chosen.alert_stale_h)
+            hours = (now - last).total_seconds() / 3_600
             # While a niche is retired, nobody refreshes it. So the time since it was restored counts.
-            expected_hours = (
-                now - max([*moments, *([restored[niche]] if niche in restored else [])])
-            ).total_seconds() / 3_600
+            is_late = now - max(last, restored.get(niche, last)) > stale
             reason = f"the last good refresh was {hours:.0f} hours ago" if expected else _NOT_EXPECTED
-            found[f"the refresh of {niche}"] = reason if expected_hours > chosen.alert_stale_h else None
+            found[f"the refresh of {niche}"] = reason if is_late else None
     found |= {f"the refresh of {niche}": _NOT_EXPECTED for niche in state.refreshed if niche not in niches}
     return found
 
