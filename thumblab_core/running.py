@@ -82,7 +82,7 @@ def refuse_second(data_dir: Path) -> None:
     running = running_lab(data_dir)
     if running is not None:
         raise _already_runs(data_dir, running)
-    with suppress(FileNotFoundError), (data_dir / _FILE).open() as record:
+    with suppress(FileNotFoundError, NotADirectoryError), (data_dir / _FILE).open() as record:
         host, this = _host(record), this_host()
         # Hosts with the same boot id run on one kernel, whose locks were checked above. A restarted machine has no
         # processes of before.

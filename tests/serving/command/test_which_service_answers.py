@@ -143,7 +143,18 @@ def test_a_running_lab_is_found_until_it_stops(tmp_path):
             text=True,
         )
         assert CLOSED in done.stdout, done.stderr
-    assert (tmp_path / "running.json").read_text()
+    assert running_lab(tmp_path) is None
+
+
+def test_the_record_of_a_killed_lab_names_no_running_lab(tmp_path):
+    script = f"""
+import os
+from thumblab_core.running import *
+with announced(Path({str(tmp_path)!r}), Running(*{[CLOSED] * 3})):
+    os._exit(9)
+"""
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 9
+    assert CLOSED in (tmp_path / "running.json").read_text()
     assert running_lab(tmp_path) is None
 
 
