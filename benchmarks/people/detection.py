@@ -1,0 +1,125 @@
+"""Measure how long the lab needs to find and embed the faces of pictures, compared with the bare networks.
+
+    python -m benchmarks.people.detection DIR --detector YUNET.onnx --embedder EMBEDDER.onnx [--pictures 2252]
+
+DIR contains pictures. A lab in a temporary folder, with an embedded database, stores the pictures first, which is not
+measured. Then `detect_faces` reads, decodes and searches them, embeds their faces, and records everything. The time of
+the bare networks is the time inside the calls of the two networks in the same run. Both times are seconds on the clock.
+A second run finds nothing to do.
+"""
+
+import argparse
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from thumblab_core.encoders.tower import CompiledTower
+from thumblab_core.faces.detector import FaceDetector
+from thumblab_core.settings import Settings
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.people.detect import Detected, detect_faces
+from thumblab_pipelines.people.folder import add_folder
+
+
+class _Timed:
+    """An object whose calls of `method` are timed. Everything else is passed on to `inner`."""
+
+    def __init__(self, inner: Any, method: str, seconds: list[float]) -> None:
+        self._inner, self._method, self._seconds = inner, method, seconds
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._inner, name)
+        return _timed(value, self._seconds) if name == self._method else value
+
+
+def _timed(function: Callable[..., Any], seconds: list[float]) -> Callable[..., Any]:
+    def call(*arguments: Any) -> Any:
+        start = time.perf_counter()
+        try:
+            return function(*arguments)
+        finally:
+            seconds.append(time.perf_counter() - start)
+
+    return call
+
+
+@contextmanager
+def timed_networks(detector: list[float], embedder: list[float]) -> Iterator[None]:
+    """Add the seconds of each call of YuNet to `detector`, and those of each call of a face embedder to `embedder`."""
+    made, towered = FaceDetector.__init__, CompiledTower.__call__
+
+    def make(self: FaceDetector, model: Path) -> None:
+        made(self, model)
+        self._network = _Timed(self._network, "detect", detector)
+
+    with (
+        patch.object(FaceDetector, "__init__", make),
+        patch.object(CompiledTower, "__call__", lambda self, pixels: _timed(towered, embedder)(self, pixels)),
+    ):
+        yield
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", metavar="DIR", type=Path)
+    parser.add_argument("--detector", type=Path, required=True, help="the file of YuNet")
+    parser.add_argument("--embedder", type=Path, required=True, help="the file of a face embedder")
+    parser.add_argument("--pictures", type=int, help="search only so many pictures")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(
+            _env_file=None,
+            data_dir=Path(folder) / "lab",
+            image_encoder="builtin",
+            people="all",
+            face_model=given.detector,
+            face_embedder=given.embedder,
+        )
+        lab = Lab.open(settings)
+        add_folder(lab, given.folder)
+        detector: list[float] = []
+        embedder: list[float] = []
+        with timed_networks(detector, embedder):
+            first, seconds = _run(lab, given.pictures)
+            networks = sum(detector), sum(embedder)
+            second, again = _run(lab, None if given.pictures is None else 0)
+        lab.engine.dispose()
+    Console(width=120).print(_table(first, seconds, networks, second, again))
+
+
+def _run(lab: Lab, limit: int | None) -> tuple[Detected, float]:
+    start = time.perf_counter()
+    return detect_faces(lab, limit=limit), time.perf_counter() - start
+
+
+def _table(first: Detected, seconds: float, networks: tuple[float, float], second: Detected, again: float) -> Table:
+    table = Table(title="find and embed faces", title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("what")
+    table.add_column("figure", justify="right")
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    for what, figure in (
+        ("pictures", f"{first.searched:,}"),
+        ("faces", f"{first.faces:,}"),
+        ("seconds", f"{seconds:.1f}"),
+        ("pictures per second", f"{first.searched / seconds:.1f}"),
+        ("seconds in the face detector", f"{networks[0]:.1f}"),
+        ("seconds in the face embedder", f"{networks[1]:.1f}"),
+        ("the bare networks' share of the seconds", f"{sum(networks) / seconds:.2f}"),
+        ("peak memory", f"{memory:,.0f} MB"),
+        ("a second run", f"{second.searched} pictures, {again:.1f} s"),
+    ):
+        table.add_row(what, figure)
+    return table
+
+
+if __name__ == "__main__":
+    main()
