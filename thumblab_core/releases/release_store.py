@@ -6,10 +6,8 @@ published release is not served until it is promoted, see `ReleaseStore.serving`
 
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,19 +22,22 @@ from thumblab_core.releases.release import (
     file_checksum,
     read_release,
 )
-from thumblab_core.releases.scope_folder import ASIDE, STAGING, ScopeFolder
+from thumblab_core.releases.scope import ScopePlaces, readable_releases
+from thumblab_core.releases.scope_folder import FolderOfScopes
 from thumblab_core.releases.serving import Serving
 
 
 class ReleaseStore:
-    """The releases under one folder. Readers never wait. Writers of one scope wait for each other.
+    """The releases under one folder or in one object store. Readers never wait. Writers of one scope wait for each other.
 
     The attribute `serving` returns and changes which release of a scope is served.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path | ScopePlaces) -> None:
         self.root = root
-        self.serving = Serving(root)
+        self._places: ScopePlaces = FolderOfScopes(root) if isinstance(root, Path) else root
+        self._scope = self._places.scope
+        self.serving = Serving(self._scope)
 
     def publish(
         self,
@@ -56,10 +57,8 @@ class ReleaseStore:
         `info` must be JSON. By convention, `info["inputs"]` is a digest of all data that the release was made from.
         `unchanged` compares this digest, to find out whether there is anything new to publish.
         """
-        folder = self._folder(kind, scope)
-        with folder.writing():
-            staging = _staging_folder(folder)
-            staging.mkdir()
+        place = self._scope(kind, scope)
+        with place.writing(), place.staging() as staging:
             write(staging)
             files = {}
             for path in sorted(p for p in staging.rglob("*") if p.is_file()):
@@ -74,7 +73,7 @@ class ReleaseStore:
                 "kind": kind,
                 "scope": scope,
                 "release_id": release_id,
-                "number": folder.next_number(),
+                "number": place.next_number(),
                 "created_at": created.isoformat(),
                 "run_id": run_id,
                 "info": info,
@@ -82,44 +81,45 @@ class ReleaseStore:
             }
             (staging / "manifest.json").write_text(json.dumps(manifest, indent=2, sort_keys=True))
             sync(staging / "manifest.json")
-            sync(staging)
-            staging.rename(folder.path / release_id)
-            sync(folder.path)
-        return folder.get(release_id)
+            place.publish(staging, release_id, sharing)
+        return place.get(release_id)
 
     def restore(self, kind: str, scope: str, release_id: str, copy: Path) -> Release:
         """Bring a removed release back from a copy of its folder, unless the store still has the release.
 
         Raises `ReleaseError` unless the copy is the complete and undamaged release that was published.
         """
-        folder = self._folder(kind, scope)
-        with folder.writing():
-            if not (folder.path / release_id / "manifest.json").is_file():
-                staging = _staging_folder(folder)
-                shutil.copytree(copy, staging)
-                try:
-                    release = read_release(kind, scope, release_id, staging)
-                    release.verify()
-                except ReleaseError:
-                    shutil.rmtree(staging)
-                    raise
-                # The copy may come from a store that has given higher numbers to its releases.
-                folder.next_number(above=release.number)
-                for path in (*staging.rglob("*"), staging):
-                    sync(path)
-                staging.rename(folder.path / release_id)
-                sync(folder.path)
-        return folder.get(release_id)
+        place = self._scope(kind, scope)
+        with place.writing():
+            if not place.has(release_id):
+                with place.staging() as staging:
+                    shutil.copytree(copy, staging, dirs_exist_ok=True)
+                    try:
+                        release = read_release(kind, scope, release_id, staging)
+                        release.verify()
+                    except ReleaseError:
+                        shutil.rmtree(staging)
+                        raise
+                    # The copy may come from a store that has given higher numbers to its releases.
+                    place.next_number(above=release.number)
+                    for path in (*staging.rglob("*"), staging):
+                        sync(path)
+                    place.publish(staging, release_id)
+        return place.get(release_id)
 
     def mark(self, kind: str, scope: str) -> int:
         """Return a mark, which is a new number of the scope. Later releases and marks get higher numbers."""
-        folder = self._folder(kind, scope)
-        with folder.writing():
-            return folder.next_number()
+        place = self._scope(kind, scope)
+        with place.writing():
+            return place.next_number()
+
+    def scopes(self, kind: str | None = None) -> list[tuple[str, str]]:
+        """Return the sorted kinds and names of all scopes, or of the scopes of one kind. A scope may have no release."""
+        return self._places.scopes(kind)
 
     def get(self, kind: str, scope: str, release_id: str) -> Release:
         """Return the release with the id `release_id`. Raises `ReleaseError` if its manifest cannot be read."""
-        return self._folder(kind, scope).get(release_id)
+        return self._scope(kind, scope).get(release_id)
 
     def all(self, kind: str, scope: str) -> list[Release]:
         """Return every published release of the scope, oldest first.
@@ -127,7 +127,7 @@ class ReleaseStore:
         Releases whose manifest is missing or damaged are left out. Raises `UnreadError` if a manifest could not be read
         this time, and `NewerFormatError` if a newer version of the lab wrote a manifest.
         """
-        return self._folder(kind, scope).all()
+        return readable_releases(self._scope(kind, scope))
 
     def latest(self, kind: str, scope: str) -> Release | None:
         """Return the newest published release, served or not, or None if there is none."""
@@ -156,25 +156,20 @@ class ReleaseStore:
 
         The newest `keep` releases, the served release and the releases with an id in `spare` are not deleted.
         """
-        folder = self._folder(kind, scope)
-        with folder.writing():
-            # No other process is writing now, because this process holds the lock. So all staging folders are from
-            # processes that died.
-            for path in [p for p in folder.path.iterdir() if p.name.startswith((STAGING, ASIDE))]:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-            stay = {folder.pointer(), *spare}
-            old = [release.release_id for release in folder.all()[:-keep] if release.release_id not in stay]
-            for release_id in old:
-                _delete(folder, release_id)
-        return old
+        place = self._scope(kind, scope)
+        with place.writing():
+            place.sweep()
+            stay = {place.pointer(), *spare}
+            old = readable_releases(place)[:-keep]
+            return place.delete([release.release_id for release in old if release.release_id not in stay])
 
     def remove(self, release: Release) -> None:
         """Delete a release, if it still exists. Raises `ReleaseError` if the release is served."""
-        folder = self._folder(release.kind, release.scope)
-        with folder.writing():
-            if folder.pointer() == release.release_id:
+        place = self._scope(release.kind, release.scope)
+        with place.writing():
+            if place.pointer() == release.release_id:
                 raise ReleaseError(f"{release} is served; promote another release before removing it")
-            _delete(folder, release.release_id)
+            place.delete([release.release_id])
 
     def discard_unreadable(self, kind: str, scope: str) -> list[str]:
         """Delete every release whose manifest is missing or damaged, because its content is unknown. Return their ids.
@@ -182,30 +177,15 @@ class ReleaseStore:
         If the served release is deleted, no release of the scope is served any more. Raises `UnreadError` and deletes
         nothing if a manifest could not be read this time.
         """
-        folder = self._folder(kind, scope)
-        with folder.writing():
-            readable = {release.release_id for release in folder.all()}
-            unreadable = [release_id for release_id in folder.release_ids() if release_id not in readable]
+        place = self._scope(kind, scope)
+        with place.writing():
+            readable = {release.release_id for release in readable_releases(place)}
+            unreadable = [release_id for release_id in place.release_ids() if release_id not in readable]
             for release_id in unreadable:
-                if release_id == folder.pointer():
-                    folder.move_pointer("")
-                _delete(folder, release_id)
+                if release_id == place.pointer():
+                    place.move_pointer("")
+            place.delete(unreadable)
         return unreadable
-
-    def _folder(self, kind: str, scope: str) -> ScopeFolder:
-        return ScopeFolder(self.root, kind, scope)
-
-
-def _staging_folder(folder: ScopeFolder) -> Path:
-    return folder.path / f"{STAGING}{secrets.token_hex(6)}"
-
-
-def _delete(folder: ScopeFolder, release_id: str) -> None:
-    # The folder is renamed first, because a reader must never find a release without some of its files.
-    staging = folder.path / f"{STAGING}{release_id}"
-    with suppress(FileNotFoundError):
-        (folder.path / release_id).rename(staging)
-        shutil.rmtree(staging)
 
 
 def _take_over(release: Release, staging: Path, without: Mapping[str, str]) -> dict[str, str]:

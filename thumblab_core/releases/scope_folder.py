@@ -1,31 +1,26 @@
 """The folder of one scope: its releases, its small state files (such as the pointer `CURRENT`) and its locks."""
 
 import fcntl
+import json
 import os
 import secrets
+import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from thumblab_core.durable_files import sync
-from thumblab_core.releases.release import (
-    BusyError,
-    NewerFormatError,
-    Release,
-    ReleaseError,
-    UnreadError,
-    is_release_id,
-    read_release,
-)
+from thumblab_core.releases.release import BusyError, Release, ReleaseError, is_release_id, read_release
+from thumblab_core.releases.scope import HISTORY_LENGTH, Hold, readable_releases
 
 STAGING = ".staging-"
 """Prefix of folders that are being written or deleted."""
 ASIDE = ".aside-"
 """Prefix of state files that are being written."""
 
-_POINTER = "CURRENT"
+_POINTER, _HISTORY, _HELD = "CURRENT", "SERVED", "HELD"
 
 
 @dataclass(frozen=True)
@@ -44,27 +39,15 @@ class ScopeFolder:
         """Return the release with the id `release_id`. Raises `ReleaseError` if its manifest cannot be read."""
         return read_release(self.kind, self.scope, release_id, self.path / release_id)
 
+    def has(self, release_id: str) -> bool:
+        """Return whether a release with this id was published and not deleted."""
+        return (self.path / release_id / "manifest.json").is_file()
+
     def release_ids(self) -> list[str]:
         """Return the ids of all published releases in any order, even if their manifests cannot be read."""
         if not self.path.is_dir():
             return []
         return [path.name for path in self.path.iterdir() if is_release_id(path.name)]
-
-    def all(self) -> list[Release]:
-        """Return every published release, oldest first, except releases whose manifest is missing or damaged.
-
-        Raises `UnreadError` if a manifest could not be read this time, and `NewerFormatError` if a newer version of the
-        lab wrote a manifest. If such a release were left out, an older release could look like the newest.
-        """
-        releases = []
-        for release_id in self.release_ids():
-            try:
-                releases.append(self.get(release_id))
-            except (UnreadError, NewerFormatError):
-                raise
-            except ReleaseError:
-                continue
-        return sorted(releases, key=lambda release: release.order)
 
     def pointer(self) -> str | None:
         """Return the id of the served release, "" after `Serving.withdraw`, and None if nothing was ever promoted."""
@@ -76,6 +59,79 @@ class ScopeFolder:
     def move_pointer(self, release_id: str) -> None:
         """Make the pointer name a release, or no release if the id is "". Call this inside `writing`."""
         self.replace_file(_POINTER, release_id)
+
+    def promoted(self) -> list[str]:
+        """Return the ids of the promoted releases in the order of promotion.
+
+        `promote` moves the pointer before it writes the history file. If the process was killed between these two
+        steps, the file lacks the served release. So the served release is added if it is not the last release in the
+        file. A damaged pointer is ignored, so that the next promotion can replace it.
+        """
+        try:
+            history = (self.path / _HISTORY).read_text().split()
+        except FileNotFoundError:
+            history = []
+        try:
+            served = self.pointer()
+        except UnicodeDecodeError:
+            served = None
+        return [*history, served] if served and history[-1:] != [served] else history
+
+    def promote(self, release: Release) -> None:
+        """Make the pointer name a release, and add the release to the history. Call this inside `writing`."""
+        # The history is read before the pointer moves. A process that was killed may have moved the pointer without
+        # writing the history. `promoted` then adds the release that the pointer names.
+        history = [*self.promoted(), release.release_id]
+        self.move_pointer(release.release_id)
+        self.replace_file(_HISTORY, "\n".join(history[-HISTORY_LENGTH:]))
+
+    def held(self) -> Hold | None:
+        """Return the hold, or None if there is none."""
+        try:
+            return Hold(**json.loads((self.path / _HELD).read_text()))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError):
+            return Hold("an unknown time", f"the file {_HELD} cannot be read", None)
+
+    def hold(self, hold: Hold) -> None:
+        """Write the hold. Call this inside `writing`."""
+        self.replace_file(_HELD, json.dumps(asdict(hold)))
+
+    def resume(self) -> None:
+        """Remove the hold. Call this inside `writing`."""
+        (self.path / _HELD).unlink(missing_ok=True)
+        sync(self.path)
+
+    @contextmanager
+    def staging(self) -> Iterator[Path]:
+        """Return a new empty folder, in which a release is made. If the release is not published, `sweep` deletes it."""
+        staging = self.path / f"{STAGING}{secrets.token_hex(6)}"
+        staging.mkdir()
+        yield staging
+
+    def publish(self, staging: Path, release_id: str, sharing: Release | None = None) -> None:
+        """Give the staging folder, whose files are synced, the name of the release. Call this inside `writing`."""
+        sync(staging)
+        staging.rename(self.path / release_id)
+        sync(self.path)
+
+    def delete(self, release_ids: Sequence[str]) -> list[str]:
+        """Delete releases and return their ids. Call this inside `writing`, and not with a served release."""
+        for release_id in release_ids:
+            # The folder is renamed first, because a reader must never find a release without some of its files.
+            staging = self.path / f"{STAGING}{release_id}"
+            with suppress(FileNotFoundError):
+                (self.path / release_id).rename(staging)
+                shutil.rmtree(staging)
+        return list(release_ids)
+
+    def sweep(self) -> None:
+        """Delete what crashed processes left. Call this inside `writing`."""
+        # No other process is writing now, because this process holds the lock. So all staging folders are from
+        # processes that died.
+        for path in [p for p in self.path.iterdir() if p.name.startswith((STAGING, ASIDE))]:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def replace_file(self, name: str, text: str) -> None:
         """Write a small file completely or not at all.
@@ -136,7 +192,7 @@ class ScopeFolder:
         try:
             last = int(path.read_text())
         except (FileNotFoundError, ValueError):  # There is no number yet, or a power cut emptied the file.
-            last = max((release.number for release in self.all()), default=0)
+            last = max((release.number for release in readable_releases(self)), default=0)
         number = 1 + max(last, above)
         with path.open("w") as file:
             file.write(str(number))
@@ -156,3 +212,18 @@ class ScopeFolder:
 
     def __str__(self) -> str:
         return f"{self.kind}/{self.scope}"
+
+
+@dataclass(frozen=True)
+class FolderOfScopes:
+    """The folder `root` of a release store, which has a folder for each kind, and in it a folder for each scope."""
+
+    root: Path
+
+    def scope(self, kind: str, scope: str) -> ScopeFolder:
+        return ScopeFolder(self.root, kind, scope)
+
+    def scopes(self, kind: str | None = None) -> list[tuple[str, str]]:
+        """Return the sorted kinds and names of all scopes, or of the scopes of one kind."""
+        folders = self.root.glob(f"{kind or '*'}/*")
+        return sorted((path.parent.name, path.name) for path in folders if path.is_dir())

@@ -13,7 +13,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.index import Change, NicheIndex
 from thumblab_core.index.files import items_json
 from thumblab_core.releases.release import INDEX, Release
-from thumblab_core.releases.serving import Hold
+from thumblab_core.releases.scope import Hold
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.features.sub_scores import meter_version
 from thumblab_pipelines.lab import Lab, inputs_digest

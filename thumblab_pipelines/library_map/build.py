@@ -15,7 +15,7 @@ from thumblab_core.library_map.clusters import CLUSTERS, read_clusters
 from thumblab_core.library_map.files import LIBRARY_MAP, MapContent, write_map
 from thumblab_core.library_map.points import POINTS, MapFileError, Points, read_points
 from thumblab_core.releases.release import ALL, Release, ReleaseError, require_damage, was_not_read
-from thumblab_core.releases.serving import Hold
+from thumblab_core.releases.scope import Hold
 from thumblab_core.sub_scores import NAMES
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.lab import Lab, inputs_digest
