@@ -45,6 +45,16 @@ YOUTUBE_IMAGE_HOSTS = ("i.ytimg.com", *(f"i{number}.ytimg.com" for number in ran
 
 _PREFIX = "THUMBLAB_"
 
+_OWN_PLACES = (
+    "database_url",
+    "release_dir",
+    "release_store",
+    "mlflow_tracking_uri",
+    "mlflow_page_url",
+    "serving_url",
+)
+"""The settings that say where one lab keeps its data and where its services are. Another lab must not share them."""
+
 _TEST_VARIABLES = {"THUMBLAB_TEST_PICTURES", "THUMBLAB_TEST_REQUESTS"}
 """Variables that only the tests read. The lab gives no warning about them, although they are no settings."""
 
@@ -99,6 +109,14 @@ class Settings(
         "The folder of the release store. `FAISS_INDEX_PATH` is read too. Unset: `releases` in the data folder.",
         validation_alias=AliasChoices("THUMBLAB_RELEASE_DIR", "FAISS_INDEX_PATH"),
     )
+    release_store: SecretStr | None = setting(
+        None,
+        "The URL of an object store for the releases, such as `s3://BUCKET/PREFIX`, see [Object store](object-store.md)."
+        " Unset: the folder of `THUMBLAB_RELEASE_DIR`.",
+    )
+    release_cache_gib: float = setting(
+        20.0, "The most that the copies of releases from an object store should take on this disk.", "GiB", gt=0
+    )
     mlflow_tracking_uri: str | None = setting(
         None,
         "The address of the MLflow server. Unset: the server of the lab's `thumblab up`, or `http://127.0.0.1:5000`.",
@@ -130,6 +148,7 @@ class Settings(
         "youtube_endpoint",
         "youtube_owner_credentials",
         "release_dir",
+        "release_store",
         "face_model",
         "face_embedder",
         "title_prior",
@@ -184,11 +203,10 @@ class Settings(
     def in_folder(self, data_dir: Path) -> Self:
         """Return the settings of the lab in `data_dir`.
 
-        That lab has its own database, releases, MLflow and scoring service. So `database_url`, `release_dir`,
-        `mlflow_tracking_uri`, `mlflow_page_url` and `serving_url` are unset in the result.
+        That lab has its own database, releases, MLflow and scoring service. So the settings of `_OWN_PLACES` are unset
+        in the result.
         """
-        own = dict.fromkeys(("database_url", "release_dir", "mlflow_tracking_uri", "mlflow_page_url", "serving_url"))
-        return self.model_copy(update={"data_dir": data_dir, **own})
+        return self.model_copy(update={"data_dir": data_dir, **dict.fromkeys(_OWN_PLACES)})
 
     def as_environment(self, fields: Iterable[str]) -> dict[str, str]:
         """Return environment variables with the values of the settings `fields`, for a child process.
@@ -199,7 +217,17 @@ class Settings(
 
     @property
     def releases(self) -> Path:
+        """The folder of the releases. Raises `LabError` if the releases are in an object store."""
+        if self.release_store is not None:
+            raise LabError(
+                "this works only with releases in a folder, and THUMBLAB_RELEASE_STORE names an object store; unset it"
+            )
         return self.release_dir or self.data_dir / "releases"
+
+    @property
+    def release_cache(self) -> Path:
+        """The folder with copies of releases from an object store."""
+        return self.data_dir / "release-cache"
 
     @property
     def images(self) -> Path:

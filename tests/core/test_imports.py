@@ -68,6 +68,7 @@ ORDER = {
         "keys",
         "channel_imports",
         "releases",
+        "object_store",
         "monitoring",
         ".",
     ],

@@ -5,9 +5,9 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from thumblab_core.errors import LabError
 
@@ -51,22 +51,43 @@ class BusyError(ReleaseError):
     transient = True
 
 
+class FilesSource(Protocol):
+    """The place from which the files of a release are copied to this machine's disk."""
+
+    def folder(self, release: "Release") -> Path:
+        """Return the folder with the files of the release. Missing files are copied first. Raises `ReleaseError`."""
+
+    def mend(self, release: "Release", name: str) -> None:
+        """Copy a file again, because it does not match its checksum. Raises `ReleaseError` if that is impossible."""
+
+
 @dataclass(frozen=True)
 class Release:
     """One published release. `info` is what its producer recorded. `files` maps a file name to the file's SHA-256.
 
     `number` rises with every publication in the scope. It is 0 in releases by older versions, which had no numbers.
+    `place` is the folder of the release. If the release is in an object store, `source` copies its files to this
+    folder when they are first needed.
     """
 
     kind: str
     scope: str
     release_id: str
-    path: Path
+    place: Path
     created_at: str
     run_id: str | None
     info: dict[str, Any]
     files: dict[str, str]
     number: int = 0
+    source: FilesSource | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def path(self) -> Path:
+        """The folder with the files of the release.
+
+        Raises `ReleaseError` if the release is in an object store, and a file cannot be copied from there.
+        """
+        return self.place if self.source is None else self.source.folder(self)
 
     @property
     def order(self) -> tuple[int, str]:
@@ -88,15 +109,19 @@ class Release:
             raise ReleaseError(
                 f"{self}: the manifest is not the one that was published; roll back, or publish the release again"
             )
+        folder = self.path
         for name, expected in self.files.items():
             if known is not None and known.get(name) == expected:
                 continue
             with _explained_read_errors(f"{self}: {name} cannot be read"):
-                checksum = file_checksum(self.path / name)
-            if checksum != expected:
+                checksum = file_checksum(folder / name)
+            if checksum == expected:
+                continue
+            if self.source is None:
                 raise ReleaseError(
                     f"{self}: {name} does not match its checksum; roll back, or publish the release again"
                 )
+            self.source.mend(self, name)
 
     def read(self, name: str) -> bytes:
         """Return the content of a file without verifying it.
@@ -119,9 +144,15 @@ def read_release(kind: str, scope: str, release_id: str, path: Path) -> Release:
     """
     if not is_release_id(release_id):
         raise ReleaseError(f"{release_id!r} is not the id of a release")
-    unreadable = f"{kind}/{scope}/{release_id} has no readable manifest"
-    with _explained_read_errors(unreadable):
+    with _explained_read_errors(_unreadable(kind, scope, release_id)):
         content = (path / "manifest.json").read_bytes()
+    return parse_manifest(kind, scope, release_id, content, path)
+
+
+def parse_manifest(
+    kind: str, scope: str, release_id: str, content: bytes, place: Path, source: FilesSource | None = None
+) -> Release:
+    """Return the release with the manifest `content`. The errors are those of `read_release`."""
     try:
         manifest = json.loads(content)
         if manifest["format"] not in _READABLE_FORMATS:
@@ -134,15 +165,20 @@ def read_release(kind: str, scope: str, release_id: str, path: Path) -> Release:
             kind,
             scope,
             release_id,
-            path,
+            place,
             manifest["created_at"],
             manifest["run_id"],
             dict(manifest["info"]),
             dict(manifest["files"]),
             int(manifest.get("number", 0)),
+            source,
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise ReleaseError(f"{unreadable} ({error})") from None
+        raise ReleaseError(f"{_unreadable(kind, scope, release_id)} ({error})") from None
+
+
+def _unreadable(kind: str, scope: str, release_id: str) -> str:
+    return f"{kind}/{scope}/{release_id} has no readable manifest"
 
 
 def is_release_id(name: str) -> bool:

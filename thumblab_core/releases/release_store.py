@@ -167,9 +167,8 @@ class ReleaseStore:
         """Delete a release, if it still exists. Raises `ReleaseError` if the release is served."""
         place = self._scope(release.kind, release.scope)
         with place.writing():
-            if place.pointer() == release.release_id:
+            if place.pointer() == release.release_id or not place.delete([release.release_id]):
                 raise ReleaseError(f"{release} is served; promote another release before removing it")
-            place.delete([release.release_id])
 
     def discard_unreadable(self, kind: str, scope: str) -> list[str]:
         """Delete every release whose manifest is missing or damaged, because its content is unknown. Return their ids.
