@@ -220,7 +220,8 @@ class Settings(
         """The folder of the releases. Raises `LabError` if the releases are in an object store."""
         if self.release_store is not None:
             raise LabError(
-                "this works only with releases in a folder, and THUMBLAB_RELEASE_STORE names an object store; unset it"
+                "the releases are in an object store (THUMBLAB_RELEASE_STORE), and this command works only with releases "
+                "in a folder; use the versions or the replication of the bucket to back up releases"
             )
         return self.release_dir or self.data_dir / "releases"
 

@@ -13,6 +13,7 @@ from thumblab_core.database.schema import open_database
 from thumblab_core.database.urls import database_url
 from thumblab_core.images import ImageStore
 from thumblab_core.niches.store import niche_names, update_niche_file
+from thumblab_core.releases.place import release_place
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings, settings
 
@@ -38,7 +39,7 @@ class Lab:
         make_data_folder(chosen.data_dir)
         engine = open_database(database_url(chosen))
         update_niche_file(engine, chosen.data_dir)
-        return cls(chosen, engine, ImageStore(chosen.images), ReleaseStore(chosen.releases))
+        return cls(chosen, engine, ImageStore(chosen.images), ReleaseStore(release_place(chosen)))
 
     @classmethod
     def existing(cls, chosen: Settings | None = None) -> Self:

@@ -14,6 +14,7 @@ from thumblab_core.hosts import is_loopback
 from thumblab_core.images import ImageStore
 from thumblab_core.keys.generated_key import api_key
 from thumblab_core.loopback import bypass_proxy_for_loopback
+from thumblab_core.releases.place import polled_place
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
 from thumblab_serving.batches.batch_store import BatchStore
@@ -124,7 +125,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.waiting_for_runs = asyncio.Semaphore(requested_runs.WAITING)
     app.state.library_pictures = LibraryPictures(scorer.database, ImageStore(settings.images))
     app.state.library_limiter = CapacityLimiter(library.CONCURRENT)
-    app.state.library_maps = ServedMaps(ReleaseStore(settings.releases))
+    app.state.library_maps = ServedMaps(ReleaseStore(polled_place(settings)))
     app.state.maps_limiter = CapacityLimiter(library_map.CONCURRENT)
     app.state.similar, app.state.videos = SimilarSearch(scorer), Videos(scorer)
     app.state.similar_admission = Admission(settings.serving_requests)
@@ -141,7 +142,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.state.metrics.answer,
         app.state.keys.acts_for,
     )
-    app.state.channel_exports, app.state.channel_releases = ExportStore(settings), ReleaseStore(settings.releases)
+    app.state.channel_exports, app.state.channel_releases = (
+        ExportStore(settings),
+        ReleaseStore(polled_place(settings)),
+    )
     app.state.channels_admission = Admission(settings.serving_requests)
     app.state.channels_limiter = CapacityLimiter(channels.CONCURRENT)
     app.state.people = StoredPeople(settings)

@@ -28,6 +28,7 @@ _CHANGED = (
     "data_dir",
     "database_url",
     "release_dir",
+    "release_store",
     "mlflow_tracking_uri",
     "serving_url",
     "image_encoder",

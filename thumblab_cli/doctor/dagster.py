@@ -9,6 +9,7 @@ from thumblab_cli.doctor.examined import Examined, NotRunningError
 from thumblab_cli.doctor.finding import Finding, error, fine, skipped, warning
 from thumblab_core.errors import LabError
 from thumblab_core.niches import NicheFile
+from thumblab_core.releases.place import release_place
 from thumblab_core.releases.release import INDEX
 from thumblab_core.releases.release_store import ReleaseStore
 
@@ -136,7 +137,7 @@ def _served_since(examined: Examined) -> dict[str, datetime]:
 
     A niche whose index cannot be read is left out.
     """
-    store, found = ReleaseStore(examined.settings.releases), dict[str, datetime]()
+    store, found = ReleaseStore(release_place(examined.settings)), dict[str, datetime]()
     for niche in NicheFile(examined.settings.data_dir).names:
         try:
             release = store.serving.current(INDEX, niche)

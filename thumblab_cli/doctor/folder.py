@@ -24,7 +24,8 @@ def folder(examined: Examined) -> Iterator[Finding]:
         yield error(f"{data} is not a folder", elsewhere)
         return
     faults = [*_unwritable(data, elsewhere), *_of_others(data), *_readable_secrets(data)]
-    store = examined.settings.releases
+    # An object store has no folder, and its cache is in the data folder.
+    store = examined.settings.releases if examined.settings.release_store is None else data
     if store.is_dir() and not store.is_relative_to(data):
         faults += _unwritable(store, "set THUMBLAB_RELEASE_DIR to a folder that you can write")
     yield from faults

@@ -9,6 +9,7 @@ from thumblab_cli.doctor.examined import Examined
 from thumblab_cli.doctor.finding import Finding, error, fine, skipped, warning
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.channel_adapters import ADAPTER
+from thumblab_core.releases.place import release_place
 from thumblab_core.releases.release import ALL, FACE_HEAD, INDEX, MODEL, Release
 from thumblab_core.releases.release_store import ReleaseStore
 
@@ -21,10 +22,14 @@ _MODEL_DAYS = 9
 
 def served_releases(examined: Examined) -> list[Release]:
     """Return the served releases of all kinds and scopes. Leave out releases whose manifest cannot be read."""
-    releases = []
-    for kind, scope in _scopes(examined):
+    releases: list[Release] = []
+    try:
+        scopes = _scopes(examined)
+    except LabError:
+        return releases
+    for kind, scope in scopes:
         with suppress(LabError):
-            release = ReleaseStore(examined.settings.releases).serving.current(kind, scope)
+            release = ReleaseStore(release_place(examined.settings)).serving.current(kind, scope)
             if release is not None:
                 releases.append(release)
     return releases
@@ -32,13 +37,18 @@ def served_releases(examined: Examined) -> list[Release]:
 
 def _scopes(examined: Examined) -> list[tuple[str, str]]:
     """Return the kind and the scope of every pointer in the release store."""
-    return sorted((path.parts[-3], path.parts[-2]) for path in examined.settings.releases.glob("*/*/CURRENT"))
+    store = ReleaseStore(release_place(examined.settings))
+    return [(kind, scope) for kind, scope in store.scopes() if store.serving.has_pointer(kind, scope)]
 
 
 def releases(examined: Examined) -> Iterator[Finding]:
     """Compare every file of the served releases with its checksum."""
-    store, deadline = ReleaseStore(examined.settings.releases), time.monotonic() + SECONDS - _RESERVE_S
-    scopes = _scopes(examined)
+    deadline = time.monotonic() + SECONDS - _RESERVE_S
+    try:
+        store, scopes = ReleaseStore(release_place(examined.settings)), _scopes(examined)
+    except LabError as problem:
+        yield error(str(problem), "check THUMBLAB_RELEASE_STORE, its credentials and the network")
+        return
     verified = damaged = 0
     for kind, scope in scopes:
         if time.monotonic() > deadline:
@@ -68,7 +78,7 @@ def _repair(examined: Examined, kind: str, scope: str) -> str:
 
 def model(examined: Examined) -> Iterator[Finding]:
     """Check which ranking model is served."""
-    store = ReleaseStore(examined.settings.releases)
+    store = ReleaseStore(release_place(examined.settings))
     try:
         served = store.serving.current(MODEL, ALL)
     except (LabError, UnicodeDecodeError):
@@ -97,7 +107,7 @@ def _faults_of_model(examined: Examined, served: Release) -> Iterator[Finding]:
             f"the served model was trained with the encoder {name}, but THUMBLAB_IMAGE_ENCODER is {chosen}",
             f"{examined.command('refresh')}, or set THUMBLAB_IMAGE_ENCODER={name.partition('@')[0]}",
         )
-    held = ReleaseStore(examined.settings.releases).serving.held(MODEL, ALL)
+    held = ReleaseStore(release_place(examined.settings)).serving.held(MODEL, ALL)
     if _days(examined, served) > _MODEL_DAYS and held is None and examined.is_scheduled:
         yield warning(
             f"the served model is {_days(examined, served)} days old, and a newer one is due every Monday",

@@ -73,7 +73,7 @@ def disk(examined: Examined) -> Iterator[Finding]:
     chosen = examined.settings
     folders = {
         "data folder": chosen.data_dir,
-        "release store": chosen.releases,
+        "release store": chosen.releases if chosen.release_store is None else chosen.release_cache,
         "database": chosen.data_dir / "postgres",
     }
     seen: set[int] = set()

@@ -43,11 +43,12 @@ class ChannelIds:
     def _id_of(self, given: str) -> str:
         from thumblab_core.given_text import channel_name
         from thumblab_core.ranking.channel_adapters import ChannelAdapters, is_channel_id
+        from thumblab_core.releases.place import release_place
         from thumblab_core.releases.release_store import ReleaseStore
         from thumblab_serving.loading.channel_names import ChannelNames
         from thumblab_serving.loading.database import ServiceDatabase
 
-        store = ReleaseStore(self._settings.releases)
+        store = ReleaseStore(release_place(self._settings))
         adapters, database = ChannelAdapters(store), ServiceDatabase(self._settings)
         try:
             name = channel_name(given)
@@ -89,8 +90,9 @@ class ChannelIds:
 def suggest_channel(settings: "Settings", name: str) -> None:
     """Print a note on stderr if no adapter has this name, but an adapter has a similar name."""
     from thumblab_core.ranking.channel_adapters import ChannelAdapters
+    from thumblab_core.releases.place import release_place
     from thumblab_core.releases.release_store import ReleaseStore
 
-    adapters = ChannelAdapters(ReleaseStore(settings.releases))
+    adapters = ChannelAdapters(ReleaseStore(release_place(settings)))
     if adapters.find(name) is None and (hint := adapters.suggestion(name)):
         click.echo(f"note: no adapter of {name!r} was added{hint}", err=True)

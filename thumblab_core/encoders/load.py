@@ -9,8 +9,10 @@ from thumblab_core.encoders.neural import NeuralEncoder, may_have_cuda
 from thumblab_core.encoders.precision import published_choice
 from thumblab_core.encoders.protocol import ImageEncoder, TextEncoder
 from thumblab_core.errors import LabError
+from thumblab_core.releases.place import release_place
 from thumblab_core.releases.release import ENCODER, Release
 from thumblab_core.releases.release_store import ReleaseStore
+from thumblab_core.releases.scope import ScopePlaces
 from thumblab_core.settings import Settings
 
 
@@ -20,7 +22,7 @@ def image_encoder(settings: Settings) -> ImageEncoder:
     The precision is float32 until pictures are embedded. Then `precision.choose_precision` chooses the precision.
     Raises `LabError` if no encoder has that name. This function loads no model.
     """
-    return named_image_encoder(image_encoder_name(settings), settings.releases)
+    return named_image_encoder(image_encoder_name(settings), release_place(settings))
 
 
 def image_encoder_name(settings: Settings) -> str:
@@ -29,23 +31,23 @@ def image_encoder_name(settings: Settings) -> str:
     Releases store this name. A reader of a release can therefore load the encoder with which the release was made.
     """
     name, precision = settings.image_encoder, settings.encoder_precision
-    plain = named_image_encoder(name, settings.releases)
+    plain = named_image_encoder(name, release_place(settings))
     if not isinstance(plain, NeuralEncoder) or precision == "float32":
         return name
     half = cuda_precision() if name.startswith("open_clip:") else None
     if half is not None and precision in ("auto", half):
         return f"{name}@{half}"
-    release = published_choice(ReleaseStore(settings.releases), plain.base, precision)
+    release = published_choice(ReleaseStore(release_place(settings)), plain.base, precision)
     return name if release is None else f"{name}@{release.release_id}"
 
 
 @lru_cache(maxsize=4)
-def named_image_encoder(name: str, releases: Path) -> ImageEncoder:
+def named_image_encoder(name: str, releases: Path | ScopePlaces) -> ImageEncoder:
     """Return the encoder called `name`, which the whole process shares. `new_image_encoder` explains the names."""
     return new_image_encoder(name, releases)
 
 
-def new_image_encoder(name: str, releases: Path) -> ImageEncoder:
+def new_image_encoder(name: str, releases: Path | ScopePlaces) -> ImageEncoder:
     """Create an image encoder. `name` has one of these forms:
 
     - `builtin` needs no weights.
@@ -83,7 +85,7 @@ def weights_file(name: str) -> Path | None:
     return Path(weights) if kind == "open_clip" and weights and Path(weights).is_file() else None
 
 
-def _open_clip(rest: str, precision: str | None, releases: Path) -> ImageEncoder:
+def _open_clip(rest: str, precision: str | None, releases: Path | ScopePlaces) -> ImageEncoder:
     from thumblab_core.encoders.open_clip import OpenClipEncoder, is_path
 
     model, _, weights = rest.partition("/")
@@ -101,11 +103,17 @@ def _open_clip(rest: str, precision: str | None, releases: Path) -> ImageEncoder
     # The name of a release's folder contains the digest of the weights. If the file of weights is gone, the digest
     # cannot be computed, so the folder is found by the id of the release.
     if is_path(weights) and not Path(weights).is_file():
-        base = next((path.parent.name for path in (releases / ENCODER).glob(f"open_clip-{model}-*/{precision}")), base)
+        base = next((scope for scope in _scopes_with(store, f"open_clip-{model}-", precision)), base)
     return OpenClipEncoder(model, weights, _release(releases, base, precision), store=store)
 
 
-def _release(releases: Path, base: str, release_id: str) -> Release:
+def _scopes_with(store: ReleaseStore, start: str, release_id: str) -> list[str]:
+    """Return the scopes of encoders that begin with `start` and have a release with this id."""
+    scopes = [scope for _, scope in store.scopes(ENCODER) if scope.startswith(start)]
+    return [scope for scope in scopes if any(each.release_id == release_id for each in store.all(ENCODER, scope))]
+
+
+def _release(releases: Path | ScopePlaces, base: str, release_id: str) -> Release:
     return ReleaseStore(releases).get(ENCODER, base, release_id)
 
 

@@ -7,10 +7,9 @@ store therefore computes exactly the same vectors. To encode pictures, the origi
 """
 
 import contextlib
-import fcntl
 import io
-import os
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -128,7 +127,7 @@ def choose_precision(
         raise LabError(
             f"{len(pictures)} pictures are too few to choose a precision; {CALIBRATION + HELD_OUT} are needed"
         )
-    with _one_at_a_time(store.root / ENCODER / encoder.base):
+    with store.serving.changing(ENCODER, encoder.base, patience=math.inf):
         release = published_choice(store, encoder.base, setting)
         if release is None:
             choice = _choose(encoder, setting, pictures, listener, quantise or quantise_int8)
@@ -232,23 +231,3 @@ def _publish(encoder: Convertible, store: ReleaseStore, setting: PrecisionSettin
         ov.save_model(choice.graph, folder / "model.xml", compress_to_fp16=False)
 
     return store.publish(ENCODER, encoder.base, write, info)
-
-
-@contextlib.contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Lock a file in `folder`, so that only one process at a time chooses a precision.
-
-    Raises `LabError` if the lock file cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / ".settling", os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise LabError(
-            f"{folder} cannot be written ({error.strerror or error}); make it writable or set THUMBLAB_RELEASE_DIR"
-        ) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

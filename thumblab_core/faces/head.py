@@ -212,8 +212,7 @@ def _serve_newest(store: ReleaseStore, scope: str, releases: list[Release]) -> s
 
 
 def _scopes(store: ReleaseStore) -> list[str]:
-    folder = store.root / FACE_HEAD
-    return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    return [scope for _, scope in store.scopes(FACE_HEAD)]
 
 
 def _digests(salt: str, people: Collection[str], faces: Collection[str]) -> set[bytes]:

@@ -91,7 +91,7 @@ def open_bucket(url: StoreUrl) -> Bucket:
             f"the releases are in {url}, and the package obstore is not installed; pip install 'thumblab[object-store]'"
         ) from None
     endpoint = url.endpoint or next(filter(None, map(os.environ.get, _ENDPOINT_VARIABLES)), None)
-    config: dict[str, Any] = {"endpoint": url.endpoint, "region": url.region}
+    config: Any = {"endpoint": url.endpoint, "region": url.region}
     config |= {"access_key_id": url.key, "secret_access_key": url.secret}
     config = {name: value for name, value in config.items() if value is not None}
 

@@ -90,8 +90,7 @@ class ChannelAdapters:
 
     def channels(self) -> list[str]:
         """Return the sorted ids of the channels that have an adapter, even if the adapter is damaged."""
-        folder = self.store.root / ADAPTER
-        names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        names = [scope for _, scope in self.store.scopes(ADAPTER)]
         return sorted(name for name in names if _CHANNEL_ID.fullmatch(name) and self._exists(name))
 
     def titles(self) -> dict[str, str]:
@@ -202,7 +201,7 @@ class ChannelAdapters:
     def remove(self, channel_id: str) -> bool:
         """Stop serving the channel's adapter and delete all its releases. Return whether the channel had an adapter."""
         scope = _checked(channel_id)
-        if not (self.store.root / ADAPTER / scope).is_dir():
+        if (ADAPTER, scope) not in self.store.scopes(ADAPTER):
             return False
         with self.changing(scope):
             existed = self._exists(scope)

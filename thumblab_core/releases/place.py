@@ -8,17 +8,32 @@ from thumblab_core.releases.file_cache import FileCache
 from thumblab_core.releases.scope_objects import ObjectPlaces
 from thumblab_core.settings import Settings
 
-SERVICE_FRESH_S = 1.0
+POLL_S = 1.0
 """Seconds for which the service uses a pointer that it has read from an object store. Every request reads pointers."""
 
 _GIB = 2**30
 
 
-def release_place(settings: Settings, fresh_s: float = 0.0) -> Path | ObjectPlaces:
-    """Return the place of the releases, for `ReleaseStore`. `fresh_s`: see `ObjectPlaces`.
+def release_place(settings: Settings) -> Path | ObjectPlaces:
+    """Return the place of the releases, for `ReleaseStore`. Raises `LabError` if the URL of the store cannot be used."""
+    return _place(settings, 0.0)
 
-    Raises `LabError` if the URL of the store cannot be used.
+
+def polled_place(settings: Settings) -> Path | ObjectPlaces:
+    """Return the place of the releases for the service, which does not ask an object store at every request.
+
+    A pointer that moved is seen after at most `POLL_S` seconds and one request to the store.
     """
+    return _place(settings, POLL_S)
+
+
+def shown_place(settings: Settings) -> str:
+    """Return the folder or the URL of the releases, without credentials."""
+    url = settings.release_store
+    return str(settings.releases if url is None else parse_store_url(url.get_secret_value()))
+
+
+def _place(settings: Settings, fresh_s: float) -> Path | ObjectPlaces:
     url = settings.release_store
     if url is None:
         return settings.releases

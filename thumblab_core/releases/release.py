@@ -115,13 +115,20 @@ class Release:
                 continue
             with _explained_read_errors(f"{self}: {name} cannot be read"):
                 checksum = file_checksum(folder / name)
-            if checksum == expected:
-                continue
-            if self.source is None:
+            if checksum != expected and not self.mend(name):
                 raise ReleaseError(
                     f"{self}: {name} does not match its checksum; roll back, or publish the release again"
                 )
-            self.source.mend(self, name)
+
+    def mend(self, name: str) -> bool:
+        """Copy a damaged file again from the object store. Return False if the release is not in an object store.
+
+        Raises `ReleaseError` if the file in the object store is damaged too.
+        """
+        if self.source is None:
+            return False
+        self.source.mend(self, name)
+        return True
 
     def read(self, name: str) -> bytes:
         """Return the content of a file without verifying it.

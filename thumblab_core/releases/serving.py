@@ -33,6 +33,13 @@ class Serving:
         release_id = self.current_id(kind, scope)
         return None if release_id is None else self._scope(kind, scope).get(release_id)
 
+    def has_pointer(self, kind: str, scope: str) -> bool:
+        """Return whether a release was ever promoted. The result is True for a pointer that cannot be read."""
+        try:
+            return self._scope(kind, scope).pointer() is not None
+        except (OSError, ValueError):
+            return True
+
     def withdrawn(self, kind: str, scope: str) -> bool:
         """Return whether nothing is served because of `withdraw`.
 

@@ -11,6 +11,7 @@ from thumblab_core.database.tables import videos
 from thumblab_core.errors import LabError
 from thumblab_core.monitoring.watch_state import CheckState, WatchState
 from thumblab_core.niches import NicheFile
+from thumblab_core.releases.place import release_place
 from thumblab_core.releases.release import ALL, INDEX, MODEL
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
@@ -65,7 +66,7 @@ def summarise(chosen: Settings, state: WatchState | None, now: datetime | None =
     known = state or WatchState()
     new, balances, problem = _of_database(chosen, since, now)
     ended = [run for run in known.ended if run.ended_at > since]
-    store = ReleaseStore(chosen.releases)
+    store = ReleaseStore(release_place(chosen))
     niches = []
     for niche in NicheFile(chosen.data_dir).names:
         outcomes = [run.error is None for run in ended if run.job == _REFRESH and run.niche == niche]

@@ -23,6 +23,7 @@ from thumblab_core.encoders.protocol import NO_VECTOR
 from thumblab_core.errors import LabError
 from thumblab_core.images.stored_hashes import known_hashes
 from thumblab_core.inclusion import SHORTEST_S
+from thumblab_core.releases.place import release_place
 from thumblab_core.releases.release import Release
 from thumblab_pipelines.features.encoding import PICTURE, TITLE, Made, encode_pictures, encode_titles, without_vector
 from thumblab_pipelines.features.picture_words import PICTURE_WORDS
@@ -120,7 +121,7 @@ def encode_channel_videos(lab: Lab, channel_id: str, model: Release, progress: P
     titles = without_vector(lab, TITLE, model_title_encoder, channel=channel_id)
     results: list[Made] = []
     if pictures:
-        images = named_image_encoder(image_name(lab, model), lab.settings.releases)
+        images = named_image_encoder(image_name(lab, model), release_place(lab.settings))
         _require_same(images.fingerprint, model_image_encoder, "THUMBLAB_IMAGE_ENCODER")
         results.append(encode_pictures(lab, images, pictures, progress))
     if titles:

@@ -21,6 +21,7 @@ from thumblab_core.encoders.load import named_image_encoder, title_encoder
 from thumblab_core.encoders.neural import NeuralEncoder
 from thumblab_core.errors import LabError, NoServedModelError
 from thumblab_core.ranking.kernel import Kernel
+from thumblab_core.releases.place import release_place
 from thumblab_core.releases.release import ALL, ENCODER, MODEL, Release
 from thumblab_pipelines.collection.catalogue import Imported, import_catalogue
 from thumblab_pipelines.dataset.load import Dataset, load_dataset
@@ -108,7 +109,7 @@ def encoding_of(lab: Lab, model: Release) -> dict[str, Any]:
     name = model.info.get("image_encoder_name")
     if not name:
         raise LabError(f"{model} does not record how its pictures were encoded; train it again")
-    image_fingerprint = named_image_encoder(name, lab.settings.releases).fingerprint
+    image_fingerprint = named_image_encoder(name, release_place(lab.settings)).fingerprint
     if image_fingerprint != model.info["image_encoder"]:
         raise LabError(
             f"{model} was trained on pictures encoded by {model.info['image_encoder']}, but {name} is now "
@@ -226,7 +227,7 @@ def _copy_encoder(home: Lab, model: Release, lab: Lab) -> None:
     """Copy the release of the model's image encoder from `home` to `lab`, if `home` has compiled this encoder."""
     name = str(model.info["image_encoder_name"])
     compiled = _COMPILED.fullmatch(name)
-    encoder = named_image_encoder(name, home.settings.releases)
+    encoder = named_image_encoder(name, release_place(home.settings))
     if compiled is not None and isinstance(encoder, NeuralEncoder):
         release = home.releases.get(ENCODER, encoder.base, compiled[1])
         lab.releases.restore(ENCODER, encoder.base, compiled[1], release.path)

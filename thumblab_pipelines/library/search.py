@@ -9,6 +9,7 @@ from thumblab_core.encoders.protocol import Vectors, text_tower
 from thumblab_core.errors import LabError
 from thumblab_core.images import decode, read_file
 from thumblab_core.index import Item, NicheIndex, PublishedBetween
+from thumblab_core.releases.place import release_place
 from thumblab_core.releases.release import INDEX, Release
 from thumblab_pipelines.lab import Lab
 
@@ -59,7 +60,7 @@ def search_libraries(
     else:
         release, _ = next(iter(libraries.values()))
         encoder = named_image_encoder(
-            release.info.get("encoder_name", image_encoder_name(lab.settings)), lab.settings.releases
+            release.info.get("encoder_name", image_encoder_name(lab.settings)), release_place(lab.settings)
         )
         libraries = _of_encoder(libraries, encoder.fingerprint, found.remarks)
         if image is not None:

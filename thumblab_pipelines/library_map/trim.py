@@ -58,7 +58,7 @@ def clean_maps(lab: Lab, scopes: Sequence[str], run_id: str | None = None) -> in
     """
     cleaned = 0
     for scope in scopes:
-        if not lab.releases.all(LIBRARY_MAP, scope) and not (lab.releases.root / LIBRARY_MAP / scope).exists():
+        if (LIBRARY_MAP, scope) not in lab.releases.scopes(LIBRARY_MAP):
             continue
         with lab.releases.serving.changing(LIBRARY_MAP, scope):
             stale, allowed = stale_maps(lab, scope)

@@ -32,8 +32,7 @@ def stale_adapters(lab: Lab) -> list[str]:
 
     An adapter must be cleaned if it names a deleted video, if its channel was deleted, or if it cannot be read.
     """
-    folder = lab.releases.root / ADAPTER
-    channel_ids = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    channel_ids = [scope for _, scope in lab.releases.scopes(ADAPTER)]
     with lab.engine.connect() as connection:
         alive, known = alive_videos(connection), set(connection.scalars(select(channels.c.channel_id)))
     return [channel_id for channel_id in channel_ids if _is_stale(lab, channel_id, channel_id in known, alive)]

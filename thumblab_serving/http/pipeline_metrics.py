@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from thumblab_core.errors import LabError
 from thumblab_core.monitoring.watch_state import WatchState, read_state
+from thumblab_core.releases.place import polled_place
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
 
@@ -51,9 +52,12 @@ class _PipelineCollector(Collector):
             "Unix time at which the promoted release was made.",
             labels=["kind", "scope"],
         )
-        store = ReleaseStore(self._settings.releases)
-        for path in sorted(self._settings.releases.glob("*/*/CURRENT")):
-            kind, scope = path.parts[-3:-1]
+        store = ReleaseStore(polled_place(self._settings))
+        try:
+            scopes = store.scopes()
+        except LabError:  # The object store cannot be reached. `/health` says so.
+            scopes = []
+        for kind, scope in scopes:
             try:
                 release = store.serving.current(kind, scope)
             except (LabError, UnicodeDecodeError):
@@ -67,7 +71,9 @@ class _PipelineCollector(Collector):
         size = GaugeMetricFamily(
             "thumblab_disk_size_bytes", "Bytes of the disk where the folder is.", labels=["folder"]
         )
-        for name, folder in (("data", self._settings.data_dir), ("releases", self._settings.releases)):
+        chosen = self._settings
+        releases = chosen.releases if chosen.release_store is None else chosen.release_cache
+        for name, folder in (("data", chosen.data_dir), ("releases", releases)):
             try:
                 usage = shutil.disk_usage(folder)
             except OSError:

@@ -17,6 +17,7 @@ from thumblab_core.errors import LabError, NoServedModelError
 from thumblab_core.index import NicheIndex
 from thumblab_core.niches import NicheFile, UnknownNicheError
 from thumblab_core.ranking.trained_ranker import TrainedRanker
+from thumblab_core.releases.place import polled_place
 from thumblab_core.releases.release import ALL, INDEX, MODEL, Release
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
@@ -62,7 +63,7 @@ class ServedReleases:
     def __init__(self, settings: Settings, shared: SharedCache | None = None) -> None:
         self._settings = settings
         self._shared = shared
-        self._store = ReleaseStore(settings.releases)
+        self._store = ReleaseStore(polled_place(settings))
         self.model: ServedRelease[TrainedRanker] = ServedRelease(self._store, MODEL, ALL, self._load_model)
         self.niches = NicheFile(settings.data_dir)
         self._indices: dict[str, ServedRelease[NicheIndex]] = {}
@@ -206,7 +207,7 @@ class ServedReleases:
     def _new_image_encoder(self, name: str) -> ImageEncoder:
         # Make a separate encoder, which is freed when no release needs it. The encoder that all code of the process
         # shares would never be freed.
-        return new_image_encoder(name, self._settings.releases)
+        return new_image_encoder(name, polled_place(self._settings))
 
     def _promoted_encoders(self) -> set[str]:
         """Return the names of the image encoders of all promoted releases.

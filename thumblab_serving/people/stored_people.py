@@ -17,6 +17,7 @@ from thumblab_core.people.records import (
     PersonPicture,
     ShownPicture,
 )
+from thumblab_core.releases.place import polled_place
 from thumblab_core.releases.release import ReleaseError
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
@@ -61,7 +62,7 @@ class StoredPeople:
     def __init__(self, settings: Settings) -> None:
         self.database = ServiceDatabase(settings, _STATEMENT_SECONDS)
         self._images = ImageStore(settings.images)
-        self._releases = ReleaseStore(settings.releases)
+        self._releases = ReleaseStore(polled_place(settings))
 
     def close(self) -> None:
         """Stop the threads and close the connections."""

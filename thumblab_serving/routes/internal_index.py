@@ -10,6 +10,7 @@ from http import HTTPStatus
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Request
 
+from thumblab_core.releases.place import polled_place
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
 from thumblab_serving.http.auth import require
@@ -105,7 +106,7 @@ async def clear_cache(request: Request) -> ClearCacheOut:
 async def _served(request: Request) -> Mapping[str, ServedIndex]:
     scorer: Scorer = request.app.state.scorer
     settings: Settings = request.app.state.settings
-    return await to_thread.run_sync(served_indices, ReleaseStore(settings.releases), scorer.releases)
+    return await to_thread.run_sync(served_indices, ReleaseStore(polled_place(settings)), scorer.releases)
 
 
 def _cache_stats(request: Request) -> CacheStatsOut:

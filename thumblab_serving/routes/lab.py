@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Request
 
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.trained_ranker import TrainedRanker
+from thumblab_core.releases.place import polled_place
 from thumblab_core.releases.release import ALL, MODEL, Release
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.running import running_lab
@@ -38,7 +39,7 @@ async def lab(request: Request) -> LabOut:
     """
     scorer: Scorer = request.app.state.scorer
     settings: Settings = request.app.state.settings
-    store = ReleaseStore(settings.releases)
+    store = ReleaseStore(polled_place(settings))
     indices = await to_thread.run_sync(served_indices, store, scorer.releases)
     return LabOut(
         model=await to_thread.run_sync(_model, store, scorer.releases),

@@ -13,6 +13,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.fetch import Fetcher
 from thumblab_core.library_note import read_note
 from thumblab_core.ranking.skill import ONE_TITLE, PACKAGE
+from thumblab_core.releases.place import polled_place
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
 from thumblab_serving.loading.cache import Cache
@@ -75,8 +76,8 @@ class Scorer:
         self.measuring = SubScoreMeters(settings, shared)
         self.database = ServiceDatabase(settings)
         self.stored_libraries = StoredLibraries(self.database, settings.library_days)
-        self.adapters = ServedAdapters(ReleaseStore(settings.releases))
-        self.channel_names = ChannelNames(ReleaseStore(settings.releases), self.database)
+        self.adapters = ServedAdapters(ReleaseStore(polled_place(settings)))
+        self.channel_names = ChannelNames(ReleaseStore(polled_place(settings)), self.database)
         fetcher = Fetcher(settings.image_hosts, any_public_host=settings.serving_any_public_host)
         self.intake = Intake(fetcher, self.measuring, settings.serving_fetch_s, shared)
         self.people = SeenPeople(settings)

@@ -21,6 +21,7 @@ from thumblab_core.people.names import PERSON
 from thumblab_core.ranking.channel_adapters import ChannelAdapters
 from thumblab_core.recognition.networks import FaceNetworks, load_networks
 from thumblab_core.recognition.space import FaceSpace, space_of
+from thumblab_core.releases.place import polled_place
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
 from thumblab_serving.loading.database import NoDatabaseError, ServiceDatabase
@@ -188,7 +189,7 @@ class SeenPeople:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._releases = ReleaseStore(settings.releases)
+        self._releases = ReleaseStore(polled_place(settings))
         self._database = ServiceDatabase(settings)
         self._networks: FaceNetworks | None = None
         self._loading, self._turns = threading.Lock(), Turns()

@@ -15,35 +15,35 @@ from thumblab_core.releases.release import FORMAT, ReleaseError
 from thumblab_core.releases.release_store import ReleaseStore
 
 
-def test_a_published_release_is_served_only_after_it_is_promoted(store: ReleaseStore) -> None:
-    assert store.serving.current(KIND, SCOPE) is None
-    assert store.latest(KIND, SCOPE) is None
-    release = publish(store)
-    assert store.serving.current_id(KIND, SCOPE) is None
-    assert store.latest(KIND, SCOPE) == release
-    store.serving.promote(release)
-    assert store.serving.current(KIND, SCOPE) == release
+def test_a_published_release_is_served_only_after_it_is_promoted(any_store: ReleaseStore) -> None:
+    assert any_store.serving.current(KIND, SCOPE) is None
+    assert any_store.latest(KIND, SCOPE) is None
+    release = publish(any_store)
+    assert any_store.serving.current_id(KIND, SCOPE) is None
+    assert any_store.latest(KIND, SCOPE) == release
+    any_store.serving.promote(release)
+    assert any_store.serving.current(KIND, SCOPE) == release
 
 
-def test_a_release_knows_its_files_and_info(store: ReleaseStore) -> None:
-    release = store.publish(KIND, SCOPE, writer("x"), {"count": 3}, run_id="run")
+def test_a_release_knows_its_files_and_info(any_store: ReleaseStore) -> None:
+    release = any_store.publish(KIND, SCOPE, writer("x"), {"count": 3}, run_id="run")
     assert sorted(release.files) == ["a.bin", "sub/b.txt"]
     assert (release.info, release.run_id, release.kind, release.scope) == ({"count": 3}, "run", KIND, SCOPE)
-    assert store.get(KIND, SCOPE, release.release_id) == release
+    assert any_store.get(KIND, SCOPE, release.release_id) == release
     release.verify()
 
 
-def test_an_older_release_can_be_promoted_again(store: ReleaseStore) -> None:
-    old, new = serve(store, "old"), serve(store, "new")
-    store.serving.promote(old)
-    assert store.serving.current(KIND, SCOPE) == old
-    assert store.latest(KIND, SCOPE) == new
+def test_an_older_release_can_be_promoted_again(any_store: ReleaseStore) -> None:
+    old, new = serve(any_store, "old"), serve(any_store, "new")
+    any_store.serving.promote(old)
+    assert any_store.serving.current(KIND, SCOPE) == old
+    assert any_store.latest(KIND, SCOPE) == new
 
 
-def test_scopes_and_kinds_are_separate(store: ReleaseStore) -> None:
-    serve(store, "x")
-    assert store.serving.current(KIND, "gaming") is None
-    assert store.all("model", SCOPE) == []
+def test_scopes_and_kinds_are_separate(any_store: ReleaseStore) -> None:
+    serve(any_store, "x")
+    assert any_store.serving.current(KIND, "gaming") is None
+    assert any_store.all("model", SCOPE) == []
 
 
 @pytest.mark.parametrize("name", ["a.bin", "sub/b.txt"])
@@ -101,11 +101,11 @@ def test_a_transient_read_error_is_raised_and_deletes_nothing(
     assert raised.value.transient
 
 
-def test_a_busy_scope_raises_a_transient_error(store: ReleaseStore) -> None:
+def test_a_busy_scope_raises_a_transient_error(any_store: ReleaseStore) -> None:
     with (
-        store.serving.changing(KIND, SCOPE),
+        any_store.serving.changing(KIND, SCOPE),
         pytest.raises(ReleaseError, match="another process has been changing") as raised,
-        store.serving.changing(KIND, SCOPE, patience=0),
+        any_store.serving.changing(KIND, SCOPE, patience=0),
     ):
         pass
     assert raised.value.transient
@@ -126,13 +126,13 @@ def test_a_pointer_to_a_missing_release_raises(store: ReleaseStore) -> None:
         store.serving.current(KIND, SCOPE)
 
 
-def test_unchanged_returns_the_newest_release_only_if_it_has_the_same_inputs(store: ReleaseStore) -> None:
-    assert store.unchanged(KIND, SCOPE, "a") is None
-    first = publish(store, "x", inputs="a")
-    assert store.unchanged(KIND, SCOPE, "a") == first
-    assert store.unchanged(KIND, SCOPE, "b") is None
-    publish(store, "y", inputs="b")
-    assert store.unchanged(KIND, SCOPE, "a") is None
+def test_unchanged_returns_the_newest_release_only_if_it_has_the_same_inputs(any_store: ReleaseStore) -> None:
+    assert any_store.unchanged(KIND, SCOPE, "a") is None
+    first = publish(any_store, "x", inputs="a")
+    assert any_store.unchanged(KIND, SCOPE, "a") == first
+    assert any_store.unchanged(KIND, SCOPE, "b") is None
+    publish(any_store, "y", inputs="b")
+    assert any_store.unchanged(KIND, SCOPE, "a") is None
 
 
 def test_unchanged_does_not_return_a_damaged_release(store: ReleaseStore) -> None:
@@ -141,14 +141,14 @@ def test_unchanged_does_not_return_a_damaged_release(store: ReleaseStore) -> Non
     assert store.unchanged(KIND, SCOPE, "a") is None
 
 
-def test_prune_keeps_the_newest_releases_and_the_served_release(store: ReleaseStore) -> None:
-    releases = [publish(store, str(n)) for n in range(6)]
-    store.serving.promote(releases[1])
-    deleted = store.prune(KIND, SCOPE, keep=2)
+def test_prune_keeps_the_newest_releases_and_the_served_release(any_store: ReleaseStore) -> None:
+    releases = [publish(any_store, str(n)) for n in range(6)]
+    any_store.serving.promote(releases[1])
+    deleted = any_store.prune(KIND, SCOPE, keep=2)
     assert deleted == [releases[n].release_id for n in (0, 2, 3)]
-    assert store.all(KIND, SCOPE) == [releases[n] for n in (1, 4, 5)]
-    assert store.prune(KIND, SCOPE, keep=2) == []
-    assert store.serving.current(KIND, SCOPE) == releases[1]
+    assert any_store.all(KIND, SCOPE) == [releases[n] for n in (1, 4, 5)]
+    assert any_store.prune(KIND, SCOPE, keep=2) == []
+    assert any_store.serving.current(KIND, SCOPE) == releases[1]
 
 
 def test_a_removed_release_is_restored_only_from_a_complete_copy(store: ReleaseStore, tmp_path: Path) -> None:

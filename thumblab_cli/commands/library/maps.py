@@ -11,6 +11,7 @@ import click
 from thumblab_cli.niche_type import NicheType
 from thumblab_cli.which_lab import demo_option
 from thumblab_core.errors import LabError
+from thumblab_core.releases.place import release_place
 from thumblab_core.releases.release import ALL, Release
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def _served(chosen: "Settings", scope: str) -> Release:
     from thumblab_core.releases.release_store import ReleaseStore
 
     require_lab(chosen.data_dir)
-    release = ReleaseStore(chosen.releases).serving.current(LIBRARY_MAP, scope)
+    release = ReleaseStore(release_place(chosen)).serving.current(LIBRARY_MAP, scope)
     if release is None:
         job = "map_all_libraries" if scope == ALL else "map_library"
         raise LabError(f"no map of {scope} is served yet; run the job {job} in Dagster (`thumblab up`)")

@@ -10,6 +10,7 @@ from dagster._core.scheduler.instigation import InstigatorStatus
 from thumblab_core.errors import LabError
 from thumblab_core.monitoring.watch_state import WatchState
 from thumblab_core.niches import NicheFile
+from thumblab_core.releases.place import release_place
 from thumblab_core.releases.release import INDEX
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
@@ -57,7 +58,7 @@ def _niches(instance: dg.DagsterInstance, state: WatchState, chosen: Settings, n
     refresh` makes an index without Dagster.
     """
     expected = _is_on(instance, "daily_refresh")
-    store, found = ReleaseStore(chosen.releases), dict[str, str | None]()
+    store, found = ReleaseStore(release_place(chosen)), dict[str, str | None]()
     file = NicheFile(chosen.data_dir)
     niches, restored = file.names, file.restored
     for niche in niches:
