@@ -16,6 +16,8 @@ from thumblab_core.releases.file_cache import FileCache
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.releases.scope_objects import ObjectPlaces
 
+_SERVER = Path(__file__).with_name("s3_server.py")
+
 KEY, SECRET = "test-key", "very-secret-word"
 
 
@@ -49,13 +51,14 @@ def object_store(url: str, cache: Path) -> ReleaseStore:
 
 
 @contextmanager
-def running_s3(port: int | None = None) -> Iterator[S3Server]:
+def running_s3(*options: str, port: int | None = None) -> Iterator[S3Server]:
+    """Run an S3 server until the block ends. `options`: see the module `s3_server`."""
     if port is None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [sys.executable, str(_SERVER), str(port), *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
         deadline = time.monotonic() + 60
