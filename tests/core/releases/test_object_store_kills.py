@@ -15,7 +15,9 @@ _SCRIPT = str(Path(__file__).with_name("object_store_processes.py"))
 
 
 def started(*given: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen([sys.executable, _SCRIPT, *given], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, _SCRIPT, *given], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 @pytest.mark.parametrize(
