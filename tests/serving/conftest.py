@@ -26,6 +26,7 @@ from thumblab_core.model_files import face_model
 from thumblab_core.ranking.adapters import Adapter, Adapters, fit_adapter
 from thumblab_core.ranking.channel_adapters import ChannelAdapterInfo, ChannelAdapters
 from thumblab_core.ranking.familiarity import Familiarity
+from thumblab_core.releases.place import release_place
 from thumblab_core.releases.release import ALL, INDEX, MODEL, Release
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
@@ -93,7 +94,8 @@ class Lab:
 
     def __init__(self, root: Path, **settings: Any) -> None:
         self.settings = Settings(_env_file=None, data_dir=root, image_encoder="builtin", api_key=KEY, **settings)
-        self.store = ReleaseStore(self.settings.releases)
+        self.place = release_place(self.settings)
+        self.store = ReleaseStore(self.place)
 
     @property
     def meter(self) -> str:
@@ -116,8 +118,8 @@ class Lab:
         built-in encoder makes the vectors, and the manifest names no encoder, as in older releases. `encoder` replaces
         the encoder's fingerprint in the index.
         """
-        images = named_image_encoder(name or "builtin", self.settings.releases)
-        vectors = drawn_vectors(1000 * (seed + 1), count, *((name, self.settings.releases) if name else ()))
+        images = named_image_encoder(name or "builtin", self.place)
+        vectors = drawn_vectors(1000 * (seed + 1), count, *((name, self.place) if name else ()))
         items = [
             Item(f"v{n}", f"Title <b>{n}</b>", f"Channel {n % 7}", f"https://youtu.be/v{n}", 10.0 * n, n / 10)
             for n in range(count)
@@ -152,13 +154,13 @@ class Lab:
         from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
         from thumblab_pipelines.trainable_ranker import TrainableRanker
 
-        images, titles = named_image_encoder(name or "builtin", self.settings.releases), title_encoder("minilm")
+        images, titles = named_image_encoder(name or "builtin", self.place), title_encoder("minilm")
         evaluated = EVALUATED | dict(evaluated or {})
         spaces = {"image": images.fingerprint, "title": titles.fingerprint} | dict(fingerprints or {})
         config = RankerConfig(spaces["image"], spaces["title"], images.dimension, 384, hidden=32)
         torch.manual_seed(seed)
         trainable = TrainableRanker(config)
-        vectors = drawn_vectors(0, 24, *((name, self.settings.releases) if name else ()))
+        vectors = drawn_vectors(0, 24, *((name, self.place) if name else ()))
         title_vectors = np.repeat(titles.encode_texts([TITLE]), len(vectors), axis=0)
         inputs = model_inputs(vectors, title_vectors, [TITLE] * len(vectors))
         trainable.fit_scale(inputs)

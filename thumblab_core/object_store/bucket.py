@@ -19,6 +19,7 @@ _PART = 16 * 2**20
 """Bytes of one part of an upload."""
 
 _CODE = re.compile(r"<Code>(\w+)</Code>")
+_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
 _STATUS = re.compile(r"status code: (\d+ [A-Za-z ]+)")
 
 
@@ -91,7 +92,8 @@ class Bucket:
                 content = bytes(answer.bytes())
             except NotModifiedError:
                 return known
-            except FileNotFoundError:
+            except FileNotFoundError as error:
+                _require_bucket(error)
                 return None
         return Stored(content, Tag(answer.meta["e_tag"], answer.meta["version"]))
 
@@ -198,7 +200,10 @@ class Bucket:
         with self._explained(key):
             try:
                 put = obstore.put(self._quick, key, content, mode=mode, use_multipart=False)
-            except (AlreadyExistsError, PreconditionError, FileNotFoundError):
+            except (AlreadyExistsError, PreconditionError):
+                return None
+            except FileNotFoundError as error:
+                _require_bucket(error)
                 return None
         return Stored(content, Tag(put["e_tag"], put["version"]))
 
@@ -212,8 +217,21 @@ class Bucket:
             raise StoreError(
                 f"{self} refuses access to {key} ({_reason(error)}); check the credentials and their rights"
             ) from None
+        except _NoBucketError as error:
+            raise StoreError(f"{self} cannot be used for {key} ({error}); make the bucket, or mend the URL") from None
         except BaseError as error:
             raise StoreError(f"{self} cannot be used for {key} ({_reason(error)})") from None
+
+
+class _NoBucketError(Exception):
+    """The error that is raised if there is no bucket, and not only no object. The text is the server's code."""
+
+
+def _require_bucket(error: FileNotFoundError) -> None:
+    """Raise `_NoBucketError` if an object does not exist because its bucket does not exist."""
+    code = _CODE.search(str(error))
+    if code is not None and code[1] in _NO_BUCKET:
+        raise _NoBucketError(code[1]) from None
 
 
 def _reason(error: Exception) -> str:

@@ -113,7 +113,7 @@ def test_a_crash_leaves_a_whole_release_served_and_the_next_sweep_finishes(
     oldest, good = serve(objects, "oldest"), serve(objects, "good")
     script, given = tmp_path / "killed.py", [url, str(tmp_path / "dying"), *point.split()]
     script.write_text(KILLED)
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     assert subprocess.run([sys.executable, str(script), *given], env=environment).returncode == -signal.SIGKILL
     served = served_by(objects)
     assert text_of(served) == ("killed" if promoted else "good")
@@ -261,6 +261,7 @@ def test_an_unreachable_store_and_a_missing_bucket_are_named_without_a_secret(s3
         ("no connection", lambda: gone.serving.current_id(KIND, SCOPE)),
         ("no connection", lambda: gone.all(KIND, SCOPE)),
         ("NoSuchBucket", lambda: publish(missing)),
+        ("NoSuchBucket", lambda: missing.serving.current_id(KIND, SCOPE)),
     ]
     for reason, action in actions:
         with pytest.raises(LabError, match=rf"s3://lab-(gone|missing)/lab/releases.*{reason}") as raised:

@@ -1,5 +1,6 @@
 """Test that killed publishers and simultaneous writers leave an object store whole. The processes are real."""
 
+import os
 import random
 import signal
 import subprocess
@@ -15,9 +16,9 @@ _SCRIPT = str(Path(__file__).with_name("object_store_processes.py"))
 
 
 def started(*given: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, _SCRIPT, *given], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, _SCRIPT, *given]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
 @pytest.mark.parametrize(
