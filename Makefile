@@ -107,7 +107,8 @@ lock-images: $(READY)  ## lock the packages of each image, in the versions of re
 	@cp requirements.lock $(VENV)/constraints.txt
 	@for image in serving pipelines; do \
 		overrides=$$(test $$image = serving && echo --override deploy/serving-overrides.txt); \
-		$(UV) pip compile $(LOCKED) $$overrides --upgrade --extra $$image --output-file requirements-$$image.lock && \
+		$(UV) pip compile $(LOCKED) $$overrides --upgrade --extra $$image --extra object-store \
+			--output-file requirements-$$image.lock && \
 		sed -i -e 's/^\(torch==[0-9.]*\)+cpu$$/\1/' \
 			-e "1i # The packages of the image '$$image': a part of requirements.lock. \`make lock-images\` writes this file." \
 			requirements-$$image.lock || exit 1; \
