@@ -126,6 +126,19 @@ class CollectionSettings(BaseSettings):
     )
 
 
+class ObjectStoreSettings(BaseSettings):
+    """The object store of the releases."""
+
+    release_store: SecretStr | None = setting(
+        None,
+        "The URL of an object store for the releases, such as `s3://BUCKET/PREFIX`, see [Object store](object-store.md)."
+        " Unset: the folder of `THUMBLAB_RELEASE_DIR`.",
+    )
+    release_cache_gib: float = setting(
+        20.0, "The most that the copies of releases from an object store should take on this disk.", "GiB", gt=0
+    )
+
+
 class RetentionSettings(BaseSettings):
     """Retention."""
 

@@ -28,6 +28,7 @@ from thumblab_core.running import running_lab
 from thumblab_core.setting_groups import (
     CollectionSettings,
     ModelSettings,
+    ObjectStoreSettings,
     RetentionSettings,
     ServingSettings,
     YouTubeSettings,
@@ -78,6 +79,7 @@ class Settings(
     AccessSettings,
     AlertSettings,
     PeopleSettings,
+    ObjectStoreSettings,
 ):
     """The settings of one installation of the lab. A process reads their values once, with `settings()`."""
 
@@ -108,14 +110,6 @@ class Settings(
         None,
         "The folder of the release store. `FAISS_INDEX_PATH` is read too. Unset: `releases` in the data folder.",
         validation_alias=AliasChoices("THUMBLAB_RELEASE_DIR", "FAISS_INDEX_PATH"),
-    )
-    release_store: SecretStr | None = setting(
-        None,
-        "The URL of an object store for the releases, such as `s3://BUCKET/PREFIX`, see [Object store](object-store.md)."
-        " Unset: the folder of `THUMBLAB_RELEASE_DIR`.",
-    )
-    release_cache_gib: float = setting(
-        20.0, "The most that the copies of releases from an object store should take on this disk.", "GiB", gt=0
     )
     mlflow_tracking_uri: str | None = setting(
         None,

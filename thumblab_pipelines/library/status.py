@@ -55,7 +55,8 @@ def index_status(lab: Lab, niche: str) -> IndexStatus:
     releases = lab.releases.all(INDEX, niche)
     status = IndexStatus(niche, releases=len(releases))
     # Releases share files by hard links. A shared file has only one inode, so it is counted only once.
-    sizes = {(s.st_dev, s.st_ino): s.st_size for release in releases for s in _file_stats(release.path)}
+    # `place` copies nothing from an object store, so only the files on this disk are counted.
+    sizes = {(s.st_dev, s.st_ino): s.st_size for release in releases for s in _file_stats(release.place)}
     status.bytes = sum(sizes.values())
     try:
         served = lab.releases.serving.current(INDEX, niche)

@@ -54,7 +54,7 @@ def _served_index(store: ReleaseStore, slot: ServedRelease[NicheIndex], niche: s
     loaded, refusal = slot.loaded, slot.refusal
     cached = loaded is not None and loaded.release_id == release.release_id
     refused = None if refusal is None else refusal.reason
-    size = sum(_size(release.path / name) for name in release.files)
+    size = sum(_size(release.place / name) for name in release.files)  # The loaded release is on this disk.
     return ServedIndex(release, size, None if held is None else str(held), cached, refused)
 
 
