@@ -131,11 +131,12 @@ def test_a_crash_leaves_a_whole_release_served_and_the_next_sweep_finishes(
     assert good.release_id in left
 
 
+@pytest.mark.parametrize(("step", "at"), [("upload", 2), ("create", 1)], ids=["between files", "before the manifest"])
 def test_an_upload_is_given_up_only_after_the_grace_and_then_cannot_be_completed(
-    objects: ReleaseStore, elsewhere: ReleaseStore, monkeypatch: pytest.MonkeyPatch
+    objects: ReleaseStore, elsewhere: ReleaseStore, monkeypatch: pytest.MonkeyPatch, step: str, at: int
 ) -> None:
     good = serve(objects, "good")
-    paused = Pause(monkeypatch, Bucket, "upload", at=2)
+    paused = Pause(monkeypatch, Bucket, step, at)
     failures: list[ReleaseError] = []
 
     def late() -> None:
@@ -148,10 +149,11 @@ def test_an_upload_is_given_up_only_after_the_grace_and_then_cannot_be_completed
     publishing.start()
     paused.wait()
     elsewhere.prune(KIND, SCOPE, keep=5)
-    assert len(unfinished(elsewhere)) == 1, "an upload within the grace was deleted"
+    assert "a.bin" in unfinished(elsewhere), "an upload within the grace was deleted"
     monkeypatch.setattr(uploads, "GRACE", timedelta(0))
     time.sleep(1.1)  # moto's clock has whole seconds.
     elsewhere.prune(KIND, SCOPE, keep=5)
+    assert unfinished(elsewhere) == ["manifest.json"], "only the mark is left"
     paused.end()
     publishing.join()
     assert "given up; publish the release again" in str(failures[0])
@@ -330,6 +332,8 @@ def is_mark(entry: object) -> bool:
     return entry.key.endswith("/manifest.json") and entry.size == len(MARK)  # type: ignore[attr-defined]
 
 
-def unfinished(store: ReleaseStore) -> set[str]:
-    ids = {entry.key.split("/")[2] for entry in store._places.bucket.entries(f"{KIND}/{SCOPE}")}  # type: ignore[attr-defined]
-    return ids - {"state.json"} - {release.release_id for release in store.all(KIND, SCOPE)}
+def unfinished(store: ReleaseStore) -> list[str]:
+    """Return the names of the files of releases that are not published."""
+    published = {release.release_id for release in store.all(KIND, SCOPE)}
+    keys = [entry.key.split("/") for entry in store._places.bucket.entries(f"{KIND}/{SCOPE}")]  # type: ignore[attr-defined]
+    return [key[-1] for key in keys if len(key) > 3 and key[2] not in published]

@@ -36,6 +36,7 @@ def wait_for(service, model, index=None):
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_the_service_follows_promotions_rollbacks_and_prunes_of_another_host(host, run, draw):
     maker, reader = host("maker"), host("reader")
     index, old = maker.promote(maker.index()), maker.promote(maker.model())
@@ -57,6 +58,7 @@ def test_the_service_follows_promotions_rollbacks_and_prunes_of_another_host(hos
         assert service.health()["model"]["refused"] is None
 
 
+@pytest.mark.slow
 def test_the_service_keeps_its_releases_while_the_store_is_away_and_health_says_so(host, run, draw, s3, caplog):
     maker, reader = host("maker"), host("reader")
     maker.promote(maker.index())
@@ -91,6 +93,7 @@ def refusal(service):
     return service.health()["model"]["refused"]["reason"]
 
 
+@pytest.mark.slow
 def test_a_service_whose_copy_is_damaged_fetches_it_again(host, run, draw, caplog):
     maker, reader = host("maker"), host("reader")
     maker.promote(maker.index())
