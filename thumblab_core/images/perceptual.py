@@ -26,7 +26,6 @@ have the same hash. So `Appearance` contains the mean colours of 32x18 fields as
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,8 +51,6 @@ _NEAR_IN_COLOUR = 12.0
 On 100 real thumbnails, another encoding of quality 20 to 75 changed the mean colours by at most 1.8 on average. Cutting
 1 % off each edge changed the mean colours by at most 9.6.
 """
-_CHUNK = 2**21
-"""Number of pairs of hashes that are compared at once."""
 
 
 def perceptual_hash(pixels: Pixels) -> int:
@@ -116,24 +113,3 @@ def same_picture(old: Pixels, new: Pixels) -> bool:
     """
     one, other = Appearance.of(old), Appearance.of(new)
     return one.bits_from(other) <= _REENCODED and one.has_colours_of(other)
-
-
-def near_duplicates(hashes: Sequence[int] | npt.NDArray[np.int64], most: int = NEAR) -> npt.NDArray[np.bool_]:
-    """Return for each of n hashes whether another hash differs from it by at most `most` bits, bool [n].
-
-    Every pair is compared. 40,000 hashes take half a second, and the time grows with the square of n. For any n up to
-    2 million, at most 2 million pairs are compared at once, which takes at most about 20 MiB of memory.
-    """
-    every = np.asarray(hashes, dtype=np.int64).view(np.uint64)
-    near = np.zeros(len(every), dtype=bool)
-    start = 0
-    while start < len(every):
-        # Each hash is compared only with hashes that come after it in the order, so that each pair is compared once.
-        rows = max(1, _CHUNK // (len(every) - start))
-        chunk = every[start : start + rows]
-        alike = np.bitwise_count(chunk[:, None] ^ every[None, start:]) <= most
-        alike[np.arange(len(chunk)), np.arange(len(chunk))] = False
-        near[start : start + len(chunk)] |= alike.any(axis=1)
-        near[start:] |= alike.any(axis=0)
-        start += len(chunk)
-    return near

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from thumblab_core.arrays import Float64s
 from thumblab_core.encoders.protocol import Vectors
 
 Rows = npt.NDArray[np.int64]
@@ -53,22 +54,20 @@ class Projection:
 
         Return None if few components hold too little of the vectors, because the bounds would then leave out too few.
         """
-        chosen = np.random.default_rng(0).permutation(len(vectors))[:_SAMPLE]
-        sample = np.asarray(vectors[np.sort(chosen)])
-        shares, axes = np.linalg.eigh((sample.T @ sample).astype(np.float64))
-        held = np.cumsum(shares[::-1]) / (shares.sum() or 1.0)
+        shares, axes = principal_axes(vectors)
+        held = np.cumsum(shares) / (shares.sum() or 1.0)
         enough = int(np.searchsorted(held, _LENGTH)) + 1
         count = -(-enough // _STEP) * _STEP
         if count > min(_MOST_COMPONENTS, vectors.shape[1] // 2):
             return None
-        basis = np.ascontiguousarray(axes[:, ::-1][:, :count], dtype=np.float32)
+        basis = np.ascontiguousarray(axes[:, :count])
         first = np.empty((len(vectors), count), np.float32)
         others = np.empty(len(vectors), np.float32)
         for start in range(0, len(vectors), _BLOCK):
             block = np.asarray(vectors[start : start + _BLOCK])
             part = block @ basis
             first[start : start + _BLOCK] = part
-            others[start : start + _BLOCK] = _rest(block, part)
+            others[start : start + _BLOCK] = rest_lengths(block, part)
         return cls(basis, first, others)
 
     def candidates(self, rows: Rows, query: Vectors, k: int, cosines_of: Callable[[Rows], Vectors]) -> Rows | None:
@@ -78,7 +77,7 @@ class Projection:
         some rows. Return None if too many rows are left, see `_MOST_COMPARED`.
         """
         part = query @ self._basis
-        rest = _rest(query[None], part[None])[0]
+        rest = rest_lengths(query[None], part[None])[0]
         few = len(rows) * _FEW < len(self._first)
         near = self._first[rows] @ part if few else (self._first @ part)[rows]
         seeds = rows[np.argpartition(-near, k - 1)[:k]]
@@ -87,7 +86,18 @@ class Projection:
         return None if len(left) > max(4 * k, _MOST_COMPARED * len(rows)) else left
 
 
-def _rest(vectors: Vectors, first: Vectors) -> Vectors:
+def principal_axes(vectors: Vectors) -> tuple[Float64s, Vectors]:
+    """Return the squared lengths [d] of a sample of vectors [n, d] along its principal axes, and the axes [d, d].
+
+    The columns of the second array are the axes. The longest axis comes first.
+    """
+    chosen = np.random.default_rng(0).permutation(len(vectors))[:_SAMPLE]
+    sample = np.asarray(vectors[np.sort(chosen)])
+    shares, axes = np.linalg.eigh((sample.T @ sample).astype(np.float64))
+    return shares[::-1], axes[:, ::-1].astype(np.float32)
+
+
+def rest_lengths(vectors: Vectors, first: Vectors) -> Vectors:
     """Return the lengths of the components of vectors [n, d] that are not in `first` [n, m]. No length is too small."""
     squares = np.einsum("ij,ij->i", vectors, vectors) - np.einsum("ij,ij->i", first, first)
     lengths: Vectors = np.sqrt(np.maximum(squares, 0) + _ROUNDING, dtype=np.float32)

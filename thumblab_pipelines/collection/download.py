@@ -10,7 +10,8 @@ from thumblab_core.database.tables import thumbnail_versions, thumbnails, videos
 from thumblab_core.errors import LabError
 from thumblab_core.fetch import Fetcher
 from thumblab_core.images import ImageError, decode
-from thumblab_core.images.perceptual import near_duplicates, perceptual_hash
+from thumblab_core.images.hash_search import near_duplicates
+from thumblab_core.images.perceptual import perceptual_hash
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.collection.retrying_fetch import RetryingFetcher
 from thumblab_pipelines.collection.thumbnail_request import Kind, request_thumbnail

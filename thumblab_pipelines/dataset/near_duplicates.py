@@ -1,25 +1,24 @@
 """Find near-duplicates among many pictures: by file, by perceptual hash, or by the vectors of an encoder.
 
 3,000 copies of one picture make 4.5 million pairs of near-duplicates. So no method lists all pairs: each method returns
-at most one result per picture.
+at most one result per picture. Most pairs are not even compared, see `HashSearch` and `VectorSearch`.
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from thumblab_core.arrays import Flags, Rows
 from thumblab_core.encoders.protocol import Vectors
+from thumblab_core.images.hash_search import HashSearch
 from thumblab_core.images.perceptual import NEAR
-
-_CELLS = 2**22
-"""Maximum number of comparisons in one step.
-
-The results of this many comparisons take 32 MiB for hashes (8 bytes each), or 16 MiB for cosines (4 bytes each).
-"""
+from thumblab_pipelines.dataset.vector_search import VectorSearch
 
 _ROWS = 2_048
-"""Maximum number of pictures in a block. Pictures are compared block by block."""
+"""Maximum number of pictures in a block. The pictures of a block are compared with each other, and with the pictures
+before the block.
+"""
 
 
 class Pictures:
@@ -28,8 +27,7 @@ class Pictures:
     Two pictures look alike if they are the same file, or if their perceptual hashes differ in at most 6 bits. Two
     pictures also look alike if the cosine of their vectors is at least `threshold`.
 
-    Comparing needs a few dozen MiB of memory in addition to the vectors. The time grows with the square of the number
-    of distinct files. 20,000 pictures with vectors of 768 numbers take some seconds.
+    Comparing needs about 600 bytes of memory per picture in addition to the vectors, and a few hundred MB for a block.
 
     Parameters
     ----------
@@ -50,7 +48,8 @@ class Pictures:
         vectors: Vectors | None = None,
         threshold: float = 1.0,
     ) -> None:
-        self._file = np.unique(np.asarray(sha256, str), return_inverse=True)[1].ravel()
+        self._names = np.asarray(sha256, str)
+        self._file = np.unique(self._names, return_inverse=True)[1].ravel()
         self._hashed = np.array([phash is not None for phash in phashes], bool)
         self._hash = np.array([phash or 0 for phash in phashes], np.int64).view(np.uint64)
         self._vectors, self._threshold = vectors, threshold
@@ -58,34 +57,43 @@ class Pictures:
     def __len__(self) -> int:
         return len(self._file)
 
+    def digest(self, rows: Rows) -> str:
+        """Return a digest of the files, hashes and vectors of the pictures in `rows`, in this order, and of the
+        threshold.
+        """
+        digest = hashlib.sha256(repr((self._threshold, self._names[rows].tolist())).encode())
+        digest.update(self._hashed[rows].tobytes() + self._hash[rows].tobytes())
+        if self._vectors is not None:
+            for start in range(0, len(rows), _ROWS):
+                digest.update(self._vectors[rows[start : start + _ROWS]].tobytes())
+        return digest.hexdigest()
+
     def repeats(self) -> Flags:
         """Return for each picture [n] whether to leave it out.
 
-        A picture is left out if it looks like a kept picture with a smaller row number.
+        A picture is left out if it looks like a kept picture with a smaller row number. So no two of the other pictures
+        look alike.
         """
         dropped = np.ones(len(self), bool)
         # If several files are identical, only the first file is compared with other pictures. The later files are
         # always left out.
-        dropped[np.unique(self._file, return_index=True)[1]] = False
-        kept = np.zeros(0, np.intp)
-        rows = np.flatnonzero(~dropped)
+        rows = np.sort(np.unique(self._file, return_index=True)[1])
+        kept = _Kept(self._hash, self._hashed, rows, self._searched_vectors())
         for start in range(0, len(rows), _ROWS):
             block = rows[start : start + _ROWS]
-            block = block[~self.any_alike(block, kept)]
-            alike = self._alike(block, block)
-            new = np.ones(len(block), bool)
-            for place in range(1, len(block)):
-                new[place] = not alike[place, :place][new[:place]].any()
-            dropped[rows[start : start + _ROWS]] = True
-            dropped[block[new]] = False
-            kept = np.concatenate([kept, block[new]])
+            block = block[~kept.any_near(block)]
+            block = block[self._new_of(block, kept.vectors)]
+            kept.add(block)
+            dropped[block] = False
         return dropped
 
     def any_alike(self, rows: Rows, others: Rows) -> Flags:
         """Return for each picture in `rows` whether it looks like any picture in `others`."""
-        alike = np.zeros(len(rows), bool)
-        for start, block in _blocks(rows, len(others)):
-            alike[start : start + len(block)] = self._alike(block, others).any(axis=1)
+        kept = _Kept(self._hash, self._hashed, others, self._searched_vectors())
+        kept.add(others)
+        alike = np.isin(self._file[rows], self._file[others])
+        for start in range(0, len(rows), _ROWS):
+            alike[start : start + _ROWS] |= kept.any_near(rows[start : start + _ROWS])
         return alike
 
     def across(self, side: Rows) -> Iterator[tuple[int, int]]:
@@ -98,30 +106,98 @@ class Pictures:
         numbers. If a picture looks like several earlier pictures in other groups, only the pair with the first of these
         pictures is yielded.
         """
-        everything = np.arange(len(self))
-        for start, block in _blocks(everything, len(self)):
-            before = everything[: start + len(block)]
-            apart = self._alike(block, before) & (side[block][:, None] != side[before])
-            apart &= before < block[:, None]
-            for place in np.flatnonzero(apart.any(axis=1)):
-                yield int(apart[place].argmax()), int(block[place])
+        every = np.arange(len(self))
+        first = _FirstOfTwoSides(self._file, side).apart(self._file, every)
+        hashed = np.flatnonzero(self._hashed)
+        if len(hashed):
+            distinct, value = np.unique(self._hash[hashed], return_inverse=True)
+            firsts = _FirstOfTwoSides(value.ravel(), side, hashed)
+            for start in range(0, len(hashed), _ROWS):
+                block = hashed[start : start + _ROWS]
+                for asked, found in HashSearch(distinct).near(self._hash[block]):
+                    np.minimum.at(first, block[asked], firsts.apart(found, block[asked]))
+        search = self._searched_vectors()
+        if search is not None:
+            copies = self._equal_vectors()
+            originals = np.unique(copies)
+            search.add(originals)
+            firsts = _FirstOfTwoSides(copies, side)
+            for start in range(0, len(self), _ROWS):
+                block = every[start : start + _ROWS]
+                for asked, found in search.near(block):
+                    np.minimum.at(first, block[asked], firsts.apart(found, block[asked]))
+        for row in np.flatnonzero(first < every):
+            yield int(first[row]), int(row)
 
-    def _alike(self, rows: Rows, others: Rows) -> Flags:
-        """Return an array [len(rows), len(others)]: whether each picture in `rows` looks like each picture in
-        `others`."""
-        alike: Flags = self._file[rows][:, None] == self._file[others]
-        near = np.bitwise_count(self._hash[rows][:, None] ^ self._hash[others]) <= NEAR
-        alike |= near & self._hashed[rows][:, None] & self._hashed[others]
-        if self._vectors is not None:
-            alike |= self._vectors[rows] @ self._vectors[others].T >= self._threshold
-        return alike
+    def _new_of(self, block: Rows, search: VectorSearch | None) -> Flags:
+        """Return for each picture of a block of different files whether it looks like no earlier one that is new."""
+        alike = np.bitwise_count(self._hash[block][:, None] ^ self._hash[block]) <= NEAR
+        alike &= self._hashed[block][:, None] & self._hashed[block]
+        if search is not None:
+            alike |= search.within(block)
+        alike &= np.tri(len(block), k=-1, dtype=bool)
+        new = np.ones(len(block), bool)
+        for place in np.flatnonzero(alike.any(axis=1)):
+            new[place] = not (alike[place] & new).any()
+        return new
+
+    def _searched_vectors(self) -> VectorSearch | None:
+        return None if self._vectors is None else VectorSearch(self._vectors, self._threshold)
+
+    def _equal_vectors(self) -> Rows:
+        """Return for each picture [n] the first row with the same vector."""
+        assert self._vectors is not None
+        first: dict[bytes, int] = {}
+        rows = (hashlib.blake2b(vector.tobytes(), digest_size=16).digest() for vector in self._vectors)
+        return np.array([first.setdefault(digest, row) for row, digest in enumerate(rows)], np.intp)
 
 
-def _blocks(rows: Rows, others: int) -> Iterator[tuple[int, Rows]]:
-    """Divide `rows` into blocks. Yield for each block its first position in `rows`, and the block.
+class _Kept:
+    """Pictures that later pictures are compared with, by hash and by vector."""
 
-    A block is small enough that its pictures can be compared with `others` pictures in one step.
-    """
-    size = max(1, min(_ROWS, _CELLS // max(others, 1)))
-    for start in range(0, len(rows), size):
-        yield start, rows[start : start + size]
+    def __init__(self, hashes: Rows, hashed: Flags, rows: Rows, vectors: VectorSearch | None) -> None:
+        """`rows`: the only pictures that may be added."""
+        self._hash, self._hashed, self.vectors = hashes, hashed, vectors
+        self._distinct = np.unique(hashes[rows[hashed[rows]]])
+        self._search = HashSearch(self._distinct)
+        self._has = np.zeros(len(self._distinct), bool)
+
+    def add(self, rows: Rows) -> None:
+        self._has[np.searchsorted(self._distinct, self._hash[rows[self._hashed[rows]]])] = True
+        if self.vectors is not None:
+            self.vectors.add(rows)
+
+    def any_near(self, rows: Rows) -> Flags:
+        """Return for each picture in `rows` whether an added one has a near hash or vector."""
+        near = np.zeros(len(rows), bool)
+        hashed = np.flatnonzero(self._hashed[rows])
+        for asked, found in self._search.near(self._hash[rows[hashed]]):
+            near[hashed[asked[self._has[found]]]] = True
+        left = np.flatnonzero(~near)
+        if self.vectors is not None:
+            for asked, _ in self.vectors.near(rows[left]):
+                near[left[asked]] = True
+        return near
+
+
+class _FirstOfTwoSides:
+    """The first row of each class of equal pictures, and its first row on another side than that one."""
+
+    def __init__(self, classes: Rows, side: Rows, rows: Rows | None = None) -> None:
+        """`classes` [m]: the number of the class of each of the `rows` [m], which are rising. `side` [n]: see
+        `Pictures.across`.
+        """
+        rows = np.arange(len(classes)) if rows is None else rows
+        self._side = side
+        self._none = len(side)
+        count = int(classes.max(initial=-1)) + 1
+        self._first = np.full(count, self._none)
+        np.minimum.at(self._first, classes, rows)
+        self._other = np.full(count, self._none)
+        apart = side[rows] != side[self._first[classes]]
+        np.minimum.at(self._other, classes[apart], rows[apart])
+
+    def apart(self, classes: Rows, rows: Rows) -> Rows:
+        """Return the first row of each class [m] whose side is not that of the row in `rows` [m], or n if it has none."""
+        first = self._first[classes]
+        return np.where(self._side[first] != self._side[rows], first, self._other[classes])

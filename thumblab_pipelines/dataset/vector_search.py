@@ -1,0 +1,162 @@
+"""Find the pairs of unit vectors whose cosine is at least a threshold, without comparing every pair, and still exactly.
+
+Each vector x gets a short form s(x): its components along the first principal axes, followed by the length of all its
+other components. s keeps the lengths of vectors, and never makes a distance longer. So two vectors with a cosine of at
+least t have short forms whose inner product is at least t, and whose distance is at most sqrt(2 - 2 t).
+
+The short forms are divided into cells. The cell of a short form is the one of its nearest centre. Suppose that q is in
+cell A, and that x is in cell B. Then x is on the side of B of the plane between the centres a and b, and q is this far
+from the plane:
+
+    (|q - b|^2 - |q - a|^2) / (2 |a - b|)
+
+If this distance is more than sqrt(2 - 2 t), no vector of cell B is near q, and the cell is not searched. In the other
+cells, only the vectors whose short forms have an inner product of at least t are compared in full.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from thumblab_core.arrays import Flags, Float32s, Rows
+from thumblab_core.encoders.protocol import Vectors
+from thumblab_core.index.kinds import faiss_module
+from thumblab_core.index.projection import principal_axes, rest_lengths
+
+_COMPONENTS = 64
+_BLOCK = 10_000
+_ROUNDING = 1e-5
+"""The largest error of an inner product of short forms, because all numbers are float32."""
+_DISTANCE_ROUNDING = 1e-3
+"""The largest error of a distance of short forms. It is larger, because a length is the root of a rounded number."""
+_TRAINED_PER_CELL = 64
+"""The number of vectors in the training sample, for each cell."""
+_KMEANS_ITERATIONS = 5
+_CELLS = 2**24
+"""Maximum number of pairs of short forms that may be found in one step. They take 200 MB."""
+_PAIRS = 2**14
+"""Maximum number of pairs of vectors that are compared at once. With 768 dimensions, their copies take 100 MB."""
+_DENSE = 16
+"""If at least one in this number of all pairs must be compared, comparing all pairs is faster, because nothing is
+copied.
+"""
+
+
+class VectorSearch:
+    """Unit vectors, float32 [n, d], of which some rows are searched.
+
+    A row with NaN or infinite numbers has no near vectors.
+    """
+
+    def __init__(self, vectors: Vectors, threshold: float) -> None:
+        """`threshold`: the least cosine of near vectors, above 0."""
+        self._vectors, self._threshold = vectors, threshold
+        self._short = _short_forms(vectors)
+        lengths = np.linalg.norm(self._short, axis=1)
+        self._usable: Flags = np.isfinite(lengths)
+        longest = float(lengths[self._usable].max(initial=0.0))
+        # This is more than the distance of any two near vectors. If it is negative, no two vectors are near.
+        self._reach = np.sqrt(max(0.0, 2 * longest**2 - 2 * threshold)) + _DISTANCE_ROUNDING
+        self._possible = threshold <= longest**2 + _ROUNDING
+        self._centres = self._trained_centres() if self._possible else self._short[:1]
+        self._between = np.sqrt(_squared_distances(self._centres, self._centres))
+        self._lists = self._empty_lists()
+
+    def add(self, rows: Rows) -> None:
+        """Let later searches find the vectors of `rows` [m]."""
+        rows = rows[self._usable[rows]]
+        if len(rows) and self._possible:
+            faiss = faiss_module()
+            cells = _squared_distances(self._short[rows], self._centres).argmin(axis=1)
+            ids, short = np.ascontiguousarray(rows, np.int64), self._short[rows]
+            self._lists.add_core(len(rows), faiss.swig_ptr(short), faiss.swig_ptr(ids), faiss.swig_ptr(cells))
+
+    def near(self, rows: Rows) -> Iterator[tuple[Rows, Rows]]:
+        """Yield the pairs of a row in `rows` [m] and an added row whose cosine is at least the threshold, in steps.
+
+        Each step yields the positions in `rows`, and the added rows. An added row is near itself.
+        """
+        positions = np.flatnonzero(self._usable[rows])
+        size = max(1, min(len(positions), _CELLS // max(1, self._lists.ntotal)))
+        for start in range(0, len(positions) if self._lists.ntotal else 0, size):
+            asked = positions[start : start + size]
+            short = self._short[rows[asked]]
+            cells = self._cells_near(short)
+            self._lists.nprobe = cells.shape[1]
+            ends, _, found = self._lists.range_search_preassigned(short, self._threshold - _ROUNDING, cells, None)
+            of = np.repeat(np.arange(len(asked)), np.diff(ends.astype(np.intp)))
+            near = self._compared(rows[asked], of, found)
+            yield asked[of[near]], found[near]
+
+    def within(self, rows: Rows) -> Flags:
+        """Return for each pair of the rows [m, m] whether their cosine is at least the threshold."""
+        short = self._short[rows]
+        near: Flags = short @ short.T >= self._threshold - _ROUNDING
+        near &= self._usable[rows][:, None] & self._usable[rows]
+        one, other = np.nonzero(near)
+        near[one, other] = self._compared(rows, one, rows[other])
+        return near
+
+    def _compared(self, rows: Rows, of: Rows, others: Rows) -> Flags:
+        """Return for each pair of a vector `rows[of]` and a vector of `others` whether their cosine is at least the
+        threshold.
+        """
+        if len(of) > _PAIRS:
+            distinct, place = np.unique(others, return_inverse=True)
+            if len(of) * _DENSE >= len(rows) * len(distinct):
+                cosines = self._vectors[rows] @ self._vectors[distinct].T
+                return np.asarray(cosines[of, place.ravel()] >= self._threshold)
+        near = np.empty(len(of), np.bool_)
+        for start in range(0, len(of), _PAIRS):
+            some = slice(start, start + _PAIRS)
+            cosines = np.einsum("ij,ij->i", self._vectors[rows[of[some]]], self._vectors[others[some]])
+            near[some] = cosines >= self._threshold
+        return near
+
+    def _cells_near(self, short: Float32s) -> Rows:
+        """Return the cells [m, k] that may have vectors near each short form [m]. Missing cells are -1."""
+        squares = _squared_distances(short, self._centres)
+        own = squares.argmin(axis=1)
+        further = squares - squares[np.arange(len(short)), own][:, None]
+        query, cell = np.nonzero(further <= 2 * self._reach * self._between[own] + _DISTANCE_ROUNDING)
+        count = np.bincount(query, minlength=len(short))
+        cells = np.full((len(short), int(count.max())), -1, np.int64)
+        cells[query, np.arange(len(query)) - np.repeat(np.cumsum(count) - count, count)] = cell
+        return cells
+
+    def _trained_centres(self) -> Float32s:
+        """Return the centres of about sqrt(n) cells, by k-means of a sample."""
+        faiss = faiss_module()
+        usable = np.flatnonzero(self._usable)
+        count = max(1, int(len(usable) ** 0.5))
+        sample = np.random.default_rng(0).permutation(usable)[: _TRAINED_PER_CELL * count]
+        kmeans = faiss.Kmeans(self._short.shape[1], count, niter=_KMEANS_ITERATIONS, min_points_per_centroid=1, seed=0)
+        kmeans.train(self._short[np.sort(sample)])
+        return np.asarray(kmeans.centroids)
+
+    def _empty_lists(self) -> Any:
+        faiss = faiss_module()
+        dimension = self._short.shape[1]
+        # The cells are chosen here, so the quantizer of FAISS is not used.
+        self._quantizer = faiss.IndexFlatIP(dimension)
+        lists = faiss.IndexIVFFlat(self._quantizer, dimension, len(self._centres), faiss.METRIC_INNER_PRODUCT)
+        lists.is_trained = True
+        return lists
+
+
+def _short_forms(vectors: Vectors) -> Float32s:
+    """Return the first components of each vector, and the length of its other components, float32 [n, m + 1]."""
+    _, axes = principal_axes(vectors)
+    basis = np.ascontiguousarray(axes[:, :_COMPONENTS])
+    short = np.empty((len(vectors), basis.shape[1] + 1), np.float32)
+    for start in range(0, len(vectors), _BLOCK):
+        block = np.asarray(vectors[start : start + _BLOCK])
+        short[start : start + _BLOCK, :-1] = first = block @ basis
+        short[start : start + _BLOCK, -1] = rest_lengths(block, first)
+    return short
+
+
+def _squared_distances(one: Float32s, other: Float32s) -> Float32s:
+    squares = (one**2).sum(axis=1)[:, None] + (other**2).sum(axis=1) - 2 * (one @ other.T)
+    return np.asarray(np.maximum(squares, 0))
