@@ -15,7 +15,7 @@ from thumblab_core.images.hash_search import HashSearch
 from thumblab_core.images.perceptual import NEAR
 from thumblab_pipelines.dataset.vector_search import VectorSearch
 
-_ROWS = 2_048
+_ROWS = 1_024
 """Maximum number of pictures in a block. The pictures of a block are compared with each other, and with the pictures
 before the block.
 """

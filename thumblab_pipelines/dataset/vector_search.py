@@ -33,8 +33,8 @@ _DISTANCE_ROUNDING = 1e-3
 _TRAINED_PER_CELL = 64
 """The number of vectors in the training sample, for each cell."""
 _KMEANS_ITERATIONS = 5
-_CELLS = 2**24
-"""Maximum number of pairs of short forms that may be found in one step. They take 200 MB."""
+_FOUND = 2**24
+"""Maximum number of pairs of short forms that can be found in one step. They take 200 MB."""
 _PAIRS = 2**14
 """Maximum number of pairs of vectors that are compared at once. With 768 dimensions, their copies take 100 MB."""
 _DENSE = 16
@@ -77,15 +77,19 @@ class VectorSearch:
 
         Each step yields the positions in `rows`, and the added rows. An added row is near itself.
         """
-        positions = np.flatnonzero(self._usable[rows])
-        size = max(1, min(len(positions), _CELLS // max(1, self._lists.ntotal)))
-        for start in range(0, len(positions) if self._lists.ntotal else 0, size):
-            asked = positions[start : start + size]
-            short = self._short[rows[asked]]
-            cells = self._cells_near(short)
-            self._lists.nprobe = cells.shape[1]
-            ends, _, found = self._lists.range_search_preassigned(short, self._threshold - _ROUNDING, cells, None)
-            of = np.repeat(np.arange(len(asked)), np.diff(ends.astype(np.intp)))
+        asked = np.flatnonzero(self._usable[rows])
+        if not len(asked) or not self._lists.ntotal:
+            return
+        short = self._short[rows[asked]]
+        cells = self._cells_near(short)
+        self._lists.nprobe = cells.shape[1]
+        size = max(1, _FOUND // self._lists.ntotal)
+        for start in range(0, len(asked), size):
+            some = slice(start, start + size)
+            ends, _, found = self._lists.range_search_preassigned(
+                short[some], self._threshold - _ROUNDING, cells[some], None
+            )
+            of = start + np.repeat(np.arange(len(ends) - 1), np.diff(ends.astype(np.intp)))
             near = self._compared(rows[asked], of, found)
             yield asked[of[near]], found[near]
 
@@ -94,7 +98,7 @@ class VectorSearch:
         short = self._short[rows]
         near: Flags = short @ short.T >= self._threshold - _ROUNDING
         near &= self._usable[rows][:, None] & self._usable[rows]
-        one, other = np.nonzero(near)
+        one, other = np.divmod(np.flatnonzero(near), len(rows))
         near[one, other] = self._compared(rows, one, rows[other])
         return near
 
@@ -158,5 +162,7 @@ def _short_forms(vectors: Vectors) -> Float32s:
 
 
 def _squared_distances(one: Float32s, other: Float32s) -> Float32s:
-    squares = (one**2).sum(axis=1)[:, None] + (other**2).sum(axis=1) - 2 * (one @ other.T)
-    return np.asarray(np.maximum(squares, 0))
+    squares: Float32s = one @ (-2 * other.T)
+    squares += np.einsum("ij,ij->i", one, one)[:, None]
+    squares += np.einsum("ij,ij->i", other, other)
+    return np.maximum(squares, 0, out=squares)
