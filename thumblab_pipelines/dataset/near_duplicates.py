@@ -6,6 +6,7 @@ at most one result per picture. Most pairs are not even compared, see `HashSearc
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from copy import copy
 
 import numpy as np
 
@@ -16,9 +17,9 @@ from thumblab_core.images.perceptual import NEAR
 from thumblab_pipelines.dataset.vector_search import VectorSearch
 
 _ROWS = 1_024
-"""Maximum number of pictures in a block. The pictures of a block are compared with each other, and with the pictures
-before the block.
-"""
+"""Maximum number of pictures in a block, in which all pictures are compared with each other."""
+_SEVERAL = 32 * _ROWS
+"""Maximum number of pictures that are compared with all earlier ones together. Together they are compared faster."""
 
 
 class Pictures:
@@ -64,8 +65,8 @@ class Pictures:
         digest = hashlib.sha256(repr((self._threshold, self._names[rows].tolist())).encode())
         digest.update(self._hashed[rows].tobytes() + self._hash[rows].tobytes())
         if self._vectors is not None:
-            for start in range(0, len(rows), _ROWS):
-                digest.update(self._vectors[rows[start : start + _ROWS]].tobytes())
+            for block in _blocks(rows, _ROWS):
+                digest.update(self._vectors[block].tobytes())
         return digest.hexdigest()
 
     def repeats(self) -> Flags:
@@ -79,12 +80,14 @@ class Pictures:
         # always left out.
         rows = np.sort(np.unique(self._file, return_index=True)[1])
         kept = _Kept(self._hash, self._hashed, rows, self._searched_vectors())
-        for start in range(0, len(rows), _ROWS):
-            block = rows[start : start + _ROWS]
-            block = block[~kept.any_near(block)]
-            block = block[self._new_of(block, kept.vectors)]
-            kept.add(block)
-            dropped[block] = False
+        for several in _blocks(rows, _SEVERAL):
+            recent = kept.emptied()
+            for block in _blocks(several[~kept.any_near(several)], _ROWS):
+                block = block[~recent.any_near(block)]
+                block = block[self._new_of(block, kept.vectors)]
+                recent.add(block)
+                dropped[block] = False
+            kept.add(several[~dropped[several]])
         return dropped
 
     def any_alike(self, rows: Rows, others: Rows) -> Flags:
@@ -92,9 +95,7 @@ class Pictures:
         kept = _Kept(self._hash, self._hashed, others, self._searched_vectors())
         kept.add(others)
         alike = np.isin(self._file[rows], self._file[others])
-        for start in range(0, len(rows), _ROWS):
-            alike[start : start + _ROWS] |= kept.any_near(rows[start : start + _ROWS])
-        return alike
+        return alike | kept.any_near(rows)
 
     def across(self, side: Rows) -> Iterator[tuple[int, int]]:
         """Yield pairs of row numbers of pictures that look alike but belong to different groups, such as parts of the
@@ -112,8 +113,7 @@ class Pictures:
         if len(hashed):
             distinct, value = np.unique(self._hash[hashed], return_inverse=True)
             firsts = _FirstOfTwoSides(value.ravel(), side, hashed)
-            for start in range(0, len(hashed), _ROWS):
-                block = hashed[start : start + _ROWS]
+            for block in _blocks(hashed, _ROWS):
                 for asked, found in HashSearch(distinct).near(self._hash[block]):
                     np.minimum.at(first, block[asked], firsts.apart(found, block[asked]))
         search = self._searched_vectors()
@@ -122,8 +122,7 @@ class Pictures:
             originals = np.unique(copies)
             search.add(originals)
             firsts = _FirstOfTwoSides(copies, side)
-            for start in range(0, len(self), _ROWS):
-                block = every[start : start + _ROWS]
+            for block in _blocks(every, _SEVERAL):
                 for asked, found in search.near(block):
                     np.minimum.at(first, block[asked], firsts.apart(found, block[asked]))
         for row in np.flatnonzero(first < every):
@@ -162,6 +161,13 @@ class _Kept:
         self._search = HashSearch(self._distinct)
         self._has = np.zeros(len(self._distinct), bool)
 
+    def emptied(self) -> "_Kept":
+        """Return this without the added pictures."""
+        kept = copy(self)
+        kept._has = np.zeros_like(self._has)
+        kept.vectors = None if self.vectors is None else self.vectors.emptied()
+        return kept
+
     def add(self, rows: Rows) -> None:
         self._has[np.searchsorted(self._distinct, self._hash[rows[self._hashed[rows]]])] = True
         if self.vectors is not None:
@@ -171,8 +177,9 @@ class _Kept:
         """Return for each picture in `rows` whether an added one has a near hash or vector."""
         near = np.zeros(len(rows), bool)
         hashed = np.flatnonzero(self._hashed[rows])
-        for asked, found in self._search.near(self._hash[rows[hashed]]):
-            near[hashed[asked[self._has[found]]]] = True
+        for block in _blocks(hashed, _ROWS):
+            for asked, found in self._search.near(self._hash[rows[block]]):
+                near[block[asked[self._has[found]]]] = True
         left = np.flatnonzero(~near)
         if self.vectors is not None:
             for asked, _ in self.vectors.near(rows[left]):
@@ -201,3 +208,7 @@ class _FirstOfTwoSides:
         """Return the first row of each class [m] whose side is not that of the row in `rows` [m], or n if it has none."""
         first = self._first[classes]
         return np.where(self._side[first] != self._side[rows], first, self._other[classes])
+
+
+def _blocks(rows: Rows, size: int) -> Iterator[Rows]:
+    return (rows[start : start + size] for start in range(0, len(rows), size))

@@ -15,9 +15,11 @@ cells, only the vectors whose short forms have an inner product of at least t ar
 """
 
 from collections.abc import Iterator
+from copy import copy
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from thumblab_core.arrays import Flags, Float32s, Rows
 from thumblab_core.encoders.protocol import Vectors
@@ -25,7 +27,7 @@ from thumblab_core.index.kinds import faiss_module
 from thumblab_core.index.projection import principal_axes, rest_lengths
 
 _COMPONENTS = 64
-_BLOCK = 10_000
+_BLOCK = 4_096
 _ROUNDING = 1e-5
 """The largest error of an inner product of short forms, because all numbers are float32."""
 _DISTANCE_ROUNDING = 1e-3
@@ -61,15 +63,23 @@ class VectorSearch:
         self._possible = threshold <= longest**2 + _ROUNDING
         self._centres = self._trained_centres() if self._possible else self._short[:1]
         self._between = np.sqrt(_squared_distances(self._centres, self._centres))
+        self._cell = np.concatenate(
+            [_squared_distances(block, self._centres).argmin(axis=1) for block in _blocks(self._short)]
+        )
         self._lists = self._empty_lists()
+
+    def emptied(self) -> "VectorSearch":
+        """Return a search of the same vectors without added rows."""
+        search = copy(self)
+        search._lists = search._empty_lists()
+        return search
 
     def add(self, rows: Rows) -> None:
         """Let later searches find the vectors of `rows` [m]."""
         rows = rows[self._usable[rows]]
         if len(rows) and self._possible:
             faiss = faiss_module()
-            cells = _squared_distances(self._short[rows], self._centres).argmin(axis=1)
-            ids, short = np.ascontiguousarray(rows, np.int64), self._short[rows]
+            ids, short, cells = np.ascontiguousarray(rows, np.int64), self._short[rows], self._cell[rows]
             self._lists.add_core(len(rows), faiss.swig_ptr(short), faiss.swig_ptr(ids), faiss.swig_ptr(cells))
 
     def near(self, rows: Rows) -> Iterator[tuple[Rows, Rows]]:
@@ -78,20 +88,25 @@ class VectorSearch:
         Each step yields the positions in `rows`, and the added rows. An added row is near itself.
         """
         asked = np.flatnonzero(self._usable[rows])
-        if not len(asked) or not self._lists.ntotal:
+        if not self._lists.ntotal:
             return
-        short = self._short[rows[asked]]
-        cells = self._cells_near(short)
-        self._lists.nprobe = cells.shape[1]
-        size = max(1, _FOUND // self._lists.ntotal)
-        for start in range(0, len(asked), size):
-            some = slice(start, start + size)
-            ends, _, found = self._lists.range_search_preassigned(
-                short[some], self._threshold - _ROUNDING, cells[some], None
-            )
-            of = start + np.repeat(np.arange(len(ends) - 1), np.diff(ends.astype(np.intp)))
-            near = self._compared(rows[asked], of, found)
-            yield asked[of[near]], found[near]
+        # Queries in the order of their cells search the same cells one after another. These cells stay in the fast
+        # memory of the processor.
+        asked = asked[np.argsort(self._cell[rows[asked]], kind="stable")]
+        size = max(1, min(_BLOCK, _FOUND // self._lists.ntotal))
+        for several in _blocks(asked):
+            short = self._short[rows[several]]
+            cells = self._cells_near(short, self._cell[rows[several]])
+            self._lists.nprobe = cells.shape[1]
+            for start in range(0, len(several), size):
+                some = slice(start, start + size)
+                ends, _, found = self._lists.range_search_preassigned(
+                    short[some], self._threshold - _ROUNDING, cells[some], None
+                )
+                if len(found):
+                    of = start + np.repeat(np.arange(len(ends) - 1), np.diff(ends.astype(np.intp)))
+                    near = self._compared(rows[several], of, found)
+                    yield several[of[near]], found[near]
 
     def within(self, rows: Rows) -> Flags:
         """Return for each pair of the rows [m, m] whether their cosine is at least the threshold."""
@@ -118,10 +133,12 @@ class VectorSearch:
             near[some] = cosines >= self._threshold
         return near
 
-    def _cells_near(self, short: Float32s) -> Rows:
-        """Return the cells [m, k] that may have vectors near each short form [m]. Missing cells are -1."""
+    def _cells_near(self, short: Float32s, own: Rows) -> Rows:
+        """Return the cells [m, k] that may have vectors near each short form [m]. Missing cells are -1.
+
+        `own`: the cell of each short form.
+        """
         squares = _squared_distances(short, self._centres)
-        own = squares.argmin(axis=1)
         further = squares - squares[np.arange(len(short)), own][:, None]
         query, cell = np.nonzero(further <= 2 * self._reach * self._between[own] + _DISTANCE_ROUNDING)
         count = np.bincount(query, minlength=len(short))
@@ -154,11 +171,14 @@ def _short_forms(vectors: Vectors) -> Float32s:
     _, axes = principal_axes(vectors)
     basis = np.ascontiguousarray(axes[:, :_COMPONENTS])
     short = np.empty((len(vectors), basis.shape[1] + 1), np.float32)
-    for start in range(0, len(vectors), _BLOCK):
-        block = np.asarray(vectors[start : start + _BLOCK])
-        short[start : start + _BLOCK, :-1] = first = block @ basis
-        short[start : start + _BLOCK, -1] = rest_lengths(block, first)
+    for block, made in zip(_blocks(vectors), _blocks(short), strict=True):
+        made[:, :-1] = block @ basis
+        made[:, -1] = rest_lengths(np.asarray(block), made[:, :-1])
     return short
+
+
+def _blocks(of: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+    return (of[start : start + _BLOCK] for start in range(0, len(of), _BLOCK))
 
 
 def _squared_distances(one: Float32s, other: Float32s) -> Float32s:
