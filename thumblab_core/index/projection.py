@@ -89,10 +89,12 @@ class Projection:
 def principal_axes(vectors: Vectors) -> tuple[Float64s, Vectors]:
     """Return the squared lengths [d] of a sample of vectors [n, d] along its principal axes, and the axes [d, d].
 
-    The columns of the second array are the axes. The longest axis comes first.
+    The columns of the second array are the axes. The longest axis comes first. Vectors with NaN or infinite numbers are
+    left out.
     """
     chosen = np.random.default_rng(0).permutation(len(vectors))[:_SAMPLE]
     sample = np.asarray(vectors[np.sort(chosen)])
+    sample = sample[np.isfinite(sample).all(axis=1)]
     shares, axes = np.linalg.eigh((sample.T @ sample).astype(np.float64))
     return shares[::-1], axes[:, ::-1].astype(np.float32)
 

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from thumblab_core.images.perceptual import (
     NEAR,
     Appearance,
     distance,
-    near_duplicates,
     perceptual_hash,
     same_picture,
 )
@@ -114,29 +112,3 @@ def test_real_pictures_of_different_videos_are_far_apart(real: list[Pixels]) -> 
     apart = [distance(a, b) for n, a in enumerate(hashes) for b in hashes[:n]]
     assert min(apart) > NEAR
     assert 30 < np.mean(apart) < 32
-
-
-def test_near_duplicates_are_found_exactly_at_any_position(monkeypatch: pytest.MonkeyPatch) -> None:
-    random = np.random.default_rng(0)
-    hashes = random.integers(-(2**63), 2**63 - 1, 700)
-    hashes[650] = hashes[3]
-    hashes[10] = hashes[690] ^ 0b111111
-    hashes[20] = hashes[21] ^ 0b1111111
-    hashes[30] = ~hashes[31]
-    for chunk in (1, 1_000, 2**21):
-        monkeypatch.setattr("thumblab_core.images.perceptual._CHUNK", chunk)
-        assert np.flatnonzero(near_duplicates(hashes, 6)).tolist() == [3, 10, 650, 690]
-        assert np.flatnonzero(near_duplicates(hashes, 7)).tolist() == [3, 10, 20, 21, 650, 690]
-    assert near_duplicates([], 6).tolist() == []
-    assert near_duplicates([5], 6).tolist() == [False]
-
-
-def test_comparing_a_large_library_uses_little_memory() -> None:
-    hashes = np.random.default_rng(1).integers(-(2**63), 2**63 - 1, 20_000)
-    hashes[19_999] = hashes[0]
-    tracemalloc.start()
-    duplicates = near_duplicates(hashes)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert np.flatnonzero(duplicates).tolist() == [0, 19_999]
-    assert peak < 40 * 2**20  # A table of 20,000 * 20,000 numbers of 8 bytes would need 3 GiB.

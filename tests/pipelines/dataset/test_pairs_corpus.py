@@ -129,14 +129,14 @@ def test_the_size_of_blocks_does_not_change_the_result(monkeypatch: pytest.Monke
     pictures = Pictures(files, hashes, vectors, 0.999)
     repeats, across = pictures.repeats(), list(pictures.across(side))
     monkeypatch.setattr(near, "_ROWS", 7)
-    monkeypatch.setattr(near, "_CELLS", 100)
+    monkeypatch.setattr(near, "_SEVERAL", 20)
     assert pictures.repeats().tolist() == repeats.tolist()
     assert list(pictures.across(side)) == across
     assert 0 < repeats.sum() < 299
 
 
 def test_every_pair_of_pictures_of_a_large_corpus_is_compared() -> None:
-    count = 5_000  # The pictures are compared in blocks of 2,048, so there are three blocks.
+    count = 5_000  # The pictures are compared in blocks of 1,024, so there are five blocks.
     vectors = spread(count, 128)
     vectors[-1] = vectors[0]
     hashes = np.random.default_rng(0).integers(-(2**63), 2**63, count).tolist()
