@@ -25,29 +25,43 @@ _PAIRS = 2**16
 
 A step takes up to about 80 MiB.
 """
+_QUERIES = 1_024
 
 
 class HashSearch:
-    """Distinct hashes [m] in buckets, so that near ones are found in them."""
+    """Distinct hashes [m] in buckets, so that near ones are found in them.
+
+    At first, no hash is found. `open` adds the first hashes.
+    """
 
     def __init__(self, hashes: Hashes) -> None:
+        self._hashes = hashes
+        self._opened = 0
         self._bands = []
         for band, flips in enumerate((_FLIPS, _FLIPS, _FLIPS, _FLIPS[:1])):
             keys = _band(hashes, band)
             order = np.argsort(keys, kind="stable")
-            starts = np.zeros(2**_BITS + 1, np.intp)
-            np.cumsum(np.bincount(keys, minlength=2**_BITS), out=starts[1:])
+            counts = np.bincount(keys, minlength=2**_BITS)
+            starts = np.cumsum(counts) - counts
             # The hashes are stored in the order of the buckets, so that a bucket is read in one piece.
-            self._bands.append((flips, starts, order, hashes[order]))
+            # A bucket has its hashes in their order, so the opened ones come first.
+            self._bands.append((flips, starts, np.zeros(2**_BITS, np.intp), order, hashes[order]))
+
+    def open(self, count: int) -> None:
+        """Let later searches find the first `count` hashes, and those that were opened before."""
+        new = self._hashes[self._opened : count]
+        for band, (_, _, sizes, _, _) in enumerate(self._bands):
+            sizes += np.bincount(_band(new, band), minlength=2**_BITS)
+        self._opened += len(new)
 
     def near(self, queries: Hashes) -> Iterator[tuple[Rows, Rows]]:
-        """Yield the pairs of a query and a hash that differ in at most `NEAR` bits, in steps.
+        """Yield the pairs of a query and an opened hash that differ in at most `NEAR` bits, in steps.
 
         Each step yields the rows of `queries` and the rows of the hashes. A pair may be yielded several times.
         """
-        for band, (flips, starts, order, stored) in enumerate(self._bands):
+        for band, (flips, starts, opened, order, stored) in enumerate(self._bands):
             buckets = (_band(queries, band)[:, None] ^ flips).ravel()
-            begins, sizes = starts[buckets], starts[buckets + 1] - starts[buckets]
+            begins, sizes = starts[buckets], opened[buckets]
             filled = np.flatnonzero(sizes)
             ends = np.cumsum(sizes[filled])
             first = done = 0
@@ -70,8 +84,13 @@ def near_duplicates(hashes: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     signed = np.asarray(hashes, dtype=np.int64)
     distinct, value, count = np.unique(signed.view(np.uint64), return_inverse=True, return_counts=True)
     near: npt.NDArray[np.bool_] = count > 1
-    for asked, found in HashSearch(distinct).near(distinct):
-        near[asked[asked != found]] = True
+    search = HashSearch(distinct)
+    for start in range(0, len(distinct), _QUERIES):
+        # Each pair is found once: by the hash that comes later.
+        search.open(start + _QUERIES)
+        for asked, found in search.near(distinct[start : start + _QUERIES]):
+            apart = asked + start != found
+            near[asked[apart] + start] = near[found[apart]] = True
     return near[value.ravel()]
 
 

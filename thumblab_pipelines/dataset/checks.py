@@ -43,6 +43,12 @@ CHECKS = {
     "one_video": "The pairs of pictures that one video showed are complete.",
 }
 """The description of each check of a pairs release, by the name of the check."""
+UNLIKE = "unlike_pictures"
+"""A key in the manifest of a pairs release.
+
+The value is the digest of pictures of which no two look alike, see `Pictures.repeats`. If the release has these
+pictures, the check of its pictures needs no search.
+"""
 _NEEDED = {"observed_at", "era", "phash", "learnt", "target", "part", "fold"}
 """Columns of `videos.parquet` that the checks need. Releases made by earlier versions of the lab may lack these
 columns."""
@@ -140,7 +146,10 @@ def _pictures(corpus: pd.DataFrame, release: Release) -> Iterator[str]:
     except LabError as error:
         yield str(error)
     ids, parts, folds = (corpus[name].to_numpy(object) for name in ("video_id", "part", "fold"))
-    pictures = Pictures(corpus.sha256.tolist(), known_hashes(corpus.phash), vectors, threshold + _ROUNDING)
+    of_pictures = corpus.sha256.tolist(), known_hashes(corpus.phash), vectors
+    if release.info.get(UNLIKE) == Pictures(*of_pictures, threshold).digest(np.arange(len(corpus))):
+        return
+    pictures = Pictures(*of_pictures, threshold + _ROUNDING)
     sides = np.asarray(corpus.groupby(["part", "fold"]).ngroup(), np.intp)
     for earlier, later in pictures.across(sides):
         where = [

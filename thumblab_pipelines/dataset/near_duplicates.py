@@ -6,13 +6,12 @@ at most one result per picture. Most pairs are not even compared, see `HashSearc
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from copy import copy
 
 import numpy as np
 
 from thumblab_core.arrays import Flags, Rows
 from thumblab_core.encoders.protocol import Vectors
-from thumblab_core.images.hash_search import HashSearch
+from thumblab_core.images.hash_search import Hashes, HashSearch
 from thumblab_core.images.perceptual import NEAR
 from thumblab_pipelines.dataset.vector_search import VectorSearch
 
@@ -79,23 +78,33 @@ class Pictures:
         # If several files are identical, only the first file is compared with other pictures. The later files are
         # always left out.
         rows = np.sort(np.unique(self._file, return_index=True)[1])
-        kept = _Kept(self._hash, self._hashed, rows, self._searched_vectors())
+        hashes = _KeptHashes(self._hash, self._hashed, rows)
+        vectors = self._searched_vectors()
         for several in _blocks(rows, _SEVERAL):
-            recent = kept.emptied()
-            for block in _blocks(several[~kept.any_near(several)], _ROWS):
-                block = block[~recent.any_near(block)]
-                block = block[self._new_of(block, kept.vectors)]
-                recent.add(block)
+            left = several if vectors is None else several[~vectors.any_near(several)]
+            recent = None if vectors is None else vectors.emptied()
+            for block in _blocks(left, _ROWS):
+                block = block[~hashes.any_near(block)]
+                block = block if recent is None else block[~recent.any_near(block)]
+                block = block[self._new_of(block, recent)]
+                hashes.add(block)
+                if recent is not None:
+                    recent.add(block)
                 dropped[block] = False
-            kept.add(several[~dropped[several]])
+            if vectors is not None:
+                vectors.add(several[~dropped[several]])
         return dropped
 
     def any_alike(self, rows: Rows, others: Rows) -> Flags:
         """Return for each picture in `rows` whether it looks like any picture in `others`."""
-        kept = _Kept(self._hash, self._hashed, others, self._searched_vectors())
-        kept.add(others)
-        alike = np.isin(self._file[rows], self._file[others])
-        return alike | kept.any_near(rows)
+        hashes = _KeptHashes(self._hash, self._hashed, np.sort(others))
+        hashes.add(others)
+        alike = np.isin(self._file[rows], self._file[others]) | hashes.any_near(rows)
+        vectors = self._searched_vectors()
+        if vectors is not None:
+            vectors.add(others)
+            alike |= vectors.any_near(rows)
+        return alike
 
     def across(self, side: Rows) -> Iterator[tuple[int, int]]:
         """Yield pairs of row numbers of pictures that look alike but belong to different groups, such as parts of the
@@ -113,17 +122,18 @@ class Pictures:
         if len(hashed):
             distinct, value = np.unique(self._hash[hashed], return_inverse=True)
             firsts = _FirstOfTwoSides(value.ravel(), side, hashed)
+            search = HashSearch(distinct)
+            search.open(len(distinct))
             for block in _blocks(hashed, _ROWS):
-                for asked, found in HashSearch(distinct).near(self._hash[block]):
+                for asked, found in search.near(self._hash[block]):
                     np.minimum.at(first, block[asked], firsts.apart(found, block[asked]))
-        search = self._searched_vectors()
-        if search is not None:
+        vectors = self._searched_vectors()
+        if vectors is not None:
             copies = self._equal_vectors()
-            originals = np.unique(copies)
-            search.add(originals)
+            vectors.add(np.unique(copies))
             firsts = _FirstOfTwoSides(copies, side)
             for block in _blocks(every, _SEVERAL):
-                for asked, found in search.near(block):
+                for asked, found in vectors.near(block):
                     np.minimum.at(first, block[asked], firsts.apart(found, block[asked]))
         for row in np.flatnonzero(first < every):
             yield int(first[row]), int(row)
@@ -151,39 +161,30 @@ class Pictures:
         return np.array([first.setdefault(digest, row) for row, digest in enumerate(rows)], np.intp)
 
 
-class _Kept:
-    """Pictures that later pictures are compared with, by hash and by vector."""
+class _KeptHashes:
+    """The hashes of the pictures that later pictures are compared with."""
 
-    def __init__(self, hashes: Rows, hashed: Flags, rows: Rows, vectors: VectorSearch | None) -> None:
-        """`rows`: the only pictures that may be added."""
-        self._hash, self._hashed, self.vectors = hashes, hashed, vectors
-        self._distinct = np.unique(hashes[rows[hashed[rows]]])
-        self._search = HashSearch(self._distinct)
-        self._has = np.zeros(len(self._distinct), bool)
-
-    def emptied(self) -> "_Kept":
-        """Return this without the added pictures."""
-        kept = copy(self)
-        kept._has = np.zeros_like(self._has)
-        kept.vectors = None if self.vectors is None else self.vectors.emptied()
-        return kept
+    def __init__(self, hashes: Hashes, hashed: Flags, rows: Rows) -> None:
+        """`rows`: the pictures that may be added, rising. They are added in this order."""
+        self._hash, self._hashed = hashes, hashed
+        values, first = np.unique(hashes[rows[hashed[rows]]], return_index=True)
+        order = np.argsort(first)
+        self._values, self._place = values, np.argsort(order)
+        self._search = HashSearch(values[order])
+        self._has = np.zeros(len(values), bool)
 
     def add(self, rows: Rows) -> None:
-        self._has[np.searchsorted(self._distinct, self._hash[rows[self._hashed[rows]]])] = True
-        if self.vectors is not None:
-            self.vectors.add(rows)
+        places = self._place[np.searchsorted(self._values, self._hash[rows[self._hashed[rows]]])]
+        self._has[places] = True
+        self._search.open(int(places.max(initial=-1)) + 1)
 
     def any_near(self, rows: Rows) -> Flags:
-        """Return for each picture in `rows` whether an added one has a near hash or vector."""
+        """Return for each picture in `rows` whether an added one has a near hash."""
         near = np.zeros(len(rows), bool)
         hashed = np.flatnonzero(self._hashed[rows])
         for block in _blocks(hashed, _ROWS):
             for asked, found in self._search.near(self._hash[rows[block]]):
                 near[block[asked[self._has[found]]]] = True
-        left = np.flatnonzero(~near)
-        if self.vectors is not None:
-            for asked, _ in self.vectors.near(rows[left]):
-                near[left[asked]] = True
         return near
 
 

@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from thumblab_core.arrays import Flags
 from thumblab_core.encoders.load import image_encoder, image_encoder_name, title_encoder
 from thumblab_core.images.stored_hashes import known_hashes
@@ -20,7 +22,7 @@ from thumblab_core.inclusion import OUTLIER_SIGMAS
 from thumblab_core.releases.release import ALL, PAIRS, Release
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.dataset.ageing import Growth, age_exponent, fit_growth
-from thumblab_pipelines.dataset.checks import check_pairs
+from thumblab_pipelines.dataset.checks import UNLIKE, check_pairs
 from thumblab_pipelines.dataset.corpus import LATER_RULES, exclude, read_corpus
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.near_duplicates import Pictures
@@ -83,6 +85,7 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
     excluded["near-duplicate picture"] = int(repeated.sum())
     corpus, snapshot = corpus[~repeated].reset_index(drop=True), snapshot.only(~repeated)
     corpus, outliers = _split(corpus)
+    unlike = pictures.digest(np.flatnonzero(~repeated)[~outliers])
     excluded[f"over {OUTLIER_SIGMAS:g} standard deviations from its channel, training part"] = int(outliers.sum())
     corpus, pairs, counts = _paired(corpus, days)
     one_video, one_video_counts = one_video_sources.pairs(Growth(**counts["growth"]), corpus)
@@ -94,6 +97,7 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
         **counts,
         "pair_days": days,
         "near_duplicate": threshold,
+        UNLIKE: unlike,
         "as_of": everything.observed_at.max().isoformat() if everything.observed_at.notna().any() else None,
         "excluded": excluded,
         "one_video": one_video_counts,
@@ -132,6 +136,7 @@ def publish_successor(lab: Lab, data: Dataset, scope: str, run_id: str | None = 
     info = replaced | counts
     if "one_video" in replaced:
         info["one_video"] = counted(data.one_video, replaced["one_video"]["left_out"])
+    info.pop(UNLIKE, None)  # The digest is of all pictures of the old release.
     info["inputs"] = inputs_digest("successor", replaced["inputs"], corpus.video_id.tolist())
     info["succeeds"] = [*replaced.get("succeeds", []), data.release.release_id]
     info["excluded"] = replaced["excluded"] | {FORGOTTEN: replaced["excluded"].get(FORGOTTEN, 0) + data.forgotten}

@@ -27,7 +27,7 @@ from thumblab_core.index.kinds import faiss_module
 from thumblab_core.index.projection import principal_axes, rest_lengths
 
 _COMPONENTS = 64
-_BLOCK = 4_096
+_BLOCK = 1_024
 _ROUNDING = 1e-5
 """The largest error of an inner product of short forms, because all numbers are float32."""
 _DISTANCE_ROUNDING = 1e-3
@@ -62,7 +62,10 @@ class VectorSearch:
         self._reach = np.sqrt(max(0.0, 2 * longest**2 - 2 * threshold)) + _DISTANCE_ROUNDING
         self._possible = threshold <= longest**2 + _ROUNDING
         self._centres = self._trained_centres() if self._possible else self._short[:1]
-        self._between = np.sqrt(_squared_distances(self._centres, self._centres))
+        # By this much, the squared distance of a short form from another centre may be larger than from its own centre, if
+        # the other cell has a near vector.
+        between = np.sqrt(_squared_distances(self._centres, self._centres))
+        self._farthest = np.float32(2 * self._reach) * between + np.float32(_DISTANCE_ROUNDING)
         self._cell = np.concatenate(
             [_squared_distances(block, self._centres).argmin(axis=1) for block in _blocks(self._short)]
         )
@@ -93,7 +96,7 @@ class VectorSearch:
         # Queries in the order of their cells search the same cells one after another. These cells stay in the fast
         # memory of the processor.
         asked = asked[np.argsort(self._cell[rows[asked]], kind="stable")]
-        size = max(1, min(_BLOCK, _FOUND // self._lists.ntotal))
+        size = max(1, _FOUND // self._lists.ntotal)
         for several in _blocks(asked):
             short = self._short[rows[several]]
             cells = self._cells_near(short, self._cell[rows[several]])
@@ -107,6 +110,13 @@ class VectorSearch:
                     of = start + np.repeat(np.arange(len(ends) - 1), np.diff(ends.astype(np.intp)))
                     near = self._compared(rows[several], of, found)
                     yield several[of[near]], found[near]
+
+    def any_near(self, rows: Rows) -> Flags:
+        """Return for each row in `rows` whether an added row is near."""
+        near = np.zeros(len(rows), np.bool_)
+        for asked, _ in self.near(rows):
+            near[asked] = True
+        return near
 
     def within(self, rows: Rows) -> Flags:
         """Return for each pair of the rows [m, m] whether their cosine is at least the threshold."""
@@ -138,9 +148,10 @@ class VectorSearch:
 
         `own`: the cell of each short form.
         """
-        squares = _squared_distances(short, self._centres)
-        further = squares - squares[np.arange(len(short)), own][:, None]
-        query, cell = np.nonzero(further <= 2 * self._reach * self._between[own] + _DISTANCE_ROUNDING)
+        further = _squared_distances(short, self._centres)
+        further -= further[np.arange(len(short)), own][:, None]
+        further -= self._farthest[own]
+        query, cell = np.divmod(np.flatnonzero(further <= 0), len(self._centres))
         count = np.bincount(query, minlength=len(short))
         cells = np.full((len(short), int(count.max())), -1, np.int64)
         cells[query, np.arange(len(query)) - np.repeat(np.cumsum(count) - count, count)] = cell

@@ -30,10 +30,13 @@ def test_the_near_hashes_are_those_of_a_comparison_of_all_pairs(
     hashes = random_hashes(1_500, seed)
     hashes[:200] &= np.uint64(0xFFFFFFFF)  # These hashes share their last two bands.
     queries = with_flipped_bits(hashes, seed)
-    found = {pair for step in HashSearch(hashes).near(queries) for pair in zip(*map(np.ndarray.tolist, step), strict=True)}
-    near = np.bitwise_count(queries[:, None] ^ hashes) <= NEAR
+    search = HashSearch(hashes)
+    search.open(700)
+    search.open(1_400)
+    found = {pair for step in search.near(queries) for pair in zip(*map(np.ndarray.tolist, step), strict=True)}
+    near = np.bitwise_count(queries[:, None] ^ hashes[:1_400]) <= NEAR
     assert found == set(zip(*(rows.tolist() for rows in np.nonzero(near)), strict=True))
-    assert len(found) > 900
+    assert len(found) > 800
 
 
 def test_near_duplicates_are_found_at_any_position() -> None:

@@ -4,8 +4,11 @@ The training, validation and test parts have no video in common. A fold is a gro
 channel is in two folds.
 """
 
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +19,12 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from thumblab_core.niches import DEFAULT_NAMES
+from thumblab_core.releases.release import Release
+from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.dataset import pairing, pairs
 from thumblab_pipelines.dataset.checks import check_pairs
 from thumblab_pipelines.dataset.load import load_dataset
+from thumblab_pipelines.dataset.near_duplicates import Pictures
 from thumblab_pipelines.dataset.splits import TEST, TRAIN, VALIDATION, split_by_channel, split_by_time
 from thumblab_pipelines.lab import Lab
 
@@ -187,6 +193,25 @@ def test_pairs_are_published_again_only_after_a_change(encoded: Lab) -> None:
     finally:  # The counts are restored, because other tests use the same lab.
         with encoded.engine.begin() as connection:
             connection.execute(text(f"{add} -10"))
+
+
+def test_the_check_of_new_pairs_does_not_search_for_near_duplicates_again(
+    encoded: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    release = pairs.build_pairs(encoded).release
+    copy = tmp_path / "copy"
+    shutil.copytree(release.path, copy)
+    videos = pd.read_parquet(copy / "videos.parquet")
+    early, late = (int(videos.index[videos.part == part][0]) for part in (TRAIN, TEST))
+    videos.loc[late, "sha256"] = videos.sha256[early]
+    videos.to_parquet(copy / "videos.parquet")
+
+    def check(of: Release) -> CheckResult:
+        return next(found for found in check_pairs(of) if found.name == "no_leak_of_pictures")
+
+    assert not check(replace(release, path=copy)).passed  # The pictures are not those of the digest.
+    monkeypatch.delattr(Pictures, "across")
+    assert check(release).passed
 
 
 def test_the_dataset_contains_the_vectors_and_sub_scores_of_its_videos(encoded: Lab) -> None:
