@@ -29,6 +29,7 @@ from thumblab_core.index.kinds import (
     set_parameter,
     trained,
 )
+from thumblab_core.index.mapped import Pages
 from thumblab_core.index.projection import Projection
 from thumblab_core.index.scan import ROUNDING, can_scan, scan
 
@@ -42,6 +43,8 @@ _BLOCK = 1024
 """Maximum number of queries that are searched at a time, because the cosines of a query with all vectors take much
 memory. Also the number of vectors that are compared with a query at a time without the index.
 """
+_COMPARED = 100_000
+"""Number of vectors that are compared with many queries at a time."""
 _MOST_APPROXIMATE = 2 * MAX_NEIGHBOURS
 """Maximum number of neighbours that are searched with an approximate index.
 
@@ -58,6 +61,7 @@ class Base:
         self.vectors = vectors
         self.items = tuple(items)
         self.kind = kind
+        self.pages = Pages(vectors)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -82,7 +86,7 @@ class Base:
 
         The first search with a filter makes it.
         """
-        return Projection.of(self.vectors) if len(self) > FLAT_UP_TO else None
+        return Projection.of(self.vectors, self.pages.count) if len(self) > FLAT_UP_TO else None
 
     @classmethod
     def build(cls, vectors: Vectors, items: Sequence[Item], factory: str = AUTO, target: float = 0.99) -> "Base":
@@ -179,11 +183,22 @@ class Base:
         return neighbours
 
     def _others_exactly(self, queries: Vectors, block: FaissIds, k: int) -> list[tuple[Vectors, FaissIds]]:
-        similarities = queries @ self.vectors.T
-        similarities[np.arange(len(block)), block] = -np.inf
+        faiss = faiss_module()
         k = min(k, len(self) - 1)
-        nearest = np.argpartition(similarities, len(self) - k, axis=1)[:, len(self) - k :]
-        return [(line[near], near) for line, near in zip(similarities, nearest, strict=True)]
+        nearest: list[tuple[Vectors, FaissIds]] = []
+        with all_cores():
+            # The vectors are compared in parts, because the cosines of many queries with all vectors take much memory.
+            parts = faiss.ResultHeap(len(queries), k + 1, keep_max=True)
+            for start in range(0, len(self), _COMPARED):
+                vectors = np.ascontiguousarray(self.vectors[start : start + _COMPARED])
+                found = faiss.knn(queries, vectors, min(k + 1, len(vectors)), metric=faiss.METRIC_INNER_PRODUCT)
+                parts.add_result(found[0], found[1] + start)
+                self.pages.count(len(vectors))
+            parts.finalize()
+        for row, similarities, rows in zip(block, parts.D, parts.I, strict=True):
+            others = np.flatnonzero(rows != row)[:k]
+            nearest.append((similarities[others], rows[others]))
+        return nearest
 
     def _ordered(self, query: Vectors, rows: FaissIds, k: int) -> tuple[Vectors, FaissIds]:
         """Return the cosines and rows of the k vectors nearest to `query` among `rows`, nearest first.
@@ -205,9 +220,11 @@ class Base:
 
         The vectors are read in blocks, because together they may take more memory than a request should.
         """
-        return np.concatenate(
-            [self.vectors[rows[start : start + _BLOCK]] @ query for start in range(0, len(rows), _BLOCK)]
-        )
+        cosines = []
+        for start in range(0, len(rows), _BLOCK):
+            cosines.append(self.vectors[rows[start : start + _BLOCK]] @ query)
+            self.pages.count(min(_BLOCK, len(rows) - start))
+        return np.concatenate(cosines)
 
     def _candidates(self, k: int) -> int:
         """Return how many rows to request from the index, if the k nearest rows are wanted.

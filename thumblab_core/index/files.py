@@ -14,6 +14,7 @@ from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.index.base import Base
 from thumblab_core.index.items import Item, LibraryError
 from thumblab_core.index.kinds import FLAT, IndexKind, faiss_module, set_parameter
+from thumblab_core.index.mapped import mapped
 from thumblab_core.index.typicality import MeanCosines
 from thumblab_core.releases.release import Release
 
@@ -21,22 +22,31 @@ INDEX, ITEMS, VECTORS, CALIBRATION = "index.faiss", "items.json", "vectors.npy",
 BASE_FILES = (INDEX, ITEMS, VECTORS, CALIBRATION)
 
 _ITEMS = TypeAdapter(list[Item])
+_WRITTEN_ITEMS = 10_000
+_WRITTEN_BYTES = 2**22
 
 
 def write_base(base: Base, calibration: MeanCosines, folder: Path) -> None:
     """Write a base into an empty folder. Raises `OSError` if a file cannot be written."""
+    faiss = faiss_module()
     # FAISS's own function to write files is not used. On a full disk, that function writes only a part of the file and
     # raises no error.
-    (folder / INDEX).write_bytes(faiss_module().serialize_index(base.index).data)
+    with (folder / INDEX).open("wb") as file:
+        faiss.write_index(base.index, faiss.PyCallbackIOWriter(file.write, _WRITTEN_BYTES))
     if not base.kind.exact:
         np.save(folder / VECTORS, base.vectors)
-    (folder / ITEMS).write_bytes(items_json(base.items))
+    with (folder / ITEMS).open("wb") as file:
+        file.writelines(items_json(base.items))
     np.save(folder / CALIBRATION, calibration)
 
 
-def items_json(items: Sequence[Item]) -> bytes:
-    """Return the content of the file `items.json` of a release."""
-    return _ITEMS.dump_json(list(items))
+def items_json(items: Sequence[Item]) -> Iterator[bytes]:
+    """Yield the content of the file `items.json` of a release, in parts that take little memory."""
+    yield b"["
+    for start in range(0, len(items), _WRITTEN_ITEMS):
+        part = _ITEMS.dump_json(list(items[start : start + _WRITTEN_ITEMS]))
+        yield (b"," if start else b"") + part[1:-1]
+    yield b"]"
 
 
 def named_videos(release: Release) -> set[str]:
@@ -54,11 +64,7 @@ def read_base(release: Release) -> Base:
             items = _ITEMS.validate_json((release.path / ITEMS).read_bytes(), strict=False)
         index = faiss_module().read_index(str(release.path / INDEX))
         kind = IndexKind(**(release.info.get("search") or {"factory": FLAT}))
-        # If the index is approximate, a search reads only a few vectors. So the file is mapped into memory, and only
-        # the parts that a search needs are read.
-        vectors = (
-            _vectors_of(index) if kind.exact else np.load(release.path / VECTORS, mmap_mode="r", allow_pickle=False)
-        )
+        vectors = _vectors_of(index) if kind.exact else mapped(release.path / VECTORS)
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, ValidationError) as error:
         raise LibraryError(f"{release} cannot be read ({type(error).__name__}: {str(error)[:160]})") from None
     shapes = {(index.ntotal, index.d), (len(items), index.d), vectors.shape}

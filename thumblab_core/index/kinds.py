@@ -24,6 +24,8 @@ An exact index compares a query with all vectors. With 10,000 vectors, this take
 """
 
 _TRAINING_SAMPLE = 30_000
+_ADDED = 50_000
+"""The number of vectors that are added to an index at a time."""
 _KMEANS_ITERATIONS = 5
 """Iterations of k-means in the training of an IVF index, which divides the vectors into lists by k-means.
 
@@ -104,13 +106,30 @@ def trained(vectors: Vectors, factory: str) -> Any:
     try:
         with all_cores():
             index.train(np.ascontiguousarray(sample))
-            if factory.startswith("IDMap"):
-                index.add_with_ids(np.ascontiguousarray(vectors), np.arange(len(vectors)))
-            else:
-                index.add(np.ascontiguousarray(vectors))
+            _add(faiss, index, vectors)
     except RuntimeError as error:
         raise UntrainableError(f"FAISS cannot make {factory} of {len(vectors)} vectors ({_short(error)})") from None
     return index
+
+
+def _add(faiss: Any, index: Any, vectors: Vectors) -> None:
+    """Add all vectors in blocks. The number of a vector in the index is its row."""
+    rows = np.arange(len(vectors))
+    blocks = [slice(start, start + _ADDED) for start in range(0, len(vectors), _ADDED)]
+    if isinstance(index, faiss.IndexIVF):
+        lists = np.concatenate([index.quantizer.assign(np.ascontiguousarray(vectors[b]), 1).ravel() for b in blocks])
+        # A list that grows reserves up to twice the memory that it needs. So each list gets its memory at once.
+        for number, count in enumerate(np.bincount(lists, minlength=index.nlist).tolist()):
+            index.invlists.resize(number, count)
+            index.invlists.resize(number, 0)
+        for block in blocks:
+            added, ids, numbers = np.ascontiguousarray(vectors[block]), rows[block], lists[block]
+            index.add_core(len(added), *(faiss.swig_ptr(array) for array in (added, ids, numbers)))
+    elif isinstance(index, faiss.IndexIDMap):
+        index.add_with_ids(np.ascontiguousarray(vectors), rows)
+    else:
+        for block in blocks:
+            index.add(np.ascontiguousarray(vectors[block]))
 
 
 def parameter_of(factory: str, count: int) -> tuple[str | None, list[int]]:

@@ -49,8 +49,8 @@ class Projection:
         self._others = others
 
     @classmethod
-    def of(cls, vectors: Vectors) -> "Projection | None":
-        """Return the projection of unit vectors, float32 [n, d].
+    def of(cls, vectors: Vectors, read: Callable[[int], None] = lambda rows: None) -> "Projection | None":
+        """Return the projection of unit vectors, float32 [n, d]. `read` is told how many rows were read.
 
         Return None if few components hold too little of the vectors, because the bounds would then leave out too few.
         """
@@ -68,6 +68,7 @@ class Projection:
             part = block @ basis
             first[start : start + _BLOCK] = part
             others[start : start + _BLOCK] = rest_lengths(block, part)
+            read(len(block))
         return cls(basis, first, others)
 
     def candidates(self, rows: Rows, query: Vectors, k: int, cosines_of: Callable[[Rows], Vectors]) -> Rows | None:

@@ -69,7 +69,7 @@ def build_index(lab: Lab, niche: str, run_id: str | None = None, factory: str | 
         raise LabError(why_empty(lab, niche, encoder))
     scores = read_scores(lab, [item.video_id for item in rows.items], meter_version(lab))
     index_settings = (factory or lab.settings.index_factory, lab.settings.index_recall)
-    blobs: list[bytes | memoryview] = [items_json(rows.items), rows.vectors.data]
+    blobs: list[bytes | memoryview] = [b"".join(items_json(rows.items)), rows.vectors.data]
     inputs = inputs_digest(encoder, index_settings, vars(scores), blobs=blobs)
     release = lab.releases.unchanged(INDEX, niche, inputs)
     if release is not None:

@@ -68,7 +68,7 @@ def build_map(lab: Lab, scope: str, run_id: str | None = None) -> BuiltMap:
     library = frozenset(item.video_id for item in videos.items)
     facts = videos.facts.to_json(orient="values").encode()
     inputs = inputs_digest(
-        _VERSION, encoder, videos.niches, blobs=[items_json(videos.items), facts, videos.vectors.data]
+        _VERSION, encoder, videos.niches, blobs=[b"".join(items_json(videos.items)), facts, videos.vectors.data]
     )
     release = lab.releases.unchanged(LIBRARY_MAP, scope, inputs)
     if release is not None:
