@@ -75,11 +75,13 @@ def read_base(release: Release) -> Base:
         raise LibraryError(
             f"{release} holds {content}, but its manifest says {release.info['count']}x{release.info['dimension']}"
         )
-    if len({item.video_id for item in items}) != len(items):
-        raise LibraryError(f"{release} contains a video twice")
     if kind.parameter is not None and kind.value is not None:
         set_parameter(index, kind.parameter, kind.value)
-    return Base(index, vectors, items, kind)
+    base = Base(index, vectors, items, kind)
+    # The base keeps these rows, so that the first change of a large library does not wait for them.
+    if len(base.row_of) != len(items):
+        raise LibraryError(f"{release} contains a video twice")
+    return base
 
 
 def read_calibration(release: Release) -> MeanCosines:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -66,12 +67,12 @@ def with_copies(planted: Planted, random: np.random.Generator) -> None:
 def with_chains(planted: Planted, random: np.random.Generator) -> None:
     """Make chains in which each picture looks like the one before it, but not like the others."""
     rows = random.permutation(len(planted.files))
-    for before, row in zip(rows[:100], rows[1:100], strict=False):
+    for before, row in pairwise(rows[:100]):
         value = planted.hashes[before]
         assert value is not None
         flipped = np.int64(value) ^ np.int64(sum(1 << int(bit) for bit in random.permutation(63)[:5]))
         planted.hashes[row] = int(flipped)
-    for before, row in zip(rows[100:250], rows[101:250], strict=False):
+    for before, row in pairwise(rows[100:250]):
         step = unit(random.standard_normal((1, planted.vectors.shape[1])).astype(np.float32))[0]
         planted.vectors[row] = unit((planted.vectors[before] + np.float32(random.uniform(0.1, 0.35)) * step)[None])[0]
 
