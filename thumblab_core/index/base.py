@@ -40,8 +40,8 @@ _MEASURED_QUERIES = 256
 vectors that a search finds.
 """
 _BLOCK = 1024
-"""Maximum number of queries that are searched at a time, because the cosines of a query with all vectors take much
-memory. Also the number of vectors that are compared with a query at a time without the index.
+"""Maximum number of queries that are searched at a time. Also the number of vectors that are compared with a query at a
+time without the index.
 """
 _COMPARED = 100_000
 """Number of vectors that are compared with many queries at a time."""
@@ -183,9 +183,9 @@ class Base:
         return neighbours
 
     def _others_exactly(self, queries: Vectors, block: FaissIds, k: int) -> list[tuple[Vectors, FaissIds]]:
+        """Compare the queries [m, d], which are the vectors of the rows `block` [m], with all vectors."""
         faiss = faiss_module()
         k = min(k, len(self) - 1)
-        nearest: list[tuple[Vectors, FaissIds]] = []
         with all_cores():
             # The vectors are compared in parts, because the cosines of many queries with all vectors take much memory.
             parts = faiss.ResultHeap(len(queries), k + 1, keep_max=True)
@@ -195,6 +195,7 @@ class Base:
                 parts.add_result(found[0], found[1] + start)
                 self.pages.count(len(vectors))
             parts.finalize()
+        nearest: list[tuple[Vectors, FaissIds]] = []
         for row, similarities, rows in zip(block, parts.D, parts.I, strict=True):
             others = np.flatnonzero(rows != row)[:k]
             nearest.append((similarities[others], rows[others]))

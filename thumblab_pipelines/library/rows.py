@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Connection, text
 
 from thumblab_core.database.library_rows import FROM_LIBRARY, ITEM_FIELDS, SINCE, read_vectors
@@ -23,6 +24,8 @@ SELECT {ITEM_FIELDS}, r.embedding
 ORDER BY r.video_id
 ) TO STDOUT (FORMAT BINARY)
 """
+_CONVERTED = 10_000
+"""Number of vectors that are converted at a time."""
 _TYPES = ("text", "text", "text", "text", "float8", "float8", "date", "int8", "text", "bytea")
 
 # This query reads the sub-scores of current thumbnails, but only sub-scores from one version of the meter. The meter is
@@ -64,7 +67,9 @@ def read_library(lab: Lab, niche: str, encoder: str, ids: Sequence[str] | None =
     # form %(name)s, and this line converts them from the form :name.
     statement = str(text(_LIBRARY).compile(dialect=lab.engine.dialect))
     items: list[Item] = []
-    vectors: list[bytes] = []
+    stored: list[bytes] = []
+    # The vectors of a large library would take memory several times, if they were all converted at once.
+    converted = bytearray()
     with lab.engine.connect() as connection:
         as_of = now(connection)
         cursor: Any = connection.connection.cursor()
@@ -72,9 +77,14 @@ def read_library(lab: Lab, niche: str, encoder: str, ids: Sequence[str] | None =
             copy.set_types(_TYPES)
             for *fields, vector in copy.rows():
                 items.append(Item(*fields))
-                vectors.append(vector)
+                stored.append(vector)
+                if len(stored) == _CONVERTED:
+                    converted += read_vectors(stored).data.cast("B")
+                    stored.clear()
         read_at = now(connection)
-    return LibraryRows(items, read_vectors(vectors), as_of, read_at)
+    converted += read_vectors(stored).tobytes()
+    vectors = np.frombuffer(converted, np.float32).reshape(len(items), -1 if items else 0)
+    return LibraryRows(items, vectors, as_of, read_at)
 
 
 def read_scores(lab: Lab, video_ids: Sequence[str], version: str) -> ScoreDistribution:

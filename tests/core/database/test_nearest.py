@@ -18,6 +18,7 @@ from thumblab_core.database.nearest import Library
 from thumblab_core.database.tables import library_exclusions
 from thumblab_core.index import LibraryError, Neighbour, NicheIndex
 from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.library import rows
 from thumblab_pipelines.library.rows import read_library
 
 TECH = Library(CLIP, "tech", DAYS)
@@ -50,11 +51,21 @@ def recall(results: list[list[Neighbour]], truth: list[list[Neighbour]]) -> floa
     return float(np.mean(shares))
 
 
+def test_a_library_that_is_read_in_parts_has_the_same_vectors(small: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = read_library(small, "tech", CLIP)
+    for size in (1, 7, len(whole.items)):
+        monkeypatch.setattr(rows, "_CONVERTED", size)
+        parts = read_library(small, "tech", CLIP)
+        assert parts.items == whole.items
+        assert np.array_equal(parts.vectors, whole.vectors)
+    assert read_library(small, "no niche", CLIP).vectors.shape == (0, 0)
+
+
 @pytest.mark.parametrize("niche", ["tech", "beauty"])
 def test_postgresql_and_faiss_find_the_same_twenty_items_with_the_same_cosines(small: Lab, niche: str) -> None:
-    rows = read_library(small, niche, CLIP)
-    index = NicheIndex.build(rows.vectors, rows.items, CLIP, factory="Flat")
-    queries = np.concatenate([clustered(8, 48, seed=5), rows.vectors[:4]])
+    read = read_library(small, niche, CLIP)
+    index = NicheIndex.build(read.vectors, read.items, CLIP, factory="Flat")
+    queries = np.concatenate([clustered(8, 48, seed=5), read.vectors[:4]])
     results = search(small, queries, library=Library(CLIP, niche, DAYS), exact=True)
     for stored, query in zip(results, queries, strict=True):
         faiss = index.search(query, 20)
@@ -91,10 +102,10 @@ def test_a_sample_comes_with_the_size_of_the_library_and_is_always_the_same(smal
         again = nearest.sample(connection, TECH, 50)[1]
         every = nearest.sample(connection, TECH, 10_000)[1]
         assert nearest.sample(connection, Library("another", "tech", DAYS), 50)[0] == 0
-    rows = read_library(small, "tech", CLIP)
-    assert count == len(rows.items)
+    read = read_library(small, "tech", CLIP)
+    assert count == len(read.items)
     assert np.array_equal(some, again)
-    assert sorted(every.tolist()) == sorted(rows.vectors.tolist())
+    assert sorted(every.tolist()) == sorted(read.vectors.tolist())
 
 
 @pytest.mark.slow
