@@ -2,7 +2,7 @@
 
 A search of an approximate index reads only a few vectors. So the file is mapped, and only the pages that a search needs
 are read. The system counts these pages as memory of the process until it needs the memory for something else. So after
-many reads, the pages are given back. They stay in the system's cache of files, and the next read is fast.
+many reads of a large file, the pages are given back. They stay in the system's cache of files, and the next read is fast.
 """
 
 import mmap
@@ -13,11 +13,10 @@ import numpy as np
 
 from thumblab_core.encoders.protocol import Vectors
 
-_READ_ROWS = 8_192
-"""The number of rows that are read before the pages are given back.
-
-Linux maps up to 64 KiB around each row that is read. So these rows take up to 512 MiB.
-"""
+_MOST_RESIDENT = 2**29
+"""The largest memory, in bytes, of pages that are not given back."""
+_AROUND = 2**16
+"""The number of bytes that Linux maps around each row that is read."""
 
 
 def mapped(path: Path) -> Vectors:
@@ -30,18 +29,16 @@ class Pages:
     """Give back the pages of vectors that were read, if the vectors are mapped. Many threads may use it at once."""
 
     def __init__(self, vectors: Vectors) -> None:
-        self._map: Any = getattr(vectors, "_mmap", None)
+        self._map: Any = getattr(vectors, "_mmap", None) if vectors.nbytes > _MOST_RESIDENT else None
         self._read = 0
 
     def count(self, rows: int) -> None:
-        """Note that `rows` vectors were read. After many vectors, give all pages back."""
-        # Threads that count at the same time may lose a count. Then the pages are given back a little later.
+        """Note that `rows` vectors were read. If they may take too much memory by now, give all pages back."""
+        if self._map is None:
+            return
+        # Threads that count at the same time may lose a count. Then the pages are given back a little later. Threads
+        # that read the vectors meanwhile get their pages from the system's cache.
         self._read += rows
-        if self._read >= _READ_ROWS:
-            self.give_back()
-
-    def give_back(self) -> None:
-        """Give all pages back. Other threads may read the vectors at the same time."""
-        self._read = 0
-        if self._map is not None:
+        if self._read * _AROUND >= _MOST_RESIDENT:
+            self._read = 0
             self._map.madvise(mmap.MADV_DONTNEED)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+import pytest
 
 from thumblab_core.index import Item, mapped
 from thumblab_core.index.files import items_json
@@ -16,25 +17,31 @@ def resident(path: Path) -> int:
     return sum(part.rss for part in psutil.Process().memory_maps() if part.path == str(path.resolve()))
 
 
-def test_the_pages_of_mapped_vectors_are_given_back_after_many_reads(tmp_path: Path) -> None:
-    path = tmp_path / "vectors.npy"
-    rows = 2 * mapped._READ_ROWS
-    np.save(path, np.arange(rows * 256, dtype=np.float32).reshape(rows, 256))
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A file of 1,024 vectors of 16 KiB, 16 MiB together."""
+    np.save(tmp_path / "vectors.npy", np.ones((1_024, 4_096), np.float32))
+    return tmp_path / "vectors.npy"
+
+
+def test_the_pages_of_a_large_file_are_given_back_after_many_reads(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mapped, "_MOST_RESIDENT", 2**23)
     vectors = mapped.mapped(path)
     pages = Pages(vectors)
-    total = float(vectors[: rows // 2].sum(dtype=np.float64))
-    assert resident(path) > rows * 256
-    pages.count(rows // 2 - 1)
-    assert resident(path) > rows * 256
-    pages.count(1)
-    assert resident(path) < rows * 64
-    assert float(vectors[: rows // 2].sum(dtype=np.float64)) == total
+    assert vectors.sum() == 2**22
+    pages.count(127)
+    assert resident(path) > 2**23
+    pages.count(1)  # By now, 128 * 64 KiB may have been mapped.
+    assert resident(path) < 2**20
+    assert vectors.sum() == 2**22
 
 
-def test_vectors_in_memory_have_no_pages_to_give_back() -> None:
-    vectors = np.ones((3, 2), np.float32)
-    Pages(vectors).count(mapped._READ_ROWS)
-    assert vectors.sum() == 6
+def test_the_pages_of_a_small_file_and_vectors_in_memory_stay(path: Path) -> None:
+    vectors = mapped.mapped(path)
+    assert vectors.sum() == 2**22
+    Pages(vectors).count(10**9)
+    assert resident(path) > 2**23
+    Pages(np.ones((3, 2), np.float32)).count(10**9)
 
 
 def test_items_are_written_in_parts_of_one_list() -> None:
