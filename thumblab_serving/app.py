@@ -37,6 +37,7 @@ from thumblab_serving.http.guards import LOOPBACK, HostNames, SecurityHeaders
 from thumblab_serving.http.metrics import Metrics
 from thumblab_serving.keys.key_ring import KeyRing
 from thumblab_serving.keys.rate_limits import RateLimits
+from thumblab_serving.loading.database import ServiceDatabase
 from thumblab_serving.loading.kept_predictions import PredictionKeeper
 from thumblab_serving.loading.library_pictures import LibraryPictures
 from thumblab_serving.looking.served_maps import ServedMaps
@@ -69,7 +70,7 @@ from thumblab_serving.routes.people import forgetting as people_forgetting
 from thumblab_serving.routes.people import runs as people_runs
 from thumblab_serving.schemas.batches import BatchRequest, ItemResult
 from thumblab_serving.schemas.experiments import ExperimentRequest
-from thumblab_serving.schemas.lab import NicheRequest
+from thumblab_serving.schemas.lab import NicheChange, NicheRequest, ProposalRequest
 from thumblab_serving.schemas.lab_runs import ItemsRequest, NichesRequest, RebuildRequest
 from thumblab_serving.schemas.people import people_requests
 from thumblab_serving.schemas.request import ScoreRequest
@@ -125,6 +126,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.waiting_for_runs = asyncio.Semaphore(requested_runs.WAITING)
     app.state.library_pictures = LibraryPictures(scorer.database, ImageStore(settings.images))
     app.state.library_limiter = CapacityLimiter(library.CONCURRENT)
+    app.state.proposals = ServiceDatabase(settings, niches.PROPOSAL_SECONDS)
+    app.state.proposals_limiter = CapacityLimiter(niches.CONCURRENT_PROPOSALS)
     app.state.library_maps = ServedMaps(ReleaseStore(polled_place(settings)))
     app.state.maps_limiter = CapacityLimiter(library_map.CONCURRENT)
     app.state.similar, app.state.videos = SimilarSearch(scorer), Videos(scorer)
@@ -218,6 +221,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Limits]]:
         await app.state.dagster.close()
         await to_thread.run_sync(scorer.close)
         await to_thread.run_sync(app.state.people.close)
+        await to_thread.run_sync(app.state.proposals.close)
         if app.state.shared_cache is not None:
             app.state.shared_cache.close()
 
@@ -243,7 +247,8 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         result.pop("$defs")  # The document already contains these models, because other answers contain them.
         schemas["ItemResult"] = result
         bodies: list[type[StrictModel]] = [ScoreRequest, BatchRequest, ExperimentRequest, SimilarRequest]
-        bodies += [NichesRequest, RebuildRequest, ItemsRequest, NicheRequest, *people_requests.BODIES]
+        bodies += [NichesRequest, RebuildRequest, ItemsRequest, *people_requests.BODIES]
+        bodies += [NicheRequest, NicheChange, ProposalRequest]
         for model in bodies:
             body = model.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas |= body.pop("$defs", {})

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from thumblab_pipelines.niches.propose import Proposal
+    from thumblab_core.niches.propose import Proposal
 
 
 def niches_table(niches: Sequence[Mapping[str, Any]]) -> Table:

@@ -81,6 +81,22 @@ class LabOut:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NicheCostOut:
+    """The most that a refresh of the niche costs in a day, and the quota of the whole lab for a day."""
+
+    searches: int
+    """Calls of YouTube's search."""
+
+    quota_searches: int
+    units: int
+    """Quota units of all other calls."""
+
+    quota_units: int
+    first_units: int
+    """Quota units of the first refresh, which also fetches the given channels."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class NicheOut:
     """A niche of the lab, and where its videos come from."""
 
@@ -91,9 +107,19 @@ class NicheOut:
     searches: list[str]
     channels: list[str]
     exclude: list[str]
-    added_at: datetime
+    added_at: datetime | None
+    """When the niche was added; null in a dry run of an addition."""
+
     retired_at: datetime | None
     """When the niche was retired; null while it is collected and served."""
+
+    version: int
+    """The number of the niche's changes, from 1. A change names the version it changes."""
+
+    videos: int
+    """How many stored videos are in the niche."""
+
+    cost: NicheCostOut
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,3 +127,29 @@ class NichesOut:
     """The niches of the lab, in the order in which they were added. Retired niches are included."""
 
     niches: list[NicheOut]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearChannelOut:
+    """A channel of the lab whose titles are like those of the seed."""
+
+    channel_id: str
+    title: str
+    videos: int
+    similarity: float
+    """Cosine of the mean title vectors, -1 to 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProposalOut:
+    """A niche that could be added. Nothing is changed."""
+
+    channels: list[NearChannelOut]
+    """The nearest channels, the most similar first."""
+
+    searches: list[str]
+    """Texts that are frequent in the seed's titles and rare in others."""
+
+    cost: NicheCostOut
+    preview: dict[str, int]
+    """Stored videos of these channels, or with a search in their title, by their present niche."""

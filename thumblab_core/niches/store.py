@@ -1,7 +1,7 @@
 """Read and change the table `niches`, and keep the file of `niche_file` equal to it."""
 
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -65,6 +65,16 @@ def insert_niche(connection: Connection, niche: Niche) -> Niche:
     Raises `LabError` if a niche cannot be like this, and `NicheConflictError` if the name is taken or if the lab has too
     many niches.
     """
+    niche = require_new(connection, niche)
+    connection.execute(insert(niches).values(_values(niche)))
+    return niche_named(connection, niche.name)
+
+
+def require_new(connection: Connection, niche: Niche) -> Niche:
+    """Return the niche as `insert_niche` would store it, without storing it. Raises the same errors.
+
+    No other niche is added until the transaction of `connection` ends.
+    """
     niche = checked(niche)
     _lock(connection)
     known = connection.execute(select(niches.c.retired_at).where(niches.c.name == niche.name)).one_or_none()
@@ -76,30 +86,42 @@ def insert_niche(connection: Connection, niche: Niche) -> Niche:
         )
         raise NicheConflictError(f"there is a niche {niche.name} already; {hint}")
     _refuse_too_many(connection)
-    connection.execute(insert(niches).values(_values(niche)))
-    return niche_named(connection, niche.name)
+    return niche
 
 
 def edit_niche(engine: Engine, niche: Niche) -> Niche:
-    """Replace all that is stored about a niche but its dates, and return the niche as it was stored.
+    """Change a niche as `update_niche` does, and return the niche as it was stored."""
+    with engine.begin() as connection:
+        return update_niche(connection, niche)
 
-    `niche.version` must be the version that the caller has read and changed. Raises `LabError` if a niche cannot be
-    like this, `UnknownNicheError` if there is no such niche, and `NicheConflictError` with the present state if another
-    person has changed the niche since.
+
+def update_niche(connection: Connection, niche: Niche) -> Niche:
+    """Replace all that is stored about a niche but its dates in the transaction of `connection`. Return the niche as it
+    was stored. Raises the errors of `require_unchanged`.
+    """
+    niche = require_unchanged(connection, niche)
+    connection.execute(
+        update(niches).where(niches.c.name == niche.name).values(_values(niche) | {"version": niche.version + 1})
+    )
+    return niche_named(connection, niche.name)
+
+
+def require_unchanged(connection: Connection, niche: Niche) -> Niche:
+    """Return a changed niche as `update_niche` would store it, but for its version. Nothing is stored.
+
+    No other change is made until the transaction of `connection` ends. `niche.version` must be the version that the
+    caller has read and changed. Raises `LabError` if a niche cannot be like this, `UnknownNicheError` if there is no
+    such niche, and `NicheConflictError` with the present state if another person has changed the niche since.
     """
     niche = checked(niche)
-    with engine.begin() as connection:
-        _lock(connection)
-        present = niche_named(connection, niche.name)
-        if present.version != niche.version:
-            raise NicheConflictError(
-                f"somebody else has changed {niche.name} since you read it, so your change was not made; the niche now "
-                f"has {described(present)}"
-            )
-        connection.execute(
-            update(niches).where(niches.c.name == niche.name).values(_values(niche) | {"version": present.version + 1})
+    _lock(connection)
+    present = niche_named(connection, niche.name)
+    if present.version != niche.version:
+        raise NicheConflictError(
+            f"somebody else has changed {niche.name} since you read it, so your change was not made; the niche now "
+            f"has {described(present)}"
         )
-        return niche_named(connection, niche.name)
+    return replace(niche, added_at=present.added_at, retired_at=present.retired_at)
 
 
 def retire_niche(engine: Engine, data_dir: Path, name: str) -> bool:

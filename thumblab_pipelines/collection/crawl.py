@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine
 
 from thumblab_core.database.engine import make_engine
 from thumblab_core.niches import Niche
+from thumblab_core.niches.cost import kept_quota
 from thumblab_core.niches.store import active_niche, all_niches
 from thumblab_core.settings import Settings
 from thumblab_pipelines.checks import CheckResult
@@ -26,7 +27,6 @@ from thumblab_pipelines.collection import crawl_channels, crawl_rules, crawl_sta
 from thumblab_pipelines.collection.crawl_discovery import Discovery
 from thumblab_pipelines.collection.crawl_state import Counted
 from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.niches.cost import kept_quota
 from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.videos.records import save_videos
 from thumblab_pipelines.youtube.answers import Upload

@@ -6,9 +6,9 @@ from datetime import timedelta
 from sqlalchemy import Engine
 
 from thumblab_core.niches import Niche
+from thumblab_core.niches.searching import language_of, region_of
 from thumblab_core.settings import Settings
 from thumblab_pipelines.collection import crawl_channels, crawl_rules, crawl_searches
-from thumblab_pipelines.niches.searching import language_of, region_of
 from thumblab_pipelines.progress import Progress
 from thumblab_pipelines.videos.records import save_channels
 from thumblab_pipelines.youtube.answers import SearchHit

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 
+from thumblab_core.niches.cost import kept_quota
 from thumblab_core.niches.store import niche_named
 from thumblab_pipelines.collection import crawl_state
 from thumblab_pipelines.collection.crawl_searches import pages_searched
 from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.niches.cost import kept_quota
 from thumblab_pipelines.youtube.client import PAGE_SIZE
 from thumblab_pipelines.youtube.quota import SEARCHES, UNITS, Balance, Ledger
 

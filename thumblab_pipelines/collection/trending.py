@@ -12,9 +12,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from thumblab_core.database.tables import charts
 from thumblab_core.niches import Niche
+from thumblab_core.niches.searching import language_of, most_pages, region_of
 from thumblab_pipelines.collection.collecting import Collecting
 from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.niches.searching import language_of, most_pages, region_of
 from thumblab_pipelines.progress import Progress
 from thumblab_pipelines.videos.records import VIDEO, VideoRecord
 from thumblab_pipelines.youtube.answers import SearchHit

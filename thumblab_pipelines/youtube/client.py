@@ -8,6 +8,7 @@ from typing import Any, Self
 from sqlalchemy import Engine
 
 from thumblab_core.errors import LabError
+from thumblab_core.niches.searching import PAGE_SIZE as PAGE_SIZE
 from thumblab_core.settings import Settings
 from thumblab_pipelines.videos.records import ChannelRecord, VideoRecord
 from thumblab_pipelines.youtube import answers
@@ -15,9 +16,6 @@ from thumblab_pipelines.youtube.answers import Counts, Json, Page, SearchHit, Up
 from thumblab_pipelines.youtube.errors import ErrorKind, YouTubeError
 from thumblab_pipelines.youtube.quota import SEARCHES, STATS, UNITS, Ledger
 from thumblab_pipelines.youtube.transport import ApiAnswer, Transport, new_http
-
-PAGE_SIZE = 50
-"""Number of ids or items per call, which is the maximum of the API."""
 
 _REAL_ENDPOINT = "https://youtube.googleapis.com/"
 _CHANNEL_PARTS = "snippet,statistics,contentDetails"

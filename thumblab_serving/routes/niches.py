@@ -1,12 +1,12 @@
-"""The routes that list, add, retire and restore the niches of the lab. Their key needs the scope `admin`."""
+"""The routes that list, add, change, retire, restore and propose niches. Their key needs the scope `admin`."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Response
 
 from thumblab_core.errors import LabError
 from thumblab_core.niches import NICHE_PATTERN, Niche, NicheConflictError, NicheFile, UnknownNicheError, is_niche_name
@@ -16,13 +16,26 @@ from thumblab_serving.http.lab_requests import body_of
 from thumblab_serving.http.problems import Problem, error_responses
 from thumblab_serving.http.queries import path_documentation
 from thumblab_serving.http.received import invalid
-from thumblab_serving.loading.database import NoDatabaseError
+from thumblab_serving.loading.database import NoDatabaseError, ServiceDatabase
 from thumblab_serving.routes.no_database import no_database
-from thumblab_serving.schemas.lab import NicheOut, NicheRequest, NichesOut
+from thumblab_serving.schemas.lab import (
+    NearChannelOut,
+    NicheChange,
+    NicheCostOut,
+    NicheOut,
+    NicheRequest,
+    NicheSources,
+    NichesOut,
+    ProposalOut,
+    ProposalRequest,
+)
+from thumblab_serving.schemas.strict import StrictModel
 from thumblab_serving.scoring.scorer import Scorer
 
 if TYPE_CHECKING:  # Only type checkers import SQLAlchemy here, because the import is slow.
     from sqlalchemy import Connection
+
+    from thumblab_core.niches.cost import DailyCost
 
 router = APIRouter(tags=["library"], dependencies=[Depends(require("admin"))])
 
@@ -32,54 +45,78 @@ _log = logging.getLogger("thumblab_serving")
 
 _PATH = "/api/v1/niches"
 _NAME: dict[str, Any] = {"parameters": [path_documentation("name", pattern=NICHE_PATTERN)]}
+_DRY_RUN: dict[int | str, dict[str, Any]] = {200: {"model": NicheOut, "description": "The niche of a dry run"}}
+
+CONCURRENT_PROPOSALS = 1
+"""How many proposals are computed at the same time."""
+
+PROPOSAL_SECONDS = 15.0
+"""Time limit of the statements of a proposal, which read the titles and vectors of all videos."""
+
+
+def _body(model: type[StrictModel]) -> dict[str, Any]:
+    """Return the description of a required body for the OpenAPI document."""
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 @router.get(_PATH, summary="The niches of the lab", responses=error_responses(401, 503))
 async def niches(request: Request) -> NichesOut:
-    """List the niches, also the retired ones, with their categories, searches and channels."""
+    """List the niches, also the retired ones, with where their videos come from and what their refresh costs."""
 
-    def read(connection: "Connection") -> list[Niche]:
+    def read(connection: "Connection") -> list[NicheOut]:
         from thumblab_core.niches.store import all_niches
 
-        return all_niches(connection, retired=True)
+        return _shown(connection, request, all_niches(connection, retired=True))
 
     scorer: Scorer = request.app.state.scorer
-    return NichesOut(niches=[_shown(niche) for niche in await _run(request, lambda: scorer.database.read(read))])
+    return NichesOut(niches=await _run(request, lambda: scorer.database.read(read)))
 
 
 @router.post(
     _PATH,
     summary="Add a niche",
     status_code=HTTPStatus.CREATED,
-    responses=error_responses(401, 408, 409, 413, 415, 422, 503),
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/NicheRequest"}}},
-        }
-    },
+    responses=error_responses(401, 408, 409, 413, 415, 422, 503) | _DRY_RUN,
+    openapi_extra=_body(NicheRequest),
 )
-async def add(request: Request) -> NicheOut:
+async def add(request: Request, response: Response) -> NicheOut:
     """The service takes requests for the niche from now on, and Dagster shows it within half a minute. The next refresh
-    collects, indexes and serves it.
+    collects, indexes and serves it. With `dry_run`, the answer has status 200, and nothing is stored.
     """
     body = await body_of(request, NicheRequest)
-    given = Niche(
-        body.name,
-        body.category_id,
-        body.region,
-        body.language,
-        tuple(body.searches),
-        tuple(body.channels),
-        tuple(body.exclude),
-    )
+    given = Niche(body.name, **_sources(body))
+    if body.dry_run:
+        response.status_code = HTTPStatus.OK
 
     def store(connection: "Connection") -> Niche:
-        from thumblab_core.niches.store import insert_niche
+        from thumblab_core.niches.store import insert_niche, require_new
 
-        return insert_niche(connection, given)
+        return require_new(connection, given) if body.dry_run else insert_niche(connection, given)
 
-    return _shown(await _change(request, store))
+    return await (_preview if body.dry_run else _change)(request, store)
+
+
+@router.put(
+    f"{_PATH}/{{name}}",
+    summary="Change a niche",
+    responses=error_responses(401, 404, 408, 409, 413, 415, 422, 503),
+    openapi_extra=_NAME | _body(NicheChange),
+)
+async def change(request: Request) -> NicheOut:
+    """Replace where the videos of the niche come from. The next refresh follows the change. If somebody else has changed
+    the niche since its `version`, the answer is a 409 with the present state. With `dry_run`, nothing is stored.
+    """
+    name = _name(request)
+    body = await body_of(request, NicheChange)
+    given = Niche(name, version=body.version, **_sources(body))
+
+    def store(connection: "Connection") -> Niche:
+        from thumblab_core.niches.store import require_unchanged, update_niche
+
+        return require_unchanged(connection, given) if body.dry_run else update_niche(connection, given)
+
+    return await (_preview if body.dry_run else _change)(request, store)
 
 
 @router.post(
@@ -100,7 +137,7 @@ async def retire_(request: Request) -> NicheOut:
         retire(connection, name)
         return niche_named(connection, name)
 
-    return _shown(await _change(request, store))
+    return await _change(request, store)
 
 
 @router.post(
@@ -119,7 +156,37 @@ async def restore_(request: Request) -> NicheOut:
         restore(connection, name)
         return niche_named(connection, name)
 
-    return _shown(await _change(request, store))
+    return await _change(request, store)
+
+
+@router.post(
+    f"{_PATH}/proposals",
+    summary="Propose a niche from channels or videos",
+    responses=error_responses(401, 408, 413, 415, 422, 503),
+    openapi_extra=_body(ProposalRequest),
+)
+async def propose(request: Request) -> ProposalOut:
+    """Name the channels of the lab that are nearest to the given channels and videos, texts to search for, and what such
+    a niche costs. YouTube is not asked, and nothing is changed.
+    """
+    body = await body_of(request, ProposalRequest)
+    if not body.channels and not body.videos:
+        raise invalid("give channels or videos, at least one")
+    settings: Settings = request.app.state.settings
+    database: ServiceDatabase = request.app.state.proposals
+
+    def read(connection: "Connection") -> ProposalOut:
+        from thumblab_core.niches.propose import propose as from_seed
+
+        proposal = from_seed(connection, settings, body.channels, body.videos, body.most_channels)
+        return ProposalOut(
+            channels=[NearChannelOut(**vars(channel)) for channel in proposal.channels],
+            searches=proposal.searches,
+            cost=_cost(proposal.cost, settings),
+            preview=proposal.preview,
+        )
+
+    return await _run(request, lambda: database.read(read), database, request.app.state.proposals_limiter)
 
 
 def _name(request: Request) -> str:
@@ -132,35 +199,52 @@ def _name(request: Request) -> str:
     return name
 
 
-async def _change(request: Request, work: "Callable[[Connection], T]") -> T:
-    """Return the result of `work`, which changes the table of niches. Then write the file that the workers read.
+async def _change(request: Request, work: "Callable[[Connection], Niche]") -> NicheOut:
+    """Return the niche that `work` has stored in the table of niches. Then write the file that the workers read.
 
     If the file cannot be written, the change is still made. The sensor `niches` of Dagster then writes the file.
     """
     scorer: Scorer = request.app.state.scorer
     settings: Settings = request.app.state.settings
 
-    def change() -> T:
+    def change() -> NicheOut:
         from thumblab_core.niches.store import write_niche_file
 
-        result = scorer.database.write(work)
+        result = scorer.database.write(lambda connection: _shown(connection, request, [work(connection)]))
         try:
             scorer.database.ask(lambda engine: write_niche_file(engine, settings.data_dir))
         except LabError as error:
             _log.warning("the niches were changed, and the workers follow when Dagster has written the list: %s", error)
-        return result
+        return result[0]
 
     return await _run(request, change)
 
 
-async def _run(request: Request, work: Callable[[], T]) -> T:
-    """Return the result of `work`, which runs in a thread. Raises a `Problem` for an error of the lab."""
-    limiter: CapacityLimiter = request.app.state.library_limiter
+async def _preview(request: Request, work: "Callable[[Connection], Niche]") -> NicheOut:
+    """Return the niche that `work` would store."""
+    scorer: Scorer = request.app.state.scorer
+    shown = await _run(
+        request, lambda: scorer.database.read(lambda connection: _shown(connection, request, [work(connection)]))
+    )
+    return shown[0]
+
+
+async def _run(
+    request: Request,
+    work: Callable[[], T],
+    database: ServiceDatabase | None = None,
+    limiter: CapacityLimiter | None = None,
+) -> T:
+    """Return the result of `work`, which runs in a thread. Raises a `Problem` for an error of the lab.
+
+    `database`: what `work` reads, if it is not the database of most requests. `limiter`: limits how many calls run at
+    the same time, if they do not share the limit of the library.
+    """
     scorer: Scorer = request.app.state.scorer
     try:
-        return await to_thread.run_sync(work, limiter=limiter)
+        return await to_thread.run_sync(work, limiter=limiter or request.app.state.library_limiter)
     except NoDatabaseError as error:
-        raise no_database("the niches are in the lab's database", error, scorer.database) from None
+        raise no_database("the niches are in the lab's database", error, database or scorer.database) from None
     except UnknownNicheError as error:
         raise Problem(HTTPStatus.NOT_FOUND, "not-found", str(error)) from None
     except NicheConflictError as error:
@@ -169,16 +253,49 @@ async def _run(request: Request, work: Callable[[], T]) -> T:
         raise invalid(str(error)) from None
 
 
-def _shown(niche: Niche) -> NicheOut:
-    assert niche.added_at is not None
-    return NicheOut(
-        name=niche.name,
-        category_id=niche.category_id,
-        region=niche.region,
-        language=niche.language,
-        searches=list(niche.searches),
-        channels=list(niche.channels),
-        exclude=list(niche.exclude),
-        added_at=niche.added_at,
-        retired_at=niche.retired_at,
+def _sources(body: NicheSources) -> dict[str, Any]:
+    """Return where the videos of a niche come from, as arguments of `Niche`."""
+    return {
+        "category_id": body.category_id,
+        "region": body.region,
+        "language": body.language,
+        "searches": tuple(body.searches),
+        "channels": tuple(body.channels),
+        "exclude": tuple(body.exclude),
+    }
+
+
+def _shown(connection: "Connection", request: Request, niches: Sequence[Niche]) -> list[NicheOut]:
+    """Return the niches as an answer shows them, with their stored videos and their cost."""
+    from thumblab_core.niches.cost import daily_cost
+    from thumblab_core.niches.counts import videos_by_niche
+
+    settings: Settings = request.app.state.settings
+    counts = videos_by_niche(connection)
+    return [
+        NicheOut(
+            name=niche.name,
+            category_id=niche.category_id,
+            region=niche.region,
+            language=niche.language,
+            searches=list(niche.searches),
+            channels=list(niche.channels),
+            exclude=list(niche.exclude),
+            added_at=niche.added_at,
+            retired_at=niche.retired_at,
+            version=niche.version,
+            videos=counts.get(niche.name, 0),
+            cost=_cost(daily_cost(niche, settings), settings),
+        )
+        for niche in niches
+    ]
+
+
+def _cost(cost: "DailyCost", settings: Settings) -> NicheCostOut:
+    return NicheCostOut(
+        searches=cost.searches,
+        quota_searches=settings.quota_searches,
+        units=cost.units,
+        quota_units=settings.quota_units,
+        first_units=cost.first_units,
     )

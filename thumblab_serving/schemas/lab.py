@@ -63,12 +63,9 @@ class LabOut(StrictModel):
 Text = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TEXT)]
 
 
-class NicheRequest(StrictModel):
-    """A niche to add. It needs a category, a search or a channel."""
+class NicheSources(StrictModel):
+    """Where the videos of a niche come from. A niche needs a category, a search or a channel."""
 
-    name: Annotated[
-        str, StringConstraints(max_length=40), WithJsonSchema({"type": "string", "pattern": NICHE_PATTERN})
-    ] = Field(description="The name of the niche, in requests, in Dagster and in URLs.", examples=["cooking"])
     category_id: Annotated[int, Strict(), Field(ge=1, le=999), AS_WHOLE] | None = Field(
         default=None, description="The id of a YouTube category. If there are searches, it only narrows them."
     )
@@ -87,6 +84,35 @@ class NicheRequest(StrictModel):
     exclude: list[Text] = Field(
         default_factory=list, max_length=MOST_EXCLUDED, description="Words that leave a video out if its title has one."
     )
+    dry_run: Annotated[bool, Strict()] = Field(
+        default=False, description="Check the values and answer with the niche and its cost, but store nothing."
+    )
+
+
+class NicheRequest(NicheSources):
+    """A niche to add. It needs a category, a search or a channel."""
+
+    name: Annotated[
+        str, StringConstraints(max_length=40), WithJsonSchema({"type": "string", "pattern": NICHE_PATTERN})
+    ] = Field(description="The name of the niche, in requests, in Dagster and in URLs.", examples=["cooking"])
+
+
+class NicheChange(NicheSources):
+    """All that a niche has from now on. What is not given is removed."""
+
+    version: Annotated[int, Strict(), Field(ge=1, le=2**31 - 1), AS_WHOLE] = Field(
+        description="The version of the niche that was read and changed."
+    )
+
+
+class NicheCostOut(StrictModel):
+    """The most that a refresh of the niche costs in a day, and the quota of the whole lab for a day."""
+
+    searches: int = Field(description="Calls of YouTube's search.")
+    quota_searches: int
+    units: int = Field(description="Quota units of all other calls.")
+    quota_units: int
+    first_units: int = Field(description="Quota units of the first refresh, which also fetches the given channels.")
 
 
 class NicheOut(StrictModel):
@@ -99,13 +125,54 @@ class NicheOut(StrictModel):
     searches: list[str]
     channels: list[str]
     exclude: list[str]
-    added_at: datetime
+    added_at: datetime | None = Field(description="When the niche was added; null in a dry run of an addition.")
     retired_at: datetime | None = Field(
         description="When the niche was retired; null while it is collected and served."
     )
+    version: int = Field(
+        description="The number of the niche's changes, from 1. A change names the version it changes."
+    )
+    videos: int = Field(description="How many stored videos are in the niche.")
+    cost: NicheCostOut
 
 
 class NichesOut(StrictModel):
     """The niches of the lab, in the order in which they were added. Retired niches are included."""
 
     niches: list[NicheOut]
+
+
+MOST_SEEDS = 20
+"""Maximum number of channels, and of videos, from which a niche is proposed."""
+
+
+class ProposalRequest(StrictModel):
+    """Channels and videos of the lab from which a niche is proposed: at least one."""
+
+    channels: list[Annotated[str, StringConstraints(min_length=1, max_length=300)]] = Field(
+        default_factory=list, max_length=MOST_SEEDS, description="Ids, @handles or exact titles of channels of the lab."
+    )
+    videos: list[Text] = Field(default_factory=list, max_length=MOST_SEEDS, description="Ids of videos of the lab.")
+    most_channels: Annotated[int, Strict(), Field(ge=1, le=MOST_CHANNELS), AS_WHOLE] = Field(
+        default=10, description="How many near channels to name at most."
+    )
+
+
+class NearChannelOut(StrictModel):
+    """A channel of the lab whose titles are like those of the seed."""
+
+    channel_id: str
+    title: str
+    videos: int
+    similarity: float = Field(description="Cosine of the mean title vectors, -1 to 1.")
+
+
+class ProposalOut(StrictModel):
+    """A niche that could be added. Nothing is changed."""
+
+    channels: list[NearChannelOut] = Field(description="The nearest channels, the most similar first.")
+    searches: list[str] = Field(description="Texts that are frequent in the seed's titles and rare in others.")
+    cost: NicheCostOut
+    preview: dict[str, int] = Field(
+        description="Stored videos of these channels, or with a search in their title, by their present niche."
+    )

@@ -13,13 +13,13 @@ from demo.emulator import Emulator
 from thumblab_core.database.tables import channels, videos
 from thumblab_core.errors import LabError
 from thumblab_core.niches import Niche
+from thumblab_core.niches.cost import daily_cost, kept_quota
 from thumblab_core.niches.store import add_niche, edit_niche, retire_niche
 from thumblab_pipelines.channels.collect import collect_channel
 from thumblab_pipelines.collection import crawl_searches
 from thumblab_pipelines.collection.crawl import crawl
 from thumblab_pipelines.collection.refresh import Collected, collect
 from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.niches.cost import daily_cost, kept_quota
 from thumblab_pipelines.youtube.client import SearchQuery, YouTube
 
 PHONES = Niche("phones", 28, "AU", "en-GB", ("Foldable Phones", "Mesh Routers"))

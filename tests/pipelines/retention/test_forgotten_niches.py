@@ -11,9 +11,9 @@ from thumblab_core.database.tables import niches, videos
 from thumblab_core.errors import LabError
 from thumblab_core.index import NicheIndex
 from thumblab_core.niches import DEFAULT_NAMES, NicheFile
+from thumblab_core.niches.counts import videos_by_niche
 from thumblab_core.niches.store import all_niches, restore_niche, retire_niche
 from thumblab_core.releases.release import INDEX
-from thumblab_pipelines.niches.counts import videos_by_niche
 from thumblab_pipelines.retention import forget_niche as forgetting
 from thumblab_pipelines.retention.forget_niche import forget_niche
 from thumblab_pipelines.retention.retired import retain_retired, retired_with_videos

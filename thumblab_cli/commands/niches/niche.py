@@ -58,9 +58,9 @@ def list_(retired: bool, as_json: bool, chosen: "Settings") -> None:
     """List the niches of the lab, with their videos and what each may cost in a day."""
     from thumblab_cli.printing.niches import niches_table
     from thumblab_cli.printing.tables import wide_console
+    from thumblab_core.niches.counts import videos_by_niche
     from thumblab_core.niches.store import all_niches
     from thumblab_pipelines.lab import Lab
-    from thumblab_pipelines.niches.counts import videos_by_niche
 
     lab = Lab.existing(chosen)
     with lab.engine.connect() as connection:
@@ -77,9 +77,9 @@ def list_(retired: bool, as_json: bool, chosen: "Settings") -> None:
 @_json
 def show(name: str, as_json: bool, chosen: "Settings") -> None:
     """Show where the videos of a niche come from, and what it may cost in a day."""
+    from thumblab_core.niches.counts import videos_by_niche
     from thumblab_core.niches.store import niche_named
     from thumblab_pipelines.lab import Lab
-    from thumblab_pipelines.niches.counts import videos_by_niche
 
     lab = Lab.existing(chosen)
     with lab.engine.connect() as connection:
@@ -156,9 +156,9 @@ def retire(name: str, keep: bool, yes: bool, as_json: bool, chosen: "Settings") 
     --forget, they are deleted, and so is the niche itself.
     """
     from thumblab_cli.dagster_told import tell_of_niches
+    from thumblab_core.niches.counts import videos_by_niche
     from thumblab_core.niches.store import niche_named, retire_niche
     from thumblab_pipelines.lab import Lab
-    from thumblab_pipelines.niches.counts import videos_by_niche
 
     lab = Lab.existing(chosen)
     with lab.engine.connect() as connection:
@@ -206,12 +206,14 @@ def propose_(
     """Propose a niche that is like the given channels and videos: the nearest channels of the lab, texts to search
     for, what it costs in a day, and how many stored videos are like this. Nothing is changed.
     """
+    from thumblab_core.niches.propose import propose
     from thumblab_pipelines.lab import Lab
-    from thumblab_pipelines.niches.propose import propose
 
     if not channels and not video_ids:
         raise click.UsageError("give --channel or --video")
-    proposal = propose(Lab.existing(chosen), channels, video_ids, most)
+    lab = Lab.existing(chosen)
+    with lab.engine.connect() as connection:
+        proposal = propose(connection, lab.settings, channels, video_ids, most)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(proposal), indent=2))
         return
@@ -228,7 +230,7 @@ def _niche(name: str, sources: dict[str, Any]) -> "Niche":
 
 
 def _cost(lab: "Lab", niche: "Niche") -> str:
-    from thumblab_pipelines.niches.cost import daily_cost
+    from thumblab_core.niches.cost import daily_cost
 
     cost = daily_cost(niche, lab.settings)
     return (
@@ -244,7 +246,7 @@ def _confirm(question: str, yes: bool) -> None:
 
 def _changed(lab: "Lab", niche: "Niche", as_json: bool) -> None:
     from thumblab_cli.dagster_told import tell_of_niches
-    from thumblab_pipelines.niches.counts import videos_by_niche
+    from thumblab_core.niches.counts import videos_by_niche
 
     tell_of_niches(lab)
     with lab.engine.connect() as connection:
@@ -253,7 +255,7 @@ def _changed(lab: "Lab", niche: "Niche", as_json: bool) -> None:
 
 
 def _shown(lab: "Lab", niche: "Niche", counts: dict[str, int]) -> dict[str, Any]:
-    from thumblab_pipelines.niches.cost import daily_cost
+    from thumblab_core.niches.cost import daily_cost
 
     cost = daily_cost(niche, lab.settings)
     facts = dataclasses.asdict(niche)

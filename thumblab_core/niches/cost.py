@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from thumblab_core.niches import DEFAULT_NICHES, Niche
+from thumblab_core.niches.searching import PAGE_SIZE, most_pages
 from thumblab_core.niches.store import all_niches
 from thumblab_core.settings import Settings
-from thumblab_pipelines.niches.searching import most_pages
-from thumblab_pipelines.youtube.client import PAGE_SIZE
 
 
 @dataclass(frozen=True)

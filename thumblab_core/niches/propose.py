@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import func, or_, select, text
+from sqlalchemy import Connection, func, or_, select, text
 
 from thumblab_core.database.channels import find_channel, near_title
 from thumblab_core.database.tables import videos
@@ -15,8 +15,8 @@ from thumblab_core.encoders.load import title_encoder
 from thumblab_core.encoders.protocol import unit
 from thumblab_core.errors import LabError
 from thumblab_core.niches import Niche
-from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.niches.cost import DailyCost, daily_cost
+from thumblab_core.niches.cost import DailyCost, daily_cost
+from thumblab_core.settings import Settings
 
 _LEAST_SIMILARITY = 0.35
 """Cosine of the mean title vectors from which on a channel counts as near."""
@@ -61,23 +61,24 @@ class Proposal:
     preview: dict[str, int]
 
 
-def propose(lab: Lab, channels: Sequence[str], video_ids: Sequence[str], most: int = 10) -> Proposal:
+def propose(
+    connection: Connection, settings: Settings, channels: Sequence[str], video_ids: Sequence[str], most: int = 10
+) -> Proposal:
     """Propose a niche from the channels and videos of a seed. YouTube is not asked, and nothing is changed.
 
     `channels`: ids, @handles or exact titles of channels of the lab. `most`: the largest number of near channels.
     Raises `LabError` if the lab does not know a channel or a video, or has no vector of a title of the seed.
     """
-    ids = [_channel_id(lab, name) for name in channels]
-    _require_videos(lab, video_ids)
-    encoder = title_encoder(lab.settings.title_encoder).fingerprint
-    with lab.engine.connect() as connection:
-        seed = {"encoder": encoder, "channels": ids, "videos": list(video_ids)}
-        mean = connection.execute(_SEED, seed).scalar()
-        if mean is None:
-            raise LabError("no title of the seed has a vector yet; `thumblab refresh` computes the vectors")
-        rows = connection.execute(_MEANS, {"encoder": encoder}).all()
-        of_seed = select(videos.c.title).where(or_(videos.c.channel_id.in_(ids), videos.c.video_id.in_(video_ids)))
-        titles, others = list(connection.scalars(of_seed)), list(connection.scalars(select(videos.c.title)))
+    ids = [_channel_id(connection, name) for name in channels]
+    _require_videos(connection, video_ids)
+    encoder = title_encoder(settings.title_encoder).fingerprint
+    seed = {"encoder": encoder, "channels": ids, "videos": list(video_ids)}
+    mean = connection.execute(_SEED, seed).scalar()
+    if mean is None:
+        raise LabError("no title of the seed has a vector yet; `thumblab refresh` computes the vectors")
+    rows = connection.execute(_MEANS, {"encoder": encoder}).all()
+    of_seed = select(videos.c.title).where(or_(videos.c.channel_id.in_(ids), videos.c.video_id.in_(video_ids)))
+    titles, others = list(connection.scalars(of_seed)), list(connection.scalars(select(videos.c.title)))
     cosines = unit(np.array([row.mean for row in rows], np.float32)) @ unit(np.array([mean], np.float32))[0]
     near = [
         NearChannel(row.channel_id, row.title, row.videos, round(float(cosine), 3))
@@ -87,7 +88,7 @@ def propose(lab: Lab, channels: Sequence[str], video_ids: Sequence[str], most: i
     near = sorted(near, key=lambda channel: -channel.similarity)[:most]
     searches = suggested_searches(titles, others)
     proposed = Niche("proposed", None, searches=tuple(searches), channels=tuple(channel.channel_id for channel in near))
-    return Proposal(near, searches, daily_cost(proposed, lab.settings), _preview(lab, proposed))
+    return Proposal(near, searches, daily_cost(proposed, settings), _preview(connection, proposed))
 
 
 def suggested_searches(titles: Sequence[str], others: Sequence[str]) -> list[str]:
@@ -119,24 +120,20 @@ def _uses(titles: Sequence[str]) -> Counter[str]:
     return uses
 
 
-def _channel_id(lab: Lab, name: str) -> str:
-    with lab.engine.connect() as connection:
-        channel = find_channel(connection, name)
-        if channel is None:
-            raise LabError(
-                f"the lab has no channel {name[:80]!r}{near_title(connection, name)}; give one that it knows"
-            )
+def _channel_id(connection: Connection, name: str) -> str:
+    channel = find_channel(connection, name)
+    if channel is None:
+        raise LabError(f"the lab has no channel {name[:80]!r}{near_title(connection, name)}; give one that it knows")
     return channel.channel_id
 
 
-def _require_videos(lab: Lab, video_ids: Sequence[str]) -> None:
-    with lab.engine.connect() as connection:
-        known = set(connection.scalars(select(videos.c.video_id).where(videos.c.video_id.in_(video_ids))))
+def _require_videos(connection: Connection, video_ids: Sequence[str]) -> None:
+    known = set(connection.scalars(select(videos.c.video_id).where(videos.c.video_id.in_(video_ids))))
     if unknown := [video_id for video_id in video_ids if video_id not in known]:
         raise LabError(f"the lab has no video {unknown[0][:80]!r}; give videos that it knows")
 
 
-def _preview(lab: Lab, niche: Niche) -> dict[str, int]:
+def _preview(connection: Connection, niche: Niche) -> dict[str, int]:
     in_title = [videos.c.title.icontains(search, autoescape=True) for search in niche.searches]
     statement = (
         select(videos.c.niche, func.count())
@@ -144,5 +141,4 @@ def _preview(lab: Lab, niche: Niche) -> dict[str, int]:
         .group_by(videos.c.niche)
         .order_by(func.count().desc(), videos.c.niche)
     )
-    with lab.engine.connect() as connection:
-        return {str(name): int(count) for name, count in connection.execute(statement)}
+    return {str(name): int(count) for name, count in connection.execute(statement)}

@@ -2,7 +2,9 @@
 
 from thumblab_core.niches import Niche
 from thumblab_core.settings import Settings
-from thumblab_pipelines.youtube.client import PAGE_SIZE
+
+PAGE_SIZE = 50
+"""Number of ids or items per call of the YouTube Data API, which is the maximum of the API."""
 
 
 def region_of(niche: Niche, settings: Settings) -> str:
