@@ -7,8 +7,9 @@ import { withoutCommands } from "./for_operators.js";
 import { currentKey, NO_KEY, onKeyGiven, showKeyField } from "./key.js";
 import { askForChannels, find, learnt, nameOf } from "./known_channels.js";
 import { hasModel, showLab } from "./lab.js";
+import { chooseNiche } from "./niche_menu.js";
 import { addChannel, channelImport, channelImports } from "./service.js";
-import { chooseNiche, NICHES } from "./words.js";
+import { NICHES } from "./words.js";
 
 const POLL_MS = 1000;
 const FOLLOWED = "thumblab-channel-import"; // sessionStorage keeps the id of the import under this name.

@@ -6,6 +6,7 @@ import { currentKey, NO_KEY, showKeyField } from "./key.js";
 import { find } from "./known_channels.js";
 import { noteOfLab, rememberVisit, showLab } from "./lab.js";
 import { loadPictures } from "./library.js";
+import { chooseNiche } from "./niche_menu.js";
 import { pictures, restore } from "./pictures.js";
 import { rank } from "./service.js";
 import { rememberAsked } from "./last_asked.js";
@@ -120,7 +121,8 @@ export function reopen({ question: kept, pictures: stored, answer, note, at }) {
   asking?.abort();
   current = null;
   restoreTitles(asked.titles);
-  byId("niche").value = asked.niche;
+  chooseNiche(byId("niche"), asked.niche);
+  say("niche-gone", "");
   byId("channel").value = asked.channel;
   restore(stored);
   say("problem", "");
@@ -161,7 +163,10 @@ export function followChanges() {
     markIfOutdated();
   });
   for (const kind of ["input", "change"]) byId("form").addEventListener(kind, markIfOutdated);
-  byId("niche").addEventListener("change", () => (byId("niche").dataset.chosen = "yes"));
+  byId("niche").addEventListener("change", () => {
+    byId("niche").dataset.chosen = "yes";
+    say("niche-gone", "");
+  });
 }
 
 function remembered() {

@@ -1,11 +1,12 @@
 // What the lab has: the notes that concern every answer, the niches with a library, and what is missing before anything can be
 // ranked.
 
-import { byId, line } from "./dom.js";
+import { byId, line, say } from "./dom.js";
 import { namesCommand, operatorsFold, sentence, withoutCommands } from "./for_operators.js";
 import { drawLab } from "./lab_view.js";
+import { fillNiches, goneWords, isNicheName, nicheOfAddress } from "./niche_menu.js";
 import { health } from "./service.js";
-import { fillNiches, nicheName } from "./words.js";
+import { nicheName } from "./words.js";
 
 const ASK_AGAIN_MS = 3000;
 const SEEN = "thumblab-seen"; // localStorage remembers under this name that somebody has read the introduction.
@@ -77,18 +78,26 @@ function drawNotes(texts, ofOperator) {
 // Show beside each niche whether it has a library. Choose a niche with a library at the beginning.
 function drawNiches(niches) {
   const menu = byId("niche");
-  fillNiches(menu, niches);
-  fillNiches(byId("channel-niche"), niches);
   const first = menu.dataset.known !== "yes";
+  const gone = fillNiches(menu, niches) ?? (first ? noNicheOfAddress() : null);
+  fillNiches(byId("channel-niche"), niches);
   menu.dataset.known = "yes";
+  if (gone !== null) delete menu.dataset.chosen;
   for (const option of menu.options) {
     option.textContent = nicheName(option.value) + (libraries.includes(option.value) ? "" : " (no library yet)");
   }
-  if (first && libraries.length > 0 && !libraries.includes(menu.value) && menu.dataset.chosen !== "yes") {
+  if ((first || gone !== null) && libraries.length > 0 && !libraries.includes(menu.value) && menu.dataset.chosen !== "yes") {
     menu.value = libraries[0];
   }
+  if (gone !== null) say("niche-gone", `${goneWords(gone)} Its niches are ${niches.map(nicheName).join(", ")}. ${nicheName(menu.value)} is chosen now.`);
   const named = libraries.map(nicheName).join(", ");
   byId("libraries").textContent = named ? `This lab has a library of: ${named}.` : "This lab has no library yet.";
+}
+
+// Return what the address gives as a niche, if no niche can have this name.
+function noNicheOfAddress() {
+  const given = nicheOfAddress();
+  return given !== null && !isNicheName(given) ? given : null;
 }
 
 // Show what is missing before anything can be ranked, and the shortest way to get it.

@@ -1,7 +1,8 @@
-// The channel and the niche of the last comparison. The browser stores them, so that the next comparison begins with them.
+// The channel and the niche of the last comparison. The browser stores them, so that the next comparison begins with them. A link
+// such as /?niche=gaming names another niche.
 
 import { byId } from "./dom.js";
-import { chooseNiche } from "./words.js";
+import { chooseNiche, nicheOfAddress } from "./niche_menu.js";
 
 const LAST = "thumblab-last-asked"; // localStorage keeps {channel, niche} under this name.
 
@@ -21,5 +22,5 @@ export function restoreAsked() {
     // See the comment in `rememberAsked`. A damaged entry counts as missing.
   }
   if (typeof last?.channel === "string") byId("channel").value = last.channel;
-  chooseNiche(byId("niche"), last?.niche);
+  chooseNiche(byId("niche"), nicheOfAddress() ?? last?.niche);
 }

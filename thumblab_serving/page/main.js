@@ -11,6 +11,7 @@ import { takeKey } from "./key.js";
 import { onLabShown, showLab, welcome } from "./lab.js";
 import { drawDetails } from "./lab_view.js";
 import { restoreAsked } from "./last_asked.js";
+import { drawNicheList, wireNiches } from "./niches/list.js";
 import { acceptDropsAndPastes, onPicturesChanged } from "./pictures.js";
 import { drawSurroundings, showBest, wireSurroundings } from "./surroundings.js";
 
@@ -31,6 +32,7 @@ function showView() {
   if (view === "lab") {
     showLab();
     drawDetails();
+    drawNicheList();
   }
 }
 
@@ -69,6 +71,7 @@ followChanges();
 restoreAsked();
 wireSurroundings();
 wireHistory();
+wireNiches();
 document.addEventListener("library-pictures", drawSurroundings);
 document.addEventListener("channels-known", () => {
   warnOfNiche();

@@ -25,24 +25,6 @@ export const NICHES = {
 // A lab may have niches that a person added. Such a niche has no name but its key, such as meal-prep.
 export const nicheName = (niche) => (Object.hasOwn(NICHES, niche) ? NICHES[niche] : niche.charAt(0).toUpperCase() + niche.slice(1).replaceAll("-", " "));
 
-// Offer the niches of the lab in a menu. Options that are no niche, such as "All niches", stay at the top.
-export function fillNiches(menu, niches) {
-  const others = [...menu.options].filter(({ value }) => value === "" || value === "all");
-  const wanted = [...others.map(({ value }) => value), ...niches];
-  if ([...menu.options].map(({ value }) => value).join() === wanted.join()) return;
-  const chosen = menu.value;
-  menu.replaceChildren(...others, ...niches.map((niche) => new Option(nicheName(niche), niche)));
-  if (wanted.includes(chosen)) menu.value = chosen;
-}
-
-// Choose a niche in a menu. The menu may not offer it yet, because the lab has not said which niches it has.
-export function chooseNiche(menu, niche) {
-  if (typeof niche !== "string" || !/^[a-z0-9][a-z0-9-]{0,39}$/.test(niche)) return;
-  if (![...menu.options].some(({ value }) => value === niche)) menu.append(new Option(nicheName(niche), niche));
-  menu.value = niche;
-  menu.dataset.chosen = "yes";
-}
-
 export const NO_SKILL =
   "The model was not shown to order such pictures better than chance, so it names no winner. Read what was measured, and test the pictures you like.";
 

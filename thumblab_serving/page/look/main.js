@@ -4,10 +4,11 @@ import { byId, say } from "../dom.js";
 import { currentKey, onKeyGiven, takeKey } from "../key.js";
 import { askForChannels, titleOf } from "../known_channels.js";
 import { Gestures } from "../map/gestures.js";
+import { chooseNiche, fillNiches, isNicheName, nicheOfAddress } from "../niche_menu.js";
 import { health } from "../service.js";
-import { chooseNiche, fillNiches, NICHES } from "../words.js";
+import { NICHES } from "../words.js";
 import { hideCard, showCard } from "./card.js";
-import { load } from "./opening.js";
+import { load, sayGone } from "./opening.js";
 import { wirePictures } from "./own_pictures.js";
 import { drawList, fillOrders, wirePanels } from "./panels.js";
 import { chooseRegion, clearRegion } from "./regions.js";
@@ -134,11 +135,15 @@ dark.addEventListener("change", draw);
 window.addEventListener("hashchange", () => route());
 
 for (const [value, text] of [["all", "All niches"], ...Object.entries(NICHES)]) byId("niche").append(new Option(text, value));
-const given = new URLSearchParams(location.search).get("niche");
+const given = nicheOfAddress();
 if (given === "all") byId("niche").value = given;
 else chooseNiche(byId("niche"), given);
 // The niches of the lab are known without a key. If the service does not answer, the map says so.
-health().then(({ indices }) => fillNiches(byId("niche"), Object.keys(indices)), () => {});
+health().then(({ indices }) => {
+  const niches = Object.keys(indices);
+  const gone = fillNiches(byId("niche"), niches) ?? (given === null || isNicheName(given) ? null : given);
+  if (gone !== null) sayGone(gone, niches);
+}, () => {});
 restoreChannel();
 fillOrders();
 wirePanels();

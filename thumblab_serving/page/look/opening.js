@@ -1,11 +1,12 @@
 // Open the map of a niche. If there is no map, show the reason.
 
-import { byId, say } from "../dom.js";
+import { byId, line, say } from "../dom.js";
 import { currentKey, NO_KEY, showKeyField } from "../key.js";
 import { Cells } from "../map/cells.js";
 import { loadMap } from "../map/loading.js";
 import { Points } from "../map/points.js";
 import { colourings } from "../map/scales.js";
+import { goneWords } from "../niche_menu.js";
 import { plural } from "../people/words.js";
 import { nicheName } from "../words.js";
 import { hideCard } from "./card.js";
@@ -15,9 +16,14 @@ import { forgetAnswers } from "./search.js";
 import { redrawTiles } from "./sheet.js";
 import { askForKey, draw, failed, map, state } from "./state.js";
 
+const NONE = "none"; // The value of the menu while no niche is chosen, because the address names one that the lab does not have.
+
 let loads = 0; // The number of the newest call of `load`. Older calls show nothing.
+let gone = false; // Whether the menu says that no niche is chosen.
 
 export async function load() {
+  if (byId("niche").value === NONE) return showKeyField(!currentKey());
+  if (gone) takeBack();
   if (!currentKey()) return askForKey(NO_KEY);
   loads += 1;
   const mine = loads;
@@ -51,6 +57,32 @@ export async function load() {
   byId("map-parts").removeAttribute("aria-busy");
   showKeyField(false);
   begin(niche, loaded);
+}
+
+// Say that the address names a niche that the lab does not have, and offer those that it has.
+export function sayGone(niche, niches) {
+  loads += 1; // The map of this niche, which was requested already, is not shown.
+  gone = true;
+  byId("niche").add(new Option("Choose one", NONE), 0);
+  byId("niche").value = NONE;
+  for (const id of ["loading", "map-parts", "retry"]) byId(id).hidden = true;
+  byId("map-parts").removeAttribute("aria-busy");
+  say("problem", `${goneWords(niche)} Choose another one.`);
+  const links = [["all", "All niches"], ...niches.map((one) => [one, nicheName(one)])].map(([value, name]) => {
+    const item = document.createElement("li");
+    const link = line("a", name);
+    link.href = `library?niche=${value}`;
+    item.append(link);
+    return item;
+  });
+  byId("niches-left").replaceChildren(...links);
+  byId("niches-left").hidden = false;
+}
+
+function takeBack() {
+  gone = false;
+  byId("niche").querySelector(`option[value="${NONE}"]`).remove();
+  byId("niches-left").hidden = true;
 }
 
 // Show a new map as a whole. The filters stay, and the results of a search on another map are dropped.
