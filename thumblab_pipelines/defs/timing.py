@@ -8,6 +8,7 @@ import dagster as dg
 from thumblab_core.niches import NicheFile
 from thumblab_core.settings import settings
 from thumblab_pipelines.dagster_partitions import add_partitions
+from thumblab_pipelines.features.crawl_turn import BACKGROUND_SECONDS
 
 HOBART = "Australia/Hobart"
 
@@ -19,6 +20,16 @@ URGENT, DAILY, BACKGROUND = ({"dagster/priority": str(number)} for number in (10
 fixed age. `DAILY`: the run keeps the answers fresh. `BACKGROUND`: the run may wait for days, such as the crawl and the
 encoding of its videos. A run without a tag has the priority 0.
 """
+
+
+def crawl_seconds(context: dg.AssetExecutionContext) -> float:
+    """Return for how many seconds the run of a step encodes or measures the crawl's videos.
+
+    The daily refresh leaves them to runs in the background. Such a run ends after its turn, so that the pool of the
+    encoder is free again. The sensor `crawl_encoding` starts the next one.
+    """
+    priority = int(context.get_tag("dagster/priority") or 0)
+    return 0.0 if priority >= int(DAILY["dagster/priority"]) else BACKGROUND_SECONDS
 
 
 def max_runtime(hours: float) -> dict[str, str]:

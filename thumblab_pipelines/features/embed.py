@@ -1,6 +1,6 @@
 """Encode the thumbnails and titles of a niche that have no vector yet from the encoders in the settings."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -17,7 +17,16 @@ from thumblab_core.encoders.protocol import NO_VECTOR
 from thumblab_core.images import ImageError, decode
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.features.compared import compared_without_vector
-from thumblab_pipelines.features.encoding import PICTURE, TITLE, Source, encode_pictures, encode_titles, without_vector
+from thumblab_pipelines.features.crawl_turn import CrawlTurn, kept_by_crawl
+from thumblab_pipelines.features.encoding import (
+    PICTURE,
+    TITLE,
+    Made,
+    Source,
+    encode_pictures,
+    encode_titles,
+    without_vector,
+)
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
 
@@ -41,6 +50,7 @@ class Encoded:
             in an earlier run.
         encoder: the fingerprint of the image encoder.
         settled: the precision that this run chose for the encoder, with the reason, or None if it chose no precision.
+        left: number of thumbnails and titles of the crawl's videos that this run has left to runs in the background.
     """
 
     had: int
@@ -52,13 +62,17 @@ class Encoded:
     without: tuple[str, ...]
     encoder: str
     settled: str | None
+    left: int = 0
 
 
-def embed(lab: Lab, niche: str, progress: Progress = silent) -> Encoded:
+def embed(lab: Lab, niche: str, progress: Progress = silent, crawl_seconds: float | None = None) -> Encoded:
     """Save a vector for every thumbnail and title of the niche.
 
     Every batch is committed. A thumbnail or title that already has a vector is not encoded again. Once the lab has
     enough vectors, this function also makes PostgreSQL build an index of the picture vectors.
+
+    `crawl_seconds`: how long the crawl's videos are encoded, after all others; see `CrawlTurn`. With None, no video is
+    left.
     """
     pictures = _pictures(lab, niche)
     precision = settle_precision(lab, progress) if pictures.missing else None
@@ -66,15 +80,30 @@ def embed(lab: Lab, niche: str, progress: Progress = silent) -> Encoded:
         pictures = _pictures(lab, niche)
     titles = _titles(lab, niche)
     image_model, title_model = image_encoder(lab.settings), title_encoder(lab.settings.title_encoder)
-    made_pictures = encode_pictures(lab, image_model, pictures.missing, progress, niche)
-    made_titles = encode_titles(lab, title_model, titles.missing, progress, niche)
-    ensure_index(lab.engine, image_model.fingerprint)
+    turn = CrawlTurn(lab, niche, crawl_seconds)
+    now, crawled = turn.split(pictures.missing, _video_id)
+    now_titles, crawled_titles = turn.split(titles.missing, _video_id)
+    made_pictures = encode_pictures(lab, image_model, now, progress, niche)
+    made_titles = encode_titles(lab, title_model, now_titles, progress, niche)
     # The pictures and titles that videos show now were encoded above. The lines below encode earlier pictures and
     # titles of videos, and the pictures and titles that experiments tested.
-    earlier_pictures = _earlier(lab, PICTURE, image_model.fingerprint, niche)
-    earlier_titles = _earlier(lab, TITLE, title_model.fingerprint, niche)
-    made_earlier = encode_pictures(lab, image_model, earlier_pictures, progress, niche)
+    earlier, crawled_earlier = turn.split(_earlier(lab, PICTURE, image_model.fingerprint, niche), _video_id)
+    earlier_titles, crawled_earlier_titles = turn.split(_earlier(lab, TITLE, title_model.fingerprint, niche), _video_id)
+    made_earlier = encode_pictures(lab, image_model, earlier, progress, niche)
     made_earlier_titles = encode_titles(lab, title_model, earlier_titles, progress, niche)
+
+    def pictures_into(made: Made) -> Callable[[Sequence[Source]], None]:
+        return lambda sources: made.add(encode_pictures(lab, image_model, sources, progress, niche))
+
+    def titles_into(made: Made) -> Callable[[Sequence[Source]], None]:
+        return lambda sources: made.add(encode_titles(lab, title_model, sources, progress, niche))
+
+    # Titles come first, because they cost little.
+    turn.spend(crawled_titles, titles_into(made_titles))
+    turn.spend(crawled, pictures_into(made_pictures))
+    turn.spend(crawled_earlier_titles, titles_into(made_earlier_titles))
+    turn.spend(crawled_earlier, pictures_into(made_earlier))
+    ensure_index(lab.engine, image_model.fingerprint)
     without = {
         "its thumbnail": pictures.without + made_pictures.without,
         "its title": titles.without + made_titles.without,
@@ -91,7 +120,12 @@ def embed(lab: Lab, niche: str, progress: Progress = silent) -> Encoded:
         without=tuple(f"{video_id}: {what}: {NO_VECTOR}" for what, ids in without.items() for video_id in ids),
         encoder=image_model.fingerprint,
         settled=precision,
+        left=turn.left,
     )
+
+
+def _video_id(source: Source) -> str:
+    return source.video_id
 
 
 def load_encoders(lab: Lab, niches: Sequence[str]) -> None:
@@ -219,8 +253,21 @@ def _earlier(lab: Lab, what: str, encoder: str, niche: str) -> list[Source]:
     return first + [source for source in compared if (source.video_id, source.digest) not in known]
 
 
+def waiting_for_encoder(lab: Lab, niche: str) -> int:
+    """Return how many thumbnails and titles of the crawl's videos in the niche have no vector yet."""
+    with lab.engine.connect() as connection:
+        crawled = frozenset(connection.scalars(kept_by_crawl(niche)))
+    if not crawled:
+        return 0
+    missing = [*_pictures(lab, niche).missing, *_titles(lab, niche).missing]
+    return sum(source.video_id in crawled for source in missing)
+
+
 def check_embeddings(lab: Lab, niche: str) -> list[CheckResult]:
-    """Check that every picture and title of the niche has a vector, and that every vector has length 1."""
+    """Check that every picture and title of the niche has a vector, and that every vector has length 1.
+
+    The crawl's videos without a vector are not counted, because runs in the background encode them.
+    """
     statement = text("""
         SELECT count(t.sha256) AS pictures, count(*) AS titles,
                count(i.vector) AS image_vectors, count(n.vector) AS title_vectors,
@@ -237,7 +284,10 @@ def check_embeddings(lab: Lab, niche: str) -> list[CheckResult]:
              AND f.source_digest = t.sha256
         LEFT JOIN encoding_failures g ON n.vector IS NULL AND g.video_id = v.video_id AND g.encoder = :title
              AND g.source_digest = encode(sha256(convert_to(v.title, 'UTF8')), 'hex')
-        WHERE v.niche = :niche
+        WHERE v.niche = :niche AND NOT (
+          (i.vector IS NULL AND t.sha256 IS NOT NULL OR n.vector IS NULL) AND f.video_id IS NULL AND g.video_id IS NULL
+          AND EXISTS (SELECT FROM crawl_videos k WHERE k.video_id = v.video_id AND k.niche = v.niche AND k.outcome = 'kept')
+        )
     """)
     image, title = image_encoder(lab.settings), title_encoder(lab.settings.title_encoder)
     with lab.engine.connect() as connection:

@@ -59,6 +59,14 @@ class Made:
     unreadable: list[str] = field(default_factory=list)
     without: list[str] = field(default_factory=list)
 
+    def add(self, more: "Made") -> None:
+        """Add the result of further work."""
+        seconds = sum(made.count / made.per_second for made in (self, more) if made.per_second > 0)
+        self.count += more.count
+        self.per_second = self.count / seconds if seconds > 0 else 0.0
+        self.unreadable += more.unreadable
+        self.without += more.without
+
 
 def without_vector(
     lab: Lab, what: str, encoder: str, niche: str | None = None, channel: str | None = None

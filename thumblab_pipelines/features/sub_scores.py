@@ -19,6 +19,7 @@ from thumblab_core.images import ImageError, Pixels, decode
 from thumblab_core.model_files import face_model
 from thumblab_core.sub_scores import NAMES, Measurement, Meter, Sample, Title
 from thumblab_pipelines.checks import CheckResult
+from thumblab_pipelines.features.crawl_turn import CrawlTurn, kept_by_crawl
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, batches, silent
 
@@ -38,6 +39,7 @@ class Measured:
             compared.
         missing: a sentence for each program that is not installed: the text reader or the face model. The sentence says
             what was not measured without this program, and what to install.
+        left: number of thumbnails of the crawl's videos that this run has left to runs in the background.
     """
 
     had: int
@@ -46,12 +48,16 @@ class Measured:
     pictures_per_second: float = 0.0
     matched: Counter[str] = field(default_factory=Counter)
     missing: tuple[str, ...] = ()
+    left: int = 0
 
 
-def measure_features(lab: Lab, niche: str, progress: Progress = silent) -> Measured:
+def measure_features(lab: Lab, niche: str, progress: Progress = silent, crawl_seconds: float | None = None) -> Measured:
     """Measure and save the sub-scores of each thumbnail of the niche, and commit every batch.
 
     Thumbnails that already have sub-scores from the current version of the meter are not measured again.
+
+    `crawl_seconds`: how long the crawl's videos are measured, after all others; see `CrawlTurn`. With None, no video is
+    left.
     """
     meter, tower = _meter(lab)
     version = meter.version_with(tower)
@@ -64,22 +70,30 @@ def measure_features(lab: Lab, niche: str, progress: Progress = silent) -> Measu
     )
     with lab.engine.connect() as connection:
         rows = connection.execute(statement).all()
-    waiting = [row for row in rows if row.had is None]
-    result = Measured(len(rows) - len(waiting))
+    result = Measured(sum(row.had is not None for row in rows))
+    turn = CrawlTurn(lab, niche, crawl_seconds)
+    waiting, crawled = turn.split([row for row in rows if row.had is None], lambda row: str(row.video_id))
     start = time.perf_counter()
-    measurements = meter.measure_many(_samples(lab, tower, waiting))
-    for batch in batches(waiting, _BATCH, f"{niche}: measuring", progress):
-        values = []
-        for row in batch:
-            measurement = next(measurements)
-            if not isinstance(measurement, Measurement):
-                result.unreadable.append(f"{row.video_id}: {measurement}")
-                continue
-            values.append({"video_id": row.video_id, "sha256": row.sha256, "version": version, **_columns(measurement)})
-            result.matched[measurement.evidence.title_match_by or "nothing"] += 1
-            result.missing = measurement.evidence.missing
-        _save(lab, values)
-        result.measured += len(values)
+
+    def measure(some: Sequence[Any]) -> None:
+        measurements = meter.measure_many(_samples(lab, tower, some))
+        for batch in batches(some, _BATCH, f"{niche}: measuring", progress):
+            values = []
+            for row in batch:
+                measurement = next(measurements)
+                if not isinstance(measurement, Measurement):
+                    result.unreadable.append(f"{row.video_id}: {measurement}")
+                    continue
+                columns = _columns(measurement)
+                values.append({"video_id": row.video_id, "sha256": row.sha256, "version": version, **columns})
+                result.matched[measurement.evidence.title_match_by or "nothing"] += 1
+                result.missing = measurement.evidence.missing
+            _save(lab, values)
+            result.measured += len(values)
+
+    measure(waiting)
+    turn.spend(crawled, measure)
+    result.left = turn.left
     result.pictures_per_second = result.measured / max(time.perf_counter() - start, 1e-9)
     return result
 
@@ -174,8 +188,27 @@ def _current(version: str) -> ColumnElement[bool]:
     )
 
 
+def waiting_for_meter(lab: Lab, niche: str) -> int:
+    """Return how many thumbnails of the crawl's videos in the niche are not measured yet."""
+    statement = (
+        select(func.count())
+        .select_from(thumbnails)
+        .outerjoin(visual_features, _current(meter_version(lab)))
+        .where(
+            thumbnails.c.sha256.is_not(None),
+            visual_features.c.video_id.is_(None),
+            thumbnails.c.video_id.in_(kept_by_crawl(niche)),
+        )
+    )
+    with lab.engine.connect() as connection:
+        return connection.scalar(statement) or 0
+
+
 def check_features(lab: Lab, niche: str) -> list[CheckResult]:
-    """Check that at least 99 % of the pictures have sub-scores, and that all sub-scores are between 0 and 1."""
+    """Check that at least 99 % of the pictures have sub-scores, and that all sub-scores are between 0 and 1.
+
+    The crawl's videos without sub-scores are not counted, because runs in the background measure them.
+    """
     columns = [visual_features.c[name] for name in NAMES]
     outside = or_(*(not_(column.between(0, 1)) for column in columns))
     statement = (
@@ -187,7 +220,10 @@ def check_features(lab: Lab, niche: str) -> list[CheckResult]:
         .select_from(videos)
         .join(thumbnails, thumbnails.c.video_id == videos.c.video_id)
         .outerjoin(visual_features, _current(meter_version(lab)))
-        .where(videos.c.niche == niche)
+        .where(
+            videos.c.niche == niche,
+            or_(visual_features.c.video_id.is_not(None), videos.c.video_id.not_in(kept_by_crawl(niche))),
+        )
     )
     with lab.engine.connect() as connection:
         row = connection.execute(statement).one()

@@ -6,6 +6,7 @@ from thumblab_pipelines.defs.checks import blocking, explained, results
 from thumblab_pipelines.defs.groups import ENCODER, LIBRARY
 from thumblab_pipelines.defs.kept import about
 from thumblab_pipelines.defs.resources import LabResource
+from thumblab_pipelines.defs.timing import crawl_seconds
 from thumblab_pipelines.features.embed import check_embeddings, embed
 from thumblab_pipelines.features.export_encoder import export_encoder
 
@@ -16,7 +17,8 @@ from thumblab_pipelines.features.export_encoder import export_encoder
     pool=ENCODER,
     check_specs=blocking(
         "embeddings",
-        complete="Every title and at least 99 % of the readable thumbnails have a vector of the encoder of the settings.",
+        complete="Every title and at least 99 % of the readable thumbnails have a vector of the encoder of the settings. "
+        "The crawl's videos may wait.",
         unit_length="Every vector has length 1.",
     ),
     description="One vector per thumbnail and per title, with the encoder's fingerprint. Existing vectors are kept.",
@@ -25,7 +27,7 @@ from thumblab_pipelines.features.export_encoder import export_encoder
 )
 def embeddings(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
     with explained():
-        report = embed(lab.open(), context.partition_key, lab.progress(context))
+        report = embed(lab.open(), context.partition_key, lab.progress(context), crawl_seconds(context))
         not_exported = export_encoder(lab.open(), lab.progress(context))
         check_results = check_embeddings(lab.open(), context.partition_key)
     for sentence in (*report.unreadable, *report.without, *([not_exported] if not_exported else [])):
@@ -37,6 +39,7 @@ def embeddings(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Materi
             "titles_encoded": report.titles,
             "earlier_encoded": report.earlier,
             "had_already": report.had,
+            "left_to_the_background": report.left,
             "images_per_second": round(report.images_per_second, 1),
             "encoder": report.encoder,
             "precision_settled": report.settled or "nothing to settle",

@@ -7,6 +7,7 @@ from thumblab_pipelines.defs.checks import blocking, explained, results
 from thumblab_pipelines.defs.groups import ENCODER, LIBRARY
 from thumblab_pipelines.defs.kept import about
 from thumblab_pipelines.defs.resources import LabResource
+from thumblab_pipelines.defs.timing import crawl_seconds
 from thumblab_pipelines.features.sub_scores import check_features, measure_features
 
 
@@ -18,7 +19,7 @@ from thumblab_pipelines.features.sub_scores import check_features, measure_featu
     pool=ENCODER,
     check_specs=blocking(
         "visual_features",
-        complete="At least 99 % of the niche's thumbnails were measured with the present meter.",
+        complete="At least 99 % of the niche's thumbnails were measured with the present meter. The crawl's may wait.",
         in_range="Every sub-score is between 0 and 1.",
     ),
     description=f"Sub-scores with their evidence, each 0 to 1: {', '.join(NAMES).replace('_', ' ')}.",
@@ -27,7 +28,8 @@ from thumblab_pipelines.features.sub_scores import check_features, measure_featu
 )
 def visual_features(context: dg.AssetExecutionContext, lab: LabResource) -> dg.MaterializeResult:
     with explained():
-        report = measure_features(lab.open(), context.partition_key, lab.progress(context))
+        turn = crawl_seconds(context)
+        report = measure_features(lab.open(), context.partition_key, lab.progress(context), turn)
         check_results = check_features(lab.open(), context.partition_key)
     return dg.MaterializeResult(
         metadata={
@@ -35,6 +37,7 @@ def visual_features(context: dg.AssetExecutionContext, lab: LabResource) -> dg.M
             "measured": report.measured,
             "pictures_per_second": round(report.pictures_per_second, 1),
             "had_already": report.had,
+            "left_to_the_background": report.left,
             "unreadable": len(report.unreadable),
             "unreadable_first": ", ".join(report.unreadable[:10]) or "none",
             "title_match_by": dg.MetadataValue.json(dict(report.matched)),

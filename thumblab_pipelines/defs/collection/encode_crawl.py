@@ -1,0 +1,62 @@
+"""Define the job that encodes and measures the crawl's videos in short turns, and the sensor that starts the turns."""
+
+import time
+from collections.abc import Iterator
+
+import dagster as dg
+
+from thumblab_core.database.engine import explained
+from thumblab_core.errors import LabError
+from thumblab_pipelines.dagster_partitions import add_partitions
+from thumblab_pipelines.defs.resources import LabResource
+from thumblab_pipelines.defs.timing import BACKGROUND, max_runtime
+from thumblab_pipelines.features.embed import waiting_for_encoder
+from thumblab_pipelines.features.sub_scores import waiting_for_meter
+
+encode_crawl = dg.define_asset_job(
+    "encode_crawl",
+    selection=dg.AssetSelection.assets("embeddings", "visual_features"),
+    description="Encode and measure the crawl's videos of a niche for some minutes. More urgent runs come in between.",
+    tags=max_runtime(hours=2) | BACKGROUND,
+)
+
+_UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+@dg.sensor(
+    job=encode_crawl,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Starts the next turn for the niche with the most videos of the crawl that are not encoded yet.",
+)
+def crawl_encoding(context: dg.SensorEvaluationContext, lab: LabResource) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    filters = dg.RunsFilter(job_name=encode_crawl.name, statuses=_UNFINISHED)
+    if context.instance.get_runs(filters=filters, limit=1):
+        yield dg.SkipReason("a turn has not ended yet")
+        return
+    try:
+        with explained():
+            opened = lab.open()
+            waiting = {
+                niche: waiting_for_encoder(opened, niche) + waiting_for_meter(opened, niche) for niche in opened.niches
+            }
+    except LabError as error:
+        yield dg.SkipReason(f"the crawl's videos cannot be read: {error}")
+        return
+    niche = max(waiting, key=lambda niche: waiting[niche])
+    if waiting[niche] == 0:
+        yield dg.SkipReason("every video of the crawl is encoded and measured")
+        return
+    add_partitions(context.instance, [niche])
+    # Dagster starts at most one run for each run key. So if a turn achieves nothing, the next one is in the next hour.
+    yield dg.RunRequest(
+        partition_key=niche,
+        run_key=f"{niche}/{waiting[niche]}/{int(time.time() // 3600)}",
+        tags={"thumblab/waiting": str(waiting[niche])},
+    )

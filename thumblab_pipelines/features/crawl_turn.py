@@ -1,0 +1,59 @@
+"""Keep the crawl's videos apart, and bound how long one run works on them.
+
+A crawl may find a hundred thousand videos. The daily refresh works on the other videos of a niche, so it never waits for
+the crawl's. Runs in the background work on the crawl's videos, each for a few minutes.
+"""
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import Select, select
+
+from thumblab_core.database.tables import crawl_videos
+from thumblab_pipelines.lab import Lab
+
+BACKGROUND_SECONDS = 600.0
+"""Seconds for which one run in the background works on the crawl's videos."""
+
+_SLICE = 64
+"""How many videos a run takes together. A run ends at most one slice after its time."""
+
+T = TypeVar("T")
+
+
+def kept_by_crawl(niche: str) -> Select[Any]:
+    """Return the statement that selects the ids of the videos which the crawl found and keeps in a niche."""
+    return select(crawl_videos.c.video_id).where(crawl_videos.c.niche == niche, crawl_videos.c.outcome == "kept")
+
+
+class CrawlTurn:
+    """The time of one run for the crawl's videos of a niche.
+
+    `seconds`: how long the run works on them. With 0, it leaves them all to other runs. With None, they are no different
+    from other videos. `left`: how many pieces of work this run has left to other runs.
+    """
+
+    def __init__(self, lab: Lab, niche: str, seconds: float | None) -> None:
+        self._seconds = seconds
+        self._crawled: Collection[str] = ()
+        self._used = 0.0
+        self.left = 0
+        if seconds is not None:
+            with lab.engine.connect() as connection:
+                self._crawled = frozenset(connection.scalars(kept_by_crawl(niche)))
+
+    def split(self, work: Sequence[T], video_id: Callable[[T], str]) -> tuple[list[T], list[T]]:
+        """Return the work on videos that the crawl has not found, and the work on those that it has found."""
+        crawled = [piece for piece in work if video_id(piece) in self._crawled]
+        return [piece for piece in work if video_id(piece) not in self._crawled], crawled
+
+    def spend(self, work: Sequence[T], do: Callable[[Sequence[T]], None]) -> None:
+        """Call `do` with slices of the work until the time of this run is used up. Count what is left."""
+        for start in range(0, len(work), _SLICE):
+            if self._seconds is not None and self._used >= self._seconds:
+                self.left += len(work) - start
+                return
+            began = time.monotonic()
+            do(work[start : start + _SLICE])
+            self._used += time.monotonic() - began
