@@ -5,9 +5,9 @@ from typing import Any
 
 import dagster as dg
 
-from thumblab_core.niches import NicheFile
-from thumblab_core.settings import settings
+from thumblab_core.database.engine import explained
 from thumblab_pipelines.dagster_partitions import add_partitions
+from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.features.crawl_turn import BACKGROUND_SECONDS
 
 HOBART = "Australia/Hobart"
@@ -45,7 +45,7 @@ def niche_schedule(
     running: bool = True,
     timespec: str = "day",
 ) -> dg.ScheduleDefinition:
-    """Return a schedule that runs `job` for every niche of the lab. `job` is a result of `define_asset_job`.
+    """Return a schedule that runs `job` for every niche in the table of niches. `job` is a result of `define_asset_job`.
 
     `cron`: a cron expression in the time of Hobart. `running`: whether the schedule is on by default. `timespec`:
     precision of the run key. With "day", at most one run of each niche starts per day. With "minutes", at most one run
@@ -60,10 +60,11 @@ def niche_schedule(
         default_status=dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED,
         description=description,
     )
-    def run_every_niche(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+    def run_every_niche(context: dg.ScheduleEvaluationContext, lab: LabResource) -> Iterator[dg.RunRequest]:
         due = context.scheduled_execution_time
         moment = due.date().isoformat() if timespec == "day" else due.isoformat(timespec=timespec)
-        niches = NicheFile(settings().data_dir).names
+        with explained():
+            niches = lab.open().niches
         # A niche may be so new that the sensor `niches` has not seen it yet.
         add_partitions(context.instance, niches)
         for niche in niches:

@@ -219,6 +219,7 @@ def test_every_asset_is_retried_twice_with_growing_delays(definitions: dg.Defini
 JOBS = {
     "refresh_library": LIBRARY,
     "crawl_corpus": {"crawled_videos"},
+    "encode_crawl": {"embeddings", "visual_features"},
     "observe_views": {"view_history"},
     "apply_retention": {"retention"},
     "train_ranker": RANKING,
@@ -329,4 +330,4 @@ def test_pools_and_priorities_keep_one_encoder_one_caller_of_youtube_and_one_tra
     assert pools["trainer"] == {"ranking_model", "matching_head", "face_clusters"}
     priority = {job.name: int((job.tags or {}).get("dagster/priority", "0")) for job in definitions.jobs or []}
     assert priority["observe_views"] > priority["refresh_library"] > 0 > priority["crawl_corpus"]
-    assert priority["embed_library"] == priority["crawl_corpus"]
+    assert priority["embed_library"] == priority["crawl_corpus"] == priority["encode_crawl"]

@@ -10,12 +10,15 @@ import dagster as dg
 import pytest
 from dagster._utils.schedules import schedule_execution_time_iterator
 
-from thumblab_core.niches import DEFAULT_NAMES
+from thumblab_core.niches import DEFAULT_NAMES, Niche
+from thumblab_core.niches.store import add_niche, retire_niche
 from thumblab_pipelines.definitions import defs
 from thumblab_pipelines.defs.collection.crawl import daily_crawl
 from thumblab_pipelines.defs.library.refresh import daily_refresh
 from thumblab_pipelines.defs.ranking.train import weekly_training
+from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.defs.upkeep.jobs import frequent_observation
+from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.youtube.quota import next_reset
 
 HOBART = ZoneInfo("Australia/Hobart")
@@ -59,18 +62,22 @@ def test_training_is_on_mondays_after_the_refresh_of_that_morning() -> None:
     assert {(t.weekday(), t.hour, t.minute) for t in fired} == {(0, 5, 0)}
 
 
-def context_at(instance: dg.DagsterInstance, moment: datetime) -> dg.ScheduleEvaluationContext:
-    return dg.build_schedule_context(
-        instance, scheduled_execution_time=moment, repository_def=defs().get_repository_def()
-    )
+def requests_at(schedule: dg.ScheduleDefinition, instance: dg.DagsterInstance, moment: datetime) -> list[dg.RunRequest]:
+    """Return the runs that the schedule requests at a moment."""
+    with dg.build_schedule_context(
+        instance,
+        scheduled_execution_time=moment,
+        repository_def=defs().get_repository_def(),
+        resources={"lab": LabResource()},
+    ) as context:
+        return list(schedule.evaluate_tick(context).run_requests or [])
 
 
 def test_a_tick_asks_for_one_run_of_each_niche_under_a_key_of_its_own(instance: dg.DagsterInstance) -> None:
     moment = datetime(2026, 10, 4, 3, tzinfo=HOBART)
-    context = context_at(instance, moment)
-    requests = daily_refresh.evaluate_tick(context).run_requests
-    assert [request.partition_key for request in requests or []] == list(DEFAULT_NAMES)
-    assert [request.run_key for request in requests or []] == [f"2026-10-04/{niche}" for niche in DEFAULT_NAMES]
+    requests = requests_at(daily_refresh, instance, moment)
+    assert [request.partition_key for request in requests] == list(DEFAULT_NAMES)
+    assert [request.run_key for request in requests] == [f"2026-10-04/{niche}" for niche in DEFAULT_NAMES]
 
 
 def test_the_same_tick_asks_for_the_same_runs_and_a_tick_of_the_next_day_for_other_runs(
@@ -78,9 +85,7 @@ def test_the_same_tick_asks_for_the_same_runs_and_a_tick_of_the_next_day_for_oth
 ) -> None:
     def keys(day: int) -> list[str | None]:
         moment = datetime(2026, 10, day, 3, tzinfo=HOBART)
-        return [
-            request.run_key for request in daily_refresh.evaluate_tick(context_at(instance, moment)).run_requests or []
-        ]
+        return [request.run_key for request in requests_at(daily_refresh, instance, moment)]
 
     assert keys(4) == keys(4)
     assert not set(keys(4)) & set(keys(5))
@@ -99,10 +104,29 @@ def test_views_are_observed_every_six_hours_and_each_round_has_keys_of_its_own(i
     assert [t.hour for t in fired] == [0, 6, 12, 18] * 3
     keys = set()
     for moment in fired:
-        requests = frequent_observation.evaluate_tick(context_at(instance, moment)).run_requests or []
+        requests = requests_at(frequent_observation, instance, moment)
         assert [request.partition_key for request in requests] == list(DEFAULT_NAMES)
         keys |= {request.run_key for request in requests}
     assert len(keys) == len(fired) * len(DEFAULT_NAMES)
+
+
+def test_a_niche_that_is_added_without_a_restart_is_refreshed_and_observed_and_a_retired_one_is_not(
+    instance: dg.DagsterInstance,
+) -> None:
+    def niches(schedule: dg.ScheduleDefinition, day: int) -> list[str | None]:
+        moment = datetime(2026, 10, day, 3, tzinfo=HOBART)
+        return [request.partition_key for request in requests_at(schedule, instance, moment)]
+
+    lab = Lab.open()
+    assert niches(daily_refresh, 4) == niches(frequent_observation, 4) == list(DEFAULT_NAMES)
+    # Another machine changes the table, so the file in this data folder is not written.
+    elsewhere = lab.settings.data_dir / "elsewhere"
+    elsewhere.mkdir()
+    add_niche(lab.engine, elsewhere, Niche("cooking", searches=("recipe",)))
+    retire_niche(lab.engine, elsewhere, "news")
+    expected = [*(name for name in DEFAULT_NAMES if name != "news"), "cooking"]
+    assert niches(daily_refresh, 5) == niches(frequent_observation, 5) == expected
+    assert instance.has_dynamic_partition("niche", "cooking")
 
 
 def test_these_are_the_schedules_and_the_sensors_and_nothing_else_starts_work() -> None:
@@ -133,5 +157,6 @@ def test_these_are_the_schedules_and_the_sensors_and_nothing_else_starts_work() 
         "alerts": (None, dg.DefaultSensorStatus.RUNNING),
         "index_rebuilds": ("rebuild_index", dg.DefaultSensorStatus.RUNNING),
         "champion_moved": ("serve_model", dg.DefaultSensorStatus.RUNNING),
+        "crawl_encoding": ("encode_crawl", dg.DefaultSensorStatus.RUNNING),
         "niches": (None, dg.DefaultSensorStatus.RUNNING),
     }
