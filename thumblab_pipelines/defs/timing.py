@@ -28,7 +28,7 @@ def crawl_seconds(context: dg.AssetExecutionContext) -> float:
     The daily refresh leaves them to runs in the background. Such a run ends after its turn, so that the pool of the
     encoder is free again. The sensor `crawl_encoding` starts the next one.
     """
-    priority = int(context.get_tag("dagster/priority") or 0)
+    priority = int(context.op_execution_context.get_tag("dagster/priority") or 0)
     return 0.0 if priority >= int(DAILY["dagster/priority"]) else BACKGROUND_SECONDS
 
 
