@@ -34,7 +34,7 @@ from thumblab_pipelines.retention.purge import (
 )
 from thumblab_pipelines.retention.purge_adapters import CleanedAdapters, clean_adapters
 from thumblab_pipelines.retention.refreshing import RefreshedFacts, due_videos, refresh_due
-from thumblab_pipelines.videos.deletion import Deletion, last_heard
+from thumblab_pipelines.videos.deletion import Deletion, earlier_clock, last_heard
 from thumblab_pipelines.youtube.client import YouTube
 from thumblab_pipelines.youtube.quota import Spending
 from thumblab_pipelines.youtube.without_key import reason_not_to_ask
@@ -84,8 +84,8 @@ def retain(
     deletes at most a share of the niche's videos, unless a person has `confirmed` the deletion, see `Deletion`.
 
     The present time comes from YouTube, because a wrong clock of this machine could delete everything. If YouTube
-    cannot be asked, a `confirmed` run uses this machine's clock. Any other run uses the newest time that the lab has
-    received from YouTube. If one clean-up fails, all other clean-ups still run. If no API key is set and the niche has
+    cannot be asked, a `confirmed` run uses the earlier one of this machine's clock and the database server's clock. Any
+    other run uses the newest time that the lab has received from YouTube. If one clean-up fails, all other clean-ups still run. If no API key is set and the niche has
     no videos from YouTube, YouTube is not asked.
 
     Raises:
@@ -109,7 +109,7 @@ def retain(
                 refreshed = refresh_due(lab, youtube, niche, deletion, progress)
     except Exception as error:  # noqa: BLE001  old facts are deleted even after an error, which `_raise` raises later
         failures.append(error)
-    clock = datetime.now(UTC)
+    clock = earlier_clock(lab, datetime.now(UTC))
     if now is None:
         now = clock if confirmed else last_heard(lab)
         due = len(due_videos(lab, niche, clock - LONGEST)) - len(due_videos(lab, niche, now - LONGEST))

@@ -72,6 +72,16 @@ def last_heard(lab: Lab) -> datetime:
     return now if heard is None else min(heard, now)
 
 
+def earlier_clock(lab: Lab, own: datetime) -> datetime:
+    """Return this machine's time `own`, or the time of the database server if that is earlier.
+
+    The server may be on another host. So if one of the two clocks is ahead, no video looks older than it is.
+    """
+    with lab.engine.connect() as connection:
+        servers: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return min(own, servers)
+
+
 class Deletion:
     """The deletions of one run in one niche, and their limit. `deleted` and `withheld`: numbers of videos, by reason.
 

@@ -47,6 +47,7 @@ def job(name, pool, tags):
 
 defs = dg.Definitions(jobs=[job(*each) for each in GIVEN])
 """
+UNFINISHED = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 POOLS = {"crawl_corpus": "youtube", "encode_crawl": "encoder", "refresh_library": "encoder", "observe_views": "youtube"}
 
 
@@ -56,6 +57,7 @@ class Queue:
     def __init__(self, instance: dg.DagsterInstance, workspace: WorkspaceProcessContext, queue: Any) -> None:
         self.instance, self.workspace, self._queue = instance, workspace, queue
         self.home = Path(instance.root_directory)
+        self.runs: list[str] = []
 
     def launch(self, job: str, who: str, tags: dict[str, str]) -> None:
         mutation = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
@@ -65,6 +67,7 @@ class Queue:
         params = {"selector": where, "mode": "default", "executionMetadata": {"tags": all_tags}}
         answer = execute_dagster_graphql(self.workspace.create_request_context(), mutation, {"params": params}).data
         assert answer["launchRun"]["__typename"] == "LaunchRunSuccess", answer
+        self.runs.append(who)
 
     def steps(self) -> list[str]:
         file = self.home / "steps"
@@ -108,6 +111,9 @@ def queue(new_database: Callable[[], str], tmp_path: Path, monkeypatch: pytest.M
     ):
         queue = Queue(instance, workspace, daemon)
         yield queue
+        # Other tests share Dagster's database, so no run is left that would take a place of the queue.
+        (tmp_path / "go").touch()
+        queue.run_until(lambda _: not instance.get_runs(dg.RunsFilter(tags={"who": queue.runs}, statuses=UNFINISHED)))
         queue.end_code_server()
 
 

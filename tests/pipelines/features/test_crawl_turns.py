@@ -48,7 +48,7 @@ def test_a_turn_ends_after_its_time_and_the_next_one_continues(
     first = embed.embed(bench.lab, NICHE, crawl_seconds=1e-9)
     assert first.left == 2 * len(crawled) - 4
     while (again := embed.embed(bench.lab, NICHE, crawl_seconds=1e-9)).left:
-        assert again.images + again.titles == 4
+        assert 1 <= again.images + again.titles <= 4
     assert embed.waiting_for_encoder(bench.lab, NICHE) == 0
     assert bench.vectors(bench.pictures.fingerprint) == len(bench.ids())
     assert sub_scores.measure_features(bench.lab, NICHE, crawl_seconds=1e-9).left == len(crawled) - 4

@@ -9,12 +9,23 @@ from typing import Any
 
 import pytest
 from full_lab import EVERYWHERE, NICHE, FullLab
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from thumblab_core.database.tables import channels, videos
 from thumblab_core.errors import LabError
 from thumblab_pipelines.collection.observe import check_observation, observe
 from thumblab_pipelines.retention.retention import check_retention, retain
+
+
+def clock_at(moment: datetime) -> type[datetime]:
+    """Return a class `datetime` whose clock stands still at a moment."""
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return moment
+
+    return Clock
 
 
 def test_one_empty_answer_deletes_nothing(full: FullLab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,13 +82,8 @@ def test_a_clock_that_is_ahead_deletes_nothing_while_youtube_does_not_answer(
 
     away = full.with_settings(youtube_endpoint="http://127.0.0.1:9/")
     ahead = max(full.emulator.now, datetime.now(UTC)) + timedelta(days=31)
-
-    class Clock(datetime):
-        @classmethod
-        def now(cls, tz: Any = None) -> datetime:
-            return ahead
-
-    monkeypatch.setattr(retention, "datetime", Clock)
+    monkeypatch.setattr(retention, "datetime", clock_at(ahead))
+    monkeypatch.setattr(retention, "earlier_clock", lambda _, own: own)  # The database server is on the same machine.
     with pytest.raises(LabError, match=r"40 not refreshed in 30 days by this machine's clock alone.*confirmed: true"):
         retain(away, NICHE)
     assert set(full.rows(full.ids[0])) == EVERYWHERE
@@ -86,6 +92,21 @@ def test_a_clock_that_is_ahead_deletes_nothing_while_youtube_does_not_answer(
     with pytest.raises(LabError, match=r"127\.0\.0\.1:9"):
         retain(away, NICHE, confirmed=True)
     assert full.rows(full.ids[0]) == {}
+
+
+def test_a_clock_that_is_ahead_deletes_nothing_if_the_clock_of_the_database_server_is_right(
+    full: FullLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from thumblab_pipelines.retention import retention
+
+    away = full.with_settings(youtube_endpoint="http://127.0.0.1:9/")
+    with full.lab.engine.begin() as connection:
+        connection.execute(update(videos).values(refreshed_at=func.now(), collected_at=func.now()))
+    monkeypatch.setattr(retention, "datetime", clock_at(datetime.now(UTC) + timedelta(days=400)))
+    # Even a person who confirms a deletion by mistake deletes nothing.
+    with pytest.raises(LabError, match=r"127\.0\.0\.1:9"):
+        retain(away, NICHE, confirmed=True)
+    assert set(full.rows(full.ids[0])) == EVERYWHERE
 
 
 def test_if_too_many_videos_expire_the_oldest_are_deleted_up_to_the_allowed_share(full: FullLab) -> None:

@@ -57,6 +57,25 @@ def test_without_a_map_the_page_says_so_and_another_niche_can_be_chosen(page, li
     assert not shown(page, "#problem")
 
 
+@pytest.mark.parametrize(("gone", "named"), [("gone", "Gone"), ("No niche!", "\u2068No niche!\u2069")])
+def test_a_link_with_a_niche_that_is_gone_says_so_and_links_to_the_others(page, library, gone, named):
+    opened(page, library, gone.replace(" ", "%20"))
+    page.wait("!document.getElementById('niches-left').hidden")
+    assert page.text("#problem") == (
+        f"This lab has no niche {named}: it was retired, or it never was one. Choose another one."
+    )
+    assert not shown(page, "#map-parts")
+    assert not shown(page, "#retry")
+    assert page.evaluate("document.getElementById('niche').selectedOptions[0].textContent") == "Choose one"
+    links = page.texts("#niches-left a")
+    assert (links[:3], len(links)) == (["All niches", "Tech", "Gaming"], 8)
+    assert violations(page) == []
+    choose(page, "niche", "tech")
+    page.wait("document.getElementById('count').textContent === '40 videos.'")
+    assert not shown(page, "#niches-left")
+    assert "none" not in page.evaluate("[...document.getElementById('niche').options].map(({ value }) => value)")
+
+
 def test_an_empty_map_says_so(page, library):
     republish(library, "education", lambda table: table.slice(0, 0))
     opened(page, library, "education")
