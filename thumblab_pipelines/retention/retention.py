@@ -85,8 +85,8 @@ def retain(
 
     The present time comes from YouTube, because a wrong clock of this machine could delete everything. If YouTube
     cannot be asked, a `confirmed` run uses the earlier one of this machine's clock and the database server's clock. Any
-    other run uses the newest time that the lab has received from YouTube. If one clean-up fails, all other clean-ups still run. If no API key is set and the niche has
-    no videos from YouTube, YouTube is not asked.
+    other run uses the newest time that the lab has received from YouTube. If one clean-up fails, all other clean-ups
+    still run. If no API key is set and the niche has no videos from YouTube, YouTube is not asked.
 
     Raises:
         LabError: No key is set and the niche has videos from YouTube, or YouTube refuses or cannot be reached. Videos
