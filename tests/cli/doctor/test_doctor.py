@@ -8,12 +8,13 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from planted_faults import ERROR, FAULTS, GIB, KEY, PASSWORD, Patient
+from planted_faults import ERROR, FAULTS, GIB, KEY, PASSWORD, Patient, missed_refresh
 from pydantic import SecretStr
 from served_model import publish_model
 
@@ -23,6 +24,7 @@ from thumblab_cli.doctor.examined import Examined
 from thumblab_cli.doctor.finding import Finding, Level, fine
 from thumblab_cli.doctor.machine import Machine, Room
 from thumblab_cli.main import cli
+from thumblab_core.niches.niche_file import write_names
 from thumblab_core.settings import Settings, settings
 
 
@@ -218,3 +220,22 @@ def test_the_demos_lab_is_mended_by_the_demo(tmp_path: Path) -> None:
     assert "-> thumblab demo\n" in done.stdout
     assert sys.version.split()[0] in done.stdout
     assert list((tmp_path / "demo").iterdir()) == [], "the doctor must start no database and create no file"
+
+
+def test_a_retired_niche_needs_no_refresh_and_a_restored_one_not_at_once(patient: Patient) -> None:
+    now = patient.examined.machine.now()
+    late = missed_refresh(patient)
+    assert ["tech was last refreshed" in finding.what for finding in faults(late, "refreshes")["refreshes"]] == [True]
+    write_names(patient.folder, ["gaming"], {})
+    assert faults(late, "refreshes") == {}
+    write_names(patient.folder, ["tech", "gaming"], {"tech": now + timedelta(days=3)})
+    assert faults(late, "refreshes") == {}
+
+
+def test_a_niche_with_videos_that_was_never_refreshed_is_named(patient: Patient) -> None:
+    write_names(patient.folder, ["tech", "gaming"], {})
+    added = patient.with_database_after("UPDATE videos SET niche = 'gaming'")
+    (found,) = faults(added, "refreshes")["refreshes"]
+    assert found.what.startswith("gaming has ")
+    assert "was never refreshed" in found.what
+    assert "thumblab refresh gaming" in str(found.mend)

@@ -128,6 +128,23 @@ def test_a_title_with_an_excluded_word_is_left_out_by_the_refresh_and_by_the_cra
         assert not [title for title in saved.values() if niche_excludes(word, title)]
 
 
+def test_the_trending_chart_of_a_category_leaves_excluded_videos_out(lab: Lab) -> None:
+    chart = add_niche(lab.engine, lab.settings.data_dir, Niche("chart", 20))
+    of_chart = select(videos.c.title).where(videos.c.niche == "chart")
+    assert collect(without_walks(lab), "chart").trending_from == "chart"
+    with lab.engine.begin() as connection:
+        before = list(connection.scalars(of_chart))
+        connection.execute(videos.delete())
+    word = before[0].split()[0]
+    edit_niche(lab.engine, dataclasses.replace(chart, exclude=(word,)))
+    assert collect(without_walks(lab), "chart").trending_from == "chart"
+    with lab.engine.connect() as connection:
+        after = list(connection.scalars(of_chart))
+    assert any(niche_excludes(word, title) for title in before)
+    assert after
+    assert not [title for title in after if niche_excludes(word, title)]
+
+
 def niche_excludes(word: str, title: str) -> bool:
     return word.casefold() in title.casefold().split()
 

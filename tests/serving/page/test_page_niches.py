@@ -3,6 +3,7 @@ shown before.
 """
 
 import json
+import time
 
 import httpx
 import pytest
@@ -222,4 +223,5 @@ def wait_until_gone(service, niche):
     for _ in range(100):
         if niche not in service.health()["indices"]:
             return
+        time.sleep(0.1)
     raise AssertionError(f"the service still has the niche {niche}")
