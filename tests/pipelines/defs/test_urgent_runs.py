@@ -47,6 +47,8 @@ def job(name, pool, tags):
 
 defs = dg.Definitions(jobs=[job(*each) for each in GIVEN])
 """
+pytestmark = pytest.mark.slow
+
 UNFINISHED = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 POOLS = {"crawl_corpus": "youtube", "encode_crawl": "encoder", "refresh_library": "encoder", "observe_views": "youtube"}
 
