@@ -8,6 +8,7 @@ import dagster as dg
 from thumblab_core.database.engine import explained
 from thumblab_core.errors import LabError
 from thumblab_pipelines.dagster_partitions import add_partitions
+from thumblab_pipelines.defs.lab_checks import made
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.defs.timing import BACKGROUND, max_runtime
 from thumblab_pipelines.features.embed import waiting_for_encoder
@@ -15,7 +16,7 @@ from thumblab_pipelines.features.sub_scores import waiting_for_meter
 
 encode_crawl = dg.define_asset_job(
     "encode_crawl",
-    selection=dg.AssetSelection.assets("embeddings", "visual_features"),
+    selection=made(dg.AssetSelection.assets("embeddings", "visual_features")),
     description="Encode and measure the crawl's videos of a niche for some minutes. More urgent runs come in between.",
     tags=max_runtime(hours=2) | BACKGROUND,
 )
