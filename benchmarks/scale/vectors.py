@@ -94,7 +94,10 @@ def search_index(size: int, folder: Path) -> dict[str, float]:
 
 
 def change_index(size: int, folder: Path) -> dict[str, float]:
-    """Load the served release, put one video in, and publish the change. The figure is the seconds after the load."""
+    """Load the served release, put one video in, publish the change, and load it as a reader that has the old release.
+
+    The figure is the seconds from the first load to the moment when the reader finds the video.
+    """
     import time
     from datetime import UTC, datetime
 
@@ -110,7 +113,10 @@ def change_index(size: int, folder: Path) -> dict[str, float]:
     vector = np.asarray(np.load(folder / "vectors.npy", mmap_mode="r")[0])
     put = Change("new", datetime.now(UTC), Item("new", "A title", "A channel", None, 1.0, 1.0))
     changed = index.changed([(put, vector)])
-    ReleaseStore(folder / "releases").publish(INDEX, _SCOPE, changed.save_changes, changed.describe(), sharing=release)
+    store = ReleaseStore(folder / "releases")
+    new = store.publish(INDEX, _SCOPE, changed.save_changes, changed.describe(), sharing=release)
+    if NicheIndex.load(new, beside=index).item_of("new") is None:
+        raise LookupError(f"{new} has no video that was put in")
     return {"seconds": time.perf_counter() - start}
 
 
