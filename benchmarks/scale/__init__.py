@@ -1,4 +1,4 @@
-"""Measure how time and memory grow with the number of vectors.
+"""Measure how time and memory grow with the number of vectors or videos.
 
     python -m benchmarks.scale [--stages NAME...] [--sizes N...] [--folder DIR] [--json] [--again]
 
@@ -19,9 +19,9 @@ A module of stages has a list `STAGES` of objects of the class `Stage` (module `
     `folder`, and makes nothing again that is there. Write a file under another name first and rename it, so that a
     stopped run leaves no half of a file.
 `family`
-    The name of a group of stages with the same sizes. The only family is `vectors`. Its stages run in the order of the
-    list, and share `folder` at each size. So a stage may read what an earlier stage wrote. If the earlier stage was not
-    chosen, `prepare` must make its output.
+    The name of a group of stages with the same sizes. The families are `vectors` and `videos`. The stages of a family
+    run in the order of the list, and share `folder` at each size. So a stage may read what an earlier stage wrote. If
+    the earlier stage was not chosen, `prepare` must make its output.
 
 The module is imported by the harness itself. So it imports only the standard library at its top, and everything else
 inside the functions: the peak memory of a process is at least that of the process that started it.

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-FAMILIES = {"vectors": (10_000, 100_000, 1_000_000)}
+FAMILIES = {"vectors": (10_000, 100_000, 1_000_000), "videos": (2_000, 20_000, 200_000)}
 """The sizes at which the stages of a family are measured, by the name of the family."""
 
 Work = Callable[[int, Path], Mapping[str, float] | None]

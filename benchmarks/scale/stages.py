@@ -1,9 +1,9 @@
 """List all stages, in the order in which they run."""
 
-from benchmarks.scale import vectors
+from benchmarks.scale import vectors, videos
 from benchmarks.scale.stage import Stage
 
-STAGES: tuple[Stage, ...] = (*vectors.STAGES,)
+STAGES: tuple[Stage, ...] = (*vectors.STAGES, *videos.STAGES)
 
 
 def named(name: str) -> Stage:

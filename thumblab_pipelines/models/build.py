@@ -123,19 +123,26 @@ def build_model(
             prior,
         )
         release = group.in_main(
-            lambda: _publish(lab, data, trained, inputs, run_id), then=lambda: _published(lab, inputs)
+            lambda: publish_model(lab, data, trained, evaluate(data, trained.held), inputs, run_id),
+            then=lambda: _published(lab, inputs),
         )
     built = BuiltModel(release, reused)
     save_evaluations(lab, release.release_id, built.evaluations)
     return built
 
 
-def _publish(lab: Lab, data: "Dataset", trained: "TrainedRanking", inputs: str, run_id: str | None) -> Release:
-    """Evaluate the trained model and publish it with its evaluation."""
+def publish_model(
+    lab: Lab,
+    data: "Dataset",
+    trained: "TrainedRanking",
+    evaluations: list[Evaluation],
+    inputs: str,
+    run_id: str | None = None,
+) -> Release:
+    """Publish the trained model with its `evaluations`. `inputs`: the digest of everything that it was made from."""
     from thumblab_pipelines.dataset.splits import TEST, TRAIN
 
     source, held = data.release, trained.held
-    evaluations = evaluate(data, held)
     test = data.pairs[data.pairs.part == TEST]
     gaps = held.future[test.winner.to_numpy()] - held.future[test.loser.to_numpy()]
     one_video = data.one_video.pairs
