@@ -12,7 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from thumblab_core.arrays import Float64s, Floats, Rows
+from thumblab_core.arrays import Float32s, Float64s, Floats, Rows
+from thumblab_pipelines.statistics.mixed_rows import MixedRows
+from thumblab_pipelines.statistics.sums import Sums
 
 RUNS = 5
 
@@ -22,12 +24,12 @@ def runs_in_time(channel: npt.NDArray[np.str_]) -> Rows:
 
     The rows of each channel must be in order of time. Run 0 has the first rows.
     """
-    _, number_of_channel = np.unique(channel, return_inverse=True)
-    run = np.zeros(len(channel), np.intp)
-    for number in range(int(number_of_channel.max(initial=-1)) + 1):
-        rows = np.flatnonzero(number_of_channel == number)
-        run[rows] = np.arange(len(rows)) * RUNS // max(len(rows), 1)
-    return run
+    _, number = np.unique(channel, return_inverse=True)
+    size = np.bincount(number)
+    order = np.argsort(number, kind="stable")
+    place = np.empty(len(channel), np.intp)
+    place[order] = np.arange(len(channel)) - np.repeat(np.cumsum(size) - size, size)
+    return np.asarray(place * RUNS // size[number], np.intp)
 
 
 def held_out_predictions(inputs: Floats, target: Floats, run: Rows, penalties: Sequence[float]) -> Float64s:
@@ -53,34 +55,56 @@ def held_out_predictions(inputs: Floats, target: Floats, run: Rows, penalties: S
     return predicted
 
 
-def residuals(values: Floats, context: Floats, run: Rows, penalty: float) -> Float64s:
-    """Return `values` [n, k] minus the prediction of each column from the context [n, c].
+def residuals(values: Floats | MixedRows, context: Floats | MixedRows, run: Rows, penalty: float) -> Float32s:
+    """Return `values` [n, k] minus the prediction of each column from the context [n, c], float32 [n, k].
 
     Each run is predicted by ridge regressions with an intercept, which are fitted to the other runs. If all rows are in
     one run, nothing can be predicted, and the result is `values`.
     """
-    from scipy.linalg import cho_factor, cho_solve
-
-    left = np.asarray(values, np.float64).copy()
+    rows, known_by = MixedRows.of(values), MixedRows.of(context)
+    if not _held_out_runs(run):
+        return rows.dense().astype(np.float32)
+    left = np.empty((len(rows), rows.width), np.float32)
     # Means are subtracted before the numbers are rounded to 32 bits. Without the subtraction, large means would make
     # the result less exact.
-    value_mean = left.mean(axis=0)
-    x, y = (context - context.mean(axis=0)).astype(np.float32), (left - value_mean).astype(np.float32)
-    products = x @ x.T if x.shape[1] > len(x) else None
-    for out, known in _held_out_runs(run):
-        x_mean, y_mean = x[known].mean(axis=0), y[known].mean(axis=0)
-        y_known = y[known] - y_mean
-        if products is not None:
-            among, across = products[np.ix_(known, known)], products[np.ix_(out, known)]
-            mean_of_row, mean = among.mean(axis=1), among.mean()
-            matrix = among - mean_of_row[:, None] - mean_of_row[None] + mean
-            right, seen = y_known, across - across.mean(axis=1)[:, None] - mean_of_row[None] + mean
-        else:
-            x_known = x[known] - x_mean
-            matrix, right, seen = x_known.T @ x_known, x_known.T @ y_known, x[out] - x_mean
-        factor = cho_factor(_with_penalty(matrix, penalty), lower=True, overwrite_a=True, check_finite=False)
-        left[out] -= seen @ cho_solve(factor, right, check_finite=False) + y_mean + value_mean
+    mean = rows.moments()[0]
+    for place, block in rows.blocks():
+        left[place] = block - mean
+    if known_by.width > len(rows):
+        _subtract_by_products(left, known_by.dense(), run, penalty)
+    else:
+        _subtract_by_sums(left, known_by, run, penalty)
     return left
+
+
+def _subtract_by_products(left: Float32s, context: Float32s, run: Rows, penalty: float) -> None:
+    """Subtract from the centred values `left` [n, k] their predictions. Solve systems of the size n."""
+    from scipy.linalg import cho_factor, cho_solve
+
+    x, y = (context - context.mean(axis=0)).astype(np.float32), left.copy()
+    products = x @ x.T
+    for out, known in _held_out_runs(run):
+        y_mean = y[known].mean(axis=0)
+        among, across = products[np.ix_(known, known)], products[np.ix_(out, known)]
+        mean_of_row, mean = among.mean(axis=1), among.mean()
+        matrix = among - mean_of_row[:, None] - mean_of_row[None] + mean
+        seen = across - across.mean(axis=1)[:, None] - mean_of_row[None] + mean
+        factor = cho_factor(_with_penalty(matrix, penalty), lower=True, overwrite_a=True, check_finite=False)
+        left[out] -= seen @ cho_solve(factor, y[known] - y_mean, check_finite=False) + y_mean
+
+
+def _subtract_by_sums(left: Float32s, context: MixedRows, run: Rows, penalty: float) -> None:
+    """Do the same as `_subtract_by_products`. Solve systems of the size of the context, which is read twice."""
+    runs = [rows for rows, _ in _held_out_runs(run)]
+    of_runs = [Sums.of(context.take(rows), left[rows]) for rows in runs]
+    total = of_runs[0]
+    for of_run in of_runs[1:]:
+        total = total + of_run
+    for rows, of_run in zip(runs, of_runs, strict=True):
+        others = total - of_run
+        weights, (x_mean, y_mean) = others.ridge(penalty).astype(np.float32), others.means
+        for place, block in context.take(rows).blocks():
+            left[rows[place]] -= (block - x_mean.astype(np.float32)) @ weights + y_mean.astype(np.float32)
 
 
 def _held_out_runs(run: Rows) -> list[tuple[Rows, Rows]]:

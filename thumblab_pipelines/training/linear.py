@@ -24,12 +24,14 @@ chosen by the smallest squared error in cross-validation over the same runs, ins
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from thumblab_core.arrays import Float64s, Floats, Rows
+from thumblab_core.arrays import Float32s, Float64s, Floats, Rows
+from thumblab_pipelines.statistics.mixed_rows import MixedRows
+from thumblab_pipelines.statistics.sums import Sums
 from thumblab_pipelines.training.cross_fitting import held_out_predictions, residuals, runs_in_time
 
 CONTEXT_PENALTIES = (3.0, 10.0, 30.0, 100.0)
@@ -62,8 +64,8 @@ class LineInputs:
     """
 
     picture: Floats
-    title: Floats
-    context: Floats
+    title: Floats | MixedRows
+    context: Floats | MixedRows
     channel: npt.NDArray[np.str_]
 
 
@@ -106,33 +108,37 @@ def fit_line(
     y = np.asarray(target, np.float64)
     run = runs_in_time(inputs.channel)
     context = best_penalty(inputs.context, y, run, CONTEXT_PENALTIES)
-    views, pictures = y, np.asarray(inputs.picture, np.float64)
+    views, pictures = y, inputs.picture
     if partialled:
-        left_over = residuals(np.column_stack([y, pictures]), inputs.context, run, context)
-        views, pictures = left_over[:, 0], left_over[:, 1:]
+        both = MixedRows((y[:, None], inputs.picture))
+        left_over = residuals(both, inputs.context, run, context)
+        views, pictures = left_over[:, 0].astype(np.float64), left_over[:, 1:]
     picture = best_penalty(pictures, views, run, _PICTURE_PENALTIES)
     of_picture = _fit_picture(pictures, views, picture, differences)
-    left = y - np.asarray(inputs.picture, np.float64) @ of_picture
-    start = np.zeros(inputs.title.shape[1]) if title_start is None else np.asarray(title_start, np.float64)
-    left = left - np.asarray(inputs.title, np.float64) @ start
-    title = best_penalty(inputs.title, left, run, TITLE_PENALTIES)
-    of_title = start + fit_ridge(inputs.title, left, title)
+    titles = MixedRows.of(inputs.title)
+    start = np.zeros(titles.width) if title_start is None else np.asarray(title_start, np.float64)
+    left = y - inputs.picture @ of_picture - titles.mapped(lambda block: block @ start)
+    title = best_penalty(titles, left, run, TITLE_PENALTIES)
+    of_title = start + fit_ridge(titles, left, title)
     parameters = LineParameters(context, picture, title, partialled)
     return Line(of_picture, np.asarray(of_title, np.float64), parameters)
 
 
-def fit_ridge(inputs: Floats, target: Floats, penalty: float) -> npt.NDArray[np.float32]:
+def fit_ridge(inputs: Floats | MixedRows, target: Floats, penalty: float) -> Float32s:
     """Return the coefficients [d] of the ridge regression of `target` [n] on the centred inputs [n, d].
 
     The size of the solved linear system is n or d, whichever is smaller.
     """
     from sklearn.linear_model import Ridge
 
-    ridge = Ridge(alpha=penalty, solver="cholesky").fit(inputs, target)
-    return np.asarray(ridge.coef_, np.float32)
+    rows = MixedRows.of(inputs)
+    if rows.width > len(rows):
+        ridge = Ridge(alpha=penalty, solver="cholesky").fit(rows.dense(), target)
+        return np.asarray(ridge.coef_, np.float32)
+    return Sums.of(rows, np.asarray(target, np.float64)[:, None]).ridge(penalty)[:, 0].astype(np.float32)
 
 
-def best_penalty(inputs: Floats, target: Floats, run: Rows, penalties: Sequence[float]) -> float:
+def best_penalty(inputs: Floats | MixedRows, target: Floats, run: Rows, penalties: Sequence[float]) -> float:
     """Return the penalty with which the inputs [n, d] predict the target [n] best in cross-validation over the runs [n].
 
     The best penalty has the smallest mean squared error. If there is only one run, nothing can be predicted, and the
@@ -147,7 +153,7 @@ def best_penalty(inputs: Floats, target: Floats, run: Rows, penalties: Sequence[
     return penalties[int(np.argmin(errors))]
 
 
-def _fit_picture(inputs: Float64s, target: Float64s, penalty: float, differences: Differences | None) -> Float64s:
+def _fit_picture(inputs: Floats, target: Float64s, penalty: float, differences: Differences | None) -> Float64s:
     """Return the weights [p] of the picture part. Each difference is an additional row, weighted by its inverse
     variance.
 
@@ -158,18 +164,21 @@ def _fit_picture(inputs: Float64s, target: Float64s, penalty: float, differences
     alone. Let e be the mean squared error of the first model on the differences, minus the mean variance of the
     differences. If e is above 0, it is added to the variance of each difference.
     """
-    from sklearn.linear_model import Ridge
-
-    rows, y = inputs - inputs.mean(axis=0), target - target.mean()
-    ridge = Ridge(alpha=penalty, solver="cholesky", fit_intercept=False).fit(rows, y)
+    videos = Sums.of(inputs, target[:, None])
+    weights = videos.ridge(penalty)[:, 0]
     if differences is not None and len(differences.gaps):
-        left = differences.gaps - ridge.predict(differences.picture)
+        pictures = np.asarray(differences.picture, np.float64)
+        left = differences.gaps - pictures @ weights
         misfit = max(float((left**2 - differences.variances).mean()), 0.0)
-        noise = max(float(np.var(y)), 1e-9)
-        weights = noise / np.maximum(differences.variances + misfit, 0.01 * noise)
-        rows, y = np.concatenate([rows, differences.picture]), np.concatenate([y, differences.gaps])
-        ridge.fit(rows, y, sample_weight=np.concatenate([np.ones(len(target)), weights]))
-    return np.asarray(ridge.coef_, np.float64)
+        noise = max(float(np.var(target)), 1e-9)
+        weight = noise / np.maximum(differences.variances + misfit, 0.01 * noise)
+        weighted = pictures * weight[:, None]
+        # The sums `x` and `y` stay those of the videos, so that only the rows of videos are centred.
+        both = replace(
+            videos, xx=videos.xx + weighted.T @ pictures, xy=videos.xy + (weighted.T @ differences.gaps)[:, None]
+        )
+        weights = both.ridge(penalty)[:, 0]
+    return weights
 
 
 def _sample_of(count: int) -> Rows:
