@@ -52,6 +52,7 @@ from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.features.sub_scores import measure_features
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.statistics.metrics import pair_auc
+from thumblab_pipelines.statistics.mixed_rows import MixedRows
 from thumblab_pipelines.training import global_model, linear
 from thumblab_pipelines.training.config import NO_FOLDERS, TrainConfig
 from thumblab_pipelines.training.corpus import Corpus
@@ -193,12 +194,15 @@ class Window:
         learnt, pictures = self.data.learnt(TRAIN), self.data.images.shape[1]
         if variant.components:
             images = image_components(self.data, learnt).astype(np.float32)
-            inputs = np.concatenate([images, corpus.inputs[:, pictures:]], axis=1)
+            inputs = MixedRows((images, *corpus.inputs.parts[1:]))
             corpus = replace(corpus, data=replace(self.data, images=images), inputs=inputs)
         if variant.without:
-            inputs = corpus.inputs.copy()
-            inputs[:, InputLayout(pictures, self.data.titles.shape[1]).columns(variant.without)] = 0
-            corpus = replace(corpus, inputs=inputs)
+            names = InputLayout(pictures, self.data.titles.shape[1]).sizes
+            parts = [
+                part * 0 if name == variant.without else part
+                for name, part in zip(names, corpus.inputs.parts, strict=True)
+            ]
+            corpus = replace(corpus, inputs=MixedRows(parts))
         training = _training(replace(TrainConfig(), seed=seed, **variant.config))
         return corpus, training.fit(corpus, learnt, corpus.validation, "", "")
 

@@ -13,6 +13,7 @@ from thumblab_core.ranking.architecture import CONSTANT, FACTS_LENGTH, FARTHEST,
 from thumblab_core.ranking.inputs import AGREEMENT_BLOCK, FACTS_BLOCK, IMAGE, TITLE
 from thumblab_core.ranking.ranker import Ranker
 from thumblab_core.sub_scores import NAMES
+from thumblab_pipelines.statistics.mixed_rows import MixedRows
 
 _LENGTHS = {IMAGE: 1.0, TITLE: 1.0, FACTS_BLOCK: FACTS_LENGTH, AGREEMENT_BLOCK: 1.0}
 
@@ -62,7 +63,7 @@ class TrainableRanker(nn.Module):
             for _ in NAMES
         )  # fmt: skip
 
-    def fit_scale(self, inputs: Float32s) -> None:
+    def fit_scale(self, inputs: Float32s | MixedRows) -> None:
         """Fit the standardisation to training inputs [n, d], with n of at least 2.
 
         Each block before `words` is scaled to the length in `_LENGTHS`. The blocks `words` and `length` are not
@@ -73,9 +74,8 @@ class TrainableRanker(nn.Module):
         layout = self.config.layout
         blocks = [(_LENGTHS[name], layout.sizes[name]) for name in _LENGTHS if layout.sizes[name]]
         lengths = np.concatenate([np.full(size, length / np.sqrt(size)) for length, size in blocks])
-        dense = inputs[:, : layout.dense]
-        self.mean[: layout.dense] = torch.from_numpy(dense.mean(axis=0))
-        spread = dense.std(axis=0)
+        mean, spread = MixedRows.of(inputs).through(lambda block: block[:, : layout.dense]).moments()
+        self.mean[: layout.dense] = torch.from_numpy(mean)
         scale = np.where(spread > CONSTANT, lengths / np.maximum(spread, CONSTANT), 0.0)
         self.scale[: layout.dense] = torch.from_numpy(scale.astype(np.float32))
         self.reach[: layout.dense] = torch.from_numpy(lengths.astype(np.float32))

@@ -60,16 +60,16 @@ def title_words(titles: Sequence[str]) -> Float32s:
     vector of length 1, or of zeros if the title has nothing to hash. Words that were not seen in training have a bucket
     too, because signed feature hashing (Weinberger et al., ICML 2009) needs no vocabulary.
     """
-    if not titles:
-        return np.zeros((0, WORDS), np.float32)
     words: Float32s = sparse_title_words(titles).toarray()
     return words
 
 
 def sparse_title_words(titles: Sequence[str]) -> Any:
     """Return the values of `title_words` as a sparse matrix (CSR), which needs a tenth of the memory."""
-    from scipy.sparse import hstack
+    from scipy.sparse import csr_matrix, hstack
 
+    if not titles:
+        return csr_matrix((0, WORDS), dtype=np.float32)
     return hstack([hasher.transform(titles) for hasher in _hashers()], format="csr", dtype=np.float32)
 
 

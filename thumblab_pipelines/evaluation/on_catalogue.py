@@ -197,7 +197,7 @@ class _ScoredCatalogue:
 
         self._data, self._trained, self._pairs = data, trained, pairs
         inputs = dataset_inputs(data, trained.model.config.version)
-        self._inputs, self._scores = inputs, trained.predict_inputs(inputs).score
+        self._inputs, self._scores = inputs, inputs.mapped(lambda block: trained.predict_inputs(block).score)
 
     def unadapted(self) -> Iterator[Evaluation]:
         """Yield the figures of the scores without channel adapters."""

@@ -277,5 +277,5 @@ def _heads(data: "Dataset", start: Release | None, seed: int) -> "TrainableRanke
     sizes = data.images.shape[1], data.titles.shape[1]
     heads = TrainableRanker(RankerConfig(info["image_encoder"], info["title_encoder"], *sizes))
     rows = data.learnt(TRAIN)
-    heads.fit_scale(dataset_inputs(data)[rows])
+    heads.fit_scale(dataset_inputs(data).take(rows))
     return heads

@@ -90,7 +90,7 @@ class TowerTraining:
         self._position[rows] = np.arange(len(rows))
         self._position[rows[sorted(inputs.unreadable)]] = -1
         without_pictures = dataset_inputs(replace(data, images=data.images[:, :0]), heads.config.version)
-        self._titles = torch.from_numpy(without_pictures).to(self.tower.device)
+        self._titles = torch.from_numpy(without_pictures.dense()).to(self.tower.device)
         self._channel = np.unique(data.videos.channel_id.to_numpy(str), return_inverse=True)[1]
         self._train, dropped = self._readable(pairs_of(data, TRAIN, config.least_margin))
         self._validation, dropped_of_validation = self._readable(pairs_of(data, VALIDATION, 0.0))

@@ -23,6 +23,7 @@ from thumblab_pipelines.evaluation.one_video import sides_of, signed_gaps, wins_
 from thumblab_pipelines.statistics.held_out_scores import OneVideoGaps
 from thumblab_pipelines.statistics.intervals import DIFFERENCE, interval
 from thumblab_pipelines.statistics.metrics import numbered, pair_wins
+from thumblab_pipelines.statistics.mixed_rows import MixedRows
 from thumblab_pipelines.training.context import Context
 from thumblab_pipelines.training.corpus import crossed_inputs, dataset_inputs
 from thumblab_pipelines.training.one_video_inputs import OneVideoInputs
@@ -91,12 +92,12 @@ class Contender:
         return OneVideoGaps(rows, (a - b).astype(np.float64))
 
 
-def scores_of(trained: TrainedRanker, inputs: Float32s, channels: npt.NDArray[np.str_]) -> Floats:
+def scores_of(trained: TrainedRanker, inputs: Float32s | MixedRows, channels: npt.NDArray[np.str_]) -> Floats:
     """Return the model's score of each picture with its title [k], with the channel adapters applied.
 
     `inputs` [k, d]: the model's inputs. `channels` [k]: the channels of the videos.
     """
-    scores = trained.predict_inputs(inputs).score
+    scores = MixedRows.of(inputs).mapped(lambda block: trained.predict_inputs(block).score)
     for channel in np.unique(channels):
         adapter = trained.adapter(str(channel))
         if adapter is not None:

@@ -9,6 +9,8 @@ import numpy.typing as npt
 from thumblab_core.arrays import Float32s, Float64s, Floats, Rows
 from thumblab_core.ranking.adapters import Adapter, ComparedPictures, fit_adapter
 from thumblab_core.ranking.kernel import Kernel
+from thumblab_pipelines.statistics.metrics import numbered
+from thumblab_pipelines.statistics.mixed_rows import MixedRows
 from thumblab_pipelines.statistics.trend import local_trend
 
 Standardise = Callable[[Float32s], Float32s]
@@ -29,7 +31,7 @@ class ScoredVideos:
     take gigabytes.
     """
 
-    inputs: Float32s
+    inputs: Float32s | MixedRows
     scores: Floats
     channel: npt.NDArray[np.str_]
     standardise: Standardise = np.asarray
@@ -59,23 +61,46 @@ def fit_adapters(
     if not len(known):
         return {}
     wanted = None if only is None else set(only)
-    names, number = np.unique(videos.channel[known], return_inverse=True)
-    order = np.argsort(number, kind="stable")
     adapters = {}
-    for name, rows in zip(names, np.split(known[order], np.cumsum(np.bincount(number))[:-1]), strict=True):
-        if wanted is not None and name not in wanted:
-            continue
-        inputs, compared = videos.standardise(videos.inputs[rows]), videos.compared.get(str(name))
-        adapter = fit_adapter(inputs, videos.scores[rows], above[rows], score_slope, videos.kernel, compared)
+    for name, rows in _rows_by_channel(videos.channel, known):
+        adapter = _fit(videos, above, name, rows, score_slope) if wanted is None or name in wanted else None
         if adapter is not None:
-            adapters[str(name)] = adapter
+            adapters[name] = adapter
     return adapters
 
 
 def adapted_scores(videos: ScoredVideos, adapters: dict[str, Adapter]) -> Float64s:
     """Return the scores [n] with the adapters applied. Scores of channels without an adapter stay the same."""
     scores = np.asarray(videos.scores, np.float64).copy()
-    for name, adapter in adapters.items():
-        rows = np.flatnonzero(videos.channel == name)
-        scores[rows] = adapter.adjust(videos.standardise(videos.inputs[rows]), videos.scores[rows])
+    for name, rows in _rows_by_channel(videos.channel, np.arange(len(scores))):
+        if name in adapters:
+            scores[rows] = adapters[name].adjust(videos.standardise(videos.inputs[rows]), videos.scores[rows])
     return scores
+
+
+def scores_from_others(videos: ScoredVideos, above: Floats, known: Rows, score_slope: float, out: Rows) -> Float64s:
+    """Return the scores [len(out)] of the rows `out`, by adapters that are fitted to the rows `known`.
+
+    `out` has no row of `known`. No adapter is kept, so the memory does not depend on the number of channels. If a
+    channel has too few known videos for an adapter, the result is `score_slope` times the score. For the other
+    parameters, see `fit_adapters`.
+    """
+    scores = score_slope * np.asarray(videos.scores, np.float64)
+    known_rows = dict(_rows_by_channel(videos.channel, known))
+    for name, rows in _rows_by_channel(videos.channel, out):
+        adapter = _fit(videos, above, name, known_rows[name], score_slope) if name in known_rows else None
+        if adapter is not None:
+            scores[rows] = adapter.adjust(videos.standardise(videos.inputs[rows]), videos.scores[rows])
+    return scores[out]
+
+
+def _fit(videos: ScoredVideos, above: Floats, name: str, rows: Rows, score_slope: float) -> Adapter | None:
+    inputs, compared = videos.standardise(videos.inputs[rows]), videos.compared.get(name)
+    return fit_adapter(inputs, videos.scores[rows], above[rows], score_slope, videos.kernel, compared)
+
+
+def _rows_by_channel(channel: npt.NDArray[np.str_], rows: Rows) -> list[tuple[str, Rows]]:
+    """Return each channel of `rows` with its rows, which keep their order."""
+    number, names = numbered(channel[rows])
+    order = np.argsort(number, kind="stable")
+    return list(zip(names, np.split(rows[order], np.cumsum(np.bincount(number))[:-1]), strict=True))

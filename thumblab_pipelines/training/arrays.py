@@ -1,12 +1,14 @@
 """Define the arrays that a model is fitted to: inputs, pairs, and targets for engagement and sub-scores."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from thumblab_core.arrays import Float32s, Rows
 from thumblab_core.errors import LabError
+from thumblab_pipelines.statistics.mixed_rows import MixedRows
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class TrainingArrays:
     measured rates.
     """
 
-    inputs: Float32s
+    inputs: Float32s | MixedRows
     winners: Rows
     losers: Rows
     engagement: Float32s
@@ -47,6 +49,7 @@ class TrainingArrays:
             raise LabError("no training pair is clear enough to learn from; collect more videos per channel")
         return self.winners[chosen], self.losers[chosen], weights[chosen]
 
-    def arrays(self) -> list[npt.NDArray[np.float32] | Rows]:
-        """Return the fields that are arrays. `training_digest` is computed from these fields, in this order."""
-        return [value for value in vars(self).values() if isinstance(value, np.ndarray)]
+    def arrays(self) -> list[npt.NDArray[Any]]:
+        """Return all arrays of the fields. `training_digest` is computed from these arrays, in this order."""
+        inputs = MixedRows.of(self.inputs).buffers()
+        return inputs + [value for value in list(vars(self).values())[1:] if isinstance(value, np.ndarray)]

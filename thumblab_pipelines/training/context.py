@@ -24,10 +24,11 @@ import numpy as np
 from thumblab_core.arrays import Float32s, Float64s, Floats, Rows
 from thumblab_core.ranking.architecture import CONSTANT, FACTS_LENGTH, FARTHEST
 from thumblab_pipelines.dataset.load import Dataset
+from thumblab_pipelines.statistics.mixed_rows import MixedRows
 from thumblab_pipelines.statistics.trend import publication_days, slope_within_channels
-from thumblab_pipelines.training.adaptation import ScoredVideos, above_trend, adapted_scores, fit_adapters
-from thumblab_pipelines.training.cross_fitting import RUNS, runs_in_time
-from thumblab_pipelines.training.linear import CONTEXT_PENALTIES, best_penalty, fit_ridge
+from thumblab_pipelines.training.adaptation import ScoredVideos, above_trend, scores_from_others
+from thumblab_pipelines.training.cross_fitting import ridges_without_runs, runs_in_time
+from thumblab_pipelines.training.linear import CONTEXT_PENALTIES, best_penalty
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,46 +78,45 @@ class Context:
         inside[chosen] = True
         target = np.asarray(above_trend(channel, publication_days(videos), videos.target, inside), np.float64)
         features = context_features(data, chosen)
-        run = np.full(len(videos), -1)
-        run[chosen] = runs_in_time(channel[chosen])
-        in_run = [np.flatnonzero(run == number) for number in range(RUNS)]
-        # A run is left out if it has no videos, or if it has all videos, because no other video is then left to learn
-        # from.
-        folds = [(out, np.setdiff1d(chosen, out)) for out in in_run if 0 < len(out) < len(chosen)]
-        penalty = best_penalty(features[chosen], target[chosen], run[chosen], CONTEXT_PENALTIES) / _UNDERSMOOTHING
-        linear = [_predict_linearly(features, target, known, penalty) for _, known in folds]
+        run = runs_in_time(channel[chosen])
+        sample = best_penalty(features.take(chosen), target[chosen], run, CONTEXT_PENALTIES)
+        fitted = ridges_without_runs(features.take(chosen), target[chosen][:, None], run, sample / _UNDERSMOOTHING)
+        # All regressions predict a block at once, because the blocks are made dense only to be read.
+        linear = features.mapped(
+            lambda block: np.hstack([ridge.predict(block) for _, ridge in fitted] or [block[:, :0]])
+        )
         general = np.zeros(len(videos))
-        for (out, _), scores in zip(folds, linear, strict=True):
-            general[out] = scores[out]
+        for number, (out, _) in enumerate(fitted):
+            general[chosen[out]] = linear[chosen[out], number]
         slope = float(np.clip(slope_within_channels(channel[chosen], general[chosen], target[chosen]), 0.0, 1.0))
         predicted = np.full(len(videos), np.nan)
         predicted[chosen] = 0.0
-        for (out, known), scores in zip(folds, linear, strict=True):
-            scored = ScoredVideos(features, scores, channel)
-            adapters = fit_adapters(scored, target, known, slope)
+        for number, (out, _) in enumerate(fitted):
+            known = np.delete(chosen, out)
+            scored = ScoredVideos(features, linear[:, number].astype(np.float64), channel)
             # A channel with too few videos has no adapter, so its prediction is the prediction of the ridge regression
             # alone.
-            adapted = np.where(np.isin(channel, list(adapters)), adapted_scores(scored, adapters), slope * scores)
-            predicted[out] = adapted[out]
+            predicted[chosen[out]] = scores_from_others(scored, target, known, slope, chosen[out])
         return cls(predicted, np.asarray(target - predicted, np.float64))
 
 
-def context_features(data: Dataset, rows: Rows) -> Float32s:
-    """Return the features of the context, float32 [n, d].
+def context_features(data: Dataset, rows: Rows) -> MixedRows:
+    """Return the features of the context of all n videos, [n, d].
 
     Each kind of feature is a block of columns, for example the title's vector. Each block is scaled so that a typical
-    row of the block has a chosen length.
+    row of the block has a chosen length. The means and scales are those of `rows`.
     """
     videos, days = data.videos, publication_days(data.videos)
     angles = np.stack([2 * np.pi * days / period for period in (_DAY, _WEEK)], axis=1)
     logs = np.stack([_log_length(videos, rows), np.log(videos.age_hours.to_numpy(float))], axis=1)
-    blocks = [
-        _scaled(data.titles, 1.0, rows),
-        _scaled(data.title_facts, FACTS_LENGTH, rows),
-        data.title_words.toarray(),
-        _scaled(np.hstack([logs, np.sin(angles), np.cos(angles)]), 1.0, rows),
-    ]
-    return np.concatenate(blocks, axis=1, dtype=np.float32)
+    return MixedRows(
+        (
+            _scaled(data.titles, 1.0, rows),
+            _scaled(data.title_facts, FACTS_LENGTH, rows),
+            data.title_words,
+            _scaled(np.hstack([logs, np.sin(angles), np.cos(angles)]), 1.0, rows),
+        )
+    )
 
 
 def _log_length(videos: pd.DataFrame, rows: Rows) -> Float64s:
@@ -124,12 +124,6 @@ def _log_length(videos: pd.DataFrame, rows: Rows) -> Float64s:
     logarithms = np.log(videos.duration_s.to_numpy(float))
     known = logarithms[rows][np.isfinite(logarithms[rows])]
     return np.where(np.isfinite(logarithms), logarithms, known.mean() if len(known) else 0.0)
-
-
-def _predict_linearly(features: Float32s, target: Float64s, known: Rows, penalty: float) -> Float64s:
-    """Return the predictions [n] of a ridge regression that is fitted to the known rows."""
-    weights = fit_ridge(features[known], target[known], penalty)
-    return np.asarray((features - features[known].mean(axis=0)) @ weights + target[known].mean(), np.float64)
 
 
 def _scaled(block: Floats, length: float, rows: Rows) -> Float32s:

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from thumblab_core.arrays import Float32s, Float64s, Floats, Rows
-from thumblab_core.ranking.inputs import VERSION, model_inputs
+from thumblab_core.ranking.inputs import VERSION, input_parts, model_inputs
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.splits import TRAIN, VALIDATION
+from thumblab_pipelines.statistics.mixed_rows import MixedRows
 from thumblab_pipelines.statistics.trend import publication_days
 from thumblab_pipelines.training.adaptation import above_trend
 
@@ -39,7 +40,7 @@ class Corpus:
     """
 
     data: Dataset
-    inputs: Float32s
+    inputs: MixedRows
     channel: npt.NDArray[np.str_]
     target: Float64s
     published: Float64s
@@ -118,11 +119,12 @@ def crossed_inputs(data: Dataset, pictures: Rows, titles: Rows, version: int = V
     return model_inputs(data.images[pictures], data.titles[titles], under, version, shown, seconds)
 
 
-def dataset_inputs(data: Dataset, version: int = VERSION) -> Float32s:
-    """Return the inputs of the ranking model for all n videos of a dataset, float32 [n, d].
+def dataset_inputs(data: Dataset, version: int = VERSION) -> MixedRows:
+    """Return the inputs of the ranking model for all n videos of a dataset, [n, d].
 
     `version`: the version of the inputs that the model was trained with.
     """
     seconds = data.videos.duration_s.to_numpy(float)
     titles = data.videos.title.tolist()
-    return model_inputs(data.images, data.titles, titles, version, data.picture_words, seconds)
+    parts = input_parts(data.images, data.titles, titles, version, data.picture_words, seconds)
+    return MixedRows(tuple(parts.values()))

@@ -8,6 +8,9 @@ for new videos.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import numpy as np
 import numpy.typing as npt
@@ -95,16 +98,43 @@ def _subtract_by_products(left: Float32s, context: Float32s, run: Rows, penalty:
 
 def _subtract_by_sums(left: Float32s, context: MixedRows, run: Rows, penalty: float) -> None:
     """Do the same as `_subtract_by_products`. Solve systems of the size of the context, which is read twice."""
-    runs = [rows for rows, _ in _held_out_runs(run)]
-    of_runs = [Sums.of(context.take(rows), left[rows]) for rows in runs]
-    total = of_runs[0]
-    for of_run in of_runs[1:]:
-        total = total + of_run
-    for rows, of_run in zip(runs, of_runs, strict=True):
-        others = total - of_run
-        weights, (x_mean, y_mean) = others.ridge(penalty).astype(np.float32), others.means
-        for place, block in context.take(rows).blocks():
-            left[rows[place]] -= (block - x_mean.astype(np.float32)) @ weights + y_mean.astype(np.float32)
+    for out, fitted in ridges_without_runs(context, left, run, penalty):
+        for place, block in context.take(out).blocks():
+            left[out[place]] -= fitted.predict(block)
+
+
+@dataclass(frozen=True)
+class FittedRidge:
+    """A ridge regression with an intercept: its coefficients [d, k], and the means of the rows it was fitted to."""
+
+    weights: Float32s
+    input_means: Float32s
+    target_means: Float32s
+
+    def predict(self, inputs: Floats) -> Float32s:
+        """Return the predictions [n, k] for inputs [n, d]."""
+        predicted: Float32s = (inputs - self.input_means) @ self.weights + self.target_means
+        return predicted
+
+
+def ridges_without_runs(
+    inputs: MixedRows, targets: Floats, run: Rows, penalty: float
+) -> list[tuple[Rows, FittedRidge]]:
+    """Return for each run its rows, and a ridge regression that was fitted to all other rows.
+
+    `inputs` [n, d] are read once, whatever the number of runs. The targets are [n, k]. If one run has all rows, the
+    list is empty.
+    """
+    of_runs = [(out, Sums.of(inputs.take(out), targets[out])) for out, _ in _held_out_runs(run)]
+    if not of_runs:
+        return []
+    total = reduce(add, (sums for _, sums in of_runs))
+    fitted = []
+    for out, sums in of_runs:
+        others = total - sums
+        parts = others.ridge(penalty), *others.means
+        fitted.append((out, FittedRidge(*(part.astype(np.float32) for part in parts))))
+    return fitted
 
 
 def _held_out_runs(run: Rows) -> list[tuple[Rows, Rows]]:

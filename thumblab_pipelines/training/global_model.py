@@ -15,6 +15,7 @@ from thumblab_core.ranking.architecture import RankerConfig
 from thumblab_core.ranking.inputs import AGREEMENT_BLOCK, IMAGE, LENGTH_BLOCK
 from thumblab_core.ranking.ranker import Ranker
 from thumblab_pipelines.statistics.metrics import pair_auc
+from thumblab_pipelines.statistics.mixed_rows import MixedRows
 from thumblab_pipelines.statistics.trend import slope_within_channels
 from thumblab_pipelines.trainable_ranker import TrainableRanker
 from thumblab_pipelines.training.arrays import TrainingArrays
@@ -65,7 +66,7 @@ def fit_global_model(
             "there are fewer than two videos to learn from; collect more, or see what training_pairs left out"
         )
     model = TrainableRanker(RankerConfig(release["image_encoder"], release["title_encoder"], pictures, titles))
-    model.fit_scale(corpus.inputs[train])
+    model.fit_scale(corpus.inputs.take(train))
     winners, losers, margins = corpus.pairs_within(train)
     measured = corpus.learns_ctr(train)
     absolute = corpus.absolute_target(train, measured)
@@ -86,8 +87,13 @@ def fit_global_model(
     _choose_network_share(model, corpus.inputs, np.stack([held_winners, held_losers]))
     model.unit.fill_(_log_view_unit(model, corpus, validation))
     ranker = model.ranker()
-    predictions = ranker.predict(corpus.inputs)
-    return GlobalModel(ranker, predictions.score, predictions.engagement, line, history)
+    score, engagement = corpus.inputs.mapped(lambda block: np.stack(_outputs(ranker, block), axis=1)).T
+    return GlobalModel(ranker, score.copy(), engagement.copy(), line, history)
+
+
+def _outputs(ranker: Ranker, inputs: Float32s) -> tuple[Float32s, Float32s]:
+    predictions = ranker.predict(inputs)
+    return predictions.score, predictions.engagement
 
 
 def _start_from_line(
@@ -105,9 +111,10 @@ def _start_from_line(
     title = np.setdiff1d(np.arange(layout.total - layout.sizes[LENGTH_BLOCK]), picture)
     above = corpus.above_trend(train)[train]
     ranker = model.ranker()
-    inputs = ranker.standardise(corpus.inputs[train])
-    context = context_features(corpus.data, train)[train]
-    rows = LineInputs(inputs[:, picture], inputs[:, title], context, corpus.channel[train])
+    inputs = corpus.inputs.take(train).through(ranker.standardise)
+    pictures, titles = (inputs.through(lambda block, of=columns: block[:, of]) for columns in (picture, title))
+    context = context_features(corpus.data, train).take(train)
+    rows = LineInputs(pictures.dense(), titles, context, corpus.channel[train])
     start = None if corpus.prior is None else corpus.prior.weights(ranker)[title]
     line = fit_line(rows, above, differences(corpus, ranker, train, picture), partialled, start)
     weights = np.zeros(layout.total, np.float32)
@@ -118,7 +125,7 @@ def _start_from_line(
     return line.parameters
 
 
-def _choose_network_share(model: TrainableRanker, inputs: Float32s, pairs: Rows) -> None:
+def _choose_network_share(model: TrainableRanker, inputs: MixedRows, pairs: Rows) -> None:
     """Choose how much of the network's output is added to the linear score, and change the model accordingly.
 
     The share with the highest AUC on the validation pairs is chosen. `pairs` [2, p]: the rows of the winners and of the
@@ -128,7 +135,8 @@ def _choose_network_share(model: TrainableRanker, inputs: Float32s, pairs: Rows)
         return
     rows, positions = np.unique(pairs.ravel(), return_inverse=True)
     winners, losers = np.split(positions, 2)
-    linear, network = model.ranker().score_parts(inputs[rows])
+    ranker = model.ranker()
+    linear, network = inputs.take(rows).mapped(lambda block: np.stack(ranker.score_parts(block), axis=1)).T
     aucs = [(pair_auc(linear + share * network, winners, losers), share) for share in _NETWORK_SHARES]
     model.scale_network(max(aucs)[1])
 
@@ -140,7 +148,7 @@ def _log_view_unit(model: TrainableRanker, corpus: Corpus, rows: Rows) -> float:
     """
     if len(rows) < 2:
         return 1.0
-    scores = model.ranker().scores(corpus.inputs[rows])
+    scores = corpus.inputs.take(rows).mapped(model.ranker().scores)
     # If a model orders the validation videos wrongly, the slope is negative. The lower bound is positive, so the factor
     # never reverses the order of the scores. The upper bound limits the scale of the scores.
     return float(np.clip(slope_within_channels(corpus.channel[rows], scores, corpus.target[rows]), 0.05, 2.0))

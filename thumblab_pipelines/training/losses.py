@@ -7,7 +7,20 @@ import torch
 from torch import Tensor, nn
 
 from thumblab_core.arrays import Float32s, Rows
+from thumblab_pipelines.statistics.mixed_rows import MixedRows
 from thumblab_pipelines.training.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The inputs of all n rows of a training. The rows of a step are made dense and moved to the device for that step."""
+
+    rows: MixedRows
+    device: torch.device
+
+    def __getitem__(self, chosen: Tensor) -> Tensor:
+        """Return the inputs [m, d] of the chosen rows [m], float32."""
+        return torch.from_numpy(np.asarray(self.rows[chosen.numpy()], np.float32)).to(self.device)
 
 
 @dataclass(frozen=True)
@@ -18,7 +31,7 @@ class Targets:
     values. `known` [n, 1 + k]: 1 for known values, else 0. `winners` [p], `losers` [p] and `weights` [p]: the pairs.
     """
 
-    inputs: Tensor
+    inputs: Inputs
     values: Tensor
     known: Tensor
     winners: Rows
@@ -28,7 +41,7 @@ class Targets:
     @classmethod
     def of(
         cls,
-        inputs: Float32s,
+        inputs: Float32s | MixedRows,
         engagement: Float32s,
         sub_scores: Float32s,
         pairs: tuple[Rows, Rows, Float32s],
@@ -42,9 +55,9 @@ class Targets:
         winners, losers, weights = pairs
         values = np.concatenate([smooth_labels(engagement, smoothing)[:, None], sub_scores], axis=1)
         known = ~np.isnan(values)
-        arrays = (inputs, np.where(known, values, 0), known, weights)
-        x, y, m, w = (torch.from_numpy(np.asarray(array, np.float32)).to(device) for array in arrays)
-        return cls(x, y, m, winners, losers, w)
+        arrays = (np.where(known, values, 0), known, weights)
+        y, m, w = (torch.from_numpy(np.asarray(array, np.float32)).to(device) for array in arrays)
+        return cls(Inputs(MixedRows.of(inputs), device), y, m, winners, losers, w)
 
 
 def smooth_labels(labels: Float32s, smoothing: float) -> Float32s:
@@ -88,7 +101,7 @@ def pair_batch(targets: Targets, pairs: Rows, elsewhere: Rows) -> Batch:
         torch.from_numpy(ahead),
         torch.from_numpy(behind),
         targets.weights[torch.from_numpy(pairs)],
-        torch.from_numpy(counted).to(targets.inputs),
+        torch.from_numpy(counted).to(targets.inputs.device),
     )
 
 
@@ -100,7 +113,7 @@ def mixup_batch(targets: Targets, pairs: Rows, alpha: float, random: np.random.G
     `alpha`). The batch has two rows per pair: first the rows of all winners, then the rows of all losers.
     """
     partners = random.permutation(pairs)
-    share = torch.from_numpy(random.beta(alpha, alpha, len(pairs)).astype(np.float32)).to(targets.inputs)
+    share = torch.from_numpy(random.beta(alpha, alpha, len(pairs)).astype(np.float32)).to(targets.inputs.device)
     share_of_rows = torch.cat([share, share])[:, None]
     rows, partner_rows = (
         torch.from_numpy(np.concatenate([targets.winners[chosen], targets.losers[chosen]]))

@@ -82,7 +82,8 @@ class OneTitleScorer:
         end = layout.image
         for start in range(0, len(pictures), _ROWS_AT_ONCE):
             part = slice(start, start + _ROWS_AT_ONCE)
-            mixed = np.concatenate([inputs[pictures[part], :end], inputs[titles[part], end:]], axis=1)
+            mixed = inputs[titles[part]]
+            mixed[:, :end] = inputs[pictures[part]][:, :end]
             mixed[:, layout.columns(AGREEMENT_BLOCK)] = self._agreement(pictures[part], titles[part])
             without[part] = self.model.model.scores(mixed)
             adapted[part] = self._adapted(mixed, without[part], self.corpus.channel[pictures[part]])

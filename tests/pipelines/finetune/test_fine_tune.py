@@ -298,7 +298,7 @@ def test_the_heads_start_from_the_newest_ranking_model(coloured: Coloured, tmp_p
     heads = TrainableRanker(RankerConfig(info["image_encoder"], info["title_encoder"], 32, 384)).ranker()
     model = lab.releases.publish(MODEL, ALL, TrainedRanker(heads, Calibration(1.0, {}, 1.0), {}).save, info)
     data = load_dataset(lab, coloured.pairs)
-    scores = heads.predict(dataset_inputs(data)).score
+    scores = heads.predict(dataset_inputs(data).dense()).score
     held = data.pairs[data.pairs.part == "validation"]
     expected = float((scores[held.winner] > scores[held.loser]).mean())
     release = fine_tune(lab, coloured.pairs, dataclasses.replace(QUICK, heads="trained", epochs=1))

@@ -14,7 +14,7 @@ from thumblab_pipelines.training.train import train
 def test_a_trained_model_is_split_into_parts_that_add_up_and_name_the_planted_cause(plant: Callable[..., Any]) -> None:
     """Train on planted data in which the picture determines the views, and each title is different."""
     data = plant(channels=4, videos=60)
-    ranker, inputs = train(data, TrainConfig(epochs=2)).ranker, dataset_inputs(data)
+    ranker, inputs = train(data, TrainConfig(epochs=2)).ranker, dataset_inputs(data).dense()
     first, second = inputs[::2], inputs[1::2]
     for adapter in (None, ranker.adapter("c0")):
         score = ranker.predict_inputs(inputs, adapter).score.astype(np.float64)

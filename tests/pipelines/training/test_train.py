@@ -108,7 +108,7 @@ def test_the_scores_are_log_views(data: Dataset, trained: TrainedRanking) -> Non
 
 
 def test_held_out_scores_are_those_of_the_released_model(data: Dataset, trained: TrainedRanking) -> None:
-    inputs = dataset_inputs(data)
+    inputs = dataset_inputs(data).dense()
     unadapted = trained.ranker.predict_inputs(inputs).score
     np.testing.assert_allclose(unadapted, trained.held.future_unadapted, atol=1e-5)
     for channel, rows in data.videos.groupby("channel_id").indices.items():
@@ -305,7 +305,7 @@ def test_a_trained_model_can_be_published_and_read_back(little: Dataset, brief: 
     assert loaded.training == brief.ranker.training
     assert loaded.training["pairs_release"] == little.release.release_id
     assert loaded.calibration == brief.ranker.calibration
-    inputs = dataset_inputs(little)
+    inputs = dataset_inputs(little).dense()
     for channel in (None, "c0"):
         before, after = (r.predict_inputs(inputs, channel and r.adapter(channel)) for r in (brief.ranker, loaded))
         np.testing.assert_allclose(before.score, after.score, atol=1e-6)
