@@ -21,7 +21,7 @@ from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.dataset.ageing import fit_growth, views_at
 from thumblab_pipelines.dataset.near_duplicates import Pictures
 from thumblab_pipelines.dataset.one_video import OneVideoPairs
-from thumblab_pipelines.dataset.pairing import COLUMNS, compare_views
+from thumblab_pipelines.dataset.pairing import COLUMNS, ComparableViews
 from thumblab_pipelines.dataset.snapshot import Snapshot
 from thumblab_pipelines.dataset.splits import MIXED, PARTS, TEST, TRAIN, VALIDATION
 from thumblab_pipelines.features.fixed_age import FIXED_AGES
@@ -133,9 +133,12 @@ def _videos(corpus: pd.DataFrame, sides: _Sides) -> Iterator[str]:
     part = sides.pairs.part.to_numpy(object)
     for row, name in sides.named((part != MIXED) & ((winner != part) | (loser != part))):
         yield f"{name} is a {part[row]} pair of a {winner[row]} and a {loser[row]} video"
-    rows_of_pairs = np.sort(np.stack([sides.winner, sides.loser], axis=1), axis=1)
-    _, place, count = np.unique(rows_of_pairs, axis=0, return_inverse=True, return_counts=True)
-    for _, name in sides.named((count[place.ravel()] > 1) | (sides.winner == sides.loser)):
+    # Each unordered pair of rows becomes one number, because sorting numbers is faster than sorting rows of an array.
+    pair = np.minimum(sides.winner, sides.loser) * len(corpus) + np.maximum(sides.winner, sides.loser)
+    order = np.argsort(pair)
+    twice, repeated = np.zeros(len(pair), bool), pair[order[1:]] == pair[order[:-1]]
+    twice[order[1:][repeated]] = twice[order[:-1][repeated]] = True
+    for _, name in sides.named(twice | (sides.winner == sides.loser)):
         yield f"{name} occurs twice, or has one video on both sides"
 
 
@@ -213,7 +216,9 @@ def _observations(corpus: pd.DataFrame, as_of: str | None) -> Iterator[str]:
 
 
 def _labels(corpus: pd.DataFrame, sides: _Sides) -> Iterator[str]:
-    label, winner_views, loser_views = compare_views(corpus, sides.winner, sides.loser)
+    views = ComparableViews(corpus)
+    number, winner_views, loser_views = views.compare(sides.winner, sides.loser)
+    label = np.array(views.labels, object)[number]
     for row, name in sides.named(label != sides.pairs.label.to_numpy(object)):
         yield f"{name} is labelled by {sides.pairs.label.iloc[row]} instead of {label[row]}"
     for row, name in sides.named(winner_views <= loser_views):

@@ -5,7 +5,8 @@ Only videos of one era are paired. An era is a time in which YouTube used one de
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -46,27 +47,31 @@ def fixed_age_label(age: int) -> str:
     return f"views at {age} h"
 
 
-def compare_views(
-    corpus: pd.DataFrame, first: Rows, second: Rows
-) -> tuple[npt.NDArray[np.object_], Float64s, Float64s]:
-    """Return for each pair [m] its label, the views of its first video, and the views of its second video.
+class ComparableViews:
+    """The views of n videos, read once from the corpus, by which their pairs are compared."""
 
-    `first` [m] and `second` [m]: rows of the corpus. The label says which views are compared. Views at a fixed age are
-    preferred, because they need no assumption about growth. If both views are known at several fixed ages, the largest
-    age is used. If both views are known at no fixed age, the age-corrected views exp(`target`) are compared.
-    """
-    label = np.full(len(first), AGE_CORRECTED, object)
-    corrected = np.exp(corpus.target.to_numpy(float))
-    first_views, second_views = corrected[first], corrected[second]
-    for age in sorted(FIXED_AGES):
-        if views_at(age) not in corpus:
-            continue
-        views = corpus[views_at(age)].to_numpy(float)
-        both = np.isfinite(views[first]) & np.isfinite(views[second])
-        label[both] = fixed_age_label(age)
-        first_views = np.where(both, views[first], first_views)
-        second_views = np.where(both, views[second], second_views)
-    return label, first_views, second_views
+    def __init__(self, corpus: pd.DataFrame) -> None:
+        ages = [age for age in sorted(FIXED_AGES) if views_at(age) in corpus]
+        self.labels = [AGE_CORRECTED, *(fixed_age_label(age) for age in ages)]
+        self._corrected = np.exp(corpus.target.to_numpy(float))
+        self._at_ages = [corpus[views_at(age)].to_numpy(float) for age in ages]
+
+    def compare(self, first: Rows, second: Rows) -> tuple[Rows, Float64s, Float64s]:
+        """Return for each pair [m] the number of its label, the views of its first video, and those of its second.
+
+        `first` [m] and `second` [m]: rows of the corpus. The label, a position in `labels`, says which views are
+        compared. Views at a fixed age are preferred, because they need no assumption about growth. If both views are
+        known at several fixed ages, the largest age is used. If both views are known at no fixed age, the age-corrected
+        views exp(`target`) are compared.
+        """
+        label = np.zeros(len(first), np.intp)
+        first_views, second_views = self._corrected[first], self._corrected[second]
+        for number, views in enumerate(self._at_ages, 1):
+            of_first, of_second = views[first], views[second]
+            both = np.isfinite(of_first) & np.isfinite(of_second)
+            label[both] = number
+            first_views, second_views = np.where(both, of_first, first_views), np.where(both, of_second, second_views)
+        return label, first_views, second_views
 
 
 def pair_up(corpus: pd.DataFrame, days: float) -> pd.DataFrame:
@@ -77,8 +82,10 @@ def pair_up(corpus: pd.DataFrame, days: float) -> pd.DataFrame:
     - `winner` and `loser`: row numbers of the corpus
     - `channel_id`
     - `part`: the part of both videos, or "mixed" if they are in different parts
-    - `label`: see `compare_views`
+    - `label`: see `ComparableViews`
     - `margin`: 1 - loser's views / winner's views, with the views that the label names
+
+    `channel_id`, `part` and `label` are categorical: millions of pairs have few different values.
 
     A channel gives at most 20 training pairs per video, and at most 10,000 training pairs in total. A channel gives at
     most 20,000 pairs in each other part, and at most 20,000 "mixed" pairs. If there are more pairs, a random sample is
@@ -89,32 +96,45 @@ def pair_up(corpus: pd.DataFrame, days: float) -> pd.DataFrame:
     random = np.random.default_rng(_SEED)
     published = pd.to_datetime(corpus.published_at, utc=True).to_numpy("datetime64[s]").astype(np.int64)
     parts = corpus.part.to_numpy(object)
-    eras = corpus.era.to_numpy(object) if "era" in corpus else np.full(len(corpus), "", object)
-    tables = []
-    for channel, rows in _rows_by_channel(corpus):
+    parts_of_pairs = (*PARTS, MIXED)
+    number_of_part = {name: number for number, name in enumerate(parts_of_pairs)}
+    part_of_video = np.array([number_of_part[part] for part in parts], np.intp)
+    _, eras = np.unique(corpus.era.to_numpy(str) if "era" in corpus else np.zeros(len(corpus)), return_inverse=True)
+    comparable, channels = ComparableViews(corpus), _rows_by_channel(corpus)
+    chosen_pairs: list[tuple[npt.NDArray[Any], ...]] = [(np.zeros(0, np.intp),) * 5 + (np.zeros(0),)]
+    for channel, (_, rows) in enumerate(channels):
         first, second = (rows[side] for side in near_in_time(published[rows], days * _SECONDS_PER_DAY))
         same_era = eras[first] == eras[second]
         first, second = first[same_era], second[same_era]
-        label, first_views, second_views = compare_views(corpus, first, second)
-        part = np.where(parts[first] == parts[second], parts[first], MIXED)
-        for name in (*PARTS, MIXED):
-            candidates = (part == name) & (first_views != second_views)
+        label, first_views, second_views = comparable.compare(first, second)
+        part = np.where(part_of_video[first] == part_of_video[second], part_of_video[first], number_of_part[MIXED])
+        for number, name in enumerate(parts_of_pairs):
+            candidates = (part == number) & (first_views != second_views)
             chosen = _sample(random, candidates, _most_pairs(name, len(rows)))
-            a, b = first[chosen], second[chosen]
-            a_views, b_views = first_views[chosen], second_views[chosen]
-            tables.append(
-                pd.DataFrame(
-                    {
-                        "winner": np.where(a_views > b_views, a, b),
-                        "loser": np.where(a_views > b_views, b, a),
-                        "channel_id": channel,
-                        "part": name,
-                        "label": label[chosen],
-                        "margin": 1.0 - np.minimum(a_views, b_views) / np.maximum(a_views, b_views),
-                    }
-                )
-            )
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
+            a, b, a_views, b_views = first[chosen], second[chosen], first_views[chosen], second_views[chosen]
+            ahead = a_views > b_views
+            of_all = (np.full(len(chosen), channel), np.full(len(chosen), number), label[chosen])
+            margin = 1.0 - np.minimum(a_views, b_views) / np.maximum(a_views, b_views)
+            chosen_pairs.append((np.where(ahead, a, b), np.where(ahead, b, a), *of_all, margin))
+    winner, loser, channel_codes, part_codes, label_codes, margins = map(
+        np.concatenate, zip(*chosen_pairs, strict=True)
+    )
+    return pd.DataFrame(
+        {
+            "winner": winner,
+            "loser": loser,
+            "channel_id": _categories(channel_codes, [name for name, _ in channels]),
+            "part": _categories(part_codes, parts_of_pairs),
+            "label": _categories(label_codes, comparable.labels),
+            "margin": margins,
+        }
+    )
+
+
+def _categories(codes: Rows, names: Sequence[str]) -> pd.Categorical:
+    import pandas as pd
+
+    return pd.Categorical.from_codes(codes, list(names)).remove_unused_categories()
 
 
 def near_in_time(published: npt.NDArray[np.int64], within: float) -> tuple[Rows, Rows]:
@@ -152,4 +172,6 @@ def _sample(random: np.random.Generator, candidates: Flags, most: int) -> Rows:
 
 def _rows_by_channel(corpus: pd.DataFrame) -> list[tuple[str, Rows]]:
     channels, place = np.unique(corpus.channel_id.to_numpy(str), return_inverse=True)
-    return [(str(channel), np.flatnonzero(place == number)) for number, channel in enumerate(channels)]
+    order = np.argsort(place, kind="stable")
+    rows = np.split(order, np.cumsum(np.bincount(place, minlength=len(channels)))[:-1])
+    return list(zip(map(str, channels), rows, strict=False))

@@ -158,7 +158,7 @@ def _paired(corpus: pd.DataFrame, days: float) -> tuple[pd.DataFrame, pd.DataFra
             "channels": int(corpus.channel_id.nunique()),
             "pairs": {part: int((pairs.part == part).sum()) for part in PARTS},
             "largest_share": _largest_share(pairs),
-            "labels": {str(label): int(count) for label, count in pairs.label.value_counts().sort_index().items()},
+            "labels": {str(label): int(count) for label, count in sorted(pairs.label.value_counts().items())},
             "eras": {str(era): int(count) for era, count in corpus.era.value_counts().sort_index().items()},
             "growth": asdict(growth),
             "age_exponent": age_exponent(corpus[corpus.part == TRAIN]),

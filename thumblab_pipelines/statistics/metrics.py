@@ -75,10 +75,16 @@ def numbered(names: npt.ArrayLike) -> tuple[Rows, list[str]]:
     """Sort the distinct names. Return the position [m] of each name in the sorted list, and the sorted list itself.
 
     Names are hashed, and only the distinct names are sorted. If many names are equal, hashing is faster than
-    `np.unique`.
+    `np.unique`. Names in a categorical column of pandas have numbers already, so only these numbers are hashed.
     """
     import pandas as pd
 
+    if isinstance(getattr(names, "dtype", None), pd.CategoricalDtype):
+        given = pd.Categorical(names)
+        codes, numbers = pd.factorize(given.codes)
+        distinct_names = np.asarray(given.categories[numbers], object)
+        order = np.argsort(distinct_names)
+        return np.argsort(order)[codes].astype(np.intp), [str(name) for name in distinct_names[order]]
     codes, distinct_names = pd.factorize(np.asarray(names, object), sort=True)
     return np.asarray(codes, np.intp), [str(name) for name in distinct_names]
 
