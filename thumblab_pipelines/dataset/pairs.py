@@ -83,9 +83,12 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
     pictures = Pictures(corpus.sha256.tolist(), known_hashes(corpus.phash), snapshot.images, threshold)
     repeated = pictures.repeats()
     excluded["near-duplicate picture"] = int(repeated.sum())
-    corpus, snapshot = corpus[~repeated].reset_index(drop=True), snapshot.only(~repeated)
-    corpus, outliers = _split(corpus)
-    unlike = pictures.digest(np.flatnonzero(~repeated)[~outliers])
+    corpus, outliers = _split(corpus[~repeated].reset_index(drop=True))
+    kept = np.flatnonzero(~repeated)[~outliers]
+    unlike = pictures.digest(kept)
+    # The vectors are the largest part of the release, so they are copied only once, and the originals are freed.
+    del pictures
+    snapshot = snapshot.only(np.isin(np.arange(len(repeated)), kept))
     excluded[f"over {OUTLIER_SIGMAS:g} standard deviations from its channel, training part"] = int(outliers.sum())
     corpus, pairs, counts = _paired(corpus, days)
     one_video, one_video_counts = one_video_sources.pairs(Growth(**counts["growth"]), corpus)
@@ -102,7 +105,7 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
         "excluded": excluded,
         "one_video": one_video_counts,
     }
-    write = _writer(corpus, pairs, snapshot.only(~outliers), one_video)
+    write = _writer(corpus, pairs, snapshot, one_video)
     # After a deletion of videos, another process may replace an older release by a successor. If the other process
     # published the successor after the new release, the successor would count as the newest pairs. The lock prevents
     # this.

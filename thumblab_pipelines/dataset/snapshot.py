@@ -82,8 +82,8 @@ class Snapshot:
         return snapshot
 
     def only(self, rows: Flags) -> Snapshot:
-        """Return a snapshot with only the rows whose flag in `rows` [n] is set."""
-        return Snapshot(*(values[rows] for values in vars(self).values()))
+        """Return a snapshot with only the rows whose flag in `rows` [n] is set. If all are set, nothing is copied."""
+        return self if rows.all() else Snapshot(*(values[rows] for values in vars(self).values()))
 
     def buffers(self) -> list[memoryview]:
         """Return the bytes of the three arrays, from which the caller computes a digest."""

@@ -17,15 +17,17 @@ lab.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from thumblab_core.arrays import Float64s, Rows
+from thumblab_core.arrays import Float64s, Floats, Rows
 from thumblab_pipelines.dataset.load import Dataset
-from thumblab_pipelines.statistics.metrics import pair_auc
+from thumblab_pipelines.statistics.metrics import numbered, pair_auc
+from thumblab_pipelines.statistics.mixed_rows import MixedRows
 from thumblab_pipelines.statistics.trend import local_trend, publication_days
+from thumblab_pipelines.training.linear import fit_ridge
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +48,7 @@ def references(data: Dataset, known: Rows, own: Rows | None = None) -> dict[str,
     """
     relative = relative_target(data.videos, known)
     title, image = title_features(data), image_components(data, known)
-    both = np.hstack([title, image])
+    both = MixedRows((*title.parts, image))
     linear = ridge(both, relative, known, GLOBAL_PENALTY)
     of_channels = (relative, known) if own is None else (relative_target(data.videos, own), own)
     return {
@@ -68,9 +70,9 @@ def relative_target(videos: pd.DataFrame, known: Rows) -> Float64s:
     return target - local_trend(videos.channel_id.to_numpy(str), publication_days(videos), target, is_known)
 
 
-def title_features(data: Dataset) -> Float64s:
+def title_features(data: Dataset) -> MixedRows:
     """Return each title's vector, followed by 20 numbers that describe its wording, [n, d_t + 20]."""
-    return np.hstack([data.titles, data.title_facts]).astype(np.float64)
+    return MixedRows((data.titles, data.title_facts))
 
 
 def image_components(data: Dataset, known: Rows) -> Float64s:
@@ -82,33 +84,38 @@ def image_components(data: Dataset, known: Rows) -> Float64s:
 
     components = min(COMPONENTS, len(known), data.images.shape[1])
     pca = PCA(components, svd_solver="randomized", random_state=0).fit(data.images[known])
-    return np.asarray(pca.transform(data.images), np.float64)
+    return np.asarray(MixedRows.of(data.images).mapped(pca.transform), np.float64)
 
 
-def ridge(features: Float64s, target: Float64s, known: Rows, penalty: float) -> Float64s:
+def ridge(features: Floats | MixedRows, target: Float64s, known: Rows, penalty: float) -> Float64s:
     """Return predictions [n] from `features` [n, d] by a ridge regression that is fitted to the known rows.
 
     The features are standardised with the mean and the standard deviation of the known rows.
     """
-    return _Ridge.fit(features[known], target[known], penalty).predict(features)
+    rows = MixedRows.of(features)
+    return _Ridge.fit(rows.take(known), target[known], penalty).predict(rows)
 
 
-def pooled(features: Float64s, linear: Float64s, channel: npt.ArrayLike, target: Float64s, known: Rows) -> Float64s:
+def pooled(
+    features: Floats | MixedRows, linear: Float64s, channel: npt.ArrayLike, target: Float64s, known: Rows
+) -> Float64s:
     """Return the scores [n] of partial pooling.
 
     `linear` [n] are the scores of the linear model. For each channel with at least 30 known rows, a ridge regression
     predicts the targets minus `linear`. The prediction of the regression is added to `linear`.
     """
-    channels = np.asarray(channel, str)
-    scores = linear.copy()
-    for name, count in zip(*np.unique(channels[known], return_counts=True), strict=True):
+    number, names = numbered(channel)
+    scores, residuals = linear.copy(), target - linear
+    counts = np.bincount(number[known], minlength=len(names))
+    is_known = np.zeros(len(scores), bool)
+    is_known[known] = True
+    order = np.argsort(number, kind="stable")
+    by_channel = np.split(order, np.cumsum(np.bincount(number, minlength=len(names)))[:-1])
+    for rows, count in zip(by_channel, counts, strict=True):
         if count >= LEAST_OF_CHANNEL:
-            channel_rows = np.flatnonzero(channels == name)
-            known_rows = known[channels[known] == name]
-            residuals = (target - linear)[known_rows]
-            scores[channel_rows] += _Ridge.fit(features[known_rows], residuals, CHANNEL_PENALTY).predict(
-                features[channel_rows]
-            )
+            known_rows = rows[is_known[rows]]
+            fitted = _Ridge.fit(features[known_rows], residuals[known_rows], CHANNEL_PENALTY)
+            scores[rows] += fitted.predict(features[rows])
     return scores
 
 
@@ -118,18 +125,20 @@ class _Ridge:
 
     mean: Float64s
     scale: Float64s
-    model: Any
+    weights: Float64s
+    target_mean: float
 
     @classmethod
-    def fit(cls, features: Float64s, target: Float64s, penalty: float) -> _Ridge:
-        from sklearn.linear_model import Ridge
-
-        mean, scale = features.mean(axis=0), features.std(axis=0)
+    def fit(cls, features: Floats | MixedRows, target: Float64s, penalty: float) -> _Ridge:
+        rows = MixedRows.of(features)
+        mean, scale = rows.moments()
         scale = np.where(scale > 1e-9, scale, 1.0)
-        return cls(mean, scale, Ridge(penalty).fit((features - mean) / scale, target))
+        weights = fit_ridge(rows.through(lambda block: (block - mean) / scale), target, penalty)
+        return cls(mean, scale, np.asarray(weights, np.float64), float(target.mean()))
 
-    def predict(self, features: Float64s) -> Float64s:
-        return np.asarray(self.model.predict((features - self.mean) / self.scale), np.float64)
+    def predict(self, features: Floats | MixedRows) -> Float64s:
+        predicted = MixedRows.of(features).mapped(lambda block: ((block - self.mean) / self.scale) @ self.weights)
+        return np.asarray(predicted + self.target_mean, np.float64)
 
 
 def _ordered(data: Dataset, column: str, known: Rows) -> Float64s:

@@ -39,6 +39,8 @@ TO STDOUT (FORMAT BINARY)
 """  # noqa: S608  (the query comes from this project's code)
 _HEADER = 4
 """Number of bytes before the numbers in pgvector's binary format: two give the dimension, and two are unused."""
+_NUMBER = 4
+"""Number of bytes of a number in pgvector's binary format."""
 _CHUNK = 5_000
 """Number of videos in one query."""
 
@@ -63,21 +65,20 @@ def read_vectors(
         The vectors, float32 [n, d], and whether each is stored, bool [n]. A vector that is not stored, for example
         because the video was deleted in the meantime, is returned as zeros.
     """
-    stored: dict[tuple[str, str], bytes] = {}
+    vectors, is_stored = np.zeros((0, 0), np.float32), np.zeros(len(ids), bool)
     with lab.engine.connect() as connection:
         cursor: Any = connection.connection.cursor()
         for start in range(0, len(ids), _CHUNK):
-            part = {"ids": list(ids[start : start + _CHUNK]), "digests": list(digests[start : start + _CHUNK])}
+            asked = list(zip(ids[start : start + _CHUNK], digests[start : start + _CHUNK], strict=True))
+            part = {"ids": [video_id for video_id, _ in asked], "digests": [digest for _, digest in asked]}
             with cursor.copy(_COPY, {**part, "encoder": encoder}) as copy:
                 copy.set_types(("text", "text", "bytea"))
-                stored |= {(video_id, source): vector[_HEADER:] for video_id, source, vector in copy.rows()}
-    asked = list(zip(ids, digests, strict=True))
-    is_stored = np.array([key in stored for key in asked], bool)
-    zeros = bytes(len(next(iter(stored.values()), b"")))
-    return _as_array([stored.get(key, zeros) for key in asked]), is_stored
-
-
-def _as_array(vectors: Sequence[bytes]) -> Vectors:
-    """Return vectors as an array, float32 [n, d]. Each given vector consists of big-endian float32 numbers."""
-    numbers = np.frombuffer(b"".join(vectors), ">f4").astype(np.float32)
-    return numbers.reshape(len(vectors), -1) if len(numbers) else np.zeros((len(vectors), 0), np.float32)
+                stored = {(video_id, source): vector[_HEADER:] for video_id, source, vector in copy.rows()}
+            if stored and not vectors.size:
+                # The dimension is known from the first vector. All vectors are then written into one array, so that
+                # they are never in memory twice.
+                vectors = np.zeros((len(ids), len(next(iter(stored.values()))) // _NUMBER), np.float32)
+            for row, key in enumerate(asked, start):
+                if key in stored:
+                    vectors[row], is_stored[row] = np.frombuffer(stored[key], ">f4"), True
+    return (vectors if vectors.size else np.zeros((len(ids), 0), np.float32)), is_stored

@@ -172,6 +172,7 @@ def wrong_margin(corpus: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
 
 def wrong_label(corpus: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
     row, name = pair_of(corpus, pairs, "train")
+    pairs["label"] = pairs.label.astype(object)
     pairs.loc[row, "label"] = "views at 24 h"
     return [name, "labelled by views at 24 h"]
 
