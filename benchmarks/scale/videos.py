@@ -124,7 +124,7 @@ def publication(size: int, folder: Path) -> dict[str, float]:
 def _histories(lab: "Lab") -> dict[str, float]:
     from thumblab_pipelines.features.views_at_age import compute_views_at_age
 
-    return {"videos": float(sum(compute_views_at_age(lab, niche).videos for niche in lab.niches))}
+    return {"estimated": float(sum(compute_views_at_age(lab, niche).estimated for niche in lab.niches))}
 
 
 def _newest(lab: "Lab") -> Any:

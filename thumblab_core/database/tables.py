@@ -45,6 +45,7 @@ from thumblab_core.database.table_groups.people import people_pictures as people
 from thumblab_core.database.table_groups.predictions import prediction_candidates as prediction_candidates
 from thumblab_core.database.table_groups.predictions import prediction_outcomes as prediction_outcomes
 from thumblab_core.database.table_groups.predictions import predictions as predictions
+from thumblab_core.database.table_groups.view_histories import view_histories as view_histories
 
 channels = Table(
     "channels",

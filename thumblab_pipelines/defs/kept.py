@@ -21,7 +21,7 @@ from thumblab_pipelines.models.tracking import NAME
 TABLES: Mapping[str, tuple[Table, ...]] = {
     "videos": (t.videos, t.channels, t.video_stats),
     "crawled_videos": (t.crawl_videos, t.crawl_channels, t.crawl_searches),
-    "view_history": (t.views_at_age,),
+    "view_history": (t.views_at_age, t.view_histories),
     "true_ctr": (t.video_reach, t.reach_reports),
     "experiments": (t.experiments, t.experiment_variants),
     "thumbnails": (t.thumbnails, t.thumbnail_versions),

@@ -5,7 +5,7 @@ A video with at least twice the views of this baseline can be a winner.
 
 from dataclasses import dataclass
 
-from sqlalchemy import delete, insert, text
+from sqlalchemy import delete, insert, select, text, tuple_
 
 from thumblab_core.database.tables import LATEST_STATS, channel_baselines
 from thumblab_pipelines.checks import CheckResult
@@ -60,7 +60,7 @@ class Baselines:
 
 
 def compute_baselines(lab: Lab, niche: str) -> Baselines:
-    """Compute the baselines of a niche and replace its rows in `channel_baselines`.
+    """Compute the baselines of a niche, and write the changed rows of `channel_baselines`.
 
     A row has the medians of a channel in one age band or over all ages. The medians are computed from the latest count
     of each video. Each row needs at least 3 videos of the channel. Videos from YouTube are used only if they were
@@ -77,9 +77,20 @@ def compute_baselines(lab: Lab, niche: str) -> Baselines:
     with lab.engine.begin() as connection:
         medians = [dict(row) for row in connection.execute(text(_MEDIANS), parameters).mappings()]
         rows = [row for row in medians if row["median_views"] > 0]
-        connection.execute(delete(channel_baselines).where(channel_baselines.c.niche == niche))
-        if rows:
-            connection.execute(insert(channel_baselines), [{**row, "niche": niche} for row in rows])
+        columns = [column.name for column in channel_baselines.columns]
+        stored = {
+            tuple(row)
+            for row in connection.execute(
+                select(*(channel_baselines.c[name] for name in columns)).where(channel_baselines.c.niche == niche)
+            )
+        }
+        wanted = {tuple({**row, "niche": niche}[name] for name in columns) for row in rows}
+        # Only changed rows are written, because most channels have no new counts between two runs.
+        keys = channel_baselines.c.niche, channel_baselines.c.channel_id, channel_baselines.c.age_band
+        if outdated := [row[:3] for row in stored - wanted]:
+            connection.execute(delete(channel_baselines).where(tuple_(*keys).in_(outdated)))
+        if new := [dict(zip(columns, row, strict=True)) for row in wanted - stored]:
+            connection.execute(insert(channel_baselines), new)
     overall = [row["median_views_per_hour"] for row in rows if row["age_band"] == ALL_AGES]
     banded = [row["age_band"] for row in rows if row["age_band"] != ALL_AGES]
     return Baselines(

@@ -83,6 +83,21 @@ def test_a_channel_with_fewer_than_three_videos_has_no_baseline(seen: Observed) 
     assert seen.rows(STORED) == []
 
 
+def test_only_the_baselines_of_channels_with_new_counts_are_written_again(seen: Observed) -> None:
+    written = "SELECT channel_id, xmin FROM channel_baselines WHERE age_band = 'all' ORDER BY 1"
+    for channel in ("c", "d"):
+        for number in range(3):
+            seen.video(f"{channel}{number}", (48, 1_000 + number), channel=channel)
+    compute_baselines(seen.lab, "tech")
+    before = dict(seen.rows(written))
+    seen.observe("d1", (49, 5_000))
+    compute_baselines(seen.lab, "tech")
+    after = dict(seen.rows(written))
+    # A row that is written again gets the number of another transaction, xmin.
+    assert after["c"] == before["c"]
+    assert after["d"] != before["d"]
+
+
 def test_another_niche_keeps_its_baselines(seen: Observed) -> None:
     for name in "abc":
         seen.video(name, (10, 100))

@@ -5,6 +5,7 @@ observations.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -14,7 +15,7 @@ from sqlalchemy import delete, text, update
 from thumblab_core.database.tables import video_stats, videos
 from thumblab_pipelines.features import views_at_age
 from thumblab_pipelines.features.fixed_age import FIXED_AGES
-from thumblab_pipelines.features.views_at_age import compute_views_at_age
+from thumblab_pipelines.features.views_at_age import ViewsAtAge, compute_views_at_age
 from thumblab_pipelines.lab import Lab
 
 STORED = "SELECT video_id, age_hours, views, era, before_hours, after_hours FROM views_at_age ORDER BY 1, 2"
@@ -64,7 +65,7 @@ def test_computing_again_changes_nothing_and_a_closer_observation_replaces_an_es
     seen.video("a", (16, 1_000), (32, 1_000))
     first = compute_views_at_age(seen.lab, "tech")
     stored = seen.rows(STORED)
-    assert compute_views_at_age(seen.lab, "tech") == first
+    assert compute_views_at_age(seen.lab, "tech") == replace(first, estimated=0)
     assert seen.rows(STORED) == stored
     seen.observe("a", (24, 900))
     compute_views_at_age(seen.lab, "tech")
@@ -80,6 +81,20 @@ def test_estimates_that_the_observations_no_longer_support_are_deleted(seen: Obs
     seen.do(update(videos).where(videos.c.video_id == "moved").values(published_at=PUBLISHED + timedelta(hours=15)))
     assert compute_views_at_age(seen.lab, "tech").known[24] == 0
     assert seen.rows(STORED) == []
+
+
+def test_only_videos_whose_counts_changed_are_estimated_and_written_again(seen: Observed) -> None:
+    for number in range(5):
+        seen.video(f"v{number}", (20, 1_000), (30, 1_100))
+    assert compute_views_at_age(seen.lab, "tech").estimated == 5
+    before = {row.video_id: row for row in seen.rows("SELECT video_id, xmin, views FROM views_at_age")}
+    seen.observe("v1", (24, 1_050))
+    seen.do(text("UPDATE video_stats SET view_count = view_count + 10 WHERE video_id = 'v3'"))
+    assert compute_views_at_age(seen.lab, "tech") == ViewsAtAge(5, 5, {24: 5, 72: 0, 168: 0, 720: 0}, estimated=2)
+    after = {row.video_id: row for row in seen.rows("SELECT video_id, xmin, views FROM views_at_age")}
+    # A row that is written again gets the number of another transaction, xmin.
+    assert {video_id for video_id in before if before[video_id] != after[video_id]} == {"v1", "v3"}
+    assert after["v1"].views == 1_050
 
 
 def test_another_niche_keeps_its_views_at_age(seen: Observed) -> None:

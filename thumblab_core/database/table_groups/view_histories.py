@@ -1,0 +1,14 @@
+"""The table of what the views at fixed ages of each video were estimated from."""
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Integer, String, Table
+
+from thumblab_core.database.metadata import metadata
+
+view_histories = Table(
+    "view_histories",
+    metadata,
+    Column("video_id", String, ForeignKey("videos.video_id", ondelete="CASCADE"), primary_key=True),
+    Column("counts", Integer, nullable=False, comment="number of its counts of views"),
+    Column("digest", BigInteger, nullable=False, comment="of its counts, its publication and the method"),
+    comment="the counts from which the rows of views_at_age were estimated; another digest means: estimate again",
+)
