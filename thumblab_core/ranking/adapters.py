@@ -23,6 +23,7 @@ import numpy.typing as npt
 from thumblab_core.arrays import Floats
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.kernel import Kernel
+from thumblab_core.ranking.packed_rows import PackedRows
 from thumblab_core.ranking.percentiles import LEAST_PLACED, percentile_of, percentiles
 
 LEAST_VIDEOS = 5
@@ -31,7 +32,7 @@ LEAST_VIDEOS = 5
 MOST_VIDEOS = 1_000
 """Maximum number of videos in an adapter. If a channel has more videos, the newest are used.
 
-A video takes 7 kB in the adapter if picture vectors have 1,024 dimensions.
+A video takes about 4 kB in the adapter if picture vectors have 1,024 dimensions.
 """
 
 _NOISE = 0.5
@@ -74,17 +75,17 @@ class Adapter:
 
     The m pictures are the pictures of the channel's videos and of its one-video pairs (`ComparedPictures`).
 
-    `inputs`: standardised inputs of the pictures, float16 [m, d]. `weights`: weights of the pictures in the regression,
+    `history`: standardised inputs of the pictures [m, d]. `weights`: weights of the pictures in the regression,
     float32 [m]. `score_slope`: slope of the measured log views on the model's score, 0 to 1. It was measured on
     channels that the model was not trained on. `quantiles`: the 101 percentiles of the adapted scores of the channel's
     own videos. Each video is scored by an adapter that was fitted on the channel's other videos. `quantiles` is None if
     there are fewer than 20 videos, or if an older version of the lab made the adapter. `kernel`: the kernel of the
     regression. None means a kernel that is only a Gaussian, as in older versions of the lab. `compared`: number of
-    one-video pairs, k. Their pictures are the last 2 k rows of `inputs`: k rows with the first picture of each pair,
+    one-video pairs, k. Their pictures are the last 2 k rows of `history`: k rows with the first picture of each pair,
     and then k rows with the second.
     """
 
-    inputs: npt.NDArray[np.float16]
+    history: PackedRows
     weights: npt.NDArray[np.float32]
     score_slope: float
     quantiles: npt.NDArray[np.float32] | None = None
@@ -106,8 +107,8 @@ class Adapter:
 
     def correction(self, inputs: Floats) -> npt.NDArray[np.float64]:
         """Return what the channel's history adds to the scores [n] of pictures with these standardised inputs [n, d]."""
-        kernel = self.kernel or Kernel.without_linear_parts(self.inputs.shape[1])
-        return kernel(inputs, self.inputs) @ self.weights
+        kernel = self.kernel or Kernel.without_linear_parts(self.history.width)
+        return kernel(inputs, self.history.unpacked()) @ self.weights
 
     def percentile(self, score: float) -> float | None:
         """Return the percentile of an adapted score among the channel's own videos, 0 to 100.
@@ -165,7 +166,7 @@ def fit_adapter(
         left_out = (observed - solution / np.diagonal(np.linalg.inv(matrix)))[:videos]
         quantiles = percentiles(model_part + left_out).astype(np.float32)
     weights = (difference.T @ solution).astype(np.float32)
-    return Adapter(stored, weights, score_slope, quantiles, kernel, pairs)
+    return Adapter(PackedRows.of(stored), weights, score_slope, quantiles, kernel, pairs)
 
 
 class Adapters:
@@ -187,10 +188,10 @@ class Adapters:
         """Write the adapters file of a release into `folder`."""
         from safetensors.numpy import save_file
 
-        tensors: dict[str, npt.NDArray[np.floating]] = {}
+        tensors: dict[str, npt.NDArray[Any]] = {}
         for channel in sorted(self.channels):
             adapter = self._read(channel)
-            tensors[f"{channel}/history"] = np.ascontiguousarray(adapter.inputs)
+            tensors |= adapter.history.tensors(f"{channel}/history")
             tensors[f"{channel}/weights"] = np.ascontiguousarray(adapter.weights)
             tensors[f"{channel}/kept"] = np.array([adapter.score_slope], np.float32)
             if adapter.quantiles is not None:
@@ -218,7 +219,7 @@ class Adapters:
         adapter = self._read(channel)
         kernel = adapter.kernel
         if (
-            adapter.inputs.shape != (len(adapter.weights), inputs)
+            adapter.history.shape != (len(adapter.weights), inputs)
             or adapter.videos < 0
             or not np.isfinite(adapter.weights).all()
             or not _valid(adapter.quantiles)
@@ -231,9 +232,13 @@ class Adapters:
         if self._path is None:
             return self._in_memory[channel]
         with _opened(self._path) as file:
-            parts = ("history", "weights", "kept")
-            inputs, weights, score_slope = (file.get_tensor(f"{channel}/{part}") for part in parts)
+            weights, score_slope = (file.get_tensor(f"{channel}/{part}") for part in ("weights", "kept"))
             stored = frozenset(file.keys())
+            name = f"{channel}/history"
+            of_history = [other for other in stored if other == name or other.startswith(f"{name}.")]
+            history = PackedRows.read({other: file.get_tensor(other) for other in of_history}, name)
+            if history is None:
+                raise LabError(f"the adapter of channel {channel} does not fit this model")
             quantiles, compared = (
                 file.get_tensor(name) if name in stored else None
                 for name in (f"{channel}/quantiles", f"{channel}/compared")
@@ -242,7 +247,7 @@ class Adapters:
             if f"{_KERNEL}/linear" in stored:
                 kernel = Kernel(file.get_tensor(f"{_KERNEL}/gaussian"), file.get_tensor(f"{_KERNEL}/linear"))
             pairs = 0 if compared is None else int(compared[0])
-            return Adapter(inputs, weights, float(score_slope[0]), quantiles, kernel, pairs)
+            return Adapter(history, weights, float(score_slope[0]), quantiles, kernel, pairs)
 
 
 def _valid(quantiles: npt.NDArray[np.float32] | None) -> bool:

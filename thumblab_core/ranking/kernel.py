@@ -72,7 +72,7 @@ class Kernel:
 
     def __call__(self, first: Floats, second: Floats) -> npt.NDArray[np.float64]:
         """Return the value of the kernel for each row of `first` [n, d] and each row of `second` [m, d], as [n, m]."""
-        a, b = first.astype(np.float32), second.astype(np.float32)
+        a, b = np.asarray(first, np.float32), np.asarray(second, np.float32)
         compared, added = self.gaussian > 0, self.linear > 0
         left, right = a[:, compared], b[:, compared]
         squared_distance = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1)[None] - 2 * left @ right.T

@@ -17,6 +17,7 @@ from thumblab_core.ranking import adapters as module
 from thumblab_core.ranking.adapters import FILE, LEAST_VIDEOS, MOST_VIDEOS, Adapter, Adapters, fit_adapter
 from thumblab_core.ranking.channel_adapters import ChannelAdapterInfo
 from thumblab_core.ranking.kernel import Kernel
+from thumblab_core.ranking.packed_rows import PackedRows
 
 WIDTH = 12
 
@@ -117,7 +118,7 @@ def test_only_the_newest_thousand_videos_are_used() -> None:
     assert whole is not None
     assert newest is not None
     assert whole.videos == MOST_VIDEOS
-    np.testing.assert_array_equal(whole.inputs, newest.inputs)
+    np.testing.assert_array_equal(whole.history.unpacked(), newest.history.unpacked())
     np.testing.assert_array_equal(whole.weights, newest.weights)
 
 
@@ -143,8 +144,9 @@ def test_quantiles_are_those_of_the_leave_one_out_predictions() -> None:
     for row in range(30):
         rest = np.delete(np.arange(30), row)
         residuals = (above - 0.5 * scores)[rest] - (above - 0.5 * scores).mean()
-        matrix = kernel(adapter.inputs[rest], adapter.inputs[rest]) + module._NOISE * np.eye(29)
-        prediction = kernel(adapter.inputs[row : row + 1], adapter.inputs[rest]) @ np.linalg.solve(matrix, residuals)
+        inputs = adapter.history.unpacked()
+        matrix = kernel(inputs[rest], inputs[rest]) + module._NOISE * np.eye(29)
+        prediction = kernel(inputs[row : row + 1], inputs[rest]) @ np.linalg.solve(matrix, residuals)
         left_out.append(0.5 * scores[row] + prediction[0])
     np.testing.assert_allclose(adapter.quantiles, np.percentile(left_out, np.arange(101)), atol=1e-4)
     assert adapter.percentile(float(np.median(left_out))) == pytest.approx(50, abs=0.5)
@@ -207,9 +209,10 @@ def broken(problem: str) -> Adapter:
     good = fitted(20)
     weights = good.weights.copy()
     weights[3] = {"nan": np.nan, "infinite": np.inf}.get(problem, 0.0)
-    inputs = {"narrow": good.inputs[:, :-1], "short": good.inputs[:-1]}.get(problem, good.inputs)
+    rows = good.history.unpacked()
+    history = PackedRows.of({"narrow": rows[:, :-1], "short": rows[:-1]}.get(problem, rows))
     quantiles = good.quantiles if problem != "falling" or good.quantiles is None else good.quantiles[::-1].copy()
-    return Adapter(inputs, weights, good.score_slope, quantiles)
+    return Adapter(history, weights, good.score_slope, quantiles)
 
 
 @pytest.mark.parametrize("stored", [False, True])

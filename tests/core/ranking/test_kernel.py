@@ -184,7 +184,7 @@ def test_a_gap_that_the_model_already_predicts_teaches_nothing() -> None:
 
 def test_pairs_do_not_count_as_videos() -> None:
     adapter = fitted(compared(20), videos=30)
-    assert (adapter.videos, adapter.compared, len(adapter.inputs)) == (30, 20, 70)
+    assert (adapter.videos, adapter.compared, adapter.history.shape[0]) == (30, 20, 70)
     assert fitted(compared(20), videos=19).quantiles is None, "percentiles need twenty videos"
     inputs = pictures(4)
     assert fit_adapter(inputs, np.zeros(4), taste(inputs), 0.4, KERNEL, compared(20)) is None

@@ -19,6 +19,7 @@ from thumblab_core.ranking.adapters import Adapter, Adapters, fit_adapter
 from thumblab_core.ranking.agreement import AGREEMENT
 from thumblab_core.ranking.architecture import FACTS_LENGTH, RankerConfig
 from thumblab_core.ranking.inputs import LENGTH_BLOCK, WORDS_BLOCK, model_inputs
+from thumblab_core.ranking.packed_rows import PackedRows
 from thumblab_core.ranking.ranker import Ranker
 from thumblab_core.ranking.title_facts import FACTS
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
@@ -268,7 +269,7 @@ def test_predictions_are_in_range_and_do_not_depend_on_the_batch(trained: Traine
 
 
 def test_an_adapter_of_another_model_is_refused(trained: TrainedRanker) -> None:
-    foreign = Adapter(np.zeros((5, 7), np.float16), np.zeros(5, np.float32), 1.0)
+    foreign = Adapter(PackedRows.of(np.zeros((5, 7), np.float32)), np.zeros(5, np.float32), 1.0)
     model = TrainedRanker(trained.model, trained.calibration, {}, Adapters({"UC-foreign": foreign}))
     with pytest.raises(LabError, match="the adapter of channel UC-foreign does not fit this model"):
         model.adapter("UC-foreign")

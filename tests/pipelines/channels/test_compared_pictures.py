@@ -35,4 +35,6 @@ def test_an_adapter_does_not_learn_pictures_of_the_videos_that_it_is_evaluated_o
     assert fit(VIDEOS).compared == 3
     older = fit(8)
     assert older.compared == 2
-    np.testing.assert_array_equal(older.inputs[-4:], np.concatenate([first[[0, 2]], second[[0, 2]]]).astype(np.float16))
+    np.testing.assert_array_equal(
+        older.history.unpacked()[-4:], np.concatenate([first[[0, 2]], second[[0, 2]]]).astype(np.float16)
+    )

@@ -165,7 +165,9 @@ def test_an_added_adapter_learns_the_experiments_for_training_and_forgets_delete
     own, chosen = learnt.informed.adapter(learnt.channel), (pairs.part == TRAIN).to_numpy(bool)
     assert own is not None
     assert fitted.compared == adapter.compared == own.compared == chosen.sum()
-    np.testing.assert_array_equal(adapter.inputs[-2 * own.compared :], own.inputs[-2 * own.compared :])
+    np.testing.assert_array_equal(
+        adapter.history.unpacked()[-2 * own.compared :], own.history.unpacked()[-2 * own.compared :]
+    )
     assert fit_channel_adapter(lab, channel, model).unchanged
     forgotten = str(pairs.video_id[chosen].iloc[0])
     with lab.engine.begin() as connection:

@@ -15,6 +15,7 @@ from thumblab_core.database.tables import channels, videos
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.adapters import Adapter
 from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapterInfo, ChannelAdapters
+from thumblab_core.ranking.packed_rows import PackedRows
 from thumblab_core.releases.release import ALL, MODEL
 from thumblab_pipelines.channels.adapter import RefitResult
 from thumblab_pipelines.checks import CheckResult
@@ -27,7 +28,7 @@ ONE, OTHER = "UC-one", "UC_other"
 
 
 def publish(lab: Lab, channel: str, names: list[str]) -> str:
-    adapter = Adapter(np.ones((len(names), 3), np.float16), np.ones(len(names), np.float32), 0.5)
+    adapter = Adapter(PackedRows.of(np.ones((len(names), 3), np.float32)), np.ones(len(names), np.float32), 0.5)
     about = ChannelAdapterInfo(channel, channel, "the model", len(names), None)
     return ChannelAdapters(lab.releases).publish(about, adapter, 3, names, {"inputs": str(names)}).release_id
 

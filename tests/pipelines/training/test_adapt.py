@@ -68,7 +68,7 @@ def test_each_channel_with_enough_videos_has_an_adapter_of_its_own_videos(videos
     assert set(adapters) == {"a", "b"}
     for name, adapter in adapters.items():
         own = videos.scored.inputs[(videos.channel == name) & videos.known]
-        np.testing.assert_array_equal(adapter.inputs, own.astype(np.float16))
+        np.testing.assert_array_equal(adapter.history.unpacked(), own.astype(np.float16))
 
 
 def test_an_adapter_finds_its_channels_taste_which_later_videos_confirm(videos: Videos) -> None:
@@ -102,7 +102,7 @@ def test_only_known_videos_influence_an_adapter(videos: Videos) -> None:
     before, after = videos.adapters(), reversed_later.adapters()
     for name in ("a", "b"):
         np.testing.assert_array_equal(before[name].weights, after[name].weights)
-        np.testing.assert_array_equal(before[name].inputs, after[name].inputs)
+        np.testing.assert_array_equal(before[name].history.unpacked(), after[name].history.unpacked())
     first = np.flatnonzero(videos.known)[0]
     target = videos.target.copy()
     target[first] = 99.0

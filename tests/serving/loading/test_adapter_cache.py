@@ -8,6 +8,7 @@ import pytest
 
 from thumblab_core.errors import LabError
 from thumblab_core.ranking.adapters import Adapter, Adapters
+from thumblab_core.ranking.packed_rows import PackedRows
 from thumblab_serving.loading.cache import Cache, memory_of
 from thumblab_serving.loading.channel_adapters import _load_once
 
@@ -29,7 +30,9 @@ def test_damage_is_cached_and_transient_errors_are_retried(error, reads):
 
 def test_the_memory_of_an_adapter_read_from_a_file_is_counted(tmp_path):
     inputs = np.ones((1_000, 100), np.float16)
-    Adapters({"UCa": Adapter(inputs, np.ones(1_000, np.float32), 1.0)}).save(tmp_path)
+    Adapters({"UCa": Adapter(PackedRows.of(inputs), np.ones(1_000, np.float32), 1.0)}).save(tmp_path)
     read = Adapters.load(tmp_path).of("UCa", 100)
     assert memory_of(read) >= 1_000 * (100 * 2 + 4)
-    assert memory_of(read.inputs[:1]) >= inputs.nbytes  # A numpy view of one row would keep the whole array in memory.
+    assert (
+        memory_of(read.history.dense[:1]) >= inputs.nbytes
+    )  # A numpy view of one row would keep the whole array in memory.
