@@ -17,6 +17,7 @@ from thumblab_core.ranking.adapters import Adapter, Adapters
 from thumblab_core.ranking.familiarity import Familiarity
 from thumblab_core.ranking.kernel import Kernel
 from thumblab_core.ranking.percentiles import LEAST_PLACED, percentiles
+from thumblab_core.ranking.skill import EXPERIMENT
 from thumblab_core.ranking.trained_ranker import CTR, ENGAGEMENT, Calibration, EngagementAccuracy, TrainedRanker
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.splits import FOLDS, TRAIN, VALIDATION
@@ -224,6 +225,8 @@ def _adapted_experiments(corpus: Corpus, others: list[tuple[Flags, GlobalModel]]
     these channels, but not to experiments or tested videos.
     """
     pairs, videos = corpus.data.one_video.pairs, corpus.data.videos
+    if not ((pairs.part == TRAIN) & (pairs.source == EXPERIMENT)).any():
+        return np.zeros(0)
     tested = videos.video_id.isin(pairs.video_id[pairs.part == TRAIN]).to_numpy(bool)
     rows = corpus.data.rows(TRAIN)
     known = rows[~tested[rows]]

@@ -215,7 +215,11 @@ def test_an_adapters_file_of_an_older_program_is_loaded_and_scores_with_the_gaus
     inputs = pictures(30)
     old = fit_adapter(inputs, np.zeros(30), taste(inputs), 0.4)
     assert old is not None and old.kernel is None
-    tensors = {"history": old.inputs, "weights": old.weights, "kept": np.array([0.4], np.float32)}
+    tensors = {
+        "history": old.history.unpacked().astype(np.float16),
+        "weights": old.weights,
+        "kept": np.array([0.4], np.float32),
+    }
     save_file({f"UC-old/{name}": np.ascontiguousarray(values) for name, values in tensors.items()}, tmp_path / FILE)
     loaded = Adapters.load(tmp_path).of("UC-old", WIDTH)
     assert loaded is not None
