@@ -131,10 +131,10 @@ def pair_up(corpus: pd.DataFrame, days: float) -> pd.DataFrame:
     )
 
 
-def _categories(codes: Rows, names: Sequence[str]) -> pd.Categorical:
+def _categories(codes: Rows, names: Sequence[str]) -> Any:
     import pandas as pd
 
-    return pd.Categorical.from_codes(codes, list(names)).remove_unused_categories()
+    return pd.Categorical.from_codes(codes, pd.Index(list(names))).remove_unused_categories()
 
 
 def near_in_time(published: npt.NDArray[np.int64], within: float) -> tuple[Rows, Rows]:

@@ -15,6 +15,7 @@ called pairwise accuracy.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -79,8 +80,9 @@ def numbered(names: npt.ArrayLike) -> tuple[Rows, list[str]]:
     """
     import pandas as pd
 
-    if isinstance(getattr(names, "dtype", None), pd.CategoricalDtype):
-        given = pd.Categorical(names)
+    given: Any = names
+    if isinstance(getattr(given, "dtype", None), pd.CategoricalDtype):
+        given = pd.Categorical(given)
         codes, numbers = pd.factorize(given.codes)
         distinct_names = np.asarray(given.categories[numbers], object)
         order = np.argsort(distinct_names)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from thumblab_core.arrays import Flags, Float32s, Float64s, Floats, Rows
+from thumblab_core.arrays import Flags, Float64s, Floats, Rows
 
 BLOCK = 2_048
 """Number of rows that are made dense at a time. With 3,000 columns, a block takes 25 MB."""
@@ -33,7 +33,7 @@ class MixedRows:
 
     parts: Sequence[Part]
     rows: Rows | None = None
-    function: Callable[[Float32s], Float32s] | None = None
+    function: Callable[[Floats], Floats] | None = None
 
     @classmethod
     def of(cls, values: Floats | MixedRows) -> MixedRows:
@@ -50,7 +50,7 @@ class MixedRows:
             return sum(int(part.shape[1]) for part in self.parts)
         return int(self[:1].shape[1]) if len(self) else 0
 
-    def __getitem__(self, chosen: Rows | Flags | slice) -> Float32s:
+    def __getitem__(self, chosen: Rows | Flags | slice) -> Any:
         """Return the chosen rows as a dense array [m, d]."""
         rows: Any = chosen if self.rows is None else self.rows[chosen]
         dense = [
@@ -64,22 +64,22 @@ class MixedRows:
         rows = np.flatnonzero(chosen) if np.asarray(chosen).dtype == bool else np.asarray(chosen, np.intp)
         return replace(self, rows=rows if self.rows is None else self.rows[rows])
 
-    def through(self, function: Callable[[Float32s], Float32s]) -> MixedRows:
+    def through(self, function: Callable[[Any], Floats]) -> MixedRows:
         """Return the results of `function`, which maps a dense block [m, d] to a block [m, k], for these rows."""
         first = self.function
         return replace(self, function=function if first is None else lambda block: function(first(block)))
 
-    def blocks(self) -> Iterator[tuple[slice, Float32s]]:
+    def blocks(self) -> Iterator[tuple[slice, Any]]:
         """Yield all rows in dense blocks of at most `BLOCK` rows, each with its place."""
         for start in range(0, len(self), BLOCK):
             place = slice(start, min(start + BLOCK, len(self)))
             yield place, self[place]
 
-    def dense(self) -> Float32s:
+    def dense(self) -> Any:
         """Return all rows as a dense array [n, d]."""
         return self[:]
 
-    def mapped(self, function: Callable[[Float32s], Floats]) -> Floats:
+    def mapped(self, function: Callable[[Any], npt.NDArray[Any]]) -> Any:
         """Return the concatenated results of `function`, which is called for one dense block [m, d] at a time."""
         found = [function(block) for _, block in self.blocks()]
         return np.concatenate(found) if found else np.asarray(function(self[:]))

@@ -111,10 +111,9 @@ class FittedRidge:
     input_means: Float32s
     target_means: Float32s
 
-    def predict(self, inputs: Floats) -> Float32s:
+    def predict(self, inputs: Float32s) -> Float32s:
         """Return the predictions [n, k] for inputs [n, d]."""
-        predicted: Float32s = (inputs - self.input_means) @ self.weights + self.target_means
-        return predicted
+        return np.asarray((inputs - self.input_means) @ self.weights + self.target_means, np.float32)
 
 
 def ridges_without_runs(

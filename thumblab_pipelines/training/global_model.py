@@ -112,7 +112,7 @@ def _start_from_line(
     above = corpus.above_trend(train)[train]
     ranker = model.ranker()
     inputs = corpus.inputs.take(train).through(ranker.standardise)
-    pictures, titles = (inputs.through(lambda block, of=columns: block[:, of]) for columns in (picture, title))
+    pictures, titles = inputs.through(lambda block: block[:, picture]), inputs.through(lambda block: block[:, title])
     context = context_features(corpus.data, train).take(train)
     rows = LineInputs(pictures.dense(), titles, context, corpus.channel[train])
     start = None if corpus.prior is None else corpus.prior.weights(ranker)[title]

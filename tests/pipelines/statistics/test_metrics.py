@@ -1,6 +1,7 @@
 """Tests that the AUC over pairs agrees with scikit-learn, and the rank correlation with SciPy."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from thumblab_pipelines.statistics.metrics import (
     channel_correlations,
+    numbered,
     pair_auc,
     rank_correlation,
 )
@@ -47,3 +49,14 @@ def test_a_channel_with_too_few_videos_of_known_truth_has_no_correlation() -> No
     correlations = channel_correlations(-np.arange(33.0), truth, channel, np.arange(33))
     assert correlations == {"many": pytest.approx(-1.0)}
     assert channel_correlations(-np.arange(33.0), truth, channel, np.arange(9)) == {}
+
+
+def test_names_of_a_categorical_column_get_the_numbers_of_the_same_names_as_strings() -> None:
+    names = pd.Series(np.array(["pear", "apple", "fig", "apple", "zoo"])[np.random.default_rng(0).integers(0, 5, 200)])
+    # The categories are not sorted, and one is not used in the chosen rows.
+    column = pd.Series(pd.Categorical(names, ["zoo", "fig", "pear", "apple"]))
+    for chosen in (names == names, names != "fig"):
+        expected, of_strings = numbered(names[chosen])
+        found, of_categories = numbered(column[chosen])
+        np.testing.assert_array_equal(found, expected)
+        assert of_categories == of_strings
