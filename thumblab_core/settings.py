@@ -24,6 +24,7 @@ from thumblab_core.hosts import bare_host, named_host
 from thumblab_core.keys.secret_files import SecretFiles, secret_file_variables
 from thumblab_core.monitoring.alert_settings import AlertSettings
 from thumblab_core.near_names import nearest
+from thumblab_core.ray_settings import RaySettings
 from thumblab_core.running import running_lab
 from thumblab_core.setting_groups import (
     CollectionSettings,
@@ -80,6 +81,7 @@ class Settings(
     AlertSettings,
     PeopleSettings,
     ObjectStoreSettings,
+    RaySettings,
 ):
     """The settings of one installation of the lab. A process reads their values once, with `settings()`."""
 

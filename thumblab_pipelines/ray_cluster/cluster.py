@@ -1,0 +1,170 @@
+"""Run work on the Ray cluster of the settings: a stream of blocks, or a list of independent tasks.
+
+Both give the results in the order of the input, whatever the number of workers. Only the calling process writes to the
+database. If a worker process dies, only the blocks that it was computing are computed again, by another worker.
+"""
+
+import math
+import os
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from threading import Thread
+from typing import Any, TypeVar
+
+from thumblab_core.errors import LabError
+from thumblab_core.settings import Settings
+from thumblab_pipelines.ray_cluster.connection import cluster_errors, connect, imported
+
+B = TypeVar("B")
+R = TypeVar("R")
+
+_RETRIES = 3
+"""How often a block or task is tried again after the death of its worker. A picture that ends its worker each time
+must not be tried for ever."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A Ray cluster that this process is connected to.
+
+    `cpus` and `gpus`: the cores and GPUs of one worker. `workers`: number of workers that the nodes have room for.
+    `nodes`: number of nodes. `done`: number of finished blocks and tasks by place, the host and the process.
+    """
+
+    address: str
+    cpus: int
+    gpus: float
+    workers: int
+    nodes: int
+    training_workers: int
+    done: Counter[str] = field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        return f"Ray cluster {self.address}, nodes: {self.nodes}, workers: {self.workers}"
+
+    def stream(self, work: Callable[[B], R], blocks: Sequence[B]) -> Iterator[R]:
+        """Yield `work(block)` for each block, in order. Ray Data computes the blocks in worker processes.
+
+        Each worker process keeps what `work` caches, such as a loaded model. A `LabError` in a worker is raised here.
+        Raises `ClusterError` if a block loses its worker again and again.
+        """
+        if not blocks:
+            return
+        ray, data = imported("ray"), imported("ray.data")
+        rows = [{"block": ray.cloudpickle.dumps(block)} for block in blocks]
+        dataset = data.from_items(rows, override_num_blocks=len(rows))
+        dataset.context.execution_options.preserve_order = True
+        dataset.context.enable_progress_bars = False
+        dataset.context.print_on_execution_start = False
+        computed = dataset.map_batches(
+            BlockWorker,
+            batch_size=1,
+            batch_format="numpy",
+            compute=data.ActorPoolStrategy(size=min(self.workers, len(rows))),
+            fn_constructor_args=[ray.cloudpickle.dumps(work)],
+            num_cpus=self.cpus,
+            num_gpus=self.gpus or None,
+            ray_remote_args_fn=_actor_options,
+        )
+        with cluster_errors():
+            for row in computed.iter_rows():
+                yield self._received(row["result"])
+
+    def map(self, function: Callable[[B], R], items: Sequence[B], on_done: Callable[[], None] = lambda: None) -> list[R]:
+        """Return `function(item)` for each item, in order. Each call is a task, on any worker.
+
+        `function` is sent to each node only once, so it may hold large arrays. `on_done` is called after each task, in
+        this process. A `LabError` in a task is raised here.
+        """
+        ray = imported("ray")
+        with cluster_errors():
+            sent = ray.put(ray.cloudpickle.dumps(function))
+            call = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus or None, max_retries=_RETRIES)(_call)
+            tasks = [call.remote(sent, ray.cloudpickle.dumps(item)) for item in items]
+            waiting = tasks
+            while waiting:
+                _, waiting = ray.wait(waiting, num_returns=1)
+                on_done()
+            return [self._received(result) for result in ray.get(tasks)]
+
+    @contextmanager
+    def hearing(self, listener: Callable[..., None]) -> Iterator[Callable[..., None]]:
+        """Yield a function that workers can call. Its arguments reach `listener` in a thread of this process."""
+        queue = imported("ray.util.queue").Queue(actor_options={"num_cpus": 0})
+        thread = Thread(target=_hear, args=(queue, listener), daemon=True)
+        thread.start()
+        try:
+            yield partial(_tell, queue)
+            queue.put(None)
+            thread.join()
+        finally:
+            queue.shutdown(force=True)
+
+    def _received(self, result: bytes) -> Any:
+        outcome, value, place = imported("ray").cloudpickle.loads(result)
+        if outcome is LabError:
+            raise value
+        self.done[place] += 1
+        return value
+
+
+def cluster_of(settings: Settings) -> Cluster | None:
+    """Connect to the cluster of the settings, or return None if the settings name no cluster.
+
+    Raises `ClusterError` if the cluster does not answer. Raises `LabError` if Ray is not installed, if a node has other
+    code, other packages or another data folder, or if no node has room for a worker.
+    """
+    if not settings.ray_address:
+        return None
+    cpus, gpus = settings.ray_worker_cpus, settings.ray_worker_gpus
+    nodes = connect(settings.ray_address, Path(settings.data_dir).resolve())
+    workers = sum(_room(node["Resources"], cpus, gpus) for node in nodes)
+    if not workers:
+        raise LabError(
+            f"no node of the Ray cluster {settings.ray_address} has {cpus} cores and {gpus:g} GPUs for a worker; change "
+            "THUMBLAB_RAY_WORKER_CPUS or THUMBLAB_RAY_WORKER_GPUS, or add a node"
+        )
+    return Cluster(settings.ray_address, cpus, gpus, workers, len(nodes), settings.ray_training_workers)
+
+
+def _room(resources: dict[str, float], cpus: int, gpus: float) -> int:
+    room = math.floor(resources.get("CPU", 0.0) / cpus)
+    return min(room, math.floor(resources.get("GPU", 0.0) / gpus + 1e-9)) if gpus else room
+
+
+class BlockWorker:
+    """The actor of Ray Data that computes blocks, one at a time."""
+
+    def __init__(self, work: bytes) -> None:
+        self._work = work
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
+        return {"result": [_call(self._work, bytes(block)) for block in batch["block"]]}
+
+
+def _call(function: bytes, item: bytes) -> bytes:
+    """Call the function in a worker. Return the result, or the `LabError` that it raised, with the place, as bytes."""
+    cloudpickle = imported("ray").cloudpickle
+    place = f"{socket.gethostname()} process {os.getpid()}"
+    try:
+        return bytes(cloudpickle.dumps(("done", cloudpickle.loads(function)(cloudpickle.loads(item)), place)))
+    except LabError as error:
+        return bytes(cloudpickle.dumps((LabError, error, place)))
+
+
+def _actor_options() -> dict[str, Any]:
+    return {"max_task_retries": _RETRIES}
+
+
+def _tell(queue: Any, *arguments: Any) -> None:
+    queue.put(arguments)
+
+
+def _hear(queue: Any, listener: Callable[..., None]) -> None:
+    while (arguments := queue.get()) is not None:
+        listener(*arguments)
