@@ -20,7 +20,10 @@ class RaySettings(BaseSettings):
     )
     ray_worker_cpus: int = setting(1, "The cores of one worker process of the cluster.", "cores", ge=1)
     ray_worker_gpus: float = setting(
-        0.0, "The GPUs of one worker process of the cluster. A share such as 0.5 lets two workers use one GPU.", "GPUs", ge=0
+        0.0,
+        "The GPUs of one worker process of the cluster. A share such as 0.5 lets two workers use one GPU.",
+        "GPUs",
+        ge=0,
     )
     ray_training_workers: int = setting(
         1,
@@ -40,5 +43,7 @@ class RaySettings(BaseSettings):
         except ValueError:
             port = None
         if not port:
-            raise ValueError(f"{value!r} is no address of a Ray cluster; use HOST:PORT, `auto`, `local` or a blank value")
+            raise ValueError(
+                f"{value!r} is no address of a Ray cluster; use HOST:PORT, `auto`, `local` or a blank value"
+            )
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

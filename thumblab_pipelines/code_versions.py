@@ -31,6 +31,7 @@ _NO_RESULTS = (
     "thumblab_core.settings",
     "thumblab_pipelines.lab",
     "thumblab_pipelines.progress",
+    "thumblab_pipelines.ray_cluster",
 )
 """Modules and packages that decide where and how data is stored, but not what the data is."""
 

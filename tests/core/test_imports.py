@@ -47,6 +47,7 @@ ORDER = {
         "tables",
         "statistics",
         "backup",
+        "ray_cluster",
         ".",
     ],
     "thumblab_core": [

@@ -36,6 +36,8 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # 
 import numpy as np  # noqa: E402
 import openvino as ov  # noqa: E402
 
+from thumblab_core.cores import core_limit  # noqa: E402
+
 _ = ov.Tensor(np.zeros(1, np.float32)).data
 
 _cores: list[ov.Core] = []
@@ -51,12 +53,17 @@ Without the limit, memory would grow, and reading text would take at most 7 % le
 class _LastingCore(ov.Core):  # type: ignore[misc]  # OpenVINO has no types
     """A `Core` that lasts until the process ends and caches few shapes.
 
+    It uses at most as many threads as OMP_NUM_THREADS allows.
+
     It replaces `ov.Core`. RapidOCR and NNCF create cores themselves, so they use this class, too.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.set_property("CPU", _SHAPES)
+        # OpenVINO does not read OMP_NUM_THREADS, and would use all cores in each of several workers on a machine.
+        if (threads := core_limit()) is not None:
+            self.set_property("CPU", {"INFERENCE_NUM_THREADS": threads})
         _cores.append(self)
 
 

@@ -1,6 +1,5 @@
 """Encode many pictures in batches. Threads read, decode and prepare the next pictures while the model runs."""
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -12,13 +11,14 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from thumblab_core.cores import usable_cores
 from thumblab_core.encoders.protocol import ImageEncoder, Vectors, usable
 from thumblab_core.images import ImageError, decode
 
 K = TypeVar("K")
 Read = Callable[[], bytes]
 
-_THREADS = min(4, os.cpu_count() or 1)
+_THREADS = min(4, usable_cores())
 _WORTHWHILE_SPEEDUP = 1.05
 """The least speed-up for which a doubled batch size is kept. Speed is the number of encoded pictures per second.
 
@@ -76,15 +76,17 @@ class BatchSize:
             self.now *= 2
 
 
-def encode_stream(encoder: ImageEncoder, pictures: Iterable[tuple[K, Read]]) -> Iterator[EncodedBatch[K]]:
+def encode_stream(
+    encoder: ImageEncoder, pictures: Iterable[tuple[K, Read]], size: BatchSize | None = None
+) -> Iterator[EncodedBatch[K]]:
     """Encode pictures, and yield their batches in the given order.
 
     Each picture is given as a key and a function that reads its bytes. `pictures` is iterated in the calling thread,
     but the bytes are read in other threads. At any time, at most two batches of prepared pictures and one decoded
     picture per thread are in memory. A picture that cannot be read is reported in its batch. Any other error ends the
-    stream.
+    stream. `size`: the search for the batch size, if an earlier stream has begun it.
     """
-    size = BatchSize(encoder.largest_batch)
+    size = size or BatchSize(encoder.largest_batch)
     source = iter(pictures)
     waiting: deque[tuple[K, Future[npt.NDArray[Any]]]] = deque()
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib.metadata
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from queue import LifoQueue
 
+from thumblab_core.cores import usable_cores
 from thumblab_core.encoders.protocol import CrossModalEncoder, TextEncoder, Vectors
 from thumblab_core.errors import LabError
 from thumblab_core.images import Pixels
@@ -76,7 +76,7 @@ class Meter:
     def __init__(self, face_model: Path | None, title_encoder: TextEncoder | None = None) -> None:
         self._face_model = face_model
         self._title_encoder = title_encoder
-        self._workers = max(1, os.cpu_count() or 1)
+        self._workers = usable_cores()
         self._engines: LifoQueue[Engines | None] = LifoQueue()
         for _ in range(self._workers):
             self._engines.put(None)

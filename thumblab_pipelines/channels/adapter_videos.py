@@ -121,13 +121,14 @@ def encode_channel_videos(lab: Lab, channel_id: str, model: Release, progress: P
     titles = without_vector(lab, TITLE, model_title_encoder, channel=channel_id)
     results: list[Made] = []
     if pictures:
-        images = named_image_encoder(image_name(lab, model), release_place(lab.settings))
+        name = image_name(lab, model)
+        images = named_image_encoder(name, release_place(lab.settings))
         _require_same(images.fingerprint, model_image_encoder, "THUMBLAB_IMAGE_ENCODER")
-        results.append(encode_pictures(lab, images, pictures, progress))
+        results.append(encode_pictures(lab, name, pictures, progress))
     if titles:
         words = title_encoder(lab.settings.title_encoder)
         _require_same(words.fingerprint, model_title_encoder, "THUMBLAB_TITLE_ENCODER")
-        results.append(encode_titles(lab, words, titles, progress))
+        results.append(encode_titles(lab, titles, progress))
     for result in results:
         for sentence in (*result.unreadable, *(f"{video_id}: {NO_VECTOR}" for video_id in result.without)):
             _log.warning("%s", sentence)

@@ -7,7 +7,8 @@ viewers. After a change of the thumbnail, all viewers see another picture than b
 from sqlalchemy import text
 
 from thumblab_core.database.vectors import EARLIER
-from thumblab_pipelines.features.encoding import PICTURE, Source
+from thumblab_pipelines.features.encoding import PICTURE
+from thumblab_pipelines.features.encoding_work import Source
 from thumblab_pipelines.features.stored_vectors import stored_vectors_query
 from thumblab_pipelines.lab import Lab
 

@@ -1,5 +1,6 @@
 """Encode the thumbnails and titles of a niche that have no vector yet from the encoders in the settings."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,11 +23,11 @@ from thumblab_pipelines.features.encoding import (
     PICTURE,
     TITLE,
     Made,
-    Source,
     encode_pictures,
     encode_titles,
     without_vector,
 )
+from thumblab_pipelines.features.encoding_work import Source
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
 
@@ -51,6 +52,7 @@ class Encoded:
         encoder: the fingerprint of the image encoder.
         settled: the precision that this run chose for the encoder, with the reason, or None if it chose no precision.
         left: number of thumbnails and titles of the crawl's videos that this run has left to runs in the background.
+        places: number of encoded batches by the process that encoded them, see `computed`.
     """
 
     had: int
@@ -62,6 +64,7 @@ class Encoded:
     without: tuple[str, ...]
     encoder: str
     settled: str | None
+    places: Counter[str]
     left: int = 0
 
 
@@ -80,23 +83,24 @@ def embed(lab: Lab, niche: str, progress: Progress = silent, crawl_seconds: floa
         pictures = _pictures(lab, niche)
     titles = _titles(lab, niche)
     image_model, title_model = image_encoder(lab.settings), title_encoder(lab.settings.title_encoder)
+    name = image_encoder_name(lab.settings)
     turn = CrawlTurn(lab, niche, crawl_seconds)
     now, crawled = turn.split(pictures.missing, _video_id)
     now_titles, crawled_titles = turn.split(titles.missing, _video_id)
-    made_pictures = encode_pictures(lab, image_model, now, progress, niche)
-    made_titles = encode_titles(lab, title_model, now_titles, progress, niche)
+    made_pictures = encode_pictures(lab, name, now, progress, niche)
+    made_titles = encode_titles(lab, now_titles, progress, niche)
     # The pictures and titles that videos show now were encoded above. The lines below encode earlier pictures and
     # titles of videos, and the pictures and titles that experiments tested.
     earlier, crawled_earlier = turn.split(_earlier(lab, PICTURE, image_model.fingerprint, niche), _video_id)
     earlier_titles, crawled_earlier_titles = turn.split(_earlier(lab, TITLE, title_model.fingerprint, niche), _video_id)
-    made_earlier = encode_pictures(lab, image_model, earlier, progress, niche)
-    made_earlier_titles = encode_titles(lab, title_model, earlier_titles, progress, niche)
+    made_earlier = encode_pictures(lab, name, earlier, progress, niche)
+    made_earlier_titles = encode_titles(lab, earlier_titles, progress, niche)
 
     def pictures_into(made: Made) -> Callable[[Sequence[Source]], None]:
-        return lambda sources: made.add(encode_pictures(lab, image_model, sources, progress, niche))
+        return lambda sources: made.add(encode_pictures(lab, name, sources, progress, niche))
 
     def titles_into(made: Made) -> Callable[[Sequence[Source]], None]:
-        return lambda sources: made.add(encode_titles(lab, title_model, sources, progress, niche))
+        return lambda sources: made.add(encode_titles(lab, sources, progress, niche))
 
     # Titles come first, because they cost little.
     turn.spend(crawled_titles, titles_into(made_titles))
@@ -121,6 +125,9 @@ def embed(lab: Lab, niche: str, progress: Progress = silent, crawl_seconds: floa
         encoder=image_model.fingerprint,
         settled=precision,
         left=turn.left,
+        places=sum(
+            (made.places for made in (made_pictures, made_titles, made_earlier, made_earlier_titles)), Counter()
+        ),
     )
 
 

@@ -6,10 +6,9 @@ are in `embeddings`. If the video has changed its picture or title, the vectors 
 """
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 from sqlalchemy import delete, select, text
@@ -17,11 +16,13 @@ from sqlalchemy.dialects.postgresql import insert
 
 from thumblab_core.database.tables import encoding_failures, videos
 from thumblab_core.database.vectors import CURRENT, EARLIER, save_vectors
-from thumblab_core.encoders.protocol import ImageEncoder, TextEncoder, Vectors, usable
-from thumblab_core.encoders.stream import encode_stream
+from thumblab_core.encoders.load import named_image_encoder, title_encoder
+from thumblab_core.encoders.protocol import Vectors
+from thumblab_pipelines.features.encoding_work import PictureEncoding, Source, TitleEncoding
 from thumblab_pipelines.features.stored_vectors import stored_vectors_query
 from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.progress import Progress, batches, silent
+from thumblab_pipelines.progress import Progress, silent
+from thumblab_pipelines.ray_cluster.computed import computed
 from thumblab_pipelines.videos.versions import first_versions_query
 
 PICTURE, TITLE = "p.sha256", "p.title_digest"
@@ -30,17 +31,7 @@ PICTURE, TITLE = "p.sha256", "p.title_digest"
 Each value names the column of `first_versions_query` with the digest of the picture or title.
 """
 
-_BATCH = 64
 _SAVED_AT_ONCE = 32
-
-
-class Source(NamedTuple):
-    """A picture or title to encode. `table`: name of the table in which its vector is saved."""
-
-    video_id: str
-    digest: str
-    title: str
-    table: str
 
 
 @dataclass
@@ -52,12 +43,14 @@ class Made:
         per_second: vectors per second. The time includes reading, decoding and saving.
         unreadable: a sentence for each picture that could not be read.
         without: ids of the videos that got no valid vector from the encoder.
+        places: number of batches by the process that encoded them.
     """
 
     count: int = 0
     per_second: float = 0.0
     unreadable: list[str] = field(default_factory=list)
     without: list[str] = field(default_factory=list)
+    places: Counter[str] = field(default_factory=Counter)
 
     def add(self, more: "Made") -> None:
         """Add the result of further work."""
@@ -66,6 +59,7 @@ class Made:
         self.per_second = self.count / seconds if seconds > 0 else 0.0
         self.unreadable += more.unreadable
         self.without += more.without
+        self.places += more.places
 
 
 def without_vector(
@@ -97,13 +91,15 @@ def without_vector(
 
 
 def encode_pictures(
-    lab: Lab, encoder: ImageEncoder, sources: Sequence[Source], progress: Progress = silent, niche: str | None = None
+    lab: Lab, encoder: str, sources: Sequence[Source], progress: Progress = silent, niche: str | None = None
 ) -> Made:
     """Encode the pictures in `sources`, and commit their vectors in batches.
 
+    If the settings name a Ray cluster, its workers encode. Only this process writes to the database.
+
     A picture for which the encoder returns no valid vector is recorded as a failure.
 
-    `niche`: the niche that the progress messages name, or None.
+    `encoder`: the name of the image encoder. `niche`: the niche that the progress messages name, or None.
     """
     made = Made()
     if not sources:
@@ -114,7 +110,9 @@ def encode_pictures(
     encoded: list[Vectors] = []
     done, start = 0, time.perf_counter()
     progress(step, 0, len(sources))
-    for batch in encode_stream(encoder, ((source, partial(lab.images.get, source.digest)) for source in sources)):
+    fingerprint = named_image_encoder(encoder, lab.settings.releases).fingerprint
+    work = PictureEncoding(encoder, lab.settings.releases, lab.images, fingerprint)
+    for batch in computed(lab.settings, work, sources, made.places):
         made.unreadable += [f"{source.video_id}: {reason}" for source, reason in batch.unreadable]
         made.without += [source.video_id for source in batch.without]
         made.count += len(batch.keys)
@@ -125,32 +123,36 @@ def encode_pictures(
         # A batch of a large model has only four pictures, and a commit after each batch would take much time. So
         # several batches are committed together. A crash loses only batches that are not committed yet.
         if len(good) + len(failed) >= _SAVED_AT_ONCE or done == len(sources):
-            _save(lab, encoder.fingerprint, good, np.concatenate(encoded), failed)
+            _save(lab, fingerprint, good, np.concatenate(encoded), failed)
             good, failed, encoded = [], [], []
         made.per_second = made.count / max(time.perf_counter() - start, 1e-9)
         progress(f"{step}, {made.per_second:,.1f} a second", done, len(sources))
     return made
 
 
-def encode_titles(
-    lab: Lab, encoder: TextEncoder, sources: Sequence[Source], progress: Progress = silent, niche: str | None = None
-) -> Made:
-    """Encode the titles in `sources`, and commit their vectors in batches.
+def encode_titles(lab: Lab, sources: Sequence[Source], progress: Progress = silent, niche: str | None = None) -> Made:
+    """Encode the titles in `sources` with the title encoder of the settings, and commit their vectors in batches.
+
+    If the settings name a Ray cluster, its workers encode. Only this process writes to the database.
 
     A title for which the encoder returns no valid vector is recorded as a failure.
 
     `niche`: the niche that the progress messages name, or None.
     """
     made = Made()
+    if not sources:
+        return made
     step = "encoding titles" if niche is None else f"{niche}: encoding titles"
-    for batch in batches(sources, _BATCH, step, progress):
-        encoded = encoder.encode_texts([source.title for source in batch])
-        has_vector = usable(encoded)
-        good = [source for source, is_good in zip(batch, has_vector, strict=True) if is_good]
-        failed = [source for source, is_good in zip(batch, has_vector, strict=True) if not is_good]
-        _save(lab, encoder.fingerprint, good, encoded[has_vector], failed)
-        made.count += len(good)
-        made.without += [source.video_id for source in failed]
+    fingerprint = title_encoder(lab.settings.title_encoder).fingerprint
+    work = TitleEncoding(lab.settings.title_encoder, fingerprint)
+    done = 0
+    progress(step, 0, len(sources))
+    for batch in computed(lab.settings, work, sources, made.places):
+        _save(lab, fingerprint, batch.keys, batch.vectors, batch.without)
+        made.count += len(batch.keys)
+        made.without += [source.video_id for source in batch.without]
+        done += len(batch)
+        progress(step, done, len(sources))
     return made
 
 

@@ -3,9 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,15 +11,16 @@ from sqlalchemy import ColumnElement, and_, func, not_, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from thumblab_core.database.tables import embeddings, thumbnails, videos, visual_features
-from thumblab_core.encoders.load import image_encoder, title_encoder
-from thumblab_core.encoders.protocol import CrossModalEncoder, Vectors, text_tower, usable
-from thumblab_core.images import ImageError, Pixels, decode
+from thumblab_core.encoders.load import image_encoder, image_encoder_name
+from thumblab_core.encoders.protocol import Vectors, text_tower
 from thumblab_core.model_files import face_model
-from thumblab_core.sub_scores import NAMES, Measurement, Meter, Sample, Title
+from thumblab_core.sub_scores import NAMES, Measurement
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.features.crawl_turn import CrawlTurn, kept_by_crawl
+from thumblab_pipelines.features.measuring_work import Measuring, Unmeasured, meter_of
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, batches, silent
+from thumblab_pipelines.ray_cluster.computed import computed
 
 _BATCH = 64
 
@@ -40,6 +39,7 @@ class Measured:
         missing: a sentence for each program that is not installed: the text reader or the face model. The sentence says
             what was not measured without this program, and what to install.
         left: number of thumbnails of the crawl's videos that this run has left to runs in the background.
+        places: number of measured thumbnails by the process that measured them, see `computed`.
     """
 
     had: int
@@ -49,18 +49,20 @@ class Measured:
     matched: Counter[str] = field(default_factory=Counter)
     missing: tuple[str, ...] = ()
     left: int = 0
+    places: Counter[str] = field(default_factory=Counter)
 
 
 def measure_features(lab: Lab, niche: str, progress: Progress = silent, crawl_seconds: float | None = None) -> Measured:
     """Measure and save the sub-scores of each thumbnail of the niche, and commit every batch.
+
+    If the settings name a Ray cluster, its workers measure. Only this process writes to the database.
 
     Thumbnails that already have sub-scores from the current version of the meter are not measured again.
 
     `crawl_seconds`: how long the crawl's videos are measured, after all others; see `CrawlTurn`. With None, no video is
     left.
     """
-    meter, tower = _meter(lab)
-    version = meter.version_with(tower)
+    version = meter_version(lab)
     statement = (
         select(videos.c.video_id, videos.c.title, thumbnails.c.sha256, visual_features.c.video_id.label("had"))
         .join(thumbnails, thumbnails.c.video_id == videos.c.video_id)
@@ -76,7 +78,7 @@ def measure_features(lab: Lab, niche: str, progress: Progress = silent, crawl_se
     start = time.perf_counter()
 
     def measure(some: Sequence[Any]) -> None:
-        measurements = meter.measure_many(_samples(lab, tower, some))
+        measurements = computed(lab.settings, _measuring(lab, version), _unmeasured(lab, some), result.places)
         for batch in batches(some, _BATCH, f"{niche}: measuring", progress):
             values = []
             for row in batch:
@@ -98,52 +100,29 @@ def measure_features(lab: Lab, niche: str, progress: Progress = silent, crawl_se
     return result
 
 
-def _samples(lab: Lab, tower: CrossModalEncoder | None, rows: Sequence[Any]) -> Iterator[Sample]:
-    """Yield a sample, the input of the meter, for each row.
-
-    A sample consists of the title and of a function that decodes the picture. So a picture is decoded only when it is
-    measured. `tower`: the image encoder if it can also encode titles, else None. With a `tower`, the samples also have
-    the vectors of pictures and titles.
-    """
+def _unmeasured(lab: Lab, rows: Sequence[Any]) -> Iterator[Unmeasured]:
+    """Yield the picture of each row. If the image encoder can encode titles too, the picture has its stored vector."""
+    tower = text_tower(image_encoder(lab.settings))
     for start in range(0, len(rows), _BATCH):
         batch = rows[start : start + _BATCH]
-        images: dict[str, Vectors] = {}
-        title_vectors: Sequence[Vectors | None] = [None] * len(batch)
-        if tower is not None:
-            images = _image_vectors(lab, tower, batch)
-            title_vectors = list(tower.encode_texts([row.title for row in batch]))
-        for row, vector in zip(batch, title_vectors, strict=True):
-            # The picture and the title are compared only if both have a vector.
-            title = Title(row.title, _usable_or_none(images.get(row.video_id)), _usable_or_none(vector))
-            yield Sample(partial(_pixels, lab, row.sha256), title)
+        vectors = {} if tower is None else _image_vectors(lab, tower.fingerprint, batch)
+        for row in batch:
+            yield Unmeasured(row.sha256, row.title, vectors.get(row.video_id))
 
 
-def _usable_or_none(vector: Vectors | None) -> Vectors | None:
-    return vector if vector is not None and usable(vector) else None
-
-
-def _pixels(lab: Lab, sha256: str) -> Pixels:
-    return decode(lab.images.get(sha256)).pixels
-
-
-def _image_vectors(lab: Lab, tower: CrossModalEncoder, rows: Sequence[Any]) -> dict[str, Vectors]:
-    """Return the image vectors by video id. Compute a vector if it is not stored in `embeddings`."""
+def _image_vectors(lab: Lab, encoder: str, rows: Sequence[Any]) -> dict[str, Vectors]:
+    """Return the stored vectors of the rows' pictures by video id. `encoder`: a fingerprint."""
     statement = (
         select(embeddings.c.video_id, embeddings.c.vector)
         .join(thumbnails, thumbnails.c.video_id == embeddings.c.video_id)
         .where(
             embeddings.c.video_id.in_([row.video_id for row in rows]),
-            embeddings.c.encoder == tower.fingerprint,
+            embeddings.c.encoder == encoder,
             embeddings.c.source_digest == thumbnails.c.sha256,
         )
     )
     with lab.engine.connect() as connection:
-        vectors = {row.video_id: np.asarray(row.vector, np.float32) for row in connection.execute(statement)}
-    for row in rows:
-        if row.video_id not in vectors:
-            with suppress(ImageError):  # An unreadable picture is reported later, when it is measured.
-                vectors[row.video_id] = tower.encode_images([_pixels(lab, row.sha256)])[0]
-    return vectors
+        return {row.video_id: np.asarray(row.vector, np.float32) for row in connection.execute(statement)}
 
 
 def _columns(measurement: Measurement) -> dict[str, Any]:
@@ -161,21 +140,16 @@ def _save(lab: Lab, values: list[dict[str, Any]]) -> None:
         connection.execute(statement.on_conflict_do_update(index_elements=["video_id"], set_=changed))
 
 
-def _meter(lab: Lab) -> tuple[Meter, CrossModalEncoder | None]:
-    """Return the meter of the settings. Also return the image encoder if it can encode titles too, else None.
-
-    The function does not load a model yet.
-    """
-    encoder = image_encoder(lab.settings)
-    tower = text_tower(encoder)
-    if tower is not None:
-        return Meter(face_model(lab.settings)), tower
-    return Meter(face_model(lab.settings), title_encoder(lab.settings.title_encoder)), None
+def _measuring(lab: Lab, version: str) -> Measuring:
+    chosen = lab.settings
+    encoder, faces = image_encoder_name(chosen), face_model(chosen)
+    return Measuring(encoder, chosen.releases, chosen.title_encoder, faces, lab.images, version)
 
 
 def meter_version(lab: Lab) -> str:
     """Return the version of the meter with the present settings. Rows with another version count as not measured."""
-    meter, tower = _meter(lab)
+    chosen = lab.settings
+    meter, tower = meter_of(image_encoder_name(chosen), chosen.releases, chosen.title_encoder, face_model(chosen))
     return meter.version_with(tower)
 
 

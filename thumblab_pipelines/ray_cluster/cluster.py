@@ -7,14 +7,15 @@ database. If a worker process dies, only the blocks that it was computing are co
 import math
 import os
 import socket
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
+from logging import WARNING, getLogger
 from pathlib import Path
 from threading import Thread
 from typing import Any, TypeVar
+from warnings import catch_warnings, simplefilter
 
 from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings
@@ -26,6 +27,7 @@ R = TypeVar("R")
 _RETRIES = 3
 """How often a block or task is tried again after the death of its worker. A picture that ends its worker each time
 must not be tried for ever."""
+_DONE, _FAILED = "done", "failed"
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Cluster:
     """A Ray cluster that this process is connected to.
 
     `cpus` and `gpus`: the cores and GPUs of one worker. `workers`: number of workers that the nodes have room for.
-    `nodes`: number of nodes. `done`: number of finished blocks and tasks by place, the host and the process.
+    `nodes`: number of nodes. `training_workers`: number of workers that train one model together.
     """
 
     address: str
@@ -42,13 +44,14 @@ class Cluster:
     workers: int
     nodes: int
     training_workers: int
-    done: Counter[str] = field(default_factory=Counter)
 
     def __str__(self) -> str:
         return f"Ray cluster {self.address}, nodes: {self.nodes}, workers: {self.workers}"
 
-    def stream(self, work: Callable[[B], R], blocks: Sequence[B]) -> Iterator[R]:
-        """Yield `work(block)` for each block, in order. Ray Data computes the blocks in worker processes.
+    def stream(self, work: Callable[[B], R], blocks: Sequence[B]) -> Iterator[tuple[str, R]]:
+        """Yield `work(block)` for each block, in order, with its place. Ray Data computes the blocks in worker processes.
+
+        The place is the host and the process that computed the block.
 
         Each worker process keeps what `work` caches, such as a loaded model. A `LabError` in a worker is raised here.
         Raises `ClusterError` if a block loses its worker again and again.
@@ -56,26 +59,31 @@ class Cluster:
         if not blocks:
             return
         ray, data = imported("ray"), imported("ray.data")
+        getLogger("ray.data").setLevel(WARNING)
         rows = [{"block": ray.cloudpickle.dumps(block)} for block in blocks]
         dataset = data.from_items(rows, override_num_blocks=len(rows))
         dataset.context.execution_options.preserve_order = True
         dataset.context.enable_progress_bars = False
-        dataset.context.print_on_execution_start = False
-        computed = dataset.map_batches(
-            BlockWorker,
-            batch_size=1,
-            batch_format="numpy",
-            compute=data.ActorPoolStrategy(size=min(self.workers, len(rows))),
-            fn_constructor_args=[ray.cloudpickle.dumps(work)],
-            num_cpus=self.cpus,
-            num_gpus=self.gpus or None,
-            ray_remote_args_fn=_actor_options,
-        )
+        with catch_warnings():
+            # Ray 2.60 has no other way to limit the retries of an actor's tasks than this argument, which it deprecates.
+            simplefilter("ignore")
+            computed = dataset.map_batches(
+                BlockWorker,
+                batch_size=1,
+                batch_format="numpy",
+                compute=data.ActorPoolStrategy(size=min(self.workers, len(rows))),
+                fn_constructor_args=[ray.cloudpickle.dumps(work)],
+                num_cpus=self.cpus,
+                num_gpus=self.gpus or None,
+                ray_remote_args_fn=_actor_options,
+            )
         with cluster_errors():
             for row in computed.iter_rows():
-                yield self._received(row["result"])
+                yield _received(row["result"])
 
-    def map(self, function: Callable[[B], R], items: Sequence[B], on_done: Callable[[], None] = lambda: None) -> list[R]:
+    def map(
+        self, function: Callable[[B], R], items: Sequence[B], on_done: Callable[[], None] = lambda: None
+    ) -> list[R]:
         """Return `function(item)` for each item, in order. Each call is a task, on any worker.
 
         `function` is sent to each node only once, so it may hold large arrays. `on_done` is called after each task, in
@@ -90,7 +98,7 @@ class Cluster:
             while waiting:
                 _, waiting = ray.wait(waiting, num_returns=1)
                 on_done()
-            return [self._received(result) for result in ray.get(tasks)]
+            return [_received(result)[1] for result in ray.get(tasks)]
 
     @contextmanager
     def hearing(self, listener: Callable[..., None]) -> Iterator[Callable[..., None]]:
@@ -104,13 +112,6 @@ class Cluster:
             thread.join()
         finally:
             queue.shutdown(force=True)
-
-    def _received(self, result: bytes) -> Any:
-        outcome, value, place = imported("ray").cloudpickle.loads(result)
-        if outcome is LabError:
-            raise value
-        self.done[place] += 1
-        return value
 
 
 def cluster_of(settings: Settings) -> Cluster | None:
@@ -141,20 +142,37 @@ class BlockWorker:
     """The actor of Ray Data that computes blocks, one at a time."""
 
     def __init__(self, work: bytes) -> None:
-        self._work = work
+        self._pickled = work
+        self._work: Callable[[Any], Any] | None = None
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
-        return {"result": [_call(self._work, bytes(block)) for block in batch["block"]]}
+        # An error in `__init__` would only tell that the actor died, so the work is loaded here.
+        if self._work is None:
+            self._work = imported("ray").cloudpickle.loads(self._pickled)
+        return {"result": [_outcome(self._work, bytes(block)) for block in batch["block"]]}
 
 
 def _call(function: bytes, item: bytes) -> bytes:
-    """Call the function in a worker. Return the result, or the `LabError` that it raised, with the place, as bytes."""
+    """Call the pickled function in a worker, with the pickled item."""
+    return _outcome(imported("ray").cloudpickle.loads(function), item)
+
+
+def _outcome(function: Callable[[Any], Any], item: bytes) -> bytes:
+    """Return the pickled result of the call, or the `LabError` that it raised, with the place of the call."""
     cloudpickle = imported("ray").cloudpickle
     place = f"{socket.gethostname()} process {os.getpid()}"
     try:
-        return bytes(cloudpickle.dumps(("done", cloudpickle.loads(function)(cloudpickle.loads(item)), place)))
+        outcome = (_DONE, function(cloudpickle.loads(item)), place)
     except LabError as error:
-        return bytes(cloudpickle.dumps((LabError, error, place)))
+        outcome = (_FAILED, error, place)
+    return bytes(cloudpickle.dumps(outcome))
+
+
+def _received(result: bytes) -> tuple[str, Any]:
+    outcome, value, place = imported("ray").cloudpickle.loads(result)
+    if outcome == _FAILED:
+        raise value
+    return place, value
 
 
 def _actor_options() -> dict[str, Any]:
@@ -166,5 +184,7 @@ def _tell(queue: Any, *arguments: Any) -> None:
 
 
 def _hear(queue: Any, listener: Callable[..., None]) -> None:
-    while (arguments := queue.get()) is not None:
-        listener(*arguments)
+    # If the work fails, the queue is ended while this thread waits for it.
+    with suppress(imported("ray.exceptions").RayError):
+        while (arguments := queue.get()) is not None:
+            listener(*arguments)

@@ -48,7 +48,9 @@ def connect(address: str, data_dir: Path) -> list[dict[str, Any]]:
             _connected = (address, set())
         joined, checked = _connected
         if joined != address:
-            raise LabError(f"this process is connected to the Ray cluster {joined} already; start another one for {address}")
+            raise LabError(
+                f"this process is connected to the Ray cluster {joined} already; start another one for {address}"
+            )
         with cluster_errors():
             nodes = [node for node in ray.nodes() if node["Alive"]]
             _check(ray, [node for node in nodes if (node["NodeID"], data_dir) not in checked], data_dir)

@@ -1,0 +1,92 @@
+"""Encode pictures and titles, without the database. Any process that sees the lab's data folder can do this work.
+
+The work gets the digests of pictures and not their bytes. It reads the pictures, and the releases of encoders, from the
+data folder.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from thumblab_core.encoders.load import named_image_encoder, title_encoder
+from thumblab_core.encoders.protocol import ImageEncoder, TextEncoder, usable
+from thumblab_core.encoders.stream import BatchSize, EncodedBatch, encode_stream
+from thumblab_core.errors import LabError
+from thumblab_core.images import ImageStore
+
+_TITLES_AT_ONCE = 64
+
+
+class Source(NamedTuple):
+    """A picture or title to encode. `table`: name of the table in which its vector is saved."""
+
+    video_id: str
+    digest: str
+    title: str
+    table: str
+
+
+@dataclass
+class PictureEncoding:
+    """The encoding of pictures by the encoder called `name`. `releases`: the folder of the release store.
+
+    `fingerprint`: the fingerprint of this encoder in the process that saves the vectors.
+    """
+
+    name: str
+    releases: Path
+    images: ImageStore
+    fingerprint: str
+
+    def __call__(self, sources: Iterable[Source]) -> Iterator[EncodedBatch[Source]]:
+        """Yield the vectors of the pictures in batches. Raises `LabError` if this process has another encoder."""
+        pictures = ((source, partial(self.images.get, source.digest)) for source in sources)
+        return encode_stream(self._encoder, pictures, self._size)
+
+    @cached_property
+    def _encoder(self) -> ImageEncoder:
+        encoder = named_image_encoder(self.name, self.releases)
+        _require_same(self.name, encoder.fingerprint, self.fingerprint)
+        return encoder
+
+    @cached_property
+    def _size(self) -> BatchSize:
+        return BatchSize(self._encoder.largest_batch)
+
+
+@dataclass
+class TitleEncoding:
+    """The encoding of titles by the encoder called `name`. `fingerprint`: see `PictureEncoding`."""
+
+    name: str
+    fingerprint: str
+
+    def __call__(self, sources: Iterable[Source]) -> Iterator[EncodedBatch[Source]]:
+        """Yield the vectors of the titles in batches. Raises `LabError` if this process has another encoder."""
+        left = iter(sources)
+        while batch := list(islice(left, _TITLES_AT_ONCE)):
+            vectors = self._encoder.encode_texts([source.title for source in batch])
+            good = usable(vectors)
+            yield EncodedBatch(_where(batch, good), vectors[good], [], _where(batch, ~good))
+
+    @cached_property
+    def _encoder(self) -> TextEncoder:
+        encoder = title_encoder(self.name)
+        _require_same(self.name, encoder.fingerprint, self.fingerprint)
+        return encoder
+
+
+def _where(sources: Sequence[Source], flags: Iterable[bool]) -> list[Source]:
+    return [source for source, flag in zip(sources, flags, strict=True) if flag]
+
+
+def _require_same(name: str, here: str, expected: str) -> None:
+    """Raise `LabError` if the fingerprints differ. Two nodes may have different weights under one name."""
+    if here != expected:
+        raise LabError(
+            f"the encoder {name} of a worker is {here}, but the vectors are saved as {expected}; put the same file of "
+            "weights on every node"
+        )

@@ -1,0 +1,102 @@
+"""Measure pictures, without the database. Any process that sees the lab's data folder can do this work."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import islice
+from pathlib import Path
+
+from thumblab_core.encoders.load import named_image_encoder, title_encoder
+from thumblab_core.encoders.protocol import CrossModalEncoder, Vectors, text_tower, usable
+from thumblab_core.errors import LabError
+from thumblab_core.images import ImageError, ImageStore, Pixels, decode
+from thumblab_core.sub_scores import Measurement, Meter, Sample, Title
+
+_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Unmeasured:
+    """A picture to measure with its title. `image_vector`: the stored vector of the picture [d], or None."""
+
+    sha256: str
+    title: str
+    image_vector: Vectors | None
+
+
+@dataclass
+class Measuring:
+    """The measuring of pictures with the models that the settings name.
+
+    `encoder`: name of the image encoder. `releases`: the folder of the release store. `title_encoder`: name of the
+    title encoder. `face_model`: the file of the face detector. `version`: the version of the meter in the process that
+    saves the sub-scores, see `Meter.version_with`.
+    """
+
+    encoder: str
+    releases: Path
+    title_encoder: str
+    face_model: Path | None
+    images: ImageStore
+    version: str
+
+    def __call__(self, pictures: Iterable[Unmeasured]) -> Iterator[Measurement | LabError]:
+        """Yield the measurement of each picture, or the reason why it cannot be measured.
+
+        Raises `LabError` if this process measures with another version.
+        """
+        meter, tower = self._meter
+        return meter.measure_many(self._samples(tower, pictures))
+
+    @cached_property
+    def _meter(self) -> tuple[Meter, CrossModalEncoder | None]:
+        meter, tower = meter_of(self.encoder, self.releases, self.title_encoder, self.face_model)
+        here = meter.version_with(tower)
+        if here != self.version:
+            raise LabError(
+                f"a worker measures with version {here}, but the sub-scores are saved as version {self.version}; put the "
+                "same model files on every node"
+            )
+        return meter, tower
+
+    def _samples(self, tower: CrossModalEncoder | None, pictures: Iterable[Unmeasured]) -> Iterator[Sample]:
+        """Yield a sample, the input of the meter, for each picture.
+
+        A sample consists of the title and of a function that decodes the picture. So a picture is decoded only when it
+        is measured. `tower`: the image encoder if it can also encode titles, else None. With a `tower`, the samples
+        also have the vectors of pictures and titles.
+        """
+        left = iter(pictures)
+        while batch := list(islice(left, _AT_ONCE)):
+            vectors: Sequence[tuple[Vectors | None, Vectors | None]] = [(None, None)] * len(batch)
+            if tower is not None:
+                titles = tower.encode_texts([picture.title for picture in batch])
+                vectors = [(self._image_vector(tower, one), title) for one, title in zip(batch, titles, strict=True)]
+            for picture, (image, title) in zip(batch, vectors, strict=True):
+                # The picture and the title are compared only if both have a vector.
+                compared = Title(picture.title, _usable_or_none(image), _usable_or_none(title))
+                yield Sample(partial(self._pixels, picture.sha256), compared)
+
+    def _image_vector(self, tower: CrossModalEncoder, picture: Unmeasured) -> Vectors | None:
+        if picture.image_vector is not None:
+            return picture.image_vector
+        with suppress(ImageError):  # An unreadable picture is reported later, when it is measured.
+            vector: Vectors = tower.encode_images([self._pixels(picture.sha256)])[0]
+            return vector
+        return None
+
+    def _pixels(self, sha256: str) -> Pixels:
+        return decode(self.images.get(sha256)).pixels
+
+
+def meter_of(
+    encoder: str, releases: Path, titles: str, face_model: Path | None
+) -> tuple[Meter, CrossModalEncoder | None]:
+    """Return the meter, and the image encoder if it can encode titles too, else None. This function loads no model."""
+    tower = text_tower(named_image_encoder(encoder, releases))
+    return Meter(face_model, None if tower is not None else title_encoder(titles)), tower
+
+
+def _usable_or_none(vector: Vectors | None) -> Vectors | None:
+    return vector if vector is not None and usable(vector) else None
