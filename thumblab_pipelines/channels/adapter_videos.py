@@ -26,6 +26,7 @@ from thumblab_core.inclusion import SHORTEST_S
 from thumblab_core.releases.place import release_place
 from thumblab_core.releases.release import Release
 from thumblab_pipelines.features.encoding import PICTURE, TITLE, Made, encode_pictures, encode_titles, without_vector
+from thumblab_pipelines.features.encoding_work import PictureEncoding, TitleEncoding
 from thumblab_pipelines.features.picture_words import PICTURE_WORDS
 from thumblab_pipelines.features.stored_vectors import stored_vectors_query
 from thumblab_pipelines.lab import Lab
@@ -124,11 +125,13 @@ def encode_channel_videos(lab: Lab, channel_id: str, model: Release, progress: P
         name = image_name(lab, model)
         images = named_image_encoder(name, release_place(lab.settings))
         _require_same(images.fingerprint, model_image_encoder, "THUMBLAB_IMAGE_ENCODER")
-        results.append(encode_pictures(lab, name, pictures, progress))
+        results.append(
+            encode_pictures(lab, PictureEncoding(images, name, lab.settings.releases, lab.images), pictures, progress)
+        )
     if titles:
         words = title_encoder(lab.settings.title_encoder)
         _require_same(words.fingerprint, model_title_encoder, "THUMBLAB_TITLE_ENCODER")
-        results.append(encode_titles(lab, titles, progress))
+        results.append(encode_titles(lab, TitleEncoding(words, lab.settings.title_encoder), titles, progress))
     for result in results:
         for sentence in (*result.unreadable, *(f"{video_id}: {NO_VECTOR}" for video_id in result.without)):
             _log.warning("%s", sentence)

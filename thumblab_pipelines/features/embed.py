@@ -27,7 +27,7 @@ from thumblab_pipelines.features.encoding import (
     encode_titles,
     without_vector,
 )
-from thumblab_pipelines.features.encoding_work import Source
+from thumblab_pipelines.features.encoding_work import PictureEncoding, Source, TitleEncoding
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
 
@@ -83,24 +83,25 @@ def embed(lab: Lab, niche: str, progress: Progress = silent, crawl_seconds: floa
         pictures = _pictures(lab, niche)
     titles = _titles(lab, niche)
     image_model, title_model = image_encoder(lab.settings), title_encoder(lab.settings.title_encoder)
-    name = image_encoder_name(lab.settings)
+    of_pictures = PictureEncoding(image_model, image_encoder_name(lab.settings), lab.settings.releases, lab.images)
+    of_titles = TitleEncoding(title_model, lab.settings.title_encoder)
     turn = CrawlTurn(lab, niche, crawl_seconds)
     now, crawled = turn.split(pictures.missing, _video_id)
     now_titles, crawled_titles = turn.split(titles.missing, _video_id)
-    made_pictures = encode_pictures(lab, name, now, progress, niche)
-    made_titles = encode_titles(lab, now_titles, progress, niche)
+    made_pictures = encode_pictures(lab, of_pictures, now, progress, niche)
+    made_titles = encode_titles(lab, of_titles, now_titles, progress, niche)
     # The pictures and titles that videos show now were encoded above. The lines below encode earlier pictures and
     # titles of videos, and the pictures and titles that experiments tested.
     earlier, crawled_earlier = turn.split(_earlier(lab, PICTURE, image_model.fingerprint, niche), _video_id)
     earlier_titles, crawled_earlier_titles = turn.split(_earlier(lab, TITLE, title_model.fingerprint, niche), _video_id)
-    made_earlier = encode_pictures(lab, name, earlier, progress, niche)
-    made_earlier_titles = encode_titles(lab, earlier_titles, progress, niche)
+    made_earlier = encode_pictures(lab, of_pictures, earlier, progress, niche)
+    made_earlier_titles = encode_titles(lab, of_titles, earlier_titles, progress, niche)
 
     def pictures_into(made: Made) -> Callable[[Sequence[Source]], None]:
-        return lambda sources: made.add(encode_pictures(lab, name, sources, progress, niche))
+        return lambda sources: made.add(encode_pictures(lab, of_pictures, sources, progress, niche))
 
     def titles_into(made: Made) -> Callable[[Sequence[Source]], None]:
-        return lambda sources: made.add(encode_titles(lab, sources, progress, niche))
+        return lambda sources: made.add(encode_titles(lab, of_titles, sources, progress, niche))
 
     # Titles come first, because they cost little.
     turn.spend(crawled_titles, titles_into(made_titles))

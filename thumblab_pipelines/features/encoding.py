@@ -16,7 +16,6 @@ from sqlalchemy.dialects.postgresql import insert
 
 from thumblab_core.database.tables import encoding_failures, videos
 from thumblab_core.database.vectors import CURRENT, EARLIER, save_vectors
-from thumblab_core.encoders.load import named_image_encoder, title_encoder
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_pipelines.features.encoding_work import PictureEncoding, Source, TitleEncoding
 from thumblab_pipelines.features.stored_vectors import stored_vectors_query
@@ -91,7 +90,7 @@ def without_vector(
 
 
 def encode_pictures(
-    lab: Lab, encoder: str, sources: Sequence[Source], progress: Progress = silent, niche: str | None = None
+    lab: Lab, work: PictureEncoding, sources: Sequence[Source], progress: Progress = silent, niche: str | None = None
 ) -> Made:
     """Encode the pictures in `sources`, and commit their vectors in batches.
 
@@ -99,7 +98,7 @@ def encode_pictures(
 
     A picture for which the encoder returns no valid vector is recorded as a failure.
 
-    `encoder`: the name of the image encoder. `niche`: the niche that the progress messages name, or None.
+    `niche`: the niche that the progress messages name, or None.
     """
     made = Made()
     if not sources:
@@ -110,8 +109,6 @@ def encode_pictures(
     encoded: list[Vectors] = []
     done, start = 0, time.perf_counter()
     progress(step, 0, len(sources))
-    fingerprint = named_image_encoder(encoder, lab.settings.releases).fingerprint
-    work = PictureEncoding(encoder, lab.settings.releases, lab.images, fingerprint)
     for batch in computed(lab.settings, work, sources, made.places):
         made.unreadable += [f"{source.video_id}: {reason}" for source, reason in batch.unreadable]
         made.without += [source.video_id for source in batch.without]
@@ -123,15 +120,17 @@ def encode_pictures(
         # A batch of a large model has only four pictures, and a commit after each batch would take much time. So
         # several batches are committed together. A crash loses only batches that are not committed yet.
         if len(good) + len(failed) >= _SAVED_AT_ONCE or done == len(sources):
-            _save(lab, fingerprint, good, np.concatenate(encoded), failed)
+            _save(lab, work.encoder.fingerprint, good, np.concatenate(encoded), failed)
             good, failed, encoded = [], [], []
         made.per_second = made.count / max(time.perf_counter() - start, 1e-9)
         progress(f"{step}, {made.per_second:,.1f} a second", done, len(sources))
     return made
 
 
-def encode_titles(lab: Lab, sources: Sequence[Source], progress: Progress = silent, niche: str | None = None) -> Made:
-    """Encode the titles in `sources` with the title encoder of the settings, and commit their vectors in batches.
+def encode_titles(
+    lab: Lab, work: TitleEncoding, sources: Sequence[Source], progress: Progress = silent, niche: str | None = None
+) -> Made:
+    """Encode the titles in `sources`, and commit their vectors in batches.
 
     If the settings name a Ray cluster, its workers encode. Only this process writes to the database.
 
@@ -143,12 +142,10 @@ def encode_titles(lab: Lab, sources: Sequence[Source], progress: Progress = sile
     if not sources:
         return made
     step = "encoding titles" if niche is None else f"{niche}: encoding titles"
-    fingerprint = title_encoder(lab.settings.title_encoder).fingerprint
-    work = TitleEncoding(lab.settings.title_encoder, fingerprint)
     done = 0
     progress(step, 0, len(sources))
     for batch in computed(lab.settings, work, sources, made.places):
-        _save(lab, fingerprint, batch.keys, batch.vectors, batch.without)
+        _save(lab, work.encoder.fingerprint, batch.keys, batch.vectors, batch.without)
         made.count += len(batch.keys)
         made.without += [source.video_id for source in batch.without]
         done += len(batch)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from thumblab_core.encoders.load import named_image_encoder, title_encoder
 from thumblab_core.encoders.protocol import ImageEncoder, TextEncoder, usable
@@ -31,52 +31,58 @@ class Source(NamedTuple):
 
 @dataclass
 class PictureEncoding:
-    """The encoding of pictures by the encoder called `name`. `releases`: the folder of the release store.
+    """The encoding of pictures by `encoder`, whose name is `name`. `releases`: the folder of the release store.
 
-    `fingerprint`: the fingerprint of this encoder in the process that saves the vectors.
+    Another process gets the name and not the encoder, and loads the encoder itself.
     """
 
+    encoder: ImageEncoder
     name: str
     releases: Path
     images: ImageStore
-    fingerprint: str
 
     def __call__(self, sources: Iterable[Source]) -> Iterator[EncodedBatch[Source]]:
-        """Yield the vectors of the pictures in batches. Raises `LabError` if this process has another encoder."""
+        """Yield the vectors of the pictures in batches."""
         pictures = ((source, partial(self.images.get, source.digest)) for source in sources)
-        return encode_stream(self._encoder, pictures, self._size)
-
-    @cached_property
-    def _encoder(self) -> ImageEncoder:
-        encoder = named_image_encoder(self.name, self.releases)
-        _require_same(self.name, encoder.fingerprint, self.fingerprint)
-        return encoder
+        return encode_stream(self.encoder, pictures, self._size)
 
     @cached_property
     def _size(self) -> BatchSize:
-        return BatchSize(self._encoder.largest_batch)
+        return BatchSize(self.encoder.largest_batch)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _picture_encoding, (self.encoder.fingerprint, self.name, self.releases, self.images)
+
+
+def _picture_encoding(fingerprint: str, name: str, releases: Path, images: ImageStore) -> PictureEncoding:
+    encoder = named_image_encoder(name, releases)
+    _require_same(name, encoder.fingerprint, fingerprint)
+    return PictureEncoding(encoder, name, releases, images)
 
 
 @dataclass
 class TitleEncoding:
-    """The encoding of titles by the encoder called `name`. `fingerprint`: see `PictureEncoding`."""
+    """The encoding of titles by `encoder`, whose name is `name`. Another process gets only the name."""
 
+    encoder: TextEncoder
     name: str
-    fingerprint: str
 
     def __call__(self, sources: Iterable[Source]) -> Iterator[EncodedBatch[Source]]:
-        """Yield the vectors of the titles in batches. Raises `LabError` if this process has another encoder."""
+        """Yield the vectors of the titles in batches."""
         left = iter(sources)
         while batch := list(islice(left, _TITLES_AT_ONCE)):
-            vectors = self._encoder.encode_texts([source.title for source in batch])
+            vectors = self.encoder.encode_texts([source.title for source in batch])
             good = usable(vectors)
             yield EncodedBatch(_where(batch, good), vectors[good], [], _where(batch, ~good))
 
-    @cached_property
-    def _encoder(self) -> TextEncoder:
-        encoder = title_encoder(self.name)
-        _require_same(self.name, encoder.fingerprint, self.fingerprint)
-        return encoder
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _title_encoding, (self.encoder.fingerprint, self.name)
+
+
+def _title_encoding(fingerprint: str, name: str) -> TitleEncoding:
+    encoder = title_encoder(name)
+    _require_same(name, encoder.fingerprint, fingerprint)
+    return TitleEncoding(encoder, name)
 
 
 def _where(sources: Sequence[Source], flags: Iterable[bool]) -> list[Source]:

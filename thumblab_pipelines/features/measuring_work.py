@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from thumblab_core.encoders.load import named_image_encoder, title_encoder
 from thumblab_core.encoders.protocol import CrossModalEncoder, Vectors, text_tower, usable
@@ -25,49 +26,46 @@ class Unmeasured:
     image_vector: Vectors | None
 
 
-@dataclass
-class Measuring:
-    """The measuring of pictures with the models that the settings name.
+@dataclass(frozen=True)
+class Models:
+    """The names and files of the models that measure. `releases`: the folder of the release store."""
 
-    `encoder`: name of the image encoder. `releases`: the folder of the release store. `title_encoder`: name of the
-    title encoder. `face_model`: the file of the face detector. `version`: the version of the meter in the process that
-    saves the sub-scores, see `Meter.version_with`.
-    """
-
-    encoder: str
+    image_encoder: str
     releases: Path
     title_encoder: str
     face_model: Path | None
+
+
+@dataclass
+class Measuring:
+    """The measuring of pictures by `meter`. `tower`: the image encoder if it can also encode titles, else None.
+
+    Another process gets only the names and files of the `models`, and loads the meter and the tower itself.
+    """
+
+    meter: Meter
+    tower: CrossModalEncoder | None
+    models: Models
     images: ImageStore
-    version: str
+
+    @property
+    def version(self) -> str:
+        return self.meter.version_with(self.tower)
 
     def __call__(self, pictures: Iterable[Unmeasured]) -> Iterator[Measurement | LabError]:
-        """Yield the measurement of each picture, or the reason why it cannot be measured.
+        """Yield the measurement of each picture, or the reason why it cannot be measured."""
+        return self.meter.measure_many(self._samples(pictures))
 
-        Raises `LabError` if this process measures with another version.
-        """
-        meter, tower = self._meter
-        return meter.measure_many(self._samples(tower, pictures))
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _measuring, (self.version, self.models, self.images)
 
-    @cached_property
-    def _meter(self) -> tuple[Meter, CrossModalEncoder | None]:
-        meter, tower = meter_of(self.encoder, self.releases, self.title_encoder, self.face_model)
-        here = meter.version_with(tower)
-        if here != self.version:
-            raise LabError(
-                f"a worker measures with version {here}, but the sub-scores are saved as version {self.version}; put the "
-                "same model files on every node"
-            )
-        return meter, tower
-
-    def _samples(self, tower: CrossModalEncoder | None, pictures: Iterable[Unmeasured]) -> Iterator[Sample]:
+    def _samples(self, pictures: Iterable[Unmeasured]) -> Iterator[Sample]:
         """Yield a sample, the input of the meter, for each picture.
 
         A sample consists of the title and of a function that decodes the picture. So a picture is decoded only when it
-        is measured. `tower`: the image encoder if it can also encode titles, else None. With a `tower`, the samples
-        also have the vectors of pictures and titles.
+        is measured. With a tower, the samples also have the vectors of pictures and titles.
         """
-        left = iter(pictures)
+        left, tower = iter(pictures), self.tower
         while batch := list(islice(left, _AT_ONCE)):
             vectors: Sequence[tuple[Vectors | None, Vectors | None]] = [(None, None)] * len(batch)
             if tower is not None:
@@ -90,12 +88,16 @@ class Measuring:
         return decode(self.images.get(sha256)).pixels
 
 
-def meter_of(
-    encoder: str, releases: Path, titles: str, face_model: Path | None
-) -> tuple[Meter, CrossModalEncoder | None]:
-    """Return the meter, and the image encoder if it can encode titles too, else None. This function loads no model."""
-    tower = text_tower(named_image_encoder(encoder, releases))
-    return Meter(face_model, None if tower is not None else title_encoder(titles)), tower
+def _measuring(version: str, models: Models, images: ImageStore) -> Measuring:
+    tower = text_tower(named_image_encoder(models.image_encoder, models.releases))
+    meter = Meter(models.face_model, None if tower is not None else title_encoder(models.title_encoder))
+    work = Measuring(meter, tower, models, images)
+    if work.version != version:
+        raise LabError(
+            f"a worker measures with version {work.version}, but the sub-scores are saved as version {version}; put the "
+            "same model files on every node"
+        )
+    return work
 
 
 def _usable_or_none(vector: Vectors | None) -> Vectors | None:

@@ -11,13 +11,13 @@ from sqlalchemy import ColumnElement, and_, func, not_, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from thumblab_core.database.tables import embeddings, thumbnails, videos, visual_features
-from thumblab_core.encoders.load import image_encoder, image_encoder_name
-from thumblab_core.encoders.protocol import Vectors, text_tower
+from thumblab_core.encoders.load import image_encoder, image_encoder_name, title_encoder
+from thumblab_core.encoders.protocol import CrossModalEncoder, Vectors, text_tower
 from thumblab_core.model_files import face_model
-from thumblab_core.sub_scores import NAMES, Measurement
+from thumblab_core.sub_scores import NAMES, Measurement, Meter
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.features.crawl_turn import CrawlTurn, kept_by_crawl
-from thumblab_pipelines.features.measuring_work import Measuring, Unmeasured, meter_of
+from thumblab_pipelines.features.measuring_work import Measuring, Models, Unmeasured
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, batches, silent
 from thumblab_pipelines.ray_cluster.computed import computed
@@ -62,7 +62,8 @@ def measure_features(lab: Lab, niche: str, progress: Progress = silent, crawl_se
     `crawl_seconds`: how long the crawl's videos are measured, after all others; see `CrawlTurn`. With None, no video is
     left.
     """
-    version = meter_version(lab)
+    work = _measuring(lab)
+    version = work.version
     statement = (
         select(videos.c.video_id, videos.c.title, thumbnails.c.sha256, visual_features.c.video_id.label("had"))
         .join(thumbnails, thumbnails.c.video_id == videos.c.video_id)
@@ -78,7 +79,7 @@ def measure_features(lab: Lab, niche: str, progress: Progress = silent, crawl_se
     start = time.perf_counter()
 
     def measure(some: Sequence[Any]) -> None:
-        measurements = computed(lab.settings, _measuring(lab, version), _unmeasured(lab, some), result.places)
+        measurements = computed(lab.settings, work, _unmeasured(lab, work.tower, some), result.places)
         for batch in batches(some, _BATCH, f"{niche}: measuring", progress):
             values = []
             for row in batch:
@@ -100,9 +101,8 @@ def measure_features(lab: Lab, niche: str, progress: Progress = silent, crawl_se
     return result
 
 
-def _unmeasured(lab: Lab, rows: Sequence[Any]) -> Iterator[Unmeasured]:
-    """Yield the picture of each row. If the image encoder can encode titles too, the picture has its stored vector."""
-    tower = text_tower(image_encoder(lab.settings))
+def _unmeasured(lab: Lab, tower: CrossModalEncoder | None, rows: Sequence[Any]) -> Iterator[Unmeasured]:
+    """Yield the picture of each row. With a tower, a picture also has its stored vector."""
     for start in range(0, len(rows), _BATCH):
         batch = rows[start : start + _BATCH]
         vectors = {} if tower is None else _image_vectors(lab, tower.fingerprint, batch)
@@ -140,17 +140,18 @@ def _save(lab: Lab, values: list[dict[str, Any]]) -> None:
         connection.execute(statement.on_conflict_do_update(index_elements=["video_id"], set_=changed))
 
 
-def _measuring(lab: Lab, version: str) -> Measuring:
-    chosen = lab.settings
-    encoder, faces = image_encoder_name(chosen), face_model(chosen)
-    return Measuring(encoder, chosen.releases, chosen.title_encoder, faces, lab.images, version)
+def _measuring(lab: Lab) -> Measuring:
+    """Return the measuring by the models of the settings. The function does not load a model yet."""
+    chosen, encoder = lab.settings, image_encoder(lab.settings)
+    tower, faces = text_tower(encoder), face_model(lab.settings)
+    meter = Meter(faces, None if tower is not None else title_encoder(chosen.title_encoder))
+    models = Models(image_encoder_name(chosen), chosen.releases, chosen.title_encoder, faces)
+    return Measuring(meter, tower, models, lab.images)
 
 
 def meter_version(lab: Lab) -> str:
     """Return the version of the meter with the present settings. Rows with another version count as not measured."""
-    chosen = lab.settings
-    meter, tower = meter_of(image_encoder_name(chosen), chosen.releases, chosen.title_encoder, face_model(chosen))
-    return meter.version_with(tower)
+    return _measuring(lab).version
 
 
 def _current(version: str) -> ColumnElement[bool]:

@@ -146,23 +146,25 @@ class BlockWorker:
         self._work: Callable[[Any], Any] | None = None
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
-        # An error in `__init__` would only tell that the actor died, so the work is loaded here.
+        return {"result": [_outcome(self._loaded, bytes(block)) for block in batch["block"]]}
+
+    def _loaded(self) -> Callable[[Any], Any]:
         if self._work is None:
             self._work = imported("ray").cloudpickle.loads(self._pickled)
-        return {"result": [_outcome(self._work, bytes(block)) for block in batch["block"]]}
+        return self._work
 
 
 def _call(function: bytes, item: bytes) -> bytes:
     """Call the pickled function in a worker, with the pickled item."""
-    return _outcome(imported("ray").cloudpickle.loads(function), item)
+    return _outcome(lambda: imported("ray").cloudpickle.loads(function), item)
 
 
-def _outcome(function: Callable[[Any], Any], item: bytes) -> bytes:
-    """Return the pickled result of the call, or the `LabError` that it raised, with the place of the call."""
+def _outcome(load: Callable[[], Callable[[Any], Any]], item: bytes) -> bytes:
+    """Load a function and call it. Return the pickled result, or the `LabError` that it raised, with the place."""
     cloudpickle = imported("ray").cloudpickle
     place = f"{socket.gethostname()} process {os.getpid()}"
     try:
-        outcome = (_DONE, function(cloudpickle.loads(item)), place)
+        outcome = (_DONE, load()(cloudpickle.loads(item)), place)
     except LabError as error:
         outcome = (_FAILED, error, place)
     return bytes(cloudpickle.dumps(outcome))
