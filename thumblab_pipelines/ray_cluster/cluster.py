@@ -36,6 +36,7 @@ class Cluster:
 
     `cpus` and `gpus`: the cores and GPUs of one worker. `workers`: number of workers that the nodes have room for.
     `nodes`: number of nodes. `training_workers`: number of workers that train one model together.
+    `shared`: a folder that every node sees at this path.
     """
 
     address: str
@@ -44,6 +45,7 @@ class Cluster:
     workers: int
     nodes: int
     training_workers: int
+    shared: Path
 
     def __str__(self) -> str:
         return f"Ray cluster {self.address}, nodes: {self.nodes}, workers: {self.workers}"
@@ -123,14 +125,15 @@ def cluster_of(settings: Settings) -> Cluster | None:
     if not settings.ray_address:
         return None
     cpus, gpus = settings.ray_worker_cpus, settings.ray_worker_gpus
-    nodes = connect(settings.ray_address, Path(settings.data_dir).resolve())
+    shared = settings.data_dir.resolve()
+    nodes = connect(settings.ray_address, shared)
     workers = sum(_room(node["Resources"], cpus, gpus) for node in nodes)
     if not workers:
         raise LabError(
             f"no node of the Ray cluster {settings.ray_address} has {cpus} cores and {gpus:g} GPUs for a worker; change "
             "THUMBLAB_RAY_WORKER_CPUS or THUMBLAB_RAY_WORKER_GPUS, or add a node"
         )
-    return Cluster(settings.ray_address, cpus, gpus, workers, len(nodes), settings.ray_training_workers)
+    return Cluster(settings.ray_address, cpus, gpus, workers, len(nodes), settings.ray_training_workers, shared)
 
 
 def _room(resources: dict[str, float], cpus: int, gpus: float) -> int:

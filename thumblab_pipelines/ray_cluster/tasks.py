@@ -1,0 +1,36 @@
+"""Compute independent tasks, in this process or in the worker processes of the cluster of the settings.
+
+A task gets all its random numbers or its seed as an argument. So the results do not depend on the number of workers.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+from thumblab_core.settings import Settings
+from thumblab_pipelines.ray_cluster.cluster import cluster_of
+
+B = TypeVar("B")
+R = TypeVar("R")
+
+
+class Tasks(Protocol):
+    """A place where independent tasks are computed."""
+
+    def map(self, function: Callable[[B], R], items: Sequence[B]) -> list[R]:
+        """Return `function(item)` for each item, in order. Both must be picklable."""
+        ...
+
+
+class InThisProcess:
+    """Computes one task after the other, in this process."""
+
+    def map(self, function: Callable[[B], R], items: Sequence[B]) -> list[R]:
+        return [function(item) for item in items]
+
+
+IN_THIS_PROCESS = InThisProcess()
+
+
+def tasks_of(settings: Settings) -> Tasks:
+    """Return the cluster of the settings, or this process if the settings name no cluster. See `cluster_of`."""
+    return cluster_of(settings) or IN_THIS_PROCESS

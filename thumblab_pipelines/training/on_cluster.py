@@ -1,0 +1,97 @@
+"""Train one model in worker processes of a Ray cluster, with the function that trains it in one process.
+
+Ray Train starts the processes and connects them. `ProcessGroup` then divides the pairs of each step, as it does under
+`accelerate launch`. A single worker computes the same weights as this process. Several workers add up their gradients
+in another order, so the last digits of the weights differ.
+"""
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from torch import nn
+
+from thumblab_core.errors import LabError
+from thumblab_pipelines.ray_cluster.cluster import Cluster
+from thumblab_pipelines.ray_cluster.connection import ClusterError, cluster_errors, imported
+from thumblab_pipelines.training.arrays import TrainingArrays
+from thumblab_pipelines.training.config import NO_FOLDERS, Epoch, TrainConfig, TrainingFolders
+from thumblab_pipelines.training.fitting import fit
+
+Model = TypeVar("Model", bound=nn.Module)
+
+_RETRIES = 3
+"""How often a training whose worker died is started again. It resumes from its checkpoint."""
+
+
+def fit_on_cluster(
+    cluster: Cluster,
+    arrays: TrainingArrays,
+    config: TrainConfig,
+    model: Model,
+    *,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    folders: TrainingFolders = NO_FOLDERS,
+    checkpoint_every: int = 10,
+) -> tuple[Model, list[Epoch]]:
+    """Train `model` on the cluster, and return it as `fit` does. The given model is not changed.
+
+    Each worker must see `folders` at the same path. If a worker dies, all workers start again from the last checkpoint.
+    Raises the `LabError` of `fit`, and `ClusterError` if the cluster is lost or has too few workers.
+    """
+    if cluster.workers < cluster.training_workers:
+        raise LabError(
+            f"the Ray cluster {cluster.address} has room for {cluster.workers} workers, but "
+            f"THUMBLAB_RAY_TRAINING_WORKERS is {cluster.training_workers}; lower it, or add a node"
+        )
+    ray, train, torch_trainer = imported("ray"), imported("ray.train"), imported("ray.train.torch").TorchTrainer
+    folders = replace(folders, **{name: path.resolve() for name, path in vars(folders).items() if path is not None})
+    # Ray Train keeps a folder for each training, which all workers must see, although it stores nothing there.
+    storage = cluster.shared / "ray-train"
+    # Without this variable, the workers would change into that folder, which is deleted below.
+    os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
+    with cluster.hearing(on_epoch) as tell, cluster_errors():
+        work = ray.put(ray.cloudpickle.dumps((arrays, config, model, folders, checkpoint_every)))
+        trainer = torch_trainer(
+            _fit_in_worker,
+            train_loop_config={"work": [work], "tell": tell},
+            scaling_config=train.ScalingConfig(
+                num_workers=cluster.training_workers,
+                use_gpu=cluster.gpus > 0,
+                resources_per_worker={"CPU": cluster.cpus} | ({"GPU": cluster.gpus} if cluster.gpus else {}),
+            ),
+            run_config=train.RunConfig(
+                storage_path=str(storage), failure_config=train.FailureConfig(max_failures=_RETRIES)
+            ),
+        )
+        try:
+            result = trainer.fit()
+        except train.TrainingFailedError as error:
+            raise ClusterError(
+                f"the training on the Ray cluster failed: {' '.join(str(error).split())[:500]}"
+            ) from error
+    shutil.rmtree(Path(result.path), ignore_errors=True)
+    if isinstance(result.return_value, LabError):
+        raise result.return_value
+    fitted: Model
+    fitted, history = ray.cloudpickle.loads(result.return_value)
+    return fitted, history
+
+
+def _fit_in_worker(loop: dict[str, Any]) -> bytes | LabError:
+    """Train in one worker. Return the pickled result of `fit`, or the error that Ray Train must not try again."""
+    ray, train = imported("ray"), imported("ray.train")
+    arrays, config, model, folders, every = ray.cloudpickle.loads(ray.get(loop["work"][0]))
+    tell = loop["tell"] if train.get_context().get_world_rank() == 0 else _nothing
+    try:
+        result = fit(arrays, config, model, on_epoch=tell, folders=folders, checkpoint_every=every)
+    except LabError as error:
+        return error
+    return bytes(ray.cloudpickle.dumps(result))
+
+
+def _nothing(epoch: Epoch) -> None:
+    """Ignore the epoch. Only the first worker reports its epochs."""
