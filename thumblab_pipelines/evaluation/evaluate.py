@@ -13,12 +13,13 @@ import dataclasses
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from sqlalchemy.dialects.postgresql import insert
 
-from thumblab_core.arrays import Floats, Rows
+from thumblab_core.arrays import Flags, Float64s, Floats, Rows
 from thumblab_core.database.tables import model_evaluations
 from thumblab_core.ranking.skill import PACKAGE
 from thumblab_pipelines.dataset.load import Dataset
@@ -28,6 +29,7 @@ from thumblab_pipelines.evaluation.one_title import evaluate_one_title, gaps_of_
 from thumblab_pipelines.evaluation.one_video import evaluate_one_video
 from thumblab_pipelines.evaluation.reference_models import LINEAR, POOLED, references
 from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.ray_cluster.tasks import IN_THIS_PROCESS, Tasks
 from thumblab_pipelines.statistics.held_out_scores import HeldOutScores
 from thumblab_pipelines.training.context import Context
 
@@ -38,15 +40,19 @@ GLOBAL = "global"
 """The name under which the model without channel adapters is evaluated."""
 
 
-def evaluate(data: Dataset, held: HeldOutScores) -> list[Evaluation]:
+def evaluate(data: Dataset, held: HeldOutScores, tasks: Tasks = IN_THIS_PROCESS) -> list[Evaluation]:
     """Return the figures of the model and of its reference models on all three splits, for all questions.
+
+    `tasks`: where the reference models are fitted.
 
     docs/evaluation.md lists the figures. The splits `new_channels` and `adapted` need models that were trained without
     some of the channels. If no such models could be trained, both splits are left out.
     """
     known = np.union1d(data.rows(TRAIN), data.rows(VALIDATION))
-    future_references = references(data, known)
-    unseen_references, adapted_references = _references_without_channel(data, known)
+    # The first reference models know older videos of all channels. The others lack the channels of one fold.
+    fits: list[tuple[Rows, Rows | None]] = [(known, None), *_without_folds(data, known)]
+    future_references, *fitted = tasks.map(partial(_references, data), fits)
+    unseen_references, adapted_references = _references_without_channel(data, fitted)
     future = {MODEL: held.future, GLOBAL: held.future_unadapted, **future_references}
     evaluations = _evaluate_split(data, FUTURE, future, POOLED, held.slope_adapted, data.rows(TEST))
     has_score = np.isfinite(held.new)
@@ -176,23 +182,40 @@ def _evaluate_one_video(data: Dataset, held: HeldOutScores) -> list[Evaluation]:
     return evaluations
 
 
-def _references_without_channel(data: Dataset, known: Rows) -> tuple[dict[str, Floats], dict[str, Floats]]:
+def _references(data: Dataset, rows: tuple[Rows, Rows | None]) -> dict[str, Float64s]:
+    """Return `references(data, *rows)`, whose arguments are one item of `Tasks.map`."""
+    return references(data, *rows)
+
+
+def _folds(data: Dataset) -> list[Flags]:
+    """Return the flags [n] of the videos of each fold of channels. Leave out a fold without videos or with all."""
+    folds = data.videos.fold.to_numpy(int)
+    flags = [folds == fold for fold in range(FOLDS)]
+    return [in_fold for in_fold in flags if in_fold.any() and not in_fold.all()]
+
+
+def _without_folds(data: Dataset, known: Rows) -> list[tuple[Rows, Rows | None]]:
+    """Return, for each fold, the rows that its reference models are fitted to, and the known rows of its channels."""
+    return [(np.flatnonzero(~in_fold), known[in_fold[known]]) for in_fold in _folds(data)]
+
+
+def _references_without_channel(
+    data: Dataset, fitted: Iterable[dict[str, Float64s]]
+) -> tuple[dict[str, Floats], dict[str, Floats]]:
     """Return the scores [n] of reference models. Each video is scored by models that were fitted without its channel.
 
+    `fitted`: the scores of the reference models that lack each fold, see `_without_folds`.
+
     The first result has the scores without adaptation. The second result has the scores of partial pooling, the only
-    reference model that adapts to a channel. Partial pooling adds a regression for each channel, fitted to the `known`
+    reference model that adapts to a channel. Partial pooling adds a regression for each channel, fitted to the known
     rows of this channel.
     """
-    folds = data.videos.fold.to_numpy(int)
     unadapted: dict[str, Floats] = {}
     adapted: dict[str, Floats] = {}
-    for fold in range(FOLDS):
-        in_fold, elsewhere = folds == fold, np.flatnonzero(folds != fold)
-        if not in_fold.any() or not len(elsewhere):
-            continue
-        for name, scores in references(data, elsewhere, known[in_fold[known]]).items():
+    for in_fold, by_name in zip(_folds(data), fitted, strict=True):
+        for name, scores in by_name.items():
             # Partial pooling without known videos of the channel gives the same scores as the linear model. So partial
             # pooling is evaluated only with known videos.
             collected = adapted if name == POOLED else unadapted
-            collected.setdefault(name, np.zeros(len(folds)))[in_fold] = scores[in_fold]
+            collected.setdefault(name, np.zeros(len(in_fold)))[in_fold] = scores[in_fold]
     return unadapted, adapted

@@ -18,6 +18,8 @@ from thumblab_pipelines.evaluation.evaluate import evaluate, figure, save_evalua
 from thumblab_pipelines.evaluation.figures import FUTURE, Evaluation
 from thumblab_pipelines.lab import Lab, inputs_digest
 from thumblab_pipelines.progress import Progress, silent
+from thumblab_pipelines.ray_cluster.cluster import cluster_of
+from thumblab_pipelines.ray_cluster.tasks import tasks_of
 from thumblab_pipelines.statistics.calibration import calibration_curve
 from thumblab_pipelines.training.config import Epoch, TrainConfig, TrainingFolders
 from thumblab_pipelines.training.title_prior.prior import PRIOR_VERSION, file_digest, prior_for
@@ -76,6 +78,8 @@ def build_model(
     If a model release of the same inputs exists, it is returned and nothing is trained. `logs`: a folder for
     TensorBoard's logs. If the setting `title_prior` names a table of titles, the training starts from its title prior.
 
+    If the settings name a Ray cluster, its workers train the networks and fit the reference models.
+
     If `accelerate launch` started several processes, each process calls this function. Only the main process publishes
     a release, and all processes return this release.
 
@@ -87,6 +91,11 @@ def build_model(
     from thumblab_pipelines.training.train import train
 
     config, group = config or TrainConfig(), ProcessGroup()
+    if group.size > 1 and lab.settings.ray_address:
+        raise LabError(
+            "`accelerate launch` and THUMBLAB_RAY_ADDRESS both divide the training; unset THUMBLAB_RAY_ADDRESS, or start "
+            "the training without `accelerate launch`"
+        )
     with holding_pairs(lab):
         source = newest_pairs(lab)
         deleted = deleted_videos(lab, source)
@@ -113,6 +122,7 @@ def build_model(
             "started; start the training again"
         )
     if release is None:
+        cluster = cluster_of(lab.settings)
         folders = TrainingFolders(lab.settings.data_dir / "training" / inputs[:16], logs)
         trained = train(
             data,
@@ -121,9 +131,12 @@ def build_model(
             folders,
             lambda: missing_videos(lab, data.video_ids),
             prior,
+            cluster,
         )
         release = group.in_main(
-            lambda: publish_model(lab, data, trained, evaluate(data, trained.held), inputs, run_id),
+            lambda: publish_model(
+                lab, data, trained, evaluate(data, trained.held, tasks_of(lab.settings)), inputs, run_id
+            ),
             then=lambda: _published(lab, inputs),
         )
     built = BuiltModel(release, reused)

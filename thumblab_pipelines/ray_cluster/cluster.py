@@ -83,24 +83,17 @@ class Cluster:
             for row in computed.iter_rows():
                 yield _received(row["result"])
 
-    def map(
-        self, function: Callable[[B], R], items: Sequence[B], on_done: Callable[[], None] = lambda: None
-    ) -> list[R]:
+    def map(self, function: Callable[[B], R], items: Sequence[B]) -> list[R]:
         """Return `function(item)` for each item, in order. Each call is a task, on any worker.
 
-        `function` is sent to each node only once, so it may hold large arrays. `on_done` is called after each task, in
-        this process. A `LabError` in a task is raised here.
+        `function` is sent to each node only once, so it may hold large arrays. A `LabError` in a task is raised here.
         """
         ray = imported("ray")
         with cluster_errors():
             sent = ray.put(ray.cloudpickle.dumps(function))
             call = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus or None, max_retries=_RETRIES)(_call)
-            tasks = [call.remote(sent, ray.cloudpickle.dumps(item)) for item in items]
-            waiting = tasks
-            while waiting:
-                _, waiting = ray.wait(waiting, num_returns=1)
-                on_done()
-            return [_received(result)[1] for result in ray.get(tasks)]
+            results = ray.get([call.remote(sent, ray.cloudpickle.dumps(item)) for item in items])
+        return [_received(result)[1] for result in results]
 
     @contextmanager
     def hearing(self, listener: Callable[..., None]) -> Iterator[Callable[..., None]]:

@@ -79,6 +79,10 @@ class TrainingFolders:
         """Return the two subfolders called `name`, one in each of these folders."""
         return TrainingFolders(self.checkpoints and self.checkpoints / name, self.logs and self.logs / name)
 
+    def resolved(self) -> "TrainingFolders":
+        """Return these folders with whole paths, for a process with another working directory."""
+        return TrainingFolders(self.checkpoints and self.checkpoints.resolve(), self.logs and self.logs.resolve())
+
 
 NO_FOLDERS = TrainingFolders()
 """No folders: the training cannot be resumed and writes no logs."""

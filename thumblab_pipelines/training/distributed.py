@@ -1,12 +1,13 @@
-"""Train one model in several processes that `accelerate launch` started, or in this process alone.
+"""Train one model in several processes, or in this process alone. The processes are started in one of two ways:
 
-    accelerate launch --multi_gpu --num_processes 2 ...
+- `accelerate launch --multi_gpu --num_processes 2 ...`, on one machine. The option `--multi_gpu` is needed even on
+  CPUs, because with `--cpu` the launcher starts only one process.
+- Ray Train, on several machines, see `thumblab_pipelines.training.on_cluster`. Ray Train connects the processes before
+  this module is used.
 
-The option `--multi_gpu` is needed even on CPUs, because with `--cpu` the launcher starts only one process.
-
-No other module uses accelerate, ranks or the number of processes. Every process computes the pairs of every step, and
-trains on its own part of these pairs. accelerate averages the gradients with PyTorch's DistributedDataParallel (DDP).
-In a single process, the methods return their arguments unchanged, and accelerate is not imported.
+No other module uses ranks or the number of processes. Every process computes the pairs of every step, and trains on its
+own part of these pairs. PyTorch's DistributedDataParallel (DDP) averages the gradients. In a single process, the methods
+return their arguments unchanged, and accelerate is not imported.
 """
 
 import os
@@ -41,6 +42,10 @@ class ProcessGroup:
             self._accelerator = Accelerator(cpu=not torch.accelerator.is_available())
             self.size, self.rank = self._accelerator.num_processes, self._accelerator.process_index
             self.device = self._accelerator.device
+        elif torch.distributed.is_available() and torch.distributed.is_initialized():
+            self.size, self.rank = torch.distributed.get_world_size(), torch.distributed.get_rank()
+            if torch.cuda.is_available():  # Ray Train gives each process the number of its GPU on its machine.
+                self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
     @property
     def main(self) -> bool:
@@ -59,17 +64,23 @@ class ProcessGroup:
         """Return the model to call and the optimiser to use in training. The returned model and optimiser use the
         weights of `model`."""
         if self._accelerator is None:
-            return model, optimiser
+            return (model if self.size == 1 else self._averaging(model)), optimiser
         forward, optimiser = self._accelerator.prepare(model, optimiser)
         return forward, optimiser
 
+    def _averaging(self, model: nn.Module) -> nn.Module:
+        """Return a model that averages the gradients of all processes."""
+        devices = None if self.device.type == "cpu" else [self.device]
+        return nn.parallel.DistributedDataParallel(model, device_ids=devices)
+
     def backward(self, loss: Tensor) -> None:
         """Compute the gradients of the sum of all processes' losses."""
+        # DDP divides the gradients by `size`, so the loss is multiplied by `size`.
+        total = loss if self.size == 1 else loss * self.size
         if self._accelerator is None:
-            loss.backward()  # type: ignore[no-untyped-call]
+            total.backward()  # type: ignore[no-untyped-call]
         else:
-            # DDP divides the gradients by `size`, so the loss is multiplied by `size`.
-            self._accelerator.backward(loss * self.size)
+            self._accelerator.backward(total)
 
     def share(self, pairs: Rows) -> tuple[Rows, Rows]:
         """Divide the pairs of a step among the processes.
@@ -132,6 +143,8 @@ class ProcessGroup:
         """Wait until all processes have called this method."""
         if self._accelerator is not None:
             self._accelerator.wait_for_everyone()
+        elif self.size > 1:
+            torch.distributed.barrier()
 
     def in_main(self, action: Callable[[], T], then: Callable[[], T]) -> T:
         """Call `action` in the main process, and return its result.

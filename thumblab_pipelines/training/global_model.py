@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.ranking.architecture import RankerConfig
 from thumblab_core.ranking.inputs import AGREEMENT_BLOCK, IMAGE, LENGTH_BLOCK
 from thumblab_core.ranking.ranker import Ranker
+from thumblab_pipelines.ray_cluster.cluster import Cluster
 from thumblab_pipelines.statistics.metrics import pair_auc
 from thumblab_pipelines.statistics.mixed_rows import MixedRows
 from thumblab_pipelines.statistics.trend import slope_within_channels
@@ -24,6 +26,7 @@ from thumblab_pipelines.training.context import context_features
 from thumblab_pipelines.training.corpus import Corpus
 from thumblab_pipelines.training.fitting import fit
 from thumblab_pipelines.training.linear import LineInputs, LineParameters, fit_line
+from thumblab_pipelines.training.on_cluster import fit_on_cluster
 from thumblab_pipelines.training.one_video_inputs import differences
 
 _NETWORK_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -51,8 +54,9 @@ def fit_global_model(
     validation: Rows,
     on_epoch: Callable[[Epoch], None],
     folders: TrainingFolders,
+    cluster: Cluster | None = None,
 ) -> GlobalModel:
-    """Fit a model to the pairs within the rows `train`.
+    """Fit a model to the pairs within the rows `train`. With a `cluster`, its workers train the network.
 
     The rows `validation` are used to stop early, to choose the network's share of the score, and to calibrate the scale
     of the scores. Raises `LabError` when there are fewer than two rows to learn from, or when no pair has both videos
@@ -83,7 +87,8 @@ def fit_global_model(
         margins=margins,
         measured=measured,
     )
-    model, history = fit(arrays, config, model, on_epoch=on_epoch, folders=folders)
+    fit_model = fit if cluster is None else partial(fit_on_cluster, cluster)
+    model, history = fit_model(arrays, config, model, on_epoch=on_epoch, folders=folders)
     _choose_network_share(model, corpus.inputs, np.stack([held_winners, held_losers]))
     model.unit.fill_(_log_view_unit(model, corpus, validation))
     ranker = model.ranker()

@@ -8,7 +8,6 @@ in another order, so the last digits of the weights differ.
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -48,13 +47,12 @@ def fit_on_cluster(
             f"THUMBLAB_RAY_TRAINING_WORKERS is {cluster.training_workers}; lower it, or add a node"
         )
     ray, train, torch_trainer = imported("ray"), imported("ray.train"), imported("ray.train.torch").TorchTrainer
-    folders = replace(folders, **{name: path.resolve() for name, path in vars(folders).items() if path is not None})
     # Ray Train keeps a folder for each training, which all workers must see, although it stores nothing there.
     storage = cluster.shared / "ray-train"
     # Without this variable, the workers would change into that folder, which is deleted below.
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
     with cluster.hearing(on_epoch) as tell, cluster_errors():
-        work = ray.put(ray.cloudpickle.dumps((arrays, config, model, folders, checkpoint_every)))
+        work = ray.put(ray.cloudpickle.dumps((arrays, config, model, folders.resolved(), checkpoint_every)))
         trainer = torch_trainer(
             _fit_in_worker,
             train_loop_config={"work": [work], "tell": tell},

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from thumblab_core.ranking.skill import EXPERIMENT
 from thumblab_core.ranking.trained_ranker import CTR, ENGAGEMENT, Calibration, EngagementAccuracy, TrainedRanker
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.splits import FOLDS, TRAIN, VALIDATION
+from thumblab_pipelines.ray_cluster.cluster import Cluster
 from thumblab_pipelines.statistics.calibration import fit_slope, too_close_share
 from thumblab_pipelines.statistics.held_out_scores import HeldOutScores, PictureGaps
 from thumblab_pipelines.statistics.trend import slope_within_channels
@@ -68,6 +70,7 @@ def train(
     folders: TrainingFolders = NO_FOLDERS,
     deleted: Callable[[], Collection[str]] = tuple,
     prior: TitlePrior | None = None,
+    cluster: Cluster | None = None,
 ) -> TrainedRanking:
     """Train on the first 68 % of each channel's videos. Use the next 12 % to stop early and to calibrate.
 
@@ -81,9 +84,12 @@ def train(
     `prior`: the title prior from which every linear model starts. The prior must not have been fitted to videos of
     `data`.
 
+    `cluster`: if given, its workers train the networks. The models without a third of the channels are then trained at
+    the same time.
+
     Raises `LabError` when there is no pair to learn from.
     """
-    corpus, training = Corpus.of(data, prior), Training(config, listen, folders)
+    corpus, training = Corpus.of(data, prior), Training(config, listen, folders, cluster)
     learnt = data.learnt(TRAIN)
     model = training.fit(corpus, learnt, corpus.validation, "training", "model")
     others = training.fit_without_folds(corpus)
@@ -138,18 +144,28 @@ def _without_videos(corpus: Corpus, gone: Collection[str]) -> tuple[Corpus, Flag
 
 
 @dataclass(frozen=True)
+class _Part:
+    """The rows that one model learns from, and the rows of its validation. `what` and `folder`: see `Training.fit`."""
+
+    train: Rows
+    validation: Rows
+    what: str
+    folder: str
+
+
+@dataclass(frozen=True)
 class Training:
-    """The settings that the models of one training share."""
+    """The settings that the models of one training share. With a `cluster`, its workers train the models."""
 
     config: TrainConfig
     listen: EpochListener
     folders: TrainingFolders
+    cluster: Cluster | None = None
 
     def fit(self, corpus: Corpus, train: Rows, validation: Rows, what: str, folder: str) -> GlobalModel:
         """Fit one model. `what`: the model's name for the listener. `folder`: the name of the model's folder below
         `folders`."""
-        folders = self.folders.below(folder)
-        return fit_global_model(corpus, self.config, train, validation, lambda epoch: self.listen(what, epoch), folders)
+        return self._fit(corpus, _Part(train, validation, what, folder))
 
     def fit_without_folds(self, corpus: Corpus) -> list[tuple[Flags, GlobalModel]]:
         """Return up to three models. Each model was trained without a third of the channels.
@@ -158,7 +174,7 @@ class Training:
         remaining channels have no pair to learn from.
         """
         folds = corpus.data.videos.fold.to_numpy(int)
-        models = []
+        flags, parts = [], []
         for fold in range(FOLDS):
             left_out = folds == fold
             if not left_out.any() or left_out.all():
@@ -169,8 +185,21 @@ class Training:
                 continue
             what = f"training without the channels it is evaluated on ({fold + 1} of {FOLDS})"
             validation = corpus.validation[~left_out[corpus.validation]]
-            models.append((left_out, self.fit(corpus, learnt, validation, what, f"without-{fold}")))
-        return models
+            flags.append(left_out)
+            parts.append(_Part(learnt, validation, what, f"without-{fold}"))
+        return list(zip(flags, self._fit_all(corpus, parts), strict=True))
+
+    def _fit(self, corpus: Corpus, part: _Part) -> GlobalModel:
+        folders, listen = self.folders.below(part.folder), partial(self.listen, part.what)
+        return fit_global_model(corpus, self.config, part.train, part.validation, listen, folders, self.cluster)
+
+    def _fit_all(self, corpus: Corpus, parts: list[_Part]) -> list[GlobalModel]:
+        """Fit a model to each part. On a cluster, each model is one task, and trains in a single process."""
+        if self.cluster is None:
+            return [self._fit(corpus, part) for part in parts]
+        with self.cluster.hearing(self.listen) as tell:
+            in_worker = replace(self, listen=tell, folders=self.folders.resolved(), cluster=None)
+            return self.cluster.map(partial(in_worker._fit, corpus), parts)
 
 
 def scores_of_unseen_channels(corpus: Corpus, models: list[tuple[Flags, GlobalModel]]) -> Floats:

@@ -17,6 +17,7 @@ percentile interval is too narrow. The percentiles are therefore expanded [1]_.
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,13 @@ import numpy.typing as npt
 
 from thumblab_core.arrays import Flags, Float64s, Rows
 from thumblab_core.errors import LabError
+from thumblab_pipelines.ray_cluster.tasks import IN_THIS_PROCESS, Tasks
 
 FAR = 0.001
 """The share of false accepts at which the TAR is measured, if there are enough pairs of two people."""
 
 _DRAWS = 1_000
+_DRAWS_OF_A_TASK = 50
 
 
 @dataclass(frozen=True)
@@ -114,9 +117,11 @@ class Verification:
         return {**counts, **figures, "note": self.note}
 
 
-def verify(pairs: JudgedPairs, seed: int) -> Verification:
-    """Return the figures of the pairs. Raises `LabError` if there are no pairs of one person, or no pairs of two
-    people."""
+def verify(pairs: JudgedPairs, seed: int, tasks: Tasks = IN_THIS_PROCESS) -> Verification:
+    """Return the figures of the pairs. `tasks`: where the bootstrap is computed.
+
+    Raises `LabError` if there are no pairs of one person, or no pairs of two people.
+    """
     genuine, impostor = (float(pairs.weight[kind].sum()) for kind in (pairs.same, ~pairs.same))
     if not genuine or not impostor:
         raise LabError(
@@ -129,14 +134,24 @@ def verify(pairs: JudgedPairs, seed: int) -> Verification:
     once = np.ones(len(people), np.int64)
     # An array [2, 3]: the three figures before the head, and the three figures after the head.
     values = np.array([curve.figures(once, far) for curve in curves])
-    draws = []
-    rng = np.random.default_rng(seed)
-    for times in rng.multinomial(len(people), np.full(len(people), 1 / len(people)), size=_DRAWS):
-        figures = [curve.figures(times, far) for curve in curves]
-        if None not in figures:
-            draws.append(figures)
-    tar, auc, eer = (_change(values[:, k], np.array(draws)[:, :, k], len(people)) for k in range(3))
+    # All draws come from one generator, so they do not depend on where their figures are computed.
+    draws = np.random.default_rng(seed).multinomial(len(people), np.full(len(people), 1 / len(people)), size=_DRAWS)
+    parts = tasks.map(partial(_figures_of_draws, curves, far), np.array_split(draws, _DRAWS // _DRAWS_OF_A_TASK))
+    drawn = np.array([figures for part in parts for figures in part])
+    tar, auc, eer = (_change(values[:, k], drawn[:, :, k], len(people)) for k in range(3))
     return Verification(len(people), round(genuine), round(impostor), far, tar, auc, eer)
+
+
+def _figures_of_draws(
+    curves: list["_Curve"], far: float, draws: npt.NDArray[np.int64]
+) -> list[list[tuple[float, float, float]]]:
+    """Return the figures of each curve in each draw. Leave out a draw without pairs of one kind."""
+    found = []
+    for times in draws:
+        figures = [drawn for curve in curves if (drawn := curve.figures(times, far)) is not None]
+        if len(figures) == len(curves):
+            found.append(figures)
+    return found
 
 
 def _change(values: Float64s, draws: Float64s, people: int) -> Change:
