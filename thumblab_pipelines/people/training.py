@@ -13,7 +13,9 @@ from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.people.matching.fitting import HeadConfig
 from thumblab_pipelines.people.matching.labelled_faces import LEAST_PEOPLE, LabelledFaces, TooFewPeopleError
 from thumblab_pipelines.people.matching.publishing import PublishedHead, train_and_publish
+from thumblab_pipelines.people.matching.training import TrainedHead, train_head
 from thumblab_pipelines.progress import Progress, silent
+from thumblab_pipelines.ray_cluster.tasks import tasks_of
 
 
 def head_config(
@@ -47,8 +49,11 @@ def train_matching(
         with lab.engine.connect() as connection:
             _require_faces(connection, labelled)
 
+    def train(given: LabelledFaces, embedder: str, config: HeadConfig) -> TrainedHead:
+        return train_head(given, embedder, config, progress, tasks_of(lab.settings))
+
     config = config or head_config(lab)
-    return train_and_publish(lab.releases, labelled, embedder, config, confirm, run_id, progress)
+    return train_and_publish(lab.releases, labelled, embedder, config, confirm, run_id, train)
 
 
 def _labelled(given: FacesToCluster) -> LabelledFaces:

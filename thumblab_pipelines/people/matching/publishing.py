@@ -15,7 +15,6 @@ from thumblab_pipelines.lab import inputs_digest
 from thumblab_pipelines.people.matching.fitting import HeadConfig
 from thumblab_pipelines.people.matching.labelled_faces import LabelledFaces
 from thumblab_pipelines.people.matching.training import TrainedHead, train_head
-from thumblab_pipelines.progress import Progress, silent
 
 _VERSION = 1
 """Version of the training code, which is part of the digest of the inputs. Raise this number if a change of the code
@@ -45,21 +44,21 @@ def train_and_publish(
     config: HeadConfig | None = None,
     confirm: Callable[[], None] = lambda: None,
     run_id: str | None = None,
-    progress: Progress = silent,
+    train: Callable[[LabelledFaces, str, HeadConfig], TrainedHead] = train_head,
 ) -> PublishedHead:
     """Train a head, publish it, and serve it if `decide` allows it and no person holds an older head.
 
     Nothing is trained if the newest release was made from the same inputs. `confirm` is called before the head is
     published, under the lock that `remove_heads_of` also takes. `confirm` must raise an error if a face of `faces` was
     deleted in the meantime. So no head is published that was trained on a person who was forgotten during the training.
-    Raises `LabError` as `train_head` does.
+    `train`: trains the head, as `train_head` does. Raises `LabError` as `train_head` does.
     """
     config, scope = config or HeadConfig(), head_scope(embedder)
     inputs = _inputs(faces.with_enough(config.min_faces), embedder, config)
     release = store.unchanged(FACE_HEAD, scope, inputs)
     trained = None
     if release is None:
-        trained = train_head(faces, embedder, config, progress)
+        trained = train(faces, embedder, config)
     with store.serving.changing(FACE_HEAD, scope):
         confirm()
         if trained is not None:

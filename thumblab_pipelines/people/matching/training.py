@@ -17,6 +17,7 @@ from thumblab_pipelines.people.matching.fitting import FittedHead, HeadConfig, f
 from thumblab_pipelines.people.matching.labelled_faces import LabelledFaces
 from thumblab_pipelines.people.matching.verification import Verification, verify
 from thumblab_pipelines.progress import Progress, silent
+from thumblab_pipelines.ray_cluster.tasks import IN_THIS_PROCESS, Tasks
 
 MOST_LOSS = 0.01
 """Maximum loss of TAR by a head that may be served. The upper end of the 95 % interval of the loss is compared with
@@ -54,7 +55,11 @@ class TrainedHead:
 
 
 def train_head(
-    faces: LabelledFaces, embedder: str, config: HeadConfig | None = None, progress: Progress = silent
+    faces: LabelledFaces,
+    embedder: str,
+    config: HeadConfig | None = None,
+    progress: Progress = silent,
+    tasks: Tasks = IN_THIS_PROCESS,
 ) -> TrainedHead:
     """Train a head on labelled faces, and judge the head. `embedder`: the fingerprint of the embedder of the vectors.
 
@@ -62,7 +67,7 @@ def train_head(
     people have `config.min_faces` faces, or if no pair of faces can be judged.
 
     `progress` is called before each epoch, with the number of finished epochs of all heads. If a head stops early, its
-    remaining epochs count as finished.
+    remaining epochs count as finished. `tasks`: where the bootstrap of the figures is computed.
     """
     head_scope(embedder)
     config, started = config or HeadConfig(), time.monotonic()
@@ -73,7 +78,7 @@ def train_head(
     def before_epoch(head: int, epoch: int) -> None:
         progress("training, epochs of all heads", head * epochs + epoch, (HEADS + 1) * epochs)
 
-    verification = verify(cross_fit(coded, config, before_epoch), config.seed)
+    verification = verify(cross_fit(coded, config, before_epoch), config.seed, tasks)
     fitted = fit_head(coded, config, config.seed, partial(before_epoch, HEADS))
     head = FaceHead(embedder, fitted.matrix.astype(np.float32))
     decision = decide(verification, fitted.best_epoch)
