@@ -32,10 +32,10 @@ NICHE = "tech"
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Divide the few pictures of the test lab into many blocks."""
-    monkeypatch.setattr(computed, "_BLOCK", 8)
+    monkeypatch.setattr(computed, "_BLOCK", 4)
     monkeypatch.setattr(encoding, "_SAVED_AT_ONCE", 32)
     # A vector of MiniLM depends in its last digits on the longest title that is encoded with it.
-    monkeypatch.setattr(encoding_work, "_TITLES_AT_ONCE", 8)
+    monkeypatch.setattr(encoding_work, "_TITLES_AT_ONCE", 4)
 
 
 def vectors(lab: Lab) -> dict[tuple[str, str, str], bytes]:
@@ -58,11 +58,11 @@ def test_two_nodes_save_the_vectors_and_sub_scores_of_one_process(
 ) -> None:
     alone, on_ray = copies()(), copies()(ray_address=address)
     alone_embedded, embedded = embed(alone, NICHE), embed(on_ray, NICHE)
-    assert embedded.images == alone_embedded.images > 30
+    assert embedded.images == alone_embedded.images > 20
     assert (embedded.titles, embedded.unreadable) == (alone_embedded.titles, alone_embedded.unreadable)
     assert vectors(on_ray) == vectors(alone)
     assert set(alone_embedded.places) == {"this process"}
-    assert len(embedded.places) >= 2, "both nodes must encode"
+    assert "process" in min(embedded.places)
     assert f"process {os.getpid()}" not in " ".join(embedded.places)
 
     alone_measured, measured = measure_features(alone, NICHE), measure_features(on_ray, NICHE)
@@ -97,6 +97,7 @@ def test_a_killed_worker_costs_only_the_blocks_that_it_had_begun(
     only_pictures = {key: vector for key, vector in vectors(alone).items() if key[1] == "builtin-768-v3"}
     assert vectors(on_ray) == only_pictures
     assert len(only_pictures) == made
+    assert len({process for process, _ in noted(log, "begin")}) >= 2, "both nodes must encode"
     blocks = Counter(block for _, block in noted(log, "begin"))
     again = {block: times for block, times in blocks.items() if times > 1}
     by_the_killed = {block for process, block in noted(log, "begin") if process == killed[0]}

@@ -61,7 +61,7 @@ def test_more_items_than_are_prepared_at_once_are_all_computed(
 def test_an_error_of_the_lab_in_a_worker_is_raised_as_it_is_and_is_not_tried_again(
     chosen: Settings, tmp_path: Path
 ) -> None:
-    with pytest.raises(LabError, match="^-4 cannot be doubled; use a positive number$"):
+    with pytest.raises(LabError, match=r"^-4 cannot be doubled; use a positive number$"):
         list(computed.computed(chosen, Doubling(tmp_path / "log"), [1, 2, 3, -4], Counter()))
     assert Counter(block for _, block in noted(tmp_path / "log", "begin"))["-4"] == 1
 
@@ -69,7 +69,7 @@ def test_an_error_of_the_lab_in_a_worker_is_raised_as_it_is_and_is_not_tried_aga
 def test_a_block_that_ends_its_worker_each_time_is_given_up_and_the_error_is_clear(
     chosen: Settings, tmp_path: Path
 ) -> None:
-    with pytest.raises(ClusterError, match="the Ray cluster lost the processes of this work .* start the work again"):
+    with pytest.raises(ClusterError, match=r"the Ray cluster lost the processes of this work .* start the work again"):
         list(computed.computed(chosen, Ending(tmp_path / "log"), [1, 2, 3, 4, 5, 6], Counter()))
     assert Counter(block for _, block in noted(tmp_path / "log", "begin"))["4"] == 4
 
@@ -108,7 +108,7 @@ def test_without_an_address_tasks_run_in_this_process(tmp_path: Path) -> None:
 
 def test_workers_compute_with_as_many_threads_as_they_have_cores(chosen: Settings) -> None:
     assert connected(chosen).map(cores_of_worker, [0]) == [1]
-    with pytest.raises(LabError, match="no node of the Ray cluster .* has 2 cores and 0 GPUs for a worker"):
+    with pytest.raises(LabError, match=r"no node of the Ray cluster .* has 2 cores and 0 GPUs for a worker"):
         cluster_of(chosen.model_copy(update={"ray_worker_cpus": 2}))
 
 

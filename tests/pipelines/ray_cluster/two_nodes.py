@@ -1,8 +1,6 @@
 """Start a Ray cluster of two nodes with one core each on this machine, and run Python programs beside it."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,19 +14,20 @@ ENVIRONMENT = {
     "RAY_DEDUP_LOGS": "0",
 }
 _STORE = 80 * 2**20
-HERE = Path(__file__).resolve().parent
+FOLDERS = [Path(__file__).resolve().parents[1] / folder for folder in ("ray_cluster", "training")]
+"""The folders of the modules that the workers import in addition to the lab's."""
 
 
 @contextmanager
 def ray_nodes(count: int = 2, **more: str) -> Iterator[Any]:
     """Start a cluster of `count` nodes with one core each. `more`: environment variables of the nodes.
 
-    The workers can import the modules in the folder of this file.
+    The workers can import the modules in `FOLDERS`.
     """
     from ray.cluster_utils import Cluster
 
     before = dict(os.environ)
-    os.environ.update(ENVIRONMENT | {"PYTHONPATH": str(HERE)} | more)
+    os.environ.update(ENVIRONMENT | {"PYTHONPATH": ":".join(map(str, FOLDERS))} | more)
     node = {"num_cpus": 1, "object_store_memory": _STORE, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=node)
     try:
