@@ -72,23 +72,26 @@ def fit_on_cluster(
                 f"the training on the Ray cluster failed: {' '.join(str(error).split())[:500]}"
             ) from error
     shutil.rmtree(Path(result.path), ignore_errors=True)
-    if isinstance(result.return_value, LabError):
-        raise result.return_value
-    fitted: Model
-    fitted, history = ray.cloudpickle.loads(result.return_value)
+    outcome = ray.cloudpickle.loads(result.return_value)
+    if isinstance(outcome, LabError):
+        raise outcome
+    fitted, history = outcome
     return fitted, history
 
 
-def _fit_in_worker(loop: dict[str, Any]) -> bytes | LabError:
-    """Train in one worker. Return the pickled result of `fit`, or the error that Ray Train must not try again."""
+def _fit_in_worker(loop: dict[str, Any]) -> bytes:
+    """Train in one worker. Return the pickled result of `fit`, or its pickled `LabError`.
+
+    Ray Train would start a training again that raises an error.
+    """
     ray, train = imported("ray"), imported("ray.train")
     arrays, config, model, folders, every = ray.cloudpickle.loads(ray.get(loop["work"][0]))
     tell = loop["tell"] if train.get_context().get_world_rank() == 0 else _nothing
     try:
-        result = fit(arrays, config, model, on_epoch=tell, folders=folders, checkpoint_every=every)
+        outcome: Any = fit(arrays, config, model, on_epoch=tell, folders=folders, checkpoint_every=every)
     except LabError as error:
-        return error
-    return bytes(ray.cloudpickle.dumps(result))
+        outcome = error
+    return bytes(ray.cloudpickle.dumps(outcome))
 
 
 def _nothing(epoch: Epoch) -> None:

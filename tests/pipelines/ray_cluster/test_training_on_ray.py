@@ -113,7 +113,7 @@ def training_process() -> int:
 def test_an_error_of_the_lab_ends_the_training_at_once(cluster: Cluster) -> None:
     arrays = planted()
     impossible = replace(arrays, margins=np.zeros(len(arrays.winners), np.float32))
-    with pytest.raises(LabError, match="^no training pair is clear enough to learn from"):
+    with pytest.raises(LabError, match=r"^no training pair is clear enough to learn from"):
         fit_on_cluster(cluster, impossible, CONFIG, fresh(arrays))
     with pytest.raises(LabError, match="has room for 2 workers, but THUMBLAB_RAY_TRAINING_WORKERS is 3"):
         fit_on_cluster(replace(cluster, training_workers=3), arrays, CONFIG, fresh(arrays))
