@@ -46,5 +46,10 @@ def computed(
             yield from results
 
 
+def place_of(settings: Settings) -> str:
+    """Return where heavy work is done with these settings. Raises the errors of `cluster_of`."""
+    return str(cluster_of(settings) or HERE)
+
+
 def _listed(work: Callable[[Iterable[B]], Iterator[R]], block: Sequence[B]) -> list[R]:
     return list(work(block))

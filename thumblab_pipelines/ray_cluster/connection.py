@@ -127,7 +127,7 @@ def _check(ray: Any, nodes: list[dict[str, Any]], data_dir: Path) -> None:
     token.write_text(content)
     try:
         strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
-        describe = ray.remote(num_cpus=0)(_describe)
+        describe = ray.remote(num_cpus=0)(node_facts.describe)
         answers = [
             describe.options(scheduling_strategy=strategy(node["NodeID"], soft=False)).remote(str(token), content)
             for node in nodes
@@ -153,7 +153,3 @@ def _check(ray: Any, nodes: list[dict[str, Any]], data_dir: Path) -> None:
             raise LabError(
                 f"{name} does not see the data folder {data_dir}; mount it there at the same path, or remove the node"
             )
-
-
-def _describe(token: str, content: str) -> tuple[dict[str, str], bool]:
-    return node_facts.versions(), node_facts.sees(token, content)

@@ -16,6 +16,11 @@ MISSING = "missing"
 _PACKAGES = ("thumblab_core", "thumblab_pipelines")
 
 
+def describe(path: str, text: str) -> tuple[dict[str, str], bool]:
+    """Return the versions on this node, and whether this node sees the file `path` with the content `text`."""
+    return versions(), sees(path, text)
+
+
 def versions() -> dict[str, str]:
     """Return the versions of Python, of the lab's code and of each package that the lab requires, by name.
 

@@ -42,6 +42,7 @@ def embeddings(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Materi
             "left_to_the_background": report.left,
             "images_per_second": round(report.images_per_second, 1),
             "encoder": report.encoder,
+            "computed_by": dg.MetadataValue.json(dict(report.places)),
             "precision_settled": report.settled or "nothing to settle",
             "unreadable": len(report.unreadable),
             "unreadable_first": ", ".join(report.unreadable[:10]) or "none",

@@ -36,6 +36,7 @@ def visual_features(context: dg.AssetExecutionContext, lab: LabResource) -> dg.M
             "dagster/row_count": report.had + report.measured,
             "measured": report.measured,
             "pictures_per_second": round(report.pictures_per_second, 1),
+            "computed_by": dg.MetadataValue.json(dict(report.places)),
             "had_already": report.had,
             "left_to_the_background": report.left,
             "unreadable": len(report.unreadable),

@@ -16,6 +16,7 @@ from thumblab_pipelines.models.build import build_model, check_model
 from thumblab_pipelines.models.tracked_run import headline_name, headlines
 from thumblab_pipelines.models.tracking import log_model
 from thumblab_pipelines.previews.model_plots import model_plots
+from thumblab_pipelines.ray_cluster.computed import place_of
 
 
 @dg.asset(
@@ -50,6 +51,7 @@ def ranking_model(context: dg.AssetExecutionContext, lab: LabResource, mlflow: M
             "dagster/row_count": built.release.info["videos"],
             **release_metadata(built.release),
             "reused": built.reused,
+            "computed_by": place_of(opened.settings),
             "forgotten": built.forgotten,
             "epochs": len(built.history),
             "mlflow_run": mlflow_link(tracked.url),
