@@ -11,12 +11,9 @@ from thumblab_pipelines.lab import Lab
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    """The address of a cluster of two nodes with one core each. This process leaves the cluster after the module."""
-    import ray
-
+    """The address of a cluster of two nodes with one core each."""
     with ray_nodes() as cluster:
         yield str(cluster.address)
-        ray.shutdown()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -88,28 +89,51 @@ def test_the_version_of_the_code_changes_with_each_module(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_node_with_other_code_or_without_the_data_folder_is_refused_and_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import ray
+def test_a_node_with_other_code_is_refused_and_named(tmp_path: Path) -> None:
+    script = """
+import sys
+from pathlib import Path
+from thumblab_core.errors import LabError
+from thumblab_core.settings import Settings
+from thumblab_pipelines.ray_cluster.cluster import cluster_of
 
+try:
+    cluster_of(Settings(data_dir=Path(sys.argv[1]), ray_address=sys.argv[2]))
+except LabError as error:
+    print(error)
+"""
+    # Ray lets the workers import from the folder that the driver runs in, so the driver runs in another folder.
+    empty = tmp_path / "empty"
+    empty.mkdir()
     with ray_nodes(1, PYTHONPATH=str(_changed_code(tmp_path / "code"))) as nodes:
-        chosen = Settings(data_dir=tmp_path, ray_address=nodes.address)
-        expected = (
-            r"the node \S+ \(\S+\) of the Ray cluster would compute something else: code of the lab is \w+ there and"
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", script, str(tmp_path), nodes.address],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=empty,
+            env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
         )
-        with pytest.raises(LabError, match=expected):
-            cluster_of(chosen)
-        monkeypatch.setattr(node_facts, "_PACKAGES", ())  # From now on, only the packages are compared.
-        # All nodes of this test are on one machine, so a node says that it does not see the folder.
+    expected = (
+        r"the node \S+ \(\S+\) of the Ray cluster would compute something else: code of the lab is \w+ there and "
+    )
+    assert re.match(expected, done.stdout.splitlines()[-1]), done.stdout
+    assert "install the same commit and the same locked versions on every node" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_node_without_the_data_folder_is_refused_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ray_nodes(1) as nodes:
+        chosen = Settings(data_dir=tmp_path, ray_address=nodes.address)
+        # All nodes of this test are on one machine, so the node is made to say that it does not see the folder.
         with monkeypatch.context() as hidden, pytest.raises(LabError, match=f"does not see the data folder {tmp_path}"):
             hidden.setattr(node_facts, "sees", lambda path, text: False)
             cluster_of(chosen)
         assert cluster_of(chosen) is not None
         assert not list(tmp_path.glob(".ray-*"))
-        with pytest.raises(LabError, match="this process is connected to the Ray cluster .* already"):
+        with pytest.raises(LabError, match=r"this process is connected to the Ray cluster \S+ already"):
             cluster_of(chosen.model_copy(update={"ray_address": "auto"}))
-        ray.shutdown()
 
 
 def _changed_code(folder: Path) -> Path:

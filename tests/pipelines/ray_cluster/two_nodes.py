@@ -22,8 +22,11 @@ FOLDERS = [Path(__file__).resolve().parents[1] / folder for folder in ("ray_clus
 def ray_nodes(count: int = 2, **more: str) -> Iterator[Any]:
     """Start a cluster of `count` nodes with one core each. `more`: environment variables of the nodes.
 
+    At the end, this process leaves the cluster, and the nodes are stopped.
+
     The workers can import the modules in `FOLDERS`.
     """
+    import ray
     from ray.cluster_utils import Cluster
 
     before = dict(os.environ)
@@ -36,6 +39,7 @@ def ray_nodes(count: int = 2, **more: str) -> Iterator[Any]:
         cluster.wait_for_nodes()
         yield cluster
     finally:
+        ray.shutdown()
         cluster.shutdown()
         os.environ.clear()
         os.environ.update(before)
