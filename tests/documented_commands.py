@@ -121,6 +121,7 @@ _YOUTUBE = "it asks YouTube, which needs a key and the network"
 _NETWORK = "it reads a file from another server"
 _LONG = "it trains or measures for many minutes"
 _ROOT = "it needs docker, systemd or root"
+_RAY = "tests/pipelines/ray_cluster starts nodes of its own"
 _ENDLESS = "it runs until it is stopped"
 _DAGSTER = "tests/e2e/test_runs_over_http.py sends it"
 _EVALUATE = "tests/e2e/test_commands.py and tests/cli/test_evaluate_command.py run it"
@@ -170,6 +171,11 @@ NOT_RUN: dict[str, str] = {
     "pip install ./thumblab_client": _INSTALL,
     "pipx run openapi-python-client generate --url http://127.0.0.1:8000/openapi.json": _INSTALL,
     "docker compose up --build --wait": _ROOT,
+    "ray start --head --port 6379": _RAY,
+    "ray start --address HOST:6379": _RAY,
+    "THUMBLAB_RAY_ADDRESS=HOST:6379": "it is a setting",
+    "pip install -r requirements.lock -e .[ray]": _INSTALL,
+    "python -m benchmarks.on_ray": _LONG,
     "sudo useradd --system --home-dir /var/lib/thumbnail-lab thumblab": _ROOT,
     "sudo git clone . /srv/thumblab && sudo make -C /srv/thumblab setup": _ROOT,
     "sudo cp /srv/thumblab/deploy/thumblab.service /etc/systemd/system/": _ROOT,
