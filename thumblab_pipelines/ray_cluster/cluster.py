@@ -97,14 +97,20 @@ class Cluster:
 
     @contextmanager
     def hearing(self, listener: Callable[..., None]) -> Iterator[Callable[..., None]]:
-        """Yield a function that workers can call. Its arguments reach `listener` in a thread of this process."""
+        """Yield a function that workers can call. Its arguments reach `listener` in a thread of this process.
+
+        An error of the listener is raised at the end of the `with` block.
+        """
         queue = imported("ray.util.queue").Queue(actor_options={"num_cpus": 0})
-        thread = Thread(target=_hear, args=(queue, listener), daemon=True)
+        failed: list[Exception] = []
+        thread = Thread(target=_hear, args=(queue, listener, failed), daemon=True)
         thread.start()
         try:
             yield partial(_tell, queue)
             queue.put(None)
             thread.join()
+            if failed:
+                raise failed[0]
         finally:
             queue.shutdown(force=True)
 
@@ -181,8 +187,11 @@ def _tell(queue: Any, *arguments: Any) -> None:
     queue.put(arguments)
 
 
-def _hear(queue: Any, listener: Callable[..., None]) -> None:
+def _hear(queue: Any, listener: Callable[..., None], failed: list[Exception]) -> None:
     # If the work fails, the queue is ended while this thread waits for it.
     with suppress(imported("ray.exceptions").RayError):
         while (arguments := queue.get()) is not None:
-            listener(*arguments)
+            try:
+                listener(*arguments)
+            except Exception as error:  # noqa: BLE001  The thread that waits for the work raises the error.
+                failed.append(error)

@@ -3,6 +3,7 @@
 import importlib
 import os
 import secrets
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -92,6 +93,23 @@ def cluster_errors() -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def own_signal_handlers() -> Iterator[None]:
+    """Undo the changes of handlers of SIGTERM and SIGINT inside the `with` block.
+
+    Ray sets handlers that end the process. Dagster's handlers must stay, because they cancel a run.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
 def _initialise(ray: Any, address: str) -> None:
     # Ray's C++ code may end the whole process if the head node does not answer, so the port is tried first.
     if address not in (AUTO, LOCAL):
@@ -104,7 +122,8 @@ def _initialise(ray: Any, address: str) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     options: dict[str, Any] = {"include_dashboard": False} if address == LOCAL else {}
     try:
-        ray.init(address=address, namespace="thumblab", log_to_driver=False, logging_level="warning", **options)
+        with own_signal_handlers():
+            ray.init(address=address, namespace="thumblab", log_to_driver=False, logging_level="warning", **options)
     except (OSError, RuntimeError, ValueError, TimeoutError, ray.exceptions.RayError) as error:
         ray.shutdown()
         raise _unreachable(address, error) from error

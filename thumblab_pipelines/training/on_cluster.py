@@ -15,7 +15,7 @@ from torch import nn
 
 from thumblab_core.errors import LabError
 from thumblab_pipelines.ray_cluster.cluster import Cluster
-from thumblab_pipelines.ray_cluster.connection import ClusterError, cluster_errors, imported
+from thumblab_pipelines.ray_cluster.connection import ClusterError, cluster_errors, imported, own_signal_handlers
 from thumblab_pipelines.training.arrays import TrainingArrays
 from thumblab_pipelines.training.config import NO_FOLDERS, Epoch, TrainConfig, TrainingFolders
 from thumblab_pipelines.training.fitting import fit
@@ -66,7 +66,8 @@ def fit_on_cluster(
             ),
         )
         try:
-            result = trainer.fit()
+            with own_signal_handlers():
+                result = trainer.fit()
         except train.TrainingFailedError as error:
             raise ClusterError(
                 f"the training on the Ray cluster failed: {' '.join(str(error).split())[:500]}"

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -124,6 +125,7 @@ except LabError as error:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_node_without_the_data_folder_is_refused_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     with ray_nodes(1) as nodes:
         chosen = Settings(data_dir=tmp_path, ray_address=nodes.address)
         # All nodes of this test are on one machine, so the node is made to say that it does not see the folder.
@@ -131,6 +133,7 @@ def test_a_node_without_the_data_folder_is_refused_and_named(tmp_path: Path, mon
             hidden.setattr(node_facts, "sees", lambda path, text: False)
             cluster_of(chosen)
         assert cluster_of(chosen) is not None
+        assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == handlers
         assert not list(tmp_path.glob(".ray-*"))
         with pytest.raises(LabError, match=r"this process is connected to the Ray cluster \S+ already"):
             cluster_of(chosen.model_copy(update={"ray_address": "auto"}))

@@ -94,11 +94,17 @@ def tell_twice(tell: Callable[..., None], number: int) -> None:
     tell("second", number)
 
 
+def broken(*told: object) -> None:
+    raise KeyError("a listener")
+
+
 def test_what_workers_tell_is_heard_before_the_work_is_over(chosen: Settings) -> None:
     heard: list[tuple[str, int]] = []
     cluster = connected(chosen)
     with cluster.hearing(lambda *told: heard.append(told)) as tell:
         cluster.map(partial(tell_twice, tell), [1, 2])
+    with pytest.raises(KeyError, match="a listener"), cluster.hearing(broken) as tell:
+        assert cluster.map(partial(tell_twice, tell), [1]) == [None]
     assert sorted(heard) == [("first", 1), ("first", 2), ("second", 1), ("second", 2)]
 
 
