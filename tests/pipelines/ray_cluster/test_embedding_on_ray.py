@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import numpy as np
 import pytest
 import slow_work
@@ -18,6 +20,9 @@ from sqlalchemy import select
 
 from thumblab_core.database.tables import embeddings, visual_features
 from thumblab_core.sub_scores import NAMES
+from thumblab_pipelines.defs.library.embeddings import embeddings as embeddings_asset
+from thumblab_pipelines.defs.library.visual_features import visual_features as visual_features_asset
+from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.features import encoding, encoding_work
 from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.features.sub_scores import measure_features
@@ -76,6 +81,20 @@ def test_two_nodes_save_the_vectors_and_sub_scores_of_one_process(
     again = embed(on_ray, NICHE)
     assert (again.images, again.titles, again.had) == (0, 0, embedded.images + embedded.titles)
     assert not again.places
+
+
+def test_the_assets_say_which_processes_did_the_work(
+    address: str, copies: Callable[[], Callable[..., Lab]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = copies()(ray_address=address)
+    # Dagster copies the resource, and the copy would open another lab. With this patch, `open` returns this lab.
+    monkeypatch.setattr(LabResource, "open", lambda self: lab)
+    for asset in (embeddings_asset, visual_features_asset):
+        with dg.build_asset_context(partition_key=NICHE) as context:
+            result = asset(context, LabResource())
+        places = result.metadata["computed_by"].value
+        assert places, asset
+        assert all(place.startswith(f"{socket.gethostname()} process ") for place in places)
 
 
 def test_a_killed_worker_costs_only_the_blocks_that_it_had_begun(
