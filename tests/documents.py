@@ -20,7 +20,7 @@ _FENCE = re.compile(r"\s*(```+)\s*(\w*)")
 _SHELL = ("", "sh", "bash", "shell", "console")
 _COMMANDS = (
     "thumblab", "make", "curl", "python", "pip", "pipx", "docker", "sudo", "cp", "cat", "source", "echo", "accelerate",
-    "git", "mkdir", "cd", "psql", "tensorboard",
+    "git", "mkdir", "cd", "psql", "tensorboard", "ray",
 )  # fmt: skip
 """The first words of shell commands. An indented block is a block of shell commands only if its first line begins with
 one of these words.

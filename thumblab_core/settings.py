@@ -17,6 +17,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from thumblab_core.access_settings import AccessSettings
+from thumblab_core.computing.ray_settings import RaySettings
 from thumblab_core.encoders.names import is_encoder_name, name_help
 from thumblab_core.errors import LabError
 from thumblab_core.faces.people_settings import PeopleSettings
@@ -24,7 +25,6 @@ from thumblab_core.hosts import bare_host, named_host
 from thumblab_core.keys.secret_files import SecretFiles, secret_file_variables
 from thumblab_core.monitoring.alert_settings import AlertSettings
 from thumblab_core.near_names import nearest
-from thumblab_core.ray_settings import RaySettings
 from thumblab_core.running import running_lab
 from thumblab_core.setting_groups import (
     CollectionSettings,

@@ -71,6 +71,7 @@ ORDER = {
         "releases",
         "object_store",
         "monitoring",
+        "computing",
         ".",
     ],
     "thumblab_serving": [

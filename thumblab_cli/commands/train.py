@@ -71,7 +71,7 @@ def command(
     from thumblab_pipelines.lab import Lab
     from thumblab_pipelines.models.build import build_model, check_model
     from thumblab_pipelines.training.config import TrainingStoppedError
-    from thumblab_pipelines.training.distributed import ProcessGroup
+    from thumblab_pipelines.training.processes.distributed import ProcessGroup
 
     if title_prior is not None:
         chosen = chosen.model_copy(update={"title_prior": title_prior})

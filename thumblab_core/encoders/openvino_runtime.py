@@ -36,7 +36,7 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # 
 import numpy as np  # noqa: E402
 import openvino as ov  # noqa: E402
 
-from thumblab_core.cores import core_limit  # noqa: E402
+from thumblab_core.computing.cores import core_limit  # noqa: E402
 
 _ = ov.Tensor(np.zeros(1, np.float32)).data
 

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from thumblab_core.cores import usable_cores
+from thumblab_core.computing.cores import usable_cores
 from thumblab_core.encoders.protocol import ImageEncoder, Vectors, usable
 from thumblab_core.images import ImageError, decode
 

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from queue import LifoQueue
 
-from thumblab_core.cores import usable_cores
+from thumblab_core.computing.cores import usable_cores
 from thumblab_core.encoders.protocol import CrossModalEncoder, TextEncoder, Vectors
 from thumblab_core.errors import LabError
 from thumblab_core.images import Pixels

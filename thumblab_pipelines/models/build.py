@@ -87,7 +87,7 @@ def build_model(
     the same data.
     """
     from thumblab_pipelines.dataset.load import load_dataset
-    from thumblab_pipelines.training.distributed import ProcessGroup
+    from thumblab_pipelines.training.processes.distributed import ProcessGroup
     from thumblab_pipelines.training.train import train
 
     config, group = config or TrainConfig(), ProcessGroup()

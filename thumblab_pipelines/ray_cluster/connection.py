@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from thumblab_core.computing.ray_settings import AUTO, LOCAL
 from thumblab_core.errors import LabError
 from thumblab_core.hosts import split_authority
-from thumblab_core.ray_settings import AUTO, LOCAL
 from thumblab_pipelines.ray_cluster import node_facts
 
 _REACH_S = 5.0

@@ -32,9 +32,9 @@ from thumblab_pipelines.training.checkpoints import (
     training_digest,
 )
 from thumblab_pipelines.training.config import NO_FOLDERS, Epoch, TrainConfig, TrainingFolders, TrainingStoppedError
-from thumblab_pipelines.training.distributed import ProcessGroup
 from thumblab_pipelines.training.log import training_log
 from thumblab_pipelines.training.losses import Targets, batch_losses, mixup_batch, pair_batch
+from thumblab_pipelines.training.processes.distributed import ProcessGroup
 
 Model = TypeVar("Model", bound=nn.Module)
 

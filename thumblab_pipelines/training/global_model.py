@@ -26,8 +26,8 @@ from thumblab_pipelines.training.context import context_features
 from thumblab_pipelines.training.corpus import Corpus
 from thumblab_pipelines.training.fitting import fit
 from thumblab_pipelines.training.linear import LineInputs, LineParameters, fit_line
-from thumblab_pipelines.training.on_cluster import fit_on_cluster
 from thumblab_pipelines.training.one_video_inputs import differences
+from thumblab_pipelines.training.processes.on_cluster import fit_on_cluster
 
 _NETWORK_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 

@@ -29,7 +29,7 @@ from thumblab_pipelines.models.build import _published, build_model
 from thumblab_pipelines.models.promotion import promote_newest
 from thumblab_pipelines.retention.purge import clean_pairs
 from thumblab_pipelines.training.config import TrainConfig
-from thumblab_pipelines.training.distributed import ProcessGroup
+from thumblab_pipelines.training.processes.distributed import ProcessGroup
 from thumblab_pipelines.videos.deletion import delete_videos
 
 QUICK = TrainConfig(epochs=1)

@@ -14,7 +14,7 @@ import pytest
 from pydantic import ValidationError
 from two_nodes import ray_nodes
 
-from thumblab_core.cores import usable_cores
+from thumblab_core.computing.cores import usable_cores
 from thumblab_core.errors import LabError
 from thumblab_core.settings import Settings
 from thumblab_pipelines.ray_cluster import node_facts

@@ -24,7 +24,7 @@ from thumblab_pipelines.people.matching.verification import JudgedPairs, verify
 from thumblab_pipelines.ray_cluster.cluster import Cluster, cluster_of
 from thumblab_pipelines.training.config import Epoch, TrainConfig, TrainingFolders
 from thumblab_pipelines.training.fitting import fit
-from thumblab_pipelines.training.on_cluster import fit_on_cluster
+from thumblab_pipelines.training.processes.on_cluster import fit_on_cluster
 from thumblab_pipelines.training.train import train
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

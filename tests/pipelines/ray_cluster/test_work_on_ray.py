@@ -119,6 +119,6 @@ def test_workers_compute_with_as_many_threads_as_they_have_cores(chosen: Setting
 
 
 def cores_of_worker(_: int) -> int:
-    from thumblab_core.cores import usable_cores
+    from thumblab_core.computing.cores import usable_cores
 
     return usable_cores()

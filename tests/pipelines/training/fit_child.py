@@ -21,8 +21,8 @@ from thumblab_core.encoders.protocol import unit
 from thumblab_core.errors import LabError
 from thumblab_pipelines.training.arrays import TrainingArrays
 from thumblab_pipelines.training.config import TrainConfig, TrainingFolders
-from thumblab_pipelines.training.distributed import ProcessGroup
 from thumblab_pipelines.training.fitting import fit
+from thumblab_pipelines.training.processes.distributed import ProcessGroup
 
 QUICK = {
     "epochs": 6,

@@ -15,9 +15,9 @@ import torch
 from fit_child import fresh, planted
 from safetensors.torch import load_file
 
-from thumblab_pipelines.training import distributed
 from thumblab_pipelines.training.config import TrainConfig
-from thumblab_pipelines.training.distributed import ProcessGroup
+from thumblab_pipelines.training.processes import distributed
+from thumblab_pipelines.training.processes.distributed import ProcessGroup
 
 LAUNCH = (
     "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
