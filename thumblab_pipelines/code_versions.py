@@ -18,6 +18,7 @@ from typing import Any
 _PACKAGES = ("thumblab_core", "thumblab_pipelines")
 _NO_RESULTS = (
     "thumblab_core.access_settings",
+    "thumblab_core.computing",
     "thumblab_core.data_folder",
     "thumblab_core.database.engine",
     "thumblab_core.database.schema",
