@@ -220,7 +220,8 @@ class Bucket:
         except _NoBucketError as error:
             raise StoreError(f"{self} cannot be used for {key} ({error}); make the bucket, or mend the URL") from None
         except BaseError as error:
-            raise StoreError(f"{self} cannot be used for {key} ({_reason(error)})") from None
+            what = f"used for {key}" if key else "listed"
+            raise StoreError(f"{self} cannot be {what} ({_reason(error)})") from None
 
 
 class _NoBucketError(Exception):
