@@ -97,7 +97,7 @@ def scores_of(trained: TrainedRanker, inputs: Float32s | MixedRows, channels: np
 
     `inputs` [k, d]: the model's inputs. `channels` [k]: the channels of the videos.
     """
-    scores = MixedRows.of(inputs).mapped(lambda block: trained.predict_inputs(block).score)
+    scores: Floats = MixedRows.of(inputs).mapped(lambda block: trained.predict_inputs(block).score)
     for channel in np.unique(channels):
         adapter = trained.adapter(str(channel))
         if adapter is not None:

@@ -66,7 +66,7 @@ def residuals(values: Floats | MixedRows, context: Floats | MixedRows, run: Rows
     """
     rows, known_by = MixedRows.of(values), MixedRows.of(context)
     if not _held_out_runs(run):
-        return rows.dense().astype(np.float32)
+        return np.asarray(rows.dense(), np.float32)
     left = np.empty((len(rows), rows.width), np.float32)
     # Means are subtracted before the numbers are rounded to 32 bits. Without the subtraction, large means would make
     # the result less exact.
