@@ -25,7 +25,6 @@ MEANINGS = {
     "video.",
     "video_stats": "A row for each observation: the counts of one video at one moment.",
     "views_at_age": "The views of a video at a fixed age, estimated from its observations.",
-    "view_histories": "The counts from which the views at fixed ages of a video were estimated.",
     "thumbnails": "The current picture of each video, or the reason why there is none.",
     "thumbnail_versions": "The pictures and titles that a video had, and when they were seen.",
     "embeddings": "A unit vector for each picture and title, by encoder.",
