@@ -67,7 +67,7 @@ class SlowEncoding(PictureEncoding):
     """The encoding of pictures by the built-in encoder, which takes at least `seconds` for each block."""
 
     log: Path = Path()
-    seconds: float = 0.2
+    seconds: float = 1.0
 
     def __call__(self, sources: Iterable[Source]) -> Iterator[EncodedBatch[Source]]:
         block = list(sources)
@@ -85,11 +85,11 @@ def _slow_encoding(releases: Path, images: ImageStore, log: Path, seconds: float
 
 
 def encode_slowly(lab: Lab, niche: str, log: Path, on_progress: Any = None) -> int:
-    """Encode the pictures of the niche that have no vector yet, in blocks of 4. Return their number."""
+    """Encode the pictures of the niche that have no vector yet, in blocks of 2. Return their number."""
     from thumblab_pipelines.features import embed, encoding
     from thumblab_pipelines.ray_cluster import computed
 
-    computed._BLOCK, encoding._SAVED_AT_ONCE = 4, 1
+    computed._BLOCK, encoding._SAVED_AT_ONCE = 2, 1
     missing = embed._pictures(lab, niche).missing
     work = SlowEncoding(BUILTIN, "builtin", lab.settings.releases, lab.images, log)
     return encoding.encode_pictures(lab, work, missing, on_progress or (lambda *_: None), niche).count

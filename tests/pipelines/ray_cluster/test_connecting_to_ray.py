@@ -125,8 +125,8 @@ except LabError as error:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_node_without_the_data_folder_is_refused_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     with ray_nodes(1) as nodes:
+        handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
         chosen = Settings(data_dir=tmp_path, ray_address=nodes.address)
         # All nodes of this test are on one machine, so the node is made to say that it does not see the folder.
         with monkeypatch.context() as hidden, pytest.raises(LabError, match=f"does not see the data folder {tmp_path}"):
