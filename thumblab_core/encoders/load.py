@@ -41,6 +41,22 @@ def image_encoder_name(settings: Settings) -> str:
     return name if release is None else f"{name}@{release.release_id}"
 
 
+def encoder_folder(settings: Settings, encoder: ImageEncoder) -> Path:
+    """Return the folder in which the workers of a Ray cluster find the releases of `encoder`, as a whole path.
+
+    Workers get no credentials of an object store. So the releases are first copied to the cache in the data folder.
+    """
+    place = release_place(settings)
+    if isinstance(place, Path):
+        return place.resolve()
+    if settings.ray_address and isinstance(encoder, NeuralEncoder):
+        store = ReleaseStore(place)
+        for scope in [scope for _, scope in store.scopes(ENCODER) if scope.startswith(encoder.base)]:
+            for release in store.all(ENCODER, scope):
+                _ = release.path  # Reading the path copies the files.
+    return settings.release_cache.resolve()
+
+
 @lru_cache(maxsize=4)
 def named_image_encoder(name: str, releases: Path | ScopePlaces) -> ImageEncoder:
     """Return the encoder called `name`, which the whole process shares. `new_image_encoder` explains the names."""

@@ -3,7 +3,7 @@
 import itertools
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,9 @@ _LEAST_SIMILARITY = 0.35
 _MOST_SEARCHES, _LEAST_USES, _SHORTEST_WORD = 3, 2, 4
 _WORD = re.compile(r"[^\W\d_][\w'’-]*")
 
+_MOST_TITLES = 100_000
+"""A text is compared with at most so many titles of the lab. The lab draws them, always the same ones."""
+_TITLES = text("SELECT title FROM videos ORDER BY md5(video_id) LIMIT :most")
 _MEANS = text("""
 SELECT v.channel_id, h.title, count(*) AS videos, avg(e.vector)::real[] AS mean
 FROM embeddings e JOIN videos v USING (video_id) JOIN channels h USING (channel_id)
@@ -78,7 +81,7 @@ def propose(
         raise LabError("no title of the seed has a vector yet; `thumblab refresh` computes the vectors")
     rows = connection.execute(_MEANS, {"encoder": encoder}).all()
     of_seed = select(videos.c.title).where(or_(videos.c.channel_id.in_(ids), videos.c.video_id.in_(video_ids)))
-    titles, others = list(connection.scalars(of_seed)), list(connection.scalars(select(videos.c.title)))
+    titles, others = list(connection.scalars(of_seed)), connection.scalars(_TITLES, {"most": _MOST_TITLES})
     cosines = unit(np.array([row.mean for row in rows], np.float32)) @ unit(np.array([mean], np.float32))[0]
     near = [
         NearChannel(row.channel_id, row.title, row.videos, round(float(cosine), 3))
@@ -91,15 +94,19 @@ def propose(
     return Proposal(near, searches, daily_cost(proposed, settings), _preview(connection, proposed))
 
 
-def suggested_searches(titles: Sequence[str], others: Sequence[str]) -> list[str]:
+def suggested_searches(titles: Sequence[str], others: Iterable[str]) -> list[str]:
     """Return at most three words or pairs of words that are frequent in `titles` and rare in `others`.
 
     A text must be in two titles. It is ranked by its share of `titles`, squared, over its share of `others`, so that
     words of all topics come last. A word of a chosen pair is not chosen again.
     """
-    counted, overall = _uses(titles), _uses(others)
+    counted = Counter(itertools.chain.from_iterable(map(_texts, titles)))
+    candidates = {word for word, uses in counted.items() if uses >= _LEAST_USES}
+    overall: Counter[str] = Counter()
+    for title in others:
+        overall.update(_texts(title) & candidates)
     ranked = sorted(
-        (word for word, uses in counted.items() if uses >= _LEAST_USES),
+        candidates,
         key=lambda word: (-(counted[word] ** 2) / max(overall[word], 1), -len(word), word),
     )
     chosen: list[str] = []
@@ -109,15 +116,11 @@ def suggested_searches(titles: Sequence[str], others: Sequence[str]) -> list[str
     return chosen
 
 
-def _uses(titles: Sequence[str]) -> Counter[str]:
-    """Return in how many titles each word and each pair of neighbouring words is."""
-    uses: Counter[str] = Counter()
-    for title in titles:
-        words = [word.casefold() for word in _WORD.findall(title)]
-        long = {word for word in words if len(word) >= _SHORTEST_WORD}
-        pairs = {f"{first} {second}" for first, second in itertools.pairwise(words) if {first, second} <= long}
-        uses.update(long | pairs)
-    return uses
+def _texts(title: str) -> set[str]:
+    """Return the words and the pairs of neighbouring words of a title, in small letters. Short words are left out."""
+    words = [word.casefold() for word in _WORD.findall(title)]
+    long = {word for word in words if len(word) >= _SHORTEST_WORD}
+    return long | {f"{first} {second}" for first, second in itertools.pairwise(words) if {first, second} <= long}
 
 
 def _channel_id(connection: Connection, name: str) -> str:

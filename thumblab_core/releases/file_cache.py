@@ -146,14 +146,15 @@ class CachedCopy:
         """Fetch a file again, because its copy does not match its checksum. The errors are those of `folder`."""
         _log.warning("%s: the copy of %s in the cache does not match its checksum; fetching it again", release, name)
         with self._lock, _explained(release), _filling(self.place):
-            self._fetch(release, name, release.files[name])
+            # Another copy may be a hard link to the damaged file, so the file is always downloaded.
+            self._fetch(release, name, release.files[name], may_link=False)
 
-    def _fetch(self, release: Release, name: str, sha256: str) -> None:
+    def _fetch(self, release: Release, name: str, sha256: str, may_link: bool = True) -> None:
         target = self.place / name
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".part-{secrets.token_hex(6)}")
         try:
-            if not _link_same(self.place, sha256, part):
+            if not (may_link and _link_same(self.place, sha256, part)):
                 digest = hashlib.sha256()
                 with part.open("wb") as file:
                     for chunk in [self.manifest] if name == MANIFEST else self.download(name):

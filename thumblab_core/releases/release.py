@@ -81,6 +81,10 @@ class Release:
     number: int = 0
     source: FilesSource | None = field(default=None, compare=False, repr=False)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields for another process. It gets the folder, but no connection to an object store."""
+        return {**vars(self), "source": None}
+
     @property
     def path(self) -> Path:
         """The folder with the files of the release.

@@ -178,8 +178,11 @@ class ReleaseStore:
         """
         place = self._scope(kind, scope)
         with place.writing():
+            # Object stores have no lock here. So the ids are listed first: a release that is published meanwhile must not
+            # be among them.
+            release_ids = place.release_ids()
             readable = {release.release_id for release in readable_releases(place)}
-            unreadable = [release_id for release_id in place.release_ids() if release_id not in readable]
+            unreadable = [release_id for release_id in release_ids if release_id not in readable]
             for release_id in unreadable:
                 if release_id == place.pointer():
                     place.move_pointer("")

@@ -22,7 +22,7 @@ from thumblab_core.releases.release import (
     parse_manifest,
     read_release,
 )
-from thumblab_core.releases.scope import Hold
+from thumblab_core.releases.scope import Hold, readable_releases
 from thumblab_core.releases.scope_state import ScopeState
 from thumblab_core.releases.uploads import MARK, Uploads
 
@@ -121,6 +121,8 @@ class ScopeObjects:
             yield
 
     def next_number(self, above: int = 0) -> int:
+        if not self._state.number:  # The scope is new, or a person has deleted its damaged state.
+            above = max([above, *(release.number for release in readable_releases(self))])
         state = self.places.states.change(
             self.folder, lambda state: replace(state, number=1 + max(state.number, above))
         )

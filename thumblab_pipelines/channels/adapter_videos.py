@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sqlalchemy import text
 
-from thumblab_core.encoders.load import image_encoder_name, named_image_encoder, title_encoder
+from thumblab_core.encoders.load import encoder_folder, image_encoder_name, named_image_encoder, title_encoder
 from thumblab_core.encoders.protocol import NO_VECTOR
 from thumblab_core.errors import LabError
 from thumblab_core.images.stored_hashes import known_hashes
@@ -125,9 +125,8 @@ def encode_channel_videos(lab: Lab, channel_id: str, model: Release, progress: P
         name = image_name(lab, model)
         images = named_image_encoder(name, release_place(lab.settings))
         _require_same(images.fingerprint, model_image_encoder, "THUMBLAB_IMAGE_ENCODER")
-        results.append(
-            encode_pictures(lab, PictureEncoding(images, name, lab.settings.releases, lab.images), pictures, progress)
-        )
+        of_pictures = PictureEncoding(images, name, encoder_folder(lab.settings, images), lab.images)
+        results.append(encode_pictures(lab, of_pictures, pictures, progress))
     if titles:
         words = title_encoder(lab.settings.title_encoder)
         _require_same(words.fingerprint, model_title_encoder, "THUMBLAB_TITLE_ENCODER")

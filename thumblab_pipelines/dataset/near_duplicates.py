@@ -15,6 +15,9 @@ from thumblab_core.images.hash_search import Hashes, HashSearch
 from thumblab_core.images.perceptual import NEAR
 from thumblab_pipelines.dataset.vector_search import VectorSearch
 
+_METHOD = 1
+"""Version of `Pictures.repeats`, which is part of each digest. Raise this number when its results change."""
+
 _ROWS = 1_024
 """Maximum number of pictures in a block, in which all pictures are compared with each other."""
 _SEVERAL = 32 * _ROWS
@@ -61,7 +64,7 @@ class Pictures:
         """Return a digest of the files, hashes and vectors of the pictures in `rows`, in this order, and of the
         threshold.
         """
-        digest = hashlib.sha256(repr((self._threshold, self._names[rows].tolist())).encode())
+        digest = hashlib.sha256(repr((_METHOD, NEAR, self._threshold, self._names[rows].tolist())).encode())
         digest.update(self._hashed[rows].tobytes() + self._hash[rows].tobytes())
         if self._vectors is not None:
             for block in _blocks(rows, _ROWS):

@@ -185,8 +185,8 @@ def _split(corpus: pd.DataFrame) -> tuple[pd.DataFrame, Flags]:
 
 def _largest_share(pairs: pd.DataFrame) -> float:
     """Return the share of the training pairs that comes from the channel with the most training pairs."""
-    share = pairs[pairs.part == TRAIN].channel_id.value_counts(normalize=True)
-    return round(float(share.iloc[0]), 4) if len(share) else 0.0
+    counts = pairs[pairs.part == TRAIN].channel_id.value_counts()
+    return round(float(counts.max() / counts.sum()), 4) if counts.sum() else 0.0
 
 
 def _writer(

@@ -5,7 +5,7 @@ A video with at least twice the views of this baseline can be a winner.
 
 from dataclasses import dataclass
 
-from sqlalchemy import delete, insert, select, text, tuple_
+from sqlalchemy import insert, select, text
 
 from thumblab_core.database.tables import LATEST_STATS, channel_baselines
 from thumblab_pipelines.checks import CheckResult
@@ -39,6 +39,12 @@ FROM (
 ) latest
 GROUP BY GROUPING SETS ((channel_id, age_band), (channel_id)) HAVING count(*) >= :least
 """  # noqa: S608  (values are passed as parameters)
+
+_DELETE = """
+DELETE FROM channel_baselines b
+USING unnest(CAST(:channels AS varchar[]), CAST(:bands AS varchar[])) AS outdated (channel_id, age_band)
+WHERE b.niche = :niche AND b.channel_id = outdated.channel_id AND b.age_band = outdated.age_band
+"""
 
 
 @dataclass(frozen=True)
@@ -86,9 +92,12 @@ def compute_baselines(lab: Lab, niche: str) -> Baselines:
         }
         wanted = {tuple({**row, "niche": niche}[name] for name in columns) for row in rows}
         # Only changed rows are written, because most channels have no new counts between two runs.
-        keys = channel_baselines.c.niche, channel_baselines.c.channel_id, channel_baselines.c.age_band
-        if outdated := [row[:3] for row in stored - wanted]:
-            connection.execute(delete(channel_baselines).where(tuple_(*keys).in_(outdated)))
+        place = [columns.index(name) for name in ("channel_id", "age_band")]
+        if outdated := [tuple(row[column] for column in place) for row in stored - wanted]:
+            # The keys are two arrays. With a parameter for each key, PostgreSQL's limit of parameters could be exceeded.
+            channel_ids, bands = zip(*outdated, strict=True)
+            parameters = {"niche": niche, "channels": list(channel_ids), "bands": list(bands)}
+            connection.execute(text(_DELETE), parameters)
         if new := [dict(zip(columns, row, strict=True)) for row in wanted - stored]:
             connection.execute(insert(channel_baselines), new)
     overall = [row["median_views_per_hour"] for row in rows if row["age_band"] == ALL_AGES]

@@ -18,6 +18,8 @@ BACKGROUND_SECONDS = 600.0
 
 _SLICE = 64
 """How many videos a run takes together. A run ends at most one slice after its time."""
+_ON_CLUSTER = 32
+"""How many times larger a slice is on a Ray cluster, whose workers start anew for each slice."""
 
 T = TypeVar("T")
 
@@ -31,17 +33,19 @@ class CrawlTurn:
     """The time of one run for the crawl's videos of a niche.
 
     `seconds`: how long the run works on them. With 0, it leaves them all to other runs. With None, they are no different
-    from other videos. `left`: how many pieces of work this run has left to other runs.
+    from other videos. `urgent`: ids of videos that do not wait, even if the crawl has found them. `left`: how many pieces
+    of work this run has left to other runs.
     """
 
-    def __init__(self, lab: Lab, niche: str, seconds: float | None) -> None:
+    def __init__(self, lab: Lab, niche: str, seconds: float | None, urgent: Collection[str] = ()) -> None:
         self._seconds = seconds
+        self._slice = _SLICE * (_ON_CLUSTER if lab.settings.ray_address else 1)
         self._crawled: Collection[str] = ()
         self._used = 0.0
         self.left = 0
         if seconds is not None:
             with lab.engine.connect() as connection:
-                self._crawled = frozenset(connection.scalars(kept_by_crawl(niche)))
+                self._crawled = frozenset(connection.scalars(kept_by_crawl(niche))) - frozenset(urgent)
 
     def split(self, work: Sequence[T], video_id: Callable[[T], str]) -> tuple[list[T], list[T]]:
         """Return the work on videos that the crawl has not found, and the work on those that it has found."""
@@ -50,10 +54,10 @@ class CrawlTurn:
 
     def spend(self, work: Sequence[T], do: Callable[[Sequence[T]], None]) -> None:
         """Call `do` with slices of the work until the time of this run is used up. Count what is left."""
-        for start in range(0, len(work), _SLICE):
+        for start in range(0, len(work), self._slice):
             if self._seconds is not None and self._used >= self._seconds:
                 self.left += len(work) - start
                 return
             began = time.monotonic()
-            do(work[start : start + _SLICE])
+            do(work[start : start + self._slice])
             self._used += time.monotonic() - began

@@ -1,7 +1,7 @@
 """Encode the thumbnails and titles of a niche that have no vector yet from the encoders in the settings."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -11,7 +11,13 @@ from thumblab_core.database.nearest_index import ensure_index
 from thumblab_core.database.tables import embeddings, encoding_failures, thumbnails, videos
 from thumblab_core.database.vectors import CURRENT, EARLIER
 from thumblab_core.encoders.agreement import Agreement
-from thumblab_core.encoders.load import image_encoder, image_encoder_name, named_image_encoder, title_encoder
+from thumblab_core.encoders.load import (
+    encoder_folder,
+    image_encoder,
+    image_encoder_name,
+    named_image_encoder,
+    title_encoder,
+)
 from thumblab_core.encoders.neural import NeuralEncoder
 from thumblab_core.encoders.precision import CALIBRATION, HELD_OUT, choose_precision
 from thumblab_core.encoders.protocol import NO_VECTOR
@@ -68,7 +74,13 @@ class Encoded:
     left: int = 0
 
 
-def embed(lab: Lab, niche: str, progress: Progress = silent, crawl_seconds: float | None = None) -> Encoded:
+def embed(
+    lab: Lab,
+    niche: str,
+    progress: Progress = silent,
+    crawl_seconds: float | None = None,
+    urgent: Collection[str] = (),
+) -> Encoded:
     """Save a vector for every thumbnail and title of the niche.
 
     Every batch is committed. A thumbnail or title that already has a vector is not encoded again. Once the lab has
@@ -83,9 +95,11 @@ def embed(lab: Lab, niche: str, progress: Progress = silent, crawl_seconds: floa
         pictures = _pictures(lab, niche)
     titles = _titles(lab, niche)
     image_model, title_model = image_encoder(lab.settings), title_encoder(lab.settings.title_encoder)
-    of_pictures = PictureEncoding(image_model, image_encoder_name(lab.settings), lab.settings.releases, lab.images)
+    of_pictures = PictureEncoding(
+        image_model, image_encoder_name(lab.settings), encoder_folder(lab.settings, image_model), lab.images
+    )
     of_titles = TitleEncoding(title_model, lab.settings.title_encoder)
-    turn = CrawlTurn(lab, niche, crawl_seconds)
+    turn = CrawlTurn(lab, niche, crawl_seconds, urgent)
     now, crawled = turn.split(pictures.missing, _video_id)
     now_titles, crawled_titles = turn.split(titles.missing, _video_id)
     made_pictures = encode_pictures(lab, of_pictures, now, progress, niche)
@@ -262,12 +276,17 @@ def _earlier(lab: Lab, what: str, encoder: str, niche: str) -> list[Source]:
 
 
 def waiting_for_encoder(lab: Lab, niche: str) -> int:
-    """Return how many thumbnails and titles of the crawl's videos in the niche have no vector yet."""
+    """Return how many thumbnails and titles of the crawl's videos in the niche have no vector yet.
+
+    Earlier thumbnails and titles, and those that experiments tested, count too.
+    """
     with lab.engine.connect() as connection:
         crawled = frozenset(connection.scalars(kept_by_crawl(niche)))
     if not crawled:
         return 0
+    pictures, titles = image_encoder(lab.settings).fingerprint, title_encoder(lab.settings.title_encoder).fingerprint
     missing = [*_pictures(lab, niche).missing, *_titles(lab, niche).missing]
+    missing += [*_earlier(lab, PICTURE, pictures, niche), *_earlier(lab, TITLE, titles, niche)]
     return sum(source.video_id in crawled for source in missing)
 
 

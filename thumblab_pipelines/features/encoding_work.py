@@ -51,7 +51,8 @@ class PictureEncoding:
         return BatchSize(self.encoder.largest_batch)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _picture_encoding, (self.encoder.fingerprint, self.name, self.releases, self.images)
+        images = ImageStore(self.images.root.resolve())  # Workers have another working directory.
+        return _picture_encoding, (self.encoder.fingerprint, self.name, self.releases, images)
 
 
 def _picture_encoding(fingerprint: str, name: str, releases: Path, images: ImageStore) -> PictureEncoding:

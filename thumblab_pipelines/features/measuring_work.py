@@ -57,7 +57,8 @@ class Measuring:
         return self.meter.measure_many(self._samples(pictures))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _measuring, (self.version, self.models, self.images)
+        images = ImageStore(self.images.root.resolve())  # Workers have another working directory.
+        return _measuring, (self.version, self.models, images)
 
     def _samples(self, pictures: Iterable[Unmeasured]) -> Iterator[Sample]:
         """Yield a sample, the input of the meter, for each picture.

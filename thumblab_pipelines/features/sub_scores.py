@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, and_, func, not_, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from thumblab_core.database.tables import embeddings, thumbnails, videos, visual_features
-from thumblab_core.encoders.load import image_encoder, image_encoder_name, title_encoder
+from thumblab_core.encoders.load import encoder_folder, image_encoder, image_encoder_name, title_encoder
 from thumblab_core.encoders.protocol import CrossModalEncoder, Vectors, text_tower
 from thumblab_core.model_files import face_model
 from thumblab_core.sub_scores import NAMES, Measurement, Meter
@@ -145,7 +145,9 @@ def _measuring(lab: Lab) -> Measuring:
     chosen, encoder = lab.settings, image_encoder(lab.settings)
     tower, faces = text_tower(encoder), face_model(lab.settings)
     meter = Meter(faces, None if tower is not None else title_encoder(chosen.title_encoder))
-    models = Models(image_encoder_name(chosen), chosen.releases, chosen.title_encoder, faces)
+    models = Models(
+        image_encoder_name(chosen), encoder_folder(chosen, encoder), chosen.title_encoder, faces and faces.resolve()
+    )
     return Measuring(meter, tower, models, lab.images)
 
 
@@ -168,8 +170,10 @@ def waiting_for_meter(lab: Lab, niche: str) -> int:
     statement = (
         select(func.count())
         .select_from(thumbnails)
+        .join(videos, videos.c.video_id == thumbnails.c.video_id)
         .outerjoin(visual_features, _current(meter_version(lab)))
         .where(
+            videos.c.niche == niche,
             thumbnails.c.sha256.is_not(None),
             visual_features.c.video_id.is_(None),
             thumbnails.c.video_id.in_(kept_by_crawl(niche)),

@@ -24,7 +24,7 @@ _VERSION = 1
 _CHANGED = """
 SELECT h.video_id, h.counts, h.digest
 FROM (SELECT v.video_id, count(s.view_count) AS counts,
-             hashtextextended(concat_ws(';', extract(epoch FROM v.published_at), string_agg(
+             hashtextextended(concat_ws(';', CAST(:ages AS text), extract(epoch FROM v.published_at), string_agg(
                concat_ws(':', extract(epoch FROM s.observed_at), s.view_count, s.era), ',' ORDER BY s.observed_at)),
                :version) AS digest
       FROM videos v LEFT JOIN video_stats s ON s.video_id = v.video_id AND s.view_count IS NOT NULL
@@ -50,6 +50,8 @@ FROM video_stats s JOIN videos v USING (video_id)
 WHERE s.video_id = ANY(:video_ids) AND s.view_count IS NOT NULL
 GROUP BY s.video_id
 """
+
+_ALIVE = "SELECT video_id FROM videos WHERE video_id = ANY(:video_ids) ORDER BY video_id FOR KEY SHARE"
 
 
 @dataclass(frozen=True)
@@ -78,10 +80,17 @@ def compute_views_at_age(lab: Lab, niche: str) -> ViewsAtAge:
     video were estimated. A video with the same digest keeps its rows.
     """
     with lab.engine.begin() as connection:
-        changed = connection.execute(text(_CHANGED), {"niche": niche, "version": _VERSION}).all()
+        changed = connection.execute(
+            text(_CHANGED), {"niche": niche, "version": _VERSION, "ages": str(FIXED_AGES)}
+        ).all()
         for start in range(0, len(changed), _BLOCK):
             block = changed[start : start + _BLOCK]
-            ids = [video.video_id for video in block]
+            # Videos may have been deleted since the changes were listed. The lock keeps the others until the commit.
+            ids = list(connection.scalars(text(_ALIVE), {"video_ids": [video.video_id for video in block]}))
+            alive = set(ids)
+            block = [video for video in block if video.video_id in alive]
+            if not block:
+                continue
             rows = []
             for video_id, ages, views, eras in connection.execute(text(_VIEW_SERIES), {"video_ids": ids}):
                 estimates = views_at_ages(FIXED_AGES, np.array(ages), np.array(views), eras)

@@ -53,7 +53,7 @@ def put_in(lab: Lab, niche: str, video_ids: Sequence[str]) -> Changed:
     encoder = image_encoder(lab.settings).fingerprint
     reasons = _not_ready(lab, niche, wanted, encoder)
     if any(reason == _NO_VECTOR for reason in reasons.values()):
-        embed(lab, niche)
+        embed(lab, niche, crawl_seconds=0.0, urgent=wanted)
         # The fingerprint is read after `embed`, which may have chosen another precision for the encoder. Another
         # precision means another fingerprint.
         encoder = image_encoder(lab.settings).fingerprint

@@ -101,7 +101,11 @@ class Cluster:
 
         An error of the listener is raised at the end of the `with` block.
         """
-        queue = imported("ray.util.queue").Queue(actor_options={"num_cpus": 0})
+        ray = imported("ray")
+        strategy = imported("ray.util.scheduling_strategies").NodeAffinitySchedulingStrategy
+        # On this node, the queue lives as long as this process needs it.
+        here = strategy(ray.get_runtime_context().get_node_id(), soft=False)
+        queue = imported("ray.util.queue").Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
         failed: list[Exception] = []
         thread = Thread(target=_hear, args=(queue, listener, failed), daemon=True)
         thread.start()

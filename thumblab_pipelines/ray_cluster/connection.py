@@ -77,6 +77,10 @@ def cluster_errors() -> Iterator[None]:
     lost = (
         exceptions.RayActorError,
         exceptions.WorkerCrashedError,
+        exceptions.NodeDiedError,
+        exceptions.LocalRayletDiedError,
+        exceptions.TaskUnschedulableError,
+        exceptions.ActorUnschedulableError,
         exceptions.OutOfMemoryError,
         exceptions.ObjectLostError,
         exceptions.RaySystemError,

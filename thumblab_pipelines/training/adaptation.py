@@ -101,6 +101,8 @@ def _fit(videos: ScoredVideos, above: Floats, name: str, rows: Rows, score_slope
 
 def _rows_by_channel(channel: npt.NDArray[np.str_], rows: Rows) -> list[tuple[str, Rows]]:
     """Return each channel of `rows` with its rows, which keep their order."""
+    if not len(rows):
+        return []
     number, names = numbered(channel[rows])
     order = np.argsort(number, kind="stable")
     return list(zip(names, np.split(rows[order], np.cumsum(np.bincount(number))[:-1]), strict=True))

@@ -23,6 +23,7 @@ from thumblab_core.ranking.trained_ranker import CTR, ENGAGEMENT, Calibration, E
 from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.splits import FOLDS, TRAIN, VALIDATION
 from thumblab_pipelines.ray_cluster.cluster import Cluster
+from thumblab_pipelines.ray_cluster.connection import cluster_errors
 from thumblab_pipelines.statistics.calibration import fit_slope, too_close_share
 from thumblab_pipelines.statistics.held_out_scores import HeldOutScores, PictureGaps
 from thumblab_pipelines.statistics.trend import slope_within_channels
@@ -197,7 +198,7 @@ class Training:
         """Fit a model to each part. On a cluster, each model is one task, and trains in a single process."""
         if self.cluster is None:
             return [self._fit(corpus, part) for part in parts]
-        with self.cluster.hearing(self.listen) as tell:
+        with cluster_errors(), self.cluster.hearing(self.listen) as tell:
             in_worker = replace(self, listen=tell, folders=self.folders.resolved(), cluster=None)
             return self.cluster.map(partial(in_worker._fit, corpus), parts)
 

@@ -77,7 +77,7 @@ async def refresh_library(request: Request, response: Response) -> RefreshOut:
 async def rebuild_indices(request: Request, response: Response) -> RebuildOut:
     """Start the job `rebuild_index` for each niche. With `wait=true`, answer when the runs have ended.
 
-    Thumbnails without a vector are left out. To compute the missing vectors, call `/internal/embed` first.
+    Thumbnails without a vector are left out. To compute missing vectors, call `/internal/embed` first.
     """
     query, body = query_of(request, WaitQuery), await body_of(request, RebuildRequest)
     config = {"ops": {"faiss_index": {"config": {"factory": body.factory}}}} if body.factory else {}
@@ -103,7 +103,8 @@ async def rebuild_indices(request: Request, response: Response) -> RebuildOut:
 async def embed(request: Request, response: Response) -> RebuildOut:
     """Start the job `embed_library` for each niche. With `wait=true`, answer when the runs have ended.
 
-    A picture or title that has a vector of the current encoder is not encoded again.
+    A picture or title that has a vector of the current encoder is not encoded again. The crawl's videos are encoded for
+    ten minutes. Runs in the background encode the rest.
     """
     query, body = query_of(request, WaitQuery), await body_of(request, NichesRequest)
     runs = await run_requested(

@@ -1,5 +1,6 @@
 """Define the job that encodes and measures the crawl's videos in short turns, and the sensor that starts the turns."""
 
+import json
 import time
 from collections.abc import Iterator
 
@@ -50,14 +51,18 @@ def crawl_encoding(context: dg.SensorEvaluationContext, lab: LabResource) -> Ite
     except LabError as error:
         yield dg.SkipReason(f"the crawl's videos cannot be read: {error}")
         return
-    niche = max(waiting, key=lambda niche: waiting[niche])
-    if waiting[niche] == 0:
-        yield dg.SkipReason("every video of the crawl is encoded and measured")
+    # If a turn has changed nothing, for example because its pictures cannot be read, the other niches come first.
+    hour, tried = int(time.time() // 3600), json.loads(context.cursor or "{}")
+    ready = {niche: count for niche, count in waiting.items() if count and tried.get(niche) != [count, hour]}
+    if not ready:
+        yield dg.SkipReason("every video of the crawl is encoded and measured, or was tried in this hour")
         return
+    niche = max(ready, key=lambda niche: ready[niche])
+    context.update_cursor(json.dumps({**tried, niche: [waiting[niche], hour]}))
     add_partitions(context.instance, [niche])
     # Dagster starts at most one run for each run key. So if a turn achieves nothing, the next one is in the next hour.
     yield dg.RunRequest(
         partition_key=niche,
-        run_key=f"{niche}/{waiting[niche]}/{int(time.time() // 3600)}",
+        run_key=f"{niche}/{waiting[niche]}/{hour}",
         tags={"thumblab/waiting": str(waiting[niche])},
     )

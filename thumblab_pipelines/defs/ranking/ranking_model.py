@@ -42,6 +42,7 @@ def ranking_model(context: dg.AssetExecutionContext, lab: LabResource, mlflow: M
         built = build_model(opened, progress=lab.progress(context), run_id=context.run.run_id)
         tracked = log_model(opened, tracker, built)
         checks = check_model(opened, built.release)
+        place = "reused, not computed" if built.reused else place_of(opened.settings)
     if built.forgotten:
         context.log.warning(
             f"{built.forgotten} videos were left out because they were deleted after the pairs were made"
@@ -51,7 +52,7 @@ def ranking_model(context: dg.AssetExecutionContext, lab: LabResource, mlflow: M
             "dagster/row_count": built.release.info["videos"],
             **release_metadata(built.release),
             "reused": built.reused,
-            "computed_by": place_of(opened.settings),
+            "computed_by": place,
             "forgotten": built.forgotten,
             "epochs": len(built.history),
             "mlflow_run": mlflow_link(tracked.url),

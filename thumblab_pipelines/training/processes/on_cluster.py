@@ -51,7 +51,7 @@ def fit_on_cluster(
     storage = cluster.shared / "ray-train"
     # Without this variable, the workers would change into that folder, which is deleted below.
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
-    with cluster.hearing(on_epoch) as tell, cluster_errors():
+    with cluster_errors(), cluster.hearing(on_epoch) as tell:
         work = ray.put(ray.cloudpickle.dumps((arrays, config, model, folders.resolved(), checkpoint_every)))
         trainer = torch_trainer(
             _fit_in_worker,

@@ -69,7 +69,8 @@ async function submit(event) {
   try {
     const niche = await ask({ ...given, dry_run: isCheck });
     if (mine !== opened) return;
-    if (isCheck) return showCost(given, niche);
+    // A field may have changed while the service checked the values.
+    if (isCheck) return JSON.stringify(values()) === JSON.stringify(given) ? showCost(given, niche) : backToFirst();
     byId("niche-dialog").close();
     stored(`${nicheName(niche.name)} is ${edited === null ? "added" : "changed"}. Its next refresh collects it.`);
   } catch (error) {
