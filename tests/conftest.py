@@ -22,7 +22,6 @@ from httpx._config import DEFAULT_TIMEOUT_CONFIG
 from leaks import LEAKS, files_with_a_key, keep_values_readable, tables_with_a_secret
 from PIL import Image, ImageDraw
 from pydantic import SecretStr
-from session.silence import end_silence, silenced_logging
 from session_server import keep_in_memory, stop_server
 from tiny_clip import TinyClip, tiny_clip
 
@@ -53,16 +52,6 @@ def pytest_collection() -> Iterator[None]:
     yield
     gc.freeze()
     gc.enable()
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    before = silenced_logging()
-    result = yield
-    if changes := silenced_logging() - before:
-        end_silence(changes)
-        item.warn(pytest.PytestWarning(f"{item.nodeid} silenced logging: {', '.join(sorted(changes))}"))
-    return result
 
 
 def _folder(path: Path) -> str:

@@ -8,6 +8,7 @@ store therefore computes exactly the same vectors. To encode pictures, the origi
 
 import contextlib
 import io
+import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -189,7 +190,8 @@ def quantise_int8(graph: Any, pictures: Sequence[Prepared], preprocessing: Prepr
 
     # The output is discarded, because NNCF prints progress bars and has no option to turn them off.
     with contextlib.redirect_stdout(io.StringIO()):
-        nncf.set_log_level(40)
+        # `nncf.set_log_level` also changes the level of all handlers that somebody else has added to this logger.
+        logging.getLogger("nncf").setLevel(logging.ERROR)
         inputs = [normalised(picture[None], preprocessing) for picture in pictures]
         return nncf.quantize(
             graph,

@@ -154,7 +154,7 @@ class Pictures:
         return new
 
     def _searched_vectors(self) -> VectorSearch | None:
-        return None if self._vectors is None else VectorSearch(self._vectors, self._threshold)
+        return None if self._vectors is None or not len(self._vectors) else VectorSearch(self._vectors, self._threshold)
 
     def _equal_vectors(self) -> Rows:
         """Return for each picture [n] the first row with the same vector."""

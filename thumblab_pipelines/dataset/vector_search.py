@@ -58,7 +58,7 @@ class VectorSearch:
         lengths = np.linalg.norm(self._short, axis=1)
         self._usable: Flags = np.isfinite(lengths)
         longest = float(lengths[self._usable].max(initial=0.0))
-        # This is more than the distance of any two near vectors. If it is negative, no two vectors are near.
+        # This is more than the distance of any two near vectors. If `_possible` is false, no two vectors are near.
         self._reach = np.sqrt(max(0.0, 2 * longest**2 - 2 * threshold)) + _DISTANCE_ROUNDING
         self._possible = threshold <= longest**2 + _ROUNDING
         self._centres = self._trained_centres() if self._possible else self._short[:1]

@@ -3,11 +3,12 @@
 import json
 import logging
 import os
+import pickle
 import shutil
 from pathlib import Path
 
 import pytest
-from object_store_server import object_places, object_store
+from object_store_server import SECRET, object_places, object_store
 from release_helpers import KIND, SCOPE, publish, serve, text_of, writer
 
 from thumblab_core.object_store.bucket import Bucket
@@ -85,6 +86,29 @@ def test_a_copy_that_has_changed_is_fetched_again_with_a_warning(
     assert str(release) in warning
     assert "a.bin" in warning
     assert "fetching it again" in warning
+
+
+def test_a_damaged_file_that_two_copies_share_is_downloaded_again(objects: ReleaseStore, reader: ReleaseStore) -> None:
+    base = serve(objects, "good")
+    changed = objects.publish(KIND, SCOPE, lambda folder: (folder / "c.txt").write_text("c") and None, {}, sharing=base)
+    path, other = read(reader, base).path / "a.bin", read(reader, changed).path / "a.bin"
+    assert path.samefile(other)
+    before, content = path.stat(), bytearray(path.read_bytes())
+    content[7] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    read(reader, changed).verify()
+    assert other.read_bytes() == b"good" * 1_000
+
+
+def test_a_release_for_another_process_has_the_folder_and_no_connection_to_the_store(
+    objects: ReleaseStore, reader: ReleaseStore
+) -> None:
+    release = read(reader, serve(objects, "x"))
+    folder = release.path
+    pickled = pickle.dumps(release)
+    assert SECRET.encode() not in pickled
+    assert pickle.loads(pickled).path == folder
 
 
 def test_a_wrong_manifest_in_the_cache_is_not_believed(objects: ReleaseStore, reader: ReleaseStore) -> None:

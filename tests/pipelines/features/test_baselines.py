@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 from observed import Observed
-from sqlalchemy import delete
+from sqlalchemy import delete, text
 
 from thumblab_core.database.tables import videos
 from thumblab_pipelines.features.baselines import Baselines, check_baselines, compute_baselines
@@ -48,6 +48,22 @@ def test_baselines_are_medians_of_the_latest_counts_over_all_ages_and_per_band(s
     # days.
     assert seen.rows(STORED) == [("c", "0-2 days", 3, 200, 10), ("c", "all", 4, 700, 20)]
     assert computed == Baselines(channels=1, bands={"0-2 days": 1}, silent=0, lowest=20, highest=20)
+
+
+def test_any_number_of_outdated_baselines_is_deleted(seen: Observed) -> None:
+    channels = """
+    INSERT INTO channels (channel_id, title) SELECT 'channel' || number, 'A channel' FROM generate_series(1, 22000) AS number
+    """
+    outdated = """
+    INSERT INTO channel_baselines (niche, channel_id, age_band, video_count, median_views, median_views_per_hour)
+    SELECT 'tech', 'channel' || number, 'all', 3, 10, 1 FROM generate_series(1, 22000) AS number
+    """
+    with seen.lab.engine.begin() as connection:
+        connection.execute(text(channels))
+        connection.execute(text(outdated))
+    seen.video("a", (10, 5))
+    compute_baselines(seen.lab, "tech")
+    assert seen.rows(STORED) == []
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,20 @@ def test_the_daily_refresh_encodes_and_measures_all_but_the_crawls_videos(bench:
     assert sub_scores.waiting_for_meter(bench.lab, NICHE) == len(crawled)
 
 
+def test_an_urgent_video_of_the_crawl_is_encoded_at_once_and_alone(bench: Bench, crawled: list[str]) -> None:
+    others = len(bench.ids()) - len(crawled)
+    encoded = embed.embed(bench.lab, NICHE, crawl_seconds=0, urgent=crawled[:1])
+    assert (encoded.images, encoded.left) == (others + 1, 2 * (len(crawled) - 1))
+
+
+def test_a_video_that_another_niche_collects_does_not_wait_for_the_crawls_niche(
+    bench: Bench, crawled: list[str]
+) -> None:
+    bench.do(videos.update().where(videos.c.video_id == crawled[0]).values(niche="news"))
+    assert embed.waiting_for_encoder(bench.lab, NICHE) == 2 * (len(crawled) - 1)
+    assert sub_scores.waiting_for_meter(bench.lab, NICHE) == len(crawled) - 1
+
+
 def test_a_turn_ends_after_its_time_and_the_next_one_continues(
     bench: Bench, crawled: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """Tests of a change of encoder. All pictures get new vectors. The old index is served until a new index is promoted."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -185,3 +186,10 @@ def test_a_library_too_small_to_choose_a_precision_stays_in_float32(
     embedded = embed(labs[1], NICHE)
     assert embedded.settled is None
     assert embedded.encoder.endswith("-float32")
+
+
+def test_choosing_a_precision_leaves_the_handlers_of_the_log_as_they_are(
+    measured: Lab, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert measured.settings.encoder_precision == "auto"
+    assert caplog.handler.level == logging.NOTSET

@@ -23,6 +23,7 @@ from thumblab_pipelines.dataset.load import Dataset
 from thumblab_pipelines.dataset.video_fingerprints import FINGERPRINTS_FILE, fingerprints
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.models import comparison, promotion
+from thumblab_pipelines.statistics.mixed_rows import MixedRows
 
 
 def stored_model(release: Release) -> Any:
@@ -41,7 +42,7 @@ def stored_scores(model: Any, inputs: Float32s, channels: Any) -> Float64s:
     """
     pictures, scores = np.load(model.path / "pictures.npy"), np.load(model.path / "scores.npy")
     place = {vector.tobytes(): row for row, vector in enumerate(pictures)}
-    vectors = np.ascontiguousarray(inputs[:, : pictures.shape[1]])
+    vectors = np.ascontiguousarray(MixedRows.of(inputs).dense()[:, : pictures.shape[1]])
     return np.asarray(scores[[place[vector.tobytes()] for vector in vectors]], np.float64)
 
 
