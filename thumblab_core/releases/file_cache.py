@@ -18,6 +18,7 @@ import os
 import secrets
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ from typing import IO, Any
 from thumblab_core.releases.release import Release, ReleaseError, UnreadError
 
 MANIFEST = "manifest.json"
+_UNUSED_S = 7 * 86_400.0
+"""A copy that was not used for so many seconds is deleted, because its release may name videos that were deleted."""
 _COPIED, _LOCK, _FILLING, _STAGING = ".copied", ".lock", ".filling", ".staging-"
 
 _log = logging.getLogger(__name__)
@@ -91,12 +94,14 @@ class FileCache:
             _delete_copy(place)
 
     def shrink(self) -> None:
-        """Delete the copies that were not used for longest, until the cache is within its limit."""
+        """Delete the copies that were not used for a week, and then the copies that were not used for longest, until the
+        cache is within its limit.
+        """
         copies = sorted((copy for scope in self.folder.glob("*/*") for copy in _copies(scope)), key=_last_use)
         sizes = {copy: _size(copy) for copy in copies}
         total = sum(sizes.values())
         for copy in copies:
-            if total <= self.limit:
+            if total <= self.limit and time.time() - _last_use(copy) < _UNUSED_S:
                 return
             with suppress(OSError), _locked(copy, fcntl.LOCK_EX | fcntl.LOCK_NB):
                 _delete_copy(copy)

@@ -5,6 +5,7 @@ import logging
 import os
 import pickle
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -184,6 +185,15 @@ def test_the_cache_deletes_the_copies_that_were_not_used_for_longest_and_none_in
     in_use.verify()
     again = read(small, made[1])
     again.verify()
+
+
+def test_the_cache_deletes_a_copy_that_was_not_used_for_a_week(objects: ReleaseStore, reader: ReleaseStore) -> None:
+    deleted, kept = (read(reader, publish(objects, f"{n}")).path for n in range(2))
+    eight_days_ago = time.time() - 8 * 86_400
+    os.utime(f"{deleted}.lock", (eight_days_ago, eight_days_ago))
+    _ = read(reader, publish(objects, "next")).path
+    assert not deleted.exists()
+    assert kept.exists()
 
 
 def test_what_a_killed_process_left_in_the_cache_is_swept_and_a_living_one_keeps_its_folder(
