@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, FromClause, Table, and_, func, select, text
+from sqlalchemy import ColumnElement, FromClause, Table, and_, func, select
 
 from thumblab_core.database.nearest_index import ensure_index
 from thumblab_core.database.tables import embeddings, encoding_failures, thumbnails, videos
@@ -22,7 +22,6 @@ from thumblab_core.encoders.neural import NeuralEncoder
 from thumblab_core.encoders.precision import CALIBRATION, HELD_OUT, choose_precision
 from thumblab_core.encoders.protocol import NO_VECTOR
 from thumblab_core.images import ImageError, decode
-from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.features.compared import compared_without_vector
 from thumblab_pipelines.features.crawl_turn import CrawlTurn, kept_by_crawl
 from thumblab_pipelines.features.encoding import (
@@ -36,9 +35,6 @@ from thumblab_pipelines.features.encoding import (
 from thumblab_pipelines.features.encoding_work import PictureEncoding, Source, TitleEncoding
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
-
-_NAMED = 10
-"""Maximum number of videos that the explanation of a check names."""
 
 
 @dataclass(frozen=True)
@@ -288,76 +284,3 @@ def waiting_for_encoder(lab: Lab, niche: str) -> int:
     missing = [*_pictures(lab, niche).missing, *_titles(lab, niche).missing]
     missing += [*_earlier(lab, PICTURE, pictures, niche), *_earlier(lab, TITLE, titles, niche)]
     return sum(source.video_id in crawled for source in missing)
-
-
-def check_embeddings(lab: Lab, niche: str) -> list[CheckResult]:
-    """Check that every picture and title of the niche has a vector, and that every vector has length 1.
-
-    The crawl's videos without a vector are not counted, because runs in the background encode them.
-    """
-    statement = text("""
-        SELECT count(t.sha256) AS pictures, count(*) AS titles,
-               count(i.vector) AS image_vectors, count(n.vector) AS title_vectors,
-               count(f.video_id) AS images_without, count(g.video_id) AS titles_without,
-               string_agg(coalesce(f.video_id, g.video_id), ', ' ORDER BY v.video_id) AS without,
-               count(*) FILTER (WHERE abs(vector_norm(i.vector) - 1) > 1e-3) AS odd_images,
-               count(*) FILTER (WHERE abs(vector_norm(n.vector) - 1) > 1e-3) AS odd_titles
-        FROM videos v
-        LEFT JOIN thumbnails t USING (video_id)
-        LEFT JOIN embeddings i ON i.video_id = v.video_id AND i.encoder = :image AND i.source_digest = t.sha256
-        LEFT JOIN embeddings n ON n.video_id = v.video_id AND n.encoder = :title
-             AND n.source_digest = encode(sha256(convert_to(v.title, 'UTF8')), 'hex')
-        LEFT JOIN encoding_failures f ON i.vector IS NULL AND f.video_id = v.video_id AND f.encoder = :image
-             AND f.source_digest = t.sha256
-        LEFT JOIN encoding_failures g ON n.vector IS NULL AND g.video_id = v.video_id AND g.encoder = :title
-             AND g.source_digest = encode(sha256(convert_to(v.title, 'UTF8')), 'hex')
-        WHERE v.niche = :niche AND NOT (
-          (i.vector IS NULL AND t.sha256 IS NOT NULL OR n.vector IS NULL) AND f.video_id IS NULL AND g.video_id IS NULL
-          AND EXISTS (SELECT FROM crawl_videos k WHERE k.video_id = v.video_id AND k.niche = v.niche AND k.outcome = 'kept')
-        )
-    """)
-    image, title = image_encoder(lab.settings), title_encoder(lab.settings.title_encoder)
-    with lab.engine.connect() as connection:
-        parameters = {"niche": niche, "image": image.fingerprint, "title": title.fingerprint}
-        row = connection.execute(statement, parameters).one()
-    # `embed` has already reported unreadable pictures, so the check allows one unreadable picture in a hundred. The
-    # encoder may also have returned no vector for some pictures or titles. The check fails only if this happened for
-    # more than half of the pictures, or for more than half of the titles.
-    pictures, titles = row.pictures - row.images_without, row.titles - row.titles_without
-    broken = row.images_without * 2 > row.pictures or row.titles_without * 2 > row.titles
-    explanation = f"{row.image_vectors} of {row.pictures} thumbnails and {row.title_vectors} of {row.titles} titles"
-    if row.without:
-        explanation += (
-            f"; the encoder gives no vector for {_first_names(row.without)} "
-            f"(`thumblab index rebuild {niche}` tries again)"
-        )
-    if broken:
-        explanation += "; its model is damaged: set THUMBLAB_IMAGE_ENCODER or THUMBLAB_TITLE_ENCODER to another encoder"
-    return [
-        CheckResult(
-            "complete",
-            not broken and row.image_vectors >= 0.99 * pictures and row.title_vectors == titles,
-            explanation,
-            figures={
-                "thumbnails": row.pictures,
-                "thumbnail_vectors": row.image_vectors,
-                "titles": row.titles,
-                "title_vectors": row.title_vectors,
-            },
-        ),
-        CheckResult(
-            "unit_length",
-            row.odd_images + row.odd_titles == 0,
-            f"{row.odd_images + row.odd_titles} vectors have another length",
-            figures={"odd_vectors": row.odd_images + row.odd_titles},
-        ),
-    ]
-
-
-def _first_names(names: str) -> str:
-    """Return the names at the beginning of `names`, and say how many more names there are.
-
-    `names`: a text in which commas separate the names.
-    """
-    parts = names.split(", ")
-    return ", ".join(parts[:_NAMED]) + (f" and {len(parts) - _NAMED} more" if len(parts) > _NAMED else "")

@@ -17,7 +17,8 @@ from thumblab_pipelines.channels.adapter import refit_channel_adapters
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.dataset.pairs import build_pairs, check_built_pairs
 from thumblab_pipelines.features.baselines import compute_baselines
-from thumblab_pipelines.features.embed import check_embeddings, embed, load_encoders
+from thumblab_pipelines.features.check_vectors import check_embeddings
+from thumblab_pipelines.features.embed import embed, load_encoders
 from thumblab_pipelines.features.export_encoder import export_encoder
 from thumblab_pipelines.features.sub_scores import check_features, measure_features
 from thumblab_pipelines.lab import Lab

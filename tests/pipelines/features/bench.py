@@ -11,7 +11,7 @@ from thumblab_core.database.tables import embeddings, videos
 from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_pipelines.checks import CheckResult
-from thumblab_pipelines.features import baselines, embed, sub_scores
+from thumblab_pipelines.features import baselines, check_vectors, embed, sub_scores
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library import build
 
@@ -91,9 +91,10 @@ class Bench:
         self.lab = lab
         self.titles = CheapTitles()
         self._patch = patch
-        for module in (embed, sub_scores, build):
+        for module in (embed, check_vectors, sub_scores, build):
             patch.setattr(module, "image_encoder", lambda _: self.pictures)
-        patch.setattr(embed, "title_encoder", lambda _: self.titles)
+        for module in (embed, check_vectors):
+            patch.setattr(module, "title_encoder", lambda _: self.titles)
         self.pictures = CountingPictures()
 
     def rows(self, statement: Any) -> list[Any]:

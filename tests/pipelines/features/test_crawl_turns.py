@@ -8,6 +8,7 @@ from sqlalchemy import insert
 
 from thumblab_core.database.tables import crawl_channels, crawl_videos, videos
 from thumblab_pipelines.features import crawl_turn, embed, sub_scores
+from thumblab_pipelines.features.check_vectors import check_embeddings
 from thumblab_pipelines.features.crawl_turn import CrawlTurn
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -34,7 +35,7 @@ def test_the_daily_refresh_encodes_and_measures_all_but_the_crawls_videos(bench:
     measured = sub_scores.measure_features(bench.lab, NICHE, crawl_seconds=0)
     assert (measured.measured, measured.left) == (others, len(crawled))
     # What waits for its turn fails no check.
-    assert passed(embed.check_embeddings(bench.lab, NICHE)) == {"complete": True, "unit_length": True}
+    assert passed(check_embeddings(bench.lab, NICHE)) == {"complete": True, "unit_length": True}
     assert passed(sub_scores.check_features(bench.lab, NICHE)) == {"complete": True, "in_range": True}
     assert embed.waiting_for_encoder(bench.lab, NICHE) == 2 * len(crawled)
     assert sub_scores.waiting_for_meter(bench.lab, NICHE) == len(crawled)
@@ -78,7 +79,7 @@ def test_a_missing_vector_of_another_video_still_fails_the_check(bench: Bench, c
     embed.embed(bench.lab, NICHE, crawl_seconds=0)
     other = next(video_id for video_id in bench.ids() if video_id not in crawled)
     bench.do(videos.update().where(videos.c.video_id == other).values(title="A title without a vector"))
-    assert not passed(embed.check_embeddings(bench.lab, NICHE))["complete"]
+    assert not passed(check_embeddings(bench.lab, NICHE))["complete"]
 
 
 def test_a_turn_without_a_limit_knows_no_video_of_the_crawl(bench: Bench, crawled: list[str]) -> None:

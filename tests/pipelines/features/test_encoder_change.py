@@ -19,7 +19,8 @@ from thumblab_core.index import NicheIndex, PublishedBetween
 from thumblab_core.releases.release import ENCODER, INDEX
 from thumblab_core.sub_scores import NAMES
 from thumblab_pipelines.features import baselines, sub_scores
-from thumblab_pipelines.features.embed import check_embeddings, embed
+from thumblab_pipelines.features.check_vectors import check_embeddings
+from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library import build
 from thumblab_pipelines.library.search import search_libraries

@@ -11,6 +11,7 @@ from thumblab_core.database.tables import thumbnails, videos, visual_features
 from thumblab_core.sub_scores import meter
 from thumblab_pipelines.collection import download
 from thumblab_pipelines.features import baselines, embed, encoding, sub_scores
+from thumblab_pipelines.features.check_vectors import check_embeddings
 from thumblab_pipelines.library import build
 
 
@@ -20,7 +21,7 @@ def test_every_picture_and_title_gets_a_vector_and_nothing_is_encoded_twice(benc
     assert (first.had, first.images, first.titles) == (0, count, count)
     assert (again.had, again.images, again.titles) == (2 * count, 0, 0)
     assert sum(bench.pictures.batches) == len(bench.titles.encoded) == count
-    assert passed(embed.check_embeddings(bench.lab, NICHE)) == {"complete": True, "unit_length": True}
+    assert passed(check_embeddings(bench.lab, NICHE)) == {"complete": True, "unit_length": True}
 
 
 def test_committed_batches_survive_a_crash(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,7 +30,7 @@ def test_committed_batches_survive_a_crash(bench: Bench, monkeypatch: pytest.Mon
     with pytest.raises(ZeroDivisionError):
         embed.embed(bench.lab, NICHE)
     assert bench.vectors(bench.pictures.fingerprint) == 12  # The batches of 4 and of 8 pictures are committed.
-    assert not passed(embed.check_embeddings(bench.lab, NICHE))["complete"]
+    assert not passed(check_embeddings(bench.lab, NICHE))["complete"]
     bench.pictures = CountingPictures()
     again = embed.embed(bench.lab, NICHE)
     assert (again.had, again.images) == (12, len(bench.ids()) - 12)
@@ -93,7 +94,7 @@ def test_inputs_without_a_vector_are_reported_left_out_and_not_tried_again_by_th
         assert (embedded.images, embedded.titles) == ((0, 0) if second_run else (len(others) + 1,) * 2)
     assert sum(bench.pictures.batches) == len(others) + 2
     assert bench.titles.encoded.count(title) == 1
-    checks = {check.name: check for check in embed.check_embeddings(bench.lab, NICHE)}
+    checks = {check.name: check for check in check_embeddings(bench.lab, NICHE)}
     assert checks["complete"].passed
     assert checks["complete"].explanation.endswith(
         f"the encoder gives no vector for {dark}, {lost} (`thumblab index rebuild {NICHE}` tries again)"
@@ -109,7 +110,7 @@ def test_inputs_without_a_vector_are_reported_left_out_and_not_tried_again_by_th
 def test_the_check_fails_if_the_encoder_gives_no_vector_for_most_pictures(bench: Bench) -> None:
     bench.pictures = FailingPictures(range(len(bench.ids()) - 2))
     embed.embed(bench.lab, NICHE)
-    checks = {check.name: check for check in embed.check_embeddings(bench.lab, NICHE)}
+    checks = {check.name: check for check in check_embeddings(bench.lab, NICHE)}
     assert not checks["complete"].passed
     assert "its model is damaged" in checks["complete"].explanation
 
@@ -117,7 +118,7 @@ def test_the_check_fails_if_the_encoder_gives_no_vector_for_most_pictures(bench:
 def test_the_check_fails_for_a_vector_that_is_not_of_length_one(bench: Bench) -> None:
     embed.embed(bench.lab, NICHE)
     bench.do(text("UPDATE embeddings SET vector = (SELECT array_fill(0.5, ARRAY[768])::vector) WHERE encoder <> 'x'"))
-    assert not passed(embed.check_embeddings(bench.lab, NICHE))["unit_length"]
+    assert not passed(check_embeddings(bench.lab, NICHE))["unit_length"]
 
 
 @pytest.mark.slow

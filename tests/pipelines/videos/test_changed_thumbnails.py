@@ -23,6 +23,7 @@ from thumblab_pipelines.channels import adapter_videos
 from thumblab_pipelines.channels.adapter_videos import encode_channel_videos, read_channel_videos
 from thumblab_pipelines.dataset.corpus import exclude, read_corpus
 from thumblab_pipelines.dataset.snapshot import read_snapshot
+from thumblab_pipelines.features import check_vectors
 from thumblab_pipelines.features import embed as embed_step
 from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.features.encoding import delete_encoding_failures
@@ -267,7 +268,8 @@ def test_a_failed_picture_is_tried_once_and_again_only_on_request(
     changing: Changing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab, encoder = changing.lab, FailingPictures()
-    monkeypatch.setattr(embed_step, "image_encoder", lambda _: encoder)
+    for module in (embed_step, check_vectors):
+        monkeypatch.setattr(module, "image_encoder", lambda _: encoder)
     embedded = embed(lab, "tech")
     # The picture encoder got the three current pictures and the earlier picture, and returned only zeros, which are no
     # valid vectors. The title encoder encoded the two earlier titles, which `earlier` counts.
@@ -275,7 +277,7 @@ def test_a_failed_picture_is_tried_once_and_again_only_on_request(
     assert "picture: its earlier or tested thumbnail: the encoder gives no vector" in "; ".join(embedded.without)
     assert embed(lab, "tech").earlier == 0
     assert encoder.seen == 4
-    (complete, _) = embed_step.check_embeddings(lab, "tech")
+    (complete, _) = check_vectors.check_embeddings(lab, "tech")
     assert "`thumblab index rebuild tech`" in complete.explanation
     delete_encoding_failures(lab, "tech")
     embed(lab, "tech")

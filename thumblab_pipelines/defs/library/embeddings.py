@@ -7,7 +7,8 @@ from thumblab_pipelines.defs.groups import ENCODER, LIBRARY
 from thumblab_pipelines.defs.kept import about
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.defs.timing import crawl_seconds
-from thumblab_pipelines.features.embed import check_embeddings, embed
+from thumblab_pipelines.features.check_vectors import check_embeddings
+from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.features.export_encoder import export_encoder
 
 
