@@ -1,4 +1,6 @@
-"""Find the pairs of unit vectors whose cosine is at least a threshold, without comparing every pair, and still exactly.
+"""Find the pairs of unit vectors whose cosine is at least a threshold, without comparing every pair.
+
+The result is that of comparing all pairs, but for the rounding of float32.
 
 Each vector x gets a short form s(x): its components along the first principal axes, followed by the length of all its
 other components. s keeps the lengths of vectors, and never makes a distance longer. So two vectors with a cosine of at
@@ -29,9 +31,9 @@ from thumblab_core.index.projection import principal_axes, rest_lengths
 _COMPONENTS = 64
 _BLOCK = 1_024
 _ROUNDING = 1e-5
-"""The largest error of an inner product of short forms, because all numbers are float32."""
+"""Allowance for the error of an inner product of short forms in float32. The errors that were seen are smaller."""
 _DISTANCE_ROUNDING = 1e-3
-"""The largest error of a distance of short forms. It is larger, because a length is the root of a rounded number."""
+"""Allowance for the error of a distance of short forms. A length is the root of a rounded number, so it is larger."""
 _TRAINED_PER_CELL = 64
 """The number of vectors in the training sample, for each cell."""
 _KMEANS_ITERATIONS = 5
@@ -107,9 +109,9 @@ class VectorSearch:
                     short[some], self._threshold - _ROUNDING, cells[some], None
                 )
                 if len(found):
-                    of = start + np.repeat(np.arange(len(ends) - 1), np.diff(ends.astype(np.intp)))
-                    near = self._compared(rows[several], of, found)
-                    yield several[of[near]], found[near]
+                    of = np.repeat(np.arange(len(ends) - 1), np.diff(ends.astype(np.intp)))
+                    near = self._compared(rows[several[some]], of, found)
+                    yield several[some][of[near]], found[near]
 
     def any_near(self, rows: Rows) -> Flags:
         """Return for each row in `rows` whether an added row is near."""
@@ -134,13 +136,21 @@ class VectorSearch:
         if len(of) > _PAIRS:
             distinct, place = np.unique(others, return_inverse=True)
             if len(of) * _DENSE >= len(rows) * len(distinct):
-                cosines = self._vectors[rows] @ self._vectors[distinct].T
-                return np.asarray(cosines[of, place.ravel()] >= self._threshold)
+                return self._compared_with_all(rows, of, distinct, place.ravel())
         near = np.empty(len(of), np.bool_)
         for start in range(0, len(of), _PAIRS):
             some = slice(start, start + _PAIRS)
             cosines = np.einsum("ij,ij->i", self._vectors[rows[of[some]]], self._vectors[others[some]])
             near[some] = cosines >= self._threshold
+        return near
+
+    def _compared_with_all(self, rows: Rows, of: Rows, distinct: Rows, place: Rows) -> Flags:
+        """Return the same for the vectors `distinct[place]`. Each of them is compared with all vectors of `rows`."""
+        queries, near = self._vectors[rows], np.empty(len(of), np.bool_)
+        for start in range(0, len(distinct), _PAIRS):
+            inside = np.flatnonzero((place >= start) & (place < start + _PAIRS))
+            cosines = queries @ self._vectors[distinct[start : start + _PAIRS]].T
+            near[inside] = cosines[of[inside], place[inside] - start] >= self._threshold
         return near
 
     def _cells_near(self, short: Float32s, own: Rows) -> Rows:
