@@ -7,6 +7,7 @@ import { nicheName } from "../words.js";
 import { addNiche, allNiches, changeNiche } from "./service.js";
 import { categories, categoryName, costWords, linesOf, sources } from "./words.js";
 
+let storing = false;
 let edited = null; // The niche that is changed, as it was read. Null while a new one is added.
 let checked = null; // The values that the service has checked, or null.
 let opened = 0; // How often the form was opened. An answer to an earlier form is not shown in the present form.
@@ -66,6 +67,7 @@ async function submit(event) {
   byId("niche-send").disabled = true;
   const given = checked ?? values();
   const isCheck = checked === null;
+  storing = !isCheck;
   try {
     const niche = await ask({ ...given, dry_run: isCheck });
     if (mine !== opened) return;
@@ -78,6 +80,8 @@ async function submit(event) {
     backToFirst();
     say("niche-problem", withoutCommands(error.message));
     if (error.status === 409 && edited !== null) offerPresent();
+  } finally {
+    storing = false;
   }
 }
 
@@ -111,6 +115,8 @@ function offerPresent() {
 export function wireForm(onStored) {
   stored = onStored;
   byId("niche-form").addEventListener("submit", submit);
-  byId("niche-form").addEventListener("input", backToFirst);
+  byId("niche-form").addEventListener("input", () => {
+    if (!storing) backToFirst(); // While a niche is stored, the button stays off, so that it is not sent twice.
+  });
   byId("niche-cancel").addEventListener("click", () => byId("niche-dialog").close());
 }
