@@ -53,7 +53,7 @@ Without the limit, memory would grow, and reading text would take at most 7 % le
 class _LastingCore(ov.Core):  # type: ignore[misc]  # OpenVINO has no types
     """A `Core` that lasts until the process ends and caches few shapes.
 
-    It uses at most as many threads as OMP_NUM_THREADS allows.
+    It uses at most as many threads as OMP_NUM_THREADS allows, and any cores.
 
     It replaces `ov.Core`. RapidOCR and NNCF create cores themselves, so they use this class, too.
     """
@@ -63,7 +63,8 @@ class _LastingCore(ov.Core):  # type: ignore[misc]  # OpenVINO has no types
         self.set_property("CPU", _SHAPES)
         # OpenVINO does not read OMP_NUM_THREADS, and would use all cores in each of several workers on a machine.
         if (threads := core_limit()) is not None:
-            self.set_property("CPU", {"INFERENCE_NUM_THREADS": threads})
+            # By default, OpenVINO binds its threads to the first cores, so several workers would share these cores.
+            self.set_property("CPU", {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False})
         _cores.append(self)
 
 

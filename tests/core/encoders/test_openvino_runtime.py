@@ -1,9 +1,10 @@
-"""Test that the module `openvino_runtime` prevents two faults of OpenVINO.
+"""Test that the module `openvino_runtime` prevents three faults of OpenVINO.
 
 With this module, a signal does not crash a process that has destroyed its OpenVINO models. The memory of a model does
-not grow when the model gets an input of a new shape.
+not grow when the model gets an input of a new shape. Several processes with a limit of threads use all cores.
 """
 
+import os
 import subprocess
 import sys
 
@@ -45,6 +46,22 @@ for shape in range(600):
     used.append(psutil.Process().memory_info().rss)
 print((used[599] - used[349]) >> 20)
 """
+
+LIMITED = """
+import numpy as np
+from thumblab_core.encoders.openvino_runtime import ov
+from openvino import opset13
+
+pictures = opset13.parameter([1, 4], np.float32)
+compiled = ov.Core().compile_model(ov.Model([opset13.relu(pictures)], [pictures], "small"), "CPU")
+print(compiled.get_property("INFERENCE_NUM_THREADS"), compiled.get_property("ENABLE_CPU_PINNING"))
+"""
+
+
+def test_a_process_with_a_limit_of_threads_is_not_bound_to_the_cores_of_other_processes() -> None:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", LIMITED], capture_output=True, text=True, timeout=120, env=environment)
+    assert done.stdout.split() == ["1", "False"], done.stderr
 
 
 @pytest.mark.slow
