@@ -22,6 +22,8 @@ from thumblab_core.settings import Settings
 KEY = "key-of-the-benchmark-0123456789"
 NICHE = "tech"
 LIBRARY = 10_000
+MOST_CLIENTS = 256
+"""The number of clients that the service of the benchmark admits at once."""
 TITLE = "I tested every phone of this year"
 VIT = "ViT-B-32"
 _FITTED = 300
@@ -30,7 +32,15 @@ _FITTED = 300
 def settings_of(folder: Path, encoder: str) -> Settings:
     """Return the settings of the lab in `folder`. `encoder` is `builtin` or `ViT-B-32`."""
     name = encoder if encoder == "builtin" else f"open_clip:{encoder}/{weights(folder)}"
-    return Settings(_env_file=None, data_dir=folder, image_encoder=name, api_key=KEY, encoder_precision="float32")
+    # One key may have a quarter of the places for requests, and all clients of the benchmark use the same key.
+    return Settings(
+        _env_file=None,
+        data_dir=folder,
+        image_encoder=name,
+        api_key=KEY,
+        encoder_precision="float32",
+        serving_requests=4 * MOST_CLIENTS,
+    )
 
 
 def weights(folder: Path) -> Path:

@@ -40,7 +40,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.service.lab import KEY, NICHE, TITLE, VIT, make_lab, thumbnails
+from benchmarks.service.lab import KEY, MOST_CLIENTS, NICHE, TITLE, VIT, make_lab, thumbnails
 from thumblab_core.encoders.load import image_encoder, title_encoder
 from thumblab_core.images import decode
 from thumblab_core.index import NicheIndex
@@ -137,6 +137,7 @@ def _answers(port: int, path: str) -> bool:
 def ask(server: Server, bodies: Sequence[bytes], clients: int, into: Seconds) -> None:
     """Send the requests from several clients at once, and add the seconds of the requests to `into`."""
     waiting, lock, seconds, before = list(bodies), threading.Lock(), list[float](), server.used()
+    errors: list[str] = []
 
     def run() -> None:
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=300)
@@ -151,15 +152,18 @@ def ask(server: Server, bodies: Sequence[bytes], clients: int, into: Seconds) ->
             text = reply.read()
             seconds.append(time.perf_counter() - start)
             if reply.status != 200:
-                raise RuntimeError(text[:500])
+                errors.append(f"status {reply.status}: {text[:500]!r}")
+                return
 
     threads = [threading.Thread(target=run) for _ in range(clients)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    if errors:
+        raise RuntimeError(f"{len(errors)} clients stopped at a request that failed; the first: {errors[0]}")
     if len(seconds) != len(bodies):
-        raise RuntimeError("a request failed")
+        raise RuntimeError(f"{len(bodies) - len(seconds)} of {len(bodies)} requests got no answer")
     into.waited += seconds
     into.used += server.used() - before
 
@@ -239,7 +243,9 @@ def _table(title: str, clients: Sequence[int], seconds: dict[tuple[str, int], fl
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.service.measure", description=__doc__)
     parser.add_argument("--encoder", choices=[VIT, "builtin"], default=VIT, help="default: ViT-B-32")
-    parser.add_argument("--clients", nargs="+", type=int, default=list(CLIENTS), help="default: 1 8 32")
+    parser.add_argument(
+        "--clients", nargs="+", type=int, default=list(CLIENTS), help=f"default: 1 8 32; at most {MOST_CLIENTS}"
+    )
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="default: 5")
     options = parser.parse_args()
     measure(options.encoder, options.clients, options.rounds, Console())
