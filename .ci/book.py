@@ -1,7 +1,8 @@
-"""A hook of MkDocs. It adds pages that lie outside docs/ to the book, and makes the links of all pages lead there.
+"""A hook of MkDocs. The hook adds files that lie outside docs/ to the book, each as a page. Links to these files then
+lead to the added pages.
 
-On GitHub, the link of a page in docs/ to `../CHANGELOG.md` leads to the file. In the book, it leads to the added page.
-A link to a file of code has no page in the book, so its text stays without the link.
+On GitHub, a link in docs/ to `../CHANGELOG.md` leads to the file. In the book, the same link leads to the added page. A
+file of code has no page in the book, so a link to such a file is replaced by its text.
 """
 
 import posixpath
@@ -32,7 +33,11 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
 
 
 def _in_the_book(link: re.Match[str], source: str, page: str) -> str:
-    """Return the link as the book has it. `source` is the file of the link in the repository, and `page` its page."""
+    """Return the link, changed for the book.
+
+    `source` is the path of the file that contains the link, in the repository. `page` is the path of the page of this
+    file in the book.
+    """
     mark, text, target = link.groups()
     path, hash_, anchor = target.partition("#")
     if not path or re.match(r"[a-z]+:", path):

@@ -23,8 +23,9 @@ _VARIABLES = {
 def pip_options(listing: str) -> dict[str, str]:
     """Return the options in the output of `pip config list`, by name.
 
-    A line of the output looks like `global.index-url='https://...'`. Where several lines name one option, the last
-    section counts, as for pip: `install` comes after `global`, and an environment variable after both.
+    A line of the output looks like `global.index-url='https://...'`. The part before the dot is the section. If several
+    lines set the same option, the order of their sections decides, as in pip: `install` overrides `global`, and an
+    environment variable overrides both.
     """
     order = {"global": 0, "install": 1, ":env:": 2}
     found: list[tuple[int, str, str]] = []
@@ -37,7 +38,10 @@ def pip_options(listing: str) -> dict[str, str]:
 
 
 def environment(listing: str, present: dict[str, str]) -> dict[str, str]:
-    """Return the environment for uv: `present`, and what `listing`, the output of `pip config list`, adds to it."""
+    """Return the environment variables for uv.
+
+    They are the variables in `present`, and the variables that follow from `listing`, the output of `pip config list`.
+    """
     options = pip_options(listing)
     added = {variable: options[name] for name, variable in _VARIABLES.items() if options.get(name)}
     # pip compares the versions of all indexes. uv would take the first index that has the package at all.

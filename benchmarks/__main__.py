@@ -1,21 +1,22 @@
 """Run the benchmarks of `make bench`.
 
 The benchmarks measure seven things:
-- the encoding of pictures and titles and the sub-scores, each compared with decoding the JPEG file;
+- the speed of the encoders of pictures and titles, and of the sub-scores, compared with the speed of decoding a JPEG
+  file;
 - the encoding of pictures by open_clip models, compared with the code in open_clip's README;
 - the time to build a library from its rows in PostgreSQL and to load it as the scoring service does;
 - the search for similar pictures, compared with numpy, autofaiss and pgvector;
 - the training of the ranking model, compared with a plain PyTorch loop;
-- the answers of the scoring service, compared with an obvious FastAPI handler and with the work that an answer needs;
+- the answers of the scoring service, compared with a simple FastAPI handler and with the bare computation of an answer;
 - the page of the library in a browser: the time to load a map, and the time to draw a frame while the map is moved.
 
 The seconds depend on the machine, so compare only ratios, such as "twice as fast as numpy".
 
 More benchmarks have their own commands. `python -m benchmarks.recipe CATALOGUE` compares variants of the training
 recipe on your data. `python -m benchmarks.planted` measures the model on synthetic videos, for which the best possible
-result is known. `python -m benchmarks.title_panel` compares models of titles on many real channels.
-`python -m benchmarks.scale` measures how time and memory grow with the number of vectors.
-`python -m benchmarks.title_prior` measures the gain of a title prior for a lab with few channels.
+result is known. `python -m benchmarks.title_panel` compares models of titles on many real channels. `python -m
+benchmarks.scale` measures how time and memory grow with the number of vectors. `python -m benchmarks.title_prior`
+measures how much a lab with few channels gains if its training starts from a model of other channels' titles.
 """
 
 import time
@@ -55,9 +56,9 @@ def best(work: Callable[[], object]) -> float:
 
 
 def stages() -> Table:
-    """Measure the encoders and the sub-scores on synthetic thumbnails.
+    """Measure how fast the encoders and the sub-scores are on synthetic thumbnails.
 
-    Compare the time of each with the time to decode the JPEG file.
+    Each time is compared with the time to decode the JPEG file.
     """
     catalogue = synthetic_catalogue(_IMAGES)
     files = [catalogue.image(video_id) for video_id in catalogue.videos]

@@ -69,9 +69,10 @@ def thinned(points: Points) -> Points:
 
 
 def _within(histories: Sequence[Points], curve: Curve) -> tuple[Float64s, Float64s]:
-    """Return two arrays over the observations of all videos: the values of `curve`, and ln views.
+    """Return the values of `curve` and the ln views, as two arrays over the observations of all videos.
 
-    From each number, the mean over the observations of the same video is subtracted.
+    Both arrays are centred: the mean over a video's observations is subtracted from each value of this video. So a
+    video's level of views has no influence on the fit.
     """
     shapes = [curve(ages) for ages, _ in histories]
     logs = [np.log(views) for _, views in histories]
@@ -176,11 +177,11 @@ class Evaluation:
 def on_histories(histories: Sequence[Points], at: float) -> dict[str, tuple[Evaluation, Evaluation]]:
     """Evaluate each age correction on random pairs of real videos.
 
-    A pair has one random observation of each of its two videos. The true order of a pair is the order of the views at
-    the age of `at` hours. These views are simulated, because the videos of a random pair usually come from two channels
-    of different size, and the lab compares only videos of one channel. Ln views at the age `at` are drawn from a normal
-    distribution with the spread that videos of one channel have. The views at another age follow from the views at the
-    age `at` and from the real growth of the video.
+    A pair has one random observation of each of its two videos. The true order of a pair is the order of the two
+    videos' views at one age: `at`, in hours. The views at this age are simulated, because the lab compares only videos
+    of one channel. The two videos of a random pair usually belong to channels of different size. Ln views at the age
+    `at` are drawn from a normal distribution with the spread that videos of one channel have. The views at the age of
+    the observation follow from these views and from the real growth of the video.
 
     The result has two evaluations for each correction. The first is on all pairs. The second is on the pairs in which
     the older video is at most twice as old as the younger video.

@@ -2,11 +2,12 @@
 
     python -m benchmarks.autofaiss_child FOLDER TARGET
 
-Run this module in the Python environment in which autofaiss is installed. FOLDER contains the two files. The result is
-written to `autofaiss.json`. The result has the seconds of the build and the kind of the index. The result also has the
-recall and the time of a search with the search parameter that autofaiss chose. If the index has a search parameter, a
-second search is measured. The second search uses the smallest value of the parameter with which the recall reaches
-TARGET.
+Run this module in the Python environment in which autofaiss is installed. FOLDER contains the two files. The module
+writes its measurements to `autofaiss.json`: the seconds of the build, the kind of the index, and the recall and the
+time of a search.
+
+The search uses the search parameter that autofaiss chose. If the index has a search parameter, a second search is
+measured. The second search uses the smallest value of the parameter with which the recall reaches TARGET.
 """
 
 import json

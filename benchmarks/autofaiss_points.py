@@ -36,7 +36,8 @@ def timed(search: Search, queries: Any, truth: Any, setting: str = "", work: Sea
 
     The queries are timed in three rounds. Each round gives a median and a 99th percentile of the time per query. The
     smallest median and the smallest percentile are returned, because other programs slowed these rounds down the least.
-    If the function `work` is given, `work` is timed instead of `search`, and its result is ignored.
+    If the function `work` is given, the time is measured on `work`, whose result is ignored. The recall is always
+    measured on `search`.
     """
     work = work or search
     rounds = []

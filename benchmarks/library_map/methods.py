@@ -1,4 +1,4 @@
-"""The methods of layout that are compared, and their quality on the vectors of a library."""
+"""The layout methods that are compared, and the quality of their maps of a library's vectors."""
 
 from __future__ import annotations
 
@@ -56,9 +56,10 @@ METHODS: dict[str, tuple[str, Callable[[Float32s], Float64s]]] = {
 
 
 def measured(name: str, vectors: Float32s) -> tuple[Quality | None, float] | None:
-    """Return the quality of a method and its processor time in seconds, or None if its package is not installed.
+    """Place the vectors on a plane with one method. Return the quality and the processor time in seconds.
 
-    The method runs in its own process, because umap-learn and PaCMAP abort if other libraries have started threads.
+    Return None if the package of the method is not installed. The method runs in its own process, because umap-learn
+    and PaCMAP abort if other libraries have started threads.
     """
     if importlib.util.find_spec(METHODS[name][0]) is None:
         return None
@@ -72,7 +73,7 @@ def measured(name: str, vectors: Float32s) -> tuple[Quality | None, float] | Non
 
 
 def main(name: str, path: str) -> None:
-    """Lay out the vectors in a file, and print the quality and the processor time as JSON.
+    """Place the vectors in a file on a plane, and print the quality and the processor time as JSON.
 
     The method first runs on a few vectors, so that the time to compile its code is not counted.
     """

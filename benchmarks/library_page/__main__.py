@@ -1,15 +1,19 @@
-"""Measure the page `/library` in a headless Chromium: the time to load a map, and to draw a frame while it is moved.
+"""Measure the page `/library` in a headless Chromium: the time to load a map, and the time to draw a frame while the
+map is moved.
 
     python -m benchmarks.library_page [--points 10000 100000 1000000]
 
-Each map is planted. *load* is the time from the request for the page until the whole map is drawn. *frame* is the time
-in which the page draws one frame completely, while the whole map is moved. *near* is the same time while a part of the
-map, 12 times magnified and with pictures, is moved. The first number of *frame* and *near* is the time of the fastest
-frame, which other programs on the machine slowed down the least. The next two are the median and the 95th percentile.
+The maps have random points. The columns of the table are:
+- *load*: the seconds from the request for the page until the whole map is drawn;
+- *frame*: the milliseconds in which the page draws one frame completely, while the whole map is moved;
+- *near*: the same, while a part of the map with pictures is moved. This part is magnified 12 times;
+- *WebGL*: the milliseconds in which WebGL 2 draws only the points, for comparison.
 
-A screen with 60 frames a second leaves 16.7 ms for a frame. The browser uses no graphics card here. For comparison,
-*WebGL* is the time in which WebGL 2 draws only the points, also without a graphics card. The times depend on the
-machine, and on the other work of the machine.
+*frame* and *near* have three numbers each. The first is the time of the fastest frame, which other programs on the
+machine slowed down the least. The next two are the median and the 95th percentile.
+
+A screen with 60 frames a second leaves 16.7 ms for a frame. No graphics card is used here, also not for *WebGL*. The
+times depend on the machine, and on the other work of the machine.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Measure the page of the library in a browser, see `__main__`."""
+"""Measure the page of the library in a browser. `__main__` describes the measurements."""
 
 import importlib
 import json
@@ -95,7 +95,9 @@ _WEBGL = """((count) => {
 
 
 def measure(points: Sequence[int], console: Console) -> None:
-    """Print the times for planted maps with these numbers of points. If there is no Chromium, print only this fact."""
+    """Print the times for random maps, each with one of the numbers of points. Without Chromium, print only that there
+    is none.
+    """
     if not _CHROMIUM.exists():
         console.print(f"The page of the library was not measured, because there is no {_CHROMIUM}.")
         return
@@ -119,8 +121,9 @@ def measure(points: Sequence[int], console: Console) -> None:
 
 
 def _browser(profile: Path) -> Any:
-    """Return a browser of the class that the tests use. `tests` is no package, so its folder is added to the import
-    path.
+    """Return a browser of the class `Browser` in the tests.
+
+    The folder tests/ is not a Python package, so it is added to the import path.
     """
     sys.path.append(str(Path(__file__).resolve().parents[2] / "tests"))
     browser = importlib.import_module("browser").Browser(profile)

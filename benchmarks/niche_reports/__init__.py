@@ -1,1 +1,1 @@
-"""Measure the niche report on planted niches."""
+"""Measure the niche report on planted niches: synthetic videos whose views contain known effects."""

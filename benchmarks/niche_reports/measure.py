@@ -1,4 +1,7 @@
-"""Count false findings on shuffled views, and how often the intervals of a niche report cover the true figure."""
+"""Count the false findings on shuffled views. Measure how often the intervals of a niche report cover the true share.
+
+The share of a feature is defined in `thumblab_pipelines.niche_report.compared`.
+"""
 
 import numpy as np
 
@@ -9,8 +12,9 @@ from thumblab_pipelines.niche_report.findings import find
 
 
 def false_findings(shuffles: int, channels: int = 15, videos: int = 100) -> int:
-    """Return the number of shuffles with at least one reported finding. Each finding on shuffled views is a false
-    discovery.
+    """Return how many of the shuffles lead to at least one finding.
+
+    With shuffled views, no feature has an effect, so each finding is false.
     """
     wrong = 0
     for seed in range(shuffles):
@@ -20,7 +24,7 @@ def false_findings(shuffles: int, channels: int = 15, videos: int = 100) -> int:
 
 
 def true_shares(effects: dict[str, float] = PLANTED) -> dict[str, float]:
-    """Return the share of each planted feature in a niche of very many channels and videos."""
+    """Return the true share of each planted feature, measured in a niche of 300 channels with 400 videos each."""
     niche = plant(300, 400, 12_345, effects)
     return {name: share_of(niche, name)[0] for name in effects}
 

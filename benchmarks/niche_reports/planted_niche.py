@@ -1,7 +1,7 @@
 """Make planted niches: random videos whose views contain known effects of their features.
 
-Every channel has its own level of views, its own usual text, faces and titles, and its own effect of each planted
-feature. The outlier multiple is the views divided by the channel's median.
+Every channel has its own level of views and its own usual values of the features. The effect of a planted feature also
+differs between channels. The outlier multiple of a video is its views divided by the channel's median.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,10 @@ _NOW = pd.Timestamp("2026-11-01", tz="UTC")
 
 @dataclass(frozen=True)
 class PlantedNiche:
-    """The videos of a niche, and the values of their features. See `thumblab_pipelines.niche_report.findings.find`."""
+    """The videos of a niche, and a table of their features with one row for each video.
+
+    `thumblab_pipelines.niche_report.findings.find` takes both.
+    """
 
     videos: pd.DataFrame
     values: pd.DataFrame
@@ -37,8 +40,10 @@ def plant(
     effects: dict[str, float] | None = None,
     recent: dict[str, float] | None = None,
 ) -> PlantedNiche:
-    """Return a planted niche. `recent`: the effects on videos of the last 28 days. None if these videos have the same
-    effects as older videos.
+    """Return a planted niche.
+
+    `effects` has the effect of each planted feature on the log views. `recent` has the effects on videos of the last 28
+    days. If `recent` is None, these videos have the same effects as older videos.
     """
     random = np.random.default_rng(seed)
     effects = PLANTED if effects is None else effects
@@ -51,7 +56,7 @@ def plant(
     log_views = random.standard_normal(channels)[channel] * 2 + random.standard_normal(count)
     for feature in FEATURES:
         usual = random.standard_normal(channels)[channel]
-        # The features of one picture depend on each other, as in real pictures.
+        # The features share the term `common`, because the features of a real picture also depend on each other.
         value = 0.5 * common + np.sqrt(0.75) * random.standard_normal(count) + usual
         if feature.flag:
             value = (value > 0.3).astype(float)
@@ -87,7 +92,7 @@ def plant(
 
 
 def with_multiples(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the videos with their outlier multiples, from the column `log_views`."""
+    """Return the videos with their outlier multiples. The multiples are computed from the column `log_views`."""
     median = table.log_views.groupby([table.channel_id, table.age_band]).transform("median")
     return table.assign(outlier_multiple=np.exp(table.log_views - median))
 

@@ -1,12 +1,12 @@
 """Compare embedding by one worker and by two workers of a Ray cluster on this machine. Each worker has one core.
 
 The encoder is ViT-B/32 with random weights, because the time does not depend on the weights. One worker and two workers
-take turns, so that other programs on the machine slow down both. The speed is measured while all workers compute, and
-does not include their start. The table has two ratios of the speeds:
+take turns, so that other programs on the machine slow down both. The speed is measured only while all workers compute,
+so their start is not included. The table has two ratios of the speeds:
 
 - by the clock. Other programs that use the two cores lower this ratio, because two workers then share the cores.
-- by processor time: pictures per second of processor time, times the number of workers. This ratio shows what the
-  workers cost each other, and does not depend on other programs that use whole cores.
+- by processor time: pictures per second of processor time, times the number of workers. This ratio shows how much two
+  workers slow each other down. Other programs that use whole cores do not change it.
 """
 
 import argparse
@@ -21,7 +21,10 @@ from benchmarks.on_ray.measure import BLOCK, Speed, measured
 
 
 def table(speeds: dict[int, list[Speed]]) -> Table:
-    """Return a table with a row for each number of workers. `speeds`: the speeds of each round by number of workers."""
+    """Return a table with a row for each number of workers.
+
+    `speeds` contains, for each number of workers, the speed in each round.
+    """
     shown = Table(title="embedding on Ray", title_justify="left", box=SIMPLE_HEAD)
     for column in (
         "workers",
@@ -49,8 +52,10 @@ def table(speeds: dict[int, list[Speed]]) -> Table:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks.on_ray", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--blocks", type=int, default=16, help=f"blocks of {BLOCK} pictures in each round")
-    parser.add_argument("--rounds", type=int, default=2, help="rounds of each number of workers")
+    parser.add_argument(
+        "--blocks", type=int, default=16, help=f"number of blocks in a round; a block has {BLOCK} pictures"
+    )
+    parser.add_argument("--rounds", type=int, default=2, help="number of rounds with one worker, and with two workers")
     parser.add_argument("--model", default="ViT-B-32", help="an open_clip model")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

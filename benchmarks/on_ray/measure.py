@@ -23,7 +23,11 @@ _FILES = 32
 
 @dataclass(frozen=True)
 class Block:
-    """When a block of `pictures` pictures began and ended, and the processor seconds that it took. `process`: its worker."""
+    """The times of a block of pictures, which one worker encoded.
+
+    `process` is the process id of the worker. `began` and `ended` are Unix times in seconds. `processor` is the
+    processor time in seconds. `pictures` is the number of pictures.
+    """
 
     process: int
     began: float
@@ -34,10 +38,10 @@ class Block:
 
 @dataclass(frozen=True)
 class Speed:
-    """The speed of a number of workers, while all of them compute.
+    """The speed of one or several workers, while all of them compute.
 
-    `by_clock`: pictures per second. `by_core`: pictures per second of processor time. `start`: seconds until the last
-    worker began its first block.
+    `by_clock`: pictures per second of all workers. `by_core`: pictures per second of processor time. `start`: seconds
+    until every worker has finished its first block, in which it loads the model.
     """
 
     by_clock: float
@@ -46,9 +50,9 @@ class Speed:
 
     @classmethod
     def of(cls, blocks: Sequence[Block], begun: float) -> "Speed":
-        """Return the speed. `begun`: the time at which the work was given to the cluster.
+        """Return the speed of the workers that encoded `blocks`. `begun` is the time at which the cluster got the work.
 
-        A worker's first block is left out, because it loads the model.
+        A worker's first block is left out, because the worker loads the model in this block.
         """
         workers = {block.process for block in blocks}
         first = {process: min(block.ended for block in blocks if block.process == process) for process in workers}
@@ -56,7 +60,7 @@ class Speed:
         start, end = max(first.values()), min(last.values())
         if end <= start:
             raise RuntimeError("the workers did not compute at the same time; use more blocks")
-        # A block that is only partly in the window counts with the part of its time that is in the window.
+        # The window is the time in which all workers compute. A block that is only partly in the window counts in part.
         shares = [max(0.0, min(b.ended, end) - max(b.began, start)) / (b.ended - b.began) for b in blocks]
         pictures = sum(share * block.pictures for share, block in zip(shares, blocks, strict=True))
         processor = sum(share * block.processor for share, block in zip(shares, blocks, strict=True))
@@ -64,7 +68,7 @@ class Speed:
 
 
 class TimedEncoding(PictureEncoding):
-    """The encoding of pictures, which returns the times of each block instead of the vectors."""
+    """An encoding of pictures that also measures the times of each block."""
 
     def timed(self, sources: Iterable[Source]) -> Block:
         began, processor = time.time(), time.process_time()
@@ -80,7 +84,9 @@ def _timed_encoding(name: str, releases: Path, images: ImageStore) -> TimedEncod
 
 
 def measured(folder: Path, model: str, blocks: int, rounds: int) -> dict[int, list[Speed]]:
-    """Return the speeds of one worker and of two workers, for each round. `folder`: an empty folder for the pictures."""
+    """Return the speeds of one worker and of two workers, one for each round. `folder` is an empty folder for the
+    pictures.
+    """
     images = ImageStore(folder / "images")
     (folder / "files").mkdir()
     digests = [images.put(file.read_bytes()) for file in synthetic_files(folder / "files", _FILES)]
@@ -104,7 +110,7 @@ def _speed(cluster: Cluster, work: TimedEncoding, sources: Sequence[Source]) -> 
 
 @contextmanager
 def _cluster(folder: Path) -> Iterator[Cluster]:
-    """Start a cluster of two nodes with one core each, connect to it, and end it afterwards."""
+    """Start a cluster of two nodes with one core each, and connect to it. Stop the cluster after the `with` block."""
     import ray
     from ray.cluster_utils import Cluster as LocalCluster
 

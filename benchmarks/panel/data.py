@@ -49,8 +49,8 @@ class Panel(TitleTable):
 
     @classmethod
     def of(cls, rows: pd.DataFrame) -> Panel:
-        """Return the panel that a table describes. The table has the columns of `panel.parquet`, and a row for each
-        observation of a video.
+        """Return the panel for a table. The table has the columns of `panel.parquet`, and a row for each observation of
+        a video.
         """
         videos = sorted_videos(rows)
         titles, channel, published, age, views = columns_of(videos)
@@ -59,7 +59,9 @@ class Panel(TitleTable):
         return cls(titles, channel, published, age, views, place.to_numpy(float), *pairs)
 
     def only(self, chosen: Flags) -> Panel:
-        """Return the chosen videos [n] and their pairs. The channels get new numbers."""
+        """Return a panel with only the chosen videos and their pairs. `chosen` [n] says which videos are chosen. The
+        channels get new numbers.
+        """
         row, inside = np.cumsum(chosen) - 1, chosen[self.first] & chosen[self.second]
         titles = [title for title, wanted in zip(self.titles, chosen, strict=True) if wanted]
         channel = np.unique(self.channel[chosen], return_inverse=True)[1]
@@ -96,9 +98,9 @@ class PairSet:
     def of(cls, panel: Panel, target: Floats, within: Flags, twice: bool = False) -> PairSet:
         """Return the pairs of the panel whose two videos are both in the rows `within` [n], and differ in `target` [n].
 
-        `target` contains log views. The winner of a pair is the video with the larger `target`. If `twice` is true,
-        only pairs whose winner has at least twice the views of the loser are returned. Channels with fewer than
-        `LEAST_PAIRS` such pairs are left out.
+        `target` contains log views. The winner of a pair is the video with the larger `target`. If `twice` is true, a
+        pair is left out unless the winner has at least twice the views of the loser. A channel with fewer than
+        `LEAST_PAIRS` remaining pairs is left out.
         """
         inside = within[panel.first] & within[panel.second]
         first, second = panel.first[inside], panel.second[inside]
@@ -134,7 +136,9 @@ Progress = Callable[[str], None]
 
 
 def timed_progress() -> Progress:
-    """Return a function that prints a text to stderr, after the number of seconds that have passed."""
+    """Return a function that prints a text to stderr. The seconds since the call of `timed_progress` are printed before
+    the text.
+    """
     start = time.monotonic()
 
     def tell(what: str) -> None:
@@ -144,8 +148,9 @@ def timed_progress() -> Progress:
 
 
 def panel_in(folder: Path, program: str) -> Panel:
-    """Return the panel that is stored in the folder. Without a stored panel, end the process with an error message,
-    which says how to run `program`.
+    """Return the panel that is stored in the folder.
+
+    If the folder has no panel, end the process. The error message says how to run `program` with another folder.
     """
     if not (folder / FILE).is_file():
         sys.exit(f"There is no {FILE} in {folder}. Name its folder: python -m {program} DIR")

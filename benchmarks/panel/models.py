@@ -32,11 +32,11 @@ _FOLDS = 3
 
 @dataclass(frozen=True)
 class Bar:
-    """The bar: a simple model that the other models must beat. The bar is a ridge regression on a title.
+    """A ridge regression on titles, which the other models must beat.
 
-    The inputs are the hashed words and groups of characters of the title. One regression is fitted to all channels. The
-    log views above the channel's trend, minus the scores of this regression, are its residuals. For each channel, a
-    second regression can be fitted to the residuals (partial pooling).
+    The inputs are the hashed words and groups of characters of the title. The first regression is fitted to all
+    channels. The residuals of this regression are the log views above the channel's trend, minus the scores. For each
+    channel, a second regression can be fitted to the residuals (partial pooling).
 
     `inputs` [n, 2 * BUCKETS] is a sparse matrix. One half of a row is for words, and one for groups of characters. Each
     half is a unit vector.
@@ -97,10 +97,11 @@ class Bar:
         return np.asarray(self.inputs @ ridge.coef_, np.float64)
 
     def pooled(self, shared: Float64s, above: Floats, known: Flags, penalty: float) -> Float64s:
-        """Return the scores [n] with partial pooling. `shared` [n] are the scores of the regression of all channels.
+        """Return the scores [n] with partial pooling. `shared` [n] contains the scores of the regression of all
+        channels.
 
         For each channel, a second regression is fitted to the residuals of the channel's known videos. The predictions
-        of the second regression are added to the scores.
+        of the second regression are added to the scores in `shared`.
         """
         scores = shared.copy()
         for rows in np.split(np.arange(len(shared)), np.flatnonzero(np.diff(self.panel.channel)) + 1):
@@ -117,10 +118,8 @@ class Bar:
 class LabTitles:
     """The linear part of the lab's ranking model, with channel adapters.
 
-    The inputs of the model have titles but no pictures.
-
-    `vectors` [n, d_t] are the vectors of the titles by the lab's title encoder. If `prior` is given, the linear model
-    starts from this title prior.
+    The inputs are the vectors and the facts of titles, and no pictures. `vectors` [n, d_t] contains the vectors that
+    the lab's title encoder makes of the titles. If `prior` is given, the linear model starts from this title prior.
     """
 
     def __init__(self, panel: Panel, vectors: Float32s, prior: TitlePrior | None = None) -> None:
@@ -141,9 +140,9 @@ class LabTitles:
     def adapted(self, above: Floats, known: Flags) -> Float64s:
         """Return the scores [n] with channel adapters, which are fitted to the known videos.
 
-        Adapters multiply the score of the linear model by a slope (`Adapter.score_slope`). To measure the slope, three
-        models are trained, each without one third of the channels. Each model scores the videos of the third that it
-        does not know. The slope is fitted to these scores, as in the lab's training.
+        An adapter multiplies the score of the linear model by a slope (`Adapter.score_slope`). To measure the slope,
+        three models are trained, each without one third of the channels. Each model scores the videos of the channels
+        on which it was not trained. The slope is fitted to these scores, as in the lab's training.
         """
         scores, ranker = self._line(above, known)
         channel = self._panel.channel

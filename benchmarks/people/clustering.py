@@ -1,9 +1,10 @@
-"""Measure how fast and how well planted faces are clustered, and how fast new faces are assigned.
+"""Measure how planted faces are clustered into people. Planted faces are random vectors whose person is known.
 
     python -m benchmarks.people.clustering [--faces 100000] [--people 2000] [--new 1000] [--methods hdbscan ...]
 
-A tenth of the faces are strangers, who are seen once. Both the processor time and the time on the clock are printed.
-The time on the clock depends on other work of the machine.
+The table has the time and the quality of the clustering, and the time to assign new faces to people. A tenth of the
+faces belong to strangers, who are seen once. Both the processor time and the time on the clock are printed. The time on
+the clock depends on other work of the machine.
 """
 
 import argparse

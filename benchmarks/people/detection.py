@@ -2,10 +2,12 @@
 
     python -m benchmarks.people.detection DIR --detector YUNET.onnx --embedder EMBEDDER.onnx [--pictures 2252]
 
-DIR contains pictures. A lab in a temporary folder, with an embedded database, stores the pictures first, which is not
-measured. Then `detect_faces` reads, decodes and searches them, embeds their faces, and records everything. Afterwards,
-the pictures are searched again in one thread, without the lab. The time of the bare networks is the time inside the
-calls of the two networks in this pass. Both times are seconds on the clock. A second run of the lab finds nothing to do.
+DIR contains pictures. First, a lab in a temporary folder with an embedded database stores the pictures, which is not
+measured. Then three things are measured, in seconds on the clock:
+- the time in which `detect_faces` reads and decodes the pictures, finds and embeds their faces, and records the
+  results;
+- the time inside the calls of the two networks, when the pictures are searched again in one thread without the lab;
+- the time of a second call of `detect_faces`, which finds nothing to do.
 """
 
 import argparse
@@ -36,7 +38,7 @@ from thumblab_pipelines.people.folder import add_folder
 
 
 class _Timed:
-    """An object whose calls of `method` are timed. Everything else is passed on to `inner`."""
+    """An object that behaves as `inner`, but measures the time of each call of `method`."""
 
     def __init__(self, inner: Any, method: str, seconds: list[float]) -> None:
         self._inner, self._method, self._seconds = inner, method, seconds
@@ -59,7 +61,11 @@ def _timed(function: Callable[..., Any], seconds: list[float]) -> Callable[..., 
 
 @contextmanager
 def timed_networks(detector: list[float], embedder: list[float]) -> Iterator[None]:
-    """Add the seconds of each call of YuNet to `detector`, and those of each call of a face embedder to `embedder`."""
+    """Measure the calls of the two networks inside the `with` block.
+
+    The seconds of each call of YuNet are added to `detector`. The seconds of each call of the face embedder are added
+    to `embedder`.
+    """
     made, towered = FaceDetector.__init__, CompiledTower.__call__
 
     def make(self: FaceDetector, model: Path) -> None:
@@ -102,7 +108,7 @@ def main() -> None:
 
 
 def _bare(lab: Lab, detector: list[float], embedder: list[float], limit: int | None) -> tuple[float, float]:
-    """Search the pictures in one thread. Return the seconds inside the detector and inside the embedder."""
+    """Search the pictures for faces in one thread. Return the seconds inside the detector and inside the embedder."""
     loaded = load_networks(lab.settings)
     with lab.engine.connect() as connection:
         pictures = list(connection.scalars(select(people_pictures.c.sha256).order_by(people_pictures.c.sha256)))

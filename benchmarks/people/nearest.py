@@ -2,9 +2,10 @@
 
     python -m benchmarks.people.nearest [--faces 100000] [--people 2000] [--queries 100] [--nearest 50]
 
-The faces are planted in a lab in a temporary folder, with an embedded database. FAISS is used as the library uses it:
-`thumblab_core.index` chooses the index, tunes it and measures its recall. `faiss, in memory` uses no file, and reads
-the vectors from the database first.
+The faces are random vectors. They are stored in a lab in a temporary folder, with an embedded database. Two FAISS
+indexes are compared with pgvector. `faiss, in memory` is an exact index. `faiss, a release` is the index that the
+library would use: `thumblab_core.index` chooses the index, tunes it and measures its recall. Both read the vectors from
+the database first.
 """
 
 import argparse

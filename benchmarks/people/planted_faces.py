@@ -14,9 +14,9 @@ def planted_faces(
     """Return `count` faces, and the person of each face [n]. Strangers, who are seen once, have the person -1.
 
     The vectors vary as much as the vectors of a small network on real crops. Two faces of one person have a mean cosine
-    from 0.35 to 0.7, which differs between people. Each person has poses, whose faces are more alike. Some people look
-    alike. A few people have many faces, and most people have few. About a third of the faces are in pictures of two or
-    three people. A tenth of the faces are bad: they are noisy, and their quality is low.
+    from 0.35 to 0.7, which differs between people. A person has several poses, and faces in the same pose are more
+    alike. Some people look alike. A few people have many faces, and most people have few. About a third of the faces
+    are in pictures of two or three people. A tenth of the faces are bad: they are noisy, and their quality is low.
     """
     random = np.random.default_rng(seed)
     alone = round(count * strangers)
@@ -24,7 +24,8 @@ def planted_faces(
     sizes = np.maximum(5, np.floor((count - alone) * weights / weights.sum()).astype(np.intp))
     sizes[0] += count - alone - sizes.sum()
     person = np.repeat(np.arange(people), sizes)
-    # Two people in a hundred share a part of their direction, as relatives do.
+    # Every two people share a direction. Most people follow this direction a little. 2 % of the people follow it more,
+    # so they look like a relative.
     families = random.standard_normal((people // 2 + 1, dimension))
     alike = np.where(random.random(people) < 0.02, 0.35, 0.1)[:, None]
     centres = _unit(
