@@ -8,16 +8,20 @@ planted quality. The best possible AUC is therefore known, for two questions:
     package     Which of two videos of a channel got more views? The two videos differ in title and picture.
     one title   Which of the pictures of the two videos would get more views if both had the same title?
 
-For each size of the catalogue, three models are trained with the lab's default settings. The first learns from the
-pictures, encoded by the built-in encoder. The second learns from the same pictures, but with `TrainConfig.partial_out`
-off. In this model, the weights of the pictures are fitted to the views, and not to the residuals. The third learns from
-the attributes from which the pictures are drawn. The third model shows which AUC is possible with a perfect encoder.
-The tables call this model `perfect eye`.
+For each size of the catalogue, three models are trained with the lab's default settings:
+- The first model learns from the pictures, encoded by the built-in encoder.
+- The second model also learns from these pictures, but with `TrainConfig.partial_out` off. The weights of its pictures
+  are then fitted to the views themselves. Normally, they are fitted to the part of the views that the context does not
+  explain.
+- The third model learns from the attributes from which the pictures are drawn. It shows which AUC is possible with a
+  perfect encoder. The tables call this model `perfect eye`.
 
 `--effects` adds effects to the catalogue (`demo.catalogues.effects`). With `confounded`, the topic of a video affects
 both its picture and its views. `one_title` adds this effect and three more: the effect of the words in a picture
-depends on the title, each channel has its own taste, and some thumbnails are changed. The words in a picture are an
-input of the models. The catalogue itself drew these words, so no program has to read them from the picture.
+depends on the title, each channel has its own taste, and some thumbnails are changed.
+
+The words in a picture are an input of the models. The catalogue knows which words it drew, so no program has to read
+the words from the picture.
 """
 
 import argparse
@@ -66,7 +70,7 @@ _PENALTIES = (0.03, 0.1, 0.3, 1.0)
 
 @dataclass(frozen=True)
 class PlantedData:
-    """A synthetic catalogue, and the training data that was made of it. The data was made without a database."""
+    """A synthetic catalogue, and the training data that was made from it without a database."""
 
     catalogue: SyntheticCatalogue
     data: Dataset
@@ -90,7 +94,7 @@ class PlantedData:
         return np.array([self.catalogue.attributes(video_id) for video_id in self.ids])
 
     def way(self, scores: Floats, part: str | None) -> float:
-        """Return how far the AUC of the scores lies between chance (0) and the planted quality (1).
+        """Return how far the AUC of the scores is on the way from chance (0) to the AUC of the planted quality (1).
 
         The result is (AUC of the scores - 0.5) / (AUC of the planted quality - 0.5). Both AUCs are computed on the same
         pairs.
@@ -114,10 +118,11 @@ class PlantedData:
     def legible(self) -> npt.NDArray[np.float64]:
         """Return how well a linear model predicts each of the six attributes from the image vectors, [6].
 
-        Each value is the correlation of prediction and attribute on the test pictures. Attributes have no noise, so the
-        values depend only on the vectors and their number, and not on views. For each attribute, four ridge penalties
-        are tried, and the best correlation on the test pictures is returned. A single model of all attributes, with one
-        penalty, can reach at most these values.
+        Each value is the correlation of prediction and attribute on the test pictures. Attributes have no noise. The
+        values therefore depend only on the vectors and their number, and not on views.
+
+        For each attribute, four ridge penalties are tried. The best correlation on the test pictures is returned, so
+        the values are upper limits for a model with one penalty for all attributes.
         """
         train_rows, test_rows = self.data.rows(TRAIN), self.data.rows(TEST)
         images = self.data.images - self.data.images[train_rows].mean(axis=0)
@@ -178,7 +183,7 @@ class Result:
     """The figures of one model that was trained on one catalogue.
 
     `package`: the results of `PlantedData.way` for known channels, for known channels without adapters, and for unseen
-    channels. `one_title`: the figures for pictures under one title, one for each split.
+    channels. `one_title`: the figures for pairs of pictures with the same title, one for each split.
     """
 
     videos: int
@@ -206,10 +211,10 @@ def tables(found: Sequence[Result], legible: Mapping[int, Floats]) -> list[Table
 
     `legible` maps the number of videos of each catalogue to the result of `PlantedData.legible`.
     """
-    package = Table(title="package: share of the way from 0.5 to the planted ceiling", **_STYLE)
+    package = Table(title="package: (AUC - 0.5) / (best possible AUC - 0.5)", **_STYLE)
     for column in ("videos", "model", "test pairs", "known channels", "not adapted", "unseen channels"):
         package.add_column(column, justify="left" if column == "model" else "right")
-    one_title = Table(title="one title: expected figures on held-out pairs", **_STYLE)
+    one_title = Table(title="one title: figures on held-out pairs, expected from the known qualities", **_STYLE)
     columns = ("videos", "model", "split", "pairs", "AUC", "ceiling", "way", "ECE", "changes", "planted changes")
     for column in columns:
         one_title.add_column(column, justify="left" if column in ("model", "split") else "right")
@@ -220,7 +225,7 @@ def tables(found: Sequence[Result], legible: Mapping[int, Floats]) -> list[Table
             aucs = f"{row.auc:.3f}", f"{row.ceiling:.3f}", f"{100 * row.way:.1f} %", f"{row.ece:.3f}"
             changes = f"{100 * row.changes:.1f} %", f"{100 * row.planted_changes:.1f} %"
             one_title.add_row(*start, row.split, f"{row.pairs:,}", *aucs, *changes)
-    read = Table(title="attributes read off the vectors (correlation)", **_STYLE)
+    read = Table(title="attributes predicted from the image vectors (correlation)", **_STYLE)
     for name in ("videos", *ATTRIBUTES):
         read.add_column(name, justify="right")
     for videos, values in legible.items():

@@ -1,8 +1,8 @@
 """Measure how well a model compares two pictures under one title, on the synthetic catalogue.
 
-Take two videos of a channel, and one of their two titles. For the catalogue, the difference in quality of the two
-pictures under this title is known. So the probability that one picture would get more views is known too. The figures
-are computed from these probabilities, and not from random views.
+Take two videos of a channel, and one of their two titles. In the synthetic catalogue, the quality of each picture under
+this title is known. So the probability that one picture would get more views is known too. The figures are computed
+from these probabilities, and not from random views.
 """
 
 from __future__ import annotations

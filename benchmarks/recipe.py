@@ -83,10 +83,11 @@ class Variant:
 
     Args:
         config: values for fields of `TrainConfig`.
-        without: the name of a block of the inputs that is set to zero, see `thumblab_core.ranking.inputs`. The block
-            stays in the context whose effect on views is removed before the pictures' weights are fitted.
+        without: the name of a block of the model's inputs that is set to zero, see `thumblab_core.ranking.inputs`. The
+            block is set to zero only for the model. It is still used to remove the effect of the context on views,
+            before the pictures' weights are fitted.
         components: whether 64 principal components, fitted to the training part, replace the image vectors.
-        linear_parts: new variances of linear parts of the adapters' kernel, by the name of the part. See
+        linear_parts: new variances for linear parts of the kernel of the adapters, by the name of the part. See
             `thumblab_core.ranking.kernel`.
         noise: a value that replaces `adapters._NOISE`. The value decides which part of the views the adapters attribute
             to chance.
@@ -148,9 +149,9 @@ VARIANTS: dict[str, Variant] = {
 def truncated(data: Dataset, share: float) -> Dataset:
     """Return the first `share` of the videos of each channel by date, with a new split and new pairs.
 
-    The outliers among the videos and the growth of views with age were estimated on the training part of the whole
-    catalogue. Outliers and growth are not estimated anew for the window. One-video pairs are left out, because some of
-    their experiments took place after the window.
+    Two things are not estimated anew for these videos: which videos are outliers, and how views grow with age. Both
+    were estimated on the training part of the whole catalogue. One-video pairs are left out, because some of their
+    experiments took place after the newest of these videos.
     """
     by_channel = data.videos.groupby("channel_id")
     place = (by_channel.cumcount() + 0.5) / by_channel.channel_id.transform("size")
@@ -309,7 +310,7 @@ def main() -> None:
     parser.add_argument(
         "--sub-scores",
         action="store_true",
-        help="measure the sub-scores that the auxiliary heads learn (takes minutes)",
+        help="also measure the sub-scores, which the model learns besides views (takes minutes)",
     )
     parser.add_argument(
         "--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="NAME", help="variants to measure"

@@ -1,6 +1,6 @@
 """Compare decoding JPEG files at a reduced scale with decoding them at full scale.
 
-The result shows how much faster the reduced scale is, and how much the image vectors change.
+The output says how much faster the reduced scale is, and how much the image vectors change.
 """
 
 import argparse
@@ -43,8 +43,8 @@ def main() -> None:
     reduced = sum(decode(jpeg, encoder.decode_size).pixels.size < decode(jpeg).pixels.size for jpeg in data)
     Console().print(
         f"{options.encoder}: {reduced} of {len(data)} JPEG files decoded at a reduced scale, "
-        f"{times[0] / times[1]:.2f} times as fast; "
-        f"cosine to the vector of the whole picture: mean {cosines.mean():.5f}, least {cosines.min():.5f}"
+        f"{times[0] / times[1]:.2f} times as fast as at full scale; "
+        f"cosine of the vectors at both scales: mean {cosines.mean():.5f}, least {cosines.min():.5f}"
     )
 
 

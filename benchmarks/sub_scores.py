@@ -91,7 +91,9 @@ def reading(pictures: Sequence[Pixels]) -> Table:
     reference words are the words that are read with an input of 1280 pixels.
     """
     columns = ("longer side", "ms", "words", "of them found", "others found", "words under 5 px", "of them found")
-    table = _table(f"Reading text, {len(pictures)} pictures, words found at {_REFERENCE} and here", *columns)
+    table = _table(
+        f"Reading text in {len(pictures)} pictures, compared with the words found at {_REFERENCE} pixels", *columns
+    )
     reference = TextReader(_REFERENCE)
     known = [reference.read(picture) for picture in pictures]
     for side in _SIDES:
@@ -261,7 +263,7 @@ def main() -> None:
     parser.add_argument(
         "catalogue", type=Path, nargs="?", help="a folder with videos.csv and images/ (default: synthetic)"
     )
-    parser.add_argument("--faces", type=Path, help="the face model (default: that of the settings)")
+    parser.add_argument("--faces", type=Path, help="the file of the face model (default: the file in the settings)")
     options = parser.parse_args()
     catalogue: Catalogue = read_catalogue(options.catalogue) if options.catalogue else synthetic_catalogue()
     faces = options.faces or face_model()

@@ -1,14 +1,17 @@
-"""Count, for each script, how often the text reader recognises that it cannot read a line.
+"""Count, for each writing system, how often the text reader recognises that it cannot read a line.
 
     python -m benchmarks.text_scripts [FOLDER]
 
-FOLDER has the fonts, also in folders below it. The default is /usr/share/fonts. A script without a font is left out,
-and the output names it. Debian's packages fonts-noto-core, fonts-nanum and fonts-droid-fallback have fonts of all the
-scripts of this benchmark.
+The program looks for fonts in FOLDER and in the folders below it. The default is /usr/share/fonts. A writing system
+without a font is left out, and the output names it. Debian's packages fonts-noto-core, fonts-nanum and
+fonts-droid-fallback have the fonts for all writing systems of this benchmark.
 
-Each line is drawn in three styles: white on a dark ground, black on yellow, and yellow with an outline on a blurred
-ground. A picture counts as read if the reading is nearly the line, and as misread if the reading is anything else. A
-picture counts as unread if a line was found but cannot be read, and as missed if no line was found.
+Each line is drawn in three styles: white on a dark background, black on yellow, and yellow with an outline on a blurred
+background. Each picture has one of four outcomes:
+- *read*: the text that the reader returns is nearly the line;
+- *misread*: the reader returns another text;
+- *unread*: the reader finds a line, and reports that it cannot read the line;
+- *missed*: the reader finds no line.
 """
 
 # ruff: noqa: E501  each row of the table of lines is one script

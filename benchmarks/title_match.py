@@ -66,7 +66,9 @@ def main() -> None:
         "other titles of its channel": match[(channel[:, None] == channel[None]) & ~own],
     }
     table = Table(
-        title=f"Texts that reach a match, of {len(texts_by_video):,} with text", title_justify="left", box=SIMPLE_HEAD
+        title=f"Share of comparisons that reach the value; {len(texts_by_video):,} pictures with text",
+        title_justify="left",
+        box=SIMPLE_HEAD,
     )
     for column in ("title_match", *groups):
         table.add_column(column, justify="right")

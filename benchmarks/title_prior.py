@@ -1,11 +1,13 @@
-"""Measure how much a title prior improves the model of a lab with few channels.
+"""Measure how much a title prior improves the model of a lab with few channels. A title prior is a model of titles that
+is fitted to other channels. The training in the lab starts from it.
 
     python -m benchmarks.title_prior [DIR] [--vectors FILE] [--final]
 
-DIR contains `panel.parquet`, see `benchmarks.title_panel`. The channels are divided into five parts. For each part, the
-prior (`thumblab_pipelines.training.title_prior`) is fitted to the titles and views of the four other parts. The
-channels of the part itself are divided into five labs of 20 channels. In each lab, the linear part of the ranking model
-is fitted twice: once without a prior, and once from the prior. The two models are compared on two questions:
+DIR contains `panel.parquet`, see `benchmarks.title_panel`. The channels are divided into five parts. The following is
+done for each part. The prior (`thumblab_pipelines.training.title_prior`) is fitted to the titles and views of the four
+other parts. The channels of the part itself are divided into five labs of 20 channels. In each lab, the linear part of
+the ranking model is fitted twice: once without a prior, and once starting from the prior. The two models are compared
+on two questions:
 
     unseen   pairs of the channels of the part that are not in the lab, without adapters
     future   pairs of later videos of the lab's own channels, with adapters

@@ -167,9 +167,14 @@ def training(pairs: int, epochs: int, plain_epochs: int, threads: int) -> Table:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=PAIRS, help="training pairs (default: %(default)s)")
-    parser.add_argument("--epochs", type=int, default=EPOCHS, help="epochs of the lab (default: %(default)s)")
     parser.add_argument(
-        "--plain-epochs", type=int, default=PLAIN_EPOCHS, help="epochs of the comparison (default: %(default)s)"
+        "--epochs", type=int, default=EPOCHS, help="epochs of the lab's long training (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--plain-epochs",
+        type=int,
+        default=PLAIN_EPOCHS,
+        help="epochs of both compared trainings (default: %(default)s)",
     )
     parser.add_argument("--threads", type=int, default=THREADS, help="threads of both (default: %(default)s)")
     options = parser.parse_args(arguments)

@@ -1,6 +1,7 @@
 """The endpoints of the YouTube Data API v3 that the lab calls, as methods of `Api`.
 
-The endpoints answer from a `World`, which is the public state of a catalogue.
+The answers describe the videos and channels of a `World`, which is a catalogue as the public sees it at the present
+moment.
 """
 
 from collections.abc import Callable

@@ -37,7 +37,9 @@ def measure(stage: Stage, size: int, folder: Path, threads: int) -> Measurement:
 
 
 def run(stages: Sequence[Stage], sizes: Sequence[int], options: argparse.Namespace, console: Console) -> Results:
-    """Measure each stage at each size, and return all measurements. Measurements in the folder are not repeated."""
+    """Measure each stage at each size, and return all measurements. A measurement that is stored in the folder is not
+    repeated.
+    """
     options.folder.mkdir(parents=True, exist_ok=True)
     results = Results.read(options.folder / "results.json")
     for family, family_sizes in FAMILIES.items():
@@ -74,8 +76,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=_FOLDER, help="data and results (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of a stage (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print the measurements as JSON instead of a table")
-    parser.add_argument("--again", action="store_true", help="measure again what was measured before")
-    parser.add_argument("--keep", action="store_true", help="keep the planted data of each size")
+    parser.add_argument("--again", action="store_true", help="repeat the measurements that are already stored")
+    parser.add_argument("--keep", action="store_true", help="keep the synthetic data of each size")
     options = parser.parse_args()
     try:
         stages = chosen(options.stages)

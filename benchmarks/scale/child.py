@@ -35,8 +35,8 @@ def main() -> None:
 
 def measured(stage: Stage, size: int, folder: Path) -> Measurement:
     """Run a stage in this process, and return its measurement."""
-    # A daemon such as PostgreSQL leaves its parent. As a subreaper, this process becomes its parent, so that its
-    # processor time counts.
+    # A daemon such as PostgreSQL ends its parent process, and so gets another parent. As a subreaper, this process
+    # becomes the new parent, so that the processor time of the daemon counts.
     if ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError("this process cannot become a subreaper; the benchmark needs Linux 3.4 or newer")
     before, start = _cpu(), time.perf_counter()
@@ -63,7 +63,9 @@ def _cpu() -> float:
 
 
 def _reap() -> None:
-    """Wait for children that end within some seconds. Only then does the system count their processor time."""
+    """Wait until all children have ended, for at most `_REAP_SECONDS`. The system counts the processor time of a child
+    only after such a wait.
+    """
     ends = time.monotonic() + _REAP_SECONDS
     with suppress(ChildProcessError):
         while time.monotonic() < ends:
@@ -72,7 +74,7 @@ def _reap() -> None:
 
 
 def _living() -> list[tuple[float, int]]:
-    """Return the processor seconds and the peak memory in bytes of each descendant that still runs."""
+    """Return the processor seconds and the peak memory in bytes of each descendant that is still running."""
     import psutil
 
     found = []

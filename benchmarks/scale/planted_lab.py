@@ -1,9 +1,10 @@
-"""Plant a lab of many videos in an embedded PostgreSQL server, as if the lab had crawled and encoded them.
+"""Make a lab with many synthetic videos in an embedded PostgreSQL server, as if the lab had crawled and encoded them.
 
 A channel has 133 videos, published 18 hours apart, so the number of channels grows with the number of videos. Half of
-the videos were counted once, and the others six times. The views of a video depend on its channel, its age, its picture
-and the words of its title. The vectors of pictures have 768 numbers and come from the same generator as those of the
-family `vectors`. The vectors of titles have 384 random numbers. Nothing is downloaded or encoded.
+the videos have one view count each, and the others have six. The views of a video depend on its channel, its age, its
+picture and the words of its title. The vectors of pictures have 768 dimensions. The vectors come from the generator
+that the stages of the family `vectors` use. The vectors of titles have 384 random numbers. Nothing is downloaded or
+encoded.
 
 The rows are written with COPY. No column of a row depends on the time at which the benchmark runs.
 """
@@ -38,7 +39,7 @@ _BLOCK = 10_000
 
 
 def settings_of(folder: Path) -> Settings:
-    """Return the settings of the planted lab in `folder`."""
+    """Return the settings of the synthetic lab in `folder`."""
     from thumblab_core.settings import Settings
 
     return Settings(_env_file=None, data_dir=folder / "lab", image_encoder="builtin")
@@ -60,14 +61,17 @@ def planted(size: int, folder: Path) -> Iterator[Lab]:
 
 
 def plant(size: int, folder: Path) -> None:
-    """Make the lab in `folder` if it is missing. A stopped run leaves no mark, and the next run starts again."""
+    """Make the lab in `folder` if it is missing.
+
+    The file `planted` is written last. If the file is missing, an earlier run was stopped, and the lab is made again.
+    """
     import shutil
 
     mark = folder / "planted"
     if mark.exists():
         return
     shutil.rmtree(folder / "lab", ignore_errors=True)
-    # The embedded server of root runs as another user, who must be able to enter the folder.
+    # If root starts the embedded server, the server runs as another user. This user must be able to enter the folder.
     folder.chmod(0o755)
     with planted(size, folder) as lab:
         _write(lab, size)
@@ -109,7 +113,7 @@ def _write(lab: Lab, size: int) -> None:
 
 
 class _Videos:
-    """A block of planted videos, and the rows that describe them."""
+    """A block of synthetic videos, and the rows that describe them."""
 
     def __init__(
         self, numbers: np.ndarray[Any, Any], niches: Sequence[str], words: np.ndarray[Any, Any], final_views: Float64s
@@ -174,7 +178,7 @@ class _Videos:
 
 
 def observe_again(lab: Lab, every: int) -> None:
-    """Add a count of one video in `every`, an hour after `NOW`."""
+    """Add a view count to one in `every` videos. The time of the count is an hour after `NOW`."""
     from sqlalchemy import text
 
     later = text("""

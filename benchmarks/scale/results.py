@@ -1,4 +1,6 @@
-"""Keep the measurements of the benchmark in a file, fit their exponents, and compare them with the limits."""
+"""Keep the measurements of the benchmark in a file. Fit the exponents, and compare exponents and memory with their
+limits.
+"""
 
 import json
 import math
@@ -17,7 +19,9 @@ _LEAST_SECONDS = 0.5
 
 @dataclass
 class Results:
-    """The measurements of the stages, by the name of the stage and by size. `path`: the file that keeps them."""
+    """The measurements of the stages, by the name of the stage and by size. `path` is the file that keeps the
+    measurements.
+    """
 
     path: Path
     measured: dict[str, dict[int, Measurement]] = field(default_factory=dict)
@@ -31,7 +35,7 @@ class Results:
         return cls(path, {name: {int(n): Measurement(**m) for n, m in of.items()} for name, of in content.items()})
 
     def add(self, stage: str, size: int, measurement: Measurement) -> None:
-        """Add a measurement and write the file. A stop at any moment leaves the old file or the new one."""
+        """Add a measurement and write the file. If the process is stopped meanwhile, the old file stays complete."""
         self.measured.setdefault(stage, {})[size] = measurement
         temporary = self.path.with_suffix(".new")
         temporary.write_text(json.dumps(self.as_json(), indent=1))
@@ -53,7 +57,7 @@ class Results:
 def exponent(seconds: dict[int, float]) -> float | None:
     """Return the exponent b of the fit `seconds = a * size**b`, by least squares of the logarithms.
 
-    Only sizes with at least half a second count. With fewer than two such sizes, return None.
+    Sizes that take less than `_LEAST_SECONDS` are left out. If fewer than two sizes remain, return None.
     """
     counted = {size: value for size, value in seconds.items() if value >= _LEAST_SECONDS}
     if len(counted) < 2:
@@ -62,12 +66,17 @@ def exponent(seconds: dict[int, float]) -> float | None:
 
 
 def last_exponent(seconds: dict[int, float]) -> float | None:
-    """Return the exponent between the two largest sizes, where the start of the program weighs least."""
+    """Return the exponent of the fit to only the two largest sizes. There, the start of the program takes the smallest
+    share of the time.
+    """
     return exponent({size: seconds[size] for size in sorted(seconds)[-2:]})
 
 
 def faults(measured: dict[int, Measurement]) -> list[str]:
-    """Return why the measurements of a stage do not hold the limits, or an empty list."""
+    """Return the limits that the measurements of a stage exceed, and the errors of the stage, each as a text.
+
+    The list is empty if there are none.
+    """
     found = [f"{size:,}: {m.error}" for size, m in measured.items() if m.error is not None]
     whole = {size: m for size, m in measured.items() if m.error is None}
     fitted = exponent({size: m.cpu for size, m in whole.items()})

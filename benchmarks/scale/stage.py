@@ -35,9 +35,9 @@ class Measurement:
     """The measurement of one run of a stage.
 
     `cpu` is the processor time in seconds, in user and system mode, of the process and of all its children. `wall` is
-    the time on the clock in seconds. `memory` is the largest resident memory of the process, and `children` that of the
-    largest of its children, both in bytes. `figures` are the figures that the stage returned. `error` is the last line
-    of the error of a stage that failed, or None.
+    the time on the clock in seconds. `memory` is the largest resident memory of the process, in bytes. `children` is
+    the largest resident memory of any of its children, in bytes. `figures` are the figures that the stage returned.
+    `error` is the last line of the error of a stage that failed, or None.
     """
 
     cpu: float = 0.0
@@ -49,7 +49,7 @@ class Measurement:
 
     @property
     def peak(self) -> int:
-        """The sum of the peak of the process and the peak of its largest child, in bytes."""
+        """The peak memory of the process plus the peak memory of its largest child, in bytes."""
         return self.memory + self.children
 
     def as_json(self) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""Stages of near-duplicates and of the library index, on planted vectors of 768 dimensions."""
+"""Stages that find near-duplicates, and that build, search and change a library index. The vectors are synthetic, with
+768 dimensions.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,10 +69,11 @@ def publish(size: int, folder: Path) -> None:
 
 
 def search_index(size: int, folder: Path) -> dict[str, float]:
-    """Load the served release as the scoring service does, and search it for 100 of its own vectors.
+    """Load the served release as the scoring service does, and search it. The queries are 100 of the vectors in the
+    release.
 
-    The figures are the resident memory after the searches, and the median milliseconds of a search without a filter and
-    of a search that admits six of ten videos.
+    The figures are the resident memory after the searches, and two medians of the milliseconds of a search. The first
+    is without a filter. The second is with a filter that six of ten videos pass.
     """
     import statistics
     import time
@@ -94,9 +97,10 @@ def search_index(size: int, folder: Path) -> dict[str, float]:
 
 
 def change_index(size: int, folder: Path) -> dict[str, float]:
-    """Load the served release, put one video in, publish the change, and load it as a reader that has the old release.
+    """Load the served release, add a video, and publish the changed index. Then load the change into the loaded old
+    release.
 
-    The figure is the seconds from the first load to the moment when the reader finds the video.
+    The figure is the number of seconds from the adding of the video to the moment when the new index has the video.
     """
     import time
     from datetime import UTC, datetime
@@ -116,7 +120,7 @@ def change_index(size: int, folder: Path) -> dict[str, float]:
     store = ReleaseStore(folder / "releases")
     new = store.publish(INDEX, _SCOPE, changed.save_changes, changed.describe(), sharing=release)
     if NicheIndex.load(new, beside=index).item_of("new") is None:
-        raise LookupError(f"{new} has no video that was put in")
+        raise LookupError(f"the release {new} does not have the video that was added")
     return {"seconds": time.perf_counter() - start}
 
 

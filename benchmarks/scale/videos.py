@@ -1,7 +1,7 @@
-"""Stages from view counts to a published model, on a planted lab, see `benchmarks.scale.planted_lab`.
+"""Stages from view counts to a published model. They use the synthetic lab of `benchmarks.scale.planted_lab`.
 
 The stages `evaluation` and `publication` need the result of `training`, which is stored in the folder with `pickle`.
-The file is read only by the benchmark that wrote it.
+Only this benchmark writes and reads this file.
 """
 
 from pathlib import Path
@@ -17,14 +17,14 @@ _OBSERVED_AGAIN = 100
 
 
 def plant(size: int, folder: Path) -> None:
-    """Make the planted lab if it is missing."""
+    """Make the synthetic lab if it is missing."""
     from benchmarks.scale import planted_lab
 
     planted_lab.plant(size, folder)
 
 
 def histories(size: int, folder: Path) -> dict[str, float]:
-    """Estimate the views at fixed ages of all videos."""
+    """Estimate the views of all videos at fixed ages."""
     from benchmarks.scale.planted_lab import planted
 
     with planted(size, folder) as lab:
@@ -32,7 +32,7 @@ def histories(size: int, folder: Path) -> dict[str, float]:
 
 
 def plant_new_counts(size: int, folder: Path) -> None:
-    """Estimate the views at fixed ages if this was not done, and count one video in 100 again."""
+    """Estimate the views at fixed ages if an earlier stage did not. Then add a new view count to one in 100 videos."""
     from benchmarks.scale.planted_lab import observe_again, planted
 
     plant(size, folder)
@@ -107,7 +107,7 @@ def evaluation(size: int, folder: Path) -> dict[str, float]:
 
 
 def publication(size: int, folder: Path) -> dict[str, float]:
-    """Publish the trained model as a release, load it, and check it. The release has no figures but one."""
+    """Publish the trained model as a release with one figure, load the release, and so check it."""
     from benchmarks.scale.planted_lab import planted
     from thumblab_core.ranking.trained_ranker import TrainedRanker
     from thumblab_pipelines.evaluation.figures import FUTURE, MODEL, Place

@@ -1,10 +1,13 @@
-"""Run the lab end to end on a vast catalogue: crawl, download, embed, estimate, pair, train and evaluate.
+"""Run the whole lab on a large synthetic catalogue: collect videos and pictures, encode them, estimate views, make
+pairs, train a model and evaluate it.
 
     python -m benchmarks.scale.whole [--videos N] [--channels N] [--folder DIR]
 
-The emulator of YouTube serves a computed catalogue in another process. The lab collects it over HTTP, with one day's
-quota. The picture encoder is the built-in one, which needs no weights and stands for a neural encoder. Sub-scores are
-not measured. After each step, a line gives its processor time, its seconds on the clock and the peak memory of this
+The emulator of YouTube runs in another process, and computes each video of its catalogue when it is requested. The lab
+collects the videos over HTTP, with one day's quota. The pictures are encoded by the built-in encoder, which needs no
+weights and takes the place of a neural encoder. Sub-scores are not measured.
+
+After each step, a line shows the processor time of the step, its seconds on the clock, and the peak memory of this
 process so far. With the default of 200,000 videos, the run takes hours on two cores.
 
 A second run with the same `--folder` continues where the first run stopped.
@@ -33,7 +36,8 @@ def main() -> None:
     with TemporaryDirectory(prefix="thumblab-whole-") as temporary:
         folder = (options.folder or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        # The embedded server of root runs as another user, who must be able to enter the folder.
+        # If root starts the embedded server, the server runs as another user. This user must be able to enter the
+        # folder.
         folder.chmod(0o755)
         with _emulator(options.channels, options.videos) as endpoint:
             _run(folder, endpoint, options.channels, options.videos)
@@ -80,7 +84,7 @@ def _run(folder: Path, endpoint: str, channels: int, videos: int) -> None:
 
 
 def _each(names: Iterable[str], step: str, work: Callable[[str], int]) -> None:
-    """Call `work` for each name, and print what the step took and the sum of its results."""
+    """Call `work` for each name. Print the sum of the results, and the time and the memory of this step."""
     before, start = _cpu(), time.monotonic()
     total = sum(work(name) for name in names)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

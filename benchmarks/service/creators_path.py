@@ -171,7 +171,7 @@ def _lab(data_dir: Path, endpoint: str) -> Iterator[Service]:
 
 
 def _read(process: subprocess.Popen[str], lines: "queue.Queue[str]") -> None:
-    """Put every line that the process prints on the queue. Put an empty line when the process has ended."""
+    """Write every line that the process prints to the queue. When the process has ended, write an empty line."""
     assert process.stdout is not None
     for line in process.stdout:
         lines.put(line)

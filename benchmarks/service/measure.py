@@ -1,5 +1,5 @@
-"""Measure how long the scoring service takes to answer, compared with a plain handler and with the same work without a
-server.
+"""Measure how long the scoring service takes to answer. Compare it with a plain handler, and with the same work without
+a server.
 
     python -m benchmarks.service.measure [--encoder ViT-B-32] [--clients 1 8 32] [--rounds 5]
 
@@ -13,8 +13,9 @@ the time does not depend on the weights. Five kinds of work are compared:
 - *cached*: the service, with pictures that it has scored before;
 - *new*: the service, with pictures that it has never seen. The service also measures the sub-scores of these pictures.
 
-The overhead is the time of *uncached* with one client, compared with *bare*. Other programs on the machine change these
-times. Other programs hardly change the processor time of a request, which is in the second table.
+The overhead of the service is the time of *uncached* with one client, compared with the time of *bare*. Other programs
+on the machine change these times. The second table has the processor time of a request, which other programs hardly
+change.
 """
 
 import argparse

@@ -15,11 +15,12 @@ from thumblab_core.errors import LabError
 
 
 class Catalogue(Source):
-    """A catalogue in memory. The dictionaries `videos` and `channels` contain its videos and channels by id.
+    """A catalogue that is kept in memory. The dictionaries `videos` and `channels` contain its videos and channels by
+    id.
 
     Args:
         videos: all videos, with distinct ids.
-        observed_at: the time of the view counts (UTC).
+        observed_at: the time at which the views were counted (UTC).
     """
 
     def __init__(self, videos: Iterable[CatalogueVideo], observed_at: datetime) -> None:
@@ -79,7 +80,7 @@ class FolderCatalogue(Catalogue):
 
     Args:
         videos: all videos, with distinct ids.
-        observed_at: the time of the view counts (UTC).
+        observed_at: the time at which the views were counted (UTC).
         images: the path of each picture, and its width and height in pixels, by video id.
         skipped: the number of rows that were left out. The reasons are unreadable fields, an unknown niche, a repeated
             id, and a missing or unreadable picture.
@@ -160,7 +161,7 @@ def _video(row: dict[str, str]) -> tuple[CatalogueVideo, datetime]:
     if views < 0 or duration_s < 0 or not row["video_id"] or not row["channel"]:
         raise ValueError("views and duration_s must be 0 or more, and video_id and channel must not be empty")
     if row["niche"] not in CATEGORY_OF:
-        raise ValueError(f"niche is none of {', '.join(CATEGORY_OF)}")
+        raise ValueError(f"the niche is unknown; use one of {', '.join(CATEGORY_OF)}")
     video = CatalogueVideo(
         video_id=row["video_id"],
         niche=row["niche"],

@@ -36,7 +36,8 @@ def sheppard(variance: float, noise_variance: float) -> float:
 
 
 def best_auc(variances: Sequence[float], noise_variance: float, interaction: float, repeated_share: float) -> float:
-    """Return the best AUC, as the mean over channels, if picture and title interact.
+    """Return the best AUC if the effect of a picture depends on the title (interaction). The AUC is the mean over
+    channels.
 
     The quality is the sum of a Gaussian part and the interaction. The interaction is -`interaction` if the picture
     repeats the title, and `interaction` otherwise. This sum is not Gaussian, so Sheppard's formula does not hold.

@@ -1,6 +1,7 @@
-"""Make drafts of the videos of a synthetic channel, and describe how to draw their pictures.
+"""Make drafts: the videos of a synthetic channel, with view counts that depend on the channel only. Describe how to
+draw the pictures of the videos.
 
-The view counts of the drafts contain neither the quality of a video nor noise. `synthetic` adds both.
+The module `synthetic` then adds the effects of quality, age and noise to the view counts.
 """
 
 import base64

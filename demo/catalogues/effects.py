@@ -3,9 +3,10 @@
 Without these effects, the attributes of the picture and the wording of the title affect a video's views independently
 of each other.
 
-A test of the question "which of several pictures is best under one title" needs three kinds of effects. In an
-*interaction*, the effect of a picture depends on the title. In *confounding*, the topic of a video affects both its
-views and its picture. In a *change*, a video gets another picture, and then gains views faster or more slowly.
+A test of the question "which of several pictures is best under one title" needs three kinds of effects:
+- *interaction*: the effect of a picture depends on the title;
+- *confounding*: the topic of a video affects both its views and its picture;
+- *change*: a video gets another picture, and then gains views faster or more slowly.
 """
 
 import re
@@ -116,7 +117,7 @@ def draw_popularity(rng: np.random.Generator) -> dict[str, float]:
 
 
 def tilt(attributes: npt.NDArray[np.float64], popularity: float, correlation: float) -> npt.NDArray[np.float64]:
-    """Return attributes, float64 (6,), that have a correlation with the popularity of a topic.
+    """Return attributes, float64 (6,), that are correlated with the popularity of a topic.
 
     Args:
         attributes: independent standard normal attributes, float64 (6,).
@@ -155,7 +156,10 @@ def redundancy(words: tuple[str, str], title: str) -> float:
 
 
 def interaction_part(words: tuple[str, str], title: str, size: float) -> float:
-    """Return the effect of a picture's text under a title. The effect is `size` * (1 - 2 * redundancy)."""
+    """Return the effect of a picture's text on the quality, if the video has this title.
+
+    The effect is `size` * (1 - 2 * redundancy), see `redundancy`.
+    """
     return size * (1 - 2 * redundancy(words, title)) if size else 0.0
 
 

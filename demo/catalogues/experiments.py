@@ -91,17 +91,17 @@ def planted_experiments(
 ) -> list[PlantedExperiment]:
     """Return experiments with the videos of a channel. The same arguments give the same experiments.
 
-    An experiment has two or three variants, with equal probability. No video is tested a second time before every video
-    of the channel was tested once.
+    An experiment has two or three variants, with equal probability. Every video of the channel is tested once before
+    any video is tested again.
 
     Args:
         catalogue: the catalogue with the channel.
         channel_id: the id of the channel.
         number: the number of experiments.
         seed: the seed of the choice of videos, of new pictures and titles, and of clicks.
-        subject: what the variants of an experiment differ in.
-        impressions: the impressions of each variant. If `impressions` is None, 1,000 to 100,000 impressions are drawn
-            for each experiment, and each of its variants gets an equal share of them.
+        subject: whether the variants of an experiment differ in their pictures or in their titles.
+        impressions: the impressions of each variant. If `impressions` is None, a number from 1,000 to 100,000 is drawn
+            for each experiment. Each variant of the experiment gets an equal share of it.
 
     Raises:
         KeyError: the channel is unknown.
