@@ -133,7 +133,8 @@ class Emulator:
         self._world.apply_changes(before)
 
     def inject(self, fault: Fault, *, endpoint: str | None = None, times: int | None = 1, after: int = 0) -> None:
-        """Apply a fault to later requests. If several faults are due, a request gets the oldest fault.
+        """Apply a fault to later requests. If several faults match a request, the request gets the fault that was
+        injected first.
 
         Args:
             fault: a fault that one of the functions of `demo.faults` returned.
@@ -175,8 +176,8 @@ class Emulator:
     def change_thumbnail(self, video_id: str, jpeg: bytes) -> None:
         """Replace the picture of a video. Raise OSError if the bytes are not a picture.
 
-        The picture may also change how fast the video gains views. The picture has this effect if the catalogue drew
-        this picture, and if `views_follow_changes` of its planted effects is true.
+        The new picture changes how fast the video gains views if two conditions hold. The catalogue drew this picture,
+        and `views_follow_changes` of the catalogue's planted effects is true.
         """
         self._world.change_thumbnail(video_id, jpeg)
 
@@ -207,7 +208,7 @@ class Emulator:
         self.stop()
 
     def respond(self, request: Request) -> Reply:
-        """Return the answer to a request. If a fault is due for the request, the fault is applied."""
+        """Return the answer to a request. If an injected fault matches the request, apply the fault."""
         endpoint = _endpoint(request.path)
         fault = self._faults.take(endpoint)
         self._stopping.wait(fault.delay_s)
@@ -231,8 +232,8 @@ class Emulator:
     def _call(self, request: Request, endpoint: str, fault: Fault) -> Reply:
         """Answer a call of the Data API, or raise ApiError.
 
-        A call costs quota if its key is valid and its endpoint exists, even if the answer is an error. The call costs
-        no quota if the quota is spent, or if a fault refuses the call before it is counted.
+        A call costs quota if its key is valid and its endpoint exists, even if the answer is an error. A call costs no
+        quota if the quota is used up already, or if a fault refuses the call before it is counted.
         """
         with self._lock:
             self._calls[endpoint] += 1

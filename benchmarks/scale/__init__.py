@@ -7,8 +7,10 @@ time. The benchmark measures the processor time, the seconds and the peak memory
 Then it fits an exponent to the processor times: an exponent of 1 means that the time is proportional to the size. The
 data are synthetic, so the benchmark needs no neural network and no internet.
 
-How to write a stage -------------------- A module of stages has a list `STAGES` of objects of the class `Stage` (module
-`stage`). The module is named in `benchmarks/scale/stages.py`. A stage has these parts:
+How to write a stage
+--------------------
+A module of stages has a list `STAGES` of objects of the class `Stage` (module `stage`). The module is named in
+`benchmarks/scale/stages.py`. A stage has these parts:
 
 `run(size, folder)`
     The measured work. `run` returns None, or figures by name, such as `{"recall": 0.97}`. The table shows these figures.

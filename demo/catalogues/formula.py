@@ -86,7 +86,10 @@ class Formula:
     def picture_part(
         self, channel_id: str, attributes: npt.NDArray[np.float64], words: tuple[str, str], title: str
     ) -> float:
-        """Return what a picture adds to the quality in a channel under a title. `words` is its large text."""
+        """Return what a picture adds to the quality of a video in this channel with this title.
+
+        `words` is the large text in the picture.
+        """
         picture = math.sqrt(PICTURE_SHARE) * self.picture(channel_id, attributes)
         return picture + interaction_part(words, title, self.effects.interaction)
 
@@ -110,18 +113,23 @@ class Formula:
         )
 
     def one_title_ceiling(self) -> float:
-        """Return the best AUC on pairs whose labels do not contain the planted effect of the title."""
+        """Return the best AUC on pairs whose labels depend on the pictures and noise, but not on the titles' own
+        effect.
+        """
         return self._best_auc(self._picture_variances(0))
 
     def fitted_one_title_ceiling(self) -> float:
-        """Return the best AUC on pairs whose labels do not contain anything that a title can predict.
+        """Return the best AUC on pairs whose labels contain nothing that a title can predict.
 
-        A title also predicts some attributes of the picture, if pictures depend on the topic.
+        If pictures depend on the topic, a title also predicts some attributes of the picture.
         """
         return self._best_auc(self._picture_variances(1))
 
     def changed_winners(self) -> float:
-        """Return the share of the pairs of a channel's videos in which the better picture changes with the title."""
+        """Return the share of the pairs of a channel's videos in which another picture is better under the other title.
+
+        Both pictures of a pair are judged under the titles of both videos.
+        """
         shares = [
             changed_winners(variance, self.effects.interaction, REPEATED_SHARE, CHANCE_OVERLAP)
             for variance in self._picture_variances(0)

@@ -130,7 +130,7 @@ class Source(ABC):
     def search(self, query: Query, now: datetime) -> SearchResult:
         """Return the videos that match the query at the time `now`.
 
-        The same query at the same `now` returns the same videos in the same order.
+        The same query at the same time returns the same videos in the same order.
         """
 
     @abstractmethod

@@ -13,24 +13,25 @@ with the weights `TITLE_WEIGHTS`. The views of the video follow from its quality
 Here the channel level is ln of the final views that videos of the channel usually reach. In every channel, views grow
 fast at first, and hardly at all after some weeks.
 
-**The ceiling.** Take two videos of a channel, and correct their views for age. The difference of their ln views and the
-difference of their q are jointly Gaussian, with the correlation rho = SIGMA_Q / sqrt(SIGMA_Q^2 + SIGMA_N^2). Two such
-variables have the same sign with the probability 1/2 + arcsin(rho) / pi (Sheppard 1899). arcsin(rho) equals
-atan(SIGMA_Q / SIGMA_N), so a ranker that knows q reaches
+**The ceiling.** The ceiling is the best AUC that a ranker can reach from the picture and the title. Take two videos of
+a channel, and correct their views for age. The difference of their ln views and the difference of their q are jointly
+Gaussian, with the correlation rho = SIGMA_Q / sqrt(SIGMA_Q^2 + SIGMA_N^2). Two such variables have the same sign with
+the probability 1/2 + arcsin(rho) / pi (Sheppard 1899). arcsin(rho) equals atan(SIGMA_Q / SIGMA_N), so a ranker that
+knows q reaches
 
     AUC = 1/2 + atan(SIGMA_Q / SIGMA_N) / pi = 0.80
 
-No ranker can do better from the picture and the title. q is only nearly Gaussian, because the facts about the title are
-discrete. The effect on the AUC is far below the sampling error of the demo's catalogue. By the same formula, a ranker
-that knows only the picture reaches 1/2 + arcsin(sqrt(0.7) * rho) / pi = 0.74. A ranker that knows only the title
-reaches 0.65.
+The facts about the title are discrete, so q is only nearly Gaussian. The error that this causes in the AUC is far below
+the sampling error of the demo's catalogue. By the same formula, a ranker that knows only the picture reaches 1/2 +
+arcsin(sqrt(0.7) * rho) / pi = 0.74. A ranker that knows only the title reaches 0.65.
 
 **More effects** can be planted with `effects.PlantedEffects`. The quality then is
 
     q = sqrt(0.7) * picture + interaction + sqrt(0.3) * title + topic_effect * popularity of the topic
 
-The first two terms are the picture's part under a title, `one_title_quality`. The last two are the title's part,
-`title_quality`. `formula` computes them, and `ceilings` has the theory of the ceilings.
+The sum of the first two terms is what the picture adds under a title, `one_title_quality`. The sum of the last two is
+what the title adds, `title_quality`. The module `formula` computes both sums, and `ceilings` has the theory of the
+ceilings.
 """
 
 import dataclasses
@@ -152,7 +153,9 @@ class SyntheticCatalogue(Catalogue):
         return views_at(video, self.observed_at, now)
 
     def planted_quality(self, video_id: str) -> float:
-        """Return q of a video in standard deviations within the channel. Raise KeyError for an unknown id."""
+        """Return the planted quality q of a video, in standard deviations within the channel. Raise KeyError for an
+        unknown id.
+        """
         return self._quality[video_id]
 
     def attributes(self, video_id: str) -> npt.NDArray[np.float64]:
@@ -216,17 +219,17 @@ class SyntheticCatalogue(Catalogue):
     def fitted_one_title_ceiling(self) -> float:
         """Return the best possible AUC on pairs whose labels are residuals of a perfect regression on the title.
 
-        Labels that are residuals compare ln views minus their expectation given the title (Robinson 1988,
-        "Root-N-consistent semiparametric regression", Econometrica 56). The expectation contains the effect of the
-        average picture of the title's topic. So with confounding, the labels contain less of the picture's effect than
-        the labels of `one_title_ceiling`, and the result is lower.
+        Such a regression predicts the ln views of a video from its title. The label of a pair compares the residuals:
+        ln views minus the prediction (Robinson 1988, "Root-N-consistent semiparametric regression", Econometrica 56).
+        With confounding, the prediction contains the effect of the average picture of the title's topic. The labels
+        then contain less of the picture's effect than the labels of `one_title_ceiling`, and the result is lower.
         """
         return self._formula.fitted_one_title_ceiling()
 
     def changed_winners(self) -> float:
-        """Return the share of the pairs of a channel's videos in which the better picture changes with the title.
+        """Return the share of the pairs of a channel's videos in which another picture is better under the other title.
 
-        Both pictures are judged under both titles of the pair. `ceilings.changed_winners` has the formula.
+        Both pictures are judged under the titles of both videos. `ceilings.changed_winners` has the formula.
         """
         return self._formula.changed_winners()
 
@@ -324,7 +327,7 @@ class SyntheticCatalogue(Catalogue):
         return jpeg
 
     def _picture_part(self, drawing: Drawing, video: CatalogueVideo) -> float:
-        """Return what a picture adds to the quality under the title of a video."""
+        """Return what a picture adds to the quality of a video with the title of `video`."""
         return self._formula.picture_part(video.channel_id, drawing.attributes, drawing.words, video.title)
 
     def _effect(self, drawing: Drawing, video: CatalogueVideo) -> float:

@@ -131,7 +131,7 @@ class VastCatalogue(Source):
         return views_at(video, self.observed_at, now)
 
     def channel_views(self, channel: CatalogueChannel, now: datetime) -> int:
-        """Return an estimate of the channel's views, the usual views of a video times the number of videos.
+        """Return an estimate of the channel's views: the usual views of a video times the number of videos.
 
         For an exact sum, every video of the channel would have to be computed.
         """
