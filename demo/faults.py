@@ -161,7 +161,11 @@ class Faults:
             self._injected.clear()
 
     def take(self, endpoint: str) -> Fault:
-        """Return the oldest fault that is due for this request. If none is due, return a `Fault` that does nothing."""
+        """Count one request to the endpoint, and return the fault that the request gets.
+
+        If several injected faults match the request, return the fault that was injected first. If no fault matches,
+        return a `Fault` that does nothing.
+        """
         due: Fault | None = None
         with self._lock:
             for injection in [other for other in self._injected if other.endpoint in (None, endpoint)]:

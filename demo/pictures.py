@@ -36,9 +36,9 @@ def offered_sizes(width: int, height: int) -> dict[str, Size]:
     """Return the thumbnail sizes of a picture of `width` x `height` pixels, by the key that the API uses.
 
     `maxres` is the unchanged picture. Only pictures with the ratio 16:9 have this size. On YouTube, `maxres` is
-    1280x720, but here it has the size of the picture. The size `medium` has the ratio 16:9, and a picture of another
-    ratio is cropped for it. All other sizes have the ratio 4:3, and a picture of another ratio gets black bars for
-    them.
+    1280x720, but here it has the size of the picture. The size `medium` has the ratio 16:9. For `medium`, a picture of
+    another ratio is cropped. All other sizes have the ratio 4:3. For these sizes, a picture of another ratio gets black
+    bars.
     """
     return _SIZES | ({"maxres": Size(MAXRES, width, height)} if _is_wide(width, height) else {})
 

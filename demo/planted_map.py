@@ -1,7 +1,7 @@
 """Make library maps of any size for tests and measurements: `python -m demo.planted_map FOLDER POINTS`.
 
-The points are drawn from planted clusters. The colours of each tile of the atlases depend only on the number of the
-tile.
+The points form clusters at random places of the map. The small pictures of the points, called tiles, have random
+colours. The colours depend only on the number of the tile.
 """
 
 import sys
@@ -30,8 +30,9 @@ FIRST_DAY, DAYS = 20_000, 700
 
 
 def planted_map(count: int, scope: str = ALL, seed: int = 0) -> MapContent:
-    """Return a map of `count` points. About a tenth of the points are in no cluster. For another random tenth, the
-    figures are unknown.
+    """Return a map of `count` random points.
+
+    About a tenth of the points are in no cluster. For another tenth, the views and the sub-scores are unknown.
     """
     rng = np.random.default_rng(seed)
     centres = rng.uniform(0.1, 0.9, (CLUSTERED, 2))
@@ -65,7 +66,7 @@ def planted_map(count: int, scope: str = ALL, seed: int = 0) -> MapContent:
 
 
 def publish_planted_map(store: ReleaseStore, count: int, scope: str = ALL, seed: int = 0) -> Release:
-    """Publish and promote a planted map, and return its release."""
+    """Publish and promote a map of random points, and return its release."""
     content = planted_map(count, scope, seed)
     info = {"inputs": f"planted/{count}/{seed}", "videos": count, "clusters": len(content.clusters)}
     release = store.publish(LIBRARY_MAP, scope, lambda folder: write_map(folder, content, planted_tile), info)
@@ -74,8 +75,9 @@ def publish_planted_map(store: ReleaseStore, count: int, scope: str = ALL, seed:
 
 
 def planted_tile(picture: str) -> npt.NDArray[np.uint8]:
-    """Return the tile of a planted picture: a rectangle with a frame, in two colours that depend on the picture's
-    number.
+    """Return the tile for a picture: a rectangle with a frame.
+
+    `picture` is the picture's number in hexadecimal digits. The number determines the two colours of the tile.
     """
     colours = np.random.default_rng(int(picture, 16)).integers(0, 256, (2, 3), dtype=np.uint8)
     tile = np.empty((HEIGHT, WIDTH, 3), np.uint8)

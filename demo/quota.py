@@ -1,4 +1,4 @@
-"""Charge calls to the three daily quotas of an API project, and refuse a call if its quota is spent."""
+"""Charge calls to the three daily quotas of an API project, and refuse a call if its quota is used up."""
 
 import threading
 from collections import Counter
@@ -33,11 +33,11 @@ _EXCEEDED = (
 
 
 class QuotaOptions(TypedDict, total=False):
-    """The limits of an API project in calls per day, and the format of the error for a spent quota.
+    """The limits of an API project in calls per day, and the format of the error for a quota that is used up.
 
     `daily_searches` limits search.list, `daily_stats` limits videos.batchGetStats, and `daily_units` limits all other
-    calls. A limit that is None or absent allows any number of calls. YouTube's own limits are 100, 10,000 and 10,000,
-    in this order. `quota_style` is "403" by default.
+    calls. A limit that is None or absent allows any number of calls. YouTube's own limits are 100 searches, 10,000
+    calls for statistics and 10,000 other calls. `quota_style` is "403" by default.
     """
 
     daily_units: int | None
@@ -49,14 +49,14 @@ class QuotaOptions(TypedDict, total=False):
 class Quota:
     """A counter of the calls that are charged to each bucket.
 
-    At midnight in Los Angeles, the count of today starts again at 0.
+    At midnight in Los Angeles, the count of the day starts again at 0.
 
     `limits` contains the largest number of calls per day, by bucket. The limit None allows any number. A test may
     change `limits` at any time.
 
     Args:
         clock: the clock that gives the present day.
-        options: the limits, and the format of the error for a spent quota.
+        options: the limits, and the format of the error for a quota that is used up.
     """
 
     def __init__(self, clock: Clock, options: QuotaOptions) -> None:

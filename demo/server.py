@@ -86,11 +86,13 @@ class _Handler(BaseHTTPRequestHandler):
         """
         length = self.headers.get("Content-Length") or ""
         if not length.isascii() or not length.isdigit() or int(length) > _LARGEST_BODY:
-            # The body is too long, or its length is unknown, so it is not read. The connection is then closed.
-            # Otherwise the server would read the unread body as the next request.
+            # The body is too long, or its length is unknown, so the body is not read. The connection is closed, because
+            # the server would otherwise read the unread body as the next request.
             self.close_connection = True
             self._send(
-                error_reply(ApiError(411, "contentLengthRequired", "A form of at most 1 MiB is needed.", "global"))
+                error_reply(
+                    ApiError(411, "contentLengthRequired", "Send a form of at most 1 MiB as the body.", "global")
+                )
             )
             return
         body = self.rfile.read(int(length))

@@ -45,7 +45,8 @@ WITH_OTHER_WORDS: dict[str, list[str]] = {
     "thumblab backup /media/disk/lab --verify": ["thumblab backup copy --verify"],
     "thumblab channel add UC...": ['thumblab channel add "My channel"'],
     'thumblab channel give "My channel" laptop': [
-        'thumblab key add carol && thumblab channel give "My channel" carol'  # The document revokes the key `laptop`.
+        # The document revokes the key `laptop` in another command, so this command needs another key.
+        'thumblab key add carol && thumblab channel give "My channel" carol'
     ],
     'thumblab channel give "My channel" laptop --title "Carol bakes"': [
         'thumblab channel give "My channel" carol --title "Carol bakes"',

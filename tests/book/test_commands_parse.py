@@ -1,6 +1,7 @@
-"""Test the commands in the documents.
+"""Test that each command in the documents can be run.
 
-Each command is in a table of `tests/documented_commands.py`. All options, targets and files of each command exist.
+Each command must be in a table of `tests/documented_commands.py`. All options, targets and files that the command names
+must exist.
 """
 
 import re

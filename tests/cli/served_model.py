@@ -31,9 +31,9 @@ def publish_model(store: ReleaseStore, proven: bool = True, pairs: int | None = 
     """Publish a model that gives every thumbnail the same score, and promote it.
 
     The model uses the built-in image encoder and the title encoder minilm. If `proven` is true, the release contains an
-    evaluation in which the model orders pictures under one title better than chance, on unseen channels. If `proven` is
-    false, the release contains no evaluation. If `pairs` is given, the release contains an evaluation on this number of
-    held-out pairs of known channels, and is not promoted.
+    evaluation on unseen channels. In this evaluation, the model orders pictures under one title better than chance. If
+    `proven` is false, the release contains no evaluation. If `pairs` is given, the release contains an evaluation on
+    this number of held-out pairs of known channels, and is not promoted.
     """
     images, titles = BuiltinEncoder(), title_encoder("minilm")
     model = TrainableRanker(RankerConfig(images.fingerprint, titles.fingerprint, images.dimension, 384, hidden=16))

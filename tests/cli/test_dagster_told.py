@@ -28,7 +28,7 @@ NICHE = "tech"
 
 @pytest.fixture
 def lab(open_lab: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch) -> Lab:
-    """A lab that serves the second of its two indexes. The commands of the tests use this lab."""
+    """A lab with two releases of a library index. The second release is served. The commands of the tests use this lab."""
     lab = open_lab()
     for number in (1, 2):
         vectors = unit(np.random.default_rng(number).standard_normal((5, 8)).astype(np.float32))

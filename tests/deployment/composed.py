@@ -110,9 +110,7 @@ class Machine:
     dotenv: dict[str, str] = field(default_factory=dict)
 
     def here(self, text: str) -> str:
-        """Return `text` after the hosts, ports and paths of the containers were replaced by hosts, ports and paths of
-        this machine.
-        """
+        """Return `text` with the hosts, ports and paths of this machine in place of those of the containers."""
         for path, place in (("/data", self.data), ("/run/secrets", self.secrets), ("/lab", self.lab)):
             text = re.sub(rf"(?<![\w.-]){path}(?![\w-])", str(place), text)
         text = re.sub(rf"(?<![\w-])({'|'.join(self.hosts)})(?=:\d)", "127.0.0.1", text)

@@ -118,8 +118,8 @@ def test_a_backfill_that_was_cancelled_in_the_ui_ends_green_when_it_is_executed_
     page.open_menu()
     page.click("Cancel backfill")
     page.click("Cancel backfill")
-    # Dagster cancels a run that is starting only after the run has started. Starting a run takes minutes on a busy
-    # machine.
+    # If a run is starting, Dagster waits for the start before it cancels the run. Starting a run takes minutes on a
+    # busy machine.
     wait_for_status(page, first, "Canceled", 600)
     page.shot("cancelled")
     cancelled = runs_of(page.lab, first)

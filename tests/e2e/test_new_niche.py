@@ -12,7 +12,8 @@ from thumblab_core.niches import DEFAULT_NAMES
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1_500)]
 
-# The words of the titles of the demo's niche `tech`. Its videos are not collected before, so the new niche finds them.
+# These words occur in the titles of the demo's niche `tech`. This lab does not collect that niche, so the new niche
+# finds its videos.
 SEARCHES = ["upgrades", "mistakes", "settings", "tools", "features", "tricks", "reviewing", "testing", "building"]
 OTHERS = [niche for niche in DEFAULT_NAMES if niche != "tech"]
 

@@ -31,11 +31,14 @@ NICHE = "news"
 class OverHttp:
     """The answers to two requests for a refresh over HTTP, while the runs of a backfill wait in Dagster's queue.
 
-    The first request is for `niches`, and does not wait for the end of its runs. `started` is its answer. At that time,
-    the backfill's run of the first of these niches had begun. The backfill's run of the second niche was the last run
-    in the queue. The second request is for all niches, and waits for the end of its runs. `done` is its answer. Each
-    answer comes with its HTTP status. `served` maps each niche to the release that was served after both requests.
-    `of_backfill` has the ids of the runs of the backfill.
+    The first request is for the two niches in `niches`, and does not wait for the end of its runs. `started` is the
+    answer to this request. When the request was sent, the backfill had a running run of the first niche, and a queued
+    run of the second niche.
+
+    The second request is for all niches, and waits for the end of its runs. `done` is the answer to this request.
+
+    Each answer is a tuple of the HTTP status and the JSON. `served` maps each niche to the release that was served
+    after both requests. `of_backfill` has the ids of the runs of the backfill.
     """
 
     niches: list[str]
@@ -94,8 +97,8 @@ def test_a_refresh_of_every_niche_answers_run_ids_and_then_results(lab: RunningL
     assert done["message"] == "Reference library and FAISS indices refreshed successfully (7/7 indices)"
     assert done["index_results"] == dict.fromkeys(DEFAULT_NAMES, True)
     assert {run["state"] for run in done["runs"]} == {"success"}
-    # The request reused the run of the second niche, which waited in the queue. The run of the first niche had already
-    # begun, so the request started a new run of this niche.
+    # The request reused the run of the second niche, because this run still waited in the queue. The run of the first
+    # niche had already begun, so the request started a new run of this niche.
     assert [run["run_id"] in over_http.of_backfill for run in started["runs"]] == [False, True]
     assert [run["reused"] for run in started["runs"]] == [False, True]
     reused = {run["run_id"] for run in done["runs"] if run["reused"]}

@@ -49,7 +49,9 @@ def filled(open_lab: Callable[..., Lab]) -> Lab:
 
 @pytest.fixture
 def lab(filled: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
-    """The filled lab, which the commands of the tests use. Its niches are those of a new lab."""
+    """The filled lab, which the commands of the tests use. At the start of each test, the lab has the niches of a new
+    lab.
+    """
     assert filled.settings.database_url is not None
     monkeypatch.setenv("THUMBLAB_DATA_DIR", str(filled.settings.data_dir))
     monkeypatch.setenv("THUMBLAB_DATABASE_URL", filled.settings.database_url.get_secret_value())

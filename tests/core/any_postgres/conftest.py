@@ -25,8 +25,8 @@ def new_place(server: RealServer) -> NewPlace:
     """Return a function that makes a database and the role that owns it.
 
     The database and the role have the same name. The function returns this name. The role has the password PASSWORD.
-    `rights` are the rights of the role. The database gets the extension vector unless `vector` is False. `statements`
-    are run in the database as superuser. In a statement, {0} stands for the name of the database and the role.
+    `rights` are the rights of the role. If `vector` is true, the database gets the extension `vector`. `statements` are
+    run in the database as superuser. In a statement, {0} stands for the name of the database and the role.
     """
     numbers = count(1)
 

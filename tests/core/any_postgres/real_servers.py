@@ -67,7 +67,9 @@ class RealServer:
         shutil.rmtree(self.folder)
 
     def do(self, *statements: str, database: str = "postgres") -> Any:
-        """Run the SQL statements as superuser. Return the first value of the last result, if that result has rows."""
+        """Run the SQL statements as superuser. Return the first value of the last statement's result, if the result has
+        rows.
+        """
         with self.connect(database) as connection:
             answers = [connection.execute(sql.SQL(statement)) for statement in statements]  # type: ignore[arg-type]
             row = answers[-1].fetchone() if answers[-1].description else None

@@ -131,10 +131,10 @@ def test_the_planner_uses_the_index(large: Lab) -> None:
         parameters |= {"vector": nearest._as_text(clustered(1, 64)[0])}
         nearest.prepare_index_search(connection)
         plan = "\n".join(connection.scalars(text(f"EXPLAIN {statement}"), parameters))
-        # `search` runs the same statement for each of 20 queries. After a few runs, the driver makes the statement a
-        # prepared statement. PostgreSQL may then make a generic plan, which is one plan for all values of the
-        # parameters. The encoder is a parameter, and the index contains the vectors of only one encoder. A generic plan
-        # cannot use this index, so PostgreSQL must make a custom plan for each run.
+        # The driver prepares a statement after the same statement has run a few times. `search` therefore runs for each
+        # of 20 queries. For a prepared statement, PostgreSQL may make a generic plan, which is one plan for all values
+        # of the parameters. The encoder is a parameter, and the index contains the vectors of only one encoder. A
+        # generic plan cannot use this index, so PostgreSQL must make a custom plan for each run.
         nearest.search(connection, TECH, clustered(20, 64), 20)
         planned = (
             "SELECT sum(custom_plans), sum(generic_plans) FROM pg_prepared_statements WHERE statement LIKE '%<#>%'"

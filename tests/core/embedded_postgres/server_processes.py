@@ -33,9 +33,9 @@ def remove(folder: Path) -> None:
         return
     with owner.locked(home, "start.lock"):
         watcher.stop(home)
-    # The watcher is the process that stops an unused server. Before the watcher ends, it opens its lock files again,
-    # and creates missing files. No file must appear while the folder is being removed, so this function first waits
-    # until the watcher has ended.
+    # The watcher is the process that stops an unused server. At its end, the watcher opens its lock files again, and
+    # creates missing files. No file must appear while the folder is being removed, so this function first waits until
+    # the watcher has ended.
     assert soon(lambda: watchers(folder) == []), "a process still uses the server"
     if (folder / "postgres").is_symlink():
         shutil.rmtree(home)

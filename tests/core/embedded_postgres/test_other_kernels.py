@@ -77,7 +77,9 @@ def second(tmp_path: Path, data_dir: Path) -> Iterator[Machine]:
 
 
 def without_shared_locks(data_dir: Path) -> None:
-    """Let the processes that start from now on see none of the locks that are held now."""
+    """Delete the lock files of the server. A process that starts later makes new files, so it does not see the locks of
+    the running processes.
+    """
     for lock in home_of(data_dir).glob("*.lock"):
         lock.unlink()
 

@@ -69,7 +69,7 @@ def test_pictures_that_are_all_unreadable_give_no_vectors() -> None:
 class Slow(BuiltinEncoder):
     """An encoder with a slow model.
 
-    The attribute `ahead` of the encoder is the number of pictures prepared and not yet encoded.
+    The attribute `ahead` is the number of pictures that are prepared but not yet encoded.
     """
 
     largest_batch = 8

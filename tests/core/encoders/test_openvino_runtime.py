@@ -1,7 +1,8 @@
 """Test that the module `openvino_runtime` prevents three faults of OpenVINO.
 
 With this module, a signal does not crash a process that has destroyed its OpenVINO models. The memory of a model does
-not grow when the model gets an input of a new shape. Several processes with a limit of threads use all cores.
+not grow when the model gets an input of a new shape. If several processes have a limit of threads, they do not all
+compute on the same few cores.
 """
 
 import os

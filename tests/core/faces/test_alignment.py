@@ -49,7 +49,7 @@ def test_the_transform_never_mirrors() -> None:
 
 
 def picture_of_dots(points: npt.NDArray[np.float64], size: tuple[int, int], radius: float) -> npt.NDArray[np.uint8]:
-    """Draw a white dot at each point of a black picture. Positions count from the corner of the first pixel."""
+    """Draw a white dot at each point of a black picture. The point (0, 0) is the upper left corner of the first pixel."""
     y, x = np.mgrid[: size[1], : size[0]] + 0.5
     near = min(size) * np.ones_like(x)
     for px, py in points:

@@ -1,4 +1,4 @@
-"""Use answers of name servers and redirects to attack the fetcher that reads from any public host (SSRF).
+"""Attack the fetcher that reads from any public host, with answers of name servers and with redirects (SSRF).
 
 For these attacks, the attacker needs name servers and public hosts. `open_internet` simulates these servers and hosts.
 A server of the local network has a certificate for the attacker's name, so only the fetcher's own checks stop a request

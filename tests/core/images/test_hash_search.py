@@ -1,4 +1,4 @@
-"""Tests of the search of near hashes. It finds the same pairs as a comparison of all pairs."""
+"""Test that the search for near hashes finds the same pairs as a comparison of all pairs."""
 
 import tracemalloc
 

@@ -46,8 +46,8 @@ def large(kind: str) -> bytes:
 def measured(folder: Path, data: bytes) -> tuple[int, list[int]]:
     """Decode `data` in a new process.
 
-    Return by how many MiB the process grows, and a list of sizes. The list has the width and height of the picture, and
-    then the shape of its array of pixels.
+    Return by how many MiB the process grows, and a list of numbers. The list has the width and height of the picture,
+    and then the shape of the picture's array of pixels.
     """
     (folder / "warm.png").write_bytes(encoded(Image.new("RGB", (64, 64))))
     (folder / "large").write_bytes(data)

@@ -47,7 +47,7 @@ def publish(store: ReleaseStore, version: int) -> None:
 
 
 def upsert(store: ReleaseStore, version: int) -> None:
-    """Publish a change of the served index that replaces the video v1 by its version `version`.
+    """Publish a change of the served index: replace the video v1 by a new video v1 with the version `version`.
 
     If `version` is odd, also take the video v0 out of the index. If `version` is even, put v0 into the index.
     """

@@ -79,7 +79,7 @@ def test_a_query_that_is_not_finite_is_refused() -> None:
 def test_a_filtered_search_of_a_large_library_is_exact_in_any_index(factory: str, least: float) -> None:
     random = np.random.default_rng(0)
     vectors = unit(random.standard_normal((3_000, D)))
-    vectors[500:600] = vectors[500]  # One picture that many videos have.
+    vectors[500:600] = vectors[500]  # All of these videos have the same picture.
     items = [Item(f"v{n}", "t", "A", None, 1.0, float(n % 10)) for n in range(len(vectors))]
     index = NicheIndex.build(vectors, items, "encoder-1", factory=factory)
     only = Filter(least_multiple=least)
@@ -92,6 +92,7 @@ def test_a_filtered_search_of_a_large_library_is_exact_in_any_index(factory: str
             cosines = vectors[rows] @ query
             nearest = rows[np.argsort(-cosines, kind="stable")][:k]
             assert list(similarities) == pytest.approx(np.sort(cosines)[::-1][:k].tolist(), abs=1e-6)
-            # Of the same picture, the first videos come first, however many are asked for.
+            # If several videos have the same picture, the search returns the videos with the lowest numbers first. This
+            # does not depend on how many videos are requested.
             assert [v for v in ids if 500 <= int(v[1:]) < 600] == [f"v{n}" for n in nearest if 500 <= n < 600]
             assert len(set(ids)) == len(ids)

@@ -44,7 +44,7 @@ def test_vectors_without_main_directions_have_no_projection() -> None:
 
 def test_a_filtered_search_compares_few_vectors_and_finds_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = planted(0.3)
-    vectors[5_000:5_100] = vectors[5_000]  # One picture that many videos have.
+    vectors[5_000:5_100] = vectors[5_000]  # All of these videos have the same picture.
     items = [Item(f"v{n}", "t", "A", None, 1.0, float(n % 10)) for n in range(COUNT)]
     index = NicheIndex.build(vectors, items, "encoder-1", factory="IVF16,SQfp16")
     index.prepare()

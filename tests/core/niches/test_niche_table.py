@@ -1,4 +1,6 @@
-"""Test the table of niches: what can be stored in it, and that the file in the data folder is always equal to it."""
+"""Test the table of niches: what can be stored in the table. Also test that the file in the data folder always has the
+same niches as the table.
+"""
 
 import os
 import stat
@@ -196,7 +198,8 @@ def test_a_lab_has_no_more_niches_than_its_limit(engine: Engine, tmp_path: Path)
 def test_a_change_is_stored_and_a_warning_names_the_file_if_the_file_cannot_be_written(
     engine: Engine, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / f".{NICHE_FILE}.new").mkdir()  # The file is made under this name, so it cannot be made now.
+    # The lab first writes the file under this name, so it cannot write the file now.
+    (tmp_path / f".{NICHE_FILE}.new").mkdir()
     assert add_niche(engine, tmp_path, COOKING).name == "cooking"
     assert "cooking" in niche_names(engine)
     assert f"{tmp_path / NICHE_FILE} cannot be written" in caplog.text

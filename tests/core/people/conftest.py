@@ -26,7 +26,7 @@ def connection(engine: Engine) -> Iterator[Connection]:
 
 @pytest.fixture
 def emptied(engine: Engine) -> Iterator[Engine]:
-    """The server of the tests, with empty tables. The rows that a test commits are deleted after the test."""
+    """The database of the tests, with empty tables. The rows that a test commits are deleted after the test."""
     with engine.begin() as connection:
         empty(connection)
     yield engine

@@ -79,8 +79,8 @@ def test_a_person_whose_faces_were_in_another_cluster_by_mistake_is_forgotten_th
     move(connection, ids[2:], alice)
     store_centroids(connection, alice)
     moved = move(connection, ids[2:])
-    # The old centroid, which mixes two people, is deleted. Until the next grouping, Alice has no centroid, so she
-    # counts in `waiting`.
+    # The old centroid, which mixes two people, is deleted. Until the next grouping, Alice has no centroid, so the
+    # number `waiting` includes her.
     assert left(connection) == set()
     assert read_known_people(connection, EMBEDDER, 0.7).waiting == 1
     forget_person(connection, moved.key)

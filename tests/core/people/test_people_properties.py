@@ -74,7 +74,7 @@ class People(RuleBasedStateMachine):
 
     @contextmanager
     def by_a_person(self) -> Iterator[Connection]:
-        """Run a change by a person. Record the state before the change, unless the change is refused or has no effect."""
+        """Run a change by a person. If the change is accepted and has an effect, record the state before the change."""
         count = select(func.count()).select_from(face_changes)
         try:
             with self.step() as connection:

@@ -31,6 +31,6 @@ def objects(url: str, tmp_path: Path) -> ReleaseStore:
 
 @pytest.fixture(params=["folder", "objects"])
 def any_store(request: pytest.FixtureRequest) -> ReleaseStore:
-    """A release store in a folder, and one in an object store. The same tests hold for both."""
+    """A release store in a folder, and a release store in an object store. Each test runs with both stores."""
     store: ReleaseStore = request.getfixturevalue("store" if request.param == "folder" else "objects")
     return store

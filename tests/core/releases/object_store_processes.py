@@ -35,7 +35,8 @@ def read(url: str, cache: Path) -> None:
         try:
             folder = release.path
         except ReleaseError as error:
-            # The release was pruned after it was replaced. A release that the pointer still names must be there.
+            # A release may be pruned after another release has replaced it. A release that the pointer still names must
+            # not be missing.
             if error.transient and store.serving.current_id(KIND, SCOPE) != release.release_id:
                 continue
             raise

@@ -1,4 +1,6 @@
-"""Test a release store in an object store: its conditional writes, its locks, deletions and uploads that were given up."""
+"""Test a release store in an object store: its conditional writes, its locks, its deletions, and uploads that were
+abandoned.
+"""
 
 import os
 import re
@@ -96,9 +98,9 @@ store.remove(store.all(KIND, SCOPE)[0])
     [
         ("upload 1", False, False),
         ("upload 2", False, False),
-        ("create 1", False, False),  # The number was given, the manifest was not created.
+        ("create 1", False, False),  # The release has its number, but no manifest.
         ("replace 2", True, False),
-        ("delete 3", True, True),  # While an older release was being deleted, its manifest first.
+        ("delete 3", True, True),  # Only a part of an older release is deleted. Its manifest is deleted first.
     ],
 )
 def test_a_crash_leaves_a_whole_release_served_and_the_next_sweep_finishes(
@@ -120,7 +122,7 @@ def test_a_crash_leaves_a_whole_release_served_and_the_next_sweep_finishes(
     assert {text_of(release) for release in objects.all(KIND, SCOPE)} <= {"oldest", "good", "killed"}
     assert len(objects.all(KIND, SCOPE)) == 2 + published - (point == "delete 3")
     monkeypatch.setattr(uploads, "GRACE", timedelta(0))
-    time.sleep(1.1)  # moto's clock has whole seconds.
+    time.sleep(1.1)  # The emulated object store gives times in whole seconds.
     objects.prune(KIND, SCOPE, keep=5)
     left = {release.release_id for release in objects.all(KIND, SCOPE)}
     names = [
@@ -151,7 +153,7 @@ def test_an_upload_is_given_up_only_after_the_grace_and_then_cannot_be_completed
     elsewhere.prune(KIND, SCOPE, keep=5)
     assert "a.bin" in unfinished(elsewhere), "an upload within the grace was deleted"
     monkeypatch.setattr(uploads, "GRACE", timedelta(0))
-    time.sleep(1.1)  # moto's clock has whole seconds.
+    time.sleep(1.1)  # The emulated object store gives times in whole seconds.
     elsewhere.prune(KIND, SCOPE, keep=5)
     assert unfinished(elsewhere) == ["manifest.json"], "only the mark is left"
     paused.end()
@@ -203,7 +205,9 @@ def test_a_silent_owner_loses_the_lock_and_cannot_promote(
     objects: ReleaseStore, elsewhere: ReleaseStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good, new = serve(objects, "good"), publish(objects, "new")
-    monkeypatch.setattr(changing_lock, "BEAT_SECONDS", 60.0)  # The owner is silent, as if its machine slept.
+    monkeypatch.setattr(
+        changing_lock, "BEAT_SECONDS", 60.0
+    )  # The owner of the lock sends no sign of life, as if its machine slept.
     elsewhere._places.locks._silent_s = 0.5  # type: ignore[attr-defined]
     with objects.serving.changing(KIND, SCOPE):
         with elsewhere.serving.changing(KIND, SCOPE, patience=20):
@@ -299,7 +303,7 @@ def test_a_url_shows_neither_its_key_nor_its_secret() -> None:
 
 
 class Pause:
-    """Stop the call number `at` of a method until `end` is called."""
+    """Pause one call of a method, the call number `at`, until `end` is called."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, owner: type, name: str, at: int) -> None:
         self._reached, self._may_go = threading.Event(), threading.Event()
@@ -333,7 +337,7 @@ def is_mark(entry: object) -> bool:
 
 
 def unfinished(store: ReleaseStore) -> list[str]:
-    """Return the names of the files of releases that are not published."""
+    """Return the names of the files that belong to unpublished releases."""
     published = {release.release_id for release in store.all(KIND, SCOPE)}
     keys = [entry.key.split("/") for entry in store._places.bucket.entries(f"{KIND}/{SCOPE}")]  # type: ignore[attr-defined]
     return [key[-1] for key in keys if len(key) > 3 and key[2] not in published]

@@ -32,7 +32,8 @@ def test_a_reader_meets_no_torn_release_while_publishers_are_killed(url: str, tm
     for _ in range(kills):
         publisher = started("publish", url, str(tmp_path / "publisher"))
         assert publisher.stdout is not None
-        first = publisher.stdout.readline()  # Imports take a second. The kill must hit the publishing.
+        # The imports take a second. After the first line of output, the kill stops the publisher while it publishes.
+        first = publisher.stdout.readline()
         assert first == "promoted\n", publisher.stderr and publisher.stderr.read()
         time.sleep(chance.uniform(0, 0.3))
         publisher.send_signal(signal.SIGKILL)

@@ -70,7 +70,7 @@ def test_a_copy_that_has_changed_is_fetched_again_with_a_warning(
 ) -> None:
     release = read(reader, serve(objects, "good"))
     path, before = release.path / "a.bin", (release.path / "a.bin").stat()
-    if damage == "flip":  # The size and the time are the old ones, so only the content tells.
+    if damage == "flip":  # The file keeps its size and its time. Only its content shows the damage.
         content = bytearray(path.read_bytes())
         content[7] ^= 1
         path.write_bytes(content)
@@ -143,7 +143,7 @@ def test_a_damaged_file_in_the_store_is_refused_with_a_sentence(
     with pytest.raises(ReleaseError, match=sentence):
         reader.serving.promote(bad)
     assert not list((tmp_path / "reader").rglob("a.bin"))
-    # The host that made the release has a good copy, but notices another size in the store.
+    # The host that made the release has a good copy, but sees that the size of the file in the store is wrong.
     reader._places.bucket.write(key, b"ba")  # type: ignore[attr-defined]
     with pytest.raises(ReleaseError, match=r"a\.bin is missing or has another size in s3://"):
         objects.serving.promote(bad)

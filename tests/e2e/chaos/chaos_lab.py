@@ -273,9 +273,9 @@ def asking(lab: RunningLab, pictures: list[bytes], every: float = 1.0) -> Iterat
 def chaos_lab(folder: Path, **environment: str) -> Iterator[ChaosLab]:
     """Yield a lab whose library and model are from day 1, while the emulated YouTube is at day 2.
 
-    Both jobs have run once without a kill. The lab and the copies of its states are in `folder`. If `folder` contains
-    the lab and the copies of an earlier call, this call uses this lab and these copies. `environment` has more
-    variables for `thumblab up`.
+    Both jobs, a refresh and a training, have run once at day 2 without a kill. The lab and the copies of its states are
+    in `folder`. If `folder` contains the lab and the copies of an earlier call, this call uses this lab and these
+    copies. `environment` has more variables for `thumblab up`.
     """
     catalogue = TwoNiches()
     data_dir, copies, kept_port = folder / "lab", folder / "copies", folder / "port"

@@ -196,7 +196,9 @@ def _repeat(chaos: ChaosLab, job: Job, outcome: Outcome) -> None:
 
 
 def _judge_service(failures: list[tuple[float, str]], plan: Plan, outcome: Outcome, killed: float) -> None:
-    """Check that the scoring service answered every request, unless the trial killed the service."""
+    """Check that the scoring service answered every request. If the trial killed the service, failures after the kill
+    are allowed.
+    """
     outcome.refused = len(failures)
     if failures:
         outcome.out_of_service = max(0.0, failures[-1][0] - killed)
@@ -210,7 +212,8 @@ def _judge_service(failures: list[tuple[float, str]], plan: Plan, outcome: Outco
 def _lasting_damage(chaos: ChaosLab) -> list[str]:
     """Wait until the lab has no damage, for at most 75 seconds. Return the damage that is left.
 
-    Some damage ends by itself. For example, the place of a killed process in a pool is freed after half a minute.
+    Some damage ends by itself. For example, a killed run holds its slot in Dagster's concurrency pool for half a
+    minute.
     """
     deadline = time.monotonic() + 75
     while True:

@@ -2,7 +2,8 @@
 
 A trial starts a refresh or a training as the UI does, and sends SIGKILL to one process at a random moment. Then the
 trial only watches. After at most five minutes, the data must be the same as after a run without a kill. No temporary
-files or locks may remain. The scoring service must have answered every request, unless the trial killed the service.
+files or locks may remain. In a trial that does not kill the scoring service, the service must have answered every
+request.
 
     CHAOS_TRIALS=100 CHAOS_SEED=7 pytest -m heavy -n 0 -s tests/e2e/chaos
 
