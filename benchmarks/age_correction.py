@@ -106,7 +106,8 @@ def fit_square(histories: Sequence[Points]) -> Curve:
 
 
 def fit_isotonic(histories: Sequence[Points]) -> Curve:
-    """Fit ln views by an increasing curve that all videos share, plus a constant for each video, its level.
+    """Fit ln views by an increasing curve that all videos share, plus a constant for each video. The constant is the
+    video's level.
 
     Two steps are repeated 50 times. The first step fits the levels to the current curve. The second step fits the curve
     to these levels.
@@ -178,10 +179,12 @@ def on_histories(histories: Sequence[Points], at: float) -> dict[str, tuple[Eval
     """Evaluate each age correction on random pairs of real videos.
 
     A pair has one random observation of each of its two videos. The true order of a pair is the order of the two
-    videos' views at one age: `at`, in hours. The views at this age are simulated, because the lab compares only videos
-    of one channel. The two videos of a random pair usually belong to channels of different size. Ln views at the age
-    `at` are drawn from a normal distribution with the spread that videos of one channel have. The views at the age of
-    the observation follow from these views and from the real growth of the video.
+    videos' views at one age: `at`, in hours.
+
+    These views are simulated. Two random videos usually belong to channels of different size, but the lab compares only
+    videos of one channel. Ln views at the age `at` are therefore drawn from a normal distribution with the spread that
+    videos of one channel have. The views at the age of the observation follow from the drawn views and from the real
+    growth of the video.
 
     The result has two evaluations for each correction. The first is on all pairs. The second is on the pairs in which
     the older video is at most twice as old as the younger video.

@@ -55,9 +55,8 @@ def timed(search: Search, queries: Any, truth: Any, setting: str = "", work: Sea
 def recall(search: Search, queries: Any, truth: Any) -> float:
     """Return the mean recall over the queries.
 
-    The recall of a query is the share of the K vectors nearest to the query that the search finds.
-
-    `truth` contains for each query the row numbers of the K vectors that are truly nearest to it.
+    `truth` contains for each query the row numbers of the K vectors that are truly nearest to it. A search may miss
+    some of these vectors. The recall of a query is the share of these vectors that the search finds.
     """
     shares = [
         len(np.intersect1d(search(query), nearest)) / len(nearest)

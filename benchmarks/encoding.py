@@ -57,8 +57,8 @@ def measure(model: Model, files: Sequence[Path], folder: Path, console: Console)
     """Return the cells of a table row for a model.
 
     The first cell is the name of the model. The next three cells are pictures per second: of the code in open_clip's
-    README, of the lab's code, and of the forward pass alone. Then come two ratios. The ratios are the lab's speed
-    divided by the speed of open_clip's code, and by the speed of the forward pass. The last cell has the precision that
+    README, of the lab's code, and of the forward pass alone. The next two cells are ratios: the lab's speed divided by
+    the speed of open_clip's code, and divided by the speed of the forward pass. The last cell has the precision that
     the lab chose, and two measures of how well vectors in this precision agree with vectors in full precision.
     """
     from thumblab_core.encoders import torchvision_operators  # noqa: F401, I001

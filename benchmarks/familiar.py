@@ -1,4 +1,4 @@
-"""Measure which share of a set of pictures counts as unlike the training pictures, for several sets.
+"""Measure how many pictures of a set count as unlike the training pictures. Several sets are measured.
 
 A picture counts as unlike the training pictures if its cosine with the nearest training picture is below a threshold.
 

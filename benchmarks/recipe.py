@@ -147,7 +147,7 @@ VARIANTS: dict[str, Variant] = {
 
 
 def truncated(data: Dataset, share: float) -> Dataset:
-    """Return the first `share` of the videos of each channel by date, with a new split and new pairs.
+    """Return the oldest videos of each channel, with a new split and new pairs. `share` is their share of all videos.
 
     Two things are not estimated anew for these videos: which videos are outliers, and how views grow with age. Both
     were estimated on the training part of the whole catalogue. One-video pairs are left out, because some of their

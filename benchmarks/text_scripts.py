@@ -14,7 +14,7 @@ background. Each picture has one of four outcomes:
 - *missed*: the reader finds no line.
 """
 
-# ruff: noqa: E501  each row of the table of lines is one script
+# ruff: noqa: E501  each row of the table of lines is one writing system
 
 import argparse
 import difflib
@@ -52,8 +52,8 @@ _LINES: dict[str, tuple[str, tuple[str, ...]]] = {
     "Georgian, Armenian": (_DEJAVU, ("სიმართლე ახლა", "ახალი ტელეფონი", "როგორ გამოვაცხოთ", "Ճշմարտություն", "Նոր հեռախոս", "Ինչպես թխել հաց")),
 }  # fmt: skip
 _READ_FROM = 0.8
-"""The least similarity of a reading that counts as right. It is below 1, because a reading may lack accents of the
-line.
+"""A reading counts as right if its similarity with the line is at least this number. The number is below 1, because the
+reader may leave out accents.
 """
 _OUTCOMES = ("read", "unread", "misread", "missed")
 

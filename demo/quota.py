@@ -8,7 +8,7 @@ from demo.clock import Clock
 from demo.errors import ApiError, rate_details
 
 QuotaStyle = Literal["403", "429"]
-"""The format of the error for a spent quota.
+"""The format of the error for a quota that is used up.
 
 "403" is the older format, with the reason `quotaExceeded`. "429" is the newer format, with the status
 RESOURCE_EXHAUSTED.

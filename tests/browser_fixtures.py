@@ -1,4 +1,4 @@
-"""The fixtures of a browser, for the conftest.py of each folder with tests of a page."""
+"""Fixtures that open a browser. The file conftest.py imports these fixtures in each folder whose tests open a page."""
 
 from collections.abc import Iterator
 

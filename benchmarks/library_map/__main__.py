@@ -38,7 +38,7 @@ from thumblab_pipelines.library_map.quality import neighbourhoods
 from thumblab_pipelines.library_map.read import read_videos
 
 CHANGED = 0.05
-"""The share of the videos of a library that is removed from one day to the next. As many new videos are added."""
+"""The share of a library's videos that is removed in a change. The same number of new videos is added."""
 
 
 def main() -> None:

@@ -98,9 +98,9 @@ class PairSet:
     def of(cls, panel: Panel, target: Floats, within: Flags, twice: bool = False) -> PairSet:
         """Return the pairs of the panel whose two videos are both in the rows `within` [n], and differ in `target` [n].
 
-        `target` contains log views. The winner of a pair is the video with the larger `target`. If `twice` is true, a
-        pair is left out unless the winner has at least twice the views of the loser. A channel with fewer than
-        `LEAST_PAIRS` remaining pairs is left out.
+        `target` contains log views. The winner of a pair is the video with the larger `target`. If `twice` is true,
+        only pairs whose winner has at least twice the views of the loser are kept. A channel with fewer than
+        `LEAST_PAIRS` kept pairs is left out.
         """
         inside = within[panel.first] & within[panel.second]
         first, second = panel.first[inside], panel.second[inside]

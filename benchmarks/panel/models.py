@@ -177,7 +177,7 @@ class LabTitles:
 def _slope(scores: Floats, above: Floats, channel: Rows) -> float:
     """Return the slope of a least-squares fit of `above` [m] on the scores [m]. Return 1 if the scores do not vary.
 
-    Scores and `above` are first centred within each channel.
+    `above` contains log views above the trend of the channel. Scores and `above` are first centred within each channel.
     """
     count = np.maximum(np.bincount(channel), 1)
     x, y = (values - (np.bincount(channel, values) / count)[channel] for values in (scores, above))

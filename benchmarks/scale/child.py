@@ -2,7 +2,7 @@
 
     python -m benchmarks.scale.child prepare|run STAGE SIZE FOLDER RESULT
 
-The harness starts this module in a new process for each measurement.
+The benchmark starts this module in a new process for each measurement.
 """
 
 import ctypes

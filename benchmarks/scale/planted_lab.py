@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from thumblab_pipelines.lab import Lab
 
 NOW = datetime(2026, 8, 1, tzinfo=UTC)
-"""The newest observation. All counts are from before the change of the definition of a view in August 2026."""
+"""The time of the newest observation. YouTube changed the definition of a view later, in August 2026."""
 
 _OF_CHANNEL = 133
 _HOURS_APART = 18.0

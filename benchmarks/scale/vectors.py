@@ -100,7 +100,7 @@ def change_index(size: int, folder: Path) -> dict[str, float]:
     """Load the served release, add a video, and publish the changed index. Then load the change into the loaded old
     release.
 
-    The figure is the number of seconds from the adding of the video to the moment when the new index has the video.
+    The figure is the number of seconds from the start of the change until the new index is loaded and has the video.
     """
     import time
     from datetime import UTC, datetime

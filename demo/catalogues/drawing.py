@@ -211,8 +211,8 @@ _font_lock = threading.Lock()
 def _lettering(word: str, size: int, ink: Colour) -> tuple[Canvas, Canvas]:
     """Return two arrays for drawing a word with a dark rim, each uint8 (height, width, 3).
 
-    To draw the word on a background, multiply the background by the first array and divide it by 255. Then add the
-    second array, which contains the colours of the word and its rim.
+    To draw the word on a background, multiply the background by the first array and divide the product by 255. Then add
+    the second array, which contains the colours of the word and its rim.
     """
     with _font_lock:  # A FreeType face is not thread-safe.
         font = ImageFont.load_default(size)

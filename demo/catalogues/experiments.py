@@ -101,7 +101,7 @@ def planted_experiments(
         seed: the seed of the choice of videos, of new pictures and titles, and of clicks.
         subject: whether the variants of an experiment differ in their pictures or in their titles.
         impressions: the impressions of each variant. If `impressions` is None, a number from 1,000 to 100,000 is drawn
-            for each experiment. Each variant of the experiment gets an equal share of it.
+            for each experiment. Each variant gets an equal share of this number.
 
     Raises:
         KeyError: the channel is unknown.

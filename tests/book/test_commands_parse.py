@@ -54,7 +54,7 @@ def calls(text: str) -> Iterator[list[str]]:
 
 
 def problem(words: list[str]) -> str | None:
-    """Return the reason for which click refuses the words after `thumblab`, or None if click accepts the words.
+    """Return why the library click refuses the words after `thumblab`, or None if click accepts the words.
 
     The files that the words name need not exist.
     """

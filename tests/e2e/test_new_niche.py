@@ -1,4 +1,6 @@
-"""Test a niche that a person adds to a running lab: it is collected, indexed, served and scored without a restart."""
+"""Test a niche that a person adds to a running lab. Without a restart, its videos are collected, its index is served,
+and pictures are scored in it.
+"""
 
 import json
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Test the commands `thumblab library clusters` and `thumblab library export` on a planted map."""
+"""Test the commands `thumblab library clusters` and `thumblab library export` on a map of random points."""
 
 import csv
 import json
@@ -23,7 +23,11 @@ HOSTILE = '=cmd()\x1b[31m [red], "quoted"\nline'
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """A function that runs `thumblab library` in a lab with a map of `tech`. The first title in the map is hostile."""
+    """A function that runs `thumblab library` in a lab with a map of `tech`.
+
+    The first title in the map is hostile: it contains a spreadsheet formula, and codes that change the colours of a
+    terminal.
+    """
     monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path / "lab"))
     settings.cache_clear()
     planted = planted_map(200, "tech")

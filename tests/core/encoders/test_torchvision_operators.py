@@ -1,4 +1,6 @@
-"""Test that open_clip can be imported after the lab's module for torchvision's operators, with any build of PyTorch."""
+"""Test that open_clip can be imported after the lab's module that declares torchvision's operators, with any build of
+PyTorch.
+"""
 
 import subprocess
 import sys

@@ -28,7 +28,8 @@ def test_the_near_hashes_are_those_of_a_comparison_of_all_pairs(
 ) -> None:
     monkeypatch.setattr(hash_search, "_PAIRS", pairs_at_once)
     hashes = random_hashes(1_500, seed)
-    hashes[:200] &= np.uint64(0xFFFFFFFF)  # These hashes share their last two bands.
+    # These hashes agree in their 32 highest bits, which are two of the four bands of the search.
+    hashes[:200] &= np.uint64(0xFFFFFFFF)
     queries = with_flipped_bits(hashes, seed)
     search = HashSearch(hashes)
     search.open(700)

@@ -1,4 +1,7 @@
-"""Test that the bounds of a projection never leave out one of the nearest vectors."""
+"""Test the bounds by which a search skips vectors: the search must never skip one of the nearest vectors.
+
+A bound is an upper limit for the cosine of the query and a vector, see `thumblab_core.index.projection`.
+"""
 
 import numpy as np
 import pytest

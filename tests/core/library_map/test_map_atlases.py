@@ -1,4 +1,7 @@
-"""Test the atlases of library maps: which picture each tile shows, and which pages are made again."""
+"""Test the atlases of library maps: which picture each tile shows, and which pages are made again.
+
+An atlas page is a large picture with many small pictures, which are called tiles.
+"""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Plant pictures and faces in a database, and read the changes that a person made to the faces."""
+"""Store pictures and faces in a database, and read the changes that a person made to the faces."""
 
 import hashlib
 from collections.abc import Sequence

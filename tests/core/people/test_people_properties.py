@@ -31,7 +31,7 @@ from thumblab_core.people.naming import label, merge, set_owner, unlabel
 from thumblab_core.people.undoing import undo, unmerge
 
 NUMBERS = st.integers(0, 10_000)
-"""A number chooses one of n faces, clusters or merges: the one at the position `number % n`."""
+"""Random numbers. A number chooses one of n faces, clusters or merges: the item at the position `number % n`."""
 
 
 def legal(given: FacesToCluster, random: np.random.Generator) -> np.ndarray:

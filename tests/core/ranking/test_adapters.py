@@ -192,8 +192,8 @@ def test_an_adapter_is_read_from_the_file_on_request_only(tmp_path: Path) -> Non
     values = load_file(tmp_path / FILE)
     del values["UC-two/weights"]
     values["UC-one/kept"] = np.array([0.125], np.float32)
-    # The file is replaced after `Adapters.load` has returned. `load` must not have read the adapter, so the method `of`
-    # must return the slope in the new file, 0.125.
+    # `Adapters.load` must not read an adapter before the method `of` asks for it. The test therefore replaces the file
+    # after `load` has returned. `of` must return the slope in the new file, 0.125.
     save_file(values, tmp_path / FILE)
     adapter = adapters.of("UC-one", WIDTH)
     assert adapter is not None

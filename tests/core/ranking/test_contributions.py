@@ -55,7 +55,7 @@ def part(split: np.ndarray, of: str) -> np.ndarray:
 def test_a_linear_model_with_an_adapter_is_split_into_the_parts_that_were_planted(
     trainable: TrainableRanker, inputs: Float32s
 ) -> None:
-    """Plant the weights of a linear model, so that the contribution of each group is known."""
+    """Set the weights of a linear model, so that the contribution of each group is known."""
     line = np.random.default_rng(5).standard_normal(CONFIG.inputs).astype(np.float32)
     trainable.start(line)
     model = trainable.ranker()

@@ -1,4 +1,4 @@
-"""Test which person a face matches, with planted centroids."""
+"""Test which person a face matches. The centroids of the people are known vectors."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,6 @@
-"""Processes that use a release store in an object store: one that publishes until it is killed, and one that reads.
+"""Three kinds of processes that use a release store in an object store.
 
-python object_store_processes.py publish URL CACHE       publish, promote and prune without end
+python object_store_processes.py publish URL CACHE       publish, promote and prune until the process is killed
 python object_store_processes.py read URL CACHE          print one line for each release that was read and verified
 python object_store_processes.py promote URL CACHE NAME  publish and promote ten releases, whose `who` is NAME
 """

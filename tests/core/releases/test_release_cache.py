@@ -19,7 +19,7 @@ from thumblab_core.releases.release_store import ReleaseStore
 
 @pytest.fixture
 def reader(url: str, tmp_path: Path) -> ReleaseStore:
-    """The store on a host that has made no release."""
+    """The same store on another host, which has published no release."""
     return object_store(url, tmp_path / "reader")
 
 
@@ -179,7 +179,8 @@ def test_the_cache_deletes_the_copies_that_were_not_used_for_longest_and_none_in
     _ = in_use.path
     for place, release in enumerate(made[1:]):
         path = read(small, release).path
-        os.utime(f"{path}.lock", (place + 1, place + 1))  # The clock of the file system may be too coarse.
+        # The cache reads from this time when a copy was last used. The clock of the file system may be too coarse.
+        os.utime(f"{path}.lock", (place + 1, place + 1))
     present = [release.release_id for release in made if (cache / KIND / SCOPE / release.release_id).is_dir()]
     assert present == [made[0].release_id, made[4].release_id]
     in_use.verify()

@@ -1,4 +1,4 @@
-"""Test which place of the releases the settings choose."""
+"""Test that the settings determine where the releases are stored."""
 
 import sys
 from pathlib import Path

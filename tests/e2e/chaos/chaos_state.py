@@ -52,7 +52,8 @@ def _columns(connection: psycopg.Connection, table: str) -> list[str]:
 def keep_state(data_dir: Path, copy: Path) -> None:
     """Copy the data of a lab: its tables, MLflow's tables, its pictures and its releases.
 
-    The files are copied into the folder `copy`. The tables are copied into a schema of the same name in each database.
+    The files are copied into the folder `copy`. The tables are copied into a schema of each database. The schema has
+    the same name as the folder.
     """
     for place in _FOLDERS:
         shutil.copytree(data_dir / place, copy / place, dirs_exist_ok=True)
