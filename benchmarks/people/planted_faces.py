@@ -24,8 +24,8 @@ def planted_faces(
     sizes = np.maximum(5, np.floor((count - alone) * weights / weights.sum()).astype(np.intp))
     sizes[0] += count - alone - sizes.sum()
     person = np.repeat(np.arange(people), sizes)
-    # Every two people share a direction. Most people follow this direction a little. 2 % of the people follow it more,
-    # so they look like a relative.
+    # The people are divided into pairs, and each pair has a common direction. Most people follow the direction of their
+    # pair a little. 2 % of the people follow this direction more, as relatives look alike.
     families = random.standard_normal((people // 2 + 1, dimension))
     alike = np.where(random.random(people) < 0.02, 0.35, 0.1)[:, None]
     centres = _unit(

@@ -17,7 +17,9 @@ from psycopg import sql
 from thumblab_core.embedded_postgres import location
 
 PASSWORD = "PasswordOfTheDatabase@:/%#? é"
-"""A password with every character that has a meaning in a URL. `leaks.py` searches all logs for the beginning of this password."""
+"""A password with every character that has a meaning in a URL. `leaks.py` searches all logs for the beginning of this
+password.
+"""
 _PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 _DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
 
