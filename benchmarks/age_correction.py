@@ -313,7 +313,9 @@ def main() -> None:
             f"There is no folder {folder}. Give the folder of the view series: python -m benchmarks.age_correction DIR"
         )
     corpora = [synthetic(seed) for seed in _SEEDS]
-    console.print(table("synthetic catalogue observed once, future pairs, three seeds", on_synthetic(corpora)))
+    console.print(
+        table("synthetic catalogue, one observation of each video, future pairs, three seeds", on_synthetic(corpora))
+    )
 
 
 def _half_age(curve: Curve) -> float:

@@ -273,7 +273,7 @@ def main() -> None:
         nargs="+",
         type=int,
         default=list(SIZES),
-        help="numbers of vectors; sizes below 1,000 are searched as 1,000 (default: 150 10000 100000)",
+        help="numbers of vectors; searches use at least 1,000 vectors (default: 150 10000 100000)",
     )
     parser.add_argument("--without-autofaiss", action="store_true", help="do not compare with autofaiss")
     parser.add_argument("--without-pgvector", action="store_true", help="do not compare with pgvector")

@@ -25,7 +25,9 @@ from benchmarks.library_page.measure import POINTS, measure
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--points", type=int, nargs="+", default=POINTS, help="sizes of the maps, at most three")
+    parser.add_argument(
+        "--points", type=int, nargs="+", default=POINTS, help="numbers of points, one for each map, at most three maps"
+    )
     measure(parser.parse_args().points, Console())
 
 

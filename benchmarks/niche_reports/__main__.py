@@ -26,7 +26,7 @@ def main() -> None:
     for name in PLANTED:
         print(f"planted {name}: found in {sum(name in names for names in found)} of {len(found)} niches")
     others = sum(len(names - set(PLANTED)) for names in found)
-    print(f"things that were not planted: {others} of {sum(map(len, found))} findings")
+    print(f"features that were not planted: {others} of {sum(map(len, found))} findings")
     for channels, videos in ((6, 150), (15, 100), (40, 60)):
         covered = coverage(2 * shuffles, channels, videos)
         print(

@@ -195,9 +195,7 @@ class SyntheticCatalogue(Catalogue):
         return self._formula.title_part(self.videos[video_id].title)
 
     def ceiling(self) -> float:
-        """Return the best possible AUC on pairs of videos of one channel.
-
-        The views of the videos are corrected for age.
+        """Return the best possible AUC on pairs of videos of one channel, whose views are corrected for age.
 
         The result is 1/2 + atan(sd(q) * SIGMA_Q / SIGMA_N) / pi (Sheppard 1899). sd(q) is the standard deviation of q,
         which is 1 if no effect of `PlantedEffects` is planted. With an interaction, q is not Gaussian. The ceiling is
