@@ -118,9 +118,10 @@ class LazyGroup(click.Group):
 
 
 def _other_lab(ctx: click.Context, error: NoServedModelError) -> str:
-    """Return the end of an error message: a clause that names another lab that runs now, and says how to use this lab.
+    """Return a clause for the end of an error message. It names another lab that is running, and says how to use the
+    other lab.
 
-    Return an empty text if no other lab runs.
+    Return an empty text if no other lab is running.
     """
     from thumblab_cli.servers.running_services import running_related_lab
 
@@ -165,8 +166,8 @@ def main() -> NoReturn:
         # because printing such characters raises an error.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    # A shell starts background jobs with SIGINT ignored. Dagster gives SIGTERM the handler of SIGINT, so the command
-    # would ignore both signals.
+    # A shell starts background jobs with SIGINT ignored. Dagster sets the handler of SIGTERM to the handler of SIGINT,
+    # so the command would ignore SIGTERM too.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, _stop_on_sigterm)
     cli(prog_name="thumblab")

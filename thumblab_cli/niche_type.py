@@ -18,11 +18,11 @@ else:  # In older versions of click, the class is not generic.
 class NicheType(_ParamType):
     """The name of one of the lab's niches, or one of the words in `also`.
 
-    A command with the option `--demo` takes the niches of the demo's labs too, because click may read the niche before
-    it reads this option. Such a command then says itself what the chosen lab lacks.
+    If a command has the option `--demo`, the niches of the demo's labs are allowed too. The reason is that click may
+    read the niche before it reads `--demo`. The command itself then refuses a niche that the chosen lab does not have.
 
-    With `of_service`, a niche may also be one of a service elsewhere, if the settings name one. The service then refuses
-    a niche that it does not have.
+    If `of_service` is true and the settings name a service elsewhere, every well-formed niche name is allowed. The
+    service then refuses a niche that it does not have.
     """
 
     name = "niche"
@@ -50,7 +50,9 @@ NICHE, NICHE_OF_SERVICE = NicheType(), NicheType(of_service=True)
 
 
 def known_niches(chosen: Settings) -> tuple[str, ...] | None:
-    """Return the niches of the lab, or None if the settings name a service elsewhere, which may have other niches."""
+    """Return the niches of the lab. Return None if the settings name a service elsewhere, because that service may have
+    other niches.
+    """
     return None if chosen.serving_url is not None else NicheFile(chosen.data_dir).names
 
 
@@ -60,7 +62,7 @@ def _names(chosen: Settings, with_demo: bool) -> Sequence[str]:
 
 
 def _names_in_database(chosen: Settings) -> Sequence[str]:
-    """Return the niches in the database of the user, which another machine may have changed."""
+    """Return the niches in the user's database. Another machine may have added niches to this database."""
     from thumblab_pipelines.lab import Lab
 
     return Lab.existing(chosen).niches

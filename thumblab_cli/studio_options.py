@@ -34,6 +34,6 @@ column_option = click.option(
 as_of_option = click.option(
     "--as-of",
     type=click.DateTime(["%Y-%m-%d"]),
-    help="The day (YYYY-MM-DD) on which the exports were made. The default is the day of each file's last change, or "
-    "the last day of the period in its name if that is earlier.",
+    help="The day (YYYY-MM-DD) on which the exports were made. The default is the day of each file's last change. "
+    "If a file's name states a period that ends earlier, the default is the last day of the period.",
 )

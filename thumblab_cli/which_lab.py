@@ -47,8 +47,8 @@ def lab_settings(demo: bool, catalogue: Path | None) -> Settings:
 
 
 def demo_settings(catalogue: Path | None) -> Settings:
-    """Return the settings of the demo's lab. The settings name no emulator, so no videos can be collected with these
-    settings.
+    """Return the settings of the demo's lab. They have no address of an emulator, so no videos can be collected with
+    them.
 
     The demo has one lab for the synthetic catalogue, and another lab for each catalogue that a user names. Each of
     these labs has its own data folder and embedded database, so the demo never changes the user's own lab.

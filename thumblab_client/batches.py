@@ -47,7 +47,7 @@ class _DeletionCall(Call[None]):
 
     def decoded(self, response: httpx.Response) -> None:
         if response.content:
-            raise UnexpectedAnswerError("the answer has a body, which is not expected")
+            raise UnexpectedAnswerError("the answer to the deletion of a batch has a body, but it must be empty")
 
 
 def store(

@@ -30,7 +30,8 @@ class Connection:
 
     @classmethod
     def of(cls, url: str | None, key: str | None, timeout: float) -> "Connection":
-        """Return the connection. If `url` or `key` is None, THUMBLAB_SERVING_URL or THUMBLAB_API_KEY is used.
+        """Return the connection. If `url` is None, the environment variable THUMBLAB_SERVING_URL is used. If `key` is
+        None, THUMBLAB_API_KEY is used.
 
         Raises `ThumblabError` if the URL cannot be used, or if the key cannot be sent in a header.
         """

@@ -15,9 +15,10 @@ T = TypeVar("T")
 def decode(kind: type[T], document: object) -> T:
     """Return `document`, a parsed JSON value, as an instance of the dataclass `kind`.
 
-    A field that `kind` does not have is ignored, because a newer service may send more fields. For the same reason, a
-    text may differ from all values of its `Literal`. Raises `UnexpectedAnswerError` if a field is missing or has
-    another type. The message names the field.
+    A newer service may send more than `kind` describes. So fields that `kind` does not have are ignored, and a text is
+    accepted even if its `Literal` does not list it.
+
+    Raises `UnexpectedAnswerError` if a field is missing or has another type. The message names the field.
     """
     return cast(T, _decode(kind, document, ""))
 
@@ -53,7 +54,7 @@ def _moment(kind: type[date], text: str, path: str) -> date:
     try:
         return kind.fromisoformat(text)
     except ValueError:
-        raise UnexpectedAnswerError(f"{path.lstrip('.')} is not written as a {kind.__name__} of ISO 8601") from None
+        raise UnexpectedAnswerError(f"{path.lstrip('.')} is not a {kind.__name__} in the form of ISO 8601") from None
 
 
 def _one_of(kinds: tuple[Any, ...], value: object, path: str) -> object:

@@ -20,7 +20,9 @@ class NoAnswerError(ThumblabError):
 
 
 class UnexpectedAnswerError(ThumblabError):
-    """An answer does not have the documented form. Probably, another program than the service answered."""
+    """An answer does not have the documented form. Probably, the URL belongs to another program and not to the
+    service.
+    """
 
 
 class StillRunningError(ThumblabError, TimeoutError):

@@ -181,7 +181,7 @@ def test_an_import_prints_no_more_notes_and_problems_than_its_limit(shell: Shell
     usual = shell("import", table)
     assert (usual.stdout.count("is not used"), usual.stdout.count(": skipped: ")) == (50, 50)
     assert "and 10 more notes; --limit 60 lists all of them" in usual.stdout
-    assert "and 10 more; --limit 60 lists all of them" in usual.stdout
+    assert "and 10 more problems; --limit 60 lists all of them" in usual.stdout
     three = shell("import", table, "--limit", "3")
     assert (three.stdout.count("is not used"), three.stdout.count(": skipped: ")) == (3, 3)
     assert len(json.loads(shell("import", table, "--json").stdout)["remarks"]) == 60

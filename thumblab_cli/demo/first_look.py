@@ -28,7 +28,7 @@ def write_winners(lab: "Lab", niche: str, path: Path) -> int:
     """Write a page of a niche's winners to `path`, and return the number of winners on it.
 
     The winners are the thumbnails whose videos got far more views than usual for their channel. The page shows at most
-    24 winners, the largest outlier multiple first. `path` lies in the data folder, because the page refers to the
+    24 winners, the largest outlier multiple first. `path` must lie in the data folder, because the page refers to the
     pictures in the image store. If the niche has no winner, nothing is written.
     """
     from thumblab_core.database.tables import thumbnails

@@ -60,10 +60,11 @@ def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[De
     """Run the emulator and yield the demo's lab. The emulator serves the catalogue in `folder`, or the synthetic
     catalogue if `folder` is None.
 
-    If `thumblab up` runs on the demo's lab, the demo uses the MLflow of `thumblab up`. Otherwise the caller must start
-    MLflow on the port in the field `mlflow_port` of the yielded lab. If the argument `mlflow_port` is given, the field
-    has the same port. Otherwise, the field has the port of MLflow's last start. If another program listens on this
-    port, the field has a free port.
+    If `thumblab up` already runs on the demo's lab, the demo uses the MLflow server of `thumblab up`. Otherwise, the
+    caller must start MLflow on the port in the field `mlflow_port` of the yielded lab.
+
+    This port is the argument `mlflow_port`. If this argument is None, the port is the port of MLflow's last start. If
+    another program listens on the port of the last start, the port is a free port.
     """
     from demo.catalogues.catalogue import read_catalogue
     from demo.catalogues.synthetic import synthetic_catalogue

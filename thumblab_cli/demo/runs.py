@@ -47,8 +47,8 @@ class JobRunner:
         result = self.definitions.resolve_job_def(job).execute_in_process(
             instance=self.instance,
             partition_key=niche,
-            # The tag turns retries off. Dagster's daemon starts retries. The daemon cannot start this job, because this
-            # process is not a code server of the daemon.
+            # Turn retries off. Dagster's daemon starts a retry with a code server, and this process is no code server,
+            # so a retry would fail.
             tags={"dagster/max_retries": "0"},
             resources={
                 "lab": LabResource.in_this_process(self.settings, listener),

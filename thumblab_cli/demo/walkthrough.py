@@ -51,7 +51,7 @@ def walk_through(console: Console, folder: Path | None) -> None:
             runner = JobRunner(defs(), instance, lab.settings)
             new = _refresh(console, runner, lab)
             console.print(
-                "\n[bold]Training[/bold]: pairs of one channel, two splits, a model for each; logged to MLflow"
+                "\n[bold]Training[/bold] on pairs of videos of the same channel. MLflow records the training."
             )
             wait_for(console, supervisor, mlflow)
             with progress_bars(console) as listener:
@@ -72,8 +72,8 @@ def _print_end(console: Console, new: int, seconds: float, folder: Path | None, 
         console.print(f"\nDone in {seconds:.0f} s. A second run of the demo uses these results and repeats no work.")
     extra = f" --catalogue {folder}" if folder else ""
     console.print(
-        f"Next:\n  {_command()} up --demo{extra}   the Dagster UI with these runs, MLflow, and a page to score your own\n"
-        f"  {_command()} evaluate --catalogue DIR --encoder builtin   the model on thumbnails of yours\n"
+        f"Next:\n  {_command()} up --demo{extra}   run Dagster, MLflow and a page to score your pictures\n"
+        f"  {_command()} evaluate --catalogue DIR --encoder builtin   measure the model on your own thumbnails\n"
         f"Everything is in {data_dir}",
         soft_wrap=True,
     )
@@ -188,7 +188,7 @@ def _print_training(console: Console, outcome: Outcome, lab: DemoLab) -> int:
         f"{outcome.checks_passed} of {outcome.checks} checks passed"
     )
     served = outcome.metadata["served_model"]
-    console.print(f"Served is release {served['release']}: {served['decision']}")
+    console.print(f"The served release is {served['release']}: {served['decision']}")
     release = Lab.open(lab.settings).releases.get(MODEL, ALL, model["release"])
     planted = _ceiling(lab, release.info["pairs_release"])
     print_evaluation(console, BuiltModel(release, reused=True).evaluations + planted)

@@ -54,5 +54,5 @@ def _seconds_behind_database(examined: Examined) -> float | None:
             after = examined.machine.now()
     except LabError:  # The check `database` reports this error.
         return None
-    # Between the two readings of this machine's clock, the database has read its own clock.
+    # Assume that the database read its clock halfway between the two readings of this machine's clock.
     return float((theirs - (before + (after - before) / 2)).total_seconds())

@@ -75,8 +75,8 @@ def schedules(examined: Examined) -> Iterator[Finding]:
         reason = " ".join(str(listed.get("message", "")).split())[:200]
         yield error(
             f"Dagster cannot load the lab's definitions: {reason}",
-            f"`{examined.up()}` restarts an ended code server within a minute; if the error stays, "
-            f"{examined.up('logs dagster-code')} shows all of it",
+            f"wait a minute, because `{examined.up()}` restarts a code server that has ended; if the error stays, "
+            f"{examined.up('logs dagster-code')} shows the whole error",
         )
         return
     kinds = (("schedule", listed), ("sensor", state["sensorsOrError"]))
@@ -105,7 +105,7 @@ def refreshed(examined: Examined) -> Iterator[Finding]:
     file = NicheFile(examined.settings.data_dir)
     niches = file.names
     never = [niche for niche in niches if held.get(niche) and niche not in last]
-    # While a niche is retired, nobody refreshes it. So the time since it was restored counts.
+    # A retired niche is not refreshed. So for a niche that was restored, the age is counted from the restoration.
     late = {
         niche: now - moment
         for niche, moment in last.items()
@@ -133,9 +133,9 @@ def _hours(age: timedelta) -> str:
 
 
 def _served_since(examined: Examined) -> dict[str, datetime]:
-    """Return, for each niche, the time of the data in its served index.
+    """Return, for each niche, the time at which the data of its served index were read.
 
-    A niche whose index cannot be read is left out.
+    A niche without a served index, or whose index cannot be read, is left out.
     """
     store, found = ReleaseStore(release_place(examined.settings)), dict[str, datetime]()
     for niche in NicheFile(examined.settings.data_dir).names:

@@ -39,7 +39,7 @@ def database(examined: Examined) -> Iterator[Finding]:
     if holder is not None:
         yield error(
             f"the database of the data folder is in use by {holder}",
-            f"stop the lab there, or if it is gone, run: {examined.on_folder('db take-over')}",
+            f"stop the lab there; if that machine or container no longer exists, run: {examined.on_folder('db take-over')}",
         )
         return
     try:

@@ -36,7 +36,9 @@ def image_encoder(examined: Examined) -> Iterator[Finding]:
 
 def _open_clip(name: str, model: str, weights: str) -> Iterator[Finding]:
     if importlib.util.find_spec("open_clip") is None:
-        yield fine(f"{name}; the service uses what a refresh exported, because PyTorch is not installed here")
+        yield fine(
+            f"{name}: PyTorch is not installed here, so the service uses the encoder that a refresh has exported"
+        )
         return
     import thumblab_core.encoders.torchvision_operators  # noqa: F401, I001  before open_clip imports torchvision
 
@@ -57,7 +59,7 @@ def _open_clip(name: str, model: str, weights: str) -> Iterator[Finding]:
     else:
         yield warning(
             f"the weights of {name} are not on this machine; the first run downloads up to 2 GB from the hub",
-            f"run a refresh while the hub can be reached, {_OTHER}",
+            f"run a refresh while this machine can reach the hub, {_OTHER}",
         )
 
 

@@ -71,7 +71,7 @@ class Result:
 
 
 def examine(examined: Examined, checks: Iterable[Check] = CHECKS) -> Iterator[Result]:
-    """Yield the result of each check as soon as it has ended. No check stops the checks after it."""
+    """Yield the result of each check as soon as the check has ended. If a check fails, the next checks still run."""
     secrets = secret_texts(examined.settings, examined.machine.environment)
     for check in checks:
         started = time.monotonic()
@@ -85,7 +85,7 @@ def _findings(check: Check, examined: Examined) -> list[Finding]:
 
     def run() -> None:
         try:
-            # `extend` adds findings one by one, so the findings before an error or the time limit are kept.
+            # Add the findings one by one, so that the findings before an error or before the time limit are kept.
             for finding in check.function(examined):
                 found.append(finding)  # noqa: PERF402
         except ModuleNotFoundError as problem:
@@ -96,7 +96,8 @@ def _findings(check: Check, examined: Examined) -> list[Finding]:
         finally:
             ended.set()
 
-    # Leave the thread alone: a system call that hangs, for example on a network file system, cannot be interrupted.
+    # After the time limit, the thread keeps running. It cannot be interrupted if a system call hangs, for example on a
+    # network file system.
     threading.Thread(target=run, name=f"check {check.name}", daemon=True).start()
     if ended.wait(check.seconds):
         return found

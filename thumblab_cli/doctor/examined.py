@@ -41,20 +41,20 @@ class Examined:
     catalogue: Path | None = None
 
     def command(self, command: str) -> str:
-        """Return the shell command that does the work of the subcommand `command` on this lab.
+        """Return the shell command that has the effect of the subcommand `command` on this lab.
 
         For a demo's lab, the result is always `thumblab demo`, which makes everything that is missing.
         """
         return f"thumblab demo{self._catalogue}" if self.demo else f"thumblab {command}"
 
     def on_folder(self, command: str) -> str:
-        """Return the shell command that runs the subcommand `command` on this lab. The subcommand has no option
+        """Return the shell command that runs the subcommand `command` on this lab, for a subcommand without the option
         `--demo`.
         """
         return f"THUMBLAB_DATA_DIR={self.settings.data_dir} thumblab {command}" if self.demo else f"thumblab {command}"
 
     def up(self, command: str = "up") -> str:
-        """Return the shell command that runs the subcommand `command` on this lab. The subcommand has the option
+        """Return the shell command that runs the subcommand `command` on this lab, for a subcommand with the option
         `--demo`.
         """
         return f"thumblab {command} --demo{self._catalogue}" if self.demo else f"thumblab {command}"
@@ -114,7 +114,9 @@ class Examined:
             connection.engine.dispose()
 
     def _connected(self) -> "Connection":
-        """Return a connection. If the embedded server is starting or stopping, wait for the end of the start or stop."""
+        """Return a connection to the database. If the embedded server is just starting or stopping, wait until it has
+        started or stopped.
+        """
         from sqlalchemy.pool import NullPool
 
         from thumblab_core.database.engine import explained, make_engine

@@ -30,7 +30,7 @@ def folder(examined: Examined) -> Iterator[Finding]:
         faults += _unwritable(store, "set THUMBLAB_RELEASE_DIR to a folder that you can write")
     yield from faults
     if not faults:
-        yield fine(f"{data} can be written, and its keys are private")
+        yield fine(f"the lab can write to {data}, and only this user can read the keys in it")
 
 
 def _unwritable(place: Path, elsewhere: str) -> Iterator[Finding]:
@@ -46,8 +46,8 @@ def _of_others(data: Path) -> Iterator[Finding]:
     """Find files in the data folder that this user cannot write, for example because root ran the lab once."""
     if os.geteuid() == 0:
         return
-    # The folder of the embedded database may belong to another user. `thumblab_core.embedded_postgres` handles this
-    # case.
+    # Leave out the folder of the embedded database, which may belong to another user. `thumblab_core.embedded_postgres`
+    # checks this folder.
     blocked = [path.name for path in sorted(data.iterdir()) if path.name != "postgres" and not os.access(path, os.W_OK)]
     if blocked:
         names = ", ".join(blocked[:5])

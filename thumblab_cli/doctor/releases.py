@@ -52,7 +52,9 @@ def releases(examined: Examined) -> Iterator[Finding]:
     verified = damaged = 0
     for kind, scope in scopes:
         if time.monotonic() > deadline:
-            yield skipped(f"{len(scopes) - verified} of {len(scopes)} served releases are too large to verify in time")
+            yield skipped(
+                f"the time limit has ended; {len(scopes) - verified} of {len(scopes)} served releases are not verified"
+            )
             break
         try:
             release = store.serving.current(kind, scope)

@@ -106,11 +106,12 @@ def memory(examined: Examined) -> Iterator[Finding]:
     has = f"the machine has {total / GIB:.1f} GiB of memory"
     if total < _LEAST_MEMORY:
         yield error(
-            f"{has}, and the lab needs {_LEAST_MEMORY / GIB:.0f}", "use a machine or a container with more memory"
+            f"{has}, and the lab needs {_LEAST_MEMORY / GIB:.0f} GiB",
+            "use a machine or a container with more memory",
         )
     elif total < _GOOD_MEMORY:
         yield warning(
-            f"{has}, which is enough for the service but not for a training beside it",
+            f"{has}, which is enough for the service, but not for the service and a training at the same time",
             f"use a machine or a container with at least {_GOOD_MEMORY / GIB:.0f} GiB",
         )
     elif free < _LEAST_FREE:

@@ -20,8 +20,8 @@ def api_key(examined: Examined) -> Iterator[Finding]:
         value = key.get_secret_value()
         if examined.settings.youtube_endpoint is None and not _KEY.fullmatch(value):
             yield warning(
-                f"THUMBLAB_YOUTUBE_API_KEY does not look like a key: it has {len(value)} characters, and YouTube's have "
-                "39 and begin with AIza",
+                f"THUMBLAB_YOUTUBE_API_KEY does not look like a key: it has {len(value)} characters; a key of YouTube "
+                "has 39 characters and begins with AIza",
                 "copy the key again from https://console.cloud.google.com, Credentials",
             )
         else:
@@ -32,7 +32,7 @@ def api_key(examined: Examined) -> Iterator[Finding]:
             "set THUMBLAB_YOUTUBE_API_KEY in .env (README.md says how to get a key)",
         )
     else:
-        yield skipped("no API key is set, so nothing is collected from YouTube; imported videos need none")
+        yield skipped("no API key is set, so nothing is collected from YouTube; imported videos need no API key")
 
 
 def _has_videos_from_youtube(examined: Examined) -> bool:

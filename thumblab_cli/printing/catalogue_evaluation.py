@@ -1,7 +1,7 @@
 """Print how well a model orders the pairs of a catalogue, as a JSON object or as a table.
 
-A figure is the value of a metric, such as AUC, with its interval. The figures are given for all channels together and
-for each channel, with and without channel adapters.
+A figure is the value of a metric, such as AUC, with its interval. There are figures for each channel and for all
+channels together. Each figure is given for the model with channel adapters and for the model without them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,10 +41,11 @@ ModelFigures = Mapping[tuple[str, str, str], Figure]
 
 
 def as_object(evaluations: Sequence["Evaluation"], unadapted: str, names: Mapping[str, str]) -> dict[str, Any]:
-    """Return the figures of a model as a JSON object: overall and by channel, with and without channel adapters.
+    """Return the figures of a model as a JSON object: for all channels together and for each channel, with and without
+    channel adapters.
 
-    `unadapted` is the name of the split that has the figures without adapters. In the result, `adapted` is None if the
-    model was adapted to no channel. `names` contains the titles of the channels by id.
+    `unadapted` is the name of the split whose figures are those without adapters. `names` maps the id of a channel to
+    its title. In the result, `adapted` is None if the model was adapted to no channel.
     """
     figures = _model_figures(evaluations)
     adapted = _overall(figures, _ADAPTED)
@@ -72,10 +73,11 @@ def as_object(evaluations: Sequence["Evaluation"], unadapted: str, names: Mappin
 def print_catalogue_evaluation(
     console: Console, model: "Release", evaluated: "CatalogueEvaluation", share: float | None, names: Mapping[str, str]
 ) -> None:
-    """Print the AUC of a model on a catalogue, overall and by channel. Also print what was left out, and why.
+    """Print the AUC of a model on a catalogue, for all channels together and for each channel. Also print what was left
+    out, and why.
 
-    `share` is the share of each channel's videos to which the model was adapted. `names` contains the titles of the
-    channels by id.
+    `share` is the fraction of each channel's videos that was used to adapt the model, or None without adaptation.
+    `names` maps the id of a channel to its title.
     """
     from thumblab_pipelines.evaluation.on_catalogue import UNADAPTED
 
@@ -120,7 +122,7 @@ def _remarks(evaluated: "CatalogueEvaluation", share: float | None) -> Iterator[
 
 
 def _model_figures(evaluations: Sequence["Evaluation"]) -> dict[tuple[str, str, str], Figure]:
-    """Return the model's figures (`ModelFigures`). A figure that could not be measured is left out."""
+    """Return the figures of the model as a `ModelFigures`. A figure that could not be measured is left out."""
     return {
         (e.split, e.slice, e.metric): {name: getattr(e, name) for name in _FIELDS}
         for e in evaluations
@@ -133,7 +135,7 @@ def _overall(figures: ModelFigures, split: str) -> Figures:
 
 
 def _by_channel(figures: ModelFigures, unadapted: str) -> Iterator[tuple[str, Figures, Figures]]:
-    """Yield for each channel that has figures: its id, its figures without an adapter, and its figures with its
+    """Yield the id of each channel that has figures, its figures without an adapter, and its figures with its
     adapter.
     """
     splits = (unadapted, _ADAPTED)

@@ -22,7 +22,9 @@ _CALLS = {
 
 
 def quota_table(balances: Sequence["Balance"], title: str) -> Table:
-    """Return a table with a row for each bucket. The table shows the daily limit, and how much of it is spent and left."""
+    """Return a table with a row for each bucket. The table shows the daily limit, the calls spent today and the calls
+    left today.
+    """
     built = table("bucket", "calls", "a day", "spent", "left", words=("bucket", "calls"), title=title)
     for balance in balances:
         left = "0 (YouTube reports it as spent)" if balance.exhausted else f"{balance.left:,}"

@@ -59,12 +59,11 @@ def print_evaluation(console: Console, evaluations: Sequence["Evaluation"]) -> N
 
 
 def ceiling_lines(planted: Sequence["Evaluation"], expected: float) -> list[str]:
-    """Return a line on the AUC of the planted quality on the pairs of known channels.
-
-    If the AUC was not measured, return no line.
+    """Return a line on the AUC of the planted quality on the pairs of known channels. Return no line if this AUC was
+    not measured.
 
     The planted quality is the true quality of a video in the synthetic catalogue. So no model is expected to reach a
-    higher AUC on the same pairs. `expected` is the AUC that the planted quality has on average over many catalogues.
+    higher AUC on the same pairs. `expected` is the mean AUC of the planted quality over many catalogues.
     """
     return [
         f"On these pairs of {_SHORT_SPLITS[e.split]} the planted quality itself reaches an AUC of {e.value:.3f} "
@@ -108,8 +107,8 @@ def one_title_table(evaluations: Sequence["Evaluation"]) -> Table:
 def one_video_table(evaluations: Sequence["Evaluation"]) -> Table:
     """Return a table of AUCs with their 95 % intervals for two pictures that the same video used, by split and scorer.
 
-    The splits have different numbers of pairs. The title of the table shows the largest number of pairs for each
-    column.
+    The number of pairs differs from split to split. The title of the table shows, for each column, the largest of these
+    numbers.
     """
     aucs = [e for e in evaluations if (e.question, e.metric) == ("one_video", "auc")]
     names = {"experiment": "experiments", "changed_thumbnail": "changed thumbnails"}
@@ -119,8 +118,8 @@ def one_video_table(evaluations: Sequence["Evaluation"]) -> Table:
 
 
 def _picture_table(title: str, columns: dict[str, str], aucs: Sequence["Evaluation"]) -> Table:
-    """Return a table of `aucs`, which are AUCs on slices of the pairs. `columns` maps each slice to the heading of its
-    column.
+    """Return a table of `aucs`, which were measured on slices of the pairs. `columns` maps each slice to the heading of
+    its column.
     """
     words = ("channels", "", *columns.values())
     made = table(*words, words=words, title=title)
@@ -138,7 +137,8 @@ def _picture_table(title: str, columns: dict[str, str], aucs: Sequence["Evaluati
 
 
 def channel_table(evaluations: Sequence["Evaluation"]) -> Table:
-    """Return a table of the model's AUC by channel, on the pairs of the newest 20 % of the channel's videos.
+    """Return a table of the model's AUC for each channel. The AUC is measured on pairs of the newest 20 % of the
+    channel's videos.
 
     Only channels with at least a hundred such pairs have a row.
     """

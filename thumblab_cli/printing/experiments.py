@@ -27,7 +27,9 @@ def print_experiment_import(console: Console, report: "ExperimentImport", limit:
         for problem in report.problems[:limit]
     ]
     if len(report.problems) > limit:
-        lines.append(f"and {len(report.problems) - limit} more; --limit {len(report.problems)} lists all of them")
+        lines.append(
+            f"and {len(report.problems) - limit} more problems; --limit {len(report.problems)} lists all of them"
+        )
     skipped = sum(problem.skipped for problem in report.problems)
     lines.append(
         f"{report.stored} of {report.rows} experiments stored ({report.new} new, {report.changed} changed, "
@@ -60,7 +62,9 @@ def print_experiments(console: Console, stored: Sequence["StoredExperiment"]) ->
 
 
 def print_channel_reports(console: Console, reports: Sequence["ChannelReport"]) -> None:
-    """Print a table with a row for each channel. The last columns compare the model's order with the outcomes."""
+    """Print a table with a row for each channel. The last columns show how often the model preferred the winning
+    variant, and how often chance would.
+    """
     columns = ["experiments", "winner", "the same", "inconclusive", "compared", "model agreed", "by chance"]
     rows = table("channel", *columns, words=("channel",))
     for report in reports:

@@ -33,11 +33,11 @@ def print_problems(console: Console, problems: Sequence["RowProblem"]) -> None:
         line = f"line {problem.line} {problem.video_id or '(no id)'}: {what}: {problem.problem}"
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     if len(problems) > _MOST_PROBLEMS:
-        console.print(f"and {len(problems) - _MOST_PROBLEMS} more; --json lists all of them")
+        console.print(f"and {len(problems) - _MOST_PROBLEMS} more problems; --json lists all of them")
 
 
 def print_exports(console: Console, imported: "ImportedExports") -> None:
-    """Print what was imported for a channel from its exports, and each part that failed."""
+    """Print what was imported for a channel from its exports, and which parts could not be imported."""
     from thumblab_cli.printing.printable import printable
     from thumblab_pipelines.training.corpus import LEAST_FOR_CTR
 
@@ -50,7 +50,7 @@ def print_exports(console: Console, imported: "ImportedExports") -> None:
         f"{imported.videos} videos, {imported.new} of them new"
     )
     lines += [f"{count} not imported: {reason}" for reason, count in imported.left_out.items()]
-    lines.append(f"{imported.pictures} have a thumbnail, {imported.downloaded} of them downloaded now")
+    lines.append(f"{imported.pictures} of the videos have a thumbnail, {imported.downloaded} of them downloaded now")
     if imported.without_picture:
         lines.append(f"{imported.without_picture} have none:")
         lines += [f"  {sentence}" for sentence in imported.missing]
@@ -61,8 +61,8 @@ def print_exports(console: Console, imported: "ImportedExports") -> None:
     lines.append(f"{with_ctr} videos with a true click-through rate{usual}")
     if with_ctr:
         lines.append(
-            f"the next training can learn click-through rates from {imported.learnable} videos of the lab; it does so "
-            f"from {LEAST_FOR_CTR} on"
+            f"{imported.learnable} videos of the lab have a click-through rate for training; the next training learns "
+            f"these rates if there are at least {LEAST_FOR_CTR}"
         )
     for line in lines:
         console.print(printable(line), markup=False, highlight=False, soft_wrap=True)

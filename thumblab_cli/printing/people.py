@@ -49,8 +49,8 @@ def clusters_table(page: "ClusterPage") -> Table:
 
 
 def faces_table(page: "FacePage", places: "Mapping[str, Sequence[ShownPicture]]") -> Table:
-    """Return a table of the faces of a cluster. `places` maps the id of a face to the places where the picture with
-    this face is shown.
+    """Return a table of the faces of a cluster. `places` maps the id of a face to the videos and files that show the
+    picture of this face.
     """
     rows = table(
         "face",
@@ -79,8 +79,8 @@ def _shown_in(places: "Sequence[ShownPicture]") -> str:
 
 
 def changes_table(changes: Sequence["Change"]) -> Table:
-    """Return a table of the changes. A cluster is shown by its present name, by the name that the change removed, or by
-    its id.
+    """Return a table of the changes. A cluster is shown by its name, or by its id if it has no name. A cluster that a
+    merge has removed is shown by its earlier name.
     """
     words = ("change", "cluster", "other cluster", "name before", "remark")
     rows = table("number", *words, "faces", "at", words=words)
@@ -111,7 +111,9 @@ def _detect_lines(result: Mapping[str, Any]) -> list[str]:
     rate = f" at {result['pictures_per_second']:.1f} pictures a second" if result["searched"] else ""
     lines.append(f"Detected: {result['faces']} new faces in {result['searched']} pictures{rate}")
     if result["without_vector"]:
-        lines.append(f"  {result['without_vector']} faces cannot be compared, because the embedder gives no vector")
+        lines.append(
+            f"  {result['without_vector']} faces cannot be compared, because the face model gave no vector for them"
+        )
     lines += [f"  not searched: {problem}" for problem in result["problems"][:10]]
     if result["nothing_to_search"] is not None:
         lines.append(f"  {result['nothing_to_search']}")
@@ -126,7 +128,7 @@ def _group_lines(result: Mapping[str, Any]) -> list[str]:
         f"the match score is a cosine of {result['threshold_cosine']:.3f} here, from {result['calibration']['method']}",
     ]
     if result["left_for_later"]:
-        lines.append(f"  {result['left_for_later']} faces were left for later, because of --max-faces")
+        lines.append(f"  {result['left_for_later']} faces were left for a later run, because of --max-faces")
     return lines
 
 
@@ -150,8 +152,8 @@ def _stats_lines(result: Mapping[str, Any]) -> list[str]:
         lines.append(f"  {share['cluster_id']} {share['name']}: {share['faces']} faces{percent}")
     if (folders := result["folders"]) is not None:
         lines.append(
-            f"Agreement with the folders: pairwise F {folders['f']:.3f} (precision {folders['precision']:.3f}, recall "
-            f"{folders['recall']:.3f}); {_mixed(folders['impurity'])}"
+            f"Agreement with the folders of the pictures: pairwise F {folders['f']:.3f} (precision "
+            f"{folders['precision']:.3f}, recall {folders['recall']:.3f}); {_mixed(folders['impurity'])}"
         )
     return lines
 

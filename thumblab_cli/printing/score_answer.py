@@ -14,11 +14,11 @@ _OTHERS = ("engagement", "similarity", "closest winner")
 
 
 def print_answer(answer: ScoreAnswer, answered_by: str, note: str | None) -> None:
-    """Print a table of the candidates, the verdict, the reasons and advice for each candidate, and what the answer
-    lacks.
+    """Print a table of the candidates and the verdict. Print for each candidate the reasons for its score, and advice.
+    Print what the answer lacks.
 
     `answered_by` names the service or process that gave the answer. `note` is a warning about the videos in the
-    library, for example that they are synthetic. None stands for no warning.
+    library, for example that they are synthetic, or None.
     """
     console = wide_console()
     console.print(_table(answer))
@@ -49,9 +49,10 @@ def print_answer(answer: ScoreAnswer, answered_by: str, note: str | None) -> Non
 
 
 def _seen(answer: ScoreAnswer) -> list[str]:
-    """Return lines that say who is seen on each candidate.
+    """Return a line for each candidate, with the people who are seen on it.
 
-    Further lines have the figures of these people on the channel, and say what the figures do not show.
+    If somebody is seen, add a line for each person with figures on the channel's thumbnails, and a note on what these
+    figures do not show.
     """
     if answer.people is None:
         return []
@@ -61,7 +62,7 @@ def _seen(answer: ScoreAnswer) -> list[str]:
         names = [f"{person.name} (match {person.score:.2f})" for person in people if person is not None]
         nobody = people.count(None)
         if nobody:
-            names.append(f"{nobody} {'face' if nobody == 1 else 'faces'} of nobody who has a name")
+            names.append(f"{nobody} {'face' if nobody == 1 else 'faces'} of people without a name")
         unread = "could not be searched" if thumbnail.faces is None else "nobody"
         lines.append(f"Seen on {thumbnail.id}: {', '.join(names) or unread}")
     for each in answer.people.people:
@@ -73,9 +74,8 @@ def _seen(answer: ScoreAnswer) -> list[str]:
 
 
 def _common_why(answer: ScoreAnswer) -> list[str]:
-    """If the reasons for the scores are unknown for all candidates, return a line that says why they are unknown.
-
-    Otherwise return no line.
+    """Return lines that say why the reasons for the scores are unknown. Return no line if they are known for at least
+    one candidate.
     """
     why = [thumbnail.why for thumbnail in answer.thumbnails if thumbnail.why is not None]
     if not why or any(one.unknown is None for one in why):

@@ -50,10 +50,9 @@ def table(*columns: str, words: Collection[str] = (), title: str | None = None) 
 def progress_bars(console: Console) -> Iterator[ProgressListener]:
     """Yield a progress listener for pipeline steps.
 
-    On a terminal, the listener draws a progress bar for the current task.
-
-    The bar of the next task replaces the bar of the task before. Without a terminal, the listener prints a line to
-    standard error every few seconds, unless the console is quiet.
+    On a terminal, the listener draws a progress bar for the current task. The next task replaces the bar with its own
+    bar. If the output is not a terminal, the listener prints a line to standard error every few seconds. If the console
+    is quiet, nothing is printed.
     """
     if not console.is_terminal:
         yield _no_lines if console.quiet else progress_lines()

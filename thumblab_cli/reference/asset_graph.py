@@ -1,7 +1,7 @@
 """Draw docs/images/assets.svg, the graph of the assets and of the scoring service, from Dagster's definitions.
 
-The graph is drawn from top to bottom. The assets in a row have the same longest distance from a source. An arrow is
-left out if a longer path joins the same two assets.
+The graph is drawn from top to bottom. The row of an asset is the number of arrows on the longest path from a source to
+the asset. If a longer path joins two assets, the direct arrow between them is left out.
 """
 
 from collections.abc import Mapping
@@ -64,7 +64,9 @@ def drawn(parents: Graph, groups: Mapping[str, str]) -> str:
 
 
 def _rows(parents: Graph) -> list[list[str]]:
-    """Return the names of the nodes in each row. The row of a node is its longest distance from a source."""
+    """Return the names of the nodes in each row. The row of a node is the number of arrows on the longest path from a
+    source to the node.
+    """
     depths: dict[str, int] = {}
 
     def depth(name: str) -> int:
@@ -77,8 +79,8 @@ def _rows(parents: Graph) -> list[list[str]]:
 
 
 def _places(parents: Graph) -> dict[str, tuple[int, int]]:
-    """Return the upper left corner of each box. The box of an asset is centred below the boxes from which the asset is
-    made.
+    """Return the upper left corner of each box. The box of an asset is centred below the boxes of its parents, the
+    assets from which it is made.
     """
     shown = _without_implied(parents)
     step = _WIDTH + _GAP_X
@@ -103,7 +105,9 @@ def _mean(numbers: list[float], otherwise: float) -> float:
 
 
 def _without_implied(parents: Graph) -> dict[str, frozenset[str]]:
-    """Return the graph without the arrows whose two nodes are also joined by a longer path."""
+    """Return the graph without the arrows that a longer path replaces. A longer path replaces an arrow if it joins the
+    same two nodes.
+    """
 
     def above(name: str) -> frozenset[str]:
         return parents[name].union(*map(above, parents[name]))

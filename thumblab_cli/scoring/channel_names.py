@@ -25,10 +25,11 @@ class ChannelIds:
     def of(self, name: str) -> str:
         """Return the id of the channel whose id, exact title, @handle or link is `name`.
 
-        The channels with an adapter are searched first, and then all channels of the lab. For a @handle, the order is
-        reversed. A @handle that the lab does not know is looked up on YouTube. Raises `RefusedRequestError` if the name
-        is wrong. Raises another `LabError` if YouTube or the lab's database does not answer. The look-up then fails for
-        every name, and a later call of the command may succeed.
+        An id, title or link is looked up first among the channels with an adapter, and then among all channels of the
+        lab. A @handle is looked up in the lab's database, and if it is not there, on YouTube.
+
+        Raises `RefusedRequestError` if no channel has this name. Raises another `LabError` if YouTube or the lab's
+        database does not answer; a later command may then succeed.
         """
         if name not in self._found:
             try:
@@ -52,8 +53,8 @@ class ChannelIds:
         adapters, database = ChannelAdapters(store), ServiceDatabase(self._settings)
         try:
             name = channel_name(given)
-            # An adapter stores the @handle that the channel had when the adapter was fitted. The database shows whether
-            # the @handle now belongs to another channel.
+            # For a @handle, do not search the adapters. An adapter stores the @handle of its channel at the time of
+            # fitting. The database knows if another channel has this @handle now.
             added = None if name.startswith("@") else adapters.find(name)
             channel_id = added or ChannelNames(store, database).known_id(name)
         except LabError as error:

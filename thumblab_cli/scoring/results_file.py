@@ -20,13 +20,12 @@ of this request.
 
 
 class ResultsFile:
-    """The results of the requests that are done. Close the file after use.
+    """The file with the results of the scored requests. Close this object after use.
 
-    When the file is opened, `done` gets the keys of these requests, and `with_errors` gets the keys of the requests
-    that have a row with an error.
+    When the file is opened, requests whose rows are not all in the file are removed from it. An interrupted write
+    leaves such rows. With `again`, requests that have a row with an error are removed too.
 
-    A request whose rows are all in the file keeps its rows when the file is opened. All other rows are dropped, because
-    an interrupted write left them. With `again`, the rows of requests with an error are dropped too.
+    `done` has the keys of the requests that remain, and `with_errors` the keys of those that have a row with an error.
 
     Raises `LabError` if the file exists with other columns, or if it cannot be written.
     """
@@ -62,8 +61,8 @@ class ResultsFile:
 
     @staticmethod
     def _rows(path: Path) -> dict[str, list[dict[str, str]]]:
-        """Return the rows of an existing file by request. If an interrupted write has cut the last line, the last line
-        is left out.
+        """Return the rows of an existing file by the key of their request. If an interrupted write has cut the last
+        line, the last line is left out.
         """
         if not path.exists():
             return {}
@@ -82,8 +81,10 @@ class ResultsFile:
 
 
 def _is_complete(rows: Sequence[dict[str, str]]) -> bool:
-    """Return whether all rows of a request were completely written. An interrupted write may end at a line break in a
-    cell.
+    """Return whether all rows of a request were completely written.
+
+    Each row must have all its cells. If an interrupted write ended at a line break inside a cell, the last row has too
+    few cells.
     """
     are_whole = all(len(row) == len(COLUMNS) and None not in row.values() for row in rows)
     return are_whole and rows[0]["rows"] == str(len(rows))

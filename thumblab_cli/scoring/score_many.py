@@ -21,8 +21,8 @@ Ask = Callable[[ScoreRequest], ScoreAnswer]
 def score_path(path: Path, defaults: Defaults, out: Path, again: bool, ask: Ask) -> bool:
     """Score the pictures of a folder or of a CSV table, and print what was done.
 
-    Return whether every row was used and every picture was scored, in this call or an earlier call. A row of the table
-    that cannot be used is reported and skipped. Raises `LabError` if nothing can be used.
+    Return True if every row of the table could be used, and no result has an error. Results of earlier calls count too.
+    A row that cannot be used is reported and skipped. Raises `LabError` if no row or picture can be used.
     """
     skipped = 0
     if path.is_dir():
@@ -41,8 +41,8 @@ def score_path(path: Path, defaults: Defaults, out: Path, again: bool, ask: Ask)
         click.echo(f"{counts.failed} of the scored requests have no scored thumbnail.")
     if counts.with_errors:
         click.echo(
-            f"{counts.with_errors} of all requests have a row with an error; the column `error` says why. --again "
-            f"tries them again."
+            f"{counts.with_errors} of all requests have a row with an error; the column `error` says why. "
+            "Use --again to score these requests again."
         )
     if skipped:
         click.echo(f"{skipped} rows of {path} were skipped, see above.")
@@ -53,8 +53,9 @@ def score_path(path: Path, defaults: Defaults, out: Path, again: bool, ask: Ask)
 class Counts:
     """The numbers of requests by their outcome.
 
-    `scored` requests were answered in this call, and `before` requests in an earlier call. `failed` counts the scored
-    requests without a scored thumbnail. `with_errors` counts all requests that have a row with an error.
+    `scored` counts the requests that this call has scored, and `before` the requests that an earlier call had scored.
+    `failed` counts the requests of this call for which no thumbnail could be scored. `with_errors` counts the requests
+    of all calls that have a row with an error.
     """
 
     scored: int

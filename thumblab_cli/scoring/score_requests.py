@@ -45,9 +45,9 @@ class ScoreRequest:
 
 @dataclass(frozen=True)
 class Defaults:
-    """The values of the command's options, used for a request whose folder or table has no value for an option.
+    """The values of the command's options. They replace what the folder or the table does not say about a request.
 
-    `known_niches`: the niches of the lab that answers, or None if a service elsewhere answers.
+    `known_niches`: the niches of the lab, if the lab itself answers. None if a service elsewhere answers.
     """
 
     titles: tuple[str, ...]
@@ -79,9 +79,10 @@ class RequestTable(ReadTable):
     """A CSV table with a row for each picture.
 
     The column `thumbnail` has a URL, or a path that is relative to the folder of the table. The columns `title`,
-    `niche` and `channel` may be missing or empty. The command's options are used in place of missing values. Rows with
-    the same text in the column `group` are ranked against each other. The rows of a group must have the same title,
-    niche and channel. A row without a group is scored alone.
+    `niche` and `channel` may be missing or empty. An option of the command then replaces the missing value.
+
+    Rows with the same text in the column `group` are ranked against each other. The rows of a group must have the same
+    title, niche and channel. A row without a group is scored alone.
     """
 
     path: Path
@@ -112,13 +113,13 @@ class RequestTable(ReadTable):
                 raise ValueError("thumbnail is missing; fill in the cell")
             for name, values in (("title", titles), ("niche", niches)):
                 if not values:
-                    raise ValueError(f"{name} is missing; fill in the cell, or give --{name} for such rows")
+                    raise ValueError(f"{name} is missing; fill in the cell, or give --{name} for all rows without it")
             known = self.defaults.known_niches
             if known is not None and niches[0] not in known:
                 raise ValueError(f"niche is {niches[0][:40]}; use one of {', '.join(known)}")
             if not is_niche_name(niches[0]):
                 raise ValueError(
-                    f"niche is {niches[0][:40]!r}, which no niche is called; `thumblab niche list` lists them"
+                    f"niche is {niches[0][:40]!r}, which is not the name of a niche; `thumblab niche list` lists the names"
                 )
         except ValueError as error:
             return RowProblem(line, "", str(error))

@@ -7,7 +7,7 @@ _LEAST_S = 60.0
 
 
 class ClockWatch:
-    """A watch that compares the system clock with the monotonic clock, which nobody can set."""
+    """A watch that compares the system clock with the monotonic clock, which nobody can change."""
 
     def __init__(self) -> None:
         self._difference = _difference()

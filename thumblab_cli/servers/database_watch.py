@@ -19,9 +19,10 @@ class DatabaseWatch:
     """
 
     def __init__(self, settings: Settings, pauses: Sequence[float] = (0.0, 5.0, 25.0, 60.0, 300.0)) -> None:
-        """`pauses` contains the seconds before the first and each later start.
+        """`pauses` contains the seconds to wait before the first restart of the database, before the second restart,
+        and so on.
 
-        The last pause is used for all later starts. After the database has run for two minutes, the next start has the
+        The last pause is used for all later restarts. If the database has run for two minutes, the next restart has the
         first pause again.
         """
         self._settings = settings
@@ -32,7 +33,8 @@ class DatabaseWatch:
     def mend(self, report: Callable[[str], None]) -> None:
         """Start the database again if it has ended, and call `report` with a sentence about the end.
 
-        Raise LabError if the files of the database are gone, because a new, empty database would hide this loss.
+        Raise LabError if the files of the database are gone. A new, empty database would hide this loss, so none is
+        made.
         """
         from thumblab_core.database.urls import running_database_url
         from thumblab_core.embedded_postgres import location, server

@@ -16,8 +16,8 @@ from thumblab_cli.servers.logs import MOST_BYTES, OLD_FILES
 class KeptLog:
     """A pipe to a process that writes the log.
 
-    The supervisor also keeps the reading end of the pipe open. So if the process that writes the log is killed, the
-    server can still print, and a new process continues.
+    The supervisor keeps the reading end of the pipe open too. So the server can still print to the pipe after the
+    process that writes the log was killed. A new process then reads what is in the pipe.
     """
 
     def __init__(self, path: Path) -> None:

@@ -73,13 +73,11 @@ def scoring_server(settings: Settings, port: int) -> Server:
 def dagster_servers(port: int, home: Path) -> list[Server]:
     """Return Dagster's code server, webserver and daemon.
 
-    The webserver and the daemon use this code server, and do not start code servers of their own.
+    The code server loads the definitions and executes the runs. The webserver and the daemon use this code server,
+    because the `workspace.yaml` of the servers names its socket. If `workspace.yaml` named a module, each of the two
+    would start its own code server, and the daemon would start a new one every minute.
 
-    The code server loads the definitions and executes the runs. With a `workspace.yaml` that names a module, the
-    webserver and the daemon would each start a code server, and the daemon would also replace its own code server every
-    minute.
-
-    `home` is the folder of `dagster_home`. This function writes the `workspace.yaml` of the servers into this folder.
+    `home` is the folder of `dagster_home`. This function writes `workspace.yaml` into this folder.
     """
     for old in home.glob("code-*.sock"):
         old.unlink(missing_ok=True)

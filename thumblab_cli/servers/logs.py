@@ -50,7 +50,7 @@ def last_lines(data_dir: Path, servers: Collection[str], count: int) -> list[Lin
 class Followed:
     """The lines that are added to the logs of some servers after this object was made.
 
-    A rotated log is followed in its new file. A log that is created later is read from its beginning.
+    If a log is rotated, reading continues in the new file. A log that is created later is read from its beginning.
     """
 
     def __init__(self, data_dir: Path, servers: Collection[str]) -> None:
@@ -69,7 +69,7 @@ def end_of_log(path: Path, count: int) -> list[str]:
 class _Place:
     """The position up to which a log file was read.
 
-    The file may be missing, and rotation may replace it with a new file.
+    The file may not exist yet. Rotation may replace it with a new file.
     """
 
     def __init__(self, path: Path, server: str) -> None:
@@ -82,8 +82,8 @@ class _Place:
     def read(self) -> Iterator[Line]:
         yield from self._read()
         if self._is_replaced():
-            # The server may have added lines to the old file after the last reading, and before the new file began. So
-            # read the rest of the old file.
+            # The server may have added lines to the old file between the last reading and the rotation. So read the
+            # rest of the old file first.
             yield from self._read()
             if self._open():
                 yield from self._read()

@@ -39,14 +39,16 @@ class Ports:
 
 
 def plan_ports(settings: Settings, dagster: int | None = None, mlflow: int | None = None) -> Ports:
-    """Choose the ports of the next start of `thumblab up`, and write nothing.
+    """Choose the ports for the next start of `thumblab up`, and write nothing.
 
-    A port that the user gives (the arguments, or `serving_port` in the settings) is never replaced. Otherwise, a server
-    gets the port of its last start. At its first start, a server gets its usual port, or a free port if the usual port
-    is taken. If Dagster's port is taken at a later start, Dagster gets another port, because only links in old runs of
-    MLflow depend on this port. The ports of MLflow and of the scoring service stay the same, because links, bookmarks
-    and the page's storage in a browser depend on these ports. The result may therefore contain a port that is taken;
-    `refuse_taken` detects this case.
+    - A port that the user gives is never replaced: an argument, or `serving_port` in the settings.
+    - At its first start, a server gets its usual port, or a free port if the usual port is taken.
+    - At a later start, a server gets the port of its last start. If this port is taken, Dagster gets a free port, because
+      only links in old runs of MLflow depend on Dagster's port.
+    - MLflow and the scoring service keep the port of their last start, even if it is taken, because links, bookmarks and
+      the page's storage in a browser depend on it.
+
+    So the result may contain a port that is taken. `refuse_taken` detects this case.
     """
     data_dir, moved = settings.data_dir, {}
     scoring_given = settings.serving_port if "serving_port" in settings.model_fields_set else None
@@ -93,7 +95,7 @@ def mlflow_port(data_dir: Path) -> int:
 def kept_port(memory: Path, preferred: int = 0) -> int:
     """Return the port that is stored in the file `memory`. If no port is stored, choose a free port and store it.
 
-    The chosen port is `preferred` if this port is free.
+    The free port is `preferred`, if this port is free.
     """
     port = _read_port(memory)
     if port is None:
@@ -158,8 +160,7 @@ def _bound(host: str, port: int) -> Iterator[int]:
 
 
 def refuse_taken(name: str, url: str) -> None:
-    """Raise LabError if another program listens at the URL, because the lab would send its requests to this program and
-    not to its own server.
+    """Raise LabError if another program listens at the URL. The lab would otherwise send its requests to this program.
 
     `name` is the name of the server, one of the keys of `_OTHER_PORT`.
     """

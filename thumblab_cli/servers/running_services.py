@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 
 def another_labs_service(chosen: "Settings") -> str | None:
-    """Return a text that names a running service of another lab, and says how to print the key of that service.
+    """Return a clause about a running service of another lab, for the end of an error message. The clause says how to
+    get the key of that service.
 
-    The text is the end of a longer sentence. Return None if the lab's own `thumblab up` runs, or if no service runs.
-    This function sends no key to the service. The service may belong to somebody else, who could store the key.
+    Return None if the lab's own `thumblab up` runs, or if no such service is found. No key is sent to the service,
+    because somebody else may run it and could store the key.
     """
     if running_lab(chosen.data_dir) is not None:
         return None
@@ -36,12 +37,11 @@ def another_labs_service(chosen: "Settings") -> str | None:
 
 
 def running_related_lab(data_dir: Path, has_demo_option: bool) -> str | None:
-    """Return a text that names a related lab that runs now, and says how to use this lab instead of the lab in
-    `data_dir`.
+    """Return a clause about a related lab that is running, for the end of an error message. The clause says how to use
+    the related lab instead.
 
-    A related lab is the user's own lab, or one of the demo labs below the folder of the user's own lab. The text is the
-    end of a longer sentence. Return None if no related lab runs. `has_demo_option` says whether the command takes
-    `--demo` and `--catalogue`.
+    Related labs are the user's own lab, and the demo labs below its folder. Return None if no related lab is running.
+    `has_demo_option` says whether the command has the options `--demo` and `--catalogue`.
     """
     for folder, option in _related(data_dir):
         if running_lab(folder) is not None:
@@ -53,8 +53,8 @@ def running_related_lab(data_dir: Path, has_demo_option: bool) -> str | None:
 
 
 def _related(data_dir: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the folder of each lab that is related to the lab in `data_dir`, with the command-line options that choose
-    this lab.
+    """Yield the folder of each lab that is related to the lab in `data_dir`. With each folder, yield the command-line
+    options that choose the related lab.
 
     Related labs are the user's own lab and the demo labs below its folder. The lab in `data_dir` itself is left out.
     """

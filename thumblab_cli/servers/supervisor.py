@@ -211,9 +211,9 @@ class Supervisor:
         return f"{name} ended with status {self._children[name].returncode}: {last_lines} (the whole log: {log})"
 
     def _tell_reaper(self, group: int) -> None:
-        """Write to the reaper's pipe that the reaper has to end the process group `group` if this process dies.
+        """Tell the reaper about the process group `group`. If this process dies, the reaper ends the group.
 
-        If `group` is negative, write that the group `-group` has ended, so the reaper leaves it alone.
+        A negative `group` tells the reaper that the group `-group` has ended. The reaper then does not end it.
         """
         assert self._reaper.stdin is not None
         # If the reaper was killed, the pipe is broken. The servers are then ended only at the end of the `with` block.

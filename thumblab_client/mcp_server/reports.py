@@ -43,7 +43,7 @@ class SubScore:
 class Ranked:
     """A candidate. If `error` is set, the picture could not be read, and only the other candidates were ranked.
 
-    `why` says what made its score differ from the winner's score, or that the reason is unknown.
+    `why` says why its score differs from the winner's score. If the reason is unknown, `why` says so.
     """
 
     id: str
@@ -60,9 +60,7 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Ranking:
-    """The ranking of the candidates. `meaning` explains the verdict in words. `degraded` says what was missing for the
-    answer.
-    """
+    """The ranking of the candidates. `meaning` explains the verdict in words. `degraded` says what the answer lacks."""
 
     niche: str
     verdict: str | None
@@ -125,10 +123,10 @@ class Contribution:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a picture scores higher or lower than another picture, what was found in the first picture, and what to
-    change.
+    """The reasons why a picture scores higher or lower than another picture, what was found in the first picture, and
+    what to change.
 
-    `why` is a sentence. It may say that the reason is unknown. `against` is the other picture of the comparison, and
+    `why` is a sentence with the reasons, or says that they are unknown. `against` is the other picture. The
     `contributions` add up to the difference of the two scores. `note` says what the sub-scores do not explain.
     """
 

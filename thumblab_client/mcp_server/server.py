@@ -49,8 +49,8 @@ AnyNiche = Annotated[str | None, Field(description="The niche to search. Without
 def build(connect: Callable[[], AsyncClient]) -> MCPServer:
     """Return the server. `connect` returns a new client of the service, and is called for each tool call.
 
-    So the server may start before the service, and also finds a service whose address has changed. A `ThumblabError` of
-    `connect` or of the client becomes the error of the tool call. The assistant can read this error.
+    With a new client for each call, the server may start before the service. The server also finds the service after a
+    change of its address. If `connect` or the client raises a `ThumblabError`, the assistant gets its message.
     """
     server = PlainServer("Thumbnail Lab", instructions=_INSTRUCTIONS, log_level="WARNING")
 
@@ -83,7 +83,7 @@ def build(connect: Callable[[], AsyncClient]) -> MCPServer:
     async def similar(title: Title, thumbnail: Picture, niche: Niche) -> reports.Similar:
         """Find the thumbnails of the niche's library that look most like a picture.
 
-        The found thumbnails are winners, unless the 200 nearest thumbnails include no winner.
+        Only winners are returned. If none of the 200 nearest thumbnails is a winner, other thumbnails are returned.
 
         The service needs the title of the video for every picture. The title does not change what is found.
         """
@@ -109,18 +109,20 @@ def build(connect: Callable[[], AsyncClient]) -> MCPServer:
     async def explain(
         title: Title, thumbnail: Picture, niche: Niche, others: Others = (), channel: Channel = None
     ) -> reports.Explanation:
-        """Explain the score of a picture, and describe what was found in the picture: six sub-scores with their
-        percentile in the niche, reasons and fixes, the text that was read, faces, and what the length badge covers.
+        """Explain the score of a picture, and describe what was found in the picture.
 
-        The score is explained in comparison with the best of the other candidates, so name them in `others`.
+        The answer has six sub-scores with their percentiles in the niche, reasons and fixes. It has the text that was
+        read, the faces, and what the length badge covers.
+
+        The score is compared with the score of the best other candidate, so name the other candidates in `others`.
         """
         with _told():
             return reports.explanation(await ask(title, [thumbnail, *others], niche, channel))
 
     @server.tool(title="Report on a niche", annotations=_READ_ONLY)
     async def niche_report(niche: Niche) -> reports.NicheReport:
-        """Report what the service has for a niche: whether a library and a model are served, and the size, the age and
-        the content of the library.
+        """Report what the service has for a niche. The report says whether a library and a model are served, and what
+        the size, the age and the content of the library are.
         """
         with _told():
             async with connect() as client:

@@ -50,7 +50,7 @@ def test_fields_and_values_of_a_newer_service_are_no_error() -> None:
         ({"count": True}, "count is a value of the type bool"),
         ({"count": "3"}, "count is a value of the type str"),
         ({"kind": 3}, "kind is a value of the type int"),
-        ({"day": "yesterday"}, "day is not written as a date"),
+        ({"day": "yesterday"}, "day is not a date in the form of ISO 8601"),
         ({"parts": [{"name": "a", "share": "1"}]}, "parts.0.share is a value of the type str"),
     ],
 )

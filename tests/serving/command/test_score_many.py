@@ -156,7 +156,7 @@ def test_a_table_names_titles_niches_and_groups_and_bad_rows_stop_no_other(score
     assert len(problems) == 4
     assert "thumbnail is missing" in problems[0]
     assert "title is missing; fill in the cell, or give --title" in problems[1]
-    assert "niche is 'Knitting!', which no niche is called" in problems[2]
+    assert "niche is 'Knitting!', which is not the name of a niche" in problems[2]
     assert "another title, niche or channel than the first row of the group first" in problems[3]
     found = {(row["group"], row["thumbnail"].rpartition("/")[2]): row for row in rows()}
     assert set(found) == {
