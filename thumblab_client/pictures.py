@@ -72,11 +72,11 @@ PictureLike = Picture | str | os.PathLike[str]
 
 
 def pictures_of(given: Iterable[PictureLike]) -> list[Picture]:
-    """Return the pictures with distinct ids. The id of a URL is the URL.
+    """Return the pictures, each with a different id. The id of a URL is the URL.
 
-    If two files of different folders have the same name, the ids are the paths that the caller gave. A name that is too
-    long for an id loses its beginning, and characters that an id cannot have become `?`. Raises `PictureError` if two
-    ids are still equal.
+    The id of a file is its name. If two files in different folders have the same name, their ids are the paths that the
+    caller gave. Characters that an id cannot have become `?`. If the id is too long, its beginning is cut off. Raises
+    `PictureError` if two pictures still have the same id.
     """
     if isinstance(given, str | os.PathLike | Picture):
         raise PictureError("give a list of pictures, not one picture")
@@ -97,7 +97,7 @@ def pictures_of(given: Iterable[PictureLike]) -> list[Picture]:
 
 
 def fit_into_a_form(pictures: Iterable[Picture]) -> bool:
-    """Return whether a form can transmit the pictures: each picture has bytes, and its id is a plain file name."""
+    """Return whether a form can carry the pictures: each picture has bytes, and its id is a plain file name."""
     return all(picture.data is not None and _PLAIN_NAME.fullmatch(picture.id) for picture in pictures)
 
 
@@ -118,7 +118,9 @@ def _picture(given: PictureLike) -> Picture:
 
 
 def id_of(name: str) -> str:
-    """Return the id of a picture with this path or URL. The service accepts the characters and the length of the id."""
+    """Return the id of a picture with this path or URL. Characters that the service does not accept in an id become
+    `?`, and a long name is shortened.
+    """
     clean = "".join("?" if unicodedata.category(character) in _NOT_IN_IDS else character for character in name)
     return clean if len(clean) <= MAX_ID else "…" + clean[1 - MAX_ID :]
 

@@ -22,7 +22,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
-    """A request. `answer` is the dataclass of its answer. `content` has the arguments of httpx for its body."""
+    """A request to the service.
+
+    `answer` is the dataclass of the answer. `content` has the keyword arguments with which httpx sends the body.
+    """
 
     method: str
     path: str
@@ -131,7 +134,9 @@ def health() -> Call[HealthOut]:
 
 
 def ready() -> Call[HealthOut]:
-    """Return the request for the state of a service that can score. A service that cannot score answers with a problem."""
+    """Return the request for the state of the service. If the service cannot score now, it answers this request with an
+    error.
+    """
     return Call("GET", "/ready", HealthOut)
 
 
@@ -196,7 +201,9 @@ def _problem(response: httpx.Response, document: object, where: str) -> ProblemE
 
 
 def _without_a_problem(response: httpx.Response, detail: str) -> ProblemError:
-    """Return the error for an error answer that is not a problem document, for example an answer of a proxy."""
+    """Return the error for an answer with an error status and without a problem document. A proxy, for example, sends
+    such answers.
+    """
     kind = problem_error(response.status_code)
     if kind is InvalidRequestError:
         detail += ", but not by the scoring service; check the URL"

@@ -34,7 +34,7 @@ class Client:
     seconds. `patience` says how often and how long the client waits for a busy service.
 
     Every method raises a `ProblemError` if the service refuses the request, and `NoAnswerError` if there is no answer.
-    It raises `UnexpectedAnswerError` if another program than the service answered.
+    Every method raises `UnexpectedAnswerError` if another program answered in place of the service.
     """
 
     def __init__(
@@ -87,10 +87,10 @@ class Client:
         channel_id: str | None = None,
     ) -> ScoreAnswer:
         """Rank all packages of a title and a picture, for up to 10 titles. The field `packages` of the answer has the
-        grid.
+        result of each package.
 
-        A `Picture` with a `title` is combined with this title only. With several `categories`, `other_niches` of the
-        answer has the answers for all niches but the first.
+        A `Picture` with a `title` of its own is combined only with this title. If there are several `categories`,
+        `other_niches` of the answer has the answers for the second and all later niches.
         """
         return self.send(requests.score(list(titles), pictures, categories, channel_id))
 

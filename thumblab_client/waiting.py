@@ -14,18 +14,18 @@ class Patience:
     """How often and how long a client waits for a service that is busy (status 429 or 503).
 
     A request is repeated at most `retries` times, and the waits together take at most `seconds`. The service says in
-    its header `Retry-After` how long to wait. Without this header, the waits are 1, 2, 4 ... seconds. If the service
-    asks for a wait that is longer than the rest of `seconds`, the client raises the error at once.
+    its header `Retry-After` how long to wait. Without this header, the waits are 1, 2, 4 ... seconds. If the next wait
+    would make the sum of the waits larger than `seconds`, the client raises the error at once.
     """
 
     retries: int = 4
     seconds: float = 60.0
 
     def wait(self, status: int, retry_after: str | None, retried: int, waited: float) -> float | None:
-        """Return the seconds to wait before the request is sent again, or None if its answer is final.
+        """Return the seconds to wait before the request is sent again. Return None if it should not be sent again.
 
-        `retried` is how often the request was repeated, and `waited` is how many seconds the client has waited before
-        these repetitions.
+        `retried` is how often the request was sent again already. `waited` is the sum of the waits until now, in
+        seconds.
         """
         if status not in _RETRIED or retried >= self.retries:
             return None

@@ -28,7 +28,7 @@ class _Part(BaseModel):
 
 
 class ImportStep(_Part):
-    """A step of the import. Steps that were begun are listed in their order."""
+    """A step of the import. The report lists the steps that have begun, in their order."""
 
     name: str = Field(description="The name of the step, such as `pictures`.")
     done: int = Field(ge=0)
@@ -44,8 +44,8 @@ class ExportTable(_Part):
         description="The number of each recognised column, from 1, by the lab's name of the column."
     )
     missing: list[ColumnName] = Field(
-        description="The columns that a person must choose: needed columns that were not recognised, and columns that "
-        "may be any of several."
+        description="The columns that a person must choose. A needed column is one of them if no column of the table, "
+        "or more than one column, may be this column."
     )
 
 
@@ -55,8 +55,8 @@ class ImportedVideos(_Part):
     channel_id: str
     title: str
     niche: str
-    videos: int = Field(ge=0, description="Videos of the exports that the lab has now.")
-    new: int = Field(ge=0, description="Videos of the exports that were new to the lab.")
+    videos: int = Field(ge=0, description="The number of videos of the exports that the lab has now.")
+    new: int = Field(ge=0, description="The number of videos of the exports that were new to the lab.")
     left_out: dict[str, int] = Field(description="How many videos were not imported, by reason.")
     pictures: int = Field(ge=0, description="Videos with a thumbnail.")
     downloaded: int = Field(ge=0, description="Thumbnails that were downloaded now.")
@@ -67,30 +67,37 @@ class ImportedVideos(_Part):
         default=0,
         ge=0,
         description=(
-            "How many more videos with a thumbnail the niche needs for a library. 0 if the niche has a library, or gets "
-            "one from this import."
+            "How many more videos with a thumbnail the niche needs before it can have a library. This is 0 if the niche "
+            "has a library already, or gets a library from this import."
         ),
     )
     usual_ctr: float | None = Field(
-        ge=0, le=1, description="The clicked share of all impressions. Null if there are too few impressions."
+        ge=0,
+        le=1,
+        description="Clicks divided by impressions, over all imported videos. Null if there are too few impressions.",
     )
     refused: list[str] = Field(description="For each export that was not read, a sentence with the reason.")
-    remarks: list[str] = Field(description="Other observations, such as columns that were recognised by values.")
+    remarks: list[str] = Field(
+        description="What else a person should know, such as columns that were recognised by their values."
+    )
     tables: list[ExportTable] = Field(description="The tables of the exports.")
 
 
 class OwnPastSkill(_Part):
     """How well an adapter orders the channel's newest videos, if it is fitted only to the channel's older videos.
 
-    The newest videos are a fifth of the channel's videos. A pair is two such videos published near each other.
+    The newest videos are a fifth of the channel's videos. A pair is two of the newest videos that were published near
+    each other.
     """
 
-    videos: int = Field(ge=0, description="The newest videos that were ordered.")
-    pairs: int = Field(ge=1, description="Pairs of these videos.")
-    right: float = Field(ge=0, le=1, description="The share of the pairs in which the better video came first.")
+    videos: int = Field(ge=0, description="The number of these newest videos.")
+    pairs: int = Field(ge=1, description="The number of pairs.")
+    right: float = Field(
+        ge=0, le=1, description="The share of the pairs in which the adapter gives the better video the higher score."
+    )
     low: float = Field(ge=0, le=1, description="The lower end of the 95 % interval of `right`.")
     high: float = Field(ge=0, le=1, description="The upper end of the 95 % interval of `right`.")
-    right_unadapted: float = Field(ge=0, le=1, description="Like `right`, but for the model without the adapter.")
+    right_unadapted: float = Field(ge=0, le=1, description="The same share for the model without the adapter.")
     gained: float = Field(ge=-1, le=1, description="`right` minus `right_unadapted`.")
     gained_low: float = Field(ge=-1, le=1, description="The lower end of the 95 % interval of `gained`.")
     gained_high: float = Field(ge=-1, le=1, description="The upper end of the 95 % interval of `gained`.")
@@ -102,12 +109,14 @@ class FittedChannel(_Part):
     adapted: bool = Field(
         description="Whether the channel has enough videos for an adapter. If so, answers use the adapter."
     )
-    videos: int = Field(ge=0, description="Videos that the adapter is fitted to.")
+    videos: int = Field(ge=0, description="The number of videos that the adapter is fitted to.")
     left_out: dict[str, int] = Field(description="How many of the channel's videos were not used, by reason.")
-    compared: int = Field(ge=0, description="Pairs of pictures that were compared on one video of the channel.")
+    compared: int = Field(
+        ge=0, description="The number of pairs of pictures that were compared on the same video of the channel."
+    )
     release: str
     model: str = Field(description="The release of the model that the adapter belongs to.")
-    skill: OwnPastSkill | None = Field(description="The skill on the newest videos. Null if they make too few pairs.")
+    skill: OwnPastSkill | None = Field(description="The skill on the newest videos. Null if there are too few pairs.")
 
 
 class ImportReport(_Part):

@@ -1,1 +1,1 @@
-"""How many cores a process computes with, and the settings of a cluster that computes for it."""
+"""Settings of the computing power: the number of cores that a process uses, and the cluster that works for the lab."""

@@ -4,10 +4,10 @@ import os
 
 
 def usable_cores() -> int:
-    """Return the number of threads that compute at the same time in this process.
+    """Return how many threads of this process may compute at the same time.
 
-    The variable OMP_NUM_THREADS limits the number, as it does in PyTorch and numpy. Ray sets it in each worker process.
-    Without the variable, the number is the number of cores.
+    This is the value of the variable OMP_NUM_THREADS, which PyTorch and numpy also use. Ray sets this variable in each
+    of its worker processes. Without the variable, it is the number of cores of the machine.
     """
     return core_limit() or os.cpu_count() or 1
 

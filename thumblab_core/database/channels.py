@@ -43,8 +43,9 @@ def find_channel(connection: Connection, name: str) -> Channel | None:
     rows = connection.execute(statement.where(channels.c.channel_id == name)).all()
     if not rows and name.startswith("@"):
         of_handle = statement.where(channels.c.handle == name.lower())
-        # A @handle may have moved to another channel, and an earlier version of the lab may have stored the @handle
-        # with both channels. The channel whose facts YouTube gave last has the @handle now.
+        # Two channels may have the same @handle in the database: the @handle was given to another channel, and an
+        # earlier version of the lab kept it with the first channel too. The channel whose facts came last from YouTube
+        # has the @handle now.
         rows = connection.execute(of_handle.order_by(channels.c.refreshed_at.desc().nulls_last()).limit(1)).all()
     rows = rows or connection.execute(statement.where(channels.c.title == name).limit(10)).all()
     if len(rows) > 1:

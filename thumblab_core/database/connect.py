@@ -19,8 +19,8 @@ def parameters_of(url: "URL") -> dict[str, Any]:
 def connect(parameters: dict[str, Any], patience: float = 0) -> "psycopg.Connection":
     """Return a connection in autocommit mode that prepares no statements.
 
-    Give a `patience` above 0 only for the lab's own server. Because this server may be recovering, the function then
-    tries for `patience` seconds. Raises LabError if all tries fail, or at once if another try cannot help.
+    If the connection fails, try again for `patience` seconds. Give a `patience` above 0 only for the lab's own server,
+    which may be recovering. Raises LabError if all tries fail. If another try cannot help, raises LabError at once.
     """
     import psycopg
     from psycopg.conninfo import make_conninfo

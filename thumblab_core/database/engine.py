@@ -51,8 +51,8 @@ def make_engine(url: str | URL, **options: Any) -> Engine:
     def inspect_connection(connection: psycopg.Connection, _: Any) -> None:
         backend, vector_schema[0] = connection.execute(_BACKEND_AND_VECTOR_SCHEMA).fetchone() or (None, None)
         connection.rollback()
-        # When the connection was made, the server sent the id of its process for this connection. If a process with
-        # another id answers this query, a pooler is between the lab and the server.
+        # Compare two ids of the server's process: the id that the server sent when the connection was made, and the id
+        # of the process that answers now. If they differ, a pooler is between the lab and the server.
         if backend != connection.info.backend_pid:
             connection.prepare_threshold = None
 

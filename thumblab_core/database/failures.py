@@ -25,13 +25,17 @@ _DISK = {
 
 
 class DiskError(LabError):
-    """An error that replaces an error of the disk. Its sentence explains the error of the disk."""
+    """The error that the user gets if a file cannot be written. Its message says why, for example that the disk is
+    full.
+    """
 
     transient = True
 
 
 def explained_failure(error: BaseException) -> LabError | None:
-    """Return an error that explains `error` to the user, if the disk or the database caused it. Otherwise return None."""
+    """Return an error with an explanation for the user, if the disk or the database caused `error`. Otherwise return
+    None.
+    """
     for cause in _causes(error):
         if (trouble := trouble_of(cause)) is not None:
             return trouble
@@ -43,7 +47,9 @@ def explained_failure(error: BaseException) -> LabError | None:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield the error and the errors that caused it. Before an error of SQLAlchemy, yield the driver's error in it."""
+    """Yield the error and the errors that caused it. An error of SQLAlchemy may wrap an error of the driver. The
+    driver's error then comes first.
+    """
     while error is not None:
         original = getattr(error, "orig", None)
         if isinstance(original, BaseException):

@@ -7,8 +7,8 @@ The library is defined for one encoder. A video is in the library of its niche i
 - The video is no Short and no live stream, and its present thumbnail has a vector of the encoder. The view
   `ref_thumbnails` ensures both.
 - The video was last observed less than `days` days before the newest observation of the niche.
-- If the facts of the video come from YouTube, the video was also first collected less than `days` days before that
-  observation. A video that was collected earlier is kept only for training.
+- If the facts of the video come from YouTube, the video was also first collected less than `days` days before the
+  newest observation of the niche. A video that was collected earlier is kept only for training.
 - No person excluded the video. The table `library_exclusions` lists excluded videos.
 
 The SQL fragments of this module take the parameters `:niche`, `:encoder` and `:days`.
@@ -54,8 +54,8 @@ NOT_TAKEN_OUT = "NOT IN (SELECT video_id FROM library_exclusions)"
 The condition is true if no person excluded this video from the library.
 """
 
-# A subquery excludes the videos that are only for training. A join would take longer, because PostgreSQL would look up
-# every row of `ref_thumbnails` in `videos`.
+# The subquery leaves out the videos that are only for training. A join with `videos` would be slower, because
+# PostgreSQL would look up every row of `ref_thumbnails` in `videos`.
 FROM_LIBRARY = f"""FROM ref_thumbnails r
   WHERE r.niche = :niche AND r.encoder = :encoder AND r.collected_at > (SELECT moment FROM since)
     AND r.video_id NOT IN (SELECT v.video_id FROM videos v WHERE v.niche = :niche AND {FOR_TRAINING_ONLY})

@@ -1,6 +1,6 @@
-"""Find or make the place on an external server where another program keeps its tables, such as MLflow or Dagster.
+"""Find or make a place for the tables of another program, such as MLflow or Dagster, on an external server.
 
-The place is its own database. If the role may not create databases, the place is a schema in the lab's database.
+The place is a database of its own. If the role may not create databases, the place is a schema in the lab's database.
 """
 
 from dataclasses import dataclass
@@ -84,8 +84,8 @@ def _ask(connection: "psycopg.Connection", name: str) -> _Facts:
             "and not to a standby; if this is the primary, set default_transaction_read_only to off for the role and "
             "the database"
         )
-    # When the connection was made, the server sent the id of its process. Behind a pooler, another process answers this
-    # query.
+    # Compare the id of the process that the server sent when the connection was made with the id of the process that
+    # answers now. If they differ, a pooler is in front of the server.
     return _Facts(database, role, backend != connection.info.backend_pid, schema_usable, connectable)
 
 

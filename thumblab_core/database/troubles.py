@@ -54,7 +54,7 @@ _KINDS = (
     ),
     _Kind(
         f"The server refuses the user or the password of {SETTING}",
-        "Correct both; in the URL write a special character of a password as % and its code, such as %40 for @",
+        "Correct the user and the password; in the URL, write each special character as % and its code, such as %40 for @",
         ("28",),
         r"authentication failed|no password supplied|role .* does not exist|Tenant or user not found|"
         r"not permitted to log in|server login",
@@ -73,8 +73,8 @@ _KINDS = (
     ),
     _Kind(
         f"The certificate of the server of {SETTING} cannot be verified",
-        "Write the file of the authority's certificate in the URL as sslrootcert=PATH, and the host as the certificate "
-        "names it",
+        "Add sslrootcert=PATH to the URL, with the file of the authority's certificate; use the host name that is in the "
+        "server's certificate",
         (),
         r"certificate verify failed|root certificate file|does not match host name|SSL error",
     ),

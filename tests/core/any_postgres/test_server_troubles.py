@@ -45,7 +45,10 @@ def complaint(monkeypatch: pytest.MonkeyPatch) -> Complaint:
 @pytest.mark.parametrize(
     ("parts", "sentence"),
     [
-        (("nobody", "postgres"), r"refuses the user or the password .*password authentication failed.*Correct both"),
+        (
+            ("nobody", "postgres"),
+            r"refuses the user or the password .*password authentication failed.*Correct the user and",
+        ),
         (("postgres", "no_such"), r"no database of the name .*no_such.*Correct the name"),
         (("postgres", "postgres", "127.0.0.1", "?sslmode=require"), r"server has no TLS.*sslmode=prefer"),
     ],

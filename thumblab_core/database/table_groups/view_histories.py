@@ -1,4 +1,4 @@
-"""The table of what the views at fixed ages of each video were estimated from."""
+"""The table with a digest of the data from which each video's views at fixed ages were estimated."""
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Integer, String, Table
 

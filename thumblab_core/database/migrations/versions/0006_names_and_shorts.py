@@ -91,8 +91,8 @@ def upgrade() -> None:
     op.execute(_true_ctr("CASE WHEN v.format = 'short' THEN true WHEN v.aspect_ratio > 1 THEN false ELSE is_short END"))
     connection = op.get_bind()
     for row in connection.execute(sa.text("SELECT channel_id, title FROM channels ORDER BY channel_id")).all():
-        # If a catalogue gives no channel ids, the lab derives the id of a channel from the channel's title. An id that
-        # is not derived in this way comes from YouTube, and the channel with this id is not changed.
+        # If a catalogue has no channel ids, the lab makes the id of a channel from its title. Every other id comes from
+        # YouTube. A channel with an id from YouTube is not changed.
         if row.channel_id != _made_of(row.title):
             continue
         title = " ".join(_written(row.title).split())
@@ -113,8 +113,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("encoding_failures")
-    # The names as they were before the migration are no longer known, so they are not restored. The version of the lab
-    # that belongs to migration 0005 can use the cleaned names, too.
+    # The old names are not stored anywhere, so they cannot be restored. The version of the lab for migration 0005 works
+    # with the cleaned names too.
     op.execute("DROP VIEW true_ctr")
     op.execute(_true_ctr("is_short"))
     op.alter_column("video_reach", "is_short", comment=_SHORT)

@@ -1,4 +1,4 @@
-"""Create a table for the vectors of the pictures and titles that a video showed before its present ones.
+"""Create a table for the vectors of earlier pictures and titles of a video, which the video no longer shows.
 
 A part of the video's views was counted while the video showed these earlier pictures and titles.
 """
@@ -22,8 +22,8 @@ _RATE = """
     AND s.observed_at BETWEEN {0}.first_seen AND {0}.last_seen
 """
 
-# A change of only the title also adds a row to `thumbnail_versions`. `upgrade` adds a condition to this statement that
-# leaves such changes out of the view.
+# The table `thumbnail_versions` also has a row for a change of the title alone. The view must not show such changes.
+# `upgrade` adds the condition that leaves them out.
 _THUMBNAIL_CHANGES = f"""
 CREATE OR REPLACE VIEW thumbnail_changes AS
 SELECT n.video_id, o.sha256 AS old_sha256, n.sha256 AS new_sha256, o.title AS old_title, n.title AS new_title,

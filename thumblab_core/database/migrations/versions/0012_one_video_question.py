@@ -1,7 +1,7 @@
-"""Reword the comments of the column `question` and of the table `earlier_embeddings`.
+"""Correct the comments of the column `question` and of the table `earlier_embeddings`.
 
-`question` can now be `one_video`. `earlier_embeddings` now also has vectors of the pictures and titles that experiments
-tested.
+`question` can now be `one_video`. `earlier_embeddings` now also has the vectors of pictures and titles that were tested
+in experiments.
 """
 
 from alembic import op

@@ -1,7 +1,7 @@
 """Replace the word "similarity" by "cosine" in the comments of the tables.
 
-The lab shows two measures: the cosine of two vectors, and the match score that a calibration makes of it. The word
-"similarity" could mean either measure.
+The lab shows two measures of two faces: the cosine of their vectors, and the match score. A calibration turns the
+cosine into the match score. The word "similarity" could mean either measure.
 """
 
 from alembic import op

@@ -1,4 +1,6 @@
-"""Number the changes of a niche, say when it was restored, and keep the crawl's searches apart by what is searched."""
+"""Store the number of changes of a niche, the moment when it was restored, and what each search of the crawl searched
+for.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -27,7 +29,8 @@ def upgrade() -> None:
             "query", sa.Text(), nullable=False, server_default="", comment="the texts or the category that is searched"
         ),
     )
-    # The niches were not changed since their weeks were searched, as far as the lab knows.
+    # For each week that was searched already, store the present searches of its niche. The lab has no record of earlier
+    # searches.
     op.execute("""
         UPDATE crawl_searches s
         SET query = CASE WHEN cardinality(n.searches) > 0 THEN array_to_string(n.searches, '|') ELSE '' END
@@ -40,7 +43,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_constraint("pk_crawl_searches", "crawl_searches", type_="primary")
-    # The older version knows one search for each week and order.
+    # Before this migration, a row stands for one week and one order. So keep one of the rows that differ only in what
+    # was searched for.
     op.execute("""
         DELETE FROM crawl_searches s USING crawl_searches o
         WHERE (s.niche, s.published_after, s.published_before, s."order")

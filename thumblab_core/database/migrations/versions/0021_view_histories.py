@@ -1,4 +1,7 @@
-"""Keep for each video what its views at fixed ages were estimated from, so that only changed videos are estimated."""
+"""Store a digest of the data from which a video's views at fixed ages were estimated.
+
+If the digest is unchanged, the views are not estimated again.
+"""
 
 import sqlalchemy as sa
 from alembic import op
