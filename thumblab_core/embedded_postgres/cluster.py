@@ -31,7 +31,8 @@ _START_SECONDS = 120
 def use(home: Path, keep: bool = False) -> None:
     """Start the server in `home` if it does not run.
 
-    The server runs at least as long as this process. If `keep` is true, the server runs until `release` is called.
+    The server runs at least as long as this process. If `keep` is true, the server also runs on after this process,
+    until `release` is called.
 
     Raises LabError if the server does not start, or if another host runs a server in `home`.
     """
@@ -52,10 +53,10 @@ def use(home: Path, keep: bool = False) -> None:
 
 
 def release(home: Path, force: bool) -> bool:
-    """Undo a call of `use` with `keep`, and stop the server unless a process uses it.
+    """Undo a call of `use` with `keep`. Stop the server if no process uses it.
 
-    If `force` is true, the server is stopped even if processes use it. Returns False if the server still runs, because
-    processes use it. Raises LabError if the server belongs to another host, or does not end.
+    If `force` is true, stop the server even if processes use it. Return False if processes use the server, so that it
+    still runs. Raises LabError if the server belongs to another host, or does not end.
     """
     with owner.locked(home, "start.lock"):
         owner.refuse_other(home)
@@ -72,8 +73,8 @@ def take_over(home: Path) -> owner.Host | None:
 
     Returns the other host, or None if no other host ran the server last.
 
-    Raises LabError if a process of the server is alive on this machine, or if the other host's heartbeat goes on. If
-    another host ran the server last, this function watches that heartbeat for 30 seconds.
+    If there is another host, this function first watches its heartbeat for 30 seconds. Raises LabError if the heartbeat
+    goes on, or if a process of the server is alive on this machine.
     """
     with owner.locked(home, "start.lock"):
         return owner.take_over(home)
@@ -90,11 +91,11 @@ def reachable(home: Path) -> bool:
 
 
 def socket_dir(home: Path) -> Path:
-    """Return the folder of the server's socket, for use in a URL. It is `home` or a link to `home`.
+    """Return the folder of the server's socket, for use in a URL. The folder is `home` or a link to `home`.
 
-    A link is needed if the path is too long for a socket, which allows about 100 bytes. A link is also needed if the
-    path contains a character with a special meaning in a URL or to libpq. Raises LabError if the link cannot be made,
-    because another file has its path.
+    A link is needed if the path is too long: the path of a socket may have about 100 bytes. A link is also needed if
+    the path contains a character with a special meaning in a URL or to libpq. Raises LabError if the link cannot be
+    made, because another file has its path.
     """
     if len(os.fsencode(home)) <= 85 and re.fullmatch(r"[A-Za-z0-9_./-]+", str(home)):
         return home
@@ -119,9 +120,9 @@ def link_to(folder: Path) -> Path:
 
 
 def _holds(home: Path) -> bool:
-    """Return whether this process holds a lock on the file users.lock that is in `home` now.
+    """Return whether this process holds a lock on the file users.lock of the folder that is at `home` now.
 
-    If the folder was deleted and made again, this process may hold a lock on the deleted file only.
+    If the folder was deleted and made again, this process may hold only a lock on the deleted file.
     """
     try:
         return home in _held and os.path.samestat(os.fstat(_held[home]), (home / "users.lock").stat())
@@ -163,8 +164,8 @@ def _start(home: Path) -> None:
         if time.monotonic() > deadline:
             raise LabError(f"The database in {home} runs but does not answer. Try: thumblab db stop --force")
         time.sleep(0.05)
-    # This call removes two things that would block a new start. The first is server processes whose main process, the
-    # postmaster, has died. The second is an old postmaster.pid, if another process now has the process id in it.
+    # Remove what would block a new start. Processes of the server may live on after their main process, the postmaster,
+    # has died. An old postmaster.pid may name a process id that now belongs to another process.
     _stop(home)
     owner.claim(home)
     status = home.stat()
@@ -197,7 +198,9 @@ def _start(home: Path) -> None:
 
 def _stop(home: Path) -> None:
     if not watcher.stop(home):
-        raise LabError(f"Processes of the database in {home} do not end. Stop the lab wherever it runs on {home}.")
+        raise LabError(
+            f"Processes of the database in {home} do not end. Stop every container and program that uses this folder."
+        )
 
 
 def _run(home: Path, user: tuple[int, int] | None, command: list[str], inherited: tuple[int, ...] = ()) -> None:
@@ -210,8 +213,8 @@ def _run(home: Path, user: tuple[int, int] | None, command: list[str], inherited
     environment |= {"PGDATA": str(home / "data"), "LC_ALL": "C"}
     log = home / "log"
     logged = log.stat().st_size if log.exists() else 0
-    # The output goes to a file and not to a pipe. A server that the program starts inherits the output. The server
-    # would keep a pipe open, and reading from the pipe would not end.
+    # The output goes to a file, because a server that the program starts inherits the output. The server would keep a
+    # pipe open, and reading from the pipe would not end.
     with tempfile.TemporaryFile() as output:
         done = subprocess.run(
             command,
@@ -237,7 +240,9 @@ def _run(home: Path, user: tuple[int, int] | None, command: list[str], inherited
     # Lines with FATAL, PANIC or error give PostgreSQL's reason. The last line only says that something failed.
     reasons = re.findall(r"(?:FATAL|PANIC|error): +(.*)", printed) or printed.split("\n")[-2:-1] or ["no reason given"]
     full = [reason for reason in reasons if "No space left" in reason]
-    if full:  # A later reason may follow, if PostgreSQL fails again while it undoes its work.
+    # Look for this reason among all reasons, because PostgreSQL may fail once more afterwards, while it undoes its
+    # work.
+    if full:
         raise LabError(
             f"The embedded database did not start, because no room is left on the disk ({full[0]}). Make room; the "
             "database then starts with all of its data."

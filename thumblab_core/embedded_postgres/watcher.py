@@ -71,16 +71,15 @@ def processes(home: Path) -> list[psutil.Process]:
 def _is_of_this_host(process: psutil.Process) -> bool:
     """Return whether the process is in the PID namespace of this process.
 
-    A machine sees the processes of its containers, but each container is a host with a server of its own.
+    A machine also sees the processes of its containers. But a container is a host of its own, with its own server.
     """
     try:
         return str(Path(f"/proc/{process.pid}/ns/pid").readlink()) == owner.this_host().namespace
     except FileNotFoundError:
         return not owner.this_host().namespace  # The system has no namespaces, or the process has ended.
     except PermissionError:
-        # The process belongs to another user. The lab as root runs the server as another user, and reads every link.
-        # So an unprivileged process asks about a server that root started, and this server is not in a container of
-        # this process's user.
+        # This process may not look into processes of another user. Only root may run a server as another user, so root
+        # started this server. Assume that it runs on this host.
         return True
 
 
@@ -95,9 +94,10 @@ def is_postmaster(process: psutil.Process) -> bool:
 def stop(home: Path) -> bool:
     """Stop the server in `home` if it runs. Return whether the server has ended. The caller holds start.lock.
 
-    The server gets a signal to stop. If the server does not end, it gets stronger signals. No signal loses a committed
-    transaction. When the server has ended, its pid file, its socket and host.json are removed. If the cluster belongs
-    to another host, these files stay, and a server that this host still has is killed.
+    The server first gets the signal for an orderly stop. If it does not end, it gets stronger signals. No signal loses
+    a committed transaction. When the server has ended, its pid file, its socket and host.json are removed.
+
+    If the cluster belongs to another host, kill the server that this host still has, and leave these files alone.
     """
     if owner.other_holder(home) is not None:
         fence(home)
@@ -125,10 +125,10 @@ def stop(home: Path) -> bool:
 
 
 def fence(home: Path) -> None:
-    """Kill the processes that this host still has of a server in `home`, which now belongs to another host.
+    """Kill all processes of a server in `home` that are still on this host. The cluster now belongs to another host.
 
-    Any gentler signal would let PostgreSQL write to the data or remove the other server's pid file. Committed
-    transactions are in the write-ahead log, so none is lost.
+    After any other signal, PostgreSQL could still write to the data, or remove the pid file of the other host's server.
+    Committed transactions are in the write-ahead log, so none of them is lost.
     """
     for process in processes(home):
         with suppress(psutil.NoSuchProcess):
@@ -136,9 +136,7 @@ def fence(home: Path) -> None:
 
 
 def show_life(home: Path) -> None:
-    """Beat the heartbeat of the server for ever. If another host takes the cluster over, kill the server of this
-    host.
-    """
+    """Write beats of the heartbeat for ever. If another host takes the cluster over, kill the server of this host."""
     while True:
         # A full or broken disk must not end the heartbeat. The next beat tries again.
         with suppress(OSError):
@@ -154,14 +152,14 @@ def watch(home: Path, watch_lock: int) -> None:
         with locked(home, "users.lock"):
             pass
         with locked(home, "start.lock"):
-            # No other process can start to use the server now, because such a process must take start.lock before
-            # users.lock, and this process holds start.lock.
+            # While this process holds start.lock, no process can begin to use the server, because it would need
+            # start.lock first.
             if in_use(home):
                 continue
             if not (home / "keep").exists():
                 stop(home)
-                # watch.lock is released before start.lock. The next process that starts the server takes start.lock
-                # first, then finds watch.lock free, and so starts a new watcher.
+                # Release watch.lock before start.lock. So the next process that gets start.lock finds watch.lock free,
+                # and starts a new watcher.
                 os.close(watch_lock)
                 return
         time.sleep(BEAT_SECONDS)

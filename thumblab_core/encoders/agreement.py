@@ -21,16 +21,18 @@ The difference must be more than this share of the standard deviation of all cos
 
 @dataclass(frozen=True)
 class Agreement:
-    """A measurement of how well a candidate encoder's vectors agree with the float32 vectors of the same pictures.
+    """The agreement of a candidate encoder's vectors with the float32 vectors of the same pictures.
+
+    The order is measured on neighbour pairs. For each picture, a neighbour pair is two of its ten nearest neighbours in
+    float32. The candidate agrees on the pair if it puts the same neighbour of the two nearer to the picture.
+
+    A pair is left out if both neighbours are almost equally near in float32: their cosines differ by at most a tenth of
+    the standard deviation of all cosines. This limit is relative, because the cosines of some encoders are all almost
+    equal. For example, all cosines of an untrained encoder are above 0.99.
 
     Attributes:
         mean_cosine: the mean cosine between the two vectors of each picture.
-        order: the share of neighbour pairs on which the candidate and float32 agree. A neighbour pair is two of a
-            picture's ten nearest neighbours in float32. The candidate agrees if the same neighbour of the pair is
-            nearer to the picture by the candidate's vectors. Pairs whose two neighbours are almost equally near are
-            left out. In such a pair, the float32 cosines to the picture differ by at most a tenth of the standard
-            deviation of all float32 cosines. A fixed limit would not work: all cosines of an untrained encoder are
-            above 0.99, so any two of them differ by less than 0.01.
+        order: the share of neighbour pairs on which the candidate agrees.
         pictures: the number of pictures compared.
     """
 
@@ -70,5 +72,5 @@ def agreement(reference: Vectors, candidate: Vectors) -> Agreement:
         counted = reference_gaps > tolerance
         told_apart += int(counted.sum())
         same_order += int((candidate_gaps[counted] > 0).sum())
-    # If all pairs are left out, the order cannot be measured. Then `order` is 0, so the candidate does not agree.
+    # If all pairs are left out, the order cannot be measured. Then `order` is 0, so that the candidate is refused.
     return Agreement(mean_cosine, same_order / told_apart if told_apart else 0.0, count)

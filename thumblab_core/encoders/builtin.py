@@ -1,9 +1,11 @@
-"""The built-in image encoder: a classical descriptor of 768 numbers that needs no weights and no network.
+"""The built-in image encoder: a classical descriptor of 768 numbers that needs no weights and no neural network.
 
-The encoder describes where edges run, where colours lie, and the picture as a whole. The description of the whole
-picture has its brightness, vividness, warmth, fineness of detail and number of colours. The encoder is **not** CLIP,
-and does not recognise objects. A cat and a dog on the same sofa get similar vectors. With this encoder, the whole lab
-runs on any machine. This encoder is also the simple encoder that neural encoders are compared with.
+The encoder describes where edges run, where colours lie, and the picture as a whole. The third part measures
+brightness, vividness, warmth, fineness of detail and the number of colours. The encoder is **not** CLIP, and does not
+recognise objects. A cat and a dog on the same sofa get similar vectors.
+
+With this encoder, the whole lab runs on any machine. It is also the simple encoder with which neural encoders are
+compared.
 
     432  oriented gradients, 6x8 cells of 9 orientations     Dalal & Triggs, CVPR 2005 (without overlapping blocks)
     144  colour layout, mean Lab of 6x8 cells                after MPEG-7's Color Layout Descriptor, ISO/IEC 15938-3
@@ -12,9 +14,9 @@ runs on any machine. This encoder is also the simple encoder that neural encoder
                                                              after Datta et al., ECCV 2006; Ke, Tang & Jing, CVPR 2006
 
 The first two parts describe how a picture is arranged. Each is scaled to length 1, so that contrast has no effect. The
-third part describes amounts, so it is not scaled to a fixed length. Its length is about 1/3 for a typical picture.
-Therefore, the nearest neighbours of a picture are similar to it mainly in arrangement. The lightness of areas without
-edges or colour has only a small effect. For example, flat white and flat grey have a cosine of 0.98.
+third part is not scaled, because it measures amounts. Its length is about 1/3 for a typical picture. So the nearest
+neighbours of a picture are similar to it mainly in arrangement. The lightness of areas without edges or colour has only
+a small effect. For example, flat white and flat grey have a cosine of 0.98.
 """
 
 from collections.abc import Sequence
@@ -139,8 +141,8 @@ def _detail(lab: _Array) -> _Array:
     """Return how much detail the picture has, for four scales and three channels, [36].
 
     Detail is the difference between a pixel and its blurred surroundings. For each scale and channel, the result has
-    three numbers. The first is the mean detail. The second and the third are the shares of pixels with more detail than
-    `_FINE` and more than `_STRONG`.
+    three numbers: the mean detail, the share of pixels with more detail than `_FINE`, and the share of pixels with more
+    detail than `_STRONG`.
     """
     import cv2
 
@@ -164,9 +166,9 @@ def _share(found: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
 def _colour_counts(lab: _Array) -> _Array:
     """Count the distinct colours of a picture in 18 ways, and return the scaled logarithms of the counts, [18].
 
-    Each count is the number of bins that contain at least one pixel. 12 counts divide lightness and both colour axes
-    into bins. The other 6 counts divide only the colour axes. Each of the 12 counts uses another width of bins, and
-    each of the 6 counts does too.
+    The colours are sorted into bins, and the bins with at least one pixel are counted. 12 counts use bins of lightness
+    and of both colour axes. The other 6 counts use bins of the colour axes only. The counts of each kind differ in the
+    width of their bins.
     """
     eight_bit = lab * np.array([2.55, 1.0, 1.0], np.float32) + np.array([0.0, 128.0, 128.0], np.float32)
     lightness, a, b = eight_bit.astype(np.int32).reshape(-1, 3).T
@@ -178,18 +180,20 @@ def _colour_counts(lab: _Array) -> _Array:
 
 
 def _distinct(lightness: _Bins, a: _Bins, b: _Bins) -> _Bins:
-    """Return the m different colours among n pixels, [3, m]."""
+    """Return the m distinct colours of n pixels, [3, m]. A pixel's colour is its bin of lightness and of both colour
+    axes.
+    """
     present = _present(lightness, a, b)
     return np.stack(np.unravel_index(np.flatnonzero(present), present.shape)).astype(np.int32)
 
 
 def _count(lightness: _Bins, a: _Bins, b: _Bins) -> int:
-    """Return the number of different colours among n pixels."""
+    """Return the number of distinct colours of n pixels."""
     return int(np.count_nonzero(_present(lightness, a, b)))
 
 
 def _present(lightness: _Bins, a: _Bins, b: _Bins) -> npt.NDArray[np.bool_]:
-    """Return whether each colour occurs among n pixels. The indices of the result are the three numbers of a colour."""
+    """Return a table, [lightness, a, b], that is true for each colour of the n pixels."""
     shape = tuple(int(values.max()) + 1 for values in (lightness, a, b))
     present = np.zeros(shape, bool)
     present[lightness, a, b] = True

@@ -68,7 +68,7 @@ def export_text(
         cosines = (ExportedText(folder, tokenizer.context_length).encode(_PROBES) * reference(_PROBES)).sum(axis=1)
         if not cosines.min() >= LEAST_COSINE:
             raise LabError(
-                f"the exported text tower of {base} differs from the one in PyTorch (cosine {cosines.min():.4f}), so "
+                f"the exported text tower of {base} differs from the text tower in PyTorch (cosine {cosines.min():.4f}), so "
                 "it is not published; a service without PyTorch does not measure title_match"
             )
 

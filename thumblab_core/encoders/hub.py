@@ -12,12 +12,10 @@ _loading = threading.RLock()
 
 @contextmanager
 def hub_in_reach() -> Iterator[str | None]:
-    """Let the `with` block load models from the hub.
+    """Let the `with` block load models from the hub, or only from the local cache if the hub does not answer.
 
-    If the hub does not answer, the block can use only the local cache.
-
-    Yields None, or the reason why the hub is not used. Without this check, the package huggingface_hub would try for a
-    minute to get each of several files from a hub that does not answer.
+    Yields the reason why only the cache is used, or None if the hub answers. Without this check, the package
+    huggingface_hub would wait for a minute for each file, if the hub does not answer.
     """
     from huggingface_hub import constants
 

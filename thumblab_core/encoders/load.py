@@ -26,9 +26,10 @@ def image_encoder(settings: Settings) -> ImageEncoder:
 
 
 def image_encoder_name(settings: Settings) -> str:
-    """Return the name of the image encoder that the settings name. The result includes the precision.
+    """Return the full name of the image encoder in the settings: its name, followed by the precision that was chosen
+    for it.
 
-    Releases store this name. A reader of a release can therefore load the encoder with which the release was made.
+    Releases store this name, so that their readers can load the same encoder.
     """
     name, precision = settings.image_encoder, settings.encoder_precision
     plain = named_image_encoder(name, release_place(settings))
@@ -42,9 +43,10 @@ def image_encoder_name(settings: Settings) -> str:
 
 
 def encoder_folder(settings: Settings, encoder: ImageEncoder) -> Path:
-    """Return the folder in which the workers of a Ray cluster find the releases of `encoder`, as a whole path.
+    """Return the absolute path of the folder in which the workers of a Ray cluster find the releases of `encoder`.
 
-    Workers get no credentials of an object store. So the releases are first copied to the cache in the data folder.
+    The workers have no credentials for an object store. So this function first copies the releases to the cache in the
+    data folder.
     """
     place = release_place(settings)
     if isinstance(place, Path):

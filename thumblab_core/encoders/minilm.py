@@ -32,7 +32,7 @@ class MiniLmEncoder:
 
     def __init__(self) -> None:
         self._folder = _carried_weights()
-        # The fingerprint is computed without loading the model, so that a run with nothing new to encode stays fast.
+        # Compute the fingerprint without loading the model, so that a run stays fast if there is nothing to encode.
         self.fingerprint = f"sentence-{CARRIED}-{weights_digest(self._folder / 'model.safetensors')}"
 
     @cached_property

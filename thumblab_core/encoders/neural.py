@@ -29,10 +29,9 @@ def may_have_cuda() -> bool:
 class NeuralEncoder(ABC):
     """A neural image encoder. Its image tower is the model that turns pictures into vectors.
 
-    `compiled` is a release that `precision.choose_precision` published. If `compiled` is given, the tower is loaded
-    from this release and runs in OpenVINO. Without a release, the encoder uses the tower of `_torch_tower`. This tower
-    computes in `precision`. If `_torch_tower` returns None, the model is converted for OpenVINO in this process and
-    computes in float32.
+    `compiled` is a release that `precision.choose_precision` published, or None. With a release, OpenVINO runs the
+    tower of the release. Without a release, PyTorch runs the tower of `_torch_tower`, in `precision`. If `_torch_tower`
+    returns None, this process converts the model, and OpenVINO runs it in float32.
     """
 
     base: str
@@ -44,8 +43,8 @@ class NeuralEncoder(ABC):
         self.base = base
         self.precision = str(compiled.info["precision"]) if compiled is not None else precision
         self._compiled = compiled
-        # Two int8 graphs of one model differ if the ranges of their values were measured on different pictures. So the
-        # fingerprint of an int8 encoder contains the digest of its graph.
+        # An int8 graph depends on the pictures on which the ranges of its values were measured. So two int8 graphs of
+        # one model may differ, and the fingerprint of an int8 encoder contains the digest of its graph.
         weights = f"-{compiled.files['model.bin'][:8]}" if compiled is not None and self.precision == "int8" else ""
         self.fingerprint = f"{base}-{self.precision}{weights}"
 

@@ -54,7 +54,7 @@ class OnnxEncoder(NeuralEncoder):
 
     @property
     def quantisable(self) -> bool:
-        return not takes_bytes(self._graph)  # A model that takes uint8 was quantised by its maker.
+        return not takes_bytes(self._graph)  # A model that takes uint8 has been quantised already, by its maker.
 
     def graph(self) -> Any:
         return self._graph
@@ -79,7 +79,9 @@ class OnnxEncoder(NeuralEncoder):
         for name, axis in (("height", first), ("width", first + 1)):
             length = shape[axis].get_length() if shape[axis].is_static else None
             if length is not None and options.setdefault(name, length) != length:
-                raise LabError(f"{self._json_path}: {name} is {options[name]}, but the model takes {length}")
+                raise LabError(
+                    f"{self._json_path}: {name} is {options[name]}, but the model needs {length}; correct the file"
+                )
         if takes_bytes(self._graph) and options.get("mean") is not None:
             raise LabError(f"{self._json_path}: the model takes uint8, so mean and std must be null")
         try:
@@ -89,8 +91,8 @@ class OnnxEncoder(NeuralEncoder):
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    """Return the options in the JSON file. Raises `LabError` unless the file contains an object with a valid
-    `near_duplicate`.
+    """Return the options in the JSON file. Raises `LabError` if the file does not contain an object, or if
+    `near_duplicate` is missing or not valid.
     """
     try:
         options: dict[str, Any] = json.loads(path.read_text())

@@ -79,10 +79,9 @@ class OpenClipEncoder(NeuralEncoder):
         self._name = model
         self._store = store
         self._weights = weights
-        # `base` is the fingerprint without the precision. It contains the digest of the file of weights or their tag on
-        # the hub, so it can be computed without loading the model. A run with nothing new to encode therefore stays
-        # fast. A compiled release needs no file of weights for pictures, so that file may be gone. The digest could
-        # then not be computed again. Therefore the release stores `base` as its scope.
+        # `base` is the fingerprint without the precision. It contains the digest of the file of weights, or the tag of
+        # the weights on the hub. So no model is loaded to compute it, and a run with nothing to encode stays fast. A
+        # compiled release has its `base` as its scope, because the file of weights may no longer exist.
         base = f"open_clip-{model}-{_weights_name(weights)}-{_PREPROCESSING}" if compiled is None else compiled.scope
         super().__init__(base, compiled, precision)
 
@@ -107,7 +106,7 @@ class OpenClipEncoder(NeuralEncoder):
 
     @cached_property
     def _exported_image(self) -> Release | None:
-        """The export of the image tower. None if there is none, or if torch may run the tower on CUDA."""
+        """The export of the image tower. None if the tower is not exported, or if torch may run the tower on CUDA."""
         torch_has_cuda = may_have_cuda() and importlib.util.find_spec("torch") is not None
         return None if torch_has_cuda else self._exported(IMAGE)
 
@@ -128,9 +127,9 @@ class OpenClipEncoder(NeuralEncoder):
         try:
             if is_path(self._weights) and not Path(self._weights).is_file():
                 raise FileNotFoundError("no such file")
-            # OpenAI's weights were trained with the activation QuickGELU, and give wrong vectors without QuickGELU. If
-            # the name of the model stands for another activation, open_clip only warns. So this code passes the right
-            # activation to open_clip.
+            # OpenAI's weights were trained with the activation QuickGELU, and give wrong vectors with any other
+            # activation. If the model has another activation by default, open_clip uses it and only warns. So pass the
+            # right activation.
             tag, metadata = open_clip.get_pretrained_cfg(self._name, self._weights), _metadata(Path(self._weights))
             quick_gelu = bool(tag.get("quick_gelu") or metadata.get("quick_gelu"))
             text = (open_clip.get_model_config(self._name) or {}).get("text_cfg", {}) if is_path(self._weights) else {}
@@ -255,7 +254,7 @@ class OpenClipEncoder(NeuralEncoder):
         release = self._exported(TEXT)
         if release is not None:
             return ExportedText.load(release).encode
-        _ = self._loaded  # This line loads the model. If it fails, the next call looks for an export again.
+        _ = self._loaded  # This line loads the model. If loading fails, the next call looks for an export again.
         return self._texts_with_torch
 
     def _texts_with_torch(self, texts: Sequence[str]) -> Vectors:

@@ -1,9 +1,9 @@
-"""Choose the precision in which an encoder computes. The choice is the fastest precision whose vectors agree with the
-float32 vectors.
+"""Choose the precision in which an encoder computes: the fastest precision whose vectors agree with the float32
+vectors.
 
-The choice is made once and published as a release of kind `encoder`. The scope of the release names the model, weights
-and preprocessing. The release contains the model as a graph in OpenVINO's format. Every process that reads the release
-store therefore computes exactly the same vectors. To encode pictures, the original weights are no longer needed.
+The precision is chosen once, and published as a release of kind `encoder`. The scope of the release names the model,
+the weights and the preprocessing. The release contains the model as a graph in OpenVINO's format. So every process that
+reads the release store computes exactly the same vectors, and pictures can be encoded without the original weights.
 """
 
 import contextlib
@@ -114,14 +114,14 @@ def choose_precision(
     listener: Progress = lambda *_: None,
     quantise: Quantise | None = None,
 ) -> PrecisionChoice:
-    """Try the precisions that `setting` allows, fastest first, and publish the first precision that agrees with
+    """Try the precisions that `setting` allows, the fastest first. Publish the first precision that agrees with
     float32.
 
-    `pictures` are `CALIBRATION + HELD_OUT` real pictures, prepared for the encoder. The choice takes minutes for a
-    large model, but the precision is chosen only once. A second process that calls this function during the choice
-    waits, and returns the same choice.
+    `pictures` are real pictures, prepared for the encoder. There must be at least `CALIBRATION + HELD_OUT` of them. For
+    a large model, the choice takes minutes, but it is made only once. If another process is choosing the precision,
+    this function waits, and returns the same choice.
 
-    Raises `LabError` if there are too few pictures, the encoder gives no vectors for most pictures, or no allowed
+    Raises `LabError` if there are too few pictures, if the encoder gives no vectors for most pictures, or if no allowed
     precision agrees with float32.
     """
     if len(pictures) < CALIBRATION + HELD_OUT:
@@ -190,7 +190,7 @@ def quantise_int8(graph: Any, pictures: Sequence[Prepared], preprocessing: Prepr
 
     # The output is discarded, because NNCF prints progress bars and has no option to turn them off.
     with contextlib.redirect_stdout(io.StringIO()):
-        # `nncf.set_log_level` also changes the level of all handlers that somebody else has added to this logger.
+        # Do not use `nncf.set_log_level`, because it also changes the level of handlers that do not belong to NNCF.
         logging.getLogger("nncf").setLevel(logging.ERROR)
         inputs = [normalised(picture[None], preprocessing) for picture in pictures]
         return nncf.quantize(

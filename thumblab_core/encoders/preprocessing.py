@@ -24,8 +24,8 @@ class Preprocessing:
     Attributes:
         height, width: the size of the model's input in pixels.
         resize: `shortest` scales the picture until its shorter side fits the model, and keeps only the middle of the
-            longer side, as CLIP's own transform does. The model then gets no pixels of the outer 22 % on either side
-            of a 16:9 thumbnail. `squash` scales both sides without cropping.
+            longer side, as CLIP's own transform does. For a square input, 22 % of a 16:9 thumbnail is then cut off on
+            the left, and 22 % on the right. `squash` scales both sides without cropping.
         interpolation: the filter of the resize.
         mean, std: normalisation of channels from 0 to 1. Both are None for a model that takes uint8 and normalises
             itself.
@@ -61,7 +61,7 @@ class Preprocessing:
 
     @property
     def decode_size(self) -> tuple[int, int]:
-        """The smallest width and height that a picture should be decoded to before `prepare`."""
+        """The width and the height that a decoded picture should at least have before it is passed to `prepare`."""
         return round(self.width * _MARGIN), round(self.height * _MARGIN)
 
     def prepare(self, image: Pixels) -> Prepared:

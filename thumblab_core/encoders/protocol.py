@@ -30,7 +30,9 @@ class ImageEncoder(Protocol):
 
     @property
     def decode_size(self) -> tuple[int, int]:
-        """The smallest width and height to decode a picture to. `prepare` discards any further detail."""
+        """The width and the height that a decoded picture should at least have. More pixels do not change the result of
+        `prepare`.
+        """
         ...
 
     def prepare(self, image: Pixels) -> npt.NDArray[Any]:
@@ -89,7 +91,7 @@ def usable(vectors: Vectors) -> npt.NDArray[np.bool_]:
 
 
 def unit(vectors: npt.ArrayLike) -> Vectors:
-    """Scale every row to length 1. A row of zeros stays zero. A row with NaN or an infinity does not become usable."""
+    """Scale every row to length 1. A row of zeros stays zero, and a row with NaN or an infinity keeps such values."""
     array = np.asarray(vectors, dtype=np.float32)
     with np.errstate(invalid="ignore", over="ignore"):
         norms = np.linalg.norm(array, axis=-1, keepdims=True)

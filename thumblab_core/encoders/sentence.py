@@ -26,7 +26,7 @@ class SentenceEncoder:
 
     def __init__(self, source: str) -> None:
         self._source = source
-        # The fingerprint is computed without loading the model, so that a run with nothing new to encode stays fast.
+        # Compute the fingerprint without loading the model, so that a run stays fast if there is nothing to encode.
         self.fingerprint = f"sentence-{source.rstrip('/').rsplit('/', 1)[-1]}-{_weights_digest(source)}"
 
     @cached_property

@@ -47,9 +47,9 @@ class EncodedBatch(Generic[K]):
 
 
 class BatchSize:
-    """A search for the batch size that encodes fastest.
+    """A search for the batch size with which the encoder is fastest.
 
-    The size is doubled, up to `largest`, until the larger size is not faster.
+    The size is doubled as long as this makes the encoder faster, at most to `largest`.
     """
 
     def __init__(self, largest: int, first: int = 4) -> None:
@@ -84,7 +84,9 @@ def encode_stream(
     Each picture is given as a key and a function that reads its bytes. `pictures` is iterated in the calling thread,
     but the bytes are read in other threads. At any time, at most two batches of prepared pictures and one decoded
     picture per thread are in memory. A picture that cannot be read is reported in its batch. Any other error ends the
-    stream. `size`: the search for the batch size, if an earlier stream has begun it.
+    stream.
+
+    `size` continues the search for the batch size of an earlier stream. Without `size`, a new search begins.
     """
     size = size or BatchSize(encoder.largest_batch)
     source = iter(pictures)

@@ -15,13 +15,13 @@ _WAYS = "its id (UC...), its exact title, its @handle, or its link"
 
 
 def known_channel_id(connection: Connection, name: str, ways: str = _WAYS) -> str | None:
-    """Return the id of a channel, or None if `name` is a @handle that no channel in the lab has.
+    """Return the id of a channel. `name` is the channel's id, its exact title, its @handle or its link.
 
-    `name` is the channel's id, its exact title, its @handle or its link. An id that has the form of YouTube's channel
-    ids is returned even if the lab has no such channel. Raises `RuleError` if `name` is neither such an id nor a
-    @handle, and no channel in the lab has this name. Also raises `RuleError` if several channels have the title, or if
-    `name` is not valid text. The message about an unknown channel ends with `ways`, which says how a person can name a
+    If the lab has no such channel, the result depends on `name`. For a valid id, return the id. For a @handle, return
+    None. For any other text, raise `RuleError` with a message that ends with `ways`, which says how a person can name a
     channel.
+
+    Also raises `RuleError` if several channels have the title, or if `name` is not valid text.
     """
     try:
         name = channel_name(name)

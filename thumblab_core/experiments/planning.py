@@ -125,9 +125,9 @@ def pair_to_test(scores: Sequence[float | None], slope: float, alike: Sequence[A
     """Return which two candidates to test. Return None if no two candidates with scores can be tested.
 
     The first of the two is the candidate with the highest score, because a creator would use this candidate without a
-    test. The second is the candidate with which the outcome of the test is the least certain. The test of these two
-    candidates is expected to give the most information. Two candidates that are too alike are not tested. If several
-    candidates have the same score or the same information, the first of them in the list is chosen.
+    test. The second is the candidate whose test against the first is expected to give the most information. This is the
+    test whose outcome is the least certain. Two candidates that are too alike are not tested. If several candidates
+    have the same score or the same information, the first of them in the list is chosen.
 
     The expected information is the entropy of the outcome: H(p) = -p log2(p) - (1 - p) log2(1 - p). The win probability
     follows the Bradley-Terry model: p = sigmoid(slope * difference of the scores).
@@ -154,8 +154,8 @@ def pair_to_test(scores: Sequence[float | None], slope: float, alike: Sequence[A
 def advice_without_pair(scores: Sequence[float | None], alike: Sequence[AlikePair], proven: bool = True) -> str:
     """Return a sentence that says what to do if `pair_to_test` chose no two candidates.
 
-    Pass the same `scores` and `alike` as to `pair_to_test`. `proven`: whether the skill of the model is proven. If the
-    skill is not proven, all scores are None, because the order of the model is not used.
+    Pass the same `scores` and `alike` as to `pair_to_test`. `proven` says whether the skill of the model is proven. If
+    it is not proven, the scores are not used, so all of them must be None.
     """
     if all_alike(len(scores), alike):
         return ALL_ALIKE

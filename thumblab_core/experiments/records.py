@@ -111,7 +111,9 @@ class StoredExperiment:
 
 @dataclass(frozen=True)
 class Place:
-    """The position of an experiment in a sorted list. Such a list is sorted by the first day, and then by number."""
+    """The position of an experiment in a list that is sorted by the first day, and then by the number of the
+    experiment.
+    """
 
     started_on: date
     experiment_id: int

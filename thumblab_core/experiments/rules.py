@@ -121,23 +121,25 @@ def outcome_of(text: str) -> str:
     if name not in OUTCOMES:
         raise RuleError(
             "outcome",
-            f"outcome {text[:40]!r} is none of YouTube's three; write {', '.join(OUTCOMES[:-1])} or {INCONCLUSIVE}",
+            f"outcome {text[:40]!r} is not an outcome of YouTube's tests; write {', '.join(OUTCOMES[:-1])} or "
+            f"{INCONCLUSIVE}",
         )
     return name
 
 
 def fractions(shares: Sequence[float | None]) -> list[float | None]:
-    """Return shares of watch time as fractions of 1. Shares that add up to 100 are taken for percentages.
+    """Return shares of watch time as fractions of 1. If the shares add up to 100, they are read as percentages.
 
-    If no share is known, all results are None. Raises `RuleError` if only some shares are known, if a share is negative,
-    or if the shares add up to neither 1 nor 100. The sum may differ from 1 by 0.02, or from 100 by 2 (`_ROUNDING`).
+    If no share is known, all results are None. Raises `RuleError` if only some shares are known, if a share is
+    negative, or if the shares add up to neither 1 nor 100. The sum may differ from 1 by 0.02, or from 100 by 2
+    (`_ROUNDING`).
     """
     known = known_shares(shares)
     if known is None:
         if any(share is not None for share in shares):
             raise RuleError(
                 "variants",
-                "some variants have a share of watch time and others have none; give the share of every variant or of none",
+                "the share of watch time is given for some variants only; give the share of every variant, or of none",
             )
         return list(shares)
     total = sum(known)

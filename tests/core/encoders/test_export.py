@@ -105,7 +105,7 @@ def test_a_text_tower_that_computes_other_vectors_is_not_published(
     encoder, _ = exported
     right = encoder._texts_with_torch
     monkeypatch.setattr(encoder, "_texts_with_torch", lambda texts: right([text.upper()[::-1] for text in texts]))
-    with pytest.raises(LabError, match="differs from the one in PyTorch"):
+    with pytest.raises(LabError, match="differs from the text tower in PyTorch"):
         encoder.export(ReleaseStore(tmp_path))
     assert published_export(ReleaseStore(tmp_path), encoder.base, "text") is None
 

@@ -128,7 +128,7 @@ def test_channels_may_be_last_and_a_fixed_batch_may_have_any_size(tmp_path: Path
         ([-1, 3, 32, 32], "float32", [], "near_duplicate must be a cosine"),
         ([-1, 3, 32, 32], "float32", FLOATS | {"near_duplicate": 2}, "near_duplicate must be a cosine"),
         ([-1, 3, 32, 32], "float32", FLOATS | {"extra": 1}, "must have exactly the fields"),
-        ([-1, 3, 32, 32], "float32", FLOATS | {"height": 64}, "height is 64, but the model takes 32"),
+        ([-1, 3, 32, 32], "float32", FLOATS | {"height": 64}, "height is 64, but the model needs 32"),
         ([-1, 3, -1, -1], "float32", FLOATS, "must have exactly the fields height, width"),
         ([-1, 3, -1, -1], "float32", FLOATS | {"height": 1e9, "width": 1}, "height must be a whole number of pixels"),
         ([-1, 3, 32, 32], "float32", FLOATS | {"resize": "crop"}, "resize must be shortest or squash, not 'crop'"),

@@ -94,7 +94,7 @@ BAD = {
     "future": (f"{CHANNEL},video_xxxxx,2999-11-01,,inconclusive,,a.jpg,b.jpg,,,,", "is in the future"),
     "reversed": (f"{CHANNEL},video_xxxxx,2026-11-02,2026-11-01,inconclusive,,a.jpg,b.jpg,,,,", "before it started"),
     "long": (f"{CHANNEL},video_xxxxx,2006-11-02,2026-11-01,inconclusive,,a.jpg,b.jpg,,,,", "run for 7,304 days"),
-    "outcome": (f"{CHANNEL},video_xxxxx,2026-11-01,,won,,a.jpg,b.jpg,,,,", "none of YouTube's three"),
+    "outcome": (f"{CHANNEL},video_xxxxx,2026-11-01,,won,,a.jpg,b.jpg,,,,", "not an outcome of YouTube's tests"),
     "winner": (
         f"{CHANNEL},video_xxxxx,2026-11-01,,winner,b,a.jpg,b.jpg,,,,",
         "winner 'b' is not a whole number; write",
