@@ -10,7 +10,7 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class ImportStep:
-    """A step of the import. Steps that were begun are listed in their order."""
+    """A step of the import. The report lists the steps that have begun, in their order."""
 
     name: str
     """The name of the step, such as `pictures`."""
@@ -46,8 +46,8 @@ class ExportTable:
             "stayed",
         ]
     ]
-    """The columns that a person must choose: needed columns that were not recognised, and columns that may be any of
-    several.
+    """The columns that a person must choose. A needed column is one of them if no column of the table, or more than
+    one column, may be this column.
     """
 
 
@@ -59,10 +59,10 @@ class ImportedVideos:
     title: str
     niche: str
     videos: int
-    """Videos of the exports that the lab has now."""
+    """The number of videos of the exports that the lab has now."""
 
     new: int
-    """Videos of the exports that were new to the lab."""
+    """The number of videos of the exports that were new to the lab."""
 
     left_out: dict[str, int]
     """How many videos were not imported, by reason."""
@@ -81,18 +81,18 @@ class ImportedVideos:
     """Videos with a true click-through rate."""
 
     library_needs: int = 0
-    """How many more videos with a thumbnail the niche needs for a library. 0 if the niche has a library, or gets one
-    from this import.
+    """How many more videos with a thumbnail the niche needs before it can have a library. This is 0 if the niche has a
+    library already, or gets a library from this import.
     """
 
     usual_ctr: float | None
-    """The clicked share of all impressions. Null if there are too few impressions."""
+    """Clicks divided by impressions, over all imported videos. Null if there are too few impressions."""
 
     refused: list[str]
     """For each export that was not read, a sentence with the reason."""
 
     remarks: list[str]
-    """Other observations, such as columns that were recognised by values."""
+    """What else a person should know, such as columns that were recognised by their values."""
 
     tables: list[ExportTable]
     """The tables of the exports."""
@@ -102,17 +102,18 @@ class ImportedVideos:
 class OwnPastSkill:
     """How well an adapter orders the channel's newest videos, if it is fitted only to the channel's older videos.
 
-    The newest videos are a fifth of the channel's videos. A pair is two such videos published near each other.
+    The newest videos are a fifth of the channel's videos. A pair is two of the newest videos that were published
+    near each other.
     """
 
     videos: int
-    """The newest videos that were ordered."""
+    """The number of these newest videos."""
 
     pairs: int
-    """Pairs of these videos."""
+    """The number of pairs."""
 
     right: float
-    """The share of the pairs in which the better video came first."""
+    """The share of the pairs in which the adapter gives the better video the higher score."""
 
     low: float
     """The lower end of the 95 % interval of `right`."""
@@ -121,7 +122,7 @@ class OwnPastSkill:
     """The upper end of the 95 % interval of `right`."""
 
     right_unadapted: float
-    """Like `right`, but for the model without the adapter."""
+    """The same share for the model without the adapter."""
 
     gained: float
     """`right` minus `right_unadapted`."""
@@ -141,17 +142,17 @@ class FittedChannel:
     """Whether the channel has enough videos for an adapter. If so, answers use the adapter."""
 
     videos: int
-    """Videos that the adapter is fitted to."""
+    """The number of videos that the adapter is fitted to."""
 
     left_out: dict[str, int]
     """How many of the channel's videos were not used, by reason."""
 
     compared: int
-    """Pairs of pictures that were compared on one video of the channel."""
+    """The number of pairs of pictures that were compared on the same video of the channel."""
 
     release: str
     model: str
     """The release of the model that the adapter belongs to."""
 
     skill: OwnPastSkill | None
-    """The skill on the newest videos. Null if they make too few pairs."""
+    """The skill on the newest videos. Null if there are too few pairs."""
