@@ -39,8 +39,8 @@ def dagster_told(lab: "Lab", command: str) -> Iterator[None]:
 
 
 def tell_of_model(lab: "Lab", built: "BuiltModel", tracked: "Tracked | None", command: str) -> None:
-    """Report a trained model as a materialization of `ranking_model`. A model of an earlier training is not reported
-    again.
+    """Report a trained model as a materialization of `ranking_model`. Report nothing if the command has used the model
+    of an earlier training.
     """
     if built.reused or _home(lab) is None:
         return
@@ -82,8 +82,8 @@ def _home(lab: "Lab") -> Path | None:
     """Return the folder with the `dagster.yaml` of the lab, or None if the lab has no Dagster.
 
     In a container, DAGSTER_HOME names this folder. Otherwise, the folder is in the data folder of the lab, where
-    `thumblab up` makes it. A `DAGSTER_HOME` whose `dagster.yaml` does not name the lab's storage belongs to another
-    project, and is ignored.
+    `thumblab up` makes it. `DAGSTER_HOME` is ignored if its `dagster.yaml` does not name the lab's storage, because it
+    then belongs to another project.
     """
     named = os.environ.get("DAGSTER_HOME")
     for folder in (*([Path(named)] if named else []), lab.settings.data_dir.resolve() / "dagster"):

@@ -69,7 +69,9 @@ class UnauthorizedError(ProblemError):
 
 
 class InvalidRequestError(ProblemError):
-    """The request breaks a rule, so it would fail again (status 400 to 499, except 401, 403, 408 and 429)."""
+    """The request breaks a rule, so the same request would fail again (status 400 to 499, except 401, 403, 408 and
+    429).
+    """
 
 
 class UnavailableError(ProblemError):

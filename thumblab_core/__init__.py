@@ -1,1 +1,1 @@
-"""Code that both the pipelines and the scoring service use, so that both compute exactly the same values."""
+"""Code that the pipelines and the scoring service share, so that they compute exactly the same values."""

@@ -29,7 +29,7 @@ class AccessSettings(BaseSettings):
         "",
         "The names under which other machines reach the scoring service, separated by commas, such as "
         "`lab.example.com`. If this setting is set, the service refuses requests whose `Host` header has another "
-        "name. The names of its own machine are always accepted.",
+        "name. The names of the service's own machine are always accepted.",
     )
     trusted_proxies: str = setting(
         "",

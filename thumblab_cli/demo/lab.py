@@ -63,8 +63,8 @@ def demo_lab(folder: Path | None, mlflow_port: int | None = None) -> Iterator[De
     If `thumblab up` already runs on the demo's lab, the demo uses the MLflow server of `thumblab up`. Otherwise, the
     caller must start MLflow on the port in the field `mlflow_port` of the yielded lab.
 
-    This port is the argument `mlflow_port`. If this argument is None, the port is the port of MLflow's last start. If
-    another program listens on the port of the last start, the port is a free port.
+    This port is the argument `mlflow_port`. If this argument is None, the port of MLflow's last start is used, or a
+    free port if another program listens on that port.
     """
     from demo.catalogues.catalogue import read_catalogue
     from demo.catalogues.synthetic import synthetic_catalogue

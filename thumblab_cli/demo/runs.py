@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a run that succeeded. `metadata` contains the metadata of each asset, by the name of the asset.
+    """The result of a run that succeeded. `metadata` maps the name of each asset to its metadata.
 
-    `checks` is the number of asset checks that ran, and `checks_passed` the number of checks that passed.
+    `checks` is the number of asset checks that ran. `checks_passed` is the number of checks that passed.
     """
 
     metadata: dict[str, dict[str, Any]]
@@ -47,8 +47,7 @@ class JobRunner:
         result = self.definitions.resolve_job_def(job).execute_in_process(
             instance=self.instance,
             partition_key=niche,
-            # Turn retries off. Dagster's daemon starts a retry with a code server, and this process is no code server,
-            # so a retry would fail.
+            # Turn retries off. Dagster's daemon runs a retry in a code server, and the demo has no code server.
             tags={"dagster/max_retries": "0"},
             resources={
                 "lab": LabResource.in_this_process(self.settings, listener),

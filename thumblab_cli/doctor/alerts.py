@@ -1,4 +1,4 @@
-"""Check that no alert is open, and that no message waits because an alert channel refused it."""
+"""Check that no alert is open, and that no alert channel refuses messages."""
 
 from collections.abc import Iterator
 

@@ -61,7 +61,7 @@ def daemon(examined: Examined) -> Iterator[Finding]:
 
 
 def schedules(examined: Examined) -> Iterator[Finding]:
-    """Check that every schedule and sensor that is on by default is on."""
+    """Check that no schedule or sensor is turned off, except those that are off by default."""
     if not examined.has_dagster:
         yield skipped(f"`{examined.up()}` does not run, so nothing runs on schedule")
         return

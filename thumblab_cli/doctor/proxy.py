@@ -31,7 +31,7 @@ def proxy(examined: Examined) -> Iterator[Finding]:
     missing = _not_excluded(environment)
     if missing:
         yield warning(
-            f"no_proxy lacks {', '.join(missing)}: the lab's own programs bypass the proxy for these names, but curl, "
+            f"no_proxy lacks {', '.join(missing)}: the lab's own programs do not use the proxy for these names, but curl, "
             f"dg and other programs send their requests to the lab's servers through the proxy",
             f"export no_proxy={','.join(NAMES)}",
         )

@@ -1,4 +1,4 @@
-"""Check the releases that are served: that no file is damaged, and that there is a ranking model."""
+"""Check that no file of the served releases is damaged, and that a ranking model is served."""
 
 import time
 from collections.abc import Iterator

@@ -44,8 +44,8 @@ def as_object(evaluations: Sequence["Evaluation"], unadapted: str, names: Mappin
     """Return the figures of a model as a JSON object: for all channels together and for each channel, with and without
     channel adapters.
 
-    `unadapted` is the name of the split whose figures are those without adapters. `names` maps the id of a channel to
-    its title. In the result, `adapted` is None if the model was adapted to no channel.
+    `unadapted` is the name of the split with the figures without adapters. `names` maps the id of a channel to its
+    title. In the result, `adapted` is None if the model was adapted to no channel.
     """
     figures = _model_figures(evaluations)
     adapted = _overall(figures, _ADAPTED)

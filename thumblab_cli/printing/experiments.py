@@ -62,8 +62,8 @@ def print_experiments(console: Console, stored: Sequence["StoredExperiment"]) ->
 
 
 def print_channel_reports(console: Console, reports: Sequence["ChannelReport"]) -> None:
-    """Print a table with a row for each channel. The last columns show how often the model preferred the winning
-    variant, and how often chance would.
+    """Print a table with a row for each channel. The last columns show how often the model preferred the variant that
+    won, and how often a random order would prefer it.
     """
     columns = ["experiments", "winner", "the same", "inconclusive", "compared", "model agreed", "by chance"]
     rows = table("channel", *columns, words=("channel",))
@@ -80,5 +80,5 @@ def print_channel_reports(console: Console, reports: Sequence["ChannelReport"]) 
 
 
 def print_line(console: Console, line: str) -> None:
-    """Print a line unchanged. Rich neither wraps the line nor interprets square brackets in it as markup."""
+    """Print a line unchanged. Rich does not wrap the line, and does not read square brackets in it as markup."""
     console.print(line, markup=False, highlight=False, soft_wrap=True)

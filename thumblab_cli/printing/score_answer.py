@@ -51,8 +51,8 @@ def print_answer(answer: ScoreAnswer, answered_by: str, note: str | None) -> Non
 def _seen(answer: ScoreAnswer) -> list[str]:
     """Return a line for each candidate, with the people who are seen on it.
 
-    If somebody is seen, add a line for each person with figures on the channel's thumbnails, and a note on what these
-    figures do not show.
+    If somebody is seen, add a line with the figures of each person on the channel's thumbnails. Also add a note on what
+    these figures do not show.
     """
     if answer.people is None:
         return []

@@ -24,10 +24,10 @@ _LINE_SECONDS = 10.0
 
 
 def wide_console(stderr: bool = False, quiet: bool = False) -> Console:
-    """Return a console. If the output is, for example, a pipe or a file and not a terminal, the console wraps no lines.
+    """Return a console. If the output is not a terminal, but for example a pipe or a file, the console wraps no lines.
 
-    Programs such as grep and less need each row on one line. The variable COLUMNS therefore has no effect on such
-    output.
+    Programs such as grep and less need each row on one line. So without a terminal, the console ignores the variable
+    COLUMNS.
     """
     console = Console(stderr=stderr, quiet=quiet)
     if not console.is_terminal:

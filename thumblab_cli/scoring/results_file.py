@@ -22,10 +22,11 @@ of this request.
 class ResultsFile:
     """The file with the results of the scored requests. Close this object after use.
 
-    When the file is opened, requests whose rows are not all in the file are removed from it. An interrupted write
-    leaves such rows. With `again`, requests that have a row with an error are removed too.
+    If an interrupted write left only some rows of a request, these rows are removed when the file is opened. With
+    `again`, requests that have a row with an error are removed too.
 
-    `done` has the keys of the requests that remain, and `with_errors` the keys of those that have a row with an error.
+    `done` has the keys of all requests that remain in the file. `with_errors` has the keys of the remaining requests
+    that have a row with an error.
 
     Raises `LabError` if the file exists with other columns, or if it cannot be written.
     """

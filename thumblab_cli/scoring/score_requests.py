@@ -45,7 +45,8 @@ class ScoreRequest:
 
 @dataclass(frozen=True)
 class Defaults:
-    """The values of the command's options. They replace what the folder or the table does not say about a request.
+    """The values of the command's options. A request gets these values where the folder or the table has no value of
+    its own.
 
     `known_niches`: the niches of the lab, if the lab itself answers. None if a service elsewhere answers.
     """

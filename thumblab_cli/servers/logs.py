@@ -12,7 +12,9 @@ from typing import BinaryIO
 from thumblab_core.errors import LabError
 
 MOST_BYTES, OLD_FILES = 10 * 2**20, 5
-"""A log file has at most this many bytes, and this many older files beside it: `scoring.log.1` to `scoring.log.5`."""
+"""`MOST_BYTES` is the largest size of a log file. `OLD_FILES` is the number of older files that are kept beside it,
+such as `scoring.log.1` to `scoring.log.5`.
+"""
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 _TAIL_BYTES = 2**16

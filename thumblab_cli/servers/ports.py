@@ -19,7 +19,7 @@ DAGSTER_PORT = 3000
 LOOPBACK = "127.0.0.1"
 
 _NEAR = 20
-"""If a port is taken, this many ports above it are tried before any other free port."""
+"""If a port is taken, the `_NEAR` ports above it are tried first, and then any other free port."""
 
 _OTHER_PORT = {"dagster": "--dagster-port", "mlflow": "--mlflow-port", "scoring": "THUMBLAB_SERVING_PORT"}
 """The option or the setting with which a user chooses the port of each server of `thumblab up`."""
@@ -45,8 +45,8 @@ def plan_ports(settings: Settings, dagster: int | None = None, mlflow: int | Non
     - At its first start, a server gets its usual port, or a free port if the usual port is taken.
     - At a later start, a server gets the port of its last start. If this port is taken, Dagster gets a free port, because
       only links in old runs of MLflow depend on Dagster's port.
-    - MLflow and the scoring service keep the port of their last start, even if it is taken, because links, bookmarks and
-      the page's storage in a browser depend on it.
+    - MLflow and the scoring service keep the port of their last start, even if it is taken. Links, bookmarks and the
+      page's storage in a browser depend on this port.
 
     So the result may contain a port that is taken. `refuse_taken` detects this case.
     """

@@ -23,9 +23,10 @@ def read_pictures(names: Sequence[str]) -> list[Picture]:
     """Return the pictures at the given paths and URLs. The id of a picture is its path or URL, shortened if it is very
     long.
 
-    Raises `PictureError` if a path is not absolute, or if the file cannot be read or is not a picture. A hostile text
-    that an assistant reads may make the assistant name any file of the user. So the first bytes of a file are checked
-    before the file is sent.
+    The first bytes of a file show whether it is a picture. They are checked before the file is sent, because a hostile
+    text could make the assistant name any file of the user.
+
+    Raises `PictureError` if a path is not absolute, or if the file cannot be read or is not a picture.
     """
     return pictures_of([_picture(name) for name in names])
 

@@ -112,8 +112,8 @@ class Similar:
 class Contribution:
     """The contribution of the picture, the title, their match or the channel's history to a difference of two scores.
 
-    `share` is positive if the contribution raises the score of the picture. The absolute values of all shares add up to
-    1.
+    `share` is positive if this part raises the score of the picture, and negative if it lowers the score. The absolute
+    values of all shares add up to 1.
     """
 
     of: str
@@ -147,7 +147,7 @@ class Explanation:
 
 @dataclass(frozen=True)
 class NicheReport:
-    """The library and the model that are served for a niche. `library_state` is serving, loading or none.
+    """The library and the model that are served for a niche. `library_state` is `serving`, `loading` or `none`.
 
     `videos` and `winners` are the size of the library. `made_at` and `newest_video` say how fresh the library is.
     """

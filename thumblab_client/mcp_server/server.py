@@ -83,7 +83,8 @@ def build(connect: Callable[[], AsyncClient]) -> MCPServer:
     async def similar(title: Title, thumbnail: Picture, niche: Niche) -> reports.Similar:
         """Find the thumbnails of the niche's library that look most like a picture.
 
-        Only winners are returned. If none of the 200 nearest thumbnails is a winner, other thumbnails are returned.
+        The answer has only winners. If none of the 200 nearest thumbnails is a winner, the answer has other thumbnails
+        instead.
 
         The service needs the title of the video for every picture. The title does not change what is found.
         """

@@ -44,8 +44,8 @@ class ExportTable(_Part):
         description="The number of each recognised column, from 1, by the lab's name of the column."
     )
     missing: list[ColumnName] = Field(
-        description="The columns that a person must choose. A needed column is one of them if no column of the table, "
-        "or more than one column, may be this column."
+        description="The needed columns that a person must choose, because no column of the table was recognised, or "
+        "because several columns are possible."
     )
 
 

@@ -49,7 +49,7 @@ A statement with this condition must also have the common table expression `SINC
 """
 
 NOT_TAKEN_OUT = "NOT IN (SELECT video_id FROM library_exclusions)"
-"""The second half of an SQL condition. The first half is a video id.
+"""The rest of an SQL condition that begins with the id of a video.
 
 The condition is true if no person excluded this video from the library.
 """

@@ -84,8 +84,8 @@ def _ask(connection: "psycopg.Connection", name: str) -> _Facts:
             "and not to a standby; if this is the primary, set default_transaction_read_only to off for the role and "
             "the database"
         )
-    # Compare the id of the process that the server sent when the connection was made with the id of the process that
-    # answers now. If they differ, a pooler is in front of the server.
+    # Compare two ids of the server's process: the id that the server sent when the connection was made, and the id of
+    # the process that answers now. If they differ, a pooler is in front of the server.
     return _Facts(database, role, backend != connection.info.backend_pid, schema_usable, connectable)
 
 

@@ -206,8 +206,8 @@ def _stop(home: Path) -> None:
 def _run(home: Path, user: tuple[int, int] | None, command: list[str], inherited: tuple[int, ...] = ()) -> None:
     """Run a program of PostgreSQL as `user`.
 
-    The program gets its own session, so that Ctrl-C in a terminal does not stop a server that it starts. Raises
-    LabError with PostgreSQL's reason if the program fails.
+    The program gets its own session. So if the program starts a server, Ctrl-C in a terminal does not stop the server.
+    Raises LabError with PostgreSQL's reason if the program fails.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_"))}
     environment |= {"PGDATA": str(home / "data"), "LC_ALL": "C"}

@@ -9,8 +9,8 @@ Three files beside the server's data say which host the cluster belongs to:
 
 A host does not see the processes of another host. On many shared file systems, the host does not see the other host's
 locks either. Therefore host.json decides which host may use the cluster. The lock decides only in two cases, because
-only then every host sees it. In one case, both hosts are containers on the same kernel. In the other case, the host has
-restarted since it wrote host.json.
+only then this host surely sees it. In one case, both hosts are containers on the same kernel. In the other case, the
+host has restarted since it wrote host.json.
 
 In all other cases, a person decides with the command `thumblab db take-over`. The command refuses if the heartbeat of
 the other host goes on. A host may be paused while this command runs. When the paused host runs again, host.json names
@@ -78,8 +78,8 @@ def other_holder(home: Path) -> Host | None:
     recorded, this = _read(home), this_host()
     if recorded is None or this.shares_processes_with(recorded):
         return None
-    # The record is out of date if no process of the server is alive and this host can be sure of it. This host can be
-    # sure if the record was written on the same kernel, or on this machine before a restart.
+    # The record is out of date if no process of the server is alive. This host can only be sure of that if the record
+    # was written on the same kernel, or on this machine before a restart.
     if not server_lives(home) and (recorded.boot == this.boot != "" or this.is_machine_of(recorded)):
         return None
     return recorded
@@ -145,11 +145,12 @@ def remove_record(home: Path) -> None:
 
 
 def take_over(home: Path) -> Host | None:
-    """Let this host use the cluster of another host, after a person said that the other host's server has ended.
+    """Let this host use the cluster of another host. Call this only after a person has said that the other host's
+    server has ended.
 
-    Return the other host, or None if the cluster belonged to no other host. Before it returns another host, this
-    function watches the heartbeat of that host for `SILENT_SECONDS`. Raises LabError if the heartbeat goes on, if a
-    process of the server is alive, or if a third host takes the cluster in the meantime.
+    Return the other host, or None if the cluster belonged to no other host. If there is another host, this function
+    first watches its heartbeat for `SILENT_SECONDS`. Raises LabError if the heartbeat goes on, if a process of the
+    server is alive, or if a third host takes the cluster in the meantime.
     """
     holder = other_holder(home)
     if holder is None:

@@ -18,9 +18,9 @@ Crash on a signal
     No `Core` may be destroyed while the process runs. The CPU plugin of a `Core` gives a new signal stack to the thread
     that first compiles a model. When the `Core` is destroyed, the plugin frees this stack and restores the stack that
     the thread had before. If two cores are destroyed in the order of their creation, the second core restores the stack
-    of the first core, which has been freed. The next signal with a handler in Python, such as SIGTERM or Ctrl-C, then
-    kills the process with a segmentation fault. This happened with OpenVINO 2026.4. The cause is in `SigAltStackSetup`
-    in OpenVINO's CPU plugin.
+    of the first core, although this stack was freed before. The next signal with a handler in Python, such as SIGTERM
+    or Ctrl-C, then kills the process with a segmentation fault. This happened with OpenVINO 2026.4. The cause is in
+    `SigAltStackSetup` in OpenVINO's CPU plugin.
 
 Memory
     By default, a model caches what it compiled for each of the last 5,000 input shapes. The pictures and lines of text

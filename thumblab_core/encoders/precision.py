@@ -28,7 +28,8 @@ from thumblab_core.releases.release_store import ReleaseStore
 PrecisionSetting = Literal["auto", "float32", "bfloat16", "int8"]
 """The values of the setting `encoder_precision`.
 
-`auto` means the first of int8, bfloat16 and float32 whose vectors agree with the float32 vectors (`agreement.py`).
+`auto` tries int8, bfloat16 and float32 in this order. It chooses the first precision whose vectors agree with the
+float32 vectors (`agreement.py`).
 """
 
 CALIBRATION, HELD_OUT = 32, 64

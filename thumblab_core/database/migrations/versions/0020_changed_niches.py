@@ -43,8 +43,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_constraint("pk_crawl_searches", "crawl_searches", type_="primary")
-    # Before this migration, a row stands for one week and one order. So keep one of the rows that differ only in what
-    # was searched for.
+    # Before this migration, the table has no column for the query. So of the rows that differ only in the query, keep
+    # one.
     op.execute("""
         DELETE FROM crawl_searches s USING crawl_searches o
         WHERE (s.niche, s.published_after, s.published_before, s."order")
