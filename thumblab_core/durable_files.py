@@ -66,9 +66,9 @@ def replace_file(path: Path, text: str, mode: int) -> None:
 
 
 def give_to_owner(handle: int, folder: Path) -> None:
-    """Give a file that root made to the owner of its folder. `handle` is the open file.
+    """Change the owner of a file that root made to the owner of the file's folder. `handle` is the open file.
 
-    The owner's processes could otherwise not use a file that a command with `sudo` made.
+    Otherwise, the processes of the folder's owner could not use a file that a command with `sudo` made.
     """
     if os.geteuid() == 0:
         owner = folder.stat()

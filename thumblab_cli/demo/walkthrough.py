@@ -39,8 +39,8 @@ def walk_through(console: Console, folder: Path | None) -> None:
         mlflow = _start_mlflow(console, supervisor, lab)
         source = "your catalogue" if folder else "a synthetic catalogue"
         console.print(
-            f"[bold]Collecting[/bold] from the YouTube emulator at {lab.emulator.endpoint}, fed by {source} of "
-            f"{len(lab.catalogue.videos):,} videos of {len(lab.catalogue.channels)} channels"
+            f"[bold]Collecting[/bold] from the YouTube emulator at {lab.emulator.endpoint}, which serves {source} "
+            f"with {len(lab.catalogue.videos):,} videos of {len(lab.catalogue.channels)} channels"
         )
         from thumblab_pipelines.dagster_storage import open_instance
         from thumblab_pipelines.definitions import defs
@@ -161,7 +161,7 @@ def _print_first_look(console: Console, lab: DemoLab, niche: str) -> bool:
     count = write_winners(opened, niche, page)
     opened.engine.dispose()
     if count:
-        console.print(f"[dim]{count} winners of {niche} to look at meanwhile:[/dim] {page.as_uri()}", soft_wrap=True)
+        console.print(f"[dim]While you wait, look at {count} winners of {niche}:[/dim] {page.as_uri()}", soft_wrap=True)
     return count > 0
 
 

@@ -45,12 +45,12 @@ def daemon(examined: Examined) -> Iterator[Finding]:
     if not examined.has_dagster:
         yield skipped(f"`{examined.up()}` does not run, so Dagster does not run either")
         return
-    restart = f"{examined.up('logs dagster-daemon')} says why; `{examined.up()}` starts it again by itself"
+    restart = f"{examined.up('logs dagster-daemon')} says why; `{examined.up()}` restarts the daemon by itself"
     try:
         statuses = _state(examined)["instance"]["daemonHealth"]["allDaemonStatuses"]
     except LabError as problem:
         yield error(
-            str(problem), f"{examined.up('logs dagster')} says why; `{examined.up()}` starts it again by itself"
+            str(problem), f"{examined.up('logs dagster')} says why; `{examined.up()}` restarts Dagster by itself"
         )
         return
     dead = sorted(status["daemonType"] for status in statuses if status["required"] and not status["healthy"])
@@ -118,7 +118,7 @@ def refreshed(examined: Examined) -> Iterator[Finding]:
     for niche, age in sorted(late.items()):
         yield warning(
             f"{niche} was last refreshed {_hours(age)} ago, and a refresh is due every day",
-            f"{examined.command(f'refresh {niche}')}; {examined.dagster_page or examined.up()} shows or starts the runs",
+            f"{examined.command(f'refresh {niche}')}; for the daily runs, see {examined.dagster_page or examined.up()}",
         )
     if last and not never and not late:
         ages = ", ".join(f"{niche} {_hours(now - moment)}" for niche, moment in sorted(last.items()))

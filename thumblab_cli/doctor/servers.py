@@ -35,7 +35,7 @@ def servers(examined: Examined) -> Iterator[Finding]:
 
 def _silent(examined: Examined, name: str, url: str) -> Iterator[Finding]:
     log = f"{examined.up(f'logs {name}')} says why"
-    mend = f"{log}; `{examined.up()}` starts it again by itself"
+    mend = f"{log}; `{examined.up()}` restarts the server by itself"
     try:
         with httpx.Client(base_url=url, timeout=_SECONDS, trust_env=False) as client:
             status = client.get(_HEALTH[name]).status_code

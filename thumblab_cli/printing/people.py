@@ -159,7 +159,9 @@ def _stats_lines(result: Mapping[str, Any]) -> list[str]:
 
 
 def _mixed(impurity: float) -> str:
-    """Return a sentence about the most mixed cluster. `impurity` is the share of its faces that show other people."""
+    """Return a sentence about the most mixed cluster. `impurity` is the share of its faces that do not show its main
+    person.
+    """
     if impurity == 0:
         return "no cluster mixes two people"
     percent = "less than 1" if impurity < 0.01 else f"{100 * impurity:.0f}"

@@ -30,7 +30,7 @@ class ExportTable:
     """The names of the columns, in the order of the file."""
 
     found: dict[str, int]
-    """The number of each recognised column, from 1, by the lab's name of the column."""
+    """The recognised columns: for the lab's name of each column, its number in the table, from 1."""
 
     missing: list[
         Literal[
@@ -46,8 +46,8 @@ class ExportTable:
             "stayed",
         ]
     ]
-    """The columns that a person must choose. A needed column is one of them if no column of the table, or more than
-    one column, may be this column.
+    """The needed columns that a person must choose, because no column of the table was recognised, or because several
+    columns are possible.
     """
 
 
@@ -75,7 +75,7 @@ class ImportedVideos:
 
     without_picture: int
     missing: list[str]
-    """For each of the first videos without a thumbnail, the reason."""
+    """For each of the first videos without a thumbnail, why it has no thumbnail."""
 
     with_ctr: int
     """Videos with a true click-through rate."""
@@ -122,7 +122,7 @@ class OwnPastSkill:
     """The upper end of the 95 % interval of `right`."""
 
     right_unadapted: float
-    """The same share for the model without the adapter."""
+    """The value of `right` for the model without the adapter."""
 
     gained: float
     """`right` minus `right_unadapted`."""

@@ -41,7 +41,7 @@ class ExportTable(_Part):
     where: str = Field(description="The name of the file. For a table in a .zip file, also the path in this file.")
     headers: list[str] = Field(description="The names of the columns, in the order of the file.")
     found: dict[ColumnName, int] = Field(
-        description="The number of each recognised column, from 1, by the lab's name of the column."
+        description="The recognised columns: for the lab's name of each column, its number in the table, from 1."
     )
     missing: list[ColumnName] = Field(
         description="The needed columns that a person must choose, because no column of the table was recognised, or "
@@ -61,7 +61,7 @@ class ImportedVideos(_Part):
     pictures: int = Field(ge=0, description="Videos with a thumbnail.")
     downloaded: int = Field(ge=0, description="Thumbnails that were downloaded now.")
     without_picture: int = Field(ge=0)
-    missing: list[str] = Field(description="For each of the first videos without a thumbnail, the reason.")
+    missing: list[str] = Field(description="For each of the first videos without a thumbnail, why it has no thumbnail.")
     with_ctr: int = Field(ge=0, description="Videos with a true click-through rate.")
     library_needs: int = Field(
         default=0,
@@ -97,7 +97,7 @@ class OwnPastSkill(_Part):
     )
     low: float = Field(ge=0, le=1, description="The lower end of the 95 % interval of `right`.")
     high: float = Field(ge=0, le=1, description="The upper end of the 95 % interval of `right`.")
-    right_unadapted: float = Field(ge=0, le=1, description="The same share for the model without the adapter.")
+    right_unadapted: float = Field(ge=0, le=1, description="The value of `right` for the model without the adapter.")
     gained: float = Field(ge=-1, le=1, description="`right` minus `right_unadapted`.")
     gained_low: float = Field(ge=-1, le=1, description="The lower end of the 95 % interval of `gained`.")
     gained_high: float = Field(ge=-1, le=1, description="The upper end of the 95 % interval of `gained`.")

@@ -1,4 +1,4 @@
-"""Say how many cores this process may compute with."""
+"""Say how many cores this process may use."""
 
 import os
 

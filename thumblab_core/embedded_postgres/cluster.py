@@ -31,8 +31,8 @@ _START_SECONDS = 120
 def use(home: Path, keep: bool = False) -> None:
     """Start the server in `home` if it does not run.
 
-    The server runs at least as long as this process. If `keep` is true, the server also runs on after this process,
-    until `release` is called.
+    The server runs at least as long as this process. If `keep` is true, the server runs until `release` is called, even
+    after the end of this process.
 
     Raises LabError if the server does not start, or if another host runs a server in `home`.
     """

@@ -30,8 +30,8 @@ class ServerStatus:
 def start(settings: Settings, keep: bool = False) -> Path:
     """Start the server if it does not run. Return the folder of its cluster. A missing folder is made.
 
-    The server runs at least as long as this process. If `keep` is true, the server runs until `stop` is called. Raises
-    LabError if the server cannot run, or if the settings name an external server.
+    The server runs at least as long as this process. If `keep` is true, the server runs until `stop` is called, even
+    after the end of this process. Raises LabError if the server cannot run, or if the settings name an external server.
     """
     _refuse_external(settings)
     with folder_errors(settings):

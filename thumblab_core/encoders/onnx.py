@@ -1,12 +1,12 @@
 """An image encoder from an ONNX file, with a JSON file beside it that describes how to prepare pictures for it.
 
-    model.onnx    one input, pictures: [n, 3, h, w] or [n, h, w, 3], float32 or uint8; n is free or fixed
+    model.onnx    one input, pictures: [n, 3, h, w] or [n, h, w, 3], float32 or uint8; n is any or a fixed number
                   one output: d numbers per picture, in any shape
     model.json    {"resize": "shortest", "interpolation": "bilinear", "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5],
                    "near_duplicate": 0.97}
 
 `mean` and `std` refer to channels from 0 to 1, and are null for a model that takes uint8. `height` and `width` are
-required if the model leaves them free. Two pictures count as the same picture if the cosine of their vectors is at
+required if the model accepts any size. Two pictures count as the same picture if the cosine of their vectors is at
 least `near_duplicate`.
 """
 

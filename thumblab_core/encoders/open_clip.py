@@ -115,7 +115,7 @@ class OpenClipEncoder(NeuralEncoder):
         if importlib.util.find_spec("open_clip") is None:
             raise LabError(
                 f"the encoder open_clip:{self._name}/{self._weights} is not exported, and PyTorch is not installed; "
-                "run `thumblab refresh` where the pipelines are installed, which exports it"
+                "run `thumblab refresh` on a machine with the pipelines, because a refresh exports the encoder"
             )
         import thumblab_core.encoders.torchvision_operators  # noqa: F401, I001  must come before open_clip
 

@@ -30,8 +30,8 @@ class ImageEncoder(Protocol):
 
     @property
     def decode_size(self) -> tuple[int, int]:
-        """The width and the height that a decoded picture should at least have. More pixels do not change the result of
-        `prepare`.
+        """The width and the height that a decoded picture should at least have. More pixels would add no detail to the
+        result of `prepare`.
         """
         ...
 

@@ -222,7 +222,8 @@ def _winner(given: GivenExperiment[Any], outcome: str, shares: Sequence[float | 
     if outcome != WINNER:
         if given.winner is not None:
             raise RuleError(
-                "winner", f"a winner is given, but the outcome is {outcome}; leave the winner out, or write winner"
+                "winner",
+                f"a winner is given, but the outcome is {outcome}; leave the winner out, or correct the outcome",
             )
         return None
     if given.winner is None:
