@@ -165,7 +165,7 @@ def test_a_proposal_names_the_nearest_channels_searches_and_what_it_costs(lab: L
     assert proposal["cost"]["searches"] == len(proposal["searches"]) > 0
     assert lab.niches == DEFAULT_NAMES
     printed = run("niche", "propose", "--channel", seed).stdout
-    assert "To add it: thumblab niche add NAME --search" in printed
+    assert "To add this niche: thumblab niche add NAME --search" in printed
     assert "the lab has no channel 'nobody'" in run("niche", "propose", "--channel", "nobody").stderr
     assert "the lab has no video 'none'" in run("niche", "propose", "--video", "none").stderr
     assert run("niche", "propose").exit_code == 2
