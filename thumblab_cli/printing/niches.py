@@ -50,8 +50,10 @@ def print_proposal(console: Console, proposal: Proposal) -> None:
     cost = proposal.cost
     line(f"Cost of a refresh: at most {cost.searches} searches and {cost.units} units a day")
     stored = ", ".join(f"{count:,} in {niche}" for niche, count in proposal.preview.items()) or "none"
-    line(f"Stored videos of these channels, or with a search in their title: {stored}.")
-    line("These videos stay in their present niches. A new niche gets only videos that are not stored yet.")
+    line(
+        f"Stored videos of these channels, or with a search in their title: {stored}. These videos stay in their present "
+        "niches. A new niche gets only videos that are not stored yet."
+    )
     options = [f'--search "{search}"' for search in proposal.searches]
     options += [
         f"--channel {channel.channel_id}" for channel in proposal.channels if CHANNEL_ID.fullmatch(channel.channel_id)
