@@ -1,8 +1,8 @@
 """Place thumbnails on a map by t-SNE [1]_. A later map keeps the places of an earlier map as far as possible.
 
 The vectors are reduced to 50 principal components, and laid out by openTSNE [2]_. A first map starts from the first two
-components [3]_. A later map starts from the places of the earlier map, and is then moved, turned and scaled so that the
-videos of both maps are as near as possible to their earlier places [4]_.
+components [3]_. A later map starts from the places of the earlier map. Then the whole later map is moved, turned and
+scaled, so that the videos that are on both maps come as near as possible to their earlier places [4]_.
 
 .. [1] L. van der Maaten and G. Hinton, "Visualizing data using t-SNE", JMLR, 2008.
 .. [2] P. Poličar, M. Stražar and B. Zupan, "openTSNE: a modular Python library for t-SNE dimensionality reduction and
@@ -58,7 +58,7 @@ map.
 
 @dataclass(frozen=True)
 class Earlier:
-    """The places on an earlier map of the k videos that both maps have.
+    """The k videos that are on the new map and on an earlier map, with their earlier places.
 
     `rows` [k]: the rows of these videos in the new map. `places` [k, 2]: the places of these videos on the earlier map.
     `spread`: the standard deviation of all places of the earlier map, in the units of t-SNE.
@@ -95,7 +95,7 @@ def lay_out(vectors: Float32s, earlier: Earlier | None = None) -> Layout:
         earlier = None
     raw = _raw(reduced(vectors), vectors, earlier)
     spread = float(raw.std()) or 1.0
-    # If the videos of both maps are now all equal, the new map cannot be turned to the earlier one.
+    # If all videos of the earlier map now have the same place, the new map cannot be aligned with the earlier map.
     if earlier is None or _width(raw[earlier.rows]) < _ONE_PLACE:
         return Layout(_framed(raw), spread, False, None)
     placed = _within_frame(_aligned(raw, earlier.rows, earlier.places))
@@ -161,9 +161,10 @@ def _raw(components: Float64s, vectors: Float32s, earlier: Earlier | None) -> Fl
 
 
 def _few(components: Float64s, vectors: Float32s, earlier: Earlier | None) -> Float64s:
-    """Return the places of few videos: their first two components. Videos of an earlier map stay where they were.
+    """Return the places of a small number of videos: the first two components of each video.
 
-    They move if that loses too many neighbours. New videos get the place of their components on the earlier map.
+    With an earlier map, the components are aligned with this map, and each video of the earlier map keeps its earlier
+    place. If the earlier places lose too many neighbours, they are not kept, and all videos get new places.
     """
     first = components[:, :2]
     anew = np.pad(first, ((0, 0), (0, 2 - first.shape[1])))

@@ -47,7 +47,9 @@ def assign_tiles(
 
 
 def _by_place(places: Float64s) -> Rows:
-    """Return the rows of the places [n, 2], 0 to 1, so that rows near to each other are mostly neighbours (Z-order)."""
+    """Return the row numbers of the places [n, 2], 0 to 1, in Z-order. In this order, places that follow each other are
+    mostly near to each other.
+    """
     cells = np.clip(places * 2**_BITS, 0, 2**_BITS - 1).astype(np.int64)
     key = np.zeros(len(cells), np.int64)
     for bit in range(_BITS):

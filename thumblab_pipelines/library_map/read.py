@@ -39,8 +39,9 @@ UNKNOWN_DAY = int(np.iinfo(np.int32).min)
 class MappedVideos:
     """The n videos of a map, in the order of their niches and ids. `vectors`, float32 [n, d], are unit vectors.
 
-    `facts` has a row for each video: `video_id`, `title`, `channel`, `sha256` of the picture, `duration_s`, `words` in
-    the picture, the `evidence` and the sub-scores. A value that was not measured is None or NaN.
+    `facts` has a row for each video, with the columns `video_id`, `title`, `channel`, `sha256` (of the picture),
+    `duration_s`, `words` (in the picture) and `evidence`. Each sub-score has a column too. A value that was not
+    measured is None or NaN.
     """
 
     items: Sequence[Item]
@@ -76,7 +77,7 @@ def read_videos(lab: Lab, scope: str, encoder: str) -> MappedVideos:
     with lab.engine.connect() as connection:
         found = connection.execute(text(_FACTS), {"ids": facts.video_id.tolist(), "version": meter_version(lab)})
         measured = pd.DataFrame(found.all(), columns=list(found.keys()))
-    # A thumbnail may be replaced or deleted between the two queries. Its video then has no picture on this map.
+    # A thumbnail may be replaced or deleted after the library was read. Its video then has no picture on this map.
     facts = facts.merge(measured, on="video_id", how="left")
     facts = facts.astype({**dict.fromkeys(NAMES, float), "duration_s": float})
     for column in ("sha256", "words", "evidence"):

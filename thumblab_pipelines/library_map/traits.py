@@ -51,8 +51,9 @@ def find_traits(values: pd.DataFrame, channels: Rows, clusters: Rows) -> dict[in
 
 
 def _difference(feature: Feature, column: Float64s, channels: Rows, inside: Flags) -> tuple[float, str] | None:
-    """Return the difference of a cluster in standard deviations, and a sentence about it. Return None if there is no
-    trait.
+    """Return the difference between the cluster's videos and all other videos in one feature, and a sentence about it.
+    The unit of the difference is the standard deviation of the feature. Return None if the feature is no trait of the
+    cluster.
     """
     known = ~np.isnan(column)
     here, elsewhere = column[known & inside], column[known & ~inside]
@@ -67,7 +68,8 @@ def _difference(feature: Feature, column: Float64s, channels: Rows, inside: Flag
         return None
     low, high = interval_of_channels(of_channels, (-np.inf, np.inf))
     is_more = usual > others
-    # The mean of the videos may differ to one side because of one channel, and the mean of the channels to the other.
+    # A single channel with many videos may make the mean of the videos larger, while the mean of the channels is
+    # smaller. Such a difference is no trait.
     if (low if is_more else -high) <= (others if is_more else -others):
         return None
     words = feature.more if is_more else feature.less

@@ -100,8 +100,8 @@ def build_model(
         source = newest_pairs(lab)
         deleted = deleted_videos(lab, source)
         path = lab.settings.title_prior
-        # Without a prior, the digest is the same as in earlier versions of the lab. So releases of earlier versions are
-        # reused.
+        # Earlier versions of the lab had no title prior. Without a prior, the digest of the inputs is the same as in
+        # these versions, so their releases are reused.
         of_prior = [] if path is None else [PRIOR_VERSION, file_digest(path)]
         inputs = inputs_digest(_VERSION, source.info["inputs"], asdict(config), deleted, *of_prior)
         release = lab.releases.unchanged(MODEL, ALL, inputs)
@@ -152,7 +152,9 @@ def publish_model(
     inputs: str,
     run_id: str | None = None,
 ) -> Release:
-    """Publish the trained model with its `evaluations`. `inputs`: the digest of everything that it was made from."""
+    """Publish the trained model with its `evaluations`. `inputs`: the digest of everything that the model was made
+    from.
+    """
     from thumblab_pipelines.dataset.splits import TEST, TRAIN
 
     source, held = data.release, trained.held
@@ -259,8 +261,9 @@ def _read(release: Release, name: str) -> list[dict[str, Any]]:
 
 
 def failed_checks(lab: Lab) -> str | None:
-    """Return which checks the newest model fails, as the end of a sentence. Return None if it fails no check, or if
-    there is no model."""
+    """Return a text that names the checks that the newest model fails. Return None if the model passes all checks, or
+    if there is no model.
+    """
     newest = lab.releases.latest(MODEL, ALL)
     failed = [] if newest is None else [check.explanation for check in check_model(lab, newest) if not check.passed]
     if newest is None or not failed:

@@ -100,7 +100,7 @@ def serve_newest(lab: Lab, registry: ModelRegistry) -> Served:
     chosen_release = None if chosen is None else _servable(lab, registry, chosen)
     challenger, served, decision = promote_newest(lab, chosen_release)
     version = registry.of_release(served.release_id)
-    # If a person has moved the alias during this promotion, the lab does not move the alias back. The sensor
+    # If a person has moved the alias since `before` was read, the lab leaves the alias where it is. The sensor
     # `champion_moved` then serves the person's choice.
     replaces_choice = decision.promoted and chosen_release is not None
     if version is not None and (chosen is None or replaces_choice) and registry.champion() == before:

@@ -1,9 +1,9 @@
 """Compare two models on the same held-out pairs, for each question of the evaluation.
 
 d is the challenger's AUC minus the champion's AUC. The challenger is not worse if d is at least 0, or if the lower
-one-sided 95 % bound of d is above -0.01. The question of one video has few pairs, so for this question the challenger
-is also not worse if the upper bound of d is at least 0. `thumblab_pipelines.statistics.intervals` computes the bounds,
-and docs/mlflow.md gives the reasons.
+one-sided 95 % bound of d is above -0.01. The question *one video* has few pairs. So for this question, it is enough if
+the upper bound of d is at least 0. `thumblab_pipelines.statistics.intervals` computes the bounds, and docs/mlflow.md
+gives the reasons.
 """
 
 from __future__ import annotations

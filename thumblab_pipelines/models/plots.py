@@ -84,15 +84,16 @@ def auc_by_slice(figures: list[Figure], prefix: str, label: str) -> Plot:
         axes.set_ylim(len(slices) - 0.5, -0.5)
         axes.set(
             title=f"AUC by {label}, split “{split.replace('_', ' ')}”",
-            xlabel="AUC over pairs: the model with its 95 % interval, the other scorers in grey",
+            xlabel="AUC over pairs: the model with its 95 % interval, the reference models in grey",
             ylabel=label,
         )
     return plot
 
 
 def calibration_curve(points: list[dict[str, float]]) -> Plot:
-    """Plot the share of won pairs against the predicted win probability. The area of a point shows its number of
-    pairs."""
+    """Plot the share of pairs that were won, against the predicted win probability. The area of a point shows its
+    number of pairs.
+    """
     plot, [axes] = _plot(1, height=5)
     most = max(point["pairs"] for point in points) or 1
     axes.plot([0, 1], [0, 1], ":", color=_GREY)

@@ -51,8 +51,8 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
     """Decide whether the challenger replaces the champion. The challenger must have passed its checks.
 
     If the challenger was served before, a person has replaced it, because the lab itself promotes only new models. So
-    such a challenger is not promoted again automatically. Raises `LabError` when the challenger cannot be loaded, or
-    when there are no pairs to compare the models on.
+    the lab does not promote this challenger again. Raises `LabError` when the challenger cannot be loaded, or when
+    there are no pairs to compare the models on.
     """
     if champion is None:
         return Decision(True, "no model was served before")
@@ -88,8 +88,8 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
             reason = f"the champion {champion.release_id} was made with other encoders"
             few = f"only {len(pairs)} held-out pairs have vectors of both, and {LEAST_COMPARED_PAIRS} are needed"
             return Decision(True, f"not compared: {reason}, and {few}")
-    # The number of pairs is checked first. With too few pairs, `champion_data` may lack vectors of the champion's
-    # encoders.
+    # This check must come before the comparison. With too few pairs, the vectors of the champion's encoders were not
+    # read above, and `champion_data` lacks them.
     if len(pairs) < LEAST_COMPARED_PAIRS:
         few = f"only {len(pairs)} held-out pairs were seen by neither model, and {LEAST_COMPARED_PAIRS} are needed"
         return Decision(False, f"not compared: {few}; to serve it anyway, move the champion alias to it")
@@ -226,8 +226,9 @@ def _encoders_available(champion: Release, challenger: Release) -> bool:
     """
     if champion.info.get("title_encoder") != challenger.info.get("title_encoder"):
         return False
-    # This function is called only if the two models have different encoders. If both image encoders have the same name,
-    # the weights or the code of the encoder have changed, so the champion's version of the encoder no longer exists.
+    # This function is called only if the two models have different encoders. So if the two image encoders have the same
+    # name, the weights or the code of this encoder have changed. The champion's version of the encoder then no longer
+    # exists.
     return champion.info.get("image_encoder_name") != challenger.info.get("image_encoder_name")
 
 

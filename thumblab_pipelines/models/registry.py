@@ -164,8 +164,7 @@ def _version(version: Any) -> Version:
 
 
 def _missing(error: BaseException | None) -> bool:
-    """Return whether MLflow answered that the requested object does not exist, so that another request would fail
-    too."""
+    """Return whether MLflow answered that the requested object does not exist. In this case, a new try would fail too."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     return status == 404 or getattr(error, "error_code", None) == "RESOURCE_DOES_NOT_EXIST"
 

@@ -160,12 +160,12 @@ class Tracker:
         """Log the release as a run, register its model, and move the `challenger` alias to this model.
 
         A release that was logged before is not logged again. `store` contains the pairs release that the model names.
-        The run in MLflow has a link to the run in Dagster. `dagster_url`: the URL of Dagster's pages, with which the
-        link begins.
+        The run in MLflow has a link to the run in Dagster. `dagster_url`: the URL of Dagster's pages, which is the
+        beginning of this link.
 
-        First, unfinished runs of the release are marked as failed, because a crash may have interrupted them. A run
-        that another process is still writing would be marked too. If other processes may log at the same time, call
-        `log_model` instead.
+        First, all unfinished runs of the release are marked as failed, because a crash may have interrupted them. This
+        would also mark a run that another process is still writing. So if other processes may log at the same time,
+        call `log_model` instead.
         """
         import mlflow
 
@@ -212,8 +212,9 @@ class Tracker:
     def _finished(self, release: Release) -> Version | None:
         """Return the version of the registered model in MLflow that was made from the release.
 
-        Return None if no run has logged the release and registered it as a version. Running or unregistered runs that
-        are found before this version are marked as failed.
+        Return None if no run has logged the release and registered it as a version. The runs of the release are
+        searched until such a run is found. The runs before it that are still running, or have no version, are marked as
+        failed.
         """
         for run in self._client.search_runs([self._experiment()], f"tags.`{RELEASE_TAG}` = '{release.release_id}'"):
             if run.info.status not in ("FINISHED", "RUNNING"):

@@ -2,12 +2,12 @@
 
 A winner is compared with another video only if both are in one stratum: they are of one channel, in one age band, and
 published in one year. The share of a feature is the fraction of these comparisons in which the winner has more of the
-feature. The share of a channel is the mean over its comparisons. The share of the niche is the weighted mean over its
-channels. With c winners and r other videos, a channel has the weight c * r / (c + r), which is proportional to the
-inverse of the variance of the channel's share.
+feature. The share of a channel is the same fraction among the comparisons of this channel. The share of the niche is
+the weighted mean over its channels. With c winners and r other videos, a channel has the weight c * r / (c + r), which
+is proportional to the inverse of the variance of the channel's share.
 
-`thumblab_pipelines.statistics.intervals` computes the interval of the share. The interval takes into account that the
-channels, and the videos of each channel, are a random choice.
+`thumblab_pipelines.statistics.intervals` computes the interval of the share. The interval treats the channels, and the
+videos of each channel, as random samples.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ class Compared:
         return cls(rows, winner[rows], channel, stratum).informative()
 
     def informative(self, known: Flags | None = None) -> Compared:
-        """Return the videos that are `known` [k]. Leave out each stratum that lacks a known winner or a known other
-        video.
+        """Return only the videos that are `known` [k], for example those whose feature was measured. Leave out each
+        stratum that then has no winner or no other video.
         """
         given = np.ones(len(self.rows), bool) if known is None else known
         strata = int(self.stratum.max(initial=-1)) + 1
@@ -137,7 +137,7 @@ class Difference:
 
     @property
     def holds_within_channels(self) -> bool:
-        """Whether most of the differing channels agree with the niche, and the sign of the niche is `steady`."""
+        """Whether the difference is `steady`, and most of the `differing` channels are `agreeing`."""
         return self.steady and 2 * self.agreeing > self.differing
 
     @property
@@ -236,9 +236,10 @@ def _weights(compared: Compared) -> Float64s:
 
 
 def _scores(compared: Compared, values: Float64s, weights: Float64s, pairs: Float64s) -> Float64s:
-    """Return scores [k] whose sum over the winners is the share of the niche plus a constant.
+    """Return a score of each video [k]. The sum of the winners' scores is the share of the niche plus a constant.
 
-    The constant depends only on the number of winners in each stratum.
+    The constant depends only on the number of winners in each stratum. So the permutation test can use this sum instead
+    of the share.
     """
     return stratum_ranks(values, compared.stratum) * (weights / pairs)[compared.channel]
 

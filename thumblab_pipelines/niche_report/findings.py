@@ -4,8 +4,8 @@ A difference is a finding if all of these conditions hold:
 
 - The q value of the difference, computed over all compared features, is at most 5 %.
 - The 95 % interval of the share does not contain one half. A share of one half means no difference.
-- Most of the channels with a difference have the same sign as the niche.
-- The sign of the niche stays the same if any single channel is left out.
+- Most of the channels with a difference differ in the same direction as the niche.
+- If any single channel is left out, the niche still differs in the same direction.
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ MOST_FALSE = 0.05
 
 
 def too_few(compared: Compared) -> str | None:
-    """Return why there can be no figures, as a sentence without its full stop. Return None if there are enough
-    videos."""
+    """Return a sentence, without its full stop, that says why there are too few videos for figures. Return None if
+    there are enough videos.
+    """
     if compared.channels >= LEAST_CHANNELS and compared.winners >= LEAST_WINNERS:
         return None
     return (

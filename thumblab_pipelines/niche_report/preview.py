@@ -1,5 +1,6 @@
-"""Write a niche report as Markdown, for the metadata of its asset. The text names no video, because Dagster keeps the
-text."""
+"""Write a niche report as Markdown, for the metadata of its asset. Dagster keeps the text, so the text names no video
+that may have to be deleted later.
+"""
 
 from thumblab_core.niche_report.niche_figures import NicheReport
 from thumblab_pipelines.niche_report.sentences import agreement, change, left_out, outcome, rule, scope, size, usual

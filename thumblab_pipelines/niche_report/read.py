@@ -16,9 +16,9 @@ from thumblab_pipelines.videos.versions import first_versions_query
 if TYPE_CHECKING:
     import pandas as pd
 
-# This query reads the videos of the library (`thumblab_core.database.library_rows`). The library shows the present
-# thumbnail and all views. This query reads the first picture and title, and only the views up to the last moment at
-# which the video showed both. If a later picture was measured, its measurement is not used.
+# This query reads the same videos as the library (`thumblab_core.database.library_rows`), but other facts about them.
+# The library has the present thumbnail of a video and all its views. This query reads the first picture and the first
+# title, and the views until one of the two was changed. The measurement of a later picture is not used.
 _VIDEOS = f"""
 WITH {SINCE}, shown AS ({first_versions_query("v.niche = :niche")})
 SELECT v.video_id, v.channel_id, c.title AS channel, p.title, p.sha256, v.published_at, v.duration_s,

@@ -1,1 +1,1 @@
-"""What the niches mean for the pipelines: where their videos come from, and what collecting them costs."""
+"""Work out for each niche where its videos come from, and how much quota the collection of the videos costs."""

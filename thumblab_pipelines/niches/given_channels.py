@@ -40,7 +40,9 @@ def given_channels(lab: Lab, youtube: YouTube, names: Sequence[str], remarks: li
 
 
 def _known(lab: Lab, names: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Return the id and the playlist of uploads of each named channel that the lab knows, by name."""
+    """Return the id and the playlist of uploads of each channel in `names` that the lab knows. The key is the channel's
+    name in `names`.
+    """
     statement = select(channels.c.channel_id, channels.c.handle, channels.c.uploads_playlist).where(
         channels.c.uploads_playlist.is_not(None),
         channels.c.channel_id.in_(names) | channels.c.handle.in_(names),

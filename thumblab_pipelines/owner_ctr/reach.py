@@ -43,7 +43,7 @@ class ReachImport:
     `reports`: number of reports that this import stored. `corrected`: number of stored reports that replaced an older
     report of the same day. `note`: why no report was imported. `note` is empty if a report was imported. `refused`: a
     sentence for each report that could not be read; the next run tries these reports again. `remarks`: a sentence for
-    each list of YouTube that the run stopped reading before its last page.
+    each list of YouTube that the run did not read to the last page.
     """
 
     reports: int = 0
@@ -68,8 +68,8 @@ def import_reach(lab: Lab, progress: Progress = silent) -> ReachImport:
     """Create the reporting job if there is none, and import every new report. A report is stored as a whole or not at
     all.
 
-    Raises `LabError` if no sign-in is set, if YouTube refuses the sign-in or a call, or if YouTube cannot be reached.
-    Also raises `LabError` if there are new reports but no new report can be read.
+    Raises `LabError` if the settings name no sign-in file, if YouTube refuses the sign-in or a call, or if YouTube
+    cannot be reached. Also raises `LabError` if there are new reports but no new report can be read.
     """
     result = ReachImport()
     video_ids: set[str] = set()
@@ -113,7 +113,7 @@ def import_reach(lab: Lab, progress: Progress = silent) -> ReachImport:
 def check_reach(result: ReachImport) -> list[CheckResult]:
     """Check that the reports and nearly all of their rows could be read, and that the click-through rate is plausible.
 
-    The click-through rate is the share of all impressions in the reports that were clicked.
+    The click-through rate is the number of clicks divided by the number of impressions, over all reports.
     """
     readable = len(result.problems) <= _MAX_SKIPPED_SHARE * result.rows and not result.refused
     rate = result.clicks / result.impressions if result.impressions else 0.0
@@ -165,7 +165,7 @@ def _period(report: Report) -> tuple[str, datetime, datetime]:
 
 
 def _save(connection: Connection, report: Report, rows: Sequence[ReachRow], result: ReachImport) -> None:
-    """Store a report in place of the reports that it corrects, and count it in `result`.
+    """Store a report, and count it in `result`. Earlier reports of the same period are deleted.
 
     Do nothing if another run has meanwhile stored this report, or a newer report of the same period.
     """

@@ -80,8 +80,9 @@ def import_studio(
     newest export. `as_of`: the day on which the export was made, see `export_day`. If several tables of a .zip have the
     same video, the row with the most impressions is used, because lifetime totals only grow. A second import of the
     same file changes nothing. `given`: the columns that a person named, see `find_columns`. `only`: the videos to
-    store. By default, all videos are stored except videos in channels of API keys. Otherwise the owner of a key could
-    first send the public ids of the videos, and then see the click-through rates that this function imports.
+    store. By default, the videos of a channel that somebody added with a named API key are not stored (docs/keys.md).
+    Video ids are public, so this person may have added a channel of somebody else. The person could then see the
+    click-through rates that this function imports.
 
     Raises `LabError` if the file cannot be read, if no row has a click-through rate, or if `as_of` is in the future.
     """
@@ -111,8 +112,8 @@ def import_studio(
         only = _not_of_keys(lab, reach_by_video)
         if count := len(reach_by_video) - len(only):
             report.remarks.append(
-                f"{count} videos are in channels of API keys, so their rates were not stored; `thumblab channel add FILE "
-                "--name CHANNEL` stores them"
+                f"{count} videos are in channels that belong to an API key, so their rates were not stored; "
+                "`thumblab channel add FILE --name CHANNEL` stores them"
             )
     reach_by_video = {video_id: reach for video_id, reach in reach_by_video.items() if video_id in only}
     report.with_ctr = len(reach_by_video)
@@ -125,7 +126,7 @@ def import_studio(
 
 
 def _not_of_keys(lab: Lab, video_ids: Collection[str]) -> set[str]:
-    """Return the videos in `video_ids` that are in no channel of an API key."""
+    """Return the videos in `video_ids`, without the videos of channels that belong to an API key."""
     of_keys = select(videos.c.video_id).join(channels, channels.c.channel_id == videos.c.channel_id)
     of_keys = of_keys.where(
         videos.c.video_id == any_(literal(list(video_ids), ARRAY(Text))), channels.c.owner.is_not(None)
@@ -174,7 +175,7 @@ def _is_one_of(column: ColumnElement[str], video_ids: Collection[str]) -> Column
 
 
 def _save(connection: Connection, reach_by_video: dict[str, _Reach], report: StudioImport) -> None:
-    """Replace the stored rows of these videos, and count the results in `report`.
+    """Store a row for each video in `reach_by_video`, in place of its earlier row. Count the results in `report`.
 
     If a stored row comes from a newer export than the new row, the stored row is kept.
     """
@@ -246,8 +247,8 @@ def export_day(path: Path, as_of: date | None) -> date:
             changed = datetime.fromtimestamp(path.stat().st_mtime, UTC).date()
         except OSError as error:
             raise LabError(f"{path} cannot be read ({error.strerror}); check the name and your permissions") from None
-        # A wrong clock may have given the file a date in the future. If a future date were stored, every export before
-        # this date would count as older, and would be ignored.
+        # A wrong clock may have given the file a date in the future, so today is used instead of a later date. If a
+        # date in the future were stored, all exports before this date would count as older, and would be ignored.
         period = period_of_file(path)
         return min(changed, today) if period is None else min(changed, today, period.last)
     # `today` is the date in UTC. In a time zone ahead of UTC, the local date may be one day later, so one more day is

@@ -33,8 +33,8 @@ class TableColumns:
     """The columns of a table, and which of them were recognised.
 
     `header`: names of the columns. `at`: positions of the recognised columns, by the lab's name. `missing`: the lab's
-    names of columns that a person has to name. A column has to be named if it is needed but was not recognised, or if
-    several columns may be meant.
+    names of columns that a person has to name. A person has to name a needed column if the lab recognised no column of
+    the table, or several columns, as this column.
     """
 
     where: str
@@ -90,7 +90,7 @@ def find_columns(
     person gave with `--column`. A key is the lab's name of a column, and its value is the column's name or number in
     the table.
 
-    Raises `UnknownColumnsError` if a required column is missing, or if there are several columns for one figure. Raises
+    Raises `UnknownColumnsError` if a required column is missing, or if several columns may hold the same figure. Raises
     `LabError` if a column that a person named does not exist.
     """
     if any("\0" in name or not_utf8(name) for name in header):
@@ -153,8 +153,8 @@ def _named_columns(where: str, header: Sequence[str], names: Sequence[str], give
         if len(several) > 1:
             clear = {name: found[0] for name, found in positions.items() if len(found) == 1}
             raise UnknownColumnsError(
-                f"{where} has several columns for one figure ({listed(matches)}); remove all but one of them from the "
-                "table in Studio and export again, or choose one with --column",
+                f"{where} has several columns that may hold the same figure ({listed(matches)}); remove all but one of "
+                "these columns from the table in Studio and export again, or choose one of them with --column",
                 [TableColumns(where, tuple(header), {**given, **clear}, (figure,))],
             )
     return {known: several[0] for known, several in positions.items()}

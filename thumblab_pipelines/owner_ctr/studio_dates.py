@@ -104,8 +104,9 @@ def _checked(day: date) -> date:
 
 @cache
 def _months() -> dict[str, int]:
-    """Return the number of the month for each name of a month in all languages, by folded name. Leave out names that
-    mean two different months."""
+    """Return the number of each month, 1 to 12, by its names in all languages. The names are in the form that `_folded`
+    returns. A name that means two different months is left out.
+    """
     from babel import Locale
 
     months: dict[str, set[int]] = {}

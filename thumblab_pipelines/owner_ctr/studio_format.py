@@ -1,4 +1,4 @@
-"""Decide whether a row of a Studio table is a Short."""
+"""Decide whether the video in a row of a Studio table is a Short."""
 
 from collections.abc import Mapping
 from datetime import date

@@ -8,11 +8,8 @@ from thumblab_pipelines.owner_ctr.studio_table import StudioTable
 
 
 class DecimalCommas:
-    """Whether the numbers of each column have decimal commas. Columns may differ, because a spreadsheet may change only
-    a single column.
-
-    Args:
-        table: the table.
+    """Finds out whether the numbers of a column of the table have decimal commas. Columns of one table may differ,
+    because a spreadsheet may change only one column.
     """
 
     def __init__(self, table: StudioTable) -> None:

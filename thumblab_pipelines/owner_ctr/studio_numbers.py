@@ -103,7 +103,7 @@ def seconds(cell: str, decimal_commas: bool) -> float | None:
 
 
 def parsed(cell: str, decimal_commas: bool) -> float | None:
-    """Return the number in a cell, or None if the cell is not a number of 0 or more without an exponent."""
+    """Return the number in a cell. Return None if the cell is not a number, is negative, or has an exponent."""
     if len(cell) > LONGEST:
         return None
     decimal_mark, separator = (",", ".") if decimal_commas else (".", ",")

@@ -79,7 +79,7 @@ class _Column:
 def recognise(
     header: Sequence[str], rows: Sequence[Sequence[str]], totals: Sequence[str] | None, known: Mapping[str, int]
 ) -> dict[str, int]:
-    """Return the positions of the columns that are recognised by their values, by the lab's name.
+    """Return the positions of the columns that are recognised by their values. A key is the lab's name of a column.
 
     `rows`: the cells of the rows of videos. `totals`: the cells of the row of totals, or None. `known`: the positions
     of the columns that were found by name. The known columns are not returned.
@@ -210,7 +210,8 @@ class _Table:
             elif not pairs and published is not None:
                 pairs = self._first_metric(published + 1)
             if pairs:
-                # Studio writes the unit of the hours in parentheses, in every language.
+                # In every language, the name of the column of hours has the unit in parentheses. So the views are the
+                # column before such a name.
                 self.at[VIEWS] = max(pairs, key=lambda at: ("(" in self.header[at + 1], at))
         if VIEWS in self.at and WATCH_HOURS not in self.at and self._may_be_hours(self.at[VIEWS] + 1, least=0):
             self.at[WATCH_HOURS] = self.at[VIEWS] + 1
@@ -221,7 +222,7 @@ class _Table:
         """Find the columns of the Shorts feed: how often a Short was shown in the feed, and the share of these showings
         that were watched.
 
-        Columns of other shares look the same, so the totals must prove that the shares belong to the counts.
+        Other columns of shares look the same. So the two columns are used only if the row of totals fits: see `_fits`.
         """
         if SHOWN_IN_FEED in self.at or STAYED in self.at or IMPRESSIONS not in self.at:
             return
@@ -234,13 +235,15 @@ class _Table:
                 self.at[SHOWN_IN_FEED], self.at[STAYED] = at, at + 1
 
     def _first_metric(self, start: int) -> list[int]:
-        """Return the first column from `start` on that has counts and a total. In Studio's order, the first metric is
-        the views."""
+        """Return the position of the column of views in a list, or an empty list. Studio writes the views first after
+        `start`, or after one other column. The column of views has counts and a total.
+        """
         for at in (start, start + 1):
             column = self.columns[at] if self._free(at) else None
             if column is not None and self._counts(at) and (column.total is not None or self.totals is None):
                 if at == start and self.totals is None and self._counts(at + 1):
-                    # Without totals, the first of two columns of counts is the length. The second is the views.
+                    # The table has no totals and two columns of counts. The first of these columns is the length, and
+                    # the second is the views.
                     continue
                 return [at]
         return []
@@ -264,7 +267,8 @@ def _is_percent(name: str) -> bool:
 
 
 def _fits(shown: _Column, rates: _Column) -> bool | None:
-    """Return whether the totals show that the rates belong to these counts. Return None if the totals do not show it.
+    """Return whether `rates` are the shares of the counts in `shown`, judged by the row of totals. Return None if the
+    totals cannot decide this.
 
     If the table has all videos, the total of the rates is the mean of the rates, weighted by the counts.
     """

@@ -33,7 +33,7 @@ gigabytes of memory."""
 
 @dataclass(frozen=True)
 class Cells:
-    """The texts of one row by the lab's name of the column, see `studio_column_names.FIELDS`.
+    """The texts of the cells of one row. A key is the lab's name of a column, see `studio_column_names.FIELDS`.
 
     `line`: the number of the row's line in the file, starting at 1.
     """
@@ -93,7 +93,7 @@ def read_table(source: TableText, given: Mapping[str, str]) -> StudioTable:
     """Read one table.
 
     Raises `LabError` if the table is empty, too long or not CSV. Also raises `LabError` if a required column is not
-    found, or if several columns may be the same figure.
+    found, or if several columns may hold the same figure.
     """
     lines = list(islice(io.StringIO(source.text, newline=""), MAX_LINES + 1))
     if len(lines) > MAX_LINES:

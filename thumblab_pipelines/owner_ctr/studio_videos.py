@@ -31,9 +31,9 @@ error of the export."""
 class ExportedVideo:
     """The facts about one video from all exports.
 
-    `views`: the views since publication, by the day of the export. `in_part`: whether an export counts only views of a
-    later period; these views are not in `views`. `published_later`: whether an export gives a date of publication after
-    the day of the export; this date is not in `published`.
+    `views`: the views since publication, by the day of the export. `in_part`: whether an export counts only the views
+    of a period that starts after the publication; these views are not in `views`. `published_later`: whether an export
+    gives a date of publication after the day of the export; this date is not in `published`.
     """
 
     video_id: str

@@ -63,9 +63,9 @@ class Detected:
 def detect_faces(lab: Lab, niche: str | None = None, progress: Progress = silent, limit: int | None = None) -> Detected:
     """Find and embed the faces of the pictures that the present networks have not searched, and commit every batch.
 
-    `niche`: the niche whose thumbnails are searched. If `niche` is None, the pictures of all niches and the given
-    pictures are searched. `limit`: the maximum number of pictures to search. Raises `LabError` if the setting `people`
-    is off, or if a network is missing.
+    `niche`: the niche whose thumbnails are searched. If `niche` is None, the thumbnails of all niches are searched, and
+    the pictures that users added with `add_folder`. `limit`: the maximum number of pictures to search. Raises
+    `LabError` if the setting `people` is off, or if a network is missing.
     """
     require_people(lab.settings)
     networks = load_networks(lab.settings)
@@ -97,7 +97,8 @@ def detect_faces(lab: Lab, niche: str | None = None, progress: Progress = silent
 
 
 def _delete_earlier(lab: Lab, embedder: str, with_spaces: bool) -> None:
-    """Delete the vectors of earlier embedders. Do nothing while a face that may be searched has no row of `embedder`.
+    """Delete the vectors of earlier embedders. If a face that the settings include was not yet embedded by `embedder`,
+    do nothing, because the earlier vectors are still needed.
 
     `with_spaces`: whether to delete also the centroids and calibrations that were computed from these vectors. In
     Dagster, `with_spaces` is false: the asset `face_clusters` makes the centroids and calibrations, and deletes them.

@@ -29,8 +29,8 @@ def forget_picture(lab: Lab, sha256: str) -> ForgottenEverywhere:
 
 
 def forget_outside(lab: Lab) -> ForgottenEverywhere:
-    """Delete the faces of pictures that the setting `people` excludes. Delete the heads that were trained on these
-    faces.
+    """Delete the faces of pictures that the setting `people` excludes. Also delete the matching heads that were trained
+    on these faces.
 
     If the setting is `off`, all faces are deleted. If the setting changes later, the faces may be found again. Names
     stay.

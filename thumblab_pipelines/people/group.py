@@ -118,8 +118,9 @@ def _run(
     with lab.engine.connect() as connection:
         given = faces_for_clustering(connection, space.embedder, scope)
     vectors = space.apply(given.vectors) if given.face_ids else np.empty((0, _NO_FACES_DIMENSION), np.float32)
-    # A head makes the people that it learnt from less similar to each other. If pairs of these people were used, the
-    # calibration would be wrong for all other people. So the labels are used only without a head.
+    # A matching head makes the people that it was trained on less similar to each other than other people are. With
+    # pairs of these people, the calibration would be wrong for all other people. So if there is a head, the faces that
+    # a person put into clusters are not used.
     labels = given.pinned if space.head is None else np.full_like(given.pinned, NONE)
     calibration = calibrate(vectors, given.pictures, labels)
     rows = _considered(given, max_faces)
@@ -134,8 +135,8 @@ def _run(
     with lab.engine.begin() as connection:
         stored = store_clustering(connection, given, codes, similarity)
         if given.face_ids:
-            # This run may use a threshold of its own. The threshold is stored, because faces of new pictures are later
-            # compared with the same threshold.
+            # The caller may have given another threshold than the settings. The threshold is stored, because faces of
+            # new pictures are later compared with the same threshold.
             learned = json.loads(calibration.to_json()) | {"threshold": how.person_match_threshold}
             save_calibration(connection, space.fingerprint, learned)
         # A person may have moved faces, or made the lab forget faces, while this function ran. So the centroids are
@@ -234,7 +235,8 @@ def check_groups(lab: Lab, grouped: Grouped) -> list[CheckResult]:
         CheckResult(
             "kept",
             moved == 0 and twice == 0,
-            f"{moved} faces are not where a person put them; {twice} faces share a cluster with another of their picture",
+            f"{moved} faces are not where a person put them; {twice} faces are in one cluster with another face of the "
+            "same picture",
             advisory=True,
             figures={"moved": moved, "twice_in_a_picture": twice},
         ),

@@ -1,4 +1,4 @@
-"""Report how many faces and people there are, and compare the clusters with the folders of given pictures."""
+"""Report how many faces and people there are. Compare the clusters with the folders of the pictures that users added."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -24,7 +24,8 @@ class PeopleReport:
     Attributes:
         statistics: numbers of pictures, faces and clusters, and the share of thumbnails of each person.
         appearances: for each channel, how often each person appears.
-        folders: how well the clusters agree with the folders of given pictures. None if no given picture is in a folder.
+        folders: how well the clusters agree with the subfolders of the pictures that users added with `add_folder`. None
+            if no such picture is in a subfolder.
     """
 
     statistics: PeopleStatistics
@@ -72,11 +73,11 @@ def check_names(report: PeopleReport) -> list[CheckResult]:
 
 
 def folder_agreement(lab: Lab) -> Agreement | None:
-    """Return how well the clusters agree with the folders of given pictures. Each folder must have the pictures of one
-    person.
+    """Return how well the clusters agree with the subfolders of the pictures that users added with `add_folder`. Each
+    subfolder must have the pictures of one person.
 
-    Only the best face of a picture is used, because other people may be in the background. Return None if no given
-    picture is in a folder.
+    Only the best face of a picture is used, because other people may be in the background. Return None if no such
+    picture is in a subfolder.
     """
     statement = (
         select(people_pictures.c.name, face_assignments.c.cluster_key)

@@ -62,7 +62,8 @@ def _labelled(given: FacesToCluster) -> LabelledFaces:
     Faces that the lab itself matched to a person are left out. A head that learns from its own answers would learn its
     own errors.
     """
-    named = np.append(given.named, False)  # The code -1 (no cluster) reads this last element.
+    # A face in no cluster has the code -1. As an index, -1 means the last element, so False is added at the end.
+    named = np.append(given.named, False)
     rows = np.flatnonzero((given.pinned != NONE) & named[given.pinned])
     # The number of a picture may change with every new face. So the key of a picture is the id of its first labelled
     # face.

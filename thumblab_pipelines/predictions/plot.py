@@ -36,7 +36,9 @@ def quality_plot(qualities: Sequence[ReleaseQuality]) -> str | None:
 
 
 def _draw_calibration(axes: "Axes", quality: ReleaseQuality) -> None:
-    """Draw the share of pairs won against the answered probability. The area of a point shows its number of pairs."""
+    """Draw the share of pairs that were won, against the probability in the answers. The area of a point shows its
+    number of pairs.
+    """
     assert quality.experiments is not None
     points = quality.experiments.curve
     most = max(point["pairs"] for point in points)

@@ -141,8 +141,8 @@ def _of_experiments(pairs: Sequence[DecidedPair]) -> ExperimentFigures | None:
     favourite = np.maximum(claimed, 1 - claimed)
     correct = np.asarray((claimed > 0.5) + 0.5 * (claimed == 0.5), np.float64)
     tested = _Pairs.of_variants(pairs)
-    # The functions below compute sigmoid(slope * gap). With the gaps below and the slope 1, the result is the claimed
-    # probability.
+    # The functions of `calibration` compute a probability as sigmoid(slope * gap). For these gaps and the slope 1, the
+    # result is the claimed probability.
     gaps = np.log(claimed) - np.log1p(-claimed)
     return ExperimentFigures(
         len(pairs),

@@ -96,8 +96,8 @@ def _excess(rows: Sequence[Any]) -> Float64s:
     """Return the log views of each video [n] minus the trend of its channel, or NaN if the views or the trend are not
     known.
 
-    Only views with the same definition of a view (the same era) are compared. The trend at a video is computed without
-    the views of this video.
+    YouTube has changed what it counts as a view. Only views of the same era, which have the same definition, are
+    compared. The trend for a video is computed without the views of this video.
     """
     views = np.array([np.nan if row.views is None else max(row.views, 1.0) for row in rows], np.float64)
     channel = np.array([f"{row.channel_id} {row.era}" for row in rows], object)

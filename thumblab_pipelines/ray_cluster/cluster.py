@@ -1,6 +1,6 @@
-"""Run work on the Ray cluster of the settings: a stream of blocks, or a list of independent tasks.
+"""Run work on the Ray cluster that the settings name: a stream of blocks, or a list of independent tasks.
 
-Both give the results in the order of the input, whatever the number of workers. Only the calling process writes to the
+The results are in the order of the input, whatever the number of workers. Only the calling process writes to the
 database. If a worker process dies, only the blocks that it was computing are computed again, by another worker.
 """
 
@@ -51,12 +51,12 @@ class Cluster:
         return f"Ray cluster {self.address}, nodes: {self.nodes}, workers: {self.workers}"
 
     def stream(self, work: Callable[[B], R], blocks: Sequence[B]) -> Iterator[tuple[str, R]]:
-        """Yield `work(block)` for each block, in order, with its place. Ray Data computes the blocks in worker processes.
+        """Yield for each block, in order, the place where it was computed, and the result `work(block)`.
 
-        The place is the host and the process that computed the block.
+        Ray Data computes the blocks in worker processes. A place is a text that names a host and a process.
 
         Each worker process keeps what `work` caches, such as a loaded model. A `LabError` in a worker is raised here.
-        Raises `ClusterError` if a block loses its worker again and again.
+        Raises `ClusterError` if the worker of a block dies again and again.
         """
         if not blocks:
             return
@@ -67,7 +67,8 @@ class Cluster:
         dataset.context.execution_options.preserve_order = True
         dataset.context.enable_progress_bars = False
         with catch_warnings():
-            # Ray 2.60 has no other way to limit the retries of an actor's tasks than this argument, which it deprecates.
+            # In Ray 2.60, only `ray_remote_args_fn` can limit how often an actor's task is tried again. Ray warns that
+            # this argument is deprecated.
             simplefilter("ignore")
             computed = dataset.map_batches(
                 BlockWorker,
@@ -84,7 +85,7 @@ class Cluster:
                 yield _received(row["result"])
 
     def map(self, function: Callable[[B], R], items: Sequence[B]) -> list[R]:
-        """Return `function(item)` for each item, in order. Each call is a task, on any worker.
+        """Return `function(item)` for each item, in order. Each call is a task of its own, which any worker may run.
 
         `function` is sent to each node only once, so it may hold large arrays. A `LabError` in a task is raised here.
         """
@@ -103,7 +104,7 @@ class Cluster:
         """
         ray = imported("ray")
         strategy = imported("ray.util.scheduling_strategies").NodeAffinitySchedulingStrategy
-        # On this node, the queue lives as long as this process needs it.
+        # The queue is placed on this node. On another node, it would be lost if that node died.
         here = strategy(ray.get_runtime_context().get_node_id(), soft=False)
         queue = imported("ray.util.queue").Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
         failed: list[Exception] = []
@@ -120,10 +121,10 @@ class Cluster:
 
 
 def cluster_of(settings: Settings) -> Cluster | None:
-    """Connect to the cluster of the settings, or return None if the settings name no cluster.
+    """Connect to the Ray cluster that the settings name. Return None if the settings name no cluster.
 
-    Raises `ClusterError` if the cluster does not answer. Raises `LabError` if Ray is not installed, if a node has other
-    code, other packages or another data folder, or if no node has room for a worker.
+    Raises `ClusterError` if the cluster does not answer. Raises `LabError` if Ray is not installed, if a node differs
+    from this process in code, packages or data folder, or if no node has room for a worker.
     """
     if not settings.ray_address:
         return None
@@ -166,7 +167,9 @@ def _call(function: bytes, item: bytes) -> bytes:
 
 
 def _outcome(load: Callable[[], Callable[[Any], Any]], item: bytes) -> bytes:
-    """Load a function and call it. Return the pickled result, or the `LabError` that it raised, with the place."""
+    """Load a function and call it. Return the result or the raised `LabError`, together with the place of this process,
+    as pickled bytes.
+    """
     cloudpickle = imported("ray").cloudpickle
     place = f"{socket.gethostname()} process {os.getpid()}"
     try:
@@ -192,7 +195,7 @@ def _tell(queue: Any, *arguments: Any) -> None:
 
 
 def _hear(queue: Any, listener: Callable[..., None], failed: list[Exception]) -> None:
-    # If the work fails, the queue is ended while this thread waits for it.
+    # If the work fails, the main thread shuts down the queue while this thread waits for the next item.
     with suppress(imported("ray.exceptions").RayError):
         while (arguments := queue.get()) is not None:
             try:

@@ -1,4 +1,4 @@
-"""Compute many items with one function, in this process or in the worker processes of the cluster of the settings."""
+"""Compute many items with one function, in this process or in workers of the Ray cluster that the settings name."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,8 +27,8 @@ def computed(
     """Yield the results of `work` for the items, in order.
 
     Without a cluster, the result is `work(items)`. With a cluster, workers compute `work(block)` for blocks of items.
-    `work` must be picklable, and give the same results for each division into blocks. It travels to a worker once, so
-    it may cache a model. `places`: counts the results by the process that computed them.
+    `work` must be picklable, and give the same results for each division into blocks. `work` is sent to each worker
+    only once, so it may cache a model. `places`: counts the results by the process that computed them.
 
     Raises the errors of `cluster_of`, and the `LabError` of a worker.
     """

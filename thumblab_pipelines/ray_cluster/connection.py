@@ -1,4 +1,6 @@
-"""Connect this process to the Ray cluster of the settings, and refuse a node that would compute something else."""
+"""Connect this process to the Ray cluster that the settings name. Refuse a node on which the results could differ, for
+example because its code is older.
+"""
 
 import importlib
 import os
@@ -50,7 +52,7 @@ def connect(address: str, data_dir: Path) -> list[dict[str, Any]]:
         joined, checked = _connected
         if joined != address:
             raise LabError(
-                f"this process is connected to the Ray cluster {joined} already; start another one for {address}"
+                f"this process is connected to the Ray cluster {joined} already; start another process for {address}"
             )
         with cluster_errors():
             nodes = [node for node in ray.nodes() if node["Alive"]]
@@ -99,9 +101,9 @@ def cluster_errors() -> Iterator[None]:
 
 @contextmanager
 def own_signal_handlers() -> Iterator[None]:
-    """Undo the changes of handlers of SIGTERM and SIGINT inside the `with` block.
+    """Restore the handlers of SIGTERM and SIGINT at the end of the `with` block, in case the block has changed them.
 
-    Ray sets handlers that end the process. Dagster's handlers must stay, because they cancel a run.
+    Ray sets handlers that end the process. Dagster's earlier handlers are needed, because they cancel a run properly.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -122,7 +124,7 @@ def _initialise(ray: Any, address: str) -> None:
             socket.create_connection((host, port), _REACH_S).close()
         except OSError as error:
             raise _unreachable(address, error) from error
-    # A cluster inside this process would otherwise report its use to Ray's makers.
+    # Without this variable, a cluster that Ray starts in this process would report its use to the makers of Ray.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     options: dict[str, Any] = {"include_dashboard": False} if address == LOCAL else {}
     try:
@@ -169,8 +171,8 @@ def _check(ray: Any, nodes: list[dict[str, Any]], data_dir: Path) -> None:
         if different:
             more = f" and {len(different) - _NAMED} more" if len(different) > _NAMED else ""
             raise LabError(
-                f"{name} would compute something else: {'; '.join(different[:_NAMED])}{more}; install the same commit and "
-                "the same locked versions on every node"
+                f"{name} could compute different results: {'; '.join(different[:_NAMED])}{more}; install the same commit "
+                "and the same locked versions on every node"
             )
         if not sees_folder:
             raise LabError(

@@ -1,4 +1,4 @@
-"""Compute independent tasks, in this process or in the worker processes of the cluster of the settings.
+"""Compute independent tasks, in this process or in workers of the Ray cluster that the settings name.
 
 A task gets all its random numbers or its seed as an argument. So the results do not depend on the number of workers.
 """
@@ -17,7 +17,7 @@ class Tasks(Protocol):
     """A place where independent tasks are computed."""
 
     def map(self, function: Callable[[B], R], items: Sequence[B]) -> list[R]:
-        """Return `function(item)` for each item, in order. Both must be picklable."""
+        """Return `function(item)` for each item, in order. The function and the items must be picklable."""
         ...
 
 
@@ -32,5 +32,5 @@ IN_THIS_PROCESS = InThisProcess()
 
 
 def tasks_of(settings: Settings) -> Tasks:
-    """Return the cluster of the settings, or this process if the settings name no cluster. See `cluster_of`."""
+    """Return the Ray cluster that the settings name, or this process if the settings name no cluster. See `cluster_of`."""
     return cluster_of(settings) or IN_THIS_PROCESS

@@ -108,8 +108,8 @@ def shorten_histories(connection: Connection, niche: str, before: datetime) -> N
 def delete_stale(lab: Lab, niche: str, now: datetime, deletion: Deletion) -> None:
     """Delete rows that were not refreshed from YouTube within 30 days.
 
-    The deleted rows are rows of videos, rows of channels without videos, and the crawl's rows of videos that the crawl
-    left out.
+    The deleted rows are rows of videos, rows of channels without videos, and rows of `crawl_videos` for videos that the
+    crawl did not keep.
     """
     before = now - LONGEST
     window = now - timedelta(days=lab.settings.crawl_days)

@@ -36,13 +36,13 @@ def forget_niche(lab: Lab, name: str, progress: Progress = silent) -> ForgottenN
     """Delete a retired niche: its videos with all rows about them, pictures that nothing else shows, its indices and
     maps, and its row in the table `niches`.
 
-    The videos are deleted as in the retention (docs/retention.md): the releases of pairs, the map of all niches and the
-    channel adapters lose them too, and experiments and imported click-through rates stay. After a killed call, call the
-    function again.
+    The videos are deleted by the rules of docs/retention.md. They are also removed from the pairs releases, the map of
+    all niches and the channel adapters. Experiments and imported click-through rates stay. If a call was killed, call
+    the function again.
 
     Raises `LabError` if the niche is not retired. If a person restores the niche during the call, the function stops
-    with this error, and the remaining videos stay. Also raises `LabError` if other runs go on saving videos of the
-    niche. In this case, the row of the niche and the new videos stay.
+    with this error, and the remaining videos stay. Also raises `LabError` if other runs save new videos of the niche
+    again and again. In this case, the row of the niche and the new videos stay.
     """
     deleted = images = releases = 0
     for _ in range(_ROUNDS):
@@ -54,8 +54,8 @@ def forget_niche(lab: Lab, name: str, progress: Progress = silent) -> ForgottenN
         if _delete_niche(lab, name):
             return ForgottenNiche(deleted, images, releases)
     raise LabError(
-        f"{name} is not forgotten, because other runs still save videos or an index of it; let them end, and then run "
-        f"`thumblab niche retire {name} --forget` again"
+        f"{name} is not forgotten, because other runs still save videos or an index of this niche; wait until these runs "
+        f"have ended, and then run `thumblab niche retire {name} --forget` again"
     )
 
 
@@ -79,7 +79,8 @@ def _delete_rows(lab: Lab, name: str, progress: Progress) -> int:
 def _delete_niche(lab: Lab, name: str) -> bool:
     """Delete the row of the niche, and return True. If the niche has a video or an index, do nothing and return False.
 
-    The row goes last, so that a call after a kill finds the niche and does the rest.
+    The row is deleted last. So if `forget_niche` is killed before, another call still finds the niche, and deletes the
+    rest.
     """
     with lab.engine.begin() as connection:
         require_retired(connection, name)

@@ -103,8 +103,8 @@ def _publish_trimmed(lab: Lab, release: Release, alive: set[str], run_id: str | 
         require_damage(release, error)
         return None
     # The new index keeps the list of changes since the old index was built. Another build may be running, and may have
-    # read the library before these changes. When the other build is promoted, the list shows which changes are missing
-    # in it.
+    # read the library before these changes. The list then shows which changes must be added when the other build is
+    # promoted.
     changes = [pair for pair in index.changes.pairs() if pair[0].video_id in alive]
     of_base = alive - {change.video_id for change, _ in changes}
     rows = np.array([row for row, item in enumerate(index.items) if item.video_id in of_base], dtype=np.intp)

@@ -56,9 +56,9 @@ class Retained:
     `videos`: videos of the niche that are left after the run. `refreshed`: updated videos. `deleted`: deleted videos,
     by reason. `images_deleted`, `releases_deleted`, `unfinished_deleted`: deleted pictures, releases and abandoned
     trainings. `adapters`: channel adapters that were fitted again or removed. `quota`: quota that the run spent.
-    `stopped`: why the run ended early, or None. `withheld`: a check that fails if so many videos were due that the run
-    refused to delete them. `remarks`: if YouTube was not asked, a sentence that says why. `predictions_deleted`: kept
-    predictions that were too old.
+    `stopped`: why the run ended early, or None. `withheld`: a check that fails if the run refused to delete videos,
+    because it would have deleted too many. `remarks`: if YouTube was not asked, a sentence that says why.
+    `predictions_deleted`: kept predictions that were too old.
     """
 
     videos: int
@@ -78,7 +78,8 @@ class Retained:
 def retain(
     lab: Lab, niche: str, progress: Progress = silent, run_id: str | None = None, confirmed: bool = False
 ) -> Retained:
-    """Refresh and delete what is due in a niche. Then delete the pictures of deleted videos, and clean the releases.
+    """Refresh the facts in a niche that are nearly 30 days old, and delete the videos that the lab may no longer keep.
+    Then delete the pictures of deleted videos, and clean the releases.
 
     If the quota of the day is spent, videos that were not refreshed stay until their facts are 30 days old. A run
     deletes at most a share of the niche's videos, unless a person has `confirmed` the deletion, see `Deletion`.

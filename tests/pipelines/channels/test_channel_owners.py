@@ -275,7 +275,7 @@ def test_rates_that_the_lab_imports_without_a_channel_do_not_reach_channels_of_k
     changed = {"Impressions click-through rate (%)": "0.01"}
     report = import_studio(owner.lab, write(tmp_path / UNNAMED, rows(owner, 4, 9, **changed)))
     assert report.with_ctr == 3
-    assert any("2 videos are in channels of API keys" in remark for remark in report.remarks)
+    assert any("2 videos are in channels that belong to an API key" in remark for remark in report.remarks)
     assert before <= {row for row in state(owner.lab) if len(row) == 2}
 
 

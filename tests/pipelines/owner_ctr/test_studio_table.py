@@ -107,8 +107,9 @@ def test_two_columns_of_impressions_are_an_error_that_names_both(lab: Lab, expor
     columns = ("Content", "Video title", "Thumbnail impressions", *COLUMNS[3:])
     with pytest.raises(UnknownColumnsError) as caught:
         import_studio(lab, export([row(ids(1)[0])], columns), DAY)
-    assert "several columns for one figure (Thumbnail impressions, Impressions); remove all but one" in str(
-        caught.value
+    assert (
+        "several columns that may hold the same figure (Thumbnail impressions, Impressions); remove all but one"
+        in str(caught.value)
     )
     [table] = caught.value.tables
     assert (table.header, table.missing) == (columns, ("impressions",)), (

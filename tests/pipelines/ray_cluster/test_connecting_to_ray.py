@@ -116,7 +116,7 @@ except LabError as error:
             env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
         )
     expected = (
-        r"the node \S+ \(\S+\) of the Ray cluster would compute something else: code of the lab is \w+ there and "
+        r"the node \S+ \(\S+\) of the Ray cluster could compute different results: code of the lab is \w+ there and "
     )
     assert re.match(expected, done.stdout.splitlines()[-1]), done.stdout
     assert "install the same commit and the same locked versions on every node" in done.stdout

@@ -38,15 +38,18 @@ class OwnerCredentials:
         path = settings.youtube_owner_credentials
         if path is None:
             raise LabError(
-                "no sign-in of the channel's owner is set; put THUMBLAB_YOUTUBE_OWNER_CREDENTIALS=FILE into .env "
-                f"({_GUIDE}), or import an export of YouTube Studio with `thumblab import-studio`"
+                "the settings name no sign-in file of the channel's owner; put "
+                f"THUMBLAB_YOUTUBE_OWNER_CREDENTIALS=FILE into .env ({_GUIDE}), or import an export of YouTube Studio "
+                "with `thumblab import-studio`"
             )
         fields = _read(path)
         token_uri = fields.get("token_uri", GOOGLE_TOKEN_URI)
         if settings.youtube_endpoint:
             token_uri = settings.youtube_endpoint.rstrip("/") + "/token"
         elif urlsplit(token_uri).scheme != "https":
-            raise LabError(f"token_uri in {path} is not an https:// address; leave it out to use Google's own address")
+            raise LabError(
+                f"token_uri in {path} is not an https:// address; remove token_uri from the file to use Google's address"
+            )
         return cls(fields["client_id"], fields["client_secret"], fields["refresh_token"], token_uri)
 
     def redact(self, text: str, *more: str | None) -> str:
@@ -76,7 +79,7 @@ def _read(path: Path) -> dict[str, str]:
         raise LabError(f"{path} is not a JSON file with credentials; {_GUIDE}") from None
     if "installed" in content or "web" in content:
         raise LabError(
-            f"{path} is an OAuth client file, but the file of a sign-in with this client is needed; {_GUIDE}"
+            f"{path} is an OAuth client file, but the lab needs the file that a sign-in with this client writes; {_GUIDE}"
         )
     kind = content.get("type", "authorized_user")  # google-auth writes files of this type without the field `type`.
     if kind == "service_account":

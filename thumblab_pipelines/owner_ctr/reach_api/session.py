@@ -33,8 +33,8 @@ T = TypeVar("T")
 class SignInError(YouTubeError):
     """Raised if a sign-in gave no access token.
 
-    The session does not repeat the sign-in, because the library google-auth has already repeated each sign-in that may
-    succeed later.
+    The session does not repeat a failed sign-in. If a new try could succeed, the library google-auth has already tried
+    again.
     """
 
 
@@ -129,7 +129,7 @@ class OwnerSession:
         return body
 
     def _download(self, url: str, largest: int) -> bytes:
-        # The server is asked not to compress the answer, so that the counted bytes are the bytes of the report.
+        # The server is asked not to compress the answer. So the number of received bytes is the size of the report.
         headers = {"Accept-Encoding": "identity"}
         body = bytearray()
         try:

@@ -32,8 +32,9 @@ class Agreement(NamedTuple):
 
 
 def agreement(clusters: Rows, people: Rows) -> Agreement:
-    """Compare the cluster [n] and the person [n] of each face. If the cluster is negative, the face is in no cluster.
-    If the person is negative, no other face shows the same person."""
+    """Compare the cluster [n] and the person [n] of each face. A negative cluster means that the face is in no cluster.
+    A negative person means that no other face shows the same person.
+    """
     inside, known = clusters >= 0, people >= 0
     alone = len(people) + np.arange(len(people))
     person = np.where(known, np.unique(people, return_inverse=True)[1], alone)

@@ -66,9 +66,9 @@ def calibrate(vectors: Float32s, pictures: Rows, people: Rows) -> Calibration:
     if len(apart) >= _LEAST_KNOWN:
         method, pairs, estimate = "known pairs", len(known), _of_different_people(apart)
     elif len(known) >= _LEAST_KNOWN:
-        # A picture may show one person twice, for example in a mirror. So pairs in one picture are evaluated like
-        # random pairs. Each face is in at most two of these pairs, so the pairs are nearly independent, and each pair
-        # has the weight `_INDEPENDENT`.
+        # A picture may show one person twice, for example in a mirror. So the pairs in one picture are treated like
+        # random pairs. Each face is in at most two of them, so they are nearly independent of each other. Each of these
+        # pairs therefore has the larger weight `_INDEPENDENT`.
         method, pairs, estimate = "known pairs", _INDEPENDENT * len(known), _of_random_pairs(known)
     elif len(random) >= _PRIOR_PAIRS:
         method, pairs, estimate = "random pairs", len(random), _of_random_pairs(random)
@@ -80,8 +80,9 @@ def calibrate(vectors: Float32s, pictures: Rows, people: Rows) -> Calibration:
 def _of_different_people(cosines: Float64s) -> tuple[float, float]:
     """Return the median and the spread of a normal distribution that fits the upper tail of the cosines.
 
-    The cosine that 0.1 % of the pairs exceed is the same in the data and in the normal distribution. With few pairs, a
-    larger share than 0.1 % is used, so that at least `_EXCEEDED` pairs exceed the cosine.
+    In the data, 0.1 % of the pairs have a cosine above some value. The spread is chosen so that the normal distribution
+    exceeds this value equally often. With few pairs, 0.1 % would be less than `_EXCEEDED` pairs. In this case, the
+    value that `_EXCEEDED` pairs exceed is used.
     """
     from scipy.stats import norm
 

@@ -37,11 +37,12 @@ def cluster_faces(
 ) -> Clustering:
     """Cluster faces.
 
-    An anchor is a cluster that a person has changed: the cluster has a name or pinned faces, or a face was banned from
-    it. Anchors keep their codes, and never merge with each other. The pinned faces of an anchor stay in the anchor. If
-    an anchor has no pinned faces, all its previous faces stay, because a person has seen the anchor with these faces.
-    Any other face joins the nearest matching cluster that it is allowed to join. All remaining faces are grouped
-    without labels. The result does not depend on the order of the faces.
+    An anchor is a cluster that a person has changed: the person gave the cluster a name, pinned a face to the cluster,
+    or banned a face from it. Anchors keep their codes (the numbers that identify clusters), and never merge with each
+    other. The pinned faces of an anchor stay in the anchor. If an anchor has no pinned faces, all its previous faces
+    stay, because a person has seen the anchor with these faces. Any other face joins the nearest matching cluster that
+    it is allowed to join. All remaining faces are grouped into new clusters by their similarity alone. The result does
+    not depend on the order of the faces.
 
     Parameters
     ----------
@@ -58,10 +59,9 @@ def cluster_faces(
         first_new = 1 + max(int(codes.max(initial=NONE)) for codes in _codes(faces))
     links = _links(ordered, calibration, settings, progress)
     found = _clustered(ordered, links, calibration, settings, first_new, progress)
-    # A face that has joined an anchor without pins would stay in the anchor at the next clustering, and would move its
-    # centroid. So the clustering is repeated with these faces fixed in their anchors, until no further face joins such
-    # an anchor. As a result, a later clustering of the same faces changes nothing. The loop ends, because a face that
-    # stays never leaves.
+    # All faces of an anchor without pinned faces stay in this anchor at the next clustering, and move its centroid. So
+    # the next clustering could give another result. To avoid this, the clustering is repeated here until no further
+    # face joins such an anchor. The loop ends, because no face leaves such an anchor again.
     while True:
         next_time = replace(ordered, previous=found.clusters)
         if np.array_equal(_base(next_time)[1], _base(ordered)[1]):
@@ -77,7 +77,7 @@ def _codes(faces: Faces) -> tuple[Rows, ...]:
 
 
 def _links(faces: Faces, calibration: Calibration, settings: ClusterSettings, progress: Progress) -> Links:
-    """Link similar faces. Only faces that may found a cluster are linked."""
+    """Link similar faces. Only faces of good quality that no person has pinned are linked."""
     rows = np.flatnonzero((faces.quality >= settings.founding_quality) & (faces.pinned < 0))
     cut = _cut(calibration, settings, len(rows))
     links = nearest_links(faces.vectors[rows], faces.pictures[rows], cut, progress=progress)
@@ -102,7 +102,7 @@ def _clustered(
     first_new: int,
     progress: Progress,
 ) -> Clustering:
-    """Cluster faces in canonical order."""
+    """Cluster faces that are in canonical order, see `Faces.canonical_order`."""
     anchors, base = _base(faces)
     work = Work(faces, faces.vectors.astype(np.float64), calibration, settings, anchors, base)
     # Faces are grouped before they are matched. So the faces of a stranger who looks like a known person can join the

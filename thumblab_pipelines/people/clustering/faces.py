@@ -49,8 +49,8 @@ class ClusterSettings:
     minimum_cluster_size
         The minimum number of faces of good quality in a new cluster, 2 or more.
     founding_quality
-        The minimum quality of a face that founds a cluster. A face of lower quality may join a cluster, but does not
-        move its centroid.
+        The minimum quality of a face from which a new cluster can be formed. A face of lower quality may join a
+        cluster, but does not move the centroid of the cluster.
     """
 
     person_match_threshold: float = 0.7
@@ -188,5 +188,5 @@ class Clustering:
 
 
 def founders(faces: Faces, settings: ClusterSettings) -> Flags:
-    """Return for each face [n] whether its quality is enough to found a cluster."""
+    """Return for each face [n] whether its quality is good enough that a new cluster can be formed from it."""
     return np.asarray(faces.quality >= settings.founding_quality, np.bool_)

@@ -126,7 +126,7 @@ def _links_of(
     cosines, found = index.search(batch, min(neighbours + 1, len(vectors)))
     rows = np.repeat(np.arange(start, start + len(batch)), found.shape[1])
     others, flat = found.ravel().astype(np.intp), cosines.ravel()
-    # If FAISS finds too few neighbours, it returns -1 in the remaining places.
+    # If FAISS finds fewer neighbours than asked for, it fills the rest of the row with -1.
     keep = (others >= 0) & (others != rows)
     keep[keep] = pictures[rows[keep]] != pictures[others[keep]]
     return rows[keep], others[keep], flat[keep]

@@ -118,7 +118,8 @@ def without_small(work: Work, clusters: Rows, count: int) -> Rows:
     """Dissolve each cluster that has too few faces of good quality, unless it is an anchor."""
     good = np.bincount(clusters[work.founders & (clusters >= 0)], minlength=count)
     kept = (good >= work.settings.minimum_cluster_size) | (np.arange(count) < len(work.anchors))
-    # A face in no cluster has the number -1, so it reads the last element, which is False.
+    # A face in no cluster has the cluster number -1. As an index, -1 means the last element, so False is added at the
+    # end.
     return np.where(np.append(kept, False)[clusters], clusters, NONE)
 
 

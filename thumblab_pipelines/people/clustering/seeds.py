@@ -27,7 +27,8 @@ def seed_groups(
     links
         Links between the rows.
     cosine
-        The minimum cosine of two matching faces. HDBSCAN finds its own densities, and does not use this cosine.
+        The minimum cosine of two matching faces. HDBSCAN does not use this cosine, because it works without a fixed
+        limit of similarity.
     """
     groups, done = [], 0
     parts = components(len(vectors), links, _MOST)

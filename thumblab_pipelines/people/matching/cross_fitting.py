@@ -67,8 +67,8 @@ def cross_fit(
 def judge(faces: CodedFaces, head: Float64s, rng: np.random.Generator) -> JudgedPairs:
     """Score the pairs of faces without the head and with the head. Each pair has the weight 1.
 
-    If there are more than 6,000 pairs of one kind, 6,000 of these pairs are drawn. Each drawn pair also has the weight
-    1.
+    At most 6,000 pairs of one person and 6,000 pairs of two people are scored. If there are more pairs, they are drawn
+    at random.
     """
     first, second = np.triu_indices(len(faces.people), 1)
     same = faces.same(first, second)

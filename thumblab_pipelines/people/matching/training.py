@@ -90,8 +90,8 @@ def decide(verification: Verification, best_epoch: int) -> Decision:
 
     1. The head is not the identity: in at least one epoch, the head separated the held-out people better.
     2. Verification with the head is better than chance: the lower end of the AUC's interval is above 0.5.
-    3. The TAR with the head is not lower than without the head. The upper end of the 95 % interval of the loss of TAR
-       (paired bootstrap over people) is at most 0.01.
+    3. The true accept rate (TAR, see `verification`) with the head is not lower than without the head. The upper end of
+       the 95 % interval of the loss of TAR (paired bootstrap over people) is at most 0.01.
     """
     tar, auc = verification.tar, verification.auc
     if best_epoch == 0:

@@ -1,4 +1,4 @@
-"""Measure verification before and after a head. Verification decides whether two faces show the same person.
+"""Measure verification without and with a head. Verification means to decide whether two faces show the same person.
 
 TAR at a FAR
     The true accept rate (TAR) at a false accept rate (FAR). The TAR is the share of the pairs of one person that are
@@ -9,8 +9,8 @@ ROC AUC, EER
     frequent.
 
 The intervals are from a bootstrap over people, because the pairs of one person are not independent. Each draw is used
-for the scores before and after the head, so the interval of the difference is paired. With few people, a plain
-percentile interval is too narrow. The percentiles are therefore expanded [1]_.
+for the scores without the head (`before`) and with the head (`after`), so the interval of the difference is paired.
+With few people, a plain percentile interval is too narrow. The percentiles are therefore expanded [1]_.
 
 .. [1] T. Hesterberg, "What teachers should know about the bootstrap", The American Statistician, 2015.
 """
@@ -36,7 +36,8 @@ _DRAWS_OF_A_TASK = 50
 
 @dataclass(frozen=True)
 class JudgedPairs:
-    """m pairs of faces with their similarity before and after a head. The head was trained on neither person of a pair.
+    """m pairs of faces with their similarity without a head (`before`) and with a head (`after`). The head was trained
+    on neither person of a pair.
 
     `first`, `second`: numbers of the people [m]. `same`: whether the pair counts as one person [m]. `weight` [m]: if k
     heads have judged a pair, the pair occurs k times, each time with the weight 1 / k.
@@ -64,7 +65,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Change:
-    """A figure before and after the head. `difference` is the figure after the head minus the figure before it."""
+    """A figure without the head (`before`) and with the head (`after`). `difference` is `after` minus `before`."""
 
     before: Estimate
     after: Estimate
@@ -132,9 +133,9 @@ def verify(pairs: JudgedPairs, seed: int, tasks: Tasks = IN_THIS_PROCESS) -> Ver
     first, second = np.split(places, 2)
     curves = [_Curve(scores, first, second, pairs) for scores in (pairs.before, pairs.after)]
     once = np.ones(len(people), np.int64)
-    # An array [2, 3]: the three figures before the head, and the three figures after the head.
+    # An array [2, 3]: the three figures without the head, and the three figures with the head.
     values = np.array([curve.figures(once, far) for curve in curves])
-    # All draws come from one generator, so they do not depend on where their figures are computed.
+    # All draws are made here by one generator. So the result is the same in this process and on a cluster.
     draws = np.random.default_rng(seed).multinomial(len(people), np.full(len(people), 1 / len(people)), size=_DRAWS)
     parts = tasks.map(partial(_figures_of_draws, curves, far), np.array_split(draws, _DRAWS // _DRAWS_OF_A_TASK))
     drawn = np.array([figures for part in parts for figures in part])
@@ -145,7 +146,9 @@ def verify(pairs: JudgedPairs, seed: int, tasks: Tasks = IN_THIS_PROCESS) -> Ver
 def _figures_of_draws(
     curves: list["_Curve"], far: float, draws: npt.NDArray[np.int64]
 ) -> list[list[tuple[float, float, float]]]:
-    """Return the figures of each curve in each draw. Leave out a draw without pairs of one kind."""
+    """Return the figures of each curve in each draw. Leave out a draw that has no pairs of one person, or no pairs of
+    two people.
+    """
     found = []
     for times in draws:
         figures = [drawn for curve in curves if (drawn := curve.figures(times, far)) is not None]
@@ -155,8 +158,9 @@ def _figures_of_draws(
 
 
 def _change(values: Float64s, draws: Float64s, people: int) -> Change:
-    """Return the estimates of one figure. `values` [2]: the figure before and after the head. `draws` [b, 2]: the same
-    figures in each draw of the bootstrap."""
+    """Return the estimates of one figure. `values` [2]: the figure without and with the head. `draws` [b, 2]: the same
+    figures in each draw of the bootstrap.
+    """
     from scipy.stats import norm, t
 
     # The variance of a bootstrap over n people is too small by the factor (n - 1) / n. The percentiles of the bootstrap
@@ -181,12 +185,13 @@ class _Curve:
         self.genuine, self.impostor = (
             _Sorted(scores[kind], first[kind], second[kind], pairs.weight[kind]) for kind in (pairs.same, ~pairs.same)
         )
-        # For each impostor pair, the number of genuine pairs with a higher score, and with a higher or equal score.
+        # `higher` and `not_lower` have for each pair of two people (impostor pair) the number of pairs of one person
+        # (genuine pairs) with a higher score, and with a higher or equal score.
         rising, of_impostor = -self.genuine.scores, -self.impostor.scores
         self.higher = np.searchsorted(rising, of_impostor, side="left")
         self.not_lower = np.searchsorted(rising, of_impostor, side="right")
-        # A threshold accepts either all impostor pairs with equal scores, or none of them. `last` has the last row of
-        # each score.
+        # If several impostor pairs have the same score, a threshold accepts all or none of them. `last` has the row of
+        # the last pair with each score.
         scores = self.impostor.scores
         self.last = np.nonzero(np.append(scores[1:] != scores[:-1], True))[0]
 
@@ -219,7 +224,7 @@ class _Curve:
 
 
 class _Sorted:
-    """Pairs of one kind, sorted by falling score."""
+    """The genuine pairs or the impostor pairs, highest score first."""
 
     def __init__(self, scores: Float64s, first: Rows, second: Rows, weight: Float64s) -> None:
         order = np.argsort(-scores, kind="stable")
