@@ -100,7 +100,7 @@ class LabRunLauncher(DefaultRunLauncher):
         return asked
 
     def _waits_for_code_server(self, run: DagsterRun) -> bool:
-        """Return whether a dead run is to be reported later, because its code server does not answer now.
+        """Return True if a dead run must not be reported yet, because its code server does not answer now.
 
         If the code server has not answered for `_SERVER_S` seconds, return False.
 

@@ -1,8 +1,8 @@
 """Dagster's storage of schedules and sensors, for machines whose clock may be set back.
 
-Dagster stores when it last evaluated a schedule or a sensor, and evaluates it again only after this time. If the clock
-was ahead and is then set back, the stored time is in the future. Without this module, Dagster would evaluate nothing
-until this stored time.
+Dagster stores the time when it last evaluated a schedule or a sensor. The next evaluation is always later than the
+stored time. If the clock was ahead and is then set back, the stored time is in the future. Without this module, Dagster
+would not evaluate the schedule or sensor until then.
 """
 
 from collections.abc import Sequence
@@ -32,8 +32,8 @@ class LabScheduleStorage(KeptConnections, PostgresScheduleStorage):  # type: ign
         for state in super().all_instigator_state(*arguments, **options):
             present = _not_ahead(state)
             if present is not state:
-                # If the present time were not stored, each pass of the daemon would start from a new time and find
-                # nothing due.
+                # The present time is stored, so that it stays the same for the next passes of the daemon. With a new
+                # time in each pass, no schedule would ever be due.
                 self.update_instigator_state(present)
             states.append(present)
         return states

@@ -66,10 +66,10 @@ class TrainableRanker(nn.Module):
     def fit_scale(self, inputs: Float32s | MixedRows) -> None:
         """Fit the standardisation to training inputs [n, d], with n of at least 2.
 
-        Each block before `words` is scaled to the length in `_LENGTHS`. The blocks `words` and `length` are not
-        changed. An input that is constant in training is set to 0, because nothing can be learnt from it. If a constant
-        input were divided by its tiny standard deviation, its first change after training would outweigh all other
-        inputs.
+        The inputs consist of blocks of columns. Each block before the block `words` is scaled to its length in
+        `_LENGTHS`. The blocks `words` and `length` are not changed. An input that is constant in training is set to 0,
+        because nothing can be learnt from it. If a constant input were divided by its tiny standard deviation, its
+        first change after training would outweigh all other inputs.
         """
         layout = self.config.layout
         blocks = [(_LENGTHS[name], layout.sizes[name]) for name in _LENGTHS if layout.sizes[name]]

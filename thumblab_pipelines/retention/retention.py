@@ -183,10 +183,9 @@ def _raise(failures: list[Exception], deletion: Deletion) -> NoReturn:
 def _pairs_rest(lab: Lab, deletion: Deletion) -> timedelta:
     """Return how long training pairs may still name a deleted video.
 
-    The time is zero if this run deleted videos because their facts were 30 days old. In all other cases, the time is
-    the shorter of two times: 20 hours, and the setting `refresh_days` subtracted from 30 days. A video is refreshed
-    when its facts are `refresh_days` old. If the refresh finds that the video is gone from YouTube, the pairs stop
-    naming it before its facts are 30 days old.
+    No data about a video may stay once its facts are 30 days old. So if this run deleted videos for this reason, the
+    time is zero. Any other deleted video was refreshed when its facts were `refresh_days` old, so 30 days minus
+    `refresh_days` are left. The time is this difference, or 20 hours if that is shorter.
     """
     if deletion.deleted[STALE]:
         return timedelta(0)

@@ -25,7 +25,8 @@ class RetainedNiches:
     def raise_failures(self) -> None:
         """Raise an error if the retention of a niche failed.
 
-        An error that is no `LabError` is raised as it is. Otherwise, a `LabError` has the texts of all failures.
+        If one of the errors is no `LabError`, this error is raised unchanged. If all errors are `LabError`s, one
+        `LabError` with the texts of all failures is raised.
         """
         errors = self.failures.values()
         for error in errors:
@@ -40,8 +41,9 @@ class RetainedNiches:
 def retired_with_videos(lab: Lab, niche: str) -> list[str]:
     """Return the retired niches that have videos, if `niche` is the first niche of the lab. Otherwise return no niche.
 
-    So the daily runs of all niches together handle each retired niche once. A forgotten niche counts as retired, because
-    a run that began before may have saved videos after the niche was forgotten.
+    Each active niche has a daily run. Only the run of the first niche handles the retired niches, so each retired niche
+    is handled once a day. Forgotten niches count as retired. A forgotten niche may have videos that a run saved while
+    the niche was being forgotten.
     """
     active = lab.niches
     if active[:1] != (niche,):
@@ -54,10 +56,11 @@ def retired_with_videos(lab: Lab, niche: str) -> list[str]:
 def retain_retired_niches(
     lab: Lab, niche: str, progress: Progress = silent, run_id: str | None = None
 ) -> RetainedNiches:
-    """Refresh and delete what is due in each niche of `retired_with_videos`. A failure in one niche does not stop the
-    others.
+    """Apply `retain_retired` to each niche that `retired_with_videos` returns. If one niche fails, the other niches are
+    still handled.
 
-    A person who confirmed the deletions of the run's own niche has confirmed none of a retired niche.
+    If a person has confirmed the deletions of this run, the confirmation is only for `niche`, and not for the retired
+    niches.
     """
     found = RetainedNiches()
     for name in retired_with_videos(lab, niche):
@@ -71,10 +74,10 @@ def retain_retired_niches(
 
 
 def retain_retired(lab: Lab, niche: str, progress: Progress = silent, run_id: str | None = None) -> str:
-    """Refresh and delete what is due in a retired niche, see `retain`. Return a text about what was done.
+    """Apply `retain` to a retired niche. Return a text about what was refreshed and deleted.
 
-    A person who forgot a niche has confirmed its deletions. Raises `LabError` in the cases in which `retain` raises it,
-    and if a blocking check of the retention fails.
+    By forgetting a niche, a person has confirmed that all its videos are deleted. Raises the `LabError` of `retain`.
+    Also raises `LabError` if a blocking check of the retention fails.
     """
     with lab.engine.connect() as connection:
         forgotten = connection.scalar(select(niches.c.name).where(niches.c.name == niche)) is None

@@ -120,7 +120,7 @@ def expected_calibration_error(gaps: npt.ArrayLike, slope: float, bins: int = _B
 class CalibratedError(NamedTuple):
     """The ECE that perfectly calibrated win probabilities would have on a sample of pairs.
 
-    The ECE differs from sample to sample. These are its mean, and the ends of its 95 % interval.
+    The ECE differs from sample to sample. `mean` is its mean, and `low` and `high` are the ends of its 95 % interval.
     """
 
     mean: float
@@ -134,14 +134,14 @@ def error_if_calibrated(
     """Return the expected calibration error (ECE) that the model would show if all its win probabilities were correct.
 
     The ECE of a calibrated model is above 0, because the share of wins in a bin differs by chance from the probability
-    of a win. So an ECE below the upper end does not show that the probabilities are wrong.
+    of a win. So if a measured ECE is below `high` of the result, it does not show that the probabilities are wrong.
 
     `gaps` [m]: the gaps of the pairs, at least one. `winners` and `losers` [m]: the numbers of the two videos of each
     pair. The winners are drawn `_DRAWS` times. For each draw, every video gets a random number from the Gumbel
-    distribution. The first video of a pair wins if slope * gap + its number - the number of the second video is above
-    0. The difference of two Gumbel numbers has the logistic distribution, so the first video wins with the claimed
-    probability sigmoid(slope * gap) [1]_. Pairs that share a video are not independent, as in real data. If both sides
-    of a pair are the same video, each side gets its own random number.
+    distribution. The first video of a pair wins if slope * gap + (number of the first video) - (number of the second
+    video) is above 0. The difference of two Gumbel numbers has the logistic distribution, so the first video wins with
+    the claimed probability sigmoid(slope * gap) [1]_. Pairs that share a video are therefore not independent, as in
+    real data. If both sides of a pair are the same video, each side gets its own random number.
 
     .. [1] R. Luce, "Individual Choice Behavior", Wiley, 1959.
     """

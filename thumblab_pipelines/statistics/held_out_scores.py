@@ -65,7 +65,8 @@ class HeldOutScores:
         adapters, and `slope_adapted` is for scores with adapters.
     pictures
         The picture gaps on held-out pairs. The keys `future`, `future_unadapted`, `new` and `adapted` name the same
-        models as the fields above. `adapted_unadapted` has the gaps by the models of `new` on the pairs of `adapted`.
+        models as the fields above. The key `adapted_unadapted` has the gaps of the pairs of `adapted` without adapters,
+        by the models of `new`.
     one_title_slopes
         The two slopes for pictures under one title, without and with adapters. If `one_title_slopes` is None, `slope`
         and `slope_adapted` are used instead.

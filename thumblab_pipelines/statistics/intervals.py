@@ -1,7 +1,7 @@
 """Compute intervals of means over pairs of videos, from any number of channels.
 
 A mean over pairs, such as an AUC, depends on chance in two ways: which channels were collected, and which videos of
-each channel. The interval covers both with a random-effects model, as in meta-analyses:
+each channel. The interval takes both ways into account with a random-effects model, as in meta-analyses:
 
     mean of channel c = overall mean + difference of the channel + error of its videos
 
@@ -195,9 +195,10 @@ def interval_of_channels(values: Float64s, within: Interval) -> Interval:
 def between_channels(means: Float64s, variances: Float64s) -> float:
     """Return the variance between channels by the method of Paule and Mandel, 0 or more.
 
-    `means` [k]: the means of the channels. `variances` [k]: the variances of the errors of the means, all above 0. The
-    weighted squared distances of the means from their weighted mean have a sum. With the returned variance, this sum is
-    equal to its expected value, the number of channels minus 1.
+    `means` [k]: the means of the channels. `variances` [k]: the variances of the errors of the means, all above 0. Take
+    the squared distance of each mean from the weighted mean of all channels, and let Q be the weighted sum of these
+    distances. The expected value of Q is the number of channels minus 1. The returned variance makes Q equal to this
+    expected value.
     """
     from scipy.optimize import brentq
 
@@ -213,8 +214,8 @@ def between_channels(means: Float64s, variances: Float64s) -> float:
 def _spread(values: Float64s, independent: float, centre: float) -> float:
     """Return the variance of the values [m] together with the values of the imagined pairs.
 
-    The imagined pairs are decided by chance, so their mean is `centre`. The imagined pairs keep the variance above 0.
-    The real values have the weight of `independent` independent pairs.
+    The imagined pairs have random outcomes, so their mean is `centre`. They keep the variance above 0. The values
+    depend on each other, so all of them together count only as much as `independent` pairs.
     """
     mean = float(values.mean())
     total = independent + _IMAGINED_PAIRS

@@ -1,8 +1,9 @@
 """Hold rows of numbers whose columns are partly sparse, and read them in dense blocks.
 
 A model has about a thousand dense inputs and two thousand hashed words. A title has about a hundred of these words, so
-a dense array of all inputs of 200,000 videos would need 2.6 GB, most of it zeros. Here, each kind of columns is a part
-of its own, and no part is copied. Only a block of a few thousand rows is made dense at a time.
+a dense array of all inputs of 200,000 videos would need 2.6 GB, most of it zeros. So this module keeps dense and sparse
+columns in separate parts, and copies none of them. At any time, at most a few thousand rows are converted to a dense
+block.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ Part = npt.NDArray[Any] | Any
 
 @dataclass(frozen=True)
 class MixedRows:
-    """n rows of d numbers. `parts` are arrays and sparse matrices [n, d_i], whose columns follow each other.
+    """n rows of d numbers. `parts` are arrays and sparse matrices [n, d_i]. Side by side, they have all columns.
 
-    `rows`: the chosen rows of the parts, or None for all rows. `function` is applied to each dense block [m, sum d_i],
-    and returns the block [m, d] that the reader sees.
+    `rows`: the chosen rows of the parts, or None for all rows. If `function` is given, it is applied to each dense
+    block [m, sum d_i] that is read. Its result, a block [m, d], is what the caller gets.
     """
 
     parts: Sequence[Part]
@@ -65,12 +66,12 @@ class MixedRows:
         return replace(self, rows=rows if self.rows is None else self.rows[rows])
 
     def through(self, function: Callable[[Any], Floats]) -> MixedRows:
-        """Return the results of `function`, which maps a dense block [m, d] to a block [m, k], for these rows."""
+        """Return these rows with `function` applied to them. `function` maps a dense block [m, d] to a block [m, k]."""
         first = self.function
         return replace(self, function=function if first is None else lambda block: function(first(block)))
 
     def blocks(self) -> Iterator[tuple[slice, Any]]:
-        """Yield all rows in dense blocks of at most `BLOCK` rows, each with its place."""
+        """Yield all rows in dense blocks of at most `BLOCK` rows. A slice before each block says which rows it has."""
         for start in range(0, len(self), BLOCK):
             place = slice(start, min(start + BLOCK, len(self)))
             yield place, self[place]

@@ -24,8 +24,8 @@ class ScoredVideos:
     The videos of each channel are in order of publication.
 
     `inputs` [n, d]: inputs of the model. `scores` [n]: scores of the model, in log views. `channel` [n]: the channel of
-    each video. `kernel`: the kernel of the adapters, see `Adapter`. `compared`: by channel, the pairs of pictures that
-    were compared on one video and that adapters may learn from.
+    each video. `kernel`: the kernel of the adapters, see `Adapter`. `compared`: the one-video pairs that the adapter of
+    each channel may learn from, by channel.
 
     `standardise` is applied to the inputs of one channel at a time, because the standardised inputs of a whole corpus
     take gigabytes.

@@ -68,9 +68,9 @@ class Context:
         """Return the cross-fitted context of the given rows of the dataset, by default of all rows.
 
         Only the given rows are used. The trend of a channel is computed from all given rows of the channel. So a
-        video's own views have a small effect on its prediction. The views change the trend at other videos of the
-        channel, and the model of the prediction is fitted to these videos. In a channel of 40 videos, the views of one
-        video have a weight of about 3 % in the trend at another video.
+        video's own views have a small effect on its prediction: they change the trend for the other videos of the
+        channel, and the prediction is fitted to these videos. In a channel of 40 videos, the views of one video have a
+        weight of about 3 % in the trend for another video.
         """
         videos, channel = data.videos, data.videos.channel_id.to_numpy(str)
         chosen = np.arange(len(videos)) if rows is None else rows
@@ -81,7 +81,7 @@ class Context:
         run = runs_in_time(channel[chosen])
         sample = best_penalty(features.take(chosen), target[chosen], run, CONTEXT_PENALTIES)
         fitted = ridges_without_runs(features.take(chosen), target[chosen][:, None], run, sample / _UNDERSMOOTHING)
-        # All regressions predict a block at once, because the blocks are made dense only to be read.
+        # All regressions predict one block before the next block is read. So each block has to be made dense only once.
         linear = features.mapped(
             lambda block: np.hstack([ridge.predict(block) for _, ridge in fitted] or [block[:, :0]])
         )
@@ -104,7 +104,7 @@ def context_features(data: Dataset, rows: Rows) -> MixedRows:
     """Return the features of the context of all n videos, [n, d].
 
     Each kind of feature is a block of columns, for example the title's vector. Each block is scaled so that a typical
-    row of the block has a chosen length. The means and scales are those of `rows`.
+    row of the block has a chosen length. The means and scales are computed from the given `rows`.
     """
     videos, days = data.videos, publication_days(data.videos)
     angles = np.stack([2 * np.pi * days / period for period in (_DAY, _WEEK)], axis=1)

@@ -81,7 +81,9 @@ def residuals(values: Floats | MixedRows, context: Floats | MixedRows, run: Rows
 
 
 def _subtract_by_products(left: Float32s, context: Float32s, run: Rows, penalty: float) -> None:
-    """Subtract from the centred values `left` [n, k] their predictions. Solve systems of the size n."""
+    """Subtract the predictions of the centred values `left` [n, k] from these values, in place. Used if there are fewer
+    rows than columns of the context: the linear systems have at most n equations.
+    """
     from scipy.linalg import cho_factor, cho_solve
 
     x, y = (context - context.mean(axis=0)).astype(np.float32), left.copy()
@@ -97,7 +99,9 @@ def _subtract_by_products(left: Float32s, context: Float32s, run: Rows, penalty:
 
 
 def _subtract_by_sums(left: Float32s, context: MixedRows, run: Rows, penalty: float) -> None:
-    """Do the same as `_subtract_by_products`. Solve systems of the size of the context, which is read twice."""
+    """Do the same as `_subtract_by_products`, with linear systems of as many equations as the context has columns. The
+    context is read twice.
+    """
     for out, fitted in ridges_without_runs(context, left, run, penalty):
         for place, block in context.take(out).blocks():
             left[out[place]] -= fitted.predict(block)

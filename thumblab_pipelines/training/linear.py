@@ -160,9 +160,10 @@ def _fit_picture(inputs: Floats, target: Float64s, penalty: float, differences: 
     A constant that is added to both pictures does not change their difference. So only the rows of videos are centred,
     and the regression has no intercept.
 
-    A linear model of the pictures never explains a difference completely. So a model is first fitted to the videos
-    alone. Let e be the mean squared error of the first model on the differences, minus the mean variance of the
-    differences. If e is above 0, it is added to the variance of each difference.
+    A linear model of the pictures never explains a difference completely. So the error of the model must be added to
+    the variance of each difference. To estimate this error, a first model is fitted to the videos alone. The error is
+    the mean squared error of the first model on the differences, minus the mean variance of the differences, but at
+    least 0.
     """
     videos = Sums.of(inputs, target[:, None])
     weights = videos.ridge(penalty)[:, 0]
@@ -173,7 +174,7 @@ def _fit_picture(inputs: Floats, target: Float64s, penalty: float, differences: 
         noise = max(float(np.var(target)), 1e-9)
         weight = noise / np.maximum(differences.variances + misfit, 0.01 * noise)
         weighted = pictures * weight[:, None]
-        # The sums `x` and `y` stay those of the videos, so that only the rows of videos are centred.
+        # The sums `x` and `y`, which are used for centring, are not changed. So only the rows of videos are centred.
         both = replace(
             videos, xx=videos.xx + weighted.T @ pictures, xy=videos.xy + (weighted.T @ differences.gaps)[:, None]
         )

@@ -38,7 +38,7 @@ class SlopeData:
     scores
         The scores of the videos [n], each under its own title, by the models that gave the picture gaps.
     slope
-        The slope of whole videos.
+        The slope that was fitted to whole videos (picture and title).
     experiments
         The result of `training_experiment_gaps`: for each experiment, the score of the better picture minus the score
         of the worse picture. The result is empty if there are too few experiments.

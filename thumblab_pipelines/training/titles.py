@@ -74,7 +74,7 @@ class TitleInputs:
 
     `channel` [n]: the channel numbers. `hashed`: the hashed words and groups of characters. `facts` [n, f]: the facts
     about each title and the rarity of its words. `with_moments` adds facts about the moment of publication. The facts
-    are standardised, and each kind is scaled to rows of a length of about 1.
+    are standardised, and scaled so that each row of `facts` has a length of about 1.
     """
 
     channel: Rows
@@ -146,7 +146,9 @@ def title_scores(
 
 
 def _scaled(facts: Floats, known: Rows) -> Float32s:
-    """Return the facts [n, f] standardised by the rows `known`, clipped, and scaled to rows of a length of about 1."""
+    """Return the facts [n, f], standardised by the rows `known`, clipped, and scaled so that a row has a length of
+    about 1.
+    """
     mean, spread = facts[known].mean(axis=0), facts[known].std(axis=0)
     standardised = (facts - mean) / np.where(spread > 1e-9, spread, np.inf)
     return np.asarray(np.clip(standardised, -_FARTHEST, _FARTHEST) / np.sqrt(facts.shape[1]), np.float32)

@@ -78,9 +78,10 @@ def train(
     Up to three more models are trained, each without a third of the channels. The further models show how well a model
     ranks videos of unseen channels. An interrupted training is resumed from `folders.checkpoints`.
 
-    `deleted` returns the ids of the videos that the lab has deleted since `data` was read. Training the global models
-    takes the longest, so `deleted` is called after this training. So the result has no vectors of the deleted videos:
-    neither in the channel adapters, nor among the pictures that show whether a new picture is familiar.
+    `deleted` returns the ids of the videos that the lab has deleted since `data` was read. Two parts of the result
+    contain vectors of videos: the channel adapters, and a set of pictures that shows whether a new picture is familiar.
+    These parts are made last, after the long training of the global models, and `deleted` is called just before. So the
+    result has no vectors of the deleted videos.
 
     `prior`: the title prior from which every linear model starts. The prior must not have been fitted to videos of
     `data`.

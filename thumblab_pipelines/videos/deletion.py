@@ -73,7 +73,7 @@ def last_heard(lab: Lab) -> datetime:
 
 
 def earlier_clock(lab: Lab, own: datetime) -> datetime:
-    """Return this machine's time `own`, or the time of the database server if that is earlier.
+    """Return the earlier of two times: this machine's time `own`, and the time of the database server.
 
     The server may be on another host. So if one of the two clocks is ahead, no video looks older than it is.
     """
@@ -100,7 +100,7 @@ class Deletion:
         self.withheld: Counter[str] = Counter()
 
     def allows(self, reason: str, count: int, asked: int | None = None) -> bool:
-        """Return whether `count` more videos may be deleted. If the videos must not be deleted, count them as withheld.
+        """Return whether `count` more videos may be deleted. If not, count these videos as withheld.
 
         `reason`: why the videos are to be deleted, such as "removed or private". The deletion is withheld if it would
         exceed the run's limit. `asked`: for videos that are gone from YouTube, the number of videos that YouTube was

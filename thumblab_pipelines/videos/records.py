@@ -26,8 +26,8 @@ class ChannelRecord:
     """A channel.
 
     `handle`: the channel's @handle in lower case. `subscriber_count`: None if the channel hides it. `refreshed_at`:
-    None if the record does not come from the API. `owner`: marks the API key that a new channel belongs to, or None if
-    the channel belongs to the lab.
+    None if the record does not come from the API. `owner`: a text that identifies the API key with which the channel
+    was added, or None if the lab itself added the channel.
     """
 
     channel_id: str

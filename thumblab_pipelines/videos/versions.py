@@ -35,12 +35,11 @@ such a count. `p` is a row of `first_versions_query`. `s` is the video's last co
 
 
 def first_versions_query(where: str = "true") -> str:
-    """Return a query for the first picture and title of each video, and the last time when the video is known to have
-    shown both.
+    """Return a query for the first picture and the first title of each video. The column `until` is the last time at
+    which the video is known to have shown this picture with this title.
 
-    `where`: a condition on the videos `v`. The column `until` has the last time. `until` is infinity if the video has
-    not changed. `until` is -infinity if the first version of the video was deleted from the table, because it is then
-    unknown which version got the views.
+    `where`: a condition on the videos `v`. `until` is infinity if the video has not changed. `until` is -infinity if
+    the first version of the video was deleted from the table, because it is then unknown which version got the views.
     """
     return f"""
         SELECT DISTINCT ON (n.video_id) n.video_id, n.sha256, n.phash, n.title,
@@ -166,8 +165,8 @@ def _save_shown(connection: Connection, sightings: Sequence[Shown], titles: dict
         }
         for sighting in sightings
     ]
-    # If both versions were first seen at the same moment, the stored version was shown for no time. So the new version
-    # replaces the stored version.
+    # If a stored version has the same `first_seen` as the new version, the stored version was shown for no time. So the
+    # new version replaces the stored version.
     statement = insert(thumbnail_versions).values(versions)
     replaced = {name: statement.excluded[name] for name in ("last_seen", "sha256", "phash", "title")}
     connection.execute(statement.on_conflict_do_update(index_elements=["video_id", "first_seen"], set_=replaced))
@@ -182,8 +181,8 @@ def _save_unchanged(connection: Connection, sightings: Sequence[Unchanged], titl
         .values(
             checked_at=func.greatest(thumbnails.c.checked_at, bindparam("at")),
             url=func.coalesce(bindparam("at_url"), thumbnails.c.url),
-            # The headers ETag and Last-Modified are valid only for the URL of their answer. So if a sighting has a URL,
-            # its two headers replace the stored headers. A stored header that the sighting lacks is deleted.
+            # The headers ETag and Last-Modified of an answer are valid only for the requested URL. So if a sighting has
+            # a URL, its two headers replace the stored headers. A stored header that the sighting lacks is deleted.
             etag=case((bindparam("at_url").is_(None), thumbnails.c.etag), else_=bindparam("tag")),
             last_modified=case(
                 (bindparam("at_url").is_(None), thumbnails.c.last_modified), else_=bindparam("modified")

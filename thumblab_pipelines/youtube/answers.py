@@ -211,7 +211,8 @@ def _text(value: str) -> str:
 
 
 def _aspect_ratio(player: Json) -> float | None:
-    """Return the width of the embedded player divided by its height. YouTube fits the player into the requested square.
+    """Return the width of the embedded player divided by its height. YouTube scales the player so that it fits into the
+    square that the request names.
 
     No other part of the API shows the shape of a video.
     """

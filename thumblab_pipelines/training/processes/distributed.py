@@ -44,7 +44,7 @@ class ProcessGroup:
             self.device = self._accelerator.device
         elif torch.distributed.is_available() and torch.distributed.is_initialized():
             self.size, self.rank = torch.distributed.get_world_size(), torch.distributed.get_rank()
-            if torch.cuda.is_available():  # Ray Train gives each process the number of its GPU on its machine.
+            if torch.cuda.is_available():  # Ray Train sets LOCAL_RANK to the number of the GPU for this process.
                 self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
     @property

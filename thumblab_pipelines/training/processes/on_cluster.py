@@ -44,12 +44,13 @@ def fit_on_cluster(
     if cluster.workers < cluster.training_workers:
         raise LabError(
             f"the Ray cluster {cluster.address} has room for {cluster.workers} workers, but "
-            f"THUMBLAB_RAY_TRAINING_WORKERS is {cluster.training_workers}; lower it, or add a node"
+            f"THUMBLAB_RAY_TRAINING_WORKERS is {cluster.training_workers}; lower this setting, or add a node"
         )
     ray, train, torch_trainer = imported("ray"), imported("ray.train"), imported("ray.train.torch").TorchTrainer
-    # Ray Train keeps a folder for each training, which all workers must see, although it stores nothing there.
+    # Ray Train requires a folder that all workers see, although this training stores nothing in the folder.
     storage = cluster.shared / "ray-train"
-    # Without this variable, the workers would change into that folder, which is deleted below.
+    # Without this variable, the workers would use this folder as their working directory. But the folder is deleted
+    # below.
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
     with cluster_errors(), cluster.hearing(on_epoch) as tell:
         work = ray.put(ray.cloudpickle.dumps((arrays, config, model, folders.resolved(), checkpoint_every)))
@@ -83,7 +84,7 @@ def fit_on_cluster(
 def _fit_in_worker(loop: dict[str, Any]) -> bytes:
     """Train in one worker. Return the pickled result of `fit`, or its pickled `LabError`.
 
-    Ray Train would start a training again that raises an error.
+    The `LabError` is returned and not raised, because Ray Train would repeat a training that raises an error.
     """
     ray, train = imported("ray"), imported("ray.train")
     arrays, config, model, folders, every = ray.cloudpickle.loads(ray.get(loop["work"][0]))

@@ -99,8 +99,8 @@ class TitleTable:
 
         The age curve is a sum of pieces. A piece is 0 up to a certain age, and rises linearly from there on. The
         weights of the pieces are fitted to the known videos by ridge regression. Before the fit, the local trend of the
-        channel is subtracted from views and pieces. Without this step, the size and the growth of a channel would be
-        mistaken for effects of age.
+        channel is subtracted from the log views and from each piece. Without the subtraction, the size and the growth
+        of a channel would be mistaken for effects of age.
         """
         pieces = np.maximum(np.clip(self.age, 0, _OLDEST)[:, None] - np.array([0.0, *_KNOTS]), 0.0)
         above = np.clip(self.above_trend(self.views, known)[known], -_OUTLIER, _OUTLIER)
