@@ -2,7 +2,7 @@
 
 The vectors are reduced to 50 principal components, and laid out by openTSNE [2]_. A first map starts from the first two
 components [3]_. A later map starts from the places of the earlier map. Then the whole later map is moved, turned and
-scaled, so that the videos that are on both maps come as near as possible to their earlier places [4]_.
+scaled. This brings the videos of the earlier map as near as possible to their earlier places [4]_.
 
 .. [1] L. van der Maaten and G. Hinton, "Visualizing data using t-SNE", JMLR, 2008.
 .. [2] P. Poličar, M. Stražar and B. Zupan, "openTSNE: a modular Python library for t-SNE dimensionality reduction and
@@ -32,8 +32,8 @@ places need not be scaled.
 """
 
 _EXAGGERATED, _PLAIN, _CONTINUED = 250, 500, 60
-"""Numbers of iterations of t-SNE: two for a first map, with exaggerated and then with normal attraction, and one for a
-map that starts from an earlier map.
+"""Numbers of iterations of t-SNE. A first map has `_EXAGGERATED` iterations with exaggerated attraction, and then
+`_PLAIN` iterations with normal attraction. A map that starts from an earlier map has `_CONTINUED` iterations.
 """
 _EXAGGERATION = 12.0
 _ONE_THREAD = 5_000
@@ -47,12 +47,12 @@ _TOLERATED = 0.1
 than the trustworthiness of new places.
 """
 _NEAR = 5
-"""A new video starts at the mean place of this number of its nearest videos of the earlier map."""
+"""A new video starts at the mean of the earlier places of its nearest videos. This is the number of these videos."""
 _COMMON = 0.5
 """A layout starts from an earlier map only if at least this share of the videos is in the earlier map."""
 _ONE_PLACE = 1e-6
-"""Places that differ by less than this distance count as one place. One place does not tell how to turn or scale another
-map.
+"""Places that differ by less than this distance count as one place. One place does not show how another map must be
+turned or scaled.
 """
 
 

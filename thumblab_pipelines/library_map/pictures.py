@@ -1,4 +1,8 @@
-"""Choose the tile of each picture in the atlases, and read pictures from the image store."""
+"""Choose the tile of each picture in the atlases, and read pictures from the image store.
+
+The atlases consist of pages. A page is a large image, which a browser loads as a whole. A page is a grid of tiles, and
+each tile shows one small picture.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -24,8 +28,8 @@ def assign_tiles(
     """Return the tile of each of the n `wanted` pictures, int32 [n], and the picture of each tile.
 
     A picture keeps the tile that it has in the `earlier` list, so that most pages stay the same. New pictures fill the
-    empty tiles first, in the order of their `places` [n, 2], because a browser that shows a part of the map then needs
-    few pages. Equal pictures share a tile. A wanted picture that is None has the tile `NO_TILE`.
+    empty tiles first. New pictures with near `places` [n, 2] get near tiles, so a browser that shows a part of the map
+    needs few pages. Equal pictures share a tile. A wanted picture that is None has the tile `NO_TILE`.
     """
     needed = {picture for picture in wanted if picture is not None}
     tiles: list[str | None] = [picture if picture in needed else None for picture in earlier]

@@ -32,8 +32,9 @@ def find_traits(values: pd.DataFrame, channels: Rows, clusters: Rows) -> dict[in
     the number of each video's channel. `clusters` [n]: the number of each video's cluster, or -1.
 
     A trait is a large difference that does not come from one channel. To check this, the mean of each channel in the
-    cluster is computed. The interval of these means must lie on one side of the mean of the videos outside the cluster,
-    on the same side as the mean of the cluster.
+    cluster is computed. Let m be the mean of the videos outside the cluster. If the mean of the cluster is above m, the
+    whole interval of the channels' means must be above m. If the mean of the cluster is below m, the whole interval
+    must be below m.
     """
     columns = {feature: values[feature.name].to_numpy(float) for feature in COMPARED}
     found = {}

@@ -46,9 +46,10 @@ def add_exports(
 ) -> tuple[ImportedExports, AddedChannel]:
     """Import the exports of a channel, and fit and serve its adapter.
 
-    If no model is served yet, the library of the channel's niche is built and served, and a first model is trained on
-    the videos of the lab. `connect` is then called to log the model to MLflow, see `refresh_all`. If a model is served
-    but the library is missing, the library is built and served, unless the lab has too few videos of the niche.
+    If no model is served yet, a first model is trained on the videos of the lab. Before the training, the library of
+    the channel's niche is built and served. `connect` is then called to log the model to MLflow, see `refresh_all`. If
+    a model is served but the library is missing, only the library is built and served. With too few videos of the
+    niche, no library is built.
 
     Raises `NoNameError`, `NotYoursError`, `NoNicheError` or `LabError` if `import_exports` cannot import the exports.
     Also raises `LabError` if no video has a thumbnail, if no model can be trained, or if the adapter cannot be fitted.

@@ -36,9 +36,9 @@ from thumblab_pipelines.training.config import TrainingStoppedError
 class RefreshListener:
     """The callbacks of a refresh.
 
-    `progress`: a callback of the type `Progress`. `made`: called with the name of an asset, its niche if it has one,
-    and its number of rows. `info`: called with a sentence for each finished step. `warn`: called with a sentence for
-    each item that was left out.
+    `progress`: a callback of the type `Progress`. `made`: called after an asset was made, with its name, its niche (or
+    None) and its number of rows. `info`: called with a sentence for each finished step. `warn`: called with a sentence
+    for each item that was left out.
     """
 
     progress: Progress = silent

@@ -1,10 +1,10 @@
 """Compare the winners of a niche with other videos of their channels, one feature at a time.
 
-A winner is compared with another video only if both are in one stratum: they are of one channel, in one age band, and
-published in one year. The share of a feature is the fraction of these comparisons in which the winner has more of the
-feature. The share of a channel is the same fraction among the comparisons of this channel. The share of the niche is
-the weighted mean over its channels. With c winners and r other videos, a channel has the weight c * r / (c + r), which
-is proportional to the inverse of the variance of the channel's share.
+A stratum is all videos of one channel that are in the same age band and were published in the same year. A winner is
+compared only with other videos of its stratum. The share of a feature is the fraction of these comparisons in which the
+winner has more of the feature. The share of a channel is the same fraction among the comparisons of this channel. The
+share of the niche is the weighted mean over its channels. With c winners and r other videos, a channel has the weight
+cr / (c + r). This weight is proportional to 1 / (variance of the channel's share).
 
 `thumblab_pipelines.statistics.intervals` computes the interval of the share. The interval treats the channels, and the
 videos of each channel, as random samples.

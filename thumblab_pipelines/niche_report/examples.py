@@ -22,10 +22,11 @@ EXAMPLES = 3
 def with_examples(findings: list[Finding], videos: pd.DataFrame, values: pd.DataFrame) -> list[Finding]:
     """Return the findings with up to three examples each. The examples of a finding are from different channels.
 
-    `videos` and `values`: see `find`. If winners have more of the feature, an example has the winner with the highest
-    value and the other video with the lowest value in one stratum. If winners have less of the feature, an example has
-    the winner with the lowest value and the other video with the highest value. The channels with the largest
-    differences are chosen. A pair whose two videos have the same picture file is not used.
+    `videos` and `values`: see `find`. An example is a pair from one stratum (see `compared`). If winners have more of
+    the feature, the pair is the winner with the highest value and the other video with the lowest value. If winners
+    have less of the feature, the pair is the winner with the lowest value and the other video with the highest value.
+    The channels with the largest differences are chosen. A pair whose two videos have the same picture file is not
+    used.
     """
     if not findings:
         return []

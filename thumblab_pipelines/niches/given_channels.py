@@ -14,9 +14,9 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 def given_channels(lab: Lab, youtube: YouTube, names: Sequence[str], remarks: list[str]) -> dict[str, str]:
     """Return the playlist of uploads of each channel, by the id of the channel.
 
-    `names`: ids and @handles. The lab asks YouTube only about channels that it does not know: one unit for each
-    @handle, and one unit for 50 ids. A channel that YouTube does not know is left out, and `remarks` receives a
-    sentence about it.
+    `names`: ids and @handles. The lab asks YouTube only about channels that it does not know. This costs one unit of
+    quota for each @handle, and one unit for up to 50 ids. A channel that YouTube does not know is left out, and
+    `remarks` receives a sentence about it.
     """
     found = _known(lab, names)
     ids = [name for name in names if name not in found and CHANNEL_ID.fullmatch(name)]

@@ -58,11 +58,11 @@ def read_report(name: str, data: bytes) -> ReachTable:
         header = list(reader.fieldnames or [])
         lines = [(reader.line_num, cells) for cells in reader]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise LabError(f"it is not CSV text ({type(error).__name__}); the next run tries again") from None
+        raise LabError(f"the report is not CSV text ({type(error).__name__}); the next run tries again") from None
     missing = [column for column in COLUMNS if column not in header]
     if missing:
         columns = ", ".join(header)[:200] or "no columns"
-        raise LabError(f"it lacks the column {', '.join(missing)} and has {columns}; the next run tries again")
+        raise LabError(f"the report lacks the column {', '.join(missing)} and has {columns}; the next run tries again")
     table = ReachTable(len(lines))
     seen: set[tuple[str, date]] = set()
     above_one = 0
@@ -85,8 +85,8 @@ def read_report(name: str, data: bytes) -> ReachTable:
             table.without_impressions += 1
     if above_one > _MAX_SHARE_ABOVE_ONE * len(lines):
         raise LabError(
-            f"{above_one} of its {len(lines)} click-through rates are above 1, so they are not the fractions that "
-            "YouTube documents; nothing of the report was imported. Please tell the makers of the lab"
+            f"{above_one} of the {len(lines)} click-through rates in the report are above 1, but YouTube documents them "
+            "as fractions; nothing of the report was imported. Please tell the makers of the lab"
         )
     return table
 

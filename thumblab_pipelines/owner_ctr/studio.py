@@ -236,8 +236,8 @@ def _parse(row: Cells, commas: DecimalCommas, published: date | None) -> _Reach:
 def export_day(path: Path, as_of: date | None) -> date:
     """Return the day on which the export was made.
 
-    The day is `as_of` if it is given. Without `as_of`, the day is the earlier of two days: the day of the file's last
-    change (UTC), and the last day of the period in the file's name.
+    The day is `as_of` if it is given. Without `as_of`, the day is the day of the file's last change (UTC). If the
+    file's name has a period that ended earlier, the last day of this period is returned.
 
     Raises `LabError` if `as_of` is in the future.
     """

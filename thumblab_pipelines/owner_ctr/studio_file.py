@@ -170,7 +170,7 @@ class _ZipReader:
 
     @contextmanager
     def _skipping(self) -> Iterator[None]:
-        """Catch an error in the block, which reads one part of the .zip.
+        """Catch an error in the `with` block, which reads one part of the .zip.
 
         The error is added to `left_out`, so that the other parts are still read.
         """

@@ -25,8 +25,8 @@ def may_be_short(cells: Mapping[str, str], commas: DecimalCommas, published: dat
     these columns. Without these columns, the length decides, because the table does not show whether a video is
     upright. A video of up to three minutes may be a Short, and counts as a Short.
 
-    Without a length, a video is not a Short if it was `published` before Shorts existed. A video is not a Short either
-    if its viewers watched it, on average, for longer than a Short could last on the day of publication.
+    Without a length, a video is not a Short if it was `published` before Shorts existed. It is also not a Short if its
+    viewers watched it, on average, for longer than a Short could last at that time.
     """
     feed = [cells[name].strip("0.,% ") for name in (SHOWN_IN_FEED, STAYED) if name in cells]
     if feed:

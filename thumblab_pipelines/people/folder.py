@@ -69,14 +69,14 @@ def _files(folder: Path, added: AddedFolder) -> list[Path]:
         name = path.relative_to(folder).as_posix()
         if path.is_symlink() and path.is_dir():
             added.problems.append(
-                f"{name}: this is a link to a folder, and such links are not followed; give that folder"
+                f"{name}: this is a link to a folder, and such links are not followed; add the linked folder itself"
             )
         elif path.suffix.lower() in SUFFIXES and path.is_file():
             if path.resolve().is_relative_to(root):
                 files.append(path)
             else:
                 added.problems.append(
-                    f"{name}: this link leads out of the folder, so it is not followed; copy the file"
+                    f"{name}: this link leads out of the folder, so it is not followed; copy the file into the folder"
                 )
     return files
 

@@ -22,8 +22,8 @@ def matching_candidate(candidates: Sequence[KeptCandidate], picture: ShownPictur
     A candidate shows the picture if both are the same file, or if their perceptual hashes differ in at most `NEAR`
     bits. The files may differ because YouTube encodes every uploaded picture again.
 
-    If the perceptual hashes of two candidates differ in at most `NEAR` bits, neither candidate is returned, because the
-    answer may have divided one win probability between the two candidates.
+    Two candidates whose perceptual hashes differ in at most `NEAR` bits are never returned. The answer may have divided
+    one win probability between these two candidates.
     """
     matching = [
         candidate

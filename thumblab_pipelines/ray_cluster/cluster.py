@@ -123,8 +123,9 @@ class Cluster:
 def cluster_of(settings: Settings) -> Cluster | None:
     """Connect to the Ray cluster that the settings name. Return None if the settings name no cluster.
 
-    Raises `ClusterError` if the cluster does not answer. Raises `LabError` if Ray is not installed, if a node differs
-    from this process in code, packages or data folder, or if no node has room for a worker.
+    Raises `ClusterError` if the cluster does not answer. Raises `LabError` if Ray is not installed, or if no node has
+    room for a worker. Also raises `LabError` if a node has another data folder, or other versions of the code or the
+    packages.
     """
     if not settings.ray_address:
         return None

@@ -18,7 +18,7 @@ HERE = "this process"
 _BLOCK = 64
 """Number of items in a block. A worker process that dies loses the few blocks that it has begun."""
 _BLOCKS_AT_ONCE = 256
-"""Maximum number of blocks that are prepared for the workers at once. It bounds the memory for the input."""
+"""Maximum number of blocks that are prepared for the workers at once. This number limits the memory for the input."""
 
 
 def computed(

@@ -33,8 +33,8 @@ class ForgottenNiche:
 
 
 def forget_niche(lab: Lab, name: str, progress: Progress = silent) -> ForgottenNiche:
-    """Delete a retired niche: its videos with all rows about them, pictures that nothing else shows, its indices and
-    maps, and its row in the table `niches`.
+    """Delete a retired niche: its videos with all rows about them, its indices and maps, and its row in the table
+    `niches`. Pictures that only these videos show are deleted too.
 
     The videos are deleted by the rules of docs/retention.md. They are also removed from the pairs releases, the map of
     all niches and the channel adapters. Experiments and imported click-through rates stay. If a call was killed, call

@@ -195,7 +195,7 @@ def _pairs_rest(lab: Lab, deletion: Deletion) -> timedelta:
 def check_retention(lab: Lab, niche: str, retained: Retained) -> list[CheckResult]:
     """Check that no index, map or adapter release still contains a deleted video.
 
-    A second check fails if so many videos were to be deleted that the run refused to delete them.
+    A second check fails if the run refused to delete videos, because it would have deleted too many.
     """
     stale, _ = stale_indices(lab, niche)
     deleted = ", ".join(f"{count} {reason}" for reason, count in retained.deleted.items()) or "nothing to delete"

@@ -9,9 +9,9 @@ The differences have the variance tau2, and the errors of channel c have the var
 the weight of channel c is its share w[c] of the pairs. The variance of the mean over all pairs is sum(w[c]^2 * (tau2 +
 s2[c])).
 
-- s2[c] comes from the infinitesimal jackknife over the channel's videos [1]_, because pairs that share a video are not
-  independent. s2[c] is at least the variance that a random order of the videos would give, scaled to the spread of the
-  values. Four imagined pairs [2]_ keep this spread above 0 if all real pairs have the same value.
+- s2[c] comes from the infinitesimal jackknife over the channel's videos [1]_. It is needed because pairs that share a
+  video are not independent. s2[c] is at least the variance that a random order of the videos would give, scaled to the
+  spread of the values. Four imagined pairs [2]_ keep this spread above 0 if all real pairs have the same value.
 - tau2 is the estimate of Paule and Mandel [3]_, averaged with the estimate from one imagined channel. Without the
   imagined channel, tau2 would often be 0 if there are few channels, and the interval would be too narrow.
 - The ends of the interval are t * sqrt(variance) away from the mean. t is a quantile of Student's distribution. The

@@ -1,8 +1,9 @@
 """Fit ridge regressions from sums over rows, so that the rows are read once and never copied.
 
-A ridge regression of targets Y [n, k] on inputs X [n, d] with an intercept needs only these sums: n, the sums of the
-columns of X and of Y, X'X and X'Y. The sums of several groups of rows can be added. So a regression that leaves out one
-group needs no second pass over the other groups. Its sums are the sums of all rows, minus the sums of the group.
+Take a ridge regression of targets Y [n, k] on inputs X [n, d] with an intercept. The regression needs only n, the sums
+of the columns of X and of Y, X'X and X'Y. The sums of several groups of rows can be added. So a regression that leaves
+out one group needs no second pass over the other groups. Its sums are the sums of all rows, minus the sums of the
+group.
 
 The products of a block are computed in the precision of the block, and added up in 64 bits.
 """

@@ -57,8 +57,8 @@ def moment(cell: str, name: str) -> datetime:
         raise ValueError(f"{name} {cell[:40]!r} is not an ISO date such as 2026-01-31") from None
     if date.year < _FIRST_YEAR:
         raise ValueError(f"{name} {cell[:40]} is before {_FIRST_YEAR}")
-    # The library leaves out videos that were last observed many days before the newest observation of the niche.
-    # Because of one observation far in the future, nearly all videos would be left out.
+    # A date in the future is refused. The library leaves out videos that were last observed many days before the newest
+    # observation of the niche. Because of one observation far in the future, it would leave out nearly all videos.
     if date > datetime.now(UTC) + timedelta(days=1):
         raise ValueError(f"{name} {cell[:40]} is in the future")
     return date

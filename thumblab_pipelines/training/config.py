@@ -23,9 +23,9 @@ class TrainConfig:
                  blocks of about `pairs_per_block` pairs that share videos. With larger blocks, the model has to score
                  fewer videos for the same number of pairs. With blocks of 1, each pair is drawn separately.
     Step size    The optimiser is AdamW with `weight_decay`. During the first steps, the learning rate rises to
-                 `learning_rate`. `warm_up` is the share of the first steps in all steps. Then the rate decays to zero
-                 along a cosine. With a `warm_up` of 0, the rate starts at `learning_rate`. Gradients are clipped to the
-                 norm `clip_norm`. A `clip_norm` of 0 turns clipping off.
+                 `learning_rate`. `warm_up` is the share of all steps in which the rate rises. Then the rate decays to
+                 zero along a cosine. With a `warm_up` of 0, the rate starts at `learning_rate`. Gradients are clipped
+                 to the norm `clip_norm`. A `clip_norm` of 0 turns clipping off.
     Pair loss    "margin" requires that the winner scores at least `margin` above the loser. "ranknet" is the logistic
                  loss of the difference of the scores (Bradley-Terry). Pairs whose margin (1 - views of the loser /
                  views of the winner) is less than `least_margin` are left out.

@@ -1,9 +1,9 @@
 """Predict the views of a video from its context, which is everything but its picture.
 
-The context of a video consists of its title (vector, facts and words), its length, its age at the latest count, and the
-hour and the weekday of its publication. The context also includes the views of other videos of the channel with similar
-titles. From the context, a model predicts the log views of the video minus the trend of its channel. The residual is
-the true value minus the prediction. The residual is the part of the views that the picture may have caused.
+The context of a video consists of its title (vector, facts and words), its length and its age at the latest count. The
+context also includes the hour and the weekday of the publication, and the views of other videos of the channel with
+similar titles. From the context, a model predicts the log views of the video minus the trend of its channel. The
+residual is the true value minus the prediction. The residual is the part of the views that the picture may have caused.
 
 The prediction is cross-fitted [1]_. Each channel's videos are divided into five runs in order of time. Each run is
 predicted by a model that was fitted to the other four runs. The context's model consists of a ridge regression for all
@@ -68,9 +68,9 @@ class Context:
         """Return the cross-fitted context of the given rows of the dataset, by default of all rows.
 
         Only the given rows are used. The trend of a channel is computed from all given rows of the channel. So a
-        video's own views have a small effect on its prediction: they change the trend for the other videos of the
-        channel, and the prediction is fitted to these videos. In a channel of 40 videos, the views of one video have a
-        weight of about 3 % in the trend for another video.
+        video's own views have a small effect on its prediction. The views change the trend for the other videos of the
+        channel, and the model of the prediction is fitted to these other videos. In a channel of 40 videos, the views
+        of one video have a weight of about 3 % in the trend for another video.
         """
         videos, channel = data.videos, data.videos.channel_id.to_numpy(str)
         chosen = np.arange(len(videos)) if rows is None else rows

@@ -36,8 +36,8 @@ def held_out_one_video_gaps(
     """Return the gaps of held-out pairs that are decided, with the keys of `HeldOutScores.one_video`.
 
     See `held_out_picture_gaps` for `known` and `unseen`. If a model was trained without a channel, all decided pairs of
-    this channel are held out. A pair of a known channel is held out if it is in the test part, and happened after all
-    videos were published that the model and its adapter were fitted to.
+    this channel are held out. A pair of a known channel is held out if it is in the test part and is late. A pair is
+    late if it happened after the publication of the last video that the model and its adapter were fitted to.
     """
     pairs = corpus.data.one_video.pairs
     decided = np.flatnonzero(pairs.decided.to_numpy(bool))

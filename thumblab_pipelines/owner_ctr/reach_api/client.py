@@ -55,7 +55,7 @@ class ReachReports:
         self._session = session
         self._jobs = session.build("youtubereporting", "v1").jobs()
         self.remarks: list[str] = []
-        """A sentence for each list of YouTube that this client stopped reading before its last page."""
+        """A sentence for each list of YouTube that this client did not read to the last page."""
 
     @classmethod
     def connect(cls, settings: Settings) -> Self:

@@ -1,4 +1,4 @@
-"""Cluster faces in two modes: match them to known people, and group the rest."""
+"""Cluster faces in two ways: match faces to known people, and group the remaining faces into new clusters."""
 
 from __future__ import annotations
 

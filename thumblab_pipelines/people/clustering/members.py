@@ -1,4 +1,6 @@
-"""Keep the members of clusters while the clusters are formed, and the rules about which faces may be together."""
+"""Record which faces are in which cluster while clusters are formed. Check the rules about which faces may be in one
+cluster.
+"""
 
 from __future__ import annotations
 

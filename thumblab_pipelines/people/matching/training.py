@@ -1,8 +1,8 @@
 """Train a matching head on labelled faces, and decide whether it may be served.
 
-The figures of a head come from a cross-fitting: ten further heads are trained in the same way, each on a part of the
-people, and are judged on the remaining people. The reason is that a head cannot be judged on people that it has learnt
-from.
+A head cannot be judged on people that it has learnt from. So the figures of a head come from a cross-fitting: ten
+further heads are trained in the same way. Each of them is trained on a part of the people, and judged on the remaining
+people.
 """
 
 import time

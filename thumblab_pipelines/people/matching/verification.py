@@ -178,15 +178,16 @@ def _change(values: Float64s, draws: Float64s, people: int) -> Change:
 
 
 class _Curve:
-    """The ROC curve of scores for samples in which each person occurs any number of times. The scores are sorted only
-    once."""
+    """The ROC curve of the scores, for any bootstrap sample of the people. The scores are sorted only once, and not for
+    each sample.
+    """
 
     def __init__(self, scores: Float64s, first: Rows, second: Rows, pairs: JudgedPairs) -> None:
         self.genuine, self.impostor = (
             _Sorted(scores[kind], first[kind], second[kind], pairs.weight[kind]) for kind in (pairs.same, ~pairs.same)
         )
-        # `higher` and `not_lower` have for each pair of two people (impostor pair) the number of pairs of one person
-        # (genuine pairs) with a higher score, and with a higher or equal score.
+        # A genuine pair shows one person, and an impostor pair shows two people. For each impostor pair, `higher` has
+        # the number of genuine pairs with a higher score, and `not_lower` the number with a higher or equal score.
         rising, of_impostor = -self.genuine.scores, -self.impostor.scores
         self.higher = np.searchsorted(rising, of_impostor, side="left")
         self.not_lower = np.searchsorted(rising, of_impostor, side="right")
@@ -211,8 +212,8 @@ class _Curve:
         # Sums of weights such as 1/4 and 1/3 are inexact. Without the addition of 1e-9, a point that is exactly at
         # `far` could be missed.
         allowed = int(np.searchsorted(falsely, far + 1e-9, side="right"))
-        # The threshold is the highest score of an impostor pair that must be rejected. All genuine pairs above it are
-        # accepted.
+        # The threshold is the highest score of an impostor pair that must be rejected. All genuine pairs with a higher
+        # score are accepted.
         tar = accepted[self.higher[self.last[allowed]]] if allowed < len(falsely) else 1.0
         # `falsely` and `false_rejects` have the two error rates for falling thresholds. Each threshold is just below
         # the score of an impostor pair, so that the pair is accepted.

@@ -2,8 +2,8 @@
 
 The prior is a ridge regression of views on the title facts and the hashed words of the ranking model. The views are
 corrected for age, reduced by the trend of the channel, and divided by the spread of the channel. Without the division,
-the channels whose views vary most would dominate the fit. docs/training-recipe.md says how the penalty was chosen, and
-how much the prior helps.
+channels whose views vary much would dominate the fit. docs/training-recipe.md says how the penalty was chosen, and how
+much the prior helps.
 
 The linear model of a lab can start from the prior. The title part of the model then learns by how much the lab's own
 channels differ from the prior. The prior does not use the vectors of titles, so it fits every title encoder.
