@@ -1,4 +1,4 @@
-"""Serve an older map, and keep it served until a person ends this hold."""
+"""Serve an older map and hold it: no newer map is served until a person ends the hold."""
 
 from thumblab_core.errors import LabError
 from thumblab_core.library_map.files import LIBRARY_MAP

@@ -24,7 +24,9 @@ from thumblab_pipelines.library_map.pictures import reader
 
 
 def mappable_videos(lab: Lab, scope: str) -> set[str]:
-    """Return the ids of the videos that a map may show: all videos that the lab has and that no person took out."""
+    """Return the ids of the videos that a map may show: all videos that the lab has, except videos that a person took
+    out of the library.
+    """
     statement = select(videos.c.video_id).where(
         videos.c.video_id.not_in(select(library_exclusions.c.video_id)),
         *([] if scope == ALL else [videos.c.niche == scope]),

@@ -92,7 +92,7 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
     # read above, and `champion_data` lacks them.
     if len(pairs) < LEAST_COMPARED_PAIRS:
         few = f"only {len(pairs)} held-out pairs were seen by neither model, and {LEAST_COMPARED_PAIRS} are needed"
-        return Decision(False, f"not compared: {few}; to serve it anyway, move the champion alias to it")
+        return Decision(False, f"not compared: {few}; to serve the challenger anyway, move the champion alias to it")
     contenders = Contender(champion_model, champion_data), Contender(challenger_model, data)
     comparisons = compare_questions(*contenders, pairs, unseen_one_video_pairs(champion_data, [champion, challenger]))
     return _decided(champion, comparisons, caveat)

@@ -280,7 +280,7 @@ def _require(niche: str, step: str, checks: Sequence[CheckResult]) -> None:
     """Raise `LabError` with the failed checks of a step, if there are any."""
     failed = [f"{check.name} ({check.explanation})" for check in checks if not check.passed]
     if failed:
-        raise LabError(f"{niche} stopped at the checks of {step}: {'; '.join(failed)}")
+        raise LabError(f"{niche} was not refreshed, because checks of {step} failed: {'; '.join(failed)}")
 
 
 def _failed(checks: Sequence[CheckResult]) -> str:

@@ -163,7 +163,7 @@ def _named_columns(where: str, header: Sequence[str], names: Sequence[str], give
 def _missing(
     where: str, rows: Sequence[Sequence[str]], missing: Sequence[str], present: str | None
 ) -> tuple[str, bool]:
-    """Return the error message for a table that lacks required columns, and whether the table may list videos."""
+    """Return the error message for a table that lacks required columns, and whether the table may be a table of videos."""
     first = [row[0].strip() for row in rows[:_LOOKED_AT] if row and row[0].strip()]
     if first and None not in read_dates(first):
         return f"{where} has a row for each day and not for each video; it is not needed", False

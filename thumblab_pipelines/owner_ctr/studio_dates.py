@@ -124,8 +124,8 @@ def _months() -> dict[str, int]:
 def _folded(name: str) -> str:
     """Return the name of a month in the form for comparisons: case-folded, without points and accents."""
     text = unicodedata.normalize("NFKD", name).casefold()
-    # The vowel signs of Devanagari are marks too, but they are kept, because the names of two months differ only in a
-    # vowel sign.
+    # Marks such as accents are removed. The vowel signs of Devanagari are marks too, but they are kept, because the
+    # names of two months differ only in a vowel sign.
     return "".join(
         letter for letter in text if letter.isalpha() or (unicodedata.category(letter)[0] == "M" and letter > "\u036f")
     )

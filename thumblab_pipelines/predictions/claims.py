@@ -154,7 +154,9 @@ def latest_published_pairs(pairs: Sequence[PublishedPair]) -> list[PublishedPair
 
 
 def _pair(winner: Any, loser: Any) -> DecidedPair | None:
-    """Return the pair of candidates in two rows of `_TESTED`, or None if the answer made no claim about the pair."""
+    """Return the pair of candidates from two rows of the query `_TESTED`. Return None if the answer made no claim about
+    the pair.
+    """
     if winner.rank is None or loser.rank is None:
         return None
     claimed = None

@@ -1,4 +1,4 @@
-"""Plot the calibration of the answered probabilities, and the accuracy of each model release."""
+"""Plot the calibration of the probabilities in the answers, and the accuracy of each model release."""
 
 import base64
 import io

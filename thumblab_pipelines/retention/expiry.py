@@ -59,10 +59,10 @@ WHERE NOT EXISTS (SELECT 1 FROM videos v WHERE v.channel_id = c.channel_id)
 def expire(lab: Lab, niche: str, now: datetime, deletion: Deletion, oldest: bool = False) -> None:
     """Delete the videos whose time in the library has ended. The time starts when the lab first collected the video.
 
-    `_EXPIRED` says which videos stay longer. `deletion` limits how many videos the run may delete. If more videos are
-    too old, no video is deleted. If `oldest` is true, the oldest videos are deleted instead, up to the limit. If the
-    setting `history_days` is set, counts and replaced thumbnails that are older than this number of days are deleted
-    too.
+    `_EXPIRED` says which videos stay longer. `deletion` limits how many videos the run may delete. If more videos than
+    this limit are too old, no video is deleted. But if `oldest` is true, the oldest videos are deleted, up to the
+    limit. If the setting `history_days` is set, counts and replaced thumbnails that are older than this number of days
+    are deleted too.
     """
     settings = lab.settings
     parameters = {

@@ -188,8 +188,8 @@ def _is_younger(release: Release, rest: timedelta) -> bool:
 
 
 def clean_images(lab: Lab, ahead: float = 0.0) -> int:
-    """Delete the pictures that belong to no thumbnail, thumbnail version, experiment or list of given pictures. Return
-    the number of deleted pictures.
+    """Delete the pictures that the lab no longer uses, and return their number. A picture is used if it belongs to a
+    thumbnail, a thumbnail version or an experiment, or if a user added it with `add_folder`.
 
     `ahead`: seconds by which this machine's clock may be ahead of the real time. A clock that is ahead makes a new file
     look old.
@@ -200,8 +200,8 @@ def clean_images(lab: Lab, ahead: float = 0.0) -> int:
 
 
 def clean_faces(lab: Lab) -> int:
-    """Delete the faces of pictures that belong to no thumbnail, thumbnail version or list of given pictures. Return the
-    number of these pictures.
+    """Delete the faces of pictures in which the lab no longer looks for people. Return the number of these pictures.
+    The lab looks for people in thumbnails, in thumbnail versions, and in pictures that a user added with `add_folder`.
 
     `delete_videos` deletes the faces of a video at once. This function deletes all other faces whose pictures the lab
     no longer uses, for example the faces of a deleted thumbnail version. Matching heads that learnt from deleted faces

@@ -53,7 +53,8 @@ def _is_stale(lab: Lab, channel_id: str, known: bool, alive: set[str]) -> bool:
 
 
 def clean_adapters(lab: Lab, progress: Progress = silent) -> CleanedAdapters:
-    """Clean the adapters that `stale_adapters` returns: fit them again, or remove them if their channel was deleted.
+    """Clean the adapters of the channels that `stale_adapters` returns: fit them again, or remove them if the channel
+    was deleted.
 
     If no model is served, all these adapters are removed, because an adapter can be fitted only for the served model.
     If an adapter cannot be fitted, `failed` of the result gives the reason, no error is raised, and the next run tries

@@ -131,10 +131,10 @@ def _videos_of(connection: Connection, channel_ids: Sequence[str]) -> Sequence[s
 
 
 def _delete_channels(connection: Connection, channel_ids: Sequence[str]) -> int:
-    """Delete the channels with their videos and their rows of the crawl. Return how many videos were deleted."""
+    """Delete the channels with their videos and their rows in `crawl_channels`. Return how many videos were deleted."""
     if not channel_ids:
         return 0
-    # The rows of the crawl are deleted first, to avoid a deadlock with a running crawl (see `delete_videos`).
+    # The rows in `crawl_channels` are deleted first, to avoid a deadlock with a running crawl (see `delete_videos`).
     connection.execute(delete(crawl_channels).where(crawl_channels.c.channel_id.in_(channel_ids)))
     deleted = delete_videos(connection, _videos_of(connection, channel_ids))
     connection.execute(delete(channels).where(channels.c.channel_id.in_(channel_ids)))

@@ -53,7 +53,9 @@ class Sums:
         return Sums(*(mine - others for mine, others in zip(vars(self).values(), vars(other).values(), strict=True)))
 
     def ridge(self, penalty: float) -> Float64s:
-        """Return the coefficients [d, k] of the ridge regression with an intercept, which is not penalised."""
+        """Return the coefficients [d, k] of the ridge regression. The regression has an intercept, which is not
+        penalised.
+        """
         from scipy.linalg import cho_factor, cho_solve
 
         matrix = self.xx - np.outer(self.x, self.x) / self.count

@@ -86,8 +86,8 @@ class Batch:
 def pair_batch(targets: Targets, pairs: Rows, elsewhere: Rows) -> Batch:
     """Return the batch of some pairs. The batch contains each row only once, even if the row is in several pairs.
 
-    `elsewhere`: the pairs of the same step that processes with lower numbers take. Processes with lower numbers count
-    the rows of these pairs.
+    `elsewhere`: the pairs of the same step that belong to processes with lower numbers. The rows of these pairs are
+    counted by those processes.
     """
     rows, position = np.unique(np.concatenate([targets.winners[pairs], targets.losers[pairs]]), return_inverse=True)
     counted = np.ones(len(rows), np.float32)

@@ -145,7 +145,8 @@ def pair_sides(corpus: Corpus, pairs: Rows) -> tuple[Rows, Rows]:
 def _of_left_out(
     corpus: Corpus, scorers: Sequence[tuple[Flags, OneTitleScorer]], pairs: Rows
 ) -> tuple[PictureGaps, PictureGaps]:
-    """Return picture gaps of models that were trained without the channel of the pair, without and with adapters.
+    """Return the picture gaps of pairs, without and with adapters. A pair is scored by the model that was trained
+    without the channel of the pair.
 
     A pair in `pairs` is left out if there is no such model for its channel.
     """

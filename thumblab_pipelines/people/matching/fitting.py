@@ -142,7 +142,7 @@ class _Validation:
 
         The result is the decidability index [1]_. The loss is not used for the choice of the epoch, because it changes
         if all distances grow. An error rate is not used, because with few pairs it changes only in steps. The result is
-        0 if there are no pairs of one kind. In this case, all epochs are equally good.
+        0 if there are no pairs of one person, or no pairs of two people. In this case, all epochs are equally good.
 
         .. [1] J. Daugman, "The importance of being random: statistical principles of iris recognition", Pattern
            Recognition, 2003.

@@ -215,8 +215,8 @@ class _Curve:
         # The threshold is the highest score of an impostor pair that must be rejected. All genuine pairs with a higher
         # score are accepted.
         tar = accepted[self.higher[self.last[allowed]]] if allowed < len(falsely) else 1.0
-        # `falsely` and `false_rejects` have the two error rates for falling thresholds. Each threshold is just below
-        # the score of an impostor pair, so that the pair is accepted.
+        # `falsely` and `false_rejects` have the two error rates at each threshold, from the highest threshold to the
+        # lowest. Each threshold is just below the score of an impostor pair, so that the pair is accepted.
         false_rejects = 1 - accepted[self.higher[self.last]]
         place = int(np.argmax(falsely >= false_rejects))
         before = falsely[place - 1] if place else 0.0
