@@ -15,7 +15,7 @@ from thumblab_pipelines.training.config import TrainConfig
 
 
 def build_offline(lab: Lab, progress: Progress = silent, config: TrainConfig | None = None) -> BuiltModel:
-    """Encode, measure, index and pair the videos of the lab, and train a model.
+    """Encode and measure the videos of the lab, build the index and the pairs, and train a model.
 
     Each step does only the work that no earlier call has done.
     """

@@ -1,1 +1,1 @@
-"""Report what the winners of a niche do that other videos of the same channels do not."""
+"""Report how the winners of a niche differ from other videos of the same channels."""

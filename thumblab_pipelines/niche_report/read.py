@@ -1,4 +1,6 @@
-"""Read the videos of a niche with their views, and the picture and title that they showed when they got these views."""
+"""Read the videos of a niche with their views. Also read the picture and the title that each video showed when it got
+these views.
+"""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def usual(finding: Finding) -> str:
 
 
 def agreement(finding: Finding) -> str:
-    """Return a text with the number of channels in which the difference has the same sign as in the whole niche."""
+    """Return a text with the number of channels that differ in the same direction as the whole niche."""
     return f"the same sign in {finding.channels_agreeing} of {finding.channels} channels"
 
 

@@ -147,7 +147,7 @@ def _totals(rows: Sequence[Sequence[str]], width: int) -> Sequence[str] | None:
     if at is None or at >= len(first) or VIDEO_ID.fullmatch(_id_in(first[at])):
         return None
     word, others = first[at].strip(), [cell.strip() for n, cell in enumerate(first) if n != at and cell.strip()]
-    # Studio writes the title and the date after the id. In the row of totals, the cells of both are empty.
+    # Studio writes the title and the date after the id. In the row of totals, these two cells are empty.
     blank = [cell.strip() == "" for cell in first[at + 1 : at + 3]]
     numbers = sum(any(letter.isdigit() for letter in cell) for cell in others)
     is_word = bool(word) and not any(letter.isdigit() for letter in word) and word[0] not in "#=\"'"

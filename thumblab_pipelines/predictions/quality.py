@@ -38,7 +38,7 @@ _SURE = 1e-9
 
 @dataclass(frozen=True)
 class Mean:
-    """The mean of a value per pair, with the two ends of its 95 % interval."""
+    """The mean of a value over pairs, with the two ends of its 95 % interval."""
 
     value: float
     low: float

@@ -1,4 +1,4 @@
-"""Data classes for held-out scores, with which a model is evaluated.
+"""Define the held-out scores with which a model is evaluated.
 
 A held-out score of a video comes from a model that was not trained on this video.
 """

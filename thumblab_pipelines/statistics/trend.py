@@ -46,7 +46,7 @@ def local_trend(
 ) -> Float64s:
     """Return the local trend of each video's channel, float64 [n].
 
-    The trend at video i is a Nadaraya-Watson kernel mean [1]_ over the other known videos j of its channel:
+    The trend for video i is a Nadaraya-Watson kernel mean [1]_ over the other known videos j of its channel:
 
         trend(i) = sum_j w_ij * target(j) / sum_j w_ij,    w_ij = exp(-abs(days(i) - days(j)) / scale)
 
@@ -59,7 +59,7 @@ def local_trend(
     scale
         The distance in days at which a weight has fallen to 1/e.
 
-    The trend at a video does not use the target of this video. The exception is the only known video of a channel: its
+    The trend for a video does not use the target of this video. The exception is the only known video of a channel: its
     trend is its own target, so that the target minus the trend is 0. If a channel has no known video, its trend is 0.
 
     .. [1] E. Nadaraya, "On estimating regression", Theory of Probability and Its Applications, 1964.

@@ -80,7 +80,7 @@ class TrainingFolders:
         return TrainingFolders(self.checkpoints and self.checkpoints / name, self.logs and self.logs / name)
 
     def resolved(self) -> "TrainingFolders":
-        """Return these folders with whole paths, for a process with another working directory."""
+        """Return these folders with absolute paths, for a process with another working directory."""
         return TrainingFolders(self.checkpoints and self.checkpoints.resolve(), self.logs and self.logs.resolve())
 
 

@@ -67,7 +67,7 @@ def fit_global_model(
     torch.manual_seed(config.seed)
     if len(train) < 2:
         raise LabError(
-            "there are fewer than two videos to learn from; collect more, or see what training_pairs left out"
+            "there are fewer than two videos to learn from; collect more videos, or see what training_pairs left out"
         )
     model = TrainableRanker(RankerConfig(release["image_encoder"], release["title_encoder"], pictures, titles))
     model.fit_scale(corpus.inputs.take(train))

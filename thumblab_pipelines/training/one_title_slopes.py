@@ -56,8 +56,8 @@ def one_title_slopes(
     """Return the slopes for unadapted and for adapted scores of pictures under one title, and the data that each slope
     was fitted to.
 
-    Without enough experiments, a slope is fitted to pairs of known videos, and is limited to the slope of whole videos.
-    A steeper slope would claim more certainty. Only tests of pictures under one title could justify such a claim.
+    Without enough experiments, a slope is fitted to pairs of known videos, and is at most the slope of whole videos. A
+    steeper slope would claim more certainty. Only tests of pictures under one title could justify such a claim.
     """
     context = Context.of(corpus.data, corpus.known)
     (first, first_from), (second, second_from) = (_slope(corpus, context, data) for data in (unadapted, adapted))

@@ -92,7 +92,7 @@ class Deletion:
 
     def __init__(self, lab: Lab, niche: str, asset: str, confirmed: bool = False) -> None:
         self._lab, self._asset, self._confirmed = lab, asset, confirmed
-        # A retired niche has no partition, so no run can be started that confirms its deletions.
+        # A retired niche has no partition, so a person cannot start a run that confirms its deletions.
         self._has_partition = niche in lab.niches
         with lab.engine.connect() as connection:
             self._count = int(connection.execute(_COUNT, {"niche": niche}).scalar_one())

@@ -5,9 +5,9 @@
 - Ray Train, on several machines, see the module `on_cluster`. Ray Train connects the processes before
   this module is used.
 
-No other module uses ranks or the number of processes. Every process computes the pairs of every step, and trains on its
-own part of these pairs. PyTorch's DistributedDataParallel (DDP) averages the gradients. In a single process, the methods
-return their arguments unchanged, and accelerate is not imported.
+No other module uses ranks or the number of processes. Every process finds out which pairs each step has, and trains on
+its own part of these pairs. PyTorch's DistributedDataParallel (DDP) averages the gradients. In a single process, the
+methods return their arguments unchanged, and accelerate is not imported.
 """
 
 import os

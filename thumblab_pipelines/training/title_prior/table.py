@@ -89,7 +89,7 @@ class TitleTable:
     def above_trend(self, target: Floats, known: Flags) -> Float64s:
         """Return `target` [n] of each video minus the local trend of the video's channel.
 
-        The local trend at a video is a weighted mean of `target` over the known videos of the channel. The nearer two
+        The local trend for a video is a weighted mean of `target` over the known videos of the channel. The nearer two
         publications are in time, the larger is the weight.
         """
         return np.asarray(target - local_trend(self.channel, self.published, target, known), np.float64)
