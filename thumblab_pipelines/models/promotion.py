@@ -86,7 +86,7 @@ def decide(lab: Lab, challenger: Release, champion: Release | None) -> Decision:
         # challenger is promoted without a comparison.
         if len(pairs) < LEAST_COMPARED_PAIRS:
             reason = f"the champion {champion.release_id} was made with other encoders"
-            few = f"only {len(pairs)} held-out pairs have vectors of both, and {LEAST_COMPARED_PAIRS} are needed"
+            few = f"only {len(pairs)} held-out pairs have vectors of both models, and {LEAST_COMPARED_PAIRS} are needed"
             return Decision(True, f"not compared: {reason}, and {few}")
     # This check must come before the comparison. With too few pairs, the vectors of the champion's encoders were not
     # read above, and `champion_data` lacks them.

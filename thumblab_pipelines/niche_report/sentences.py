@@ -9,9 +9,10 @@ HOW = (
     "A video is compared only with videos of its own channel that are in the same age band and were published in the same "
     "year.",
     "The picture and the title are those that the video showed while it earned the views.",
-    f"A difference is shown only if three things hold: at most {MOST_FALSE:.0%} of all shown differences are expected to be "
-    "false (Benjamini and Yekutieli, over all compared things), its 95 % interval excludes no difference, and its sign "
-    "holds in most channels and whichever channel is left out.",
+    f"At most {MOST_FALSE:.0%} of all shown differences are expected to be false (Benjamini and Yekutieli, over all "
+    "compared features).",
+    'A difference is shown only if its whole 95 % interval is on one side of "no difference". Most channels must differ '
+    "in the same direction, and the direction must stay the same if any single channel is left out.",
     f"Figures need at least {LEAST_WINNERS} winners on {LEAST_CHANNELS} channels. Live streams and Shorts are left out.",
 )
 """Sentences that say how a report is made."""
@@ -43,8 +44,8 @@ def outcome(report: NicheReport) -> str:
         return f"{report.too_few}."
     compared, found = report.coverage.features, len(report.findings)
     if not found:
-        return f"None of the {compared} compared things differs clearly between winners and other videos."
-    return f"{found} of the {compared} compared things {'differs' if found == 1 else 'differ'} clearly."
+        return f"None of the {compared} compared features differs clearly between winners and other videos."
+    return f"{found} of the {compared} compared features {'differs' if found == 1 else 'differ'} clearly."
 
 
 def left_out(report: NicheReport) -> str:
@@ -78,7 +79,7 @@ def usual(finding: Finding) -> str:
 
 def agreement(finding: Finding) -> str:
     """Return a text with the number of channels that differ in the same direction as the whole niche."""
-    return f"the same sign in {finding.channels_agreeing} of {finding.channels} channels"
+    return f"the same direction in {finding.channels_agreeing} of {finding.channels} channels"
 
 
 def change(finding: Finding) -> str:

@@ -100,8 +100,8 @@ def import_reach(lab: Lab, progress: Progress = silent) -> ReachImport:
         raise LabError(result.refused[0])
     if not available:
         result.note = (
-            f"YouTube has made no report yet. The job for it was created at {job.created_at:%Y-%m-%d %H:%M} UTC; the first "
-            "report comes up to 48 hours later. Run this again then."
+            f"YouTube has made no report yet. The reporting job was created at {job.created_at:%Y-%m-%d %H:%M} UTC; the "
+            "first report comes up to 48 hours later. Run this again then."
         )
     elif not new_reports:
         result.note = f"All {len(available)} reports that YouTube has are already imported."

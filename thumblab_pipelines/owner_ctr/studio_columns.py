@@ -166,7 +166,7 @@ def _missing(
     """Return the error message for a table that lacks required columns, and whether the table may be a table of videos."""
     first = [row[0].strip() for row in rows[:_LOOKED_AT] if row and row[0].strip()]
     if first and None not in read_dates(first):
-        return f"{where} has a row for each day and not for each video; it is not needed", False
+        return f"{where} has a row for each day and not for each video; the import does not need this table", False
     if present is None:
         return (
             f"{where} is not an export of YouTube Studio: none of its columns has a known name or ids of videos; export "

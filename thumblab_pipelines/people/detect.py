@@ -27,8 +27,8 @@ _BATCH = 64
 """Number of pictures that are searched and recorded together. A killed run loses only the work of one batch."""
 
 _NO_CHANNEL = (
-    "no channel was added, so `own` has nothing to search: `thumblab channel add`, `--folder DIR`, or "
-    "THUMBLAB_PEOPLE=all"
+    "the setting `people` is `own`, but no channel was added; add a channel with `thumblab channel add`, add pictures "
+    "with `--folder DIR`, or set THUMBLAB_PEOPLE=all"
 )
 
 

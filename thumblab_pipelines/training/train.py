@@ -185,7 +185,7 @@ class Training:
             learnt = learnt[~left_out[learnt]]
             if not (corpus.pairs_within(learnt)[2] >= self.config.least_margin).any():
                 continue
-            what = f"training without the channels it is evaluated on ({fold + 1} of {FOLDS})"
+            what = f"training without the channels of the evaluation ({fold + 1} of {FOLDS})"
             validation = corpus.validation[~left_out[corpus.validation]]
             flags.append(left_out)
             parts.append(_Part(learnt, validation, what, f"without-{fold}"))

@@ -68,7 +68,7 @@ def test_without_a_channel_and_pictures_the_command_says_that_there_is_nothing_t
     for command in ("detect", "pipeline"):
         result = shell(command)
         assert result.exit_code == 0, result.output
-        assert "no channel was added, so `own` has nothing to search: `thumblab channel add`" in result.stdout
+        assert "no channel was added; add a channel with `thumblab channel add`" in result.stdout
 
 
 def test_one_command_leads_from_a_folder_to_people(shell: Shell, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,8 +143,8 @@ def test_a_zip_in_another_language_is_read_and_its_other_tables_are_named(
     report = import_studio(lab, path)
     assert (report.with_ctr, report.as_of) == (len(VIDEOS), date(2026, 2, 1))
     assert sorted(remark.rpartition(" > ")[2] for remark in report.remarks) == [
-        "Diagrammdaten.csv has a row for each day and not for each video; it is not needed",
-        "Gesamtwerte.csv has a row for each day and not for each video; it is not needed",
+        "Diagrammdaten.csv has a row for each day and not for each video; the import does not need this table",
+        "Gesamtwerte.csv has a row for each day and not for each video; the import does not need this table",
     ]
 
 

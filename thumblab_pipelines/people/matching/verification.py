@@ -95,8 +95,8 @@ class Verification:
         if self.far <= FAR:
             return None
         return (
-            f"{self.impostor_pairs} pairs of two people cannot measure a FAR of {FAR:.1%}; the TAR is at {self.far:.2%}, "
-            "the smallest FAR that they can measure"
+            f"{self.impostor_pairs} pairs of two people are too few to measure a false accept rate of {FAR:.1%}; the true "
+            f"accept rate is given at {self.far:.2%}, the smallest rate that can be measured"
         )
 
     def lines(self) -> list[str]:
