@@ -58,11 +58,11 @@ def read_report(name: str, data: bytes) -> ReachTable:
         header = list(reader.fieldnames or [])
         lines = [(reader.line_num, cells) for cells in reader]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise LabError(f"the report is not CSV text ({type(error).__name__}); the next run tries again") from None
+        raise LabError(f"the file is not CSV text ({type(error).__name__}); the next run tries again") from None
     missing = [column for column in COLUMNS if column not in header]
     if missing:
         columns = ", ".join(header)[:200] or "no columns"
-        raise LabError(f"the report lacks the column {', '.join(missing)} and has {columns}; the next run tries again")
+        raise LabError(f"the file lacks the column {', '.join(missing)} and has {columns}; the next run tries again")
     table = ReachTable(len(lines))
     seen: set[tuple[str, date]] = set()
     above_one = 0

@@ -295,7 +295,7 @@ def test_a_step_that_reports_often_is_written_rarely_and_its_name_has_no_speed()
             "a.csv has no column 'X', which --column rate names",
             "a.csv has no column 'X', which `columns` names for rate",
         ),
-        ("or choose one with --column", "or choose one with `columns`"),
+        ("or choose one of them with --column", "or choose one of them with `columns`"),
         ("give another --name", "give another `name`"),
     ],
 )

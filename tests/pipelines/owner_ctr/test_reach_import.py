@@ -179,7 +179,7 @@ def test_report_whose_rates_are_not_fractions_is_refused_as_a_whole(owner: Owner
     good = report(DAY + timedelta(days=1), (A, 10, 0.1))
     result = owner.import_reports(percent, good)
     assert len(result.refused) == 1
-    assert "2 of its 3 click-through rates are above 1" in result.refused[0]
+    assert "2 of the 3 click-through rates in the report are above 1" in result.refused[0]
     assert set(owner.stored()) == {(A, DAY + timedelta(days=1))}
     assert not check_reach(result)[0].passed
     assert "above 1" in str(import_error(owner)), "the next run tries it again and refuses it again"
@@ -194,7 +194,7 @@ def test_check_fails_if_more_than_half_of_the_impressions_were_clicked() -> None
 def test_unreadable_report_is_refused_and_tried_again(owner: Owner, content: str) -> None:
     day = report(DAY, (A, 10, 0.1))
     owner.emulator.reach_reports = [replace(day, csv=content)]
-    assert "report 1 of 2026-11-01: it" in str(import_error(owner))
+    assert "report 1 of 2026-11-01: the file" in str(import_error(owner))
     assert owner.import_reports(day).reports == 1
 
 

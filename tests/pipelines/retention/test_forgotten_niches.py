@@ -121,7 +121,7 @@ def test_an_index_that_a_slow_run_publishes_after_the_deletion_is_deleted_too(
 def test_a_niche_whose_videos_come_back_again_and_again_stays_retired_until_the_command_runs_again(
     retired: FullLab,
 ) -> None:
-    with pytest.raises(LabError, match="let them end, and then run `thumblab niche retire tech --forget` again"):
+    with pytest.raises(LabError, match="have ended, and then run `thumblab niche retire tech --forget` again"):
         forget_niche(retired.lab, NICHE, SlowRun(retired, 100))
     assert (number_of_videos(retired), is_active(retired)) == (1, False)
     forget_niche(retired.lab, NICHE)

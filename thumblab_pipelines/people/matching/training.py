@@ -25,8 +25,8 @@ this number.
 """
 
 _NO_GAIN = (
-    "Nothing is wrong: the head did not separate the held-out people better than the face vectors without a head, so no "
-    "head is used. More people with a name, or more labelled faces of each person, may help"
+    "Nothing is wrong: the head did not separate the held-out people better than the face vectors without a head, so this "
+    "head is not used. More people with a name, or more labelled faces of each person, may help"
 )
 
 
