@@ -181,9 +181,9 @@ def _add_host_names(app: FastAPI, settings: Settings) -> None:
     checked = is_loopback(settings.serving_host) or bool(settings.public_names)
     names = LOOPBACK | {settings.serving_host} | settings.public_names
     if settings.proxy_networks:
-        # The `Host` header that was really sent is checked first, and then the host that a proxy forwarded. Through DNS
-        # rebinding, a hostile web page can send requests from the address of a proxy on this machine. Such a page can
-        # write any X-Forwarded-Host, but the browser always writes the page's own name into `Host`.
+        # First check the request's own `Host` header, and then the host that a proxy forwarded. A hostile web page can
+        # use DNS rebinding to send requests from the address of a proxy on this machine. The page can write any
+        # X-Forwarded-Host, but its browser always writes the page's own host name into `Host`.
         if checked:
             app.add_middleware(HostNames, names=names)
         app.add_middleware(ForwardedHeaders, proxies=settings.proxy_networks)
@@ -237,8 +237,8 @@ async def _sweep(exports: ExportStore) -> None:
 def _openapi(app: FastAPI) -> dict[str, Any]:
     """Return FastAPI's OpenAPI document, with the schemas of request bodies and of error answers added.
 
-    FastAPI cannot derive these schemas. The modules `http.submission` and `http.problems`, and not FastAPI, read the
-    request bodies and write the error answers (`application/problem+json`).
+    FastAPI cannot derive these schemas. Request bodies are read by `http.submission`, and error answers
+    (`application/problem+json`) are written by `http.problems`.
     """
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)

@@ -1,8 +1,9 @@
-"""Write the dataclasses of the client from the models of the answers. Run `python -m thumblab_serving.client_models`.
+"""Write the client's dataclasses. They are generated from the pydantic models of the service's answers. Run this module
+with `python -m thumblab_serving.client_models`.
 
-The client needs neither pydantic nor this package, so it has its own classes. Each module of `thumblab_serving.schemas`
-that has models of answers gets a module of the same name in `thumblab_client.models`. The report on an import gets a
-module too.
+The client needs neither pydantic nor this package, so it has its own classes. If a module of `thumblab_serving.schemas`
+has models of answers, `thumblab_client.models` gets a module of the same name. The modules of `thumblab_core` that
+define parts of answers get modules too.
 """
 
 import importlib
@@ -100,7 +101,7 @@ def main(folder: Path = FOLDER) -> None:
 
 
 def _modules() -> dict[str, str]:
-    """Return the full name of each module with models of answers, by the last part of the name."""
+    """Map the last part of the name of each module that may define models of answers to its full name."""
     schemas = thumblab_serving.schemas
     names = [info.name for info in pkgutil.walk_packages(schemas.__path__, f"{schemas.__name__}.") if not info.ispkg]
     return {name.rpartition(".")[2]: name for name in (*names, *_IN_CORE)}
@@ -117,7 +118,7 @@ def _homes() -> dict[str, list[str]]:
 
 
 def _answers(document: dict[str, Any]) -> set[str]:
-    """Return the names of the schemas that the successful answers of all operations need."""
+    """Return the names of all schemas that occur in the successful answers of any operation."""
     found: set[str] = set()
     waiting = list(_IN_LINES)
     waiting += [
@@ -198,7 +199,7 @@ def _default(schema: dict[str, Any]) -> str:
     default = schema.get("default", {"array": [], "object": {}}.get(schema.get("type", "")))
     if isinstance(default, list | dict):
         if default:
-            raise ValueError(f"a default of an answer is not empty: {default}")
+            raise ValueError(f"the default value of a list or an object in an answer must be empty, but is: {default}")
         return f" = field(default_factory={type(default).__name__})"
     return f" = {default!r}"
 

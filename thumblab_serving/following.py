@@ -60,7 +60,7 @@ async def take_over(scorer: Scorer, workers: WorkerRegistry) -> None:
 
 
 def _share(scorer: Scorer, workers: WorkerRegistry) -> None:
-    """Forget the indices if another worker has asked for this. Then write the state of this worker for the other
+    """Drop the loaded library indices if another worker has asked for it. Then write this worker's state for the other
     workers.
     """
     if workers.is_asked_to_forget():

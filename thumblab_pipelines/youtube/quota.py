@@ -38,7 +38,9 @@ UPDATE quota_ledger SET exhausted_at = :now WHERE day = :day AND bucket = :bucke
 
 
 class QuotaError(LabError):
-    """Error of a call whose quota bucket is spent. `until`: when YouTube resets the bucket (UTC)."""
+    """The error of a call to YouTube when its quota bucket has no calls left. `until`: when YouTube resets the bucket
+    (UTC).
+    """
 
     def __init__(self, bucket: str, until: datetime, why: str) -> None:
         super().__init__(f"{why}; what was collected is kept. Run again after {until:%Y-%m-%d %H:%M} UTC to continue")
@@ -74,10 +76,11 @@ class Spending:
 
 
 class Ledger:
-    """Ledger that reserves calls in the lab's database. `spent`: number of reservations of this object, per bucket.
+    """A ledger that reserves calls in the lab's database. `spent`: the number of calls that this object reserved, per
+    bucket.
 
-    `keep`: number of calls per bucket that this ledger leaves to other runs. A crawl uses `keep` to leave enough calls
-    for the daily refresh.
+    `keep`: the number of calls per bucket that this ledger leaves for other runs. A crawl uses `keep` to leave enough
+    calls for the daily refresh.
     """
 
     def __init__(self, engine: Engine, limits: Mapping[str, int], keep: Mapping[str, int] | None = None) -> None:

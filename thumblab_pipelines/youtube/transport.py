@@ -23,8 +23,9 @@ _LONGEST_WAIT_S = 60.0
 
 @dataclass(frozen=True)
 class ApiAnswer:
-    """The body of an answer, and the time of the answer by the server's clock (UTC). Counts in the body are from this
-    time."""
+    """The body of an answer, and the time of the answer by the server's clock (UTC). The counts in the body, such as
+    views, are the counts at this time.
+    """
 
     body: Json
     at: datetime
@@ -94,7 +95,7 @@ class Transport:
             body = None
         except _connection_errors() as error:
             raise self._connection_error(error) from None
-        if not isinstance(body, dict):  # The library returns a body that is not JSON unchanged.
+        if not isinstance(body, dict):  # The library returns the raw text of a body that is not JSON.
             raise YouTubeError(
                 f"the server at {self._endpoint} does not answer like YouTube's API (no JSON); check whether a proxy "
                 "or a sign-in page answers instead",
@@ -121,7 +122,7 @@ class Transport:
 
         After `_TRIES` failed calls, the last error is raised. An error that is not `transient` is raised at once. The
         waits between the calls are random, up to a growing limit, so that many clients do not call again at the same
-        moment. If the server asks for a wait, the wait is at least that long, but at most one minute.
+        moment. If the server names a longer wait, the server's wait is used, but never more than one minute.
         """
         from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
@@ -176,8 +177,8 @@ def new_http(endpoint: str) -> Any:
     """Return a new HTTP client. Each thread needs its own client, because threads cannot share connections."""
     import httplib2
 
-    # If httplib2 has proxy settings but no proxy module, every call fails, even to a host that `no_proxy` excludes. So
-    # httplib2 gets no proxy settings for a loopback host.
+    # httplib2 needs the package PySocks for proxies. If PySocks is missing and proxy settings are given, every call
+    # fails, even a call to a host in `no_proxy`. So httplib2 gets no proxy settings for a loopback host.
     local = is_loopback(url_host(endpoint))
     http = httplib2.Http(timeout=_TIMEOUT_S, proxy_info=None if local else httplib2.proxy_info_from_environment)
     http.follow_redirects = False  # A redirect would send the key to another host.

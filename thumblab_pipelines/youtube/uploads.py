@@ -10,10 +10,10 @@ from thumblab_pipelines.youtube.paging import Paging, pages
 
 
 def upload_paging(channel_id: str, pages: int = 0, cursor: str | None = None) -> Paging[Upload]:
-    """Return a `Paging` over a channel's public uploads. The reading starts at the first page, or where an earlier run
-    stopped.
+    """Return a `Paging`, which reads a channel's public uploads page by page.
 
-    An upload without a date of publication is private or deleted, and is left out.
+    Reading starts at `cursor`, the page where an earlier run stopped, or at the first page if `cursor` is None. An
+    upload without a date of publication is private or deleted, and is left out.
     """
     return Paging(
         f"the list of uploads of {channel_id}",
@@ -31,7 +31,8 @@ def published_since(uploads: Sequence[Upload], oldest: datetime) -> list[Upload]
 def concerns_this_list(error: YouTubeError) -> bool:
     """Return whether the error is about this channel's list of uploads, and not about all calls.
 
-    A refusal without a reason code from YouTube may have any cause, so it does not count as an error of this list.
+    If YouTube refuses a call and gives no reason code, the cause is unknown. Such an error does not count as an error
+    of this list.
     """
     return error.kind is ErrorKind.NOT_FOUND or (error.kind is ErrorKind.REQUEST and bool(error.reason))
 

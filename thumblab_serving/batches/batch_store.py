@@ -68,12 +68,12 @@ class BatchStore:
     ) -> tuple[BatchOut, bool]:
         """Store a batch of the API key named `owner`. Return the batch, and whether the batch is new.
 
-        While an owner's batch exists, a request of the owner with the same idempotency key is not stored again. Calls
+        If the owner already has a batch with this idempotency key, that batch is returned and nothing is stored. Calls
         `before_new` before a new batch is stored. If `before_new` raises an error, nothing is stored.
 
-        Raises `ChangedRequestError` if the idempotency key came with another request before. Raises `FullError` if too
-        much is stored already. Raises `TooLargeBatchError` if the batch alone is larger than the share of the disk that
-        one API key may use. Raises `OSError` if the batch cannot be written.
+        Raises `ChangedRequestError` if the owner sent the idempotency key with a different request before. Raises
+        `FullError` if too much is stored already. Raises `TooLargeBatchError` if the batch alone is larger than the
+        share of the disk that one API key may use. Raises `OSError` if the batch cannot be written.
         """
         batch_id = secrets.token_hex(16) if idempotency_key is None else _id_of(owner, idempotency_key)
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -101,8 +101,8 @@ class BatchStore:
     def record(self, batch: StoredBatch, result: ItemResult) -> None:
         """Store the result of the next item of a batch. Raises `FullError` if too much is stored already.
 
-        The share of the disk that a key may use limits only new batches. If this share also limited results, the items
-        of a key could fill the share. Results would then have no room, and the batches of the key could never end.
+        Each API key may use only a share of the disk. This share limits new batches, but not results. Otherwise the
+        items of a key could fill its share, no result would fit, and the key's batches could never end.
         """
         whole, _ = self._kept(batch.facts.key)
         batch.record(result, max(0, self._limit - whole))
@@ -186,7 +186,7 @@ class BatchStore:
             with self.sparing_others(batch):
                 ended_at = batch.ended_at
                 if ended_at is not None:
-                    batch.drop_items()  # Usually, this was done when the batch ended.
+                    batch.drop_items()  # The items were usually deleted when the batch ended.
                     if datetime.now(UTC) >= ended_at + timedelta(hours=self._kept_h):
                         self._delete(batch)
         for folder in self._root.glob(f"{_NEW}*"):

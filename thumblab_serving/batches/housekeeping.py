@@ -24,7 +24,7 @@ class Repeater:
     """A thread that calls `step` repeatedly until the thread is stopped.
 
     If `step` returns False or raises an error, the thread waits `IDLE_S` seconds before the next call. `wake` ends this
-    wait. `what` is a clause for the log. The clause names the work that is not done while `step` raises errors.
+    wait. `what` tells the log which work is not done while `step` raises errors, such as "batches are not deleted".
     """
 
     def __init__(self, name: str, step: Callable[[], bool], what: str) -> None:

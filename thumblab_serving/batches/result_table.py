@@ -108,8 +108,8 @@ def csv_line(cells: Iterable[object]) -> str:
 def csv_line_of_texts(texts: Iterable[str]) -> str:
     """Return a line of CSV with the texts unchanged. A text with a line break is quoted."""
     out = io.StringIO()
-    # The writer quotes a text with `\r` or `\n` only if the terminator contains this character. A reader ends a row at
-    # either character, so the terminator contains both.
+    # `csv.writer` quotes a text with `\r` or `\n` only if the line terminator contains the same character. A reader of
+    # CSV ends a row at either character, so this terminator contains both.
     csv.writer(out, lineterminator="\r\n").writerow(texts)
     return out.getvalue().removesuffix("\r\n") + "\n"
 

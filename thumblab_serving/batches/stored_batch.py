@@ -44,10 +44,10 @@ class FullError(LabError):
 
 @dataclass
 class Passed:
-    """The part of a file of items that was already read: the number of its items and of its bytes.
+    """How far the file of a batch's items was already read: the number of items, and the number of bytes.
 
-    The items of a batch may have 128 MiB. A worker works on several batches in turn, and must not read the same items
-    again at each turn.
+    The file may have 128 MiB. A worker works on several batches in turn, and must not read the same items again at each
+    turn.
     """
 
     inode: int | None = None
@@ -86,7 +86,7 @@ class StoredBatch:
         """The delivery of the webhook, or None if the batch has no webhook."""
         try:
             return Delivery.read(self.folder / WEBHOOK)
-        except DamagedError as error:  # A damaged file of the webhook does not make the results unreadable.
+        except DamagedError as error:  # The results stay readable if the webhook's file is damaged.
             return Delivery("failed", reason=str(error), next_at=None)
 
     @property
@@ -112,7 +112,8 @@ class StoredBatch:
 
     @contextmanager
     def claim(self) -> Iterator[bool]:
-        """Lock the batch until the block ends. Yield whether this process got the lock, and so may work on the batch.
+        """Lock the batch until the `with` block ends. Yield whether this process got the lock. Only then may it work on
+        the batch.
 
         Does not wait for the lock. If a process dies, the kernel frees the lock of this process.
         """
@@ -255,7 +256,7 @@ class StoredBatch:
         return BatchState.RUNNING if progress.done or progress.attempts else BatchState.WAITING
 
     def results(self) -> Iterator[bytes]:
-        """Return the results so far, a line for each. A line is JSON unless it was damaged on the disk.
+        """Return the results so far, one line for each result. A line is JSON, unless the file was damaged on the disk.
 
         Raises `DamagedError` before the first line if the file is missing or too short.
         """

@@ -1,8 +1,9 @@
-"""Notify another service that a batch has ended, by a signed POST over https to a host that the lab's owner allowed.
+"""Notify another service that a batch has ended. The notice is a signed POST over https. It goes only to a host that
+the lab's owner allowed.
 
-The signature has the form of Standard Webhooks (https://www.standardwebhooks.com): the header `webhook-signature` is
-`v1,` and the base64 of HMAC-SHA256 over `webhook-id.webhook-timestamp.body`, with `THUMBLAB_SERVING_WEBHOOK_SECRET` as
-the key.
+The signature has the form of Standard Webhooks (https://www.standardwebhooks.com): the header `webhook-signature`
+contains `v1,` and then the base64 of HMAC-SHA256 over `webhook-id.webhook-timestamp.body`, with
+`THUMBLAB_SERVING_WEBHOOK_SECRET` as the key.
 """
 
 import base64
@@ -45,8 +46,8 @@ class Webhooks:
         """Raise `WebhookError` if this lab does not send webhooks to the URL."""
         if not self._is_on:
             raise WebhookError(
-                "this service sends no webhooks; set THUMBLAB_SERVING_WEBHOOK_HOSTS and THUMBLAB_SERVING_WEBHOOK_SECRET, or "
-                "leave the webhook out and ask for the batch"
+                "this service sends no webhooks; set THUMBLAB_SERVING_WEBHOOK_HOSTS and "
+                "THUMBLAB_SERVING_WEBHOOK_SECRET, or send the batch without a webhook and poll its state"
             )
         if not url.startswith("https://"):
             raise WebhookError("give an https URL")

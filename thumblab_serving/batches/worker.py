@@ -205,7 +205,7 @@ class BatchWorker:
                 with suppress(OSError):
                     batch.forget_attempt()
                 raise
-            # Reading on after the last item checks that the file of the items is complete.
+            # After the last item, read on to check that the file of the items is complete.
             if number >= batch.facts.items and next(items, None) is None:
                 batch.finish(BatchState.DONE)
         return True

@@ -1,1 +1,2 @@
-"""Keep the exports of channels that are to be added, follow their imports, and list the channels that were added."""
+"""Keep the YouTube Studio exports of channels that are to be added, follow their imports, and list the added channels.
+"""

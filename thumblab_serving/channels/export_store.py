@@ -1,4 +1,4 @@
-"""Keep the exports of channels in the data folder until the job `add_channel` has read them."""
+"""Keep the YouTube Studio exports of channels in the data folder until the job `add_channel` has read them."""
 
 import re
 import secrets

@@ -89,8 +89,8 @@ def _report(stored: StoredImport) -> ImportReport | None:
 
 
 async def _after(found: FoundRun | None, runs: DagsterRuns, stored: StoredImport) -> ImportReport | None:
-    """Request the run of an import from Dagster, and return the report of the import. Return None if the run, or its
-    retry, has not begun.
+    """Ask Dagster for the state of the run of an import, and return the report of the import. Return None if the run,
+    or its retry, has not begun.
 
     If the run has ended but the report does not say so, write a new report, so that the import counts as ended.
     """

@@ -1,4 +1,4 @@
-"""Start the runs of a request, and update their states until they have ended."""
+"""Start the Dagster runs that a request needs, and update their states until they have ended."""
 
 import asyncio
 import time

@@ -68,7 +68,8 @@ class DagsterGraphql:
         if address is None:
             raise NoDagsterError("no Dagster of this lab runs")
         if self._client is None:
-            # Dagster is part of the lab, so the client uses no proxy of the environment and follows no redirect.
+            # Dagster is part of the lab, so the client ignores the environment's proxy settings and follows no
+            # redirects.
             self._client = httpx.AsyncClient(trust_env=False, timeout=_TIMEOUT)
         body = {"query": query, "variables": dict(variables or {})}
         try:

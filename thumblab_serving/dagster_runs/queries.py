@@ -94,7 +94,9 @@ class Tag(Answer):
 
 
 class Run(Answer):
-    """A run, its status, such as `QUEUED`, and its config. `end_time` is a Unix time, or None if the run has not ended."""
+    """A run with its status (such as `QUEUED`) and its config. `end_time` is a Unix time, or None if the run has not
+    ended.
+    """
 
     run_id: str
     job_name: str

@@ -251,7 +251,7 @@ class DagsterRuns:
     async def _add_partitions(self, niches: Sequence[str]) -> None:
         """Add the niches to Dagster's partitions. The sensor `niches` would add a new niche only after half a minute.
 
-        Dagster's refusal has no effect, because most niches have their partition already.
+        If Dagster refuses, nothing happens, because most niches have their partition already.
         """
         variables = {f"niche{number}": niche for number, niche in enumerate(niches)}
         if variables:

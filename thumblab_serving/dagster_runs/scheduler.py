@@ -37,7 +37,7 @@ class ScheduleStatus:
 
 @dataclass(frozen=True)
 class SchedulerStatus:
-    """The state of the scheduler when Dagster was queried last. `reason` says why it is not `running`."""
+    """The state of the scheduler when Dagster was queried last. `reason` says why `state` is not `running`."""
 
     state: Literal["running", "stopped", "unknown"]
     reason: str | None

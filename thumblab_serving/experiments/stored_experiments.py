@@ -1,4 +1,5 @@
-"""Store and list experiments in the lab's database, with pictures that came in a request."""
+"""Store and list experiments in the lab's database. The pictures of an experiment come in the request that stores it.
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -27,7 +28,7 @@ class NotYourChannelError(LabError):
 
 
 class StoredExperiments:
-    """The object with which the service stores and lists the lab's experiments.
+    """Stores and lists the lab's experiments for the service.
 
     The methods block the calling thread. Many threads may use this object at the same time. All methods raise
     `NoDatabaseError` if the database cannot answer.
@@ -62,8 +63,7 @@ class StoredExperiments:
 
         The list has the newest experiment first. The page begins after the place `after` in the list, or with the
         newest experiment if `after` is None. With `channel`, the list has only the experiments of this channel. Raises
-        `RuleError` if the lab does not know this channel. But every YouTube channel id is accepted, even if the lab
-        does not know the channel.
+        `RuleError` if `channel` is neither a channel that the lab knows nor a YouTube channel id.
         """
         from thumblab_core.experiments.store import read_experiments
 
@@ -99,7 +99,7 @@ class StoredExperiments:
 
 
 def _field_of(position: int, source: Source | None) -> str:
-    """Return the name of the field of a request in which the picture of a variant was sent."""
+    """Return the name of the request's field that contained the picture of a variant."""
     if source is not None and source.url is not None:
         return f"variants.{position}.url"
     if source is not None and source.base64 is not None:
@@ -130,8 +130,8 @@ def _channel_of(connection: "Connection", given: GivenExperiment[Source], owner:
 def _channel_id(connection: "Connection", name: str) -> str:
     """Return the id of the channel that `name` names.
 
-    Raises `RuleError` if the lab does not know this channel. But if `name` has the form of a YouTube channel id, `name`
-    is returned even if the lab does not know the channel.
+    A `name` in the form of a YouTube channel id is returned even if the lab does not know the channel. Raises
+    `RuleError` for any other name that the lab does not know.
     """
     from thumblab_core.experiments.channels import known_channel_id
 

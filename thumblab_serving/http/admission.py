@@ -18,7 +18,8 @@ class Admission:
     An admitted request is being received, waits for a thread, or is being answered. Other requests get a 503 `Problem`
     before a byte of their body is read. So no client can build a queue that grows without limit.
 
-    Each key has only a share of the places, so a client that sends its bodies very slowly cannot take all places.
+    Each key may have only a share of the admitted requests. So a client that sends its bodies very slowly does not lock
+    out the other keys.
 
     An admission belongs to one event loop. Only the thread of this event loop may use the admission.
     """

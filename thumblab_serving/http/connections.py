@@ -40,7 +40,7 @@ def open_descriptors() -> int:
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MOST_DESCRIPTORS)
-    # Some systems report no limit, but refuse a high value. The limit is then left unchanged.
+    # Some systems report that there is no limit, but refuse a high value. The limit is then left unchanged.
     with suppress(ValueError, OSError):
         if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < wanted:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
