@@ -1,5 +1,4 @@
-"""Store and list experiments in the lab's database. The pictures of an experiment come in the request that stores it.
-"""
+"""Store and list experiments in the lab's database. The pictures of an experiment come in the request that stores it."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

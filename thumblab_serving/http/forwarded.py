@@ -18,11 +18,12 @@ _HOST = b"x-forwarded-host"
 
 
 class ForwardedHeaders:
-    """Middleware that replaces the client, the scheme and the Host header of a request by the values that the proxy
-    received.
+    """Middleware that writes the facts from the proxy's headers into the request: client address, scheme and Host
+    header.
 
-    The middleware removes the three headers if the connection does not come from one of the `proxies`. uvicorn's
-    middleware does the rest: from X-Forwarded-For, it takes the last address that is not the address of a proxy.
+    If the connection does not come from one of the `proxies`, this middleware removes the headers X-Forwarded-*.
+    Otherwise, uvicorn's middleware reads them. As the client's address, uvicorn takes the last address in
+    X-Forwarded-For that is not the address of a proxy.
     """
 
     def __init__(self, app: ASGIApp, proxies: Sequence[IPv4Network | IPv6Network]) -> None:
@@ -53,8 +54,8 @@ def _before_the_proxy(headers: list[tuple[bytes, bytes]]) -> Iterator[tuple[byte
     for name, value in headers:
         if name == b"host" and hosts:
             yield name, hosts[-1]
-        # A proxy that does not set this header forwards the header of the client, whose text need not be an address. So
-        # use the header only if each entry is an address.
+        # If a proxy does not set X-Forwarded-For, it passes on what the client wrote, which may be any text. So keep
+        # the header only if each entry is an address.
         elif name != _FOR or all(map(_begins_with_address, value.decode("latin-1").split(","))):
             yield name, value
 

@@ -54,8 +54,8 @@ class HostNames:
 class SecurityHeaders:
     """Middleware that adds headers to every answer. With these headers, a browser runs only scripts of this service.
 
-    The headers also forbid all other pages to show the page of this service in a frame. Answers that may say who is seen
-    get `Cache-Control: no-store`.
+    The headers also forbid all other pages to show the page of this service in a frame. Answers that may name a person
+    who is seen in a picture get `Cache-Control: no-store`.
     """
 
     def __init__(self, app: ASGIApp) -> None:

@@ -1,4 +1,6 @@
-"""Read the requests to `/internal` and `/admin` with an optional body of JSON, and describe them."""
+"""Read the requests to `/internal` and `/admin`, whose JSON body is optional. Describe these requests for the OpenAPI
+document.
+"""
 
 from typing import Any, TypeVar
 

@@ -1,7 +1,8 @@
 """Collect metrics for Prometheus: latencies, use of the keys, scored thumbnails, predictions, releases, and memory.
 
 If there are several workers, they write their metrics to the folder `PROMETHEUS_MULTIPROC_DIR`. The worker that answers
-`/metrics` returns the metrics of all workers. `WorkerRegistry` has the releases that each worker serves and refuses.
+`/metrics` returns the metrics of all workers. `WorkerRegistry` knows which releases each worker serves, and which
+promoted releases it could not load.
 """
 
 import contextlib
@@ -75,7 +76,7 @@ class Metrics:
         self._lookups = Counter(
             "thumblab_cache_lookups",
             "Lookups in a cache, by where the value was found: in memory, in the cache that the workers share, or "
-            "nowhere, so that it was made.",
+            "nowhere (the value is then computed).",
             ["cache", "found"],
             registry=self._registry,
         )
@@ -146,12 +147,14 @@ class _WorkerCollector(Collector):
         self._shared = shared
 
     def collect(self) -> Iterable[Metric]:
-        count = GaugeMetricFamily("thumblab_workers", "Workers, by whether they can answer.", labels=["state"])
+        count = GaugeMetricFamily(
+            "thumblab_workers", "Workers that are ready, and workers that are still loading.", labels=["state"]
+        )
         served = GaugeMetricFamily(
             "thumblab_release_served", "Workers that serve this release.", labels=["kind", "scope", "release"]
         )
         refused = GaugeMetricFamily(
-            "thumblab_release_refused", "Workers that refuse the promoted release.", labels=["kind", "scope"]
+            "thumblab_release_refused", "Workers that could not load the promoted release.", labels=["kind", "scope"]
         )
         states = [worker.state for worker in self._workers.all()]
         ready = sum(state.ready for state in states)
@@ -168,6 +171,8 @@ class _WorkerCollector(Collector):
         if self._shared is None:
             return
         for name, value in (("bytes", self._shared.used), ("limit_bytes", self._shared.limit)):
-            metric = GaugeMetricFamily(f"thumblab_shared_cache_{name}", "The file that the workers share.")
+            metric = GaugeMetricFamily(
+                f"thumblab_shared_cache_{name}", "Bytes in the file of the workers' shared cache, or their limit."
+            )
             metric.add_metric([], value)
             yield metric

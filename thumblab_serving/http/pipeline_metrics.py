@@ -42,7 +42,7 @@ class _PipelineCollector(Collector):
             state = read_state(self._settings.data_dir)
         except LabError:
             state = None
-        # If Dagster was never started, these metrics have no true values, so they are left out.
+        # If Dagster was never started, there are no values for these metrics yet, so the metrics are left out.
         if state is not None and state.checked_at is not None:
             yield from _of_state(state, state.checked_at)
 
@@ -67,9 +67,9 @@ class _PipelineCollector(Collector):
         yield made
 
     def _disk(self) -> Iterator[Metric]:
-        free = GaugeMetricFamily("thumblab_disk_free_bytes", "Free bytes where the folder is.", labels=["folder"])
+        free = GaugeMetricFamily("thumblab_disk_free_bytes", "Free bytes on the disk of the folder.", labels=["folder"])
         size = GaugeMetricFamily(
-            "thumblab_disk_size_bytes", "Bytes of the disk where the folder is.", labels=["folder"]
+            "thumblab_disk_size_bytes", "Size in bytes of the disk of the folder.", labels=["folder"]
         )
         chosen = self._settings
         releases = chosen.releases if chosen.release_store is None else chosen.release_cache
@@ -84,10 +84,12 @@ class _PipelineCollector(Collector):
 
 
 def _of_state(state: WatchState, checked_at: datetime) -> Iterator[Metric]:
-    yield _gauge("thumblab_watch_timestamp_seconds", "Unix time of the last look at the runs.", checked_at.timestamp())
+    yield _gauge(
+        "thumblab_watch_timestamp_seconds", "Unix time when the runs were last checked.", checked_at.timestamp()
+    )
     yield _gauge("thumblab_alerts_open", "Alerts that are open.", len(state.alerts))
     refreshed = GaugeMetricFamily(
-        "thumblab_refresh_success_timestamp_seconds", "Unix time of the last good refresh.", labels=["niche"]
+        "thumblab_refresh_success_timestamp_seconds", "Unix time of the last successful refresh.", labels=["niche"]
     )
     for niche, moment in state.refreshed.items():
         refreshed.add_metric([niche], moment.timestamp())
@@ -104,7 +106,7 @@ def _of_state(state: WatchState, checked_at: datetime) -> Iterator[Metric]:
     )
     for key, check in state.checks.items():
         checks.add_metric([text or "" for text in json.loads(key)], _LEVELS[check.level])
-    left = GaugeMetricFamily("thumblab_quota_left", "Calls that YouTube's quota has left today.", labels=["bucket"])
+    left = GaugeMetricFamily("thumblab_quota_left", "Calls that YouTube still allows today.", labels=["bucket"])
     limit = GaugeMetricFamily("thumblab_quota_limit", "Calls that YouTube's quota allows a day.", labels=["bucket"])
     for bucket, quota in state.quota.items():
         left.add_metric([bucket], quota.left)

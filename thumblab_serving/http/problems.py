@@ -86,7 +86,7 @@ def _field(parts: tuple[int | str, ...]) -> str:
 def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
     """Make the app answer every HTTP error of its routes in the format `application/problem+json`.
 
-    The answer 405 names the methods that the routes of `routers` and of the app itself have for the path.
+    An answer with the status 405 names all methods that the path allows in the routes of `routers` and of the app.
     """
 
     async def http_error(request: Request, error: Exception) -> JSONResponse:
@@ -123,8 +123,8 @@ def _methods(routes: Sequence[BaseRoute], scope: Scope) -> set[str]:
 class UnexpectedErrors:
     """Middleware that answers an unexpected exception with an error answer of status 500.
 
-    The middleware that adds the request id and the security headers also handles the answers of this middleware. So
-    error answers have the id and the headers too.
+    This middleware runs inside the middleware that adds the request id and the security headers. So error answers have
+    the id and the headers too.
     """
 
     def __init__(self, app: ASGIApp) -> None:

@@ -49,7 +49,9 @@ def niches_of_lab(request: Request) -> tuple[str, ...]:
 
 
 def niches_of(request: Request) -> dict[str, Sequence[str]]:
-    """Return the context with which the niches of a request are validated: those that the lab has now."""
+    """Return pydantic's validation context for the niches of a request. The context contains the niches that the lab
+    has now.
+    """
     return context_of(niches_of_lab(request))
 
 
@@ -135,11 +137,12 @@ async def json_body(request: Request, model: type[M], may_be_empty: bool = False
 
     With `may_be_empty`, an empty body stands for an object without fields.
 
-    Raises a 422 `Problem` as soon as the body has more than `most_marks` of the characters `_MARKS`. Raises a 422
-    `Problem` if the body is not valid JSON, see `_parsed`. Raises `ValidationError` if the body breaks the schema.
+    Raises a 422 `Problem` as soon as the body has more than `most_marks` of the characters in `_MARKS`: double quotes,
+    commas and opening brackets. Raises a 422 `Problem` if the body is not valid JSON, see `_parsed`. Raises
+    `ValidationError` if the body breaks the schema.
 
-    The check of `_MARKS` limits the memory. Each unknown field is parsed and reported, so a body with very many fields
-    would need a hundred times its size in memory.
+    Counting these characters limits the memory. Each unknown field is parsed and reported, so a body with very many
+    fields would need a hundred times its size in memory.
     """
     chunks: list[bytes] = []
     marks = 0

@@ -77,7 +77,7 @@ class KeyRing:
     def is_revoked(self, owner: str) -> bool:
         """Return whether the key that `owner` names is revoked.
 
-        While a key file cannot be read, the result is False, because the file does not show which keys were revoked.
+        While a key file cannot be read, the service cannot know which keys were revoked, so the result is False.
         """
         if owner == OWN_KEY or self.failure() is not None:
             return False

@@ -1,8 +1,8 @@
 """Limit how many requests per minute a key may send. The requests to all workers of a service are counted together.
 
 The rule is the leaky bucket as a meter (ITU-T I.371). Each key has a level, which falls by the key's limit per minute.
-A request raises the level by one, and is refused if the level would then be above the limit. So a key may send a
-minute's requests at once. Over the next minute, the level falls again, so the key may send further requests one by one.
+A request raises the level by one, and is refused if the level would then be above the limit. So a key may send all
+requests of one minute at once. After that, the level falls slowly, so the key may send further requests one by one.
 
 A batch may have more items than the limit of its key. Such a batch is accepted if the level is not above the limit, and
 raises the level by one for each item. So after the batch, the next request of the key is accepted only when the level
@@ -38,10 +38,10 @@ class RateLimits:
         self._lock = threading.Lock()
 
     def wait(self, name: str, per_minute: int) -> float:
-        """Count a request of the key `name` and return 0. If the key has sent too many requests, do not count this
-        request.
+        """Count a request of the key `name` and return 0.
 
-        In this case, return the number of seconds until the next request is allowed.
+        If the key has sent too many requests, do not count this request. Return the number of seconds until the next
+        request of the key is allowed.
         """
         return self._count(name, per_minute, 1, per_minute - 1)
 
@@ -56,7 +56,7 @@ class RateLimits:
     def _count(self, name: str, per_minute: int, count: int, most: int) -> float:
         """If the level is at most `most`, raise it by `count` and return 0.
 
-        Otherwise, return the seconds until the next request is allowed.
+        If the level is higher, change nothing. Return the seconds until the next request is allowed.
         """
         per_second = per_minute / _PERIOD_S
         with self._locked_file(name) as file:

@@ -54,8 +54,8 @@ class ServiceDatabase:
     minute. Until then, each call raises `NoDatabaseError`. If the embedded database does not run, the next call checks
     again at once. If the database cannot store a value, only the call with this value raises the error.
 
-    `statement_seconds`: a time limit for the statements of `read` and `write` in place of two seconds. A call then
-    waits half a second longer than this limit.
+    `statement_seconds`: the time limit for the statements of `read` and `write`; None means two seconds. With such a
+    limit, a call waits at most half a second longer than the limit.
     """
 
     def __init__(self, settings: Settings, statement_seconds: float | None = None) -> None:
@@ -206,7 +206,7 @@ class ServiceDatabase:
 def limit_statements(connection: "Connection", read_only: bool = True, seconds: float | None = None) -> None:
     """Set a time limit for the statements of the transaction. Make the transaction read-only, if `read_only` is true.
 
-    `seconds`: the time limit, if it is not two seconds.
+    `seconds`: the time limit; None means two seconds.
     """
     from sqlalchemy import text
 
@@ -233,7 +233,7 @@ def _is_about_a_value(error: Exception) -> bool:
 def database_message(error: Exception, seconds: float | None = None) -> str:
     """Return what went wrong, in words that depend only on the type of the error.
 
-    `seconds`: the time limit of the statement, if it is not two seconds.
+    `seconds`: the time limit of the statement; None means two seconds.
 
     The message of the database driver is not used, because it may show the host and the user.
     """

@@ -46,9 +46,9 @@ class Backoff:
 
 
 def is_transient(error: BaseException | None) -> bool:
-    """Return whether the cause of a failure may pass by itself.
+    """Return whether a failure may be temporary, so that a later try may succeed.
 
-    A failure may pass if `error`, or an error that caused `error`, is an `OSError` or a `MemoryError`.
+    A failure may be temporary if `error`, or an error that caused `error`, is an `OSError` or a `MemoryError`.
     """
     while error is not None:
         if isinstance(error, OSError | MemoryError):

@@ -55,7 +55,9 @@ class LibraryPictures:
         return found
 
     def version(self, video_id: str, sha256: str) -> bytes | None:
-        """Return a thumbnail that the video has, or had before. None if the video never had it, or the lab lost it.
+        """Return a thumbnail that the video has, or had before. `sha256` names the thumbnail.
+
+        Return None if the video never had this thumbnail, or if the lab no longer has its file.
 
         Blocks the calling thread. Raises `NoDatabaseError` if the database cannot answer.
         """

@@ -54,8 +54,8 @@ class ServedRelease(Generic[T]):
 
     The function `load` verifies and reads a release. If `load` raises any exception, the release is refused. While a
     release is refused, the release that was served before it stays served. `Backoff` decides when the refused release
-    is tried again: after at most one minute if the error may pass by itself, and otherwise after at most ten minutes.
-    If the pointer moves, the new release is tried at once.
+    is tried again: after at most one minute if the error may be temporary, and otherwise after at most ten minutes. If
+    the pointer moves, the new release is tried at once.
 
     Releases are loaded in their own thread, one at a time.
     """
@@ -90,7 +90,7 @@ class ServedRelease(Generic[T]):
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing can be served, because the scope has neither a loaded nor a promoted release."""
+        """Whether the scope has neither a loaded nor a promoted release, so that nothing can be served."""
         return self._loaded is None and self._pointer() is None
 
     @property

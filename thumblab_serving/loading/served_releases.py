@@ -77,7 +77,7 @@ class ServedReleases:
     def indices(self) -> Mapping[str, "ServedRelease[NicheIndex]"]:
         """The `ServedRelease` of the index of each niche that the lab has now, by the name of the niche.
 
-        The result does not change. A later access sees a new niche, and no longer sees a retired one.
+        A returned mapping never changes. After a niche was added or retired, a new access returns a new mapping.
         """
         names = self.niches.names
         if tuple(self._indices) != names:

@@ -44,7 +44,7 @@ class SubScoreMeters:
 
     @property
     def missing(self) -> tuple[str, ...] | None:
-        """Sentences about the models that the meter lacks, such as the face model.
+        """One sentence for each model that the meter lacks, such as the face model.
 
         The value is None until a meter has warmed up, and empty if the meter lacks no model.
         """

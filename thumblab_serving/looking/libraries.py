@@ -82,6 +82,6 @@ def libraries_of(releases: ServedReleases, niche: str | None) -> Libraries:
     if not found:
         what = "no index" if niche is None else f"no index of {niche}"
         raise NotReadyError(
-            f"{what} is served yet, and no model is served that names an encoder; run `thumblab refresh`"
+            f"{what} is served yet, and without a served model the encoder is not known; run `thumblab refresh`"
         )
     return Libraries(found, encoder, (model, resolved))

@@ -79,7 +79,9 @@ class ServedMaps:
         return release
 
     def _parsed(self, release: Release, name: str, read: Callable[[bytes], T]) -> T:
-        """Return what `read` makes of a file. The file matches its checksum, but may be of another version of the lab."""
+        """Read a file with the function `read`, and return the result. The file matches its checksum, but another
+        version of the lab may have written it.
+        """
         opened = self._open(release, name)
         with opened.file:
             content = opened.file.read()

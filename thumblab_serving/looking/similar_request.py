@@ -51,13 +51,12 @@ class SimilarForm(StrictModel):
         default=None,
         ge=0,
         le=_MOST_MULTIPLE,
-        description="Only videos with at least this outlier multiple. Videos without an outlier multiple are then not "
-        "found.",
+        description=(
+            "Only videos with at least this outlier multiple. Videos without an outlier multiple are then left out."
+        ),
     )
-    k: int = Field(default=24, ge=1, le=MOST_ITEMS, description="How many thumbnails the answer has at most.")
-    offset: int = Field(
-        default=0, ge=0, le=MOST_OFFSET, description="How many thumbnails are left out at the beginning."
-    )
+    k: int = Field(default=24, ge=1, le=MOST_ITEMS, description="The maximum number of thumbnails in the answer.")
+    offset: int = Field(default=0, ge=0, le=MOST_OFFSET, description="How many of the most similar thumbnails to skip.")
     diversity: Annotated[float, AllowInfNan(False)] = Field(
         default=DEFAULT_DIVERSITY,
         ge=0,
@@ -68,7 +67,7 @@ class SimilarForm(StrictModel):
         ),
     )
     exclude_channel: ChannelName | None = Field(
-        default=None, description="A channel whose videos are not found, by its id, exact title, @handle or link."
+        default=None, description="A channel whose videos are left out: its id, exact title, @handle or link."
     )
 
     @model_validator(mode="after")
@@ -82,7 +81,9 @@ class SimilarForm(StrictModel):
 class SimilarQuery(SimilarForm):
     """The query of `GET /v1/similar`."""
 
-    video_id: VideoId = Field(description="A video of the lab. Thumbnails like its present thumbnail are found.")
+    video_id: VideoId = Field(
+        description="The id of a video of the lab. The search compares with the video's present thumbnail."
+    )
 
 
 class SimilarPictureForm(SimilarForm):
@@ -113,12 +114,16 @@ class SimilarRequest(SimilarForm):
     diversity: Number = Field(
         default=DEFAULT_DIVERSITY, ge=0, le=1, description=SimilarForm.model_fields["diversity"].description
     )
-    video_id: VideoId | None = Field(default=None, description="A video of the lab, by its present thumbnail.")
+    video_id: VideoId | None = Field(
+        default=None,
+        description="The id of a video of the lab. The search compares with the video's present thumbnail.",
+    )
     text: Title | None = Field(
         default=None,
         description=(
-            "Words. They are compared with the pictures if the image encoder has a text tower, such as CLIP. Otherwise "
-            "they are compared with the titles. `query.matched_by` in the answer says which."
+            "Words. They are compared with the pictures if the image encoder has a text tower, such as CLIP. "
+            "Otherwise they are compared with the titles. `query.matched_by` in the answer says what they were "
+            "compared with."
         ),
     )
     text_by: Literal["picture", "title"] | None = Field(

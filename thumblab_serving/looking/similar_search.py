@@ -147,7 +147,7 @@ class SimilarSearch:
         kept = [near for near in nearest if only.admits(near.item)]
         if not only.admits_all_but_one and len(nearest) == MAX_NEIGHBOURS:
             results.degraded.append(
-                f"of {library.niche}, the filters were applied to the {MAX_NEIGHBOURS} nearest videos only"
+                f"the filters were applied only to the {MAX_NEIGHBOURS} nearest videos of {library.niche}"
             )
         blank = np.zeros(len(query.vector), np.float32)  # Used if a video was deleted between the two reads.
         results.add(library.niche, kept, np.array([known.get(n.item.video_id, blank) for n in kept]))

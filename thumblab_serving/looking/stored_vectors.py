@@ -76,7 +76,7 @@ def near_titles(connection: "Connection", vector: Vectors, encoder: str, niches:
 
 
 def picture_vectors(connection: "Connection", video_ids: Sequence[str], encoder: str) -> dict[str, Vectors]:
-    """Return the unit vector [d] of the present thumbnail of each video that has one."""
+    """Return the unit vector [d] of each video's present thumbnail. Videos without this vector are left out."""
     rows = _execute(connection, _OF_PICTURES, video_ids=list(video_ids), encoder=encoder).all()
     return dict(zip([row.video_id for row in rows], _vectors([row.vector for row in rows]), strict=True))
 

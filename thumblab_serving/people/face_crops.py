@@ -29,7 +29,7 @@ def cropped(data: bytes, box: Box) -> bytes:
     """
     from PIL import Image
 
-    # A picture of this reduced size still has a pixel for each pixel of the crop.
+    # A picture of this reduced size has enough pixels, so that the crop need not be enlarged.
     needed = tuple(math.ceil(SIDE / max(after - before, 0.01)) for before, after in (box[::2], box[1::2]))
     image = Image.fromarray(decode(data, at_least=(needed[0], needed[1])).pixels)
     width, height = (box[2] - box[0]) * image.width, (box[3] - box[1]) * image.height

@@ -48,12 +48,12 @@ class NotForgottenError(LabError):
 
 
 class StoredPeople:
-    """The object with which the service reads and changes the people of the lab.
+    """Reads and changes the people of the lab for the service.
 
     The methods block the calling thread. Many threads may use this object at the same time. All methods raise
     `NoDatabaseError` if the database cannot answer. Each method also raises the errors of the function of
-    `thumblab_core.people` that the method calls. A method that changes something raises `PeopleBusyError` if the lab
-    stores a grouping for longer than a few seconds.
+    `thumblab_core.people` that the method calls. A method that changes something waits while another command changes
+    people. After a few seconds, the method raises `PeopleBusyError`.
 
     The object has its own database access. So a slow query about people never makes the scorer wait, or stop its own
     queries.
@@ -189,7 +189,7 @@ class StoredPeople:
         return self._change(lambda connection: unlabel(connection, cluster_id))
 
     def set_owner(self, cluster_id: str, is_owner: bool) -> Cluster:
-        """Record whether a person runs the channel."""
+        """Record whether the person of a cluster is the owner of the channel."""
         from thumblab_core.people.naming import set_owner
 
         return self._change(lambda connection: set_owner(connection, cluster_id, is_owner))
@@ -213,7 +213,9 @@ class StoredPeople:
         return self._change(lambda connection: move(connection, face_ids, to))
 
     def not_this_person(self, face_id: str, cluster_id: str | None) -> Cluster:
-        """Take a face out of its cluster, and never put the face into this cluster again. Return the cluster."""
+        """Take a face out of its cluster, and never put the face into this cluster again. Return the cluster without
+        it.
+        """
         from thumblab_core.people.moving import not_this_person
 
         return self._change(lambda connection: not_this_person(connection, face_id, cluster_id))
@@ -241,7 +243,9 @@ class StoredPeople:
         return change
 
     def forget_person(self, cluster_id: str) -> "ForgottenEverywhere":
-        """Forget a person or an unknown cluster everywhere. Raises `NotForgottenError` if a file cannot be deleted."""
+        """Forget a person, or a cluster without a name, everywhere. Raises `NotForgottenError` if a file cannot be
+        deleted.
+        """
         from thumblab_core.people.forgetting import forget_person
 
         return self._forget(lambda connection: forget_person(connection, cluster_id))

@@ -47,7 +47,7 @@ T = TypeVar("T")
 )
 async def add(request: Request, response: Response) -> ChannelImportOut:
     """The lab imports the videos of the exports, downloads their thumbnails from YouTube's image host, and fits and
-    serves an adapter for the channel. If no model is served yet, the lab first trains a model on its videos.
+    serves an adapter for the channel. If no model is served yet, the lab first trains a model on the channel's videos.
 
     The lab's Dagster must run. The exports are deleted when the import has ended. If you send the same exports again,
     the videos that the lab already has do not change.

@@ -46,7 +46,7 @@ async def upsert_item(request: Request, response: Response) -> ItemsOut:
     router.post,
     "/internal/delete-item",
     "/admin/faiss/delete-item",
-    summary="Take videos out of the served index, and keep them out of later ones",
+    summary="Take videos out of the served index, and keep them out of later indices",
     **documented(ItemsOut, ItemsRequest, ItemsQuery, required=True),
 )
 async def delete_item(request: Request, response: Response) -> ItemsOut:

@@ -97,7 +97,7 @@ async def rebuild_indices(request: Request, response: Response) -> RebuildOut:
     router.post,
     "/internal/embed",
     "/admin/embed/full",
-    summary="Encode what has no vector yet, then rebuild the index of each niche",
+    summary="Encode pictures and titles without a vector, then rebuild the index of each niche",
     **documented(RebuildOut, NichesRequest, WaitQuery),
 )
 async def embed(request: Request, response: Response) -> RebuildOut:

@@ -1,4 +1,6 @@
-"""The routes of the stored thumbnails: those of many videos, which the page shows beside an answer, and earlier ones."""
+"""The routes of stored thumbnails. One route returns thumbnails of many videos, which the page shows beside an answer.
+Another route returns a thumbnail that a video has or had.
+"""
 
 import base64
 import re
@@ -42,8 +44,8 @@ def _documentation() -> list[dict[str, object]]:
 async def pictures(request: Request) -> LibraryPicturesOut:
     """Give `video_id` once for each video. Each thumbnail is a JPEG of 480x270 pixels.
 
-    `missing` lists the videos that the lab does not know or has no thumbnail of. If the database or a file cannot be
-    read, `degraded` says so.
+    `missing` lists videos that the lab does not know, and videos without a stored thumbnail. If the database or a file
+    cannot be read, `degraded` says so.
     """
     query = lists_in_query(request, LibraryPicturesQuery)
     library: LibraryPictures = request.app.state.library_pictures

@@ -33,8 +33,8 @@ async def report(request: Request) -> NicheReport:
     """Return the newest report that the asset `niche_report` has stored.
 
     The figures describe differences within channels. The figures do not show that a property of a video causes more
-    views. With too few videos, `too_few` says so, and there are no figures. `GET /v1/library/pictures` gives the
-    pictures of the examples.
+    views. If the niche has too few videos, `too_few` says so, and there are no figures. `GET /v1/library/pictures`
+    gives the pictures of the examples.
     """
     niche = str(request.path_params["niche"])
     known: NicheFile = request.app.state.niches

@@ -62,7 +62,9 @@ def _body(model: type[StrictModel]) -> dict[str, Any]:
 
 @router.get(_PATH, summary="The niches of the lab", responses=error_responses(401, 503))
 async def niches(request: Request) -> NichesOut:
-    """List the niches, also the retired ones, with where their videos come from and what their refresh costs."""
+    """List all niches, including retired niches. For each niche, say where its videos come from and what a refresh
+    costs.
+    """
 
     def read(connection: "Connection") -> list[NicheOut]:
         from thumblab_core.niches.store import all_niches
@@ -81,8 +83,9 @@ async def niches(request: Request) -> NichesOut:
     openapi_extra=_body(NicheRequest),
 )
 async def add(request: Request, response: Response) -> NicheOut:
-    """The service takes requests for the niche from now on, and Dagster shows it within half a minute. The next refresh
-    collects, indexes and serves it. With `dry_run`, the answer has status 200, and nothing is stored.
+    """The service accepts requests for the niche at once, and Dagster shows the niche within half a minute. The next
+    refresh collects the niche's videos, and builds and serves its index. With `dry_run`, the answer has status 200, and
+    nothing is stored.
     """
     body = await body_of(request, NicheRequest)
     given = Niche(body.name, **_sources(body))
@@ -104,8 +107,9 @@ async def add(request: Request, response: Response) -> NicheOut:
     openapi_extra=_NAME | _body(NicheChange),
 )
 async def change(request: Request) -> NicheOut:
-    """Replace where the videos of the niche come from. The next refresh follows the change. If somebody else has changed
-    the niche since its `version`, the answer is a 409 with the present state. With `dry_run`, nothing is stored.
+    """Replace the sources of the niche's videos. The next refresh uses the new sources. If `version` is out of date
+    because somebody else changed the niche, the answer is a 409 with the present state. With `dry_run`, nothing is
+    stored.
     """
     name = _name(request)
     body = await body_of(request, NicheChange)
@@ -142,7 +146,7 @@ async def retire_(request: Request) -> NicheOut:
 
 @router.post(
     f"{_PATH}/{{name}}/restore",
-    summary="Take up a retired niche again",
+    summary="Restore a retired niche",
     responses=error_responses(401, 404, 409, 503),
     openapi_extra=_NAME,
 )
@@ -166,12 +170,12 @@ async def restore_(request: Request) -> NicheOut:
     openapi_extra=_body(ProposalRequest),
 )
 async def propose(request: Request) -> ProposalOut:
-    """Name the channels of the lab that are nearest to the given channels and videos, texts to search for, and what such
-    a niche costs. YouTube is not asked, and nothing is changed.
+    """Propose channels and search texts for a niche, and say what the niche costs. The proposed channels are the lab's
+    channels that are nearest to the given channels and videos. The request does not use YouTube and changes nothing.
     """
     body = await body_of(request, ProposalRequest)
     if not body.channels and not body.videos:
-        raise invalid("give channels or videos, at least one")
+        raise invalid("give at least one channel or video")
     settings: Settings = request.app.state.settings
     database: ServiceDatabase = request.app.state.proposals
 
@@ -237,8 +241,8 @@ async def _run(
 ) -> T:
     """Return the result of `work`, which runs in a thread. Raises a `Problem` for an error of the lab.
 
-    `database`: what `work` reads, if it is not the database of most requests. `limiter`: limits how many calls run at
-    the same time, if they do not share the limit of the library.
+    `database`: the database access that `work` uses; None means the scorer's. `limiter`: limits how many calls run at
+    the same time; None means the limiter of all requests about the library.
     """
     scorer: Scorer = request.app.state.scorer
     try:

@@ -26,7 +26,7 @@ WAITING = 16
 def documented(
     answer: type[BaseModel], body: type[StrictModel], query: type[StrictModel], required: bool = False
 ) -> dict[str, Any]:
-    """Return the arguments of `router.post` that describe a route that starts runs, for the OpenAPI document.
+    """Return arguments for `router.post`. They describe a route that starts runs, for the OpenAPI document.
 
     `answer`, `body` and `query` are the schemas of the route. `required`: whether a request must have a body.
     """
@@ -44,7 +44,7 @@ def documented(
 async def run_requested(
     request: Request, response: Response, query: WaitQuery, wanted: Sequence[RunRequest]
 ) -> list[FollowedRun]:
-    """Start the runs, and follow them if the request waits. Set the status of the answer.
+    """Start the runs, and follow them if the request asks to wait. Set the status of the answer.
 
     Raises a 503 `Problem` if Dagster does not answer, if it starts no run, or if too many requests wait already.
     """

@@ -59,7 +59,7 @@ async def similar(request: Request) -> SimilarOut:
 
 @router.get(
     "/v1/similar",
-    summary="Find thumbnails of the library that are similar to that of a video",
+    summary="Find thumbnails of the library that are similar to a video's thumbnail",
     response_model=SimilarOut,
     dependencies=[Depends(require_key)],
     responses=error_responses(401, 404, 422, 503),

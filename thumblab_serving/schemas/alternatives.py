@@ -1,8 +1,8 @@
 """Make parts of JSON schemas for models in which two fields exclude each other.
 
 The conditions are under `allOf`, where tools that generate clients ignore them. If the conditions were on the same
-level as `properties`, such tools would make a class of each condition. The conditions do not use `not` and `oneOf`,
-because Schemathesis cannot check these keywords for a form with files.
+level as `properties`, such tools would make a separate class for each condition. The conditions do not use `not` and
+`oneOf`, because Schemathesis cannot check these keywords for a form with files.
 """
 
 from typing import Any

@@ -46,7 +46,8 @@ class Engagement(StrictModel):
 class NeighbourOut(StrictModel):
     """A thumbnail of the niche's library that is similar to the picture.
 
-    The video is a winner, unless there is no winner among the most similar thumbnails.
+    Only thumbnails of winners are listed. If none of the most similar thumbnails belongs to a winner, the most similar
+    thumbnails are listed.
     """
 
     video_id: str
@@ -56,8 +57,9 @@ class NeighbourOut(StrictModel):
     views_per_hour: float
     outlier_multiple: float | None = Field(
         description=(
-            "Views divided by the median of the channel's videos of the same age band, or else views per hour divided "
-            "by the channel's median at any age. Null if the channel has no baseline."
+            "Views divided by the channel's median views in the same age band. If this median is not known: views "
+            "per hour divided by the channel's median views per hour at any age. Null if the channel has no "
+            "baseline."
         )
     )
     winner: bool = Field(description=WINNER_RULE)
@@ -115,7 +117,11 @@ class ThumbnailScore(StrictModel):
         ),
     )
     predicted_engagement: Engagement | None = Field(
-        default=None, description="The prediction. Null if it was not shown to agree with the results of real videos."
+        default=None,
+        description=(
+            "The predicted engagement. Null if the model's predictions were not shown to agree with the results of "
+            "real videos."
+        ),
     )
     sub_scores: dict[str, SubScoreOut] = Field(default_factory=dict)
     evidence: EvidenceOut | None = None
@@ -142,7 +148,7 @@ class ChannelOut(StrictModel):
 
     channel_id: str
     adapted: bool = Field(description="If false, the candidates are ranked as for an unseen channel.")
-    videos: int = Field(ge=0, description="How many of the channel's videos the answer is adapted to.")
+    videos: int = Field(ge=0, description="The number of the channel's videos that the channel adapter was fitted to.")
     reason: str | None = Field(
         description=(
             "Why no channel adapter is used, or why the added adapter is not used, and what to do. Null if nothing is "
@@ -173,16 +179,16 @@ class ScoreAnswer(StrictModel):
     niche: Niche
     winner: str | None = Field(
         description=(
-            "The id of the best candidate by the model. If the best candidates are near-identical, the id "
-            "of the first. Null if the model can rank no candidate, and if its skill is not proven."
+            "The id of the best candidate by the model. If the best candidates are near-identical, the id of the "
+            "first. Null if the model can rank no candidate or if its skill is not proven."
         )
     )
     verdict: Verdict | None = Field(
         description=(
-            "How sure the winner is, by the percentage of `confidence`: `clear` from 75 %, `leaning` from "
-            "60 %. `no_verdict`: fewer than two candidates resemble a picture that the model was trained "
-            "on. `no_skill`: the 95 % interval of `skill` for this `question` reaches chance, or was not "
-            "measured; there is no winner. Null if no candidate could be read."
+            "How sure the winner is, by the percentage of `confidence`: `clear` from 75 %, `leaning` from 60 %. "
+            "`no_verdict`: fewer than two candidates resemble a picture that the model was trained on. `no_skill`: "
+            "the model's `skill` at this `question` is not proven, so there is no winner. The 95 % interval of "
+            "`skill` includes chance, or was not measured. Null if no candidate could be read."
         )
     )
     confidence: float | None = Field(
@@ -234,8 +240,9 @@ class ScoreAnswer(StrictModel):
     test_plan: PlanOut | None = Field(
         default=None,
         description=(
-            "How to test two of the candidates on YouTube. Null if fewer than two could be read, or if `question` is "
-            "`package`. Also null if the request names a channel and the database with its figures cannot be asked."
+            "How to test two of the candidates on YouTube. Null if fewer than two candidates could be read, or if "
+            "`question` is `package`. Also null if the request names a channel, but the database cannot give the "
+            "channel's figures."
         ),
     )
     releases: Releases
@@ -255,8 +262,9 @@ class ScoreAnswer(StrictModel):
     people: PeopleSeenOut | None = Field(
         default=None,
         description=(
-            "Who is seen on the pictures. Null unless the service has `THUMBLAB_SCORE_PEOPLE`, the request names an own "
-            "channel, and its key has the scope `admin`. If only a part is missing, `degraded` says which part."
+            "Who is seen on the pictures. Null unless the service has `THUMBLAB_SCORE_PEOPLE`, the request names one "
+            "of the lab's own channels, and its key has the scope `admin`. If only a part is missing, `degraded` "
+            "says which part."
         ),
     )
     other_niches: list["ScoreAnswer"] = Field(

@@ -144,7 +144,7 @@ class BatchesOut(StrictModel):
 class BatchesQuery(StrictModel):
     """The query of `GET /v1/batches`."""
 
-    limit: int = Field(default=20, ge=1, le=MAX_LISTED, description="How many batches the answer has at most.")
+    limit: int = Field(default=20, ge=1, le=MAX_LISTED, description="The maximum number of batches in the answer.")
     cursor: Cursor | None = Field(default=None, description="The `next_cursor` of the previous answer.")
 
 

@@ -55,7 +55,8 @@ class ExportsForm(StrictModel):
         default=None,
         description=(
             "The title of the channel, or the id of a channel that the key may change. A title has no invisible "
-            "characters, is not an id and does not begin with @. Default: the channel's name in the name of a file."
+            "characters, is not an id and does not begin with @. Default: the name of the channel that is part of a "
+            "file's name."
         ),
     )
     niche: Niche | None = Field(
@@ -63,8 +64,10 @@ class ExportsForm(StrictModel):
     )
     columns: dict[ColumnName, _Text] = Field(
         default_factory=dict,
-        description="The lab's name of a column, with the name or the number of this column in the files. These "
-        "columns are used instead of those that the lab recognises.",
+        description=(
+            "Maps the lab's name of a column to the name or the number of this column in the files. For these "
+            "columns, the lab does not use the columns that it recognises by itself."
+        ),
     )
 
 

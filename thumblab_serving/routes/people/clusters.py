@@ -43,7 +43,7 @@ router = APIRouter(tags=["people"], dependencies=[Depends(require("admin"))])
 def changing(
     answer: type[StrictModel], body: type[StrictModel], *in_paths: str, required: bool = False
 ) -> dict[str, Any]:
-    """Return the arguments of `router.post` that describe a route that changes something and takes a body."""
+    """Return arguments for `router.post`. They describe a route that changes something and reads a request body."""
     schema = {"$ref": f"#/components/schemas/{body.__name__}"}
     return {
         "response_model": answer,
@@ -112,7 +112,7 @@ async def unlabel(request: Request) -> FaceClusterOut:
 
 @router.post(
     f"{PREFIX}/clusters/{{cluster_id}}/owner",
-    summary="Say whether a person runs the channel",
+    summary="Say whether the person of a cluster is the channel's owner",
     **changing(FaceClusterOut, OwnerRequest, "cluster_id"),
 )
 async def owner(request: Request) -> FaceClusterOut:
@@ -138,7 +138,7 @@ async def merge(request: Request) -> FaceClusterOut:
 
 @router.post(
     f"{PREFIX}/merges/{{merge_id}}/undo",
-    summary="Take a merge back, also an old one",
+    summary="Undo a merge, even if later changes were made",
     response_model=FaceClusterOut,
     responses=error_responses(401, 404, 503),
     openapi_extra={"parameters": [in_path("merge_id")]},
@@ -153,7 +153,7 @@ async def unmerge(request: Request) -> FaceClusterOut:
 
 @router.get(
     f"{PREFIX}/changes",
-    summary="What a person changed, the latest first",
+    summary="The changes that people made by hand, the latest first",
     response_model=FaceChangesOut,
     responses=error_responses(401, 422, 503),
     openapi_extra={"parameters": query_documentation(ChangesQuery)},

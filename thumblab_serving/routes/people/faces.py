@@ -131,7 +131,7 @@ async def image(request: Request) -> Response:
     openapi_extra={"parameters": [in_path("video_id")]},
 )
 async def video(request: Request) -> PictureFacesOut:
-    """A thumbnail that was not searched for faces is unknown here (404)."""
+    """If the thumbnail was not searched for faces, the answer has the status 404."""
     video_id = video_id_in(request)
     sha256, found, shown_in = await call(request, lambda people: people.faces_of_video(video_id))
     return shown_picture(sha256, video_id, found, shown_in)

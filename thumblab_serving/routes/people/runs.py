@@ -123,7 +123,7 @@ def _waiting(query: WaitQuery, queue: bool) -> WaitQuery:
 async def _one_run(
     request: Request, response: Response, query: WaitQuery, job: str, asset: str, body: StrictModel
 ) -> FollowedRun:
-    """Start a job, and follow its run if the request waits. The fields in `body` become the config of `asset`."""
+    """Start a job, and follow its run if the request asks to wait. The fields in `body` become the config of `asset`."""
     _require_on(request)
     given = body.model_dump(exclude={"queue"}, exclude_none=True)
     config = {"ops": {asset: {"config": given}}} if given else {}
