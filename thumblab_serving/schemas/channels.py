@@ -87,14 +87,18 @@ class ChannelImportOut(StrictModel):
     imported: ImportedVideos | None = Field(description="What was imported. Null until the videos are imported.")
     fitted: FittedChannel | None = Field(description="The adapter of the channel. Null until it is served.")
     reason: str | None = Field(description="Why the import failed, or why nothing is known about its progress.")
-    needs: Need | None = Field(description="What to send with the exports next time, if the import failed without it.")
+    needs: Need | None = Field(
+        description="If something was missing in the request: what to send with the exports next time."
+    )
     unrecognised: list[ExportTable] = Field(
-        description="If `needs` is `columns`: the tables with their column names. Send `columns` to choose some."
+        description=(
+            "If `needs` is `columns`: the tables with their column names. Send `columns` to say which columns to use."
+        )
     )
 
 
 class ChannelImportsOut(StrictModel):
-    """The imports of an API key whose reports are still kept, the newest first."""
+    """The imports of an API key, the newest first. Imports whose report was deleted are left out."""
 
     imports: list[ChannelImportOut]
 
@@ -105,7 +109,7 @@ class KnownChannelOut(StrictModel):
     channel_id: str
     title: str
     niche: str | None = Field(
-        description="The niche of most of the channel's videos. Null if the adapter is older than this field."
+        description="The niche of most of the channel's videos. Null for an adapter of an old version of the lab."
     )
     videos: int = Field(ge=0, description="Videos that the adapter is fitted to.")
     newest: datetime | None = Field(description="When the newest video of the adapter was published.")

@@ -52,7 +52,11 @@ class TextLineOut(StrictModel):
     confidence: float = Field(ge=0, le=1)
     height_at_120: float = Field(ge=0, description="Height of the line in pixels if the picture is 120 pixels wide.")
     contrast: float = Field(
-        ge=0, description="Contrast ratio of light and dark parts at 120 pixels wide, 1 to 21. Letters need 3."
+        ge=0,
+        description=(
+            "Contrast ratio of the line's light and dark parts, 1 to 21, if the picture is 120 pixels wide. A ratio "
+            "of 3 is enough to read letters."
+        ),
     )
 
 
@@ -86,13 +90,19 @@ class EvidenceOut(StrictModel):
     height: int = Field(ge=1)
     texts: list[TextLineOut] | None
     unread: list[UnreadLineOut] = Field(
-        description="Lines of text that could not be read. Every sub-score counts them, except `title_match`.",
+        description="Lines of text that could not be read. All sub-scores except `title_match` count these lines.",
     )
     faces: list[FaceOut] | None
     missing: list[str] = Field(description="Sentences about what was missing for the measurement, such as a model.")
-    subject: BoxOut | None = Field(description="The largest face with its hair, or else the most salient part.")
+    subject: BoxOut | None = Field(
+        description="The subject: the largest face with its hair. In a picture without faces, the most salient part."
+    )
     badge: BoxOut = Field(description="The corner that YouTube covers with the length of the video.")
-    saliency: list[list[float]] = Field(description="9 rows of 16 cells, 0 to 1; the most salient cell is 1.")
+    saliency: list[list[float]] = Field(
+        description=(
+            "How salient each cell of the picture is, 0 to 1: 9 rows of 16 cells. The most salient cell has 1."
+        )
+    )
     sharpness: float = Field(ge=0, le=1)
     luminance_contrast: float = Field(
         ge=0, le=1, description="Difference in lightness between the subject and its surroundings."
@@ -101,10 +111,19 @@ class EvidenceOut(StrictModel):
         ge=0, le=1, description="Difference in colour between the subject and its surroundings."
     )
     legibility: float | None = Field(
-        ge=0, le=1, description="The share of the characters that can be read at 120 pixels wide. Null without text."
+        ge=0,
+        le=1,
+        description=(
+            "The share of the characters that can be read if the picture is 120 pixels wide. Null without text."
+        ),
     )
     badge_overlap: float = Field(
-        ge=0, le=1, description="The largest share of a text, a face or the subject that the length badge covers."
+        ge=0,
+        le=1,
+        description=(
+            "YouTube's badge with the video's length covers a part of the picture. The largest share of a text, a "
+            "face or the subject that the badge covers."
+        ),
     )
     title_match_by: Literal["picture", "text"] | None = Field(
         description="What was compared with the title: the picture (by a text tower), or the text in the picture."

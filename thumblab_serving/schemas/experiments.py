@@ -128,7 +128,7 @@ class ExperimentRequest(StrictModel):
     )
     started_on: Day = Field(description="The first day of the test.")
     ended_on: Day | None = Field(default=None, description="The last day of the test.")
-    outcome: Outcome = Field(description="What YouTube says of the test.")
+    outcome: Outcome = Field(description="The outcome that YouTube shows for the test.")
     winner: Annotated[int, Strict(), Field(ge=1, le=MOST_VARIANTS), AS_WHOLE] | None = Field(
         default=None,
         description="The number of the winning variant, from 1. Default: the variant with the largest share.",
@@ -140,7 +140,7 @@ class ExperimentQuery(StrictModel):
     """The query of `GET /v1/experiments`."""
 
     channel_id: ChannelName | None = Field(default=None, description="Only the experiments of this channel.")
-    limit: int = Field(default=20, ge=1, le=MOST_LISTED, description="How many experiments the answer has at most.")
+    limit: int = Field(default=20, ge=1, le=MOST_LISTED, description="The maximum number of experiments in the answer.")
     cursor: Cursor | None = Field(default=None, description="The `next_cursor` of the previous answer.")
 
 

@@ -17,7 +17,9 @@ class LibraryStateOut(StrictModel):
     release: str | None
     made_at: datetime | None = Field(description="When the served release was made.")
     videos: int | None
-    winners: int | None = Field(description="How many videos are winners. Null until this process has the library.")
+    winners: int | None = Field(
+        description="How many videos are winners. Null until this process has loaded the library."
+    )
     newest_video: date | None = Field(
         description="When the newest video was published. Null if `winners` is null, and in old releases."
     )
@@ -35,7 +37,10 @@ class ModelStateOut(StrictModel):
     videos: int | None = Field(description="How many videos the model was trained on. Null in old releases.")
     channels_adapted: int | None = Field(description="For how many channels the model has its own adapter.")
     skills: list[SkillOut] = Field(
-        description="The model's accuracy by question and by kind of channel. Above chance if `low` is above 0.5."
+        description=(
+            "The model's accuracy by question and by kind of channel. An accuracy is above chance if its `low` is "
+            "above 0.5."
+        )
     )
     reason: str | None = Field(description="Why no model is served, or why the promoted release was refused.")
 
@@ -67,7 +72,10 @@ class NicheSources(StrictModel):
     """Where the videos of a niche come from. A niche needs a category, a search or a channel."""
 
     category_id: Annotated[int, Strict(), Field(ge=1, le=999), AS_WHOLE] | None = Field(
-        default=None, description="The id of a YouTube category. If there are searches, it only narrows them."
+        default=None,
+        description=(
+            "The id of a YouTube category. If the niche has searches, the category only limits their results."
+        ),
     )
     region: Annotated[str, StringConstraints(max_length=2)] | None = Field(
         default=None, description="ISO 3166-1 code. Default: the lab's region.", examples=["AU"]
@@ -82,7 +90,9 @@ class NicheSources(StrictModel):
         default_factory=list, max_length=MOST_CHANNELS, description="Ids or @handles of channels to collect."
     )
     exclude: list[Text] = Field(
-        default_factory=list, max_length=MOST_EXCLUDED, description="Words that leave a video out if its title has one."
+        default_factory=list,
+        max_length=MOST_EXCLUDED,
+        description="A video is left out if its title has one of these words.",
     )
     dry_run: Annotated[bool, Strict()] = Field(
         default=False, description="Check the values and answer with the niche and its cost, but store nothing."
@@ -98,19 +108,19 @@ class NicheRequest(NicheSources):
 
 
 class NicheChange(NicheSources):
-    """All that a niche has from now on. What is not given is removed."""
+    """The complete sources of a niche after the change. A source that is not given is removed."""
 
     version: Annotated[int, Strict(), Field(ge=1, le=2**31 - 1), AS_WHOLE] = Field(
-        description="The version of the niche that was read and changed."
+        description="The `version` of the niche on which this change is based."
     )
 
 
 class NicheCostOut(StrictModel):
-    """The most that a refresh of the niche costs in a day, and the quota of the whole lab for a day."""
+    """The maximum cost of refreshing the niche in one day, and the daily quota of the whole lab."""
 
     searches: int = Field(description="Calls of YouTube's search.")
     quota_searches: int
-    units: int = Field(description="Quota units of all other calls.")
+    units: int = Field(description="Quota units of all calls that are not searches.")
     quota_units: int
     first_units: int = Field(description="Quota units of the first refresh, which also fetches the given channels.")
 
@@ -130,7 +140,10 @@ class NicheOut(StrictModel):
         description="When the niche was retired; null while it is collected and served."
     )
     version: int = Field(
-        description="The number of the niche's changes, from 1. A change names the version it changes."
+        description=(
+            "The number of the niche's present version, from 1. Each change raises the number. A request for a "
+            "change names the version on which it is based."
+        )
     )
     videos: int = Field(description="How many stored videos are in the niche.")
     cost: NicheCostOut
@@ -154,12 +167,12 @@ class ProposalRequest(StrictModel):
     )
     videos: list[Text] = Field(default_factory=list, max_length=MOST_SEEDS, description="Ids of videos of the lab.")
     most_channels: Annotated[int, Strict(), Field(ge=1, le=MOST_CHANNELS), AS_WHOLE] = Field(
-        default=10, description="How many near channels to name at most."
+        default=10, description="The maximum number of channels in the answer."
     )
 
 
 class NearChannelOut(StrictModel):
-    """A channel of the lab whose titles are like those of the seed."""
+    """A channel of the lab whose titles are similar to the titles of the given channels and videos."""
 
     channel_id: str
     title: str
@@ -171,8 +184,15 @@ class ProposalOut(StrictModel):
     """A niche that could be added. Nothing is changed."""
 
     channels: list[NearChannelOut] = Field(description="The nearest channels, the most similar first.")
-    searches: list[str] = Field(description="Texts that are frequent in the seed's titles and rare in others.")
+    searches: list[str] = Field(
+        description=(
+            "Texts that are frequent in the titles of the given channels and videos, and rare in other titles."
+        )
+    )
     cost: NicheCostOut
     preview: dict[str, int] = Field(
-        description="Stored videos of these channels, or with a search in their title, by their present niche."
+        description=(
+            "The number of stored videos that are from these channels, or that have one of these searches in their "
+            "title. The numbers are by the videos' present niches."
+        )
     )

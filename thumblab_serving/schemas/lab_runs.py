@@ -62,7 +62,7 @@ class WaitQuery(StrictModel):
 
     wait: bool = Field(default=False, description="Whether to answer only when the runs have ended.")
     timeout_s: float = Field(
-        default=600.0, gt=0, le=MOST_SECONDS, description="How many seconds to wait at most, with `wait=true`."
+        default=600.0, gt=0, le=MOST_SECONDS, description="With `wait=true`: the maximum number of seconds to wait."
     )
 
 
@@ -71,7 +71,7 @@ class ItemsQuery(WaitQuery):
 
     wait: bool = Field(default=True, description="Whether to answer only when the run has ended.")
     timeout_s: float = Field(
-        default=120.0, gt=0, le=MOST_SECONDS, description="How many seconds to wait at most, with `wait=true`."
+        default=120.0, gt=0, le=MOST_SECONDS, description="With `wait=true`: the maximum number of seconds to wait."
     )
 
 

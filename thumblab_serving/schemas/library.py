@@ -73,7 +73,9 @@ class SimilarItemOut(StrictModel):
             "admit. Null if the number of these videos is not known, or less than 20."
         ),
     )
-    views: int | None = Field(description="At the latest observation. Null if the release is of an older version.")
+    views: int | None = Field(
+        description="The views at the latest observation. Null if the release is of an older version."
+    )
     views_per_hour: float
     outlier_multiple: float | None = Field(description="Null if the channel has no baseline.")
     winner: bool = Field(description=WINNER_RULE)
@@ -87,7 +89,7 @@ class SearchedLibraryOut(StrictModel):
 
     niche: Niche
     release: str | None = Field(
-        description="The index release, the same that `/v1/score` answers from. Null without one."
+        description="The index release, which `/v1/score` also uses. Null if the niche has no index."
     )
     source: Literal["faiss", "pgvector"] = Field(description="Where the similarities were computed.")
     videos: int | None = Field(description="How many videos the filters admit. Null if they were not counted.")
@@ -123,7 +125,9 @@ class SimilarOut(StrictModel):
 
     query: SimilarQueryOut
     items: list[SimilarItemOut]
-    total: int | None = Field(description="How many videos could be found. Null if they were not counted.")
+    total: int | None = Field(
+        description="How many videos the filters admit in all searched libraries. Null if they were not counted."
+    )
     next_offset: int | None = Field(
         description="Send this number as `offset` to get more videos. Null if there are no more videos."
     )
@@ -202,7 +206,9 @@ class VideoOut(StrictModel):
     neighbours: list[SimilarItemOut] = Field(description="The eight most similar thumbnails of the niche's library.")
     index_release: str | None = Field(description="The index release of the neighbours.")
     click_through: ClickThroughOut | None = Field(
-        description="Null if the rate is not known, or if the key may not see it. Only the channel's owner and keys "
-        "with the scope `admin` may."
+        description=(
+            "Null if the rate is not known, or if the key may not see it. Only the channel's owner and keys with the "
+            "scope `admin` may see the rate."
+        )
     )
     degraded: list[str]

@@ -13,7 +13,7 @@ from thumblab_serving.schemas.strict import StrictModel
 
 
 class IndexInfoOut(StrictModel):
-    """The served index of a niche, by its manifest on the disk. Fields are null if nothing is served."""
+    """The served index of a niche, as its manifest on the disk describes it. Fields are null if nothing is served."""
 
     exists: bool = Field(description="Whether an index is promoted and its manifest can be read.")
     num_vectors: int
@@ -100,7 +100,7 @@ class MapAtlasesOut(StrictModel):
     made_at: datetime
     videos: int
     media_type: str = Field(description="The media type of the pages.")
-    pictures: int = Field(ge=0, description="The number of tiles of the atlases.")
+    pictures: int = Field(ge=0, description="The number of small pictures in the atlases.")
     levels: tuple[AtlasLevel, ...] = Field(description="From the smallest pictures to the largest.")
     tiles: Tiles | None = Field(description="Null for a map of fewer than 150,000 videos.")
 

@@ -1,7 +1,7 @@
 """The name of a niche in requests and answers.
 
-Which niches there are can change while the service runs. So the schema has only the form of a name. A request is also
-checked against the niches that the lab has at this moment, which the caller of `model_validate` gives as `context`.
+The niches of the lab can change while the service runs. So the schema only describes the form of a name. A request is
+also checked against the present niches of the lab. The caller of `model_validate` passes these niches as `context`.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _NICHES = "niches"
 
 
 def context_of(niches: Sequence[str]) -> dict[str, Sequence[str]]:
-    """Return the context with which a request of a lab with these niches is validated."""
+    """Return pydantic's validation context for a lab with these niches."""
     return {_NICHES: niches}
 
 
@@ -24,7 +24,7 @@ def _known(name: str, info: ValidationInfo) -> str:
     niches = (info.context or {}).get(_NICHES)
     if (niches is None and is_niche_name(name)) or (niches is not None and name in niches):
         return name
-    # The error is the one that an enum of the niches would have, so its words are the same too.
+    # Use pydantic's error for an enum, so that the message is the same as for an enum of the niches.
     raise PydanticKnownError("enum", {"expected": _listed(niches or DEFAULT_NAMES)})
 
 

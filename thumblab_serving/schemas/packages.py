@@ -14,8 +14,8 @@ class PackageOut(StrictModel):
     thumbnail: str = Field(description="The id of the picture.")
     rank: int | None = Field(
         description=(
-            "1 is best. Packages with the same title and near-identical pictures share a rank and count as one. Null if "
-            "the model cannot rank the picture, and where the skill for packages is not proven."
+            "1 is best. Packages with the same title and near-identical pictures share a rank and count as one. Null "
+            "if the model cannot rank the picture, or if the skill for packages is not proven."
         )
     )
     score: float | None = Field(
@@ -71,9 +71,9 @@ class PackagesOut(StrictModel):
     )
     verdict: Verdict | None = Field(
         description=(
-            "How sure the best package is, by the percentage of `confidence`, with the words of the answer's `verdict`. "
-            "`no_skill`: the skill for packages is not proven, so there is no best package. Null if no picture could be "
-            "read."
+            "How sure the best package is, by the percentage of `confidence`. The values mean the same as in the "
+            "answer's field `verdict`. `no_skill`: the skill for packages is not proven, so there is no best "
+            "package. Null if no picture could be read."
         )
     )
     confidence: float | None = Field(

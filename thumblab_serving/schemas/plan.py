@@ -10,8 +10,16 @@ from thumblab_serving.schemas.strict import StrictModel
 class PairOut(StrictModel):
     """The two candidates to test."""
 
-    first: str = Field(description="The id of the candidate with the highest score. It would go live without a test.")
-    second: str = Field(description="The id of the candidate against which the outcome is the least certain.")
+    first: str = Field(
+        description=(
+            "The id of the candidate with the highest score. Without a test, this candidate would be published."
+        )
+    )
+    second: str = Field(
+        description=(
+            "The id of the candidate to test against `first`. With this candidate, the outcome is the least certain."
+        )
+    )
     win_probability: float = Field(ge=0.5, le=1, description="The model's probability that `first` wins.")
     information: float = Field(ge=0, le=1, description="The expected information of the outcome, in bits.")
 
@@ -31,7 +39,9 @@ class PlanOut(StrictModel):
     are too alike.
     """
 
-    click_through_rate: float = Field(gt=0, lt=1, description="The rate on which the number of impressions is based.")
+    click_through_rate: float = Field(
+        gt=0, lt=1, description="The click-through rate on which the number of impressions is based."
+    )
     click_through_rate_of: Literal["channel", "assumed"] = Field(
         description=(
             "`channel`: the usual rate of the channel, by the figures that its owner imported. `assumed`: a usual rate of "

@@ -80,9 +80,9 @@ class ScoreForm(StrictModel):
     channel_id: ChannelName | None = Field(
         default=None,
         description=(
-            "Your channel, by its id, exact title, @handle or link. Where the lab knows the channel, the answer is adapted "
-            "to it. The service does not ask YouTube: it knows the @handle of each channel that the lab has collected from "
-            "YouTube, or that was added by its @handle."
+            "Your channel, by its id, exact title, @handle or link. If the lab knows the channel, the answer is "
+            "adapted to it. The service does not look up names on YouTube. So a @handle is known only if the lab "
+            "collected the channel from YouTube, or if the channel was added by its @handle."
         ),
         examples=["UCBJycsmduvYEL83R_U4JriQ"],
     )

@@ -12,8 +12,8 @@ class ContributionOut(StrictModel):
 
     of: Literal["picture", "title", "match", "channel"] = Field(
         description=(
-            "`picture`: how the picture looks. `title`: its words and wording. `match`: how far the words in the picture "
-            "agree with the title. `channel`: what the channel's own videos say, beyond the model for all channels; 0 where "
+            "`picture`: how the picture looks. `title`: the words and the wording of the title. `match`: how far the "
+            "words in the picture agree with the title. `channel`: what the channel adapter adds to the model; 0 if "
             "the answer is not adapted to a channel."
         )
     )
@@ -25,7 +25,7 @@ class ContributionOut(StrictModel):
         ge=-1,
         le=1,
         description=(
-            "`difference` as a share of everything that moved the score in either direction. The absolute values of all "
+            "`difference` divided by the sum of the absolute values of all contributions. The absolute values of all "
             "shares add up to 1, or to 0 if the scores are equal."
         ),
     )

@@ -108,8 +108,8 @@ class Intake:
 
     A separate thread decodes AVIF and HEIC files, one at a time, so that other pictures do not wait for these files.
 
-    A picture is not decoded if everything that an answer needs of it is cached. With `shared`, the workers of the
-    service share the facts of pictures.
+    A picture is not decoded if everything that an answer needs to know about the picture is cached. With `shared`, the
+    workers of the service share the facts of pictures.
     """
 
     def __init__(
@@ -142,9 +142,9 @@ class Intake:
     ) -> list[Candidate]:
         """Return a candidate for each source, in order. If a picture cannot be read, its candidate has an error.
 
-        Each picture is encoded with each image encoder in `fingerprints`. `title_match` is measured with the first of
-        these encoders, for the source's own title if it has one, and otherwise for `title`. `also` is called with the
-        id and the `SentPicture` of each picture that could be examined.
+        Each picture is encoded with each image encoder in `fingerprints`. The sub-score `title_match` is measured with
+        the first of these encoders. It compares the picture with the source's own title, or with `title` if the source
+        has none. `also` is called with the id and the `SentPicture` of each picture that could be examined.
         """
 
         def examine_bytes(source: Source, data: bytes) -> ExaminedPicture:

@@ -55,7 +55,7 @@ def kept_prediction(
 
 def _channel_id(name: str | None, channel: ChannelOut | None, names: ChannelNames) -> str | None:
     """Return the id of the channel `name`, or None if the lab does not know the channel."""
-    # An adapter is found only by a channel id, so `name` is a channel id.
+    # A channel's adapter is looked up by the id of the channel. So if the answer is adapted, `name` is this id.
     if name is None or (channel is not None and channel.adapted):
         return name
     return names.known_id(name)

@@ -20,8 +20,8 @@ from thumblab_serving.scoring.why import explain
 
 @dataclass(frozen=True)
 class GridTitles:
-    """The titles of a grid. `own` maps the id of a picture to its own title. Each picture without an own title is shown
-    with each title in `shared`.
+    """The titles of a grid. `own` maps the id of a picture to its own title. Each picture without a title of its own is
+    combined with each title in `shared`.
     """
 
     shared: Sequence[EncodedTitle]

@@ -212,7 +212,7 @@ def winner_confidence(scores: Float64s, slope: float) -> float:
 
 
 def verdict_of(confidence: float) -> Verdict:
-    """Return the verdict for a win probability. The probability is first rounded to the percentage that people see."""
+    """Return the verdict for a win probability. The probability is first rounded to the percentage that the page shows."""
     if is_too_close(confidence):
         return Verdict.TOO_CLOSE_TO_CALL
     return Verdict.CLEAR if percent(confidence) >= CLEAR else Verdict.LEANING

@@ -159,8 +159,8 @@ class Scorer:
     def follow_pointers(self) -> None:
         """Load the releases that were promoted since the last call.
 
-        If a release takes longer than a second to load, loading continues in the background. Until a model is loaded,
-        the call waits a few seconds.
+        If a release takes longer than a second to load, loading continues in the background. As long as no model is
+        loaded, the call waits up to a few seconds for the loading.
 
         Then make a rehearsal, if no rehearsal has succeeded yet and everything that a rehearsal needs is loaded. If
         another thread already makes a rehearsal, this call does not wait for that thread. `Backoff` says when a failed

@@ -61,7 +61,7 @@ class FaceSearch:
     """The search for people on the pictures of one request.
 
     Attributes:
-        channel_id: the own channel of the request.
+        channel_id: the lab's own channel that the request names.
         known: the people with whom faces are compared.
     """
 
@@ -80,10 +80,11 @@ class FaceSearch:
 
         Any thread may call this. Raises no error, so that the picture can be scored in any case.
         """
-        if candidate in self._started:  # The search was started before: with two encoders, a picture comes twice.
+        # A request with two image encoders examines each picture twice. One search is enough.
+        if candidate in self._started:
             return
         try:
-            # Keep the decoded pixels and not the file, because a decoded picture is reduced in size.
+            # Keep the decoded pixels and not the file, because `decoded` has already reduced a large picture.
             image, sha256 = sent.decoded.pixels, sent.sha256
             self._started[candidate] = self._turns.start(lambda: self._faces(image, sha256))
         except Exception as error:  # noqa: BLE001  whatever the error is, the ranking must go on
@@ -135,8 +136,8 @@ class FaceSearch:
             sentences.append(f"{failed} of the pictures could not be searched for people")
         if self.known.waiting:
             sentences.append(
-                f"{self.known.waiting} of the people with a name are not recognised before faces are grouped again, "
-                "because their faces were changed since: run `thumblab people cluster`"
+                f"{self.known.waiting} of the people with a name cannot be recognised, because their faces were "
+                "changed after the last grouping: run `thumblab people cluster`"
             )
         ids = {face.person.person_id for faces in found.values() for face in faces if face.person is not None}
         keys = sorted(person_id.removeprefix(PERSON) for person_id in ids)
@@ -147,7 +148,8 @@ class FaceSearch:
             except NoDatabaseError as error:
                 sentences.append(f"the figures of the people who are seen are left out: {error}")
             else:
-                figures = read.appearances()  # The time limit of `read` is only for the database.
+                # Compute the figures here, because the time limit of `read` is meant only for the database.
+                figures = read.appearances()
         seen = PeopleSeenOut(
             threshold=self.known.least_score,
             thumbnails=[SeenThumbnailOut(id=each, faces=found.get(each)) for each in candidates],

@@ -1,4 +1,4 @@
-"""Explain why the score of each candidate differs from the winner's score. The winner is compared with the second
+"""Explain why the score of each candidate differs from the winner's score. The winner is compared with the second-best
 candidate.
 """
 

@@ -94,8 +94,8 @@ class Supervisor(Multiprocess):
     If the first workers fail to start, the service ends with uvicorn's exit status for this failure, as a service with
     one worker does.
 
-    The signals that replace, add or remove a worker have other rules too. If the system allows no further process, the
-    workers stay as they are. A worker that does not end in time is killed.
+    The signals that replace, add or remove a worker are also handled differently. If the system allows no further
+    process, the workers stay as they are. A worker that does not end in time is killed.
     """
 
     _has_served = False
@@ -133,7 +133,9 @@ class Supervisor(Multiprocess):
                 new.join()
                 if not self.should_exit.is_set():
                     _log.error(
-                        "The new worker [%s] does not serve, so worker [%s] and those after it stay.", new.pid, old.pid
+                        "The new worker [%s] does not serve, so worker [%s] and the workers after it stay.",
+                        new.pid,
+                        old.pid,
                     )
                 return
             self.processes[number] = new

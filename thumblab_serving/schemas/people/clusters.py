@@ -13,16 +13,19 @@ class FaceClusterOut(StrictModel):
     """A cluster of faces. A cluster that was given a name is a person."""
 
     cluster_id: str = Field(
-        description="`person_` or `unknown_cluster_` and a key of 12 digits. A request may also write `clu_` or nothing "
-        "before the key, and the id that the cluster had before it was named or merged."
+        description=(
+            "`person_` or `unknown_cluster_`, followed by a key of 12 digits. In a request, the key may also stand "
+            "alone or follow `clu_`. A request may also use an id that the cluster had before it was named or "
+            "merged."
+        )
     )
     person_id: str | None = Field(description="The same id if the cluster has a name, otherwise null.")
     kind: Literal["person", "unknown"]
     name: str | None = Field(description="The name that a person gave. The lab never guesses a name.")
-    is_owner: bool = Field(description="Whether a person said that this person runs the channel.")
+    is_owner: bool = Field(description="Whether a user marked this person as the owner of the channel.")
     faces: int
     pictures: int
-    channels: int = Field(description="How many channels show or showed its pictures.")
+    channels: int = Field(description="How many channels show or showed the pictures of this cluster.")
     pinned: int = Field(
         description="How many faces a person put into the cluster. The lab never moves these faces by itself."
     )
@@ -34,8 +37,10 @@ class LabelledClusterOut(FaceClusterOut):
     """The answer of a request that names a cluster: the cluster that has this name now."""
 
     merged: bool = Field(
-        description="Whether another cluster had this name already. If so, the cluster of the request was merged into "
-        "it, and the answer is the other cluster."
+        description=(
+            "Whether another cluster had this name already. If so, the cluster of the request was merged into the "
+            "other cluster, which is the answer."
+        )
     )
     merge_id: int | None = Field(description="The number with which the merge can be undone. Null without a merge.")
 
@@ -59,8 +64,10 @@ class FaceCropsOut(StrictModel):
 
     crops: list[FaceCropOut]
     missing: list[str] = Field(
-        description="The faces that the lab does not have, and those whose picture cannot be read. `GET {face_id}/crop` "
-        "says why."
+        description=(
+            "The faces that the lab does not have, and the faces whose picture cannot be read. `GET {face_id}/crop` "
+            "says why."
+        )
     )
 
 
@@ -76,7 +83,7 @@ class StoredFaceOut(StrictModel):
     name: str | None = Field(description="The name of its cluster, if a person named it.")
     pinned: bool = Field(description="Whether a person put the face into its cluster.")
     similarity: float | None = Field(
-        description="The cosine of the face and its cluster. Null if a person put the face there."
+        description="The similarity of the face to its cluster, as a cosine. Null if a person put the face there."
     )
     detected_at: datetime
 
@@ -137,7 +144,12 @@ class FaceChangeOut(StrictModel):
         description="The cluster that was merged into the changed cluster, or split off from it."
     )
     name: str | None = Field(description="The name that the changed cluster has now.")
-    name_before: str | None = Field(description="The name that the change may have removed.")
+    name_before: str | None = Field(
+        description=(
+            "The name that a cluster had before the change: the merged cluster or, for other changes, the changed "
+            "cluster."
+        )
+    )
     faces: int = Field(description="How many faces the change concerned.")
     reverted: bool = Field(description="Whether the change is a merge that was undone.")
     changed_at: datetime

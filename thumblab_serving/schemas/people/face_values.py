@@ -15,4 +15,7 @@ FaceBox = Annotated[
 
 FaceConfidence = Annotated[float, Field(ge=0, le=1, description="How sure the detector is that this is a face.")]
 
-FaceQuality = Annotated[float, Field(ge=0, le=1, description="From size, sharpness, pose and confidence.")]
+FaceQuality = Annotated[
+    float,
+    Field(ge=0, le=1, description="The quality of the face, computed from size, sharpness, pose and confidence."),
+]

@@ -59,7 +59,9 @@ class DetectedFacesOut(StrictModel):
 
     searched: int | None = Field(description="How many pictures were searched now.")
     new_faces: int | None
-    without_vector: int | None = Field(description="For how many faces the embedder makes no vector.")
+    without_vector: int | None = Field(
+        description="How many faces have no vector, because the embedder could not make one."
+    )
     unreadable: int | None = Field(description="How many pictures could not be read.")
 
 

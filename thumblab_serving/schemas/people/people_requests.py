@@ -46,23 +46,21 @@ ClusterId = Annotated[str, AfterValidator(_cluster_id), WithJsonSchema({"type": 
 class PartQuery(StrictModel):
     """The query of a request for a part of a list."""
 
-    limit: int = Field(default=100, ge=1, le=MOST_LISTED, description="The largest number of entries of the answer.")
-    offset: int = Field(
-        default=0, ge=0, le=_LARGEST_OFFSET, description="How many entries to leave out at the beginning."
-    )
+    limit: int = Field(default=100, ge=1, le=MOST_LISTED, description="The maximum number of entries in the answer.")
+    offset: int = Field(default=0, ge=0, le=_LARGEST_OFFSET, description="How many entries of the list to skip.")
 
 
 class NearestQuery(StrictModel):
     """The query of a request for the faces that look like a given face."""
 
-    limit: int = Field(default=20, ge=1, le=MOST_LISTED, description="The largest number of entries of the answer.")
+    limit: int = Field(default=20, ge=1, le=MOST_LISTED, description="The maximum number of entries in the answer.")
 
 
 class CropsQuery(StrictModel):
     """The query of a request for the crops of several faces."""
 
     face_id: list[FaceId] = Field(
-        min_length=1, max_length=MOST_CROPS, description="The faces, once each or more often."
+        min_length=1, max_length=MOST_CROPS, description="The ids of the faces. An id may be repeated."
     )
 
 
@@ -77,14 +75,14 @@ class ScoreQuery(StrictModel):
 
     people: Literal["true", "false"] = Field(
         default="true",
-        description="With `false`, no people are looked for in the pictures, whatever the settings are.",
+        description="If `false`, the pictures are not searched for people, even if the settings allow the search.",
     )
 
 
 class ChangesQuery(StrictModel):
     """The query of a request for the list of changes."""
 
-    limit: int = Field(default=50, ge=1, le=MOST_LISTED, description="The largest number of entries of the answer.")
+    limit: int = Field(default=50, ge=1, le=MOST_LISTED, description="The maximum number of entries in the answer.")
     kind: Literal["all", "label", "unlabel", "owner", "merge", "unmerge", "move", "ban"] = Field(
         default="all", description="Which changes to list."
     )
@@ -103,17 +101,21 @@ class ClusterFacesRequest(_Queued):
     """How to group faces. A field that is left out has the value of the lab's settings."""
 
     person_threshold: Annotated[Number, Field(gt=0.1, le=1)] | None = Field(
-        default=None, description="The match score from which a face joins a person who has a name.", examples=[0.7]
+        default=None,
+        description="The lowest match score with which a face joins a person who has a name.",
+        examples=[0.7],
     )
     unknown_method: Literal["hdbscan", "dbscan", "agglomerative"] | None = Field(
         default=None, description="How faces of unknown people are grouped."
     )
     min_cluster_size: Annotated[int, Strict(), Field(ge=2, le=10_000), AS_WHOLE] | None = Field(
-        default=None, description="The smallest number of faces of an unknown cluster.", examples=[3]
+        default=None, description="The minimum number of faces in an unknown cluster.", examples=[3]
     )
     max_faces: Annotated[int, Strict(), Field(ge=1, le=2**31 - 1), AS_WHOLE] | None = Field(
         default=None,
-        description="The largest number of faces without a cluster to group. Faces of the best quality come first.",
+        description=(
+            "The maximum number of faces without a cluster that are grouped. The faces of best quality are taken."
+        ),
         examples=[1_000],
     )
 
@@ -144,7 +146,9 @@ class LabelRequest(StrictModel):
     name: str = Field(
         min_length=1,
         max_length=LONGEST_NAME,
-        description="If another cluster has this name, the cluster is merged into that person, unless `merge` is false.",
+        description=(
+            "If another cluster has this name and `merge` is true, the cluster is merged into the other cluster."
+        ),
         examples=["Alice"],
     )
     merge: bool = Field(
@@ -155,7 +159,7 @@ class LabelRequest(StrictModel):
 
 
 class OwnerRequest(StrictModel):
-    """Whether a person runs the channel. The body may be left out."""
+    """Whether a person is the owner of the channel. The body may be left out."""
 
     is_owner: bool = Field(default=True, strict=True, description="False takes it back.")
 
@@ -189,8 +193,10 @@ class UndoRequest(StrictModel):
 
     change_id: Annotated[int, Strict(), Field(ge=1, le=_LARGEST_ID), AS_WHOLE] | None = Field(
         default=None,
-        description="The latest change as the caller knows it. If there is a later change, nothing is undone. So a "
-        "repeated request never undoes two changes.",
+        description=(
+            "The number of the change that the caller wants to undo. If there is a later change, nothing is undone. "
+            "So a repeated request never undoes two changes."
+        ),
         examples=[1],
     )
 

@@ -24,4 +24,6 @@ class TrainingOut(RunsOut):
 class DetectionOut(RunsOut):
     """The answer of a request to look for faces."""
 
-    results: dict[str, DetectedFacesOut | None] = Field(description="By niche; null until the run has succeeded.")
+    results: dict[str, DetectedFacesOut | None] = Field(
+        description="The results by niche. A result is null until the run has succeeded."
+    )

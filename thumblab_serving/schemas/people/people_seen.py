@@ -38,8 +38,8 @@ class SeenThumbnailOut(StrictModel):
 
 
 class PersonOnChannelOut(StrictModel):
-    """The figures of a seen person on the channel: how many thumbnails show the person, and how the views of their
-    videos compare with the views of other videos.
+    """The figures of a seen person on the channel: how many thumbnails show the person, and how the views of videos
+    with the person compare with the views of other videos.
     """
 
     person_id: str
@@ -48,18 +48,20 @@ class PersonOnChannelOut(StrictModel):
     searched: int = Field(ge=0, description="How many thumbnails of the channel were searched for faces.")
     share: float = Field(ge=0, le=1, description="`thumbnails` divided by `searched`.")
     views_factor: float | None = Field(
-        description="The views of videos with the person, divided by the views of videos without the person. The views "
-        "of each video are first divided by the median of the videos around it. Null with fewer than five "
-        "videos of either kind."
+        description=(
+            "The views of videos with the person, divided by the views of videos without the person. The views of "
+            "each video are first divided by the median views of the videos around it. Null with fewer than five "
+            "videos of either kind."
+        )
     )
     low: float | None = Field(description="The lower end of the 95 % interval of `views_factor`.")
-    high: float | None = Field(description="The upper end of this interval.")
+    high: float | None = Field(description="The upper end of the 95 % interval of `views_factor`.")
 
 
 class PeopleSeenOut(StrictModel):
-    """Who is seen on the pictures of a request that names an own channel."""
+    """Who is seen on the pictures of a request. The request names one of the lab's own channels."""
 
-    threshold: float = Field(ge=0, le=1, description="The match score from which a face matches a person.")
+    threshold: float = Field(ge=0, le=1, description="The lowest match score with which a face matches a person.")
     thumbnails: list[SeenThumbnailOut] = Field(description="The candidates, in the order of the request.")
     people: list[PersonOnChannelOut] = Field(
         description="The figures on this channel of the people who are seen. A person without figures is left out."
