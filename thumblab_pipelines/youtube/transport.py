@@ -50,7 +50,7 @@ class Transport:
 
     @property
     def now(self) -> datetime:
-        """The server's time at its last answer (UTC)."""
+        """The time of the server's last answer, by the server's clock (UTC)."""
         assert self._now is not None, "call fetch_server_time() first"
         return self._now
 

@@ -1,6 +1,6 @@
 """Decide whether a run without an API key may skip its calls to YouTube for a niche.
 
-A run may skip these calls if the niche has no data from YouTube, for example because all its videos come from an
+A run may skip these calls if the niche has no data from YouTube. For example, all videos of the niche may come from an
 imported catalogue. If the niche has data from YouTube, the run needs a key.
 """
 

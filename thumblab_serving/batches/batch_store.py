@@ -1,4 +1,4 @@
-"""Keep batches in the data folder of the lab, and delete them after their time."""
+"""Keep batches in the data folder of the lab, and delete them when they expire."""
 
 import hashlib
 import json
@@ -38,7 +38,7 @@ _log = logging.getLogger("thumblab_serving")
 
 
 class TooLargeBatchError(LabError):
-    """The error for a batch that alone is larger than the share of the disk that its key may use."""
+    """The error for a single batch that is larger than the share of the disk that its key may use."""
 
 
 class ChangedRequestError(LabError):

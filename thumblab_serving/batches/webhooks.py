@@ -1,8 +1,8 @@
 """Notify another service that a batch has ended. The notice is a signed POST over https. It goes only to a host that
 the lab's owner allowed.
 
-The signature has the form of Standard Webhooks (https://www.standardwebhooks.com): the header `webhook-signature`
-contains `v1,` and then the base64 of HMAC-SHA256 over `webhook-id.webhook-timestamp.body`, with
+The signature has the form of Standard Webhooks (https://www.standardwebhooks.com). The header `webhook-signature`
+contains `v1,` and then an HMAC-SHA256 in base64. The HMAC is computed over `webhook-id.webhook-timestamp.body`, with
 `THUMBLAB_SERVING_WEBHOOK_SECRET` as the key.
 """
 
@@ -74,7 +74,7 @@ class Webhooks:
         return Delivery("delivered", attempts, None, None)
 
     def _post(self, url: str, body: bytes, headers: dict[str, str]) -> None:
-        """Send the webhook. Raises `WebhookError` if the receiver did not accept it.
+        """Send the webhook. Raises `WebhookError` if the receiver did not accept the webhook.
 
         The error names only the host. The path and the query of the URL may contain a secret of the receiver. The error
         is shown to everybody who may see the batch.

@@ -35,7 +35,7 @@ _LOOK_S = 0.5
 """Seconds between two checks whether a waiting batch has to end."""
 
 _MOST_ATTEMPTS = 2
-"""Maximum number of attempts at an item. If the process died in each of them, the item gets an error."""
+"""Maximum number of attempts at an item. If the process died in each attempt, the item gets an error."""
 
 _log = logging.getLogger("thumblab_serving")
 
@@ -92,8 +92,8 @@ class BatchWorker:
         """Score one item of each API key that has batches. Return whether an item was scored. If so, the next call
         follows at once.
 
-        The batches of one key are worked on one after the other, the oldest first. The keys take turns, so a key with
-        many items does not delay the other keys. A batch whose files cannot be read or written does not delay the other
+        The batches of one key are scored one after the other, the oldest first. The keys take turns, so a key with many
+        items does not delay the other keys. A batch whose files cannot be read or written does not delay the other
         batches.
 
         Raises `OSError` if no item was scored, and the files of a batch could not be read or written.
@@ -132,9 +132,9 @@ class BatchWorker:
     def _turn(self, batches: list[StoredBatch]) -> bool | None:
         """Score the next item of the first batch that this worker can work on. Return whether an item was scored.
 
-        `batches` are the batches of one key. If there is no room for the result, return False and try no other batch,
-        because there is no room for the results of other batches either. Return None if the service is not ready and
-        can score nothing now.
+        `batches` are the batches of one key. If the disk has no room for the result, it has no room for the results of
+        other batches either. So return False, and try no other batch. Return None if the service is not ready and can
+        score nothing now.
         """
         failure: OSError | None = None
         for batch in batches:

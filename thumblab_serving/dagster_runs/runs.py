@@ -145,8 +145,8 @@ class DagsterRuns:
     async def start(self, requests: Sequence[RunRequest]) -> list[StartedRun | DagsterError]:
         """Start a run for each request, and return the runs in the same order.
 
-        If a run of the same job and niche already waits, and neither run has config, the waiting run is returned
-        instead, because it will read the same data.
+        If a run of the same job and niche already waits, and neither run has config, no new run is started. The waiting
+        run is returned, because it will read the same data.
 
         If Dagster refuses a run, the list has the error in place of this run, and the other runs are started. Raises
         `NoDagsterError` if Dagster does not answer, and `FullQueueError` if too many runs wait.

@@ -66,7 +66,7 @@ def require(scope: Scope, account: str = "") -> Callable[..., None]:
 
 
 _scopes: dict[Callable[..., Any], Scope] = {}
-"""The scope that each dependency made by `require` needs."""
+"""The scope that a key needs, for each dependency that `require` has made."""
 
 
 def needed_scope(dependant: Dependant) -> Scope | None:

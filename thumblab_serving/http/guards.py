@@ -31,8 +31,8 @@ person.
 class HostNames:
     """Middleware that refuses a request whose Host header is not a name of this service.
 
-    A web page from anywhere can reach a service on a loopback address if the host name of the web page resolves to
-    127.0.0.1 (DNS rebinding). Such a request has the host name of the web page in its Host header, and not a name of
+    A web page from anywhere can reach a service on a loopback address through DNS rebinding: the host name of the page
+    then resolves to 127.0.0.1. Such a request has the host name of the web page in its Host header, and not a name of
     this service.
     """
 

@@ -93,7 +93,7 @@ def require_utf8(request: Request) -> None:
     """Raise a 415 `Problem` if the `Content-Type` of a form names another charset than UTF-8 or ASCII.
 
     In some charsets, such as UTF-7, a text may contain a lone surrogate. Answers are sent in UTF-8, which cannot encode
-    it.
+    a lone surrogate.
     """
     options = request.headers.get("content-type", "").split(";")[1:]
     named = [
@@ -180,9 +180,9 @@ def json_field(field: str, text: str, model: type[M]) -> M:
 def _parsed(field: str, text: bytes) -> object:
     """Return the value of a JSON text.
 
-    Raises a 422 `Problem` for a syntax error, for arrays and objects that are nested in more than 200 levels, for NaN
-    and Infinity, and for an object that has the same key twice. For such an object, programs disagree about which value
-    counts.
+    Raises a 422 `Problem` for a syntax error, for NaN and Infinity, and for arrays and objects that are nested in more
+    than 200 levels. Also raises a 422 `Problem` for an object that has the same key twice, because programs disagree
+    about which value counts.
     """
     try:
         return jiter.from_json(text, allow_inf_nan=False, catch_duplicate_keys=True)
@@ -211,7 +211,7 @@ def fields_of(items: Sequence[tuple[str, object]], may_be_empty: Collection[str]
 def files_of(name: str, values: Sequence[object], most: int) -> list[UploadFile]:
     """Return the uploaded files in the form field `name`.
 
-    Raises a 422 `Problem` if the field has no file or more than `most` files, or if a value of the field is not a file.
+    Raises a 422 `Problem` if the field has no file, more than `most` files, or a value that is not a file.
     """
     if not 1 <= len(values) <= most:
         raise invalid(f"{name}: send 1 to {most} files")

@@ -48,8 +48,8 @@ class RateLimits:
     def charge(self, name: str, per_minute: int, items: int) -> float:
         """Count `items` more requests, in addition to the request that `wait` has counted, and return 0.
 
-        If the level of the key is already above its limit, count nothing, and return the number of seconds until the
-        next request is allowed.
+        If the level of the key is already above its limit, count nothing. Return the number of seconds until the next
+        request is allowed.
         """
         return self._count(name, per_minute, items, per_minute)
 
@@ -77,7 +77,7 @@ class RateLimits:
     @contextmanager
     def _locked_file(self, name: str) -> Iterator[FileIO]:
         """Open the file of a key for the `with` block, and create the file if it is missing. No other thread or process
-        can open it during this time.
+        can open the file during this time.
         """
         with self._lock:  # This lock excludes other threads of the process. The file lock excludes other processes.
             folder = self._shared_folder or Path(self._own_folder.name)

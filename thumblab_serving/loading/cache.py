@@ -63,7 +63,7 @@ class Cache(Generic[T]):
         return value
 
     def _share_or_make(self, key: Hashable, make: Callable[[], T]) -> tuple[T, str]:
-        """Return the value that another worker has made. If no worker has made it, make and share it.
+        """Return the value that another worker has made. If no worker has made the value, make it and share it.
 
         The second result is `shared` if another worker has made the value, and otherwise `made`.
         """

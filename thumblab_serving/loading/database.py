@@ -71,7 +71,7 @@ class ServiceDatabase:
 
     @property
     def failure(self) -> str | None:
-        """Why the database failed at the last attempt. None if it answered, or if it was not queried yet."""
+        """Why the database failed at the last attempt. None if the database answered, or was not queried yet."""
         return self._failure
 
     @property

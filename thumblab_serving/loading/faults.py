@@ -5,7 +5,7 @@ import time
 from thumblab_core.errors import LabError
 
 TRANSIENT_WAITS = (1.0, 60.0)
-"""The first and the longest wait in seconds after a failure that may pass by itself.
+"""The first and the longest wait in seconds after a failure that may be temporary.
 
 Such a failure is, for example, that a disk or a network did not answer.
 """

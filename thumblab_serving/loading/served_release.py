@@ -32,8 +32,7 @@ _log = logging.getLogger("thumblab_serving")
 class Loaded(Generic[T]):
     """A release in memory, with the image encoder that made its vectors. The encoder stays in memory with this object.
 
-    A request uses the object that it got when it began, even if another release is loaded before the request is
-    answered.
+    A request uses the same object from its beginning to its end, even if another release is loaded in the meantime.
     """
 
     release_id: str
@@ -52,10 +51,10 @@ class Refusal:
 class ServedRelease(Generic[T]):
     """The served release of one scope.
 
-    The function `load` verifies and reads a release. If `load` raises any exception, the release is refused. While a
-    release is refused, the release that was served before it stays served. `Backoff` decides when the refused release
-    is tried again: after at most one minute if the error may be temporary, and otherwise after at most ten minutes. If
-    the pointer moves, the new release is tried at once.
+    The function `load` verifies and reads a release. If `load` raises any exception, the release is refused. Meanwhile,
+    the previous release stays served. `Backoff` decides when the refused release is tried again. If the error may be
+    temporary, the wait is at most one minute, and otherwise at most ten minutes. If the pointer moves, the new release
+    is tried at once.
 
     Releases are loaded in their own thread, one at a time.
     """
@@ -132,8 +131,8 @@ class ServedRelease(Generic[T]):
             follower.join(patience)
 
     def watch_pointer(self) -> None:
-        """Begin to load the release that the pointer names, if the pointer has moved, or if it is time to try a refused
-        release again.
+        """Begin to load the release that the pointer names. Do nothing if the pointer has not moved, unless it is time
+        to try a refused release again.
 
         This call does not wait. A forgotten release is not read again before a request needs it.
         """
@@ -171,7 +170,7 @@ class ServedRelease(Generic[T]):
 
     def _is_settled(self, target: str | Refusal | None) -> bool:
         """Return whether there is nothing to do. This is the case if `target` is served, or if `target` is refused and
-        it is not yet time to try it again.
+        it is too early for another try.
         """
         refusal = self._refusal
         is_refused = refusal is not None and refusal.release_id is not None

@@ -1,7 +1,7 @@
 """Read vectors and titles from the database.
 
-A search needs the vector of a video that is in no index, the titles near to a text, and the vectors of the videos that
-it has found.
+A search needs the vector of a video that is in no index, or the titles that are near to a text. A search also needs the
+vectors of the videos that it has found.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ WHERE e.encoder = :encoder AND e.video_id = ANY(:video_ids)
 
 @dataclass(frozen=True)
 class StoredVideo:
-    """A video of the database. `vector` is None if its present thumbnail has no vector of the encoder."""
+    """A video of the database. `vector` is None if the video's present thumbnail has no vector of the encoder."""
 
     niche: str
     vector: Vectors | None

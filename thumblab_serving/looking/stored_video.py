@@ -60,9 +60,9 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class VideoRows:
-    """The rows of a video. `measured` is the row of `visual_features` of its present thumbnail, or None.
+    """The rows of a video. `measured` is the row of `visual_features` for the video's present thumbnail, or None.
 
-    `clicks` is the click-through rate of the owner's reports, or None. Only the owner of the channel may see it.
+    `clicks` is the click-through rate of the owner's reports, or None. Only the owner of the channel may see this rate.
     """
 
     facts: Row

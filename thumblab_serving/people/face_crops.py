@@ -24,8 +24,8 @@ _QUALITY = 85
 def cropped(data: bytes, box: Box) -> bytes:
     """Return the face in `box` as a JPEG of 112x112 pixels. `data` contains the bytes of the picture file.
 
-    If the square around the face would reach beyond the picture, it is shifted into the picture. Raises `ImageError` if
-    the picture cannot be decoded.
+    If the square around the face would reach beyond the picture, the square is shifted into the picture. Raises
+    `ImageError` if the picture cannot be decoded.
     """
     from PIL import Image
 

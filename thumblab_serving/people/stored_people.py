@@ -108,7 +108,7 @@ class StoredPeople:
         )
 
     def faces_of_video(self, video_id: str) -> tuple[str, tuple[Face, ...], tuple[ShownPicture, ...]]:
-        """Return the SHA-256 of the present thumbnail of a video, its faces, and where the picture is shown."""
+        """Return the SHA-256 of a video's present thumbnail, the faces in this picture, and where the picture is shown."""
         from thumblab_core.people.reading import faces_of_picture
         from thumblab_core.people.where_shown import where_shown
 
@@ -214,7 +214,7 @@ class StoredPeople:
 
     def not_this_person(self, face_id: str, cluster_id: str | None) -> Cluster:
         """Take a face out of its cluster, and never put the face into this cluster again. Return the cluster without
-        it.
+        the face.
         """
         from thumblab_core.people.moving import not_this_person
 

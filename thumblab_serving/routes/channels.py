@@ -46,8 +46,9 @@ T = TypeVar("T")
     openapi_extra={"requestBody": channel_submission.documentation()},
 )
 async def add(request: Request, response: Response) -> ChannelImportOut:
-    """The lab imports the videos of the exports, downloads their thumbnails from YouTube's image host, and fits and
-    serves an adapter for the channel. If no model is served yet, the lab first trains a model on the channel's videos.
+    """The lab imports the videos of the exports, and downloads their thumbnails from YouTube's image host. Then the lab
+    fits and serves an adapter for the channel. If no model is served yet, the lab first trains a model on the channel's
+    videos.
 
     The lab's Dagster must run. The exports are deleted when the import has ended. If you send the same exports again,
     the videos that the lab already has do not change.
@@ -84,8 +85,8 @@ async def add(request: Request, response: Response) -> ChannelImportOut:
     responses=error_responses(401),
 )
 async def imports(request: Request) -> ChannelImportsOut:
-    """A program that has lost the id of an import, for example because a browser tab was closed, finds the import in
-    this list.
+    """If a program has lost the id of an import, it finds the import in this list. For example, a browser tab with the
+    id may have been closed.
     """
     store: ExportStore = request.app.state.channel_exports
     runs: DagsterRuns = request.app.state.dagster_runs

@@ -22,7 +22,7 @@ from thumblab_serving.schemas.library import LibraryPictureOut, LibraryPicturesO
 router = APIRouter(tags=["library"])
 
 _KEPT = "private, max-age=3600"
-"""A picture never changes under its SHA-256, but it may be deleted."""
+"""A browser keeps a picture for one hour only. The picture with a SHA-256 never changes, but it may be deleted."""
 
 CONCURRENT = 2
 """Maximum number of requests whose pictures are read at the same time. Further requests wait."""

@@ -76,7 +76,7 @@ async def file(
     """Return a style sheet or a script of the pages.
 
     While the service is updated, a browser may request a file of another version. The browser then gets the file of
-    this version, with a header that forbids the browser to keep the file, because the URL belongs to the other version.
+    this version. A header forbids the browser to keep this file, because the URL belongs to the other version.
     """
     content = _FILES.get(name)
     if content is None:

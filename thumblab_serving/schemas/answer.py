@@ -229,8 +229,8 @@ class ScoreAnswer(StrictModel):
     score_among: Literal["niche", "channel"] = Field(
         default="niche",
         description=(
-            "The scores among which each `score` is a percentile: the scores of the niche's library or, if "
-            "the answer is adapted, the scores of the channel's own videos."
+            "The scores among which each `score` is a percentile. These are the scores of the niche's library. If "
+            "the answer is adapted, these are the scores of the channel's own videos."
         ),
     )
     channel: ChannelOut | None = Field(

@@ -16,7 +16,7 @@ class SubScoreOut(StrictModel):
         le=100,
         description=(
             "The percentage of the niche's library that is below the value. Null if no library is served, if another "
-            "version of the formulas measured the library, or if it has too few measured thumbnails."
+            "version of the formulas measured the library, or if the library has too few measured thumbnails."
         ),
     )
     weak: bool = Field(

@@ -20,7 +20,7 @@ class ServedOut(BaseModel):
     state: Literal["serving", "loading", "none"]
     release: str | None
     refused: RefusedOut | None = Field(
-        description="The promoted release, if it was refused. The release before it is still served."
+        description="The promoted release, if it was refused. The previous release is still served."
     )
 
 
@@ -51,17 +51,23 @@ class RehearsalOut(BaseModel):
     """
 
     state: Literal["done", "waiting", "failed"]
-    reason: str | None = Field(description="Why the last rehearsal failed. The service repeats it in the background.")
+    reason: str | None = Field(
+        description="Why the last rehearsal failed. The service repeats the rehearsal in the background."
+    )
 
 
 class CanaryOut(BaseModel):
     """The check that follows each failure: the service scores pictures that it draws for itself."""
 
     state: Literal["unused", "checking", "fine", "failed"] = Field(
-        description="If `failed`, the service cannot score good pictures. It is not ready until a check succeeds."
+        description=(
+            "If `failed`, the service cannot score good pictures. The service is not ready until a check succeeds."
+        )
     )
     checks: int = Field(description="How many checks were made since the process started.")
-    reason: str | None = Field(description="Why the last check failed. The service repeats it in the background.")
+    reason: str | None = Field(
+        description="Why the last check failed. The service repeats the check in the background."
+    )
 
 
 class DatabaseOut(BaseModel):

@@ -215,7 +215,10 @@ class RunStateOut(RunOut):
     changed_items: ChangedItemsOut | None = Field(description="What a change of items did.")
     people: PeopleRunOut | None = Field(description="What a search for faces, a grouping or a training of people did.")
     progress: RunProgressOut | None = Field(
-        description="How far a running search for faces, grouping or training is. A run reports it every five seconds."
+        description=(
+            "How far a running search for faces, grouping or training is. A run reports its progress every five "
+            "seconds."
+        )
     )
 
 

@@ -180,8 +180,8 @@ def skill_doubts(ranker: TrainedRanker, channel: AdapterChoice | None, question:
     sentences = []
     if evaluated.question == PACKAGE and question != PACKAGE:
         sentences.append(
-            "this model was only evaluated on pairs of videos that differ in title and picture, not on pictures under one "
-            f"title, {no_winner}: train it again"
+            "this model was only evaluated on pairs of videos that differ in title and picture, not on pictures "
+            f"under one title, {no_winner}: train the model again"
         )
     if not evaluated.proven:
         sentences.append(

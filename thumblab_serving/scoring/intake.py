@@ -41,8 +41,8 @@ _LARGEST_IN_MEMORY = 2**20
 """A fetched picture that has more bytes than this waits in a file on the disk until it is examined."""
 
 _PATIENCE_S = 30.0
-"""Seconds that an AVIF or HEIC file may wait until the file before it is decoded. A hostile file takes all the time that its
-decoder allows.
+"""Maximum number of seconds that an AVIF or HEIC file waits for the decoding of the previous file. A hostile file takes
+all the time that its decoder allows.
 """
 
 _MOST_APART = 64

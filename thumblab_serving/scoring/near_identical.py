@@ -19,8 +19,8 @@ def group_near_identical(
     """Return the groups of near-identical pictures, by id. Groups and members have the order of the request.
 
     Two pictures are near-identical if three conditions hold: the cosine of their vectors is at least `threshold`, the
-    pictures look alike (`Appearance.is_near`), and the same words were read in both. Words are compared too, because
-    vectors and hashes hardly change when one word of a picture is replaced.
+    pictures look alike (`Appearance.is_near`), and the same words were read in both pictures. Words are compared too,
+    because vectors and hashes hardly change when one word of a picture is replaced.
 
     All members of a group are near-identical to each other. A picture joins the first group that it fits into.
 

@@ -34,8 +34,8 @@ CONCURRENT = 3
 """Maximum number of requests that read the database at the same time. Further requests wait."""
 
 CONCURRENT_CHANGES = 1
-"""Changes wait for each other in the database anyway. So one change at a time is enough, and reads never wait for
-changes.
+"""Maximum number of requests that change something at the same time. In the database, changes would wait for each other
+anyway. Requests that only read never wait for changes.
 """
 
 CONCURRENT_CROPS = 2

@@ -144,8 +144,8 @@ async def merge(request: Request) -> FaceClusterOut:
     openapi_extra={"parameters": [in_path("merge_id")]},
 )
 async def unmerge(request: Request) -> FaceClusterOut:
-    """The merged cluster gets its faces and its name back, and is the answer. `merge_id` is a `change_id` of `GET
-    /api/v1/faces/changes`. Faces that were moved to another cluster after the merge stay there.
+    """The answer is the merged cluster, which gets its faces and its name back. `merge_id` is a `change_id` of
+    `GET /api/v1/faces/changes`. Faces that were moved to another cluster after the merge stay there.
     """
     merge_id = merge_id_in(request)
     return shown_cluster(await call(request, lambda people: people.unmerge(merge_id)))

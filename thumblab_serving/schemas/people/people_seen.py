@@ -38,8 +38,8 @@ class SeenThumbnailOut(StrictModel):
 
 
 class PersonOnChannelOut(StrictModel):
-    """The figures of a seen person on the channel: how many thumbnails show the person, and how the views of videos
-    with the person compare with the views of other videos.
+    """The figures of a seen person on the channel: how many thumbnails show the person, and how many views videos with
+    the person get.
     """
 
     person_id: str
