@@ -162,7 +162,7 @@ class BatchStore:
         return of_owner
 
     def undelivered(self) -> list[StoredBatch]:
-        """Return the ended batches whose webhook is due for an attempt."""
+        """Return the ended batches whose webhook has to be sent now."""
         found = []
         for batch in self._all():
             with self.sparing_others(batch):
@@ -195,7 +195,7 @@ class BatchStore:
                     shutil.rmtree(folder, ignore_errors=True)
 
     def give_up(self, batch: StoredBatch, error: DamagedError) -> None:
-        """End a batch with a damaged file. Its files are not read again, so this batch delays no other batches."""
+        """End a batch that has a damaged file. Its files are not read again, so this batch delays no other batches."""
         _log.error("the batch %s is given up: %s", batch.folder.name, error)
         batch.give_up(error)
 

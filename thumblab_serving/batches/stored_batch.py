@@ -194,7 +194,7 @@ class StoredBatch:
         self.drop_items()
 
     def give_up(self, error: DamagedError) -> None:
-        """End a batch with a damaged file, and delete its items with their pictures."""
+        """End a batch that has a damaged file, and delete the batch's items with their pictures."""
         (self.folder / _DAMAGED).write_text(str(error))
         self.drop_items()
 

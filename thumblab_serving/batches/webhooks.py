@@ -59,7 +59,7 @@ class Webhooks:
             ) from None
 
     def deliver(self, url: str, batch: BatchOut, delivery: Delivery) -> Delivery:
-        """Send the webhook of a batch once. Return the delivery after this attempt. Raises no error."""
+        """Send the webhook of a batch once. Return the state of the delivery after this attempt. Raises no error."""
         attempts = delivery.attempts + 1
         try:
             self.check(url)  # The settings may have changed since the batch was stored.

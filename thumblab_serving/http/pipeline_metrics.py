@@ -2,7 +2,7 @@
 disk.
 
 Dagster's sensor `alerts` writes `monitoring.json` twice a minute. The service reads this file for `/metrics`. So
-`/metrics` needs neither Dagster nor the database, and has all metrics of a lab.
+`/metrics` shows all metrics of a lab, but needs neither Dagster nor the database.
 """
 
 import json

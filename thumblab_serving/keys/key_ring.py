@@ -131,7 +131,7 @@ class _FollowedFile:
         """Return the grants of the file as it is now. If the file cannot be read, return the grants of the last
         successful reading.
         """
-        # Take the state before the file is read. If the file changes between the two steps, the next call reads the
+        # Call `_state` before the file is read. If the file changes between these two steps, the next call reads the
         # file again.
         state = self._state()
         if state is None or state != self._seen:

@@ -60,6 +60,6 @@ def _served_index(store: ReleaseStore, slot: ServedRelease[NicheIndex], niche: s
 
 
 def _size(path: Path) -> int:
-    with suppress(OSError):  # The release may be damaged. The service then refuses it, and `reason` says why.
+    with suppress(OSError):  # The release may be damaged. The service then refuses the release, and `reason` says why.
         return path.stat().st_size
     return 0

@@ -89,7 +89,7 @@ class ServedMaps:
             return read(content)
         except ValueError as error:
             problem = f"{release}: {name} has content that this version of the lab does not know"
-            raise ReleaseError(f"{problem}; run the job that makes the map again") from error
+            raise ReleaseError(f"{problem}; repeat the job that makes the map") from error
 
     def _open(self, release: Release, name: str) -> MapFile:
         # Only names in the manifest are used as paths, so a request cannot name any other file.
@@ -117,7 +117,7 @@ class ServedMaps:
         except OSError as error:
             raise UnreadError(f"{release}: {name} cannot be read now ({error}); try again") from error
         if found != sha256 and not release.mend(name):
-            raise ReleaseError(f"{release}: {name} does not match its checksum; run the job that makes the map again")
+            raise ReleaseError(f"{release}: {name} does not match its checksum; repeat the job that makes the map")
         with self._lock:
             self._verified[key] = None
             if len(self._verified) > _VERIFIED:

@@ -308,7 +308,7 @@ def _cannot(error: OSError | ReleaseError) -> str:
 
 
 def _thumbnail_of(connection: "Connection", video_id: str) -> str:
-    """Return the SHA-256 of the thumbnail of a video. Raises `UnknownFaceError` if there is none."""
+    """Return the SHA-256 of the thumbnail of a video. Raises `UnknownFaceError` if the video has no thumbnail."""
     from sqlalchemy import select
 
     from thumblab_core.database.tables import thumbnails

@@ -218,7 +218,13 @@ async def _change(request: Request, work: "Callable[[Connection], Niche]") -> Ni
         try:
             scorer.database.ask(lambda engine: write_niche_file(engine, settings.data_dir))
         except LabError as error:
-            _log.warning("the niches were changed, and the workers follow when Dagster has written the list: %s", error)
+            _log.warning(
+                (
+                    "the niches were changed, but the file that the workers read is not written yet; Dagster will write "
+                    "it: %s"
+                ),
+                error,
+            )
         return result[0]
 
     return await _run(request, change)

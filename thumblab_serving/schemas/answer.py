@@ -111,9 +111,9 @@ class ThumbnailScore(StrictModel):
         ge=0,
         le=100,
         description=(
-            "The mean of the candidate's percentiles in the niche's library, of its sub-scores and of its similarity. "
-            "Only percentiles that every candidate has are used. The mean was not shown to predict views. Null unless "
-            "`ordered_by` is `evidence`."
+            "The mean of the percentiles that the candidate's sub-scores and similarity have in the niche's library. "
+            "Only percentiles that every candidate has are used. The mean was not shown to predict views. Null "
+            "unless `ordered_by` is `evidence`."
         ),
     )
     predicted_engagement: Engagement | None = Field(
@@ -137,8 +137,8 @@ class ThumbnailScore(StrictModel):
     why: WhyOut | None = Field(
         default=None,
         description=(
-            "Why the candidate's score differs from the winner's score. The winner is compared with the second candidate. "
-            "The sub-scores are measured in the picture, and do not explain the rank."
+            "Why the candidate's score differs from the winner's score. The winner is compared with the second-best "
+            "candidate. The sub-scores are measured in the picture, and do not explain the rank."
         ),
     )
 
@@ -219,11 +219,12 @@ class ScoreAnswer(StrictModel):
     probabilities_from: ProbabilitiesFrom | None = Field(
         default=None,
         description=(
-            "What the win probabilities were fitted to. `experiments`: tests of pictures on at least 50 videos of five "
-            "channels. `videos`: views of whole videos, without the part that their titles and contexts explain. These "
-            "probabilities are never more certain than for whole videos. `packages`: views of whole videos, if "
-            "`question` is `package`. `residuals` and `packages` under one title: views of whole videos, in older "
-            "models. Null if there are no win probabilities."
+            "What the win probabilities were fitted to. `experiments`: tests of pictures on at least 50 videos of "
+            "five channels. `videos`: views of whole videos, without the part that their titles and contexts "
+            "explain. For the same difference of scores, these probabilities are never more certain than the "
+            "probabilities for whole videos. `packages`: views of whole videos, if `question` is `package`. "
+            "`residuals` and `packages` under one title: views of whole videos, in older models. Null if there are "
+            "no win probabilities."
         ),
     )
     score_among: Literal["niche", "channel"] = Field(

@@ -72,7 +72,7 @@ class ExportsForm(StrictModel):
 
 
 class ChannelImportOut(StrictModel):
-    """An import of exports: its progress, and what the lab has learnt from the exports."""
+    """An import of a channel's exports: its progress, and what the lab has learnt from the exports."""
 
     id: str = Field(description="The id of the import, for `GET /v1/channels/runs/{id}`.")
     state: Literal["queued", "running", "done", "failed"]

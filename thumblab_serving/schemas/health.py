@@ -127,7 +127,7 @@ class SchedulerOut(BaseModel):
 
 
 class WorkerOut(BaseModel):
-    """A worker, a process of the service. All workers answer requests, and each loads its own releases."""
+    """A worker is one process of the service. All workers answer requests, and each worker loads its own releases."""
 
     answers: bool = Field(
         description="Whether this worker made this answer. If so, the other fields of `/health` describe this worker."
@@ -164,4 +164,6 @@ class HealthOut(BaseModel):
     scheduler: SchedulerOut
     workers: list[WorkerOut]
     shared_cache: SharedCacheOut
-    library_note: str | None = Field(description="What the library is made of, if it does not come from YouTube.")
+    library_note: str | None = Field(
+        description="A note about the origin of the library's data, if the data do not come from YouTube."
+    )

@@ -35,7 +35,9 @@ class ModelStateOut(StrictModel):
     release: str | None
     made_at: datetime | None
     videos: int | None = Field(description="How many videos the model was trained on. Null in old releases.")
-    channels_adapted: int | None = Field(description="For how many channels the model has its own adapter.")
+    channels_adapted: int | None = Field(
+        description="The number of channels for which the model has an adapter of its own."
+    )
     skills: list[SkillOut] = Field(
         description=(
             "The model's accuracy by question and by kind of channel. An accuracy is above chance if its `low` is "
@@ -62,7 +64,9 @@ class LabOut(StrictModel):
     model: ModelStateOut
     libraries: dict[str, LibraryStateOut]
     links: LinksOut
-    library_note: str | None = Field(description="What the library is made of, if it does not come from YouTube.")
+    library_note: str | None = Field(
+        description="A note about the origin of the library's data, if the data do not come from YouTube."
+    )
 
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TEXT)]

@@ -37,8 +37,8 @@ class PackageOut(StrictModel):
     )
     why: WhyOut = Field(
         description=(
-            "Why the score differs from the score of the best package. The best package is compared with "
-            "the second package. Unknown if there is no best package."
+            "Why the score differs from the score of the best package. The best package is compared with the second "
+            "package. If there is no best package, `unknown` says so."
         )
     )
 
@@ -95,7 +95,10 @@ class PackagesOut(StrictModel):
     )
     under_titles: list[UnderTitleOut] = Field(description="The verdict on the pictures under each of the titles.")
     why: WhyOut | None = Field(
-        description=("`why` of the best package. Unknown without a best package. Null if no picture could be read.")
+        description=(
+            "The field `why` of the best package. If there is no best package, `unknown` says so. Null if no picture "
+            "could be read."
+        )
     )
     first_title_limits: list[str] = Field(
         default_factory=list,

@@ -339,8 +339,8 @@ class _Asked:
 def _fingerprints(releases: Resolved) -> tuple[str, ...]:
     """Return the fingerprints of the image encoders that a request needs.
 
-    The encoder of the first fingerprint measures `title_match`. This encoder is the encoder of the niche's index, which
-    also measured the sub-scores of the library. Without an index, this encoder is the encoder of the model.
+    The first fingerprint names the encoder that measures `title_match`. This is the encoder of the niche's index,
+    because the same encoder measured the sub-scores of the library. Without an index, this is the encoder of the model.
     """
     of_index = [releases.index.value.encoder] if releases.index is not None else []
     return tuple(dict.fromkeys([*of_index, releases.model.value.model.config.image_encoder]))

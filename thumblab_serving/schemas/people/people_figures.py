@@ -32,7 +32,9 @@ class PeopleStatsOut(StrictModel):
     pinned: int = Field(description="How many faces a person put into their cluster.")
     people: int = Field(description="How many people with a name have faces.")
     unknown_clusters: int
-    forgotten: int = Field(description="How many faces and pictures people have made the lab forget.")
+    forgotten: int = Field(
+        description="How many faces and pictures the lab has forgotten because a person asked for it."
+    )
     shares: list[PersonShareOut] = Field(description="The shares by person. The people with the most faces come first.")
 
 
