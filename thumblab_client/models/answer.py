@@ -33,7 +33,8 @@ class Engagement:
 class NeighbourOut:
     """A thumbnail of the niche's library that is similar to the picture.
 
-    The video is a winner, unless there is no winner among the most similar thumbnails.
+    Only thumbnails of winners are listed. If none of the most similar thumbnails belongs to a winner, the most
+    similar thumbnails are listed.
     """
 
     video_id: str
@@ -42,8 +43,8 @@ class NeighbourOut:
     url: str | None
     views_per_hour: float
     outlier_multiple: float | None
-    """Views divided by the median of the channel's videos of the same age band, or else views per hour divided by the
-    channel's median at any age. Null if the channel has no baseline.
+    """Views divided by the channel's median views in the same age band. If this median is not known: views per hour
+    divided by the channel's median views per hour at any age. Null if the channel has no baseline.
     """
 
     winner: bool
@@ -84,13 +85,15 @@ class ThumbnailScore:
     """
 
     evidence_mean: float | None = None
-    """The mean of the candidate's percentiles in the niche's library, of its sub-scores and of its similarity. Only
+    """The mean of the percentiles that the candidate's sub-scores and similarity have in the niche's library. Only
     percentiles that every candidate has are used. The mean was not shown to predict views. Null unless `ordered_by`
     is `evidence`.
     """
 
     predicted_engagement: Engagement | None = None
-    """The prediction. Null if it was not shown to agree with the results of real videos."""
+    """The predicted engagement. Null if the model's predictions were not shown to agree with the results of real
+    videos.
+    """
 
     sub_scores: dict[str, SubScoreOut] = field(default_factory=dict)
     evidence: EvidenceOut | None = None
@@ -103,8 +106,8 @@ class ThumbnailScore:
     """The title under which the picture was scored: its own title, or the first title of the request."""
 
     why: WhyOut | None = None
-    """Why the candidate's score differs from the winner's score. The winner is compared with the second candidate. The
-    sub-scores are measured in the picture, and do not explain the rank.
+    """Why the candidate's score differs from the winner's score. The winner is compared with the second-best
+    candidate. The sub-scores are measured in the picture, and do not explain the rank.
     """
 
 
@@ -117,7 +120,7 @@ class ChannelOut:
     """If false, the candidates are ranked as for an unseen channel."""
 
     videos: int
-    """How many of the channel's videos the answer is adapted to."""
+    """The number of the channel's videos that the channel adapter was fitted to."""
 
     reason: str | None
     """Why no channel adapter is used, or why the added adapter is not used, and what to do. Null if nothing is wrong.
@@ -148,14 +151,14 @@ class ScoreAnswer:
     niche: str
     winner: str | None
     """The id of the best candidate by the model. If the best candidates are near-identical, the id of the first. Null
-    if the model can rank no candidate, and if its skill is not proven.
+    if the model can rank no candidate or if its skill is not proven.
     """
 
     verdict: Literal["clear", "leaning", "too_close_to_call", "only_one", "no_verdict", "no_skill"] | None
     """How sure the winner is, by the percentage of `confidence`: `clear` from 75 %, `leaning` from 60 %. `no_verdict`:
-    fewer than two candidates resemble a picture that the model was trained on. `no_skill`: the 95 % interval of
-    `skill` for this `question` reaches chance, or was not measured; there is no winner. Null if no candidate could
-    be read.
+    fewer than two candidates resemble a picture that the model was trained on. `no_skill`: the model's `skill` at
+    this `question` is not proven, so there is no winner. The 95 % interval of `skill` includes chance, or was not
+    measured. Null if no candidate could be read.
     """
 
     confidence: float | None
@@ -178,15 +181,15 @@ class ScoreAnswer:
 
     probabilities_from: Literal["videos", "experiments", "residuals", "packages"] | None = None
     """What the win probabilities were fitted to. `experiments`: tests of pictures on at least 50 videos of five
-    channels. `videos`: views of whole videos, without the part that their titles and contexts explain. These
-    probabilities are never more certain than for whole videos. `packages`: views of whole videos, if `question` is
-    `package`. `residuals` and `packages` under one title: views of whole videos, in older models. Null if there are
-    no win probabilities.
+    channels. `videos`: views of whole videos, without the part that their titles and contexts explain. For the same
+    difference of scores, these probabilities are never more certain than the probabilities for whole videos.
+    `packages`: views of whole videos, if `question` is `package`. `residuals` and `packages` under one title: views
+    of whole videos, in older models. Null if there are no win probabilities.
     """
 
     score_among: Literal["niche", "channel"] = "niche"
-    """The scores among which each `score` is a percentile: the scores of the niche's library or, if the answer is
-    adapted, the scores of the channel's own videos.
+    """The scores among which each `score` is a percentile. These are the scores of the niche's library. If the answer
+    is adapted, these are the scores of the channel's own videos.
     """
 
     channel: ChannelOut | None = None
@@ -194,8 +197,8 @@ class ScoreAnswer:
 
     thumbnails: list[ThumbnailScore]
     test_plan: PlanOut | None = None
-    """How to test two of the candidates on YouTube. Null if fewer than two could be read, or if `question` is
-    `package`. Also null if the request names a channel and the database with its figures cannot be asked.
+    """How to test two of the candidates on YouTube. Null if fewer than two candidates could be read, or if `question`
+    is `package`. Also null if the request names a channel, but the database cannot give the channel's figures.
     """
 
     releases: Releases
@@ -209,8 +212,8 @@ class ScoreAnswer:
     """The grid of titles and pictures. Null if the request has no second title in `titles`."""
 
     people: PeopleSeenOut | None = None
-    """Who is seen on the pictures. Null unless the service has `THUMBLAB_SCORE_PEOPLE`, the request names an own
-    channel, and its key has the scope `admin`. If only a part is missing, `degraded` says which part.
+    """Who is seen on the pictures. Null unless the service has `THUMBLAB_SCORE_PEOPLE`, the request names one of the
+    lab's own channels, and its key has the scope `admin`. If only a part is missing, `degraded` says which part.
     """
 
     other_niches: list["ScoreAnswer"] = field(default_factory=list)

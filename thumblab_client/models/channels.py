@@ -13,7 +13,7 @@ from thumblab_client.models.report import ExportTable, FittedChannel, ImportedVi
 
 @dataclass(frozen=True, kw_only=True)
 class ChannelImportOut:
-    """An import of exports: its progress, and what the lab has learnt from the exports."""
+    """An import of a channel's exports: its progress, and what the lab has learnt from the exports."""
 
     id: str
     """The id of the import, for `GET /v1/channels/runs/{id}`."""
@@ -45,15 +45,15 @@ class ChannelImportOut:
     """Why the import failed, or why nothing is known about its progress."""
 
     needs: Literal["columns", "name", "niche"] | None
-    """What to send with the exports next time, if the import failed without it."""
+    """If something was missing in the request: what to send with the exports next time."""
 
     unrecognised: list[ExportTable]
-    """If `needs` is `columns`: the tables with their column names. Send `columns` to choose some."""
+    """If `needs` is `columns`: the tables with their column names. Send `columns` to say which columns to use."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChannelImportsOut:
-    """The imports of an API key whose reports are still kept, the newest first."""
+    """The imports of an API key, the newest first. Imports whose report was deleted are left out."""
 
     imports: list[ChannelImportOut]
 
@@ -65,7 +65,7 @@ class KnownChannelOut:
     channel_id: str
     title: str
     niche: str | None
-    """The niche of most of the channel's videos. Null if the adapter is older than this field."""
+    """The niche of most of the channel's videos. Null for an adapter of an old version of the lab."""
 
     videos: int
     """Videos that the adapter is fitted to."""

@@ -14,8 +14,8 @@ class FaceClusterOut:
     """A cluster of faces. A cluster that was given a name is a person."""
 
     cluster_id: str
-    """`person_` or `unknown_cluster_` and a key of 12 digits. A request may also write `clu_` or nothing before the
-    key, and the id that the cluster had before it was named or merged.
+    """`person_` or `unknown_cluster_`, followed by a key of 12 digits. In a request, the key may also stand alone or
+    follow `clu_`. A request may also use an id that the cluster had before it was named or merged.
     """
 
     person_id: str | None
@@ -26,12 +26,12 @@ class FaceClusterOut:
     """The name that a person gave. The lab never guesses a name."""
 
     is_owner: bool
-    """Whether a person said that this person runs the channel."""
+    """Whether a user marked this person as the owner of the channel."""
 
     faces: int
     pictures: int
     channels: int
-    """How many channels show or showed its pictures."""
+    """How many channels show or showed the pictures of this cluster."""
 
     pinned: int
     """How many faces a person put into the cluster. The lab never moves these faces by itself."""
@@ -47,8 +47,8 @@ class LabelledClusterOut:
     """The answer of a request that names a cluster: the cluster that has this name now."""
 
     cluster_id: str
-    """`person_` or `unknown_cluster_` and a key of 12 digits. A request may also write `clu_` or nothing before the
-    key, and the id that the cluster had before it was named or merged.
+    """`person_` or `unknown_cluster_`, followed by a key of 12 digits. In a request, the key may also stand alone or
+    follow `clu_`. A request may also use an id that the cluster had before it was named or merged.
     """
 
     person_id: str | None
@@ -59,12 +59,12 @@ class LabelledClusterOut:
     """The name that a person gave. The lab never guesses a name."""
 
     is_owner: bool
-    """Whether a person said that this person runs the channel."""
+    """Whether a user marked this person as the owner of the channel."""
 
     faces: int
     pictures: int
     channels: int
-    """How many channels show or showed its pictures."""
+    """How many channels show or showed the pictures of this cluster."""
 
     pinned: int
     """How many faces a person put into the cluster. The lab never moves these faces by itself."""
@@ -74,8 +74,8 @@ class LabelledClusterOut:
 
     created_at: datetime
     merged: bool
-    """Whether another cluster had this name already. If so, the cluster of the request was merged into it, and the
-    answer is the other cluster.
+    """Whether another cluster had this name already. If so, the cluster of the request was merged into the other
+    cluster, which is the answer.
     """
 
     merge_id: int | None
@@ -107,7 +107,7 @@ class FaceCropsOut:
 
     crops: list[FaceCropOut]
     missing: list[str]
-    """The faces that the lab does not have, and those whose picture cannot be read. `GET {face_id}/crop` says why.
+    """The faces that the lab does not have, and the faces whose picture cannot be read. `GET {face_id}/crop` says why.
     """
 
 
@@ -126,7 +126,7 @@ class StoredFaceOut:
     """How sure the detector is that this is a face."""
 
     quality: float
-    """From size, sharpness, pose and confidence."""
+    """The quality of the face, computed from size, sharpness, pose and confidence."""
 
     cluster_id: str | None
     """Null if the face is in no cluster."""
@@ -138,7 +138,7 @@ class StoredFaceOut:
     """Whether a person put the face into its cluster."""
 
     similarity: float | None
-    """The cosine of the face and its cluster. Null if a person put the face there."""
+    """The similarity of the face to its cluster, as a cosine. Null if a person put the face there."""
 
     detected_at: datetime
 
@@ -148,8 +148,8 @@ class FaceClusterFacesOut:
     """A cluster with a part of its faces, the best quality first. `faces` is the number of all its faces."""
 
     cluster_id: str
-    """`person_` or `unknown_cluster_` and a key of 12 digits. A request may also write `clu_` or nothing before the
-    key, and the id that the cluster had before it was named or merged.
+    """`person_` or `unknown_cluster_`, followed by a key of 12 digits. In a request, the key may also stand alone or
+    follow `clu_`. A request may also use an id that the cluster had before it was named or merged.
     """
 
     person_id: str | None
@@ -160,12 +160,12 @@ class FaceClusterFacesOut:
     """The name that a person gave. The lab never guesses a name."""
 
     is_owner: bool
-    """Whether a person said that this person runs the channel."""
+    """Whether a user marked this person as the owner of the channel."""
 
     faces: int
     pictures: int
     channels: int
-    """How many channels show or showed its pictures."""
+    """How many channels show or showed the pictures of this cluster."""
 
     pinned: int
     """How many faces a person put into the cluster. The lab never moves these faces by itself."""
@@ -192,7 +192,7 @@ class NearFaceOut:
     """How sure the detector is that this is a face."""
 
     quality: float
-    """From size, sharpness, pose and confidence."""
+    """The quality of the face, computed from size, sharpness, pose and confidence."""
 
     cluster_id: str | None
     """Null if the face is in no cluster."""
@@ -204,7 +204,7 @@ class NearFaceOut:
     """Whether a person put the face into its cluster."""
 
     similarity: float | None
-    """The cosine of the face and its cluster. Null if a person put the face there."""
+    """The similarity of the face to its cluster, as a cosine. Null if a person put the face there."""
 
     detected_at: datetime
     cosine: float
@@ -273,7 +273,8 @@ class FaceChangeOut:
     """The name that the changed cluster has now."""
 
     name_before: str | None
-    """The name that the change may have removed."""
+    """The name that a cluster had before the change: the merged cluster or, for other changes, the changed cluster.
+    """
 
     faces: int
     """How many faces the change concerned."""

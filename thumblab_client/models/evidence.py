@@ -17,7 +17,7 @@ class SubScoreOut:
 
     niche_percentile: float | None
     """The percentage of the niche's library that is below the value. Null if no library is served, if another version
-    of the formulas measured the library, or if it has too few measured thumbnails.
+    of the formulas measured the library, or if the library has too few measured thumbnails.
     """
 
     weak: bool
@@ -60,7 +60,9 @@ class TextLineOut:
     """Height of the line in pixels if the picture is 120 pixels wide."""
 
     contrast: float
-    """Contrast ratio of light and dark parts at 120 pixels wide, 1 to 21. Letters need 3."""
+    """Contrast ratio of the line's light and dark parts, 1 to 21, if the picture is 120 pixels wide. A ratio of 3 is
+    enough to read letters.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,20 +99,20 @@ class EvidenceOut:
     height: int
     texts: list[TextLineOut] | None
     unread: list[UnreadLineOut]
-    """Lines of text that could not be read. Every sub-score counts them, except `title_match`."""
+    """Lines of text that could not be read. All sub-scores except `title_match` count these lines."""
 
     faces: list[FaceOut] | None
     missing: list[str]
     """Sentences about what was missing for the measurement, such as a model."""
 
     subject: BoxOut | None
-    """The largest face with its hair, or else the most salient part."""
+    """The subject: the largest face with its hair. In a picture without faces, the most salient part."""
 
     badge: BoxOut
     """The corner that YouTube covers with the length of the video."""
 
     saliency: list[list[float]]
-    """9 rows of 16 cells, 0 to 1; the most salient cell is 1."""
+    """How salient each cell of the picture is, 0 to 1: 9 rows of 16 cells. The most salient cell has 1."""
 
     sharpness: float
     luminance_contrast: float
@@ -120,10 +122,12 @@ class EvidenceOut:
     """Difference in colour between the subject and its surroundings."""
 
     legibility: float | None
-    """The share of the characters that can be read at 120 pixels wide. Null without text."""
+    """The share of the characters that can be read if the picture is 120 pixels wide. Null without text."""
 
     badge_overlap: float
-    """The largest share of a text, a face or the subject that the length badge covers."""
+    """YouTube's badge with the video's length covers a part of the picture. The largest share of a text, a face or the
+    subject that the badge covers.
+    """
 
     title_match_by: Literal["picture", "text"] | None
     """What was compared with the title: the picture (by a text tower), or the text in the picture."""

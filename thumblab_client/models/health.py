@@ -26,7 +26,7 @@ class ServedOut:
     state: Literal["serving", "loading", "none"]
     release: str | None
     refused: RefusedOut | None
-    """The promoted release, if it was refused. The release before it is still served."""
+    """The promoted release, if it was refused. The previous release is still served."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ class RehearsalOut:
 
     state: Literal["done", "waiting", "failed"]
     reason: str | None
-    """Why the last rehearsal failed. The service repeats it in the background."""
+    """Why the last rehearsal failed. The service repeats the rehearsal in the background."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,13 +70,13 @@ class CanaryOut:
     """The check that follows each failure: the service scores pictures that it draws for itself."""
 
     state: Literal["unused", "checking", "fine", "failed"]
-    """If `failed`, the service cannot score good pictures. It is not ready until a check succeeds."""
+    """If `failed`, the service cannot score good pictures. The service is not ready until a check succeeds."""
 
     checks: int
     """How many checks were made since the process started."""
 
     reason: str | None
-    """Why the last check failed. The service repeats it in the background."""
+    """Why the last check failed. The service repeats the check in the background."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +154,7 @@ class SchedulerOut:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerOut:
-    """A worker, a process of the service. All workers answer requests, and each loads its own releases."""
+    """A worker is one process of the service. All workers answer requests, and each worker loads its own releases."""
 
     answers: bool
     """Whether this worker made this answer. If so, the other fields of `/health` describe this worker."""
@@ -198,4 +198,4 @@ class HealthOut:
     workers: list[WorkerOut]
     shared_cache: SharedCacheOut
     library_note: str | None
-    """What the library is made of, if it does not come from YouTube."""
+    """A note about the origin of the library's data, if the data do not come from YouTube."""

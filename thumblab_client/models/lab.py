@@ -20,7 +20,7 @@ class LibraryStateOut:
 
     videos: int | None
     winners: int | None
-    """How many videos are winners. Null until this process has the library."""
+    """How many videos are winners. Null until this process has loaded the library."""
 
     newest_video: date | None
     """When the newest video was published. Null if `winners` is null, and in old releases."""
@@ -48,10 +48,11 @@ class ModelStateOut:
     """How many videos the model was trained on. Null in old releases."""
 
     channels_adapted: int | None
-    """For how many channels the model has its own adapter."""
+    """The number of channels for which the model has an adapter of its own."""
 
     skills: list[SkillOut]
-    """The model's accuracy by question and by kind of channel. Above chance if `low` is above 0.5."""
+    """The model's accuracy by question and by kind of channel. An accuracy is above chance if its `low` is above 0.5.
+    """
 
     reason: str | None
     """Why no model is served, or why the promoted release was refused."""
@@ -77,19 +78,19 @@ class LabOut:
     libraries: dict[str, LibraryStateOut]
     links: LinksOut
     library_note: str | None
-    """What the library is made of, if it does not come from YouTube."""
+    """A note about the origin of the library's data, if the data do not come from YouTube."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NicheCostOut:
-    """The most that a refresh of the niche costs in a day, and the quota of the whole lab for a day."""
+    """The maximum cost of refreshing the niche in one day, and the daily quota of the whole lab."""
 
     searches: int
     """Calls of YouTube's search."""
 
     quota_searches: int
     units: int
-    """Quota units of all other calls."""
+    """Quota units of all calls that are not searches."""
 
     quota_units: int
     first_units: int
@@ -114,7 +115,9 @@ class NicheOut:
     """When the niche was retired; null while it is collected and served."""
 
     version: int
-    """The number of the niche's changes, from 1. A change names the version it changes."""
+    """The number of the niche's present version, from 1. Each change raises the number. A request for a change names
+    the version on which it is based.
+    """
 
     videos: int
     """How many stored videos are in the niche."""
@@ -131,7 +134,7 @@ class NichesOut:
 
 @dataclass(frozen=True, kw_only=True)
 class NearChannelOut:
-    """A channel of the lab whose titles are like those of the seed."""
+    """A channel of the lab whose titles are similar to the titles of the given channels and videos."""
 
     channel_id: str
     title: str
@@ -148,8 +151,10 @@ class ProposalOut:
     """The nearest channels, the most similar first."""
 
     searches: list[str]
-    """Texts that are frequent in the seed's titles and rare in others."""
+    """Texts that are frequent in the titles of the given channels and videos, and rare in other titles."""
 
     cost: NicheCostOut
     preview: dict[str, int]
-    """Stored videos of these channels, or with a search in their title, by their present niche."""
+    """The number of stored videos that are from these channels, or that have one of these searches in their title. The
+    numbers are by the videos' present niches.
+    """

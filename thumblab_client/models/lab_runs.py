@@ -103,7 +103,8 @@ class RunStateOut:
     """What a search for faces, a grouping or a training of people did."""
 
     progress: RunProgressOut | None
-    """How far a running search for faces, grouping or training is. A run reports it every five seconds."""
+    """How far a running search for faces, grouping or training is. A run reports its progress every five seconds.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)

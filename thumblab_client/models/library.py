@@ -51,7 +51,7 @@ class SimilarItemOut:
     """
 
     views: int | None
-    """At the latest observation. Null if the release is of an older version."""
+    """The views at the latest observation. Null if the release is of an older version."""
 
     views_per_hour: float
     outlier_multiple: float | None
@@ -76,7 +76,7 @@ class SearchedLibraryOut:
 
     niche: str
     release: str | None
-    """The index release, the same that `/v1/score` answers from. Null without one."""
+    """The index release, which `/v1/score` also uses. Null if the niche has no index."""
 
     source: Literal["faiss", "pgvector"]
     """Where the similarities were computed."""
@@ -117,7 +117,7 @@ class SimilarOut:
     query: SimilarQueryOut
     items: list[SimilarItemOut]
     total: int | None
-    """How many videos could be found. Null if they were not counted."""
+    """How many videos the filters admit in all searched libraries. Null if they were not counted."""
 
     next_offset: int | None
     """Send this number as `offset` to get more videos. Null if there are no more videos."""
@@ -241,7 +241,7 @@ class VideoOut:
 
     click_through: ClickThroughOut | None
     """Null if the rate is not known, or if the key may not see it. Only the channel's owner and keys with the scope
-    `admin` may.
+    `admin` may see the rate.
     """
 
     degraded: list[str]

@@ -139,7 +139,7 @@ class Tiles:
 
 @dataclass(frozen=True, kw_only=True)
 class IndexInfoOut:
-    """The served index of a niche, by its manifest on the disk. Fields are null if nothing is served."""
+    """The served index of a niche, as its manifest on the disk describes it. Fields are null if nothing is served."""
 
     exists: bool
     """Whether an index is promoted and its manifest can be read."""
@@ -273,7 +273,7 @@ class MapAtlasesOut:
     """The media type of the pages."""
 
     pictures: int
-    """The number of tiles of the atlases."""
+    """The number of small pictures in the atlases."""
 
     levels: list[AtlasLevel]
     """From the smallest pictures to the largest."""

@@ -21,7 +21,7 @@ class PackageOut:
 
     rank: int | None
     """1 is best. Packages with the same title and near-identical pictures share a rank and count as one. Null if the
-    model cannot rank the picture, and where the skill for packages is not proven.
+    model cannot rank the picture, or if the skill for packages is not proven.
     """
 
     score: float | None
@@ -38,7 +38,7 @@ class PackageOut:
 
     why: WhyOut
     """Why the score differs from the score of the best package. The best package is compared with the second package.
-    Unknown if there is no best package.
+    If there is no best package, `unknown` says so.
     """
 
 
@@ -75,8 +75,9 @@ class PackagesOut:
     """
 
     verdict: Literal["clear", "leaning", "too_close_to_call", "only_one", "no_verdict", "no_skill"] | None
-    """How sure the best package is, by the percentage of `confidence`, with the words of the answer's `verdict`.
-    `no_skill`: the skill for packages is not proven, so there is no best package. Null if no picture could be read.
+    """How sure the best package is, by the percentage of `confidence`. The values mean the same as in the answer's
+    field `verdict`. `no_skill`: the skill for packages is not proven, so there is no best package. Null if no
+    picture could be read.
     """
 
     confidence: float | None
@@ -97,7 +98,9 @@ class PackagesOut:
     """The verdict on the pictures under each of the titles."""
 
     why: WhyOut | None
-    """`why` of the best package. Unknown without a best package. Null if no picture could be read."""
+    """The field `why` of the best package. If there is no best package, `unknown` says so. Null if no picture could be
+    read.
+    """
 
     first_title_limits: list[str] = field(default_factory=list)
     """The sentences of `degraded` that limit only the verdict under the first title, and not the verdict on packages.

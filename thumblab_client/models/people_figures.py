@@ -54,7 +54,7 @@ class PeopleStatsOut:
 
     unknown_clusters: int
     forgotten: int
-    """How many faces and pictures people have made the lab forget."""
+    """How many faces and pictures the lab has forgotten because a person asked for it."""
 
     shares: list[PersonShareOut]
     """The shares by person. The people with the most faces come first."""
@@ -94,7 +94,7 @@ class DetectedFacesOut:
 
     new_faces: int | None
     without_vector: int | None
-    """For how many faces the embedder makes no vector."""
+    """How many faces have no vector, because the embedder could not make one."""
 
     unreadable: int | None
     """How many pictures could not be read."""

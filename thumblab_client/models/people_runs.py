@@ -71,4 +71,4 @@ class DetectionOut:
 
     timestamp: datetime
     results: dict[str, DetectedFacesOut | None]
-    """By niche; null until the run has succeeded."""
+    """The results by niche. A result is null until the run has succeeded."""

@@ -30,7 +30,7 @@ class SeenFaceOut:
     """How sure the detector is that this is a face."""
 
     quality: float
-    """From size, sharpness, pose and confidence."""
+    """The quality of the face, computed from size, sharpness, pose and confidence."""
 
     person: SeenPersonOut | None
     """The person on the face. Null if the face matches no person with a name."""
@@ -52,8 +52,8 @@ class SeenThumbnailOut:
 
 @dataclass(frozen=True, kw_only=True)
 class PersonOnChannelOut:
-    """The figures of a seen person on the channel: how many thumbnails show the person, and how the views of their
-    videos compare with the views of other videos.
+    """The figures of a seen person on the channel: how many thumbnails show the person, and how many views videos with
+    the person get.
     """
 
     person_id: str
@@ -69,22 +69,22 @@ class PersonOnChannelOut:
 
     views_factor: float | None
     """The views of videos with the person, divided by the views of videos without the person. The views of each video
-    are first divided by the median of the videos around it. Null with fewer than five videos of either kind.
+    are first divided by the median views of the videos around it. Null with fewer than five videos of either kind.
     """
 
     low: float | None
     """The lower end of the 95 % interval of `views_factor`."""
 
     high: float | None
-    """The upper end of this interval."""
+    """The upper end of the 95 % interval of `views_factor`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PeopleSeenOut:
-    """Who is seen on the pictures of a request that names an own channel."""
+    """Who is seen on the pictures of a request. The request names one of the lab's own channels."""
 
     threshold: float
-    """The match score from which a face matches a person."""
+    """The lowest match score with which a face matches a person."""
 
     thumbnails: list[SeenThumbnailOut]
     """The candidates, in the order of the request."""

@@ -13,10 +13,10 @@ class PairOut:
     """The two candidates to test."""
 
     first: str
-    """The id of the candidate with the highest score. It would go live without a test."""
+    """The id of the candidate with the highest score. Without a test, this candidate would be published."""
 
     second: str
-    """The id of the candidate against which the outcome is the least certain."""
+    """The id of the candidate to test against `first`. With this candidate, the outcome is the least certain."""
 
     win_probability: float
     """The model's probability that `first` wins."""
@@ -42,7 +42,7 @@ class PlanOut:
     """
 
     click_through_rate: float
-    """The rate on which the number of impressions is based."""
+    """The click-through rate on which the number of impressions is based."""
 
     click_through_rate_of: Literal["channel", "assumed"]
     """`channel`: the usual rate of the channel, by the figures that its owner imported. `assumed`: a usual rate of

@@ -19,10 +19,10 @@ class SkillOut:
 
     question: Literal["one_video", "one_title", "package"] = "package"
     """`one_video`: which of two pictures of one video won an experiment. It is used only with at least 50 pairs of
-    five channels. `one_title`: which of two pictures is better under one title. The better one is the picture of
-    the video with more views in comparison with what its title, length and time predict. `package`: which of two
-    videos with different titles got more views. It is used for packages and, in older models, for pictures under
-    one title.
+    five channels. `one_title`: which of two pictures is better under one title. The views of each video are
+    compared with the views that its title, length and time predict. The better picture belongs to the video that
+    exceeds this prediction by more. `package`: which of two videos with different titles got more views. It is used
+    for packages and, in older models, for pictures under one title.
     """
 
     summary: str = ""

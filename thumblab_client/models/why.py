@@ -13,9 +13,9 @@ class ContributionOut:
     """The contribution of the picture, the title, their match or the channel to the difference of two scores."""
 
     of: Literal["picture", "title", "match", "channel"]
-    """`picture`: how the picture looks. `title`: its words and wording. `match`: how far the words in the picture
-    agree with the title. `channel`: what the channel's own videos say, beyond the model for all channels; 0 where
-    the answer is not adapted to a channel.
+    """`picture`: how the picture looks. `title`: the words and the wording of the title. `match`: how far the words in
+    the picture agree with the title. `channel`: what the channel adapter adds to the model; 0 if the answer is not
+    adapted to a channel.
     """
 
     difference: float
@@ -24,8 +24,8 @@ class ContributionOut:
     """
 
     share: float
-    """`difference` as a share of everything that moved the score in either direction. The absolute values of all
-    shares add up to 1, or to 0 if the scores are equal.
+    """`difference` divided by the sum of the absolute values of all contributions. The absolute values of all shares
+    add up to 1, or to 0 if the scores are equal.
     """
 
 
