@@ -126,7 +126,7 @@ class Ledger:
         self.give_back(bucket, now)
         with self._engine.begin() as connection:
             connection.execute(_EXHAUST, {"day": pacific_day(now), "bucket": bucket, "now": now})
-        return QuotaError(bucket, next_reset(now), f"YouTube says that today's quota of {bucket} is spent")
+        return QuotaError(bucket, next_reset(now), f"YouTube says that today's {bucket} of its quota are spent")
 
     def spending(self, now: datetime) -> Spending:
         """Return the calls that this ledger reserved, and the balances on the day of `now`."""

@@ -73,5 +73,5 @@ def test_a_spent_quota_ends_the_run_and_is_not_reported_as_a_picture_error(score
     emulator.inject(refusal(403, "quotaExceeded"))
     done, rows = score("", "@anyone", "UCown")
     assert done.exit_code == 1
-    assert "YouTube says that today's quota of units is spent" in done.stderr
+    assert "YouTube says that today's units of its quota are spent" in done.stderr
     assert [(row["group"], row["error"]) for row in rows] == [("line 2", "")]
