@@ -68,7 +68,9 @@ def openapi() -> dict[str, Any]:
 
 
 def modules(document: dict[str, Any]) -> dict[str, str]:
-    """Return the text of each module of `thumblab_client.models` by its name. The texts are not formatted yet."""
+    """Map the name of each module of `thumblab_client.models` to the text of the module. The texts are not formatted
+    yet.
+    """
     schemas = document["components"]["schemas"]
     answers = _answers(document)
     home = {name: module for module, names in _homes().items() for name in names if name in answers}

@@ -251,7 +251,7 @@ class DagsterRuns:
     async def _add_partitions(self, niches: Sequence[str]) -> None:
         """Add the niches to Dagster's partitions. The sensor `niches` would add a new niche only after half a minute.
 
-        If Dagster refuses, nothing happens, because most niches have their partition already.
+        A refusal by Dagster is ignored. Most niches have their partition already, so their runs can start anyway.
         """
         variables = {f"niche{number}": niche for number, niche in enumerate(niches)}
         if variables:

@@ -112,7 +112,9 @@ def _of_state(state: WatchState, checked_at: datetime) -> Iterator[Metric]:
         left.add_metric([bucket], quota.left)
         limit.add_metric([bucket], quota.limit)
     waiting = GaugeMetricFamily(
-        "thumblab_alert_messages_waiting", "Messages that were not delivered yet, by channel.", labels=["channel"]
+        "thumblab_alert_messages_waiting",
+        "Alert messages that were not delivered yet, by way of delivery.",
+        labels=["channel"],
     )
     for channel, number in Counter(delivery.channel for delivery in state.deliveries).items():
         waiting.add_metric([channel], number)

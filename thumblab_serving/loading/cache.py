@@ -87,8 +87,8 @@ def memory_of(value: Any) -> int:
         root = value
         while isinstance(root.base, np.ndarray):
             root = root.base
-        # `value` may be a view that keeps a larger array in memory. So the larger of the two sizes counts. `getsizeof`
-        # would not count memory that another library, such as safetensors, has allocated.
+        # `value` may be a view of the larger array `root`, which then stays in memory. So the larger of the two sizes
+        # counts. `getsizeof` would not count memory that another library, such as safetensors, has allocated.
         return max(value.nbytes, root.nbytes)
     own = sys.getsizeof(value)
     if isinstance(value, dict):

@@ -54,7 +54,7 @@ def _served_index(store: ReleaseStore, slot: ServedRelease[NicheIndex], niche: s
     loaded, refusal = slot.loaded, slot.refusal
     cached = loaded is not None and loaded.release_id == release.release_id
     refused = None if refusal is None else refusal.reason
-    # The service loads each release from this disk, so the files of a sound release are here.
+    # Served releases are loaded from this disk, so their files can be measured here.
     size = sum(_size(release.place / name) for name in release.files)
     return ServedIndex(release, size, None if held is None else str(held), cached, refused)
 

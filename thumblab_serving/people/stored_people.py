@@ -1,4 +1,6 @@
-"""Read and change the faces, clusters and people in the lab's database, and forget them everywhere."""
+"""Read and change the faces, clusters and people in the lab's database. Forget them: delete their data from the
+database and from files.
+"""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress

@@ -202,11 +202,9 @@ class SeenPeople:
         self._database.close()
 
     def search(self, channel_id: str | None, may_see_names: bool) -> tuple[FaceSearch | None, list[str]]:
-        """Return a search for a request that names this channel. Without a search, return None and a sentence with the
-        reason.
-
-        If `score_people` is off, or if the request names no channel, return None and no sentence. Without a search, no
-        face is embedded.
+        """Return a search for a request that names this channel. If the lab cannot search, return None and a sentence
+        with the reason. If `score_people` is off, or if the request names no channel, return None and no sentence.
+        Without a search, no face is embedded.
         """
         if not self._settings.score_people or channel_id is None:
             return None, []
