@@ -20,7 +20,7 @@ START = date(2026, 11, 1)
 
 
 def given(variants: Sequence[Any], **values: Any) -> GivenExperiment[Path]:
-    """Return an experiment in the form in which a person adds it to the lab.
+    """Return an experiment as a person would add it to the lab.
 
     Each of `variants` is the path of a picture, a title, or a dictionary with the values of a `GivenVariant`.
     """
@@ -34,7 +34,7 @@ def given(variants: Sequence[Any], **values: Any) -> GivenExperiment[Path]:
 
 
 def given_planted(planted: PlantedExperiment, channel: str, day: date, folder: Path) -> GivenExperiment[Path]:
-    """Return an experiment of the demo's data in the form in which a person adds it to the lab.
+    """Return an experiment of the demo's data as a person would add it to the lab.
 
     The experiment starts on `day`.
 
@@ -51,7 +51,7 @@ def given_planted(planted: PlantedExperiment, channel: str, day: date, folder: P
 
 
 def stored(experiment_id: int, winner: int | None = None, variants: int = 2, **values: Any) -> StoredExperiment:
-    """Return an experiment in the form in which the lab stores it.
+    """Return an experiment as the lab stores it.
 
     The variants of the experiment have titles and no pictures.
     """

@@ -23,7 +23,10 @@ _INPUTS = {"owner.json"}
 
 
 class Leaks(logging.Handler):
-    """A log handler that keeps each log record that contains a secret, with its traceback and the name of the test."""
+    """A log handler that records each log message that contains a secret.
+
+    The handler also records the traceback of the message, and the name of the test that was running.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,10 +56,11 @@ def keep_values_readable(url: str) -> None:
 
 
 def tables_with_a_secret(data_dir: Path) -> Iterator[str]:
-    """Yield the names of all tables that contain a secret, in all databases of the data folder's embedded server.
+    """Yield the names of all tables that contain a secret.
 
-    Labs and Dagster instances have made these databases. The newest database is searched first. If no server ran in the
-    folder, there are no databases.
+    `data_dir` may contain a PostgreSQL server that a lab runs itself. The tables of all databases of this server are
+    searched, the newest database first. The databases belong to labs and to Dagster instances. If no server ran in
+    `data_dir`, there is nothing to search.
     """
     from thumblab_core.database.urls import named_database_url
     from thumblab_core.embedded_postgres import location
@@ -73,21 +77,23 @@ def tables_with_a_secret(data_dir: Path) -> Iterator[str]:
             "FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY oid DESC"
         ).fetchall()
     # The tests make hundreds of databases. Connecting to each database and searching its tables would take minutes. The
-    # loop therefore first searches the database's files, and skips a database without a piece of a secret.
+    # loop therefore first searches the files of a database for halves of the secrets. If the files contain no half, the
+    # loop does not connect to the database.
     for number, name, compressed in databases:
         if compressed or _has_a_piece(home / "data" / "base" / str(number)):
             yield from tables_of_database(server.set(database=name).render_as_string(hide_password=False))
 
 
-# A large value is stored in parts of 2 kB, so a secret may be divided between two parts. In this case, one of the two
-# parts has at least half of the secret.
+# PostgreSQL stores a large value in pieces of 2 kB, so a secret may be cut into two pieces. One of the two pieces then
+# contains the whole first half or the whole second half of the secret. It is therefore enough to search for the halves.
 _PIECES = [half.encode() for one in SECRETS for half in (one[: len(one) // 2], one[len(one) // 2 :])]
 
 
 def _has_a_piece(folder: Path) -> bool:
-    """Return whether a piece of a secret is in the files of a database's tables and indexes, even in deleted rows.
+    """Return whether the files of a database's tables and indexes contain half of a secret, even in a deleted row.
 
-    The names of these files start with a number. PostgreSQL's own tables have numbers below 16384, and are left out.
+    The names of these files start with a number. The files of PostgreSQL's own tables have numbers below 16384, and are
+    not searched.
     """
     for path in folder.iterdir():
         number = path.name.split(".")[0]
@@ -103,8 +109,8 @@ def tables_of_database(url: str) -> list[str]:
     address = make_url(url)
     patterns = [f"%{secret}%" for secret in SECRETS]
     with _connected(address, str(address.database)) as connection:
-        # Most tables of most databases are empty. Without this condition, PostgreSQL would spend most of the time on
-        # planning searches of empty tables.
+        # Most tables of most databases are empty. The condition on `pg_relation_size` leaves out the empty tables.
+        # Without this condition, PostgreSQL would spend most of the time on planning searches of empty tables.
         names = connection.execute(
             "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace "
             "AND pg_relation_size(oid) > 0 ORDER BY 1"
@@ -130,7 +136,7 @@ def _connected(server: URL, database: str) -> psycopg.Connection:
 def files_with_a_key(folder: Path) -> list[str]:
     """Return the paths of all files under a folder that contain the YouTube key.
 
-    Files in which a test gives the key to the lab are left out.
+    The paths do not include the files with which a test gives the key to the lab.
     """
     return [
         str(path)

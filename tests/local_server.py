@@ -26,7 +26,10 @@ class Handler(BaseHTTPRequestHandler):
         return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
     def reply(self, status: int, body: bytes = b"", **headers: str) -> None:
-        """Answer with `body` and its length. In the names of `headers`, `_` stands for `-`."""
+        """Send an answer with the given status and body.
+
+        `headers` has further headers by name. A `_` in a name is sent as `-`.
+        """
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)

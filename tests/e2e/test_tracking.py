@@ -188,7 +188,7 @@ def test_a_run_left_by_a_crash_is_closed_as_failed_and_logged_again(
 def test_a_crash_before_the_alias_is_repaired_by_a_second_call(client: Any, log: Log, release: Release) -> None:
     logged = log(release)
     client.delete_registered_model_alias(NAME, "challenger")
-    # Older code of the lab did not write this tag, so a model version in MLflow may lack it.
+    # Older code of the lab did not write this tag, so a model version in MLflow may lack the tag.
     client.delete_model_version_tag(NAME, logged.version, "thumblab.release_id")
     assert log(release).reused
     challenger = client.get_model_version_by_alias(NAME, "challenger")

@@ -104,10 +104,10 @@ def ends_well(up: Up, data_dir: Path, number: signal.Signals) -> None:
 
 @pytest.mark.last
 def test_up_leaves_no_process_port_or_database_when_it_ends(lab: RunningLab) -> None:
-    """End the session's lab with Ctrl-C while a run is going on.
+    """Test a lab that ends while a run is going on.
 
-    Then run `thumblab up` without the demo in the same folder. This second `up` retries the run. End the second `up`
-    with SIGTERM.
+    Ctrl-C ends the lab that all tests of this folder share. Then `thumblab up` runs in the same folder, without the
+    demo. This second `up` must retry the interrupted run. At the end, SIGTERM ends the second `up`.
     """
     run_id = started_run(lab)
     ends_well(lab.up, lab.data_dir, signal.SIGINT)

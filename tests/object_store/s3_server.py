@@ -1,8 +1,11 @@
 """Serve moto's S3 on a port, one request at a time.
 
-moto checks the condition of a write and then writes, and two threads may do both at once. Real stores make this one
-step, so this server lets only one request run at a time. With `--ignore-conditions` it answers like an old server that
-does not know conditional writes.
+A write may have a condition, such as that the object does not exist yet. moto first checks the condition and then
+writes. If two requests ran at the same time, both could pass the check before one of them writes. In a real store, no
+other write can come between the check and the write. This server therefore lets only one request run at a time.
+
+With the option `--ignore-conditions`, the server ignores conditions, like an old server that does not know conditional
+writes.
 """
 
 import sys

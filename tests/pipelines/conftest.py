@@ -21,9 +21,9 @@ KEY = "AIzaSecretOfTheTests"
 class Small:
     """The small lab, and the catalogue and the emulator from which its videos were collected.
 
-    `collected` and `downloaded` have the results of collecting the videos and of downloading their pictures, by niche.
-    `spent` is the number of calls that collecting the videos spent, by bucket of the quota. Tests with copies of the
-    lab spend more of the emulator's quota later.
+    `collected` has the result of collecting the videos of each niche. `downloaded` has the result of downloading the
+    pictures of each niche. `spent` has the number of calls that collecting the videos used, for each bucket of the
+    quota. The emulator may count more calls later, because tests also collect videos in copies of the lab.
     """
 
     lab: Lab
@@ -42,7 +42,10 @@ def module_lab(open_lab: Callable[..., Lab]) -> Lab:
 
 @pytest.fixture
 def emptied_lab(module_lab: Lab) -> Callable[..., Lab]:
-    """A function that deletes all rows of the given tables, in the given order, and returns the module's lab."""
+    """A function that empties tables of the module's lab, and returns this lab.
+
+    The function deletes all rows of the tables that it is given, in the given order.
+    """
 
     def empty(*tables: Any) -> Lab:
         with module_lab.engine.begin() as connection:

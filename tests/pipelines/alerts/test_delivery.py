@@ -36,7 +36,7 @@ class Looks:
         announce(self.state, [Message(title=title) for title in titles], self.senders, self.now, [])
 
     def look(self, later: timedelta = timedelta()) -> list[str]:
-        """Evaluate the sensor once, and return the titles of the messages that were not delivered yet."""
+        """Evaluate the sensor once, and return the titles of the messages that still have to be delivered."""
         self.now += later
         self.state = WatchState.model_validate_json(self.state.model_dump_json())
         deliver(self.state, self.senders, self.now, [], self.seconds)
@@ -56,7 +56,9 @@ def until(is_true: Callable[[], bool]) -> None:
 
 @contextmanager
 def slow_chat() -> Iterator[Chat]:
-    """Yield a chat server that sends no answer until its event `answers` is set. The end of the block sets it."""
+    """Yield a chat server that sends no answer before its event `answers` is set. When the block ends, the event is
+    set.
+    """
     with chat() as server:
         server.answers.clear()
         try:

@@ -154,7 +154,7 @@ def test_a_person_closes_an_alert_and_a_new_failure_opens_it_again(watch: Watch)
     assert json.loads(alert("close", "database", "--json"))["cause"] == "database"
     watch.run(refresh_library, "music")
     watch.run(refresh_library, "tech")
-    assert watch.look() == []  # For an alert that a person closed, no end is reported.
+    assert watch.look() == []  # A person closed the alert, so the lab sends no message about its end.
     watch.run(refresh_library, "tech", OUTAGE)
     assert len(watch.look(5 * MINUTE)) == 1
     assert alert("list").startswith("database: ")

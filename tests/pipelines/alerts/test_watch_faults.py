@@ -163,8 +163,9 @@ def test_a_close_after_the_disk_has_room_again_is_not_overwritten(
     with monkeypatch.context() as patch:
         patch.setattr(watch_state, "replace_private_file", full)
         watch.look()
-    # The command `alert` runs in another process, which does not have the sensor's unwritten state. The test therefore
-    # removes this state while the command runs.
+    # The sensor could not write its state to the full disk, so it keeps the state in the memory of its process. The
+    # command `alert` runs in another process, which does not have this memory. The test therefore clears the kept state
+    # while the command runs.
     kept = dict(watch_state._unwritten)
     watch_state._unwritten.clear()
     assert alert("close", "database").output.startswith("Closed: ")

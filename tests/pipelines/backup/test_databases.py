@@ -13,7 +13,10 @@ from thumblab_pipelines.backup import databases
 
 @pytest.fixture
 def in_schemas(new_database: Callable[[], str], tmp_path: Path) -> Path:
-    """A dump of a table in the schema `Lab's`, with the extension `vector` in the schema `extensions`."""
+    """The file of a database dump.
+
+    The database has a table in the schema `Lab's`, and has the extension `vector` in the schema `extensions`.
+    """
     url = new_database()
     do(url, "CREATE SCHEMA extensions", "CREATE EXTENSION vector SCHEMA extensions", 'CREATE SCHEMA "Lab\'s"')
     do(url, 'CREATE TABLE "Lab\'s".found (id integer, place extensions.vector(3))')

@@ -149,9 +149,11 @@ def test_a_channel_without_a_name_or_a_niche_asks_for_it(run: Run, owner: Owner)
 
 
 def test_a_run_changes_only_channels_of_the_key_whose_exports_it_imports(run: Run, owner: Owner) -> None:
-    """Run the imports of two keys. A run must change only channels of the key that sent its exports.
+    """Import the same export with two keys. The second import must change nothing, because the first key owns the
+    channel.
 
-    The service writes the name of this key into the folder of the import. The config of the run names no key.
+    The service writes the name of the key that sent an export into the folder of the import. The configuration of the
+    run names no key.
     """
     _, report = run(owner.rows(6), owner_of_key="alice#1", name="Alice cooks")
     assert (report.state, report.imported and report.imported.title) == ("done", "Alice cooks")
@@ -159,7 +161,7 @@ def test_a_run_changes_only_channels_of_the_key_whose_exports_it_imports(run: Ru
     assert ("alice", True) in [(adapter.key, adapter.key_revoked) for adapter in before], (
         "the channel's owner must be shown as a revoked key"
     )
-    # The next import belongs to a different key.
+    # The folder is used again for an import by a different key.
     (ImportFolder(owner.lab.settings.data_dir, IMPORT_ID).path / "report.json").unlink()
     result, report = run(owner.rows(6), owner_of_key="bob#2", name="Bob")
     assert (result.success, report.state, report.imported) == (False, "failed", None)

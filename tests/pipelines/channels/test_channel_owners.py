@@ -1,4 +1,4 @@
-"""Tests of which channels the exports of an API key may change, and which channels only the lab may change."""
+"""Tests of the channels that an import with an API key may change, and of the changes that only the lab may make."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -72,7 +72,7 @@ def stored(lab: Lab, channel: Channel) -> Channel | None:
 
 @pytest.fixture
 def mine(owner: Owner, tmp_path: Path) -> ImportedExports:
-    """The channel that Alice's key has imported with the first six videos."""
+    """The result of an import with Alice's key. Alice's channel now has the first six videos."""
     return add(owner, write(tmp_path / NAME, rows(owner, 0, 6)), name="Alice cooks")
 
 
@@ -93,7 +93,7 @@ def test_a_channel_belongs_to_the_key_that_sent_it_and_the_key_may_add_to_it(
 def test_a_key_changes_nothing_of_a_channel_of_another_key(
     owner: Owner, mine: ImportedExports, tmp_path: Path, name: str | None
 ) -> None:
-    """Send Alice's videos with changed facts by Bob's key. Each case uses a different name for the channel."""
+    """Import Alice's six videos with Bob's key, with changed facts. Each case uses another name for the channel."""
     before = state(owner.lab)
     path = write(tmp_path / NAME, rows(owner, 0, 6, **{"Video title": "Changed", "Views": "7"}))
     with pytest.raises(NotYoursError, match="ask the lab's owner to import the exports with `thumblab channel add`"):
@@ -255,7 +255,7 @@ def test_a_key_that_took_the_videos_first_gets_no_rates_of_the_exports_of_the_la
 def test_a_key_that_took_a_few_videos_first_neither_stops_the_export_of_the_lab_nor_gets_its_rates(
     owner: Owner, tmp_path: Path
 ) -> None:
-    """Import two videos of a channel by Bob's key. Then import the export of the whole channel by the lab itself."""
+    """Import two videos of a channel with Bob's key. Then import the whole channel without a key, for the lab itself."""
     changed = {"Impressions click-through rate (%)": "0.01"}
     bobs = add(owner, write(tmp_path / UNNAMED, rows(owner, 4, 6, **changed)), BOB, name="Bob").channel
     before = {row for row in state(owner.lab) if len(row) == 2}
@@ -306,7 +306,7 @@ def test_the_id_that_a_title_gives_is_not_taken_by_another_spelling(
 def test_the_lab_gives_a_channel_to_a_key_and_another_title(
     owner: Owner, mine: ImportedExports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Give a channel to Carol, whose videos Alice has imported. Then add videos to the channel by Carol's key."""
+    """Give a channel with Alice's videos to Carol. Then add videos to the channel with Carol's key."""
     keys = NamedKeys(owner.lab.settings)
     keys.add("carol", ["score"])
     [carol] = [key.owner for key in keys.all()]

@@ -113,7 +113,7 @@ def test_an_export_without_lengths_is_used_if_its_hours_show_that_no_video_is_a_
         [cell for n, cell in enumerate(owner.row(video, **{"Watch time (hours)": str(video.views / 10)})) if n != at]
         for video in owner.videos[:7]
     ]
-    # The value is in seconds per view. The watch time per view is so low that the video may be a Short.
+    # The cell is the average watch time per view, in seconds. The value is so low that the video may be a Short.
     rows[0][4] = "0.1"
     imported = add(owner, write(tmp_path / NAME, rows, [name for name in COLUMNS if name != "Duration"]))
     fitted = add_imported_channel(owner.lab, imported.channel).fitted
@@ -170,7 +170,8 @@ def niches(lab: Lab) -> list[str]:
 def test_a_channel_with_videos_in_several_niches_is_not_moved(owner: Owner, tmp_path: Path) -> None:
     path = write(tmp_path / NAME, owner.rows(6))
     add(owner, path)
-    with owner.lab.engine.begin() as connection:  # A catalogue may give each video its own niche.
+    # Two of the six videos move to the niche gaming, as if a catalogue had named this niche for them.
+    with owner.lab.engine.begin() as connection:
         in_gaming = videos.c.video_id.in_([video.video_id for video in owner.videos[:2]])
         connection.execute(update(videos).where(in_gaming).values(niche="gaming"))
     for niche in ("education", "gaming"):

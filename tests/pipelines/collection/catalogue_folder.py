@@ -41,7 +41,7 @@ class CatalogueFolder:
         """Add a row, and write the file of its image. Return the line number of the row in `videos.csv`.
 
         `name` is the path of the file in the folder. If `image` is None, a picture is drawn. If `image` is `b"none"`,
-        no file is written. The line number is right only if no earlier row has a line break in a cell.
+        no file is written. The line number is wrong if an earlier row has a line break in a cell.
         """
         name = name or f"images/{video_id}.jpg"
         if image != b"none":

@@ -21,8 +21,8 @@ def outcomes(lab: Lab) -> dict[str, str | None]:
 def least_units(catalogue: Any, niche: str) -> int:
     """Return the fewest units of quota that a crawl of the niche can cost.
 
-    A crawl must read every channel, every channel's list of uploads, and every video. A call costs one unit and reads
-    up to 50 channels, 50 uploads of one channel, or 50 videos.
+    A crawl must read every channel, every channel's list of uploads, and every video. Each call costs one unit. A call
+    can read 50 channels, or 50 uploads of one channel, or 50 videos.
     """
     sizes = [len(channel.videos) for channel in catalogue.channels.values() if channel.niche == niche]
     return -(-len(sizes) // 50) + sum(-(-size // 50) for size in sizes) + -(-sum(sizes) // 50)

@@ -226,8 +226,8 @@ def test_a_run_that_uses_up_the_quota_keeps_its_videos_and_continues_after_the_r
         blocked = collect(chosen, "tech")
         assert blocked.stopped is not None
         assert "2026-11-21 08:00 UTC" in blocked.stopped
-        # The second run can make no call that costs units. The run may make one search, because searches have their own
-        # quota.
+        # The second run has no units left, so it can make no call that costs units. The run may make one search,
+        # because searches have a quota of their own.
         assert sum(emulator.counts.calls.values()) - asked <= 1
         emulator.quota.limits["units"] = None
         emulator.advance(timedelta(hours=20))
@@ -242,7 +242,10 @@ def test_without_a_key_the_error_names_the_setting(lab: Lab) -> None:
 
 
 def refused(lab: Lab, caplog: pytest.LogCaptureFixture) -> YouTubeError:
-    """Check that collecting a niche fails and shows the API key in no traceback and no log. Return the error."""
+    """Collect a niche, which must fail, and return the error.
+
+    Check that the API key is neither in a traceback nor in the log.
+    """
     with caplog.at_level(logging.INFO), pytest.raises(YouTubeError) as caught:
         collect(lab, "tech")
     assert SECRET not in str(caught.getrepr(style="long", showlocals=False))

@@ -98,8 +98,8 @@ def test_a_crawl_of_several_days_stops_with_the_quota_and_ends_with_the_same_vid
             emulator.advance(timedelta(days=1))
     assert 2 < len(days) < 8
     assert days[-1].stopped is None
-    # The two crawls made the same decision on each video that both crawls found. The crawl of several days does not
-    # find videos that became too old before the crawl reached their channel.
+    # The crawl of several days made the same decisions as the crawl of one day. It may have found fewer videos, because
+    # some videos became too old before the crawl reached their channel.
     assert {name: whole[name] for name in outcomes(other)} == outcomes(other)
     assert len(outcomes(other)) > 0.9 * len(whole)
     assert emulator.counts.spent["units"] <= at_once + 2
@@ -124,7 +124,8 @@ def test_a_refused_page_token_starts_the_walk_again(lab: Lab) -> None:
     assert crawled.stopped is None
     assert crawled.counted.channels_excluded == {}
     assert listed > 100
-    # The crawl makes two calls more than the list has pages: the refused call, and a second call for the first page.
+    # The crawl makes one call for each page of the list, and two more calls. One of the two is the refused call, and
+    # the other reads the first page again.
     assert pages == -(-listed // 50) + 2
 
 
@@ -207,8 +208,8 @@ def test_the_plan_matches_the_cost_and_spends_nothing(lab: Lab, tech: SyntheticC
         planned = plan_crawl(chosen, ["tech"], channels=len(sizes), per_channel=sum(sizes) / len(sizes))
         assert emulator.counts.calls == {}
         crawled = crawl(chosen, "tech")
-        # The crawl dates each visit to a channel by the emulator's clock, and visits the channel again after some days.
-        # By the same clock, no visit is due yet.
+        # The crawl stores the time of each visit to a channel, by the emulator's clock. Some days later, the crawl
+        # visits the channel again. This plan is for the time of the crawl, so there is no channel to visit yet.
         after = plan_crawl(chosen, ["tech"], channels=len(sizes), now=emulator.now)
     assert planned.units == pytest.approx(crawled.quota.spent["units"], rel=0.35)
     assert planned.niches[0].channels_to_find == len(sizes)

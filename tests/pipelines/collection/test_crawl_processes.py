@@ -83,9 +83,9 @@ def test_a_crawl_killed_many_times_ends_with_the_same_videos_for_few_units_more(
     with Emulator(vast, key=SECRET) as emulator:
         for kill in range(kills):
             process = Crawling(other, emulator, 10, tmp_path)
-            # The units that the undisturbed crawl spent are divided into as many equal parts as there are kills. Half a
-            # part at the end stays without a kill, so that no kill comes after the end of the crawl. There is one kill
-            # at a random point of each part.
+            # The undisturbed crawl spent a number of units. This number is divided into one equal part for each kill,
+            # and half a part at the end. Each kill comes at a random point of its part. The half part has no kill, so
+            # each kill comes before the crawl ends.
             enough = undisturbed * (kill + luck.random()) / (kills + 0.5)
             while emulator.counts.spent["units"] < enough and process.running:
                 time.sleep(0.005)
@@ -132,7 +132,8 @@ def test_two_processes_share_a_niche_without_doing_work_twice(lab: Lab, tmp_path
     engine.dispose()
     assert waiting == 0
     assert looked_at > 1_300
-    # Most calls read 50 videos or 50 uploads of a channel. `4 * len(DEFAULT_NAMES)` allows each of the two processes two
-    # extra calls for each niche. One of these calls requests channels that the other process requests too. The other call
-    # requests the last videos of the niche, which may be fewer than 50.
+    # Most calls read 50 videos, or 50 uploads of a channel. For each niche, each of the two processes may make two more
+    # calls, which `4 * len(DEFAULT_NAMES)` counts. In one of these calls, the process requests channels that the other
+    # process also requests. In the other call, the process requests the last videos of the niche, which may be fewer
+    # than 50.
     assert units <= looked_at / 50 + 35 * (2_000 / 35 / 50 + 1) + 4 * len(DEFAULT_NAMES)

@@ -66,8 +66,8 @@ def test_each_rule_leaves_out_its_videos_and_counts_them(lab: Lab, tech: Synthet
     }
     counted = Counter(outcomes(lab).values())
     assert crawled.counted.videos == dict(counted)
-    # The lab stores no video that a rule left out, with one exception. The lab stores outliers, because an outlier may
-    # be a winner. The log views per hour of an outlier are more than 3 standard deviations from its channel's mean.
+    # The lab stores no video that a rule left out, except for outliers. An outlier is stored because it may be a
+    # winner. The log views per hour of an outlier are more than 3 standard deviations from the mean of its channel.
     assert stored(lab) == {name for name, outcome in outcomes(lab).items() if outcome in (KEPT, OUTLIER)}
     with lab.engine.connect() as connection:
         assert not set(connection.scalars(select(videos.c.channel_id).distinct())) & {small, quiet}

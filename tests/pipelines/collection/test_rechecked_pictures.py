@@ -175,7 +175,8 @@ def test_young_videos_are_checked_daily_and_others_weekly(lab: Lab, catalogue: S
             connection.execute(recent.values(published_at=emulator.now - timedelta(days=1)))
         download_thumbnails(lab, "tech")
         assert download_thumbnails(lab, "tech").rechecked == 0
-        # A daily check is due after less than 24 hours, because a daily run may start a little early.
+        # The lab checks a picture again a little less than 24 hours after its last check, because a daily run may start
+        # a little early.
         later(lab, emulator, hours=23)
         assert download_thumbnails(lab, "tech").rechecked == 1
         later(lab, emulator, days=5)
@@ -195,7 +196,7 @@ def test_a_run_checks_a_limited_number_of_pictures_and_the_longest_unchecked_fir
         download_thumbnails(lab, "tech")
         checked: list[set[str]] = []
         for _ in range(3):
-            later(lab, emulator, days=8)  # All pictures are due again.
+            later(lab, emulator, days=8)  # After 8 days, every picture has to be checked again.
             assert download_thumbnails(lab, "tech").rechecked == 7
             checked.append({row.video_id for row in rows(lab) if row.checked_at == emulator.now})
     assert len(set().union(*checked)) == min(21, len(rows(lab)))

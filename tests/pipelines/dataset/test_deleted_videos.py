@@ -42,7 +42,7 @@ def videos_of(release: Release) -> pd.DataFrame:
 def delete_one(lab: Lab, part: str) -> str:
     """Delete one video of the newest pairs release, and return its id.
 
-    The video is the first of the part `part` that is not deleted yet.
+    The video is in `part`, such as the training part. It is the first video of this part that still exists.
     """
     newest = lab.releases.latest(PAIRS, ALL)
     assert newest is not None
@@ -89,8 +89,8 @@ def test_deleted_videos_stop_neither_training_nor_promotion_and_are_counted(lab:
     assert decision.comparisons
     assert "; 4 videos of these pairs have been deleted since they were made" in decision.reason
 
-    # Retention calls `clean_pairs`. After this call, no pairs release names the deleted videos. Each model still has a
-    # release of its training pairs, without these videos.
+    # Retention calls `clean_pairs`. After this call, no pairs release names the deleted videos. For each model, a pairs
+    # release still exists that has the training pairs of the model, except pairs of deleted videos.
     assert list(named_by(lab, *gone))
     assert clean_pairs(lab) == 1
     assert list(named_by(lab, *gone)) == []
@@ -138,9 +138,9 @@ def test_the_pairs_of_the_champion_are_kept_and_never_count_as_the_newest(lab: L
     assert latest is not None
     assert latest.info["succeeds"] == [newest.release_id]
 
-    # If a release names a deleted video, `clean_pairs` replaces the release by a new release without this video. The
-    # new release is called the successor of the old release. After another deletion, the successor is replaced in the
-    # same way. An older release that no model needs is deleted, and gets no successor.
+    # If a pairs release names a deleted video, `clean_pairs` makes a new release without this video, and deletes the
+    # old release. The new release is called the successor of the old release. When another video is deleted, the
+    # successor gets a successor itself. If no model needs an old release, the release is deleted and gets no successor.
     again = delete_one(lab, TRAIN)
     clean_pairs(lab)
     assert list(named_by(lab, gone, again)) == []

@@ -36,7 +36,10 @@ def forget(lab: Lab, *parts: str) -> list[str]:
 
 
 def familiar(release: Release, pictures: Float32s) -> list[bool]:
-    """Return for each picture [n, d] whether the model has stored its vector as a familiar picture."""
+    """Return for each picture whether its vector is in the model's file of familiar pictures.
+
+    `pictures` [n, d] are the vectors of the pictures. The file has the vectors of the pictures that the model has seen.
+    """
     kept = load_file(release.path / FAMILIAR)["pictures"].astype("float32")
     return [bool((kept @ picture > 0.9999).any()) for picture in pictures]
 

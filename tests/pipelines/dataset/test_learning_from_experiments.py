@@ -74,8 +74,8 @@ def test_the_experiments_of_a_channel_are_divided_into_learnt_and_held_out_ones(
     assert len(pairs) >= EXPERIMENTS
     learnt_pairs, held_out = (pairs[pairs.part == part] for part in (TRAIN, TEST))
     assert len(learnt_pairs) >= 15
-    # All pairs of a held-out video are held out, so some held-out pairs may be older than the pairs for training.
-    # `later` has only the pairs that are held out because their experiments came later.
+    # A pair may be held out because its video is held out. Such a pair may be older than the training pairs. `later`
+    # leaves out such pairs, and has only pairs that are held out because their experiments came later.
     part_of_video = held_out.video_id.map(learnt.data.videos.set_index("video_id").part)
     later = held_out[part_of_video.isna() | (part_of_video == TRAIN)]
     assert len(later) >= 5
@@ -87,10 +87,10 @@ def test_the_experiments_of_a_channel_are_divided_into_learnt_and_held_out_ones(
 
 
 def right(model: TrainedRanker, channel: str, inputs: OneVideoInputs, gaps: Float64s) -> Float64s:
-    """Return for each pair 1 if the model prefers the better picture, else 0. The model uses the adapter of `channel`.
+    """Return 1 for each pair in which the model prefers the better picture, and 0 for each other pair.
 
-    If a gap in `gaps` is positive, the first picture of the pair is better. If a gap is negative, the second picture is
-    better.
+    The model uses the adapter of `channel`. If a gap in `gaps` is positive, the first picture of the pair is better. If
+    a gap is negative, the second picture is better.
     """
     adapter = model.adapter(channel)
     first, second = (model.predict_inputs(side, adapter).score for side in (inputs.first, inputs.second))

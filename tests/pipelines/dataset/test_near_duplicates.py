@@ -56,7 +56,9 @@ def unrelated(count: int, width: int, random: np.random.Generator) -> Planted:
 
 
 def with_copies(planted: Planted, random: np.random.Generator) -> None:
-    """Make two large groups of copies: one of equal files, hashes and vectors, and one of equal vectors only."""
+    """Make two large groups of copies. The first group has equal files, hashes and vectors. The second has only equal
+    vectors.
+    """
     rows = random.permutation(len(planted.files))
     for row in rows[:120]:
         planted.files[row], planted.hashes[row] = planted.files[rows[0]], planted.hashes[rows[0]]
@@ -87,7 +89,7 @@ def with_unknown(planted: Planted, random: np.random.Generator) -> None:
 
 
 def with_dense_cells(planted: Planted, random: np.random.Generator) -> None:
-    """Make nearly all pictures nearly alike, around the threshold."""
+    """Change all vectors so that the similarity of most pairs of pictures is near the threshold for near-duplicates."""
     noise = random.standard_normal(planted.vectors.shape).astype(np.float32)
     planted.vectors[:] = unit(planted.vectors[0] + np.float32(0.17) * unit(noise))
 

@@ -189,9 +189,9 @@ def test_the_figures_of_a_trained_model_are_in_its_release_in_the_database_and_o
     known = data.videos.video_id[data.videos.part != TEST]
     for source in (EXPERIMENT, CHANGED_THUMBNAIL):
         assert aucs["new_channels", source, "model"].pairs == (decided.source == source).sum()
-        # The split `future` has the pairs of the test part whose video is not a training or validation video. A pair of
-        # this split must also have happened after the channel published its last training or validation video. Every
-        # pair of this lab happened later, because all videos were published before the first collection.
+        # The split `future` has pairs of the test part. It leaves out a pair if the video of the pair is a training or
+        # validation video. It also leaves out a pair that is older than the channel's last training or validation
+        # video. This lab has no such old pair, because all videos were published before the first collection.
         held_out = (decided.part == TEST) & ~decided.video_id.isin(known)
         assert aucs["future", source, "model"].pairs == ((decided.source == source) & held_out).sum()
     assert aucs["future", CHANGED_THUMBNAIL, "model"].low is not None

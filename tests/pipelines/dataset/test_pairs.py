@@ -209,7 +209,7 @@ def test_the_check_of_new_pairs_does_not_search_for_near_duplicates_again(
     def check(of: Release) -> CheckResult:
         return next(found for found in check_pairs(of) if found.name == "no_leak_of_pictures")
 
-    assert not check(replace(release, place=copy)).passed  # The pictures are not those of the digest.
+    assert not check(replace(release, place=copy)).passed  # The digest of the release belongs to other pictures.
     monkeypatch.delattr(Pictures, "across")
     assert check(release).passed
 

@@ -136,7 +136,7 @@ def test_the_size_of_blocks_does_not_change_the_result(monkeypatch: pytest.Monke
 
 
 def test_every_pair_of_pictures_of_a_large_corpus_is_compared() -> None:
-    count = 5_000  # The pictures are compared in blocks of 1,024, so there are five blocks.
+    count = 5_000  # The pictures are compared in blocks of 1,024, so 5,000 pictures make five blocks.
     vectors = spread(count, 128)
     vectors[-1] = vectors[0]
     hashes = np.random.default_rng(0).integers(-(2**63), 2**63, count).tolist()
@@ -210,7 +210,8 @@ def test_a_row_has_the_latest_count_and_views_at_fixed_ages_by_the_same_definiti
     video = read_corpus(rows.lab, "i", "t").iloc[0]
     assert (video.views, video.age_hours, video.era) == (3_000, 200, "playback_start")
     assert video.observed_at == PUBLISHED + timedelta(hours=200)
-    assert np.isnan(video.views_at_24)  # These views and the latest count use different definitions of a view.
+    # YouTube used one definition of a view for this count, and another definition for the latest count.
+    assert np.isnan(video.views_at_24)
     assert video.views_at_72 == 1_500
     # The estimate at 168 hours is 3,300 views, but the count at 200 hours is only 3,000, as if YouTube had removed
     # views. The row has 3,000, because views at an age never exceed a later count.

@@ -23,11 +23,10 @@ def evidence(*texts: str, reader: bool = True) -> Evidence:
 
 @pytest.fixture(scope="module")
 def add(open_lab: Callable[..., Lab]) -> Callable[..., str | None]:
-    """A function that adds a video with the evidence `measured`.
+    """A function that adds a video to the lab, and returns the words that the corpus has for the video's picture.
 
-    The function returns the words of the video's picture in the corpus.
-
-    `sha256` is the hash of the picture that was measured, by default the hash of the video's picture.
+    `measured` is the stored evidence of a picture. `sha256` is the hash of this picture. By default, it is the hash of
+    the picture that the video shows.
     """
     lab = open_lab()
     with lab.engine.begin() as connection:

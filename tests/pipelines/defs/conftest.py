@@ -28,9 +28,9 @@ def dagster_home(new_database: Callable[[], str], tmp_path: Path, monkeypatch: p
 
 @pytest.fixture
 def instance(new_database: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DagsterInstance:
-    """Return a Dagster instance of a new lab, with the lab's storage.
+    """Return the Dagster instance of a new lab. The instance uses the lab's storage.
 
-    The instance has stored nothing about schedules and sensors.
+    No states of schedules or sensors are stored.
     """
     monkeypatch.setenv("THUMBLAB_DATABASE_URL", new_database())
     monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path))

@@ -38,8 +38,9 @@ def step(value):
 
 @pytest.fixture
 def version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
-    """A function that writes a Python package, with a text in one module replaced, and returns the code version of its
-    function `step`.
+    """A function that writes a Python package, and returns the code version of the package's function `step`.
+
+    The arguments name a module, and a text in this module that is replaced by another text.
     """
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(code_versions, "_PACKAGES", ("versioned",))

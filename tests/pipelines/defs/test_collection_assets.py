@@ -52,7 +52,9 @@ def definitions() -> dg.Definitions:
 def run(
     open_lab: Callable[..., Lab], definitions: dg.Definitions, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Ran]]:
-    """A function that materializes one asset of the niche `tech` through its job, with the given emulator."""
+    """A function that materializes one asset for the niche `tech`, through a job. The lab collects from the given
+    emulator.
+    """
     lab = open_lab()
     assert lab.settings.database_url is not None
     with dg.DagsterInstance.ephemeral() as instance:
@@ -111,7 +113,8 @@ def test_a_run_that_exhausts_the_quota_is_completed_by_the_next_run_after_the_re
         asked = sum(emulator.counts.calls.values())
         again = run(job, asset, emulator)
         assert "08:00 UTC" in again.metadata["state"]
-        assert sum(emulator.counts.calls.values()) - asked <= 1  # A search has its own quota, so it may still be made.
+        # The units are used up, but one search is possible, because searches have a quota of their own.
+        assert sum(emulator.counts.calls.values()) - asked <= 1
         emulator.advance(timedelta(hours=20))
         emulator.quota.limits["units"] = None
         last = run(job, asset, emulator)
@@ -196,7 +199,9 @@ def test_the_upkeep_assets_report_their_figures(
 
 
 def retire_parts(**counts: int) -> list[list[str]]:
-    """Move videos of the niche `tech` of the lab to other niches, and retire these. Return the ids of the videos, by
+    """Move videos from the niche `tech` to other niches, and retire these other niches.
+
+    `counts` has the number of videos to move to each niche. Return the ids of the moved videos, as one list for each
     niche.
     """
     lab = Lab.open()

@@ -1,4 +1,7 @@
-"""Test which niche gets the next turn of the crawl's encoding."""
+"""Test for which niche the sensor `crawl_encoding` requests the next run.
+
+One run, called a turn, encodes videos of one niche that the crawl has found.
+"""
 
 import json
 from collections.abc import Callable
@@ -13,7 +16,11 @@ from thumblab_pipelines.lab import Lab
 
 @pytest.fixture
 def tick(open_lab: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Return a function that evaluates the sensor once, with numbers of waiting pieces, and with a cursor."""
+    """Return a function that evaluates the sensor once.
+
+    The function is given the number of videos of each niche that wait to be encoded, and the sensor's cursor. It
+    returns the niche of the requested run, and the new cursor.
+    """
     lab = open_lab()
 
     class Opened(dg.ConfigurableResource):  # type: ignore[type-arg]

@@ -73,7 +73,9 @@ If the file `deaf` exists, the run never ends, and ignores every request to end.
 
 @dataclass
 class Daemon:
-    """The functions that Dagster's daemon calls periodically. In these tests, the tests call the functions."""
+    """The functions that Dagster's daemon calls periodically. In this module, no daemon runs and the tests call the
+    functions.
+    """
 
     instance: dg.DagsterInstance
     workspace: WorkspaceProcessContext
@@ -113,7 +115,7 @@ class Daemon:
         return Path(self.instance.root_directory)
 
     def end_runs(self) -> None:
-        """Create the file `go`, for which the job waits. The file ends the current runs, and later runs end at once."""
+        """Create the file `go`. The steps of the job wait for this file, so runs end as soon as the file exists."""
         (self.home / "go").touch()
 
     def run(self, run_id: str) -> dg.DagsterRun:
@@ -187,7 +189,8 @@ def killed_run(daemon: Daemon) -> str:
 
 
 def test_a_run_killed_with_its_code_server_fails_and_is_retried(daemon: Daemon) -> None:
-    daemon.retry()  # This moves the daemon's cursor past earlier failures, so that they are not retried below.
+    # This call moves the daemon's cursor past earlier failures, so the later calls do not retry these failures.
+    daemon.retry()
     killed = daemon.ask_for_a_run()
     daemon.dequeue()
     daemon.wait(killed, STARTED)

@@ -158,7 +158,8 @@ def test_the_asset_graph_is_as_expected(specs: dict[str, dg.AssetSpec]) -> None:
 
 def test_data_flows_in_one_direction_between_the_groups(specs: dict[str, dg.AssetSpec]) -> None:
     order = {name: place for place, group in enumerate(GROUPS.values()) for name in group}
-    # The table `videos` is in the group `library`, but assets of every group write or read it.
+    # The arrows leave out the table `videos`. This table is in the group `library`, but assets of every group read or
+    # write it.
     arrows = {
         (dep.asset_key.to_user_string(), name)
         for name, spec in specs.items()
@@ -186,8 +187,8 @@ def test_the_library_is_partitioned_by_niche_and_the_model_is_not(specs: dict[st
     for name in LIBRARY | UPKEEP | REPORTS | {"videos", "crawled_videos", "faces", "library_map"}:
         partitions = specs[name].partitions_def
         assert partitions == dg.DynamicPartitionsDefinition(name="niche")
-        # With a backfill policy, the runs of a backfill have no tag `dagster/partition`. By this tag, dagster.yaml
-        # allows only one run of a niche at a time.
+        # With a backfill policy, the runs of a backfill have no tag `dagster/partition`. `dagster.yaml` needs this tag
+        # to allow only one run of a niche at a time.
         assert graph.get(specs[name].key).backfill_policy is None
     assert all(specs[name].partitions_def is None for name in RANKING | ON_REQUEST | {"library_map_of_all"})
 
@@ -265,16 +266,17 @@ def test_each_job_selects_its_own_assets(definitions: dg.Definitions) -> None:
 
 @pytest.mark.parametrize("name", ["refresh_library", "observe_views", "apply_retention"])
 def test_no_scheduled_job_depends_on_the_optional_crawl(graph: Any, name: str) -> None:
-    """Check that the job `name` reads no assets of the crawl: only the tables in `TABLES`, and assets of the job
-    itself.
+    """Check that the job `name` needs nothing from the crawl.
 
-    If an asset upstream of a job was never materialized, Dagster's UI asks "Are you sure?" before it starts the job.
-    Some labs never run the crawl, so this question would come each time.
+    The job may read only the tables in `TABLES`, and assets that it makes itself. If an asset upstream of a job was
+    never materialized, Dagster's UI asks "Are you sure?" before it starts the job. Some labs never run the crawl, so
+    this question would come each time.
     """
     first = [key for parent in JOBS[name] for key in graph.get(dg.AssetKey(parent)).parent_keys]
     outside = {key.to_user_string() for key in first} - JOBS[name]
     assert outside <= {"videos", "experiments"}
-    # The UI asks only about partitions that were never made. `experiments` has no partitions, so it may be read.
+    # Dagster's UI asks this question only about partitions. The asset `experiments` has no partitions, so a job may
+    # read it.
     assert [key for key in outside if graph.get(dg.AssetKey(key)).is_materializable] in ([], ["experiments"])
     assert graph.get(dg.AssetKey("experiments")).partitions_def is None
 

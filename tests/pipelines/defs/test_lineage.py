@@ -153,7 +153,8 @@ def traces(
                     for number, planted in enumerate(planted_experiments(catalogue, channel, 4, seed=1)):
                         given = given_planted(planted, channel, date(2026, 11, 1), folder / str(number))
                         ExperimentWriter(lab).add(given)
-                # Move the clock, so that views are due to be observed, and later the facts of videos are due to be
+                # The clock moves 3 days ahead before `view_history` is made, because the lab observes views only after
+                # some time. It moves 27 days ahead before `retention` is made, so that the facts of videos have to be
                 # refreshed.
                 emulator.advance(
                     {"view_history": timedelta(days=3), "retention": timedelta(days=27)}.get(asset, NO_TIME)
@@ -176,7 +177,7 @@ def deps(definitions: dg.Definitions) -> dict[str, set[str]]:
 
 
 def read_assets(asset: str, touched: Touched) -> dict[str, set[str]]:
-    """Return the other assets whose tables or releases a step read. Each asset comes with these tables and releases."""
+    """Return the tables and releases that a step read and that belong to other assets, by the name of the asset."""
     read: dict[str, set[str]] = {}
     for name in touched.reads - set(UNOWNED):
         owner = OWNER[name]
@@ -207,8 +208,8 @@ def test_every_declared_dependency_of_an_asset_is_read(traces: dict[str, Touched
     unread = {}
     for asset, touched in traces.items():
         read = set(read_assets(asset, touched))
-        # Dagster does not materialize the table `videos`. A dependency on an asset that writes `videos` only makes
-        # Dagster run this asset first.
+        # An asset may depend on an asset that writes the table `videos`, without reading other data of that asset.
+        # Dagster does not materialize the table itself, so this dependency only sets the order of the two assets.
         writers = {writer for owner in read for writer in WRITERS.get(owner, ())}
         own = {owner for owner, of in WRITERS.items() if asset in of}
         unread[asset] = deps[asset] - read - writers - own

@@ -111,7 +111,7 @@ def test_the_config_of_a_request_reaches_the_grouping(people: People) -> None:
     [
         ("find_faces", "faces", "tech"),
         ("group_people", "face_clusters", None),
-        # The training needs the names that the test of the jobs gives.
+        # The training needs names of people. The first test of this module gives these names.
         pytest.param("train_people", "matching_head", None, marks=pytest.mark.slow),
         ("group_people", "people", None),
     ],
@@ -144,7 +144,10 @@ def test_the_body_of_a_request_has_the_fields_and_defaults_of_the_config_that_it
 
 
 def _kinds(annotation: Any) -> set[type]:
-    """Return the types that a field accepts. Limits of numbers are ignored, and a choice of texts counts as a text."""
+    """Return the types that a field accepts.
+
+    For a number with limits, the limits are ignored. For a choice between fixed texts, the type is `str`.
+    """
     parts = get_args(annotation) or (annotation,)
     if get_origin(annotation) is Literal:
         return {type(part) for part in parts}

@@ -22,7 +22,7 @@ _PICTURE = "![sheet](data:image/jpeg;base64,AAAA)"
 
 
 def shown(text: str | None) -> Image.Image:
-    """Return the picture of a preview."""
+    """Return the picture that is embedded in the Markdown text of a preview."""
     assert text is not None
     assert len(text) < MOST_BYTES
     found = re.fullmatch(r"!\[[^\]]+\]\(data:image/(?:jpeg|png);base64,([A-Za-z0-9+/=]+)\)", text)

@@ -1,7 +1,6 @@
 """Tests of how sensors and assets open the lab.
 
-A tick is one evaluation of a sensor, and it must be cheap. Each of the two sensors ticks every 15 s, so there are eight
-ticks a minute.
+A tick is one evaluation of a sensor. A tick must be cheap, because it happens every 15 s.
 """
 
 import shutil

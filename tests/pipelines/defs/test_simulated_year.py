@@ -108,8 +108,9 @@ def at(day: date, hour: int, minute: int = 0) -> datetime:
 def test_every_niche_is_refreshed_once_a_day_when_the_clock_changes_and_after_thirty_hours_without_a_daemon(
     scheduler: Scheduler,
 ) -> None:
-    # The daemon is down from 02:00 on the day after the change to 08:00 on the next day. The daemon misses two
-    # refreshes at 03:00. Afterwards, the daemon runs only the later refresh.
+    # The clock changes on the day OCTOBER. The daemon is down for 30 hours, from 02:00 on the next day to 08:00 on the
+    # day after. In this time, it misses the refresh at 03:00 on two days. Afterwards, the daemon runs only the refresh
+    # of the second of these days.
     day = timedelta(days=1)
     pause = (at(OCTOBER + day, 2), at(OCTOBER + 2 * day, 8))
     runs = scheduler.simulate(at(OCTOBER, 0), at(OCTOBER + 2 * day, 12), [pause])
@@ -121,11 +122,13 @@ def test_every_niche_is_refreshed_once_a_day_when_the_clock_changes_and_after_th
 def test_in_a_year_with_both_clock_changes_and_outages_every_niche_is_refreshed_once_a_day(
     scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # For each run, Dagster records 22 events about the assets that it will make. These tests do not need the events,
-    # and storing the events takes four fifths of the time.
+    # Dagster records 22 events for each run, about the assets that the run will make. These tests do not need the
+    # events. Without this patch, storing the events would take four fifths of the time.
     monkeypatch.setattr(RunDomain, "_log_asset_planned_events", lambda *_: None)
     start, end = date(2026, 7, 1), date(2027, 6, 30)
-    pauses = [  # Each outage takes 30 hours. The first two cover a clock change, and miss 03:00 twice.
+    # Each pause takes 30 hours. A clock change falls into each of the first two pauses. Each of these two pauses misses
+    # 03:00 on two days.
+    pauses = [
         (at(OCTOBER, 1), at(OCTOBER, 1) + timedelta(hours=30)),
         (at(APRIL - timedelta(days=1), 23), at(APRIL - timedelta(days=1), 23) + timedelta(hours=30)),
         (at(date(2027, 1, 10), 12), at(date(2027, 1, 10), 12) + timedelta(hours=30)),

@@ -1,7 +1,7 @@
-"""Tests of which run comes first. Dagster's own queue, with the lab's `dagster.yaml`, on PostgreSQL and with a real code
-server, executes the runs.
+"""Tests of the order in which queued runs are executed.
 
-The jobs have the pools and the priorities of the lab's jobs, and each of their steps takes a short time.
+The runs are executed by Dagster's own queue, with the lab's `dagster.yaml`, PostgreSQL and a real code server. The jobs
+have the pools and the priorities of the lab's jobs. Each of their steps takes a short time.
 """
 
 import shutil
@@ -54,7 +54,7 @@ POOLS = {"crawl_corpus": "youtube", "encode_crawl": "encoder", "refresh_library"
 
 
 class Queue:
-    """Dagster's queue of runs, and the webserver's way to launch a run."""
+    """Dagster's queue of runs, and a function that launches a run as Dagster's webserver does."""
 
     def __init__(self, instance: dg.DagsterInstance, workspace: WorkspaceProcessContext, queue: Any) -> None:
         self.instance, self.workspace, self._queue = instance, workspace, queue
@@ -76,7 +76,10 @@ class Queue:
         return file.read_text().splitlines() if file.exists() else []
 
     def end_code_server(self) -> None:
-        """End the code server and all runs, which may still wait for the database that ends with the tests."""
+        """Kill the code server and the processes of all runs.
+
+        These processes may still be waiting for the database, which is stopped when the tests end.
+        """
         below = psutil.Process().children(recursive=True)
         processes = [process for process in below if process.environ().get("DAGSTER_HOME") == str(self.home)]
         for process in processes:
@@ -84,7 +87,7 @@ class Queue:
         psutil.wait_procs(processes, timeout=10)
 
     def run_until(self, condition: Callable[[list[str]], bool]) -> list[str]:
-        """Dequeue runs, as the daemon does each second, until the condition on the steps is true."""
+        """Start queued runs, as the daemon does each second, until `condition` is true for the list of steps."""
         deadline = time.monotonic() + 120
         while not condition(self.steps()):
             assert time.monotonic() < deadline, self.steps()
@@ -113,7 +116,8 @@ def queue(new_database: Callable[[], str], tmp_path: Path, monkeypatch: pytest.M
     ):
         queue = Queue(instance, workspace, daemon)
         yield queue
-        # Other tests share Dagster's database, so no run is left that would take a place of the queue.
+        # Let all runs end. Other tests use the same database of Dagster, and an unfinished run would take a place in
+        # their queue.
         (tmp_path / "go").touch()
         queue.run_until(lambda _: not instance.get_runs(dg.RunsFilter(tags={"who": queue.runs}, statuses=UNFINISHED)))
         queue.end_code_server()
@@ -123,8 +127,8 @@ def test_the_refresh_and_the_observation_never_wait_for_more_than_one_turn_of_th
     for number, niche in enumerate(("tech", "gaming", "news")):
         queue.launch("encode_crawl", f"turn {number}", {"dagster/partition": niche})
     queue.run_until(lambda steps: "turn 0 begins" in steps)
-    # The turn goes on, and two further turns wait. An observation finds a place at once, and so does a refresh, whose
-    # step waits for the pool of the encoder.
+    # Turn 0 is running, and the turns 1 and 2 wait in the queue. The observation and the refresh each get a place in
+    # the queue at once. The step of the refresh then waits for the encoder's pool, which turn 0 uses.
     queue.launch("refresh_library", "refresh", {"dagster/partition": "beauty"})
     queue.launch("observe_views", "observation", {"dagster/partition": "people"})
     queue.run_until(lambda steps: "observation ends" in steps)

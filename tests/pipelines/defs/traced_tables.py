@@ -21,7 +21,8 @@ _LOCKED = """
 SELECT c.relname, l.mode FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
 WHERE l.pid = pg_backend_pid() AND c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace
 """
-# The check of a foreign key takes a lock of the mode RowShareLock, which counts as neither reading nor writing.
+# When PostgreSQL checks a foreign key, it takes a lock of the mode RowShareLock. The tracing counts this lock neither
+# as reading nor as writing.
 _READS, _WRITES = "AccessShareLock", "RowExclusiveLock"
 
 
@@ -59,7 +60,8 @@ def tracing(database: URL) -> Iterator[Touched]:
     def note(kind: str, reads: bool, function: Any) -> Any:
         """Return a function that records a release and then calls `function`.
 
-        The kind of the release is the first argument, or its attribute `kind`.
+        The record names the kind of the release. The kind is the first argument, or the attribute `kind` of an
+        argument.
         """
 
         def noted(first: Any, *rest: Any, **named: Any) -> Any:

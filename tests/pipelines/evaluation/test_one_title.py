@@ -40,17 +40,17 @@ class Planted:
         return OneTitlePairs(FUTURE, self.data, Context.of(self.data))
 
     def gaps(self, scores: Any) -> PictureGaps:
-        """Return the picture gaps of each pair, for a scorer that gives the picture of video i the score `scores[i]`.
+        """Return the picture gaps of each pair. The picture of video i has the score `scores[i]`.
 
         A picture gap is the score of the winner's picture minus the score of the loser's picture, if both pictures have
-        the same title. There is one gap for the title of each of the two videos. The scores of this scorer do not
-        depend on the title, so both gaps are equal.
+        the same title. Each pair has two gaps, one under the title of each video. These scores do not depend on the
+        title, so both gaps are equal.
         """
         every = PictureGaps(np.arange(len(self.data.pairs)), np.zeros((len(self.data.pairs), 2)))
         return gaps_of_scores(self.data, every, np.asarray(scores, np.float64))
 
     def aucs(self, scores: Any) -> dict[str, float]:
-        """Return the AUC of each slice, for a scorer that gives the picture of video i the score `scores[i]`."""
+        """Return the AUC of each slice. The picture of video i has the score `scores[i]`."""
         figures = self.pairs().aucs("model", self.gaps(scores))
         return {e.slice: e.value for e in figures if e.metric == "auc" and e.value is not None}
 
@@ -114,11 +114,11 @@ def test_a_scorer_that_ignores_pictures_is_at_chance(planted: Planted) -> None:
 
 
 def test_a_picture_that_only_shows_the_topic_of_its_title_is_no_better_than_chance(planted: Planted) -> None:
-    """Give each picture the effect of its video's title as its score.
+    """Give each picture a score that depends only on the title of its video.
 
-    On the slice `swap`, the winner is the video with more views, which may have won by its title. On this slice, the
-    AUC of these scores is high. On the slice `residual`, the winner is the video with the larger residual. A residual
-    is what remains of the log views without the predicted effect of the title, so the AUC is about one half.
+    On the slice `swap`, the winner of a pair is the video with more views. The title may be the reason for these views,
+    so the AUC of the scores is high. On the slice `residual`, the winner is the video with the larger residual. A
+    residual is what remains of the log views without the predicted effect of the title, so the AUC is about one half.
     """
     aucs = planted.aucs(planted.title)
     assert aucs["swap"] > 0.7

@@ -129,11 +129,11 @@ def test_with_shuffled_words_no_interaction_is_left(planted: PlantedData, withou
 def test_with_shuffled_pictures_the_intervals_of_the_auc_contain_one_half(
     planted: PlantedData, ways: int, tolerance: float
 ) -> None:
-    """Shuffle the pictures of the videos in one or more ways. The words in a picture stay with the picture.
+    """Shuffle the pictures of the videos, in one or more random orders. The words that are in a picture move with the
+    picture.
 
-    Shuffled pictures have no relation to the views, so the true AUC is 0.5. There are three splits, so each way of
-    shuffling has three intervals. A 95 % interval misses the true value once in twenty times, so one of the intervals
-    may miss 0.5.
+    Shuffled pictures have no relation to the views, so the true AUC is 0.5. There are three splits, so each order gives
+    three intervals. A 95 % interval misses the true value once in twenty times, so one of the intervals may miss 0.5.
     """
     data, values = planted.data, []
     for seed in range(ways):

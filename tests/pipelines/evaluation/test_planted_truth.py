@@ -119,7 +119,7 @@ def test_every_drawn_attribute_counts_on_unseen_channels_and_heavy_ones_count_mo
 
 
 def test_the_scores_weigh_the_drawn_attributes_in_the_planted_order(planted: Planted) -> None:
-    """Use all videos, including training videos. The held-out videos are too few to put six attributes in order."""
+    """Use all videos, including training videos. There are too few held-out videos to put six attributes in order."""
     rows = np.arange(len(planted.ids))
     influence, _ = planted.influence(planted.trained.held.future, planted.attributes, rows)
     weights = dict(zip(ATTRIBUTES, influence, strict=True))

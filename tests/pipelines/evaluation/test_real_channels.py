@@ -63,9 +63,9 @@ def evaluations(data: Dataset, request: pytest.FixtureRequest) -> list[Evaluatio
 
 
 def deep_channels(evaluations: list[Evaluation]) -> dict[str, Any]:
-    """Return the AUC of the model with channel adapters in the `DEEP` channels that have the most pairs.
+    """Return the AUC of the model with channel adapters, for the `DEEP` channels that have the most pairs.
 
-    The keys are the names of the channels' slices.
+    The keys of the dictionary are the names of the channels' slices.
     """
     adapted = [e for e in evaluations if (e.split, e.scorer, e.metric) == (ADAPTED, "model", "auc")]
     of_channels = sorted((e for e in adapted if e.slice.startswith("channel:")), key=lambda e: -e.pairs)

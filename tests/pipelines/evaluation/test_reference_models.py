@@ -61,9 +61,9 @@ def test_each_ridge_learns_what_its_own_inputs_contain(plant: Plant) -> None:
 
 
 def taste(data: Dataset) -> npt.NDArray[np.floating]:
-    """Return targets [n] for the videos. Half of the channels have the opposite taste of the other half.
+    """Return targets [n] for the videos. Half of the channels like what the other half of the channels dislike.
 
-    The viewers of channels with an odd number like the titles that the viewers of channels with an even number dislike.
+    Titles that get many views on a channel with an odd number get few views on a channel with an even number.
     """
     number = data.videos.channel_id.str.removeprefix("c").astype(int).to_numpy()
     return np.where(number % 2, 1.0, -1.0) * 4 * data.titles[:, 0]

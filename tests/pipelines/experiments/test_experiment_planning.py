@@ -35,8 +35,9 @@ def significant_share(first: float, second: float, impressions: int, tests: int 
 @pytest.mark.parametrize("lift", [0.1, 0.3, -0.2])
 def test_the_planned_impressions_find_the_lift_in_80_percent_of_simulated_tests(ctr: float, lift: float) -> None:
     impressions = impressions_per_variant(ctr, lift)
-    # The standard error of a share in 20,000 simulated tests is 0.3 percentage points. The formula for the impressions
-    # uses normal distributions in place of binomial distributions, which adds a small error.
+    # The share of significant results is measured in 20,000 simulated tests, so its standard error is 0.3 percentage
+    # points. The formula for the impressions uses normal distributions in place of binomial distributions, which adds a
+    # small error.
     assert significant_share(ctr, ctr * (1 + lift), impressions) == pytest.approx(0.8, abs=0.015)
     assert significant_share(ctr, ctr * (1 + lift), impressions // 2) < 0.6
     assert significant_share(ctr, ctr, impressions) == pytest.approx(0.05, abs=0.008)
@@ -128,7 +129,8 @@ def test_pictures_are_too_alike_up_to_the_threshold_of_near_duplicates() -> None
     near, far = (1 << NEAR) - 1, (1 << (NEAR + 1)) - 1
     zero, at_near, at_far = (Appearance(number, grey) for number in (0, near, far))
     assert alike_pairs([zero, at_near, at_far]) == [AlikePair(0, 1, NEAR), AlikePair(1, 2, 1)]
-    # The hash -1 is a signed number whose 64 bits are all 1, and all bits of the hash 0 are 0. So all bits differ.
+    # The hash -1 is a signed number, in which all 64 bits are 1. In the hash 0, all 64 bits are 0. All bits of the two
+    # hashes differ.
     assert alike_pairs([zero, Appearance(-1, grey)]) == []
     assert alike_pairs([zero, Appearance(0, grey + 20)]) == [], "pictures of different brightness are not alike"
 

@@ -25,7 +25,7 @@ TITLE = "One title"
 
 
 def serve_model(lab: Lab, column: int = 0) -> None:
-    """Serve a model whose score grows with the input at position `column`, and with no other input.
+    """Serve a model whose score depends only on the input at position `column`. The score grows with this input.
 
     By default, this input is the first number of the picture's vector.
     """

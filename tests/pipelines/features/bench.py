@@ -35,9 +35,9 @@ class CheapTitles:
 
 
 class CountingPictures(BuiltinEncoder):
-    """The built-in encoder, which records its batch sizes.
+    """The built-in encoder, which also records how many pictures each batch has.
 
-    The encoder raises an error at batch number `fails_at_batch`, if given.
+    If `fails_at_batch` is given, the encoder raises an error at the batch with this number.
     """
 
     def __init__(self, fingerprint: str = BuiltinEncoder.fingerprint, fails_at_batch: int | None = None) -> None:

@@ -109,7 +109,8 @@ def test_only_the_baselines_of_channels_with_new_counts_are_written_again(seen: 
     seen.observe("d1", (49, 5_000))
     compute_baselines(seen.lab, "tech")
     after = dict(seen.rows(written))
-    # A row that is written again gets the number of another transaction, xmin.
+    # If PostgreSQL writes a row again, the column `xmin` of the row changes. The test can therefore see which rows were
+    # written.
     assert after["c"] == before["c"]
     assert after["d"] != before["d"]
 

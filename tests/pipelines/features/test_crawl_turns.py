@@ -1,4 +1,7 @@
-"""Tests of the turns in which the crawl's videos are encoded and measured. Other videos never wait for them."""
+"""Tests of encoding and measuring the crawl's videos in turns. A turn is a run with a limited time.
+
+Other videos never wait for these turns.
+"""
 
 from datetime import UTC, datetime
 
@@ -34,7 +37,7 @@ def test_the_daily_refresh_encodes_and_measures_all_but_the_crawls_videos(bench:
     assert (encoded.images, encoded.titles, encoded.left) == (others, others, 2 * len(crawled))
     measured = sub_scores.measure_features(bench.lab, NICHE, crawl_seconds=0)
     assert (measured.measured, measured.left) == (others, len(crawled))
-    # What waits for its turn fails no check.
+    # The checks pass, although the crawl's videos still wait to be encoded and measured.
     assert passed(check_embeddings(bench.lab, NICHE)) == {"complete": True, "unit_length": True}
     assert passed(sub_scores.check_features(bench.lab, NICHE)) == {"complete": True, "in_range": True}
     assert embed.waiting_for_encoder(bench.lab, NICHE) == 2 * len(crawled)
@@ -59,7 +62,7 @@ def test_a_turn_ends_after_its_time_and_the_next_one_continues(
     bench: Bench, crawled: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(crawl_turn, "_SLICE", 4)
-    # The first slice uses up the time, which is never less than one slice.
+    # The time is too short for even one slice of pictures, but a turn always completes one slice.
     first = embed.embed(bench.lab, NICHE, crawl_seconds=1e-9)
     assert first.left == 2 * len(crawled) - 4
     while (again := embed.embed(bench.lab, NICHE, crawl_seconds=1e-9)).left:

@@ -1,4 +1,4 @@
-"""Test that a lab whose releases are in an object store encodes and measures."""
+"""Test that a lab can encode and measure if its releases are in an object store."""
 
 import dataclasses
 

@@ -110,15 +110,15 @@ def test_a_new_encoder_makes_new_rows_and_the_old_index_is_served_until_the_new_
     assert build.promote_index(new, NICHE).release == built
     assert new.releases.serving.current_id(INDEX, NICHE) == built.release_id
 
-    # Each release names the encoder that must encode the queries of a search in this release. The vectors of this
-    # encoder have as many numbers as the vectors in the index.
+    # Each index release names an encoder, which must encode the queries of a search in this release. The vectors of
+    # this encoder have as many numbers as the vectors in the index.
     for release in (served, built):
         encoder = named_image_encoder(release.info["encoder_name"], new.settings.releases)
         index = NicheIndex.load(release)
         assert (index.encoder, index.dimension) == (encoder.fingerprint, encoder.dimension)
 
-    # The lab keeps the vectors of both encoders, so a change back to the old encoder encodes nothing. The lab also
-    # keeps the chosen precision of each encoder, such as int8.
+    # The lab keeps the vectors of both encoders. If the settings name the old encoder again, nothing is encoded. The
+    # lab also keeps the chosen precision of each encoder, such as int8.
     assert embed(old, NICHE).images == embed(new, NICHE).images == 0
     assert len(new.releases.all(ENCODER, embedded.encoder.rpartition("-int8-")[0])) == 1
 

@@ -118,10 +118,10 @@ def test_a_later_count_of_another_era_corrects_no_count() -> None:
 
 
 def test_the_closer_observations_are_used_if_two_eras_enclose_an_age() -> None:
-    """Check the estimate for 24 h. Each of two eras has an observation before and one after this age.
+    """Check the estimate for the age of 24 h. Each of two eras has an observation before and one after this age.
 
-    The estimate must use the era whose observations are closer to 24 h. A video that was first mistaken for a Short has
-    counts of two eras.
+    The estimate must use the era whose observations are closer to 24 h. A video may have two eras if the lab first took
+    it for a Short, because YouTube counts the views of Shorts differently.
     """
     seen: list[Observation] = [(20, 100, "new"), (22, 5, "old"), (26, 5, "old"), (30, 100, "new")]
     assert estimates([24], seen)[24] == Estimate(24, 5, "old", 22, 26)
@@ -165,8 +165,8 @@ def histories(shared_data: Path) -> Path:
 def errors_on_real_histories(folder: Path) -> "np.ndarray":
     """Estimate known view counts of trending videos, and return the relative errors of the estimates.
 
-    Each count is estimated from other counts of the same video. The ages of these counts differ from the age of the
-    estimated count by a factor of at least 1.35.
+    Each count is estimated from other counts of the same video. Only counts are used whose age is at least 1.35 times
+    as high, or at least 1.35 times as low, as the age of the estimated count.
     """
     import pandas as pd
 

@@ -29,7 +29,8 @@ def test_committed_batches_survive_a_crash(bench: Bench, monkeypatch: pytest.Mon
     bench.pictures = CountingPictures(fails_at_batch=3)
     with pytest.raises(ZeroDivisionError):
         embed.embed(bench.lab, NICHE)
-    assert bench.vectors(bench.pictures.fingerprint) == 12  # The batches of 4 and of 8 pictures are committed.
+    # The crash came in the third batch. The first two batches, of 4 and of 8 pictures, are stored.
+    assert bench.vectors(bench.pictures.fingerprint) == 12
     assert not passed(check_embeddings(bench.lab, NICHE))["complete"]
     bench.pictures = CountingPictures()
     again = embed.embed(bench.lab, NICHE)
@@ -104,7 +105,8 @@ def test_inputs_without_a_vector_are_reported_left_out_and_not_tried_again_by_th
     bench.pictures = CountingPictures("another-768")
     assert embed.embed(bench.lab, NICHE).images == len(others) + 2  # This encoder is new, so it tries every picture.
     bench.do(update(videos).where(videos.c.video_id == lost).values(title=f"{title}!"))
-    assert embed.embed(bench.lab, NICHE).titles == 1  # The title encoder is the same, but the title is new to it.
+    # The title encoder is still the same. It encodes only the title that has changed.
+    assert embed.embed(bench.lab, NICHE).titles == 1
 
 
 def test_the_check_fails_if_the_encoder_gives_no_vector_for_most_pictures(bench: Bench) -> None:

@@ -92,7 +92,8 @@ def test_only_videos_whose_counts_changed_are_estimated_and_written_again(seen: 
     seen.do(text("UPDATE video_stats SET view_count = view_count + 10 WHERE video_id = 'v3'"))
     assert compute_views_at_age(seen.lab, "tech") == ViewsAtAge(5, 5, {24: 5, 72: 0, 168: 0, 720: 0}, estimated=2)
     after = {row.video_id: row for row in seen.rows("SELECT video_id, xmin, views FROM views_at_age")}
-    # A row that is written again gets the number of another transaction, xmin.
+    # If PostgreSQL writes a row again, the column `xmin` of the row changes. The test can therefore see which rows were
+    # written.
     assert {video_id for video_id in before if before[video_id] != after[video_id]} == {"v1", "v3"}
     assert after["v1"].views == 1_050
 

@@ -42,7 +42,10 @@ def lab(emptied_lab: Callable[..., Lab]) -> Lab:
 
 
 def collect(lab: Lab, number: int, at: datetime, niche: str = "tech", of_channels: int = 8) -> list[str]:
-    """Store `number` videos that were collected at `at`, each with a thumbnail, and return their ids."""
+    """Store `number` videos with thumbnails, and return the ids of the videos.
+
+    All videos were collected and published at `at`. They are divided equally among `of_channels` new channels.
+    """
     names = [f"{niche}-{at:%m%d}-{place}" for place in range(number)]
     facts = {"niche": niche, "title": "t", "tags": [], "source": "youtube", "published_at": at, "refreshed_at": at}
     with lab.engine.begin() as connection:

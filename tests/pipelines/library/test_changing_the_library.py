@@ -1,7 +1,7 @@
 """Tests of changes to a served index.
 
-The lab puts a video into the index, or takes the video out, at once. Every later build keeps the change. Other tests in
-this file cover the commands and the search.
+The lab puts a video into the index at once, or takes a video out of the index at once. Every later build keeps this
+change. Other tests in this file cover the commands and the search.
 """
 
 import threading

@@ -40,7 +40,7 @@ def lab(small: Any, open_lab: Callable[..., Lab], copied_database: Callable[[str
 
 @pytest.fixture
 def step_back(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """A function that makes the lab read a time from the database that is `hours` earlier than the true time."""
+    """A function that sets back the time that the lab reads from the database, by `hours`."""
     real = rows.now
 
     def step(hours: float) -> None:

@@ -45,7 +45,10 @@ def shown(release: Release) -> set[str]:
 
 
 def tile_of(release: Release, video_id: str) -> np.ndarray | None:
-    """Return the mean colour of a video's tile in the page of the largest tiles, float [3]."""
+    """Return the mean colour of a video's tile in the map, as floats [3].
+
+    The map stores the tiles in several sizes, on pages of many tiles. The largest size is read.
+    """
     points, atlases = read_points(release.path / "points.arrow"), read_atlases(release.read("atlases.json"))
     level = atlases.levels[-1]
     tile = int(points.tile[points.video_id.index(video_id)])
@@ -150,7 +153,8 @@ def test_a_deleted_video_leaves_all_maps_at_once_with_its_title_and_tile(lab: La
         assert stale_maps(lab, scope)[0] == []
     served = lab.releases.serving.current(LIBRARY_MAP, "tech")
     assert served is not None
-    # The map has few pictures, so each of its pages showed the picture of the deleted video.
+    # The map has so few pictures that each page of tiles showed the picture of the deleted video. All pages are
+    # therefore replaced.
     assert not page_of_victim & set(served.files)
     left = read_points(served.path / "points.arrow")
     assert left.x[left.video_id.index(other)] == old_places.x[old_places.video_id.index(other)]

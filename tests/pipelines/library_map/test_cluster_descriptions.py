@@ -1,4 +1,7 @@
-"""Test that the labels, traits and figures of clusters show planted effects, and show no effect if none is planted."""
+"""Test the labels, traits and figures of clusters on planted data.
+
+They must show the effects that are planted. They must show no effect in data without a planted effect.
+"""
 
 import numpy as np
 import pandas as pd
@@ -65,10 +68,12 @@ def test_the_outlier_multiple_of_a_cluster_counts_each_channel_once() -> None:
     channels = np.array([0] * 50 + [1, 1, 2, 3])
     found = multiple_of(multiples, channels)
     assert found is not None
-    assert found.median == 2.0  # The cube root of 4 * 1 * 2.
+    # The three channels have the multiples 4, 1 and 2. Their geometric mean is the cube root of 8.
+    assert found.median == 2.0
     assert found.videos == 53
     assert found.low < 2.0 < found.high
-    assert multiple_of(multiples[:52], channels[:52]) is None  # Two channels are too few.
+    # The first 52 videos belong to two channels, which are too few for a figure.
+    assert multiple_of(multiples[:52], channels[:52]) is None
 
 
 def published(random: np.random.Generator, times: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -103,7 +108,9 @@ def test_a_difference_of_which_the_channels_show_the_opposite_is_no_trait() -> N
     random = np.random.default_rng(6)
     values, channels = planted_values(random, 600), np.arange(600) % 12
     clusters = np.where(np.arange(600) < 150, 0, -1)
-    channels[10:150] = 0  # One channel has most videos of the cluster, and much more of the feature.
+    # Most videos of the cluster are from one channel. The feature is high on this channel, and low on the other
+    # channels.
+    channels[10:150] = 0
     feature = next(feature for feature in COMPARED if not feature.flag)
     values.loc[:149, feature.name] = np.where(channels[:150] == 0, 3.0, -3.0)
     assert not [trait for trait in find_traits(values, channels, clusters)[0] if trait.startswith(feature.more)]

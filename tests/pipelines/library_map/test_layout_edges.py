@@ -46,7 +46,8 @@ def test_few_videos_keep_their_places_when_one_of_them_is_replaced() -> None:
     random = np.random.default_rng(0)
     drifts = []
     for _ in range(20):
-        # Pictures differ in a few ways, and each is a little like some others.
+        # The vectors have 32 numbers but vary in only four directions. Each picture is therefore a little like some
+        # other pictures.
         vectors = unit(random.standard_normal((15, 4)) @ random.standard_normal((4, 32)))
         first = lay_out(vectors[:14])
         second = lay_out(vectors[1:], Earlier(np.arange(13), first.places[1:], first.spread))

@@ -14,7 +14,7 @@ def test_pictures_that_are_near_on_the_map_are_on_few_pages() -> None:
     assert sorted(tiles.tolist()) == list(range(4_096))
     in_sight = np.abs(places - 0.5).max(1) < 0.1
     assert in_sight.sum() > 100
-    assert len(set((tiles[in_sight] // PAGE).tolist())) <= 6  # Of the 16 pages.
+    assert len(set((tiles[in_sight] // PAGE).tolist())) <= 6  # There are 16 pages of tiles in total.
 
 
 def test_a_picture_keeps_its_tile_and_new_ones_fill_the_empty_tiles() -> None:

@@ -29,7 +29,7 @@ from thumblab_pipelines.statistics.mixed_rows import MixedRows
 def stored_model(release: Release) -> Any:
     """Return an object that takes the place of the loaded model of `release`.
 
-    From this object, `stored_scores` reads the path of the release's files.
+    The object has the path of the release's files, which `stored_scores` needs.
     """
     return SimpleNamespace(path=release.path, model=SimpleNamespace(config=SimpleNamespace(version=VERSION)))
 
@@ -50,8 +50,7 @@ def stored_scores(model: Any, inputs: Float32s, channels: Any) -> Float64s:
 def scored_lab(open_lab: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch) -> Lab:
     """A lab in which a model release contains a file of scores instead of a network. `stored_scores` reads this file.
 
-    If the info of a release has a true value for `broken`, the release cannot be loaded. If the info has a true value
-    for `dead`, the release fails its check.
+    A release whose info has `broken: true` cannot be loaded. A release whose info has `dead: true` fails its check.
     """
     monkeypatch.setattr(
         promotion, "_loaded", lambda release: None if release.info.get("broken") else stored_model(release)
@@ -79,14 +78,14 @@ def newest_pairs(scored_lab: Lab, plant: Callable[..., Dataset], monkeypatch: py
 def publish(scored_lab: Lab, newest_pairs: Dataset) -> Callable[..., Release]:
     """A function that publishes a model. The score of a video's picture is the target of the video plus noise.
 
-    For a one-video pair, the scores of the two pictures differ by the gap of the pair times `one_video`, plus noise.
-    `noise` is the standard deviation of the noise of one picture. `seen` are the ids of the videos and of the one-video
-    pairs that the model was trained on. `facts` are added to the info of the release.
+    In a one-video pair, the difference between the scores of the two pictures is `one_video` times the gap of the pair,
+    plus noise. `noise` is the standard deviation of the noise of one picture. The model was trained on the videos and
+    one-video pairs whose ids are in `seen`. `facts` are added to the info of the release.
     """
     target = newest_pairs.videos.target.to_numpy(float)
     pairs = newest_pairs.one_video
-    # The files have the pictures of the videos, then the first pictures of the one-video pairs, then the second
-    # pictures of these pairs. The true value of a first picture is half of the gap of its pair. The true value of a
+    # The file of vectors first has the pictures of the videos. Then come the first pictures of all one-video pairs, and
+    # then their second pictures. The true value of a first picture is half of the gap of its pair. The true value of a
     # second picture is minus half of the gap.
     half = pairs.pairs.gap.to_numpy(float) / 2
     pictures = np.concatenate([newest_pairs.images, pairs.images[:, 0], pairs.images[:, 1]])

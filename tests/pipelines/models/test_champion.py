@@ -1,7 +1,7 @@
 """Tests of MLflow's alias `champion`, which names the served version of the model.
 
-If a person moves the alias to another version, the lab serves this version if it passes the checks. The lab never moves
-the alias back.
+A person may move the alias to another version. The lab then checks this version, and serves the version if it passes.
+The lab never moves the alias back.
 """
 
 import json
@@ -102,9 +102,9 @@ def test_an_unavailable_choice_keeps_its_alias_and_is_waited_for_if_mlflow_is_do
 
 
 def test_a_choice_that_fails_a_check_is_not_compared_and_keeps_its_alias(scored_lab: Lab, publish: Publish) -> None:
-    """Serve the newest model after a person has chosen another model, which fails its check.
+    """Serve a model after a person has chosen a model that fails its check.
 
-    No model is served before. The lab must serve the model that passes its check.
+    No model was served before. The lab must serve the newest model, which passes its check.
     """
     dead, fit = publish(0.1, dead=True), publish(3.0)
     choice = champion("1", dead.release_id, None)
@@ -153,8 +153,8 @@ def test_a_persons_move_requests_one_run_and_another_every_hour(monkeypatch: pyt
     assert [tick(), tick(), tick()] == [requested, [], []]
     now += 3_600
     assert [tick(), tick()] == [requested, []]
-    # The lab now serves the model that the alias named first. In the same hour, a person moves the alias to version 2
-    # and then back to version 1. Each move of the alias requests one run.
+    # The lab now serves the model "older", as the person chose. In the same hour, the person moves the alias to version
+    # 2 and then back to version 1. Each move of the alias requests one run.
     for number, release_id, crowned, served in [("2", "newer", "1", "older"), ("1", "older", "2", "newer")]:
         alias, serving = champion(number, release_id, crowned), served
         assert [tick(), tick()] == [[{"release_id": release_id, "by_alias": True}], []]

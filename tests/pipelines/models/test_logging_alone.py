@@ -26,9 +26,10 @@ def tracker(log: Callable[[], Any]) -> Any:
 
 
 def holders(lab: Lab, then: str = "") -> list[Any]:
-    """Return the ids of PostgreSQL's server processes whose connections hold the lock in the lab's database.
+    """Return the ids of the server processes of PostgreSQL that hold the lock in the lab's database.
 
-    If `then` names an SQL function, call it with each of these ids, and return its results instead of the ids.
+    PostgreSQL has one such process for each connection. If `then` names an SQL function, call the function with each
+    id, and return its results instead of the ids.
     """
     database = "(SELECT oid FROM pg_database WHERE datname = current_database())"
     locks = (

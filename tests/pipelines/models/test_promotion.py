@@ -1,8 +1,8 @@
 """Tests of the rules by which a new model is promoted.
 
-A new model that can be compared with the served model is promoted only if it is not worse. If a person replaced a model
-by another model, the replaced model is not promoted again. A model that is newer than the replaced model may replace
-the person's choice.
+If a new model can be compared with the served model, it is promoted only if it is not worse. A person may replace the
+served model by another model. The replaced model is then never promoted again. A model that is newer than the replaced
+model may replace the person's choice.
 """
 
 import shutil
@@ -136,7 +136,7 @@ def test_the_newest_model_is_compared_with_a_persons_choice_that_is_not_served_y
     ("champion", "reason"),
     [
         ({"broken": True}, "can no longer be loaded"),
-        # After the champion was trained, its encoder has changed. The name of the encoder is still the same.
+        # The encoder was changed after the champion was trained. The name of the encoder stayed the same.
         ({"image_encoder": "another"}, "no longer available"),
         ({"title_encoder": "another", "image_encoder_name": "onnx:another"}, "no longer available"),
         ({"image_encoder": "another", "image_encoder_name": "onnx:another"}, "only 0 held-out pairs have vectors"),

@@ -12,12 +12,12 @@ from thumblab_pipelines.niche_report.findings import find
 
 
 def names(niche: PlantedNiche) -> dict[str, float]:
-    """Return for each finding the share of comparisons that the winners win, by the name of the feature."""
+    """Return the share of comparisons that the winners win, for each finding, by the name of the feature."""
     return {finding.feature: finding.share.value for finding in find(niche.videos, niche.values)[0]}
 
 
 def with_views(niche: PlantedNiche, added: np.ndarray) -> PlantedNiche:
-    """Return a copy of the niche, with `added` [n] added to the log views of its n videos."""
+    """Return a copy of the niche in which `added` [n] is added to the log views of the n videos."""
     changed = niche.videos.assign(log_views=niche.videos.log_views + added)
     return PlantedNiche(with_multiples(changed), niche.values)
 
@@ -41,11 +41,15 @@ def test_at_most_one_in_twenty_shuffles_has_a_false_finding() -> None:
 @pytest.mark.parametrize(("channels", "videos"), [(6, 150), (15, 100)])
 def test_the_intervals_cover_planted_shares(channels: int, videos: int) -> None:
     covered = coverage(150, channels, videos)
-    assert min(covered.values()) >= 0.91  # 0.95, minus twice the standard error of a share in 150 niches
+    # The intervals are 95 % intervals. The limit is 0.95, minus twice the standard error of a share in 150 niches.
+    assert min(covered.values()) >= 0.91
 
 
 def test_a_difference_between_channels_alone_is_no_finding() -> None:
-    """Check that large channels with large faces do not make large faces a finding."""
+    """Check that a feature is no finding if only the channels differ in it.
+
+    Channels whose pictures usually have more faces get more views. Within a channel, the faces have no effect.
+    """
     niche = plant(channels=12, videos=80, seed=2, effects={})
     usual = niche.values.face_count.groupby(niche.videos.channel_id).transform("mean")
     assert "face_count" not in names(with_views(niche, 5 * usual.to_numpy()))

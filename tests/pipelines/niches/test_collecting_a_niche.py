@@ -53,7 +53,9 @@ def titles(lab: Lab, niche: str = "phones") -> dict[str, str]:
 
 
 def without_walks(lab: Lab) -> Lab:
-    """Return the lab with settings that make a refresh list the uploads of given channels only."""
+    """Return a copy of the lab in which a refresh lists the uploads of only those channels that a person gave to the
+    niche.
+    """
     return dataclasses.replace(lab, settings=lab.settings.model_copy(update={"channels_per_refresh": 0}))
 
 
@@ -184,7 +186,7 @@ def test_the_crawl_leaves_the_searches_and_units_of_each_added_niche(lab: Lab, e
     drama = daily_cost(add_niche(lab.engine, lab.settings.data_dir, Niche("drama", 24)), lab.settings)
     assert drama.searches > 0
     assert kept() == (22 + drama.searches, 200 + cost.units + watched.units + drama.units)
-    # All searches of the day are kept for the refresh, so the crawl may use none.
+    # The lab keeps all searches of the day for the refresh, so the crawl cannot make any search.
     few = dataclasses.replace(lab, settings=lab.settings.model_copy(update={"quota_searches": kept()[0]}))
     assert crawl(few, "phones").stopped is not None
     assert emulator.counts.spent["searches"] == 0

@@ -1,4 +1,6 @@
-"""Tests of importing Studio exports. For each video, the lab stores one row, from the newest export with this video."""
+"""Tests of importing Studio exports. For each video, the lab stores one row. The row comes from the newest export that
+contains the video.
+"""
 
 import csv
 import os

@@ -92,7 +92,8 @@ def test_the_memory_of_a_comparison_does_not_grow_with_the_videos(monkeypatch: p
     finally:
         tracemalloc.stop()
     assert peak < 24 * 2**20
-    monkeypatch.setattr(appearances_module, "_AT_ONCE", 2**30)  # All draws at once must result in the same figures.
+    # The result must be the same if all draws are made at once.
+    monkeypatch.setattr(appearances_module, "_AT_ONCE", 2**30)
     assert compared(outcome, shows) == figures
 
 

@@ -1,4 +1,6 @@
-"""Test that only a folder's own files are stored, and no picture of a forgotten person."""
+"""Test adding folders of pictures. Only the folder's own files are stored, and no picture of a forgotten person is
+stored.
+"""
 
 import io
 from collections.abc import Callable

@@ -50,7 +50,9 @@ def people_lab(shared_data: Path, open_lab: Callable[..., Lab]) -> Lab:
 
 @pytest.fixture
 def given(people_lab: Lab, shared_data: Path, tmp_path: Path) -> Lab:
-    """A lab with six pictures of each of six people, one folder for each person. The lab has found and grouped the faces."""
+    """A lab in which faces were found and grouped. The lab has six pictures of each of six people, in one folder a
+    person.
+    """
     for number, person in enumerate(sorted((shared_data / "faces" / "people").iterdir())[:6]):
         folder = tmp_path / f"Ann-Marie_{number}"
         folder.mkdir()
@@ -173,7 +175,9 @@ def test_a_name_without_letters_is_in_no_file_name(given: Lab) -> None:
 
 @pytest.fixture
 def served(given: Lab, monkeypatch: pytest.MonkeyPatch) -> PublishedHead:
-    """A matching head that is served. A patch promotes the head, because no head improves the figures here."""
+    """A served matching head. With so few pictures, no head improves the figures, so a patch makes the lab promote the
+    head.
+    """
     monkeypatch.setattr(
         "thumblab_pipelines.people.matching.training.decide", lambda *_: Decision(True, "the test promotes it")
     )
@@ -254,7 +258,10 @@ def people_faces(lab: Lab) -> int:
 
 @pytest.mark.slow
 def test_vectors_of_an_earlier_network_go_once_every_face_has_a_new_one(given: Lab) -> None:
-    """Check that the old vectors are deleted even if pictures are searched niche by niche, as the asset `faces` does."""
+    """Check that the vectors of the earlier network are deleted only when every face has a vector of the new network.
+
+    The pictures are searched niche by niche, as the asset `faces` does.
+    """
     rows = text("INSERT INTO face_embeddings (face_id, embedder, vector) SELECT face_id, 'earlier', '[1,0]' FROM faces")
     calibration = text("INSERT INTO face_calibrations VALUES ('earlier', '{}', now())")
     earlier = text(

@@ -151,6 +151,6 @@ def _given(lab: Lab) -> list[Any]:
 
 
 def _folder(connection: Connection, cluster_id: str, folder_of: dict[str, str]) -> str:
-    """Return the folder from which most faces of a cluster come."""
+    """Return the name of the folder that most faces of a cluster come from."""
     faces = faces_of_cluster(connection, cluster_id, 1000).faces
     return Counter(folder_of[face.sha256] for face in faces).most_common(1)[0][0]

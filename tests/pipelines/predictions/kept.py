@@ -61,7 +61,8 @@ def predict(
     """Store a prediction whose candidates are `pictures`, and return the prediction.
 
     `chances` are the win probabilities of the pictures. The score of a picture is a hundred times this probability.
-    `hashes` replaces the perceptual hashes of pictures by name. `facts` replaces other fields of the prediction.
+    `hashes` has other perceptual hashes for some pictures, by name. `facts` has other values for fields of the
+    prediction.
     """
     candidates = tuple(
         KeptCandidate(
@@ -88,10 +89,10 @@ def predict(
 
 
 def experiment(lab: Lab, *pictures: str, winner: int | None = None, **facts: Any) -> int:
-    """Store an experiment whose variants show `pictures`, and return its number in the lab.
+    """Store an experiment whose variants show `pictures`, and return the number that the lab gives to the experiment.
 
-    `winner` is the position of the winner, from 1. If `winner` is None, the experiment is inconclusive. `facts`
-    replaces fields of the experiment, and its key `titles` has the titles of the variants.
+    `winner` is the position of the winner, from 1. If `winner` is None, the experiment is inconclusive. `facts` has
+    other values for fields of the experiment. The titles of the variants are given as `titles`.
     """
     titles = facts.pop("titles", [None] * len(pictures))
     variants = tuple(Variant(sha(name), title) for name, title in zip(pictures, titles, strict=True))
@@ -136,7 +137,7 @@ def publish(lab: Lab, video_id: str, picture: str, views: float | None = None, d
 
 
 def show(lab: Lab, video_id: str, picture: str, first: datetime, last: datetime | None = None) -> None:
-    """Store a sighting of `picture` on a video, from `first` to `last`. The default of `last` is `first`."""
+    """Store a sighting: the video showed `picture` from `first` to `last`. By default, `last` is `first`."""
     version = {"video_id": video_id, "first_seen": first, "last_seen": last or first, "title": "t"}
     with lab.engine.begin() as connection:
         connection.execute(insert(thumbnail_versions).values(**version, sha256=sha(picture), phash=hash_of(picture)))

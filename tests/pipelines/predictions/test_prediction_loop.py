@@ -91,7 +91,7 @@ class Loop:
             time.sleep(0.05)
 
     def materialize(self, monkeypatch: pytest.MonkeyPatch) -> dg.ExecuteInProcessResult:
-        """Run the job `judge_predictions`, which materializes the asset `prediction_quality`, and return its result."""
+        """Run the job `judge_predictions`, and return its result. The job materializes the asset `prediction_quality`."""
         assert self.lab.settings.database_url is not None
         monkeypatch.setenv("THUMBLAB_DATA_DIR", str(self.lab.settings.data_dir))
         monkeypatch.setenv("THUMBLAB_DATABASE_URL", self.lab.settings.database_url.get_secret_value())
@@ -249,11 +249,11 @@ def test_an_answer_about_a_video_is_judged_by_its_views_once_it_is_collected(
 
 
 def claimed_of_winners(planted: list[PlantedExperiment], answers: list[dict[str, Any]]) -> list[float]:
-    """Return how likely each winner of an experiment was to beat each other variant, according to the answer.
+    """Return the probabilities that the answers gave to the winners of experiments.
 
-    This probability is won / (won + lost), where `won` and `lost` are the win probabilities of the two variants in the
-    answer. Variants that the answer did not rank are left out. `answers[i]` is the answer about the variants of
-    `planted[i]`.
+    There is one probability for each other variant of an experiment: that the winner is better than this variant. It is
+    won / (won + lost), where `won` and `lost` are the win probabilities of the two variants in the answer. Variants
+    that the answer did not rank are left out. `answers[i]` is the answer about the variants of `planted[i]`.
     """
     claims = []
     for experiment, answer in zip(planted, answers, strict=True):

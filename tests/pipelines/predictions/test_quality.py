@@ -34,10 +34,9 @@ def claim(lab: Lab, chance: float, wins: bool, number: int, **facts: Any) -> Non
 
 
 def claim_many(lab: Lab, count: int, claimed: float, true: float, **facts: Any) -> None:
-    """Store `count` predictions, each by a call of `claim`. Each prediction gives its first picture the win probability
-    `claimed`.
+    """Call `claim` `count` times. Each prediction gives its first picture the win probability `claimed`.
 
-    `true` is the fraction of the experiments that the first picture wins.
+    The first picture wins the fraction `true` of the experiments.
     """
     for number in range(count):
         claim(lab, claimed, number < round(true * count), number, **facts)
@@ -98,9 +97,9 @@ def test_figures_are_given_by_release_and_a_repeated_question_counts_once(lab: L
     assert list(measured) == [EVERY, "r2", "r1"]
     assert [quality.predictions for quality in measured.values()] == [3, 1, 2]
     losses = [quality.experiments.log_loss for quality in measured.values() if quality.experiments is not None]
-    # All three predictions are about the same pair, and only the latest prediction about a pair counts. In the figures
-    # of all releases, the prediction of r2 is the latest. In the figures of r1, the second prediction of r1 is the
-    # latest.
+    # All three predictions are about the same pair. If several predictions are about one pair, only the latest counts.
+    # Among the predictions of all releases, the one by r2 is the latest. Among the two predictions by r1, the second is
+    # the latest.
     assert losses == pytest.approx([-np.log(0.7), -np.log(0.7), -np.log(0.2)])
 
 
@@ -161,9 +160,9 @@ def test_without_predictions_the_check_says_how_to_keep_them(lab: Lab) -> None:
 
 
 def put_published(lab: Lab, *claims: tuple[float, float], **facts: Any) -> None:
-    """For each element of `claims`, store a prediction with two candidates, and a video that shows the first candidate.
+    """Store predictions with two candidates each, and for each prediction a video that shows the first candidate.
 
-    An element has the score of the first candidate, and the views of the video at the age of a week.
+    Each element of `claims` has the score of the first candidate, and the views of the video at the age of a week.
     """
     for number, (score, views) in enumerate(claims):
         names = (f"published {number} {facts}", f"left {number} {facts}")
@@ -172,8 +171,8 @@ def put_published(lab: Lab, *claims: tuple[float, float], **facts: Any) -> None:
 
 
 def test_published_candidates_of_a_channel_are_compared_by_their_scores(lab: Lab) -> None:
-    # Four videos make six pairs. Only the videos with the scores 60 and 40 are in the wrong order: the video with the
-    # lower score has more views.
+    # Four videos make six pairs. One pair is in the wrong order: the video with the score 60 has fewer views than the
+    # video with the score 40.
     put_published(lab, (10, 1_000), (60, 2_000), (40, 4_000), (90, 8_000))
     videos = measure(lab)[EVERY].videos
     assert videos is not None
@@ -187,7 +186,7 @@ def test_over_all_releases_a_pair_of_videos_counts_once_with_its_latest_claim(la
         for number, score in enumerate(scores):
             facts = {"model_release": release, "scored_at": SCORED + timedelta(hours=hours)}
             predict(lab, f"published {number}", f"left {number}", chances=(score / 100, 0.1), **facts)
-    # No prediction is about the last two videos. The trend of the channel is computed from these videos.
+    # The last two videos have no prediction. They are needed to compute the trend of the channel.
     for number, views in enumerate((1_000, 2_000, 1_500, 1_500)):
         publish(lab, f"v{number}", f"published {number}", views, days=1 + number / 24)
     figures = {

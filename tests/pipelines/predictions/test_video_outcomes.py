@@ -18,9 +18,9 @@ from thumblab_pipelines.videos.deletion import delete_videos
 
 
 def publish_others(lab: Lab, count: int = 4, views: float = 1_000) -> None:
-    """Store `count` videos that were published before the predictions, so that the channel has a trend.
+    """Store `count` videos from which the channel's trend can be computed. They were published before the predictions.
 
-    Each video has `views` views at the age of a week, and a picture that no prediction is about.
+    Each video has `views` views at the age of a week. No prediction is about the pictures of these videos.
     """
     for number in range(count):
         publish(lab, f"other_{number}", f"picture {number}", views, days=-10 - number)

@@ -11,7 +11,7 @@ from thumblab_pipelines.lab import Lab
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    """The address of a cluster of two nodes with one core each."""
+    """The address of a Ray cluster that has two nodes with one core each."""
     with ray_nodes() as cluster:
         yield str(cluster.address)
 
@@ -20,7 +20,10 @@ def address() -> Iterator[str]:
 def copies(
     open_lab: Callable[..., Lab], copied_database: Callable[[str], str], small: Any
 ) -> Callable[[], Callable[..., Lab]]:
-    """A function that copies the lab `small`. It returns a function that opens this copy with other settings."""
+    """A function that copies the database of the lab `small`, and returns another function.
+
+    The returned function opens the copy. Its arguments are changed settings.
+    """
 
     def copy() -> Callable[..., Lab]:
         from pydantic import SecretStr

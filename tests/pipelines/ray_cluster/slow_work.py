@@ -1,4 +1,7 @@
-"""Work for the tests of the cluster, which says in a file when it begins and ends a block. Workers import this module."""
+"""Work that the tests give to a cluster. The work writes a line to a file when a block begins and when a block ends.
+
+The worker processes import this module.
+"""
 
 import os
 import sys
@@ -20,20 +23,23 @@ BUILTIN = BuiltinEncoder()
 
 
 def note(log: Path, event: str, block: object) -> None:
-    """Append a line to the log. Lines of several processes do not mix, because one call writes one short line."""
+    """Append a line to the log.
+
+    One call writes one short line, so the lines of several processes do not mix.
+    """
     with log.open("a") as file:
         file.write(f"{event} {os.getpid()} {block}\n")
 
 
 def noted(log: Path, event: str) -> list[tuple[int, str]]:
-    """Return the process and the block of each event of this kind."""
+    """Return the process and the block of each line in the log with the event `event`."""
     lines = [line.split() for line in log.read_text().splitlines()] if log.exists() else []
     return [(int(process), block) for kind, process, block in lines if kind == event]
 
 
 @dataclass
 class Doubling:
-    """Doubles numbers, and takes `seconds` for each block. A negative number raises an error."""
+    """Work that doubles numbers, and takes `seconds` for each block. A negative number raises an error."""
 
     log: Path
     seconds: float = 0.0
@@ -50,7 +56,7 @@ class Doubling:
 
 @dataclass
 class Ending:
-    """Ends the worker process at each number that is divisible by 5."""
+    """Work that ends the worker process at each number that is divisible by 5."""
 
     log: Path
 
@@ -85,7 +91,7 @@ def _slow_encoding(releases: Path, images: ImageStore, log: Path, seconds: float
 
 
 def encode_slowly(lab: Lab, niche: str, log: Path, on_progress: Any = None) -> int:
-    """Encode the pictures of the niche that have no vector yet, in blocks of 2. Return their number."""
+    """Encode the pictures of the niche that have no vector yet, in blocks of 2. Return the number of encoded pictures."""
     from thumblab_pipelines.features import embed, encoding
     from thumblab_pipelines.ray_cluster import computed
 

@@ -1,4 +1,7 @@
-"""Tests of the connection to a cluster: what is refused, and with which sentence. Without an address, Ray is unused."""
+"""Tests of the connection to a Ray cluster, and of the errors if a connection is refused.
+
+Without an address of a cluster, the lab does not use Ray.
+"""
 
 import json
 import os
@@ -54,7 +57,7 @@ print(json.dumps([name for name in sys.modules if name.split(".")[0] == "ray"]))
 
 
 def test_without_ray_the_error_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)  # From now on, importing ray raises an error.
+    monkeypatch.setitem(sys.modules, "ray", None)  # From this line on, importing ray raises an error.
     with pytest.raises(LabError, match=r"Ray is not installed here .* run pip install 'thumblab\[ray\]'"):
         cluster_of(Settings(data_dir=tmp_path, ray_address="auto"))
 
@@ -128,7 +131,8 @@ def test_a_node_without_the_data_folder_is_refused_and_named(tmp_path: Path, mon
     with ray_nodes(1) as nodes:
         handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
         chosen = Settings(data_dir=tmp_path, ray_address=nodes.address)
-        # All nodes of this test are on one machine, so the node is made to say that it does not see the folder.
+        # All nodes of this test are on one machine and see the folder. The patch makes a node report that it does not
+        # see the folder.
         with monkeypatch.context() as hidden, pytest.raises(LabError, match=f"does not see the data folder {tmp_path}"):
             hidden.setattr(node_facts, "sees", lambda path, text: False)
             cluster_of(chosen)

@@ -1,4 +1,7 @@
-"""Tests of embedding and measuring on a cluster of two nodes. The vectors and sub-scores are the same as without it."""
+"""Tests of embedding and measuring on a cluster of two nodes.
+
+The vectors and sub-scores must be the same as without a cluster.
+"""
 
 import os
 import signal
@@ -39,7 +42,8 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Divide the few pictures of the test lab into many blocks."""
     monkeypatch.setattr(computed, "_BLOCK", 4)
     monkeypatch.setattr(encoding, "_SAVED_AT_ONCE", 32)
-    # A vector of MiniLM depends in its last digits on the longest title that is encoded with it.
+    # MiniLM encodes several titles at once. The last digits of a vector depend on the longest of these titles, so both
+    # labs must encode the same number of titles at once.
     monkeypatch.setattr(encoding_work, "_TITLES_AT_ONCE", 4)
 
 
@@ -77,7 +81,8 @@ def test_two_nodes_save_the_vectors_and_sub_scores_of_one_process(
     expected, found = sub_scores(alone), sub_scores(on_ray)
     assert found.keys() == expected.keys()
     for video_id, values in expected.items():
-        # The meter encodes the texts of a block together, so the last digits of `title_match` may differ.
+        # `title_match` is computed from vectors of texts. The meter encodes the texts of a block together, so the last
+        # digits of `title_match` may depend on the block.
         assert found[video_id] == pytest.approx(values, abs=1e-5), video_id
     again = embed(on_ray, NICHE)
     assert (again.images, again.titles, again.had) == (0, 0, embedded.images + embedded.titles)
@@ -108,7 +113,8 @@ def test_a_killed_worker_costs_only_the_blocks_that_it_had_begun(
         while done >= 4 and not killed:
             ended = noted(log, "end")
             begun = [event for event in noted(log, "begin") if event not in ended]
-            # Between two blocks, no worker is in the middle of one.
+            # Kill a worker that has begun a block and has not ended it. If no worker is inside a block, the loop looks
+            # again.
             for process, _ in begun[:1]:
                 os.kill(process, signal.SIGKILL)
                 killed.append(process)
@@ -128,7 +134,8 @@ def test_a_killed_worker_costs_only_the_blocks_that_it_had_begun(
     print(f"{len(blocks)} blocks, computed again: {again}, the killed worker had ended {len(ended_by_the_killed)}")
     assert set(again.values()) <= {2}
     assert set(again) <= by_the_killed, "no other worker may compute a block again"
-    # A worker computes one block at a time. Ray may lose the result of one more block, which the worker was handing over.
+    # A killed worker loses the block that it was computing. It may also lose one finished block whose result it was
+    # still handing over.
     assert 1 <= len(again) <= 2
     assert len(blocks) == -(-made // 2)
 

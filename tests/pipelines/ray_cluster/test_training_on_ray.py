@@ -59,7 +59,9 @@ def test_one_worker_trains_the_weights_of_this_process_bit_for_bit_and_tells_its
 
 
 def test_two_workers_have_the_losses_of_one_process(cluster: Cluster) -> None:
-    """Compare the losses. Dropout is off, because each process would drop other features."""
+    """Compare the losses. Dropout is off, because the processes would drop other features than the single process
+    drops.
+    """
     arrays, config = planted(), replace(CONFIG, epochs=8, swa_start=6)
     two = replace(cluster, training_workers=2)
     model, history = fit_on_cluster(two, arrays, config, fresh(arrays, 0.0))
@@ -103,7 +105,7 @@ def test_a_killed_training_worker_costs_the_epochs_since_the_checkpoint_and_the_
 
 
 def training_process() -> int:
-    """Return the process of a worker of Ray Train on this machine."""
+    """Return the process id of a worker of Ray Train on this machine."""
     for process in psutil.process_iter(["name", "cmdline"]):
         if any("RayTrainWorker" in part for part in process.info["cmdline"] or []):
             return int(process.pid)

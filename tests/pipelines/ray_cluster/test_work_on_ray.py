@@ -1,4 +1,6 @@
-"""Tests of blocks and tasks on a cluster of two nodes: their order, their errors, and what a dead worker costs."""
+"""Tests of blocks and tasks on a cluster of two nodes: their order, their errors, and the work that a dead worker
+loses.
+"""
 
 import os
 import signal

@@ -1,4 +1,6 @@
-"""Start a Ray cluster of two nodes with one core each on this machine, and run Python programs beside it."""
+"""Start a Ray cluster of two nodes on this machine, with one core each. Run Python programs that connect to the
+cluster.
+"""
 
 import os
 from collections.abc import Iterator
@@ -9,7 +11,8 @@ from typing import Any
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
-    # The tests share a machine with others, and Ray must not end workers because the others use much memory.
+    # Ray ends workers if the machine has little free memory. Other programs on the machine may need much memory, so the
+    # tests turn this off.
     "RAY_memory_monitor_refresh_ms": "0",
     "RAY_DEDUP_LOGS": "0",
 }
@@ -20,7 +23,7 @@ FOLDERS = [Path(__file__).resolve().parents[1] / folder for folder in ("ray_clus
 
 @contextmanager
 def ray_nodes(count: int = 2, **more: str) -> Iterator[Any]:
-    """Start a cluster of `count` nodes with one core each. `more`: environment variables of the nodes.
+    """Start a cluster of `count` nodes with one core each. `more` has environment variables of the nodes.
 
     At the end, this process leaves the cluster, and the nodes are stopped.
 

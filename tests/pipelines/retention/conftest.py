@@ -72,7 +72,7 @@ def full(
     folder = shutil.copytree(original.settings.data_dir, tmp_path / "lab")
     with Emulator(catalogue, key=SECRET) as emulator:
         own = {"data_dir": folder, "database_url": SecretStr(database), "youtube_endpoint": emulator.endpoint}
-        own |= {"forget_share": 1.0}  # One run may delete all videos. Other tests cover a lower limit.
+        own |= {"forget_share": 1.0}  # One run of the retention may delete all videos. Other tests cover a lower limit.
         lab = open_lab(beside=original, **own)
         with lab.engine.begin() as connection:
             moved = {"old": endpoint, "new": emulator.endpoint}

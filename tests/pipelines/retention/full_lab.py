@@ -48,7 +48,7 @@ class FullLab:
         return dataclasses.replace(self.lab, settings=settings)
 
     def rows(self, video_id: str) -> dict[str, int]:
-        """Return the number of rows that belong to the video, by the name of their table.
+        """Return the number of the video's rows in each table, by the name of the table.
 
         A table without rows of the video is left out.
         """

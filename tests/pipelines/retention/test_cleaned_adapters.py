@@ -45,9 +45,9 @@ def collect_from_youtube(lab: Lab, video_id: str) -> None:
 
 
 def named_videos(lab: Lab, channel: str) -> list[str]:
-    """Return the text of `videos.json` from each release of the channel's adapter.
+    """Return the content of `videos.json` in each release of the channel's adapter.
 
-    This file lists the ids of the release's videos.
+    This file lists the ids of the videos that the adapter was fitted to.
     """
     return [r.path.joinpath("videos.json").read_text() for r in lab.releases.all(ADAPTER, channel)]
 
@@ -79,10 +79,10 @@ def lab(open_lab: Callable[..., Lab]) -> Lab:
 
 @pytest.fixture
 def refits(monkeypatch: pytest.MonkeyPatch) -> list[Lab]:
-    """A list of labs. Each call of `refit_channel_adapters` appends the lab of the call.
+    """A list that records the calls of `refit_channel_adapters`. Each call appends its lab to the list.
 
-    This fixture replaces `refit_channel_adapters`. The replacement publishes an adapter of `ONE` that names only the
-    first video of `ONE`, and reports that fitting the adapter of `OTHER` failed.
+    This fixture replaces the function `refit_channel_adapters`. The replacement publishes an adapter of the channel
+    `ONE` that names only the first video of `ONE`. It reports that fitting the adapter of `OTHER` failed.
     """
     calls = []
 
@@ -176,7 +176,7 @@ def test_the_adapter_of_a_deleted_channel_is_removed_also_if_it_names_no_video(l
         connection.execute(delete(videos).where(videos.c.channel_id == ONE))
         connection.execute(delete(channels).where(channels.c.channel_id == ONE))
     assert clean_adapters(lab) == CleanedAdapters(1, {})
-    assert stale_adapters(lab) == []  # Only an empty folder of the channel is left.
+    assert stale_adapters(lab) == []  # The folder of the channel still exists, but it is empty.
 
 
 @pytest.mark.parametrize("kind", ["training", "fine-tuning"])

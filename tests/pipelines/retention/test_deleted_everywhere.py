@@ -1,6 +1,7 @@
 """Tests that a deleted video disappears from the tables and releases, and that no other data are deleted.
 
-The pictures that only this video showed are deleted too. The figures that the owner imported stay.
+The video's pictures are also deleted, except pictures that other videos show too. The figures that the channel's owner
+has imported are kept.
 """
 
 from datetime import timedelta
@@ -36,13 +37,13 @@ def test_a_removed_or_private_video_is_deleted_everywhere_within_30_days(full: F
     assert retained.deleted == {"removed or private": 1}
     assert retained.refreshed == len(full.ids) - 1
     assert_deleted_everywhere(full, victim, picture)
-    # Only this video is missing from the served index.
+    # The new index has all videos except the deleted video.
     release = full.lab.releases.serving.current(INDEX, NICHE)
     assert release is not None
     assert release.release_id != served
     assert NicheIndex.video_ids(release) == set(full.ids) - {victim}
     assert len(NicheIndex.load(release)) == release.info["count"] == len(full.ids) - 1
-    # Only this video is missing from each served map.
+    # Each new map shows all videos except the deleted video.
     for scope in (NICHE, ALL):
         served_map = full.lab.releases.serving.current(LIBRARY_MAP, scope)
         assert served_map is not None

@@ -1,5 +1,6 @@
-"""Test that the faces in a video's pictures are deleted with the video. If the lab still needs a picture, its faces
-stay.
+"""Test that the faces in a picture are deleted together with the last video that shows the picture.
+
+If the lab still needs the picture, its faces stay.
 """
 
 from datetime import timedelta
@@ -36,7 +37,10 @@ class FoundFace:
 
 
 def search_all(full: FullLab) -> dict[str, str]:
-    """Record one face in every picture of the lab, each in a named cluster. Return the ids of the faces by picture."""
+    """Record one face in every picture of the lab. Each face is in a cluster that has a name.
+
+    Return the id of the face in each picture, by picture.
+    """
     with full.lab.engine.begin() as connection:
         wanted = wanted_pictures(connection, "detector", "embedder", Scope())
         record_detection(connection, [SearchedPicture(each, [FoundFace()]) for each in wanted], "detector", "embedder")
@@ -76,7 +80,7 @@ def test_a_deleted_video_takes_its_faces_with_it(full: FullLab) -> None:
         pictures = set(connection.scalars(select(face_pictures.c.sha256)))
         # The cluster of the deleted face has a name that a person gave, so the cluster stays.
         assert list_clusters(connection).total == len(face_of)
-    # Other videos of the emulator may have expired too, so the test checks only two pictures.
+    # Other videos of the emulator may have been deleted too, so the test checks only two pictures.
     assert full.picture(victim) not in pictures
     assert full.picture(other) in pictures
 

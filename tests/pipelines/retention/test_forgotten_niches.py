@@ -1,4 +1,8 @@
-"""Tests of retired niches: kept data still follow YouTube's rules, and forgotten data are deleted everywhere."""
+"""Tests of retired niches, whose videos are no longer collected.
+
+If the data of a retired niche are kept, YouTube's rules still apply to them. If a person lets the lab forget the niche,
+the data are deleted everywhere.
+"""
 
 from datetime import timedelta
 from typing import Any
@@ -74,15 +78,15 @@ def number_of_videos(full: FullLab) -> int:
 
 
 def is_active(full: FullLab) -> bool | None:
-    """Return whether the niche is active. None: it has no row."""
+    """Return whether the niche is active, or None if the niche has no row in the table `niches`."""
     with full.lab.engine.connect() as connection:
         return next((one.retired_at is None for one in all_niches(connection, retired=True) if one.name == NICHE), None)
 
 
 class SlowRun:
-    """A run that began before the niche was retired. It saves a video whenever all videos were deleted, `times` times.
+    """A progress listener that acts like a run that began before the niche was retired.
 
-    The object is a progress listener.
+    Each time all videos have been deleted, the run saves a video again. It does this `times` times.
     """
 
     def __init__(self, full: FullLab, times: int) -> None:

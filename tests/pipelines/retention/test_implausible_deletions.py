@@ -41,7 +41,8 @@ def test_one_empty_answer_deletes_nothing(full: FullLab, monkeypatch: pytest.Mon
     full.emulator.advance(timedelta(days=26))
     retained = retain(full.lab, NICHE)
     assert (retained.deleted, retained.refreshed) == ({}, 0)
-    assert retain(full.lab, NICHE).refreshed == len(full.ids)  # The videos were still due for a refresh.
+    # The failed call did not count as a refresh, so the next run refreshes the videos.
+    assert retain(full.lab, NICHE).refreshed == len(full.ids)
 
 
 def test_a_video_whose_facts_cannot_be_read_is_not_deleted(full: FullLab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,12 +84,13 @@ def test_a_clock_that_is_ahead_deletes_nothing_while_youtube_does_not_answer(
     away = full.with_settings(youtube_endpoint="http://127.0.0.1:9/")
     ahead = max(full.emulator.now, datetime.now(UTC)) + timedelta(days=31)
     monkeypatch.setattr(retention, "datetime", clock_at(ahead))
-    monkeypatch.setattr(retention, "earlier_clock", lambda _, own: own)  # The database server is on the same machine.
+    # This patch makes the lab use the same clock as its database server, as on one machine.
+    monkeypatch.setattr(retention, "earlier_clock", lambda _, own: own)
     with pytest.raises(LabError, match=r"40 not refreshed in 30 days by this machine's clock alone.*confirmed: true"):
         retain(away, NICHE)
     assert set(full.rows(full.ids[0])) == EVERYWHERE
     assert len(list(full.lab.images.root.glob("??/*"))) >= 40
-    # If a person confirms that the clock is right, the videos are deleted, although YouTube still does not answer.
+    # A person confirms that the clock is right. The videos are then deleted, although YouTube still does not answer.
     with pytest.raises(LabError, match=r"127\.0\.0\.1:9"):
         retain(away, NICHE, confirmed=True)
     assert full.rows(full.ids[0]) == {}
@@ -103,7 +105,7 @@ def test_a_clock_that_is_ahead_deletes_nothing_if_the_clock_of_the_database_serv
     with full.lab.engine.begin() as connection:
         connection.execute(update(videos).values(refreshed_at=func.now(), collected_at=func.now()))
     monkeypatch.setattr(retention, "datetime", clock_at(datetime.now(UTC) + timedelta(days=400)))
-    # Even a person who confirms a deletion by mistake deletes nothing.
+    # A person confirms the deletion by mistake. Nothing is deleted, because the clock of the database server is right.
     with pytest.raises(LabError, match=r"127\.0\.0\.1:9"):
         retain(away, NICHE, confirmed=True)
     assert set(full.rows(full.ids[0])) == EVERYWHERE

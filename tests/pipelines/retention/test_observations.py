@@ -1,4 +1,4 @@
-"""Tests that the counts of a video are read from YouTube when its next observation is due."""
+"""Tests of when the counts of a video are read from YouTube again."""
 
 import dataclasses
 from collections.abc import Callable

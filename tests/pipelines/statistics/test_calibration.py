@@ -1,7 +1,8 @@
-"""Tests of the calibration, which maps the gap of a pair to a win probability with one fitted slope.
+"""Tests of the calibration, which maps the gap of a pair to a win probability. The map has one fitted number, its
+slope.
 
-The gap of a pair is the winner's score minus the loser's. A slope that is fitted to some pairs must be right for other
-pairs, and a wrong slope must have a large calibration error.
+The gap of a pair is the winner's score minus the loser's score. A slope that is fitted to some pairs must be right for
+other pairs. A wrong slope must have a large calibration error.
 """
 
 import numpy as np
@@ -21,9 +22,10 @@ from thumblab_pipelines.statistics.calibration import (
 
 
 def planted(pairs: int, slope: float, seed: int, scale: float = 1.0) -> Float64s:
-    """Draw `pairs` random pairs, and return their gaps [pairs].
+    """Draw random pairs, and return their gaps [pairs].
 
-    If d is the first video's score minus the second's, the first video wins with the probability sigmoid(slope * d).
+    Let d be the score of the first video minus the score of the second. The first video wins with the probability
+    sigmoid(slope * d).
     """
     random = np.random.default_rng(seed)
     gaps = scale * random.standard_normal(pairs)
@@ -76,7 +78,7 @@ def test_the_curve_has_ten_bins_of_equal_size_and_is_symmetric() -> None:
 def test_equal_probabilities_share_a_bin() -> None:
     """Give all videos the same score, so that every win probability is one half.
 
-    These probabilities are calibrated: of the two videos of each pair, one wins.
+    In each pair, one of the two videos wins, so these probabilities are right.
     """
     assert calibration_curve(np.zeros(50), 1.0) == [{"predicted": 0.5, "won": 0.5, "pairs": 100}]
     assert expected_calibration_error(np.zeros(50), 1.0) == 0.0
@@ -91,15 +93,16 @@ def test_without_gaps_the_curve_is_empty_and_the_figures_are_nan() -> None:
 
 
 def test_a_pair_is_too_close_to_call_below_the_threshold_of_the_service() -> None:
-    edge = np.log(0.595 / 0.405)  # A win probability of 59.5 % is rounded to 60 %, the threshold.
+    # The win probability is 59.5 %. It is rounded to 60 %, which is the threshold of "too close to call".
+    edge = np.log(0.595 / 0.405)
     np.testing.assert_array_equal(too_close(np.array([-0.999, 0.999, 1.001, -1.001]) * edge, 1.0), [1, 1, 0, 0])
 
 
 def drawn_by_utility(seed: int, videos: int = 120, pairs: int = 1_500) -> tuple[Float64s, Rows, Rows]:
     """Draw pairs of videos whose win probabilities are known, and return the gaps, the winners and the losers.
 
-    The log odds of a win are the difference of two scores. The winner is the video with the higher utility: its score
-    plus a random number from the Gumbel distribution.
+    The difference of two scores is the log odds of a win. The utility of a video is its score plus a random number from
+    the Gumbel distribution. The video with the higher utility wins.
     """
     random = np.random.default_rng(seed)
     score = random.standard_normal(videos)

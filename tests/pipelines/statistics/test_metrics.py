@@ -1,4 +1,4 @@
-"""Tests that the AUC over pairs agrees with scikit-learn, and the rank correlation with SciPy."""
+"""Tests that the AUC over pairs agrees with scikit-learn, and that the rank correlation agrees with SciPy."""
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from thumblab_pipelines.statistics.metrics import (
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 15), st.integers(1, 15), st.integers(0, 10_000))
 def test_the_auc_over_all_pairs_of_two_groups_equals_that_of_scikit_learn(winners: int, losers: int, seed: int) -> None:
-    # Six possible scores cause many ties.
+    # There are only six possible scores, so many scores are equal.
     scores = np.random.default_rng(seed).integers(0, 6, winners + losers).astype(float)
     labels = np.repeat([1, 0], [winners, losers])
     first, second = (side.ravel() for side in np.meshgrid(np.arange(winners), np.arange(winners, winners + losers)))
@@ -53,7 +53,7 @@ def test_a_channel_with_too_few_videos_of_known_truth_has_no_correlation() -> No
 
 def test_names_of_a_categorical_column_get_the_numbers_of_the_same_names_as_strings() -> None:
     names = pd.Series(np.array(["pear", "apple", "fig", "apple", "zoo"])[np.random.default_rng(0).integers(0, 5, 200)])
-    # The categories are not sorted, and one is not used in the chosen rows.
+    # The categories are not sorted, and one of them does not occur in the chosen rows.
     column = pd.Series(pd.Categorical(names, ["zoo", "fig", "pear", "apple"]))
     for chosen in (names == names, names != "fig"):
         expected, of_strings = numbered(names[chosen])

@@ -1,4 +1,7 @@
-"""Tests of rows whose columns are partly sparse, and of ridge regressions that are fitted from sums over such rows."""
+"""Tests of tables that have dense and sparse columns, and of ridge regressions that are fitted to such tables.
+
+A regression needs only sums over the rows.
+"""
 
 import numpy as np
 import pytest
@@ -12,7 +15,7 @@ from thumblab_pipelines.statistics.sums import Sums
 
 @pytest.fixture
 def mixed(monkeypatch: pytest.MonkeyPatch) -> MixedRows:
-    """103 rows: four dense columns, thirty sparse columns and two dense columns. A block has ten rows."""
+    """A table of 103 rows, read in blocks of ten. It has four dense, then thirty sparse, then two dense columns."""
     monkeypatch.setattr(mixed_rows, "BLOCK", 10)
     random = np.random.default_rng(0)
     before, after = (random.standard_normal((103, width)).astype(np.float32) for width in (4, 2))

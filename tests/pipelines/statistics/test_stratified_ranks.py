@@ -1,4 +1,4 @@
-"""Tests of the comparison of two groups by ranks within strata."""
+"""Tests of comparing two groups by ranks, where each value is ranked only within its stratum."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,8 @@ def test_in_one_stratum_the_p_value_is_that_of_mann_and_whitney() -> None:
     chosen = np.arange(14) < 5
     values[chosen] += 1.6
     exact = mannwhitneyu(values[chosen], values[~chosen], method="exact").pvalue
-    assert exact < 0.02  # For such a small value, permutations are drawn.
+    # The exact p-value is small. For small values, `permutation_p_value` draws random permutations.
+    assert exact < 0.02
     stratum = np.zeros(14, np.intp)
     found = permutation_p_value(stratum_ranks(values, stratum), chosen, stratum, seed=0)
     assert found == pytest.approx(exact, rel=0.3)

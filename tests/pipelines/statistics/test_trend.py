@@ -25,7 +25,8 @@ def test_the_trend_is_the_mean_of_the_other_known_videos_of_the_channel_weighted
 
 def test_a_channel_without_known_rows_has_a_trend_of_zero() -> None:
     trends = local_trend(["a", "a", "b"], [0, 1, 2], [5.0, 6.0, 7.0], [False, False, True])
-    np.testing.assert_array_equal(trends, [0.0, 0.0, 7.0])  # The trend of b is the target of its only known video.
+    # The channel b has one known video. Its target is the trend.
+    np.testing.assert_array_equal(trends, [0.0, 0.0, 7.0])
 
 
 def test_the_trend_reads_neither_unknown_targets_nor_the_target_of_the_row_itself() -> None:

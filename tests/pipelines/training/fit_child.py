@@ -1,8 +1,8 @@
 """Fit a small model in a separate process with `python fit_child.py FOLDER '{"epochs": 5}' [CHECKPOINTS [LOGS]]`.
 
-Each process writes its weights and its history into `FOLDER`, and a line per epoch to stdout. The JSON object changes
-settings of the training. `CHECKPOINTS` and `LOGS` are folders for checkpoints and for TensorBoard's logs. Tests start
-this script in order to kill it, to resume the training, or to train in several processes.
+The process writes its weights and its history into `FOLDER`, and writes a line for each epoch to stdout. The JSON
+object changes settings of the training. `CHECKPOINTS` and `LOGS` are folders for checkpoints and for TensorBoard's
+logs. Tests kill this process and resume its training, or train in several such processes.
 """
 
 import json

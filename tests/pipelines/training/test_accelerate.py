@@ -1,4 +1,6 @@
-"""Tests of training in several processes. The processes train the same model as one process does, and stop together."""
+"""Tests of training in several processes. The processes must train the same model as one process, and must stop
+together.
+"""
 
 import json
 import os
@@ -43,8 +45,8 @@ def curve(folder: Path, rank: int = 0) -> list[list[float]]:
 def test_two_processes_have_the_losses_of_one(tmp_path: Path) -> None:
     """Compare the losses of a training in two processes with the losses of a training in one process.
 
-    With dropout, each process would drop other features, and the losses would differ. The trainings therefore have no
-    dropout. The trainings use averaged weights, batch norms and a checkpoint.
+    Dropout is off, because the processes would drop other features than the single process drops. The trainings use
+    averaged weights, batch norms and a checkpoint.
     """
     changes = {"dropout": 0.0, "epochs": 8, "swa_start": 6}
     (tmp_path / "one").mkdir()
@@ -62,8 +64,8 @@ def test_two_processes_have_the_losses_of_one(tmp_path: Path) -> None:
         "both processes must end with the same weights"
     )
     for name, value in single.items():
-        # This bias is added to every score, and the pair loss uses only differences of scores. No loss therefore
-        # depends on the bias, and only rounding errors change it.
+        # The bias is added to every score. The pair loss uses only differences of scores, so no loss depends on the
+        # bias. Only rounding errors change it.
         if name != "pairwise.bias":
             torch.testing.assert_close(first[name], value, rtol=0.01, atol=0.01)
     assert not (tmp_path / "two" / "state").exists()
@@ -93,7 +95,7 @@ def test_two_processes_stop_together_on_sigterm_and_resume_to_the_same_weights(t
 def test_a_single_process_does_not_import_accelerate(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("ACCELERATE_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setitem(sys.modules, "accelerate", None)  # From now on, importing accelerate raises an error.
+    monkeypatch.setitem(sys.modules, "accelerate", None)  # From this line on, importing accelerate raises an error.
     runpy.run_path(distributed.__file__)
     fit_child.fit(planted(), TrainConfig(epochs=1), fresh(planted()))
     with monkeypatch.context() as launched, pytest.raises(ImportError, match="accelerate"):

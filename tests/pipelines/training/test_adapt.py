@@ -19,7 +19,8 @@ SIZES = {"a": VIDEOS, "b": VIDEOS, "few": LEAST_VIDEOS - 1}
 
 @dataclasses.dataclass(frozen=True)
 class Videos:
-    """The videos of three channels in order of time. The last quarter of the videos of `a` and of `b` is not known.
+    """The videos of three channels in order of time. The last quarter of the videos of the channels `a` and `b` is not
+    known.
 
     The viewers of the channels `a` and `b` have opposite tastes. The channel `few` has too few videos for an adapter.
     """
@@ -94,9 +95,9 @@ def test_fitting_some_channels_gives_the_adapters_that_fitting_all_gives(videos:
 
 
 def test_only_known_videos_influence_an_adapter(videos: Videos) -> None:
-    """Change the views of the videos that are not known, which must change no adapter.
+    """Change the views of videos that are not known. No adapter may change.
 
-    Then change the views of a known video, which must change the adapter of its channel.
+    Then change the views of a known video. The adapter of its channel must change.
     """
     reversed_later = dataclasses.replace(videos, target=np.where(videos.known, videos.target, -3 * videos.target))
     before, after = videos.adapters(), reversed_later.adapters()

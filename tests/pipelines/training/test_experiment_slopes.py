@@ -1,6 +1,6 @@
 """Test the slopes that are fitted to experiments. The results of these experiments are random.
 
-A slope turns the difference of two scores into a win probability.
+The difference of two scores, times a slope, is the log odds of a win.
 """
 
 from collections.abc import Callable
@@ -23,10 +23,10 @@ BRIEF = TrainConfig(epochs=1)
 
 
 def with_experiments(data: Dataset, count: int, channels: int, noise: float) -> Dataset:
-    """Return the dataset with `count` experiments of the part `TRAIN`, on videos outside the corpus.
+    """Return the dataset with `count` more experiments in the training part. Their videos are not in the dataset.
 
-    Each experiment results in one pair of pictures. The gap of the pair does not depend on the pictures: it is noise
-    with the standard deviation `noise`.
+    Each experiment results in one pair of pictures. The gap of the pair is random and does not depend on the pictures.
+    `noise` is the standard deviation of the gaps.
     """
     random = np.random.default_rng(3)
     names = data.videos.channel_id.unique()[:channels]
@@ -68,8 +68,8 @@ def planted(plant: Callable[..., Dataset]) -> Dataset:
 def test_experiments_that_the_model_learnt_do_not_make_it_sure_of_itself(planted: Dataset) -> None:
     """Check that the slopes are small although the model learns the noise in the experiments.
 
-    The gaps of new experiments cannot be predicted from this noise, so the right slope is near 0. A slope that is
-    fitted to the same experiments as the model would be too steep.
+    The model cannot predict the gaps of new experiments from this noise, so the right slope is near 0. If the slope
+    were fitted to the same experiments as the model, it would be too steep.
     """
     calibration = train(with_experiments(planted, 120, 6, noise=0.5), BRIEF).ranker.calibration
     assert calibration.one_title_from == (EXPERIMENTS, EXPERIMENTS)

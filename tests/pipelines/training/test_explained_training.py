@@ -1,4 +1,7 @@
-"""Test that the difference of two scores of a trained model is split into the effects that were planted in the data."""
+"""Test that the difference of two scores is split into contributions, such as of the picture and of the title.
+
+The contributions must name the effects that were planted in the training data.
+"""
 
 from collections.abc import Callable
 from typing import Any

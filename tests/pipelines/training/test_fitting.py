@@ -72,10 +72,10 @@ def test_each_epoch_visits_every_pair_once_in_another_order(block: int, pairs_pe
 
 
 def test_a_step_of_blocks_has_few_videos_of_several_channels_in_any_order_of_rows() -> None:
-    """Count the videos of each step, for steps of blocks and for steps of single pairs.
+    """Count the videos that are used in one training step.
 
-    A block consists of pairs that share videos. A step has several blocks, so it has few videos of several channels.
-    The rows of the videos are shuffled, so two videos with neighbouring row numbers are usually of different channels.
+    A block consists of pairs that share videos. If a step has blocks, it uses few videos, and these are of several
+    channels. The rows of the videos are shuffled, so neighbouring rows are usually of different channels.
     """
     big = planted(channels=40, videos=50)
     shuffled = np.random.default_rng(0).permutation(len(big.inputs))
@@ -105,8 +105,8 @@ def test_an_epoch_can_be_limited_to_a_number_of_pairs_per_video() -> None:
 def reference(outputs: Any, pairs: np.ndarray, config: TrainConfig) -> list[float]:
     """Return the three losses, computed by their definition.
 
-    The first loss is the loss of the pairs' order, as a mean over pairs. The second and third losses are the losses of
-    the predicted engagement and of the predicted sub-scores, as means over videos.
+    The first loss is the mean over pairs of the loss of the pair's order. The second loss is for the predicted
+    engagement, and the third for the predicted sub-scores. The second and third losses are means over videos.
     """
     score, absolute, auxiliary = (value.detach().double().numpy() for value in outputs)
     winners, losers = ARRAYS.winners[pairs], ARRAYS.losers[pairs]
@@ -133,7 +133,7 @@ def test_the_losses_are_means_over_known_values() -> None:
 
 
 def test_the_sums_of_two_processes_add_up_to_those_of_one() -> None:
-    """Divide the pairs between two processes. A video that is in pairs of both parts must be counted once."""
+    """Divide the pairs between two processes. A video may be in pairs of both processes, but it must be counted once."""
     model, pairs, nothing = fresh(ARRAYS).eval(), np.arange(300), np.arange(0)
 
     def sums(own: np.ndarray, elsewhere: np.ndarray) -> torch.Tensor:
@@ -174,9 +174,9 @@ def test_the_pair_losses_equal_those_of_pytorch() -> None:
 def test_mixup_mixes_both_sides_of_a_pair_in_the_same_share() -> None:
     """Check that a mixed pair keeps the distance between its winner and its loser.
 
-    Mixup replaces a pair by a weighted mean of two pairs, with the same weights for the winners and the losers. The
-    input of a video is its row number, and each loser is 150 rows after its winner. In a mixed pair, the distance must
-    be 150 too.
+    Mixup replaces a pair by a weighted mean of two pairs. The winners and the losers must get the same weights. In this
+    test, the input of a video is its row number, and each loser is 150 rows after its winner. The distance in a mixed
+    pair must therefore also be 150.
     """
     known = np.arange(ROWS, dtype=np.float32)
     winners, losers = np.arange(150), np.arange(150, 300)
@@ -252,8 +252,8 @@ def test_without_validation_pairs_the_last_epoch_is_kept() -> None:
     assert not equal_weights(model, fresh(ARRAYS))
 
 
-# The AUC rises for six epochs and then falls. With 4 epochs, an average of all epochs is therefore worse than the last
-# epoch. With 10 epochs, an average of all but the first is better than the last.
+# The AUC rises for six epochs and then falls. In a training of 4 epochs, the last epoch is better than the average of
+# all epochs. In a training of 10 epochs, the average of all epochs but the first is better than the last epoch.
 @pytest.mark.parametrize(("epochs", "start", "averaged"), [(10, 1, True), (4, 0, False)])
 def test_averaged_weights_are_kept_if_their_validation_auc_is_not_lower(
     epochs: int, start: int, averaged: bool

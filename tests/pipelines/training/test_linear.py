@@ -1,9 +1,9 @@
 """Tests of the linear part of the ranking model.
 
-The views of a video are predicted by a sum of a picture part and a title part. The weights of the picture part should
-measure what a picture adds under one title. For this, the views and the inputs of the picture part are first predicted
-from the video's context. Then the picture part is fitted to the residuals, which are the true values minus these
-predictions. This method is called partialling out.
+The linear part predicts the views of a video by the sum of a picture part and a title part. The weights of the picture
+part should measure what a picture adds under the same title. They are therefore fitted in two steps, which is called
+partialling out. First, the views and the inputs of the picture part are predicted from the video's context. Then the
+picture part is fitted to the residuals: the true values minus these predictions.
 """
 
 import dataclasses
@@ -50,9 +50,9 @@ def planted(
 ) -> Planted:
     """Draw `videos` videos for each of eight channels.
 
-    `confounding` is the correlation of the title's first input with the picture's second input. This input of the
-    picture has no effect on the views. `by_title` is the effect of the title's first input. In these data, the context
-    of a video is its title. `noise` is the standard deviation of the noise in the target.
+    `confounding` is the correlation between the title's first input and the picture's second input. The picture's
+    second input has no effect on the views. `by_title` is the effect of the title's first input. In these data, the
+    context of a video is its title. `noise` is the standard deviation of the noise in the target.
     """
     random = np.random.default_rng(seed)
     n = 8 * videos
@@ -90,7 +90,7 @@ def test_held_out_predictions_and_residuals_are_those_of_regressions_on_the_othe
     """Compare the results with ridge regressions that the test computes.
 
     A run is a fifth of a channel's videos, in order of time. Each regression is fitted to the videos outside one run.
-    With 200 columns there are more columns than rows.
+    With 200 columns, the table has more columns than rows.
     """
     random = np.random.default_rng(1)
     x, y = (random.standard_normal((60, width)).astype(np.float32) + 2 for width in (columns, 3))
@@ -136,9 +136,9 @@ def test_if_all_videos_are_in_one_run_nothing_is_predicted() -> None:
 
 
 def errors(rows: Planted) -> tuple[float, float]:
-    """Return two distances between the fitted weights of the picture part and the planted weights `PICTURE`.
+    """Return the errors of the fitted weights of the picture part: their distance from the planted weights `PICTURE`.
 
-    The first distance is with partialling out, the second distance without it.
+    The first error is with partialling out, and the second error is without.
     """
     with_it, without_it = (float(np.linalg.norm(rows.fit(partialled=flag).picture - PICTURE)) for flag in (True, False))
     return with_it, without_it
@@ -183,9 +183,9 @@ def test_a_difference_moves_the_weights_by_its_precision() -> None:
 
 
 def test_differences_that_no_linear_model_explains_weigh_less() -> None:
-    """Fit the linear part to the videos and a set of compared pictures, once for each of two sets.
+    """Fit the linear part twice. Each fit uses the same videos and another set of compared pictures.
 
-    Both sets have the same measured variance of the gaps. The second set has an additional error with the variance 4,
+    The gaps of both sets have the same measured variance. The second set has an additional error with the variance 4,
     which the measured variance does not include.
     """
     rows, random = planted(noise=6.0), np.random.default_rng(5)
@@ -238,7 +238,7 @@ def test_if_there_is_one_run_the_largest_penalties_are_chosen() -> None:
 
 
 def test_with_many_videos_the_choice_uses_a_fixed_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lower the number of videos from which the penalties are chosen. The fit must still use all videos."""
+    """Lower the number of videos that are used to choose the penalties. The fit must still use all videos."""
     rows, sizes = planted(), []
     whole = rows.fit()
 

@@ -1,7 +1,7 @@
 """Tests of the win probabilities of two pictures that have the same title.
 
-A slope turns the difference of two scores into a win probability. There is one slope for whole videos, which differ in
-picture and title, and another slope for pictures under one title.
+The difference of two scores, times a slope, is the log odds of a win. One slope is for whole videos, which differ in
+picture and title. Another slope is for pictures under one title.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""Test which one-video pairs the model and the adapters learn from, and which inputs are made from a pair."""
+"""Test which one-video pairs the model and the adapters learn from, and how the inputs for a pair are made."""
 
 import dataclasses
 from collections.abc import Callable
@@ -132,7 +132,9 @@ def test_a_dataset_without_training_pairs_gives_nothing_to_learn(data: Dataset, 
 
 @pytest.mark.slow
 def test_a_held_out_pair_changes_nothing_in_the_trained_model(data: Dataset) -> None:
-    """Change the gap of the test pair, which must change no score. Then change a training pair: scores must change."""
+    """Change the gap of the test pair. No score may change. Then change the gap of a training pair. The scores must
+    change.
+    """
     brief, inputs = TrainConfig(epochs=1), OneVideoInputs.of(data.one_video, np.arange(PAIRS))
 
     def scores(pair: int | None) -> Any:

@@ -1,7 +1,7 @@
-"""Tests of the picture gaps of held-out pairs. On known channels, the gaps of the released model must be the same.
+"""Tests of the picture gaps of held-out pairs.
 
-A picture gap is the score of the winner's picture minus the score of the loser's picture. For this difference, both
-pictures get the same title.
+A picture gap is the score of the winner's picture minus the score of the loser's picture, if both pictures get the same
+title. On known channels, the released model must give the same gaps.
 """
 
 from collections.abc import Callable

@@ -98,14 +98,14 @@ def test_a_training_killed_at_a_random_epoch_resumes_to_equal_weights(how: signa
 
 
 def stopped_at(epoch: int, folder: Path, **options: Any) -> None:
-    """Train, and send SIGTERM to this process at the end of `epoch`.
+    """Train until the end of `epoch`, and then send SIGTERM to this process.
 
     The training then finishes the first step of the next epoch, writes its state and stops.
     """
 
     def stop(finished: Epoch) -> None:
         if finished.epoch == epoch:
-            # Send the signal to this thread, because a thread of a library could otherwise get it.
+            # The signal goes to this thread. If it went to the process, a thread of a library could get it.
             signal.raise_signal(signal.SIGTERM)
 
     with pytest.raises(
@@ -159,7 +159,7 @@ def test_a_kill_while_the_state_is_written_leaves_the_previous_state(
     def sync(path: Path) -> None:
         nonlocal written
         written += path.suffix == ".aside"
-        if written == 3:  # The third state is half written and not yet renamed.
+        if written == 3:  # The third state is only half written, and its file does not have its final name yet.
             path.write_bytes(path.read_bytes()[:1_000])
             raise KilledError
 
@@ -231,7 +231,8 @@ def test_two_trainings_in_one_folder_do_not_touch_each_others_unfinished_files(
 
     def sync(path: Path) -> None:
         nonlocal inside
-        # While the first training is writing its state, the second training saves a state, loads it and ends.
+        # The first training is still writing its state. At the same time, the second training saves a state, loads it
+        # and ends.
         if not inside and path.suffix == ".aside":
             inside = True
             second.save(State({"a": torch.zeros(2)}, {}))
@@ -267,9 +268,9 @@ def test_the_end_of_a_training_deletes_old_temporary_files(tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_tensorboard_shows_each_epoch_once_after_a_kill(tmp_path: Path) -> None:
-    """Kill a training after epoch 7, and resume it. Its last saved state is from after epoch 5.
+    """Kill a training after epoch 7, and resume it. The last saved state is from epoch 5.
 
-    The resumed run therefore logs epochs 6 and 7 again.
+    The resumed training therefore logs epochs 6 and 7 again.
     """
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

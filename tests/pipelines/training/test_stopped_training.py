@@ -1,4 +1,4 @@
-"""Test that a training of a ranker that was stopped and started again ends with the same files."""
+"""Stop a training of a ranker and start it again. Test that it ends with the same files as a training without a stop."""
 
 import signal
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from thumblab_pipelines.training.train import train
 
 @pytest.mark.slow
 def test_a_training_stopped_twice_ends_with_the_same_files(plant: Plant, tmp_path: Path) -> None:
-    """Stop the first run while it trains the model, and the second run during cross-validation."""
+    """Stop the training twice: first while it trains the model, and then during cross-validation."""
     data, config = plant(), TrainConfig(epochs=8, swa_start=5, patience=0)
 
     def stopping(what: str, at: int) -> Callable[[str, Epoch], None]:

@@ -1,7 +1,7 @@
-"""Tests of the title prior: a lab with few videos starts from weights that were fitted to titles of many other
-channels.
+"""Tests of the title prior: weights that were fitted to titles of many other channels.
 
-In the planted table, and in the lab, a title with the word "secret" gets more views, and the words are the only signal.
+A lab with few videos starts from these weights. In the planted table and in the lab, titles with the word "secret" get
+more views. Nothing else in a title has an effect.
 """
 
 import dataclasses
@@ -28,13 +28,13 @@ WORDS = ("secret", "garden", "winter", "market", "river", "engine")
 
 
 def titles_of(random: np.random.Generator, count: int) -> list[str]:
-    """Draw titles of three different words."""
+    """Draw titles. Each title has three different words."""
     return [" ".join(random.permutation(WORDS)[:3]) for _ in range(count)]
 
 
 def observations(channels: int = 40, videos: int = 30, effect: float = 1.0, seed: int = 0) -> pd.DataFrame:
-    """Return a table in which a title with the word "secret" gets `effect` more log views. Older videos have more
-    views.
+    """Return a table of videos. A title with the word "secret" adds `effect` to the log views, and older videos have
+    more views.
 
     Each video has two observations. The views of the second observation are random.
     """
@@ -124,8 +124,8 @@ def test_a_prior_of_no_effect_changes_nothing(prior: TitlePrior, lab: Dataset) -
 
 def test_channels_and_videos_of_the_lab_are_not_in_the_prior(lab: Dataset, tmp_path: Path) -> None:
     rows = observations(channels=14)
-    rows.loc[rows.channel_id == "other 0", "channel_id"] = "c1"  # A channel of the lab.
-    rows.loc[rows.video_id == "t35", "video_id"] = "v7"  # A video of the lab in another channel of the table.
+    rows.loc[rows.channel_id == "other 0", "channel_id"] = "c1"  # The lab has the channel c1.
+    rows.loc[rows.video_id == "t35", "video_id"] = "v7"  # The lab has the video v7, in another channel.
     left = without_channels_of(rows, {"c1"}, {"v7"})
     assert set(rows.channel_id) - set(left.channel_id) == {"c1", "other 1"}
     rows.to_csv(tmp_path / "titles.csv", index=False)

@@ -1,7 +1,7 @@
 """Tests of the model that scores titles by their words, and of its benchmark.
 
-Most tests use made-up titles, in which two words have known effects on the views. One test runs the benchmark on
-sixteen channels of the title panel, a file of real titles and views of many channels.
+Most tests use invented titles, in which two words have known effects on the views. One test runs the benchmark on
+sixteen channels of the title panel. The title panel is a file of real titles and views of many channels.
 """
 
 from pathlib import Path
@@ -53,9 +53,10 @@ def planted() -> Planted:
 
 
 def _effect(scores: Float64s, has: "np.typing.NDArray[np.bool_]", rows: Rows) -> float:
-    """Return the difference of two mean scores: of the videos in `rows` with a word, and of the other videos in `rows`.
+    """Return the mean score of the videos with a word, minus the mean score of the videos without this word.
 
-    `has` is true for the videos with the word. The unit of the result is the standard deviation of all scores.
+    Only the videos in `rows` are used. `has` is true for the videos with the word. The unit of the result is the
+    standard deviation of all scores.
     """
     values, flag = scores[rows], has[rows]
     return float((values[flag].mean() - values[~flag].mean()) / scores.std())
@@ -108,7 +109,7 @@ def test_the_weekday_of_publication_predicts_views_and_does_not_change_the_order
     assert scores[later & on_the_day].min() > scores[later & ~on_the_day].max()
     assert abs(np.corrcoef(title_scores(inputs, above, known).total[later], on_the_day[later])[0, 1]) < 0.3
 
-    # All titles are scored on one day, so only the words and facts of the titles can order the titles.
+    # All titles are scored for the same day, so their order depends only on their words and facts.
     same_day = np.where(published < 500, published, 601.0)
     one_day = title_scores(inputs.with_moments(same_day, known), above, known).total
     assert np.ptp(one_day[later]) < np.ptp(scores[later]) / 2

@@ -1,4 +1,4 @@
-"""Tests that training finds a signal in the data if there is one, finds no signal in noise, and uses no held-out views."""
+"""Tests that training finds a signal in the data, finds no signal in noise, and does not use held-out views."""
 
 import dataclasses
 from collections.abc import Callable
@@ -27,7 +27,9 @@ FILES = ("model.safetensors", "adapters.safetensors", "calibration.json", "confi
 
 
 def gaps(data: Dataset, scores: Any, part: str = TEST, channel: str | None = None) -> npt.NDArray[np.float64]:
-    """Return the winner's score minus the loser's score for each pair of `part`, and of `channel` if it is given."""
+    """Return the winner's score minus the loser's score for each pair of `part`. If `channel` is given, use only its
+    pairs.
+    """
     pairs = data.pairs[data.pairs.part == part]
     if channel is not None:
         pairs = pairs[pairs.channel_id == channel]
@@ -40,7 +42,10 @@ def auc(data: Dataset, scores: Any, channel: str | None = None) -> float:
 
 
 def reversed_in(data: Dataset, rows: npt.NDArray[np.bool_]) -> Dataset:
-    """Copy `data`, and multiply the targets of `rows` by -5. Swap winner and loser in each pair with a video of `rows`."""
+    """Return a copy of `data` in which the targets of `rows` are multiplied by -5.
+
+    In each pair with a video of `rows`, the winner and the loser are swapped.
+    """
     videos, pairs = data.videos.copy(), data.pairs.copy()
     videos.loc[rows, "target"] *= -5
     affected = rows[pairs.winner.to_numpy(int)] | rows[pairs.loser.to_numpy(int)]
@@ -128,7 +133,9 @@ def test_the_same_seed_gives_the_same_files_and_another_seed_gives_others(
 
 
 def test_training_does_not_use_the_test_part(little: Dataset, brief: TrainedRanking, tmp_path: Path) -> None:
-    """Reverse the targets and the winners of the test part. No weight, adapter or calibration may change."""
+    """Reverse the targets and the winners of the test part. The weights, the adapters and the calibration must stay the
+    same.
+    """
     other = train(reversed_in(little, (little.videos.part == TEST).to_numpy(bool)), BRIEF)
     assert files(brief, tmp_path / "one") == files(other, tmp_path / "other")
     for field in ("future", "future_unadapted", "new", "adapted"):
@@ -325,7 +332,8 @@ def test_the_absolute_head_learns_click_through_rates_if_there_are_enough(plant:
     random = np.random.default_rng(0)
     rates = 0.04 + 0.02 * random.random(320)
     measured = plant(channels=4, videos=80, click_through_rate=rates)
-    # With these settings, the predictions of the absolute head come near to their target within a few epochs.
+    # The absolute head predicts click-through rates. With these settings, its predictions come near to the true rates
+    # within a few epochs.
     trained = train(measured, dataclasses.replace(QUICK, pairs_per_step=32, learning_rate=1e-2)).ranker
     assert trained.absolute == "click_through_rate"
     predicted = trained.predict(measured.images, measured.titles, measured.videos.title.tolist()).engagement

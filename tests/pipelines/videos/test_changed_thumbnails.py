@@ -196,7 +196,7 @@ def test_a_video_whose_first_versions_were_deleted_is_excluded_and_counted(
             "what it showed first is not kept": 2,
             "not encoded": 1,
         }
-        with lab.engine.begin() as connection:  # The counts stay the same after a further change.
+        with lab.engine.begin() as connection:  # After another change of the thumbnail, the counts must stay the same.
             record(connection, [changing.shown("picture", 300, OTHER)])
             shorten_histories(connection, "tech", after(250))
 
@@ -214,8 +214,9 @@ def test_a_changed_title_ends_the_first_version_before_the_picture_is_fetched_ag
 def test_the_second_of_two_titles_at_the_same_moment_replaces_the_first(changing: Changing) -> None:
     lab = changing.lab
     with lab.engine.begin() as connection:
-        # The newest title of the video `title` was first seen at 100 hours, so a second title at 100 hours replaces it.
-        # The title of the video `same` was first seen at 20 hours, so a title at 100 hours makes a new version.
+        # At 100 hours, each of the two videos gets another title. The newest title of the video `title` was first seen
+        # at this time too, so the other title replaces it. The newest title of the video `same` was first seen at 20
+        # hours, so the other title makes a new version.
         connection.execute(update(videos).where(videos.c.video_id != "picture").values(title="Corrected"))
         for _ in range(2):
             record(connection, [Unchanged("title", after(100)), Unchanged("same", after(100))])
@@ -271,8 +272,8 @@ def test_a_failed_picture_is_tried_once_and_again_only_on_request(
     for module in (embed_step, check_vectors):
         monkeypatch.setattr(module, "image_encoder", lambda _: encoder)
     embedded = embed(lab, "tech")
-    # The picture encoder got the three current pictures and the earlier picture, and returned only zeros, which are no
-    # valid vectors. The title encoder encoded the two earlier titles, which `earlier` counts.
+    # The picture encoder got the three current pictures and the earlier picture, but returned only zeros, which are not
+    # valid vectors. `earlier` counts the two earlier titles, which the title encoder encoded.
     assert (embedded.images, embedded.earlier, encoder.seen) == (0, 2, 4)
     assert "picture: its earlier or tested thumbnail: the encoder gives no vector" in "; ".join(embedded.without)
     assert embed(lab, "tech").earlier == 0

@@ -1,4 +1,4 @@
-"""Draw small sets of faces with every kind of change that a person can make."""
+"""Draw small sets of faces, with all kinds of changes that a person can make to clusters of faces."""
 
 from dataclasses import replace
 
@@ -19,7 +19,10 @@ def unit(vectors: np.ndarray) -> Float32s:
 def people_of(
     random: np.random.Generator, sizes: list[int], noise: float = 0.6, dimension: int = 32
 ) -> tuple[Faces, Rows]:
-    """Return good faces, each in its own picture, and the person of each face. Person i has `sizes[i]` faces."""
+    """Return good faces, and the number of the person of each face. Person i has `sizes[i]` faces.
+
+    Each face is in a picture of its own.
+    """
     person = np.repeat(np.arange(len(sizes)), sizes)
     centres = unit(random.standard_normal((len(sizes), dimension)))
     vectors = unit(centres[person] + noise * unit(random.standard_normal((len(person), dimension))))
@@ -32,10 +35,11 @@ def faces_of(vectors: Float32s) -> Faces:
 
 
 def messy_faces(seed: int, count: int, said: bool = True) -> Faces:
-    """Return faces in crowded pictures, some of them bad, with random pins, bans, names and previous clusters.
+    """Return faces in pictures that often show several faces. The quality of some faces is bad.
 
-    The pins, bans, names and previous clusters have no relation to the vectors. Clustering these faces is harder than
-    clustering the faces of a real lab. The pins, bans, names and clusters do not contradict each other.
+    If `said` is true, the faces have random previous clusters, and random changes by persons: pins, bans and names.
+    These have no relation to the vectors, so clustering these faces is harder than clustering the faces of a real lab.
+    The clusters, pins, bans and names do not contradict each other.
     """
     random = np.random.default_rng(seed)
     centres = unit(random.standard_normal((5, 12)))
@@ -48,7 +52,8 @@ def messy_faces(seed: int, count: int, said: bool = True) -> Faces:
         return faces
     previous = _one_a_picture(np.where(random.random(count) < 0.5, random.integers(0, 5, count), NONE), pictures)
     pinned = _one_a_picture(np.where(random.random(count) < 0.2, random.integers(2, 7, count), NONE), pictures)
-    # A person may have pinned one face, and taken another face of the same picture out of its cluster.
+    # In a lab, a person can do both: pin one face to a cluster, and take another face of the same picture out of this
+    # cluster.
     bans = np.column_stack([random.integers(0, count, count // 3), random.integers(0, 7, count // 3)])
     bans = bans[pinned[bans[:, 0]] != bans[:, 1]]
     named = random.choice(8, random.integers(0, 4), replace=False)
@@ -65,5 +70,5 @@ def _one_a_picture(clusters: Rows, pictures: Rows) -> Rows:
 
 
 def partition(clusters: Rows) -> set[frozenset[int]]:
-    """Return the clusters as sets of rows, without their codes."""
+    """Return the clusters as sets of row numbers. The codes of the clusters are left out."""
     return {frozenset(np.flatnonzero(clusters == code).tolist()) for code in set(clusters.tolist()) - {NONE}}

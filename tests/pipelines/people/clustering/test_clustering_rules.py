@@ -1,4 +1,4 @@
-"""Tests of the rules that every clustering obeys, for any faces and any changes by persons."""
+"""Tests of the rules that every clustering obeys, whatever the faces are and whatever changes persons have made."""
 
 from dataclasses import replace
 

@@ -1,4 +1,6 @@
-"""Face vectors of invented people, with a planted direction that does not depend on the person."""
+"""Make face vectors of invented people. One direction of the vectors stands for the light in a picture, not for a
+person.
+"""
 
 import numpy as np
 
@@ -29,7 +31,7 @@ def planted_vectors(
 
 
 def labelled(vectors: Float64s, person: list[int], pictures: list[str] | None = None) -> LabelledFaces:
-    """Return labelled faces, with ids, keys and pictures in the same form as in a lab.
+    """Return labelled faces whose ids, keys and pictures look like those of a lab.
 
     By default, each face has its own picture.
     """

@@ -108,7 +108,7 @@ def test_no_file_of_a_release_holds_a_key_of_a_person_or_of_a_face(heads: Releas
     faces = planted()
     release = train_and_publish(heads, faces, EMBEDDER, CONFIG).release
     content = b"".join(path.read_bytes() for path in (heads.root / FACE_HEAD).rglob("*") if path.is_file())
-    assert release.info["head"].encode() in content  # `content` includes the manifest.
+    assert release.info["head"].encode() in content  # The files in `content` include the manifest.
     for key in {*faces.people, *faces.faces, *faces.pictures}:
         assert key.encode() not in content
     assert json.loads((release.path / "manifest.json").read_text())["info"]["people"] == 8
@@ -128,7 +128,8 @@ def test_a_release_says_whether_it_learnt_from_a_face(heads: ReleaseStore) -> No
     for person in set(faces.people) - {held_back}:
         assert heads_that_learnt_from(heads, people=[person]) == [release]
     assert heads_that_learnt_from(heads, faces=[faces.faces[-1]]) == [release]
-    assert not heads_that_learnt_from(heads, people=[faces.faces[-1]])  # This id is of a face, not of a person.
+    # This id belongs to a face, so it is not the id of a person.
+    assert not heads_that_learnt_from(heads, people=[faces.faces[-1]])
 
 
 def test_forgetting_a_person_serves_the_newest_head_that_did_not_learn_from_them(heads: ReleaseStore) -> None:

@@ -28,7 +28,7 @@ def test_a_head_learns_to_ignore_the_light_on_unseen_people() -> None:
     assert trained.verification.tar.difference.low > 0.3
     assert trained.verification.eer.difference.high < -0.1
     assert trained.decision.promote
-    vectors, person = planted_vectors(people=20, each=10, seed=2)  # None of these people is in the training.
+    vectors, person = planted_vectors(people=20, each=10, seed=2)  # None of these people is in the training data.
     others = judge(labelled(vectors, person).coded(), trained.head.matrix, np.random.default_rng(0))
     assert verify(others, seed=1).tar.difference.low > 0.3
 
@@ -103,7 +103,9 @@ def test_shuffled_labels_give_a_head_that_is_refused() -> None:
 
 
 def test_a_head_that_learnt_from_wrong_labels_is_refused_on_right_ones() -> None:
-    """Fit a head to labels that depend on the light and not on the person. Then test the head on right labels."""
+    """Fit a head to wrong labels, which depend on the light and not on the person. Then test the head with right
+    labels.
+    """
     vectors = planted_vectors(people=12, each=20, lighting=0.5)[0]
     light = unit(np.random.default_rng(99).normal(size=(1, 64)))[0]
     by_light = np.argsort(np.argsort(vectors @ light)) // 20
@@ -184,7 +186,7 @@ def test_one_picture_for_all_faces_leaves_nothing_to_judge() -> None:
 
 @pytest.fixture(scope="module")
 def real_faces(shared_data: Path) -> CodedFaces:
-    """The vectors that the network mobilefacenet gives to 20 faces of each of 12 people."""
+    """The vectors that the network mobilefacenet computes for 240 faces: 20 faces of each of 12 people."""
     import cv2
     import openvino
 
