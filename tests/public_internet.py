@@ -87,7 +87,9 @@ class Internet:
         self._real_connect = socket.create_connection
 
     def serve(self, handler: type[http.server.BaseHTTPRequestHandler], addresses: Sequence[str], *names: str) -> None:
-        """Run an https server with a certificate for `names` at `addresses`. The names get these addresses."""
+        """Run an https server at `addresses`. Its certificate is for `names`, and each name now leads to these
+        addresses.
+        """
         server = _Quiet(("127.0.0.1", 0), handler)
         server.tls = self.authority.server_context(*names)
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()

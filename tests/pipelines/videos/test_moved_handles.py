@@ -30,5 +30,7 @@ def test_a_handle_that_is_seen_on_another_channel_is_taken_from_the_channel_that
     assert former.handle is None
     see(("UCb", "@first"), ("UCc", "@second"))  # Two channels exchange their @handles.
     assert owners("@first", "@second") == ["UCb", "UCc"]
-    see(("UCb", None))  # A channel without a @handle in an answer may still have its @handle, so the lab keeps it.
+    # The answer has no @handle for this channel. The channel may still have its old @handle, so the lab keeps the old
+    # @handle.
+    see(("UCb", None))
     assert owners("@first", "@second") == ["UCb", "UCc"]

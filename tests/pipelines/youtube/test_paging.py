@@ -74,8 +74,8 @@ class Stub:
     def __init__(self, name: str, first: list[Json]) -> None:
         self.calls: Counter[str] = Counter()
         self._items, self._token, _ = LISTS[name]
-        # `first` are extra uploads on page 0. Without these uploads, the channel would look inactive with some of the
-        # lists, and the crawl leaves out inactive channels.
+        # `first` are extra uploads on page 0. Some of the endless lists have only old uploads, so the channel would
+        # look inactive without the extra uploads. The crawl leaves out inactive channels.
         self._first = first
 
     def answer(self, name: str, query: dict[str, str]) -> tuple[int, Json]:
@@ -147,7 +147,10 @@ def connected(lab: Lab, endpoint: str) -> Lab:
 
 
 def read_to_the_end_at(lab: Lab, table: Any) -> Any:
-    """Return the time at which the channel's list of uploads was last read to its end, from `table`, or None."""
+    """Return the time at which the channel's list of uploads was last read to its end, or None if it never was.
+
+    `table` is the table that stores this time.
+    """
     with lab.engine.connect() as connection:
         return connection.scalar(select(table.c.walked_at))
 
@@ -192,7 +195,7 @@ def test_an_endless_list_takes_the_crawl_a_few_calls_and_counts_as_read(lab: Lab
         spent = stub.calls["playlistItems"]
         crawl(crawling_lab, "tech")
     assert first.stopped is None or "searches" in first.stopped
-    # The extra uploads make page 0 a page with new items. The crawl can therefore read one more page.
+    # The extra uploads make page 0 a page with new items. The crawl may therefore read one page more than without them.
     assert spent <= LISTS[name][2] + 1
     assert any(CHANNEL in remark for remark in first.remarks)
     assert stub.calls["playlistItems"] == spent  # The next run does not read the list again.

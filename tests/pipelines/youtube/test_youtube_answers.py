@@ -1,6 +1,4 @@
-"""Tests of parsing YouTube's answers. Some answers were recorded. The tests make up the other answers, which are
-unusual.
-"""
+"""Tests of parsing YouTube's answers. Usual answers were recorded. Unusual answers are written by the tests."""
 
 import json
 import logging

@@ -32,7 +32,7 @@ WATCHER = Path(__file__).with_name("watcher.py")
 
 
 class _CpuShare:
-    """A measurement of the share of the processor that other processes leave to the service and to the test."""
+    """Measures how much of the processor the service and the test can use, besides what other processes use."""
 
     def __init__(self, service: psutil.Process) -> None:
         self._processes = (service, psutil.Process())
@@ -40,14 +40,16 @@ class _CpuShare:
         self._before = self._used()
 
     def left(self) -> float:
-        """Return the share of the processor that was left since this object was made, from 0 to 1."""
+        """Return the share of the processor, from 0 to 1, that other processes did not use since this object was made."""
         busy, own = (after - before for after, before in zip(self._used(), self._before, strict=True))
         available = (time.monotonic() - self._started) * (os.cpu_count() or 1)
         return 1 - min(1.0, max(0.0, busy - own) / available)
 
     def _used(self) -> tuple[float, float]:
-        """Return the processor seconds of all processes, and the seconds of the service and this test with their
-        children.
+        """Return the processor seconds that all processes have used, and the seconds that the service and this test
+        have used.
+
+        The child processes of the service and of this test are included.
         """
         machine = psutil.cpu_times()
         busy = sum(machine) - machine.idle - getattr(machine, "iowait", 0.0) - getattr(machine, "guest", 0.0)

@@ -32,7 +32,7 @@ def png(width: int, height: int, depth: int, colours: int, channels: int, *notes
 
 
 def png_that_states(side: int) -> bytes:
-    """Return a PNG of a hundred bytes whose header states a square picture with sides of `side` pixels."""
+    """Return a PNG of a hundred bytes. Its header states a square picture whose sides have `side` pixels."""
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(999))) + chunk(b"IEND", b"")
 

@@ -2,9 +2,11 @@
 
     python watcher.py PID URL
 
-The script prints a line when it begins to watch. The script watches until its standard input ends, and then prints a
-line of JSON: the most resident bytes of the service with its child processes, the seconds of each `/health`, and the
-failures. The clients of an attack run in another process, so that they do not make the measured times longer.
+The script prints a line when it begins to watch, and stops when its standard input ends. Then it prints a line of JSON.
+The JSON has three parts. The first is the most memory, in resident bytes, that the service and its child processes
+used. The others are the seconds of each request to `/health`, and the failures.
+
+The clients of an attack run in another process, so that they do not make the measured times longer.
 """
 
 import json

@@ -40,7 +40,9 @@ def own(own_lab: Any, run: Callable[..., Any]) -> Iterator[Any]:
 
 @pytest.fixture
 def item(draw: Callable[..., bytes]) -> Callable[..., dict[str, Any]]:
-    """Return a function that makes an item of a batch from drawn pictures. Each number makes different pictures."""
+    """Return a function that makes an item of a batch, with drawn pictures. Items with different numbers differ in
+    pictures.
+    """
 
     def make(number: int, pictures: int = 2, **fields: Any) -> dict[str, Any]:
         encoded = [base64.b64encode(draw(100 * number + n)).decode() for n in range(pictures)]
@@ -52,7 +54,7 @@ def item(draw: Callable[..., bytes]) -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def send() -> Callable[..., dict[str, Any]]:
-    """Return a function that stores a batch and returns it."""
+    """Return a function that sends a batch to the service, and returns the service's description of the stored batch."""
 
     def post(service: Any, items: list[dict[str, Any]], key: str | None = None, **fields: Any) -> dict[str, Any]:
         headers = {} if key is None else {"Idempotency-Key": key}
@@ -65,7 +67,7 @@ def send() -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def ended() -> Callable[..., dict[str, Any]]:
-    """Return a function that waits until a batch has ended and returns it."""
+    """Return a function that waits until a batch has ended, and returns the service's description of this batch."""
 
     def wait(service: Any, batch_id: str) -> dict[str, Any]:
         deadline = time.monotonic() + 60

@@ -89,7 +89,7 @@ def test_a_batch_that_cannot_be_read_is_logged_once_and_stops_no_other(new_lab, 
         store.find(batch_id).finish(BatchState.DONE)
     unreadable = store.find(ids[1]).folder / file
     unreadable.unlink(missing_ok=True)
-    unreadable.mkdir()  # Reading a folder as a file is an OSError, even if root runs the tests.
+    unreadable.mkdir()  # The path is now a folder. Reading a folder as a file fails for every user, even for root.
     for _ in range(2):
         listed, undelivered = store.page("default", 10, None)[0], store.undelivered()
         assert {ids[0], ids[2]} <= {batch.id for batch in listed}
@@ -121,7 +121,7 @@ def test_a_damaged_result_is_named_and_the_others_are_answered(own, ended, damag
     items = [{"id": f"item-{n}", "title": "t", "thumbnails": [{"id": "p", "url": "https://h/"}]} for n in (1, 2, 3)]
     batch = store.find(store.add(request_of(*items), "default", None)[0].id)
     batch.cancel()
-    ended(own, batch.folder.name)  # The worker writes no progress from here on.
+    ended(own, batch.folder.name)  # The worker has ended this batch, so it no longer writes progress.
     lines = [ItemResult(item=n, id=f"item-{n}", error="an error").model_dump_json().encode() + b"\n" for n in (1, 3)]
     content = lines[0] + damage + lines[1]
     (batch.folder / "results.jsonl").write_bytes(content)
@@ -139,7 +139,8 @@ def test_a_damaged_result_is_named_and_the_others_are_answered(own, ended, damag
 
 @pytest.mark.slow
 def test_a_long_batch_does_not_delay_the_end_of_others(own, item, send, ended):
-    with own.app.state.foreground.request():  # Each picture of the batch now waits for five seconds.
+    # While this request is open, each picture of a batch waits for five seconds.
+    with own.app.state.foreground.request():
         long = send(own, [item(1, pictures=10)])
         cancelled, late = send(own, [item(2)]), send(own, [item(3)], deadline_s=1)
         own.client.post(f"/v1/batches/{cancelled['id']}/cancel")

@@ -56,7 +56,8 @@ def test_the_batches_of_a_revoked_key_are_cancelled_and_other_batches_continue(
     service, keys, holder, item, send, ended
 ):
     store = service.app.state.batches
-    with service.app.state.foreground.request():  # Each picture now waits for five seconds.
+    # While this request is open, each picture of a batch waits for five seconds.
+    with service.app.state.foreground.request():
         leaving = holder("leaving")
         running, waiting = (stored_by(leaving, item(n), item(n + 1)) for n in (1, 3))
         when(lambda: store.find(running).progress.attempts)
@@ -114,7 +115,8 @@ def test_a_deleted_batch_is_gone_whether_it_has_ended_or_not(service, lab, holde
     folder = lab.settings.data_dir / "batches"
     done = stored_by(client, *unreadable("a"), **{"Idempotency-Key": "one"})
     when(lambda: client.get(f"/v1/batches/{done}").json()["state"] == "done")
-    with service.app.state.foreground.request():  # Each picture now waits for five seconds.
+    # While this request is open, each picture of a batch waits for five seconds.
+    with service.app.state.foreground.request():
         running = stored_by(client, item(1), item(2), **{"Idempotency-Key": "two"})
         when(lambda: client.get(f"/v1/batches/{running}").json()["state"] == "running")
         for batch in (done, running):

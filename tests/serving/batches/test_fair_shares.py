@@ -59,7 +59,8 @@ def test_a_batch_of_one_item_does_not_wait_for_all_items_of_another_key(own, oth
         return result(self, batch, number, line, tries)
 
     monkeypatch.setattr(worker.BatchWorker, "_result", noted)
-    with own.app.state.foreground.request():  # The first picture of the long batch now waits for five seconds.
+    # While this request is open, the first picture of the long batch waits for five seconds.
+    with own.app.state.foreground.request():
         long = [send(own, [item(10 * n + k, pictures=1) for k in range(5)])["id"] for n in range(2)]
         short = other.post("/v1/batches", json={"items": [item(99, pictures=1)]}).json()["id"]
     for batch in long:
@@ -104,7 +105,8 @@ def test_a_batch_that_cannot_be_read_slows_no_other_and_is_logged_once(new_lab, 
     bad, good = (store.find(store.add(request_of(item(n)), f"key {n}", None)[0].id) for n in range(2))
     if file == "items.jsonl":
         (bad.folder / file).unlink()
-        (bad.folder / file).mkdir()  # The tests may run as root, for whom file permissions have no effect.
+        # The path is now a folder. Reading a folder as a file fails for every user, even for root.
+        (bad.folder / file).mkdir()
     else:
         read = Facts.read
 

@@ -9,7 +9,7 @@ from thumblab_serving.batches.foreground import Foreground
 
 
 def nothing():
-    """Do nothing, so that the wait does not end early."""
+    """A `check` that never raises an error, so it never ends the wait."""
 
 
 def test_a_call_does_not_wait_without_requests():

@@ -65,7 +65,10 @@ def telling(lab_at, run, tmp_path_factory, receiver):
 
 @pytest.fixture
 def told(telling, receiver, item, send):
-    """Return a function that sends a batch, and returns it after its webhook was delivered or has failed."""
+    """Return a function that sends a batch and waits until its webhook was delivered or has failed.
+
+    The function returns the service's description of the batch.
+    """
 
     def tell(*answers, path="/done?a=b"):
         receiver["got"].clear()
@@ -118,7 +121,8 @@ def test_no_webhook_is_sent_for_a_batch_of_a_revoked_key(telling, receiver, item
     headers = {"X-API-Key": keys.add("leaving", ["score"])}
     body = {"items": [item(1, pictures=1)], "webhook": f"https://{receiver['host']}/"}
     store = telling.app.state.batches
-    with telling.app.state.foreground.request():  # The picture of the batch now waits for five seconds.
+    # While this request is open, the picture of the batch waits for five seconds.
+    with telling.app.state.foreground.request():
         reply = telling.client.post("/v1/batches", json=body, headers=headers)
         keys.revoke("leaving")
         deadline = time.monotonic() + 30

@@ -99,7 +99,8 @@ def test_the_same_by_coroutines(service, files):
 
 
 def test_a_running_batch_differs_from_an_ended_one_and_can_be_cancelled(client, service, files):
-    with service.app.state.foreground.request():  # Each picture of a batch now waits for five seconds.
+    # While this request is open, each picture of a batch waits for five seconds.
+    with service.app.state.foreground.request():
         batch = client.store_batch([Item("one", TITLES[0], files)])
         with pytest.raises(StillRunningError, match=f"the batch {batch.id} has 0 of 1 results after 0 s"):
             client.wait_for_batch(batch.id, every_s=0.01, timeout_s=0)

@@ -46,7 +46,7 @@ both = pytest.mark.parametrize("call", ["sync", "async"], indirect=True)
 
 @pytest.fixture
 def stored(service):
-    """A stored import that belongs to the client's key. The job of the import has written no report yet."""
+    """A stored import that belongs to the client's key. The job that imports the exports has written no report yet."""
     store = ExportStore(service.app.state.settings)
     stored, _ = store.add([(NAME, b"Content,Video title\n")], OWN_KEY)
     yield stored

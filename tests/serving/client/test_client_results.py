@@ -26,9 +26,9 @@ def test_a_line_is_a_result_as_soon_as_its_last_byte_has_arrived():
 
 @pytest.fixture
 def slow_service():
-    """A service that sends one result of a batch, and waits for the event `go_on` before it sends further results.
+    """A service that sends the first result of a batch, and then waits for the event `go_on`.
 
-    If `breaks` is set, the service closes the connection instead.
+    After the event, it sends the other results. If the event `breaks` is set, it closes the connection instead.
     """
     go_on, breaks = threading.Event(), threading.Event()
 

@@ -1,4 +1,7 @@
-"""Test how `thumblab score FOLDER|TABLE.csv --out FILE` finds the channels that are named by their @handles."""
+"""Test `thumblab score FOLDER|TABLE.csv --out FILE` with channels that are named by @handles.
+
+The tests check how the command finds the channel of each @handle.
+"""
 
 import csv
 

@@ -1,4 +1,4 @@
-"""Test to which service `thumblab score` sends its request, and which lab's key `thumblab key` prints."""
+"""Test to which service `thumblab score` sends its request, and of which lab `thumblab key` prints the key."""
 
 import json
 import subprocess
@@ -32,7 +32,9 @@ def up(lab, scoring):
 
 @pytest.fixture
 def here(monkeypatch, service, draw):
-    """Make scoring in the command's own process return a prepared answer. The returned list has an item per call."""
+    """Replace the scoring in the command's own process by a prepared answer. Return a list that gets an item at each
+    call.
+    """
     from thumblab_serving.schemas.answer import ScoreAnswer
 
     answer, calls = ScoreAnswer.model_validate(service.score(draw(0), draw(1))), []
@@ -161,8 +163,7 @@ with announced(Path({str(tmp_path)!r}), Running(*{[CLOSED] * 3})):
 def test_no_key_is_made_while_the_service_of_another_lab_runs(within, service, tmp_path):
     """Check that `thumblab key` makes no key while the service of another lab listens on this lab's port.
 
-    A new key would be useless: the service of the other lab would refuse the key, and its error would not give the
-    reason.
+    The service of the other lab would refuse a new key, and its error would not say that it belongs to another lab.
     """
     apart = {"THUMBLAB_DATA_DIR": str(tmp_path / "mine"), "THUMBLAB_SERVING_PORT": service.url.rpartition(":")[2]}
     for arguments in ((), ("--demo",)):

@@ -1,4 +1,7 @@
-"""Test the requests to group faces and to train, with runs of a real Dagster. The service returns the results."""
+"""Test two requests with runs of a real Dagster: to group faces, and to train the matching head.
+
+The service must return the results of the runs.
+"""
 
 import time
 from dataclasses import dataclass
@@ -35,7 +38,9 @@ class GivenFace:
 
 
 def plant(connection: Connection, embedder: str) -> None:
-    """Store pictures with one face each. Put the faces of each of the first `NAMED` people in a cluster with a name."""
+    """Store pictures that show one face each. For the first `NAMED` people, put the faces of a person in a named
+    cluster.
+    """
     rng = np.random.default_rng(5)
     people = rng.normal(size=(NAMED + UNNAMED, 64)) / 8
     found = {}
@@ -67,7 +72,7 @@ def client(settings, run):
 
 
 def ended(client: httpx.Client, reply: httpx.Response):
-    """Wait until the run that an answer names has ended, and return the state of the run."""
+    """Wait until a run has ended, and return its state. `reply` is the answer that names the run."""
     assert (reply.status_code, reply.json()["status"]) == (202, "started"), reply.text
     deadline = time.monotonic() + 200
     while True:

@@ -23,7 +23,9 @@ FACTORY = {"ops": {"faiss_index": {"config": {"factory": "IVF2,Flat"}}}}
 
 @pytest.fixture
 def ask(settings):
-    """Return a function that calls an async function with a `DagsterRuns` as its argument, and returns the result."""
+    """Return a function that calls an async function, and returns its result. The argument of the call is a
+    `DagsterRuns`.
+    """
 
     async def with_runs(question):
         graphql = DagsterGraphql(settings)
@@ -59,7 +61,8 @@ def failed_import(settings):
             tags = {TAG: stored.folder.import_id}
             run = DagsterRun("add_channel", status=DagsterRunStatus.STARTED, tags=tags)
             instance.add_run(run)
-            # Dagster first stores that a run has failed, and a moment later whether it retries the run.
+            # Dagster stores two facts one after the other: first that a run has failed, and a moment later whether it
+            # retries the run.
             failure = DagsterEvent(DagsterEventType.RUN_FAILURE.value, "add_channel")
             instance.run_storage.handle_run_event(run.run_id, failure, datetime.fromtimestamp(ended_at, UTC))
             return stored, lambda mark: instance.add_run_tags(run.run_id, {"dagster/will_retry": mark})

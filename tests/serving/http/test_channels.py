@@ -230,7 +230,7 @@ def age_by(stored, time):
 
 
 def test_the_exports_of_an_import_that_waits_for_its_turn_are_kept(service, store):
-    """Make imports in three states: waiting, running, and with a killed run."""
+    """Make imports in three states: an import waits, an import runs, and the run of an import was killed."""
     hours = timedelta(hours=1)
     waits, works, stopped_waiting, stopped_working = (store.add([EXPORT], f"key {n}")[0] for n in range(4))
     age_by(waits, 5 * hours)

@@ -97,7 +97,8 @@ def test_a_thumbnail_that_a_video_had_before_is_shown_and_none_of_another_video(
     assert reply.headers["cache-control"] == "private, max-age=3600"
     with Image.open(io.BytesIO(reply.content)) as image:
         assert image.size == (480, 270)
-    # The picture is another video's, the file is gone, and no picture has such a name.
+    # Three pictures are refused: a picture of another video, a picture whose file is gone, and a name that no picture
+    # has.
     for refused in (version("none", earlier), version("there", "1" * 64), version("there", "..%2F..%2Fapi-key")):
         assert refused.status_code == 404
     assert version("there", "A" * 64).json()["type"] == "urn:thumblab:unknown-picture"

@@ -1,5 +1,6 @@
-"""Test `/api/v1/niches` over HTTP: niches are listed, added, changed, retired, restored and proposed, and every route
-follows at once.
+"""Test `/api/v1/niches` over HTTP. Niches are listed, added, changed, retired, restored and proposed.
+
+All other routes must know a changed niche at once.
 """
 
 import time
@@ -32,7 +33,7 @@ COOKING = {
 
 @pytest.fixture
 def service(with_database: Any, database_url: str) -> Iterator[Any]:
-    """The running service. Its niches are those of a new lab."""
+    """The running service. After each test, its niches are again those of a new lab."""
     yield with_database
     engine = create_engine(database_url)
     with engine.begin() as connection:
@@ -52,7 +53,7 @@ def names(service: Any) -> list[str]:
 
 
 def listed(service: Any, name: str) -> Any:
-    """Return what the list of niches says about a niche."""
+    """Return the entry of a niche in the list of niches."""
     return next(niche for niche in service.client.get("/api/v1/niches").json()["niches"] if niche["name"] == name)
 
 
@@ -61,7 +62,7 @@ def libraries(service: Any) -> list[str]:
 
 
 def wait_for(service: Any, expected: list[str]) -> None:
-    """Wait until the service knows these niches. It looks at the list twice a second."""
+    """Wait until the service knows exactly the niches `expected`. The service reads the niches twice a second."""
     deadline = time.monotonic() + 5
     while libraries(service) != expected:
         assert time.monotonic() < deadline, libraries(service)
@@ -82,7 +83,7 @@ def test_an_added_niche_is_listed_and_taken_by_every_route_without_a_restart(ser
     assert {name: added.json()[name] for name in COOKING} == COOKING
     wait_for(service, [*DEFAULT_NAMES, "cooking"])
     assert names(service)[-1] == "cooking"
-    # The niche is known: the service has no model, which is another problem.
+    # The service knows the niche. It answers with 503 only because it has no model.
     assert score(service, "cooking").status_code == 503
     assert "no report" in problem(service.client.get("/v1/library/cooking/report"), 404)
 
@@ -152,7 +153,7 @@ def test_a_dry_run_shows_the_niche_and_its_cost_and_stores_nothing(service: Any)
     assert (cost.searches, "cooking" in names(service)) == (2, False)
     added = service.client.post("/api/v1/niches", json=asked)
     assert (added.status_code, added.json()["cost"]) == (201, shown.json()["cost"])
-    # A dry run refuses what an addition refuses.
+    # A dry run must be refused for the same reason as a real addition.
     assert "there is a niche cooking already" in problem(
         service.client.post("/api/v1/niches", json=asked | {"dry_run": True}), 409
     )

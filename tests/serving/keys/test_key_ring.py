@@ -52,7 +52,10 @@ def test_keys_are_followed_when_they_are_made_rotated_and_revoked(settings: Sett
 
 
 def test_a_hundred_rotations_in_a_row_are_all_followed(settings: Settings) -> None:
-    """Check that no change is missed although all files have the same size and nearly the same time."""
+    """Rotate a key a hundred times. The service must notice each change of the key file.
+
+    All versions of the file have the same size, and nearly the same modification time.
+    """
     ring, keys = KeyRing(settings), NamedKeys(settings)
     old = keys.add("laptop", ["score"])
     for _ in range(100):

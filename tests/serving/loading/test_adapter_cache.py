@@ -35,4 +35,4 @@ def test_the_memory_of_an_adapter_read_from_a_file_is_counted(tmp_path):
     assert memory_of(read) >= 1_000 * (100 * 2 + 4)
     assert (
         memory_of(read.history.dense[:1]) >= inputs.nbytes
-    )  # A numpy view of one row would keep the whole array in memory.
+    )  # `history.dense[:1]` is a numpy view of one row. A view keeps the memory of the whole array in use.

@@ -65,7 +65,8 @@ def test_requests_get_the_old_release_while_the_new_one_takes_long(slow):
 def test_the_first_release_is_waited_for_however_long_it_takes(slow):
     slow.may_load.clear()
     first = slow.promote()
-    threading.Timer(0.3, slow.may_load.set).start()  # Wait several times as long as a request waits for a release.
+    # The release takes several times longer to load than a request usually waits for a release.
+    threading.Timer(0.3, slow.may_load.set).start()
     assert slow.slot.current().release_id == first
 
 

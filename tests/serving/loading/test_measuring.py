@@ -111,10 +111,10 @@ def test_a_percentile_is_the_position_in_the_library_of_the_niche(service, draw)
 
 @pytest.mark.parametrize(("value", "weak"), [(0.999, True), (0.0, False)])
 def test_weak_depends_on_the_niche_and_comes_with_a_fix(new_lab, run, draw, value, weak):
-    """Check that a sub-score is weak or not weak in comparison with the library.
+    """Check that a sub-score is called weak only in comparison with the library.
 
-    If all pictures of the library have higher values, even a high value is weak. If all pictures have lower values,
-    even a low value is not weak.
+    If all pictures of the library have higher values, even a high value is weak. If all pictures of the library have
+    lower values, even a low value is not weak.
     """
     lab = new_lab()
     lab.promote(lab.index(scores=ScoreDistribution.of(lab.meter, 40, dict.fromkeys(NAMES, [value] * 40))))

@@ -1,4 +1,7 @@
-"""Test the service with its releases in an object store: it follows promotions, keeps its releases, and says what fails."""
+"""Test a service whose releases are in an object store.
+
+The service must load newly promoted releases, continue with loaded releases during a fault, and report the fault.
+"""
 
 import os
 import signal
@@ -85,7 +88,7 @@ def test_the_service_keeps_its_releases_while_the_store_is_away_and_health_says_
 
 
 def refusal(service):
-    """Return the reason why the pointer of the model cannot be followed, as soon as `/health` gives one."""
+    """Wait until `/health` reports that the promoted model is refused, and return the reason."""
     deadline = time.monotonic() + 60
     while service.health()["model"]["refused"] is None:
         assert time.monotonic() < deadline

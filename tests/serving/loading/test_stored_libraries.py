@@ -118,7 +118,8 @@ def test_the_database_places_a_picture_like_the_index(open_lab: Any, libraries_a
     url = lab.settings.database_url.get_secret_value()
     places = libraries_at(url).placements("tech", "e", queries, 5)
     assert len(rows.items) == count - 5
-    # Rounding may swap two pictures with nearly the same cosine. Such a swap changes the percentile by `step`.
+    # If two pictures have nearly the same cosine, rounding may change their order. The percentile then changes by
+    # `step`.
     step = 100 / len(rows.items)
     for place, query in zip(places, queries, strict=True):
         assert place.percentile == pytest.approx(index.percentile(query), abs=step + 1e-9)

@@ -1,4 +1,4 @@
-"""A running service with a database, a model, and an index. The database has all videos of the index, and more."""
+"""A running service with a database, a model and an index. Some videos of the database are not in the index."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -167,7 +167,8 @@ def library(
     migrated_database: Callable[[], str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Any]:
-    """A service like `looked` with a map of tech, and with a map of all niches that has half of the videos.
+    """A service like `looked` with two maps. The map of all niches has only half of the videos that the map of tech
+    has.
 
     All tests of the page `/library` share the service. A test may publish a map for another niche.
     """
@@ -195,8 +196,9 @@ def library(
 
 @pytest.fixture
 def page(browser: Browser, library: Any) -> Iterator[Browser]:
-    """A browser on the map of tech, without stored data of earlier tests. The page may send requests only to the
-    service.
+    """A browser that shows the map of tech, without stored data of earlier tests.
+
+    The page may send requests only to the service.
     """
     browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": "reduce"}])
     browser.size(1280)

@@ -271,7 +271,7 @@ def test_a_group_is_shown_and_read_as_a_region(page):
 
 
 def assert_no_sideways_scroll(page, what):
-    # The window is wider than the page by the scroll bar.
+    # The visible width of a window with a scroll bar is `clientWidth`. The page must not be wider.
     root = "document.documentElement"
     assert page.evaluate(f"{root}.scrollWidth <= {root}.clientWidth"), what
 

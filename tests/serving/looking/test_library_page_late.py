@@ -1,4 +1,7 @@
-"""Test in a browser that the page `/library` drops late answers of the service, which belong to an earlier request."""
+"""Test in a browser how the page `/library` treats late answers.
+
+A late answer belongs to an earlier request. The page must ignore it.
+"""
 
 import json
 

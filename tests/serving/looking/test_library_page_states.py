@@ -244,7 +244,9 @@ def test_a_large_map_loads_only_the_tiles_in_sight(page, library, large):
 
 
 def test_pictures_from_many_pages_are_loaded_at_a_size_at_which_their_pages_fit_into_memory(page, library, large):
-    """The tiles of a planted map are in any order, so its pictures in sight are on nearly all pages."""
+    """The pictures of a map are on pages of many tiles. The tiles of this map are in random order, so the visible
+    pictures are on nearly all pages.
+    """
     open_library(page, library.service, "news")
     page.evaluate("window.libraryMap.camera.fit({ left: 0.3, right: 0.7, top: 0.3, bottom: 0.7 }, 40)")
     page.evaluate("window.libraryMap.camera.zoomAt(4); window.libraryMap.move()")

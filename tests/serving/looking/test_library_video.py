@@ -18,7 +18,7 @@ FIRST = datetime(2026, 10, 1, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def told(library, draw):
-    """The library, with all that the lab can know of the video v12."""
+    """The library, with every kind of data that a lab can store about a video. The data belong to the video v12."""
     data, store = library.data, ImageStore(library.lab.settings.images)
     earlier, present = store.put(draw(77, (640, 360))), digest(data.pictures[12])
     measurement = Meter(None).measure(decode(data.pictures[12]).pixels)

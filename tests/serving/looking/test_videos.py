@@ -19,7 +19,7 @@ from thumblab_core.images import decode, digest
 from thumblab_core.keys.named_keys import NamedKeys
 from thumblab_core.sub_scores import Meter
 
-NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)  # The latest observation that `conftest.py` stores.
+NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)  # This is the time of the latest observation that `conftest.py` stores.
 
 
 def show(looked: Any, video_id: str) -> dict[str, Any]:

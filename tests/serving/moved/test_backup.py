@@ -290,7 +290,7 @@ def test_a_stopped_restore_keeps_other_commands_away_and_begins_again(
         Lab.existing(new)
 
     def with_a_run(url: str) -> None:
-        """Change the dump of Dagster's database as if it had been made while a run was running."""
+        """Add an unfinished run to the restored database of Dagster, as if the backup had been made during this run."""
         PostgresRunStorage(databases.named_database_url("dagster", "psycopg2", new)).add_run(run)
 
     monkeypatch.setattr(databases, "bring_up_to_date", with_a_run)

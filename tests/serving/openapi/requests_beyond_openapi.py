@@ -35,10 +35,13 @@ NICHE = DEFAULT_NAMES[0]
 
 @schemathesis.hook
 def filter_case(context: schemathesis.HookContext, case: schemathesis.Case) -> bool:
-    """Leave out valid forms that break a rule, and invalid forms that the service receives as valid forms.
+    """Leave out some forms.
 
-    A form with files cannot be repaired: Schemathesis cannot check the repaired form again, and would treat it as
-    invalid. An experiment in a form is JSON in a text field, and Schemathesis fills this field with any text.
+    A form may be valid by the document and still break a rule. Such a form is left out, because it cannot be repaired:
+    Schemathesis cannot check the repaired form again, and would treat it as invalid. All forms with an experiment are
+    left out, because the experiment is JSON in a text field, and Schemathesis fills this field with any text.
+
+    Other forms are meant to be invalid, but the service receives them as valid forms. They are left out too.
     """
     if case.media_type != "multipart/form-data" or not isinstance(case.body, dict):
         return True
@@ -149,7 +152,10 @@ def niches_known(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def new_niche(body: dict[str, Any]) -> dict[str, Any]:
-    """Give a niche texts and codes that can be searched for, and a search if nothing would give it videos."""
+    """Give a niche texts and codes with which the lab can search.
+
+    A niche must have a category, a search or a channel. If it has none, add a search.
+    """
     repaired = dict(body)
     for name, value in (("region", "AU"), ("language", "en")):
         if body.get(name) is not None:
@@ -171,7 +177,7 @@ def in_order(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def batch(body: dict[str, Any]) -> dict[str, Any]:
-    """Give the items distinct ids, repair each as a scoring request, and send webhooks to the allowed host."""
+    """Give the items distinct ids, and send webhooks to the allowed host. Each item is repaired as a scoring request."""
     repaired = body | {"items": distinct_ids([scoring_request(item) for item in body["items"]])}
     if body.get("webhook") is not None:
         repaired["webhook"] = WEBHOOK
@@ -226,7 +232,7 @@ def experiment(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def day_of(text: str | None) -> date | None:
-    """Return the day, or None if YouTube had no experiments on that day."""
+    """Return the day. Return None if the text is empty, if YouTube did not exist yet, or if the day is not over."""
     if not text:
         return None
     day = date.fromisoformat(text)

@@ -54,7 +54,7 @@ def test_a_generated_client_scores_in_json_and_in_a_form(
         env=environment,
     )
     assert made.returncode == 0, made.stdout + made.stderr
-    # The generator (0.29) does not import `Unset` in the module of a request that may be JSON or a form.
+    # The generator (0.29) forgets to import `Unset` in the module of a request that may be JSON or a form.
     module = tmp_path / "generated" / "api" / "scoring" / "score_v1_score_post.py"
     module.write_text(module.read_text().replace("import UNSET, Response\n", "import UNSET, Response, Unset\n"))
     for n in range(2):

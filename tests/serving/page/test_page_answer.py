@@ -190,7 +190,7 @@ def _luminance(colour):
 
 def test_unranked_pictures_have_no_rank_and_no_chance(browser, run, lab_at, files, tmp_path):
     lab = lab_at(tmp_path / "lab")
-    lab.promote(lab.index("tech", count=12))  # In an index as small as this, no video is a winner.
+    lab.promote(lab.index("tech", count=12))  # An index of 12 videos is too small to have winners.
     # A picture is familiar if its largest cosine with a training picture is at least the threshold. This model has the
     # threshold 1.5, which no cosine reaches.
     no_picture = Familiarity(np.eye(1, 768, dtype=np.float16), 1.5)

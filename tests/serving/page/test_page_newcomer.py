@@ -14,9 +14,9 @@ from thumblab_serving.channels.export_store import ExportStore
 
 @pytest.fixture
 def learnt(service, browser):
-    """A channel of the niche news that was added, but that the service cannot use for an answer.
+    """Add a channel of the niche news that the service cannot use for an answer.
 
-    After the test, the fixture deletes the browser's record of the last request.
+    After the test, delete the browser's record of the last request.
     """
     adapters = ChannelAdapters(ReleaseStore(service.app.state.settings.releases))
     about = ChannelAdapterInfo("UCgadgets", "Pocket Gadgets", "a model", 3, None, niche="news")

@@ -1,5 +1,6 @@
-"""Test the niches in the part Lab in the browser: they are added, edited, retired and taken up again, with their cost
-shown before.
+"""Test the niches in the part Lab of the page, in a browser.
+
+A person adds, edits, retires and restores niches. The page shows the cost of a niche before it is added.
 """
 
 import json
@@ -75,7 +76,7 @@ def test_a_niche_is_added_after_its_cost_was_shown(page, service):
     assert "at most 2 of 100 searches and" in page.text("#niche-preview .niche-cost")
     assert "@chef" in page.texts("#niche-preview dd")
     assert "meal-prep" not in [niche["name"] for niche in listed(service)]
-    # A change of the values needs another look at the cost.
+    # After a change of the values, the page must show the cost again before the niche can be saved.
     write(page, "searches", "recipe")
     assert page.text("#niche-send") == "See what it costs"
     page.click("#niche-send")
@@ -87,7 +88,7 @@ def test_a_niche_is_added_after_its_cost_was_shown(page, service):
     assert page.text("#niches-done") == "Meal prep is added. Its next refresh collects it."
     assert focused(page) == "niches-title"
     assert listed(service)[-1]["searches"] == ["recipe"]
-    # The menu of the part Compare offers the niche soon.
+    # A moment later, the menu of the part Compare offers the new niche.
     page.wait("[...document.getElementById('niche').options].some(({ value }) => value === 'meal-prep')")
     assert page.complaints() == []
 
@@ -219,7 +220,7 @@ def listed(service):
 
 
 def wait_until_gone(service, niche):
-    """Wait until the service follows the retirement of a niche."""
+    """Wait until the service no longer lists a niche that was retired."""
     for _ in range(100):
         if niche not in service.health()["indices"]:
             return

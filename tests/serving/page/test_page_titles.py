@@ -1,4 +1,4 @@
-"""Test the comparison of several titles on the page, titles of single pictures, and how the page explains a rank."""
+"""Test several titles for the same pictures, a title for a single picture, and the explanation of a rank on the page."""
 
 import csv
 import io

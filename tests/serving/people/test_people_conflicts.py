@@ -45,7 +45,7 @@ def test_while_the_lab_stores_a_grouping_reads_are_answered_and_changes_are_told
 def test_an_undo_of_a_move_to_a_place_that_is_taken_is_a_conflict_only_once(planted: Planted) -> None:
     planted.done(planted.post(f"/clusters/{planted.one}/label", {"name": NAME}))
     planted.done(planted.post("/move", {"faces": [planted.pair[0], planted.alone[2]], "to": planted.one}))
-    with planted.engine.begin() as connection:  # After a person is forgotten, such rows can exist.
+    with planted.engine.begin() as connection:  # Insert rows that can exist after a person was forgotten.
         key = planted.two.rpartition("_")[2]
         put = "INSERT INTO face_assignments SELECT face_id, sha256, :key, true, NULL, now() FROM faces WHERE face_id = :face"
         connection.execute(text(put), {"key": key, "face": planted.pair[1]})

@@ -36,7 +36,8 @@ KNOWN, STRANGERS, SEEN = 5, 2, 12
 
 @dataclass
 class Seen:
-    """A service whose lab has named clusters of the first `KNOWN` of `people`. All other people are strangers.
+    """A service whose lab knows some people by name: the first `KNOWN` people of the list `people`. The others are
+    strangers.
 
     `pictures` has, for each person, pictures that the lab does not have.
     """
@@ -102,7 +103,7 @@ def _name_of(folder: Path) -> str:
 
 
 def _name(lab: Lab, given: Path, people: list[str]) -> None:
-    """Name each cluster after the folder that most of its pictures come from."""
+    """Give each cluster the name of a folder: the folder that most pictures of the cluster come from."""
     folder_of = {digest(file.read_bytes()): _name_of(file.parent) for file in given.rglob("*.png")}
     with lab.engine.begin() as connection:
         for cluster in list_clusters(connection).clusters:
@@ -112,7 +113,9 @@ def _name(lab: Lab, given: Path, people: list[str]) -> None:
 
 
 def _show(lab: Lab, one: Path, other: Path) -> None:
-    """Make pictures of two people thumbnails of the channel. Videos with the first person have four times the views."""
+    """Use pictures of two people as thumbnails of the channel. The videos of the first person get four times as many
+    views.
+    """
     now = datetime.now(UTC)
     files = [file for pair in zip(*(sorted(folder.iterdir()) for folder in (one, other)), strict=True) for file in pair]
     with lab.engine.begin() as connection:
