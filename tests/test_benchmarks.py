@@ -87,10 +87,10 @@ def test_the_planted_benchmark_measures_both_questions_with_and_without_partiall
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_every_kind_of_variant_of_the_recipe_can_be_measured(tmp_path: Path) -> None:
-    """Measure a variant of every kind of the training recipe.
+    """Measure variants of the training recipe, with at least one variant of each kind.
 
-    The benchmark measures the kernel without linear parts by changing `VARIANCES`. Afterwards, `VARIANCES` must have
-    its old values.
+    To measure the variant "kernel without linear parts", the benchmark changes `VARIANCES`. Afterwards, `VARIANCES`
+    must have its old values.
     """
     data = planted_data(200, 7, tmp_path).data
     data.release.info["pair_days"] = 30.0

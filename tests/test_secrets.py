@@ -47,7 +47,7 @@ def test_a_secret_is_found_wherever_it_is_in_a_large_value(
 ) -> None:
     """Put a secret at many positions into a value that PostgreSQL would compress.
 
-    PostgreSQL divides values above 2 kB into parts, and the division may be inside the secret.
+    PostgreSQL cuts a value of more than 2 kB into pieces. The secret may be cut too.
     """
     engine = create_engine(new_database())
     found = f"{engine.url.database}.leak"
@@ -68,9 +68,10 @@ def test_a_secret_is_found_wherever_it_is_in_a_large_value(
 def test_a_secret_in_a_compressed_value_of_an_older_database_is_found(
     session_folder: Path, new_database: Callable[[], str]
 ) -> None:
-    """Put a secret into a compressed value of a database that is older than a setting of the tests.
+    """Put a secret into an older database, which stores its values compressed.
 
-    With this setting, the server stores values uncompressed, but only in databases that are made afterwards.
+    The tests set their server to store values uncompressed. The setting has an effect only on databases that are made
+    after it.
     """
     new_database()
     older = named_database_url("test_0", settings=Settings(data_dir=session_folder))

@@ -121,6 +121,6 @@ def test_the_face_embedder_is_pulled_by_name_or_where_people_are_switched_on(
     settings.cache_clear()
     assert "already at" in run("pull").stdout
     assert [row["name"] for row in json.loads(run("pull", "--json").stdout)] == ["faces", "sface"]
-    assert "Faces are told apart with" in run("status").stdout
+    assert "People are recognised by their faces with" in run("status").stdout
     assert json.loads(run("status", "--json").stdout)["face_embedder"].endswith("embedder.onnx")
     assert "give the NAME" in run("pull", *source).output + str(run("pull", *source).exception)

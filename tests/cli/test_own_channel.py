@@ -78,8 +78,8 @@ def test_real_exports_have_545_true_rates_and_a_second_import_changes_nothing(
         assert f"{count} of {count} videos got a true CTR ({count} new, 0 changed" in line
         assert f"{shorts} Shorts), 0 skipped" in line
     for done in (first, second):
-        assert "In all 545 videos with a true CTR; 0 of them are in the library already." in output(done)
-        assert "kept until the lab collects them" in output(done)
+        assert "545 videos have a true CTR; 0 of these videos are in the library already." in output(done)
+        assert "kept until the lab collects these videos" in output(done)
     assert "nothing has changed" not in first.stdout
     assert second.stdout.count("0 new, 0 changed") == second.stdout.count("nothing has changed") == 3
 

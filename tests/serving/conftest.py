@@ -212,10 +212,7 @@ class Lab:
         return release
 
     def point(self, release: Release) -> None:
-        """Write the release's id into the pointer, as a person could do by hand.
-
-        Unlike `promote`, this method does not check the release.
-        """
+        """Write the release's id into the pointer, as a person could do by hand. The release is not checked."""
         (release.path.parent / "CURRENT").write_text(release.release_id)
 
 
@@ -284,8 +281,7 @@ def draw() -> Callable[..., bytes]:
 
 @pytest.fixture(scope="session")
 def run() -> Iterator[Callable[..., Any]]:
-    # Loading a release takes longer on a busy machine, so these time limits are raised.
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:  # A busy machine needs longer to load a release than the usual limits.
         patch.setattr("thumblab_serving.loading.served_release.PATIENCE_S", 60.0)
         patch.setattr("thumblab_serving.scoring.scorer._SHORT_WAIT_S", 60.0)
         yield serving

@@ -55,8 +55,9 @@ def plan(niches: tuple[str, ...], channels: int | None, videos_per_channel: floa
         console.print("Nothing is left to crawl.")
         return
     console.print(
-        f"{planned.units:,} units and {planned.searches:,} searches: done {_in_days(planned.days)}, beside the daily "
-        f"refresh. By search alone, the same videos would take {planned.naive_days:,} days.",
+        f"The crawl needs {planned.units:,} units and {planned.searches:,} searches. With the quota that the daily refresh "
+        f"leaves, it ends {_in_days(planned.days)}. By search alone, the same videos would take "
+        f"{planned.naive_days:,} days.",
         soft_wrap=True,
     )
 
@@ -80,7 +81,7 @@ def add(channels: tuple[str, ...], niche: str, source: TextIO | None) -> None:
 
     names = [*channels, *(line.strip() for line in source or () if line.strip())]
     if not names:
-        raise LabError("no channel was given; give ids, URLs or @handles, or a --file of them")
+        raise LabError("no channel was given; give ids, URLs or @handles, or use --file to name a file that lists them")
     added = add_channels(Lab.open(), niche, names)
     for handle in added.unknown:
         click.echo(f"{handle}: YouTube knows no such channel")

@@ -43,8 +43,8 @@ def stop(force: bool) -> None:
 
 @command.command("take-over")
 @click.confirmation_option(
-    prompt="Two servers on one data folder destroy it. Are you sure that no other host or container runs the lab on "
-    "this folder?"
+    prompt="Two database servers that use one data folder destroy the data. Are you sure that no other host or container "
+    "runs the lab on this folder?"
 )
 def take_over() -> None:
     """Let this host use a data folder, even if another host used it last and did not shut down its database.

@@ -46,7 +46,9 @@ def command() -> None:
     type=click.Choice(["winner", "performed-the-same", "inconclusive"]),
     help="The outcome that YouTube shows for the test.",
 )
-@click.option("--winner", type=int, help="The number of the winning variant. Default: the largest share.")
+@click.option(
+    "--winner", type=int, help="The number of the winning variant. Default: the variant with the largest share."
+)
 @click.option(
     "--picture",
     "pictures",
@@ -186,14 +188,17 @@ def report(channel: str | None, as_json: bool) -> None:
     if scores is None:
         print_line(console, "No ranking model is served, so no order was compared with the outcomes.")
     elif not scores:
-        print_line(console, "The lab holds no vectors of the pictures and titles of these experiments to compare.")
+        print_line(
+            console, "The lab has no vectors of the pictures and titles of these experiments, so no order was compared."
+        )
 
 
 @command.command()
 @click.argument("experiment_id", type=click.IntRange(1, 2**31 - 1))
 def remove(experiment_id: int) -> None:
-    """Delete the experiment with the id EXPERIMENT_ID. The next run of the Dagster asset `retention` deletes its
-    pictures."""
+    """Delete the experiment with the id EXPERIMENT_ID. The next run of the Dagster asset `retention` deletes the
+    pictures of the experiment.
+    """
     from thumblab_core.experiments.store import remove_experiment
     from thumblab_pipelines.lab import Lab
 
@@ -216,13 +221,14 @@ def remove(experiment_id: int) -> None:
     help="The relative lift that the test must be able to find, in %.",
 )
 @click.option(
-    "--title", help="The title of the video. Given with --niche, the served model chooses which two images to test."
+    "--title", help="The title of the video. With --title and --niche, the served model chooses the two images to test."
 )
 @click.option("--niche", type=NICHE, help="The niche of the video.")
 @_json
 def plan(images: tuple[Path, ...], channel: str | None, as_json: bool, **options: Any) -> None:
-    """Plan a test of two of the IMAGEs: how many impressions the test needs, which two images to test, and which images
-    are too alike.
+    """Plan a test of two of the IMAGEs.
+
+    The plan says how many impressions the test needs, which two images to test, and which images are too alike.
 
     The lift is relative: 10 % lifts a click-through rate of 5 % to 5.5 %. If one picture is better by the lift, the
     test finds this difference with a probability of 80 %. If the pictures are equally good, the test still reports a

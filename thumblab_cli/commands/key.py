@@ -70,8 +70,8 @@ def _print_own_key(chosen: "Settings") -> None:
     type=click.Choice(SCOPES),
     default=("score",),
     show_default=True,
-    help="What the key allows; give it twice for both. score: rank, and read and store experiments. admin: change what "
-    "the lab serves.",
+    help="What the key allows. score: rank, and read and store experiments. admin: change what the lab serves. For both, "
+    "give the option twice.",
 )
 @click.option(
     "--requests-per-minute",
@@ -80,7 +80,7 @@ def _print_own_key(chosen: "Settings") -> None:
 )
 @demo_option
 def add(chosen: "Settings", name: str, scopes: tuple[Scope, ...], requests_per_minute: int | None) -> None:
-    """Make a key called NAME, and print it on stdout. The name appears in logs and metrics, the key never does.
+    """Make a key called NAME, and print it on stdout. The name appears in logs and metrics. The key never appears.
 
     \b
     For example:
@@ -123,7 +123,7 @@ def list_command(chosen: "Settings", as_json: bool) -> None:
 def rotate(chosen: "Settings", name: str) -> None:
     """Replace the key called NAME with a new key, and print the new key. The old key stops working at once.
 
-    The name `default` replaces the lab's own key. The page in the browser then needs the new key.
+    `default` is the name of the lab's own key. If you replace this key, the page in the browser needs the new key.
     """
     from thumblab_core.keys.generated_key import rotate_generated_key
 

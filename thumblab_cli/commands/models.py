@@ -41,7 +41,7 @@ def pull(name: str | None, source: Path | None, as_json: bool) -> None:
     chosen = model_files.wanted() if name is None else [model_files.named(name)]
     if source is not None and len(chosen) > 1:
         raise LabError(
-            f"--from installs a single file; give the NAME of its model, one of {', '.join(model_files.REGISTRY)}"
+            f"--from gives a single file; also give the NAME of its model, one of {', '.join(model_files.REGISTRY)}"
         )
     changed = [model_files.pull(model, source) for model in chosen]
     rows = [_state(model) | {"changed": new} for model, new in zip(chosen, changed, strict=True)]
@@ -81,12 +81,12 @@ def status(as_json: bool) -> None:
         else f"Faces are not detected: {problem or 'run `thumblab models pull`, or set THUMBLAB_FACE_MODEL'}"
     )
     if settings().people == "off":
-        click.echo("Faces are not told apart: THUMBLAB_PEOPLE is off")
+        click.echo("People are not recognised by their faces: THUMBLAB_PEOPLE is off")
         return
     click.echo(
-        f"Faces are told apart with {embedder}"
+        f"People are recognised by their faces with {embedder}"
         if embedder is not None
-        else "Faces are not told apart: "
+        else "People are not recognised by their faces: "
         f"{embedder_problem or 'run `thumblab models pull sface`, or set THUMBLAB_FACE_EMBEDDER'}"
     )
 

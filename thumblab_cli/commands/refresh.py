@@ -22,7 +22,7 @@ def command(niches: tuple[str, ...], no_train: bool) -> None:
     """Encode, measure, index and serve the videos of each NICHE, train a model on all videos of the lab, and map the
     libraries.
 
-    Without NICHE, all niches of which the lab has videos are refreshed.
+    Without NICHE, all niches that have videos in the lab are refreshed.
 
     This command needs no API key. Use this command to serve imported catalogues. Each step makes only what is missing.
     If the command was stopped, run it again to continue. The new model is served if it passes its checks and is not

@@ -28,9 +28,9 @@ _MOST_WAITS, _LONGEST_WAIT_S = 10, 60.0
 
 @click.command("score")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...|FOLDER|TABLE.csv")
-@click.option("--title", "titles", multiple=True, help="The title of the video. Repeat it to compare several titles.")
+@click.option("--title", "titles", multiple=True, help="The title of the video. It can be repeated.")
 @click.option(
-    "--niche", "niches", multiple=True, type=NICHE_OF_SERVICE, help="The niche to compare with. Repeat it for several."
+    "--niche", "niches", multiple=True, type=NICHE_OF_SERVICE, help="A niche to compare with. It can be repeated."
 )
 @click.option(
     "--channel",
@@ -124,7 +124,8 @@ def win_probabilities(
     proven = answer.verdict is not Verdict.NO_SKILL
     if not proven:
         click.echo(
-            "note: the model was not shown to order such pictures better than chance, so it chooses none", err=True
+            "note: the model is not proven to order such pictures better than chance, so it chooses no picture",
+            err=True,
         )
     by_id = {thumbnail.id: thumbnail.win_probability for thumbnail in answer.thumbnails}
     for group in answer.near_identical:
@@ -155,9 +156,9 @@ def _answer(
 
 
 class _NoAnswerError(LabError):
-    """The error for a service that gave no usable answer. Perhaps a later request, or this process, gives an answer.
+    """The error for a service that gave no usable answer. A later request or this process may still give an answer.
 
-    `retry_after` is the number of seconds after which to try again, as the service sent it, or None.
+    The service may have sent the number of seconds after which to try again. `retry_after` has this number, or None.
     """
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
@@ -173,7 +174,7 @@ def _sources(images: "Sequence[str]") -> "list[Source]":
 
 
 def _source(image: str, name: str) -> "Source":
-    """Return the picture at a path or URL. The result for a file that cannot be read is a `Source` with an error."""
+    """Return the picture at a path or URL. If the file cannot be read, return a `Source` with an error."""
     from thumblab_core.images import ImageError, read_file
     from thumblab_serving.scoring.intake import Source
 
@@ -233,7 +234,8 @@ def _asking(settings: "Settings", local: bool) -> "Iterator[Callable[[ScoreReque
             raise RefusedRequestError(str(error)) from None
         sources = _sources(request.images)
         if scorer is not None:
-            return scorer.score(sources, form, owner=None)  # Without people, for which the file has no column.
+            # The results file has no column for people, so this answer does not name people.
+            return scorer.score(sources, form, owner=None)
         return _score_patiently(str(url), settings, sources, form)
 
     try:
@@ -333,9 +335,9 @@ def _score_by_service(
 
 
 def _service_note(url: str) -> str | None:
-    """Return the service's note on what its library is made of, such as synthetic videos, or None if it has no note.
+    """Return the note in which the service says what its library is made of, such as synthetic videos.
 
-    If the service does not answer, return a sentence that says so.
+    Return None if the service has no note. If the service does not answer, return a sentence that says so.
     """
     import httpx
 

@@ -154,7 +154,7 @@ def _print(
     if built.forgotten:
         lines.append(f"{built.forgotten} videos have been deleted since the pairs were made, and were left out.")
     if tracked is not None:
-        lines.append(f"In MLflow it is version {tracked.version}, and the challenger: {tracked.url}")
+        lines.append(f"The model is version {tracked.version} in MLflow, with the alias challenger: {tracked.url}")
     failed = [check.explanation for check in checks if not check.passed]
     if failed:
         lines.append(f"It cannot be served, because it does not pass its checks: {'; '.join(failed)}.")
@@ -162,8 +162,9 @@ def _print(
         lines.append("It passes its checks and is served.")
     else:
         lines.append(
-            "It passes its checks and is not served yet: materialize served_model in Dagster (`thumblab up`), which "
-            "compares it with the served model, or move the alias champion to it in MLflow."
+            "The model passes its checks and is not served yet. To compare it with the served model, materialize "
+            "served_model in Dagster (`thumblab up`). To serve it without a comparison, move the alias champion in MLflow "
+            "to this model."
         )
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)

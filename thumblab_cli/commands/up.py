@@ -104,8 +104,9 @@ def _run(
         "THUMBLAB_DAGSTER_URL": running.dagster,
     }
     console.print("starting the database")
-    migrate(database_url(chosen))  # Refuse tables of a newer version of the lab before any server starts.
-    # The database runs now. Every other server needs the database.
+    # Start the database first, because every other server needs it. If a newer version of the lab has changed the
+    # tables, this call raises an error.
+    migrate(database_url(chosen))
     mlflow = lab_servers.mlflow_server(chosen, planned.mlflow)
     code, dagster, *daemon = lab_servers.dagster_servers(planned.dagster, dagster_home)
     scoring = lab_servers.scoring_server(chosen, planned.scoring)
@@ -121,7 +122,7 @@ def _run(
     _start(console, supervisor, [dagster])
     for name, usual in planned.moved.items():
         port = getattr(planned, name)
-        console.print(f"Something else listens on port {usual}, so {name} is on port {port}, now and later.")
+        console.print(f"Something else listens on port {usual}, so {name} uses port {port} from now on.")
     _print_addresses(console, running, chosen)
     # Start the daemon last: it starts the runs that are due, and these runs need MLflow. Only the webserver shows
     # whether the daemon is alive, so the webserver must run already.
@@ -157,7 +158,7 @@ def _print_addresses(console: "Console", running: "Running", chosen: "Settings")
 
     try:
         runs_page = Tracker.connect(running.mlflow).page()
-    except LabError:  # MLflow did not name the page of the runs.
+    except LabError:  # MLflow gave no address of the page that shows the runs.
         runs_page = running.mlflow
     console.print(f"Dagster          {running.dagster}")
     console.print(f"MLflow           {runs_page}", soft_wrap=True)

@@ -15,7 +15,7 @@ CHANCE = {"skills": {"new_channels": (0.55, 0.48, 0.62)}}
 
 
 def again(data, quality=60, size=None):
-    """Return the picture compressed again as JPEG with this quality, and resized if `size` is given."""
+    """Return the picture as a new JPEG of the given quality. If `size` is given, the new picture has this size."""
     image = Image.open(io.BytesIO(data)).convert("RGB")
     out = io.BytesIO()
     (image if size is None else image.resize(size)).save(out, "JPEG", quality=quality)

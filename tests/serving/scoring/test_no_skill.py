@@ -40,10 +40,7 @@ def says(answer, words):
 
 
 def common_percentiles(thumbnails):
-    """Return for each thumbnail a dictionary of its percentiles, by name.
-
-    Percentiles that one of the thumbnails lacks are left out.
-    """
+    """Return the percentiles that all thumbnails have, as a dictionary by name for each thumbnail."""
     placed = [
         {name: sub["niche_percentile"] for name, sub in t["sub_scores"].items()} | {"similarity": t["similarity_score"]}
         for t in thumbnails
@@ -92,7 +89,8 @@ def test_whether_there_is_a_winner_depends_on_the_channel_of_the_request(changin
     skills = {"future": good, "new_channels": chance, "adapted": chance}
     model = changing.lab.promote(changing.lab.model(evaluated={"skills": skills}, channels=("UCown", "UCboth")))
     changing.lab.add_adapter("UCadded", model)
-    # The model was trained on this channel too. A newer adapter must not make the answer worse.
+    # The model was also trained on the channel `UCboth`. The newer adapter must not change how its candidates are
+    # ordered.
     changing.lab.add_adapter("UCboth", model)
     expected = {"UCown": "model", "UCboth": "model", "UCadded": "evidence", "UCstranger": "evidence"}
     for channel, ordered_by in expected.items():
@@ -123,7 +121,7 @@ def test_a_picture_that_cannot_be_read_does_not_change_the_order_of_the_others(c
 
 
 def test_pictures_unfamiliar_to_the_model_are_ordered_by_evidence_like_the_others(changing, draw):
-    # A picture is familiar if its largest cosine with a training picture is at least the threshold. This model has the
+    # A picture is familiar if its largest cosine with a training picture is at least a threshold. This model has the
     # threshold 1.5, which no cosine reaches.
     nothing = Familiarity(np.eye(1, 768, dtype=np.float16), 1.5)
     changing.lab.promote(changing.lab.model(evaluated=CHANCE, familiar=nothing))

@@ -1,4 +1,4 @@
-"""Test the service that reads pictures from any public host. `open_internet` simulates host names and servers."""
+"""Test a service that may fetch pictures from any public host. `open_internet` simulates host names and servers."""
 
 import base64
 from typing import ClassVar

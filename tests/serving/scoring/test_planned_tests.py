@@ -119,7 +119,7 @@ def test_the_plan_uses_the_usual_rate_of_the_channel(rated: Any, draw: Draw) -> 
 def test_the_usual_rate_of_a_channel_is_used_only_for_the_key_to_which_the_channel_belongs(
     rated: Any, draw: Draw
 ) -> None:
-    """Request a plan with the key of the channel's owner, with a key of another owner, and with an admin key of the
+    """Request a plan with three keys: the key of the channel's owner, a key of another owner, and an admin key of the
     lab.
 
     Each key requests the plan in a single request and in a batch.

@@ -29,8 +29,9 @@ def nothing_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def reasons(own_lab: Any) -> Callable[..., list[str]]:
-    """Return a function that requests people with changed settings, and returns the sentences that explain why the
-    answer names nobody.
+    """Return a function that requests the people on pictures, with changed settings.
+
+    The function returns the sentences in which the answer explains why it names nobody.
     """
 
     def ask(channel_id: str | None = OWN, may_see_names: bool = True, **changed: Any) -> list[str]:

@@ -21,7 +21,7 @@ BOUNDARY = "boundary-of-the-long-run"
 
 @dataclass(frozen=True)
 class Question:
-    """A request: two pictures and a title. `known` are the numbers of the pictures."""
+    """A request: two pictures and a title. `known` has the numbers of the two pictures in the list of all pictures."""
 
     known: tuple[int, int]
     title: str
@@ -42,7 +42,7 @@ def question(pictures: list[bytes], known: tuple[int, int], title: str, added: b
 
 @dataclass
 class Tally:
-    """The counts of the clients. `wrong` has the wrong answers, and the requests that failed twice."""
+    """What all clients together have counted. `wrong` lists the wrong answers, and the requests that failed twice."""
 
     answered: int = 0
     retried: int = 0

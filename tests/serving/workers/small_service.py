@@ -1,6 +1,6 @@
 """Supervise workers that only answer with their process id. Start this script with `python small_service.py PORT`.
 
-The environment variable WORKERS_ARE sets the behaviour of the workers that start after the first two. `unlucky` workers
+The first two workers always work. The environment variable WORKERS_ARE sets how later workers behave. `unlucky` workers
 cannot start. `waiting` workers never accept connections, and ignore every signal except SIGKILL.
 """
 

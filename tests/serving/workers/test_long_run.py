@@ -45,8 +45,8 @@ LIBRARY = 60
 class Releases:
     """The releases of a lab, and the values that a correct answer must contain for each picture.
 
-    `built` are the index releases that are still to be published. For each published index, `prefix` has the beginning
-    of its video ids, and `similarity` has the percentile of each picture. `scores` has the scores by model release and
+    `built` are the indexes that are not yet published. For each published index, `prefix` has the beginning of its
+    video ids, and `similarity` has the percentile of each picture. `scores` has the scores for each model release and
     request.
     """
 
@@ -74,7 +74,7 @@ def pictures(draw):
 
 @pytest.fixture(scope="module")
 def asked(pictures):
-    """All requests with known pictures."""
+    """Requests for all pictures. Each picture is in one request as the first picture, and in one request as the second."""
     pairs = [(n, (n + 7) % PICTURES) for n in range(PICTURES)]
     return [question(pictures, pair, f"Title {n % TITLES} of the long run") for n, pair in enumerate(pairs)]
 
@@ -177,8 +177,8 @@ def test_two_workers_answer_without_fault_while_releases_move_and_one_is_killed(
         return question(pictures, known.known, known.title, secrets.token_bytes(12))
 
     clients = Clients(port, KEY, ask, lambda one, answer: wrong_in(releases, one, answer))
-    # After each tenth index, a model is promoted. None stands for an index, which the test publishes and promotes in
-    # the same step.
+    # `promotions` lists what is promoted, in order. None stands for the next index, which is published just before. A
+    # model follows after every tenth index.
     promotions = [None] * INDICES
     for turn, model in enumerate(releases.models[1:]):
         promotions.insert(turn * (INDICES // MODELS + 1) + 5, model)

@@ -34,7 +34,7 @@ def never() -> None:
 
 
 def written_entry(file: Path, value: bytes) -> int:
-    """Return the place of a value in the file."""
+    """Return the position of a value in the file, in bytes."""
     place = file.read_bytes().find(value)
     assert place > 0
     return place
@@ -65,7 +65,9 @@ def test_a_vector_of_another_picture_or_encoder_or_kind_is_never_found(file):
 
 @pytest.mark.parametrize("place", [0, 40, 48, 56, 60, -1, -1000], ids=str)
 def test_a_damaged_entry_is_made_again(file, place):
-    """Damage a byte of the key, the checksum, the time, the length or the vector."""
+    """Damage one byte of an entry: in its key, checksum, time, length or vector. The cache must compute the entry
+    again.
+    """
     value = VECTOR.astype("<f4").tobytes()
     Cache(10, shared=shared_vectors(SharedCache(file), "picture")).get(("builtin", "a1"), lambda: VECTOR)
     at = written_entry(file, value) + (place - 60 if place >= 0 else len(value) + place)

@@ -61,7 +61,7 @@ def _lines(folder: Path, manifest: "Manifest", made: "BackedUp | None") -> list[
             f"note: the lab itself has lost {len(manifest.missing)} pictures; the next refresh fetches them again"
         )
     if manifest.left_out:
-        lines.append(f"note: not copied, because the lab does not know them: {', '.join(manifest.left_out)}")
+        lines.append(f"note: these files are unknown to the lab and were not copied: {', '.join(manifest.left_out)}")
     return lines
 
 

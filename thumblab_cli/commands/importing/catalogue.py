@@ -45,5 +45,6 @@ def command(folder: Path, serve: bool, as_json: bool) -> None:
     elif not as_json:
         niches = " ".join(sorted(report.niches))
         console.print(
-            f"Next: `thumblab refresh {niches}` serves it; `thumblab evaluate` measures what a model can learn from it"
+            f"Next: `thumblab refresh {niches}` serves the catalogue; `thumblab evaluate` measures what a model can learn "
+            "from the catalogue"
         )

@@ -38,9 +38,9 @@ def command(as_json: bool) -> None:
             console.print(result.note, markup=False, highlight=False)
         if result.reports:
             console.print(
-                f"{result.reports} reports read, {result.corrected} of them corrections: {result.first_day} to "
-                f"{result.last_day}, {result.new_days} new days, {result.videos} videos with a true CTR, "
-                f"{result.in_library} of them in the library already, {len(result.problems)} rows skipped",
+                f"{result.reports} reports from {result.first_day} to {result.last_day} were read. {result.corrected} of "
+                f"the reports are corrections, and {result.new_days} days are new. {result.videos} videos have a true CTR; "
+                f"{result.in_library} of these videos are in the library already. {len(result.problems)} rows were skipped.",
                 highlight=False,
             )
     if result.refused:

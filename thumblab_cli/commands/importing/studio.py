@@ -66,9 +66,9 @@ def command(files: tuple[Path, ...], as_of: datetime | None, columns: dict[str, 
                 soft_wrap=True,
             )
         console.print(
-            f"In all {len(video_ids)} videos with a true CTR; {collected} of them are in the library already."
+            f"{len(video_ids)} videos have a true CTR; {collected} of these videos are in the library already."
         )
         if len(video_ids) > collected:
-            console.print("The CTR of the others is kept until the lab collects them.")
+            console.print("The CTR of the other videos is kept until the lab collects these videos.")
     if refused:
         raise LabError("; ".join(refused))

@@ -83,7 +83,7 @@ def status(niches: tuple[str, ...], as_json: bool) -> None:
 def rebuild(niches: tuple[str, ...]) -> None:
     """Rebuild the index of each NICHE from the database, check it and serve it.
 
-    Without NICHE, rebuild the indexes of all niches of which the lab has videos.
+    Without NICHE, rebuild the indexes of all niches that have videos in the lab.
 
     Thumbnails without a vector are encoded first. The lab tries again to encode thumbnails that could not be encoded
     before. `thumblab refresh` also computes baselines, measures the thumbnails and trains a model.

@@ -19,13 +19,15 @@ _TIMEOUT_S = 60.0
 
 
 class _NoAnswerError(LabError):
-    """The error for a service that gave no usable answer. Perhaps this process can make the search instead."""
+    """The error for a service that gave no usable answer. In this case, this process may be able to make the search
+    itself.
+    """
 
 
 @click.command("similar")
 @click.option("--image", type=click.Path(path_type=Path), help="Find thumbnails like this picture.")
 @click.option("--video", "video_id", metavar="ID", help="Find thumbnails like the thumbnail of this video of the lab.")
-@click.option("--text", help="Find thumbnails, or titles if the image encoder has no text tower, that match this text.")
+@click.option("--text", help="Find thumbnails that match this text. If the encoder cannot encode texts, find titles.")
 @click.option("--niche", type=NICHE_OF_SERVICE, help="Search this niche only. Default: all niches.")
 @click.option("-k", "--k", "k", type=click.IntRange(1, 100), default=10, show_default=True, help="How many to find.")
 @click.option(
@@ -42,7 +44,7 @@ class _NoAnswerError(LabError):
     show_default=True,
     help="0: the most similar first. With a higher number, near-duplicates come later.",
 )
-@click.option("--local", is_flag=True, help="Search in this process, also if a service runs.")
+@click.option("--local", is_flag=True, help="Search in this process, even if a service runs.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 def command(image: Path | None, local: bool, as_json: bool, **fields: Any) -> None:
     """Find the thumbnails of the library that are most similar to a picture, to the thumbnail of a video, or to a text.

@@ -55,7 +55,7 @@ def command() -> None:
 @demo_option
 @_json
 def list_(retired: bool, as_json: bool, chosen: "Settings") -> None:
-    """List the niches of the lab, with their videos and what each may cost in a day."""
+    """List the niches of the lab. For each niche, show the number of videos, and the quota that it may use in a day."""
     from thumblab_cli.printing.niches import niches_table
     from thumblab_cli.printing.tables import wide_console
     from thumblab_core.niches.counts import videos_by_niche
@@ -76,7 +76,7 @@ def list_(retired: bool, as_json: bool, chosen: "Settings") -> None:
 @demo_option
 @_json
 def show(name: str, as_json: bool, chosen: "Settings") -> None:
-    """Show where the videos of a niche come from, and what it may cost in a day."""
+    """Show where the videos of NICHE come from, and how much quota the niche may use in a day."""
     from thumblab_core.niches.counts import videos_by_niche
     from thumblab_core.niches.store import niche_named
     from thumblab_pipelines.lab import Lab
@@ -94,10 +94,10 @@ def show(name: str, as_json: bool, chosen: "Settings") -> None:
 @demo_option
 @_json
 def add(name: str, yes: bool, as_json: bool, chosen: "Settings", **sources: Any) -> None:
-    """Add NICHE to the lab. The next refresh collects, indexes and serves it.
+    """Add NICHE to the lab. The next refresh collects, indexes and serves the niche.
 
-    If the niche has searches, the category only narrows them. Without searches, the chart of the category is collected,
-    or the most viewed videos of a search in it.
+    If the niche has searches, a category limits the searches to videos of this category. Without searches, the lab
+    collects the most popular videos of the category.
     """
     from thumblab_core.niches.niche import checked
     from thumblab_core.niches.store import add_niche
@@ -122,7 +122,11 @@ def add(name: str, yes: bool, as_json: bool, chosen: "Settings", **sources: Any)
 @demo_option
 @_json
 def edit(name: str, yes: bool, as_json: bool, chosen: "Settings", **given: Any) -> None:
-    """Change where the videos of NICHE come from. What is not given stays; a given list replaces the old list."""
+    """Change where the videos of NICHE come from.
+
+    Options that you do not give stay as they are. A new list of searches, channels or excluded words replaces the old
+    list.
+    """
     from thumblab_core.niches.niche import checked
     from thumblab_core.niches.store import edit_niche, niche_named
     from thumblab_pipelines.lab import Lab
@@ -152,8 +156,8 @@ def edit(name: str, yes: bool, as_json: bool, chosen: "Settings", **given: Any) 
 def retire(name: str, keep: bool, yes: bool, as_json: bool, chosen: "Settings") -> None:
     """Stop collecting, training on and serving NICHE.
 
-    With --keep, its videos, pictures and releases stay, and `thumblab niche restore` takes the niche up again. With
-    --forget, they are deleted, and so is the niche itself.
+    With --keep, the videos, pictures and releases of the niche stay, and `thumblab niche restore` makes the niche
+    active again. With --forget, they are deleted, and the niche itself is deleted too.
     """
     from thumblab_cli.dagster_told import tell_of_niches
     from thumblab_core.niches.counts import videos_by_niche
@@ -181,7 +185,7 @@ def retire(name: str, keep: bool, yes: bool, as_json: bool, chosen: "Settings") 
 @demo_option
 @_json
 def restore(name: str, as_json: bool, chosen: "Settings") -> None:
-    """Take up a retired NICHE again."""
+    """Make a retired NICHE active again."""
     from thumblab_core.niches.store import niche_named, restore_niche
     from thumblab_pipelines.lab import Lab
 
@@ -203,8 +207,10 @@ def restore(name: str, as_json: bool, chosen: "Settings") -> None:
 def propose_(
     channels: tuple[str, ...], video_ids: tuple[str, ...], most: int, as_json: bool, chosen: "Settings"
 ) -> None:
-    """Propose a niche that is like the given channels and videos: the nearest channels of the lab, texts to search
-    for, what it costs in a day, and how many stored videos are like this. Nothing is changed.
+    """Propose a niche that is like the given channels and videos. This command changes nothing.
+
+    The proposal has the nearest channels of the lab and texts to search for. It also says how much quota the niche may
+    use in a day, and how many stored videos are like the given videos.
     """
     from thumblab_core.niches.propose import propose
     from thumblab_pipelines.lab import Lab

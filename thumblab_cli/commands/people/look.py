@@ -15,7 +15,8 @@ _offset = click.option(
 @click.command(name="stats")
 @_json
 def stats_(as_json: bool) -> None:
-    """Show how many faces and clusters there are, and who is on how many thumbnails of each channel.
+    """Show how many faces and clusters there are. For each channel, show the people, and how many thumbnails show each
+    person.
 
     If you added pictures from a folder with a subfolder for each person, the command also shows how well the clusters
     agree with the subfolders.
@@ -45,8 +46,9 @@ def stats_(as_json: bool) -> None:
 @_offset
 @_json
 def show_(cluster: str | None, kind: str, limit: int, offset: int, as_json: bool) -> None:
-    """List the clusters, the largest first. With CLUSTER, list the faces of this cluster, the best quality first, and
-    the videos or files that show each face.
+    """List the clusters, the largest first. With CLUSTER, list the faces of this cluster instead.
+
+    The faces with the best quality come first. For each face, the command shows the videos or files with this face.
 
     CLUSTER is the id of a cluster, or the name of a person. The page /people of `thumblab up` shows the pictures.
     """
@@ -81,7 +83,10 @@ def show_(cluster: str | None, kind: str, limit: int, offset: int, as_json: bool
 @_limit
 @_json
 def changes_(limit: int, as_json: bool) -> None:
-    """List the changes that people made, the newest first. `thumblab people unmerge` takes the number of a merge."""
+    """List the changes that people made, the newest first.
+
+    To take back a merge, give its number to `thumblab people unmerge`.
+    """
     from thumblab_cli.printing.people import changes_table
     from thumblab_cli.printing.tables import wide_console
     from thumblab_core.people.log import list_changes

@@ -42,7 +42,7 @@ _min_size = click.option(
 _max_faces = click.option(
     "--max-faces",
     type=click.IntRange(1),
-    help="The largest number of faces without a cluster to group, the best first.",
+    help="How many faces without a cluster to group at most. The faces with the best quality are used.",
 )
 _epochs = click.option(
     "--epochs", type=click.IntRange(1, 1_000), help="The most epochs. Default: FACE_TRAINING_EPOCHS, 20."
@@ -124,7 +124,7 @@ def train_(epochs: int | None, margin: float | None, min_faces: int | None, as_j
 
 
 @click.command(name="pipeline")
-@click.option("--full", is_flag=True, help="Also train the matching head, and group again with it.")
+@click.option("--full", is_flag=True, help="Also train the matching head, and group again with the new head.")
 @_folder
 @_limit
 @_threshold
