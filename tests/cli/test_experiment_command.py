@@ -283,7 +283,7 @@ def test_a_plan_with_a_title_needs_a_served_model_and_names_two_pictures(
     report = shell("report")
     assert (report.exit_code, "No experiment is stored" in report.stdout) == (0, True)
     shell(*add(pictures[:2]))
-    assert "The lab holds no vectors" in shell("report").stdout
+    assert "The lab has no vectors" in shell("report").stdout
     (text,) = json.loads(shell("report", "--json").stdout)
     assert text["agreement"] == {"compared": 0, "agreed": 0.0, "by_chance": 0.0}
 

@@ -142,7 +142,7 @@ def test_reach_says_that_no_report_exists_yet_and_later_reads_it(shell: Shell, t
         again = shell("import-reach", "--json", **variables)
     assert (waiting.exit_code, waiting.stderr, reading.exit_code, reading.stderr) == (0, "", 0, "")
     assert "YouTube has made no report yet" in output(waiting)
-    assert "1 reports read" in output(reading)
-    assert "1 new days, 1 videos with a true CTR" in output(reading)
+    assert "Reports read: 1 (" in output(reading)
+    assert "new days: 1. Videos with a true CTR: 1," in output(reading)
     assert json.loads(again.stdout)["reports"] == 0
     assert "GOCSPX" not in waiting.stdout + reading.stdout + again.stdout + again.stderr

@@ -85,7 +85,7 @@ def test_a_training_is_published_and_printed_but_not_served(shell: Shell, store:
     assert (metadata["release"], metadata["cause"]) == (release.release_id, "`thumblab train`")
     assert (second.exit_code, second.stderr) == (0, "")
     assert f"Nothing has changed since {release.release_id} was trained; nothing was trained." in second.stdout
-    assert "is not served yet: materialize served_model" in second.stdout
+    assert "is not served yet. To compare it with the served model, materialize served_model" in second.stdout
     assert "Held-out AUC" in second.stdout
     assert len(store.all(MODEL, ALL)) == 1
     store.serving.promote(release)

@@ -124,7 +124,7 @@ def win_probabilities(
     proven = answer.verdict is not Verdict.NO_SKILL
     if not proven:
         click.echo(
-            "note: the model is not proven to order such pictures better than chance, so it chooses no picture",
+            "note: the model was not shown to order such pictures better than chance, so it chooses no picture",
             err=True,
         )
     by_id = {thumbnail.id: thumbnail.win_probability for thumbnail in answer.thumbnails}

@@ -38,9 +38,9 @@ def command(as_json: bool) -> None:
             console.print(result.note, markup=False, highlight=False)
         if result.reports:
             console.print(
-                f"{result.reports} reports from {result.first_day} to {result.last_day} were read. {result.corrected} of "
-                f"the reports are corrections, and {result.new_days} days are new. {result.videos} videos have a true CTR; "
-                f"{result.in_library} of these videos are in the library already. {len(result.problems)} rows were skipped.",
+                f"Reports read: {result.reports} ({result.corrected} of them corrections), from {result.first_day} to "
+                f"{result.last_day}; new days: {result.new_days}. Videos with a true CTR: {result.videos}, of which "
+                f"{result.in_library} are in the library already. Rows skipped: {len(result.problems)}.",
                 highlight=False,
             )
     if result.refused:
