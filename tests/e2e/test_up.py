@@ -83,7 +83,10 @@ def started_run(lab: RunningLab) -> str:
 
 
 def runs(lab: RunningLab, run_id: str) -> list[tuple[str, str | None]]:
-    """Return the status and the parent of the run, and of every retry of the run."""
+    """Return the status of a run, and the status of each run that retries it.
+
+    Each status comes with the id of the run that was retried, or with None.
+    """
     listed = lab.graphql("{ runsOrError(limit: 20) { ... on Runs { results { runId parentRunId status } } } }")
     results = listed["runsOrError"]["results"]
     return [(run["status"], run["parentRunId"]) for run in results if run_id in (run["runId"], run["parentRunId"])]

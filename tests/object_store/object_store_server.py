@@ -33,7 +33,7 @@ class S3Server:
         return f"http://127.0.0.1:{self.port}"
 
     def url(self, bucket: str, prefix: str = "lab/releases") -> str:
-        """Make a bucket, and return the URL of a prefix in it, with its credentials."""
+        """Make a bucket, and return the URL of a prefix in this bucket. The URL contains the credentials."""
         httpx.put(f"{self.endpoint}/{bucket}", trust_env=False).raise_for_status()
         return url_at(self.endpoint, bucket, prefix)
 

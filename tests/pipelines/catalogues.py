@@ -1,4 +1,4 @@
-"""Copy a catalogue with changed videos for the emulator of YouTube, and make a lab that has collected a catalogue."""
+"""Make a changed copy of a catalogue for the emulator of YouTube, and make a lab that has collected a catalogue."""
 
 import dataclasses
 from collections.abc import Callable

@@ -281,7 +281,7 @@ def draw() -> Callable[..., bytes]:
 
 @pytest.fixture(scope="session")
 def run() -> Iterator[Callable[..., Any]]:
-    with pytest.MonkeyPatch.context() as patch:  # A busy machine needs longer to load a release than the usual limits.
+    with pytest.MonkeyPatch.context() as patch:  # A busy machine may need longer than the usual limits.
         patch.setattr("thumblab_serving.loading.served_release.PATIENCE_S", 60.0)
         patch.setattr("thumblab_serving.scoring.scorer._SHORT_WAIT_S", 60.0)
         yield serving

@@ -242,7 +242,7 @@ def _show(console: "Console", added: "AddedChannel") -> None:
         f"{fitted.videos} videos used" + (f", the newest published on {fitted.newest[:10]}" if fitted.newest else "")
     )
     if fitted.compared:
-        lines.append(f"{fitted.compared} pairs of pictures used that YouTube compared on the same video")
+        lines.append(f"also used: {fitted.compared} pairs of pictures that YouTube compared on the same video")
     lines += [f"{count} left out: {reason}" for reason, count in fitted.left_out.items()]
     if added.stopped is not None:
         lines.append(f"not all uploads were collected: {added.stopped}")
@@ -257,6 +257,6 @@ def _show(console: "Console", added: "AddedChannel") -> None:
             lines.append(f"{fitted.check.own_past}.")
             lines.append(f"{fitted.check.summary}.")
             if fitted.check.gained <= 0:
-                lines.append(f"`thumblab channel remove {fitted.channel_id}` withdraws it.")
+                lines.append(f"`thumblab channel remove {fitted.channel_id}` removes the adapter.")
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -25,7 +25,8 @@ MINUTE = timedelta(minutes=1)
 class Looks:
     """Evaluations of the sensor `alerts` in a lab with one alert channel.
 
-    Each evaluation parses the state from text, as the sensor reads it from the disk.
+    Before each evaluation, the sensor's state is turned into text and parsed again, as if the sensor read it from the
+    disk.
     """
 
     def __init__(self, chosen: Settings, seconds: float = 10) -> None:

@@ -1,4 +1,7 @@
-"""Tests of the watch over the runs: which alerts are sent, and how often. The Dagster instance is real."""
+"""Tests of the watch over the runs, which sends alerts about failed runs and checks. The Dagster instance is real.
+
+The tests check which alerts are sent, and how often.
+"""
 
 import json
 from datetime import timedelta

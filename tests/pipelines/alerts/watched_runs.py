@@ -1,4 +1,4 @@
-"""A watch over the runs of a real Dagster instance, which sends alerts to a chat."""
+"""A watch over the runs of a real Dagster instance. The watch sends alerts to a chat."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

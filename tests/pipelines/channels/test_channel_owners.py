@@ -155,7 +155,7 @@ def test_videos_of_other_channels_stay_there_and_the_rest_of_the_export_is_impor
 
 
 def test_a_key_stores_rates_only_of_the_videos_of_its_channel(owner: Owner, tmp_path: Path) -> None:
-    """Import seven videos. One of the videos has no title, so the lab does not import it and stores six rates."""
+    """Import seven videos. One of them has no title. The lab must not import this video, and must store six rates."""
     nameless = owner.row(owner.videos[6], **{"Video title": ""})
     add(owner, write(tmp_path / NAME, [*rows(owner, 0, 6), nameless]))
     with owner.lab.engine.connect() as connection:

@@ -1,6 +1,6 @@
-"""Tests that each known picture is checked again when its next check is due.
+"""Tests of checking the known pictures again from time to time.
 
-If the picture has changed, it is stored as a new version of the video's thumbnail. The old version is kept.
+If a picture has changed, it is stored as a new version of the video's thumbnail. The old version is kept.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Tests of the schedules through a simulated year: Dagster's own scheduler, under a clock that the tests set.
+"""Tests of the schedules during a simulated year. Dagster's own scheduler runs with a clock that the tests set.
 
 The scheduler evaluates the schedules at irregular moments, as a busy daemon does. Sometimes the scheduler is down for
 30 hours. The year contains both changes between standard time and daylight saving time. The runs are queued and not

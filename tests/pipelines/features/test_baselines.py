@@ -1,4 +1,4 @@
-"""Tests of channel baselines and of the outlier multiples that use them.
+"""Tests of channel baselines, and of the outlier multiples that are computed from the baselines.
 
 A baseline is the median of the latest counts of a channel's videos, over all ages or in one age band. The outlier
 multiple of a video is its views, or its views per hour, divided by a baseline of its channel.

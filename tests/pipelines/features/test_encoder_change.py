@@ -54,7 +54,7 @@ def new_labs(
 
 @pytest.fixture
 def labs(new_labs: Callable[[], tuple[Lab, Lab]]) -> tuple[Lab, Lab]:
-    """Two labs for one test, see `new_labs`."""
+    """Two labs for one test. The fixture `new_labs` describes them."""
     return new_labs()
 
 

@@ -77,7 +77,7 @@ def test_estimates_that_the_observations_no_longer_support_are_deleted(seen: Obs
     seen.video("moved", (20, 1_000), (30, 1_100))
     assert compute_views_at_age(seen.lab, "tech").known[24] == 2
     seen.do(delete(video_stats).where(video_stats.c.video_id == "a"))
-    # The time of publication becomes 15 hours later. The video's ages at its observations are now 5 and 15 hours.
+    # The video is now published 15 hours later. Its ages at its two observations are therefore 5 and 15 hours.
     seen.do(update(videos).where(videos.c.video_id == "moved").values(published_at=PUBLISHED + timedelta(hours=15)))
     assert compute_views_at_age(seen.lab, "tech").known[24] == 0
     assert seen.rows(STORED) == []

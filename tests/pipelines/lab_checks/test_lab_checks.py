@@ -1,6 +1,6 @@
 """Tests of the checks of the whole lab.
 
-Usual data pass the checks, and a planted fault fails a check. If there are too few data, a check returns no verdict.
+Normal data pass the checks. A planted fault fails a check. If there are too few data, a check returns no verdict.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """Test the labels, traits and figures of clusters on planted data.
 
-They must show the effects that are planted. They must show no effect in data without a planted effect.
+If an effect was planted in the data, the labels, traits and figures must show it. Otherwise, they must show no effect.
 """
 
 import numpy as np
@@ -79,7 +79,7 @@ def test_the_outlier_multiple_of_a_cluster_counts_each_channel_once() -> None:
 def published(random: np.random.Generator, times: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return three arrays for 1,200 videos: the day, whether the video is in a cluster, and the channel.
 
-    In the last four weeks, a video is `times` as often in the cluster as before.
+    In the last four weeks, the share of videos in the cluster is `times` times as high as before.
     """
     days, channels = random.integers(0, 84, 1_200), random.integers(0, 60, 1_200)
     chance = np.where(days > 83 - 28, 0.05 * times, 0.05)

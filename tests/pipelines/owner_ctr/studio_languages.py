@@ -50,7 +50,7 @@ def indian(value: float, decimals: int) -> str:
 
 
 def months(pattern: str, *names: str) -> Callable[[date], str]:
-    """Return a function that formats a date with names of months.
+    """Return a function that formats a date. The month is written as one of the twelve `names`.
 
     `d`, `m` and `y` in the pattern stand for the day, the month and the year.
     """

@@ -50,9 +50,7 @@ def people_lab(shared_data: Path, open_lab: Callable[..., Lab]) -> Lab:
 
 @pytest.fixture
 def given(people_lab: Lab, shared_data: Path, tmp_path: Path) -> Lab:
-    """A lab in which faces were found and grouped. The lab has six pictures of each of six people, in one folder a
-    person.
-    """
+    """A lab in which faces were found and grouped. Each of six people has a folder with six pictures."""
     for number, person in enumerate(sorted((shared_data / "faces" / "people").iterdir())[:6]):
         folder = tmp_path / f"Ann-Marie_{number}"
         folder.mkdir()

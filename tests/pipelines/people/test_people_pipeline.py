@@ -31,7 +31,7 @@ PEOPLE, PICTURES = 12, 240
 
 @pytest.fixture(scope="module")
 def people_lab(shared_data: Path, module_lab: Lab) -> Lab:
-    """A lab that looks for people, with both face networks."""
+    """A lab with the search for people turned on, and with the two networks that it needs."""
     models = shared_data.parent / "models"
     networks = {
         "face_model": models / "face_detection_yunet_2026may.onnx",

@@ -59,9 +59,7 @@ def test_one_worker_trains_the_weights_of_this_process_bit_for_bit_and_tells_its
 
 
 def test_two_workers_have_the_losses_of_one_process(cluster: Cluster) -> None:
-    """Compare the losses. Dropout is off, because the processes would drop other features than the single process
-    drops.
-    """
+    """Compare the losses. Dropout is off, because it would drop features at random, and differently in each process."""
     arrays, config = planted(), replace(CONFIG, epochs=8, swa_start=6)
     two = replace(cluster, training_workers=2)
     model, history = fit_on_cluster(two, arrays, config, fresh(arrays, 0.0))

@@ -158,4 +158,5 @@ def test_with_train_only_on_opted_in_pairs_hold_only_videos_that_opted_in(
     assert before["videos"] == 0
     assert after["excluded"]["not opted in to training"] > 0
     assert 0 < after["videos"] <= len(willing)
-    assert again.quota.spent["units"] == 0  # The first `retain` has already read from YouTube which videos opted in.
+    # The first `retain` has already read from YouTube which videos are opted in to training.
+    assert again.quota.spent["units"] == 0

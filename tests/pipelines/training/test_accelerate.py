@@ -45,7 +45,7 @@ def curve(folder: Path, rank: int = 0) -> list[list[float]]:
 def test_two_processes_have_the_losses_of_one(tmp_path: Path) -> None:
     """Compare the losses of a training in two processes with the losses of a training in one process.
 
-    Dropout is off, because the processes would drop other features than the single process drops. The trainings use
+    Dropout is off, because it would drop features at random, and differently in each process. The trainings use
     averaged weights, batch norms and a checkpoint.
     """
     changes = {"dropout": 0.0, "epochs": 8, "swa_start": 6}

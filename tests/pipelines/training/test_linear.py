@@ -138,7 +138,7 @@ def test_if_all_videos_are_in_one_run_nothing_is_predicted() -> None:
 def errors(rows: Planted) -> tuple[float, float]:
     """Return the errors of the fitted weights of the picture part: their distance from the planted weights `PICTURE`.
 
-    The first error is with partialling out, and the second error is without.
+    The first error belongs to a fit with partialling out, and the second error to a fit without partialling out.
     """
     with_it, without_it = (float(np.linalg.norm(rows.fit(partialled=flag).picture - PICTURE)) for flag in (True, False))
     return with_it, without_it

@@ -1,7 +1,7 @@
 """Tests of the picture gaps of held-out pairs.
 
 A picture gap is the score of the winner's picture minus the score of the loser's picture, if both pictures get the same
-title. On known channels, the released model must give the same gaps.
+title. On known channels, these gaps must be equal to the gaps that the released model gives.
 """
 
 from collections.abc import Callable

@@ -93,7 +93,7 @@ def test_two_spellings_in_a_catalogue_give_one_channel_and_the_import_reports_th
         [(channel_id, title)] = connection.execute(select(channels.c.channel_id, channels.c.title)).all()
         stored = set(connection.execute(select(videos.c.title, videos.c.tags[1])).all())
     assert channel_id == channel_id_of(SAME[0])
-    assert title == "Tom & Jerry's Ｌab"  # The id comes from the decoded name of the last row.
+    assert title == "Tom & Jerry's Ｌab"  # The title is the decoded name of the last row.
     assert stored == {("Q & A", "r&b")}
     remarks = [remark for remark in report.remarks if "HTML entities" in remark]
     assert len(remarks) == 3

@@ -70,7 +70,7 @@ def test_every_recorded_video_is_read(recorded: Path) -> None:
 def largest_size(item: dict[str, Any]) -> str:
     """Return the name of the largest thumbnail in the answer.
 
-    A 4:3 thumbnail shows the 16:9 picture between two black bars, whose pixels do not count.
+    A 4:3 thumbnail shows the 16:9 picture between two black bars. Only the pixels of the picture count.
     """
     sizes = item["snippet"]["thumbnails"]
     return max(sizes, key=lambda name: min(sizes[name]["height"], sizes[name]["width"] * 9 / 16))

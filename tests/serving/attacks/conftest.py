@@ -32,7 +32,7 @@ WATCHER = Path(__file__).with_name("watcher.py")
 
 
 class _CpuShare:
-    """Measures how much of the processor the service and the test can use, besides what other processes use."""
+    """Measures the share of the processor that other processes leave to the service and to the test."""
 
     def __init__(self, service: psutil.Process) -> None:
         self._processes = (service, psutil.Process())

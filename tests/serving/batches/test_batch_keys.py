@@ -68,7 +68,8 @@ def test_the_batches_of_a_revoked_key_are_cancelled_and_other_batches_continue(
         described = store.describe(batch)
         assert (described.state, described.done) == ("cancelled", 0)
         items = batch.folder / "items.jsonl"
-        when(lambda items=items: not items.exists())  # The worker deletes the file after it has stored the end.
+        # The worker stores that the batch has ended, and then deletes the file.
+        when(lambda items=items: not items.exists())
     assert ended(service, mine["id"])["state"] == "done"
     again = holder("leaving")
     assert again.get("/v1/batches").json() == {"batches": [], "next_cursor": None}

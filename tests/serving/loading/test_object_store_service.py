@@ -29,7 +29,7 @@ def host(lab_at, s3, tmp_path):
 
 
 def wait_for(service, model, index=None):
-    """Wait until the service answers with a model and an index, without any request that could load them."""
+    """Wait until the service has loaded a model and an index. No request is sent that could make the service load them."""
     deadline = time.monotonic() + 30
     while True:
         [worker] = service.health()["workers"]

@@ -54,7 +54,9 @@ def page(browser, service):
 
 @pytest.fixture
 def read(page):
-    """Return a function that reads a file in the browser: its columns as lists, or the error as a text."""
+    """Return a function that reads a file in the browser. It returns the file's columns as lists, or the error as a
+    text.
+    """
     page.evaluate(f"import('{SCRIPTS}/map/arrow.js').then((module) => {{ window.arrow = module; }})")
     page.evaluate(HELPERS)
 

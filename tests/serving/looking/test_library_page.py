@@ -1,4 +1,7 @@
-"""Test the page `/library` in a browser: search, place a picture, lasso, read a region, open a video, and go back."""
+"""Test in a browser what a person can do on the page `/library`.
+
+The person searches, places a picture on the map, draws a lasso, reads a region, opens a video, and goes back.
+"""
 
 import pytest
 from accessibility import LOOKS, focused, scheme, violations

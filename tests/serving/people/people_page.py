@@ -29,7 +29,7 @@ def shown(page, selector):
 
 
 def focused_key(page):
-    """Return the id of the sheet or face that has the focus."""
+    """Return the key of the element that has the focus: a cluster's sheet or a face."""
     return page.evaluate("document.activeElement.dataset.key ?? null")
 
 

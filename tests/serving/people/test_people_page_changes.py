@@ -137,7 +137,7 @@ def test_one_cluster_is_merged_into_another_one_that_is_found_by_id(page, galler
 
 def test_an_impossible_merge_is_refused_with_a_reason_and_the_form_stays(page, gallery):
     with gallery.engine.begin() as connection:
-        one = gallery.faces[1][0]  # This face and the face in `rest` are of one picture.
+        one = gallery.faces[1][0]  # This face and the face in `rest` come from the same picture.
         (other,) = group(connection, [one])
     open_page(page, gallery.service)
     page.evaluate(f"document.querySelector('[data-key=\"{key_of(other)}\"]').focus()")
@@ -153,7 +153,8 @@ def test_an_impossible_merge_is_refused_with_a_reason_and_the_form_stays(page, g
 
 def test_a_merge_of_several_that_stops_half_way_says_how_far_it_came(page, gallery):
     with gallery.engine.begin() as connection:
-        (other,) = group(connection, [gallery.faces[1][0]])  # This face and the face in `rest` are of one picture.
+        # This face and the face in `rest` come from the same picture.
+        (other,) = group(connection, [gallery.faces[1][0]])
     open_page(page, gallery.service)
     for cluster_id in (gallery.two, gallery.rest, other):
         page.evaluate(f"document.querySelector('[data-key=\"{key_of(cluster_id)}\"]').focus()")

@@ -178,7 +178,7 @@ def test_an_adapter_without_percentiles_gives_no_score_and_says_why(changing, dr
 def test_without_near_winners_the_nearest_of_any_kind_are_listed(changing, draw):
     lab = changing.lab
     lab.promote(lab.model())
-    lab.promote(lab.index("news", count=12))  # In an index as small as this, no video is a winner.
+    lab.promote(lab.index("news", count=12))  # An index of 12 videos is too small to have winners.
     answer = changing.score(draw(1), draw(2), category="news")
     for thumbnail in answer["thumbnails"]:
         assert [n["winner"] for n in thumbnail["neighbours"]] == [False] * 5

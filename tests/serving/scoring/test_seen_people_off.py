@@ -12,7 +12,7 @@ OWN = "UC" + "o" * 22
 
 @pytest.fixture(scope="module")
 def own_lab(lab_at: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A lab with an added channel and without a network of faces."""
+    """A lab with an added channel and without the networks that find people."""
     lab = lab_at(tmp_path_factory.mktemp("own"))
     lab.add_adapter(OWN, lab.promote(lab.model()), videos=2)
     return lab

@@ -35,6 +35,8 @@ def command(folder: Path, as_json: bool, chosen: "Settings") -> None:
         return
     click.echo(f"The lab of {restored.manifest.made_at} is in {restored.data_dir}: {restored.files:,} files.")
     if restored.interrupted:
-        click.echo(f"{restored.interrupted} runs were running; Dagster marks them as failed, and retries them.")
+        click.echo(
+            f"{restored.interrupted} runs were in progress at the backup; Dagster marks them as failed, and retries them."
+        )
     click.echo(settings_line(restored.manifest))
     click.echo("Run only one of the two labs on its schedules: both would spend the quota of the same API key.")

@@ -27,7 +27,11 @@ THRESHOLDS = st.sampled_from([0.3, 0.5, 0.7])
 
 
 def check_constraints(faces: Faces, found: Clustering) -> None:
-    """Check that no face is lost, that pins and bans are obeyed, and that no cluster has two faces of one picture."""
+    """Check that no face is lost, and that no cluster has two faces of one picture. Check that pins and bans are
+    obeyed.
+
+    A pin keeps a face in a cluster, and a ban keeps a face out of a cluster.
+    """
     assert len(found.clusters) == len(found.similarity) == len(found.how) == len(faces.vectors)
     pinned = faces.pinned >= 0
     assert np.array_equal(found.clusters[pinned], faces.pinned[pinned])
