@@ -28,9 +28,9 @@ _MOST_WAITS, _LONGEST_WAIT_S = 10, 60.0
 
 @click.command("score")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...|FOLDER|TABLE.csv")
-@click.option("--title", "titles", multiple=True, help="The title of the video. It can be repeated.")
+@click.option("--title", "titles", multiple=True, help="The title of the video. Can be given several times.")
 @click.option(
-    "--niche", "niches", multiple=True, type=NICHE_OF_SERVICE, help="A niche to compare with. It can be repeated."
+    "--niche", "niches", multiple=True, type=NICHE_OF_SERVICE, help="A niche to compare with. Can be given repeatedly."
 )
 @click.option(
     "--channel",

@@ -37,7 +37,7 @@ _CHECK_SECONDS = 5
 @click.option(
     "--mlflow-port",
     type=click.IntRange(1, 65535),
-    help="Default: the port of the last start. At the first start: 5000, or the next free port if that is taken.",
+    help="Default: the port of the last start. At the first start: 5000, or the next free port if 5000 is taken.",
 )
 def command(demo: bool, catalogue: Path | None, dagster_port: int | None, mlflow_port: int | None) -> None:
     """Run the Dagster UI and daemon, MLflow, and the scoring service with its web page, until Ctrl-C.

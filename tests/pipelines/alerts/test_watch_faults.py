@@ -1,4 +1,7 @@
-"""Tests of the watch over the runs while its file, its clock, its disk or Dagster's database has a fault."""
+"""Tests of the watch over the runs, which sends alerts about failed runs and checks.
+
+In each test, something has a fault: the file of the watch, the clock, the disk or Dagster's database.
+"""
 
 import os
 from datetime import UTC, datetime, timedelta

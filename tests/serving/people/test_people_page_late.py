@@ -26,7 +26,7 @@ def focus(page, cluster_id):
 
 @pytest.fixture
 def large(gallery):
-    """Return the id of a cluster of 60 faces, which the page shows in two parts."""
+    """Make a cluster of 60 faces, and return its id. The page shows this cluster in two parts."""
     with gallery.engine.begin() as connection:
         planted = plant(connection, *((f"{number:064x}", 1) for number in range(60)))
         (cluster_id,) = group(connection, [face_id for (face_id,) in planted])

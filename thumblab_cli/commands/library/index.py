@@ -213,7 +213,9 @@ def verify(niches: tuple[str, ...], as_json: bool) -> None:
 @command.command()
 @_niches
 @click.option(
-    "--keep", type=click.IntRange(1), help="Releases to keep besides the served one. Default: THUMBLAB_RELEASES_KEPT."
+    "--keep",
+    type=click.IntRange(1),
+    help="The number of releases to keep besides the served release. Default: THUMBLAB_RELEASES_KEPT.",
 )
 def prune(niches: tuple[str, ...], keep: int | None) -> None:
     """Delete old index releases, and files that a crashed process left behind. The served release is never deleted."""

@@ -32,7 +32,7 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @demo_option
 def clusters(scope: str, as_json: bool, chosen: "Settings") -> None:
-    """List the groups of similar thumbnails of NICHE: labels, traits, outlier multiples and growth.
+    """List the groups of similar thumbnails of NICHE, with their labels, traits, outlier multiples and growth.
 
     NICHE is one of the lab's niches, such as tech, or all.
     """

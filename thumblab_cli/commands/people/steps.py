@@ -37,15 +37,15 @@ _method = click.option(
 _min_size = click.option(
     "--min-cluster-size",
     type=click.IntRange(2, 10_000),
-    help="The fewest faces of an unknown cluster. Default: FACE_UNKNOWN_MIN_CLUSTER_SIZE, 3.",
+    help="The smallest number of faces of an unknown cluster. Default: FACE_UNKNOWN_MIN_CLUSTER_SIZE, 3.",
 )
 _max_faces = click.option(
     "--max-faces",
     type=click.IntRange(1),
-    help="How many faces without a cluster to group at most. The faces with the best quality are used.",
+    help="The largest number of faces to group that are in no cluster yet. The best faces are used.",
 )
 _epochs = click.option(
-    "--epochs", type=click.IntRange(1, 1_000), help="The most epochs. Default: FACE_TRAINING_EPOCHS, 20."
+    "--epochs", type=click.IntRange(1, 1_000), help="The largest number of epochs. Default: FACE_TRAINING_EPOCHS, 20."
 )
 _margin = click.option(
     "--margin",
@@ -146,7 +146,7 @@ def pipeline_(full: bool, folder: Path | None, limit: int | None, as_json: bool,
     lab, console = _lab(), _console(as_json)
     how = _cluster_settings(
         lab, given["person_threshold"], given["unknown_method"], given["min_cluster_size"]
-    )  # Raises an error for wrong values before the long work.
+    )  # This call raises an error for wrong values before the long work begins.
     config = _head_config(lab, given["epochs"], given["margin"], given["min_faces"])
     results: dict[str, Any] = {"detect": _detect(lab, console, folder, None, limit)}
     results["cluster"] = _group(lab, console, how, given["max_faces"])
