@@ -66,7 +66,7 @@ def _handle_in(link: str, escaped: str) -> str:
     except UnicodeDecodeError:
         raise LabError(f"the @handle in {link[:_SHOWN]!r} is not text in UTF-8; {CHANNEL_HELP}") from None
     if not _HANDLE.fullmatch(handle) or not visible(handle[1:]):
-        raise LabError(f"the @handle in {link[:_SHOWN]!r} has characters that no @handle has; {CHANNEL_HELP}")
+        raise LabError(f"the @handle in {link[:_SHOWN]!r} has characters that no @handle may have; {CHANNEL_HELP}")
     return handle
 
 

@@ -1,7 +1,8 @@
-"""Show by a file that a process is alive, to hosts that share this file but neither processes nor locks.
+"""Show that a process is alive, by a file that the process writes. The reader may run on another host that shares this
+file, but sees neither the process nor its locks.
 
-The process writes a new text into the file every second. A reader looks at the file several times. If the text changes,
-the process is alive. No time is compared, so the clocks of the two hosts may differ by any amount.
+The process writes a new random text into the file every second. A reader looks at the file several times. If the text
+changes, the process is alive. No time is compared, so the clocks of the two hosts may differ by any amount.
 """
 
 import os
@@ -18,12 +19,12 @@ SILENT_SECONDS = 30.0
 
 
 def beat(path: Path) -> None:
-    """Write a new text of a constant length into the file `path`. A missing file is made, with mode 0600.
+    """Write a new text of a constant length into the file `path`. A missing file is created with mode 0600.
 
     Raises OSError if the file cannot be written. A symbolic link is refused.
     """
-    # The file is opened and closed for each beat. NFS sends what was written to its server when the file is closed, and
-    # asks the server for the newest text when a reader opens the file.
+    # The file is opened and closed for each beat, so that readers on NFS see the new text. NFS sends a text to its
+    # server only when the file is closed. NFS asks the server for the newest text only when a file is opened.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         os.pwrite(descriptor, secrets.token_hex(8).encode(), 0)

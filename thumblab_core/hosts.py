@@ -67,7 +67,7 @@ def bare_host(text: str) -> str:
     if ":" in name:
         if not _is_ipv6(name):
             raise ValueError(
-                "this is not a host; write a name or an address, without the port, which has its own setting"
+                "this is not a host; write a name or an address without a port; the port has its own setting"
             )
     elif not _HOST.fullmatch(name):
         raise ValueError("this is not a host; write a name or an address, such as 127.0.0.1 or ::1")
@@ -114,7 +114,7 @@ def named_host(text: str) -> str:
         return host_in_url(str(IPv6Address(text)))
     except ValueError:
         scheme, host, port = "https", "", None
-        with suppress(ValueError):  # `ascii_host` raises a kind of ValueError for a name that has no ASCII form.
+        with suppress(ValueError):  # A name without an ASCII form is also refused below.
             parts = urlsplit(text if "://" in text else f"{scheme}://{text.rstrip('/')}")
             if "://" in text or parts.netloc == text.rstrip("/"):
                 name, port = split_authority(parts.netloc)

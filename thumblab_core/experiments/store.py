@@ -23,9 +23,10 @@ _SHOWN = 40
 
 
 def require_video(connection: Connection, video_id: str, channel_id: str) -> None:
-    """Raise `RuleError` if the video is in the lab and belongs to another channel than `channel_id`.
+    """Check the video of an experiment. Raise `RuleError` in these two cases:
 
-    Also raises `RuleError` if the video is not in the lab, and its id does not have the form of YouTube's video ids.
+    1. The video is in the lab, and belongs to another channel than `channel_id`.
+    2. The video is not in the lab, and `video_id` does not have the form of YouTube's video ids.
     """
     known = connection.scalar(select(videos.c.channel_id).where(videos.c.video_id == video_id))
     if known is None and not VIDEO_ID.fullmatch(video_id):
@@ -37,7 +38,8 @@ def require_video(connection: Connection, video_id: str, channel_id: str) -> Non
     if known not in (None, channel_id):
         raise RuleError(
             "video_id",
-            f"video {video_id[:_SHOWN]!r} belongs to the channel {known}, not to {channel_id}; check both",
+            f"video {video_id[:_SHOWN]!r} belongs to the channel {known}, not to {channel_id}; "
+            "check the video and the channel",
         )
 
 
@@ -45,7 +47,7 @@ def save(connection: Connection, experiment: Experiment) -> tuple[int, str]:
     """Store an experiment. A stored experiment with the same channel, video and first day is replaced.
 
     Returns the number of the experiment, and `NEW`, `CHANGED` or `UNCHANGED`. Raises `LabError` if the database refuses
-    the experiment. The transaction can then only be rolled back.
+    the experiment. After this error, the transaction can only be rolled back.
     """
     # Without the lock, two imports at the same time could both find that the experiment is not stored yet. Both would
     # then insert the experiment, and the second insert would fail.

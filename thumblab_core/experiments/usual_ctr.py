@@ -19,7 +19,9 @@ WHERE v.channel_id = :channel AND c.is_short IS NOT TRUE AND c.impressions > 0
 
 @dataclass(frozen=True)
 class UsualCtr:
-    """The click-through rate over all impressions of a channel's videos that are not Shorts, from 0 to 1."""
+    """The click-through rate of a channel's videos, from 0 to 1: all their clicks divided by all their impressions.
+    Shorts do not count.
+    """
 
     ctr: float
     impressions: int

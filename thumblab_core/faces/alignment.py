@@ -57,10 +57,11 @@ def similarity(points: npt.NDArray[np.float64], target: npt.NDArray[np.float64])
 
 
 def aligned(image: Pixels, landmarks: Sequence[Point]) -> npt.NDArray[np.uint8]:
-    """Cut the face with these landmarks out of a picture, uint8 [h, w, 3] RGB, as uint8 [112, 112, 3] RGB.
+    """Return the aligned face that has these landmarks, uint8 [112, 112, 3] RGB.
 
-    The landmarks are fractions of the picture's width and height, in the order of `Detection.landmarks`. Outside the
-    picture, its edge is repeated. Raises `UnalignableError` if the landmarks cannot belong to a face.
+    `image` is the whole picture, uint8 [h, w, 3] RGB. The landmarks are fractions of the picture's width and height, in
+    the order of `Detection.landmarks`. If the face reaches beyond the picture, the pixels at the edge of the picture
+    are repeated. Raises `UnalignableError` if the landmarks cannot belong to a face.
     """
     import cv2
 
@@ -75,7 +76,8 @@ def aligned(image: Pixels, landmarks: Sequence[Point]) -> npt.NDArray[np.uint8]:
         )
         points = np.array(landmarks, np.float64) * (image.shape[1], image.shape[0])
         transform = similarity(points, TEMPLATE)
-    # OpenCV counts positions from the centre of the first pixel, but the fractions count from the corner of this pixel.
+    # OpenCV counts positions from the centre of the first pixel. The landmarks are counted from the upper left corner
+    # of the picture, half a pixel away.
     transform[:, 2] += transform[:, :2] @ (0.5, 0.5) - 0.5
     crop = cv2.warpAffine(image, transform, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(crop, np.uint8)

@@ -1,8 +1,8 @@
 """Detect faces with the network YuNet, which OpenCV runs (Wu, Peng & Yu, Machine Intelligence Research 2023).
 
 YuNet gives a box, a confidence and five landmarks for each face. `look` runs YuNet once, at a given size of the
-picture. `find` looks for all faces in a picture at the picture's own size. If it finds no face, it looks again, with a
-border around the picture.
+picture. `find` looks for all faces in a picture at the picture's own size. If `find` finds no face, it searches the
+picture a second time, with a border around the picture.
 """
 
 import threading
@@ -85,14 +85,16 @@ class FaceDetector:
         from cv2.utils import logging
 
         self._model = model
-        size = (_SMALLEST_SIDE, _SMALLEST_SIDE)  # Each look sets the size of its picture.
+        size = (_SMALLEST_SIDE, _SMALLEST_SIDE)  # Each call of `_detect` replaces this size by the size of its picture.
         with _LOADING:
             level = logging.getLogLevel()
-            # Without this line, OpenCV would warn about the backend that it chose itself to run the model.
+            # Without this line, OpenCV would print a warning that nobody can act on: OpenCV itself chose the backend
+            # that it warns about.
             logging.setLogLevel(logging.LOG_LEVEL_SILENT)
             try:
                 self._network = cv2.FaceDetectorYN.create(str(model), "", size, _CONFIDENCE, _OVERLAP)
-                # OpenCV loads any network. Only this call fails if the network is not YuNet.
+                # OpenCV also loads a network that is not YuNet. Such a network fails only when it is used, so it is
+                # used here.
                 self._network.detect(np.zeros((*size, 3), np.uint8))
             except cv2.error as error:
                 raise LabError(
@@ -126,8 +128,10 @@ class FaceDetector:
         return self._detect(_scaled(image, side), most)
 
     def _look_with_border(self, image: Pixels) -> list[Detection]:
-        """Return the faces that fill a picture. Smaller detections are left out. A real smaller face has surroundings,
-        so the first look finds it. A smaller detection is therefore an object that only resembles a face.
+        """Put a border around a picture, search it again, and return the faces that fill the picture.
+
+        Smaller detections are left out. The first search, without a border, would have found a real face of this size.
+        So a smaller detection is an object that only resembles a face.
         """
         inner = _scaled(image, round(_SMALLEST_SIDE / (1 + 2 * _BORDER)))
         dy, dx = (round(length * _BORDER) for length in inner.shape[:2])

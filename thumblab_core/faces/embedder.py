@@ -43,9 +43,10 @@ class FaceEmbedder(Protocol):
     def dimension(self) -> int: ...
 
     def embed(self, crops: Crops) -> Vectors:
-        """Turn aligned faces, uint8 [n, 112, 112, 3] RGB, into float32 [n, d].
+        """Turn aligned faces, uint8 [n, 112, 112, 3] RGB, into vectors, float32 [n, d].
 
-        `thumblab_core.encoders.protocol.usable` returns which rows are unit vectors.
+        The network may fail on a face, and its row is then not a unit vector. The function
+        `thumblab_core.encoders.protocol.usable` says for each row whether it is a unit vector.
         """
         ...
 
@@ -90,7 +91,8 @@ def _check(graph: Any, path: Path) -> None:
     """Raise `LabError` unless the graph takes float32 pictures of 112 x 112 pixels and has one output."""
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise LabError(
-            f"{path} has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; a face embedder has one of each"
+            f"{path} has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; a face embedder has 1 input and "
+            "1 output"
         )
     shape, kind = graph.input(0).get_partial_shape(), graph.input(0).get_element_type().get_type_name()
     sides = [shape[axis].get_length() if shape[axis].is_static else None for axis in range(1, len(shape))]

@@ -34,7 +34,8 @@ _DIGEST_BYTES = 16
 class FaceHead:
     """A linear map of the face vectors of one embedder.
 
-    `embedder`: fingerprint of the embedder. `matrix`: float32 [d', d].
+    `embedder`: the fingerprint of the embedder. `matrix`: float32 [d', d], for face vectors of length d and mapped
+    vectors of length d'.
     """
 
     embedder: str
@@ -42,7 +43,9 @@ class FaceHead:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Name of the embedder with this head. Mapped vectors are comparable only if their fingerprints are equal."""
+        """A name for the embedder together with this head. Only mapped vectors with the same fingerprint can be
+        compared.
+        """
         shape = f"{self.embedder} {self.matrix.shape}".encode()
         return f"{self.embedder}-head-{hashlib.sha256(shape + self.matrix.tobytes()).hexdigest()[:12]}"
 
@@ -156,8 +159,10 @@ def remove_heads_of(store: ReleaseStore, people: Collection[str] = (), faces: Co
 
     If a deleted head was served, an older head is served instead: the newest head that was promoted and is not deleted.
     Without such an older head, no head is served. Releases whose manifest is damaged are deleted too, because they may
-    have learnt from these people or faces. After a crash, call this again. Delete the faces from the database first. A
-    training that runs at this time detects the deletion when it publishes its head.
+    have learnt from these people or faces.
+
+    Delete the faces from the database before this call. Then a training that is still running detects the deletion when
+    it publishes its head. If the process crashes during this call, call this function again.
     """
     return _remove_heads(store, lambda release: learnt_from(release, people, faces))
 
@@ -178,14 +183,14 @@ def _remove_heads(store: ReleaseStore, must_go: Callable[[Release], bool]) -> Re
             for release in used:
                 store.remove(release)
                 removed.append(release.release_id)
-            # This call deletes no whole release. It deletes what a crash left of a release, because the release may be
-            # a head that learnt from these people or faces.
+            # This call deletes no complete release. It deletes the incomplete releases that a crash left, because they
+            # may be heads that learnt from these people or faces.
             store.prune(FACE_HEAD, scope, keep=len(releases) + 1)
     return RemovedHeads(removed, served)
 
 
 def remove_heads_of_deleted(store: ReleaseStore, present_faces: Collection[str]) -> RemovedHeads:
-    """Delete every head that learnt from a face which is not among `present_faces`, the ids of all stored faces.
+    """Delete every head that learnt from a face that is no longer stored. `present_faces`: the ids of all stored faces.
 
     Faces are deleted when their video expires or is deleted. Damaged heads are deleted too. If the served head is
     deleted, an older head is served instead, see `remove_heads_of`.

@@ -33,7 +33,7 @@ class FoundFace:
         detection: its box, its landmarks and the confidence of the detector.
         quality: how well the face can be recognised, 0 to 1, see `thumblab_core.faces.quality`.
         crop: the aligned face, uint8 [112, 112, 3] RGB. None if its landmarks cannot belong to a face.
-        vector: the unit vector of the face, float32 [d]. None if there is no crop, or no vector for this crop.
+        vector: the unit vector of the face, float32 [d]. None if there is no crop, or if the embedder failed on it.
         problem: why there is no vector. None if there is a vector.
     """
 
@@ -77,8 +77,9 @@ def find_faces_in(
 ) -> Iterator[list[FoundFace]]:
     """Yield the faces of each picture as `find_faces` does, in the order of the pictures.
 
-    The faces of several pictures are embedded together, which takes less time. So pictures are read ahead of the
-    results, but only the crops of their faces are kept. A batch contains all faces of its pictures.
+    The faces of several pictures are embedded together, which takes less time. So several pictures are read before the
+    faces of the first one are returned. Only the crops of the faces are kept in memory, not the pictures. The faces of
+    one picture are always embedded in the same batch.
 
     A face for which `is_forgotten` returns True has the problem `FORGOTTEN`, and gets neither a crop nor a vector.
     """

@@ -33,9 +33,9 @@ class PeopleSettings(BaseSettings):
     )
     score_people: bool = setting(
         False,
-        "Whether `POST /v1/score` says which named people are on the pictures of a request, if the request names one "
-        "of your own channels and its key has the scope `admin`. `THUMBLAB_PEOPLE` must be `own` or `all`. Nothing "
-        "about the faces is stored. See [People](people.md#who-is-seen-in-a-scored-picture).",
+        "Whether `POST /v1/score` says which named people are on the pictures of a request. The request must name one "
+        "of your own channels, and its key must have the scope `admin`. `THUMBLAB_PEOPLE` must be `own` or `all`. "
+        "Nothing about the faces is stored. See [People](people.md#who-is-seen-in-a-scored-picture).",
     )
     face_person_match_threshold: float = _also_bare(
         "FACE_PERSON_MATCH_THRESHOLD",

@@ -2,13 +2,13 @@
 
 These rules protect the lab against a hostile URL or host:
 
-    hosts            The URL must name a host and a port that the fetcher was given. If the fetcher reads from any public
-                     host, every other URL must be https on port 443 of a public host.
+    hosts            The URL must name a host and a port from the list that the fetcher was given. A fetcher may also be
+                     made to read from any public host. Such a fetcher also reads https URLs on port 443 of public hosts.
     addresses        The name of a public host is looked up once per connection. The lab connects only to the public
                      addresses of the answer, so a second answer of the name server cannot change the address.
     credentials      A URL with credentials is refused.
     redirects        A fetcher that reads only from listed hosts follows no redirect. A fetcher that reads from any public
-                     host follows a few redirects, also from listed hosts. Each must lead to a public host.
+                     host follows a few redirects, also from listed hosts. Each redirect must lead to a public host.
     proxies          Proxies are not used, because a request through a proxy would avoid these rules.
     size             An answer may have at most the given number of bytes.
     compression      Compression is not requested, and a compressed answer is not unpacked.

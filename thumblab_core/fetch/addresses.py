@@ -90,7 +90,7 @@ def local_networks() -> list[Network]:
 
 
 def is_address(host: str) -> bool:
-    """Return whether `host` is an address in its usual form, and not a name."""
+    """Return whether `host` is an IP address in its usual notation, and not a name."""
     try:
         ip_address(host)
     except ValueError:

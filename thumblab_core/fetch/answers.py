@@ -81,5 +81,5 @@ def seconds_to_wait(text: str | None, now: datetime | None) -> float | None:
 
 
 def tag(text: str | None) -> str | None:
-    """Return an ETag or Last-Modified, or None if it is too long to keep."""
+    """Return the text of a header `ETag` or `Last-Modified`. Return None if the text is too long to keep."""
     return text if text and len(text) <= _LONGEST_TAG else None

@@ -100,7 +100,9 @@ class PublicBackend(TimedBackend):
         self._look_ups = ThreadPoolExecutor(_LOOK_UPS, "look-up")
 
     def close(self) -> None:
-        """Stop the threads. Does not wait for look-ups, because a slow name server may block them for minutes."""
+        """Stop the threads that look up host names. Does not wait for a thread, because a slow name server may block it
+        for minutes.
+        """
         self._look_ups.shutdown(wait=False, cancel_futures=True)
 
     def connect_tcp(

@@ -178,8 +178,8 @@ class Fetcher:
                     return answer
                 redirected = True
                 address = _redirect(address, answer)
-                # The host must be public, even if it is listed. Otherwise the owner of a public host could make the lab
-                # send requests to a listed host of the local network.
+                # The host of the new URL must be public, even if this host is listed. Otherwise the owner of a public
+                # host could make the lab send requests to a listed host of the local network.
                 target = parse(address).on_a_public_host()
                 pool, name = self._public_pool or pool, f"{url[:200]}, redirected to {address[:200]},"
         except RefusedError as error:
@@ -220,8 +220,8 @@ class Fetcher:
                     raise FetchError(f"{name} is larger than {max_bytes / 2**20:.3g} MiB", answer.status, date)
                 if good:
                     keep(chunk)
-                # The body of an answer with an error status is read to its end only if it is short. The connection can
-                # then be reused.
+                # If the host answered with an error status, its body is read only up to a limit. A short body is read
+                # to its end, so that the connection can be reused.
                 elif count > _SMALL:
                     break
             if not good:

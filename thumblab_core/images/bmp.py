@@ -30,7 +30,7 @@ def parse_bmp(data: bytes) -> ParsedFile:
     """Parse a BMP file. Raises `ImageError` if it exceeds a limit or is damaged."""
     header = int.from_bytes(data[_FILE_HEADER : _FILE_HEADER + 4], "little")
     if header not in _HEADERS or len(data) < _FILE_HEADER + header:
-        raise limits.damaged("its header is not one of a BMP")
+        raise limits.damaged("its header is not a BMP header")
     if header == _OLDEST_HEADER:
         width, height = struct.unpack_from("<HH", data, _FILE_HEADER + 4)
         compression = colours = 0
@@ -39,7 +39,7 @@ def parse_bmp(data: bytes) -> ParsedFile:
         compression, colours = (struct.unpack_from("<I", data, _FILE_HEADER + at)[0] for at in (16, 32))
     limits.check_size(width, abs(height))
     if compression not in (_RAW, _BIT_FIELDS):
-        raise ImageError("a compressed BMP file; save the picture as PNG")
+        raise ImageError("the BMP file is compressed, which the lab does not read; save the picture as PNG")
     if colours > _MOST_COLOURS:
         raise limits.damaged(f"its palette has {colours} colours")
     image = BmpImageFile(io.BytesIO(data))

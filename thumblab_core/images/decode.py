@@ -61,7 +61,7 @@ class Picture:
     _file_size: tuple[int, int] | None = None
 
     def has_pixels_for(self, at_least: tuple[int, int] | None) -> bool:
-        """Return whether `decode` with this `at_least` would return the same pixels."""
+        """Return whether `decode` with this `at_least` would return the pixels of this picture again."""
         size = self._file_size or (self.width, self.height)
         return reduction(size, self._decoder_factors, at_least) == self.reduced
 
@@ -69,9 +69,9 @@ class Picture:
 def decode(data: bytes, at_least: tuple[int, int] | None = None) -> Picture:
     """Decode the first frame of a picture file. `limits.FORMATS` lists the formats.
 
-    `at_least` is the width and height that the caller needs. The result may be a reduced picture, but not below this
-    size. The format and the limits are checked before any pixel is decoded, see `limits`. Raises `ImageError` if the
-    file exceeds a limit or cannot be decoded.
+    `at_least` is the width and height that the caller needs. The decoder may reduce the picture, but not to less than
+    this size. The format and the limits are checked before any pixel is decoded, see `limits`. Raises `ImageError` if
+    the file exceeds a limit or cannot be decoded.
 
     If the upper and lower eighths of a 4:3 picture are black, it is a 16:9 picture to which YouTube added bars. Such a
     picture is cropped to 16:9. Black bars at the left and right stay. Such bars mean that the uploader's own picture is

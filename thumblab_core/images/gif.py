@@ -48,7 +48,7 @@ def parse_gif(data: bytes) -> ParsedFile:
     control = _to_frame(data, cursor)
     start = cursor.at
     if len(data) < start + 10:
-        raise limits.damaged("no whole picture is in the file")
+        raise limits.damaged("the file contains no complete picture")
     left, top, width, height, frame_flags = struct.unpack_from("<HHHHB", data, start + 1)
     canvas = (max(canvas_width, left + width), max(canvas_height, top + height))
     limits.check_size(*canvas)
@@ -92,7 +92,7 @@ def _to_frame(data: bytes, cursor: _Cursor) -> bytes:
         if label == bytes([_CONTROL]) and cursor.at - start == 8:
             control = data[start : cursor.at]
     if kind != _FRAME:
-        raise limits.damaged("no whole picture is in the file")
+        raise limits.damaged("the file contains no complete picture")
     return control
 
 

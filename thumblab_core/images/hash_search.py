@@ -2,9 +2,12 @@
 
 A hash has four bands of 16 bits. Suppose that two hashes differ in at most 6 bits. Then they differ in at most 1 bit of
 one of the first three bands, or they agree in the last band. Otherwise, they would differ in at least 2 + 2 + 2 + 1
-bits. So for each hash, only the hashes of 3 * 17 + 1 buckets are compared in full. A bucket has all hashes with the
-same bits in one band. Norouzi, Punjani and Fleet, "Fast search in Hamming space with multi-index hashing" (2012),
-describe the method.
+bits.
+
+All hashes with the same 16 bits in one band form a bucket. Therefore, each hash is compared only with the hashes in 52
+buckets. For each of the first three bands, these are the bucket with the same 16 bits and the 16 buckets that differ in
+one bit. For the last band, it is the bucket with the same bits. The method is from Norouzi, Punjani and Fleet, "Fast
+search in Hamming space with multi-index hashing" (2012).
 """
 
 from collections.abc import Iterator
@@ -29,9 +32,10 @@ _QUERIES = 1_024
 
 
 class HashSearch:
-    """Distinct hashes [m] in buckets, so that near ones are found in them.
+    """An index of distinct hashes [m], which finds those that are near to a given hash.
 
-    At first, no hash is found. `open` adds the first hashes.
+    A search finds only the hashes that were opened. At first, no hash is opened, and `open` opens more of them, in
+    their order.
     """
 
     def __init__(self, hashes: Hashes) -> None:
@@ -43,19 +47,20 @@ class HashSearch:
             order = np.argsort(keys, kind="stable")
             counts = np.bincount(keys, minlength=2**_BITS)
             starts = np.cumsum(counts) - counts
-            # The hashes are stored in the order of the buckets, so that a bucket is read in one piece.
-            # A bucket has its hashes in their order, so the opened ones come first.
+            # The hashes are sorted by bucket, so that the hashes of a bucket lie next to each other in memory. The sort
+            # keeps the order of the hashes within a bucket, so the opened hashes come first in it.
             self._bands.append((flips, starts, np.zeros(2**_BITS, np.intp), order, hashes[order]))
 
     def open(self, count: int) -> None:
-        """Let later searches find the first `count` hashes, and those that were opened before."""
+        """Open the first `count` hashes. Hashes that were opened before stay open."""
         new = self._hashes[self._opened : count]
         for band, (_, _, sizes, _, _) in enumerate(self._bands):
             sizes += np.bincount(_band(new, band), minlength=2**_BITS)
         self._opened += len(new)
 
     def near(self, queries: Hashes) -> Iterator[tuple[Rows, Rows]]:
-        """Yield the pairs of a query and an opened hash that differ in at most `NEAR` bits, in steps.
+        """Search in steps, and yield the pairs that differ in at most `NEAR` bits. A pair is a query and an opened
+        hash.
 
         Each step yields the rows of `queries` and the rows of the hashes. A pair may be yielded several times.
         """
@@ -69,7 +74,8 @@ class HashSearch:
                 last = max(first + 1, int(np.searchsorted(ends, done + _PAIRS, side="right")))
                 probes = filled[first:last]
                 count = sizes[probes]
-                # Each probe of a bucket is repeated for every hash of the bucket.
+                # A probe is one bucket that is searched for one query. `places` has the place of every opened hash in
+                # the buckets of these probes.
                 places = np.arange(done, ends[last - 1]) + np.repeat(begins[probes] - (ends[first:last] - count), count)
                 asked = probes // len(flips)
                 different = np.bitwise_count(np.repeat(queries[asked], count) ^ stored[places])
@@ -86,7 +92,7 @@ def near_duplicates(hashes: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     near: npt.NDArray[np.bool_] = count > 1
     search = HashSearch(distinct)
     for start in range(0, len(distinct), _QUERIES):
-        # Each pair is found once: by the hash that comes later.
+        # Only this block of hashes and the hashes before it are searched, so each pair is found with the later hash.
         search.open(start + _QUERIES)
         for asked, found in search.near(distinct[start : start + _QUERIES]):
             apart = asked + start != found

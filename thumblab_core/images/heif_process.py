@@ -63,13 +63,13 @@ def _avif(data: bytes) -> "ImageFile":
 
 
 def _heic(data: bytes) -> "ImageFile":
-    """Open a HEIC. Its transformations are applied, and its EXIF orientation, which repeats the transformations, is
-    reset.
+    """Open a HEIC file. pi-heif turns the picture as the file says. The EXIF orientation says the same again, so
+    pi-heif sets it to 1 (upright).
     """
     import pi_heif
 
     pi_heif.options.DECODE_THREADS = 1
-    # The pictures beside the main one are not read.
+    # Only the main picture is read. Thumbnails, depth images and auxiliary images are not read.
     pi_heif.options.THUMBNAILS = pi_heif.options.DEPTH_IMAGES = pi_heif.options.AUX_IMAGES = False
     image: ImageFile = pi_heif.HeifImageFile(io.BytesIO(data))
     return image

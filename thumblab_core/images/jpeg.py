@@ -1,15 +1,15 @@
 """Parse JPEG files. Only the segments that the pixels depend on are passed to the decoder.
 
 A JPEG file is a sequence of segments and scans. A camera or an attacker may add a second picture (MPO), comments,
-previews or broken EXIF data. Damage in such parts must not make the picture unreadable, so they are left out. This
-module counts the scans, and the decoder receives exactly the scans that were counted. These checks are made before
-decoding:
+previews or broken EXIF data. Damage in such parts must not make the picture unreadable, so these parts are not passed
+to the decoder. This module counts the scans, and the decoder receives exactly the scans that were counted. These checks
+are made before decoding:
 
     segments        at most 100,000 (`limits.check_parts`), each within the file
     size            `limits.check_size`
     scans           `limits.check_scans`: at most 32, and 800 million pixels in all scans together
     start marker    a file with a second start marker inside the picture is refused
-    ICC profile     ignored unless its segments are complete, numbered without gaps, and at most 4 MiB together
+    ICC profile     read only if its segments are complete, numbered without gaps, and at most 4 MiB together
     EXIF            only the first EXIF segment before the scans is read; see `orientation`
 """
 
@@ -70,7 +70,7 @@ def _segments(data: bytes) -> tuple[list[bytes | memoryview], list[bytes], int]:
             raise limits.damaged("a second picture begins before the first one ends")
         at = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
         if at < start + 4 or at > len(data):
-            raise limits.damaged("a segment ends after the file")
+            raise limits.damaged("a segment reaches beyond the end of the file")
         if kind in _APPS or kind == _COM:
             colour_prefix = _COLOUR_SEGMENTS.get(kind)
             if colour_prefix is not None and data.startswith(colour_prefix, start + 4):

@@ -122,10 +122,10 @@ def format_of(data: bytes) -> str:
 
 
 def _heif_brands(head: bytes) -> list[bytes]:
-    """Return the brands in the first box of a HEIF file, or of another file with such a box. The result is empty for a
-    file without such a box.
+    """Return the brands in the box `ftyp` at the start of a file. A brand is a code of four letters for a file format.
+    The result is empty for a file that does not begin with this box.
 
-    The main brand may be a brand that AVIF and HEIC share, so the list of compatible brands is read too.
+    AVIF and HEIC may have the same main brand, so the list of compatible brands is read too.
     """
     if head[4:8] != b"ftyp":
         return []

@@ -81,8 +81,8 @@ def _chunks(data: bytes) -> tuple[list[bytes | memoryview], dict[bytes, bytes]]:
         limits.check_parts(parts)
         length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
         end = at + 12 + length
-        # Reading stops at the end chunk (IEND). If the end of the file cuts a chunk off, reading also stops there,
-        # unless the decoder needs the chunk.
+        # Reading stops at the end chunk (IEND). Reading also stops at a chunk that is cut off by the end of the file. A
+        # chunk that the decoder needs is kept even if it is cut off.
         if kind == b"IEND" or (end > len(data) and kind not in _CRITICAL):
             kept.append(_END)
             break

@@ -28,7 +28,8 @@ FULL_SIZE = Reduction(1, 1)
 
 
 def reduction(size: tuple[int, int], decoder_factors: tuple[int, ...], at_least: tuple[int, int] | None) -> Reduction:
-    """Return by how much to reduce a picture, but not below the size `at_least`.
+    """Return the factors by which to reduce a picture. The reduced picture is not smaller than `at_least` (width,
+    height).
 
     `size` is the width and height of the upright picture. `decoder_factors` are the factors that the decoder of its
     format offers, the largest first, with 1 as the last.
@@ -36,8 +37,8 @@ def reduction(size: tuple[int, int], decoder_factors: tuple[int, ...], at_least:
     width, height = size
     largest_factor = max(1, min(width // at_least[0], height // at_least[1])) if at_least else math.inf
     factor = int(min(largest_factor, math.isqrt(width * height // MOST_PIXELS_AT_ONCE) or 1))
-    # `without_bars` measures black bars in whole blocks of 16 rows, so the picture must have enough pixels. A picture
-    # that may have bars is therefore not reduced below `MOST_PIXELS_AT_ONCE` pixels.
+    # A 4:3 picture may have black bars. `without_bars` measures them in whole blocks of 16 rows, so such a picture must
+    # keep many pixels. Therefore, it is not reduced to fewer pixels than `MOST_PIXELS_AT_ONCE`.
     most = factor if is_tall(width, height) or at_least is None else largest_factor
     decoder = next(offered for offered in decoder_factors if offered <= most)
     return Reduction(decoder, max(1, factor // decoder))

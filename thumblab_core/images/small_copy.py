@@ -1,4 +1,4 @@
-"""Make small copies of pictures, to be shown beside figures and answers."""
+"""Make small copies of pictures, for reports, maps and the answers of the service."""
 
 import io
 import math
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def small_picture(data: bytes, width: int) -> "Image":
-    """Return a picture that is `width` pixels wide. It is cropped to 16:9, by the same amount on both sides.
+    """Return a copy of a picture that is `width` pixels wide. The copy is the middle of the picture, cropped to 16:9.
 
     Raises `ImageError` if the picture cannot be decoded.
     """

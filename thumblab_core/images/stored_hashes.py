@@ -8,8 +8,8 @@ def known_hashes(stored: npt.ArrayLike) -> list[int | None]:
     """Return stored 64-bit hashes as integers, with None for each missing hash.
 
     None, NaN and pandas' NA count as missing. A stored hash is an integer or a string of its decimal digits. If some
-    hashes of a column are missing, the column must contain strings. Otherwise pandas turns its integers into floats,
-    which are exact only up to 53 bits.
+    hashes of a column are missing, the column must contain strings. In a column of integers with missing values, pandas
+    turns the integers into floats, which are exact only up to 53 bits.
     """
     import pandas as pd
 

@@ -2,7 +2,7 @@
 
 OpenCV decodes the picture, because Pillow keeps four copies of it in memory. These checks are made before decoding:
 
-    chunks                 at most 100,000 (`limits.check_parts`); reading stops at a chunk that ends after the file
+    chunks                 at most 100,000 (`limits.check_parts`); reading stops at a chunk that the end of the file cuts off
     size of the canvas     `limits.check_size`
     place of the frame     inside the canvas
     size of the picture    from the encoded picture itself; the decoder must return exactly this size
@@ -64,7 +64,7 @@ def parse_webp(data: bytes) -> ParsedFile:
 def _chunks(data: memoryview) -> tuple[_Chunks, int]:
     """Return the first chunk of each kind, and the number of frames of an animation.
 
-    Reading stops at a chunk that ends after the end of the file.
+    Reading stops at a chunk that the end of the file cuts off.
     """
     chunks: _Chunks = {}
     at = parts = frames = 0
@@ -102,7 +102,7 @@ def _size(chunks: _Chunks) -> tuple[int, int]:
     if len(lossless) >= 5 and lossless[0] == 0x2F:
         bits = int.from_bytes(lossless[1:5], "little")
         return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    raise limits.damaged("no whole picture is in the file")
+    raise limits.damaged("the file contains no complete picture")
 
 
 def _decoded(chunks: _Chunks, size: tuple[int, int]) -> npt.NDArray[np.uint8]:

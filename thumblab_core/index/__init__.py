@@ -1,4 +1,5 @@
-"""The library of a niche: its reference videos. A search compares the vectors of their thumbnails.
+"""The library of a niche: its reference videos. A search finds the videos whose thumbnails are most similar to a
+picture or a text. For this, the search compares vectors.
 
 One image encoder makes all vectors of a library. The class `NicheIndex` is a library in memory. It consists of a base
 (module `base`), which was built in one step, and of the changes since then (module `changes`). The module `kinds`

@@ -72,19 +72,20 @@ class Base:
 
     @cached_property
     def row_of(self) -> dict[str, int]:
-        """The row in `vectors` and `items`, by video id."""
+        """A dictionary from each video id to the row of the video in `vectors` and `items`."""
         return {item.video_id: row for row, item in enumerate(self.items)}
 
     @cached_property
     def columns(self) -> Columns:
-        """The fields of the items as arrays. The first search with a filter makes them."""
+        """The fields of the items as arrays. They are made when a search with a filter first needs them."""
         return Columns(self.items)
 
     @cached_property
     def projection(self) -> Projection | None:
-        """The vectors in few components, see `Projection`. None if the base is so small that it needs none.
+        """A short form of the vectors, see `Projection`. None if the base is so small that a search is fast without a
+        projection.
 
-        The first search with a filter makes it.
+        The projection is computed when a search with a filter first needs it.
         """
         return Projection.of(self.vectors, self.pages.count) if len(self) > FLAT_UP_TO else None
 
@@ -158,7 +159,8 @@ class Base:
             for asked in (k + k // 4 + 8, 4 * k + 100):
                 cosines, found = scan(self.index, self.kind, rows, query, asked)
                 nearest = self._ordered(query, np.sort(found), k)
-                # A vector that was not found can only be among the k nearest if its cosine was rounded that much.
+                # `scan` rounds the cosines, so it may leave out a vector that is among the k nearest. This is
+                # impossible if the k-th cosine is higher than the last cosine of `scan` by more than two roundings.
                 if len(found) == len(rows) or nearest[0][-1] - cosines[-1] > 2 * ROUNDING:
                     return nearest
         return self._ordered(query, rows, k)
@@ -166,8 +168,8 @@ class Base:
     def nearest_others(self, rows: FaissIds, k: int) -> list[tuple[Vectors, FaissIds]]:
         """Return, for each vector in `rows`, the cosines and rows of the k vectors nearest to it, in any order.
 
-        The vector itself is not among them. An approximate index is used for k up to `_MOST_APPROXIMATE`. For a larger
-        k, all vectors are compared.
+        The vector itself is not among its neighbours. An approximate index is used for k up to `_MOST_APPROXIMATE`. For
+        a larger k, all vectors are compared.
         """
         neighbours: list[tuple[Vectors, FaissIds]] = []
         for start in range(0, len(rows), _BLOCK):
@@ -183,7 +185,9 @@ class Base:
         return neighbours
 
     def _others_exactly(self, queries: Vectors, block: FaissIds, k: int) -> list[tuple[Vectors, FaissIds]]:
-        """Compare the queries [m, d], which are the vectors of the rows `block` [m], with all vectors."""
+        """Do the same as `nearest_others`, by comparing with all vectors. `queries` [m, d] are the vectors of the rows
+        `block` [m].
+        """
         faiss = faiss_module()
         k = min(k, len(self) - 1)
         with all_cores():

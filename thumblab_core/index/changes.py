@@ -25,9 +25,9 @@ JSON, VECTORS = "changes.json", "changes.npy"
 class Change:
     """A change of a library: one video was added, replaced or taken out. If the video was taken out, `item` is None.
 
-    `at`: moment of the change, with a time zone. `mark`: a number from `ReleaseStore.mark`, which the change got after
-    it was committed to the database. Later changes have higher marks. A change by an older version of the lab has the
-    mark 0, because that version had no marks.
+    `at`: moment of the change, with a time zone. `mark`: a number that says in which order changes were made. Later
+    changes have higher marks. `ReleaseStore.mark` gives the mark after the change is committed to the database. Older
+    versions of the lab had no marks, and their changes have the mark 0.
     """
 
     video_id: str
@@ -62,7 +62,7 @@ class Changes:
         return tuple(entry.item for entry in self.entries if entry.item is not None)
 
     def with_all(self, changes: Iterable[tuple[Change, Vectors | None]]) -> "Changes":
-        """Return the changes of this object followed by `changes`, but only the latest change of each video.
+        """Return the changes of this object, followed by `changes`. Of each video, only the latest change is kept.
 
         A change with an item comes with its unit vector [d]. A change without an item comes with None.
         """
@@ -77,8 +77,8 @@ class Changes:
     def since(self, moment: datetime, mark: int = 0) -> list[tuple[Change, Vectors | None]]:
         """Return the changes with a higher mark than `mark`, in the form that `with_all` takes.
 
-        If a change has no mark, or if `mark` is 0, marks cannot be compared. In these two cases, a change is returned
-        if it was made at `moment` or later.
+        A mark of 0 means that the mark is not known, so it cannot be compared. If `mark` or the mark of a change is 0,
+        the change is returned if it was made at `moment` or later.
         """
         return [
             (entry, vector)

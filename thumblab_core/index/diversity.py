@@ -49,8 +49,8 @@ def diversified(similarities: Vectors, vectors: Vectors, diversity: float, count
 
 
 def _scaled(values: npt.NDArray[np.float64], among: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.float64]:
-    """Return the values, scaled so that the values in `among` are from 0 to 1. If all values in `among` are equal,
-    return zeros.
+    """Scale the values so that the smallest value in `among` becomes 0 and the largest becomes 1. If all values in
+    `among` are equal, return zeros.
     """
     chosen = values if among is None else values[among]
     if not chosen.size:

@@ -73,12 +73,12 @@ def read_base(release: Release) -> Base:
             f"an index of {index.ntotal}x{index.d}, {len(items)} items and {vectors.dtype} vectors of {vectors.shape}"
         )
         raise LibraryError(
-            f"{release} holds {content}, but its manifest says {release.info['count']}x{release.info['dimension']}"
+            f"{release} contains {content}, but its manifest says {release.info['count']}x{release.info['dimension']}"
         )
     if kind.parameter is not None and kind.value is not None:
         set_parameter(index, kind.parameter, kind.value)
     base = Base(index, vectors, items, kind)
-    # The base keeps these rows, so that the first change of a large library does not wait for them.
+    # `row_of` is computed here and then kept. So the first change of a large library does not have to compute it.
     if len(base.row_of) != len(items):
         raise LibraryError(f"{release} contains a video twice")
     return base
@@ -103,7 +103,7 @@ def read_calibration(release: Release) -> MeanCosines:
 def _without_garbage_collection() -> Iterator[None]:
     """Pause the garbage collector inside the `with` block.
 
-    The collector would take a third of the time in which 100,000 items are read, and would free nothing.
+    Without this pause, the collector takes a third of the time in which 100,000 items are read, and frees nothing.
     """
     enabled = gc.isenabled()
     gc.disable()

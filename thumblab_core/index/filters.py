@@ -17,7 +17,7 @@ _UNKNOWN = -1
 
 @dataclass(frozen=True)
 class ChannelName:
-    """The name of a channel. An item is of this channel if the item has the channel's id.
+    """The id and the title of a channel. An item belongs to this channel if the item has the channel's id.
 
     If the id of the item or of the channel is not known, the exact titles are compared instead.
     """
@@ -35,8 +35,8 @@ class ChannelName:
 class Filter:
     """The conditions for items that a search may find. Without arguments, every item is found.
 
-    `least_multiple`: the minimum `outlier_multiple`. With a minimum, an item without a multiple is not found. `not_by`:
-    the channel whose items are not found. `not_video`: the id of a video that is not found.
+    `least_multiple`: the smallest `outlier_multiple` of an item that is found. If it is given, items without a multiple
+    are not found. `not_by`: a channel whose items are left out. `not_video`: the id of a video that is left out.
     """
 
     published: PublishedBetween = _ANY_DAY
@@ -75,7 +75,7 @@ class Columns:
             since, until = only.published.since or date.min, only.published.until or date.max
             found &= (self._days != _NO_DAY) & (self._days >= since.toordinal()) & (self._days <= until.toordinal())
         if only.least_multiple is not None:
-            found &= self._multiples >= only.least_multiple  # A comparison with NaN is false.
+            found &= self._multiples >= only.least_multiple  # A missing multiple is NaN, which is never found.
         if only.not_by is not None:
             found &= ~self._is_of(only.not_by)
         return found

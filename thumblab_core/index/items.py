@@ -82,8 +82,9 @@ class Item:
     def winner(self) -> bool:
         """Whether the video is a winner, see `WINNER_RULE`.
 
-        A winner also needs a minimum of views per hour, because a high multiple of very few usual views means nothing.
-        If the channel has no baseline, there is no multiple. Then the minimum is much higher.
+        A winner also needs a minimum of views per hour. Without this minimum, a video of a channel with very few views
+        could be a winner by chance. If the channel has no baseline, there is no multiple, and the minimum is much
+        higher.
         """
         if self.outlier_multiple is None:
             return self.views_per_hour >= WINNER_VIEWS_PER_HOUR_WITHOUT_BASELINE

@@ -45,9 +45,9 @@ class UntrainableError(LibraryError):
 class IndexKind:
     """The kind of a library's index: a FAISS factory string, and the parameter that trades time for recall.
 
-    `recall` is the share of the `k` nearest vectors that a search finds. It is measured with `queries` of the library's
-    own vectors. `target` is the requested recall. `note` is None if the library has the requested index, and this index
-    reaches the target. Otherwise, `note` gives the reason.
+    `recall` is the share of the `k` nearest vectors that a search finds. To measure the recall, a sample of the
+    library's own vectors is searched. `queries` is the size of this sample. `target` is the requested recall. `note` is
+    None if the library has the requested index, and this index reaches the target. Otherwise, `note` gives the reason.
     """
 
     factory: str

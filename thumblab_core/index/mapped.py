@@ -1,8 +1,10 @@
-"""Read vectors from a file that is mapped into memory, and keep little of it in the memory of the process.
+"""Read vectors from a file that is mapped into memory, and keep only a small part of the file in the memory of the
+process.
 
 A search of an approximate index reads only a few vectors. So the file is mapped, and only the pages that a search needs
-are read. The system counts these pages as memory of the process until it needs the memory for something else. So after
-many reads of a large file, the pages are given back. They stay in the system's cache of files, and the next read is fast.
+are read. The operating system counts these pages as memory of the process until it needs the memory for something else.
+So after many reads of a large file, the process gives the pages back to the operating system. The pages stay in the
+system's cache of files, so the next read is still fast.
 """
 
 import mmap
@@ -26,18 +28,21 @@ def mapped(path: Path) -> Vectors:
 
 
 class Pages:
-    """Give back the pages of vectors that were read, if the vectors are mapped. Many threads may use it at once."""
+    """Give the pages of mapped vectors back to the operating system after they were read. Does nothing if the vectors
+    are not mapped. Many threads may use this object at once.
+    """
 
     def __init__(self, vectors: Vectors) -> None:
         self._map: Any = getattr(vectors, "_mmap", None) if vectors.nbytes > _MOST_RESIDENT else None
         self._read = 0
 
     def count(self, rows: int) -> None:
-        """Note that `rows` vectors were read. If they may take too much memory by now, give all pages back."""
+        """Count `rows` vectors as read. If the pages read so far may take too much memory, give all pages back."""
         if self._map is None:
             return
-        # Threads that count at the same time may lose a count. Then the pages are given back a little later. Threads
-        # that read the vectors meanwhile get their pages from the system's cache.
+        # No lock is needed. If two threads count at the same time, one count may be lost, and the pages are given back
+        # a little later. Other threads can read the vectors at the same time. They get the pages from the system's
+        # cache again.
         self._read += rows
         if self._read * _AROUND >= _MOST_RESIDENT:
             self._read = 0

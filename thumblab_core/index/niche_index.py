@@ -87,12 +87,12 @@ class NicheIndex:
         return self._positions.items()
 
     def prepare(self) -> None:
-        """Compute what the first search with a filter would otherwise compute. Blocks for a second in a large library."""
+        """Compute in advance what a search with a filter needs. This takes about a second in a large library."""
         self._base.columns  # noqa: B018  (computed on first access, then kept)
         self._base.projection  # noqa: B018
 
     def has_videos_by(self, channel: ChannelName) -> bool:
-        """Return whether an item is of the channel."""
+        """Return whether the library has a video of the channel."""
         return len(self._positions.admitted(Filter(not_by=channel))) < len(self)
 
     def vectors(self) -> Vectors:
@@ -140,7 +140,9 @@ class NicheIndex:
         changes = list(changes)
         for change, vector in changes:
             if (change.item is None) != (vector is None):
-                raise LibraryError(f"{change.video_id}: give a vector with an item, and no vector without an item")
+                raise LibraryError(
+                    f"{change.video_id}: give a vector if the change has an item, and no vector if it has no item"
+                )
             if vector is not None:
                 self._require_valid(vector, change.video_id)
         combined = self.changes.with_all(changes)

@@ -1,7 +1,7 @@
-"""Find the items of a library by their positions, over its base and its changes.
+"""Number all items of a library, and find items by their numbers, called positions.
 
-The position of an item of the base is its row in the base. The position of an item of the changes is the length of the
-base plus its row in the changes.
+The items of the base come first: the position of such an item is its row in the base. The items of the changes follow:
+the position of such an item is the length of the base plus its row in the changes.
 """
 
 import numpy as np

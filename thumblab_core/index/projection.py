@@ -1,12 +1,13 @@
-"""Find the vectors nearest to a query among many vectors without reading most of them, and still exactly.
+"""Find exactly the vectors that are nearest to a query, without reading most of the vectors.
 
-The vectors are turned so that a few components hold most of their length. For unit vectors q and x, let q' and x' be
-these components, and q" and x" the other components. The cosine of q and x is at most
+The vectors are rotated so that their first components contain most of their length. For unit vectors q and x, let q'
+and x' be the first components, and q" and x" the other components. The cosine of q and x is at most
 
     q' . x' + |q"| |x"|
 
-by the Cauchy-Schwarz inequality. A vector whose bound is below the cosines of k known vectors is not among the k
-nearest. So only the vectors with a higher bound are compared in full.
+by the Cauchy-Schwarz inequality. This bound needs only the first components and the length of the others. If k other
+vectors have a higher cosine than the bound of x, then x is not among the k nearest vectors. So only the vectors with a
+higher bound are compared in full.
 """
 
 from collections.abc import Callable
@@ -35,8 +36,8 @@ _ROUNDING = 1e-5
 _MOST_COMPARED = 0.25
 """If the bounds leave more than this share of the vectors, a plain comparison with all vectors is faster."""
 _FEW = 8
-"""Of fewer rows than one in this number, only their own bounds are computed. Otherwise, the bounds of all rows are
-computed, because that reads the memory in order.
+"""If fewer than one in 8 rows are searched, only the bounds of these rows are computed. Otherwise, the bounds of all
+rows are computed, because reading the whole memory in order is then faster.
 """
 
 
@@ -50,9 +51,11 @@ class Projection:
 
     @classmethod
     def of(cls, vectors: Vectors, read: Callable[[int], None] = lambda rows: None) -> "Projection | None":
-        """Return the projection of unit vectors, float32 [n, d]. `read` is told how many rows were read.
+        """Return the projection of unit vectors, float32 [n, d]. `read` is called with the number of rows after each
+        read.
 
-        Return None if few components hold too little of the vectors, because the bounds would then leave out too few.
+        Return None if a few components contain too little of the vectors. The bounds would then exclude too few
+        vectors.
         """
         shares, axes = principal_axes(vectors)
         held = np.cumsum(shares) / (shares.sum() or 1.0)
@@ -72,7 +75,7 @@ class Projection:
         return cls(basis, first, others)
 
     def candidates(self, rows: Rows, query: Vectors, k: int, cosines_of: Callable[[Rows], Vectors]) -> Rows | None:
-        """Return the `rows` that can be among the k nearest to a unit vector [d]. The others cannot.
+        """Return those of `rows` whose vectors can be among the k nearest to a unit vector [d]. All other rows cannot.
 
         `rows` must be rising, and so is the result. `cosines_of` returns the cosines of the query and the vectors of
         some rows. Return None if too many rows are left, see `_MOST_COMPARED`.
@@ -101,7 +104,9 @@ def principal_axes(vectors: Vectors) -> tuple[Float64s, Vectors]:
 
 
 def rest_lengths(vectors: Vectors, first: Vectors) -> Vectors:
-    """Return the lengths of the components of vectors [n, d] that are not in `first` [n, m]. No length is too small."""
+    """Return the lengths of the components of vectors [n, d] that are not in `first` [n, m]. The lengths are rounded
+    up.
+    """
     squares = np.einsum("ij,ij->i", vectors, vectors) - np.einsum("ij,ij->i", first, first)
     lengths: Vectors = np.sqrt(np.maximum(squares, 0) + _ROUNDING, dtype=np.float32)
     return lengths

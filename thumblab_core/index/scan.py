@@ -1,7 +1,9 @@
-"""Compare a query with many vectors of an index, where the index itself does this fastest.
+"""Compare a query with many vectors of an index, by the index's own search. For some kinds of index, this is the
+fastest way.
 
-An IVF index is exact up to the precision of its vectors if a search visits all of its lists. It reads the vectors from
-memory in their order, without copying them, and at half precision if it stores them so.
+An IVF index is exact up to the precision of its vectors if a search visits all of its lists. The search reads the
+vectors in the order of the memory and does not copy them. If the index stores the vectors at half precision, the search
+reads only half as many bytes.
 """
 
 import re

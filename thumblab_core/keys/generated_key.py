@@ -78,7 +78,9 @@ def key_path(settings: Settings) -> Path:
 
 @contextmanager
 def _locked_file(path: Path) -> Iterator[IO[str]]:
-    """Open the file of the key inside the `with` block, and make it if needed. One process at a time has the lock."""
+    """Open and lock the file of the key inside the `with` block. A missing file is created. Only one process at a time
+    can have the lock.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         while True:

@@ -86,7 +86,7 @@ class _Content(BaseModel):
     def _no_two_keys_share_a_name(self) -> Self:
         names = [key.name for key in self.keys]
         if len({OWN_KEY, *names}) != len(names) + 1:
-            raise ValueError(f"a name is given twice, or is {OWN_KEY}")
+            raise ValueError(f"two keys have the same name, or a key has the name {OWN_KEY}")
         return self
 
 

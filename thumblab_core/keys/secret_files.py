@@ -27,7 +27,9 @@ def secret_file_variables(settings: type[BaseSettings]) -> dict[str, str]:
 
 
 class SecretFiles(PydanticBaseSettingsSource):
-    """Read settings from files. A variable of the environment, or else of `.env`, has the path of each file."""
+    """Read secret settings from files. The path of each file is in an environment variable, or else in a variable of
+    `.env`.
+    """
 
     def __init__(self, settings: type[BaseSettings], in_dotenv: DotEnvSettingsSource) -> None:
         super().__init__(settings)

@@ -1,8 +1,9 @@
 """Atlases: pages with many small pictures. A browser loads a page in one request, and passes the page to the graphics
 card.
 
-There is a level for each size of pictures, and all pages have the same size. Tile n has the same number in all levels.
-On a page, the tiles are in rows, from left to right and from top to bottom. A page is named by its SHA-256.
+Each small picture on a page is a tile. The same tiles are drawn in several sizes. A level contains all tiles in one
+size, and tile n shows the same picture in every level. All pages have the same size in pixels. On a page, the tiles are
+in rows, from left to right and from top to bottom. The name of a page is its SHA-256.
 """
 
 import hashlib

@@ -255,8 +255,8 @@ def test_an_invalid_change_is_refused_and_changes_nothing() -> None:
     for wrong, fault in (
         ((change, vector[:-1]), r"v9: a vector of \(11,\) does not belong in a library of dimension 12"),
         ((change, np.full(D, np.nan, np.float32)), "v9: the vector holds NaN or infinite numbers"),
-        ((change, None), "v9: give a vector with an item"),
-        ((replace(change, item=None), vector), "v9: give a vector with an item"),
+        ((change, None), "v9: give a vector if the change has an item"),
+        ((replace(change, item=None), vector), "v9: give a vector if the change has an item"),
     ):
         with pytest.raises(LibraryError, match=fault):
             index.changed([wrong])
