@@ -92,7 +92,7 @@ def read_atlases(content: bytes) -> Atlases:
 
 
 def read_pictures(content: bytes) -> list[str | None]:
-    """Return the SHA-256 of the picture of each tile. Raises `ValueError` if `content` is no such list."""
+    """Return the SHA-256 of the picture of each tile. Raises `ValueError` if `content` is not a list of pictures."""
     pictures = json.loads(content)
     if not isinstance(pictures, list) or not all(one is None or isinstance(one, str) for one in pictures):
         raise ValueError(f"{PICTURES} is not a list of names of pictures")
@@ -101,7 +101,9 @@ def read_pictures(content: bytes) -> list[str | None]:
 
 @dataclass(frozen=True)
 class _Earlier:
-    """The atlases and the pictures of an earlier map, in its folder. Its pages have the sizes of this version."""
+    """The atlases of an earlier map in `folder`. Its pages are reused if they show the same pictures. They have the
+    same sizes as the pages that this version of the lab writes.
+    """
 
     folder: Path
     atlases: Atlases
@@ -109,7 +111,9 @@ class _Earlier:
 
     @classmethod
     def read(cls, folder: Path) -> "_Earlier | None":
-        """Return the earlier atlases. None if their pages have other sizes than those of this version of the lab."""
+        """Return the atlases in the folder. Return None if their pages have other sizes than the pages of this version
+        of the lab.
+        """
         atlases = read_atlases((folder / ATLASES).read_bytes())
         pictures = read_pictures((folder / PICTURES).read_bytes())
         same = len(atlases.levels) == _LEVELS and atlases.tiles == len(pictures)
@@ -120,14 +124,16 @@ class _Earlier:
         return cls(folder, atlases, pictures) if same else None
 
     def page_of(self, pictures: Sequence[str | None], page: int) -> str | None:
-        """Return the page with the number `page` of the highest level, or None if its pictures are not `pictures`."""
+        """Return the name of the page with the number `page` in the highest level. Return None if the page shows other
+        pictures than `pictures`.
+        """
         size = _COLUMNS * _COLUMNS
         same = self.pictures[page * size : (page + 1) * size] == list(pictures)
         return self.atlases.levels[-1].pages[page] if same else None
 
     def half_of(self, level: int, pages: Sequence[str], page: int) -> str | None:
-        """Return the page with the number `page` of the level. Return None if it was not made from `pages`, which are
-        pages of the next level.
+        """Return the name of the page with the number `page` in this level. The page shows four pages of the next level
+        at half their size. Return None if these four pages are not `pages`.
         """
         same = self.atlases.levels[level + 1].pages[page * 4 : page * 4 + 4] == tuple(pages)
         return self.atlases.levels[level].pages[page] if same else None
@@ -169,7 +175,7 @@ def _draw(
 
 
 def _halve(folder: Path, level: int, columns: int, of: Sequence[str], before: _Earlier | None) -> list[str]:
-    """Write the pages of a level. They show the tiles of the pages `of` at half their size."""
+    """Write the pages of a level. `of` names the pages of the next level, whose tiles are shown at half their size."""
     pages = []
     for page, first in enumerate(range(0, len(of), 4)):
         sources = of[first : first + 4]

@@ -11,7 +11,7 @@ class Multiple(_Record):
     """The usual outlier multiple of a cluster's videos, with a 95 % interval over channels."""
 
     median: float = Field(
-        description="The geometric mean of the medians of the cluster's channels, so that each channel counts once."
+        description="The geometric mean over the cluster's channels of each channel's median. So each channel counts once."
     )
     low: float = Field(description="Lower end of the 95 % interval.")
     high: float = Field(description="Upper end of the 95 % interval.")
@@ -34,7 +34,7 @@ class Growth(_Record):
     low: float | None = Field(description="Lower end of the 95 % interval of `ratio`.")
     high: float | None = Field(description="Upper end of the 95 % interval of `ratio`.")
     rising: bool = Field(
-        description="Whether the interval is above 1, also when its level is corrected for the number of clusters."
+        description="Whether the whole interval is above 1, even after a correction for the number of clusters."
     )
 
 
@@ -43,7 +43,9 @@ class Cluster(_Record):
 
     level: int = Field(ge=0, le=1, description="0: coarse. 1: a part of a coarse cluster.")
     id: int = Field(ge=0, description="The value of the column `cluster` (level 0) or `fine_cluster` (level 1).")
-    parent: int | None = Field(description="The coarse cluster of a fine one. Null for a coarse cluster.")
+    parent: int | None = Field(
+        description="The coarse cluster that contains this fine cluster. Null for a coarse cluster."
+    )
     label: tuple[str, ...] = Field(
         description="The words that are more frequent in the cluster's titles and read texts than in other videos."
     )

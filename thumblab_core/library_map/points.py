@@ -118,7 +118,7 @@ def read_table(path: Path) -> Any:
     try:
         table = pa.ipc.open_file(pa.BufferReader(content)).read_all()
         table.validate(full=True)
-    # pyarrow raises an OSError for many damages, although nothing is read from the disk here.
+    # pyarrow raises an OSError for many kinds of damage in the file, even though the bytes are already in memory.
     except (pa.ArrowException, OSError, ValueError) as error:
         raise MapFileError(f"{path.name} is no Arrow file of a library map ({error})") from error
     found = (table.schema.metadata or {}).get(_FORMAT_KEY, b"none").decode(errors="replace")

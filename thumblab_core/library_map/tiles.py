@@ -53,7 +53,7 @@ class Tiles(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    most: int = Field(description="The largest number of rows of a tile of a level that is not complete.")
+    most: int = Field(description="The largest number of rows in a tile, in each level that is not complete.")
     levels: tuple[TileLevel, ...]
 
 

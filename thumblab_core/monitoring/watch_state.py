@@ -100,11 +100,12 @@ class WatchState(BaseModel):
 
     - `checked_at` is when the sensor last ran.
     - `refreshed` has the end of the last good refresh of each niche.
-    - `totals` counts the ended runs since the file was made, by `job/outcome`. `going_on` counts the other runs by
-      state.
+    - `totals` counts the ended runs since the file was made, by `job/outcome`. `going_on` counts the runs that have not
+      ended, by state.
     - `read_to` and `read_runs` say which ended runs the sensor has read.
     - `late_since` has the time at which the sensor first found each late thing.
-    - `closed` names the things of lasting alerts that a person has closed. A name stays until the state has ended.
+    - `closed` lists the things whose lasting alert a person has closed, such as a late niche. A thing stays in the list
+      until its state has ended, so that no new alert is opened for it.
     """
 
     checked_at: datetime | None = None
@@ -153,10 +154,13 @@ def read_state(data_dir: Path) -> WatchState | None:
 def changing_state(data_dir: Path, *, keep_unwritten: bool = False) -> Iterator[WatchState]:
     """Yield the state, and write it at the end of the `with` block. Only one process at a time can be inside the block.
 
-    Raises LabError if the file cannot be read or written. With `keep_unwritten`, this process keeps a state that cannot
-    be written, and writes it the next time. The kept state is dropped if another process has written the file in the
-    meantime. A file of another format is replaced, because new alerts are more important than the state of earlier
-    alerts.
+    Raises LabError if the file cannot be read or written.
+
+    With `keep_unwritten`, a state that cannot be written raises no error. This process keeps it in memory and uses it
+    in the next call. If another process has written the file in the meantime, the kept state is dropped.
+
+    If the file has another format, the block gets a new state, and the old file is replaced. New alerts are more
+    important than the old state.
     """
     path = data_dir / FILE
     with ExitStack() as held:
@@ -181,7 +185,8 @@ def changing_state(data_dir: Path, *, keep_unwritten: bool = False) -> Iterator[
             except OSError as error:
                 if not keep_unwritten:
                     raise LabError(
-                        f"{path} cannot be written ({error.strerror}); correct this, then do the same again"
+                        f"{path} cannot be written ({error.strerror}); free space on the disk or make the folder "
+                        "writable, then try again"
                     ) from None
                 _unwritten[path] = _stamp(path), state
                 _log.warning("%s cannot be written (%s); the next run of the sensor tries again", path, error.strerror)
@@ -190,8 +195,8 @@ def changing_state(data_dir: Path, *, keep_unwritten: bool = False) -> Iterator[
 def without_future(state: WatchState, now: datetime, longest_pause: timedelta) -> WatchState:
     """Return a copy of the state without times after `now`. Such times exist if the clock was set back.
 
-    Only `read_runs` keeps such times. Dagster has the same times for these runs, so the sensor would otherwise read the
-    runs again.
+    The times in `read_runs` are not changed, even if they are after `now`. Dagster stores the same times for these
+    runs. With changed times, the sensor would read the runs again.
     """
     found: WatchState = _not_after(state.model_copy(deep=True), now)
     for delivery in found.deliveries:

@@ -1,7 +1,7 @@
 """The data classes of a niche report: how winners of a niche differ from other videos of their channels.
 
 All figures compare videos of one channel. The compared videos are also in the same age band, and were published in the
-same year. So neither the size nor the growth of a channel, nor the age of a video, makes a difference.
+same year. So the size of a channel, its growth and the age of a video do not affect the figures.
 """
 
 from datetime import datetime
@@ -34,7 +34,7 @@ class Estimate(_Record):
 
 
 class Period(_Record):
-    """The share of comparisons that winners win, among the videos of one period of time."""
+    """The `share` of a `Finding`, computed from the videos of one period of time only."""
 
     share: Estimate
     winners: int
@@ -43,8 +43,8 @@ class Period(_Record):
 
 
 class Change(_Record):
-    """The share of the newest videos and the share of the older videos. A report has this change only if the 95 % interval
-    of the difference of the two shares excludes 0.
+    """How the `share` of a `Finding` differs between the newest videos and the older videos. A report states a change
+    only if the 95 % interval of the difference excludes 0.
     """
 
     recent: Period
@@ -74,8 +74,8 @@ class Finding(_Record):
         "half, so 0.5 is no difference."
     )
     standardized: Estimate | None = Field(
-        description="For a number: the difference in standard deviations (Cohen's d) that normal values with this "
-        "`share` have."
+        description="For a number: the difference in standard deviations (Cohen's d). It is computed from `share`, as "
+        "if the values were normally distributed."
     )
     odds_ratio: float | None = Field(description="For a flag: the odds ratio of Mantel and Haenszel over the channels.")
     winners_usual: float = Field(
@@ -88,7 +88,7 @@ class Finding(_Record):
     channels: int
     channels_agreeing: int = Field(description="Channels whose difference has the same sign as in the niche.")
     change: Change | None = Field(
-        description="The change from the time before to the last 28 days. Null if no change was found."
+        description="How `share` changed in the last 28 days, compared with the time before. Null if no change was found."
     )
     examples: tuple[Example, ...] = Field(default=(), description="Pairs of videos that show the difference.")
 

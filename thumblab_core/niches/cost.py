@@ -12,7 +12,8 @@ from thumblab_core.settings import Settings
 
 @dataclass(frozen=True)
 class DailyCost:
-    """The most calls that the refresh of a niche needs on a day: calls of `search.list`, and units for all other calls.
+    """The largest quota that the refresh of a niche needs on one day. `searches`: calls of `search.list`. `units`: the
+    units of all other calls.
 
     The first refresh needs more units, see `first_units`, because it fetches the facts of the channels.
     """
@@ -26,7 +27,8 @@ def daily_cost(niche: Niche, settings: Settings) -> DailyCost:
     """Return the largest cost of a niche with the given settings.
 
     A page of a search costs one search, one unit for its videos and one unit for channels that are new to the lab. A
-    channel costs one unit for each 50 uploads that are listed, and new uploads cost one unit for each 50.
+    channel costs one unit for each 50 uploads that are listed. The facts of new videos cost one unit for each 50
+    videos.
     """
     is_category = niche.category_id is not None and not niche.searches
     searches = len(niche.searches) or (most_pages(settings) if is_category else 0)
@@ -48,8 +50,8 @@ class KeptQuota:
 def kept_quota(connection: Connection, settings: Settings) -> KeptQuota:
     """Return the quota that the crawl leaves to the refresh: at most the whole quota of a day.
 
-    The settings say how much the niches of a new lab need. The lab's niches may cost more than these niches, by their
-    texts, categories and given channels. The crawl leaves this difference too.
+    The settings state what the crawl leaves for the niches of a new lab. A person may have added niches, searches or
+    channels, so that the lab's present niches cost more. Then the crawl also leaves the difference.
     """
     usual = [daily_cost(niche, settings) for niche in DEFAULT_NICHES]
     costs = [daily_cost(niche, settings) for niche in all_niches(connection)]

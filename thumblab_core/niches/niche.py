@@ -61,7 +61,7 @@ def _folded(text: str) -> str:
 def checked(niche: Niche) -> Niche:
     """Return the niche with its texts trimmed, its links replaced by ids and @handles, and without repetitions.
 
-    Raises `LabError` if a niche cannot have one of the values, or if nothing would give it videos.
+    Raises `LabError` if a value is not allowed, or if the niche has neither a category nor a search nor a channel.
     """
     check_name(niche.name)
     if niche.category_id is not None and not 1 <= niche.category_id <= _LARGEST_CATEGORY:
@@ -107,7 +107,7 @@ def described(niche: Niche) -> str:
 def _texts(kind: str, given: Sequence[str], most: int) -> tuple[str, ...]:
     texts = tuple(dict.fromkeys(text.strip() for text in given))
     if len(texts) > most:
-        raise LabError(f"a niche has at most {most} of this kind ({kind}); {len(texts)} were given")
+        raise LabError(f"a niche has at most {most} texts as {kind}, but {len(texts)} were given; leave some out")
     for text in texts:
         if len(text) > LONGEST_TEXT or has_hidden(text) or not visible(text):
             raise LabError(

@@ -1,7 +1,7 @@
 """The file with the names of the niches, which a process without a connection to the database reads.
 
-The table `niches` is the truth. Whoever changes the table writes the file anew, and so does each process that opens the
-lab's database and finds another list in the file.
+The file is a copy of the table `niches`. Each process that changes the table also writes the file. Each process that
+opens the lab's database compares the file with the table, and writes the file again if they differ.
 """
 
 import json
@@ -28,8 +28,8 @@ _MOST_BYTES = 100_000
 class NicheFile:
     """The names of the lab's niches, as the file in a data folder has them. Any number of threads may share an object.
 
-    The object looks at most twice a second whether the file has changed. In a data folder without the file, the niches
-    are `DEFAULT_NAMES`. If the file cannot be read, the names that were read last stay.
+    The object checks at most twice a second whether the file has changed. In a data folder without the file, the niches
+    are `DEFAULT_NAMES`. If the file cannot be read, the object keeps the names that it read last.
     """
 
     def __init__(self, data_dir: Path) -> None:
@@ -49,7 +49,9 @@ class NicheFile:
 
     @property
     def restored(self) -> dict[str, datetime]:
-        """When each niche that was retired once was taken up again. Its last refresh may be long before this moment."""
+        """The moments at which retired niches were restored, by name. The last refresh of such a niche may be long
+        before the moment, without being late.
+        """
         with self._lock:
             self._look_if_due()
             return dict(self._restored)
@@ -114,10 +116,11 @@ def read_restored(path: Path) -> dict[str, datetime]:
 
 
 def write_names(data_dir: Path, names: Sequence[str], restored: Mapping[str, datetime]) -> None:
-    """Replace the file completely or not at all. Every user of the machine may read it, because it holds no secret.
+    """Write the file, either completely or not at all. Every user of the machine may read the file, because it contains
+    no secret.
 
-    `restored`: when niches were taken up again. Call this function inside a lock. Raises `OSError` if the file cannot
-    be written.
+    `restored`: the moments at which retired niches were restored. Call this function inside a lock. Raises `OSError` if
+    the file cannot be written.
     """
     moments = {name: moment.isoformat() for name, moment in restored.items()}
     text = json.dumps({"niches": list(names)} | ({"restored": moments} if moments else {}))

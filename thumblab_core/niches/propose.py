@@ -1,4 +1,6 @@
-"""Propose a niche from channels or videos that the lab knows: the nearest channels, searches, its cost and a preview."""
+"""Propose a niche. A person gives some channels or videos that the lab knows, called the seed. The proposal has similar
+channels, searches, the cost in quota and a preview.
+"""
 
 import itertools
 import re
@@ -41,7 +43,9 @@ WHERE e.encoder = :encoder
 
 @dataclass(frozen=True)
 class NearChannel:
-    """A channel of the lab whose titles are like the seed's. `similarity`: cosine of the mean title vectors, -1 to 1."""
+    """A channel of the lab whose titles are similar to the titles of the seed. `similarity`: cosine of the two mean
+    title vectors, -1 to 1.
+    """
 
     channel_id: str
     title: str
@@ -51,11 +55,12 @@ class NearChannel:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A niche that could be added, as the lab knows it from the seed.
+    """A niche that a person could add. It is made from the seed and from the videos of the lab.
 
     `channels`: the nearest channels, the most similar first; the channels of the seed are among them. `searches`: texts
     that are frequent in the titles of the seed and rare in other titles. `cost`: the quota of such a niche. `preview`:
-    number of stored videos of the channels, or with a search in their title, by their present niche.
+    how many stored videos would belong to the proposed niche, counted by their present niche. Such a video is from one
+    of the channels, or its title contains one of the searches.
     """
 
     channels: list[NearChannel]
@@ -67,7 +72,8 @@ class Proposal:
 def propose(
     connection: Connection, settings: Settings, channels: Sequence[str], video_ids: Sequence[str], most: int = 10
 ) -> Proposal:
-    """Propose a niche from the channels and videos of a seed. YouTube is not asked, and nothing is changed.
+    """Propose a niche from the channels and videos of a seed. This function sends no request to YouTube, and changes
+    nothing.
 
     `channels`: ids, @handles or exact titles of channels of the lab. `most`: the largest number of near channels.
     Raises `LabError` if the lab does not know a channel or a video, or has no vector of a title of the seed.
@@ -97,8 +103,9 @@ def propose(
 def suggested_searches(titles: Sequence[str], others: Iterable[str]) -> list[str]:
     """Return at most three words or pairs of words that are frequent in `titles` and rare in `others`.
 
-    A text must be in two titles. It is ranked by its share of `titles`, squared, over its share of `others`, so that
-    words of all topics come last. A word of a chosen pair is not chosen again.
+    A text must be in two titles. The texts are ranked by c^2 / o, the highest first: c is the number of `titles` with
+    the text, and o is the number of `others`. So words that are frequent in every topic come last. A text that shares a
+    word with a chosen text is not chosen.
     """
     counted = Counter(itertools.chain.from_iterable(map(_texts, titles)))
     candidates = {word for word, uses in counted.items() if uses >= _LEAST_USES}
@@ -126,14 +133,16 @@ def _texts(title: str) -> set[str]:
 def _channel_id(connection: Connection, name: str) -> str:
     channel = find_channel(connection, name)
     if channel is None:
-        raise LabError(f"the lab has no channel {name[:80]!r}{near_title(connection, name)}; give one that it knows")
+        raise LabError(
+            f"the lab has no channel {name[:80]!r}{near_title(connection, name)}; give a channel that the lab knows"
+        )
     return channel.channel_id
 
 
 def _require_videos(connection: Connection, video_ids: Sequence[str]) -> None:
     known = set(connection.scalars(select(videos.c.video_id).where(videos.c.video_id.in_(video_ids))))
     if unknown := [video_id for video_id in video_ids if video_id not in known]:
-        raise LabError(f"the lab has no video {unknown[0][:80]!r}; give videos that it knows")
+        raise LabError(f"the lab has no video {unknown[0][:80]!r}; give videos that the lab knows")
 
 
 def _preview(connection: Connection, niche: Niche) -> dict[str, int]:

@@ -62,8 +62,8 @@ def add_niche(engine: Engine, data_dir: Path, niche: Niche) -> Niche:
 def insert_niche(connection: Connection, niche: Niche) -> Niche:
     """Add a niche in the transaction of `connection`, and return it as it was stored. The file is not written.
 
-    Raises `LabError` if a niche cannot be like this, and `NicheConflictError` if the name is taken or if the lab has too
-    many niches.
+    Raises `LabError` if a value of `niche` is not allowed, and `NicheConflictError` if the name is taken or if the lab
+    has too many niches.
     """
     niche = require_new(connection, niche)
     connection.execute(insert(niches).values(_values(niche)))
@@ -96,8 +96,8 @@ def edit_niche(engine: Engine, niche: Niche) -> Niche:
 
 
 def update_niche(connection: Connection, niche: Niche) -> Niche:
-    """Replace all that is stored about a niche but its dates in the transaction of `connection`. Return the niche as it
-    was stored. Raises the errors of `require_unchanged`.
+    """Replace the stored values of a niche, except its dates, in the transaction of `connection`. Return the niche as
+    it was stored. Raises the errors of `require_unchanged`.
     """
     niche = require_unchanged(connection, niche)
     connection.execute(
@@ -107,11 +107,13 @@ def update_niche(connection: Connection, niche: Niche) -> Niche:
 
 
 def require_unchanged(connection: Connection, niche: Niche) -> Niche:
-    """Return a changed niche as `update_niche` would store it, but for its version. Nothing is stored.
+    """Check a changed niche, and return it as `update_niche` would store it, but with its old version. Nothing is
+    stored.
 
     No other change is made until the transaction of `connection` ends. `niche.version` must be the version that the
-    caller has read and changed. Raises `LabError` if a niche cannot be like this, `UnknownNicheError` if there is no
-    such niche, and `NicheConflictError` with the present state if another person has changed the niche since.
+    caller has read and changed. Raises `LabError` if a value of `niche` is not allowed, and `UnknownNicheError` if
+    there is no such niche. If another person has changed the niche since then, raises `NicheConflictError` with the
+    present state of the niche.
     """
     niche = checked(niche)
     _lock(connection)
@@ -190,7 +192,7 @@ def delete_retired(connection: Connection, name: str) -> None:
 def update_niche_file(engine: Engine, data_dir: Path) -> None:
     """Write the file as `write_niche_file` does. If the file cannot be written, log a warning.
 
-    The table is changed already, or the caller only reads the lab. Neither must fail because of the file.
+    An error would be wrong here: the caller has already changed the table, or only reads the lab.
     """
     try:
         write_niche_file(engine, data_dir)
@@ -199,8 +201,8 @@ def update_niche_file(engine: Engine, data_dir: Path) -> None:
 
 
 def write_niche_file(engine: Engine, data_dir: Path) -> None:
-    """Make the file in the data folder equal to the table. An equal file is not written again, and a lab with the niches
-    of a new lab needs no file.
+    """Make the file in the data folder equal to the table. The file is not written if it is already equal. A missing
+    file counts as equal if the lab has the niches of a new lab.
 
     Raises `LabError` if the file cannot be written.
     """
@@ -240,7 +242,7 @@ def _restored(connection: Connection) -> dict[str, datetime]:
 def _refuse_too_many(connection: Connection) -> None:
     if len(_names(connection)) >= LARGEST_NICHES:
         raise NicheConflictError(
-            f"the lab has {LARGEST_NICHES} niches, which is the most; retire one with `thumblab niche retire`"
+            f"the lab has {LARGEST_NICHES} niches, and more are not allowed; retire one with `thumblab niche retire`"
         )
 
 

@@ -24,9 +24,9 @@ _STATUS = re.compile(r"status code: (\d+ [A-Za-z ]+)")
 
 
 class StoreError(OSError, LabError):
-    """The error that is raised if an object store cannot be reached or refuses a request. It has the number EIO.
+    """The error that is raised if an object store cannot be reached or refuses a request.
 
-    So code that tells an error of the system from a damaged file treats it as an error of the system.
+    The error has the number EIO, like an error of a disk. So no code mistakes an unreachable store for a damaged file.
     """
 
     transient = True
@@ -66,8 +66,9 @@ class Entry:
 class Bucket:
     """The objects under one prefix of a bucket. Many threads may use this object at the same time.
 
-    `quick` is an obstore store for small objects, `bulk` one for files. `shown` is the URL without credentials. Every
-    method raises `StoreError` if the store cannot be reached, or refuses the request.
+    `quick` and `bulk` are obstore stores for this bucket: `quick` for small objects, and `bulk` for files. `shown` is
+    the URL without credentials. Every method raises `StoreError` if the store cannot be reached, or refuses the
+    request.
     """
 
     def __init__(self, quick: Any, bulk: Any, shown: str) -> None:
@@ -170,7 +171,8 @@ class Bucket:
                 obstore.delete(self._quick, key)
 
     def require_conditional_writes(self) -> None:
-        """Raise `LabError` unless the store honours the conditions of `create` and `replace`. The answer is kept.
+        """Raise `LabError` if the store ignores the conditions of `create` and `replace`. A store that passes this
+        check is not checked again.
 
         A store that ignores a condition reports success, so two writers would overwrite each other without an error.
         """
@@ -218,14 +220,16 @@ class Bucket:
                 f"{self} refuses access to {key} ({_reason(error)}); check the credentials and their rights"
             ) from None
         except _NoBucketError as error:
-            raise StoreError(f"{self} cannot be used for {key} ({error}); make the bucket, or mend the URL") from None
+            raise StoreError(
+                f"{self} cannot be used for {key} ({error}); make the bucket, or correct the URL"
+            ) from None
         except BaseError as error:
             what = f"used for {key}" if key else "listed"
             raise StoreError(f"{self} cannot be {what} ({_reason(error)})") from None
 
 
 class _NoBucketError(Exception):
-    """The error that is raised if there is no bucket, and not only no object. The text is the server's code."""
+    """The error that is raised if the bucket itself does not exist. The text of the error is the server's error code."""
 
 
 def _require_bucket(error: FileNotFoundError) -> None:
