@@ -10,8 +10,8 @@ from uuid import UUID
 
 @dataclass(frozen=True)
 class KeptCandidate:
-    """A candidate of a prediction. Its picture could be read. `position` is the place of the candidate in the request,
-    from 1.
+    """A candidate of a prediction, with a picture that the service could read. `position` is the place of the candidate
+    in the request, from 1.
 
     `phash` is the perceptual hash. `score`, `win_probability` and `rank` are None if the answer has no such value.
     """

@@ -81,7 +81,7 @@ class StoredClustering:
 def faces_for_clustering(connection: Connection, embedder: str, scope: Scope | None = None) -> FacesToCluster:
     """Return the faces with a vector of this embedder, and the changes that a person made to them.
 
-    `scope`: only faces of the pictures of this scope. By default, all faces.
+    If `scope` is given, only the faces in pictures of this scope are returned.
     """
     into = merged_clusters(connection)
     clusters = connection.execute(
@@ -186,7 +186,9 @@ def store_clustering(
 
 
 def _present_faces(connection: Connection) -> dict[str, Any]:
-    """Return the stored faces by their ids, with their pictures and places."""
+    """Return the stored faces by their ids. Each face comes with its picture, its cluster, and whether the face is
+    pinned.
+    """
     statement = select(
         faces.c.face_id, faces.c.sha256, face_assignments.c.cluster_key, face_assignments.c.pinned
     ).outerjoin(face_assignments, face_assignments.c.face_id == faces.c.face_id)
@@ -199,7 +201,7 @@ def _write(
     places: Mapping[str, tuple[str, float]],
     new: Mapping[int, str],
 ) -> int:
-    """Write the new places of faces. Return how many faces moved.
+    """Write the new clusters of faces. Return how many faces moved to another cluster, or out of a cluster.
 
     `before`: the present cluster of each face, or None. `places`: the new cluster of each face, and the similarity of
     the face to this cluster.

@@ -89,7 +89,9 @@ def record_detection(
 
 @dataclass(frozen=True)
 class Places:
-    """Where faces of a picture were forgotten, and where the lab has faces."""
+    """The boxes of the forgotten faces of a picture, and the boxes of the faces that the lab has stored for this
+    picture.
+    """
 
     forgotten: Sequence[Box] = ()
     known: Sequence[Box] = ()
@@ -171,7 +173,8 @@ def _plan_picture(
     unmatched = [face for face in known if face.face_id not in matches.values()]
     kept = [face for face in unmatched if face.said or face.detector == detector or picture.problem is not None]
     plan.deleted += [face.face_id for face in unmatched if face not in kept]
-    # Without this row, every run would search the picture again, to make a vector of a face that is not found.
+    # The detector did not find these kept faces, so they get no vector by this embedder. The rows record this.
+    # Otherwise, every run would search the picture again for the missing vectors.
     if picture.problem is None:
         plan.missing += [
             {"face_id": face.face_id, "embedder": embedder, "vector": None, "problem": _NOT_FOUND} for face in kept
@@ -183,8 +186,8 @@ def _plan_picture(
 
 
 def _match(found: Mapping[str, Box], known: Sequence[_Known]) -> dict[str, str]:
-    """Return a dictionary from the id of a found face to the id of the known face that it matches. The best matches are
-    made first.
+    """Return a dictionary from the id of a found face to the id of the known face that it matches. The pairs of faces
+    with the largest overlap are matched first.
     """
     matches = {face.face_id: face.face_id for face in known if face.face_id in found}
     pairs = sorted(

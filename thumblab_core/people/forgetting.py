@@ -47,8 +47,8 @@ def forget_person(connection: Connection, cluster_id: str) -> Forgotten:
 
     A picture that a person gave is taken off the list if it shows no other face. A given picture that stays on the list
     gets another file name in two cases: the picture showed the person, or its file name contains the name of the
-    person. The names of other people stay, even if the person was mistaken for one of them, or was merged with one of
-    them for a while. Raises `UnknownFaceError` if there is no such cluster.
+    person. The names of other people stay, even if the faces of the forgotten person had such a name for a while by
+    mistake. Raises `UnknownFaceError` if there is no such cluster.
     """
     cluster = require_cluster(connection, cluster_id)
     into = merged_clusters(connection)
@@ -117,8 +117,8 @@ def _note(connection: Connection, face_ids: Sequence[str]) -> list[str]:
 def _names_to_wipe(connection: Connection, name: str | None, keys: Collection[str]) -> set[str]:
     """Return the present and the earlier names of a person, in the form in which names are compared.
 
-    `name`: the present name. `keys`: the clusters of the person. An earlier name may have been a mistake. So an earlier
-    name that another cluster has or had is the name of somebody else, and is left out.
+    `name`: the present name. `keys`: the clusters of the person. An earlier name is left out if another cluster has or
+    had this name. It is then the name of somebody else, and these clusters had it by mistake.
     """
     # The `name_before` of a merge is a name of the merged cluster. The `name_before` of any other change is a name of
     # the changed cluster.
@@ -137,7 +137,8 @@ def _names_to_wipe(connection: Connection, name: str | None, keys: Collection[st
 def _forget_names(connection: Connection, names: set[str], pictures: Collection[str]) -> None:
     """Remove the names from the log of changes and from the file names of given pictures.
 
-    All of `pictures` get another file name, because the name of their folder may be another form of the person's name.
+    Each of `pictures` gets another file name, even if no name is found in the old one. The path may contain the
+    person's name in another form.
     """
     logged = connection.scalars(select(face_changes.c.name_before).where(face_changes.c.name_before.is_not(None)))
     gone = [name for name in set(logged) if name_key(name) in names]

@@ -38,8 +38,8 @@ def forget_everywhere(
     releases: ReleaseStore,
     images: ImageStore,
 ) -> ForgottenEverywhere:
-    """Delete rows with `forget`, then the heads that learnt from the deleted faces, then the pictures to which no row
-    refers any more.
+    """Call `forget` to delete rows. Then delete the heads that learnt from the deleted faces, and the pictures to which
+    no row refers any more.
 
     `forget` is a function of the module `forgetting`. Its errors are raised unchanged. If a head cannot be deleted, no
     row is deleted either, so that the same call can be repeated. Raises `OSError` if a file cannot be deleted.
@@ -50,8 +50,8 @@ def forget_everywhere(
         return forgotten, remove_heads_of(releases, forgotten.cluster_keys, forgotten.face_ids).removed
 
     forgotten, heads = in_transaction(rows_and_heads)
-    # A training that ended before the rows were deleted may have published a head since. A training that ends later
-    # detects that the rows are deleted.
+    # The heads are deleted a second time, because a training that ended before the rows were deleted may have published
+    # a new head. A training that ends later detects that the rows are deleted.
     heads += remove_heads_of(releases, forgotten.cluster_keys, forgotten.face_ids).removed
     pictures = sum(images.remove(sha256) for sha256 in forgotten.unnamed_pictures)
     return ForgottenEverywhere(len(forgotten.face_ids), pictures, heads)

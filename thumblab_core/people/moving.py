@@ -147,7 +147,7 @@ def _evicted(connection: Connection, target: ClusterRow, pictures: dict[str, str
 
 
 def _lift_bans(connection: Connection, face_ids: set[str], key: str) -> None:
-    """Delete the bans of the faces from the cluster, and from the clusters that were merged into it."""
+    """Delete the bans that keep these faces out of the cluster, or out of a cluster that was merged into it."""
     into = merged_clusters(connection)
     keys = [key, *(merged for merged in into if in_use(merged, into) == key)]
     bans = face_bans.c.face_id == func.any(list(face_ids)), face_bans.c.cluster_key == func.any(keys)

@@ -137,8 +137,9 @@ def add_given_pictures(connection: Connection, pictures: Sequence[tuple[str, str
 def forgotten_given_pictures(connection: Connection, pictures: Iterable[str]) -> set[str]:
     """Return the pictures that have a forgotten face and are not on the list of given pictures.
 
-    When a person is forgotten, the pictures that show nobody else are taken off the list. Only the SHA-256 of such a
-    picture is kept. A picture that is still listed shows somebody else.
+    When a person is forgotten, the given pictures that show nobody else are taken off the list. Only their SHA-256 is
+    kept, with the place of the forgotten face. A picture that also shows another person stays on the list, so it is not
+    returned.
     """
     some = func.any(list(pictures))
     listed = select(people_pictures.c.sha256)
@@ -147,7 +148,8 @@ def forgotten_given_pictures(connection: Connection, pictures: Iterable[str]) ->
 
 
 def unshown(connection: Connection, pictures: Iterable[str] | None = None, scope: Scope | None = None) -> list[str]:
-    """Return the searched pictures that the lab shows no more, from `pictures` or from all pictures.
+    """Return the searched pictures that the lab no longer shows. If `pictures` is given, only these pictures are
+    checked.
 
     If a scope is given, pictures outside this scope count as not shown.
     """
@@ -160,8 +162,8 @@ def unshown(connection: Connection, pictures: Iterable[str] | None = None, scope
 
 
 def delete_unshown(connection: Connection, pictures: Iterable[str] | None = None, scope: Scope | None = None) -> int:
-    """Delete the faces of pictures that the lab shows no more, and all data that were made from the faces. Returns the
-    number of these pictures.
+    """Delete the faces of pictures that the lab no longer shows, and all data that were made from the faces. Returns
+    the number of these pictures.
 
     `pictures` and `scope` have the same meaning as in `unshown`. The records of forgotten faces and the names of people
     stay.

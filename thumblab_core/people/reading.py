@@ -38,7 +38,7 @@ def list_clusters(connection: Connection, limit: int = 100, offset: int = 0, kin
     """
     require_part(limit, offset)
     if kind not in (EVERY, PEOPLE, UNKNOWN):
-        raise LabError(f"{kind[:_SHOWN]!r} is no kind of clusters; use {EVERY}, {PEOPLE} or {UNKNOWN}")
+        raise LabError(f"{kind[:_SHOWN]!r} is not a kind of cluster; use {EVERY}, {PEOPLE} or {UNKNOWN}")
     statement = _clusters(kind).subquery()
     total = int(connection.scalar(select(func.count()).select_from(statement)) or 0)
     largest_first = statement.c.faces.desc(), statement.c.created_at, statement.c.cluster_key
@@ -54,7 +54,7 @@ def list_clusters(connection: Connection, limit: int = 100, offset: int = 0, kin
                 is_owner=row.is_owner,
                 created_at=row.created_at,
                 faces=row.faces,
-                pictures=row.faces,  # No two faces of one picture are in one cluster.
+                pictures=row.faces,  # Each face of a cluster is from another picture.
                 pinned=row.pinned,
                 samples=samples.get(row.cluster_key, ()),
                 channels=channels.get(row.cluster_key, 0),
@@ -215,7 +215,7 @@ def _clusters(kind: str | None) -> Select[tuple[object, ...]]:
 
 
 def _samples(connection: Connection, keys: list[str]) -> dict[str, tuple[str, ...]]:
-    """Return, for each cluster, the ids of its faces of best quality."""
+    """Return the ids of the best faces of each cluster, by the key of the cluster."""
     place = func.row_number().over(
         partition_by=face_assignments.c.cluster_key, order_by=[faces.c.quality.desc(), faces.c.face_id]
     )

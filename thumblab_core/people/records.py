@@ -15,8 +15,8 @@ Box = tuple[float, float, float, float]
 class FoundFace(Protocol):
     """A face that a detector found.
 
-    `landmarks`: ten numbers, or [5, 2]: x and y of five points, as fractions of the picture. `confidence` and `quality`:
-    0 to 1. `vector`: float32 [d], or None if the network makes no vector of this face.
+    `landmarks`: x and y of five points, as fractions of the picture, in an array [10] or [5, 2]. `confidence` and
+    `quality`: 0 to 1. `vector`: float32 [d], or None if the network makes no vector of this face.
     """
 
     @property
@@ -116,7 +116,7 @@ class Face:
 
     @property
     def cluster_id(self) -> str | None:
-        """The id, as users see it, of the face's cluster. None if the face is in no cluster."""
+        """The id of the face's cluster, in the form that users see. None if the face is in no cluster."""
         return None if self.cluster_key is None else shown_id(self.cluster_key, self.name)
 
 
@@ -131,10 +131,10 @@ class FacePage:
 
 @dataclass(frozen=True)
 class PersonPicture:
-    """A picture that shows a person, in a video or as a picture that was given.
+    """A picture that shows a person: the thumbnail of a video, or a picture that somebody gave.
 
-    `video_id`, `title` and `channel_id` are None for a picture that was given; `file_name` is None for any other.
-    `current`: whether the video shows this picture now.
+    For a picture that a person gave, `video_id`, `title` and `channel_id` are None. For a picture of a video,
+    `file_name` is None. `current`: whether the video shows this picture now.
     """
 
     sha256: str
@@ -200,10 +200,10 @@ class Forgotten:
 
 @dataclass(frozen=True)
 class PersonShare:
-    """How often a person is on thumbnails. `faces` and `pictures` refer to all pictures, `thumbnails` to current
-    thumbnails.
+    """How often a person is on thumbnails. `thumbnails` counts the current thumbnails that show the person.
 
-    `share`: the fraction of `searched` current thumbnails that show the person, or None if none was searched.
+    `searched`: how many current thumbnails were searched for faces. `share`: `thumbnails` divided by `searched`, or
+    None if no thumbnail was searched.
     """
 
     cluster: Cluster

@@ -26,8 +26,8 @@ from thumblab_core.people.names import name_key
 from thumblab_core.people.naming import pin
 from thumblab_core.people.records import Change
 
-# When a face comes back to its cluster, another face of its picture is taken out. The lab itself put that face in the
-# cluster, and not a person.
+# Make room for faces that go back to their cluster. If the lab itself put another face of the same picture there, that
+# other face is taken out. A face that a person put there is pinned, and stays.
 _MAKE_ROOM = text("""
 DELETE FROM face_assignments a USING face_change_faces c JOIN faces f USING (face_id)
 WHERE c.change_id = :change_id AND a.cluster_key = c.cluster_before AND a.sha256 = f.sha256 AND NOT a.pinned
@@ -148,9 +148,9 @@ def _kept_out(connection: Connection, change_id: int) -> dict[str, str]:
     """Return the faces of a change that cannot go back to their earlier cluster, because a person put another face of
     the same picture there. The result maps each such face to the face that is there.
 
-    A cluster has at most one face of a picture. When a person is forgotten, changes may be deleted, but their effect on
-    faces stays. So when an earlier change is undone, another face of the same picture may already be in the earlier
-    cluster of a face.
+    A cluster has at most one face of a picture. Usually, the latest change is undone first, so the earlier cluster is
+    free. But when a person is forgotten, changes are deleted from the log without being undone. Then another face of
+    the same picture may be in the earlier cluster.
     """
     rows = connection.execute(_PLACES, {"change_id": change_id}).all()
     going = {row.face_id for row in rows}
@@ -174,8 +174,8 @@ def _conflict(change: Row[Any], faces: int, kept_out: dict[str, str]) -> str | N
 
 
 def _no_merge(connection: Connection, change_id: int) -> str:
-    """Return the reason why the change `change_id` is no merge that can be taken back. The change may have been deleted
-    by an undo, so that only its number is known.
+    """Return the reason why the change `change_id` cannot be taken back as a merge. An undo may have deleted the
+    change, so that only its number is known.
     """
     lists = "`thumblab people changes` lists the merges"
     kind = connection.scalar(select(face_changes.c.kind).where(face_changes.c.change_id == change_id))
@@ -207,8 +207,8 @@ def _undo_clusters(connection: Connection, change: Row[Any]) -> None:
 def _take_out_banned(connection: Connection) -> None:
     """Take faces out of a cluster if a person said that the faces do not belong to the cluster.
 
-    Such a face may have come into the cluster after an unmerge. When the unmerge is undone, a ban from one of the two
-    clusters is valid for both clusters.
+    This is needed when an unmerge is undone. The two clusters are then one cluster again, and a ban from either of them
+    is valid for all their faces.
     """
     for face_id, key in banned_clusters(connection):
         there = face_assignments.c.face_id == face_id, face_assignments.c.cluster_key == key
@@ -218,7 +218,7 @@ def _take_out_banned(connection: Connection) -> None:
 def _restore_cluster(connection: Connection, key: str, name: str | None, is_owner: bool) -> None:
     """Bring a merged cluster back into use, or give a cluster its earlier name.
 
-    If another cluster has this name now, the cluster gets no name.
+    If another cluster now has the name `name`, the restored cluster stays without a name.
     """
     holder = None if name is None else cluster_named(connection, name_key(name))
     if holder is not None and holder.key != key:

@@ -143,9 +143,9 @@ def fit_adapter(
     if compared is not None and len(compared.gaps):
         stored = np.concatenate([inputs, compared.first, compared.second]).astype(np.float16)
         observed = np.concatenate([centred, compared.gaps - score_slope * np.asarray(compared.score_gaps, np.float64)])
-        # In the unit of the kernel, the variance that the Gaussian explains is 1, and the noise of a video is `_NOISE`.
-        # The variance of `centred` is the sum of both variances. So `unit` is one unit of the kernel, as a variance of
-        # log views.
+        # The kernel measures variances in its own unit: the Gaussian explains a variance of 1, and the noise of a video
+        # has the variance `_NOISE`. The variance of `centred` is the sum of both. So one unit of the kernel is a
+        # variance of `unit` in log views.
         unit = max(float(np.var(centred)), 1e-9) / (1 + _NOISE)
         noise = np.concatenate([np.full(videos, _NOISE), np.maximum(compared.variances / unit, _LEAST_NOISE)])
     else:

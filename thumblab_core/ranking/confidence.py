@@ -1,4 +1,5 @@
-"""The smallest win probabilities of a clear and of a leaning winner. A pair below both limits is too close to call.
+"""How sure a win must be. A winner is clear from a win probability of 75 %, and leaning from 60 %. Below 60 %, a pair
+is too close to call.
 
 A win probability is first rounded to a whole percentage, which is also the number that people see. So the words never
 contradict the number.

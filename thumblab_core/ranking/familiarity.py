@@ -99,5 +99,5 @@ class Familiarity:
         except (SafetensorError, OSError, KeyError, IndexError) as error:
             raise LabError(f"{folder.name}: {FILE} cannot be read ({type(error).__name__})") from None
         if pictures.ndim != 2 or pictures.shape[1] != dimension or not np.isfinite(least):
-            raise LabError(f"{folder.name}: {FILE} does not fit this model's pictures of {dimension} dimensions")
+            raise LabError(f"{folder.name}: {FILE} does not have the {dimension} dimensions of this model's pictures")
         return cls(pictures, least)

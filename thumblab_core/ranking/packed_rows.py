@@ -1,7 +1,7 @@
 """Store the standardised inputs of pictures without the zeros of their hashed words.
 
-Two thousand of the three thousand inputs are hashed words, and a title has about a hundred of them. Stored without the
-zeros, the inputs take less than half of the memory.
+Two thousand of the three thousand inputs are hashed words. Only about a hundred of these two thousand are not zero for
+a title. Without the zeros, the inputs take less than half of the memory.
 """
 
 from collections.abc import Mapping
@@ -23,9 +23,10 @@ _FIELDS = ("columns", "values", "places", "starts", "width")
 class PackedRows:
     """m rows of d numbers in half precision.
 
-    `dense` [m, a]: the columns with few zeros, float16. `columns` [a]: their numbers. `values` [z]: the values of the
-    other columns that are not zero, row by row, float16. `places` [z]: the column of each value. `starts` [m + 1]: where
-    the values of each row begin, and their end. `width`: the number of all columns, d.
+    `dense` [m, a]: the columns with few zeros, float16. `columns` [a]: the column numbers of `dense`. `values` [z]: all
+    values of the other columns that are not zero, row by row, float16. `places` [z]: the column number of each of
+    `values`. `starts` [m + 1]: row i has the values from `starts[i]` to `starts[i + 1]`. `width`: the number of all
+    columns, d.
     """
 
     dense: npt.NDArray[np.float16]
@@ -59,7 +60,9 @@ class PackedRows:
         return rows
 
     def tensors(self, name: str) -> dict[str, npt.NDArray[Any]]:
-        """Return the arrays of a file by name. `dense` gets the given name, and the other names begin with it."""
+        """Return the arrays to store in a file, each with its name. `dense` gets the name `name`. The names of the
+        other arrays begin with `name` and a dot.
+        """
         arrays = {field: getattr(self, field) for field in _FIELDS[:-1]} | {"width": np.array([self.width], np.int32)}
         return {name: np.ascontiguousarray(self.dense)} | {f"{name}.{field}": arrays[field] for field in _FIELDS}
 

@@ -57,8 +57,9 @@ def title_words(titles: Sequence[str]) -> Float32s:
     """Return the hashed words, pairs of words and groups of characters of each title, float32 [n, WORDS].
 
     The first half of a row is for words and pairs of words, the second half for groups of characters. Each half is a
-    vector of length 1, or of zeros if the title has nothing to hash. Words that were not seen in training have a bucket
-    too, because signed feature hashing (Weinberger et al., ICML 2009) needs no vocabulary.
+    vector of length 1, or all zeros if the title has no word or no group of characters. The method is signed feature
+    hashing (Weinberger et al., ICML 2009). It needs no vocabulary, so words that were not in the training data are
+    hashed too.
     """
     words: Float32s = sparse_title_words(titles).toarray()
     return words

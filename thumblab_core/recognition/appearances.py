@@ -58,8 +58,8 @@ class Appearance:
         thumbnails: number of thumbnails that show the person.
         searched: number of the channel's thumbnails that were searched.
         views_factor: geometric mean of the views of videos with the person, divided by the same mean of videos without
-            the person. The views of each video are first divided by the median of the videos around it. None with fewer
-            than `LEAST_VIDEOS` videos of either kind.
+            the person. The views of each video are first divided by the median of the videos around it. None if fewer
+            than `LEAST_VIDEOS` videos show the person, or if fewer do not.
         low, high: the ends of the 95 % interval of `views_factor`, from a bootstrap over videos.
     """
 
@@ -133,12 +133,12 @@ def over_neighbours(log_views: Float64s) -> Float64s:
     """Return the log views [n] of each video minus the median log views of the videos around it. The result is NaN
     where views are unknown.
 
-    `log_views` [n] are of the videos of one channel, in the order of publication. The neighbours have a similar age, so
-    that older videos do not count as better.
+    `log_views` [n] belongs to the videos of one channel, in the order of publication. The videos around a video have a
+    similar age, so old videos with many views do not count as better.
     """
     count = len(log_views)
     result = np.full(count, np.nan)
-    # A video counts as one of the videos around it. So if its views are known, the median exists.
+    # The videos around a video include the video itself. Its views are known here, so the median always exists.
     for place in np.flatnonzero(np.isfinite(log_views)).tolist():
         around = log_views[max(place - _NEIGHBOURS, 0) : place + _NEIGHBOURS + 1]
         result[place] = log_views[place] - np.median(around[np.isfinite(around)])
@@ -150,7 +150,7 @@ def compared(outcome: Float64s, shows: Flags) -> tuple[float | None, float | Non
     interval of this ratio.
 
     `outcome` [n]: log views as `over_neighbours` returns them. `shows` [n]: whether the video shows the person. All
-    three results are None with fewer than `LEAST_VIDEOS` videos of either kind.
+    three results are None if fewer than `LEAST_VIDEOS` videos show the person, or if fewer do not.
     """
     known = np.isfinite(outcome)
     with_person, without = outcome[known & shows], outcome[known & ~shows]

@@ -2,9 +2,9 @@
 
     score = 0.1 + 0.2 * -log10(false accept rate), from 0 to 1
 
-The false accept rate is the share of pairs of different people whose cosine is at least as large. So a score of 0.7
-means a false accept rate of 0.1 %, and a score of 0.9 means 0.01 %. With a higher threshold, fewer faces match. The
-cosines of different people are taken as normally distributed, with a mean and a spread that are estimated for the
+The false accept rate of a cosine is the share of pairs of different people that have at least this cosine. So a score
+of 0.7 means a false accept rate of 0.1 %, and a score of 0.9 means 0.01 %. With a higher threshold, fewer faces match.
+The cosines of different people are assumed to be normally distributed. Their mean and spread are estimated for each
 embedder.
 
 A centroid of faces is compared with the same distribution as a single face. The vectors of different people point in
@@ -104,8 +104,8 @@ def false_accept_rate(score: float) -> float:
 
 
 def join_rate(score: float, clusters: int) -> float:
-    """Return the false accept rate at which a face joins one of `clusters` clusters. `score`: the threshold in the
-    settings.
+    """Return the false accept rate that a face must reach to join one of `clusters` clusters. `score`: the match score
+    that the settings require.
 
     The more clusters there are, the likelier it is that a stranger looks like a person in one of them. So with more
     than `_FEW` clusters, the false accept rate of each comparison falls as the number of clusters rises.

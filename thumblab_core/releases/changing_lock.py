@@ -1,11 +1,12 @@
 """The lock of `Serving.changing` for scopes in an object store.
 
-The lock is a part of the scope's state. Its owner writes a new number of beats into the state every few seconds. A
-process that waits takes the lock over if the beats stay the same for `SILENT_SECONDS` by its own clock. Clocks of two
-hosts are never compared.
+The lock is a part of the scope's state. The process that has the lock, its owner, increases a counter in the state
+every few seconds. Each increase is a beat. If the counter does not change for `SILENT_SECONDS`, a waiting process takes
+the lock over. The waiting process measures this time by its own clock, so clocks of two hosts are never compared.
 
-An owner that was paused may lose the lock without knowing it. It cannot do harm: the pointer is in the same object as
-the lock, so a promotion by a former owner is refused in the same step that would move the pointer.
+A process that was paused may lose the lock without knowing this. The process can then do no harm, because the pointer
+is in the same object as the lock. When the process tries to move the pointer, it reads this object, finds another
+owner, and gets an error.
 """
 
 import secrets
@@ -28,7 +29,7 @@ _LOOK_SECONDS = 0.25
 
 
 class ChangingLocks:
-    """The locks of all scopes in a bucket, as this process holds them."""
+    """The locks that this process holds, among the locks of all scopes in a bucket."""
 
     def __init__(self, states: KnownStates, silent_s: float = SILENT_SECONDS) -> None:
         self._states = states
@@ -53,7 +54,8 @@ class ChangingLocks:
             ended.set()
             beating.join()
             del self._owned[folder]
-            # If the store cannot be reached now, other processes take the silent lock over.
+            # If the store cannot be reached now, the lock stays in the state without beats, and other processes take it
+            # over.
             with suppress(StoreError, BusyError):
                 self._states.change(folder, lambda state: _without(state, owner))
 

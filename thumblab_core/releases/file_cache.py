@@ -1,13 +1,14 @@
 """Keep copies of releases from an object store on this machine's disk, and notice copies that have changed.
 
     <cache>/<kind>/<scope>/<release_id>/            the files of the release, and its manifest
-    <cache>/<kind>/<scope>/<release_id>.copied      size and modification time of each file, as it was verified
+    <cache>/<kind>/<scope>/<release_id>.copied      size and modification time of each file when it was verified
     <cache>/<kind>/<scope>/<release_id>.lock        locked while a process uses the copy
     <cache>/<kind>/<scope>/<release_id>.filling     locked while a process fills the copy
     <cache>/<kind>/<scope>/.staging-*               a release that is being made
 
-A file gets its name only after its SHA-256 was compared with the manifest, which comes from the store. Each use compares
-the size and the modification time of every file. `Release.verify` compares the content.
+A file gets its name only after its SHA-256 was compared with the manifest, which comes from the store. Before each use,
+the size and the modification time of every file are compared with the file `.copied`. `Release.verify` also compares
+the content.
 """
 
 import fcntl
@@ -40,7 +41,9 @@ Download = Callable[[str], Iterable[bytes]]
 
 @dataclass(frozen=True)
 class FileCache:
-    """A folder of copies. `limit` is the most bytes that it should hold. Copies in use are never deleted."""
+    """A folder of copies. `limit` is the number of bytes that the folder should not exceed. Copies in use are never
+    deleted.
+    """
 
     folder: Path
     limit: int
@@ -61,7 +64,8 @@ class FileCache:
         staging.mkdir()
         handle = os.open(staging, os.O_RDONLY)
         try:
-            # The lock says that the process lives. The kernel releases it, even if the process is killed.
+            # The lock shows that the process still uses this folder. When the process ends or is killed, the kernel
+            # releases the lock.
             fcntl.flock(handle, fcntl.LOCK_SH)
             yield staging
         finally:
@@ -69,7 +73,9 @@ class FileCache:
             shutil.rmtree(staging, ignore_errors=True)
 
     def keep(self, staging: Path, place: Path, files: Mapping[str, str]) -> None:
-        """Make a staging folder the copy of the release in the folder `place`. `files`: SHA-256 of each verified file."""
+        """Move a staging folder to `place`, where it becomes the copy of its release. `files`: SHA-256 of each verified
+        file.
+        """
         with _locked(place, fcntl.LOCK_EX):
             if not place.exists():
                 staging.rename(place)
@@ -89,7 +95,7 @@ class FileCache:
                     os.close(handle)
 
     def forget(self, place: Path) -> None:
-        """Delete the copy of a deleted release, unless a process uses it. `shrink` deletes it later otherwise."""
+        """Delete the copy of a deleted release. If a process uses the copy, it stays, and `shrink` deletes it later."""
         with suppress(OSError), _locked(place, fcntl.LOCK_EX | fcntl.LOCK_NB):
             _delete_copy(place)
 
@@ -108,7 +114,8 @@ class FileCache:
                 total -= sizes[copy]
         if total > self.limit:
             _log.warning(
-                "the copies of releases in %s need more than the limit of the cache, and are in use", self.folder
+                "the copies of releases in %s are larger than the limit of the cache, but all of them are in use",
+                self.folder,
             )
 
 
@@ -148,7 +155,7 @@ class CachedCopy:
         return self.place
 
     def mend(self, release: Release, name: str) -> None:
-        """Fetch a file again, because its copy does not match its checksum. The errors are those of `folder`."""
+        """Fetch a file again, because its copy does not match its checksum. Raises the same errors as `folder`."""
         _log.warning("%s: the copy of %s in the cache does not match its checksum; fetching it again", release, name)
         with self._lock, _explained(release), _filling(self.place):
             # Another copy may be a hard link to the damaged file, so the file is always downloaded.
@@ -241,7 +248,7 @@ def _size(place: Path) -> int:
 
 
 def _delete_copy(place: Path) -> None:
-    # The record is deleted first, so that a copy without some of its files is never taken for a whole one.
+    # The record is deleted first, so that an incomplete copy is never mistaken for a complete copy.
     _beside(place, _COPIED).unlink(missing_ok=True)
     shutil.rmtree(place, ignore_errors=True)
     for suffix in (_FILLING, _LOCK):
@@ -261,7 +268,7 @@ def _open_locked(place: Path, mode: int) -> IO[str]:
         except BaseException:
             file.close()
             raise
-        file.close()  # Another process has deleted the copy and its lock file between the two calls.
+        file.close()  # Another process deleted this lock file before this process locked it.
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Read and change the states of the scopes in an object store.
 
-A process that asks for a state again and again, such as the service, keeps the last answer for a moment. It asks the
-store with the tag of the state that it knows, so an unchanged state is not sent again.
+Some processes read a state again and again, such as the service. They keep the last answer for a moment. After that,
+they send the store the tag of the state that they know. If the state has not changed, the store does not send it again.
 """
 
 import random
@@ -53,7 +53,8 @@ class KnownStates:
     def read(self, folder: str) -> ScopeState:
         """Return the state of the scope in `folder`. A scope without a state has the default state.
 
-        Raises `StoreError` if the last attempt to read the state failed, and `DamagedStateError`.
+        Raises `StoreError` if the last attempt to read the state failed, and `DamagedStateError` if the state is
+        damaged.
         """
         if self._fresh_s == 0:
             return self._parsed(folder, self._fetch(folder))
@@ -66,14 +67,15 @@ class KnownStates:
             reading = known.reading
         if due and reading is not None:
             with suppress(LateError):
-                # Without a known state there is nothing to answer with, so the first reader waits.
+                # If no state is known yet, the reader waits until the state is read. Otherwise, the reader waits only
+                # `_WAIT_S`.
                 reading.result(None if known.at is None else _WAIT_S)
         if known.error is not None:
-            raise StoreError(str(known.error))  # A new error each time, because a raised error keeps its traceback.
+            raise StoreError(str(known.error))  # A new error, because a raised error keeps its traceback.
         return self._parsed(folder, known.stored)
 
     def change(self, folder: str, transition: Callable[[ScopeState], ScopeState]) -> ScopeState:
-        """Replace the state by what `transition` makes of it. Return the new state.
+        """Call `transition` with the present state, and store its result as the new state. Return the new state.
 
         If another process changes the state at the same time, `transition` is called again with the newer state. An
         error of `transition` is raised, and nothing is changed.
@@ -89,7 +91,7 @@ class KnownStates:
                     self._bucket.create(key, content) if stored is None else self._bucket.replace(key, content, stored)
                 )
             except StoreError:
-                # The answer may be lost although the store has written the state.
+                # Maybe the store has written the state, and only its answer was lost.
                 if not self._is_written(folder, state):
                     raise
                 return state

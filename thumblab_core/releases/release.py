@@ -82,7 +82,9 @@ class Release:
     source: FilesSource | None = field(default=None, compare=False, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the fields for another process. It gets the folder, but no connection to an object store."""
+        """Return the fields to send to another process. The other process gets the folder, but no connection to an
+        object store.
+        """
         return {**vars(self), "source": None}
 
     @property
@@ -111,7 +113,7 @@ class Release:
         """
         if not self.release_id.endswith(content_digest(self.files, self.info)):
             raise ReleaseError(
-                f"{self}: the manifest is not the one that was published; roll back, or publish the release again"
+                f"{self}: the manifest has changed since it was published; roll back, or publish the release again"
             )
         folder = self.path
         for name, expected in self.files.items():
@@ -137,7 +139,7 @@ class Release:
     def read(self, name: str) -> bytes:
         """Return the content of a file without verifying it.
 
-        Raises `ReleaseError` if the file is missing and `UnreadError` if the system could not read it.
+        Raises `ReleaseError` if the file is missing, and `UnreadError` if the system could not read the file this time.
         """
         with _explained_read_errors(f"{self}: {name} cannot be read"):
             return (self.path / name).read_bytes()

@@ -178,8 +178,8 @@ class ReleaseStore:
         """
         place = self._scope(kind, scope)
         with place.writing():
-            # Object stores have no lock here. So the ids are listed first: a release that is published meanwhile must not
-            # be among them.
+            # In an object store, another process may publish a release at this moment, because there is no lock. So the
+            # ids are listed first. A new release is then not among them, and is not deleted.
             release_ids = place.release_ids()
             readable = {release.release_id for release in readable_releases(place)}
             unreadable = [release_id for release_id in release_ids if release_id not in readable]

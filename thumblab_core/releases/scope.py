@@ -1,4 +1,4 @@
-"""What the release store needs of a place that keeps the releases of one scope.
+"""The interface of a place that keeps the releases of one scope. The release store uses this interface only.
 
 Two classes are such places: `ScopeFolder` on a disk, and `ScopeObjects` in an object store.
 """
@@ -65,7 +65,9 @@ class Scope(Protocol):
         """Prepare the `with` block for writing. `ReleaseError` is raised if the place cannot be written."""
 
     def changing(self, patience: float) -> AbstractContextManager[None]:
-        """Keep other processes out of `changing` during the `with` block, see `Serving.changing`."""
+        """Wait until no other process is inside `changing`, and keep other processes out during the `with` block. See
+        `Serving.changing`.
+        """
 
     def next_number(self, above: int = 0) -> int:
         """Return a number above `above` and above every earlier number of the scope."""

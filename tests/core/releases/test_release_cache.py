@@ -155,7 +155,7 @@ def test_an_edited_manifest_in_the_store_is_refused(objects: ReleaseStore, reade
     key = f"{KIND}/{SCOPE}/{release.release_id}/manifest.json"
     content = reader._places.bucket.read(key).content  # type: ignore[attr-defined]
     reader._places.bucket.write(key, content.replace(b'"text": "good"', b'"text": "evil"'))  # type: ignore[attr-defined]
-    with pytest.raises(ReleaseError, match="the manifest is not the one that was published"):
+    with pytest.raises(ReleaseError, match="the manifest has changed since it was published"):
         reader.serving.promote(release)
 
 

@@ -120,7 +120,7 @@ def test_a_damaged_release_is_refused_and_the_old_one_stays_served(new_lab, run,
         ("wrong dimension", "holds vectors of 30x768, but its manifest says 30x767"),
         ("another encoder", "made with the image encoder clip-of-elsewhere"),
         ("newer format", "has format 99; this version reads up to"),
-        ("edited manifest", "the manifest is not the one that was published"),
+        ("edited manifest", "the manifest has changed since it was published"),
     ],
 )
 def test_a_faulty_index_is_refused_with_its_fault_and_the_old_one_stays_served(new_lab, run, draw, fault, named):
