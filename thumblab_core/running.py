@@ -62,7 +62,8 @@ def announced(data_dir: Path, running: Running) -> Iterator[None]:
         finally:
             ended.set()
             heart.join(2 * BEAT_SECONDS)
-            record.truncate(0)  # The next start, perhaps on another host, does not have to watch the heartbeat.
+            # An empty record shows that this lab has stopped, so the next start does not watch the heartbeat.
+            record.truncate(0)
 
 
 def _beat_until(path: Path, ended: threading.Event) -> None:
@@ -84,8 +85,8 @@ def refuse_second(data_dir: Path) -> None:
         raise _already_runs(data_dir, running)
     with suppress(FileNotFoundError, NotADirectoryError), (data_dir / _FILE).open() as record:
         host, this = _host(record), this_host()
-        # Hosts with the same boot id run on one kernel, whose locks were checked above. A restarted machine has no
-        # processes of before.
+        # Hosts with the same boot id run on one kernel, whose locks were checked above. If this machine wrote the
+        # record and was restarted since then, the process that wrote the record has ended.
         if host is None or host.boot == this.boot != "" or this.is_machine_of(host):
             return
         if not this.shares_processes_with(host) and beats(data_dir / _HEARTBEAT, SILENT_SECONDS):

@@ -135,7 +135,7 @@ class ObjectStoreSettings(BaseSettings):
         " Unset: the folder of `THUMBLAB_RELEASE_DIR`.",
     )
     release_cache_gib: float = setting(
-        20.0, "The most that the copies of releases from an object store should take on this disk.", "GiB", gt=0
+        20.0, "The space on this disk that the copies of releases from an object store should not exceed.", "GiB", gt=0
     )
 
 
@@ -144,16 +144,16 @@ class RetentionSettings(BaseSettings):
 
     refresh_days: float = setting(
         25,
-        "The age at which data from YouTube is requested again, if it was read without the authorisation of the "
-        "channel's owner. This data is deleted at 30 days.",
+        "The age at which data from YouTube is requested again. This concerns data that was read without the "
+        "authorisation of the channel's owner. Such data is deleted when it is 30 days old.",
         "days",
         gt=0,
         le=30,
     )
     library_days: int = setting(
         90,
-        "A video leaves the library when this time has passed since it was first collected. It also leaves when its "
-        "last observation is this much older than the newest observation of the niche.",
+        "A video leaves the library when this time has passed since it was first collected. A video also leaves the "
+        "library if its last observation is older than the newest observation of the niche by more than this time.",
         "days",
         ge=1,
         le=_MOST_DAYS,
@@ -168,8 +168,8 @@ class RetentionSettings(BaseSettings):
     )
     history_days: float | None = setting(
         None,
-        "The age at which view counts and replaced thumbnails are deleted. This is stricter than the default. Unset: "
-        "they stay as long as their video.",
+        "The age at which view counts and replaced thumbnails are deleted. Unset: they are deleted only with their "
+        "video.",
         "days",
         gt=0,
         le=_MOST_DAYS,
@@ -230,7 +230,8 @@ class ModelSettings(BaseSettings):
     )
     index_factory: str = setting(
         "auto",
-        "The FAISS index of a niche: `auto` chooses by its size, or a factory string such as `IDMap,IVF100,Flat`.",
+        "The FAISS index of a niche: `auto` chooses an index by the size of the library. Otherwise, give a factory "
+        "string such as `IDMap,IVF100,Flat`.",
     )
     index_recall: float = setting(
         0.99,

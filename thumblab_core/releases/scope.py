@@ -92,7 +92,7 @@ class Scope(Protocol):
         """Delete releases, except a release that is served. Return the ids of the deleted releases."""
 
     def sweep(self) -> None:
-        """Delete what crashed processes left."""
+        """Delete the incomplete releases that crashed processes left."""
 
 
 class ScopePlaces(Protocol):

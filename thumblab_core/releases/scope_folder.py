@@ -117,7 +117,7 @@ class ScopeFolder:
         sync(self.path)
 
     def delete(self, release_ids: Sequence[str]) -> list[str]:
-        """Delete releases and return their ids. Call this inside `writing`, and not with a served release."""
+        """Delete releases and return their ids. Call this inside `writing`. None of the releases may be served."""
         for release_id in release_ids:
             # The folder is renamed first, because a reader must never find a release without some of its files.
             staging = self.path / f"{STAGING}{release_id}"
@@ -127,7 +127,7 @@ class ScopeFolder:
         return list(release_ids)
 
     def sweep(self) -> None:
-        """Delete what crashed processes left. Call this inside `writing`."""
+        """Delete the incomplete releases that crashed processes left. Call this inside `writing`."""
         # No other process is writing now, because this process holds the lock. So all staging folders are from
         # processes that died.
         for path in [p for p in self.path.iterdir() if p.name.startswith((STAGING, ASIDE))]:

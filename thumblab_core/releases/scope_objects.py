@@ -43,7 +43,10 @@ class ObjectPlaces:
         return ScopeObjects(self, kind, scope)
 
     def scopes(self, kind: str | None = None) -> list[tuple[str, str]]:
-        """Return the sorted kinds and names of all scopes, or of the scopes of one kind. Raises `UnreadError`."""
+        """Return the sorted kinds and names of all scopes, or of the scopes of one kind.
+
+        Raises `UnreadError` if the store cannot be listed at this time.
+        """
         try:
             kinds = [kind] if kind else [name for name in self.bucket.folders("") if not name.startswith(".")]
             return sorted((each, scope) for each in kinds for scope in self.bucket.folders(each))
@@ -77,11 +80,13 @@ class ScopeObjects:
         except OSError as error:
             raise UnreadError(f"{prefix} cannot be read now ({error}); try again later") from error
         if stored is None or stored.content == MARK:
-            raise ReleaseError(f"{prefix} has no readable manifest (it is not in {bucket})")
+            raise ReleaseError(f"{prefix} has no readable manifest ({bucket} does not contain it)")
         copy = self.places.cache.copy_of(place, stored.content, lambda name: bucket.chunks(f"{prefix}/{name}"))
         release = parse_manifest(self.kind, self.scope, release_id, stored.content, place, copy)
         if not all(map(_is_inside, release.files)):
-            raise ReleaseError(f"{prefix} names a file outside of its folder; delete it")
+            raise ReleaseError(
+                f"the manifest of {prefix} names a file outside of its folder; delete the release {release_id}"
+            )
         return release
 
     def has(self, release_id: str) -> bool:
@@ -121,7 +126,9 @@ class ScopeObjects:
             yield
 
     def next_number(self, above: int = 0) -> int:
-        if not self._state.number:  # The scope is new, or a person has deleted its damaged state.
+        # Without a counter, the scope is new, or a person has deleted its damaged state. In the second case, the
+        # counter must continue above the numbers of the releases.
+        if not self._state.number:
             above = max([above, *(release.number for release in readable_releases(self))])
         state = self.places.states.change(
             self.folder, lambda state: replace(state, number=1 + max(state.number, above))
@@ -142,8 +149,9 @@ class ScopeObjects:
             self.places.locks.require(self.folder, state)
             if release.release_id in state.deleting:
                 raise ReleaseError(f"{release} is being deleted; promote another release")
-            # The state is read before the files are looked for, and written only if nobody has changed it since then.
-            # A process that deletes the release changes the state first, so the files are still there now.
+            # Another process may delete the release at the same time. Such a process changes the state before it
+            # deletes files. The new state is written only if the state has not changed since it was read, which was
+            # before this check. So a release that is promoted has all its files.
             self._uploads.require_whole(self.get(release.release_id))
             return state.promoted(release.release_id)
 
@@ -174,7 +182,7 @@ class ScopeObjects:
         return deleted
 
     def sweep(self) -> None:
-        """Delete what crashed processes left in the store and in the cache."""
+        """Delete the incomplete releases that crashed processes left in the store and in the cache."""
         self._delete(self.places.states.read(self.folder).deleting)
         self._uploads.sweep()
         self.places.cache.sweep(self.kind, self.scope)

@@ -1,7 +1,8 @@
 """The state of a scope in an object store: the pointer, the history, the hold, the counter and the locks.
 
-The state is one small object, `state.json`, and every change replaces it only if nobody has changed it meanwhile. So
-two changes never overwrite each other, and a change sees all parts of the state at one moment.
+The state is one small object, `state.json`. A process reads the state, changes it, and replaces the object only if no
+other process has replaced it since the read. So no process overwrites the change of another process. All parts of the
+state are read and replaced together.
 """
 
 import json
@@ -22,7 +23,7 @@ class DamagedStateError(ReleaseError, ValueError):
 
 @dataclass(frozen=True)
 class Change:
-    """The process that is inside `Serving.changing`. `beats` rises while the process lives."""
+    """The process that is inside `Serving.changing`. The process increases the counter `beats` while it runs."""
 
     owner: str
     beats: int = 0

@@ -1,12 +1,15 @@
 """Upload a release to an object store, and delete releases and uploads that were given up.
 
-A release exists if it has a manifest that is not `MARK`. All other files are uploaded first, and the manifest is created
-last. So a reader finds the whole release or no release.
+A release exists in the store if its manifest exists. All other files are uploaded first, and the manifest is created
+last. So a reader finds the complete release or no release.
 
-An upload that stops has no manifest. `sweep` deletes its files when the newest of them is older than `GRACE`, by the
-clock of the store. A living upload writes a small object every minute, so its newest object is never that old. Before
-`sweep` deletes a file it creates `MARK` in the place of the manifest. An upload that continues after a long pause can
-then no longer create its manifest, and raises an error. A mark stays for `MARK_KEPT`.
+An upload that was stopped has no manifest. `sweep` deletes its files when the newest of them is older than `GRACE`, by
+the clock of the store. An upload that still runs writes a small object every minute, so its newest object is never so
+old.
+
+A process may be paused during an upload, and continue after `sweep`. So before `sweep` deletes a file, it creates an
+object with the content `MARK`, the mark, at the place of the manifest. The paused process can then no longer create its
+manifest, and raises an error. A mark does not count as a manifest. It is deleted after `MARK_KEPT`.
 """
 
 import secrets
@@ -26,12 +29,14 @@ from thumblab_core.releases.release import Release, ReleaseError, is_release_id
 GRACE = timedelta(hours=1)
 """An upload whose newest object is older than this was given up."""
 MARK_KEPT = timedelta(days=7)
-"""For so long a mark keeps an upload that was given up from being completed."""
+"""The time after which a mark is deleted."""
 MARK = b"{}"
 """The content of the manifest of a release that was given up. No real manifest is so short."""
 
 _UPLOAD_S = 24 * 3600.0
-"""An upload that takes longer is refused, long before its mark could be deleted."""
+"""The longest time that an upload may take. This time is much shorter than `MARK_KEPT`, so no upload is still running
+when its mark is deleted.
+"""
 _SIGN_S = 60.0
 _SIGN = ".uploading"
 
@@ -54,7 +59,7 @@ class Uploads:
             for name, sha256 in files.items():
                 if sharing is None or sharing.files.get(name) != sha256 or not self._copy(sharing, name, place):
                     self.bucket.upload(f"{place}/{name}", staging / name)
-        # A sweep may have deleted some of the files while this process was paused.
+        # The sizes are checked, because a sweep may have deleted some of the files while this process was paused.
         sizes = {entry.key: entry.size for entry in self.bucket.entries(place)}
         whole = all(sizes.get(f"{place}/{name}") == (staging / name).stat().st_size for name in files)
         manifest = (staging / MANIFEST).read_bytes()
@@ -64,7 +69,7 @@ class Uploads:
             )
 
     def require_whole(self, release: Release) -> None:
-        """Raise `ReleaseError` unless the store has all files of a release in their right sizes."""
+        """Raise `ReleaseError` if a file of a release is missing in the store or has the wrong size there."""
         place = f"{self.folder}/{release.release_id}"
         sizes = {entry.key: entry.size for entry in self.bucket.entries(place)}
         for name in release.files:
@@ -93,7 +98,7 @@ class Uploads:
             manifest = f"{self.folder}/{release_id}/{MANIFEST}"
             rest = [entry.key for entry in entries if entry.key != manifest]
             age = now - max(entry.modified for entry in entries)
-            if len(rest) < len(entries):  # A mark is there, so the upload was given up before.
+            if len(rest) < len(entries):  # There is a mark, so an earlier sweep has given up the upload.
                 self.bucket.delete(rest)
                 if age > MARK_KEPT:
                     self.bucket.delete([manifest])
@@ -104,12 +109,15 @@ class Uploads:
         """Copy a file of another release inside the store. Return False if the store cannot copy it."""
         try:
             self.bucket.copy(f"{self.folder}/{source.release_id}/{name}", f"{place}/{name}")
-        except (FileNotFoundError, StoreError):  # It was deleted meanwhile, or is too large for a copy.
+        except (FileNotFoundError, StoreError):  # The file was deleted meanwhile, or is too large to copy.
             return False
         return True
 
     def _create(self, key: str, content: bytes) -> bool:
-        """Create an object. Return whether the store has it now, which is also true if an earlier answer was lost."""
+        """Create an object. Return whether the store now has an object with this content.
+
+        The result is also True if an earlier attempt created the object, but the store's answer was lost.
+        """
         if self.bucket.create(key, content) is not None:
             return True
         found = self.bucket.read(key)
@@ -134,7 +142,7 @@ class Uploads:
 
     @contextmanager
     def _signing(self, key: str) -> Iterator[None]:
-        """Write an object every minute, as a sign that the upload lives."""
+        """Write an object every minute, to show that the upload is still running."""
         ended = threading.Event()
 
         def sign() -> None:
@@ -161,5 +169,7 @@ def _manifest_size(entries: Collection[Entry]) -> int:
 
 
 def _seconds() -> float:
-    """Return a time in seconds that also passes while the machine sleeps, and that no step of the clock changes."""
+    """Return the time in seconds since the machine started. This time also counts while the machine sleeps, and does
+    not change if a person sets the clock.
+    """
     return time.clock_gettime(time.CLOCK_BOOTTIME)
