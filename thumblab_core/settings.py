@@ -58,7 +58,8 @@ _OWN_PLACES = (
 """The settings that say where one lab keeps its data and where its services are. Another lab must not share them."""
 
 _TEST_VARIABLES = {"THUMBLAB_TEST_PICTURES", "THUMBLAB_TEST_REQUESTS"}
-"""Variables that only the tests read. The lab gives no warning about them, although they are no settings."""
+"""Variables that only the tests read. The lab gives no warning about these variables, although they are not settings.
+"""
 
 
 def _default_data_dir() -> Path:

@@ -22,8 +22,8 @@ MISSING = "no face model: run `thumblab models pull`"
 Point = tuple[float, float]
 
 _SMALLEST_SIDE, _LARGEST_SIDE = 320, 640
-"""The smallest and the largest longer side in pixels of a picture that `find` searches. YouTube's own thumbnails of 640
-pixels are not scaled.
+"""Limits of the longer side of a picture in pixels. `find` scales a picture whose longer side is outside these limits.
+YouTube's own thumbnails of 640 pixels are not scaled.
 """
 _CONFIDENCE = 0.7
 _OVERLAP = 0.3
@@ -31,7 +31,8 @@ _OVERLAP = 0.3
 _MOST = 5000
 """Maximum number of boxes that go into non-maximum suppression. The suppression keeps about one in ten boxes."""
 _BORDER = 0.5
-"""Border of the second look as a share of the picture's height and width, on each side.
+"""The border that `find` puts around a picture for its second search, on each side, as a share of the picture's height
+and width.
 
 YuNet needs surroundings to recognise a face. A face that fills its picture has no surroundings, so the border adds
 some.
@@ -39,7 +40,7 @@ some.
 _FILLS = 0.5
 """A face fills its picture if its box has at least this share of the picture's height or width.
 
-Without this limit, the second look detects the wheels of a car as faces.
+Without this limit, the second search detects the wheels of a car as faces.
 """
 _LOOKS = "1"
 """Version of the way in which `find` searches a picture. If the version changes, every picture is searched again."""
@@ -106,8 +107,8 @@ class FaceDetector:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A name for the weights and for how `find` uses them. Detectors with different fingerprints may find different
-        faces.
+        """A name for the weights of YuNet and for the way in which `find` searches. Detectors with different
+        fingerprints may find different faces.
         """
         return f"yunet-{weights_digest(self._model)}-{_LOOKS}"
 

@@ -22,7 +22,7 @@ Crops = npt.NDArray[np.uint8]
 """Aligned faces, uint8 [n, 112, 112, 3] RGB."""
 
 BATCH = 32
-"""The number of faces that are embedded at once. It limits the memory that is used."""
+"""The largest number of faces that are embedded at once. This number limits the memory that is used."""
 
 _ARCFACE = Preprocessing(SIDE, SIDE, "squash", "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 """The scaling of ArcFace and MobileFaceNet: (x - 127.5) / 127.5 for channels from 0 to 255."""

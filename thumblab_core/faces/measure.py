@@ -15,7 +15,7 @@ from thumblab_core.faces.embedder import BATCH, FaceEmbedder
 from thumblab_core.faces.quality import quality
 from thumblab_core.images import Pixels
 
-FORGOTTEN = "a person had this face forgotten"
+FORGOTTEN = "a person told the lab to forget this face"
 """The problem of a face that is neither cut out nor embedded, because a face was forgotten at its place in the picture.
 """
 

@@ -22,7 +22,9 @@ Hashes = npt.NDArray[np.uint64]
 
 _BITS = 16
 _FLIPS = np.concatenate([[0], 1 << np.arange(_BITS)])
-"""All differences of two bands of 16 bits that differ in at most 1 bit."""
+"""The 17 numbers of 16 bits with at most one bit set. If two bands differ in at most one bit, their exclusive or (XOR)
+is one of these numbers.
+"""
 _PAIRS = 2**16
 """Maximum number of pairs of hashes that are compared in one step, unless one bucket has more hashes.
 

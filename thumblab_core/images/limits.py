@@ -117,7 +117,7 @@ def format_of(data: bytes) -> str:
     else:
         what = next((what for at, start, what in _OTHER_SIGNATURES if data[at : at + len(start)] == start), "")
     if what:
-        raise ImageError(f"{what} file, not a {FORMAT_NAMES} picture; save it as one of these")
+        raise ImageError(f"{what} file, not a {FORMAT_NAMES} picture; save the picture in one of these formats")
     raise ImageError(f"not a {FORMAT_NAMES} picture")
 
 

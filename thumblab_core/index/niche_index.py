@@ -36,7 +36,7 @@ from thumblab_core.releases.release import Release
 from thumblab_core.sub_scores.distribution import ScoreDistribution
 
 _LEAST_CHANGES, _MOST_CHANGES = 100, 1_000
-"""The least and the largest limit of the number of changes in a library, see `NicheIndex.overdue`."""
+"""The smallest and the largest value of the limit for the number of changes in a library, see `NicheIndex.overdue`."""
 
 
 class NicheIndex:

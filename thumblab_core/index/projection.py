@@ -21,8 +21,8 @@ from thumblab_core.encoders.protocol import Vectors
 Rows = npt.NDArray[np.int64]
 
 _LENGTH = 0.9
-"""The share of the squared length of the vectors that the first components must hold. With less, the bounds leave out
-few vectors.
+"""The share of the squared length of the vectors that the first components must contain. If they contain less, the
+bounds exclude only few vectors.
 """
 _MOST_COMPONENTS = 128
 """With more components than this number, the bounds take almost as long as the cosines."""
@@ -34,7 +34,9 @@ _BLOCK = 10_000
 _ROUNDING = 1e-5
 """The largest error of a squared length and of a bound, because all numbers are float32."""
 _MOST_COMPARED = 0.25
-"""If the bounds leave more than this share of the vectors, a plain comparison with all vectors is faster."""
+"""If more than this share of the vectors remains after the bounds were applied, a plain comparison with all vectors is
+faster.
+"""
 _FEW = 8
 """If fewer than one in 8 rows are searched, only the bounds of these rows are computed. Otherwise, the bounds of all
 rows are computed, because reading the whole memory in order is then faster.

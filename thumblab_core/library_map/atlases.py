@@ -28,7 +28,7 @@ WIDTH, HEIGHT = 128, 72
 """The size in pixels of the largest tiles. On each lower level, the tiles have half the size of the level above."""
 _LEVELS = 3
 _COLUMNS = 16
-"""Tiles in a row, and rows, of a page with the largest tiles."""
+"""The number of tiles in a row, and also the number of rows, on a page with the largest tiles."""
 _QUALITY = 82
 
 Pixels = npt.NDArray[np.uint8]

@@ -22,7 +22,8 @@ MOST = 4_000
 """The largest number of points in a tile. Tiles of the last level may have more."""
 _DEEPEST = 6
 _SPREAD = 4
-"""For n evenly spread points, n / `MOST` tiles would be enough. The last level has at least this many times more tiles.
+"""If n points were evenly spread, n / `MOST` tiles would be enough. Because points are not evenly spread, the last
+level has at least this many times more tiles.
 """
 
 

@@ -82,7 +82,7 @@ class Finding(_Record):
         description="The mean of the winners. For a flag: the share of the winners with this feature."
     )
     others_usual: float = Field(description="The same figure for the other videos of their channels.")
-    q_value: float = Field(description="The p value, corrected for all compared things (Benjamini and Yekutieli).")
+    q_value: float = Field(description="The p value, corrected for all compared features (Benjamini and Yekutieli).")
     winners: int
     videos: int
     channels: int

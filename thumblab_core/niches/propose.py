@@ -21,13 +21,15 @@ from thumblab_core.niches.cost import DailyCost, daily_cost
 from thumblab_core.settings import Settings
 
 _LEAST_SIMILARITY = 0.35
-"""Cosine of the mean title vectors from which on a channel counts as near."""
+"""A channel counts as near if the cosine of the mean title vectors is at least this number."""
 
 _MOST_SEARCHES, _LEAST_USES, _SHORTEST_WORD = 3, 2, 4
 _WORD = re.compile(r"[^\W\d_][\w'’-]*")
 
 _MOST_TITLES = 100_000
-"""A text is compared with at most so many titles of the lab. The lab draws them, always the same ones."""
+"""The largest number of titles of the lab with which the titles of the seed are compared. If the lab has more titles,
+always the same sample is compared.
+"""
 _TITLES = text("SELECT title FROM videos ORDER BY md5(video_id) LIMIT :most")
 _MEANS = text("""
 SELECT v.channel_id, h.title, count(*) AS videos, avg(e.vector)::real[] AS mean

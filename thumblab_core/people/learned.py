@@ -26,7 +26,7 @@ def save_centroids(
     """Replace all centroids of an embedder.
 
     `centroids`: for the key of each cluster, its centroids as unit vectors, float32 [c, d], and the number of faces of
-    each centroid. Clusters that the lab has no more are left out. The caller must call `lock_people` before it reads
+    each centroid. Clusters that the lab no longer has are left out. The caller must call `lock_people` before it reads
     the faces, so that no cluster gets or loses a face in the meantime. A later change of the faces deletes the
     centroids.
     """

@@ -62,9 +62,9 @@ def weight_shapes(config: RankerConfig) -> dict[str, tuple[int, ...]]:
 class Ranker:
     """The network that the docstring of this module describes, for predictions. Several threads may use it at once.
 
-    Four of its `weights` have a value for each input [d]. `mean` and `scale` standardise the input. `reach` is the
-    standard deviation of the standardised input. `gain` multiplies the standardised input. The weight `unit` scales the
-    score to log views.
+    Four of the `weights` are arrays [d] with a value for each input. `mean` and `scale` standardise the input. `reach`
+    is the standard deviation of the standardised input, and limits how far an input may be from its mean. `gain`
+    multiplies the standardised input. The weight `unit` scales the score to log views.
 
     Raises `LabError` if the names or shapes of `weights` differ from the result of `weight_shapes`.
     """

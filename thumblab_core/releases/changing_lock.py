@@ -24,7 +24,9 @@ from thumblab_core.releases.release import BusyError
 from thumblab_core.releases.scope_state import Change, ScopeState
 
 BEAT_SECONDS = 5.0
-"""Seconds between two beats. Each beat is a write to the store, and the silence after which a lock is taken is longer."""
+"""Seconds between two beats. Each beat is a write to the store, so beats are rare. A lock is taken over only after
+several missing beats (`SILENT_SECONDS`).
+"""
 _LOOK_SECONDS = 0.25
 
 

@@ -36,7 +36,7 @@ _COPIED, _LOCK, _FILLING, _STAGING = ".copied", ".lock", ".filling", ".staging-"
 _log = logging.getLogger(__name__)
 
 Download = Callable[[str], Iterable[bytes]]
-"""Return the content of a file of a release in parts."""
+"""A function that takes the name of a file of a release, and returns the content of the file in parts."""
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,15 @@ from thumblab_core.releases.release import BusyError
 from thumblab_core.releases.scope_state import STATE, ScopeState, parse_state
 
 _WAIT_S = 0.25
-"""Seconds that a reader waits for a newer state, if it knows one. Requests are not delayed while the store is slow."""
+"""Seconds that a reader waits for a newer state if an older state is known. So a slow store does not delay requests for
+long.
+"""
 _RETRY_S = 2.0
-"""Seconds after a failed read in which the store is not asked again, and readers get the error at once."""
+"""Seconds after a failed read in which the state is not read again. In this time, readers get the error at once."""
 _CHANGE_S = 30.0
-"""Seconds in which a change must succeed. Only a change that another process has overtaken is tried again."""
+"""Seconds in which a change must succeed. A change is tried again only if another process has changed the state at the
+same time.
+"""
 _READERS = 8
 
 

@@ -199,7 +199,8 @@ def test_the_error_names_a_format_that_is_not_supported(data: bytes, what: str) 
     with pytest.raises(ImageError) as refusal:
         decode(data)
     assert (
-        str(refusal.value) == f"{what}, not a JPEG, PNG, WebP, AVIF, HEIC, GIF or BMP picture; save it as one of these"
+        str(refusal.value)
+        == f"{what}, not a JPEG, PNG, WebP, AVIF, HEIC, GIF or BMP picture; save the picture in one of these formats"
     )
 
 

@@ -324,6 +324,6 @@ def test_a_forgotten_person_is_nobody_at_once_and_their_known_face_is_not_embedd
     answer = seen.ask(picture)
     (face,) = answer["people"]["thumbnails"][0]["faces"]
     assert face["person"] is None
-    assert face["problem"] == "a person had this face forgotten"
+    assert face["problem"] == "a person told the lab to forget this face"
     assert answer["people"]["people"] == []
     assert seen.embedded == []
