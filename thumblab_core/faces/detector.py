@@ -31,8 +31,8 @@ _OVERLAP = 0.3
 _MOST = 5000
 """Maximum number of boxes that go into non-maximum suppression. The suppression keeps about one in ten boxes."""
 _BORDER = 0.5
-"""The border that `find` puts around a picture for its second search, on each side, as a share of the picture's height
-and width.
+"""`find` puts a border around a picture for its second search. This number is the width of the border on each side, as
+a share of the picture's width and height.
 
 YuNet needs surroundings to recognise a face. A face that fills its picture has no surroundings, so the border adds
 some.

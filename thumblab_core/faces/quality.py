@@ -9,9 +9,9 @@ size
     most 1. A face with a smaller distance is enlarged, which adds no detail. ISO/IEC 29794-5 measures the size of a
     face by this distance too.
 sharpness
-    v / (v + 100), where v is the variance of the Laplacian in grey levels (Pech-Pacheco et al., ICPR 2000), from the
-    brows to the mouth of the aligned face. The rest of the crop is not measured, because it may
-    show a sharp background or the edge of the picture.
+    v / (v + 100), where v is the variance of the Laplacian in grey levels (Pech-Pacheco et al., ICPR 2000). v is measured
+    from the brows to the mouth of the aligned face. The rest of the crop may show a sharp background or the edge of the
+    picture, so it is not measured.
 pose
     The product of yaw and roll. Yaw is 1 minus twice d. The distance d is from the nose to the middle between the
     eyes, along the line of the eyes, in units of the distance between the eyes. Yaw is 0 for a nose below an eye.

@@ -32,8 +32,9 @@ _IPV4_REFUSED = tuple(
     )
 )
 """IPv4 networks that are not public. The source is IANA's IPv4 Special-Purpose Address Registry, and its Multicast
-Address Space Registry. The table is our own, because `ipaddress.is_global` is true for multicast, and its answers for
-some networks differ between releases of Python 3.11, 3.12 and 3.13."""
+Address Space Registry. The lab does not use `ipaddress.is_global`, because it is true for multicast. Also, its answers
+for some networks differ between releases of Python 3.11, 3.12 and 3.13.
+"""
 
 _IPV6_PUBLIC = IPv6Network("2000::/3")
 """The only IPv6 addresses that IANA assigns to public hosts (IPv6 Address Space Registry).

@@ -16,7 +16,7 @@ _LONGEST_TAG = 1_000
 class FetchedAnswer:
     """The answer of a host. The status is 200 with the bytes of the file, or 304 without a body.
 
-    A host answers 304 if the request had the `etag` or `last_modified` of an earlier answer, and the file has not
+    A request may contain the `etag` or `last_modified` of an earlier answer. The host answers 304 if the file has not
     changed since that answer.
 
     Pass `etag` and `last_modified` to the next request for the same URL. `date` is the time by the host's clock. Each

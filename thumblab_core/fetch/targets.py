@@ -62,8 +62,8 @@ class Target:
     def on_a_public_host(self) -> "Target":
         """Return the target, with an IPv6 address in its canonical form.
 
-        Raises `RefusedError` if the scheme is not https, the port is not 443, or the host cannot be the name or the
-        address of a public host. The addresses of a name are checked later, when the name is looked up.
+        Raises `RefusedError` if the scheme is not https or the port is not 443. Also raises `RefusedError` if the host
+        cannot be a public name or address. The addresses of a name are checked later, when the name is looked up.
 
         Plain http is refused for two reasons. First, everybody on the way from the host to the lab can read and change
         the answer. Second, https also protects against a wrong address: a server of the local network has no

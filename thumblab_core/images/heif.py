@@ -1,9 +1,9 @@
 """Decode AVIF and HEIC files, each in its own process (`heif_process`).
 
 Both are HEIF files: the same container, with pictures compressed as AV1 in an AVIF and as HEVC in a HEIC. The header of
-such a file states the size of the picture. But the encoded pictures inside the file have their own sizes, and the
-decoder allocates memory for these sizes before it compares them with the header. So no check of the file can limit the
-memory and the time that the decoder takes. The decoder therefore runs in a process with limits. These limits apply:
+such a file states the size of the picture. But the encoded pictures inside the file have their own sizes. The decoder
+allocates memory for these sizes, and only then compares the sizes with the header. So no check of the file can limit
+the memory and the time that the decoder takes. The decoder therefore runs in a process with limits. These limits apply:
 
     memory             768 MiB of address space for the process; one such process at a time
     time               10 seconds of CPU time, and 60 seconds in all

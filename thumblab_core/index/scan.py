@@ -2,8 +2,8 @@
 fastest way.
 
 An IVF index is exact up to the precision of its vectors if a search visits all of its lists. The search reads the
-vectors in the order of the memory and does not copy them. If the index stores the vectors at half precision, the search
-reads only half as many bytes.
+vectors in the order in which they lie in memory, and does not copy them. If the index stores the vectors at half
+precision, the search reads only half as many bytes.
 """
 
 import re

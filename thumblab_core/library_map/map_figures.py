@@ -11,7 +11,7 @@ class Multiple(_Record):
     """The usual outlier multiple of a cluster's videos, with a 95 % interval over channels."""
 
     median: float = Field(
-        description="The geometric mean over the cluster's channels of each channel's median. So each channel counts once."
+        description="The geometric mean of the channels' medians. Each channel of the cluster counts once."
     )
     low: float = Field(description="Lower end of the 95 % interval.")
     high: float = Field(description="Upper end of the 95 % interval.")

@@ -49,8 +49,8 @@ class NicheFile:
 
     @property
     def restored(self) -> dict[str, datetime]:
-        """The moments at which retired niches were restored, by name. The last refresh of such a niche may be long
-        before the moment, without being late.
+        """The moments at which retired niches were restored, by name. The last refresh of such a niche may be much
+        older than this moment, and does not count as late.
         """
         with self._lock:
             self._look_if_due()

@@ -9,11 +9,11 @@ WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 """The box of a whole picture."""
 
 SAME = 0.5
-"""Two boxes are of one face if the ratio of their common area to their joint area is at least this number."""
+"""Two boxes show the same face if the ratio of their common area to their joint area is at least this number."""
 
 _COVERED = 0.5
-"""A box is of a forgotten face if its overlap with the forgotten box has at least this share of the area of the smaller
-box.
+"""A box shows a forgotten face if it overlaps the forgotten box enough. The common area must be at least this share of
+the area of the smaller box.
 """
 
 

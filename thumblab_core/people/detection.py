@@ -58,8 +58,8 @@ def record_detection(
 ) -> Recorded:
     """Record which faces a detector found in the pictures, and their vectors by an embedder.
 
-    `detector` and `embedder` are fingerprints. Recording the same faces again changes nothing. A stored face keeps its
-    id, its cluster and the changes by a person, even if another detector finds the face in a slightly different box.
+    `detector` and `embedder` are fingerprints. Recording the same faces again changes nothing. Another detector may
+    find a stored face in a slightly different box. The face then keeps its id, its cluster and the changes by a person.
     Faces that only an earlier detector found are deleted, unless a person put them in a cluster or took them out.
 
     Faces that a person told the lab to forget are left out. Pictures that the lab no longer shows are left out too.

@@ -118,7 +118,7 @@ def _names_to_wipe(connection: Connection, name: str | None, keys: Collection[st
     """Return the present and the earlier names of a person, in the form in which names are compared.
 
     `name`: the present name. `keys`: the clusters of the person. An earlier name is left out if another cluster has or
-    had this name. It is then the name of somebody else, and these clusters had it by mistake.
+    had this name. Such a name belongs to somebody else, and the person had it only by mistake.
     """
     # The `name_before` of a merge is a name of the merged cluster. The `name_before` of any other change is a name of
     # the changed cluster.

@@ -79,7 +79,7 @@ def merge(connection: Connection, cluster_id: str, into_id: str) -> ClusterRow:
 
     Raises:
         UnknownFaceError: The lab has no such cluster.
-        FaceConflictError: The two clusters have faces of the same picture, or a person said that a face of one cluster
+        FaceConflictError: The two clusters have faces of the same picture. Or a person said that a face of one cluster
             does not belong to the other cluster.
     """
     merged, into = require_cluster(connection, cluster_id), require_cluster(connection, into_id)

@@ -103,10 +103,10 @@ def unmerge(connection: Connection, merge_id: int) -> ClusterRow:
 def undo(connection: Connection) -> Change:
     """Take back the latest change that a person made, and return it. The faces go back to where they were before.
 
-    Faces that were forgotten or deleted since do not come back. If a person has put another face of the same picture in
-    the earlier cluster of a face, the face stays where it is. Then `conflict` of the result gives the reason. Even
-    then, the change is deleted from the log. Otherwise, no earlier change could ever be undone. The caller commits, and
-    then shows `conflict` to the user.
+    Faces that were forgotten or deleted since do not come back. A face stays where it is if a person has put another
+    face of the same picture in its earlier cluster. Then `conflict` of the result gives the reason. Even in this case,
+    the change is deleted from the log, because otherwise no earlier change could ever be undone. The caller commits,
+    and then shows `conflict` to the user.
 
     Raises `FaceConflictError` if there is no change to take back.
     """
@@ -145,8 +145,8 @@ def undo(connection: Connection) -> Change:
 
 
 def _kept_out(connection: Connection, change_id: int) -> dict[str, str]:
-    """Return the faces of a change that cannot go back to their earlier cluster, because a person put another face of
-    the same picture there. The result maps each such face to the face that is there.
+    """Return the faces of a change that cannot go back to their earlier cluster. A face cannot go back if a person put
+    another face of the same picture there. The result maps each such face to that other face.
 
     A cluster has at most one face of a picture. Usually, the latest change is undone first, so the earlier cluster is
     free. But when a person is forgotten, changes are deleted from the log without being undone. Then another face of

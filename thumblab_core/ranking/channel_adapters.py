@@ -32,7 +32,9 @@ CHANNEL_ID = "[A-Za-z0-9_-]{1,64}"
 _CHANNEL_ID = re.compile(CHANNEL_ID)
 
 _FIGURES = ("adapted", "adapted_low", "adapted_high")
-"""Names of the AUC on the channel's own past, and of the ends of its 95 % interval, in the manifest of a release."""
+"""Names of three figures in the manifest of a release: the AUC on the channel's own past, and the ends of its 95 %
+interval.
+"""
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class Appearance:
         searched: number of the channel's thumbnails that were searched.
         views_factor: geometric mean of the views of videos with the person, divided by the same mean of videos without
             the person. The views of each video are first divided by the median of the videos around it. None if fewer
-            than `LEAST_VIDEOS` videos show the person, or if fewer do not.
+            than `LEAST_VIDEOS` videos show the person, or fewer than `LEAST_VIDEOS` do not show the person.
         low, high: the ends of the 95 % interval of `views_factor`, from a bootstrap over videos.
     """
 
@@ -146,11 +146,12 @@ def over_neighbours(log_views: Float64s) -> Float64s:
 
 
 def compared(outcome: Float64s, shows: Flags) -> tuple[float | None, float | None, float | None]:
-    """Return the views of videos that show a person, divided by the views of other videos, and the ends of the 95 %
-    interval of this ratio.
+    """Return a ratio and the ends of its 95 % interval. The ratio is the views of videos that show a person, divided by
+    the views of other videos.
 
     `outcome` [n]: log views as `over_neighbours` returns them. `shows` [n]: whether the video shows the person. All
-    three results are None if fewer than `LEAST_VIDEOS` videos show the person, or if fewer do not.
+    three results are None if fewer than `LEAST_VIDEOS` videos show the person, or fewer than `LEAST_VIDEOS` do not show
+    the person.
     """
     known = np.isfinite(outcome)
     with_person, without = outcome[known & shows], outcome[known & ~shows]

@@ -100,8 +100,8 @@ class FileCache:
             _delete_copy(place)
 
     def shrink(self) -> None:
-        """Delete the copies that were not used for a week, and then the copies that were not used for longest, until the
-        cache is within its limit.
+        """Delete the copies that were not used for a week. If the cache is still larger than its limit, delete more
+        copies, the least recently used first.
         """
         copies = sorted((copy for scope in self.folder.glob("*/*") for copy in _copies(scope)), key=_last_use)
         sizes = {copy: _size(copy) for copy in copies}

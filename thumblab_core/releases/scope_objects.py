@@ -150,8 +150,8 @@ class ScopeObjects:
             if release.release_id in state.deleting:
                 raise ReleaseError(f"{release} is being deleted; promote another release")
             # Another process may delete the release at the same time. Such a process changes the state before it
-            # deletes files. The new state is written only if the state has not changed since it was read, which was
-            # before this check. So a release that is promoted has all its files.
+            # deletes files. The state was read before this check, and is replaced only if it has not changed since
+            # then. So a promoted release has all its files.
             self._uploads.require_whole(self.get(release.release_id))
             return state.promoted(release.release_id)
 
