@@ -33,7 +33,7 @@ class Multiple:
     """The usual outlier multiple of a cluster's videos, with a 95 % interval over channels."""
 
     median: float
-    """The geometric mean of the medians of the cluster's channels, so that each channel counts once."""
+    """The geometric mean of the channels' medians. Each channel of the cluster counts once."""
 
     low: float
     """Lower end of the 95 % interval."""
@@ -72,7 +72,7 @@ class Growth:
     """Upper end of the 95 % interval of `ratio`."""
 
     rising: bool
-    """Whether the interval is above 1, also when its level is corrected for the number of clusters."""
+    """Whether the whole interval is above 1, even after a correction for the number of clusters."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ class Cluster:
     """The value of the column `cluster` (level 0) or `fine_cluster` (level 1)."""
 
     parent: int | None
-    """The coarse cluster of a fine one. Null for a coarse cluster."""
+    """The coarse cluster that contains this fine cluster. Null for a coarse cluster."""
 
     label: list[str]
     """The words that are more frequent in the cluster's titles and read texts than in other videos."""
@@ -132,7 +132,7 @@ class Tiles:
     """The levels of tiles, from the whole map in one tile to the level that contains all points."""
 
     most: int
-    """The largest number of rows of a tile of a level that is not complete."""
+    """The largest number of rows in a tile, in each level that is not complete."""
 
     levels: list[TileLevel]
 

@@ -23,7 +23,7 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True)
 class Period:
-    """The share of comparisons that winners win, among the videos of one period of time."""
+    """The `share` of a `Finding`, computed from the videos of one period of time only."""
 
     share: Estimate
     winners: int
@@ -33,8 +33,8 @@ class Period:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """The share of the newest videos and the share of the older videos. A report has this change only if the 95 %
-    interval of the difference of the two shares excludes 0.
+    """How the `share` of a `Finding` differs between the newest videos and the older videos. A report states a change
+    only if the 95 % interval of the difference excludes 0.
     """
 
     recent: Period
@@ -79,7 +79,9 @@ class Finding:
     """
 
     standardized: Estimate | None
-    """For a number: the difference in standard deviations (Cohen's d) that normal values with this `share` have."""
+    """For a number: the difference in standard deviations (Cohen's d). It is computed from `share`, as if the values
+    were normally distributed.
+    """
 
     odds_ratio: float | None
     """For a flag: the odds ratio of Mantel and Haenszel over the channels."""
@@ -91,7 +93,7 @@ class Finding:
     """The same figure for the other videos of their channels."""
 
     q_value: float
-    """The p value, corrected for all compared things (Benjamini and Yekutieli)."""
+    """The p value, corrected for all compared features (Benjamini and Yekutieli)."""
 
     winners: int
     videos: int
@@ -100,7 +102,7 @@ class Finding:
     """Channels whose difference has the same sign as in the niche."""
 
     change: Change | None
-    """The change from the time before to the last 28 days. Null if no change was found."""
+    """How `share` changed in the last 28 days, compared with the time before. Null if no change was found."""
 
     examples: list[Example] = field(default_factory=list)
     """Pairs of videos that show the difference."""

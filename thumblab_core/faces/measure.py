@@ -16,8 +16,7 @@ from thumblab_core.faces.quality import quality
 from thumblab_core.images import Pixels
 
 FORGOTTEN = "a person told the lab to forget this face"
-"""The problem of a face that is neither cut out nor embedded, because a face was forgotten at its place in the picture.
-"""
+"""The problem of a face that was forgotten. Such a face is not cut out and not embedded."""
 
 IsForgotten = Callable[[int, Detection], bool]
 """A function that says whether a face was forgotten. Its arguments are the number of the picture, from 0 on, and the

@@ -19,8 +19,8 @@ _NAME = re.compile(r"(?=.{1,253}\Z)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)
 """A host name in ASCII with at least two labels. A name with one label is a name of the local network."""
 
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
-"""A last label with which the resolver reads the whole name as an IPv4 address, as in `127.1`, `0x7f.1` or
-`2130706433`. No top-level domain has this form.
+"""If the last label of a name has this form, the resolver reads the whole name as an IPv4 address. Examples are
+`127.1`, `0x7f.1` and `2130706433`. No top-level domain has this form.
 """
 
 _NOT_PUBLIC = (

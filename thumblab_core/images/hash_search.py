@@ -26,7 +26,8 @@ _FLIPS = np.concatenate([[0], 1 << np.arange(_BITS)])
 is one of these numbers.
 """
 _PAIRS = 2**16
-"""Maximum number of pairs of hashes that are compared in one step, unless one bucket has more hashes.
+"""Maximum number of pairs of hashes that are compared in one step. A bucket with more hashes is compared in one step
+too.
 
 A step takes up to about 80 MiB.
 """

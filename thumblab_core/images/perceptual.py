@@ -108,8 +108,8 @@ class Appearance:
 def same_picture(old: Pixels, new: Pixels) -> bool:
     """Return whether `new` is the picture `old` in another size or encoding.
 
-    A picture of which a part was painted over or cut off does not count as the same picture. The hashes may differ by
-    at most 4 bits, and the colours of all fields must be nearly the same. See `Appearance.has_colours_of`.
+    If a part of the picture was painted over or cut off, the result is False. The hashes may differ by at most 4 bits,
+    and the colours of all fields must be nearly the same. See `Appearance.has_colours_of`.
     """
     one, other = Appearance.of(old), Appearance.of(new)
     return one.bits_from(other) <= _REENCODED and one.has_colours_of(other)

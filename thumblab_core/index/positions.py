@@ -14,10 +14,11 @@ from thumblab_core.index.items import Item, Neighbour
 
 
 class Positions:
-    """The items of a base that `changes` neither replaced nor took out, followed by the items of the changes.
+    """The present items of a library: first the items of the base, without those that `changes` replaced or took out.
+    Then the items of the changes.
 
-    The object never changes, and many threads may use it at once. `kept` says which rows of the base were neither
-    replaced nor taken out.
+    The object never changes, and many threads may use it at once. `kept` [len(base)] is False for each row of the base
+    that was replaced or taken out.
     """
 
     def __init__(self, base: Base, changes: Changes) -> None:

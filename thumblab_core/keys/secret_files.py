@@ -33,8 +33,8 @@ class SecretFiles(PydanticBaseSettingsSource):
 
     def __init__(self, settings: type[BaseSettings], in_dotenv: DotEnvSettingsSource) -> None:
         super().__init__(settings)
-        # `env_vars` has the names of the variables in `.env`. They are in lower case, unless the settings distinguish
-        # upper and lower case.
+        # The names in `env_vars`, which come from `.env`, may be in lower case. So all names are compared in upper
+        # case.
         self._given = {name.upper(): text for name, text in in_dotenv.env_vars.items()} | dict(os.environ)
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:

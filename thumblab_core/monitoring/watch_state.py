@@ -48,7 +48,7 @@ class CheckState(BaseModel):
 class OpenAlert(BaseModel):
     """A cause of failures that still exists.
 
-    `things` names the niches, jobs and so on that failed and have not succeeded since. `told_at` is when the last
+    `things` names what has failed and has not succeeded again, such as niches and jobs. `told_at` is when the last
     message about the alert was made, or None if the alert still waits for more failures. `count` is the number of
     failures. If `lasting` is true, the cause is a state, such as a late refresh, and `count` is 1.
     """

@@ -14,9 +14,9 @@ from typing import Any
 from thumblab_core.errors import LabError
 
 _CHUNK = 64 * 2**20
-"""Bytes of one request of a download."""
+"""The number of bytes that one request of a download reads."""
 _PART = 16 * 2**20
-"""Bytes of one part of an upload."""
+"""The number of bytes in one part of an upload."""
 
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")

@@ -151,7 +151,7 @@ def store_clustering(
 
     `codes`: [n], the code of each face's cluster, or -1. A code that `given.keys` does not have stands for a new
     cluster. `similarity`: [n], the similarity of each face to its cluster. Unknown clusters that become empty are
-    deleted, unless a change by a person refers to them. Raises `ValueError` in the cases of `require_legal`.
+    deleted if no change by a person refers to them. Raises `ValueError` in the cases of `require_legal`.
     """
     require_legal(given, codes)
     lock_people(connection)

@@ -79,7 +79,9 @@ def banned_clusters(connection: Connection, face_ids: Iterable[str] | None = Non
 
 
 def drop_empty_clusters(connection: Connection) -> list[str]:
-    """Delete unknown clusters that have no faces, unless a merge or a change of a person refers to them."""
+    """Delete the unknown clusters without faces to which no merge and no other change by a person refers. Return their
+    keys.
+    """
     key, other = face_clusters.c.cluster_key, face_clusters.alias()
     referred = or_(
         exists().where(face_assignments.c.cluster_key == key),

@@ -60,7 +60,8 @@ def record_detection(
 
     `detector` and `embedder` are fingerprints. Recording the same faces again changes nothing. Another detector may
     find a stored face in a slightly different box. The face then keeps its id, its cluster and the changes by a person.
-    Faces that only an earlier detector found are deleted, unless a person put them in a cluster or took them out.
+    Faces that only an earlier detector found are deleted. But a face that a person put in a cluster or took out of a
+    cluster is kept.
 
     Faces that a person told the lab to forget are left out. Pictures that the lab no longer shows are left out too.
     """

@@ -103,10 +103,10 @@ def unmerge(connection: Connection, merge_id: int) -> ClusterRow:
 def undo(connection: Connection) -> Change:
     """Take back the latest change that a person made, and return it. The faces go back to where they were before.
 
-    Faces that were forgotten or deleted since do not come back. A face stays where it is if a person has put another
-    face of the same picture in its earlier cluster. Then `conflict` of the result gives the reason. Even in this case,
-    the change is deleted from the log, because otherwise no earlier change could ever be undone. The caller commits,
-    and then shows `conflict` to the user.
+    Faces that were forgotten or deleted after the change do not come back. A face stays where it is if a person has put
+    another face of the same picture in its earlier cluster. Then `conflict` of the result gives the reason. Even in
+    this case, the change is deleted from the log, because otherwise no earlier change could ever be undone. The caller
+    commits, and then shows `conflict` to the user.
 
     Raises `FaceConflictError` if there is no change to take back.
     """
@@ -197,7 +197,8 @@ def _undo_clusters(connection: Connection, change: Row[Any]) -> None:
         into = connection.scalar(
             update(face_changes).where(merged).values(undone_at=None).returning(face_changes.c.cluster_key)
         )
-        # Faces that the lab put in the cluster since the unmerge must leave it, because a merged cluster has no faces.
+        # After the unmerge, the lab may have put faces in the cluster. These faces are taken out, because a merged
+        # cluster has no faces.
         loose = face_assignments.c.cluster_key == change.other_key, ~face_assignments.c.pinned
         connection.execute(delete(face_assignments).where(*loose))
         gone = {"name": None, "name_key": None, "is_owner": False, "merged_into": into}

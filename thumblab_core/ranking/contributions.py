@@ -81,7 +81,8 @@ def _shapley_values(model: Ranker, first: Float32s, second: Float32s) -> Float64
     for bit, group in enumerate(replaced):
         for before in range(2**count):
             if not before >> bit & 1:
-                # The share of all orders in which exactly the groups of `before` are replaced before this group.
+                # `share` is the share of all orders in which the groups in `before`, and no others, come before this
+                # group.
                 size = before.bit_count()
                 share = factorial(size) * factorial(count - size - 1) / factorial(count)
                 values[:, group] += share * (scores[before | 1 << bit] - scores[before])

@@ -107,7 +107,7 @@ def join_rate(score: float, clusters: int) -> float:
     """Return the false accept rate that a face must reach to join one of `clusters` clusters. `score`: the match score
     that the settings require.
 
-    The more clusters there are, the likelier it is that a stranger looks like a person in one of them. So with more
-    than `_FEW` clusters, the false accept rate of each comparison falls as the number of clusters rises.
+    With more clusters, it is more likely that a stranger looks like a person in one of the clusters. So if there are
+    more than `_FEW` clusters, a lower false accept rate is required for each comparison.
     """
     return false_accept_rate(score) * min(1.0, _FEW / max(clusters, 1))

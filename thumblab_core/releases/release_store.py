@@ -85,9 +85,10 @@ class ReleaseStore:
         return place.get(release_id)
 
     def restore(self, kind: str, scope: str, release_id: str, copy: Path) -> Release:
-        """Bring a removed release back from a copy of its folder, unless the store still has the release.
+        """Bring a removed release back from a copy of its folder. If the store still has the release, nothing is
+        changed.
 
-        Raises `ReleaseError` unless the copy is the complete and undamaged release that was published.
+        Raises `ReleaseError` if the copy is incomplete, damaged or different from the release that was published.
         """
         place = self._scope(kind, scope)
         with place.writing():
