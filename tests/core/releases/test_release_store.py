@@ -156,7 +156,7 @@ def test_a_removed_release_is_restored_only_from_a_complete_copy(store: ReleaseS
     copy = tmp_path / "copy"
     shutil.copytree(old.path, copy)
     store.remove(old)
-    with pytest.raises(ReleaseError, match="not the one that was published"):
+    with pytest.raises(ReleaseError, match="has changed since it was published"):
         store.restore(KIND, SCOPE, new.release_id[:-8] + "00000000", copy)
     (copy / "a.bin").write_bytes(b"changed")
     with pytest.raises(ReleaseError, match=r"a\.bin does not match its checksum"):
