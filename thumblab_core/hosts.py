@@ -114,7 +114,7 @@ def named_host(text: str) -> str:
         return host_in_url(str(IPv6Address(text)))
     except ValueError:
         scheme, host, port = "https", "", None
-        with suppress(ValueError):  # A name without an ASCII form is also refused below.
+        with suppress(ValueError):  # A name without an ASCII form is refused below.
             parts = urlsplit(text if "://" in text else f"{scheme}://{text.rstrip('/')}")
             if "://" in text or parts.netloc == text.rstrip("/"):
                 name, port = split_authority(parts.netloc)

@@ -73,7 +73,7 @@ SFACE = ModelFile(
     file="face_recognition_sface_2021dec.onnx",
     what="tells whether two faces belong to the same person (SFace, OpenCV Zoo)",
     licence="Apache-2.0",
-    # The Git LFS pointer in this commit gives the size and the digest.
+    # The size and the digest below are from the Git LFS pointer in this commit.
     url="https://media.githubusercontent.com/media/opencv/opencv_zoo/aeee99703db82d838f6c66b90429b0468bcedeb3"
     "/models/face_recognition_sface/face_recognition_sface_2021dec.onnx",
     size=24_227_283,

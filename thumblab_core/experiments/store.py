@@ -127,7 +127,9 @@ def _of_channel(channel_id: str | None) -> list[ColumnElement[bool]]:
 
 
 def _write(connection: Connection, experiment_id: int | None, experiment: Experiment) -> int:
-    """Insert an experiment, or replace the experiment with the number `experiment_id`. Return the number."""
+    """Insert an experiment, or replace the experiment with the number `experiment_id`. Return the number of the stored
+    experiment.
+    """
     row = {name: getattr(experiment, name) for name in _FACTS} | {"changed_at": datetime.now(UTC)}
     if experiment_id is None:
         statement = insert(experiments).values(**row).returning(experiments.c.experiment_id)

@@ -13,10 +13,10 @@ sharpness
     from the brows to the mouth of the aligned face. The rest of the crop may show a sharp background or the edge of the
     picture, so it is not measured.
 pose
-    The product of yaw and roll. Yaw is 1 minus twice d. The distance d is from the nose to the middle between the
-    eyes, along the line of the eyes, in units of the distance between the eyes. Yaw is 0 for a nose below an eye.
-    Roll is (1 + cos a) / 2, where a is the angle of the line of the eyes. The alignment undoes roll, so roll counts
-    less.
+    The product of yaw and roll. Yaw is 1 - 2 d. d says how far the nose is from the middle between the eyes, measured
+    along the line of the eyes, in units of the distance between the eyes. So yaw is 1 for a nose in the middle, and 0
+    for a nose below an eye. Roll is (1 + cos a) / 2, where a is the angle of the line of the eyes. The alignment
+    corrects roll, so roll reduces the quality less than yaw.
 confidence
     The confidence of the detector.
 """

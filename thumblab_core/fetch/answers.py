@@ -59,7 +59,7 @@ class RefusedError(FetchError):
 
 
 def moment(text: str | None) -> datetime | None:
-    """Return the moment that the text of an HTTP header gives, or None if it gives no valid moment."""
+    """Return the date and time in the text of an HTTP header, or None if the text is not a valid date."""
     try:
         parsed = parsedate_to_datetime(text or "")
         return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)

@@ -51,7 +51,7 @@ class HashSearch:
             counts = np.bincount(keys, minlength=2**_BITS)
             starts = np.cumsum(counts) - counts
             # The hashes are sorted by bucket, so that the hashes of a bucket lie next to each other in memory. The sort
-            # keeps the order of the hashes within a bucket, so the opened hashes come first in it.
+            # keeps the order of the hashes within a bucket, so the opened hashes come first in each bucket.
             self._bands.append((flips, starts, np.zeros(2**_BITS, np.intp), order, hashes[order]))
 
     def open(self, count: int) -> None:
@@ -95,7 +95,8 @@ def near_duplicates(hashes: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     near: npt.NDArray[np.bool_] = count > 1
     search = HashSearch(distinct)
     for start in range(0, len(distinct), _QUERIES):
-        # Only this block of hashes and the hashes before it are searched, so each pair is found with the later hash.
+        # At this step, only the hashes of this block and the earlier hashes are open. So each pair is found when its
+        # later hash is searched.
         search.open(start + _QUERIES)
         for asked, found in search.near(distinct[start : start + _QUERIES]):
             apart = asked + start != found

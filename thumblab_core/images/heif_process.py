@@ -63,8 +63,8 @@ def _avif(data: bytes) -> "ImageFile":
 
 
 def _heic(data: bytes) -> "ImageFile":
-    """Open a HEIC file. pi-heif turns the picture as the file says. The EXIF orientation says the same again, so
-    pi-heif sets it to 1 (upright).
+    """Open a HEIC file. pi-heif rotates and mirrors the picture as the file says. The EXIF orientation repeats this
+    instruction, so pi-heif sets the orientation to 1 (upright).
     """
     import pi_heif
 

@@ -1,8 +1,8 @@
 """Build ICC profiles for the PNG chunks that describe colours with a few numbers: gAMA, cHRM and cICP.
 
-A chunk is used only if it has the right length. A cICP chunk must also have known code points, and a gAMA chunk a gamma
-from 0.1 to 10. The primaries (red, green and blue) must span a colour space with finite coordinates below 100.
-Otherwise, no profile is built.
+A chunk is used only if it has the right length. A cICP chunk contains code points, which are numbers for primaries and
+a curve, and all of them must be known. A gAMA chunk must have a gamma from 0.1 to 10. The primaries (red, green and
+blue) must span a colour space with finite coordinates below 100. Otherwise, no profile is built.
 """
 
 import struct

@@ -234,9 +234,9 @@ class Base:
     def _candidates(self, k: int) -> int:
         """Return how many rows to request from the index, if the k nearest rows are wanted.
 
-        The result is k if the cosines that the index returns are right to 1e-4. An index with less exact cosines may
-        sort the rows wrongly. From such an index, about a quarter more rows are requested, and `_ordered` chooses the k
-        nearest rows.
+        The result is k if the cosines that the index returns have errors of at most 1e-4. An index with less exact
+        cosines may sort the rows wrongly. From such an index, about a quarter more rows are requested, and `_ordered`
+        chooses the k nearest rows.
         """
         return k if self.kind.keeps_distances else k + k // 4 + 8
 

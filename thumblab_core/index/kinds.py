@@ -65,7 +65,9 @@ class IndexKind:
 
     @property
     def keeps_distances(self) -> bool:
-        """Whether the cosines that the index returns are right to 1e-4. Otherwise, `Base` computes the cosines again."""
+        """Whether the cosines that the index returns have errors of at most 1e-4. Otherwise, `Base` computes the
+        cosines again.
+        """
         return _FAITHFUL.fullmatch(self.factory) is not None
 
     def as_json(self) -> dict[str, Any]:

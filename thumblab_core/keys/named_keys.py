@@ -70,7 +70,9 @@ class NamedKey(BaseModel):
 
 
 def name_of_key(owner: str) -> str:
-    """Return the name of the key in the text `owner`, which comes from `NamedKey.owner`. The key may be revoked."""
+    """Return the name of the key in the text `owner`, which comes from `NamedKey.owner`. Also works if the key was
+    revoked.
+    """
     return owner.split("#")[0]
 
 

@@ -130,7 +130,7 @@ def read_table(path: Path) -> Any:
 def read_points(path: Path) -> Points:
     """Return the points of an Arrow file.
 
-    Raises `MapFileError` if the file cannot be read, or if it is no file of points.
+    Raises `MapFileError` if the file cannot be read, or if it does not contain points.
     """
     table = read_table(path)
     expected = to_table(_NO_POINTS).schema

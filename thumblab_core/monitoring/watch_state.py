@@ -103,7 +103,7 @@ class WatchState(BaseModel):
     - `totals` counts the ended runs since the file was made, by `job/outcome`. `going_on` counts the runs that have not
       ended, by state.
     - `read_to` and `read_runs` say which ended runs the sensor has read.
-    - `late_since` has the time at which the sensor first found each late thing.
+    - `late_since` has the time at which the sensor first found that a thing, such as a niche, is late.
     - `closed` lists the things whose lasting alert a person has closed, such as a late niche. A thing stays in the list
       until its state has ended, so that no new alert is opened for it.
     """

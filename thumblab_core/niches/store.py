@@ -34,7 +34,7 @@ def niche_names(engine: Engine) -> tuple[str, ...]:
 
 
 def niche_named(connection: Connection, name: str) -> Niche:
-    """Return a niche, which may be retired. Raises `UnknownNicheError` if there is no such niche."""
+    """Return the niche with this name, even if it is retired. Raises `UnknownNicheError` if there is no such niche."""
     row = connection.execute(select(niches).where(niches.c.name == name)).one_or_none()
     if row is None:
         raise UnknownNicheError(name, _names(connection))
@@ -150,7 +150,7 @@ def retire(connection: Connection, name: str) -> bool:
 
 
 def restore_niche(engine: Engine, data_dir: Path, name: str) -> bool:
-    """Take up a retired niche again as `restore` does, and write the file. Return whether the niche was retired."""
+    """Restore a niche as `restore` does, and write the file. Return whether the niche was retired."""
     with engine.begin() as connection:
         was_retired = restore(connection, name)
     update_niche_file(engine, data_dir)
@@ -182,8 +182,8 @@ def require_retired(connection: Connection, name: str) -> None:
 
 
 def delete_retired(connection: Connection, name: str) -> None:
-    """Delete the row of a retired niche in the transaction of `connection`. The row of another niche stays, and the file
-    is not written.
+    """Delete the row of a retired niche in the transaction of `connection`. If the niche is not retired, nothing is
+    deleted. The file is not written.
     """
     _lock(connection)
     connection.execute(delete(niches).where(niches.c.name == name, niches.c.retired_at.is_not(None)))
@@ -223,7 +223,7 @@ def write_niche_file(engine: Engine, data_dir: Path) -> None:
 
 
 def _lock(connection: Connection) -> None:
-    """Wait for other changes of the table and of the file. The lock ends with the transaction."""
+    """Wait until no other transaction changes the table or the file. The lock ends with the transaction."""
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
 
 

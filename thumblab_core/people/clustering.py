@@ -1,7 +1,7 @@
 """Read the faces as arrays for a clustering, and store the result of the clustering.
 
 People may change clusters while a clustering runs. So the result is compared with these changes. A face that a person
-moved stays in its cluster. If the result contradicts a change of a face, the face is in no cluster.
+moved stays in its cluster. If the result contradicts another change by a person, the face is put in no cluster.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

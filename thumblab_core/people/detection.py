@@ -100,8 +100,9 @@ class Places:
     def is_forgotten(self, box: Sequence[float]) -> bool:
         """Return whether a face that was found in `box` was forgotten.
 
-        A stored face was not forgotten, because forgetting deletes the face. Such a face may lie in the box of a
-        forgotten face. For a box outside the picture, the result is False.
+        If `box` fits a stored face, the result is False, even if a forgotten face was at the same place. A stored face
+        cannot be a forgotten face, because forgetting deletes the face. For a box outside the picture, the result is
+        False.
         """
         inside = clipped(box)
         if inside is None or not any(covers(each, inside) for each in self.forgotten):
@@ -153,8 +154,8 @@ def _plan_picture(
             continue
         found[face_id_of(picture.sha256, detector, box)] = (box, face)
     matches = _match({face_id: box for face_id, (box, _) in found.items()}, known)
-    # A stored face was not forgotten, because forgetting deletes the face. Such a face may lie in the box of a
-    # forgotten face.
+    # A face that matches a stored face is kept, even if it lies in the box of a forgotten face. A stored face cannot be
+    # a forgotten face, because forgetting deletes the face.
     gone = [
         face_id
         for face_id, (box, _) in found.items()

@@ -50,7 +50,9 @@ def log_change(
 
 
 def list_changes(connection: Connection, limit: int = 50, kind: str | None = None) -> list[Change]:
-    """Return the latest changes that were not undone, the latest first. A merge that was taken back is `reverted`."""
+    """Return the latest changes that were not undone, the latest first. A merge that was taken back is in the list,
+    with `reverted` set to True.
+    """
     counts = select(func.count()).where(face_change_faces.c.change_id == face_changes.c.change_id).scalar_subquery()
     other = face_clusters.alias()
     statement = (

@@ -6,9 +6,9 @@ history.
 
 The model's own score is not additive, because the network combines all inputs. The part of the difference that comes
 from this score is split by Shapley values (Shapley, 1953): the inputs of the second candidate are replaced by the
-inputs of the first, one group after another. The contribution of a group is how much the score changes when this group
-is replaced, as a mean over all orders. For a linear model, this mean is the sum over the group's inputs of weight times
-difference. The contributions always add up to the difference.
+inputs of the first, one group after another. When a group is replaced, the score changes. The contribution of the group
+is the mean of this change over all orders of the groups. For a linear model, this mean is the sum over the group's
+inputs of weight times difference. The contributions always add up to the difference.
 """
 
 from math import factorial

@@ -9,9 +9,9 @@ A linear model and a trunk read the inputs. Three kinds of heads (small networks
     absolute    512 -> 512 -> 256 -> 1      predicts engagement or true CTR, 0-1
     auxiliary   512 -> 256 -> 1, six heads  each predicts one sub-score, only to help the training of the trunk
 
-The score is the sum of two outputs: of the linear model, and of the pairwise head. A few thousand videos are only
-enough to train the linear model. The trunk does not read the two thousand columns of words, because the trunk would
-only memorise the words.
+The score is the sum of two outputs: of the linear model, and of the pairwise head. The linear model is there because a
+few thousand videos are not enough to train the trunk well. The trunk does not read the two thousand columns of words,
+because it would only memorise the words.
 
 The score is in log views, relative to what the channel's videos usually get. A picture whose score is higher by 1 is
 expected to get e times (2.7 times) as many views. See `thumblab_core.ranking.adapters` for what a channel adapter adds.

@@ -7,8 +7,8 @@ of 0.7 means a false accept rate of 0.1 %, and a score of 0.9 means 0.01 %. With
 The cosines of different people are assumed to be normally distributed. Their mean and spread are estimated for each
 embedder.
 
-A centroid of faces is compared with the same distribution as a single face. The vectors of different people point in
-nearly independent directions, and this is also true for the direction of a mean.
+The cosine of a face and a centroid gets its score from the same distribution as the cosine of two faces. The vectors of
+different people point in nearly independent directions, and this is also true for the direction of a mean.
 """
 
 from __future__ import annotations

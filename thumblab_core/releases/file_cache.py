@@ -83,7 +83,7 @@ class FileCache:
         self.shrink()
 
     def sweep(self, kind: str, scope: str) -> None:
-        """Delete what crashed processes left in the folder of a scope."""
+        """Delete the staging folders that crashed processes left in the folder of a scope."""
         parent = self.folder / kind / scope
         for staging in parent.glob(f"{_STAGING}*"):
             with suppress(OSError):
@@ -256,7 +256,9 @@ def _delete_copy(place: Path) -> None:
 
 
 def _open_locked(place: Path, mode: int) -> IO[str]:
-    """Open and lock the lock file of a copy. Raises `BlockingIOError` if `mode` does not wait and the lock is held."""
+    """Open and lock the lock file of a copy. Raises `BlockingIOError` if another process has the lock and `mode` says
+    not to wait.
+    """
     path = _beside(place, _LOCK)
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:

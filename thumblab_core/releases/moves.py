@@ -1,4 +1,6 @@
-"""Move what a scope serves: to an older release and back, and to releases without deleted content."""
+"""Change which release a scope serves: roll back to an older release, end such a rollback, or replace releases with
+deleted content.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -15,8 +17,9 @@ def serve_older(
 ) -> Release:
     """Serve an older release and hold it, so that no new release replaces it. Return the older release.
 
-    Without `release_id`, serve the newest release that was served before and is older than the served release.
-    `verify` raises an error for a damaged release. Raises `NoOlderReleaseError` if there is no such release.
+    Without `release_id`, serve the newest release that was served before and is older than the served release. `verify`
+    gets the older release, and raises an error if this release is damaged. Raises `NoOlderReleaseError` if there is no
+    older release.
     """
     with store.serving.changing(kind, scope):
         served = store.serving.current_id(kind, scope)

@@ -22,7 +22,7 @@ def release_place(settings: Settings) -> Path | ObjectPlaces:
 def polled_place(settings: Settings) -> Path | ObjectPlaces:
     """Return the place of the releases for the service, which does not ask an object store at every request.
 
-    A pointer that moved is seen after at most `POLL_S` seconds and one request to the store.
+    If a pointer moves, the service sees the new pointer after at most `POLL_S` seconds and one request to the store.
     """
     return _place(settings, POLL_S)
 

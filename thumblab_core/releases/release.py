@@ -55,7 +55,9 @@ class FilesSource(Protocol):
     """The place from which the files of a release are copied to this machine's disk."""
 
     def folder(self, release: "Release") -> Path:
-        """Return the folder with the files of the release. Missing files are copied first. Raises `ReleaseError`."""
+        """Return the folder with the files of the release. Missing files are copied first. Raises `ReleaseError` if a
+        file cannot be copied.
+        """
 
     def mend(self, release: "Release", name: str) -> None:
         """Copy a file again, because it does not match its checksum. Raises `ReleaseError` if that is impossible."""

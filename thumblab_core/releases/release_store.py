@@ -101,7 +101,8 @@ class ReleaseStore:
                     except ReleaseError:
                         shutil.rmtree(staging)
                         raise
-                    # The copy may come from a store that has given higher numbers to its releases.
+                    # The copy may come from another store, which has given its releases higher numbers. The next number
+                    # of this store must be above the number of the copy.
                     place.next_number(above=release.number)
                     for path in (*staging.rglob("*"), staging):
                         sync(path)

@@ -216,7 +216,9 @@ class ScopeFolder:
 
 @dataclass(frozen=True)
 class FolderOfScopes:
-    """The folder `root` of a release store, which has a folder for each kind, and in it a folder for each scope."""
+    """The folder `root` of a release store. It has a folder for each kind of releases. The folder of a kind has a
+    folder for each scope.
+    """
 
     root: Path
 

@@ -59,7 +59,9 @@ class ObjectPlaces:
 
 @dataclass(frozen=True)
 class ScopeObjects:
-    """The objects below `<kind>/<scope>`, see `Scope`. Writers do not wait for each other: each change is conditional."""
+    """The objects below `<kind>/<scope>`, see `Scope`. Writers do not wait for each other. If two writers change the
+    state at the same time, one of the changes is made again with the newer state.
+    """
 
     places: ObjectPlaces
     kind: str

@@ -4,8 +4,8 @@ A release exists in the store if its manifest exists. All other files are upload
 last. So a reader finds the complete release or no release.
 
 An upload that was stopped has no manifest. `sweep` deletes its files when the newest of them is older than `GRACE`, by
-the clock of the store. An upload that still runs writes a small object every minute, so its newest object is never so
-old.
+the clock of the store. An upload that still runs writes a small object every minute, so its newest object is never
+older than `GRACE`.
 
 A process may be paused during an upload, and continue after `sweep`. So before `sweep` deletes a file, it creates an
 object with the content `MARK`, the mark, at the place of the manifest. The paused process can then no longer create its

@@ -27,5 +27,5 @@ class FaceFinder:
             Face(Box.within(face.left, face.top, face.right, face.bottom), face.confidence)
             for face in self._detector.look(image, _SIDE, _MOST)
         ]
-        # A face that reaches beyond the picture counts with the part that is inside.
+        # If a face reaches beyond the picture, only the part inside the picture counts for its size.
         return tuple(sorted(faces, key=lambda face: -face.box.area))

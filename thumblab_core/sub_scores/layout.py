@@ -91,6 +91,6 @@ def edge_energy(grey: Pixels) -> float:
 
     dx = cv2.Sobel(grey, cv2.CV_64F, 1, 0, ksize=3)
     dy = cv2.Sobel(grey, cv2.CV_64F, 0, 1, ksize=3)
-    # `cv2.magnitude` rounds some float32 values differently from call to call. So the same picture would get a
-    # different sub-score when it is measured again.
+    # `cv2.magnitude` is not used, because it rounds some float32 values differently from call to call. The same picture
+    # would then get a different sub-score when it is measured again.
     return float(np.sqrt(dx * dx + dy * dy).mean())

@@ -140,7 +140,7 @@ class Meter:
 
     def _attempt(self, sample: Sample) -> PictureMeasurement | LabError:
         # If an engine cannot be loaded, this line raises the error, which ends the whole measurement. The errors of
-        # single pictures are only returned.
+        # single pictures are returned and not raised.
         with self._borrowed() as engines:
             try:
                 return measure_picture(sample.load(), engines)
