@@ -32,7 +32,7 @@ def require_video(connection: Connection, video_id: str, channel_id: str) -> Non
     if known is None and not VIDEO_ID.fullmatch(video_id):
         raise RuleError(
             "video_id",
-            f"video {video_id[:_SHOWN]!r} is neither a video of the lab nor the id of one on YouTube; "
+            f"video {video_id[:_SHOWN]!r} is not in the lab, and is not the id of a YouTube video; "
             "give the 11 characters after watch?v=",
         )
     if known not in (None, channel_id):

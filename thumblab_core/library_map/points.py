@@ -120,7 +120,7 @@ def read_table(path: Path) -> Any:
         table.validate(full=True)
     # pyarrow raises an OSError for many kinds of damage in the file, even though the bytes are already in memory.
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise MapFileError(f"{path.name} is no Arrow file of a library map ({error})") from error
+        raise MapFileError(f"{path.name} is not an Arrow file of a library map ({error})") from error
     found = (table.schema.metadata or {}).get(_FORMAT_KEY, b"none").decode(errors="replace")
     if found != FORMAT:
         raise MapFileError(f"{path.name} has format {found}; this version of the lab reads format {FORMAT}")

@@ -14,8 +14,8 @@ class AlertSettings(BaseSettings):
 
     alert_webhook_url: SecretStr | None = setting(
         None,
-        "The incoming webhook that alerts are sent to: of Slack, of Mattermost, or of Discord with `/slack` at its end. See "
-        "[Alerts](alerts.md).",
+        "The URL of the incoming webhook that alerts are sent to, of Slack, Mattermost or Discord. Add `/slack` to the end "
+        "of a Discord URL. See [Alerts](alerts.md).",
     )
     alert_mail_to: str = setting("", "The e-mail addresses that alerts are sent to, separated by commas.")
     alert_mail_from: str = setting(

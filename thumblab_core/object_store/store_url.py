@@ -57,11 +57,11 @@ def parse_store_url(text: str) -> StoreUrl:
     has_credentials = "@" in parts.netloc
     if parts.scheme != "s3" and (has_credentials or named):
         raise LabError(
-            f"the URL of a {parts.scheme}:// store has neither credentials nor options; give them in the variables of "
+            f"the URL of a {parts.scheme}:// store may have neither credentials nor options; give them in the variables of "
             "the environment that docs/object-store.md lists"
         )
     if has_credentials and not (parts.username and parts.password):
-        raise LabError("the URL of the release store has only one of the key and the secret; write s3://KEY:SECRET@...")
+        raise LabError("the URL of the release store lacks the key or the secret; write s3://KEY:SECRET@...")
     if unknown := sorted(set(named) - set(_S3_OPTIONS)):
         raise LabError(
             f"the URL of the release store has an unknown option; use only {' and '.join(_S3_OPTIONS)}"

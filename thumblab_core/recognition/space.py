@@ -67,4 +67,4 @@ def space_of(embedder: str, releases: ReleaseStore) -> FaceSpace:
     except UnreadError:
         raise
     except ReleaseError as error:
-        raise LabError(f"the served matching head is damaged; run `thumblab people train` ({error})") from error
+        raise LabError(f"the served matching head is damaged ({error}); run `thumblab people train`") from error

@@ -28,7 +28,7 @@ def serve_older(
         if release_id is None:
             older = store.serving.served_before(kind, scope)
             if not older:
-                raise NoOlderReleaseError(f"{scope} served no release before {served} that still exists")
+                raise NoOlderReleaseError(f"{scope} has no older release that was served before {served}")
             release = older[-1]
         else:
             try:

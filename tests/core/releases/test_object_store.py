@@ -281,7 +281,7 @@ def test_an_unreachable_store_and_a_missing_bucket_are_named_without_a_secret(s3
     [
         (f"http://key:{SECRET}@host/bucket", "must begin with s3://, gs:// or az://"),
         (f"s3://key:{SECRET}@", "names no bucket and prefix"),
-        (f"s3://{SECRET}@bucket/prefix", "only one of the key and the secret"),
+        (f"s3://{SECRET}@bucket/prefix", "lacks the key or the secret"),
         (f"s3://bucket/../{SECRET}/x", "names no bucket and prefix"),
         (f"s3://bucket/prefix?token={SECRET}", "an unknown option"),
         (f"gs://key:{SECRET}@bucket", "neither credentials nor options"),

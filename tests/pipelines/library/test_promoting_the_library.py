@@ -187,7 +187,7 @@ def test_a_rebuild_request_stays_open_until_the_build_is_served(lab: Lab) -> Non
 
 def test_a_rollback_to_a_missing_or_damaged_release_is_refused_and_changes_nothing(lab: Lab) -> None:
     first = served(lab)
-    with pytest.raises(LabError, match="served no release before"):
+    with pytest.raises(LabError, match="has no older release that was served before"):
         roll_back(lab, NICHE)
     with pytest.raises(LabError, match=r"no readable manifest .*`thumblab index verify \w+` lists"):
         roll_back(lab, NICHE, "20200101T000000000000Z-00000000")

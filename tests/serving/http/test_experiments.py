@@ -234,7 +234,7 @@ def test_no_picture_is_fetched_for_an_experiment_that_breaks_a_rule(
 ) -> None:
     before = len(images["asked"])
     urls = [{"url": f"http://{images['host']}/never{n}.jpg"} for n in range(2)]
-    assert "neither a video of the lab" in problem(post(with_database, variants=urls, video_id="none"))
+    assert "is not the id of a YouTube video" in problem(post(with_database, variants=urls, video_id="none"))
     assert "in the future" in problem(post(with_database, variants=urls, started_on="9999-01-01"))
     assert len(images["asked"]) == before
 
