@@ -149,7 +149,7 @@ def test_channel_and_video_follow_the_rules_of_the_commands(with_database: Any, 
     assert (by_title.status_code, by_title.json()["channel_id"]) == (201, "alpha")
     other = problem(post(with_database, video_id="a video of a catalogue"))
     assert other.startswith("video_id: video 'a video of a catalogue' belongs to the channel UCbbb")
-    assert problem(post(with_database, video_id="none")).startswith("video_id: video 'none' is neither")
+    assert problem(post(with_database, video_id="none")).startswith("video_id: video 'none' is not in the lab")
 
 
 BROKEN: dict[str, tuple[dict[str, Any], str]] = {
