@@ -16,18 +16,19 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from thumblab_core.encoders.tower import CompiledTower
+from thumblab_core.faces.alignment import UnalignableError, aligned
 from thumblab_core.faces.detector import FaceDetector
-from thumblab_core.faces.measure import find_faces_in
 from thumblab_core.images import decode
 from thumblab_core.people.pictures import scope_of, wanted_pictures
 from thumblab_core.recognition.networks import FaceNetworks, load_networks
@@ -69,14 +70,10 @@ def timed_networks(detector: list[float], embedder: list[float]) -> Iterator[Non
     The seconds of each call of YuNet are added to `detector`. The seconds of each call of the face embedder are added
     to `embedder`.
     """
-    made, towered = FaceDetector.__init__, CompiledTower.__call__
-
-    def make(self: FaceDetector, model: Path) -> None:
-        made(self, model)
-        self._network = _Timed(self._network, "detect", detector)
+    load, towered = FaceDetector._load, CompiledTower.__call__
 
     with (
-        patch.object(FaceDetector, "__init__", make),
+        patch.object(FaceDetector, "_load", lambda self: _Timed(load(self), "detect", detector)),
         patch.object(CompiledTower, "__call__", lambda self, pixels: _timed(towered, embedder)(self, pixels)),
     ):
         yield
@@ -143,10 +140,17 @@ def _both(
 
 
 def _bare(lab: Lab, networks: FaceNetworks, pictures: Sequence[str]) -> None:
-    """Search the pictures for faces in one thread, and keep nothing."""
-    images = (decode(lab.images.get(sha256)).pixels for sha256 in pictures)
-    for _ in find_faces_in(images, networks.detector, networks.embedder):
-        pass
+    """Search the pictures for faces in one thread, embed the faces together, and keep nothing.
+
+    Each network may use all cores.
+    """
+    crops = []
+    for sha256 in pictures:
+        image = decode(lab.images.get(sha256)).pixels
+        for face in networks.detector.find(image):
+            with suppress(UnalignableError):
+                crops.append(aligned(image, face.landmarks))
+    networks.embedder.embed(np.stack(crops))
 
 
 def _run(lab: Lab, limit: int | None) -> tuple[Detected, float]:

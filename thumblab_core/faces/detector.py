@@ -6,9 +6,13 @@ picture a second time, with a border around the picture.
 """
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from queue import Empty, LifoQueue
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -76,34 +80,59 @@ class Detection:
 
 
 class FaceDetector:
-    """A face detector for use by one thread at a time.
+    """A face detector. Several threads may use it at the same time: each call has a network to itself.
 
     Raises `LabError` if the model file is not a YuNet model.
     """
 
     def __init__(self, model: Path) -> None:
+        self._model = model
+        try:
+            self._weights = np.frombuffer(model.read_bytes(), np.uint8)
+        except OSError as error:
+            raise LabError(
+                f"the face model {model} cannot be read ({error.strerror}); run `thumblab models pull` again"
+            ) from error
+        self._unused: LifoQueue[Any] = LifoQueue()
+        self._unused.put(self._load())
+
+    def _load(self) -> Any:
+        """Return a new network of OpenCV."""
         import cv2
         from cv2.utils import logging
 
-        self._model = model
-        size = (_SMALLEST_SIDE, _SMALLEST_SIDE)  # Each call of `_detect` replaces this size by the size of its picture.
+        size = (_SMALLEST_SIDE, _SMALLEST_SIDE)  # Each look sets the size of its picture.
+        no_configuration = np.zeros(0, np.uint8)
         with _LOADING:
             level = logging.getLogLevel()
-            # Without this line, OpenCV would print a warning that nobody can act on: OpenCV itself chose the backend
-            # that it warns about.
+            # Without this line, OpenCV would warn about the backend that it chose itself to run the model.
             logging.setLogLevel(logging.LOG_LEVEL_SILENT)
             try:
-                self._network = cv2.FaceDetectorYN.create(str(model), "", size, _CONFIDENCE, _OVERLAP)
-                # OpenCV also loads a network that is not YuNet. Such a network fails only when it is used, so it is
-                # used here.
-                self._network.detect(np.zeros((*size, 3), np.uint8))
+                network = cv2.FaceDetectorYN.create(
+                    "onnx", self._weights, no_configuration, size, _CONFIDENCE, _OVERLAP
+                )
+                # OpenCV loads any network. Only this call fails if the network is not YuNet.
+                network.detect(np.zeros((*size, 3), np.uint8))
             except cv2.error as error:
                 raise LabError(
-                    f"the face model {model} could not be loaded ({str(error).splitlines()[0][:120]}); "
+                    f"the face model {self._model} could not be loaded ({str(error).splitlines()[0][:120]}); "
                     "run `thumblab models pull` again"
                 ) from error
             finally:
                 logging.setLogLevel(level)
+        return network
+
+    @contextmanager
+    def _borrowed(self) -> Iterator[Any]:
+        """Lend a network that no other thread uses. Load one more network if all are in use."""
+        try:
+            network = self._unused.get_nowait()
+        except Empty:
+            network = self._load()
+        try:
+            yield network
+        finally:
+            self._unused.put(network)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -146,9 +175,10 @@ class FaceDetector:
         import cv2
 
         height, width = scaled.shape[:2]
-        self._network.setInputSize((width, height))
-        self._network.setTopK(most)
-        _, rows = self._network.detect(cv2.cvtColor(scaled, cv2.COLOR_RGB2BGR))
+        with self._borrowed() as network:
+            network.setInputSize((width, height))
+            network.setTopK(most)
+            _, rows = network.detect(cv2.cvtColor(scaled, cv2.COLOR_RGB2BGR))
         if rows is None:
             return []
         faces = [_detection(row, width, height) for row in rows.astype(float) if np.isfinite(row).all()]

@@ -1,13 +1,16 @@
 """Find the faces of pictures, and measure each face: its place, its quality and its vector."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
+from thumblab_core.computing.cores import usable_cores
 from thumblab_core.encoders.protocol import NO_VECTOR, usable
 from thumblab_core.faces.alignment import UnalignableError, aligned
 from thumblab_core.faces.detector import Detection, FaceDetector, Point
@@ -68,7 +71,7 @@ def find_faces(
     """Return the faces of one picture, uint8 [h, w, 3] RGB, largest first. The `problem` of a face says why it has no
     vector.
     """
-    return next(find_faces_in([image], detector, embedder, is_forgotten))
+    return next(_embedded([_cut_out(image, detector, partial(is_forgotten, 0))], embedder))
 
 
 def find_faces_in(
@@ -76,22 +79,47 @@ def find_faces_in(
 ) -> Iterator[list[FoundFace]]:
     """Yield the faces of each picture as `find_faces` does, in the order of the pictures.
 
-    The faces of several pictures are embedded together, which takes less time. So several pictures are read before the
-    faces of the first one are returned. Only the crops of the faces are kept in memory, not the pictures. The faces of
-    one picture are always embedded in the same batch.
+    Each core searches another picture, which takes less time than searching one picture with all cores. The pictures
+    are taken from `images` in the calling thread, while the other threads search.
+
+    The faces of several pictures are embedded together, which takes less time. So pictures are read ahead of the
+    results, but only the crops of their faces are kept. A batch contains all faces of its pictures.
 
     A face for which `is_forgotten` returns True has the problem `FORGOTTEN`, and gets neither a crop nor a vector.
+    `is_forgotten` is called by several threads.
     """
-    waiting: deque[list[FoundFace]] = deque()
+    waiting: list[list[FoundFace]] = []
     crops = 0
-    for number, image in enumerate(images):
-        waiting.append(_cut_out(image, detector, partial(is_forgotten, number)))
-        crops += sum(face.crop is not None for face in waiting[-1])
-        if crops >= BATCH or len(waiting) >= BATCH:
-            yield from _embedded(waiting, embedder)
-            waiting.clear()
-            crops = 0
-    yield from _embedded(waiting, embedder)
+    with closing(_cut_out_of_all(images, detector, is_forgotten)) as all_faces:
+        for faces in all_faces:
+            waiting.append(faces)
+            crops += sum(face.crop is not None for face in faces)
+            if crops >= BATCH or len(waiting) >= BATCH:
+                yield from _embedded(waiting, embedder)
+                waiting, crops = [], 0
+        yield from _embedded(waiting, embedder)
+
+
+def _cut_out_of_all(
+    images: Iterable[Pixels], detector: FaceDetector, is_forgotten: IsForgotten
+) -> Generator[list[FoundFace]]:
+    """Yield the faces of each picture with their crops, and without vectors, in the order of the pictures.
+
+    At most two pictures per core are in memory.
+    """
+    cores = usable_cores()
+    searched: deque[Future[list[FoundFace]]] = deque()
+    with ThreadPoolExecutor(cores, "faces") as threads:
+        try:
+            for number, image in enumerate(images):
+                searched.append(threads.submit(_cut_out, image, detector, partial(is_forgotten, number)))
+                if len(searched) >= 2 * cores:
+                    yield searched.popleft().result()
+            while searched:
+                yield searched.popleft().result()
+        finally:
+            for future in searched:
+                future.cancel()
 
 
 def _cut_out(image: Pixels, detector: FaceDetector, is_forgotten: Callable[[Detection], bool]) -> list[FoundFace]:

@@ -1,11 +1,16 @@
 """Test that a batch may have faces of several pictures, and that each face is returned with its picture."""
 
+import threading
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
+from thumblab_core.computing.cores import usable_cores
 from thumblab_core.encoders.protocol import NO_VECTOR, Vectors
+from thumblab_core.errors import LabError
 from thumblab_core.faces.alignment import TEMPLATE
 from thumblab_core.faces.detector import Detection, FaceDetector
 from thumblab_core.faces.embedder import BATCH, OnnxFaceEmbedder
@@ -76,14 +81,15 @@ def test_a_face_without_a_vector_says_why_and_the_other_faces_have_vectors(blue:
 
 
 def test_a_forgotten_face_is_neither_cut_out_nor_embedded() -> None:
-    embedder, seen = Middle(), []
+    embedder = Middle()
+    seen = Counter[int]()
 
     def is_forgotten(number: int, face: Detection) -> bool:
-        seen.append(number)
-        return number == 1 and len(seen) == 3
+        seen[number] += 1
+        return number == 1 and seen[number] == 1
 
     found = list(find_faces_in([picture(2, 20), picture(2, 25)], Planted(), embedder, is_forgotten))
-    assert seen == [0, 0, 1, 1]
+    assert seen == {0: 2, 1: 2}
     assert [[face.problem for face in faces] for faces in found] == [[None, None], [FORGOTTEN, None]]
     assert (found[1][0].crop, found[1][0].vector, found[1][0].quality) == (None, None, 0)
     assert found[1][1].vector is not None
@@ -109,7 +115,41 @@ def test_pictures_are_not_read_far_ahead() -> None:
 
     results = find_faces_in(pictures(), Planted(), Middle())
     next(results)
-    assert read <= BATCH
+    assert read <= BATCH + 2 * usable_cores()
+
+
+class Meeting(Planted):
+    """A detector that finds no face, and that waits until two threads search at the same time."""
+
+    def __init__(self) -> None:
+        self.both = threading.Barrier(2, timeout=30)
+
+    def find(self, image: Pixels) -> list[Detection]:
+        self.both.wait()
+        return []
+
+
+def test_two_cores_search_two_pictures_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert list(find_faces_in([picture(0, n) for n in range(8)], Meeting(), Middle())) == [[]] * 8
+
+
+def test_threads_that_share_a_detector_find_the_same_faces_as_one_thread(
+    detector: FaceDetector, stills: dict[str, Pixels]
+) -> None:
+    images = [*stills.values()] * 3
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(detector.find, images))
+    assert found == [detector.find(image) for image in images]
+
+
+def test_a_picture_that_cannot_be_searched_ends_the_search_with_its_error() -> None:
+    class Broken(Planted):
+        def find(self, image: Pixels) -> list[Detection]:
+            raise LabError("broken network")
+
+    with pytest.raises(LabError, match="broken network"):
+        list(find_faces_in([picture(1, 20)] * 50, Broken(), Middle()))
 
 
 def test_no_pictures_give_nothing() -> None:
