@@ -1,9 +1,11 @@
 """Compute versions of code. A function's version changes if, and only if, code that the function can reach has changed.
 
 The reachable code is found without running it. Each top-level function, class and constant of a module is a definition.
-A definition reaches every definition whose name it mentions, in its own module or in imported modules of the lab.
-Comments, docstrings, line breaks and unreachable code do not change the version. The modules in `_NO_RESULTS` and other
-packages do not change the version either.
+A definition reaches every definition whose name it mentions. The mentioned definition may be in the same module, or in
+another module of the lab that the module imports.
+
+Changes of comments, docstrings, line breaks and unreachable code do not change the version. Changes in the modules of
+`_NO_RESULTS`, and in packages that are not the lab's, do not change the version either.
 """
 
 import ast
@@ -69,7 +71,7 @@ def code_version(*functions: Callable[..., Any]) -> str:
 
 
 class _Module:
-    """A module: its top-level statements by the names that they define, and the targets of its imported names."""
+    """A module of the lab. `statements`: its top-level statements, by the names that they define."""
 
     def __init__(self, name: str, source: bytes) -> None:
         self._name = name
@@ -84,7 +86,7 @@ class _Module:
     def definition(self, name: str) -> _Definition:
         """Return the definition `name`. If the module only imports the name, the definition has no code of its own."""
         digest, mentions = hashlib.sha256(), set()
-        # Other modules may import a name from this module, although a third module defines the name.
+        # This module may only import the name. Then the version follows the module that defines the name.
         if name in self._imported:
             mentions.add(self._imported[name])
         for statement in self.statements.get(name, []):

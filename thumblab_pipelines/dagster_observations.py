@@ -1,4 +1,4 @@
-"""Report a change of the served release to Dagster if the change was no materialization, but a rollback, for example.
+"""Report changes of the served release to Dagster that no materialization made, such as a rollback.
 
 Dagster stores the report as an observation of the asset. So the asset's page shows the change among its
 materializations.
@@ -68,8 +68,8 @@ def tell_dagster(home: Path, data_dir: Path, events: Sequence[Event]) -> str | N
     """Record events in the Dagster instance of the lab in `data_dir`, outside any run. `home`: the folder of
     `dagster.yaml`.
 
-    Return None, or a sentence if the events could not be recorded. A missing record is no error, because the change
-    itself was made.
+    Return None if the events were recorded. Otherwise return a sentence with the reason, and raise no error, because
+    the reported change itself was made.
     """
     try:
         with open_instance(home, data_dir) as instance:

@@ -34,9 +34,9 @@ _ENDS = (DagsterEventType.RUN_SUCCESS, DagsterEventType.RUN_FAILURE, DagsterEven
 class LabRunStorage(KeptConnections, PostgresRunStorage):  # type: ignore[misc]
     """Storage of runs that also holds a lock for each run.
 
-    The process that executes a run holds the lock of the run from its start to its end. This process reports all events
-    of the run to this class. So this class takes the run lock at the start and releases it at the end. Locking also
-    works for runs that Dagster's launcher did not start.
+    A run is locked from the start to the end of the process that executes it. This process reports all events of the
+    run to this class, which takes the lock at the first event and releases it at the last. So locking also works for
+    runs that Dagster's launcher did not start.
     """
 
     def __init__(self, url: str, locks: RunLocks) -> None:
@@ -80,7 +80,8 @@ class LabStorage(DagsterPostgresStorage):  # type: ignore[misc]
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:
         data_dir, chosen = config_value["data_dir"], settings()
-        # `in_folder` is called only for another folder, because it would drop an external database from the settings.
+        # `in_folder` drops an external database from the settings. So it is called only if the lab is in another
+        # folder.
         if data_dir and Path(data_dir).resolve() != chosen.data_dir.resolve():
             chosen = chosen.in_folder(Path(data_dir))
         url = named_database_url("dagster", "psycopg2", chosen)
@@ -105,11 +106,11 @@ def run_locks_of(instance: DagsterInstance) -> RunLocks:
 
 
 def _log_lines_once() -> None:
-    """If the root logger has no handler, give it a handler for warnings of all packages except Dagster.
+    """Give the root logger a handler, if it has none. The handler writes warnings of all packages except Dagster.
 
-    While the database is down, dagster-postgres calls `logging.warning`. Without a root handler, this call adds a
-    handler for all loggers. Dagster's loggers have handlers of their own, so each of their lines would then be logged
-    twice.
+    While the database is down, dagster-postgres calls `logging.warning`. If the root logger has no handler, this call
+    adds one that writes the lines of all loggers. Dagster's loggers have handlers of their own, so each of their lines
+    would then be logged twice.
     """
     root = logging.getLogger()
     if not root.handlers:

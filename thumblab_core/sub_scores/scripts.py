@@ -1,8 +1,8 @@
-"""The scripts of letters: which scripts the text reader can read, and which readings show that a line is in another
-script.
+"""Recognise scripts (writing systems, such as Latin or Cyrillic), and find lines that the text reader read wrongly
+because it does not know their script.
 
-The text reader returns a reading for each line. For a script that it was not trained for, it returns letters that look
-similar, such as `MOCKBA` or `on7 nix7`. Such a reading is worse than no reading, because wrong letters are shown as the
+The text reader returns letters for each line. For a line in an unknown script, it returns known letters of a similar
+shape, such as `MOCKBA` or `on7 nix7`. Such a wrong text is worse than no text, because the lab would show it as the
 text of the picture.
 """
 
@@ -27,13 +27,13 @@ _ODD_SURE, _MIXED_SURE = 0.95, 0.85
 For drawn text in other scripts, readings with a part of `_MIXED` reach a confidence of 0.81.
 """
 _ODD = re.compile(
-    r"[A-Z]{2,}(?!s|(?<=H)z|(?<=W)h)[a-zß-ÿ](?!\w)"  # a lower-case letter after capitals: `UTn`, but not `TVs` or `GHz`
+    r"[A-Z]{2,}(?!s|(?<=H)z|(?<=W)h)[a-zß-ÿ](?!\w)"  # a small letter after capitals: `UTn`, not `TVs` or `GHz`
     r"|[\u0250-\u02af]"  # letters of phonetic alphabets: `uuñəua`
 )
 """Parts of a reading that are rare in words of known scripts, but frequent in readings of other scripts."""
 _MIXED = re.compile(
-    r"[a-zß-ÿ]\d"  # a digit after a lower-case letter: `nix7`, but also `mp3`
-    r"|\d[a-zß-ÿ]*[^\W\d_][a-zß-ÿ]{2}"  # a word after a digit: `1uvn`, but also `10min`
+    r"[a-zß-ÿ]\d"  # a digit after a lower-case letter, as in `nix7`; also matches the word `mp3`
+    r"|\d[a-zß-ÿ]*[^\W\d_][a-zß-ÿ]{2}"  # letters after a digit, as in `1uvn`; also matches the word `10min`
 )
 """Parts that readings of other scripts have, and that some words in known scripts have too."""
 

@@ -77,7 +77,10 @@ class TextReader:
         self._side = side
 
     def read(self, image: Pixels) -> tuple[Line, ...]:
-        """Return the lines of text in a picture, uint8 [h, w, 3] RGB, from top to bottom. Unread lines are included."""
+        """Return the lines of text in a picture, uint8 [h, w, 3] RGB, from top to bottom.
+
+        A line that looks like text, but that could not be read reliably, is returned as an `UnreadLine`.
+        """
         import cv2
 
         picture = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
@@ -170,8 +173,8 @@ def _loaded(side: int) -> Any:
 
 
 def _line(recognised: TextLine, shape: float, score: float) -> Line | None:
-    """Return the recognised line. Return an unread line if the text was not read reliably, or None if there is only
-    texture.
+    """Return the recognised line if its text was read reliably. If the text was not read reliably, return an unread
+    line. Return None if the line probably shows no text at all, but a texture.
 
     `shape`: the line's width divided by its height. `score`: the detector's score that the line is text, 0 to 1.
     """

@@ -1,8 +1,9 @@
 """The sub-score `title_match`: how well a picture and its title match.
 
-If the image encoder has a text tower (CLIP), picture and title are compared by the cosine of their vectors. A cosine of
-0.10, which is usual for a picture and a title that are unrelated, becomes 0. A cosine of 0.35, which is usual for a
-good match, becomes 1 (Hessel et al., CLIPScore, EMNLP 2021).
+Some image encoders, such as CLIP, can also encode a text. The part that encodes texts is called the text tower. With
+such an encoder, picture and title are compared by the cosine of their vectors. A cosine of 0.10, which is usual for a
+picture and an unrelated title, becomes 0. A cosine of 0.35, which is usual for a good match, becomes 1 (Hessel et al.,
+CLIPScore, EMNLP 2021).
 
 Without a text tower, the text in the picture is compared with the title. The measure is the cosine of their vectors
 from the title encoder (Reimers & Gurevych, Sentence-BERT, EMNLP 2019). The cosine is rescaled from the range
@@ -66,11 +67,11 @@ def latin(text: str) -> bool:
 
 
 def doubtful(line: TextLine, title: str) -> bool:
-    """Return whether the text reader probably read a line in the wrong alphabet.
+    """Return whether the text reader probably read a line in an alphabet that it does not know.
 
     If the title has letters that the text reader cannot read, the picture may have such letters too. The text reader
-    turns such letters into Latin letters that look alike. So with such a title, a line is doubtful if its confidence is
-    below `_SURE`, or if all of its letters and digits are in `_LOOK_ALIKES`.
+    turns such letters into Latin letters of a similar shape. So with such a title, a line is doubtful if its confidence
+    is below `_SURE`, or if all of its letters and digits are in `_LOOK_ALIKES`.
     """
     look_alike = all(character in _LOOK_ALIKES for character in line.text if character.isalnum())
     return has_unknown_letters(title) and (look_alike or line.confidence < _SURE)

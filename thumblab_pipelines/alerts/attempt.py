@@ -13,13 +13,13 @@ Send = Callable[[Message], str]
 
 
 class Attempt(Thread):
-    """A thread that tries to send the messages `waiting` in their order. After `seconds` seconds, the thread does not
-    start to send another message.
+    """A thread that tries to send the messages `waiting` in their order. When `seconds` seconds have passed, the thread
+    starts to send no further message.
 
-    `handled`: the messages that the channel accepted or finally refused, each with the reason of the refusal. The
-    reason is None for an accepted message. `problem`: why the channel has not yet accepted the message `current`, or
-    None. `postponed`: whether the sensor has already stored `problem` with the message `current`, and has planned the
-    next attempt.
+    `handled`: the messages that need no further attempt, each with a reason. The reason is None if the channel accepted
+    the message. Otherwise it says why the channel will never accept the message. `current`: the message that was tried
+    last. `problem`: why the channel has not yet accepted `current`, or None. `postponed`: whether the sensor has stored
+    `problem` and planned the next attempt for `current`.
     """
 
     def __init__(self, send: Send, waiting: list[Delivery], began_at: datetime, seconds: float) -> None:

@@ -88,10 +88,10 @@ def close(state: WatchState, cause: str) -> OpenAlert | None:
 
 
 def due(state: WatchState, now: datetime, wait: timedelta, dagster: str) -> Iterator[Message]:
-    """Yield each message about an open alert that is due now. Drop an alert without a new failure in the last
-    `FORGOTTEN`.
+    """Yield a message about each open alert of which a person must be told now.
 
-    `dagster`: the URL of Dagster's pages.
+    A new alert is told after `wait`. An alert with new failures is told again every `AGAIN`. An alert without a new
+    failure in the last `FORGOTTEN` is dropped. `dagster`: the URL of Dagster's pages.
     """
     for alert in list(state.alerts.values()):
         if now - alert.last_at > FORGOTTEN:

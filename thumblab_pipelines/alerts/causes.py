@@ -40,7 +40,7 @@ _KNOWN = (
     _Known(
         "mlflow",
         re.compile(r"MLflow"),
-        "`thumblab up` restarts MLflow. If it runs elsewhere, start it there; the next run continues.",
+        "`thumblab up` restarts MLflow. If MLflow runs on another machine, start it there; the next run continues.",
     ),
     _Known(
         "quota",

@@ -111,8 +111,10 @@ def _settle(state: WatchState, attempt: Attempt, now: datetime, secrets: list[st
 
 
 def _find(state: WatchState, sought: Delivery) -> Delivery | None:
-    """Return the delivery in `state` with the channel, time and message of `sought`, or None. The state may have been
-    read from disk again, so the objects themselves are not compared."""
+    """Return the delivery in `state` that has the channel, time and message of `sought`, or None.
+
+    The objects themselves are not compared, because `state` may have been read from the disk again.
+    """
     same = (sought.channel, sought.made_at, sought.message)
     return next((found for found in state.deliveries if (found.channel, found.made_at, found.message) == same), None)
 

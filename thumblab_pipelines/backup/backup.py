@@ -10,8 +10,8 @@ No writer is stopped. The copy is still consistent because of the order of the s
    row.
 4. Dump Dagster's database, and then MLflow's database. After that, copy the artifacts made since step 1. MLflow stores
    an artifact before the row that names the artifact, so the copy has all artifacts that the dump names.
-5. Copy the counters of the release store again, because the dumped rows may contain numbers that the counters gave
-   after step 2.
+5. Copy the counters of the release store again. A counter gives each release its number, and a dumped row may contain a
+   number that was given after step 2.
 """
 
 import hashlib
@@ -93,7 +93,9 @@ def back_up(lab: Lab, folder: Path, progress: Progress = silent) -> BackedUp:
 
 @contextmanager
 def _prepared(folder: Path, settings: Settings) -> Iterator[dict[str, str]]:
-    """Lock the folder of the backup. Yield the checksums of the files that an earlier backup of this lab left in it."""
+    """Lock the folder of the backup. Yield the checksums of the files in the folder that an earlier backup of this lab
+    made.
+    """
     lab_dir = settings.data_dir.resolve()
     for place in (lab_dir, settings.releases.resolve()):
         if folder.resolve().is_relative_to(place):
@@ -179,8 +181,8 @@ class _Copy:
                 what = "is empty" if source.is_dir() else "is missing"
                 raise LabError(
                     f"{source} {what}, and a new backup would delete the copies of its files in {target}; mount or "
-                    "restore "
-                    f"{source}, or, if the lab itself has deleted all its files, name an empty folder for the backup"
+                    f"restore {source}; if the lab itself has deleted all files of {source}, name an empty folder for "
+                    "the backup"
                 )
 
     def _new_state(self) -> str:
@@ -309,7 +311,9 @@ class _Copy:
             self._copy(number, self.folder / state / contents.FILES / RELEASES / number.relative_to(root))
 
     def _remove_others(self, state: str) -> None:
-        """Remove the files that the new backup does not name: earlier states, and files that the lab has deleted."""
+        """Remove the files that the new backup does not name: states of earlier backups, and files that the lab has
+        deleted.
+        """
         for earlier in self.folder.glob("state-*"):
             if earlier.name != state:
                 shutil.rmtree(earlier)

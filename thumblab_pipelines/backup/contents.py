@@ -95,7 +95,9 @@ class Manifest:
         try:
             content = json.loads(path.read_bytes())
         except FileNotFoundError:
-            raise LabError(f"{backup} has no finished backup: {MANIFEST} is missing") from None
+            raise LabError(
+                f"{backup} has no finished backup: {MANIFEST} is missing; name the folder of a finished backup"
+            ) from None
         except OSError as error:
             raise LabError(f"{path} cannot be read ({error.strerror})") from None
         except ValueError:
@@ -124,7 +126,10 @@ class Manifest:
 
 
 def is_state(path: PurePosixPath) -> bool:
-    """Return whether a file of the release store may change: pointers, histories, holds and counters of the scopes."""
+    """Return whether the file `path` of the release store may change.
+
+    The files of a scope (its pointers, history, holds and counters) may change. The files of a release never change.
+    """
     return len(path.parts) == 3 and not path.name.startswith(".")
 
 

@@ -39,7 +39,7 @@ _WITHOUT_PROCESS = "SELECT run_id FROM runs WHERE status IN ('STARTING', 'STARTE
 
 
 def url_of(settings: Settings, name: str) -> str:
-    """Return the SQLAlchemy URL of one of the databases of `NAMES`."""
+    """Return the SQLAlchemy URL of the database `name`, which is one of `NAMES`."""
     return database_url(settings) if name == LAB else named_database_url(name, "psycopg", settings)
 
 
@@ -82,7 +82,7 @@ def dump(url: str, file: Path, snapshot_id: str | None = None) -> None:
 
 def restore(url: str, file: Path) -> None:
     """Restore a dump into an empty database in one transaction. Raises `LabError` if the restore fails."""
-    # `prepare` has already created the schema and the extension. So the dump's entries for both are left out.
+    # `prepare` has already created the schema and the extension, so the dump's entries that create them are left out.
     entries = [line for line in _listed(file).splitlines() if not re.match(r"\d+; \d+ \d+ (SCHEMA|EXTENSION) ", line)]
     with tempfile.NamedTemporaryFile("w", suffix=".list") as wanted:
         wanted.write("\n".join(entries))
@@ -130,10 +130,9 @@ def require_fitting(url: str, name: str, layout: Layout) -> None:
         )
     if layout.tables not in (None, schema):
         raise LabError(
-            f"the backup has the tables of {name} in the schema {layout.tables}, and on the server of "
-            f"THUMBLAB_DATABASE_URL these tables would be in {schema or 'none'}; {_remedy(name, layout.tables)}, or "
-            "unset "
-            "THUMBLAB_DATABASE_URL to use the lab's own server"
+            f"the backup has the tables of {name} in the schema {layout.tables}, but the server of "
+            f"THUMBLAB_DATABASE_URL would use the schema {schema or 'none'}; {_remedy(name, layout.tables)}, or "
+            "unset THUMBLAB_DATABASE_URL to use the lab's own server"
         )
     if layout.vector and vector and layout.vector != vector:
         raise LabError(
@@ -166,10 +165,9 @@ def require_empty(url: str, name: str, stopped: bool = False) -> None:
     if table is not None and stopped:
         raise LabError(
             f"the database {name} has tables already (such as {table}), and an earlier restore was stopped; if the "
-            "stopped "
-            f"restore made these tables, drop the databases {make_url(url).database}, dagster and mlflow (or the "
-            "schemas of "
-            f"these names), create the database {make_url(url).database} again, and run the same command"
+            f"stopped restore made these tables, drop the databases {make_url(url).database}, dagster and mlflow (or "
+            f"the schemas of these names); then create the database {make_url(url).database} again, and run the same "
+            "command"
         )
     if table is not None:
         raise LabError(
@@ -226,13 +224,15 @@ def _listed(file: Path) -> str:
 def _printed(file: Path, *options: str) -> str:
     done = subprocess.run([_program("pg_restore"), *options, str(file)], capture_output=True, text=True)
     if done.returncode:
-        raise LabError(f"{file} is no dump that pg_restore can read ({_reason(done.stderr)}); use another backup")
+        raise LabError(f"pg_restore cannot read the dump {file} ({_reason(done.stderr)}); use another backup")
     return done.stdout
 
 
 def _schema_in(pattern: str, script: str) -> str | None:
-    """Return the schema at the place of {} in the first match of the pattern, without quotes. Return None if nothing
-    matches."""
+    """Return the name of a schema that an SQL script contains, without quotes. Return None if the pattern has no match.
+
+    The name is searched with the regular expression `pattern`, in which {} stands for the name. The first match counts.
+    """
     found = re.search(pattern.format(r'("(?:[^"]|"")+"|\w+)'), script, re.MULTILINE)
     return re.sub('""|"', lambda quote: quote[0][1:], found[1]) if found else None
 

@@ -1,8 +1,8 @@
 """Restore a lab from a backup into an empty data folder and empty databases.
 
 The whole backup is verified before anything is written. While the restore runs, a mark (the file `restoring`) in the
-data folder stops every other command. A restore that was stopped is started from the beginning. The mark names the
-folder of the releases, which the new restore then removes with its content.
+data folder stops every other command. A restore that was stopped is started from the beginning. The new restore first
+removes the files that the stopped restore wrote. The mark names the folder of the releases, which may be elsewhere.
 """
 
 import json
@@ -102,8 +102,8 @@ def restore(backup: Path, settings: Settings, progress: Progress = silent) -> Re
 def _marked(backup: Path, settings: Settings) -> Iterator[bool]:
     """Stop every other command from using the data folder, until the block ends without an error.
 
-    Remove the files of a stopped restore, and yield whether a restore was stopped. Raises `LabError` if the data folder
-    has other files.
+    If an earlier restore was stopped, remove its files and yield True. Otherwise yield False. Raises `LabError` if the
+    data folder has other files.
     """
     mark = settings.data_dir / RESTORING
     with held_mark(mark, f"another process restores a lab into {settings.data_dir}") as held:
@@ -113,8 +113,8 @@ def _marked(backup: Path, settings: Settings) -> Iterator[bool]:
             _require_room(settings, stopped=bool(said))
         except LabError:
             if not said:
-                # `restore` found the folder empty before, so another restore has finished in the folder since then. The
-                # lab of the other restore is complete and needs no mark.
+                # `restore` found the folder empty before it called this function. So another restore has filled the
+                # folder meanwhile. The lab of the other restore is complete and needs no mark.
                 mark.unlink()
             raise
         write_mark(held, json.dumps({"backup": str(backup), "releases": str(settings.releases.absolute())}))
@@ -150,7 +150,10 @@ def _restored(
 
 
 def _remove_stopped(mark: str, settings: Settings) -> None:
-    """Remove the files of a stopped restore: its data folder, and the folder of the releases that its mark names."""
+    """Remove the files of a stopped restore from the data folder, and from the folder of the releases.
+
+    `mark`: the content of the mark, which names the folder of the releases.
+    """
     data_dir = settings.data_dir
     if settings.database_url is None:
         server.stop(settings, force=True)

@@ -7,8 +7,8 @@ fifths of these videos, and tested on the newest fifth.
 The data is prepared as in the model's training. Views are corrected for age by the growth law that the training used.
 Then the local trend of the channel (see `thumblab_pipelines.statistics.trend`) is subtracted from the log views of each
 video. The adapter learns the differences between these values and the model's predictions (see
-`thumblab_core.ranking.adapters`). The adapter also learns from pictures that were compared on videos of the channel,
-which `compared.py` reads.
+`thumblab_core.ranking.adapters`). The adapter also learns from the channel's one-video pairs: two pictures that were
+compared on the same video. `compared.py` reads these pairs.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ class FittedAdapter:
 
     `adapted`: whether the channel has enough videos (five) for an adapter. `videos`: number of videos that the adapter
     is fitted on. `newest`: publication time of the newest of these videos (ISO 8601). `left_out`: number of videos left
-    out, by reason. `compared`: number of pairs of compared pictures that the adapter may learn from, see `compared.py`.
-    `seconds`: time that the fit took, without the time to make vectors. `check`: the evaluation of the adapter, or None
-    if the channel has too few videos or pairs for an evaluation. `unchanged`: whether nothing was published, because an
+    out, by reason. `compared`: number of one-video pairs that the adapter may learn from, see `compared.py`. `seconds`:
+    duration of the fit; making the vectors is not counted. `check`: the evaluation of the adapter, or None if the
+    channel has too few videos or pairs for an evaluation. `unchanged`: whether nothing was published, because an
     identical adapter was already served.
     """
 
@@ -116,10 +116,10 @@ class ChannelData:
     compared: ChannelPictures
 
     def fit(self, rows: npt.NDArray[np.intp]) -> Adapter | None:
-        """Fit an adapter on only those videos whose row numbers are in `rows`. Return None if the videos are too few.
+        """Fit an adapter on only those videos whose row numbers are in `rows`. Return None if these videos are too few.
 
-        Leave out the compared pictures of every video that is in the table but not in `rows`. So the adapter can be
-        evaluated on these videos.
+        The one-video pairs of all other videos in the table are left out too. So the adapter has learned nothing about
+        the other videos, and can be evaluated on them.
         """
         if not len(rows):
             return None

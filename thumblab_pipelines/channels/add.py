@@ -163,7 +163,7 @@ def _known_or_collected(
             raise LabError(f"the lab has no newer videos of {name!r}; set THUMBLAB_YOUTUBE_API_KEY to collect them")
         raise LabError(
             f"the lab has no videos of {name!r}{near}; set THUMBLAB_YOUTUBE_API_KEY to collect them, "
-            "or give a --catalogue of them"
+            "or name a catalogue that contains them with --catalogue"
         )
     if not is_name_for_youtube(name_or_id):
         raise LabError(f"the lab knows no channel called {name!r}{near}; give its id (UC...), its @handle or its link")
@@ -178,8 +178,8 @@ def _channel_of_catalogue(folder: Path, name: str | None) -> Channel:
     """
     with (folder / "videos.csv").open(encoding="utf-8-sig", errors="replace", newline="") as file:
         titles = dict.fromkeys(plain_text(row.get("channel") or "") for row in csv.DictReader(file))
-    # Titles that differ only in spaces or invisible characters give the same channel id. The channel gets the last of
-    # these titles in the catalogue.
+    # Two titles that differ only in spaces or invisible characters give the same channel id, so they name the same
+    # channel. The channel gets the title that comes last in the catalogue.
     title_by_id = {channel_id_of(title): title for title in titles if title}
     channels = [Channel(channel_id, title) for channel_id, title in title_by_id.items()]
     if name is None and len(channels) == 1:

@@ -1,8 +1,8 @@
-"""Read the pictures that were compared on videos of one channel, for the adapter of this channel.
+"""Read the one-video pairs of one channel, for the adapter of this channel.
 
-The pictures come from the one-video pairs in the training part of the newest pairs release. A pairs release contains
-one-video pairs only of channels with videos in the corpus. If a channel has no video in the corpus, its adapter does
-not learn from its experiments.
+A one-video pair is two pictures that were compared on the same video, for example in an experiment. The pairs come from
+the training part of the newest pairs release. This release contains one-video pairs only of channels with videos in the
+corpus. If a channel has no video in the corpus, its adapter does not learn from its experiments.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ChannelPictures:
-    """The k pairs of pictures that were compared on videos of one channel, and the ids of these videos [k]."""
+    """The k one-video pairs of one channel: the pictures, and the ids of the videos [k]."""
 
     video_ids: npt.NDArray[np.str_]
     pictures: ComparedPictures

@@ -36,8 +36,8 @@ So without a stored threshold, near-duplicates are found only by equal files and
 class AdapterEvaluation:
     """The AUC with and without an adapter, on `pairs` pairs of the channel's newest `videos` videos.
 
-    The AUC is the share of pairs that are ordered right. `adapted`: AUC with an adapter that was fitted on the older
-    videos. `adapted_low`, `adapted_high`: the 95 % interval of `adapted`. `unadapted`: AUC of the model alone.
+    The AUC is the share of pairs that are ordered correctly. `adapted`: AUC with an adapter that was fitted on the
+    older videos. `adapted_low`, `adapted_high`: the 95 % interval of `adapted`. `unadapted`: AUC of the model alone.
     `gained`: `adapted` minus `unadapted`. `low`, `high`: the 95 % interval of `gained`. An interval shows how much a
     figure depends on which videos the channel happens to have.
     """
@@ -54,8 +54,8 @@ class AdapterEvaluation:
 
     @property
     def own_past(self) -> str:
-        """A sentence about 100 pairs of the channel's newest videos: how many of them the adapter would have ordered
-        right.
+        """A sentence that says how many of 100 pairs of the channel's newest videos the adapter would have ordered
+        correctly.
         """
         return (
             f"On its last {self.videos} videos it would have ordered {100 * self.adapted:.0f} of 100 pairs right "

@@ -41,13 +41,13 @@ class NotYoursError(LabError):
 
 @dataclass(frozen=True)
 class GivenExports:
-    """Exports of one channel, and the facts that a person gave with them.
+    """Exports of one channel, and the facts that their sender gave with them.
 
     `name`: title or id of the channel. `niche`: niche of the channel. `name` and `niche` may be None if the lab already
     knows a video of the exports. Without `name`, the channel's name is taken from the name of a file. `as_of`: the day
-    on which the exports were made, see `export_day`. `columns`: the columns that a person named, see `find_columns`.
-    `owner`: marks the API key that sent the exports, or None if the lab's own command imports them. The lab's own
-    command may change all channels.
+    on which the exports were made, see `export_day`. `columns`: the columns that the sender named, see `find_columns`.
+    `owner`: the API key that sent the exports, or None if the lab's own command imports them. The lab's own command may
+    change all channels.
     """
 
     files: Sequence[Path]
@@ -103,8 +103,9 @@ def channel_of_exports(connection: Connection, given: GivenExports, video_ids: C
     barred = frozenset[str]() if given.owner is None else _barred(connection, given.owner, video_ids)
     if barred and 2 * len(barred) >= len(video_ids):
         raise NotYoursError(
-            f"{len(barred)} of the {len(video_ids)} videos of the exports belong to {_titles(known, own)}, which this key "
-            f"may not change, so nothing is imported; {_ASK}, or to give you the channel with `thumblab channel give`"
+            f"nothing is imported, because {len(barred)} of the {len(video_ids)} videos of the exports belong to "
+            f"{_titles(known, own)}, which this key may not change; {_ASK}, or to give the channel to your key with "
+            "`thumblab channel give`"
         )
     name = None if given.name is None else channel_name(given.name)
     named = None if name is None else _named(connection, name, given.owner)
@@ -117,7 +118,7 @@ def channel_of_exports(connection: Connection, given: GivenExports, video_ids: C
             titles = ", ".join(repr(channel.title) for channel in left)
             remarks.append(
                 f"{len(barred)} videos of the exports are in channels of API keys ({titles}), so nothing "
-                "was stored for them; `thumblab channel give CHANNEL --lab` takes such a channel"
+                "was stored for them; `thumblab channel give CHANNEL --lab` makes the lab the owner of a channel"
             )
     if own:
         channel = own[0]
@@ -147,7 +148,7 @@ def _is_meant(channel: Channel, name: str | None, named: Channel | None) -> bool
 
 
 def _left_to_keys(connection: Connection, left: Sequence[Channel], video_ids: Collection[str]) -> frozenset[str]:
-    """Return the videos of the exports that are in the channels `left` of API keys.
+    """Return the videos of the exports that are in the channels `left`. These channels belong to API keys.
 
     Raises `LabError` if half of the videos of the exports, or more, are in these channels.
     """
@@ -157,9 +158,9 @@ def _left_to_keys(connection: Connection, left: Sequence[Channel], video_ids: Co
     if barred and 2 * len(barred) >= len(video_ids):
         channel_id = left[0].channel_id
         raise LabError(
-            f"the videos of the exports are of {left[0].title!r} ({channel_id}), which belongs to the key "
-            f"{name_of_key(left[0].owner or '')}, so nothing is imported; `thumblab channel give {channel_id} --lab` takes "
-            f"this channel, or name the channel with --name {channel_id}"
+            f"nothing is imported, because the videos of the exports are of {left[0].title!r} ({channel_id}), which belongs "
+            f"to the key {name_of_key(left[0].owner or '')}; name this channel with --name {channel_id}, or make the lab "
+            f"its owner with `thumblab channel give {channel_id} --lab`"
         )
     return barred
 
@@ -180,8 +181,8 @@ def _known(connection: Connection, video_ids: Collection[str]) -> dict[Channel, 
 def _barred(connection: Connection, owner: str, video_ids: Collection[str]) -> frozenset[str]:
     """Return the videos that `owner` must not change.
 
-    A video is barred if it is in a channel of another owner. A video is also barred if the lab has only its
-    click-through rate, because such a rate comes from an import by the lab's owner.
+    A video is barred if it is in a channel of another owner. A video is also barred if its click-through rate is all
+    that the lab has of it, because such a rate comes from an import by the lab's owner.
     """
     of_others = (
         select(videos.c.video_id)
@@ -232,7 +233,9 @@ def _new(connection: Connection, given: GivenExports, name: str | None) -> Chann
         advice = f"give another --name, or {_ASK}"
         if given.owner is None:
             advice = f"if it is the same channel, give --name {channel.channel_id}, otherwise give another --name"
-        raise NoNameError(f"the lab has a channel called {channel.title!r} without any video of the exports; {advice}")
+        raise NoNameError(
+            f"the lab has a channel called {channel.title!r}, but none of its videos is in the exports; {advice}"
+        )
     return channel
 
 
@@ -259,10 +262,10 @@ def require_title(title: str, option: str = "--name") -> None:
 
 
 def _is_taken(connection: Connection, channel: Channel) -> bool:
-    """Return whether another channel of the lab has the id of `channel`.
+    """Return whether another channel of the lab already has the id of `channel`.
 
-    If `channel` belongs to an API key, also return True if another channel has the same title. If `channel` belongs to
-    the lab itself, another channel may have the same title. In this case, channels without videos are not checked.
+    If an API key owns `channel`, a channel with the same title also counts. If the lab itself owns `channel`, only
+    channels that have videos count, and the title may be in use.
     """
     if channel.owner is None:
         return (

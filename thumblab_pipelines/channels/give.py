@@ -1,4 +1,4 @@
-"""Change the owner of a channel to an API key or to the lab itself, and change its title."""
+"""Give a channel to an API key or to the lab itself, and change the channel's title."""
 
 from sqlalchemy import func, select, update
 
@@ -54,8 +54,7 @@ def give_channel(lab: Lab, name: str, key: str | None, title: str | None = None)
                 raise
             raise LabError(
                 f"the channel {changed.channel_id} is called {changed.title!r} and belongs to {whose} now, but its adapter "
-                f"still has the old title; run `thumblab channel add {changed.channel_id}` when this error is mended: "
-                f"{cause}"
+                f"still has the old title: {cause}; mend this error, then run `thumblab channel add {changed.channel_id}`"
             ) from error
     return changed
 

@@ -84,7 +84,9 @@ class ImportReporter:
         return self._report("done")
 
     def failed(self, error: LabError) -> ImportReport:
-        """Report that the import ended without an adapter, and which facts the person must give at the next import."""
+        """Report that the import ended without an adapter. Also report which facts the sender must add to the next
+        import.
+        """
         self._fields["reason"] = self._of_request(str(error))
         self._fields["needs"] = _need(error)
         if isinstance(error, UnknownColumnsError):

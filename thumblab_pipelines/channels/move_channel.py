@@ -13,9 +13,9 @@ def move_channel(lab: Lab, channel: Channel, old: str, new: str, source: str) ->
     """Move the videos of a channel from the niche `old` to the niche `new`, and return a sentence about the result.
 
     The channel is not moved if some of its videos do not come from `source`, because such videos were collected for
-    their niche. The channel is not moved either if its videos are in several niches. In this case, the niches come from
-    a catalogue, and a later move could not restore these niches. After a move, request a rebuild of the libraries of
-    both niches. No rebuild is requested for a niche without a served index.
+    their niche. The channel is also not moved if its videos are in several niches. A catalogue chose these niches, and
+    a move would lose them. After a move, request a rebuild of the library of each of the two niches that has a served
+    index.
     """
     served = [niche for niche in (old, new) if lab.releases.serving.current_id(INDEX, niche) is not None]
     of_channel = videos.c.channel_id == channel.channel_id

@@ -84,8 +84,8 @@ class CatalogueTable(ReadTable):
         self._remark_on_entities()
 
     def _is_row(self, cells: Sequence[str]) -> bool:
-        # If a quote in the header is never closed, this method is called before the header is known. Without a header,
-        # no line can be a row.
+        # If a quote in the header is never closed, the header is still unknown when this method is called. In this
+        # case, no line counts as a row.
         return bool(self._header) and cells[self._header.index("niche")].strip() in self.niches
 
     def _row(self, cells: Sequence[str], line: int) -> Row | RowProblem:

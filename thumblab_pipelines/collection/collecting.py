@@ -18,9 +18,9 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 class Collecting:
     """The ids of the videos that a refresh has saved so far, and the counts of the refresh.
 
-    `records`: the facts of every video that the search for trending videos found, by video id, even if the video was
-    not saved. So the refresh never asks YouTube twice for the facts of a video. `niche`: the niche whose excluded words
-    leave videos out.
+    `records`: the facts of every video that the search for trending videos found, by video id. Videos that were found
+    but not saved are included, so the refresh never asks YouTube twice for the facts of a video. `niche`: the niche
+    that is refreshed. A video with an excluded word of this niche is not saved.
     """
 
     niche: Niche

@@ -56,8 +56,8 @@ class Crawled:
     """The result of one run: what the run did, and how many channels and videos of the niche are now known.
 
     `videos_looked_at`: number of videos that this run examined. `quota`: quota that the run spent, by bucket.
-    `stopped`: why the run ended early, or None. `remarks`: a sentence for each list of YouTube, such as the uploads of
-    a channel, that the run stopped reading before its last page.
+    `stopped`: why the run ended early, or None. `remarks`: sentences about lists of YouTube (such as the uploads of a
+    channel) that the run did not read to the last page.
     """
 
     counted: Counted
@@ -97,8 +97,8 @@ def _many_connections(engine: Engine, threads: int) -> Iterator[Engine]:
     """Yield a new engine for the database of `engine`. The new engine has two connections for each worker, and one
     additional connection.
 
-    A worker keeps one connection in a transaction while it waits for YouTube. While the worker waits, its quota ledger
-    needs a second connection to reserve calls.
+    A worker needs two connections at the same time. While a worker waits for YouTube, a transaction keeps the first
+    connection. Meanwhile, the second connection is needed to reserve calls in the table of the quota.
     """
     own = make_engine(engine.url, pool_size=2 * threads + 1, max_overflow=0, pool_pre_ping=True)
     try:

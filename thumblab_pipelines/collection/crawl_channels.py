@@ -81,7 +81,9 @@ def count_channels(connection: Connection, niche: str) -> int:
 
 
 def readmit(connection: Connection, channel_ids: Sequence[str]) -> None:
-    """Let the next crawl check these channels again, even if they were excluded."""
+    """Let the next crawl check excluded channels again. Channels in `channel_ids` that are not excluded stay as they
+    are.
+    """
     table = crawl_channels.c
     connection.execute(
         update(crawl_channels)
@@ -91,7 +93,7 @@ def readmit(connection: Connection, channel_ids: Sequence[str]) -> None:
 
 
 def take_unchecked(connection: Connection, niche: str, limit: int, before: datetime) -> list[str]:
-    """Take at most `limit` channels to check: new channels, and left-out channels that were last checked before
+    """Take at most `limit` channels to check: new channels, and excluded channels that were last checked before
     `before`.
 
     The channels are locked for this connection until its transaction ends.
@@ -109,7 +111,7 @@ def take_unchecked(connection: Connection, niche: str, limit: int, before: datet
 
 
 def save_checked(connection: Connection, excluded: Mapping[str, str | None], now: datetime) -> None:
-    """Store that these channels were checked, and which of them are left out.
+    """Store that the channels in `excluded` were checked at `now`, and which of them the crawl leaves out.
 
     `excluded` maps the id of each channel to the reason for leaving it out, or to None for a channel that is not left
     out.
@@ -143,7 +145,8 @@ def any_to_walk(connection: Connection, niche: str, before: datetime) -> bool:
 def save_walk(connection: Connection, walk: Walk, cursor: str | None, walked_at: datetime | None) -> None:
     """Store the token of the walk's next page. If the walk has ended, `walked_at` is the time of its end."""
     pages = 0 if walked_at else walk.pages + 1
-    # The column `walked_at` keeps the end of an earlier walk over this channel until the present walk has ended.
+    # The column `walked_at` says when a walk over this channel last ended. So it is not changed while a walk still
+    # runs.
     ended = {"walked_at": walked_at, "restarts": 0} if walked_at else {}
     _update(connection, walk.channel_id, pages=pages, cursor=cursor, **ended)
 

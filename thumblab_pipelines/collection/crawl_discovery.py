@@ -27,9 +27,9 @@ _RECHECK_AFTER = timedelta(days=30)
 
 @dataclass
 class Discovery:
-    """The search for the channels of one niche, and the check of these channels.
+    """Finds the channels of one niche by search, and checks these channels.
 
-    `remarks`: the list to which a sentence is added for each search that the run stopped reading before its last page.
+    `remarks`: a list of sentences. A sentence is added for each search that the run did not read to the last page.
     """
 
     engine: Engine
@@ -40,13 +40,13 @@ class Discovery:
     remarks: list[str]
 
     def find_channels(self, share: int) -> str | None:
-        """Find channels by searching YouTube for videos of the niche's category, or for the texts of the niche's
-        searches.
+        """Find channels by searching YouTube. A search asks for videos of the niche's category, or for one of the texts
+        that a person gave for the niche.
 
         Each search covers the uploads of one week. `share` is the number of searches that the run may use. For a niche
-        with neither a category nor a text, the method searches for nothing. The method returns None when enough channels
-        are known, or when no search is left. If the niche's share of today's searches is used, the method returns a
-        sentence that says so. Raises `QuotaError` if YouTube's quota for searches is spent.
+        with neither a category nor a text, the method searches for nothing. The method returns None when enough
+        channels are known, or when no search is left. If the niche's share of today's searches is used, the method
+        returns a sentence that says so. Raises `QuotaError` if YouTube's quota for searches is spent.
         """
         wanted, name = self.settings.crawl_channels, self.niche.name
         with self.engine.begin() as connection:

@@ -1,4 +1,4 @@
-"""Keep the crawl's searches in PostgreSQL: the weeks that are searched, and how many pages were read."""
+"""Keep the crawl's searches in PostgreSQL. Each search covers one week, and its row says how many pages were read."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,8 +42,9 @@ class Search:
 
 
 def query_of(niche: Niche) -> str:
-    """Return what is searched for the niche, as one text. After a change of the texts or the category, it differs, so
-    that weeks that were searched before are searched again.
+    """Return as one text what is searched for the niche: its texts and its category.
+
+    If the texts or the category change, the returned text changes too. All weeks are then searched again.
     """
     return "|".join(niche.searches) + ("" if niche.category_id is None else f" in category {niche.category_id}")
 

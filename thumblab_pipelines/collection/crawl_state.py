@@ -101,11 +101,12 @@ def save_outcomes(connection: Connection, outcomes: Mapping[str, str]) -> None:
 
 
 def mark_outliers(connection: Connection, niche: str) -> None:
-    """Mark the outliers among the kept videos. Videos that are no longer outliers are kept again.
+    """Mark the outliers among the kept videos. If a marked video is no longer an outlier, remove its mark.
 
-    A video is compared with the videos of its channel, by the logarithm of its views per hour. An outlier is more than
-    `OUTLIER_SIGMAS` standard deviations from the channel's mean. The logarithm is used because views are distributed
-    log-normally. If the plain number of views were compared, the best videos of every channel would be outliers.
+    A video is compared with the videos of its channel, by the logarithm of its views per hour. Here, an outlier is a
+    video that is more than `OUTLIER_SIGMAS` standard deviations from the channel's mean. The logarithm is used because
+    views are distributed log-normally. If the plain number of views were compared, the best videos of every channel
+    would be outliers.
 
     An outlier stays in the library, where it may be a winner. Training leaves outliers out.
     """
@@ -113,8 +114,9 @@ def mark_outliers(connection: Connection, niche: str) -> None:
 
 
 def count(connection: Connection, niche: str, before: datetime) -> Counted:
-    """Count the channels and videos of the niche. A channel whose last walk ended before `before` counts as still to be
-    walked."""
+    """Count the channels and videos of the niche. A channel counts as still to be walked if its last walk ended before
+    `before`.
+    """
     table = crawl_channels.c
     reasons = connection.execute(
         select(table.excluded, func.count())

@@ -79,11 +79,11 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
     wanted = missing + due_thumbnails(lab, niche)
     fetched = fetch_thumbnails(lab, wanted, f"{niche}: thumbnails", progress)
     # If some requests got an answer, the network works, and each failure concerns only one thumbnail. If no request got
-    # an answer and the niche has no picture yet, the network is probably down. In the second case, the run fails.
+    # an answer and the niche has no picture yet, the network is probably down, so the run fails.
     if missing and not had and fetched.unanswered:
         raise LabError(
-            f"none of the {len(wanted) - fetched.refused} thumbnails of {niche} could be reached; "
-            "check the network and run again"
+            f"none of the {len(wanted) - fetched.refused} thumbnails of {niche} could be requested; "
+            "check the network, and run the command again"
         )
     duplicates, near = _count_duplicates(lab, niche)
     return Downloaded(

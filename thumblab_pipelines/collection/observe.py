@@ -46,9 +46,9 @@ class Observed:
     """The counts of one run over a niche.
 
     `due`: videos that were to be observed. Among the due videos, `observed` got new counts, and `gone` are no longer on
-    YouTube. `quota`: quota that the run spent. `stopped`: why the run ended early, or None. `withheld`: a check that
-    fails if so many videos were gone that the lab refused to delete them. `remarks`: if YouTube was not asked, a
-    sentence that says why.
+    YouTube. `quota`: quota that the run spent. `stopped`: why the run ended early, or None. `withheld`: the result of a
+    check. The check fails if the lab refused to delete the gone videos, because they were too many. `remarks`: if
+    YouTube was not asked, a sentence that says why.
     """
 
     due: int
@@ -117,7 +117,7 @@ def _due(lab: Lab, niche: str, now: datetime) -> dict[str, str]:
 def check_observation(observed: Observed) -> list[CheckResult]:
     """Check that at most half of the due videos are gone from YouTube. The check also passes if the run ended early.
 
-    A second check fails if so many videos were gone that the lab refused to delete them.
+    A second check fails if the lab refused to delete the gone videos, because they were too many.
     """
     explanation = f"{observed.observed} of {observed.due} due videos observed, {observed.gone} are gone"
     answered = observed.stopped is not None or observed.gone * 2 <= observed.due

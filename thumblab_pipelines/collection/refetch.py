@@ -16,7 +16,9 @@ from thumblab_pipelines.youtube.client import YouTube
 
 @dataclass(frozen=True)
 class Refetched:
-    """The number of updated videos of a batch, and the ids of the videos that are no longer on YouTube."""
+    """How many videos of a batch were updated (`present`), and the ids of the videos that are no longer on YouTube
+    (`gone`).
+    """
 
     present: int
     gone: list[str]
@@ -33,7 +35,7 @@ class ObservedCounts:
 def refetch(lab: Lab, youtube: YouTube, niche: str, video_ids: Sequence[str]) -> Refetched:
     """Fetch the facts of at most 50 videos again, and find the videos that are no longer on YouTube.
 
-    A video may be missing in YouTube's answer, or its facts may be unreadable. In both cases, a second call asks only
+    YouTube's answer may lack a video, or the facts of a video may be unreadable. In both cases, a second call asks only
     which of these videos exist. A video counts as gone if the second answer lacks it too. The second call is made
     because the caller may delete the gone videos, and a deletion cannot be undone.
     """

@@ -24,9 +24,9 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.quota import QuotaError, Spending
 from thumblab_pipelines.youtube.uploads import newest_uploads
 
-# This query checks whether a video was published after its latest observation. Such a date is implausible. The query
-# ignores earlier observations. If a premiere was postponed, earlier observations are rightly older than the new date of
-# publication.
+# This query finds videos that were published after their latest observation, which is impossible. Only the latest
+# observation is compared. If a premiere was postponed, its earlier observations are older than its new date of
+# publication, and this is no fault.
 _CHECKED = text("""
     SELECT count(DISTINCT v.video_id) AS videos, count(DISTINCT v.channel_id) AS channels,
            count(*) FILTER (WHERE v.published_at > s.observed_at + interval '1 day' AND v.format <> 'upcoming')
@@ -47,8 +47,8 @@ class Collected:
 
     `seen`: videos that were found or observed. `formats`: number of saved videos by format (see `videos.records`).
     `trending_from`: source of the trending videos. `quota`: quota that the run spent, by bucket. `stopped`: why the run
-    ended early and when it can continue, or None. `remarks`: a sentence for each list of YouTube, such as the uploads
-    of a channel, that the run stopped reading before its last page. If YouTube was not asked, `remarks` also says why.
+    ended early and when it can continue, or None. `remarks`: sentences about lists of YouTube (such as the uploads of a
+    channel) that the run did not read to the last page. If YouTube was not asked, `remarks` also says why.
     """
 
     seen: int
@@ -105,15 +105,16 @@ def _imported_videos(lab: Lab, niche: str) -> int:
 
 
 def _walk_channels(lab: Lab, youtube: YouTube, sources: Niche, collecting: Collecting, progress: Progress) -> None:
-    """Collect the newest uploads of the channels that were given for the niche, and of a few other channels. Channels
-    whose uploads were never listed come first, then the channels whose uploads were listed longest ago.
+    """Collect the newest uploads of the channels that a person gave for the niche, and of a few other channels. Of the
+    other channels, those whose uploads were never listed come first, then those whose uploads were listed longest ago.
 
     For known uploads, only the counts are fetched. Fetching only counts costs no unit, because such calls have a
     separate quota.
     """
-    # The search for trending videos may read several pages. For each page after the first, the refresh lists the
-    # uploads of two fewer channels. So the refreshes of all niches together cost at most 60 units a day (see
-    # docs/collection.md). The searches that a person gave a niche save no channels, because the person chose their cost.
+    # The search for a category's trending videos may read several pages. For each page after the first, the refresh
+    # lists the uploads of two fewer channels. So the refreshes of all niches together cost at most 60 units a day (see
+    # docs/collection.md). Searches for the texts of a niche do not reduce the number of channels, because the person
+    # who gave the texts accepted their cost.
     niche = sources.name
     saved_channels = 2 * max(0, collecting.search_pages - max(1, len(sources.searches)))
     given = given_channels(lab, youtube, sources.channels, collecting.remarks)
@@ -204,7 +205,8 @@ def check_collection(lab: Lab, niche: str) -> list[CheckResult]:
         CheckResult(
             "plausible",
             row.unpublished == 0 and counted * 2 >= row.observations,
-            f"{row.unpublished} of {row.observations} last seen before publication, {row.uncounted} without views",
+            f"{row.unpublished} of {row.observations} videos were last seen before their publication, and "
+            f"{row.uncounted} have no count of views",
             figures={"observations": row.observations, "unpublished": row.unpublished, "without_views": row.uncounted},
         ),
     ]

@@ -76,7 +76,7 @@ class RetryingFetcher:
     def _wait_for(self, host: str) -> None:
         while (left := self._closed_until.get(host, 0.0) - time.monotonic()) > 0:
             if left > LONGEST_WAIT_S:
-                raise FetchError(f"{host} asked for a pause of another {left:.0f} s")
+                raise FetchError(f"{host} asks for a wait of {left:.0f} s, which is too long; run again later")
             self._sleep(left)
 
 

@@ -40,9 +40,9 @@ class Kind(StrEnum):
 class Outcome:
     """The outcome of a request for a thumbnail.
 
-    `sighting`: the row for the database, which says that the video now shows this picture, or no picture. `size`:
-    number of bytes that were read. `refused`: whether no request was made, because the setting `image_hosts` does not
-    allow the URL. `store_error`: the error of the image store if it could not be written, else None.
+    `sighting`: the row for the database. The row says which picture the video shows now, or that it shows no picture.
+    `size`: number of bytes that were read. `refused`: whether no request was made, because the setting `image_hosts`
+    does not allow the URL. `store_error`: the error of the image store if it could not be written, else None.
     """
 
     kind: Kind
@@ -92,10 +92,10 @@ def _fetch(lab: Lab, fetcher: RetryingFetcher, url: str, known: Row[Any] | None)
 
 
 def _compare(lab: Lab, wanted: Wanted, picture: Picture, answer: FetchedAnswer, origin: Origin, size: int) -> Outcome:
-    """Compare the downloaded picture with the picture that the lab has of this video. Store the downloaded picture if
-    it shows something else than the known picture.
+    """Compare the downloaded picture with the picture that the lab has of this video. If the two show different things,
+    store the downloaded picture.
 
-    A picture with exactly the same bytes is stored again, because the lab may have lost its file.
+    If the two files have exactly the same bytes, the picture is stored again, because the lab may have lost its file.
     """
     at = answer.date or datetime.now(UTC)
     known = wanted.known

@@ -53,7 +53,11 @@ def collect_trending(lab: Lab, youtube: YouTube, niche: Niche, collecting: Colle
 def _search(
     lab: Lab, youtube: YouTube, niche: Niche, collecting: Collecting, progress: Progress, text: str | None = None
 ) -> None:
-    """Save the most viewed videos of a search. A search for a `text` reads one page, because each text has its own."""
+    """Save the most viewed videos of a search.
+
+    A search for a `text` reads only one page, because a niche may have several texts, and each text has a search of its
+    own.
+    """
     settings = lab.settings
     wanted = settings.videos_per_niche if text is None else collecting.formats[VIDEO] + settings.videos_per_niche
     pages_left = 1 if text is not None else most_pages(settings)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 CHECKS = {
     "enough": "There are pairs to train on and pairs to test with.",
-    "no_leak_of_videos": "Every video is in one part, and so are its pairs.",
+    "no_leak_of_videos": "Every video and its pairs are in the same part.",
     "no_leak_of_pictures": "No two parts and no two folds have near-duplicates of the same picture.",
     "same_channel": "Both videos of every pair are of one channel.",
     "whole_channels": "All videos of a channel are in the same fold.",
@@ -39,7 +39,7 @@ CHECKS = {
     "same_era": "No pair compares views that were counted by two definitions of a view.",
     "no_future_observation": "No count was observed after the moment of the corpus.",
     "labels_hold": "The views confirm the winner, the label and the margin of every pair.",
-    "target_of_training_rows": "The targets follow from the training videos alone.",
+    "target_of_training_rows": "The targets were computed from the training videos alone.",
     "one_video": "The pairs of pictures that one video showed are complete.",
 }
 """The description of each check of a pairs release, by the name of the check."""
@@ -74,7 +74,9 @@ def check_pairs(release: Release) -> list[CheckResult]:
     corpus = pd.read_parquet(release.path / "videos.parquet")
     pairs = pd.read_parquet(release.path / "pairs.parquet")
     if not (_NEEDED.issubset(corpus) and set(COLUMNS).issubset(pairs)):
-        return [CheckResult("enough", False, "made by an earlier version of the lab; materialize training_pairs again")]
+        return [
+            CheckResult("enough", False, "the release is from an earlier version; materialize training_pairs again")
+        ]
     counts = {part: int((pairs.part == part).sum()) for part in PARTS}
     amounts = ", ".join(f"{count} {part}" for part, count in counts.items())
     as_of = release.info.get("as_of")
@@ -86,21 +88,25 @@ def check_pairs(release: Release) -> list[CheckResult]:
             amounts,
             figures={f"pairs_{part}": n for part, n in counts.items()},
         ),
-        _result("no_leak_of_videos", "every video is in one part, and so are its pairs", _videos(corpus, sides)),
+        _result("no_leak_of_videos", "every video and its pairs are in the same part", _videos(corpus, sides)),
         _result("no_leak_of_pictures", "no two parts or folds share a near-duplicate", _pictures(corpus, release)),
-        _result("same_channel", "every pair is of one channel", _pairs_of_two_channels(sides)),
+        _result("same_channel", "the two videos of every pair are of one channel", _pairs_of_two_channels(sides)),
         _result("whole_channels", "every channel is in one fold", _split_channels(corpus)),
         _result("later_is_held_out", "no held-out video is older than a training video", _order(corpus)),
         _result("same_era", "no pair compares two definitions of a view", _eras(sides)),
-        _result("no_future_observation", f"no count is from after {as_of}", _observations(corpus, as_of)),
+        _result("no_future_observation", f"no count was observed after {as_of}", _observations(corpus, as_of)),
         _result("labels_hold", "the views confirm every winner, label and margin", _labels(corpus, sides)),
-        _result("target_of_training_rows", "the targets follow from the training videos alone", _targets(corpus)),
+        _result(
+            "target_of_training_rows", "the targets were computed from the training videos alone", _targets(corpus)
+        ),
         _result("one_video", "the pairs of pictures on one video are complete", _one_video(corpus, release)),
     ]
 
 
 class _Sides:
-    """The pairs of a release. `of` returns a column of `videos.parquet` for the winners and for the losers."""
+    """The pairs of a release. The method `of` returns a column of `videos.parquet` twice: for the winners, and for the
+    losers.
+    """
 
     def __init__(self, corpus: pd.DataFrame, pairs: pd.DataFrame) -> None:
         self.corpus, self.pairs = corpus, pairs

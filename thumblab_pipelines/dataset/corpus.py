@@ -115,10 +115,13 @@ def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFram
 def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return the corpus without the excluded videos, and how many videos each rule excluded.
 
-    A video that several rules exclude is counted only under the first of these rules. This function does not exclude
-    outliers. The column `crawl_outlier` says whether the crawl marked the video as an outlier. The column `learnt` is
-    False for videos of more than an hour. Such long videos stay in the corpus for channel adapters and for evaluation,
-    but the model is not trained on them. So the result also counts them as excluded.
+    A video that several rules exclude is counted only under the first of these rules. Two kinds of videos are only
+    marked:
+
+    - Outliers stay in the corpus. The column `crawl_outlier` says whether the crawl marked the video as an outlier.
+    - Videos of more than an hour stay in the corpus for channel adapters and for evaluation. The model is not trained
+      on
+      them, so their column `learnt` is False, and the second result counts them as excluded.
     """
     excluded: dict[str, int] = {}
 

@@ -30,7 +30,8 @@ class Pictures:
     Two pictures look alike if they are the same file, or if their perceptual hashes differ in at most 6 bits. Two
     pictures also look alike if the cosine of their vectors is at least `threshold`.
 
-    Comparing needs about 600 bytes of memory per picture in addition to the vectors, and a few hundred MB for a block.
+    Pictures are compared block by block. Comparing needs about 600 bytes of memory per picture in addition to the vectors,
+    and a few hundred MB for the present block.
 
     Parameters
     ----------
@@ -74,7 +75,7 @@ class Pictures:
     def repeats(self) -> Flags:
         """Return for each picture [n] whether to leave it out.
 
-        A picture is left out if it looks like a kept picture with a smaller row number. So no two of the other pictures
+        A picture is left out if it looks like a kept picture with a smaller row number. So no two of the kept pictures
         look alike.
         """
         dropped = np.ones(len(self), bool)
@@ -142,7 +143,11 @@ class Pictures:
             yield int(first[row]), int(row)
 
     def _new_of(self, block: Rows, search: VectorSearch | None) -> Flags:
-        """Return for each picture of a block of different files whether it looks like no earlier one that is new."""
+        """Return for each picture of a block whether it is new.
+
+        A picture is new if it looks like no earlier new picture of the same block. The pictures of the block are
+        different files.
+        """
         alike = np.bitwise_count(self._hash[block][:, None] ^ self._hash[block]) <= NEAR
         alike &= self._hashed[block][:, None] & self._hashed[block]
         if search is not None:
@@ -165,10 +170,10 @@ class Pictures:
 
 
 class _KeptHashes:
-    """The hashes of the pictures that later pictures are compared with."""
+    """The hashes of kept pictures. Later pictures are compared with these hashes."""
 
     def __init__(self, hashes: Hashes, hashed: Flags, rows: Rows) -> None:
-        """`rows`: the pictures that may be added, rising. They are added in this order."""
+        """`rows`: the rows of the pictures that may be added, in ascending order. Pictures are added in this order."""
         self._hash, self._hashed = hashes, hashed
         values, first = np.unique(hashes[rows[hashed[rows]]], return_index=True)
         order = np.argsort(first)
@@ -182,7 +187,7 @@ class _KeptHashes:
         self._search.open(int(places.max(initial=-1)) + 1)
 
     def any_near(self, rows: Rows) -> Flags:
-        """Return for each picture in `rows` whether an added one has a near hash."""
+        """Return for each picture in `rows` whether its hash is near the hash of a picture that was added."""
         near = np.zeros(len(rows), bool)
         hashed = np.flatnonzero(self._hashed[rows])
         for block in _blocks(hashed, _ROWS):
@@ -192,11 +197,15 @@ class _KeptHashes:
 
 
 class _FirstOfTwoSides:
-    """The first row of each class of equal pictures, and its first row on another side than that one."""
+    """Finds the first picture that equals a given picture but is on another side.
+
+    A side is a group of pictures, see `Pictures.across`. Equal pictures form a class. For each class, two rows are
+    enough: the first row, and the first row on another side than the first row.
+    """
 
     def __init__(self, classes: Rows, side: Rows, rows: Rows | None = None) -> None:
-        """`classes` [m]: the number of the class of each of the `rows` [m], which are rising. `side` [n]: see
-        `Pictures.across`.
+        """`rows` [m]: rows of pictures, in ascending order. By default, all rows. `classes` [m]: the class of each of
+        these pictures. `side` [n]: see `Pictures.across`.
         """
         rows = np.arange(len(classes)) if rows is None else rows
         self._side = side
@@ -209,7 +218,9 @@ class _FirstOfTwoSides:
         np.minimum.at(self._other, classes[apart], rows[apart])
 
     def apart(self, classes: Rows, rows: Rows) -> Rows:
-        """Return the first row of each class [m] whose side is not that of the row in `rows` [m], or n if it has none."""
+        """Return for each class [m] its first row that is on another side than the row in `rows` [m], or n if there is
+        none.
+        """
         first = self._first[classes]
         return np.where(self._side[first] != self._side[rows], first, self._other[classes])
 

@@ -56,9 +56,9 @@ class OneVideoPairs:
     Parameters
     ----------
     pairs
-        A row per pair [k] with the columns `COLUMNS`, which docs/training-pairs.md explains. `gap` is ln(a / b). In the
-        formula of `gap`, a and b are the watch time, or the views, that picture a and picture b are expected to get.
-        `variance` is the variance of the error of `gap`.
+        A row per pair [k] with the columns `COLUMNS`, which docs/training-pairs.md explains. `gap` is ln(a / b), where a
+        and b are the watch time, or the views, that picture a and picture b are expected to get. `variance` is the
+        variance of the error of `gap`.
     images
         Unit vectors of the pictures [k, 2, d_i]. The vector of picture a comes before the vector of picture b.
     titles

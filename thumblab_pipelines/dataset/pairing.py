@@ -48,7 +48,7 @@ def fixed_age_label(age: int) -> str:
 
 
 class ComparableViews:
-    """The views of n videos, read once from the corpus, by which their pairs are compared."""
+    """The views of n videos, read once from the corpus. `compare` compares the videos of pairs by these views."""
 
     def __init__(self, corpus: pd.DataFrame) -> None:
         ages = [age for age in sorted(FIXED_AGES) if views_at(age) in corpus]
@@ -57,12 +57,13 @@ class ComparableViews:
         self._at_ages = [corpus[views_at(age)].to_numpy(float) for age in ages]
 
     def compare(self, first: Rows, second: Rows) -> tuple[Rows, Float64s, Float64s]:
-        """Return for each pair [m] the number of its label, the views of its first video, and those of its second.
+        """Return for each pair [m] the number of its label, the views of its first video, and the views of its second
+        video.
 
-        `first` [m] and `second` [m]: rows of the corpus. The label, a position in `labels`, says which views are
-        compared. Views at a fixed age are preferred, because they need no assumption about growth. If both views are
-        known at several fixed ages, the largest age is used. If both views are known at no fixed age, the age-corrected
-        views exp(`target`) are compared.
+        `first` [m] and `second` [m]: row numbers of the videos in the corpus. The label says which views are compared.
+        Its number is its position in `labels`. Views at a fixed age are preferred, because they need no assumption
+        about growth. If both views are known at several fixed ages, the largest age is used. If both views are known at
+        no fixed age, the age-corrected views exp(`target`) are compared.
         """
         label = np.zeros(len(first), np.intp)
         first_views, second_views = self._corrected[first], self._corrected[second]

@@ -106,9 +106,9 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
         "one_video": one_video_counts,
     }
     write = _writer(corpus, pairs, snapshot, one_video)
-    # After a deletion of videos, another process may replace an older release by a successor. If the other process
-    # published the successor after the new release, the successor would count as the newest pairs. The lock prevents
-    # this.
+    # Another process may replace an older release by a successor at any moment, after a deletion of videos. The newest
+    # pairs are the release that was published last. So if the successor were published after the new release, it would
+    # count as the newest pairs. The lock prevents this.
     with holding_pairs(lab):
         release = lab.releases.publish(PAIRS, ALL, write, info, run_id)
         prune_pairs(lab)
@@ -139,7 +139,7 @@ def publish_successor(lab: Lab, data: Dataset, scope: str, run_id: str | None = 
     info = replaced | counts
     if "one_video" in replaced:
         info["one_video"] = counted(data.one_video, replaced["one_video"]["left_out"])
-    info.pop(UNLIKE, None)  # The digest is of all pictures of the old release.
+    info.pop(UNLIKE, None)  # This digest describes all pictures of the old release, so it does not fit the successor.
     info["inputs"] = inputs_digest("successor", replaced["inputs"], corpus.video_id.tolist())
     info["succeeds"] = [*replaced.get("succeeds", []), data.release.release_id]
     info["excluded"] = replaced["excluded"] | {FORGOTTEN: replaced["excluded"].get(FORGOTTEN, 0) + data.forgotten}

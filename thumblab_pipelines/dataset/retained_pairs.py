@@ -5,9 +5,8 @@ video is published first (see `pairs.publish_successor`). A release is needed if
 the served model or the newest model was trained on it.
 
 The successor of the newest pairs release is published in the same scope and becomes the newest pairs release. The
-successor of an older release is published in the scope `SUCCEEDED`, because in the usual scope it would be taken for
-the newest pairs release.
-`info["succeeds"]` lists the releases that a successor replaces.
+successor of an older release is published in the scope `SUCCEEDED`. In the usual scope, it would be taken for the
+newest pairs release. `info["succeeds"]` of a successor lists the releases that it replaces.
 """
 
 from collections.abc import Iterable

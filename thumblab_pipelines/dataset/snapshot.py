@@ -82,7 +82,9 @@ class Snapshot:
         return snapshot
 
     def only(self, rows: Flags) -> Snapshot:
-        """Return a snapshot with only the rows whose flag in `rows` [n] is set. If all are set, nothing is copied."""
+        """Return a snapshot with only the rows whose flag in `rows` [n] is set. If all flags are set, nothing is
+        copied.
+        """
         return self if rows.all() else Snapshot(*(values[rows] for values in vars(self).values()))
 
     def buffers(self) -> list[memoryview]:

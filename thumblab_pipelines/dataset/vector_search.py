@@ -1,14 +1,14 @@
 """Find the pairs of unit vectors whose cosine is at least a threshold, without comparing every pair.
 
-The result is that of comparing all pairs, but for the rounding of float32.
+The found pairs are the same as if every pair were compared, except for the rounding of float32.
 
 Each vector x gets a short form s(x): its components along the first principal axes, followed by the length of all its
 other components. s keeps the lengths of vectors, and never makes a distance longer. So two vectors with a cosine of at
 least t have short forms whose inner product is at least t, and whose distance is at most sqrt(2 - 2 t).
 
-The short forms are divided into cells. The cell of a short form is the one of its nearest centre. Suppose that q is in
-cell A, and that x is in cell B. Then x is on the side of B of the plane between the centres a and b, and q is this far
-from the plane:
+The short forms are divided into cells. Each cell has a centre, and a short form belongs to the cell of its nearest
+centre. Suppose that q is in cell A, and that x is in cell B. Then x is on the side of B of the plane between the
+centres a and b, and q is this far from the plane:
 
     (|q - b|^2 - |q - a|^2) / (2 |a - b|)
 
@@ -48,9 +48,10 @@ copied.
 
 
 class VectorSearch:
-    """Unit vectors, float32 [n, d], of which some rows are searched.
+    """A search among unit vectors, float32 [n, d]. Only the rows that were added (see `add`) can be found.
 
-    A row with NaN or infinite numbers has no near vectors.
+    Two vectors are near if their cosine is at least `threshold`. A row with NaN or infinite numbers has no near
+    vectors.
     """
 
     def __init__(self, vectors: Vectors, threshold: float) -> None:
@@ -60,12 +61,13 @@ class VectorSearch:
         lengths = np.linalg.norm(self._short, axis=1)
         self._usable: Flags = np.isfinite(lengths)
         longest = float(lengths[self._usable].max(initial=0.0))
-        # This is more than the distance of any two near vectors. If `_possible` is false, no two vectors are near.
+        # `_reach` is the maximum distance of two near vectors, with a margin for rounding. If `_possible` is false, no
+        # two vectors are near.
         self._reach = np.sqrt(max(0.0, 2 * longest**2 - 2 * threshold)) + _DISTANCE_ROUNDING
         self._possible = threshold <= longest**2 + _ROUNDING
         self._centres = self._trained_centres() if self._possible else self._short[:1]
-        # By this much, the squared distance of a short form from another centre may be larger than from its own centre, if
-        # the other cell has a near vector.
+        # Suppose that a cell has a vector near a short form q of another cell. Then the squared distance of q from the
+        # cell's centre exceeds the squared distance of q from its own centre by at most this number.
         between = np.sqrt(_squared_distances(self._centres, self._centres))
         self._farthest = np.float32(2 * self._reach) * between + np.float32(_DISTANCE_ROUNDING)
         self._cell = np.concatenate(
@@ -74,13 +76,13 @@ class VectorSearch:
         self._lists = self._empty_lists()
 
     def emptied(self) -> "VectorSearch":
-        """Return a search of the same vectors without added rows."""
+        """Return a search among the same vectors to which no row was added yet."""
         search = copy(self)
         search._lists = search._empty_lists()
         return search
 
     def add(self, rows: Rows) -> None:
-        """Let later searches find the vectors of `rows` [m]."""
+        """Add the vectors of `rows` [m], so that later searches can find them."""
         rows = rows[self._usable[rows]]
         if len(rows) and self._possible:
             faiss = faiss_module()
@@ -88,15 +90,16 @@ class VectorSearch:
             self._lists.add_core(len(rows), faiss.swig_ptr(short), faiss.swig_ptr(ids), faiss.swig_ptr(cells))
 
     def near(self, rows: Rows) -> Iterator[tuple[Rows, Rows]]:
-        """Yield the pairs of a row in `rows` [m] and an added row whose cosine is at least the threshold, in steps.
+        """Find the added rows near each row in `rows` [m]. Yield the near pairs in several steps, to save memory.
 
-        Each step yields the positions in `rows`, and the added rows. An added row is near itself.
+        Each step yields two arrays of equal length: the positions in `rows`, and the added rows that are near. An added
+        row is near itself.
         """
         asked = np.flatnonzero(self._usable[rows])
         if not self._lists.ntotal:
             return
-        # Queries in the order of their cells search the same cells one after another. These cells stay in the fast
-        # memory of the processor.
+        # The queries are sorted by their cells. So successive queries search the same cells, which stay in the cache of
+        # the processor.
         asked = asked[np.argsort(self._cell[rows[asked]], kind="stable")]
         size = max(1, _FOUND // self._lists.ntotal)
         for several in _blocks(asked):
@@ -114,14 +117,14 @@ class VectorSearch:
                     yield several[some][of[near]], found[near]
 
     def any_near(self, rows: Rows) -> Flags:
-        """Return for each row in `rows` whether an added row is near."""
+        """Return for each row in `rows` whether a row that was added is near."""
         near = np.zeros(len(rows), np.bool_)
         for asked, _ in self.near(rows):
             near[asked] = True
         return near
 
     def within(self, rows: Rows) -> Flags:
-        """Return for each pair of the rows [m, m] whether their cosine is at least the threshold."""
+        """Return for each pair of the vectors in `rows` [m, m] whether their cosine is at least the threshold."""
         short = self._short[rows]
         near: Flags = short @ short.T >= self._threshold - _ROUNDING
         near &= self._usable[rows][:, None] & self._usable[rows]
@@ -130,8 +133,9 @@ class VectorSearch:
         return near
 
     def _compared(self, rows: Rows, of: Rows, others: Rows) -> Flags:
-        """Return for each pair of a vector `rows[of]` and a vector of `others` whether their cosine is at least the
-        threshold.
+        """Return for each vector in `others` whether its cosine with the vector `rows[of]` is at least the threshold.
+
+        `of` and `others` have the same length. `of`: positions in `rows`.
         """
         if len(of) > _PAIRS:
             distinct, place = np.unique(others, return_inverse=True)
@@ -145,7 +149,10 @@ class VectorSearch:
         return near
 
     def _compared_with_all(self, rows: Rows, of: Rows, distinct: Rows, place: Rows) -> Flags:
-        """Return the same for the vectors `distinct[place]`. Each of them is compared with all vectors of `rows`."""
+        """Return what `_compared` returns, with the vectors `distinct[place]` as `others`.
+
+        Each vector in `distinct` is compared with all vectors of `rows`, as a product of matrices.
+        """
         queries, near = self._vectors[rows], np.empty(len(of), np.bool_)
         for start in range(0, len(distinct), _PAIRS):
             inside = np.flatnonzero((place >= start) & (place < start + _PAIRS))
@@ -154,7 +161,7 @@ class VectorSearch:
         return near
 
     def _cells_near(self, short: Float32s, own: Rows) -> Rows:
-        """Return the cells [m, k] that may have vectors near each short form [m]. Missing cells are -1.
+        """Return the cells [m, k] that may have vectors near each short form [m]. Unused places are -1.
 
         `own`: the cell of each short form.
         """
@@ -168,7 +175,7 @@ class VectorSearch:
         return cells
 
     def _trained_centres(self) -> Float32s:
-        """Return the centres of about sqrt(n) cells, by k-means of a sample."""
+        """Return the centres of about sqrt(n) cells. The centres are found by k-means in a sample of the vectors."""
         faiss = faiss_module()
         usable = np.flatnonzero(self._usable)
         count = max(1, int(len(usable) ** 0.5))
@@ -180,7 +187,7 @@ class VectorSearch:
     def _empty_lists(self) -> Any:
         faiss = faiss_module()
         dimension = self._short.shape[1]
-        # The cells are chosen here, so the quantizer of FAISS is not used.
+        # This class assigns the vectors to cells by itself, so the quantizer of FAISS is never asked.
         self._quantizer = faiss.IndexFlatIP(dimension)
         lists = faiss.IndexIVFFlat(self._quantizer, dimension, len(self._centres), faiss.METRIC_INNER_PRODUCT)
         lists.is_trained = True

@@ -29,21 +29,24 @@ run too."""
 
 
 class ExportsToAdd(dg.Config):
-    """Config that names the exports of one channel, and gives the facts that a person knows about the channel."""
+    """Config of the job `add_channel`: the exports of one channel, and facts that the sender knows about the channel."""
 
     files: list[str] = Field(
         description="The exports: .zip or .csv files of YouTube Studio in the lab's data folder. Their paths are "
         "relative to this folder.",
     )
-    name: str = Field(default="", description="The title or the id of the channel. Default: the name in a file's name.")
+    name: str = Field(default="", description="The title or id of the channel. Default: taken from a file's name.")
     niche: str = Field(
         default="", description="The niche of the channel. A channel that the lab already has keeps its niche."
     )
     columns: dict[str, str] = Field(
-        default={}, description="The name or the number of a column of the exports, by the lab's name of the column."
+        default={},
+        description="The columns of the exports. The key is the lab's name of a column. The value is the name or the "
+        "number that the column has in the exports.",
     )
     import_id: str = Field(
-        default="", description="The scoring service's import that shows the progress of this run. Empty: no import."
+        default="",
+        description="The id of the service's import that shows the progress of this run. Default: no import.",
     )
 
 
@@ -80,7 +83,7 @@ def add_exported_channel(
 @dg.job(
     op_retry_policy=RETRY,
     tags=max_runtime(hours=2) | URGENT | OF_EXPORTS,
-    description="Make a channel from exports of YouTube Studio, and adapt answers to it. The service starts this job.",
+    description="Make a channel from exports of YouTube Studio, and fit its adapter. The service starts this job.",
 )
 def add_channel() -> None:
     add_exported_channel()

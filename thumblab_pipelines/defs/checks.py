@@ -27,8 +27,8 @@ def explained() -> Iterator[None]:
     """Turn a `LabError` in the `with` block into a failed step. Dagster retries the step only if the error is
     transient.
 
-    An error of the disk or of the database counts as transient. The failure for such an error has a sentence that
-    explains it.
+    Errors of the disk and of the database count as transient. For such an error, the message of the failed step
+    explains what happened.
     """
     try:
         yield

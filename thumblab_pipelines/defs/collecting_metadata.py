@@ -20,7 +20,11 @@ class _Collected(Protocol):
 
 
 def collecting_metadata(report: _Collected) -> Mapping[str, str | int]:
-    """Return the remarks, whether everything was collected, and the spent and remaining quota of today, by bucket."""
+    """Return metadata that describes the end of the run.
+
+    The metadata has the remarks, and `complete` or the reason why the run stopped early. It also has the quota that the
+    run spent and the quota that is left today, by bucket.
+    """
     spent = {f"quota_{bucket}_spent": count for bucket, count in report.quota.spent.items()}
     left = {f"quota_{balance.bucket}_left_today": balance.left for balance in report.quota.balances}
     return {"remarks": remarks_metadata(report.remarks), "state": report.stopped or "complete", **spent, **left}

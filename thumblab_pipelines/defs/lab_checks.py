@@ -43,8 +43,8 @@ CHECKS = [
         "embeddings",
         "vectors_as_before",
         weeks.check_vectors,
-        "On unseen channels, a classifier cannot separate the vectors of last week's videos from the vectors of the weeks "
-        f"before: its AUC is at most {weeks.MOST_SEPARABLE:g}.",
+        "The vectors of last week's videos are distributed as in the weeks before. A classifier that must tell them apart "
+        f"has an AUC of at most {weeks.MOST_SEPARABLE:g} on unseen channels.",
     ),
     _check(
         "visual_features",
@@ -75,13 +75,14 @@ CHECKS = [
         "served_model",
         "beats_simple_rankings",
         served.check_against_baselines,
-        "On the same held-out pairs, the served model has at least the AUC of each simple ranking, such as by age.",
+        "On the same held-out pairs, the AUC of the served model is not lower than the AUC of any simple ranking, "
+        "such as by age.",
     ),
     _check(
         "prediction_quality",
         "answers_calibrated",
         served.check_predictions,
-        "The claimed probabilities of the kept predictions are right on average, compared with the known outcomes.",
+        "On average, the kept predictions win as often as their win probabilities say.",
     ),
 ]
 

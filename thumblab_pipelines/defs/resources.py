@@ -56,9 +56,9 @@ class LabResource(dg.ConfigurableResource):
     def in_this_process(cls, chosen: Settings, listener: Progress) -> dg.ResourceDefinition:
         """Return the resource for a caller that runs assets in its own process.
 
-        `chosen`: the caller's settings. `listener`: receives the progress. The resource keeps both in private
-        attributes. Dagster copies a configurable resource, and the copy would lack these attributes. So the resource is
-        wrapped as a fixed value, which Dagster does not copy.
+        `chosen`: the caller's settings. `listener`: receives the progress. The resource keeps the settings and the
+        listener in private attributes. Dagster copies a configurable resource, and the copy would lack these
+        attributes. So the resource is wrapped as a fixed value, which Dagster does not copy.
         """
         resource = cls()
         resource._settings, resource._listener = chosen, listener

@@ -23,10 +23,11 @@ encoding of its videos. A run without a tag has the priority 0.
 
 
 def crawl_seconds(context: dg.AssetExecutionContext) -> float:
-    """Return for how many seconds the run of a step encodes or measures the crawl's videos.
+    """Return for how many seconds a run encodes or measures the crawl's videos.
 
-    The daily refresh leaves them to runs in the background. Such a run ends after its turn, so that the pool of the
-    encoder is free again. The sensor `crawl_encoding` starts the next one.
+    The daily refresh gets 0 seconds, because it leaves the crawl's videos to runs in the background. A run in the
+    background ends after its time, so that other runs can use the encoder. The sensor `crawl_encoding` starts the next
+    run.
     """
     priority = int(context.op_execution_context.get_tag("dagster/priority") or 0)
     return 0.0 if priority >= int(DAILY["dagster/priority"]) else BACKGROUND_SECONDS

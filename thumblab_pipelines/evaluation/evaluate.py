@@ -43,13 +43,13 @@ GLOBAL = "global"
 def evaluate(data: Dataset, held: HeldOutScores, tasks: Tasks = IN_THIS_PROCESS) -> list[Evaluation]:
     """Return the figures of the model and of its reference models on all three splits, for all questions.
 
-    `tasks`: where the reference models are fitted.
-
     docs/evaluation.md lists the figures. The splits `new_channels` and `adapted` need models that were trained without
-    some of the channels. If no such models could be trained, both splits are left out.
+    some of the channels. If no such models could be trained, these two splits are left out. `tasks`: where the
+    reference models are fitted.
     """
     known = np.union1d(data.rows(TRAIN), data.rows(VALIDATION))
-    # The first reference models know older videos of all channels. The others lack the channels of one fold.
+    # The first item is for reference models that are fitted to older videos of all channels. Each further item is for
+    # reference models that are fitted without the channels of one fold.
     fits: list[tuple[Rows, Rows | None]] = [(known, None), *_without_folds(data, known)]
     future_references, *fitted = tasks.map(partial(_references, data), fits)
     unseen_references, adapted_references = _references_without_channel(data, fitted)
@@ -183,19 +183,27 @@ def _evaluate_one_video(data: Dataset, held: HeldOutScores) -> list[Evaluation]:
 
 
 def _references(data: Dataset, rows: tuple[Rows, Rows | None]) -> dict[str, Float64s]:
-    """Return `references(data, *rows)`, whose arguments are one item of `Tasks.map`."""
+    """Return `references(data, *rows)`. `Tasks.map` passes a single argument, so `rows` has two arguments of
+    `references`.
+    """
     return references(data, *rows)
 
 
 def _folds(data: Dataset) -> list[Flags]:
-    """Return the flags [n] of the videos of each fold of channels. Leave out a fold without videos or with all."""
+    """Return the flags [n] of the videos of each fold of channels.
+
+    A fold is left out if it has no videos, or if it has all videos.
+    """
     folds = data.videos.fold.to_numpy(int)
     flags = [folds == fold for fold in range(FOLDS)]
     return [in_fold for in_fold in flags if in_fold.any() and not in_fold.all()]
 
 
 def _without_folds(data: Dataset, known: Rows) -> list[tuple[Rows, Rows | None]]:
-    """Return, for each fold, the rows that its reference models are fitted to, and the known rows of its channels."""
+    """Return two arrays for each fold: the rows outside the fold, and the known rows inside the fold.
+
+    The reference models are fitted to the rows outside the fold. Partial pooling then adapts to the known rows inside.
+    """
     return [(np.flatnonzero(~in_fold), known[in_fold[known]]) for in_fold in _folds(data)]
 
 

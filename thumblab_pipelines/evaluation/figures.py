@@ -283,11 +283,11 @@ def channel_mean_figure(place: Place, values: Float64s, sides: Sides) -> Evaluat
 
 
 def calibration_figures(place: Place, gaps: Float64s, slope: float, sides: Sides) -> Iterator[Evaluation]:
-    """Yield the expected calibration error of win probabilities, the error that chance alone would cause, and the mean
-    logarithmic loss.
+    """Yield three figures: the expected calibration error of the win probabilities, the error that chance alone would
+    cause (see `error_if_calibrated`), and the mean logarithmic loss.
 
     `gaps` [m]: score of each pair's winner minus the score of its loser. `slope` turns a gap into the log odds of
-    winning. See `error_if_calibrated` for the error that chance would cause. The metric of `place` is ignored.
+    winning. The metric of `place` is ignored.
     """
     size = len(gaps), distinct(sides.channels)
     measures = {"ece": expected_calibration_error, "log_loss": mean_log_loss}

@@ -68,7 +68,7 @@ def check_embeddings(lab: Lab, niche: str) -> list[CheckResult]:
         CheckResult(
             "unit_length",
             row.odd_images + row.odd_titles == 0,
-            f"{row.odd_images + row.odd_titles} vectors have another length",
+            f"{row.odd_images + row.odd_titles} vectors have a length other than 1",
             figures={"odd_vectors": row.odd_images + row.odd_titles},
         ),
     ]

@@ -1,7 +1,7 @@
-"""Keep the crawl's videos apart, and bound how long one run works on them.
+"""Separate the crawl's videos from the other videos of a niche, and limit how long one run works on the crawl's videos.
 
-A crawl may find a hundred thousand videos. The daily refresh works on the other videos of a niche, so it never waits for
-the crawl's. Runs in the background work on the crawl's videos, each for a few minutes.
+A crawl may find a hundred thousand videos. The daily refresh works only on the other videos of a niche, so the refresh
+never takes much longer after a crawl. Runs in the background work on the crawl's videos, each for a few minutes.
 """
 
 import time
@@ -25,16 +25,16 @@ T = TypeVar("T")
 
 
 def kept_by_crawl(niche: str) -> Select[Any]:
-    """Return the statement that selects the ids of the videos which the crawl found and keeps in a niche."""
+    """Return an SQL statement that selects the ids of the videos that the crawl keeps in a niche."""
     return select(crawl_videos.c.video_id).where(crawl_videos.c.niche == niche, crawl_videos.c.outcome == "kept")
 
 
 class CrawlTurn:
-    """The time of one run for the crawl's videos of a niche.
+    """The time that one run may spend on the crawl's videos of a niche.
 
-    `seconds`: how long the run works on them. With 0, it leaves them all to other runs. With None, they are no different
-    from other videos. `urgent`: ids of videos that do not wait, even if the crawl has found them. `left`: how many pieces
-    of work this run has left to other runs.
+    `seconds`: how long the run works on the crawl's videos. If `seconds` is 0, all of them are left to other runs. If
+    `seconds` is None, they are treated like other videos. `urgent`: ids of the crawl's videos that are treated like
+    other videos. `left`: how many pieces of work this run has left to other runs.
     """
 
     def __init__(self, lab: Lab, niche: str, seconds: float | None, urgent: Collection[str] = ()) -> None:
@@ -48,12 +48,17 @@ class CrawlTurn:
                 self._crawled = frozenset(connection.scalars(kept_by_crawl(niche))) - frozenset(urgent)
 
     def split(self, work: Sequence[T], video_id: Callable[[T], str]) -> tuple[list[T], list[T]]:
-        """Return the work on videos that the crawl has not found, and the work on those that it has found."""
+        """Return two lists: the work on videos that the crawl has not found, and the work on videos that it has found.
+
+        `video_id` returns the id of the video of a piece of work.
+        """
         crawled = [piece for piece in work if video_id(piece) in self._crawled]
         return [piece for piece in work if video_id(piece) not in self._crawled], crawled
 
     def spend(self, work: Sequence[T], do: Callable[[Sequence[T]], None]) -> None:
-        """Call `do` with slices of the work until the time of this run is used up. Count what is left."""
+        """Call `do` with slices of the work until the time of this run is used up. Add the number of remaining pieces
+        to `left`.
+        """
         for start in range(0, len(work), self._slice):
             if self._seconds is not None and self._used >= self._seconds:
                 self.left += len(work) - start

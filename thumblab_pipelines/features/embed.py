@@ -82,8 +82,8 @@ def embed(
     Every batch is committed. A thumbnail or title that already has a vector is not encoded again. Once the lab has
     enough vectors, this function also makes PostgreSQL build an index of the picture vectors.
 
-    `crawl_seconds`: how long the crawl's videos are encoded, after all others; see `CrawlTurn`. With None, no video is
-    left.
+    `crawl_seconds`: for how many seconds the crawl's videos are encoded, after all other videos (see `CrawlTurn`). If
+    `crawl_seconds` is None, all of the crawl's videos are encoded.
     """
     pictures = _pictures(lab, niche)
     precision = settle_precision(lab, progress) if pictures.missing else None
@@ -274,7 +274,7 @@ def _earlier(lab: Lab, what: str, encoder: str, niche: str) -> list[Source]:
 def waiting_for_encoder(lab: Lab, niche: str) -> int:
     """Return how many thumbnails and titles of the crawl's videos in the niche have no vector yet.
 
-    Earlier thumbnails and titles, and those that experiments tested, count too.
+    Thumbnails and titles that a video showed earlier, or that an experiment tested, are included.
     """
     with lab.engine.connect() as connection:
         crawled = frozenset(connection.scalars(kept_by_crawl(niche)))

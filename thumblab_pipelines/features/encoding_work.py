@@ -31,9 +31,9 @@ class Source(NamedTuple):
 
 @dataclass
 class PictureEncoding:
-    """The encoding of pictures by `encoder`, whose name is `name`. `releases`: the folder of the release store.
+    """Encodes pictures with `encoder`. `name`: the encoder's name. `releases`: the folder of the release store.
 
-    Another process gets the name and not the encoder, and loads the encoder itself.
+    If the work moves to another process, only the name is sent, and the other process loads the encoder by this name.
     """
 
     encoder: ImageEncoder
@@ -51,7 +51,8 @@ class PictureEncoding:
         return BatchSize(self.encoder.largest_batch)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        images = ImageStore(self.images.root.resolve())  # Workers have another working directory.
+        # The path must be absolute, because a worker has another working directory.
+        images = ImageStore(self.images.root.resolve())
         return _picture_encoding, (self.encoder.fingerprint, self.name, self.releases, images)
 
 
@@ -63,7 +64,9 @@ def _picture_encoding(fingerprint: str, name: str, releases: Path, images: Image
 
 @dataclass
 class TitleEncoding:
-    """The encoding of titles by `encoder`, whose name is `name`. Another process gets only the name."""
+    """Encodes titles with `encoder`. `name`: the encoder's name. Another process gets only the name, see
+    `PictureEncoding`.
+    """
 
     encoder: TextEncoder
     name: str

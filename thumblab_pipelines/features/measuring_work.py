@@ -28,7 +28,7 @@ class Unmeasured:
 
 @dataclass(frozen=True)
 class Models:
-    """The names and files of the models that measure. `releases`: the folder of the release store."""
+    """The names and files of the models that the meter uses. `releases`: the folder of the release store."""
 
     image_encoder: str
     releases: Path
@@ -38,9 +38,10 @@ class Models:
 
 @dataclass
 class Measuring:
-    """The measuring of pictures by `meter`. `tower`: the image encoder if it can also encode titles, else None.
+    """Measures pictures with `meter`. `tower`: the image encoder if it can also encode titles, else None.
 
-    Another process gets only the names and files of the `models`, and loads the meter and the tower itself.
+    If the work moves to another process, only the names and files in `models` are sent. The other process loads the
+    meter and the tower by itself.
     """
 
     meter: Meter
@@ -57,14 +58,15 @@ class Measuring:
         return self.meter.measure_many(self._samples(pictures))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        images = ImageStore(self.images.root.resolve())  # Workers have another working directory.
+        # The path must be absolute, because a worker has another working directory.
+        images = ImageStore(self.images.root.resolve())
         return _measuring, (self.version, self.models, images)
 
     def _samples(self, pictures: Iterable[Unmeasured]) -> Iterator[Sample]:
         """Yield a sample, the input of the meter, for each picture.
 
         A sample consists of the title and of a function that decodes the picture. So a picture is decoded only when it
-        is measured. With a tower, the samples also have the vectors of pictures and titles.
+        is measured. If there is a tower, the samples also have the vectors of pictures and titles.
         """
         left, tower = iter(pictures), self.tower
         while batch := list(islice(left, _AT_ONCE)):

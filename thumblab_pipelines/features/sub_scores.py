@@ -59,8 +59,8 @@ def measure_features(lab: Lab, niche: str, progress: Progress = silent, crawl_se
 
     Thumbnails that already have sub-scores from the current version of the meter are not measured again.
 
-    `crawl_seconds`: how long the crawl's videos are measured, after all others; see `CrawlTurn`. With None, no video is
-    left.
+    `crawl_seconds`: for how many seconds the crawl's videos are measured, after all other videos (see `CrawlTurn`). If
+    `crawl_seconds` is None, all of the crawl's videos are measured.
     """
     work = _measuring(lab)
     version = work.version
@@ -102,7 +102,7 @@ def measure_features(lab: Lab, niche: str, progress: Progress = silent, crawl_se
 
 
 def _unmeasured(lab: Lab, tower: CrossModalEncoder | None, rows: Sequence[Any]) -> Iterator[Unmeasured]:
-    """Yield the picture of each row. With a tower, a picture also has its stored vector."""
+    """Yield the picture of each row. If there is a tower, a picture also has its stored vector."""
     for start in range(0, len(rows), _BATCH):
         batch = rows[start : start + _BATCH]
         vectors = {} if tower is None else _image_vectors(lab, tower.fingerprint, batch)
@@ -141,7 +141,7 @@ def _save(lab: Lab, values: list[dict[str, Any]]) -> None:
 
 
 def _measuring(lab: Lab) -> Measuring:
-    """Return the measuring by the models of the settings. The function does not load a model yet."""
+    """Return a `Measuring` that uses the models of the settings. No model is loaded yet."""
     chosen, encoder = lab.settings, image_encoder(lab.settings)
     tower, faces = text_tower(encoder), face_model(lab.settings)
     meter = Meter(faces, None if tower is not None else title_encoder(chosen.title_encoder))
@@ -216,7 +216,7 @@ def check_features(lab: Lab, niche: str) -> list[CheckResult]:
         CheckResult(
             "in_range",
             row.outside == 0,
-            f"{row.outside} thumbnails with a sub-score outside 0 to 1",
+            f"{row.outside} thumbnails have a sub-score outside 0 to 1",
             figures={"outside": row.outside},
         ),
     ]

@@ -85,7 +85,8 @@ def compute_views_at_age(lab: Lab, niche: str) -> ViewsAtAge:
         ).all()
         for start in range(0, len(changed), _BLOCK):
             block = changed[start : start + _BLOCK]
-            # Videos may have been deleted since the changes were listed. The lock keeps the others until the commit.
+            # Some of these videos may have been deleted since `changed` was read. This query locks the remaining
+            # videos, so that they cannot be deleted before the commit.
             ids = list(connection.scalars(text(_ALIVE), {"video_ids": [video.video_id for video in block]}))
             alive = set(ids)
             block = [video for video in block if video.video_id in alive]

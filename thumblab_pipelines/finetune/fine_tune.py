@@ -45,8 +45,8 @@ class FineTuneConfig:
                  epoch uses each picture at most once.
     Step size    The optimiser is AdamW. The learning rate at the end of the tower is `encoder_rate`. Each block has the
                  learning rate of the block after it, multiplied by `layer_decay`. The learning rate of the heads is
-                 `heads_rate`. All rates rise during the first steps, whose share of all steps is `warm_up`. Then all
-                 rates decay to zero along a cosine. Gradients are clipped to the norm `clip_norm`.
+                 `heads_rate`. All rates rise during the first part of the steps, whose share of all steps is
+                 `warm_up`. Then all rates decay to zero along a cosine. Gradients are clipped to the norm `clip_norm`.
     Pair loss    `pair_loss` is "ranknet" or "margin", with `margin` and `label_smoothing` as in `TrainConfig`. Only
                  pairs whose margin (1 - views of the loser / views of the winner) is at least `least_margin` are used.
     Disk         If the outputs of the frozen blocks take at most `activations_gib` GiB, they are stored on the disk. If

@@ -72,7 +72,7 @@ def _niches(instance: dg.DagsterInstance, state: WatchState, chosen: Settings, n
         if moments:
             last, stale = max(moments), timedelta(hours=chosen.alert_stale_h)
             hours = (now - last).total_seconds() / 3_600
-            # While a niche is retired, nobody refreshes it. So the time since it was restored counts.
+            # A retired niche is not refreshed. So for a niche that was restored, the hours count from its restoration.
             is_late = now - max(last, restored.get(niche, last)) > stale
             reason = f"the last good refresh was {hours:.0f} hours ago" if expected else _NOT_EXPECTED
             found[f"the refresh of {niche}"] = reason if is_late else None

@@ -37,8 +37,8 @@ _EVENTS = {DagsterEventType.STEP_FAILURE, DagsterEventType.RUN_FAILURE, DagsterE
 def read_runs(
     instance: dg.DagsterInstance, state: WatchState, now: datetime, secrets: Sequence[str]
 ) -> list[Failed | Succeeded]:
-    """Add the runs that have ended since the sensor's last tick to the state. Return the failures and successes of
-    these runs.
+    """Read the runs that have ended since the sensor's last tick, and record them in the state. Return the failures and
+    successes of these runs.
 
     `secrets` are removed from errors before an error is stored.
 
@@ -155,8 +155,10 @@ def _innermost(error: SerializableErrorInfo | None) -> str:
 
 
 def _digest(config: object) -> str:
-    """Return a short digest of a run's config. The digest is a part of `thing`, so the success of one import does not
-    end the failure of another import.
+    """Return a short digest of a run's config.
+
+    The digest becomes a part of the name of the failed thing. So if one import fails, the success of another import
+    does not end the alert.
     """
     return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()[:8]
 

@@ -40,7 +40,7 @@ def alerts(context: dg.SensorEvaluationContext, lab: LabResource) -> dg.SkipReas
 def look(
     instance: dg.DagsterInstance, state: WatchState, lab: LabResource, fresh: list[dg.AssetKey], now: datetime
 ) -> None:
-    """Read the runs, report what is due, and send the waiting messages.
+    """Read the runs, report the alerts of which a person must be told now, and send the waiting messages.
 
     `fresh`: the assets with a freshness policy. The lab's database may be down, because no alert needs it.
     """
@@ -109,5 +109,5 @@ def _said(state: WatchState) -> str:
         parts.append("alerts go to the log only")
     for name in sorted({delivery.channel for delivery in state.deliveries}):
         waiting = [delivery for delivery in state.deliveries if delivery.channel == name]
-        parts.append(f"{name}: {len(waiting)} wait ({waiting[0].problem or 'not tried yet'})")
+        parts.append(f"{name}: {len(waiting)} waiting ({waiting[0].problem or 'not tried yet'})")
     return "; ".join(parts)

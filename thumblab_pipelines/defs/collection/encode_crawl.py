@@ -1,4 +1,8 @@
-"""Define the job that encodes and measures the crawl's videos in short turns, and the sensor that starts the turns."""
+"""Define the job that encodes and measures the crawl's videos, and the sensor that starts this job.
+
+Each run of the job works for some minutes on one niche. Such a run is called a turn. Between two turns, more urgent
+runs can use the encoder.
+"""
 
 import json
 import time
@@ -18,7 +22,8 @@ from thumblab_pipelines.features.sub_scores import waiting_for_meter
 encode_crawl = dg.define_asset_job(
     "encode_crawl",
     selection=made(dg.AssetSelection.assets("embeddings", "visual_features")),
-    description="Encode and measure the crawl's videos of a niche for some minutes. More urgent runs come in between.",
+    description="Encode and measure the crawl's videos of a niche for some minutes. Between two such runs, more "
+    "urgent runs can start.",
     tags=max_runtime(hours=2) | BACKGROUND,
 )
 
@@ -51,7 +56,8 @@ def crawl_encoding(context: dg.SensorEvaluationContext, lab: LabResource) -> Ite
     except LabError as error:
         yield dg.SkipReason(f"the crawl's videos cannot be read: {error}")
         return
-    # If a turn has changed nothing, for example because its pictures cannot be read, the other niches come first.
+    # If the last turn of a niche has changed nothing, all other niches come first. A turn changes nothing if, for
+    # example, its pictures cannot be read.
     hour, tried = int(time.time() // 3600), json.loads(context.cursor or "{}")
     ready = {niche: count for niche, count in waiting.items() if count and tried.get(niche) != [count, hour]}
     if not ready:
@@ -60,7 +66,8 @@ def crawl_encoding(context: dg.SensorEvaluationContext, lab: LabResource) -> Ite
     niche = max(ready, key=lambda niche: ready[niche])
     context.update_cursor(json.dumps({**tried, niche: [waiting[niche], hour]}))
     add_partitions(context.instance, [niche])
-    # Dagster starts at most one run for each run key. So if a turn achieves nothing, the next one is in the next hour.
+    # Dagster starts at most one run for each run key. So after a turn that changed nothing, the next turn of this niche
+    # starts in the next hour.
     yield dg.RunRequest(
         partition_key=niche,
         run_key=f"{niche}/{waiting[niche]}/{hour}",

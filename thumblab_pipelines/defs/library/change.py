@@ -23,7 +23,7 @@ class ItemsToChange(dg.Config):
     """The niche of the videos. If this text is empty, the niche of the first video that the lab knows is used."""
 
 
-@dg.op(description="Adds videos to the served index of their niche, or removes them from it and from the maps.")
+@dg.op(description="Adds videos to the served index of their niche, or removes them from the index and from the maps.")
 def change_items_in_index(context: dg.OpExecutionContext, lab: LabResource, config: ItemsToChange) -> None:
     with explained(), observed_moves(lab.open(), context, "the job change_index"):
         changed = change_items(

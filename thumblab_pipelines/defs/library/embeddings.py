@@ -18,8 +18,8 @@ from thumblab_pipelines.features.export_encoder import export_encoder
     pool=ENCODER,
     check_specs=blocking(
         "embeddings",
-        complete="Every title and at least 99 % of the readable thumbnails have a vector of the encoder of the settings. "
-        "The crawl's videos may wait.",
+        complete="Every title and at least 99 % of the readable thumbnails have a vector of the encoder that the "
+        "settings name. The crawl's videos may still wait for this.",
         unit_length="Every vector has length 1.",
     ),
     description="One vector per thumbnail and per title, with the encoder's fingerprint. Existing vectors are kept.",

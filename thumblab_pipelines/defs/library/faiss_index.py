@@ -26,9 +26,9 @@ class IndexConfig(dg.Config):
     check_specs=blocking(
         "faiss_index",
         intact="The release loads, and its files match their checksums.",
-        encoder="The index was made with the encoder of the settings.",
+        encoder="The index was made with the encoder that the settings name.",
         finds_itself="A search with the vector of a sampled thumbnail finds this thumbnail first.",
-        size="The index is not much smaller than the served one.",
+        size="The index is not much smaller than the served index.",
     ),
     description="The FAISS index of the niche and the facts that are shown with each neighbour, as an immutable release.",
     **about("faiss_index", "library-index.md", build_index, check_index),

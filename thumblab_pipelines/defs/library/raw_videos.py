@@ -18,7 +18,8 @@ from thumblab_pipelines.defs.resources import LabResource
         *blocking(
             "raw_videos",
             collected="The lab has at least one video of the niche.",
-            plausible="No video was published after it was last seen, and at least half of the observations have views.",
+            plausible="No video was published after it was last seen, and at least half of the observations have a "
+            "count of views.",
         ),
         *advisory("raw_videos", **FINISHED),
     ],

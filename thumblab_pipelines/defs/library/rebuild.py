@@ -32,7 +32,8 @@ embed_library = dg.define_asset_job(
     job=rebuild_index,
     minimum_interval_seconds=15,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Starts a rebuild for each request. A request is made, for example, if an index cannot take a change.",
+    description="Starts a rebuild for each request. For example, the service requests a rebuild if it cannot add a "
+    "video to an index.",
 )
 def index_rebuilds(context: dg.SensorEvaluationContext, lab: LabResource) -> Iterator[dg.RunRequest | dg.SkipReason]:
     try:

@@ -27,13 +27,13 @@ def _checks(asset: str) -> list[dg.AssetCheckSpec]:
         *blocking(
             asset,
             intact="The files of the map match their checksums, and can be read.",
-            finite="All places are numbers from 0 to 1.",
+            finite="All coordinates on the map are numbers from 0 to 1.",
             placed="Each video of the library is on the map once.",
         ),
         *advisory(
             asset,
-            trustworthiness=f"At 15 neighbours, the trustworthiness is at least {LEAST_TRUSTWORTHINESS}.",
-            drift=f"Half of the videos of the earlier map moved by at most {MOST_DRIFT:.0%} of its width.",
+            trustworthiness=f"The trustworthiness of the 15 nearest places on the map is at least {LEAST_TRUSTWORTHINESS}.",
+            drift=f"At least half of the earlier map's videos have moved by at most {MOST_DRIFT:.0%} of the map's width.",
         ),
     ]
 
@@ -71,8 +71,9 @@ def _make(context: dg.AssetExecutionContext, lab: LabResource, scope: str) -> dg
     deps=_DEPS,
     kinds={"python", "file"},
     check_specs=_checks("library_map"),
-    description="A map of the niche's library: similar thumbnails are near each other, with clusters, labels and what "
-    "grows. It starts from the served map, and is served if its checks pass (docs/library-map.md).",
+    description="A map of the niche's library, on which similar thumbnails are near each other. The map has clusters, "
+    "labels, and the regions that grow. It is computed from the places on the served map, and is served if its checks "
+    "pass (docs/library-map.md).",
     **about("library_map", "library-map.md", build_map, check_map, promote_map),
     **BY_NICHE,
     **MAPS,
@@ -85,7 +86,7 @@ def library_map(context: dg.AssetExecutionContext, lab: LabResource) -> dg.Mater
     deps=_DEPS,
     kinds={"python", "file"},
     check_specs=_checks("library_map_of_all"),
-    description="The same map of the libraries of all niches together.",
+    description="One map of the libraries of all niches together, made like `library_map`.",
     **about("library_map_of_all", "library-map.md", build_map, check_map, promote_map),
     **MAPS,
 )

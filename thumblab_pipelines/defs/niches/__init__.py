@@ -1,1 +1,1 @@
-"""The sensor that follows the table of niches."""
+"""Define the sensor that keeps Dagster's partitions equal to the table of niches."""

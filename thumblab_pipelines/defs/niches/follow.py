@@ -1,4 +1,4 @@
-"""Define the sensor `niches`, which brings the niches of the table into Dagster's partitions."""
+"""Define the sensor `niches`, which keeps Dagster's partitions equal to the table of niches."""
 
 import dagster as dg
 

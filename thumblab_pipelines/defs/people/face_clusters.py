@@ -15,13 +15,15 @@ class Grouping(dg.Config):
     """How faces are grouped. A value that is not given comes from the lab's settings."""
 
     person_threshold: float | None = Field(
-        default=None, description="The match score from which a face joins a person."
+        default=None, description="The lowest match score with which a face is added to a person."
     )
     unknown_method: str | None = Field(
         default=None, description="How unknown faces are grouped: hdbscan, dbscan or agglomerative."
     )
-    min_cluster_size: int | None = Field(default=None, description="The fewest faces of an unknown cluster.")
-    max_faces: int | None = Field(default=None, description="The largest number of faces without a cluster to group.")
+    min_cluster_size: int | None = Field(
+        default=None, description="The smallest number of faces in an unknown cluster."
+    )
+    max_faces: int | None = Field(default=None, description="The largest number of unmatched faces to group.")
 
 
 @dg.asset(
@@ -31,10 +33,10 @@ class Grouping(dg.Config):
     check_specs=advisory(
         "face_clusters",
         kept="Every face that a person moved is still in the chosen cluster. No two faces of one picture share a cluster.",
-        calibrated="The meaning of a cosine was learnt from pairs of faces, and not only guessed from the network's "
-        "dimension.",
+        calibrated="The match scores were calibrated on pairs of faces. Without enough pairs, they are only estimated "
+        "from the network's dimension.",
     ),
-    description="Matches faces to named people, and groups the rest into unknown clusters (docs/people.md).",
+    description="Matches faces to named people, and groups all other faces into unknown clusters (docs/people.md).",
     **about("face_clusters", "people.md", group_faces, check_groups),
     **PEOPLE,
 )

@@ -10,8 +10,8 @@ from thumblab_pipelines.people.detect import check_faces, detect_faces
 
 
 @dg.asset(
-    # With THUMBLAB_PEOPLE=own, the list of your channels decides which pictures are searched. The list is no source of
-    # the faces, so it is not among `deps`.
+    # With THUMBLAB_PEOPLE=own, the list of your channels decides which pictures are searched. No face is read from this
+    # list, so the list is not among `deps`.
     deps=["thumbnails", "videos"],
     kinds={"python", "postgres"},
     pool=ENCODER,

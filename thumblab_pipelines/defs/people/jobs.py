@@ -17,14 +17,14 @@ find_faces = dg.define_asset_job(
 group_people = dg.define_asset_job(
     "group_people",
     selection=dg.AssetSelection.assets("face_clusters", "people"),
-    description="Match faces to named people, group the rest, and count the thumbnails of each person.",
+    description="Match faces to named people, group all other faces, and count the thumbnails of each person.",
     tags=max_runtime(hours=2),
 )
 
 train_people = dg.define_asset_job(
     "train_people",
     selection=dg.AssetSelection.assets("matching_head", "face_clusters", "people"),
-    description="Train the matching head on named people, then group again with it.",
+    description="Train the matching head on named people, then group all faces again with the new head.",
     tags=max_runtime(hours=2),
 )
 

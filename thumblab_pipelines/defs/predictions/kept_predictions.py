@@ -5,7 +5,8 @@ import dagster as dg
 from thumblab_pipelines.defs.groups import OWNERS
 from thumblab_pipelines.defs.kept import kept
 
-# Dagster does not materialize this asset. The asset shows in the graph what the served index and model are used for.
+# Dagster does not materialize this asset. In Dagster's graph, the asset shows that the service answers from the served
+# index and model.
 kept_predictions = dg.AssetSpec(
     "kept_predictions",
     deps=["served_index", "served_model"],

@@ -26,7 +26,7 @@ from thumblab_pipelines.ray_cluster.computed import place_of
     check_specs=blocking(
         "ranking_model",
         intact="The release loads, and its files match their checksums.",
-        encoders="The model was trained on vectors of the encoders of the settings.",
+        encoders="The model was trained on vectors of the encoders that the settings name.",
         alive="The scores of random inputs are finite and not all equal.",
         judged="The evaluation has enough held-out pairs.",
         beats_chance="On the future of known channels, the model orders more than half of the pairs correctly.",

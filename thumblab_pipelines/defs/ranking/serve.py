@@ -40,13 +40,15 @@ def champion_moved(
         return dg.SensorResult(skip_reason=state.explanation, cursor="{}")
     if chosen.release_id is None:
         return dg.SensorResult(skip_reason=f"{state.explanation}, which the lab did not register", cursor="{}")
-    # Dagster keeps the cursor of a sensor until its next tick. The cursor of `champion_moved` has the last move of the
-    # alias for which the sensor requested a run, and the hour of the request. So the sensor requests at most one run
-    # per hour for the same move.
+    # Dagster gives the cursor of this tick to the sensor's next tick. The cursor has the last move of the alias for
+    # which the sensor requested a run, and the hour of the request. So the sensor requests at most one run per hour for
+    # the same move.
     move = [chosen.number, state.serving, int(time.time() // 3600)]
     if json.loads(context.cursor or "{}").get("asked") == move:
         outcome = f"; {chosen.promotion}" if chosen.promotion else ""
-        return dg.SkipReason(f"{state.explanation}; a run was requested, the next try is at the full hour{outcome}")
+        return dg.SkipReason(
+            f"{state.explanation}; a run was requested, and if it fails, the next run starts at the full hour{outcome}"
+        )
     config = {"release_id": chosen.release_id, "by_alias": True}
     request = dg.RunRequest(
         run_config={"ops": {"served_model": {"config": config}}},

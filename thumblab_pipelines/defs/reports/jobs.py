@@ -9,7 +9,7 @@ report_niche = dg.define_asset_job(
     "report_niche",
     selection=dg.AssetSelection.assets("niche_report"),
     partitions_def=niche_partitions,
-    description="Report what winners of a niche do that other videos of their channels do not.",
+    description="Report how the winners of a niche differ from other videos of the same channels.",
     tags=max_runtime(hours=1),
 )
 

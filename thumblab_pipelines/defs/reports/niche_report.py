@@ -1,4 +1,4 @@
-"""Define the asset `niche_report`: what winners of a niche do that other videos of their channels do not."""
+"""Define the asset `niche_report`: how the winners of a niche differ from other videos of the same channels."""
 
 import dagster as dg
 
@@ -16,12 +16,13 @@ from thumblab_pipelines.niche_report.report import check_report, store_report
     kinds={"pandas", "postgres"},
     check_specs=advisory(
         "niche_report",
-        enough_videos=f"The niche has at least {LEAST_WINNERS} winners on {LEAST_CHANNELS} channels, so that the report "
-        "gives figures.",
+        enough_videos=f"The niche has at least {LEAST_WINNERS} winners on {LEAST_CHANNELS} channels. Otherwise, the "
+        "report has "
+        "no figures.",
         pictures_measured="The pictures of at least half of the compared videos were measured.",
     ),
-    description="What the top tenth of a niche does that other videos of the same channels do not, with effect sizes, "
-    "intervals and control of false discoveries. The newest report is stored (docs/niche-report.md).",
+    description="How the top tenth of a niche differs from other videos of the same channels. The report has effect "
+    "sizes, intervals and control of false discoveries. The newest report is stored (docs/niche-report.md).",
     **about("niche_report", "niche-report.md", store_report, check_report),
     **REPORTS,
 )

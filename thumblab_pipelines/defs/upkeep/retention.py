@@ -73,6 +73,7 @@ def retention(
         },
         check_results=results([*checks, finished(retained.stopped)]),
     )
-    # The step fails only now, so that the figures and checks of its own niche are stored.
+    # An error of a retired niche is raised only here. By now, the figures and checks of this run's own niche are
+    # stored.
     with explained():
         retired.raise_failures()
