@@ -29,8 +29,8 @@ class Lab:
 
     @classmethod
     def open(cls, chosen: Settings | None = None) -> Self:
-        """Open the lab that the settings `chosen` describe, migrate its database, and write its list of niches anew if
-        the database has another one.
+        """Open the lab that the settings `chosen` describe, and migrate its database. If the file that lists the niches
+        differs from the database, write the file again.
 
         Without `chosen`, this process's settings are used. Raises `LabError` if the data folder or the database cannot
         be used.

@@ -1,8 +1,11 @@
 """Run Dagster's webserver and keep other web pages from using it: `python -m thumblab_pipelines.lab_webserver`.
 
-Dagster's webserver has no login. Without this module, Dagster's webserver starts runs for a GET request. The webserver
-also starts runs for a form, which any web page can send from the browser of a person who uses the lab. The webserver
-also answers under every host name, so a page whose name resolves to this machine (DNS rebinding) could read the runs.
+Dagster's webserver has no login. Without this module, other web pages could use it in two ways:
+
+- A page can make the browser of a person who uses the lab send a GET request or a form. Dagster's webserver would start
+  runs for such requests.
+- A page can have a name that resolves to this machine (DNS rebinding). Dagster's webserver answers under every host
+  name, so the page could read the runs.
 
 The options are the same as for `dagster-webserver`.
 """
@@ -53,7 +56,7 @@ class LabWebserver(DagsterWebserver):  # type: ignore[type-arg]
         return [Middleware(OwnPagesOnly, names=own_names(settings())), *super().build_middleware()]
 
     def make_security_headers(self) -> dict[str, str]:
-        # If another page showed this page in a frame, the other page could trick a person into clicking a button that
+        # If a page of another person showed this page in a frame, it could trick a person into clicking a button that
         # starts a run.
         return {**super().make_security_headers(), "X-Frame-Options": "DENY"}
 

@@ -130,8 +130,8 @@ def fine_tune(
     checkpoint. If an earlier call has already published the result, its release is returned. Pairs with an unreadable
     picture are left out, and the release stores their number. To use the new encoder, see `encoder_setting`.
 
-    Raises `LabError` when the encoder is not a ViT of open_clip, or when the pairs were made with another encoder. With
-    `heads="trained"`, raises `LabError` too when there is no ranking model to start from.
+    Raises `LabError` when the encoder is not a ViT of open_clip, or when the pairs were made with another encoder. Also
+    raises `LabError` when `heads` is "trained" but there is no ranking model to start from.
     """
     from thumblab_pipelines.dataset.load import load_dataset
 
@@ -142,9 +142,9 @@ def fine_tune(
         start is None or start.info["image_encoder"] != pairs_release.info["image_encoder"]
     ):
         raise LabError(
-            f"the newest ranking model was not trained with {pairs_release.info['image_encoder']}, or there is no "
-            "ranking model, so there are no heads to start from; run `thumblab train` first, or fine-tune with fresh "
-            "heads"
+            f"there are no trained heads to start from, because no ranking model exists, or the newest ranking model "
+            f"was not trained with {pairs_release.info['image_encoder']}; run `thumblab train` first, or fine-tune with "
+            "fresh heads"
         )
     with holding_pairs(lab):
         # If a video of this pairs release was deleted in the meantime, a successor without the video has replaced the

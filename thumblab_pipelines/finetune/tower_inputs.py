@@ -37,8 +37,8 @@ _THREADS = min(4, os.cpu_count() or 1)
 class TowerInputs:
     """The stored inputs of the trained part of the tower, for n pictures.
 
-    `unreadable` maps the row of each unreadable picture to the reason. Nothing is ever written into the row of `kept`
-    for an unreadable picture.
+    `unreadable`: the reason for each unreadable picture, by its row. The row of an unreadable picture in `kept` has no
+    meaning, because nothing is written into it.
     """
 
     tower: TrainableTower

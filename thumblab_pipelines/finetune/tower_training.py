@@ -74,9 +74,9 @@ class TowerTraining:
     ) -> None:
         self.config, self.tower, self.heads = config, inputs.tower, heads.to(inputs.tower.device)
         self._inputs, self._checkpoint = inputs, checkpoint
-        # `pair_loss` and `learning_rate` come from the ranker's training, and take a `TrainConfig`. The config below
-        # has a learning rate of 1, so `learning_rate` returns a share of the full rate for each step. Each group of
-        # parameters multiplies its own full rate by the returned share.
+        # `pair_loss` and `learning_rate` are functions of the ranker's training, which need a `TrainConfig`. With the
+        # learning rate 1 below, `learning_rate` returns for each step a factor from 0 to 1. Each group of parameters
+        # multiplies its own learning rate by this factor.
         self._recipe = TrainConfig(
             epochs=config.epochs,
             learning_rate=1.0,
@@ -85,7 +85,8 @@ class TowerTraining:
             margin=config.margin,
             label_smoothing=config.label_smoothing,
         )
-        # The position in `inputs` of each dataset row's picture, or -1 if `inputs` does not have this picture.
+        # For each row of the dataset, the position of its picture in `inputs`, or -1 if `inputs` does not have the
+        # picture.
         self._position = np.full(len(data.videos), -1, np.intp)
         self._position[rows] = np.arange(len(rows))
         self._position[rows[sorted(inputs.unreadable)]] = -1
@@ -151,14 +152,15 @@ class TowerTraining:
         self._optimiser.step()
 
     def _batches(self, random: np.random.Generator) -> Iterator[tuple[Rows, Rows, Rows]]:
-        """Yield the rows, the winners and the losers of each batch that contains pairs.
+        """Yield each batch that contains pairs, as three arrays: the batch's rows of the dataset, and its pairs'
+        winners and losers.
 
-        The rows are rows of the dataset. Each winner or loser is a position within the rows of the batch.
+        Each winner or loser is a position in the first array.
         """
         config, learnt = self.config, self._learnt
         channel = self._channel[learnt]
-        # The rows are in order of publication. The two videos of a pair were published close to each other, and should
-        # often be in the same batch. So the order of each channel's videos is shuffled only a little.
+        # The videos are in order of publication. The two videos of a pair were published close to each other, and
+        # should often be in the same batch. So the order of each channel's videos is shuffled only a little.
         time = np.zeros(len(learnt))
         for number in np.unique(channel):
             own = channel == number

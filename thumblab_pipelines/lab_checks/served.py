@@ -62,8 +62,11 @@ def check_recall(lab: Lab) -> CheckResult:
             continue
         figures[f"{niche}_recall"] = round(recall, 4)
         if recall < least:
-            bad.append(f"{niche}: a search finds {recall:.1%} of the nearest, below {least:.1%}; rebuild the index")
-    good = f"{len(figures)} served indices find at least {least:.1%} of the nearest"
+            bad.append(
+                f"{niche}: a search finds {recall:.1%} of the nearest vectors, and should find {least:.1%}; rebuild the "
+                "index"
+            )
+    good = f"{len(figures)} served indices find at least {least:.1%} of the nearest vectors"
     return CheckResult("recall", not bad, "; ".join(bad) or good, advisory=True, figures=figures)
 
 
@@ -109,14 +112,17 @@ def check_against_baselines(lab: Lab) -> CheckResult:
         figures |= {f"{split}_auc": own, f"{split}_best_simple_auc": scorers[best]}
         figures[f"{split}_difference"] = round(own - scorers[best], 4)
         if own < scorers[best]:
-            bad.append(f"{split}: the model has AUC {own:.3f}, and the ranking by {best} has {scorers[best]:.3f}")
+            bad.append(
+                f"{split}: the AUC of the model is {own:.3f}, and the AUC of ranking by {best} is {scorers[best]:.3f}"
+            )
     good = f"{served} is at least as good as each simple ranking" if figures else f"{served} has no evaluation"
     return CheckResult(name, not bad, "; ".join(bad) or good, advisory=True, figures=figures)
 
 
 def check_predictions(lab: Lab) -> CheckResult:
-    """Check that the claimed probabilities of the kept predictions are right on average, for the outcomes known so
-    far."""
+    """Check that the kept predictions win, on average, as often as their win probabilities say. Only predictions with a
+    known outcome count.
+    """
     qualities = measure_quality(lab)
     (calibrated,) = [one for one in check_quality(qualities, lab.settings.keep_predictions) if one.name == "calibrated"]
     every = qualities[0]

@@ -180,7 +180,8 @@ def _drift(
 
 
 def _verdict(name: str, bad: Sequence[str], figures: Mapping[str, float], counted: str, number: int) -> CheckResult:
-    """Return an advisory check, which fails with the sentences `bad`, and passes if `bad` is empty.
+    """Return an advisory check. It passes if `bad` is empty. Otherwise it fails, and its explanation is the sentences
+    `bad`.
 
     The explanation of a passed check gives the `number` of things that were compared. `counted`: what these things are.
     """

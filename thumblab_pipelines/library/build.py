@@ -60,9 +60,9 @@ def build_index(lab: Lab, niche: str, run_id: str | None = None, factory: str | 
     `LabError` if the library is empty, or if FAISS does not know the factory string.
     """
     encoder = image_encoder(lab.settings).fingerprint
-    # `mark` is a new number for this build. Later releases and changes get higher numbers. `mark` and the time of the
-    # rebuild request are read before the library, so this build answers an open request. A change with a higher number
-    # than `mark` may be missing in this build, so `promote_index` repeats the change.
+    # `mark` is the number of this build. Later releases and changes get higher numbers. A change with a higher number
+    # may be missing in this build, so `promote_index` repeats the change. The time of the open rebuild request is read
+    # before the library, so this build answers the request.
     mark, asked_at = lab.releases.mark(INDEX, niche), request_time(lab, niche)
     rows = read_library(lab, niche, encoder)
     if not rows.items:
@@ -111,7 +111,7 @@ def check_index(lab: Lab, release: Release) -> list[CheckResult]:
             f"{len(release.files)} files match their checksums; {len(index)} vectors",
             figures={"files": len(release.files), "vectors": len(index)},
         ),
-        CheckResult("encoder", same_encoder, f"made with {index.encoder}, the settings say {expected}"),
+        CheckResult("encoder", same_encoder, f"made with {index.encoder}, and the settings name {expected}"),
         CheckResult(
             "finds_itself",
             not lost,
@@ -224,7 +224,7 @@ def _caught_up(lab: Lab, release: Release, served: Release | None) -> Release:
     missed = [] if served is None else NicheIndex.load(served).changes.since(as_of(release), mark)
     added = [(change, vector) for change, vector in missed if vector is not None]
     if added and served is not None and served.info["encoder"] != release.info["encoder"]:
-        request_rebuild(lab, release.scope, "videos were put in while it was built for another encoder")
+        request_rebuild(lab, release.scope, "videos were added while the index was built for another encoder")
         added = []
     with_added = index.changed(added)
     taken_out: list[tuple[Change, Vectors | None]] = [
@@ -241,7 +241,7 @@ def _require_no_deleted_videos(lab: Lab, release: Release) -> None:
         existing = set(connection.scalars(select(videos.c.video_id).where(videos.c.niche == release.scope)))
     deleted = NicheIndex.video_ids(release) - existing
     if deleted:
-        request_rebuild(lab, release.scope, f"videos were deleted while it was built: {len(deleted)}")
+        request_rebuild(lab, release.scope, f"{len(deleted)} videos were deleted while the index was built")
         raise LabError(
             f"{release} is not promoted, because the lab has deleted some of its videos ({len(deleted)}); "
             "a rebuild was requested"

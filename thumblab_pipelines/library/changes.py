@@ -128,7 +128,7 @@ def resume(lab: Lab, niche: str) -> Release:
 
     # The database also has the changes that were made to the displaced release, so a rebuild includes these changes.
     def rebuild(displaced: str) -> None:
-        request_rebuild(lab, niche, f"{displaced}, which was rolled back, is gone")
+        request_rebuild(lab, niche, f"the release {displaced}, which a rollback replaced, no longer exists")
 
     end_hold(lab.releases, INDEX, niche, rebuild)
     return promote_index(lab, niche).release
@@ -156,7 +156,7 @@ def _served_index(lab: Lab, niche: str, encoder: str) -> tuple[Release, NicheInd
         _require_rebuild(lab, niche, f"{niche} serves no index yet")
     index = NicheIndex.load(served)
     if index.encoder != encoder:
-        _require_rebuild(lab, niche, f"the served index was made with {index.encoder}, the settings say {encoder}")
+        _require_rebuild(lab, niche, f"the served index was made with {index.encoder}, and the settings name {encoder}")
     return served, index
 
 

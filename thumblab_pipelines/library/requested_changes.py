@@ -20,7 +20,8 @@ class ChangedItems:
 
     `niche`: None if the lab knows none of the videos. `release`: id of the served release. `put_in`, `taken_out` and
     `skipped`: what happened to each video, see `thumblab_pipelines.library.changes.Changed`. `rebuild_required`: why
-    the served index could not take the change. In this case, a rebuild was requested, and Dagster starts the rebuild.
+    the served index could not be changed. If there is such a reason, a rebuild was requested, and Dagster starts the
+    rebuild.
     """
 
     niche: str | None

@@ -68,7 +68,8 @@ def read_library(lab: Lab, niche: str, encoder: str, ids: Sequence[str] | None =
     statement = str(text(_LIBRARY).compile(dialect=lab.engine.dialect))
     items: list[Item] = []
     stored: list[bytes] = []
-    # The vectors of a large library would take memory several times, if they were all converted at once.
+    # The vectors are converted block by block, because converting all of them at once would take several times the
+    # memory.
     converted = bytearray()
     with lab.engine.connect() as connection:
         as_of = now(connection)

@@ -54,8 +54,8 @@ def index_status(lab: Lab, niche: str) -> IndexStatus:
     """
     releases = lab.releases.all(INDEX, niche)
     status = IndexStatus(niche, releases=len(releases))
-    # Releases share files by hard links. A shared file has only one inode, so it is counted only once.
-    # `place` copies nothing from an object store, so only the files on this disk are counted.
+    # Releases share files by hard links. A shared file has only one inode, so it is counted only once. Only the files
+    # on this disk are counted, because `place` does not download files from an object store.
     sizes = {(s.st_dev, s.st_ino): s.st_size for release in releases for s in _file_stats(release.place)}
     status.bytes = sum(sizes.values())
     try:
@@ -83,7 +83,7 @@ def index_status(lab: Lab, niche: str) -> IndexStatus:
         status.remarks.append(f"held: {held}; `thumblab index resume {niche}` ends the hold")
     build = newest_build(lab, niche)
     if build is not None and served is not None and was_read_after(build, served):
-        status.remarks.append(f"{build.release_id} is built and not served")
+        status.remarks.append(f"{build.release_id} is built but not served")
     requests = [request for request in open_rebuild_requests(lab) if request.niche == niche]
     status.remarks += [f"a rebuild is requested: {request.reason}" for request in requests]
     return status

@@ -100,8 +100,8 @@ def build_map(lab: Lab, scope: str, run_id: str | None = None) -> BuiltMap:
     }
 
     def write(folder: Path) -> None:
-        # The served map may have been deleted since it was read. All its pages are then drawn again. Nothing can delete
-        # it from here on, because `publish` keeps the scope locked while it writes.
+        # The served map may have been deleted since it was read. In this case, all its pages are drawn again. From here
+        # on, no process can delete the map, because `publish` keeps the scope locked while it writes.
         pages = None if earlier is None or not earlier.folder.is_dir() else earlier.folder
         write_map(folder, content, reader(lab.images), pages)
 
@@ -205,8 +205,8 @@ class _EarlierMap:
         return Clusters(*levels)
 
     def _common(self, videos: MappedVideos) -> tuple[np.ndarray, np.ndarray]:
-        """Return the rows of the videos that both maps have: their rows in the new map, and their rows in the earlier
-        map.
+        """Return two arrays about the videos that both maps have: their rows in the new map, and their rows in the
+        earlier map.
         """
         row_of = {video_id: row for row, video_id in enumerate(self.points.video_id)}
         pairs = [(new, row_of[item.video_id]) for new, item in enumerate(videos.items) if item.video_id in row_of]
@@ -249,7 +249,7 @@ def _trustworthiness(release: Release) -> CheckResult:
     return CheckResult(
         "trustworthiness",
         value >= LEAST_TRUSTWORTHINESS,
-        f"{value:.3f} at {NEIGHBOURS} neighbours; two principal components have {of_pca:.3f}",
+        f"{value:.3f} for {NEIGHBOURS} neighbours; a map of two principal components has {of_pca:.3f}",
         advisory=True,
         figures={"trustworthiness": value, "continuity": quality["continuity"], "of_pca": of_pca},
     )

@@ -42,9 +42,9 @@ def multiple_of(multiples: Float64s, channels: Rows) -> Multiple | None:
 
 
 def newest_day(days: Rows, today: int) -> int:
-    """Return the last of the `days` [n] up to today, or `UNKNOWN_DAY`.
+    """Return the last of the `days` [n] that is not after today, or `UNKNOWN_DAY`.
 
-    Days after today are wrong. With such a day as the newest, all other videos would count as old.
+    A day after today must be wrong. If it counted as the newest day, all other videos would count as old.
     """
     return int(days[days <= today].max(initial=UNKNOWN_DAY))
 

@@ -73,7 +73,7 @@ def label_clusters(texts: Sequence[str], channels: Sequence[str], clusters: Rows
 def words_of(text: str) -> set[str]:
     """Return the different words of a text in lower case. Numbers, single letters and very long words are left out.
 
-    Styled letters, such as the bold ones that some titles have, are taken as plain letters.
+    Styled letters, such as the bold letters in some titles, count as plain letters.
     """
     words = _pattern().findall(unicodedata.normalize("NFKC", text))
     return {word.casefold() for word in words if len(word) <= _LONGEST}
@@ -83,7 +83,7 @@ def words_of(text: str) -> set[str]:
 def _pattern() -> re.Pattern[str]:
     """Return the pattern of words of two letters or more that begin with a letter, in any script.
 
-    Many scripts write vowels as marks on letters, which Python's `\\w` leaves out.
+    Many scripts write vowels as marks on letters. Python's `\\w` does not match these marks, so the pattern lists them.
     """
     marks = "".join(chr(code) for code in range(_LAST_MARK) if unicodedata.category(chr(code)).startswith("M"))
     joiners = "\u200c\u200d"

@@ -96,7 +96,7 @@ def test_a_damaged_release_is_not_promoted_and_the_old_one_is_still_served(bench
 def test_a_release_of_a_different_encoder_than_the_settings_name_is_not_promoted(bench: Bench) -> None:
     release = served(bench)
     bench.pictures = CountingPictures("another-768")
-    with pytest.raises(LabError, match="made with builtin-768-v3, the settings say another-768"):
+    with pytest.raises(LabError, match="made with builtin-768-v3, and the settings name another-768"):
         build.promote_index(bench.lab, NICHE)
     assert keeps(bench, release)
 

@@ -74,7 +74,7 @@ def test_a_build_made_after_the_clock_stepped_back_is_served(lab: Lab, step_back
     step_back(48)
     more_views(lab)
     built = build.build_index(lab, NICHE).release
-    assert f"{built.release_id} is built and not served" in index_status(lab, NICHE).remarks
+    assert f"{built.release_id} is built but not served" in index_status(lab, NICHE).remarks
     assert build.promote_index(lab, NICHE).release == built
     step_back(96)
     changed = take_out(lab, NICHE, ids(lab)[:1]).release

@@ -209,7 +209,7 @@ def test_an_index_of_another_encoder_takes_no_change_and_requests_a_rebuild(
     info = before.info | {"encoder": "another", "inputs": "x", "as_of": before.info["as_of"]}
     lab.releases.serving.promote(lab.releases.publish(INDEX, NICHE, lambda folder: None, info, sharing=before))
     with pytest.raises(
-        RebuildRequiredError, match=r"made with another, the settings say builtin.*thumblab index rebuild"
+        RebuildRequiredError, match=r"made with another, and the settings name builtin.*thumblab index rebuild"
     ):
         put_in(lab, NICHE, ids(lab)[:1])
     (request,) = open_rebuild_requests(lab)

@@ -17,8 +17,7 @@ from thumblab_pipelines.niche_report.report import check_report, store_report
     check_specs=advisory(
         "niche_report",
         enough_videos=f"The niche has at least {LEAST_WINNERS} winners on {LEAST_CHANNELS} channels. Otherwise, the "
-        "report has "
-        "no figures.",
+        "report has no figures.",
         pictures_measured="The pictures of at least half of the compared videos were measured.",
     ),
     description="How the top tenth of a niche differs from other videos of the same channels. The report has effect "
