@@ -166,9 +166,9 @@ def test_a_run_changes_only_channels_of_the_key_whose_exports_it_imports(run: Ru
     result, report = run(owner.rows(6), owner_of_key="bob#2", name="Bob")
     assert (result.success, report.state, report.imported) == (False, "failed", None)
     assert report.reason == (
-        "6 of the 6 videos of the exports belong to channels of others ('Alice cooks'), which this key may not change, so "
-        "nothing is imported; ask the lab's owner to import the exports with `thumblab channel add`, or to give you the "
-        "channel with `thumblab channel give`"
+        "nothing is imported, because 6 of the 6 videos of the exports belong to channels of others ('Alice cooks'), which "
+        "this key may not change; ask the lab's owner to import the exports with `thumblab channel add`, or to give the "
+        "channel to your key with `thumblab channel give`"
     )
     assert stored(owner) == []
     assert list_channels(owner.lab) == before

@@ -245,7 +245,7 @@ def test_a_key_that_took_the_videos_first_gets_no_rates_of_the_exports_of_the_la
     channel_id = mine.channel.channel_id
     with pytest.raises(
         LabError,
-        match=f"belongs to the key alice, .*give {channel_id} --lab` takes this channel, or name the channel with",
+        match=f"belongs to the key alice; name this channel with --name {channel_id}, or make .*give {channel_id} --lab`",
     ):
         add(owner, path, None, name=name)
     assert state(owner.lab) == before

@@ -23,7 +23,9 @@ class Grouping(dg.Config):
     min_cluster_size: int | None = Field(
         default=None, description="The smallest number of faces in an unknown cluster."
     )
-    max_faces: int | None = Field(default=None, description="The largest number of unmatched faces to group.")
+    max_faces: int | None = Field(
+        default=None, description="The largest number of faces without a cluster that are grouped."
+    )
 
 
 @dg.asset(
