@@ -86,7 +86,8 @@ class _Module:
     def definition(self, name: str) -> _Definition:
         """Return the definition `name`. If the module only imports the name, the definition has no code of its own."""
         digest, mentions = hashlib.sha256(), set()
-        # This module may only import the name. Then the version follows the module that defines the name.
+        # The module may import this name instead of defining it. In this case, the version depends on the definition in
+        # the other module.
         if name in self._imported:
             mentions.add(self._imported[name])
         for statement in self.statements.get(name, []):

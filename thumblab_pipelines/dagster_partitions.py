@@ -17,7 +17,8 @@ def tell_dagster_of_niches(home: Path, data_dir: Path, niches: Sequence[str]) ->
     """Make the partitions of the lab in `data_dir` equal to its niches, outside any run. `home`: the folder of
     `dagster.yaml`.
 
-    Return None, or a sentence if Dagster's database cannot be changed. The sensor `niches` then does it later.
+    Return None if this succeeds. If Dagster's database cannot be changed, return a sentence that says so. The sensor
+    `niches` then changes the partitions later.
     """
     try:
         with open_instance(home, data_dir) as instance:
@@ -29,7 +30,7 @@ def tell_dagster_of_niches(home: Path, data_dir: Path, niches: Sequence[str]) ->
 
 
 def add_partitions(instance: dg.DagsterInstance, niches: Sequence[str]) -> list[str]:
-    """Add the niches that are not partitions yet, and return them."""
+    """Add the niches that are not partitions yet, and return the added niches."""
     known = instance.get_dynamic_partitions("niche")
     new = [niche for niche in niches if niche not in known]
     if new:
@@ -38,7 +39,9 @@ def add_partitions(instance: dg.DagsterInstance, niches: Sequence[str]) -> list[
 
 
 def remove_partitions(instance: dg.DagsterInstance, niches: Sequence[str]) -> list[str]:
-    """Remove the partitions that are not among `niches`, and return them. The history of their runs stays."""
+    """Remove the partitions that are not among `niches`, and return the removed partitions. The history of their runs
+    stays.
+    """
     gone = [niche for niche in instance.get_dynamic_partitions("niche") if niche not in niches]
     for niche in gone:
         instance.delete_dynamic_partition("niche", niche)

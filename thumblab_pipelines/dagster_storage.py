@@ -109,8 +109,8 @@ def _log_lines_once() -> None:
     """Give the root logger a handler, if it has none. The handler writes warnings of all packages except Dagster.
 
     While the database is down, dagster-postgres calls `logging.warning`. If the root logger has no handler, this call
-    adds one that writes the lines of all loggers. Dagster's loggers have handlers of their own, so each of their lines
-    would then be logged twice.
+    adds a handler that writes the lines of all loggers. Dagster's loggers have handlers of their own, so each of their
+    lines would then be logged twice.
     """
     root = logging.getLogger()
     if not root.handlers:
@@ -122,7 +122,8 @@ def _log_lines_once() -> None:
 
 @cache
 def _make_tables(url: str) -> None:
-    """Make missing tables and pools. If a pool exists, keep its limit, which a person may have set.
+    """Make missing tables and pools. A pool limits how many steps run at once. If a pool exists, keep its limit, which
+    a person may have set.
 
     Dagster makes a pool at its first use. If two runs made the same pool at the same moment, one run would fail.
     """

@@ -44,7 +44,8 @@ class LabWebserver(DagsterWebserver):  # type: ignore[type-arg]
     """Dagster's webserver, restricted to requests from the lab's own pages and programs."""
 
     def create_asgi_app(self, **options: Any) -> Starlette:
-        # The pages can offer the niches of the lab before the daemon runs the sensor `niches` for the first time.
+        # Add the niches now, so that the pages offer them before the daemon runs the sensor `niches` for the first
+        # time.
         instance = self._process_context.instance
         try:
             add_partitions(instance, NicheFile(settings().data_dir).names)
@@ -56,8 +57,8 @@ class LabWebserver(DagsterWebserver):  # type: ignore[type-arg]
         return [Middleware(OwnPagesOnly, names=own_names(settings())), *super().build_middleware()]
 
     def make_security_headers(self) -> dict[str, str]:
-        # If a page of another person showed this page in a frame, it could trick a person into clicking a button that
-        # starts a run.
+        # Another web page must not show this page in a frame. Otherwise the other page could trick a person into
+        # clicking a button that starts a run.
         return {**super().make_security_headers(), "X-Frame-Options": "DENY"}
 
     def build_routes(self) -> list[BaseRoute]:

@@ -62,8 +62,8 @@ class ScaledPicture:
     def part(self, plane: npt.NDArray[Any], box: Box, least: int = 1) -> npt.NDArray[Any]:
         """Return the pixels of `plane` that are inside the box. `plane` is an array of this picture, such as `grey`.
 
-        A box that is narrower or lower than `least` pixels is first widened to `least` pixels, if the picture is large
-        enough.
+        If a side of the box is shorter than `least` pixels, the side is first lengthened to `least` pixels, as far as
+        the picture allows.
         """
         height, width = plane.shape[:2]
         top, bottom = _span(box.y, box.height, height, least)
@@ -87,7 +87,7 @@ def fitted(image: Pixels, side: int, enlarge: bool = True) -> Pixels:
 
 
 def _span(start: float, length: float, size: int, least: int) -> tuple[int, int]:
-    """Return the first pixel of a range and the pixel after its last one.
+    """Return the first pixel of a range, and the pixel after the last pixel of the range.
 
     `start` and `length` are fractions of `size`. A range of fewer than `least` pixels is widened to `least` pixels.
     """

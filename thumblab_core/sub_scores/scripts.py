@@ -22,9 +22,10 @@ _FOREIGN = 2
 (Ω, π).
 """
 _ODD_SURE, _MIXED_SURE = 0.95, 0.85
-"""A reading with a part of `_ODD` or of `_MIXED` is accepted if its confidence is at least this number.
+"""Minimum confidence of an accepted reading: the first number if a part matches `_ODD`, the second if a part matches
+`_MIXED`.
 
-For drawn text in other scripts, readings with a part of `_MIXED` reach a confidence of 0.81.
+Texts in other scripts, drawn for a test, were read with a match of `_MIXED` and a confidence of up to 0.81.
 """
 _ODD = re.compile(
     r"[A-Z]{2,}(?!s|(?<=H)z|(?<=W)h)[a-zß-ÿ](?!\w)"  # a small letter after capitals: `UTn`, not `TVs` or `GHz`
@@ -44,7 +45,7 @@ def script(letter: str) -> str:
 
 
 def has_unknown_letters(text: str) -> bool:
-    """Return whether a letter of the text is of a script that the text reader cannot read."""
+    """Return whether the text has a letter of a script that the text reader cannot read."""
     return _unknown(text) > 0
 
 

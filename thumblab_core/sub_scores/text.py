@@ -35,7 +35,7 @@ A long line in an alphabet that the recogniser was not trained for is read wrong
 0.7. The confidence of a line that was read correctly is rarely below 0.8.
 """
 _LONG = 2.0
-"""The least width divided by height of a box that counts as a long line."""
+"""A box is a long line if its width, divided by its height, is at least this number."""
 _LIKE_TEXT = 0.6
 """Minimum score of the detector at which a long box counts as text, although the recogniser could not read it.
 

@@ -50,12 +50,16 @@ def rescaled(cosine: float, between: tuple[float, float]) -> float:
 
 
 def by_picture(image: Vectors, title: Vectors) -> float:
-    """Return the sub-score of a picture and a title, from their unit vectors [d] of an encoder with a text tower."""
+    """Return the sub-score of a picture and its title. `image` and `title` are unit vectors [d] of an encoder with a
+    text tower.
+    """
     return rescaled(float(image @ title), CLIP_RANGE)
 
 
 def by_text(text: Vectors, title: Vectors) -> float:
-    """Return the sub-score of a text in a picture and a title, from their unit vectors [d] of the title encoder."""
+    """Return the sub-score of the text in a picture and the picture's title. `text` and `title` are unit vectors [d] of
+    the title encoder.
+    """
     return rescaled(float(text @ title), TEXT_RANGE)
 
 

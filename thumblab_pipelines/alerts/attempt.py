@@ -13,8 +13,8 @@ Send = Callable[[Message], str]
 
 
 class Attempt(Thread):
-    """A thread that tries to send the messages `waiting` in their order. When `seconds` seconds have passed, the thread
-    starts to send no further message.
+    """A thread that tries to send the messages `waiting` in their order. After `seconds` seconds, the thread does not
+    begin to send another message.
 
     `handled`: the messages that need no further attempt, each with a reason. The reason is None if the channel accepted
     the message. Otherwise it says why the channel will never accept the message. `current`: the message that was tried

@@ -88,10 +88,10 @@ def close(state: WatchState, cause: str) -> OpenAlert | None:
 
 
 def due(state: WatchState, now: datetime, wait: timedelta, dagster: str) -> Iterator[Message]:
-    """Yield a message about each open alert of which a person must be told now.
+    """Yield a message about each open alert that must be reported to a person now.
 
-    A new alert is told after `wait`. An alert with new failures is told again every `AGAIN`. An alert without a new
-    failure in the last `FORGOTTEN` is dropped. `dagster`: the URL of Dagster's pages.
+    A new alert is reported after `wait`. An alert with new failures is reported again after `AGAIN`. An alert without a
+    new failure in the last `FORGOTTEN` is dropped. `dagster`: the URL of Dagster's pages.
     """
     for alert in list(state.alerts.values()):
         if now - alert.last_at > FORGOTTEN:
@@ -104,7 +104,9 @@ def due(state: WatchState, now: datetime, wait: timedelta, dagster: str) -> Iter
 
 
 def hobart(moment: datetime) -> str:
-    """Return the moment as a date and time in Hobart, as text for a person."""
+    """Return the moment as text for a person: the date and the time in Hobart, where the lab's schedules have their
+    time.
+    """
     return f"{moment.astimezone(_HOBART):%a %d %b %Y, %H:%M} in Hobart"
 
 

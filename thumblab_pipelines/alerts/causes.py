@@ -45,7 +45,7 @@ _KNOWN = (
     _Known(
         "quota",
         re.compile(r"YouTube's quota|its quota are spent"),
-        "Nothing: what was collected is kept, and the next run after midnight in California continues.",
+        "Do nothing. The collected videos are kept, and the next run after midnight in California continues.",
     ),
     _Known(
         "process",

@@ -53,14 +53,16 @@ def announce(
     for name in names:
         waiting = [delivery for delivery in state.deliveries if delivery.channel == name]
         for delivery in waiting[:-_MOST_WAITING]:
-            _log.warning("%s: too many messages wait, so this one is dropped: %s", name, delivery.message.title)
+            _log.warning("%s: too many messages wait, so this message is dropped: %s", name, delivery.message.title)
             state.deliveries.remove(delivery)
 
 
 def deliver(
     state: WatchState, senders: Mapping[str, Send], now: datetime, secrets: list[str], seconds: float = _SECONDS
 ) -> None:
-    """Send the due messages to all channels at the same time. Wait at most `seconds` for each channel."""
+    """Send the messages whose next attempt is due, to all channels at the same time. Wait at most `seconds` for each
+    channel.
+    """
     state.deliveries = [delivery for delivery in state.deliveries if delivery.channel in senders]
     begun = []
     for name, send in senders.items():

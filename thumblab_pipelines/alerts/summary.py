@@ -105,10 +105,10 @@ def summarise(chosen: Settings, state: WatchState | None, now: datetime | None =
 def _of_database(
     chosen: Settings, since: datetime, now: datetime
 ) -> tuple[dict[str, int] | None, list[Balance], str | None]:
-    """Return the number of new videos by niche, the balances of the quota, and the reason why both are missing.
+    """Return the number of new videos by niche, the balances of the quota, and a reason.
 
-    The reason is None if the database answers. If the database does not answer, the numbers are None, and the list of
-    balances is empty.
+    If the database answers, the reason is None. If the database does not answer, the reason says why, the numbers are
+    None, and the list of balances is empty.
     """
     try:
         lab = Lab.existing(chosen)

@@ -1,6 +1,6 @@
 """Copy a lab into a folder while the lab runs.
 
-No writer is stopped. The copy is still consistent because of the order of the steps:
+Other processes go on writing. The copy is still consistent because of the order of the steps:
 
 1. Copy pictures, artifacts and releases. These three kinds of files never change, so copying them needs no lock.
 2. Lock each scope of the release store for a moment. Copy the scope's pointers, and the releases made since step 1. So
@@ -193,8 +193,9 @@ class _Copy:
         return state
 
     def _copy_fixed(self, name: str, only: Collection[PurePosixPath] | None = None) -> None:
-        """Copy the unchanging files of a folder, except files that are already in the backup. Skip a file that is
-        deleted meanwhile."""
+        """Copy the files of a folder that contains unchanging files. Skip files that are already in the backup, and
+        files that are deleted meanwhile.
+        """
         source = lab_folder(self.lab.settings, name)
         paths = list(walk(source)) if only is None else list(only)
         wanted = [path for path in paths if _is_fixed(name, path)]

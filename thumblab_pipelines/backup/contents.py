@@ -54,7 +54,7 @@ LEFT_OUT = {
     "demo.lock": "a lock",
     "api-keys.lock": "a lock",
     "monitoring.lock": "a lock",
-    "monitoring.json": "it says what runs and fails now",
+    "monitoring.json": "it says what runs and what fails now",
     "restoring": "the mark of an unfinished restore",
 }
 """The rest of the data folder, and why each item is not copied. The folder `demo` is left out, because it is another

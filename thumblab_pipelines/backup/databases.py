@@ -137,7 +137,7 @@ def require_fitting(url: str, name: str, layout: Layout) -> None:
     if layout.vector and vector and layout.vector != vector:
         raise LabError(
             f"the backup needs the extension vector in the schema {layout.vector}, and the database {name} has it in "
-            f"{vector}; run there: ALTER EXTENSION vector SET SCHEMA {_quoted(layout.vector)}"
+            f"{vector}; run in this database: ALTER EXTENSION vector SET SCHEMA {_quoted(layout.vector)}"
         )
 
 

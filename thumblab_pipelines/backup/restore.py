@@ -73,7 +73,8 @@ def verify(backup: Path, progress: Progress = silent) -> Manifest:
 
 
 def restore(backup: Path, settings: Settings, progress: Progress = silent) -> Restored:
-    """Restore a lab from a backup into the data folder and the databases of the settings, which must be empty.
+    """Restore a lab from a backup. The settings name the data folder and the databases of the new lab, which must be
+    empty.
 
     Raises `LabError` if the folder or a database is not empty, if `verify` finds a fault, or if a file or a database
     cannot be written. Also raises `LabError` if another process is restoring a lab into the same data folder.

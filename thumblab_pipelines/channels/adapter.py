@@ -105,7 +105,7 @@ class ChannelData:
     `videos` [n]: the table of `read_channel_videos` with a column `target`, the log of the age-corrected views.
     `inputs` [n, d]: standardised inputs of the model. `scores` [n]: scores that the model gives the videos.
     `score_slope`: the factor by which an adapter multiplies the scores (see `thumblab_core.ranking.adapters.Adapter`).
-    `kernel`: the kernel of the adapter. `compared`: the pictures that were compared on videos of the channel.
+    `kernel`: the kernel of the adapter. `compared`: the one-video pairs of the channel.
     """
 
     videos: pd.DataFrame
@@ -253,7 +253,7 @@ def channel_data(
     """Return the channel's videos with their targets and with the model's inputs and scores.
 
     `videos`: the table of `read_channel_videos`. `images` [n, d_i] and `titles` [n, d_t]: the vectors of these videos,
-    in the same order. `compared`: the pictures that were compared on videos of the channel, by default none.
+    in the same order. `compared`: the one-video pairs of the channel, by default none.
     """
     from thumblab_core.ranking.inputs import model_inputs
 

@@ -46,8 +46,9 @@ def collect_channel(
 ) -> tuple[Channel, str | None]:
     """Collect the newest uploads of a channel with their pictures. `name` is the channel's id or @handle.
 
-    New uploads go into the niche that the channel already has in the lab, see `niche_of`. If it has none, they go into
-    `niche`. Return the channel, and the reason why some of its uploads were not collected, or None.
+    New uploads go into the niche that the channel already has in the lab, see `niche_of`. If the channel has no niche
+    yet, new uploads go into `niche`. Return the channel, and the reason why some of its uploads were not collected, or
+    None.
 
     Raises `LabError` when no API key is set, when the channel does not exist, or when YouTube refuses a call. Also
     raises `LabError` when the channel has no niche and `niche` is None.

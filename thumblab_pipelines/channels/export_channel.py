@@ -82,8 +82,8 @@ def one_import_at_a_time(lab: Lab) -> Iterator[None]:
 def channel_of_exports(connection: Connection, given: GivenExports, video_ids: Collection[str]) -> ExportChannel:
     """Return the channel of the exports. `video_ids`: ids of the videos in the exports.
 
-    If the lab already has videos of the exports, the channel of these videos is returned. Otherwise, the channel is
-    found or made by the given name.
+    If the lab already has videos of the exports, the channel of these videos is returned. Otherwise, the channel with
+    the given name is returned. If no channel has this name, a new channel is made.
 
     The returned channel must be a channel that the sender may change. An API key may change only its own channels. The
     lab's own command may change the channel of an API key only if the command names this channel. Otherwise the owner
@@ -166,7 +166,7 @@ def _left_to_keys(connection: Connection, left: Sequence[Channel], video_ids: Co
 
 
 def _known(connection: Connection, video_ids: Collection[str]) -> dict[Channel, int]:
-    """Return how many of these videos each channel has. The channel with the most videos comes first."""
+    """Return how many videos in `video_ids` each channel has. The channel with the most videos comes first."""
     columns = (channels.c.channel_id, channels.c.title, channels.c.handle, channels.c.owner)
     statement = (
         select(*columns, func.count())
@@ -265,7 +265,7 @@ def _is_taken(connection: Connection, channel: Channel) -> bool:
     """Return whether another channel of the lab already has the id of `channel`.
 
     If an API key owns `channel`, a channel with the same title also counts. If the lab itself owns `channel`, only
-    channels that have videos count, and the title may be in use.
+    channels that have videos count, and another channel may have the same title.
     """
     if channel.owner is None:
         return (

@@ -254,7 +254,10 @@ def _videos_of(lab: Lab, channel: Channel, video_ids: Iterable[str]) -> set[str]
 
 
 def _records(lab: Lab, video: ExportedVideo, known: Row[Any] | None, result: ImportedExports) -> Iterator[VideoRecord]:
-    """Yield one record of the video for each day on which its view count is known."""
+    """Yield one record of the video for each day on which its view count is known.
+
+    `known`: the video's row in the database, or None if the video is new.
+    """
     # The import has left out videos without a date, because `ExportedVideo.lacks` reports a missing date.
     assert video.published is not None
     published = _start_of(video.published)

@@ -56,7 +56,7 @@ class Walk:
 
 
 def seed(connection: Connection, niche: str, now: datetime) -> None:
-    """Add the channels of the niche's videos from YouTube to the crawl. Adding channels costs no quota."""
+    """Add channels to the crawl: the channels of all videos of the niche that come from YouTube. This costs no quota."""
     connection.execute(_SEED, {"niche": niche, "now": now})
 
 

@@ -27,7 +27,7 @@ _LEAST_NEW_CHANNELS = 3
 
 @dataclass(frozen=True)
 class Search:
-    """A search for the videos of one period, in one order.
+    """A search for the videos of one week. The order of the results is by views or by date.
 
     `query` says what is searched, see `query_of`. `pages` is the number of pages that were read so far, and `cursor` is
     the token of the next page.
@@ -42,7 +42,7 @@ class Search:
 
 
 def query_of(niche: Niche) -> str:
-    """Return as one text what is searched for the niche: its texts and its category.
+    """Return a text that says what is searched for the niche: its texts and its category.
 
     If the texts or the category change, the returned text changes too. All weeks are then searched again.
     """
@@ -50,7 +50,9 @@ def query_of(niche: Niche) -> str:
 
 
 def plan_searches(connection: Connection, niche: Niche, now: datetime, days: int) -> None:
-    """Plan one search per order for each week of the last `days` days. Searches that exist already stay as they are."""
+    """Plan the searches of each week of the last `days` days: one search for each order of the results. Searches that
+    exist already stay as they are.
+    """
     # The periods are calendar weeks. So a later run plans the same weeks, and can skip searches that exist already.
     this_week = _A_MONDAY + (now - _A_MONDAY) // _WEEK * _WEEK
     weeks = -(-days // _WEEK.days)

@@ -82,7 +82,7 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
     # an answer and the niche has no picture yet, the network is probably down, so the run fails.
     if missing and not had and fetched.unanswered:
         raise LabError(
-            f"none of the {len(wanted) - fetched.refused} thumbnails of {niche} could be requested; "
+            f"none of the {len(wanted) - fetched.refused} thumbnails of {niche} could be reached, because no host answered; "
             "check the network, and run the command again"
         )
     duplicates, near = _count_duplicates(lab, niche)

@@ -24,9 +24,9 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.quota import QuotaError, Spending
 from thumblab_pipelines.youtube.uploads import newest_uploads
 
-# This query finds videos that were published after their latest observation, which is impossible. Only the latest
-# observation is compared. If a premiere was postponed, its earlier observations are older than its new date of
-# publication, and this is no fault.
+# This query counts videos that were published after their latest observation. Such dates must be wrong. Earlier
+# observations are not compared: if a premiere was postponed, its earlier observations are rightly older than its
+# publication.
 _CHECKED = text("""
     SELECT count(DISTINCT v.video_id) AS videos, count(DISTINCT v.channel_id) AS channels,
            count(*) FILTER (WHERE v.published_at > s.observed_at + interval '1 day' AND v.format <> 'upcoming')

@@ -40,7 +40,7 @@ CHECKS = {
     "no_future_observation": "No count was observed after the moment of the corpus.",
     "labels_hold": "The views confirm the winner, the label and the margin of every pair.",
     "target_of_training_rows": "The targets were computed from the training videos alone.",
-    "one_video": "The pairs of pictures that one video showed are complete.",
+    "one_video": "The one-video pairs are complete.",
 }
 """The description of each check of a pairs release, by the name of the check."""
 UNLIKE = "unlike_pictures"
@@ -99,7 +99,7 @@ def check_pairs(release: Release) -> list[CheckResult]:
         _result(
             "target_of_training_rows", "the targets were computed from the training videos alone", _targets(corpus)
         ),
-        _result("one_video", "the pairs of pictures on one video are complete", _one_video(corpus, release)),
+        _result("one_video", "the one-video pairs are complete", _one_video(corpus, release)),
     ]
 
 

@@ -115,13 +115,12 @@ def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFram
 def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return the corpus without the excluded videos, and how many videos each rule excluded.
 
-    A video that several rules exclude is counted only under the first of these rules. Two kinds of videos are only
-    marked:
+    A video that several rules exclude is counted only under the first of these rules.
 
-    - Outliers stay in the corpus. The column `crawl_outlier` says whether the crawl marked the video as an outlier.
-    - Videos of more than an hour stay in the corpus for channel adapters and for evaluation. The model is not trained
-      on
-      them, so their column `learnt` is False, and the second result counts them as excluded.
+    Two kinds of videos are only marked, and stay in the corpus. The column `crawl_outlier` says whether the crawl
+    marked the video as an outlier. The column `learnt` is False for videos of more than an hour. Channel adapters and
+    the evaluation use such long videos, but the model is not trained on them. So the second result counts them as
+    excluded.
     """
     excluded: dict[str, int] = {}
 

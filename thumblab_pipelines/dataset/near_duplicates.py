@@ -21,7 +21,8 @@ _METHOD = 1
 _ROWS = 1_024
 """Maximum number of pictures in a block, in which all pictures are compared with each other."""
 _SEVERAL = 32 * _ROWS
-"""Maximum number of pictures that are compared with all earlier ones together. Together they are compared faster."""
+"""Maximum number of pictures that are compared with all earlier pictures in one search. One large search is faster than
+many small searches."""
 
 
 class Pictures:

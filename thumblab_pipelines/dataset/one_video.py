@@ -140,7 +140,7 @@ class OneVideoPairs:
         return self.only(~deleted) if deleted.any() else self
 
     def of_channels(self, channel_ids: Collection[str]) -> OneVideoPairs:
-        """Return the pairs of these channels."""
+        """Return the pairs of the channels in `channel_ids`."""
         inside = self.pairs.channel_id.isin(list(channel_ids)).to_numpy(bool)
         return self if inside.all() else self.only(inside)
 

@@ -19,7 +19,7 @@ _SIGMA_PER_MAD = 1.4826
 
 
 def training_outliers(corpus: pd.DataFrame) -> Flags:
-    """Return which videos [n] are outliers by their `target` among the training videos of their channel.
+    """Return which videos [n] are outliers: training videos whose `target` is far from the targets of their channel.
 
     An outlier is more than 3 standard deviations from the median. The standard deviation is estimated as 1.4826 times
     the median absolute deviation, because a single extreme value would inflate the plain standard deviation. For

@@ -31,18 +31,19 @@ from thumblab_core.index.projection import principal_axes, rest_lengths
 _COMPONENTS = 64
 _BLOCK = 1_024
 _ROUNDING = 1e-5
-"""Allowance for the error of an inner product of short forms in float32. The errors that were seen are smaller."""
+"""Allowance for the rounding error of an inner product of short forms in float32. All measured errors are smaller."""
 _DISTANCE_ROUNDING = 1e-3
-"""Allowance for the error of a distance of short forms. A length is the root of a rounded number, so it is larger."""
+"""Allowance for the rounding error of a distance of short forms. This error is larger than `_ROUNDING`, because a
+distance is the root of a rounded number."""
 _TRAINED_PER_CELL = 64
-"""The number of vectors in the training sample, for each cell."""
+"""The centres of the cells are computed from a sample of vectors. The sample has this number of vectors per cell."""
 _KMEANS_ITERATIONS = 5
 _FOUND = 2**24
-"""Maximum number of pairs of short forms that can be found in one step. They take 200 MB."""
+"""Maximum number of pairs of short forms that one step can find. So many pairs take 200 MB."""
 _PAIRS = 2**14
-"""Maximum number of pairs of vectors that are compared at once. With 768 dimensions, their copies take 100 MB."""
+"""Maximum number of pairs of vectors that are compared at once. With 768 dimensions, copying the vectors takes 100 MB."""
 _DENSE = 16
-"""If at least one in this number of all pairs must be compared, comparing all pairs is faster, because nothing is
+"""If at least 1/16 of all pairs must be compared, all pairs are compared. This is faster, because no vectors are
 copied.
 """
 

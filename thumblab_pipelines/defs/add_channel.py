@@ -78,8 +78,8 @@ def add_exported_channel(
     context.add_output_metadata(_metadata(report))
 
 
-# The job is not partitioned by niche. Dagster runs one partition at a time, so the person who sent the exports might
-# have to wait for hours while the niche is refreshed.
+# The job is not partitioned by niche. Of each partition, only one run happens at a time. So the person who sent the
+# exports might have to wait for hours while the niche is refreshed.
 @dg.job(
     op_retry_policy=RETRY,
     tags=max_runtime(hours=2) | URGENT | OF_EXPORTS,
@@ -124,8 +124,9 @@ def _own_files(data_dir: Path, names: list[str], folder: ImportFolder | None) ->
 
 @contextmanager
 def _reported(context: dg.OpExecutionContext, reporter: ImportReporter, folder: ImportFolder | None) -> Iterator[None]:
-    """Report an error of the block and delete the exports, unless Dagster will try this step again with the same
-    exports."""
+    """If the block raises an error, report the error and delete the exports. If Dagster will try this step again with
+    the same exports, do neither.
+    """
     try:
         yield
     except Exception as error:

@@ -41,11 +41,12 @@ def explained() -> Iterator[None]:
         raise dg.Failure(description=str(failure), allow_retries=True) from error
 
 
-FINISHED = {"finished": "The run did all its work. If not, the day's quota ended it, and the next run continues."}
+FINISHED = {"finished": "The run did all its work. If the day's quota ended the run early, the next run continues."}
 """The description of the advisory check `finished`, see `thumblab_pipelines.checks.finished`."""
 
 NOT_TOO_MANY = {
-    CHECK: "The run deleted every video that was due. If they are too many, it deletes none until a person confirms."
+    CHECK: "The run deleted every video that was due. If too many videos are due, the run deletes none of them until a "
+    "person confirms."
 }
 
 

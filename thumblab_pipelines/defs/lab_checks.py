@@ -30,8 +30,8 @@ CHECKS = [
         "raw_videos",
         "as_many_as_usual",
         weeks.check_observations,
-        f"Each niche has at least {weeks.LEAST_SHARE:.0%} of the observations of a median day of the last "
-        f"{weeks.WEEKS} weeks.",
+        f"In the last 24 hours, each niche got at least {weeks.LEAST_SHARE:.0%} as many observations as on a median day "
+        f"of the last {weeks.WEEKS} weeks.",
     ),
     _check(
         "thumbnails",

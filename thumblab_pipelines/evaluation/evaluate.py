@@ -114,8 +114,8 @@ def _evaluate_split(
         The scores [n] of each scorer, by its name. A scorer is the model or a reference model. The result has the AUC
         of every scorer.
     reference
-        The name of a reference model that was fitted to the same videos of the evaluated channels as the model. The
-        reference model `reference` gets the same detailed figures as the model.
+        The name of the reference model that gets the same detailed figures as the model. This reference model knows the
+        same videos of the evaluated channels as the model.
     slope
         Factor that turns a difference of the model's scores into the log odds of winning.
     rows

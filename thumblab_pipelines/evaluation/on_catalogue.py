@@ -89,7 +89,7 @@ def named_model(lab: Lab, name: str) -> Release:
         served = lab.releases.serving.current(MODEL, ALL)
         if served is None:
             raise NoServedModelError(
-                "no model is served yet; `thumblab refresh` trains and serves one on the videos of the lab",
+                "no model is served yet; `thumblab refresh` trains a model on the videos of the lab and serves it",
                 lab.settings.data_dir,
             )
         return served

@@ -3,9 +3,9 @@
 Two observed videos of a channel differ in title *and* picture, so the video with more views may have won by its title.
 So the pairs are evaluated in slices. All slices except `swap` reduce the effect of the title:
 
-    residual     The winner is the video with the higher residual, which is the log views minus the log views that the
-                 context predicts, see `Context`. `residual 2x` has only the pairs whose residuals differ by at least a
-                 factor of two.
+    residual     The winner is the video with the higher residual. The residual is the log views minus the log views
+                 that the context predicts, see `Context`. `residual 2x` has only the pairs whose residuals differ by at
+                 least a factor of two.
     tied third   The third of the pairs whose contexts predict the most similar views. The winner is the video with more
                  views. `tied tenth` is stricter: it has only the tenth of the pairs with the most similar predictions.
     swap         All pairs. The winner is the video with more views. The effect of the title on the views remains.

@@ -17,7 +17,7 @@ BACKGROUND_SECONDS = 600.0
 """Seconds for which one run in the background works on the crawl's videos."""
 
 _SLICE = 64
-"""How many videos a run takes together. A run ends at most one slice after its time."""
+"""Number of pieces of work in a slice. A run looks at the clock only between two slices."""
 _ON_CLUSTER = 32
 """How many times larger a slice is on a Ray cluster, whose workers start anew for each slice."""
 

@@ -40,9 +40,9 @@ class _Anatomy:
 class TrainableTower:
     """An image tower whose last `blocks` transformer blocks, and all parts after these blocks, are trained.
 
-    All other parameters are frozen. The patch embedding is the part before the blocks. The patch embedding is trained
-    only if `blocks` is "all", not if `blocks` equals the number of blocks. The tower stays in evaluation mode, without
-    dropout.
+    All other parameters are frozen. The patch embedding is the part before the blocks. It is trained only if `blocks`
+    is "all". If `blocks` is a number, the patch embedding is frozen, even if all blocks are trained. The tower stays in
+    evaluation mode, without dropout.
 
     Raises `LabError` when the tower is not a ViT of open_clip or timm, or has fewer than `blocks` blocks.
     """
@@ -51,7 +51,9 @@ class TrainableTower:
         anatomy = _anatomy(visual)
         count = len(anatomy.blocks) if blocks == ALL else blocks
         if not 1 <= count <= len(anatomy.blocks):
-            raise LabError(f"the image tower has {len(anatomy.blocks)} blocks, so {blocks} cannot be fine-tuned")
+            raise LabError(
+                f"the image tower has {len(anatomy.blocks)} blocks, so {blocks} cannot be fine-tuned; use fewer blocks"
+            )
         self._anatomy = anatomy
         self._first = len(anatomy.blocks) - count
         self.whole = blocks == ALL

@@ -18,7 +18,7 @@ from thumblab_pipelines.predictions.report import check_quality
 
 _QUERIES, _K = 64, 20
 _MOST_WORSE = 0.02
-"""Accepted shortfall of a served index below the recall in the settings. This check measures the recall with few
+"""The measured recall of a served index may be this much below the recall in the settings. The check measures with few
 queries, so the measured recall is not exact."""
 
 
@@ -113,7 +113,7 @@ def check_against_baselines(lab: Lab) -> CheckResult:
         figures[f"{split}_difference"] = round(own - scorers[best], 4)
         if own < scorers[best]:
             bad.append(
-                f"{split}: the AUC of the model is {own:.3f}, and the AUC of ranking by {best} is {scorers[best]:.3f}"
+                f"{split}: the AUC of the model is {own:.3f}, and the AUC of the ranking by {best} is {scorers[best]:.3f}"
             )
     good = f"{served} is at least as good as each simple ranking" if figures else f"{served} has no evaluation"
     return CheckResult(name, not bad, "; ".join(bad) or good, advisory=True, figures=figures)

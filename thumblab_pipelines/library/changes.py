@@ -189,7 +189,7 @@ _NO_VECTOR = "its thumbnail is not encoded; the metadata of embeddings says why"
 
 
 def _why_skipped(lab: Lab, niche: str, video_ids: Sequence[str], encoder: str) -> dict[str, str]:
-    """Return the reason why each of these videos is not in the library, by video id."""
+    """Return the reason why each video in `video_ids` is not in the library, by video id."""
     reasons = _not_ready(lab, niche, video_ids, encoder)
     days = f"more than {lab.settings.library_days} days before the niche's newest observation"
     other_reason = f"it was first collected or last observed {days}, or is not an ordinary video"

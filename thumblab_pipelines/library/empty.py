@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from thumblab_pipelines.lab import Lab
 
-# This query counts the videos of the niche that have passed each step of a refresh.
+# This query counts, for each step of a refresh, the videos of the niche that have passed the step.
 _STEPS = text("""
 SELECT count(*) AS videos, count(t.sha256) AS pictures, count(e.video_id) AS vectors,
        count(*) FILTER (WHERE e.video_id IS NOT NULL AND x.video_id IS NULL) AS not_taken_out,

@@ -51,7 +51,7 @@ def change_items(lab: Lab, action: Action, video_ids: Sequence[str], niche: str 
 
 
 def _niche_of(lab: Lab, video_ids: Sequence[str]) -> str | None:
-    """Return the niche of the first of the videos that the lab knows, or None if the lab knows no video."""
+    """Return the niche of the first video that the lab knows, or None if the lab knows none of the videos."""
     with lab.engine.connect() as connection:
         rows = connection.execute(
             select(videos.c.video_id, videos.c.niche).where(videos.c.video_id.in_(list(video_ids)))

@@ -89,7 +89,7 @@ def read_library(lab: Lab, niche: str, encoder: str, ids: Sequence[str] | None =
 
 
 def read_scores(lab: Lab, video_ids: Sequence[str], version: str) -> ScoreDistribution:
-    """Return the distributions of the sub-scores of these videos.
+    """Return the distributions of the sub-scores of the videos in `video_ids`.
 
     `version` is a version of the meter, the code that measures sub-scores. Videos that this version has not measured
     are left out.

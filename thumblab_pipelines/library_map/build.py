@@ -131,7 +131,7 @@ def check_map(built: BuiltMap) -> list[CheckResult]:
         CheckResult(
             "placed",
             shown == built.library and len(points) == len(shown),
-            f"{missing} of {len(built.library)} videos of the library are not on the map; it has {len(points)} points, "
+            f"{missing} of {len(built.library)} videos of the library are not on the map; the map has {len(points)} points, "
             f"{with_picture} with a picture",
             figures={"missing": missing, "with_picture": with_picture},
         ),

@@ -23,8 +23,8 @@ _SAMPLES = 3
 cluster.
 """
 _SAME = 0.3
-"""A cluster gets the number of an earlier cluster if both share enough videos: at least this share of the videos that
-are in at least one of the two clusters.
+"""A cluster gets the number of an earlier cluster if the two clusters have enough videos in common. The videos in both
+clusters must be at least this share of all videos in the two clusters.
 """
 
 
@@ -78,8 +78,10 @@ def renumbered(found: Rows, earlier: Rows) -> Rows:
 
 
 def _hdbscan(places: Float64s, smallest: float, largest: float | None = None) -> Rows:
-    """Return the most persistent clusters with at most `largest` videos. If `largest` is None, return the smallest
-    clusters.
+    """Return the cluster of each place [n], by HDBSCAN.
+
+    If `largest` is None, the smallest clusters are returned. Otherwise, a cluster has at most `largest` places, and the
+    clusters are returned that exist over the widest ranges of density.
     """
     from sklearn.cluster import HDBSCAN
 

@@ -18,8 +18,8 @@ from thumblab_pipelines.niche_report.features import measure
 
 
 def describe(videos: MappedVideos, places: Float64s, clusters: Clusters) -> list[Cluster]:
-    """Return the descriptions of the coarse clusters, then of the fine clusters. Each level is in the order of the
-    numbers.
+    """Return the descriptions of the coarse clusters, then of the fine clusters. Each level is ordered by cluster
+    number.
     """
     texts = [f"{title} {words or ''}" for title, words in zip(videos.facts.title, videos.facts.words, strict=True)]
     names = videos.facts.channel.tolist()

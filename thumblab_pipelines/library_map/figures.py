@@ -24,7 +24,7 @@ def multiple_of(multiples: Float64s, channels: Rows) -> Multiple | None:
     """Return the usual outlier multiple of m videos, or None if fewer than three channels have a known multiple.
 
     `multiples` [m] is NaN for an unknown multiple. The usual multiple is the geometric mean of the channels' medians,
-    so that all channels have the same weight. The interval is the t interval of this mean.
+    so that all channels have the same weight. The result also has the 95 % interval of this mean (Student's t).
     """
     known = np.isfinite(multiples) & (multiples > 0)
     place = np.unique(channels[known], return_inverse=True)[1]
@@ -50,7 +50,7 @@ def newest_day(days: Rows, today: int) -> int:
 
 
 def growth_of(days: Rows, inside: Flags, channels: Rows, newest: int, clusters: int) -> Growth:
-    """Return how a cluster's share of new videos has changed, with a 95 % interval.
+    """Return how a cluster's share of new videos has changed, as a ratio with a 95 % interval.
 
     `days` [n]: the day of publication of each video of the map, or `UNKNOWN_DAY`. `inside` [n]: whether each video is in
     the cluster. `newest`: the last day that counts. `clusters`: number of clusters on this level of the map. The cluster

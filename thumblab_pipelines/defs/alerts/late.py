@@ -54,8 +54,8 @@ def _niches(instance: dg.DagsterInstance, state: WatchState, chosen: Settings, n
     """Return why each niche that was ever refreshed is late, or None for a niche that is not late.
 
     The reason is `_NOT_EXPECTED` for a retired niche. It is also `_NOT_EXPECTED` if the last refresh of a niche is too
-    old, but a person has turned off the schedule. A served index may be newer than the last run, because `thumblab
-    refresh` makes an index without Dagster.
+    old, but a person has turned off the schedule. A served index counts as a refresh, because `thumblab refresh` makes
+    an index without Dagster.
     """
     expected = _is_on(instance, "daily_refresh")
     store, found = ReleaseStore(release_place(chosen)), dict[str, str | None]()

@@ -40,7 +40,7 @@ def alerts(context: dg.SensorEvaluationContext, lab: LabResource) -> dg.SkipReas
 def look(
     instance: dg.DagsterInstance, state: WatchState, lab: LabResource, fresh: list[dg.AssetKey], now: datetime
 ) -> None:
-    """Read the runs, report the alerts of which a person must be told now, and send the waiting messages.
+    """Read the runs, report the alerts that a person must see now, and send the waiting messages.
 
     `fresh`: the assets with a freshness policy. The lab's database may be down, because no alert needs it.
     """

@@ -16,7 +16,7 @@ from thumblab_pipelines.owner_ctr.reach import check_reach, import_reach
     kinds={"youtube", "postgres"},
     check_specs=blocking(
         "true_ctr",
-        readable="No report was refused, and nearly all of their rows could be read.",
+        readable="No report was refused, and nearly all rows of the reports could be read.",
         plausible="The share of the impressions that were clicked is plausible.",
     ),
     description="The reach of your own channel from the YouTube Reporting API. No schedule runs it, because the channel's "

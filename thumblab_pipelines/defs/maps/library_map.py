@@ -32,7 +32,8 @@ def _checks(asset: str) -> list[dg.AssetCheckSpec]:
         ),
         *advisory(
             asset,
-            trustworthiness=f"The trustworthiness of the 15 nearest places on the map is at least {LEAST_TRUSTWORTHINESS}.",
+            trustworthiness="Thumbnails that are near each other on the map are similar: the trustworthiness for 15 "
+            f"neighbours is at least {LEAST_TRUSTWORTHINESS}.",
             drift=f"At least half of the earlier map's videos have moved by at most {MOST_DRIFT:.0%} of the map's width.",
         ),
     ]

@@ -13,9 +13,11 @@ from thumblab_pipelines.people.training import check_head, head_config, train_ma
 class Training(dg.Config):
     """How the head is trained. A value that is not given comes from the lab's settings."""
 
-    epochs: int | None = Field(default=None, description="The most epochs.")
+    epochs: int | None = Field(default=None, description="The maximum number of epochs.")
     margin: float | None = Field(default=None, description="The margin of the triplet loss.")
-    min_faces: int | None = Field(default=None, description="People with fewer labelled faces are left out.")
+    min_faces: int | None = Field(
+        default=None, description="The smallest number of labelled faces. Other people are left out."
+    )
 
 
 @dg.asset(
@@ -26,10 +28,10 @@ class Training(dg.Config):
     pool=TRAINER,
     check_specs=advisory(
         "matching_head",
-        not_worse="On unseen people, the head is not worse than the plain vectors. Otherwise, it is not served.",
+        not_worse="On unseen people, the head is not worse than the plain vectors. A worse head is not served.",
     ),
-    description="Trains a small head on the labelled people by triplet loss. It is served only if verification on "
-    "unseen people does not get worse (docs/people.md).",
+    description="Trains a small head on the labelled people by triplet loss. The head is served only if verification "
+    "on unseen people does not get worse (docs/people.md).",
     **about("matching_head", "people.md", train_matching, check_head),
     **PEOPLE,
 )
