@@ -54,7 +54,7 @@ def give_channel(lab: Lab, name: str, key: str | None, title: str | None = None)
                 raise
             raise LabError(
                 f"the channel {changed.channel_id} is called {changed.title!r} and belongs to {whose} now, but its adapter "
-                f"still has the old title: {cause}; mend this error, then run `thumblab channel add {changed.channel_id}`"
+                f"still has the old title: {cause}. Mend this error, then run `thumblab channel add {changed.channel_id}`"
             ) from error
     return changed
 
