@@ -2,7 +2,7 @@
 
 One network, the detector, finds lines of text. A second network, the recogniser, reads the lines. RapidOCR also
 searches for upside-down lines and enlarges small pictures. These steps are left out, because thumbnails do not need
-them. The lab also does not read a line whose letters are too small to be read when the picture is 120 pixels wide.
+them. The lab also leaves out a line if its letters cannot be read when the picture is 120 pixels wide.
 benchmarks/sub_scores.py measures how long reading takes and how accurate it is.
 """
 
@@ -56,7 +56,7 @@ _STRIDE = 32
 _CROP_ASPECT = 16.0
 """Maximum width divided by height of a line that goes to the recogniser. Longer lines are squeezed."""
 _SHORTEST = 96
-"""The width in pixels to which a narrower line is padded.
+"""Minimum width of a line in pixels. A narrower line is padded to this width.
 
 RapidOCR's default of 320 would double the time for the few short words of a thumbnail.
 """

@@ -74,8 +74,8 @@ def doubtful(line: TextLine, title: str) -> bool:
     """Return whether the text reader probably read a line in an alphabet that it does not know.
 
     If the title has letters that the text reader cannot read, the picture may have such letters too. The text reader
-    turns such letters into Latin letters of a similar shape. So with such a title, a line is doubtful if its confidence
-    is below `_SURE`, or if all of its letters and digits are in `_LOOK_ALIKES`.
+    turns such letters into Latin letters of a similar shape. With such a title, a line is doubtful in two cases: its
+    confidence is below `_SURE`, or all of its letters and digits are in `_LOOK_ALIKES`.
     """
     look_alike = all(character in _LOOK_ALIKES for character in line.text if character.isalnum())
     return has_unknown_letters(title) and (look_alike or line.confidence < _SURE)

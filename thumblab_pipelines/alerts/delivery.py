@@ -23,7 +23,7 @@ minute."""
 _log = logging.getLogger(__name__)
 
 _attempts: dict[str, Attempt] = {}
-"""The last attempt of each channel. An attempt may outlast the run of the sensor that began it. All runs of the sensor
+"""The last attempt of each channel. An attempt may go on after the run of the sensor that began it. All runs of the sensor
 happen in one process, so the attempts are kept in memory."""
 
 

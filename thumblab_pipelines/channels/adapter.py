@@ -53,7 +53,7 @@ _ENCODERS = ("image_encoder", "title_encoder")
 
 
 class AnotherModelError(LabError):
-    """Raised if the lab no longer serves the model for which an adapter is to be fitted."""
+    """Raised if the lab no longer serves the model that the adapter was requested for."""
 
     transient = True
 
@@ -272,7 +272,7 @@ def channel_data(
 
 
 def growth_of(ranker: TrainedRanker) -> Growth:
-    """Return the growth law by which the model's training corrected views for age."""
+    """Return the growth law that the model's training used to correct views for age."""
     return Growth(**(ranker.training.get("growth") or {}))
 
 

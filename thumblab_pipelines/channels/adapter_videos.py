@@ -6,7 +6,7 @@ lab is set to train only on opted-in videos, a usable video must be opted in too
 
 The model's training leaves out videos with few views, videos of more than an hour, and videos of small channels. The
 adapter of a channel is fitted on these videos too. If the thumbnail or title of a video changed, the adapter uses the
-first version of both, and the views from before the change.
+first thumbnail, the first title, and the views from before the change.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ class AdapterEvaluation:
     The AUC is the share of pairs that are ordered correctly. `adapted`: AUC with an adapter that was fitted on the
     older videos. `adapted_low`, `adapted_high`: the 95 % interval of `adapted`. `unadapted`: AUC of the model alone.
     `gained`: `adapted` minus `unadapted`. `low`, `high`: the 95 % interval of `gained`. An interval shows how much a
-    figure depends on which videos the channel happens to have.
+    figure would change with other videos of the channel.
     """
 
     videos: int
@@ -64,7 +64,7 @@ class AdapterEvaluation:
 
     @property
     def summary(self) -> str:
-        """A sentence that says whether the adapter helps, with both AUCs and the interval of the gain."""
+        """A sentence that says whether the adapter helps, with the two AUCs and the interval of the gain."""
         figures = (
             f"AUC {self.adapted:.2f} with the adapter and {self.unadapted:.2f} without, on {self.pairs} pairs of its newest "
             f"videos ({self.gained:+.2f}, 95 % interval {self.low:+.2f} to {self.high:+.2f})"
@@ -85,8 +85,8 @@ def evaluate_adapter(
 
     Return None if the newest fifth makes too few pairs, or if the older videos are too few for an adapter.
 
-    Videos of the newest fifth are left out if the model was trained on them, or if their picture is a near-duplicate of
-    an older video's picture. The predictions for such videos would be too good.
+    A video of the newest fifth is left out if the model was trained on it. A video is also left out if its picture is a
+    near-duplicate of an older video's picture. The predictions for such videos would be too good.
 
     `images` [n, d]: the picture vectors of the videos. `threshold`: the least cosine at which two pictures count as
     near-duplicates. `pair_days`: the maximum number of days between the two videos of a pair. `trained_on` [n]: whether

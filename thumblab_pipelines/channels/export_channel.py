@@ -90,8 +90,9 @@ def channel_of_exports(connection: Connection, given: GivenExports, video_ids: C
     of a key could first send the public ids of the videos, and then see the click-through rates that the command
     imports.
 
-    If less than half of the videos belong to channels that the sender must not change, these videos are barred, and all
-    other videos are imported. Otherwise the owner of a key could block an import by claiming a few of its videos.
+    Some videos of the exports may belong to channels that the sender must not change. If these are less than half of
+    the videos, they are barred, and all other videos are imported. Otherwise the owner of a key could block an import by
+    claiming a few of its videos.
 
     Raises `NoNameError` if there is no name, or if no channel can have the name. Raises `NotYoursError` if the channel
     belongs to another owner. Raises `LabError` if half of the videos or more belong to channels of API keys, and the
@@ -181,8 +182,8 @@ def _known(connection: Connection, video_ids: Collection[str]) -> dict[Channel, 
 def _barred(connection: Connection, owner: str, video_ids: Collection[str]) -> frozenset[str]:
     """Return the videos that `owner` must not change.
 
-    A video is barred if it is in a channel of another owner. A video is also barred if its click-through rate is all
-    that the lab has of it, because such a rate comes from an import by the lab's owner.
+    A video is barred if it is in a channel of another owner. A video is also barred if the lab has nothing but its
+    click-through rate. Such a rate comes from an import by the lab's owner.
     """
     of_others = (
         select(videos.c.video_id)

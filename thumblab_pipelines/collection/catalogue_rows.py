@@ -42,7 +42,7 @@ class CatalogueTable(ReadTable):
     """The table `folder/videos.csv`, and the problems that were found while reading it.
 
     `niches`: names of the lab's niches. `rows`: number of rows that were read so far. `problems`: an entry for each
-    skipped row, and for each row that is used without the length of its video, because the length could not be read.
+    skipped row, and for each row whose length of the video could not be read. The latter rows are used without a length.
     `remarks`: sentences about the whole table. The remarks name missing optional columns, and columns in which HTML
     entities were decoded.
     """
@@ -185,7 +185,7 @@ def _image(name: str, folder: Path) -> Path:
         name = name.replace("\\", "/")
     image = (folder / name).resolve()
     if not image.is_relative_to(folder.resolve()):
-        raise ValueError(f"image {name[:_SHOWN]!r} is outside the catalogue")
+        raise ValueError(f"image {name[:_SHOWN]!r} is outside the catalogue; copy it into the catalogue's folder")
     return image
 
 

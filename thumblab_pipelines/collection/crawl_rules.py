@@ -35,7 +35,7 @@ _OTHER_SCRIPTS = frozenset(
 
 
 def exclude_channel(record: ChannelRecord | None) -> str | None:
-    """Return why the channel is left out, or None if the channel is to be walked.
+    """Return why the channel is left out, or None if the crawl shall read its uploads.
 
     `record` has the facts that YouTube gave about the channel, or is None if YouTube does not have the channel.
     """

@@ -15,7 +15,7 @@ from thumblab_pipelines.youtube.answers import SearchHit
 _WEEK = timedelta(days=7)
 _A_MONDAY = datetime(2024, 1, 1, tzinfo=UTC)
 _ORDERS = ("viewCount", "date")
-"""Each week is searched in both orders.
+"""The orders of the results. Each week is searched once in each order.
 
 A search in the order of views finds only the most viewed channels. A search in the order of date also finds channels
 with few views.

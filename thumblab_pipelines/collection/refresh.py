@@ -106,7 +106,8 @@ def _imported_videos(lab: Lab, niche: str) -> int:
 
 def _walk_channels(lab: Lab, youtube: YouTube, sources: Niche, collecting: Collecting, progress: Progress) -> None:
     """Collect the newest uploads of the channels that a person gave for the niche, and of a few other channels. Of the
-    other channels, those whose uploads were never listed come first, then those whose uploads were listed longest ago.
+    other channels, the channels whose uploads were never listed come first. Then come the channels whose uploads were
+    listed longest ago.
 
     For known uploads, only the counts are fetched. Fetching only counts costs no unit, because such calls have a
     separate quota.

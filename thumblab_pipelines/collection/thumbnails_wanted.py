@@ -11,11 +11,11 @@ from thumblab_core.database.tables import thumbnails, videos
 from thumblab_pipelines.lab import Lab
 
 _YOUNG = timedelta(days=14)
-"""Age of a video under which its thumbnail is checked daily."""
+"""The thumbnail of a video that is younger than this is checked daily."""
 
 _DAILY = timedelta(days=1)
 _EARLY = timedelta(hours=4)
-"""Time by which a thumbnail is due earlier than its interval says.
+"""A thumbnail is due this much earlier than its interval says.
 
 Without this margin, a daily run would skip a thumbnail if the run starts a little less than a day after the last run.
 """

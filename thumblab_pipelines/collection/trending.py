@@ -1,7 +1,7 @@
 """Collect the videos that trend in a niche.
 
-The videos of a niche with a category come from YouTube's chart for this category, or from a search for the most viewed
-videos of this category. The videos of a niche with searches come from these searches.
+If the niche has a category, the videos come from YouTube's chart for this category. They may also come from a search for
+the most viewed videos of the category. If the niche has searches, the videos come from these searches.
 """
 
 from collections.abc import Iterable

@@ -108,8 +108,8 @@ def age_exponent(corpus: pd.DataFrame) -> float:
 
     The fit is by least squares. Values of b outside 0 to 1 are clipped.
 
-    The exponent describes how the views of a corpus vary with age. Both the growth of videos and the trend of channels
-    contribute to the exponent. The manifest of a release reports the exponent. The exponent does not correct any views.
+    The exponent describes how the views of a corpus vary with age. The exponent depends on the growth of videos and also on
+    the trend of channels. The manifest of a release reports the exponent. The exponent does not correct any views.
     """
     import pandas as pd
 

@@ -134,9 +134,9 @@ class Counts:
 
         The docstring of this module has the formula. An interval is a first and a last age in hours.
 
-        Return None if the first and the last count of an interval are less than `LEAST_HOURS` apart, or if the video
-        gained fewer than `LEAST_GAINED` views between these counts. Also return None if the counts follow different
-        definitions of a view.
+        Return None in these cases: the first and the last count of an interval are less than `LEAST_HOURS` apart; the
+        video gained fewer than `LEAST_GAINED` views between these counts; the counts follow different definitions of a
+        view.
         """
         gained, shares = [], []
         used: set[str] = set()

@@ -46,8 +46,8 @@ CHECKS = {
 UNLIKE = "unlike_pictures"
 """A key in the manifest of a pairs release.
 
-The value is the digest of pictures of which no two look alike, see `Pictures.repeats`. If the release has these
-pictures, the check of its pictures needs no search.
+The value is the digest of a set of pictures without near-duplicates, see `Pictures.repeats`. If the release has exactly
+these pictures, the check of its pictures needs no search.
 """
 _NEEDED = {"observed_at", "era", "phash", "learnt", "target", "part", "fold"}
 """Columns of `videos.parquet` that the checks need. Releases made by earlier versions of the lab may lack these

@@ -19,7 +19,7 @@ _METHOD = 1
 """Version of `Pictures.repeats`, which is part of each digest. Raise this number when its results change."""
 
 _ROWS = 1_024
-"""Maximum number of pictures in a block, in which all pictures are compared with each other."""
+"""Maximum number of pictures in a block. Within a block, each picture is compared with every other picture."""
 _SEVERAL = 32 * _ROWS
 """Maximum number of pictures that are compared with all earlier pictures in one search. One large search is faster than
 many small searches."""

@@ -29,7 +29,7 @@ TRAIN_PAIRS_PER_VIDEO = 20
 TRAIN_PAIRS_PER_CHANNEL = 10_000
 """Maximum number of training pairs of a channel. A second limit is `TRAIN_PAIRS_PER_VIDEO` times its number of videos.
 
-Without both limits, large channels would dominate the training.
+Without these two limits, large channels would dominate the training.
 
 The number of possible pairs grows with the square of the number of videos, but the information in the pairs grows more
 slowly.

@@ -93,7 +93,8 @@ class Snapshot:
 
 
 def read_snapshot(lab: Lab, videos: pd.DataFrame, image_encoder: str, title_encoder: str) -> tuple[Snapshot, Flags]:
-    """Read the vectors and sub-scores of videos from the database. Also return which videos [n] have both vectors.
+    """Read the vectors and sub-scores of videos from the database. Also return which videos [n] have a picture vector and
+    a title vector.
 
     `videos` has the columns `video_id`, `sha256` (of the picture) and `title`. `image_encoder` and `title_encoder` are
     fingerprints of encoders.

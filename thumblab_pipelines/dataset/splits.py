@@ -2,7 +2,7 @@
 
 The parts (training, validation and test) divide the videos of each channel by date. A model that was trained on the
 training part is evaluated on later videos of the same channels. Each fold contains whole channels. For each fold, a
-model is trained on the two other folds, and evaluated on the channels of the left-out fold, which the model has not
+model is trained on the two other folds. This model is evaluated on the channels of the left-out fold, which it has not
 seen.
 """
 

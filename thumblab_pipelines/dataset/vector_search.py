@@ -3,8 +3,8 @@
 The found pairs are the same as if every pair were compared, except for the rounding of float32.
 
 Each vector x gets a short form s(x): its components along the first principal axes, followed by the length of all its
-other components. s keeps the lengths of vectors, and never makes a distance longer. So two vectors with a cosine of at
-least t have short forms whose inner product is at least t, and whose distance is at most sqrt(2 - 2 t).
+other components. s keeps the lengths of vectors, and never makes a distance longer. Let two vectors have a cosine of at
+least t. Then the inner product of their short forms is at least t, and the distance is at most sqrt(2 - 2 t).
 
 The short forms are divided into cells. Each cell has a centre, and a short form belongs to the cell of its nearest
 centre. Suppose that q is in cell A, and that x is in cell B. Then x is on the side of B of the plane between the
@@ -77,7 +77,7 @@ class VectorSearch:
         self._lists = self._empty_lists()
 
     def emptied(self) -> "VectorSearch":
-        """Return a search among the same vectors to which no row was added yet."""
+        """Return a new search among the same vectors, without any added row."""
         search = copy(self)
         search._lists = search._empty_lists()
         return search

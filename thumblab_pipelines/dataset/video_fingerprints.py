@@ -18,7 +18,7 @@ FINGERPRINTS_FILE = "seen.npy"
 """Name of the file with the fingerprints, in the release of a model or of a fine-tuned encoder.
 
 The file has the fingerprints of the training videos. If a model was trained on one-video pairs, the file also has a
-fingerprint of each of these pairs, computed from the id of the pair.
+fingerprint of each pair, which is computed from the id of the pair.
 """
 
 

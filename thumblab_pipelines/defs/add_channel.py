@@ -62,7 +62,9 @@ def add_exported_channel(
         folder = ImportFolder(opened.settings.data_dir, config.import_id) if config.import_id else None
         before = None if folder is None else folder.report()
         if before is not None and before.state == "done":
-            context.log.info("An earlier run finished this import, but its process died before it could report this.")
+            context.log.info(
+                "An earlier run finished this import, but its process died before it could report the end."
+            )
             return
         files = _own_files(opened.settings.data_dir, config.files, folder)
         reporter = ImportReporter(_writer(context, folder), files)
@@ -108,7 +110,7 @@ def _own_files(data_dir: Path, names: list[str], folder: ImportFolder | None) ->
     """Return the paths of the exports. Raises `LabError` for a file that this run must not read.
 
     Anybody who can start a run can name any file. So a run for an import of the service may read only the files of this
-    import, and any other run only files in the data folder.
+    import. Any other run may read only files in the data folder.
     """
     allowed = (data_dir if folder is None else folder.path / EXPORTS).resolve()
     files = [data_dir / name for name in names]

@@ -57,13 +57,13 @@ CHECKS = [
         "served_index",
         "files_undamaged",
         served.check_index_files,
-        "Every file of each served index has the checksum with which it was published.",
+        "Every file of each served index still has the checksum that it had when it was published.",
     ),
     _check(
         "served_model",
         "files_undamaged",
         served.check_model_files,
-        "Every file of the served model has the checksum with which it was published.",
+        "Every file of the served model still has the checksum that it had when it was published.",
     ),
     _check(
         "served_index",

@@ -14,7 +14,7 @@ HOBART = "Australia/Hobart"
 
 
 URGENT, DAILY, BACKGROUND = ({"dagster/priority": str(number)} for number in (10, 5, -5))
-"""Tags with the priority of a run, both in the queue of runs and in the pools.
+"""Tags with the priority of a run. The priority counts in the queue of runs and in the pools.
 
 `URGENT`: a person waits for the run, or the run must happen at a certain time, such as an observation of views at a
 fixed age. `DAILY`: the run keeps the answers fresh. `BACKGROUND`: the run may wait for days, such as the crawl and the

@@ -255,7 +255,7 @@ class HeldOutPairs:
 
 
 def mean_figure(place: Place, values: Float64s, sides: Sides, within: Interval = SHARE) -> Evaluation:
-    """Return the mean of the pairs' values [m] with its interval.
+    """Return the mean of `values` [m], one value for each pair, with the interval of the mean.
 
     `sides` has the videos and channels of the pairs. `within` has the smallest and the largest possible value of the
     mean.

@@ -101,10 +101,10 @@ def named_model(lab: Lab, name: str) -> Release:
 
 
 def encoding_of(lab: Lab, model: Release) -> dict[str, Any]:
-    """Return the settings with which another lab encodes pictures as `lab` did when the model was trained.
+    """Return the settings that another lab needs to encode pictures as `lab` did when the model was trained.
 
-    Raises `LabError` if the model does not store the name of its image encoder, or if an encoder that the model was
-    trained with is no longer available.
+    Raises `LabError` if the model does not store the name of its image encoder. Also raises `LabError` if an encoder
+    that the model was trained with is no longer available.
     """
     name = model.info.get("image_encoder_name")
     if not name:

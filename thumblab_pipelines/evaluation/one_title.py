@@ -10,7 +10,7 @@ So the pairs are evaluated in slices. All slices except `swap` reduce the effect
                  views. `tied tenth` is stricter: it has only the tenth of the pairs with the most similar predictions.
     swap         All pairs. The winner is the video with more views. The effect of the title on the views remains.
 
-In every slice, both pictures are scored under the winner's title, and then both under the loser's title.
+In every slice, the two pictures are scored twice: under the winner's title, and under the loser's title.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ class OneTitlePairs:
 
         Calibration is measured on test pairs, with the winners of the slice `residual`. `abstained` is the share of the
         test pairs that are too close to call. `changes_with_title` is the share of all pairs whose better picture
-        depends on the title: one picture scores higher under the winner's title, and the other picture scores higher
-        under the loser's title. `slope` turns a difference of scores into the log odds of winning.
+        depends on the title. In such a pair, one picture scores higher under the winner's title, and the other picture
+        scores higher under the loser's title. `slope` turns a difference of scores into the log odds of winning.
         """
         sides, gaps = self._sides(pictures), pictures.gaps.mean(axis=1)
         residual = self.context.residual[sides.winners] - self.context.residual[sides.losers]

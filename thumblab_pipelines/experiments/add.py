@@ -140,7 +140,8 @@ def _channel_id_on_youtube(lab: Lab, handle: str) -> str:
     """
     if lab.settings.youtube_api_key is None:
         raise UnknownChannelError(
-            f"only YouTube knows the channel {handle[:_SHOWN]!r}; set THUMBLAB_YOUTUBE_API_KEY, or give the channel's "
+            f"the lab does not know the channel {handle[:_SHOWN]!r}; set THUMBLAB_YOUTUBE_API_KEY to ask YouTube, or "
+            "give the channel's "
             "id (UC...)"
         )
     with YouTube.connect(lab.settings, lab.engine) as youtube:

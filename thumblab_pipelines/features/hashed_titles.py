@@ -37,8 +37,8 @@ class HashedTitles:
     """n titles as sparse vectors. Each column of a vector is a hash bucket (feature hashing [1]_).
 
     `words`: the words and the pairs of words of each title. `groups`: the groups of three to five characters within
-    words. Both are weighted by inverse document frequency. Each of their rows is a vector of length 1, or a zero vector
-    for an empty title. `present`: has a 1 in the bucket of each single word of a title.
+    words. `words` and `groups` are weighted by inverse document frequency. Each of their rows is a vector of length 1,
+    or a zero vector for an empty title. `present`: has a 1 in the bucket of each single word of a title.
 
     `groups` helps with scripts without spaces and with languages whose words have many endings. In such languages, few
     titles share whole words, but titles still share groups of characters.

@@ -39,7 +39,7 @@ class FineTuneConfig:
 
     Trained      The image tower is the part of a CLIP model that encodes pictures. The last `blocks` transformer blocks
                  of the tower, its final norm and its projection are trained. "all" trains the whole tower. The ranker's
-                 heads are trained too. `heads` says with which weights the heads start: "trained" means the weights of
+                 heads are trained too. `heads` says which weights the heads start with: "trained" means the weights of
                  the newest ranking model, and "fresh" means random weights.
     A step       A step uses `accumulate` batches of `pictures` pictures, and all training pairs within a batch. An
                  epoch uses each picture at most once.
@@ -142,9 +142,9 @@ def fine_tune(
         start is None or start.info["image_encoder"] != pairs_release.info["image_encoder"]
     ):
         raise LabError(
-            f"there are no trained heads to start from, because no ranking model exists, or the newest ranking model "
-            f"was not trained with {pairs_release.info['image_encoder']}; run `thumblab train` first, or fine-tune with "
-            "fresh heads"
+            "there are no trained heads to start from: no ranking model exists, or the newest ranking model was not "
+            f"trained with {pairs_release.info['image_encoder']}; run `thumblab train` first, or fine-tune with fresh "
+            "heads"
         )
     with holding_pairs(lab):
         # If a video of this pairs release was deleted in the meantime, a successor without the video has replaced the

@@ -2,7 +2,7 @@
 
 Computing the vector of a picture takes much time, but computing the loss of a pair of known vectors takes almost no
 time. So a batch should contain many training pairs. A training pair consists of two videos of one channel that were
-published close to each other, so a batch is filled with the pictures of such videos. The loss is computed on every
+published close to each other. So a batch is filled with the pictures of such videos. The loss is computed on every
 training pair within the batch. An epoch uses each picture at most once.
 """
 

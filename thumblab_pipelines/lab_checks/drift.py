@@ -16,7 +16,7 @@ _FOLDS = 5
 
 
 def separability(old: Floats, new: Floats, old_channels: Sequence[str], new_channels: Sequence[str]) -> float:
-    """Return the AUC with which a classifier separates new vectors [n, d] from old vectors [m, d].
+    """Return the AUC of a classifier that separates new vectors [n, d] from old vectors [m, d].
 
     The function tests for drift with a domain classifier. A logistic regression learns to separate new vectors from old
     vectors. The regression is tested on vectors of channels that it was not trained on. So the test finds a change in

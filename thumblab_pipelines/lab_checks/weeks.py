@@ -17,13 +17,13 @@ from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.lab_checks.drift import LEAST, LEAST_CHANNELS, kolmogorov_smirnov, separability
 
 WEEKS = 4
-"""Number of earlier weeks with which the last day or week is compared."""
+"""The last day or week is compared with this number of earlier weeks."""
 
 LEAST_SHARE = 0.5
 """Minimum number of observations of the last day, as a share of the median day in the weeks before."""
 
 LEAST_DAYS = 7
-"""Minimum number of earlier days with which the last day is compared. A niche with fewer days is not checked."""
+"""The last day is compared with at least this number of earlier days. A niche with fewer days is not checked."""
 
 MOST_FAILED = 0.2
 """Maximum share of last week's downloads that may fail. The download of a deleted video counts as failed."""

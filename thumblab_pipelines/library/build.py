@@ -28,7 +28,7 @@ from thumblab_pipelines.library.rebuild_requests import (
 from thumblab_pipelines.library.rows import now, read_library, read_scores
 
 _SAMPLE = 100
-"""Number of videos of a new index for which a check searches. Each search uses the video's own vector, and should find
+"""A check searches for this number of videos of a new index. Each search uses the video's own vector, and should find
 the video."""
 _LEAST_SHARE = 0.5
 """Minimum size of a new library, as a share of the size of the served library.

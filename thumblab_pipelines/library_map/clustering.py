@@ -19,7 +19,7 @@ _COARSE_SHARE, _FINE_SHARE, _LEAST = 0.02, 0.01, 5
 _LARGEST_SHARE = 0.3
 """Maximum size of a coarse cluster, as a share of all videos. A cluster with most of the videos would be of no use."""
 _SAMPLES = 3
-"""Number of neighbours from which HDBSCAN estimates the density at a video. With a larger number, more videos are in no
+"""HDBSCAN estimates the density at a video from this number of neighbours. With a larger number, more videos are in no
 cluster.
 """
 _SAME = 0.3

@@ -2,7 +2,7 @@
 TF-IDF [1]_.
 
 The weight of a word in a cluster is its share of the cluster's words, times ln(1 + A / f). A is the mean number of
-words of a cluster, and f is the number of videos that have the word, inside and outside of clusters.
+words of a cluster. f is the number of all videos of the map that have the word.
 
 A word counts once for each video. In a cluster, a word of the label must occur in at least three videos and in two
 channels. So a label has no word that only one channel or one video uses. English words without a meaning of their own,

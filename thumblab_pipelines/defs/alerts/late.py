@@ -18,7 +18,7 @@ from thumblab_pipelines.alerts.book import Event, Failed, NotExpected, Succeeded
 from thumblab_pipelines.alerts.causes import LATE_ADVICE
 
 GRACE = timedelta(hours=1)
-"""Time for which a niche or an asset must be late before it is reported. When Dagster starts after a pause, it first
+"""A niche or an asset is reported only after it was late for this time. When Dagster starts after a pause, it first
 starts the runs that it missed. These runs need some time."""
 
 _GAP = timedelta(minutes=10)

@@ -79,7 +79,7 @@ def _about_channels(first: bool, senders: object) -> Iterator[Message]:
 
 
 def _measure(lab: LabResource, state: WatchState, now: datetime) -> None:
-    """Read the remaining quota and the size of the database. If the database does not answer, both stay unknown."""
+    """Read the remaining quota and the size of the database. If the database does not answer, both figures stay unknown."""
     state.quota, state.database_bytes = {}, None
     try:
         opened = lab.open()

@@ -19,8 +19,8 @@ from thumblab_pipelines.owner_ctr.reach import check_reach, import_reach
         readable="No report was refused, and nearly all rows of the reports could be read.",
         plausible="The share of the impressions that were clicked is plausible.",
     ),
-    description="The reach of your own channel from the YouTube Reporting API. No schedule runs it, because the channel's "
-    "owner must sign in: see docs/own-channel.md.",
+    description="Daily impressions and click-through rates of your own channel, from the YouTube Reporting API. No "
+    "schedule runs this asset, because the channel's owner must sign in: see docs/own-channel.md.",
     **about("true_ctr", "own-channel.md", import_reach, check_reach),
     **COLLECTION,
 )

@@ -19,7 +19,7 @@ from thumblab_pipelines.features.export_encoder import export_encoder
     check_specs=blocking(
         "embeddings",
         complete="Every title and at least 99 % of the readable thumbnails have a vector of the encoder that the "
-        "settings name. The crawl's videos may still wait for this.",
+        "settings name. The crawl's videos may still wait for their vectors.",
         unit_length="Every vector has length 1.",
     ),
     description="One vector per thumbnail and per title, with the encoder's fingerprint. Existing vectors are kept.",

@@ -1,4 +1,4 @@
-"""Define the job that serves an older index of a niche and holds it, or ends such a hold."""
+"""Define the job that serves an older index of a niche and holds this index. The job can also end such a hold."""
 
 import dagster as dg
 

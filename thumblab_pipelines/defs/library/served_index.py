@@ -15,7 +15,7 @@ from thumblab_pipelines.library.build import check_served_index, promote_index
 @dg.asset(
     deps=["faiss_index", "videos"],
     kinds={"python", "file"},
-    check_specs=blocking("served_index", pointer="The service reads this release, or a newer one."),
+    check_specs=blocking("served_index", pointer="The service reads this release, or a newer release."),
     description="Serves the newest build of the index after its checks have passed, unless a person holds an older "
     "build.",
     **about("served_index", "library-index.md", promote_index, check_served_index),

@@ -20,7 +20,7 @@ from thumblab_pipelines.features.sub_scores import check_features, measure_featu
     check_specs=blocking(
         "visual_features",
         complete="At least 99 % of the niche's thumbnails were measured with the present meter. The crawl's videos "
-        "may still wait for this.",
+        "may still wait to be measured.",
         in_range="Every sub-score is between 0 and 1.",
     ),
     description=f"Sub-scores with their evidence, each 0 to 1: {', '.join(NAMES).replace('_', ' ')}.",

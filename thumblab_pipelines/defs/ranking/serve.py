@@ -26,7 +26,7 @@ serve_model = dg.define_asset_job(
     job=serve_model,
     minimum_interval_seconds=15,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Serves the model to which a person has moved MLflow's champion alias.",
+    description="Serves a model after a person has moved MLflow's champion alias to it.",
 )
 def champion_moved(
     context: dg.SensorEvaluationContext, lab: LabResource, mlflow: MlflowResource
@@ -40,9 +40,8 @@ def champion_moved(
         return dg.SensorResult(skip_reason=state.explanation, cursor="{}")
     if chosen.release_id is None:
         return dg.SensorResult(skip_reason=f"{state.explanation}, which the lab did not register", cursor="{}")
-    # Dagster gives the cursor of this tick to the sensor's next tick. The cursor has the last move of the alias for
-    # which the sensor requested a run, and the hour of the request. So the sensor requests at most one run per hour for
-    # the same move.
+    # Dagster gives the cursor of this tick to the sensor's next tick. The cursor says when the sensor last requested a
+    # run, and for which move of the alias. So the sensor requests at most one run per hour for the same move.
     move = [chosen.number, state.serving, int(time.time() // 3600)]
     if json.loads(context.cursor or "{}").get("asked") == move:
         outcome = f"; {chosen.promotion}" if chosen.promotion else ""

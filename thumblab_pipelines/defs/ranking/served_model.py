@@ -32,8 +32,9 @@ class ServedModelConfig(dg.Config):
         *blocking("served_model", pointer="The service reads the release that this run decided to serve."),
         *advisory("served_model", promoted="The newest model was served, because it is not worse than the champion."),
     ],
-    description="Moves the pointer and the champion alias to the newest model release, if its checks pass and it is "
-    "not worse than the served model on the same held-out pairs. A release that a person chose is not compared.",
+    description="Serves the newest model: moves the pointer and the champion alias to its release. The checks of the "
+    "release must pass, and it must not be worse than the served model on the same held-out pairs. A release that a "
+    "person chose is not compared.",
     **about("served_model", "model-card.md", serve_newest, serve_chosen, refit_channel_adapters),
     **RANKING,
 )
