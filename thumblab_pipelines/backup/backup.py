@@ -225,7 +225,7 @@ class _Copy:
         return checksum
 
     def _copy(self, source: Path, target: Path) -> str:
-        """Copy a file completely or not at all, and return the checksum of the copied bytes."""
+        """Copy a file, and return the checksum of the copied bytes. `target` exists only after the copy is complete."""
         target.parent.mkdir(parents=True, exist_ok=True)
         aside, digest = target.with_name(f".new-{target.name}"), hashlib.sha256()
         with source.open("rb") as reading, aside.open("wb") as writing:

@@ -117,7 +117,7 @@ class Manifest:
         return manifest
 
     def write(self, backup: Path) -> None:
-        """Replace the manifest of a backup completely or not at all."""
+        """Write the manifest of a backup. After a crash, the file has the old or the new content, never a part of it."""
         aside = backup / f".{MANIFEST}.new"
         aside.write_text(json.dumps(asdict(self), indent=1) + "\n")
         sync(aside)
