@@ -23,7 +23,7 @@ from thumblab_pipelines.people.clustering.centroids import centroids_of
 from thumblab_pipelines.people.clustering.cluster import cluster_faces
 from thumblab_pipelines.people.clustering.faces import ClusterSettings, Faces
 from thumblab_pipelines.people.clustering.histogram import Histogram, histogram
-from thumblab_pipelines.people.clustering.refine import Thresholds
+from thumblab_pipelines.people.clustering.thresholds import Thresholds
 from thumblab_pipelines.progress import Progress, silent
 
 _NO_FACES_DIMENSION = 128

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from thumblab_core.arrays import Flags, Float64s, Rows
-from thumblab_core.recognition.match_scores import Calibration, join_rate
+from thumblab_core.recognition.match_scores import Calibration
 from thumblab_pipelines.people.clustering.centroids import (
     Centroids,
     candidates,
@@ -20,30 +20,13 @@ from thumblab_pipelines.people.clustering.centroids import (
 )
 from thumblab_pipelines.people.clustering.faces import NONE, ClusterSettings, Faces, founders
 from thumblab_pipelines.people.clustering.members import Members
-
-_STRICTER = 0.1
-"""Factor for the false accept rate at which two clusters are merged. Merging is stricter than joining, because a wrong
-merge is harder to see than a missing merge."""
+from thumblab_pipelines.people.clustering.thresholds import Thresholds
 
 _ALIKE = 0.5
 """Minimum ratio of two mean cosines for a merge: the mean cosine between the two clusters, divided by the mean cosine
 within the less uniform cluster."""
 
 _BATCH = 2048
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """The minimum cosines with which a face joins a cluster (`join`), and two clusters are merged (`merge`)."""
-
-    join: float
-    merge: float
-
-    @classmethod
-    def of(cls, calibration: Calibration, settings: ClusterSettings, clusters: int) -> Thresholds:
-        """Compute the thresholds for a number of clusters."""
-        rate = join_rate(settings.person_match_threshold, clusters)
-        return cls(calibration.cosine_at_rate(rate), calibration.cosine_at_rate(rate * _STRICTER))
 
 
 @dataclass(frozen=True)

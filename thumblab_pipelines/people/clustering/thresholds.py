@@ -1,0 +1,26 @@
+"""Decide how alike a face must be to a cluster or to a named person to join it, and two clusters to be merged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from thumblab_core.recognition.match_scores import Calibration, join_rate
+from thumblab_pipelines.people.clustering.faces import ClusterSettings
+
+_STRICTER = 0.1
+"""Factor for the false accept rate at which two clusters are merged. Merging is stricter than joining, because a wrong
+merge is harder to see than a missing merge."""
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """The minimum cosines with which a face joins a cluster (`join`), and two clusters are merged (`merge`)."""
+
+    join: float
+    merge: float
+
+    @classmethod
+    def of(cls, calibration: Calibration, settings: ClusterSettings, clusters: int) -> Thresholds:
+        """Compute the thresholds for a number of clusters."""
+        rate = join_rate(settings.person_match_threshold, clusters)
+        return cls(calibration.cosine_at_rate(rate), calibration.cosine_at_rate(rate * _STRICTER))
