@@ -2,8 +2,8 @@
 
 Dagster's webserver has no login. Without this module, other web pages could use it in two ways:
 
-- A page can make the browser of a person who uses the lab send a GET request or a form. Dagster's webserver would start
-  runs for such requests.
+- A page can send a GET request or a form through the browser of a person who uses the lab. Dagster's webserver would
+  start runs for such requests.
 - A page can have a name that resolves to this machine (DNS rebinding). Dagster's webserver answers under every host
   name, so the page could read the runs.
 
@@ -83,8 +83,8 @@ class LabWebserver(DagsterWebserver):  # type: ignore[type-arg]
 async def mlflow(_: Request) -> Response:
     """Redirect to the present address of MLflow. The address comes from the lab's settings, never from the request.
 
-    The links on a run's page never change, but MLflow may be started again on another port. The browser keeps the
-    fragment of the link, which names the page in MLflow.
+    The links on a run's page never change, but MLflow may be started again on another port. The fragment of a link
+    names the page in MLflow, and the browser keeps this fragment.
     """
     try:
         chosen = settings()

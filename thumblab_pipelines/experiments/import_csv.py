@@ -19,9 +19,9 @@ class ExperimentImport:
     """The result of importing one file.
 
     `rows`: number of rows in the table. `new`: number of experiments that were not stored before. `changed`: number of
-    stored experiments that were replaced by other facts. `unchanged`: number of experiments that were already stored
+    stored experiments whose facts were replaced. `unchanged`: number of experiments that were already stored
     with the same facts. `problems`: the skipped rows, and the stored rows whose outcome contradicts the shares of watch
-    time (`skipped` is then False). `remarks`: sentences about the whole table.
+    time. For a stored row, the field `skipped` of the problem is False. `remarks`: sentences about the whole table.
     """
 
     file: str

@@ -26,7 +26,7 @@ _NOT_PLAIN = re.compile(r"[^\w .,:;@()-]")
 """Control characters, and characters that could have a meaning in Markdown or HTML."""
 
 _NAMED = 5
-"""Maximum number of experiments that a check names."""
+"""Maximum number of experiments that are named in a check."""
 
 
 @dataclass(frozen=True)

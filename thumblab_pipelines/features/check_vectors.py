@@ -7,7 +7,7 @@ from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.lab import Lab
 
 _NAMED = 10
-"""Maximum number of videos that the explanation of a check names."""
+"""Maximum number of videos that are named in the explanation of a check."""
 
 
 def check_embeddings(lab: Lab, niche: str) -> list[CheckResult]:

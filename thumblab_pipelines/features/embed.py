@@ -54,7 +54,7 @@ class Encoded:
         encoder: the fingerprint of the image encoder.
         settled: the precision that this run chose for the encoder, with the reason, or None if it chose no precision.
         left: number of thumbnails and titles of the crawl's videos that this run has left to runs in the background.
-        places: number of encoded batches by the process that encoded them, see `computed`.
+        places: for each process, the number of batches that it encoded, see `computed`.
     """
 
     had: int
@@ -149,9 +149,9 @@ def _video_id(source: Source) -> str:
 def load_encoders(lab: Lab, niches: Sequence[str]) -> None:
     """Load the encoders of the settings, if one of the niches has a thumbnail or title to encode.
 
-    Call this function before embedding several niches. So if an encoder cannot be loaded, the error stops the work at
-    once, instead of failing every niche. Raises `LabError` if the settings name an unknown encoder, or if an encoder
-    cannot be loaded.
+    Call this function before embedding several niches. Then an encoder that cannot be loaded raises one error before
+    the work begins, instead of an error for every niche. Raises `LabError` if the settings name an unknown encoder, or
+    if an encoder cannot be loaded.
     """
     image_model, title_model = image_encoder(lab.settings), title_encoder(lab.settings.title_encoder)
     if any(_pictures(lab, niche).missing for niche in niches):

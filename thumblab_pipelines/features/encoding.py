@@ -42,7 +42,7 @@ class Made:
         per_second: vectors per second. The time includes reading, decoding and saving.
         unreadable: a sentence for each picture that could not be read.
         without: ids of the videos that got no valid vector from the encoder.
-        places: number of batches by the process that encoded them.
+        places: for each process, the number of batches that it encoded.
     """
 
     count: int = 0

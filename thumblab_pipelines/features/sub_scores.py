@@ -39,7 +39,7 @@ class Measured:
         missing: a sentence for each program that is not installed: the text reader or the face model. The sentence says
             what was not measured without this program, and what to install.
         left: number of thumbnails of the crawl's videos that this run has left to runs in the background.
-        places: number of measured thumbnails by the process that measured them, see `computed`.
+        places: for each process, the number of thumbnails that it measured, see `computed`.
     """
 
     had: int

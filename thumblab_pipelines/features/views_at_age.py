@@ -19,7 +19,8 @@ _BLOCK = 2_000
 """Number of videos whose observations are held in memory at the same time."""
 
 _VERSION = 1
-"""Version of the method, which is part of each digest. Raise this number when estimates of the same counts change."""
+"""Version of the method, which is part of each digest. Raise this number if the method computes other estimates from
+the same counts."""
 
 _CHANGED = """
 SELECT h.video_id, h.counts, h.digest

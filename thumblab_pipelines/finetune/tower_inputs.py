@@ -102,7 +102,7 @@ def tower_inputs(
 
         upcoming = submit(done)
         for start in range(done, len(pictures), _BATCH):
-            # The threads prepare the pictures in `upcoming` while the model runs on `futures`.
+            # The threads prepare the pictures in `upcoming` while the model runs on the pictures in `futures`.
             futures, upcoming = upcoming, submit(start + _BATCH)
             rows, ready = [], []
             for row, future in enumerate(futures, start):

@@ -8,7 +8,8 @@ import numpy as np
 from thumblab_core.arrays import Floats
 
 LEAST, LEAST_CHANNELS = 40, 5
-"""Minimum number of new pictures, and minimum number of channels of new and of old pictures, for measuring drift."""
+"""Minimum number of new pictures, and of their channels, for measuring drift. The old pictures need as many
+channels."""
 
 _MOST = 500
 """Maximum number of new pictures, and of old pictures, in a comparison."""

@@ -120,8 +120,8 @@ def check_against_baselines(lab: Lab) -> CheckResult:
 
 
 def check_predictions(lab: Lab) -> CheckResult:
-    """Check that the kept predictions win, on average, as often as their win probabilities say. Only predictions with a
-    known outcome count.
+    """Check that, on average, predicted winners win as often as their win probabilities say. Only kept predictions with
+    a known outcome are used.
     """
     qualities = measure_quality(lab)
     (calibrated,) = [one for one in check_quality(qualities, lab.settings.keep_predictions) if one.name == "calibrated"]

@@ -146,7 +146,8 @@ def _drift(
     """Compare last week's videos with videos of the weeks before, in each niche with enough new and old videos.
 
     `source`: a table, the condition that joins it with `thumbnails`, and its columns. `apart`: a function that returns
-    named distances between old and new rows. `check`: the name of the check, and the largest distance that it accepts.
+    the distances between old and new rows, by name. `check`: the name of the check, and the largest distance that it
+    accepts.
     """
     now = now or datetime.now(UTC)
     week = timedelta(days=7)
