@@ -81,7 +81,7 @@ def _hdbscan(places: Float64s, smallest: float, largest: float | None = None) ->
     """Return the cluster of each place [n], by HDBSCAN.
 
     If `largest` is None, the smallest clusters are returned. Otherwise, a cluster has at most `largest` places, and the
-    clusters are returned that exist over the widest ranges of density.
+    result is the clusters that exist over the widest ranges of density.
     """
     from sklearn.cluster import HDBSCAN
 

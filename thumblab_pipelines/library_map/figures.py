@@ -53,8 +53,8 @@ def growth_of(days: Rows, inside: Flags, channels: Rows, newest: int, clusters: 
     """Return how a cluster's share of new videos has changed, as a ratio with a 95 % interval.
 
     `days` [n]: the day of publication of each video of the map, or `UNKNOWN_DAY`. `inside` [n]: whether each video is in
-    the cluster. `newest`: the last day that counts. `clusters`: number of clusters on this level of the map. The cluster
-    is `rising` only if the whole interval is above 1 after a Bonferroni correction for the number of clusters.
+    the cluster. `newest`: the last day that is used. `clusters`: number of clusters on this level of the map. The
+    cluster is `rising` only if the whole interval is above 1 after a Bonferroni correction for the number of clusters.
     """
     week = np.where(days == UNKNOWN_DAY, -1, (newest - days) // 7)
     counts = [int((inside & (week == number)).sum()) for number in range(RECENT_WEEKS + BEFORE_WEEKS)]

@@ -4,7 +4,7 @@ TF-IDF [1]_.
 The weight of a word in a cluster is its share of the cluster's words, times ln(1 + A / f). A is the mean number of
 words of a cluster. f is the number of all videos of the map that have the word.
 
-A word counts once for each video. In a cluster, a word of the label must occur in at least three videos and in two
+A word is counted once for each video. In a cluster, a word of the label must occur in at least three videos and in two
 channels. So a label has no word that only one channel or one video uses. English words without a meaning of their own,
 such as "and", are left out (scikit-learn's list). There is no such list for other languages, but frequent words have
 low weights. Languages that write no spaces between words, such as Japanese and Thai, seldom get a label.

@@ -31,9 +31,9 @@ def find_traits(values: pd.DataFrame, channels: Rows, clusters: Rows) -> dict[in
     `values` has the features of each video [n], see `thumblab_pipelines.niche_report.features.measure`. `channels` [n]:
     the number of each video's channel. `clusters` [n]: the number of each video's cluster, or -1.
 
-    A trait is a large difference that does not come from one channel. To check this, the mean of each channel in the
-    cluster is computed. Let m be the mean of the videos outside the cluster. If the mean of the cluster is above m, the
-    whole interval of the channels' means must be above m. If the mean of the cluster is below m, the whole interval
+    A trait is a large difference that does not come from a single channel. To check this, the mean of each channel in
+    the cluster is computed. Let m be the mean of the videos outside the cluster. If the mean of the cluster is above m,
+    the whole interval of the channels' means must be above m. If the mean of the cluster is below m, the whole interval
     must be below m.
     """
     columns = {feature: values[feature.name].to_numpy(float) for feature in COMPARED}
@@ -69,8 +69,8 @@ def _difference(feature: Feature, column: Float64s, channels: Rows, inside: Flag
         return None
     low, high = interval_of_channels(of_channels, (-np.inf, np.inf))
     is_more = usual > others
-    # A single channel with many videos may make the mean of the videos larger, while the mean of the channels is
-    # smaller. Such a difference is no trait.
+    # A single channel with many videos may raise the mean of the cluster's videos, while most channels of the cluster
+    # have low values. Such a difference is no trait.
     if (low if is_more else -high) <= (others if is_more else -others):
         return None
     words = feature.more if is_more else feature.less

@@ -21,7 +21,8 @@ from thumblab_pipelines.models.tracking import Tracker
 from thumblab_pipelines.progress import Progress, silent
 
 _LEAST_VIDEOS = 20
-"""Minimum number of videos with a thumbnail in the niche. With fewer, an import does not build the first library.
+"""Minimum number of videos with a thumbnail in the niche. With fewer videos, an import does not build the first
+library.
 
 In such a small library, the rank of a thumbnail would mean little.
 """
@@ -47,9 +48,9 @@ def add_exports(
     """Import the exports of a channel, and fit and serve its adapter.
 
     If no model is served yet, a first model is trained on the videos of the lab. Before the training, the library of
-    the channel's niche is built and served. `connect` is then called to log the model to MLflow, see `refresh_all`. If
-    a model is served but the library is missing, only the library is built and served. With too few videos of the
-    niche, no library is built.
+    the channel's niche is built and served. After the training, `connect` is called to log the model to MLflow, see
+    `refresh_all`. If a model is served but the library is missing, only the library is built and served. If the niche
+    has too few videos, no library is built.
 
     Raises `NoNameError`, `NotYoursError`, `NoNicheError` or `LabError` if `import_exports` cannot import the exports.
     Also raises `LabError` if no video has a thumbnail, if no model can be trained, or if the adapter cannot be fitted.

@@ -111,7 +111,7 @@ def _decided(champion: Release, comparisons: list[Comparison], caveat: str) -> D
 
 
 def unseen_pairs(data: Dataset, models: list[Release]) -> tuple[pd.DataFrame, str]:
-    """Return the test pairs of videos that no model was trained on. Also return a caveat: a text that is added to the
+    """Return the test pairs whose videos no model was trained on. Also return a caveat: a text that is added to the
     reason of the decision.
 
     If a model does not record its training videos, no pair is left out because of this model, and the caveat names the

@@ -39,7 +39,7 @@ NAME = "thumbnail-ranker"
 
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
 _VIEW = "?workflowType=machine_learning"
-"""The query of a URL with which MLflow's page shows model training instead of traces, prompts and judges.
+"""A query at the end of a URL. It makes MLflow's page show model training instead of traces, prompts and judges.
 
 Without this query, MLflow 3.17 shows the page that was last chosen in the same browser. Other versions of MLflow ignore
 the query. Other versions choose the page by the kind of the experiment, see `_KIND`.
@@ -159,9 +159,9 @@ class Tracker:
     ) -> Tracked:
         """Log the release as a run, register its model, and move the `challenger` alias to this model.
 
-        A release that was logged before is not logged again. `store` contains the pairs release that the model names.
-        The run in MLflow has a link to the run in Dagster. `dagster_url`: the URL of Dagster's pages, which is the
-        beginning of this link.
+        A release that was logged before is not logged again. `store` contains the pairs release that the model was
+        trained on. The run in MLflow has a link to the run in Dagster. `dagster_url`: the URL of Dagster's pages, which
+        is the beginning of this link.
 
         First, all unfinished runs of the release are marked as failed, because a crash may have interrupted them. This
         would also mark a run that another process is still writing. So if other processes may log at the same time,
@@ -213,8 +213,8 @@ class Tracker:
         """Return the version of the registered model in MLflow that was made from the release.
 
         Return None if no run has logged the release and registered it as a version. The runs of the release are
-        searched until such a run is found. The runs before it that are still running, or have no version, are marked as
-        failed.
+        searched until such a run is found. If a run that was searched earlier is still running or has no version, it is
+        marked as failed.
         """
         for run in self._client.search_runs([self._experiment()], f"tags.`{RELEASE_TAG}` = '{release.release_id}'"):
             if run.info.status not in ("FINISHED", "RUNNING"):

@@ -82,8 +82,8 @@ class Compared:
         return cls(rows, winner[rows], channel, stratum).informative()
 
     def informative(self, known: Flags | None = None) -> Compared:
-        """Return only the videos that are `known` [k], for example those whose feature was measured. Leave out each
-        stratum that then has no winner or no other video.
+        """Return only the videos that are `known` [k], for example those whose feature was measured. Of these videos,
+        leave out the strata that have only winners or no winner.
         """
         given = np.ones(len(self.rows), bool) if known is None else known
         strata = int(self.stratum.max(initial=-1)) + 1

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LEAST_CHANNELS, LEAST_WINNERS = 5, 30
-"""Minimum number of channels and of winners for figures. With fewer, the intervals would be too wide to be useful."""
+"""Minimum number of channels and of winners for computing figures. With fewer channels or winners, the intervals would
+be too wide to be useful."""
 
 LEAST_RECENT_WINNERS = 20
 """Minimum number of winners in each of the two periods that are compared to find a change."""
