@@ -59,8 +59,8 @@ def alias_state(champion: Champion | None, serving: str | None) -> AliasState:
         return AliasState(f"the champion, version {version.number}, is served", serving)
     if champion.crowned == version.number:
         return AliasState(
-            f"{serving} is served, but the champion is still version {version.number}, where the lab put it: a "
-            "promotion is running or was interrupted; materializing served_model completes it",
+            f"{serving} is served, but the champion alias still names version {version.number}, to which the lab "
+            "moved it: a promotion is running or was interrupted; materializing served_model completes it",
             serving,
         )
     # At this point, the alias names a version that is not served, and the lab last moved the alias to another version.

@@ -27,10 +27,10 @@ REACH = "reach"
 """Value of the column `video_reach.source` for rows from the Reporting API."""
 
 _MAX_SKIPPED_SHARE = 0.01
-"""Maximum share of skipped rows. With more, the check `readable` fails."""
+"""Maximum share of skipped rows. If the share is larger, the check `readable` fails."""
 
 _MIN_IMPRESSIONS = 1_000
-"""Minimum number of impressions for judging the rate. With fewer, the check `plausible` passes."""
+"""Minimum number of impressions for judging the rate. With fewer impressions, the check `plausible` passes."""
 
 _MAX_CLICK_THROUGH_RATE = 0.5
 """Maximum click-through rate of all impressions. Above this rate, the check `plausible` fails."""
@@ -43,7 +43,7 @@ class ReachImport:
     `reports`: number of reports that this import stored. `corrected`: number of stored reports that replaced an older
     report of the same day. `note`: why no report was imported. `note` is empty if a report was imported. `refused`: a
     sentence for each report that could not be read; the next run tries these reports again. `remarks`: a sentence for
-    each list of YouTube that the run did not read to the last page.
+    each list from YouTube that was not read to its last page.
     """
 
     reports: int = 0
@@ -185,7 +185,7 @@ def _save(connection: Connection, report: Report, rows: Sequence[ReachRow], resu
     days = {row.day for row in rows}
     on_these_days = (video_reach.c.source == REACH) & video_reach.c.day.in_(days)
     known_days = set(connection.scalars(select(video_reach.c.day).where(on_these_days).distinct()))
-    # All rows of the replaced reports are deleted first. If the new report does not name a video of a replaced report,
+    # All rows of the replaced reports are deleted first. If the new report has no row for a video of a replaced report,
     # the video has no reach on this day.
     connection.execute(delete(video_reach).where(video_reach.c.report_id.in_([row.report_id for row in replaced])))
     if rows:

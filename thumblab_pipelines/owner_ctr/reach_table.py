@@ -15,7 +15,7 @@ _FRACTION = re.compile(r"[0-9]+(?:\.[0-9]*)?(?:[eE]-?[0-9]{1,3})?")
 _DAY = re.compile(r"[0-9]{8}")
 
 _MAX_SHARE_ABOVE_ONE = 0.1
-"""Maximum share of click-through rates above 1 in a report. With more, the whole report is refused.
+"""Maximum share of click-through rates above 1 in a report. If the share is larger, the whole report is refused.
 
 The rates of such a report are probably percentages and not fractions.
 """

@@ -23,7 +23,7 @@ REQUIRED = (VIDEO, IMPRESSIONS, RATE)
 """The columns without which a table cannot be imported."""
 
 _LOOKED_AT = 20
-"""Number of rows in which the error message about missing columns looks for ids of videos."""
+"""Number of rows that are searched for ids of videos, if columns are missing. The result decides the error message."""
 
 HOW_TO_NAME = "name it, for example --column rate='COLUMN' (a column's name or its number)"
 

@@ -55,7 +55,7 @@ class ReachReports:
         self._session = session
         self._jobs = session.build("youtubereporting", "v1").jobs()
         self.remarks: list[str] = []
-        """A sentence for each list of YouTube that this client did not read to the last page."""
+        """A sentence for each list from YouTube that this client did not read to its last page."""
 
     @classmethod
     def connect(cls, settings: Settings) -> Self:

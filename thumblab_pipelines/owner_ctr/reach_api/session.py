@@ -74,7 +74,7 @@ class OwnerSession:
         self._http.close()
 
     def build(self, name: str, version: str) -> Any:
-        """Return a Google API client. This session adds the owner's access token to each of its requests."""
+        """Return a Google API client. This session adds the owner's access token to each request of the client."""
         from googleapiclient.discovery import build
 
         return build(

@@ -12,7 +12,8 @@ from thumblab_pipelines.people.clustering.order import canonical_order
 from thumblab_pipelines.people.clustering.pairs import labelled_pairs, picture_pairs, unlabelled_pairs
 
 _LEAST_KNOWN = 1000
-"""Minimum number of known pairs of different people. With fewer, the calibration uses random pairs instead."""
+"""Minimum number of known pairs of different people. With fewer known pairs, the calibration uses random pairs
+instead."""
 
 _PRIOR_PAIRS = 5000
 """The distribution of cosines is first guessed from the dimension of the vectors. This number is the weight of the
@@ -67,8 +68,8 @@ def calibrate(vectors: Float32s, pictures: Rows, people: Rows) -> Calibration:
         method, pairs, estimate = "known pairs", len(known), _of_different_people(apart)
     elif len(known) >= _LEAST_KNOWN:
         # A picture may show one person twice, for example in a mirror. So the pairs in one picture are treated like
-        # random pairs. Each face is in at most two of them, so they are nearly independent of each other. Each of these
-        # pairs therefore has the larger weight `_INDEPENDENT`.
+        # random pairs. Each face is in at most two of these pairs, so the pairs are nearly independent of each other.
+        # Therefore each pair has the larger weight `_INDEPENDENT`.
         method, pairs, estimate = "known pairs", _INDEPENDENT * len(known), _of_random_pairs(known)
     elif len(random) >= _PRIOR_PAIRS:
         method, pairs, estimate = "random pairs", len(random), _of_random_pairs(random)

@@ -151,7 +151,7 @@ def candidates(vectors: Float64s, centroids: Centroids, faces: Rows, least: floa
 def without_itself(vectors: Float64s, sums: Float64s) -> Float64s:
     """Return the cosine [m] of each vector with its sum, after the vector is removed from the sum.
 
-    `sums` [m, d]: the sum that contains each vector. The cosine is -1 if nothing else is in the sum.
+    `sums` [m, d]: the sum that contains each vector. The cosine is -1 if no other vector is in the sum.
     """
     rest = sums - vectors
     length = np.linalg.norm(rest, axis=1)
