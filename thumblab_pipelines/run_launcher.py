@@ -57,8 +57,8 @@ class LabRunLauncher(DefaultRunLauncher):
     def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
         super().__init__(inst_data)
         self._unanswered_since: dict[str, float] = {}
-        """The dead runs whose code server does not answer, each with the time (monotonic clock) at which it was first
-        seen."""
+        """The dead runs whose code server does not answer, each with the time (monotonic clock) at which the run was
+        first found dead."""
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData, config_value: object) -> Self:

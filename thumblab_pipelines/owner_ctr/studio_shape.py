@@ -235,8 +235,8 @@ class _Table:
                 self.at[SHOWN_IN_FEED], self.at[STAYED] = at, at + 1
 
     def _first_metric(self, start: int) -> list[int]:
-        """Return the position of the column of views in a list, or an empty list. Studio writes the views first after
-        `start`, or after one other column. The column of views has counts and a total.
+        """Return a list with the position of the column of views, or an empty list. The views are in the column `start`
+        or in the next column. The column of views has counts and a total.
         """
         for at in (start, start + 1):
             column = self.columns[at] if self._free(at) else None

@@ -176,7 +176,7 @@ def check_faces(lab: Lab, niche: str) -> list[CheckResult]:
         CheckResult(
             "searched",
             searched >= 0.99 * (searched + waiting),
-            f"{searched} of {searched + waiting} pictures",
+            f"{searched} of {searched + waiting} pictures were searched",
             advisory=True,
             figures={"searched": searched, "waiting": waiting},
         ),

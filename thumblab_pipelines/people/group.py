@@ -37,7 +37,7 @@ class Grouped:
     Attributes:
         space: the fingerprint of the embedder, followed by the fingerprint of the served head if a head is served.
         faces: number of faces that have a vector.
-        left_for_later: number of faces in no cluster that were left out, because the caller set a limit.
+        left_for_later: number of faces without a cluster that were left out, because the caller set a limit.
         people, unknown_clusters: number of clusters with a name, and without a name. Clusters without faces are not
             counted.
         in_people, in_unknown, in_none: number of faces in named clusters, in unknown clusters, and in no cluster.
@@ -94,8 +94,8 @@ def group_faces(
 
     Everything that a person said stays: names, faces that a person put into a cluster, and the answer "not this
     person". Without new faces, a second call changes nothing. `how`: the settings of the clustering, by default from
-    the lab's settings. `max_faces`: maximum number of faces in no cluster that are grouped, best quality first. Raises
-    `LabError` if the setting `people` is off.
+    the lab's settings. `max_faces`: maximum number of faces without a cluster that are grouped. The faces of the best
+    quality come first. Raises `LabError` if the setting `people` is off.
     """
     return _run(lab, how, max_faces, False, progress)
 

@@ -91,7 +91,7 @@ class PublishedPair:
 
 
 def decided_pairs(connection: Connection) -> list[DecidedPair]:
-    """Return each decided pair of an experiment for which an answer made a claim. The oldest claims come first."""
+    """Return the decided pairs of experiments about which an answer made a claim. The oldest claims come first."""
     pairs = []
     rows = connection.execute(_TESTED)
     for _, group in groupby(rows, key=lambda row: (row.experiment_id, row.prediction_id)):

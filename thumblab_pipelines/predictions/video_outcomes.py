@@ -19,7 +19,7 @@ AGE_HOURS = 168
 """The age in hours at which the views of videos are compared: one week."""
 
 LEAST_OTHERS = 3
-"""Minimum number of other videos of the channel with known views. With fewer, the trend is not known."""
+"""Minimum number of other videos of the channel with known views. With fewer other videos, the trend is not known."""
 
 _SECONDS_PER_DAY = 86_400.0
 

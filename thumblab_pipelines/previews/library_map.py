@@ -14,7 +14,7 @@ from thumblab_pipelines.previews.markdown import plot
 
 _MOST_POINTS = 20_000
 _NAMED = 12
-"""The number of largest clusters whose labels are drawn, and that the table lists."""
+"""Number of clusters whose labels are drawn, and that are in the table. The largest clusters are chosen."""
 
 
 def map_preview(release: Release) -> str:

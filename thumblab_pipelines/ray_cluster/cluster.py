@@ -98,7 +98,8 @@ class Cluster:
 
     @contextmanager
     def hearing(self, listener: Callable[..., None]) -> Iterator[Callable[..., None]]:
-        """Yield a function that workers can call. Its arguments reach `listener` in a thread of this process.
+        """Yield a function that workers can call. The arguments of each call are passed to `listener` in a thread of
+        this process.
 
         An error of the listener is raised at the end of the `with` block.
         """

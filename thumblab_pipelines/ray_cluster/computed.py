@@ -28,7 +28,7 @@ def computed(
 
     Without a cluster, the result is `work(items)`. With a cluster, workers compute `work(block)` for blocks of items.
     `work` must be picklable, and give the same results for each division into blocks. `work` is sent to each worker
-    only once, so it may cache a model. `places`: counts the results by the process that computed them.
+    only once, so it may cache a model. `places`: a counter, to which the number of results of each process is added.
 
     Raises the errors of `cluster_of`, and the `LabError` of a worker.
     """

@@ -23,7 +23,7 @@ _REACH_S = 5.0
 _CHECK_S = 120.0
 """How long the nodes may take to describe themselves, in seconds. Each node starts a process first."""
 _NAMED = 3
-"""Maximum number of differing packages that an error names."""
+"""Maximum number of differing packages that are named in an error message."""
 
 _lock = threading.Lock()
 _connected: tuple[str, set[tuple[str, Path]]] | None = None

@@ -24,8 +24,8 @@ def describe(path: str, text: str) -> tuple[dict[str, str], bool]:
 def versions() -> dict[str, str]:
     """Return the versions of Python, of the lab's code and of each package that the lab requires, by name.
 
-    The version of the lab's code is a digest of its modules, because a checkout keeps its version number when it
-    changes. A package that is not installed has the version `MISSING`.
+    The version of the lab's code is a digest of its modules, because a changed checkout still has the same version
+    number. A package that is not installed has the version `MISSING`.
     """
     found = {"Python": platform.python_version(), CODE: _code()}
     try:

@@ -60,7 +60,7 @@ def forget_niche(lab: Lab, name: str, progress: Progress = silent) -> ForgottenN
 
 
 def _delete_rows(lab: Lab, name: str, progress: Progress) -> int:
-    """Delete the videos of the niche and the other rows about it. Return how many videos were deleted."""
+    """Delete the videos of the niche, and all other rows about the niche. Return how many videos were deleted."""
     deleted = 0
     with lab.engine.begin() as connection:
         require_retired(connection, name)
@@ -79,8 +79,8 @@ def _delete_rows(lab: Lab, name: str, progress: Progress) -> int:
 def _delete_niche(lab: Lab, name: str) -> bool:
     """Delete the row of the niche, and return True. If the niche has a video or an index, do nothing and return False.
 
-    The row is deleted last. So if `forget_niche` is killed before, another call still finds the niche, and deletes the
-    rest.
+    The row is deleted last. So if `forget_niche` is killed before this step, another call still finds the niche, and
+    deletes the rest.
     """
     with lab.engine.begin() as connection:
         require_retired(connection, name)

@@ -37,7 +37,7 @@ from thumblab_pipelines.library.build import prune_indices
 _log = logging.getLogger(__name__)
 
 _UNUSED_S = 3_600.0
-"""Age in seconds that the file of a picture must have to be deleted, if no row names the picture.
+"""A picture to which no row refers is deleted if its file is older than this number of seconds.
 
 A younger file may belong to a download that has not written its row yet.
 """

@@ -46,7 +46,7 @@ _PAIRS_REST = timedelta(hours=20)
 pairs are published again once a day, and not once for each niche."""
 
 _RELEASES_NAMED = 5
-"""Maximum number of releases that the explanation of the check `forgotten_everywhere` names."""
+"""Maximum number of releases that are named in the explanation of the check `forgotten_everywhere`."""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,8 @@ _LEAST_GAIN = 0.07
 people. The gain is how much better the head separates the held-out people than the identity does.
 
 By chance alone, the best of many epochs is better than the identity. On real faces that training could not improve, the
-separation of one or two held-out people rose by up to 3 %. But the TAR on other people fell more often than it rose.
+separation of one or two held-out people rose by up to 3 %. But the true accept rate (TAR) on other people fell more
+often than it rose.
 """
 
 _HELD_OUT = 0.25
