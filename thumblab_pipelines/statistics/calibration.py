@@ -120,7 +120,8 @@ def expected_calibration_error(gaps: npt.ArrayLike, slope: float, bins: int = _B
 class CalibratedError(NamedTuple):
     """The ECE that perfectly calibrated win probabilities would have on a sample of pairs.
 
-    The ECE differs from sample to sample. `mean` is its mean, and `low` and `high` are the ends of its 95 % interval.
+    The ECE differs from sample to sample. `mean` is the mean of the ECE, and `low` and `high` are the ends of its 95 %
+    interval.
     """
 
     mean: float

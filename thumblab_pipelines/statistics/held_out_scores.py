@@ -43,7 +43,7 @@ class OneVideoGaps:
 
 @dataclass(frozen=True)
 class HeldOutScores:
-    """The scores of the n videos of a dataset that an evaluation is based on.
+    """The scores on which an evaluation is based, for the n videos of a dataset.
 
     The scores come from the trained model, and from further models that were each trained without one fold of channels.
 

@@ -214,8 +214,8 @@ def between_channels(means: Float64s, variances: Float64s) -> float:
 def _spread(values: Float64s, independent: float, centre: float) -> float:
     """Return the variance of the values [m] together with the values of the imagined pairs.
 
-    The imagined pairs have random outcomes, so their mean is `centre`. They keep the variance above 0. The values
-    depend on each other, so all of them together count only as much as `independent` pairs.
+    The imagined pairs have random outcomes, so their mean is `centre`. The imagined pairs keep the variance above 0.
+    The real values depend on each other, so together they have only the weight of `independent` pairs.
     """
     mean = float(values.mean())
     total = independent + _IMAGINED_PAIRS

@@ -26,10 +26,10 @@ Part = npt.NDArray[Any] | Any
 
 @dataclass(frozen=True)
 class MixedRows:
-    """n rows of d numbers. `parts` are arrays and sparse matrices [n, d_i]. Side by side, they have all columns.
+    """n rows of d numbers. `parts` are arrays and sparse matrices [n, d_i]. Side by side, the parts have all columns.
 
     `rows`: the chosen rows of the parts, or None for all rows. If `function` is given, it is applied to each dense
-    block [m, sum d_i] that is read. Its result, a block [m, d], is what the caller gets.
+    block [m, sum d_i] that is read. The caller gets the result of `function`, a block [m, d].
     """
 
     parts: Sequence[Part]
@@ -71,7 +71,8 @@ class MixedRows:
         return replace(self, function=function if first is None else lambda block: function(first(block)))
 
     def blocks(self) -> Iterator[tuple[slice, Any]]:
-        """Yield all rows in dense blocks of at most `BLOCK` rows. A slice before each block says which rows it has."""
+        """Yield all rows in dense blocks of at most `BLOCK` rows. Each block comes after a slice, which says which rows
+        the block has."""
         for start in range(0, len(self), BLOCK):
             place = slice(start, min(start + BLOCK, len(self)))
             yield place, self[place]

@@ -58,7 +58,8 @@ def moment(cell: str, name: str) -> datetime:
     if date.year < _FIRST_YEAR:
         raise ValueError(f"{name} {cell[:40]} is before {_FIRST_YEAR}")
     # A date in the future is refused. The library leaves out videos that were last observed many days before the newest
-    # observation of the niche. Because of one observation far in the future, it would leave out nearly all videos.
+    # observation of the niche. Because of one observation far in the future, the library would leave out nearly all
+    # videos.
     if date > datetime.now(UTC) + timedelta(days=1):
         raise ValueError(f"{name} {cell[:40]} is in the future")
     return date

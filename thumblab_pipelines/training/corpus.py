@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from thumblab_pipelines.training.title_prior.prior import TitlePrior
 
 _LEAST_FOR_ENGAGEMENT = 5
-"""Minimum number of a channel's videos. With fewer, a video's percentile in its channel is not used as a target."""
+"""Minimum number of a channel's videos. If a channel has fewer videos, their percentiles in the channel are not used as
+targets."""
 LEAST_FOR_CTR = 200
-"""Minimum number of measured click-through rates. With fewer, the absolute head is not trained on click-through rates.
+"""Minimum number of measured click-through rates. With fewer rates, the absolute head is not trained on them.
 
 The absolute head is the output of the ranker that predicts engagement. With fewer rates, the target of the absolute
 head is the percentile of each video's views in its channel.

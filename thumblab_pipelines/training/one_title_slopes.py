@@ -24,7 +24,7 @@ from thumblab_pipelines.training.corpus import Corpus
 from thumblab_pipelines.training.picture_gaps import pair_sides
 
 LEAST_PAIRS_FOR_SLOPE = 50
-"""Minimum number of pairs for fitting a slope. With fewer, the slope of whole videos is used."""
+"""Minimum number of pairs for fitting a slope. With fewer pairs, the slope of whole videos is used."""
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from thumblab_pipelines.training.one_video_inputs import OneVideoInputs
 from thumblab_pipelines.training.picture_gaps import OneTitleScorer
 
 LEAST_EXPERIMENTS, LEAST_CHANNELS = 50, 5
-"""Minimum numbers of tested videos and of their channels. With fewer, win probabilities are not fitted to
-experiments."""
+"""Minimum numbers of tested videos and of their channels. With fewer videos or channels, win probabilities are not
+fitted to experiments."""
 
 
 def one_video_gaps(corpus: Corpus, scorer: OneTitleScorer, pairs: Rows) -> OneVideoGaps:
