@@ -80,8 +80,8 @@ def train(
 
     `deleted` returns the ids of the videos that the lab has deleted since `data` was read. Two parts of the result
     contain vectors of videos: the channel adapters, and a set of pictures that shows whether a new picture is familiar.
-    These parts are made last, after the long training of the global models, and `deleted` is called just before. So the
-    result has no vectors of the deleted videos.
+    These parts are made last, after the long training of the global models, and `deleted` is called just before that.
+    So the result has no vectors of the deleted videos.
 
     `prior`: the title prior from which every linear model starts. The prior must not have been fitted to videos of
     `data`.
@@ -172,7 +172,7 @@ class Training:
     def fit_without_folds(self, corpus: Corpus) -> list[tuple[Flags, GlobalModel]]:
         """Return up to three models. Each model was trained without a third of the channels.
 
-        The flags [n] before each model mark the videos that it was trained without. A model is left out if the
+        The flags [n] before each model mark the videos that the model was trained without. A model is left out if the
         remaining channels have no pair to learn from.
         """
         folds = corpus.data.videos.fold.to_numpy(int)

@@ -26,8 +26,8 @@ def plain_text(text: str) -> str:
     """Return the text of a catalogue as a person wrote it, with all entities decoded, and without spaces at its ends.
 
     Entities are decoded repeatedly, because some tools escape text more than once. So if a title really contains the
-    text `&amp;`, for example in a video about HTML, it is changed to `&`. Titles with a real `&amp;` are far rarer than
-    texts that a tool has escaped twice.
+    text `&amp;`, for example in a video about HTML, this text is changed to `&`. Titles with a real `&amp;` are far
+    rarer than texts that a tool has escaped twice.
     """
     for _ in range(_MOST_LAYERS):
         before, text = text, unescaped(text)

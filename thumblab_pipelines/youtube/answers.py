@@ -205,14 +205,14 @@ def _timestamp(value: str) -> datetime:
 def _text(value: str) -> str:
     """Remove the character NUL, and replace lone surrogates.
 
-    JSON may contain both, but a PostgreSQL text column cannot.
+    JSON may contain NUL and lone surrogates, but a PostgreSQL text column cannot.
     """
     return value.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def _aspect_ratio(player: Json) -> float | None:
     """Return the width of the embedded player divided by its height. YouTube scales the player so that it fits into the
-    square that the request names.
+    square whose size is in the request.
 
     No other part of the API shows the shape of a video.
     """

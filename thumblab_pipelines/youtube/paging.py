@@ -74,7 +74,8 @@ class Paging(Generic[T]):
         return list(fresh.values())
 
     def refused(self, error: YouTubeError) -> None:
-        """End the list if `error` says that YouTube refused the page token `cursor`. Otherwise raise `error`."""
+        """Stop reading the list if `error` says that YouTube refused the page token `cursor`. Otherwise raise
+        `error`."""
         if error.kind is not ErrorKind.REQUEST or not error.reason or self.cursor is None:
             raise error
         self._stop(f"YouTube refused its own token for the next page ({error.reason})")

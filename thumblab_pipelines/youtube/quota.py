@@ -119,7 +119,7 @@ class Ledger:
         self._count(bucket, -1)
 
     def exhaust(self, bucket: str, now: datetime) -> QuotaError:
-        """Record that YouTube called the bucket empty, and return the `QuotaError` that the caller raises.
+        """Record that the bucket is empty according to YouTube. Return the `QuotaError` that the caller raises.
 
         After `exhaust`, no run makes a call from the bucket on the same day.
         """

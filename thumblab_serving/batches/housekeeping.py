@@ -24,7 +24,8 @@ class Repeater:
     """A thread that calls `step` repeatedly until the thread is stopped.
 
     If `step` returns False or raises an error, the thread waits `IDLE_S` seconds before the next call. `wake` ends this
-    wait. `what` tells the log which work is not done while `step` raises errors, such as "batches are not deleted".
+    wait. `what` is a text for the log if `step` raises an error. It says which work is not done, such as "batches are
+    not deleted".
     """
 
     def __init__(self, name: str, step: Callable[[], bool], what: str) -> None:

@@ -1,1 +1,2 @@
-"""Keep the YouTube Studio exports of channels that are to be added, follow their imports, and list the added channels."""
+"""Keep the YouTube Studio exports of channels that are to be added, report the state of their imports, and list the
+added channels."""

@@ -35,7 +35,7 @@ PRIOR_VERSION = "title prior 1"
 
 _PENALTY = 30.0
 _LEAST_CHANNELS = 10
-"""Minimum number of channels of a prior. With fewer, the prior would mostly describe single channels."""
+"""Minimum number of channels of a prior. With fewer channels, the prior would mostly describe single channels."""
 _ROBUST = 1.4826
 """The standard deviation of a normal distribution, divided by its median absolute deviation."""
 
