@@ -60,8 +60,8 @@ async def take_over(scorer: Scorer, workers: WorkerRegistry) -> None:
 
 
 def _share(scorer: Scorer, workers: WorkerRegistry) -> None:
-    """Drop the loaded library indices if another worker has asked for it. Then write this worker's state for the other
-    workers.
+    """Drop the loaded library indices if another worker has asked this worker to drop them. Then write this worker's
+    state for the other workers.
     """
     if workers.is_asked_to_forget():
         scorer.releases.forget_indices()

@@ -20,7 +20,7 @@ from thumblab_pipelines.youtube.errors import ErrorKind, YouTubeError
 from thumblab_pipelines.youtube.quota import QuotaError
 
 _SHOWN = 40
-"""Maximum number of characters of a value that a message shows."""
+"""Maximum length of a value in a message, in characters."""
 
 
 @dataclass(frozen=True)

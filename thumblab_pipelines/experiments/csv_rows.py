@@ -39,7 +39,7 @@ _FREE_TEXT = {"channel", "video_id", "title", *(f"title_{at}" for at in range(1,
 _DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _SHARE = re.compile(r"([0-9]{1,3}(?:[.,][0-9]*)?) ?%?")
 _SHOWN = 40
-"""Maximum number of characters of a value that a message shows."""
+"""Maximum length of a value in a message, in characters."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ Row = TypeVar("Row")
 
 _SHOWN_COLUMNS = 30
 _SHOWN = 40
-"""Maximum number of characters of a column's name that a message shows."""
+"""Maximum length of a column's name in a message, in characters."""
 
 
 def table_lines(path: Path, most_bytes: int) -> list[str]:

@@ -81,7 +81,8 @@ def _is_fresh(report: ImportReport) -> bool:
 
 
 def _report(stored: StoredImport) -> ImportReport | None:
-    """Return the report. If the file is damaged, return a report that says so, because nothing else is known."""
+    """Return the report. If the file is damaged, return a report that says that it is damaged, because nothing else is
+    known."""
     try:
         return stored.report()
     except LabError as error:

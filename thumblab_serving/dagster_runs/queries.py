@@ -21,7 +21,8 @@ mutation Launch($runs: [ExecutionParams!]!) {
 
 
 def add_partitions(count: int) -> str:
-    """Return a mutation that adds `count` niches to Dagster's partitions: the variables `$niche0`, `$niche1` and so on."""
+    """Return a mutation that adds `count` niches to Dagster's partitions. The names of the niches are in the variables
+    `$niche0`, `$niche1` and so on."""
     parameters = "".join(f", $niche{number}: String!" for number in range(count))
     mutations = "\n".join(
         f"  niche{number}: addDynamicPartition(repositorySelector: $repository, "

@@ -22,9 +22,9 @@ _HEADERS = {
 }
 
 _NEVER_STORED = re.compile(r"/api/v1/faces(/.*)?|/v1/score", re.DOTALL)
-"""The paths whose answers may say who is seen. Browsers and proxies must not keep these answers, because a kept answer
-would still name a person who is deleted later. Error answers must not be kept either, because an error may name a
-person.
+"""The paths whose answers may say who is seen in a picture. Browsers and proxies must not keep these answers, because a
+kept answer would still name a person who is deleted later. Error answers must not be kept either, because an error may
+name a person.
 """
 
 

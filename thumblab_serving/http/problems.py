@@ -21,10 +21,10 @@ CLIENT_GONE = 499
 """Status for a client that disconnected before it had sent the whole request. nginx uses this number too."""
 
 _MAX_ERRORS = 5
-"""Maximum number of errors that the answer to an invalid request lists."""
+"""Maximum number of errors in the answer to an invalid request."""
 
 _LONGEST_NAME = 80
-"""Maximum number of characters of a field's name that an error message repeats."""
+"""Maximum length of a field's name in an error message, in characters."""
 
 _log = logging.getLogger("thumblab_serving")
 

@@ -29,7 +29,7 @@ MB.
 
 
 _SHOWN = 100
-"""The largest number of characters of the name of an unknown channel that an answer shows."""
+"""Maximum length of the name of an unknown channel in an answer, in characters."""
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ class LibraryPictures:
         """Return the thumbnails of the videos. A video that the lab does not know, or whose thumbnail the lab does not
         have, is left out.
 
-        Blocks the calling thread. If the database cannot answer, raises no error, and `degraded` says so.
+        Blocks the calling thread. If the database cannot answer, no error is raised, and `degraded` gives the reason.
         """
         found = Found()
         try:
