@@ -66,7 +66,7 @@ class DagsterGraphql:
         """
         address = self.address
         if address is None:
-            raise NoDagsterError("no Dagster of this lab runs")
+            raise NoDagsterError("the Dagster of this lab is not running")
         if self._client is None:
             # Dagster is part of the lab, so the client ignores the environment's proxy settings and follows no
             # redirects.

@@ -113,7 +113,7 @@ def _of_state(state: WatchState, checked_at: datetime) -> Iterator[Metric]:
         limit.add_metric([bucket], quota.limit)
     waiting = GaugeMetricFamily(
         "thumblab_alert_messages_waiting",
-        "Alert messages that were not delivered yet, by way of delivery.",
+        "Alert messages that were not delivered yet, for each way of delivery.",
         labels=["channel"],
     )
     for channel, number in Counter(delivery.channel for delivery in state.deliveries).items():

@@ -82,7 +82,8 @@ class SimilarQuery(SimilarForm):
     """The query of `GET /v1/similar`."""
 
     video_id: VideoId = Field(
-        description="The id of a video of the lab. The search compares with the video's present thumbnail."
+        description="The id of a video of the lab. The libraries are searched for thumbnails similar to the video's "
+                    "present thumbnail."
     )
 
 
@@ -116,7 +117,8 @@ class SimilarRequest(SimilarForm):
     )
     video_id: VideoId | None = Field(
         default=None,
-        description="The id of a video of the lab. The search compares with the video's present thumbnail.",
+        description="The id of a video of the lab. The libraries are searched for thumbnails similar to the video's "
+                    "present thumbnail.",
     )
     text: Title | None = Field(
         default=None,

@@ -1,4 +1,5 @@
-"""The routes of `/v1/channels`: add a channel from its exports, follow its import, and list the added channels."""
+"""The routes of `/v1/channels`: add a channel from its exports, show the state of this import, and list the added
+channels."""
 
 from collections.abc import Callable
 from http import HTTPStatus

@@ -45,7 +45,7 @@ async def pictures(request: Request) -> LibraryPicturesOut:
     """Give `video_id` once for each video. Each thumbnail is a JPEG of 480x270 pixels.
 
     `missing` lists videos that the lab does not know, and videos without a stored thumbnail. If the database or a file
-    cannot be read, `degraded` says so.
+    cannot be read, `degraded` gives the reason.
     """
     query = lists_in_query(request, LibraryPicturesQuery)
     library: LibraryPictures = request.app.state.library_pictures

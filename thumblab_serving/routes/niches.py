@@ -48,7 +48,7 @@ _NAME: dict[str, Any] = {"parameters": [path_documentation("name", pattern=NICHE
 _DRY_RUN: dict[int | str, dict[str, Any]] = {200: {"model": NicheOut, "description": "The niche of a dry run"}}
 
 CONCURRENT_PROPOSALS = 1
-"""How many proposals are computed at the same time."""
+"""Maximum number of proposals that are computed at the same time."""
 
 PROPOSAL_SECONDS = 15.0
 """Time limit of the statements of a proposal, which read the titles and vectors of all videos."""

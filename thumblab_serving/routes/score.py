@@ -40,11 +40,11 @@ than the number of these threads.
 async def score(request: Request) -> ScoreAnswer:
     """Send thumbnails as URLs of an allowed image host, in base64, or as uploaded files. All ways give the same answer.
 
-    With several `titles`, `packages` compares each title with each thumbnail. With several `categories`, each niche has
-    its own answer.
+    With several `titles`, `packages` ranks each combination of a title and a thumbnail. With several `categories`, each
+    niche has its own answer.
 
     A thumbnail that cannot be read has an `error`, and the other thumbnails are ranked without it. Every answer names
-    the releases that it used. If something was missing, the field `degraded` says what.
+    the releases that it used. If something was missing, the field `degraded` says what was missing.
     """
     scorer: Scorer = request.app.state.scorer
     metrics: Metrics = request.app.state.metrics

@@ -176,7 +176,7 @@ def test_an_import_without_news_says_that_dagster_is_silent(service, store):
     stored, _ = store.add([EXPORT], OWN_KEY)
     answer = ask(service, stored)
     assert (answer["state"], answer["files"], answer["steps"]) == ("queued", [EXPORT[0]], [])
-    assert answer["reason"] == "nothing is known about the progress: no Dagster of this lab runs"
+    assert answer["reason"] == "nothing is known about the progress: the Dagster of this lab is not running"
     old = report("running", steps=[ImportStep(name="pictures", done=120, total=300)])
     stored.folder.write_report(old.model_copy(update={"updated_at": datetime.now(UTC) - timedelta(minutes=1)}))
     answer = ask(service, stored)

@@ -119,7 +119,7 @@ def test_a_run_is_looked_up_only_by_an_id_and_only_in_dagster(service):
 def test_without_dagster_health_says_that_the_scheduler_is_unknown(service):
     scheduler = service.health()["scheduler"]
     assert (scheduler["state"], scheduler["schedules"]) == ("unknown", [])
-    assert scheduler["reason"] == "no Dagster of this lab runs"
+    assert scheduler["reason"] == "the Dagster of this lab is not running"
 
 
 @pytest.mark.parametrize(
