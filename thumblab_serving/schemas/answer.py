@@ -84,7 +84,7 @@ class ThumbnailScore(StrictModel):
     rank: int | None = Field(
         default=None,
         description=(
-            "1 is best. `ordered_by` says what the ranks follow. Equal candidates keep the order of the request. "
+            "1 is best. `ordered_by` says on what the ranks are based. Equal candidates keep the order of the request. "
             "Near-identical candidates share a rank and count as one. Null if the candidate is not ranked."
         ),
     )
@@ -202,7 +202,8 @@ class ScoreAnswer(StrictModel):
     ordered_by: OrderedBy | None = Field(
         default=None,
         description=(
-            "What the ranks follow. `model`: the scores of the model, whose skill at this question is proven. `evidence`: "
+            "On what the ranks are based. `model`: the scores of the model, whose skill at this question is proven. "
+            "`evidence`: "
             "`evidence_mean`, because the skill is not proven. Null if no candidate has a rank."
         ),
     )
@@ -251,7 +252,8 @@ class ScoreAnswer(StrictModel):
     question: Question = Field(
         default="one_title",
         description=(
-            "What `winner` and `verdict` compare. The skill must be proven for this question. `one_title`: pictures "
+            "The question that `winner` and `verdict` answer. The skill must be proven for this question. "
+            "`one_title`: pictures "
             "under one title. `package`: packages of a title and a picture, because the thumbnails have titles of "
             "their own."
         ),

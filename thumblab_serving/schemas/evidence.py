@@ -90,7 +90,7 @@ class EvidenceOut(StrictModel):
     height: int = Field(ge=1)
     texts: list[TextLineOut] | None
     unread: list[UnreadLineOut] = Field(
-        description="Lines of text that could not be read. All sub-scores except `title_match` count these lines.",
+        description="Lines of text that could not be read. All sub-scores except `title_match` also use these lines.",
     )
     faces: list[FaceOut] | None
     missing: list[str] = Field(description="Sentences about what was missing for the measurement, such as a model.")

@@ -36,7 +36,8 @@ class EncodersOut(BaseModel):
 
 
 class MeterOut(BaseModel):
-    """The meter, which measures the sub-scores. The meter works even if some models are `missing`. Answers then say so."""
+    """The meter, which measures the sub-scores. The meter works even if some models are `missing`. Answers then say
+    which models are missing."""
 
     state: Literal["warm", "warming", "failed"]
     missing: list[str]
@@ -57,7 +58,7 @@ class RehearsalOut(BaseModel):
 
 
 class CanaryOut(BaseModel):
-    """The check that follows each failure: the service scores pictures that it draws for itself."""
+    """The check that the service makes after each failure: it scores pictures that it draws for itself."""
 
     state: Literal["unused", "checking", "fine", "failed"] = Field(
         description=(

@@ -197,6 +197,6 @@ class ProposalOut(StrictModel):
     preview: dict[str, int] = Field(
         description=(
             "The number of stored videos that are from these channels, or that have one of these searches in their "
-            "title. The numbers are by the videos' present niches."
+            "title. There is a number for each present niche of these videos."
         )
     )

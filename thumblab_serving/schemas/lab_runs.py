@@ -216,7 +216,8 @@ class RunStateOut(RunOut):
     people: PeopleRunOut | None = Field(description="What a search for faces, a grouping or a training of people did.")
     progress: RunProgressOut | None = Field(
         description=(
-            "How far a running search for faces, grouping or training is. A run reports its progress every five "
+            "The progress of a search for faces, a grouping or a training that is running. A run reports its "
+            "progress every five "
             "seconds."
         )
     )
@@ -246,7 +247,7 @@ class ItemsOut(ChangedItemsOut, RunsOut):
 
     outcome: Literal["changed", "unchanged", "rebuild_required", "failed", "pending"] = Field(
         description=(
-            "`changed`: the service answers with the change from now on. `unchanged`: every video was skipped. "
+            "`changed`: from now on, answers use the changed index. `unchanged`: every video was skipped. "
             "`rebuild_required`: the served index could not take the change, so a rebuild was requested. `failed`: nothing "
             "was changed. `pending`: the run has not ended."
         )

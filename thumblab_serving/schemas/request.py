@@ -90,8 +90,8 @@ class ScoreForm(StrictModel):
         default=None,
         min_length=1,
         max_length=MAX_TITLES,
-        description="Several titles, each to be shown with each picture. `packages` in the answer compares all these "
-        "packages.",
+        description="Several titles, each to be shown with each picture. `packages` in the answer ranks all these "
+                    "packages.",
         json_schema_extra={"uniqueItems": True},
     )
     categories: list[Niche] | None = Field(

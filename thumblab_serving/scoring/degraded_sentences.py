@@ -48,7 +48,7 @@ _NO_WINNER = "so it names no winner"
 _NO_BEST_PACKAGE = "so it names no best package"
 
 _LONGEST_NAME = 60
-"""Maximum number of characters of a candidate's id that a sentence quotes."""
+"""Maximum length of a candidate's id in a sentence, in characters."""
 
 
 def skill(ranker: TrainedRanker, channel: AdapterChoice | None, question: Question) -> SkillOut | None:

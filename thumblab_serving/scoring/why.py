@@ -24,7 +24,7 @@ _NAMES = {
 }
 
 _LONGEST_NAME = 60
-"""Maximum number of characters of a candidate's id that a sentence quotes."""
+"""Maximum length of a candidate's id in a sentence, in characters."""
 
 
 def explained(ranking: Ranking, query: RankingContext, ranker: TrainedRanker) -> Ranking:
@@ -44,7 +44,7 @@ def explain(
     """Return, for each picture in `names`, why its score differs from another picture's score, or why this is unknown.
 
     A winner is compared with the best picture that is not near-identical to it. Every other picture is compared with
-    the winner. `ids` maps the names of pictures in `ranking` to the ids of the pictures, if these differ.
+    the winner. `ids` maps the names of pictures in `ranking` to the ids of the pictures, if names and ids differ.
     """
     opponents = {name: _opponent(name, ranking) for name in names}
     known = {name: opponent for name, opponent in opponents.items() if opponent is not None}

@@ -121,8 +121,8 @@ class Supervisor(Multiprocess):
             _wait_for_end(process, latest)
 
     def restart_all(self) -> None:
-        """Replace all workers, one after the other. An old worker ends when its replacement serves. SIGHUP calls this
-        method.
+        """Replace all workers, one after the other. An old worker ends when its replacement can answer requests. SIGHUP
+        calls this method.
         """
         for number, old in enumerate(self.processes):
             new = None if self.should_exit.is_set() else self._started("stay as they are")
