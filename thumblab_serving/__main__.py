@@ -32,8 +32,8 @@ def use_one_blas_thread() -> None:
     """Let numpy compute each product of matrices in the thread that asks for it. Call this before numpy is imported.
 
     The products of a request are small. On a busy machine, a second thread of OpenBLAS waits for the first thread in a
-    busy loop. This costs several times the processor time of the product. If OPENBLAS_NUM_THREADS is set already, its
-    value is kept.
+    busy loop. The waiting costs several times the processor time of the product. If OPENBLAS_NUM_THREADS is set
+    already, its value is kept.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 

@@ -43,7 +43,7 @@ _PARTS = {
     "thumblab_core.library_map.map_figures": "library_index",
     "thumblab_core.library_map.tiles": "library_index",
 }
-"""Modules that define parts of answers, and the module of the client that gets these parts."""
+"""The modules that define parts of answers, each with the module of the client for these parts."""
 
 _REFERENCE = "#/components/schemas/"
 _SIMPLE = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
@@ -103,7 +103,7 @@ def main(folder: Path = FOLDER) -> None:
 
 
 def _modules() -> dict[str, str]:
-    """Map the last part of the name of each module that may define models of answers to its full name."""
+    """Return the full names of the modules that may define models of answers, by the last part of the name."""
     schemas = thumblab_serving.schemas
     names = [info.name for info in pkgutil.walk_packages(schemas.__path__, f"{schemas.__name__}.") if not info.ispkg]
     return {name.rpartition(".")[2]: name for name in (*names, *_IN_CORE)}

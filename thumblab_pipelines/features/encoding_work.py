@@ -1,7 +1,7 @@
 """Encode pictures and titles, without the database. Any process that sees the lab's data folder can do this work.
 
-The work gets the digests of pictures and not their bytes. It reads the pictures, and the releases of encoders, from the
-data folder.
+The work gets the digests of pictures and not their bytes. The work reads the pictures, and the releases of encoders,
+from the data folder.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -177,7 +177,7 @@ class TowerTraining:
                 yield order[start : start + config.pictures], winners[inside] - start, losers[inside] - start
 
     def _scores(self, rows: Rows) -> Tensor:
-        """Return the scores [n] that the ranker gives n rows of the dataset, as a tensor on the CPU."""
+        """Return the ranker's scores [n] for n rows of the dataset, as a tensor on the CPU."""
         on_cuda = self.tower.device.type == "cuda"
         with torch.autocast("cuda", dtype=torch.bfloat16, enabled=on_cuda):
             images = self.tower.above(self._inputs(self._position[rows]))

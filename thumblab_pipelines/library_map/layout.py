@@ -39,20 +39,20 @@ _EXAGGERATION = 12.0
 _ONE_THREAD = 5_000
 """Up to this number of videos, one thread is faster than several threads."""
 _FEWEST = 50
-"""With fewer videos than this number, the places are the first two principal components. They keep more of the
-neighbourhoods of so few videos than t-SNE does.
+"""With fewer videos than this number, the places are the first two principal components. For so few videos, these
+components keep more of the neighbourhoods than t-SNE does.
 """
 _TOLERATED = 0.1
 """A map of fewer than `_FEWEST` videos keeps the earlier places if their trustworthiness is at most this much lower
 than the trustworthiness of new places.
 """
 _NEAR = 5
-"""A new video starts at the mean of the earlier places of its nearest videos. This is the number of these videos."""
+"""A new video starts at the mean of the earlier places of this number of its nearest videos."""
 _COMMON = 0.5
 """A layout starts from an earlier map only if at least this share of the videos is in the earlier map."""
 _ONE_PLACE = 1e-6
-"""Places that differ by less than this distance count as one place. One place does not show how another map must be
-turned or scaled.
+"""Places that differ by less than this distance count as one place. If all videos of a map have one place, the map does
+not show how another map must be turned or scaled.
 """
 
 

@@ -5,8 +5,8 @@ r(i, j) be the rank of video j if all videos are ordered by the distance of thei
 
     trustworthiness = 1 - 2 / (n k (2n - 3k - 1)) * sum over i and j in U(i) of (r(i, j) - k)
 
-Continuity is the same with the map and the vectors exchanged. Both figures are 1 if all neighbourhoods are the same,
-and about 0.5 for random places.
+Continuity is computed in the same way, but with the map and the vectors exchanged. Both figures are 1 if all
+neighbourhoods are the same, and about 0.5 for random places.
 
 .. [1] J. Venna and S. Kaski, "Neighborhood preservation in nonlinear projection methods: an experimental study", ICANN,
    2001.
@@ -39,8 +39,8 @@ class Quality:
 def neighbourhoods(vectors: Floats, places: Floats) -> Quality | None:
     """Compare the nearest videos by unit vectors [n, d] with the nearest videos by places [n, 2].
 
-    Return None for fewer than 5 videos. Both figures are defined only for fewer than n / 2 neighbours. So for fewer
-    than 31 videos, fewer than 15 neighbours are compared.
+    Return None for fewer than 5 videos. Trustworthiness and continuity are defined only for fewer than n / 2
+    neighbours. So for fewer than 31 videos, fewer than 15 neighbours are compared.
     """
     count = min(NEIGHBOURS, (len(vectors) - 1) // 2)
     if count < 2:

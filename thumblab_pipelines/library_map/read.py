@@ -77,7 +77,7 @@ def read_videos(lab: Lab, scope: str, encoder: str) -> MappedVideos:
     with lab.engine.connect() as connection:
         found = connection.execute(text(_FACTS), {"ids": facts.video_id.tolist(), "version": meter_version(lab)})
         measured = pd.DataFrame(found.all(), columns=list(found.keys()))
-    # A thumbnail may be replaced or deleted after the library was read. Its video then has no picture on this map.
+    # A thumbnail may be replaced or deleted after the library was read. The video then has no picture on this map.
     facts = facts.merge(measured, on="video_id", how="left")
     facts = facts.astype({**dict.fromkeys(NAMES, float), "duration_s": float})
     for column in ("sha256", "words", "evidence"):

@@ -164,8 +164,8 @@ class Tracker:
         is the beginning of this link.
 
         First, all unfinished runs of the release are marked as failed, because a crash may have interrupted them. This
-        would also mark a run that another process is still writing. So if other processes may log at the same time,
-        call `log_model` instead.
+        step would also mark a run that another process is still writing. So if other processes may log at the same
+        time, call `log_model` instead.
         """
         import mlflow
 

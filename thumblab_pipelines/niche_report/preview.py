@@ -1,5 +1,5 @@
-"""Write a niche report as Markdown, for the metadata of its asset. Dagster keeps the text, so the text names no video
-that may have to be deleted later.
+"""Write a niche report as Markdown, for the metadata of its asset. Dagster keeps the text. So the text must not name a
+video, because the video may have to be deleted later.
 """
 
 from thumblab_core.niche_report.niche_figures import NicheReport

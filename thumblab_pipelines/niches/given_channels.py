@@ -14,8 +14,8 @@ from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 def given_channels(lab: Lab, youtube: YouTube, names: Sequence[str], remarks: list[str]) -> dict[str, str]:
     """Return the playlist of uploads of each channel, by the id of the channel.
 
-    `names`: ids and @handles. The lab asks YouTube only about channels that it does not know. This costs one unit of
-    quota for each @handle, and one unit for up to 50 ids. A channel that YouTube does not know is left out, and
+    `names`: ids and @handles. The lab asks YouTube only about channels that it does not know. The calls cost one unit
+    of quota for each @handle, and one unit for up to 50 ids. A channel that YouTube does not know is left out, and
     `remarks` receives a sentence about it.
     """
     found = _known(lab, names)

@@ -86,7 +86,7 @@ def experiment_outcomes(
 
 
 def _matched(prediction: KeptPrediction, experiment: Experiment, pictures: VariantPictures) -> dict[int, int]:
-    """Return the position of the candidate that each variant shows, by the position of the variant.
+    """Return, by the position of each variant, the position of the candidate that the variant shows.
 
     A variant that shows no candidate is left out.
     """

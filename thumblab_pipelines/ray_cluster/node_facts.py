@@ -1,7 +1,7 @@
 """Describe the code and the files that a process of the cluster sees.
 
-Ray sends this module to the nodes as source code, so it also runs on a node where the lab is not installed. It must
-therefore import only the standard library.
+Ray sends this module to the nodes as source code, so it also runs on a node where the lab is not installed. The module
+must therefore import only the standard library.
 """
 
 import hashlib

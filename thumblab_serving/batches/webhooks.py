@@ -76,8 +76,8 @@ class Webhooks:
     def _post(self, url: str, body: bytes, headers: dict[str, str]) -> None:
         """Send the webhook. Raises `WebhookError` if the receiver did not accept the webhook.
 
-        The error names only the host. The path and the query of the URL may contain a secret of the receiver. The error
-        is shown to everybody who may see the batch.
+        The error message contains only the host of the URL. The path and the query of the URL may contain a secret of
+        the receiver. The error is shown to everybody who may see the batch.
         """
         host = url_host(url)
         try:

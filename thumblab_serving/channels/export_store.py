@@ -33,8 +33,8 @@ KEPT = timedelta(hours=24)
 """How long an import is kept."""
 
 _LONGEST_WAIT = timedelta(hours=12)
-"""After this time, an import without a report counts as ended. Its run may wait for other runs, but Dagster ends those
-runs before this time.
+"""After this time, an import without a report counts as ended. The run of the import may wait for other runs, but
+Dagster ends the other runs before this time.
 """
 
 _LONGEST_SILENCE = timedelta(hours=3)
@@ -124,7 +124,7 @@ class ExportStore:
         return stored if datetime.now(UTC) < stored.expires_at else None
 
     def of(self, owner: str) -> list[StoredImport]:
-        """Return the imports of the API key that `owner` names, the newest first."""
+        """Return the imports of the API key with this `owner`, the newest first."""
         found = [self.find(path.name) for path in (self._root.iterdir() if self._root.is_dir() else ())]
         own = [stored for stored in found if stored is not None and stored.facts.owner == owner]
         return sorted(own, key=lambda stored: stored.facts.created_at, reverse=True)

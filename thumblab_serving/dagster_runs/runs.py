@@ -214,7 +214,7 @@ class DagsterRuns:
     async def progress(self, run_id: str) -> Progress | None:
         """Return the progress that a run logged last, or None if it has logged none.
 
-        This reads the whole log of the run.
+        The method reads the whole log of the run.
         """
         found = None
         for event in await self._events(LOG, run_id):

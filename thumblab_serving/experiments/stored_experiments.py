@@ -127,7 +127,7 @@ def _channel_of(connection: "Connection", given: GivenExperiment[Source], owner:
 
 
 def _channel_id(connection: "Connection", name: str) -> str:
-    """Return the id of the channel that `name` names.
+    """Return the id of the channel that is called `name` in the request.
 
     A `name` in the form of a YouTube channel id is returned even if the lab does not know the channel. Raises
     `RuleError` for any other name that the lab does not know.

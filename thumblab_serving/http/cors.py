@@ -1,4 +1,4 @@
-"""Let web pages of other origins call the service (CORS), if a setting names their origins."""
+"""Let web pages of other origins call the service (CORS), if their origins are in a setting."""
 
 from http import HTTPStatus
 

@@ -182,7 +182,7 @@ def _parsed(field: str, text: bytes) -> object:
 
     Raises a 422 `Problem` for a syntax error, for NaN and Infinity, and for arrays and objects that are nested in more
     than 200 levels. Also raises a 422 `Problem` for an object that has the same key twice, because programs disagree
-    about which value counts.
+    about which of the two values is valid.
     """
     try:
         return jiter.from_json(text, allow_inf_nan=False, catch_duplicate_keys=True)

@@ -75,7 +75,7 @@ class KeyRing:
         return found
 
     def is_revoked(self, owner: str) -> bool:
-        """Return whether the key that `owner` names is revoked.
+        """Return whether the key with this `owner` is revoked.
 
         While a key file cannot be read, the service cannot know which keys were revoked, so the result is False.
         """
@@ -84,7 +84,7 @@ class KeyRing:
         return all(grant.owner != owner for grant in self._grants())
 
     def acts_for(self, owner: str) -> str | None:
-        """Return `Grant.acts_for` of the key that `owner` names. For an unknown key, return `owner`."""
+        """Return `Grant.acts_for` of the key with this `owner`. If there is no such key, return `owner`."""
         return next((grant.acts_for for grant in self._grants() if grant.owner == owner), owner)
 
     def failure(self) -> str | None:

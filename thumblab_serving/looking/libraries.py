@@ -58,7 +58,7 @@ def libraries_of(releases: ServedReleases, niche: str | None) -> Libraries:
     """Return the libraries to search: the library of `niche` or, if `niche` is None, the libraries of all niches.
 
     A library is searched in its index. If a niche has no index, its library is searched in the database, but only in
-    three cases. Either the index was refused, or the request names the niche, or no niche has an index.
+    three cases. Either the index was refused, or the niche is given in the request, or no niche has an index.
 
     Raises `NotReadyError` if there is no library to search.
     """

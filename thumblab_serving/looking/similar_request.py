@@ -83,7 +83,7 @@ class SimilarQuery(SimilarForm):
 
     video_id: VideoId = Field(
         description="The id of a video of the lab. The libraries are searched for thumbnails similar to the video's "
-                    "present thumbnail."
+        "present thumbnail."
     )
 
 
@@ -118,13 +118,13 @@ class SimilarRequest(SimilarForm):
     video_id: VideoId | None = Field(
         default=None,
         description="The id of a video of the lab. The libraries are searched for thumbnails similar to the video's "
-                    "present thumbnail.",
+        "present thumbnail.",
     )
     text: Title | None = Field(
         default=None,
         description=(
-            "Words. They are compared with the pictures if the image encoder has a text tower, such as CLIP. "
-            "Otherwise they are compared with the titles. `query.matched_by` in the answer says what they were "
+            "Words. If the image encoder has a text tower, as CLIP has, the words are compared with the pictures. "
+            "Otherwise, the words are compared with the titles. `query.matched_by` in the answer says what they were "
             "compared with."
         ),
     )

@@ -1,7 +1,7 @@
 """Find the thumbnails of the libraries that are similar to a query, and compose the answer.
 
-All items of an answer, with their facts, come from the index releases that the answer names. A release never changes.
-So ids and facts fit together even if another release is promoted while the answer is made.
+All items of an answer, with their facts, come from the index releases that are named in the answer. A release never
+changes. So ids and facts fit together even if another release is promoted while the answer is made.
 """
 
 from collections.abc import Sequence

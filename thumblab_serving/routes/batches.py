@@ -204,7 +204,7 @@ async def results(request: Request) -> Response:
 
 
 async def _of_batch(request: Request, work: Callable[[StoredBatch], T]) -> T:
-    """Return the result of `work` on the batch that the path names.
+    """Return the result of `work` on the batch whose id is in the path.
 
     Raises a 404 `Problem` if no such batch exists, or if another key sent it. Raises a 410 `Problem` if the batch is
     damaged.

@@ -26,7 +26,7 @@ WAITING = 16
 def documented(
     answer: type[BaseModel], body: type[StrictModel], query: type[StrictModel], required: bool = False
 ) -> dict[str, Any]:
-    """Return arguments for `router.post`. They describe a route that starts runs, for the OpenAPI document.
+    """Return arguments for `router.post`. The arguments describe a route that starts runs, for the OpenAPI document.
 
     `answer`, `body` and `query` are the schemas of the route. `required`: whether a request must have a body.
     """

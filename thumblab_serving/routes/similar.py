@@ -46,9 +46,9 @@ T = TypeVar("T")
 async def similar(request: Request) -> SimilarOut:
     """Send the query as JSON, or a picture file as a form. Picture URLs must be on an allowed image host.
 
-    The libraries are the index releases from which `/v1/score` answers. All facts of an item come from the release that
-    `searched` names. As long as the release stays the same, the pages that you get with `next_offset` never contain a
-    video twice.
+    The libraries are the index releases from which `/v1/score` answers. All facts of an item come from the release in
+    `searched`. As long as the release stays the same, the pages that you get with `next_offset` never contain a video
+    twice.
     """
     admission: Admission = request.app.state.similar_admission
     search: SimilarSearch = request.app.state.similar

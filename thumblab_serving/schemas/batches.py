@@ -75,7 +75,7 @@ class Place(NamedTuple):
 
     @classmethod
     def of(cls, cursor: str) -> Self:
-        """Return the place that a cursor names. Raises `ValueError` if the text is not a cursor."""
+        """Return the place to which a cursor points. Raises `ValueError` if the text is not a cursor."""
         match = re.fullmatch(_CURSOR, cursor)
         if match is None:
             raise ValueError("give the next_cursor of the previous answer, or leave the cursor out")

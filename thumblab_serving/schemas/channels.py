@@ -60,7 +60,8 @@ class ExportsForm(StrictModel):
         ),
     )
     niche: Niche | None = Field(
-        default=None, description="The niche of the channel. It is needed if the lab has no video of the channel."
+        default=None,
+        description="The niche of the channel. This field is needed if the lab has no video of the channel.",
     )
     columns: dict[ColumnName, _Text] = Field(
         default_factory=dict,

@@ -37,7 +37,7 @@ Every text of this form is a valid cursor, so the OpenAPI document says exactly 
 
 
 def place_of(cursor: str) -> Place:
-    """Return the place in the list that a cursor names. Raises `ValueError` if the text is not a cursor."""
+    """Return the place in the list to which a cursor points. Raises `ValueError` if the text is not a cursor."""
     match = re.fullmatch(_CURSOR, cursor)
     if match is None:
         raise ValueError("give the next_cursor of the previous answer, or leave the cursor out")

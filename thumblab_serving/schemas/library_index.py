@@ -111,5 +111,5 @@ class LibraryClustersOut(StrictModel):
     niche: str = Field(description="A niche, or `all`.")
     release: str
     made_at: datetime
-    videos: int = Field(description="The number of videos of the map. Some are in no cluster.")
+    videos: int = Field(description="The number of videos of the map. Some videos are in no cluster.")
     clusters: tuple[Cluster, ...]

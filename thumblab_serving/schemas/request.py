@@ -91,7 +91,7 @@ class ScoreForm(StrictModel):
         min_length=1,
         max_length=MAX_TITLES,
         description="Several titles, each to be shown with each picture. `packages` in the answer ranks all these "
-                    "packages.",
+        "packages.",
         json_schema_extra={"uniqueItems": True},
     )
     categories: list[Niche] | None = Field(

@@ -143,8 +143,9 @@ class Intake:
         """Return a candidate for each source, in order. If a picture cannot be read, its candidate has an error.
 
         Each picture is encoded with each image encoder in `fingerprints`. The sub-score `title_match` is measured with
-        the first of these encoders. It compares the picture with the source's own title, or with `title` if the source
-        has none. `also` is called with the id and the `SentPicture` of each picture that could be examined.
+        the first of these encoders. The sub-score compares the picture with the source's own title, or with `title` if
+        the source has no title. `also` is called with the id and the `SentPicture` of each picture that could be
+        examined.
         """
 
         def examine_bytes(source: Source, data: bytes) -> ExaminedPicture:

@@ -51,8 +51,8 @@ def rank_packages(
 ) -> PackagesOut:
     """Return the grid of several titles and the pictures of a request, with the verdict on the packages.
 
-    `query` has the niche and the channel. Its titles are not used. `near_identical` has the groups of near-identical
-    pictures, even if their titles differ.
+    `query` has the niche and the channel. The titles of `query` are not used. `near_identical` has the groups of
+    near-identical pictures, even if their titles differ.
     """
     # `rank` ranks pictures by their ids, so each cell gets an id: its number.
     cells = {str(number): cell for number, cell in enumerate(_cells(pictures, titles))}

@@ -55,7 +55,7 @@ class RankingContext:
 
     @property
     def adapter(self) -> Adapter | None:
-        """The channel adapter to rank with. None if the request names no channel, or a channel without an adapter."""
+        """The channel adapter to rank with. None if the request has no channel, or if the channel has no adapter."""
         return None if self.channel is None else self.channel.adapter
 
 

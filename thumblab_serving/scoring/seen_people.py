@@ -61,7 +61,7 @@ class FaceSearch:
     """The search for people on the pictures of one request.
 
     Attributes:
-        channel_id: the lab's own channel that the request names.
+        channel_id: the channel in the request, which is one of the lab's own channels.
         known: the people with whom faces are compared.
     """
 

@@ -4,9 +4,9 @@ The file is an array of slots of equal size, so its size has a limit. The digest
 and a new entry replaces the oldest entry of the set. The file is never locked. Two workers may write to a slot at the
 same time, or a worker may be killed while it writes. The entry then does not match its checksum, and counts as missing.
 
-No entry is trusted before it is checked. Its header contains the digest of the key, and a checksum over the whole
-entry. So a damaged entry, and an entry that was made for another key, count as missing. The file belongs to the user of
-the service, and no other user can read or write it.
+No entry is trusted before it is checked. The header of an entry contains the digest of the key, and a checksum over the
+whole entry. So a damaged entry, and an entry that was made for another key, count as missing. The file belongs to the
+user of the service, and no other user can read or write it.
 """
 
 import hashlib

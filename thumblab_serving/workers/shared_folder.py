@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-"""The environment variable that names the folder. prometheus_client, which counts requests, uses it too."""
+"""The environment variable with the path of the folder. prometheus_client, which counts requests, uses it too."""
 
 
 def shared_folder(name: str = ".") -> Path | None:

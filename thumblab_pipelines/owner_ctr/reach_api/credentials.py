@@ -30,7 +30,7 @@ class OwnerCredentials:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """Read the file that `THUMBLAB_YOUTUBE_OWNER_CREDENTIALS` names.
+        """Read the file whose path is in `THUMBLAB_YOUTUBE_OWNER_CREDENTIALS`.
 
         If `THUMBLAB_YOUTUBE_ENDPOINT` is set, tokens come from this endpoint, and the `token_uri` of the file is
         ignored. Raises `LabError` if the file cannot be used. The message never quotes the content of the file.

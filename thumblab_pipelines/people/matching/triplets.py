@@ -18,8 +18,8 @@ def triplet_loss(
 ) -> tuple[float, Float64s]:
     """Return the mean triplet loss of a batch, and its gradient with respect to `matrix` [d', d].
 
-    Each pair of an anchor and a positive has one triplet, whose negative is semi-hard, see `semi_hard`. Both results
-    are 0 if the batch has no triplet.
+    Each pair of an anchor and a positive has one triplet, whose negative is semi-hard, see `semi_hard`. The loss and
+    the gradient are 0 if the batch has no triplet.
 
     Parameters
     ----------

@@ -159,7 +159,7 @@ class ProcessGroup:
         return then()
 
     def set_counted(self, counted: Tensor | None) -> None:
-        """Set the rows of the next batch that this process counts for the mean and the variance of the batch norms.
+        """Set which rows of the next batch this process counts for the mean and the variance of the batch norms.
 
         `counted` [m]: 1 for a row that this process counts, and 0 for a row that another process counts. If `counted`
         is None, this process counts all rows.

@@ -23,7 +23,7 @@ from thumblab_pipelines.training.fitting import fit
 Model = TypeVar("Model", bound=nn.Module)
 
 _RETRIES = 3
-"""How often a training whose worker died is started again. It resumes from its checkpoint."""
+"""How often a training whose worker died is started again. The training resumes from its checkpoint."""
 
 
 def fit_on_cluster(

@@ -1,6 +1,6 @@
 """Read a table of titles and views of many channels, and correct the views for age.
 
-The table has one row for each observation of a video. Its videos need no pictures.
+The table has one row for each observation of a video. The videos of the table need no pictures.
 """
 
 from __future__ import annotations

@@ -43,7 +43,8 @@ router = APIRouter(tags=["people"], dependencies=[Depends(require("admin"))])
 def changing(
     answer: type[StrictModel], body: type[StrictModel], *in_paths: str, required: bool = False
 ) -> dict[str, Any]:
-    """Return arguments for `router.post`. They describe a route that changes something and reads a request body."""
+    """Return arguments for `router.post`. The arguments describe a route that changes something and reads a request
+    body."""
     schema = {"$ref": f"#/components/schemas/{body.__name__}"}
     return {
         "response_model": answer,

@@ -97,7 +97,9 @@ class FaceClusterFacesOut(FaceClusterOut):
 class NearFaceOut(StoredFaceOut):
     """A face that looks like the face of the request."""
 
-    cosine: float = Field(description="The cosine of the vectors of the two faces. Its meaning depends on the network.")
+    cosine: float = Field(
+        description="The cosine of the vectors of the two faces. The meaning of the cosine depends on the network."
+    )
 
 
 class NearFacesOut(StrictModel):

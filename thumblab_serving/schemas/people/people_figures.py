@@ -93,7 +93,7 @@ class GroupedFacesOut(StrictModel):
     new: int | None = Field(description="How many unknown clusters were made.")
     dropped: int | None = Field(description="How many unknown clusters were deleted.")
     overruled: int | None = Field(
-        description="How many faces a person moved during the run. They stay where the person put them."
+        description="How many faces a person moved during the run. These faces stay where the person put them."
     )
 
 
