@@ -210,7 +210,7 @@ class Tracker:
         return f"{self._uri}/#/experiments/{self._experiment()}/runs/{run_id}{_VIEW}"
 
     def _finished(self, release: Release) -> Version | None:
-        """Return the version of the registered model in MLflow that was made from the release.
+        """Return the registered model's version in MLflow that was made from the release.
 
         Return None if no run has logged the release and registered it as a version. The runs of the release are
         searched until such a run is found. If a run that was searched earlier is still running or has no version, it is

@@ -27,7 +27,7 @@ TEXT, FACES, SUBJECT, COLOUR, SUB_SCORES, TITLE, VIDEO = (
     "title",
     "video",
 )
-"""The parts of the package of a video that a feature may belong to."""
+"""The parts of a video's package. Each feature belongs to one of these parts."""
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,8 @@ def given_channels(lab: Lab, youtube: YouTube, names: Sequence[str], remarks: li
 
 
 def _known(lab: Lab, names: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Return the id and the playlist of uploads of each channel in `names` that the lab knows. The key is the channel's
-    name in `names`.
+    """Return the id and the playlist of uploads of each channel in `names`, by its name in `names`. Leave out channels
+    that the lab does not know.
     """
     statement = select(channels.c.channel_id, channels.c.handle, channels.c.uploads_playlist).where(
         channels.c.uploads_playlist.is_not(None),

@@ -38,7 +38,7 @@ from thumblab_pipelines.features.hashed_titles import HashedTitles, SparseRows, 
 _FARTHEST = 4.0
 """Number of standard deviations at which a fact is clipped."""
 _CLIP = 3.0
-"""Number of robust standard deviations of a channel at which the targets of its videos are clipped."""
+"""The targets of a channel's videos are clipped at this number of robust standard deviations of the channel."""
 _PRIOR_VIDEOS = 10.0
 """In the estimate of a channel's spread, the spread over all channels has the weight of this many videos."""
 _CLOSE = 1e-2

@@ -11,7 +11,7 @@ from thumblab_pipelines.youtube.answers import Page, T
 from thumblab_pipelines.youtube.errors import ErrorKind, YouTubeError
 
 MAX_PAGES_WITHOUT_NEW_ITEMS = 5
-"""Number of pages in a row without a new item after which reading stops."""
+"""Reading stops after this number of pages in a row without a new item."""
 
 MAX_PAGES = 400
 """Maximum number of pages of a list. An uploads playlist ends at 20,000 videos, which are 400 pages of 50."""

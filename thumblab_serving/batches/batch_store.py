@@ -32,7 +32,7 @@ _NEW = ".new-"
 """Beginning of the name of a folder whose batch is still being written."""
 
 _ABANDONED_S = 3600.0
-"""Age in seconds at which the folder of a batch that was never completely written is deleted."""
+"""If a batch was never completely written, its folder is deleted at this age, in seconds."""
 
 _log = logging.getLogger("thumblab_serving")
 

@@ -43,7 +43,7 @@ hours.
 """
 
 _ABANDONED_S = 3600.0
-"""Age in seconds at which the folder of an import that was never completely stored is deleted."""
+"""If an import was never completely stored, its folder is deleted at this age, in seconds."""
 
 _MOST_NAME_BYTES = 200
 

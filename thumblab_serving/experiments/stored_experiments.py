@@ -1,4 +1,5 @@
-"""Store and list experiments in the lab's database. The pictures of an experiment come in the request that stores it."""
+"""Store and list experiments in the lab's database. The pictures of an experiment come in the request that stores the
+experiment."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

@@ -80,7 +80,7 @@ def _is_of(connection: "Connection", video_id: str, sha256: str) -> bool:
 
 
 def _stored(connection: "Connection", video_ids: Sequence[str]) -> Mapping[str, str]:
-    """Return the SHA-256 of the stored thumbnail of each video that has one."""
+    """Return the SHA-256 of the stored thumbnail of each video. Leave out videos without a stored thumbnail."""
     from sqlalchemy import select
 
     from thumblab_core.database.tables import thumbnails

@@ -23,17 +23,17 @@ _LONGEST_LOOK = 256 * 1024
 
 
 def shared_vectors(shared: SharedCache | None, kind: str) -> SharedValues[Vectors] | None:
-    """Return the store for unit vectors that all workers share, or None if there is only one worker."""
+    """Return the store that all workers share for unit vectors, or None if there is only one worker."""
     return None if shared is None else SharedValues(shared, kind, _pack_vector, _unpack_vector)
 
 
 def shared_looks(shared: SharedCache | None) -> SharedValues[PictureMeasurement] | None:
-    """Return the store for measurements of pictures that all workers share, or None if there is only one worker."""
+    """Return the store that all workers share for measurements of pictures, or None if there is only one worker."""
     return None if shared is None else SharedValues(shared, "look", _pack_look, _unpack_look)
 
 
 def shared_facts(shared: SharedCache | None) -> SharedValues[PictureFacts] | None:
-    """Return the store for facts about pictures that all workers share, or None if there is only one worker."""
+    """Return the store that all workers share for facts about pictures, or None if there is only one worker."""
     return None if shared is None else SharedValues(shared, "facts", _pack_facts, _unpack_facts)
 
 

@@ -59,7 +59,8 @@ class Canary:
 
     @property
     def state(self) -> State:
-        """`unused` until the first failure. `checking` from a failure to the end of the check that follows it."""
+        """`unused` until the first failure. `checking` from a failure to the end of the check that follows the
+        failure."""
         if self.failure is not None:
             return "failed"
         if self._checking or self._wanted.is_set():

@@ -21,7 +21,7 @@ _VERSION = 1
 gives another head for the same inputs."""
 
 _KEPT = 3
-"""Number of releases of an embedder's heads that are kept in addition to the served release."""
+"""For each embedder, the number of heads whose releases are kept in addition to the served release."""
 
 
 @dataclass(frozen=True)
