@@ -19,7 +19,7 @@ TRAITS = 3
 """Maximum number of traits of a cluster."""
 COMPARED = tuple(feature for feature in FEATURES if feature.part in (TEXT, FACES, SUBJECT, COLOUR, SUB_SCORES))
 _LEAST_DIFFERENCE = 0.5
-"""Minimum difference between the mean of a cluster and the mean of the other videos, in standard deviations of all
+"""Minimum difference between the mean of a cluster and the mean of the videos outside it, in standard deviations of all
 videos.
 """
 _LEAST_CHANNELS = 3

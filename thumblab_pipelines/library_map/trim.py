@@ -36,8 +36,8 @@ def mappable_videos(lab: Lab, scope: str) -> set[str]:
 
 
 def stale_maps(lab: Lab, scope: str) -> tuple[list[Release], set[str]]:
-    """Return the stale maps, and the ids of the videos that a map may show. A map is stale if it shows any other video,
-    or if it is damaged.
+    """Return the stale maps, and the ids of the videos that a map may show. A map is stale if it shows a video that it
+    may not show, or if it is damaged.
     """
     allowed = mappable_videos(lab, scope)
     return [release for release in lab.releases.all(LIBRARY_MAP, scope) if not _shows_only(release, allowed)], allowed

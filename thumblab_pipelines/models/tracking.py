@@ -125,8 +125,8 @@ class Tracker:
     def connect(cls, uri: str, name: str = NAME) -> Self:
         """Return a tracker for the server at `uri`. Raises `LabError` when the server does not answer.
 
-        Call this method before the training if MLflow is needed afterwards. So an error comes before the long training,
-        and not after it.
+        Call this method before the training if MLflow is needed after the training. So an error comes before the long
+        training, and not after it.
         """
         import httpx
 

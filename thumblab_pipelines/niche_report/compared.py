@@ -117,7 +117,7 @@ class Compared:
 
 @dataclass(frozen=True)
 class Difference:
-    """The difference between winners and others in one feature.
+    """The difference between winners and other videos in one feature.
 
     `share`: the fraction of comparisons in which the winner has more of the feature. `p_value`: the two-sided p value,
     from permutations within strata. `differing`: number of channels whose share is not one half. `agreeing`: number of

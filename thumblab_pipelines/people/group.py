@@ -200,7 +200,7 @@ def _stored_centroids(
     centroid.
 
     A cluster has several centroids if the faces that a person put into the cluster differ much. Faces of low quality
-    are not used, unless the cluster has only such faces.
+    are not used, unless all faces of the cluster have low quality.
     """
     given = faces_for_clustering(connection, space.embedder)
     codes, used = given.previous, np.unique(given.previous[given.previous != NONE])

@@ -24,8 +24,8 @@ class PeopleReport:
     Attributes:
         statistics: numbers of pictures, faces and clusters, and the share of thumbnails of each person.
         appearances: for each channel, how often each person appears.
-        folders: how well the clusters agree with the subfolders of the pictures that users added with `add_folder`. None
-            if no such picture is in a subfolder.
+        folders: how well the clusters agree with the subfolders of the pictures that users added with `add_folder`.
+        None if none of these pictures is in a subfolder.
     """
 
     statistics: PeopleStatistics
@@ -76,8 +76,8 @@ def folder_agreement(lab: Lab) -> Agreement | None:
     """Return how well the clusters agree with the subfolders of the pictures that users added with `add_folder`. Each
     subfolder must have the pictures of one person.
 
-    Only the best face of a picture is used, because other people may be in the background. Return None if no such
-    picture is in a subfolder.
+    Only the best face of a picture is used, because other people may be in the background. Return None if none of the
+    added pictures is in a subfolder.
     """
     statement = (
         select(people_pictures.c.name, face_assignments.c.cluster_key)

@@ -13,7 +13,7 @@ _SHOWN = ("calibration", "auc_by_niche", "auc_by_margin")
 
 def model_plots(release: Release, evaluations: list[Evaluation]) -> str | None:
     """Return the calibration curve, and the AUC by niche and by margin, as Markdown images. Return None if the model
-    has no such plot."""
+    has none of these plots."""
     drawn = dict(plots([], figures(evaluations), calibration(release)))
     images = [plot(name.replace("_", " "), drawn[name]) for name in _SHOWN if name in drawn]
     return within_limit(images) or None

@@ -142,7 +142,7 @@ def _delete_channels(connection: Connection, channel_ids: Sequence[str]) -> int:
 
 
 def _ask_trainability(lab: Lab, youtube: YouTube, niche: str, progress: Progress) -> None:
-    """Ask YouTube for each video whether its uploader allows others to train on it.
+    """Ask YouTube for each video whether its uploader allows other people to train models on it.
 
     A video whose answer is known is skipped. The newest videos come first. Each video costs one unit of quota.
     """

@@ -5,8 +5,8 @@ are deleted.
 
 A deleted video is removed from every table, and from every release except model releases. The pictures of a deleted
 video are removed from the image store. Each clean-up compares the stored data with the current rows of the table
-`videos`. So if a run is killed, the next run does the rest. docs/retention.md states the rules, and says what stays in
-models.
+`videos`. So if a run is killed, the next run does the rest. docs/retention.md states the rules, and says which data
+stay in models.
 """
 
 from collections.abc import Callable, Sequence

@@ -48,7 +48,7 @@ _DAY, _WEEK = 1.0, 7.0
 
 @dataclass(frozen=True)
 class Context:
-    """The views of n videos, divided into the views that the context predicts and the rest.
+    """The views of n videos, divided into the views that the context predicts and the remaining views.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ _UNKNOWN_FIELD = "unknown_field"
 """The type of the errors that this module raises for unknown fields."""
 
 _LONGEST_NAME = 80
-"""Maximum number of characters of an unknown field's name that are compared with the names of known fields."""
+"""Only this number of characters of an unknown field's name is compared with the names of known fields."""
 
 _MEANT = {
     "niche": "category",

@@ -12,8 +12,8 @@ from uvicorn.config import STARTUP_FAILURE, Config
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 _SHORTEST_LIFE_S = 60.0
-"""A worker that dies within this many seconds is replaced only after a wait. Each further such death in a row doubles
-the wait.
+"""A worker that dies within this many seconds is replaced only after a wait. If further workers die so early, the wait
+doubles each time.
 """
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 60.0
 _START_S = 180.0

@@ -72,7 +72,8 @@ class Work:
         return Thresholds.of(self.calibration, self.settings, clusters)
 
     def centroids(self, clusters: Rows, count: int) -> Centroids:
-        """Compute the centroids from the faces of good quality. For an anchor without such faces, use all its faces."""
+        """Compute the centroids from the faces of good quality. For an anchor without faces of good quality, use all
+        its faces."""
         adding = np.where(self.founders, clusters, NONE)
         without = np.setdiff1d(np.arange(len(self.anchors)), adding)
         if len(without):
