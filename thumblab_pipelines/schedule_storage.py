@@ -2,7 +2,7 @@
 
 Dagster stores the time when it last evaluated a schedule or a sensor. The next evaluation is always later than the
 stored time. If the clock was ahead and is then set back, the stored time is in the future. Without this module, Dagster
-would not evaluate the schedule or sensor until then.
+would not evaluate the schedule or sensor before this time.
 """
 
 from collections.abc import Sequence

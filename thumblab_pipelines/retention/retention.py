@@ -85,9 +85,9 @@ def retain(
     deletes at most a share of the niche's videos, unless a person has `confirmed` the deletion, see `Deletion`.
 
     The present time comes from YouTube, because a wrong clock of this machine could delete everything. If YouTube
-    cannot be asked, a `confirmed` run uses the earlier one of this machine's clock and the database server's clock. Any
-    other run uses the newest time that the lab has received from YouTube. If one clean-up fails, all other clean-ups
-    still run. If no API key is set and the niche has no videos from YouTube, YouTube is not asked.
+    cannot be asked, a `confirmed` run uses the earlier of two times: of this machine's clock, and of the database
+    server's clock. Any other run uses the newest time that the lab has received from YouTube. If one clean-up fails,
+    all other clean-ups still run. If no API key is set and the niche has no videos from YouTube, YouTube is not asked.
 
     Raises:
         LabError: No key is set and the niche has videos from YouTube, or YouTube refuses or cannot be reached. Videos
@@ -185,7 +185,7 @@ def _pairs_rest(lab: Lab, deletion: Deletion) -> timedelta:
 
     No data about a video may stay once its facts are 30 days old. So if this run deleted videos for this reason, the
     time is zero. Any other deleted video was refreshed when its facts were `refresh_days` old, so 30 days minus
-    `refresh_days` are left. The time is this difference, or 20 hours if that is shorter.
+    `refresh_days` are left. The result is this difference, but at most 20 hours.
     """
     if deletion.deleted[STALE]:
         return timedelta(0)

@@ -28,9 +28,9 @@ class SubScoreMeters:
     """The meters of the service. There is one meter for each way to compare titles with pictures.
 
     A text tower is the part of an image encoder that encodes texts. All image encoders with a text tower share one
-    meter. All image encoders without a text tower share a second meter, which compares texts by the title encoder.
-    There are two meters only while the lab changes from one image encoder to another. Many threads may use this object
-    at the same time. With `shared`, the workers of the service share the measurements.
+    meter. All image encoders without a text tower share a second meter, which compares titles with texts in pictures by
+    the vectors of the title encoder. There are two meters only while the lab changes from one image encoder to another.
+    Many threads may use this object at the same time. With `shared`, the workers of the service share the measurements.
     """
 
     def __init__(self, settings: Settings, shared: SharedCache | None = None) -> None:

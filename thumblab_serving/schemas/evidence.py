@@ -121,8 +121,8 @@ class EvidenceOut(StrictModel):
         ge=0,
         le=1,
         description=(
-            "YouTube's badge with the video's length covers a part of the picture. The largest share of a text, a "
-            "face or the subject that the badge covers."
+            "YouTube's badge with the video's length covers a part of the picture. For each text, each face and the "
+            "subject, the covered share is measured. This is the largest of these shares."
         ),
     )
     title_match_by: Literal["picture", "text"] | None = Field(

@@ -38,7 +38,7 @@ _FETCHES = 32
 """Maximum number of pictures that are being fetched, or that were fetched and still wait to be examined."""
 
 _LARGEST_IN_MEMORY = 2**20
-"""A fetched picture that has more bytes than this waits in a file on the disk until it is examined."""
+"""A fetched picture that has more than this number of bytes waits in a file on the disk until it is examined."""
 
 _PATIENCE_S = 30.0
 """Maximum number of seconds that an AVIF or HEIC file waits for the decoding of the previous file. A hostile file takes

@@ -39,7 +39,7 @@ _EXCEEDED = 20
 
 
 def calibrate(vectors: Float32s, pictures: Rows, people: Rows) -> Calibration:
-    """Estimate the distribution of cosines of different people.
+    """Estimate the distribution of the cosines between faces of different people.
 
     Known pairs of different people are pairs of faces that a person put into different clusters, and pairs of faces in
     one picture. If there are too few known pairs, random pairs are used, because most random pairs show different

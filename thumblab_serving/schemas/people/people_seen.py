@@ -21,7 +21,7 @@ class SeenFaceOut(StrictModel):
     confidence: FaceConfidence
     quality: FaceQuality
     person: SeenPersonOut | None = Field(
-        description="The person on the face. Null if the face matches no person with a name."
+        description="The person whom the face matches. Null if the face matches no person with a name."
     )
     problem: str | None = Field(
         default=None, description="Why the face could not be compared with anybody. Null if it was compared."
@@ -29,7 +29,7 @@ class SeenFaceOut(StrictModel):
 
 
 class SeenThumbnailOut(StrictModel):
-    """Who is seen on a candidate."""
+    """Who is seen on the picture of a candidate."""
 
     id: str = Field(description="The id of the candidate.")
     faces: list[SeenFaceOut] | None = Field(
