@@ -137,8 +137,8 @@ class OwnPagesOnly:
 def own_names(chosen: Settings) -> frozenset[str]:
     """Return the host names under which the webserver answers.
 
-    The host names are the names of this machine, the public names of the lab, and the host name that the service
-    uses for Dagster.
+    The host names are the names of this machine, the public names of the lab, and the host name under which the service
+    reaches Dagster.
     """
     return _LOOPBACK | chosen.public_names | {url_host(chosen.dagster_url)} - {""}
 

@@ -70,7 +70,7 @@ class ThumbnailScore:
     """Whether the picture resembles a picture that the model was trained on. Null if the model cannot tell."""
 
     rank: int | None = None
-    """1 is best. `ordered_by` says what the ranks follow. Equal candidates keep the order of the request.
+    """1 is best. `ordered_by` says on what the ranks are based. Equal candidates keep the order of the request.
     Near-identical candidates share a rank and count as one. Null if the candidate is not ranked.
     """
 
@@ -167,8 +167,8 @@ class ScoreAnswer:
     """
 
     ordered_by: Literal["model", "evidence"] | None = None
-    """What the ranks follow. `model`: the scores of the model, whose skill at this question is proven. `evidence`:
-    `evidence_mean`, because the skill is not proven. Null if no candidate has a rank.
+    """On what the ranks are based. `model`: the scores of the model, whose skill at this question is proven.
+    `evidence`: `evidence_mean`, because the skill is not proven. Null if no candidate has a rank.
     """
 
     near_identical: list[list[str]] = field(default_factory=list)
@@ -204,8 +204,9 @@ class ScoreAnswer:
     releases: Releases
     degraded: list[str]
     question: Literal["one_title", "package"] = "one_title"
-    """What `winner` and `verdict` compare. The skill must be proven for this question. `one_title`: pictures under one
-    title. `package`: packages of a title and a picture, because the thumbnails have titles of their own.
+    """The question that `winner` and `verdict` answer. The skill must be proven for this question. `one_title`:
+    pictures under one title. `package`: packages of a title and a picture, because the thumbnails have titles of
+    their own.
     """
 
     packages: PackagesOut | None = None

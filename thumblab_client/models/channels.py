@@ -71,7 +71,7 @@ class KnownChannelOut:
     """Videos that the adapter is fitted to."""
 
     newest: datetime | None
-    """When the newest video of the adapter was published."""
+    """When the newest video that the adapter is fitted to was published."""
 
     release: str
     in_use: bool

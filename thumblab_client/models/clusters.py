@@ -208,7 +208,7 @@ class NearFaceOut:
 
     detected_at: datetime
     cosine: float
-    """The cosine of the vectors of the two faces. Its meaning depends on the network."""
+    """The cosine of the vectors of the two faces. The meaning of the cosine depends on the network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,7 +250,7 @@ class PictureFacesOut:
 
     sha256: str
     video_id: str | None
-    """The video of the request, if it named one."""
+    """The video in the request, if the request was for a video."""
 
     faces: list[StoredFaceOut]
     shown_in: list[ShownPictureOut]

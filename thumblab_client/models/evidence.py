@@ -99,7 +99,7 @@ class EvidenceOut:
     height: int
     texts: list[TextLineOut] | None
     unread: list[UnreadLineOut]
-    """Lines of text that could not be read. All sub-scores except `title_match` count these lines."""
+    """Lines of text that could not be read. All sub-scores except `title_match` also use these lines."""
 
     faces: list[FaceOut] | None
     missing: list[str]
@@ -125,8 +125,8 @@ class EvidenceOut:
     """The share of the characters that can be read if the picture is 120 pixels wide. Null without text."""
 
     badge_overlap: float
-    """YouTube's badge with the video's length covers a part of the picture. The largest share of a text, a face or the
-    subject that the badge covers.
+    """YouTube's badge with the video's length covers a part of the picture. For each text, each face and the subject,
+    the covered share is measured. This is the largest of these shares.
     """
 
     title_match_by: Literal["picture", "text"] | None

@@ -44,7 +44,7 @@ class EncodersOut:
 @dataclass(frozen=True, kw_only=True)
 class MeterOut:
     """The meter, which measures the sub-scores. The meter works even if some models are `missing`. Answers then say
-    so.
+    which models are missing.
     """
 
     state: Literal["warm", "warming", "failed"]
@@ -67,7 +67,7 @@ class RehearsalOut:
 
 @dataclass(frozen=True, kw_only=True)
 class CanaryOut:
-    """The check that follows each failure: the service scores pictures that it draws for itself."""
+    """The check that the service makes after each failure: it scores pictures that it draws for itself."""
 
     state: Literal["unused", "checking", "fine", "failed"]
     """If `failed`, the service cannot score good pictures. The service is not ready until a check succeeds."""

@@ -155,6 +155,6 @@ class ProposalOut:
 
     cost: NicheCostOut
     preview: dict[str, int]
-    """The number of stored videos that are from these channels, or that have one of these searches in their title. The
-    numbers are by the videos' present niches.
+    """The number of stored videos that are from these channels, or that have one of these searches in their title.
+    There is a number for each present niche of these videos.
     """

@@ -103,7 +103,8 @@ class RunStateOut:
     """What a search for faces, a grouping or a training of people did."""
 
     progress: RunProgressOut | None
-    """How far a running search for faces, grouping or training is. A run reports its progress every five seconds.
+    """The progress of a search for faces, a grouping or a training that is running. A run reports its progress every
+    five seconds.
     """
 
 
@@ -176,7 +177,7 @@ class ItemsOut:
     """The release that the niche serves after the change."""
 
     outcome: Literal["changed", "unchanged", "rebuild_required", "failed", "pending"]
-    """`changed`: the service answers with the change from now on. `unchanged`: every video was skipped.
-    `rebuild_required`: the served index could not take the change, so a rebuild was requested. `failed`: nothing
-    was changed. `pending`: the run has not ended.
+    """`changed`: from now on, answers use the changed index. `unchanged`: every video was skipped. `rebuild_required`:
+    the served index could not take the change, so a rebuild was requested. `failed`: nothing was changed.
+    `pending`: the run has not ended.
     """

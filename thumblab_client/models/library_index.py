@@ -292,6 +292,6 @@ class LibraryClustersOut:
     release: str
     made_at: datetime
     videos: int
-    """The number of videos of the map. Some are in no cluster."""
+    """The number of videos of the map. Some videos are in no cluster."""
 
     clusters: list[Cluster]

@@ -149,7 +149,7 @@ class GroupedFacesOut:
     """How many unknown clusters were deleted."""
 
     overruled: int | None
-    """How many faces a person moved during the run. They stay where the person put them."""
+    """How many faces a person moved during the run. These faces stay where the person put them."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,7 +33,7 @@ class SeenFaceOut:
     """The quality of the face, computed from size, sharpness, pose and confidence."""
 
     person: SeenPersonOut | None
-    """The person on the face. Null if the face matches no person with a name."""
+    """The person whom the face matches. Null if the face matches no person with a name."""
 
     problem: str | None = None
     """Why the face could not be compared with anybody. Null if it was compared."""
@@ -41,7 +41,7 @@ class SeenFaceOut:
 
 @dataclass(frozen=True, kw_only=True)
 class SeenThumbnailOut:
-    """Who is seen on a candidate."""
+    """Who is seen on the picture of a candidate."""
 
     id: str
     """The id of the candidate."""
@@ -81,7 +81,7 @@ class PersonOnChannelOut:
 
 @dataclass(frozen=True, kw_only=True)
 class PeopleSeenOut:
-    """Who is seen on the pictures of a request. The request names one of the lab's own channels."""
+    """Who is seen on the pictures of a request. The channel in the request is one of the lab's own channels."""
 
     threshold: float
     """The lowest match score with which a face matches a person."""

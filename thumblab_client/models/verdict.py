@@ -18,11 +18,11 @@ class SkillOut:
     """
 
     question: Literal["one_video", "one_title", "package"] = "package"
-    """`one_video`: which of two pictures of one video won an experiment. It is used only with at least 50 pairs of
-    five channels. `one_title`: which of two pictures is better under one title. The views of each video are
-    compared with the views that its title, length and time predict. The better picture belongs to the video that
-    exceeds this prediction by more. `package`: which of two videos with different titles got more views. It is used
-    for packages and, in older models, for pictures under one title.
+    """`one_video`: which of two pictures of one video won an experiment. This question is used only if there are at
+    least 50 pairs of five channels. `one_title`: which of two pictures is better under one title. The views of each
+    video are compared with the views that its title, length and time predict. The better picture belongs to the
+    video that exceeds this prediction by more. `package`: which of two videos with different titles got more views.
+    This question is used for packages and, in older models, for pictures under one title.
     """
 
     summary: str = ""
@@ -31,7 +31,7 @@ class SkillOut:
     measured_on: str
     """`future`: the future of known channels, which are later videos of channels that the model was trained on.
     `new_channels`: unseen channels. `adapted`: unseen channels after a channel adapter was added. `own_past`: the
-    newest videos of the request's channel. It is used only for packages, if `adapted` was not measured.
+    newest videos of the request's channel. This split is used only for packages, if `adapted` was not measured.
     """
 
     auc: float

@@ -33,7 +33,7 @@ class AddedExperiment:
 
 
 class UnknownChannelError(LabError):
-    """Raised if no channel is found by a name. If YouTube could not be asked, another error is raised."""
+    """Raised if no channel with the given name is found. If YouTube could not be asked, another error is raised."""
 
 
 class ExperimentWriter:

@@ -124,7 +124,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is with its present work: `done` of `total` items."""
+    """The progress of a run in its present work: `done` of `total` items."""
 
     what: str
     done: int

@@ -153,7 +153,7 @@ _HEADERS = {
     HTTPStatus.TOO_MANY_REQUESTS: ("Retry-After", "After how many seconds to send the request again.", "integer"),
     HTTPStatus.SERVICE_UNAVAILABLE: ("Retry-After", "After how many seconds to send the request again.", "integer"),
 }
-"""Name, description and JSON type of the header that an error answer always has, by status."""
+"""For each status, the header that its error answers always have: the name, the description and the JSON type."""
 
 
 def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -140,7 +140,8 @@ class SimilarRequest(SimilarForm):
     url: str | None = Field(default=None, max_length=MAX_URL, description=URL_HELP)
     image_base64: str | None = Field(
         default=None,
-        description=f"{FORMAT_NAMES} bytes of at most {MAX_BYTES} bytes in base64, with or without a `data:` prefix.",
+        description=f"The picture file ({FORMAT_NAMES}, at most {MAX_BYTES} bytes) in base64, with or without a "
+        "`data:` prefix.",
     )
 
     @model_validator(mode="after")

@@ -98,7 +98,7 @@ async def imports(request: Request) -> ChannelImportsOut:
 
 @router.get(
     "/v1/channels/runs/{import_id}",
-    summary="How far an import is, and what the lab has learnt",
+    summary="The progress of an import, and what the lab has learnt from it",
     response_model=ChannelImportOut,
     responses=error_responses(401, 404),
     openapi_extra={"parameters": [channel_submission.ID_DOCUMENTATION]},

@@ -35,7 +35,7 @@ def _documentation() -> list[dict[str, object]]:
 
 @router.get(
     "/v1/library/pictures",
-    summary="The thumbnails of videos that an answer names",
+    summary="The thumbnails of the videos in an answer",
     response_model=LibraryPicturesOut,
     dependencies=[Depends(require_key)],
     responses=error_responses(401, 422),

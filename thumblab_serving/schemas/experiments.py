@@ -82,7 +82,7 @@ class VariantIn(StrictModel):
     title: Title | None = None
     url: str | None = Field(default=None, max_length=MAX_URL, description=URL_HELP)
     image_base64: str | None = Field(
-        default=None, description=f"{FORMAT_NAMES} bytes in base64, with or without a `data:` prefix."
+        default=None, description=f"The picture file ({FORMAT_NAMES}) in base64, with or without a `data:` prefix."
     )
     watch_time_share: Annotated[Number, Field(ge=0, le=100)] | None = Field(
         default=None,

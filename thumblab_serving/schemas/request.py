@@ -134,7 +134,7 @@ class ThumbnailIn(StrictModel):
     image_base64: str | None = Field(
         default=None,
         description=(
-            f"{FORMAT_NAMES} bytes in base64, with or without a `data:` prefix. A picture of more than "
+            f"The picture file ({FORMAT_NAMES}) in base64, with or without a `data:` prefix. A picture of more than "
             f"{MAX_BYTES} bytes gives this candidate an `error`."
         ),
     )

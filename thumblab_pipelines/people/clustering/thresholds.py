@@ -14,7 +14,7 @@ merge is harder to see than a missing merge."""
 
 @dataclass(frozen=True)
 class Thresholds:
-    """The minimum cosines with which a face joins a cluster (`join`), and two clusters are merged (`merge`)."""
+    """The minimum cosines at which a face joins a cluster (`join`), and at which two clusters are merged (`merge`)."""
 
     join: float
     merge: float

@@ -129,7 +129,7 @@ class PictureFacesOut(StrictModel):
     """The faces of a picture, from left to right."""
 
     sha256: str
-    video_id: str | None = Field(description="The video of the request, if it named one.")
+    video_id: str | None = Field(description="The video in the request, if the request was for a video.")
     faces: list[StoredFaceOut]
     shown_in: list[ShownPictureOut] = Field(
         description="The videos that show or showed the picture, the newest first, at most 100."
