@@ -17,11 +17,13 @@ _VARIABLES = {
     "cert": "SSL_CERT_FILE",
     "no-index": "UV_NO_INDEX",
 }
-"""The variable of uv for each option of pip. A variable takes several values with spaces between them."""
+"""The environment variable of uv that has the same meaning as an option of pip, by the name of the option. If an option
+has several values, spaces separate them in the variable.
+"""
 
 
 def pip_options(listing: str) -> dict[str, str]:
-    """Return the options in the output of `pip config list`, by name.
+    """Return the value of each option in the output of `pip config list`, by the name of the option.
 
     A line of the output looks like `global.index-url='https://...'`. The part before the dot is the section. If several
     lines set the same option, the order of their sections decides, as in pip: `install` overrides `global`, and an
@@ -44,7 +46,8 @@ def environment(listing: str, present: dict[str, str]) -> dict[str, str]:
     """
     options = pip_options(listing)
     added = {variable: options[name] for name, variable in _VARIABLES.items() if options.get(name)}
-    # pip compares the versions of all indexes. uv would take the first index that has the package at all.
+    # pip compares the versions of a package in all indexes. By default, uv would use only the first index that has the
+    # package.
     return {"UV_INDEX_STRATEGY": "unsafe-best-match", "UV_HTTP_TIMEOUT": "180"} | added | present
 
 

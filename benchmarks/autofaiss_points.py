@@ -15,7 +15,9 @@ K = 200
 _ROUNDS = 3
 
 Search = Callable[[Any], Any]
-"""A function that takes a query, float32 [d] of length 1, and returns the rows of the K vectors nearest to it."""
+"""A function that takes a query, which is a unit vector float32 [d]. The function returns the row numbers of the K
+vectors nearest to the query.
+"""
 
 
 @dataclass(frozen=True)

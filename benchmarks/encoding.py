@@ -77,7 +77,7 @@ def measure(model: Model, files: Sequence[Path], folder: Path, console: Console)
         encoder, ReleaseStore(folder), "auto", [encoder.prepare(picture) for picture in pictures]
     )
     settling = time.perf_counter() - start
-    console.print(f"{model.name}: {settled.precision} settled in {settling:.0f} s", style="dim")
+    console.print(f"{model.name}: {settled.precision} was chosen in {settling:.0f} s", style="dim")
     lab_encoder = OpenClipEncoder(model.name, str(folder / f"{model.name}.pt"), settled.release)
     lab_encoder.encode_images(pictures[:1])  # The first call also compiles the model, so it is not timed.
     tower = lab_encoder.tower

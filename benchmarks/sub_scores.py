@@ -53,8 +53,8 @@ pixels.
 _FEWEST = 20
 """A channel with fewer videos than this is left out of the correlation within channels."""
 _NEIGHBOURS = 10
-"""The local level at a video is a median over this number of the channel's videos before it, and the same number after
-it.
+"""The local level of a video is a median over other videos of its channel: this many videos before it, and as many
+videos after it.
 """
 _RESAMPLES = 400
 """The number of bootstrap samples from which an interval is computed."""
@@ -76,8 +76,8 @@ def milliseconds(work: Callable[[Pixels], object], pictures: Sequence[Pixels]) -
 def words(lines: Sequence[Line], small: bool) -> set[str]:
     """Return the words of at least three letters in some lines of text.
 
-    If `small` is true, only the small lines are used. Otherwise only the other lines are used. A line is small if it is
-    less than 5 pixels high in a picture that is scaled to a width of 120 pixels.
+    If `small` is true, only the small lines are used. If `small` is false, only the lines that are not small are used.
+    A line is small if it is less than 5 pixels high in a picture that is scaled to a width of 120 pixels.
     """
     readable = (line for line in lines if isinstance(line, TextLine))
     text = " ".join(line.text for line in readable if (line.height_at_120 < _LEGIBLE) == small)

@@ -126,7 +126,7 @@ def _unseen(
     channels = int(panel.channel.max()) + 1
     fold_of = (np.random.default_rng(seed).permutation(channels) % _FOLDS)[panel.channel]
     for fold in range(_FOLDS):
-        tell(f"unseen channels, {fold + 1} of {_FOLDS}")
+        tell(f"unseen channels, fold {fold + 1} of {_FOLDS}")
         out = fold_of == fold
         target = panel.age_corrected(~out)
         above, rows = panel.above_trend(target, ~out), np.flatnonzero(~out)
@@ -189,7 +189,9 @@ def encoded(titles: list[str], file: Path | None, tell: Progress) -> Float32s:
     if file is not None and file.is_file():
         vectors: Float32s = np.load(file)
         if len(vectors) != len(titles):
-            sys.exit(f"{file} has {len(vectors)} vectors for {len(titles)} titles; delete it to encode them again.")
+            sys.exit(
+                f"{file} has {len(vectors)} vectors for {len(titles)} titles; delete the file to encode them again."
+            )
         return vectors
     from thumblab_core.encoders.load import title_encoder
 

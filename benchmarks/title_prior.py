@@ -9,7 +9,7 @@ other parts. The channels of the part itself are divided into five labs of 20 ch
 the ranking model is fitted twice: once without a prior, and once starting from the prior. The two models are compared
 on two questions:
 
-    unseen   pairs of the channels of the part that are not in the lab, without adapters
+    unseen   pairs of channels that belong to the part but not to the lab, without adapters
     future   pairs of later videos of the lab's own channels, with adapters
 
 A lab learns from the first 64 % of the videos of each of its channels, and is tested on the next 16 %. The last 20 % of

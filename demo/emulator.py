@@ -138,7 +138,7 @@ class Emulator:
 
         Args:
             fault: a fault that one of the functions of `demo.faults` returned.
-            endpoint: the endpoint whose requests get the fault, or None for all requests. The endpoint can be one of
+            endpoint: the endpoint whose requests get the fault, or None for all requests. The endpoint can belong to
                 the Data API, such as `search` or `videos:batchGetStats`. The endpoint can also be `token`, `jobs`,
                 `reports` or `download` of the Reporting API. `image` stands for thumbnails.
             times: the number of requests that get the fault. With None, all requests get the fault until `heal` is

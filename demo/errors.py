@@ -78,7 +78,7 @@ def error_info(reason: str, **metadata: str) -> Json:
 
 
 def rate_details(quota_limit: str, value: str, unit: str) -> list[Json]:
-    """Return the `details` of an error with status 429. The `details` name the limit that was reached.
+    """Return the `details` of an error with status 429. They contain the name of the limit that was reached.
 
     `value` is the limit, and `unit` is its unit, such as `1/d/{project}`.
     """

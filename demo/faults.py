@@ -58,8 +58,8 @@ def refusal(
             selects the newer format. The code is then in `error.details`, and the reason in `error.errors` is
             `badRequest`.
         message: a sentence for people.
-        quota_limit: the name of the limit that an error with status 429 gives. The name is `defaultPerMinutePerProject`
-            or `defaultPerDayPerProject`.
+        quota_limit: the name of the limit in an error with status 429. The name is `defaultPerMinutePerProject` or
+            `defaultPerDayPerProject`.
         retry_after: the seconds in the header `Retry-After`. None sends no such header.
     """
     details: list[Json] = []

@@ -26,7 +26,7 @@ CLUSTERED, FINE_IN_EACH = 24, 3
 MOST_TILES = 4_096
 """The largest number of tiles. Larger maps show the same tile for many points, so that they take little space."""
 FIRST_DAY, DAYS = 20_000, 700
-"""The days of publication: `DAYS` days from `FIRST_DAY` days after 1970-01-01."""
+"""The videos are published within `DAYS` days. The first of these days is `FIRST_DAY` days after 1970-01-01."""
 
 
 def planted_map(count: int, scope: str = ALL, seed: int = 0) -> MapContent:

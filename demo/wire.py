@@ -58,7 +58,7 @@ class Wire:
     def playlist_item(self, video: CatalogueVideo, position: int, parts: Collection[str]) -> Json:
         """Return a `youtube#playlistItem` for a video in the uploads of its channel, with the requested parts.
 
-        The item of a private video does not show the title of the video or `videoPublishedAt`.
+        The item of a private video contains neither the title of the video nor `videoPublishedAt`.
         """
         playlist = "UU" + video.channel_id[2:]
         private = self.world.is_private(video)

@@ -52,7 +52,9 @@ METHODS: dict[str, tuple[str, Callable[[Float32s], Float64s]]] = {
     "UMAP (umap-learn)": ("umap", _umap),
     "PaCMAP": ("pacmap", _pacmap),
 }
-"""Each method with the module that it needs. The lab needs neither umap nor pacmap; install them to compare."""
+"""The layout methods by name, each with the module that it needs. The lab does not need umap and pacmap. Install these
+two modules to compare their methods.
+"""
 
 
 def measured(name: str, vectors: Float32s) -> tuple[Quality | None, float] | None:

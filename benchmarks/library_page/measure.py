@@ -95,8 +95,8 @@ _WEBGL = """((count) => {
 
 
 def measure(points: Sequence[int], console: Console) -> None:
-    """Print the times for random maps, each with one of the numbers of points. Without Chromium, print only that there
-    is none.
+    """Print the times for random maps. `points` has the number of points of each map. If Chromium is missing, print
+    only a line that says so.
     """
     if not _CHROMIUM.exists():
         console.print(f"The page of the library was not measured, because there is no {_CHROMIUM}.")

@@ -12,8 +12,8 @@ import pandas as pd
 from thumblab_pipelines.niche_report.features import FEATURES
 
 PLANTED = {"text_area": -0.4, "has_face": 0.5, "title_length": -0.25, "colour_contrast": 0.3}
-"""The effect of each planted feature on the logarithm of the views. For a number, it is the effect of one more standard
-deviation. For a flag, it is the effect of a flag that is true.
+"""The effect of each planted feature on the logarithm of the views. If the feature is a number, this is the effect of
+raising the number by one standard deviation. If the feature is true or false, this is the effect of true.
 """
 
 _SPREAD = 0.1

@@ -4,7 +4,8 @@ The encoder is ViT-B/32 with random weights, because the time does not depend on
 take turns, so that other programs on the machine slow down both. The speed is measured only while all workers compute,
 so their start is not included. The table has two ratios of the speeds:
 
-- by the clock. Other programs that use the two cores lower this ratio, because two workers then share the cores.
+- by the clock. Other programs that use the two cores lower this ratio, because two workers then share the cores with
+  these programs.
 - by processor time: pictures per second of processor time, times the number of workers. This ratio shows how much two
   workers slow each other down. Other programs that use whole cores do not change it.
 """

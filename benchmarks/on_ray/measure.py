@@ -84,7 +84,7 @@ def _timed_encoding(name: str, releases: Path, images: ImageStore) -> TimedEncod
 
 
 def measured(folder: Path, model: str, blocks: int, rounds: int) -> dict[int, list[Speed]]:
-    """Return the speeds of one worker and of two workers, one for each round. `folder` is an empty folder for the
+    """Return the speed in each round, by the number of workers (one or two). `folder` is an empty folder for the
     pictures.
     """
     images = ImageStore(folder / "images")

@@ -3,8 +3,9 @@
     python -m benchmarks.people.detection DIR --detector YUNET.onnx --embedder EMBEDDER.onnx [--pictures 2252]
 
 DIR contains pictures. First, a lab in a temporary folder with an embedded database stores the pictures, which is not
-measured. Then the pictures are searched in blocks. Each block is searched by the lab and by the bare networks, one
-after the other, so that other programs on the machine slow down both equally. Measured in seconds on the clock:
+measured. Then the lab and the bare networks search the pictures for faces. They take turns after each block of
+pictures, so that other programs on the machine slow down both equally. The benchmark measures three times, in seconds
+on the clock:
 - the time in which `detect_faces` reads and decodes the pictures, finds and embeds their faces, and records the
   results;
 - the time inside the calls of the two networks, when the pictures are searched in one thread without the lab;
@@ -38,7 +39,7 @@ from thumblab_pipelines.people.detect import Detected, detect_faces
 from thumblab_pipelines.people.folder import add_folder
 
 _BLOCK = 256
-"""Number of pictures that the lab and the bare networks search in turn."""
+"""The number of pictures in a block. The lab and the bare networks search a block one after the other."""
 
 
 class _Timed:

@@ -4,8 +4,8 @@
 
 The faces are random vectors. They are stored in a lab in a temporary folder, with an embedded database. Two FAISS
 indexes are compared with pgvector. `faiss, in memory` is an exact index. `faiss, a release` is the index that the
-library would use: `thumblab_core.index` chooses the index, tunes it and measures its recall. Both read the vectors from
-the database first.
+library would use: `thumblab_core.index` chooses the index, tunes it and measures its recall. Both indexes read the
+vectors from the database first.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def plant(connection: Connection, vectors: Float32s) -> None:
-    """Store a picture with one face for each vector."""
+    """Store one picture for each vector. Each picture has one face."""
     numbers = range(len(vectors))
     many = {"count": len(vectors)}
     connection.execute(

@@ -178,7 +178,9 @@ class _Videos:
 
 
 def observe_again(lab: Lab, every: int) -> None:
-    """Add a view count to one in `every` videos. The time of the count is an hour after `NOW`."""
+    """Add a view count to some videos: if `every` is 100, to one video in 100. The time of the count is an hour after
+    `NOW`.
+    """
     from sqlalchemy import text
 
     later = text("""

@@ -107,7 +107,7 @@ def evaluation(size: int, folder: Path) -> dict[str, float]:
 
 
 def publication(size: int, folder: Path) -> dict[str, float]:
-    """Publish the trained model as a release with one figure, load the release, and so check it."""
+    """Publish the trained model as a release with one figure. Load the release, which also checks it."""
     from benchmarks.scale.planted_lab import planted
     from thumblab_core.ranking.trained_ranker import TrainedRanker
     from thumblab_pipelines.evaluation.figures import FUTURE, MODEL, Place

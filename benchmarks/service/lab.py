@@ -32,7 +32,8 @@ _FITTED = 300
 def settings_of(folder: Path, encoder: str) -> Settings:
     """Return the settings of the lab in `folder`. `encoder` is `builtin` or `ViT-B-32`."""
     name = encoder if encoder == "builtin" else f"open_clip:{encoder}/{weights(folder)}"
-    # One key may have a quarter of the places for requests, and all clients of the benchmark use the same key.
+    # The service gives one key at most a quarter of its places for requests, and all clients of the benchmark use the
+    # same key. So the service needs four places for each client.
     return Settings(
         _env_file=None,
         data_dir=folder,

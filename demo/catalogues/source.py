@@ -21,8 +21,8 @@ class CatalogueVideo:
 
     `aspect_ratio` is width over height, or None if unknown. `broadcast` says whether the video is live or upcoming. A
     live or upcoming video has no duration, even if `duration_s` is set. `hidden_counts` hides views and likes from the
-    public. `language` is the BCP-47 code that the owner stated. `trainable` names those who may train models on the
-    video: `all`, `none`, or the names of parties.
+    public. `language` is the BCP-47 code that the owner stated. `trainable` says who may train models on the video:
+    `all`, `none`, or a list of parties.
     """
 
     video_id: str

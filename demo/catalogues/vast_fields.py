@@ -14,7 +14,7 @@ SPAN_DAYS = 89.0
 
 PLAIN = "plain"
 KINDS = ("few_views", "under_a_minute", "over_an_hour", "short", "live", "upcoming", "other_language")
-"""The special kinds of videos. Each kind is a `SHARE` of all videos.
+"""The special kinds of videos. Each kind makes up the share `SHARE` of all videos.
 
 A video of `few_views` has less than 1,000 views. A video `under_a_minute` is shorter than 60 s, and a video
 `over_an_hour` is longer than 3,600 s. A `short` is in portrait format and lasts 60 to 180 s. A `live` or `upcoming`
@@ -24,7 +24,7 @@ A `PLAIN` video is in English and in landscape format, lasts 181 to 1,980 s, and
 """
 
 SHARE = 0.03
-"""The share of all videos that each special kind has."""
+"""The share of each special kind among all videos."""
 
 Dice = tuple[int, ...]
 """Eight random numbers below 2^64. The numbers give the age, kind, views, duration, wording and language. Two of the

@@ -38,7 +38,7 @@ class Numbers:
 
     Args:
         sizes: the number of videos of each channel.
-        levels: the final number of views that videos usually reach, for each channel.
+        levels: for each channel, the final number of views that its videos usually reach.
         seed: the seed of all random numbers.
     """
 

@@ -296,7 +296,7 @@ class RunningLab:
 
 
 def niche_of(run: dict[str, Any]) -> str:
-    """Return the niche that the tags of a run name. `run` has the form of a run in Dagster's GraphQL API."""
+    """Return the niche in the tags of a run. `run` has the form of a run in Dagster's GraphQL API."""
     return next(str(tag["value"]) for tag in run["tags"] if tag["key"] == "dagster/partition")
 
 

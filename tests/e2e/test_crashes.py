@@ -69,7 +69,7 @@ LOOK = """
 
 
 def look(data_dir: Path) -> dict[str, Any]:
-    """Return the facts about the databases that the tests check, such as the number of rows of each table.
+    """Return facts about the databases, such as the number of rows of each table. The tests check these facts.
 
     A separate process reads the databases. The process starts the database server if necessary.
     """

@@ -92,7 +92,7 @@ def studio_table(rows: Sequence[Mapping[str, object]]) -> str:
 
 
 def documented() -> list[str]:
-    """Return the commands of all documents that the test runs, each command once."""
+    """Return the commands that the test runs, from all documents. Each command is returned once."""
     lines = [line.text.replace(".venv/bin/thumblab", "thumblab") for path in DOCUMENTS for line in commands(path)]
     return list(dict.fromkeys(command for line in lines for command in to_run(line)))
 

@@ -132,7 +132,7 @@ HOSTS = {
     "ipv6-written-out": "[0000:0000:0000:0000:0000:0000:0000:0001]",
     "empty": "",
 }
-"""Hosts of an https URL in unusual notations that some clients read as a private address."""
+"""Hosts of an https URL, in unusual notations. Some clients read these hosts as private addresses."""
 
 URLS = {
     "decoy-before-at": "https://i.ytimg.com@127.0.0.1/picture",

@@ -31,7 +31,7 @@ def test_the_pages_of_a_large_file_are_given_back_after_many_reads(path: Path, m
     assert vectors.sum() == 2**22
     pages.count(127)
     assert resident(path) > 2**23
-    pages.count(1)  # Each read may have mapped 64 KiB. After 128 reads, these are the 8 MiB that may stay mapped.
+    pages.count(1)  # Each read may map 64 KiB, so 128 reads may map 8 MiB. This is the limit of what may stay mapped.
     assert resident(path) < 2**20
     assert vectors.sum() == 2**22
 

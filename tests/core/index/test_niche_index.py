@@ -110,8 +110,8 @@ def test_the_percentile_is_the_share_of_items_that_are_no_closer_to_their_own_ne
     query = unit(vectors[0] + 0.7 * vectors_of(1, seed + 1)[0])
     statistic = np.sort(vectors @ query)[-k:].mean()
     library = brute_force_leave_one_out(vectors, k)
-    # If `statistic` is nearly equal to a value in `library`, a rounding error may make either of them larger. In this
-    # case, the test does not check the percentile.
+    # If `statistic` is nearly equal to a value in `library`, a rounding error may make either of the two numbers the
+    # larger one. In this case, the test does not check the percentile.
     if np.abs(library - statistic).min() > 1e-5:
         expected = 100 * (library <= statistic).mean()
         assert index_of(vectors).percentile(query) == pytest.approx(expected)

@@ -198,7 +198,7 @@ def test_a_lab_has_no_more_niches_than_its_limit(engine: Engine, tmp_path: Path)
 def test_a_change_is_stored_and_a_warning_names_the_file_if_the_file_cannot_be_written(
     engine: Engine, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # The lab first writes the file under this name, so it cannot write the file now.
+    # The lab first writes the file under this name. The name now belongs to a folder, so the lab cannot write the file.
     (tmp_path / f".{NICHE_FILE}.new").mkdir()
     assert add_niche(engine, tmp_path, COOKING).name == "cooking"
     assert "cooking" in niche_names(engine)

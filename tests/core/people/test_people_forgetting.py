@@ -75,8 +75,8 @@ def test_no_table_keeps_data_of_a_forgotten_person(connection: Connection) -> No
     assert bystander in after
     assert places(connection)[neighbour][0] == three
     assert "someone" in after
-    # No table names the pictures that showed only Zenobia, so the caller of `forget_person` deletes these pictures from
-    # the image store.
+    # Some pictures showed only Zenobia, and no table mentions them any more. The caller of `forget_person` deletes
+    # these pictures from the image store.
     assert set(forgotten.unnamed_pictures) == {sha(name) for name in "abcde"}
     assert not {sha(name) for name in "abcde"} & set(connection.scalars(select(people_pictures.c.sha256)))
 

@@ -303,7 +303,7 @@ def test_a_url_shows_neither_its_key_nor_its_secret() -> None:
 
 
 class Pause:
-    """Pause one call of a method, the call number `at`, until `end` is called."""
+    """Pause the call number `at` of a method. The paused call continues after `end` is called."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, owner: type, name: str, at: int) -> None:
         self._reached, self._may_go = threading.Event(), threading.Event()

@@ -179,7 +179,8 @@ def test_the_cache_deletes_the_copies_that_were_not_used_for_longest_and_none_in
     _ = in_use.path
     for place, release in enumerate(made[1:]):
         path = read(small, release).path
-        # The cache reads from this time when a copy was last used. The clock of the file system may be too coarse.
+        # The time of this file is the time at which a copy was last used. The test sets the time, because the clock of
+        # the file system may be too coarse.
         os.utime(f"{path}.lock", (place + 1, place + 1))
     present = [release.release_id for release in made if (cache / KIND / SCOPE / release.release_id).is_dir()]
     assert present == [made[0].release_id, made[4].release_id]

@@ -1,7 +1,7 @@
 """Tests of deleted videos.
 
-After videos were deleted, a lab can still train on pairs that name them. The next retention run removes the deleted
-videos from every pairs release.
+After videos were deleted, a lab can still train on pairs that contain the deleted videos. The next retention run
+removes the deleted videos from every pairs release.
 """
 
 import json
@@ -89,8 +89,8 @@ def test_deleted_videos_stop_neither_training_nor_promotion_and_are_counted(lab:
     assert decision.comparisons
     assert "; 4 videos of these pairs have been deleted since they were made" in decision.reason
 
-    # Retention calls `clean_pairs`. After this call, no pairs release names the deleted videos. For each model, a pairs
-    # release still exists that has the training pairs of the model, except pairs of deleted videos.
+    # Retention calls `clean_pairs`. After this call, no pairs release contains the deleted videos. Each model still has
+    # a pairs release with its training pairs, except the pairs of deleted videos.
     assert list(named_by(lab, *gone))
     assert clean_pairs(lab) == 1
     assert list(named_by(lab, *gone)) == []
