@@ -99,7 +99,7 @@ class AsyncClient:
         return await self.send(batches.show(batch_id))
 
     async def wait_for_batch(self, batch_id: str, *, every_s: float = 2.0, timeout_s: float | None = None) -> BatchOut:
-        """Request a batch every `every_s` seconds until the batch has ended. Return the batch, see
+        """Ask for the state of a batch every `every_s` seconds until the batch has ended. Return the last state, see
         `Client.wait_for_batch`.
         """
         end = None if timeout_s is None else time.monotonic() + timeout_s
@@ -165,7 +165,7 @@ class AsyncClient:
     async def wait_for_channel(
         self, import_id: str, *, every_s: float = 2.0, timeout_s: float | None = None
     ) -> ChannelImportOut:
-        """Request an import every `every_s` seconds until the import has ended. Return the import, see
+        """Ask for the state of an import every `every_s` seconds until the import has ended. Return the last state, see
         `Client.wait_for_channel`.
         """
         end = None if timeout_s is None else time.monotonic() + timeout_s

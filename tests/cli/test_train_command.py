@@ -90,7 +90,7 @@ def test_a_training_is_published_and_printed_but_not_served(shell: Shell, store:
     assert len(store.all(MODEL, ALL)) == 1
     store.serving.promote(release)
     assert (
-        "It passes its checks and is served."
+        "The model passes its checks and is served."
         in shell("--epochs", "2", "--seed", "3", "--pair-loss", "ranknet", "--no-mlflow").stdout
     )
 

@@ -14,8 +14,8 @@ from thumblab_core.niches import DEFAULT_NAMES
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1_500)]
 
-# These words occur in the titles of the demo's niche `tech`. This lab does not collect that niche, so the new niche
-# finds its videos.
+# These words occur in the titles of the demo's niche `tech`. This lab does not collect `tech`, so the searches of the
+# new niche find the videos of `tech`.
 SEARCHES = ["upgrades", "mistakes", "settings", "tools", "features", "tricks", "reviewing", "testing", "building"]
 OTHERS = [niche for niche in DEFAULT_NAMES if niche != "tech"]
 

@@ -183,7 +183,7 @@ def give(channel: str, key: str | None, to_lab: bool, title: str | None) -> None
     from thumblab_pipelines.lab import Lab
 
     if to_lab == (key is not None):
-        raise LabError("name one KEY, or give --lab")
+        raise LabError("give the name of one KEY, or give --lab")
     changed = give_channel(Lab.existing(), channel, key, title)
     whose = "the lab" if key is None else f"the key {key}"
     click.echo(f"{printable(changed.title)} ({changed.channel_id}) belongs to {whose}.")
@@ -252,7 +252,7 @@ def _show(console: "Console", added: "AddedChannel") -> None:
         state = "unchanged" if fitted.unchanged else f"fitted in {fitted.seconds:.2f} s"
         lines.append(f"adapter {fitted.release} is served ({state}); score with --channel {fitted.channel_id}")
         if fitted.check is None:
-            lines.append("Its newest videos make too few pairs to measure whether the adapter helps.")
+            lines.append("The newest videos of the channel make too few pairs to measure whether the adapter helps.")
         else:
             lines.append(f"{fitted.check.own_past}.")
             lines.append(f"{fitted.check.summary}.")

@@ -56,7 +56,7 @@ def plan(niches: tuple[str, ...], channels: int | None, videos_per_channel: floa
         return
     console.print(
         f"The crawl needs {planned.units:,} units and {planned.searches:,} searches. With the quota that the daily refresh "
-        f"leaves, it ends {_in_days(planned.days)}. By search alone, the same videos would take "
+        f"leaves, the crawl ends {_in_days(planned.days)}. By search alone, the same videos would take "
         f"{planned.naive_days:,} days.",
         soft_wrap=True,
     )

@@ -28,12 +28,12 @@ channel's videos that the model is adapted to.
     help="Evaluate on this catalogue. Its videos are kept apart from the lab's own library.",
 )
 @click.option("--encoder", help="Image encoder to train with, such as builtin; default: THUMBLAB_IMAGE_ENCODER.")
-@click.option("--model", metavar="champion|RELEASE", help="Evaluate this model of the lab, and train no new one.")
+@click.option("--model", metavar="champion|RELEASE", help="Evaluate this model of the lab, and train no new model.")
 @click.option(
     "--adapt",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="With --catalogue and --model: adapt the model to this share of each channel's videos, and evaluate it on "
-    "the rest. 0.8 adapts it to the oldest 80 %.",
+    "the rest. With 0.8, the model is adapted to the oldest 80 %.",
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Train with this seed.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")

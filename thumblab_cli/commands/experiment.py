@@ -56,7 +56,7 @@ def command() -> None:
     type=_picture,
     help="The picture of a variant. Give the option 2 or 3 times.",
 )
-@click.option("--title", "titles", multiple=True, help="The title of all variants, or one for each variant.")
+@click.option("--title", "titles", multiple=True, help="The title of all variants, or one title for each variant.")
 @click.option("--share", "shares", multiple=True, type=float, help="The share of watch time of each variant, in %.")
 @click.option("--impressions", multiple=True, type=click.IntRange(min=0), help="The impressions of each variant.")
 @_json

@@ -94,7 +94,9 @@ def _lines(summary: dict[str, Any]) -> list[str]:
     blocks = ", ".join(map(str, summary["blocks"]))
     lines = [f"{summary['release']}: {blocks} of {summary['base']} were trained on {summary['pairs']} pairs."]
     if aucs and before is not None:
-        lines.append(f"AUC on the validation pairs: {before:.3f} before, {max(aucs):.3f} at best.")
+        lines.append(
+            f"AUC on the validation pairs: {before:.3f} before the fine-tuning, {max(aucs):.3f} after the best epoch."
+        )
     if summary["unreadable"]:
         lines.append(
             f"{len(summary['unreadable'])} of {summary['pictures']} pictures could not be read; the release lists them."

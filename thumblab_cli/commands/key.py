@@ -70,7 +70,8 @@ def _print_own_key(chosen: "Settings") -> None:
     type=click.Choice(SCOPES),
     default=("score",),
     show_default=True,
-    help="What the key allows. score: rank, and read and store experiments. admin: change what the lab serves. For both, "
+    help="What the key allows. score: rank pictures, and read and store experiments. admin: change what the lab "
+    "serves. For both, "
     "give the option twice.",
 )
 @click.option(

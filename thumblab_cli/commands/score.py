@@ -39,7 +39,7 @@ _MOST_WAITS, _LONGEST_WAIT_S = 10, 60.0
     "`thumblab channel list` shows.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="The CSV file for the results of a folder or a table.")
-@click.option("--again", is_flag=True, help="With --out: score the requests that had an error again.")
+@click.option("--again", is_flag=True, help="With --out: repeat the requests that had an error.")
 @click.option("--local", is_flag=True, help="Score in this process, even while a service of this lab runs.")
 @demo_option
 @click.option("--json", "as_json", is_flag=True, help="Print the service's JSON answer.")
@@ -50,13 +50,13 @@ def command(images: tuple[str, ...], chosen: "Settings", local: bool, as_json: b
     thumbnails are ordered by evidence, which is the mean of their percentiles among the thumbnails of the niche.
 
     The output also lists the sub-scores that are low for the niche, what the lab saw, and what to change. --json prints
-    all sub-scores with their evidence. With several titles, each title is compared with each thumbnail.
+    all sub-scores with their evidence. With several titles, each combination of a title and a thumbnail is ranked.
 
     With --out, the command scores all pictures of a FOLDER or a TABLE. If the command was stopped, run it again to
     continue. The pictures of a subfolder, or of a `group` in the table, are ranked against each other. All other
     pictures are scored alone. The table has a column `thumbnail` (a path or URL), and may have title, niche, channel
-    and group. The exit status is 0 if every row was used and every picture was scored, now or in an earlier call, and
-    otherwise 1.
+    and group. The exit status is 0 if every row was used and every picture was scored, now or in an earlier call.
+    Otherwise the exit status is 1.
 
     If THUMBLAB_SERVING_URL is set, the service at that URL answers. With --demo, this variable is read only from the
     environment, and not from .env. If the variable is not set, the service of this lab's `thumblab up` answers. If that

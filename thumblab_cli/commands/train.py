@@ -1,4 +1,4 @@
-"""`thumblab train`: train a ranking model without Dagster, on the training pairs that the lab made last."""
+"""`thumblab train`: train a ranking model without Dagster, on the newest training pairs of the lab."""
 
 import json
 from dataclasses import asdict
@@ -149,7 +149,8 @@ def _print(
     prior = built.release.info.get("title_prior")
     if prior is not None:
         lines.append(
-            f"It started from a title prior of {prior['videos']} videos of {prior['channels']} other channels."
+            f"The training started from a title prior of {prior['videos']} videos of {prior['channels']} other "
+            f"channels."
         )
     if built.forgotten:
         lines.append(f"{built.forgotten} videos have been deleted since the pairs were made, and were left out.")
@@ -157,9 +158,9 @@ def _print(
         lines.append(f"The model is version {tracked.version} in MLflow, with the alias challenger: {tracked.url}")
     failed = [check.explanation for check in checks if not check.passed]
     if failed:
-        lines.append(f"It cannot be served, because it does not pass its checks: {'; '.join(failed)}.")
+        lines.append(f"The model cannot be served, because it does not pass its checks: {'; '.join(failed)}.")
     elif served:
-        lines.append("It passes its checks and is served.")
+        lines.append("The model passes its checks and is served.")
     else:
         lines.append(
             "The model passes its checks and is not served yet. To compare it with the served model, materialize "

@@ -29,6 +29,6 @@ def alerts(examined: Examined) -> Iterator[Finding]:
         )
     for alert in state.alerts.values():
         close = examined.up(f"alert close {alert.cause}")
-        yield warning(f"{alert.what}: {alert.error}", f"{alert.advice} If it is over, run `{close}`")
+        yield warning(f"{alert.what}: {alert.error}", f"{alert.advice} If the problem is over, run `{close}`")
     if not refused and not state.alerts:
         yield fine("no alert is open")

@@ -112,7 +112,7 @@ def _faults_of_model(examined: Examined, served: Release) -> Iterator[Finding]:
     held = ReleaseStore(release_place(examined.settings)).serving.held(MODEL, ALL)
     if _days(examined, served) > _MODEL_DAYS and held is None and examined.is_scheduled:
         yield warning(
-            f"the served model is {_days(examined, served)} days old, and a newer one is due every Monday",
+            f"the served model is {_days(examined, served)} days old, and a newer model is due every Monday",
             examined.command("refresh"),
         )
 

@@ -33,8 +33,8 @@ class DatabaseWatch:
     def mend(self, report: Callable[[str], None]) -> None:
         """Start the database again if it has ended, and call `report` with a sentence about the end.
 
-        Raise LabError if the files of the database are gone. A new, empty database would hide this loss, so none is
-        made.
+        Raise LabError if the files of the database are gone. A new, empty database would hide this loss, so no new
+        database is made.
         """
         from thumblab_core.database.urls import running_database_url
         from thumblab_core.embedded_postgres import location, server

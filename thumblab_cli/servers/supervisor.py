@@ -34,7 +34,9 @@ it has stored.
 """
 
 _LOG_SECONDS = 1.0
-"""After the servers have ended, the processes that write their logs have this number of seconds to write the rest."""
+"""After the servers have ended, the processes that write their logs have this number of seconds to write the rest of
+the output.
+"""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ class LibrarySearch:
 
 
 def library_search(found: SimilarOut) -> LibrarySearch:
-    """Return the parts of an answer that an assistant needs."""
+    """Return what an assistant needs from an answer."""
     return LibrarySearch(
         matched_by=found.query.matched_by,
         videos=[

@@ -9,7 +9,7 @@ from thumblab_client.models.answer import ScoreAnswer
 
 @dataclass(frozen=True)
 class Package:
-    """A title with a thumbnail. `margin` is the probability that the best package beats this one."""
+    """A title with a thumbnail. `margin` is the probability that the best package beats this package."""
 
     title: str
     thumbnail: str
@@ -50,8 +50,8 @@ class PackageRanking:
 
 
 def package_ranking(answer: ScoreAnswer) -> PackageRanking:
-    """Return the parts of an answer to several titles that an assistant needs. Raises `ThumblabError` if the answer
-    compares no package.
+    """Return what an assistant needs from an answer to several titles. Raises `ThumblabError` if the answer compares no
+    package.
     """
     packages, channel = answer.packages, answer.channel
     errors = {thumbnail.id: thumbnail.error for thumbnail in answer.thumbnails if thumbnail.error is not None}

@@ -149,7 +149,7 @@ def test_a_person_closes_an_alert_and_a_new_failure_opens_it_again(watch: Watch)
     watch.look(5 * MINUTE)
     assert alert("list").startswith("database: refresh_library of tech failed: The database does not answer")
     assert json.loads(alert("list", "--json"))[0]["count"] == 1
-    assert "no open alert has the cause 'disk'; the open ones are: database" in alert("close", "disk")
+    assert "no open alert has the cause 'disk'; the open alerts are: database" in alert("close", "disk")
     assert alert("close", "database") == "Closed: refresh_library of tech failed\n"
     assert alert("list") == "No alert is open\n"
     watch.run(refresh_library, "music", OUTAGE)

@@ -118,9 +118,9 @@ def test_forty_experiments_raise_the_accuracy_on_new_pictures_of_the_channel_mea
 ) -> None:
     """Let both models order 300 pairs of new pictures, which were in no experiment.
 
-    The catalogue contains the quality of each picture, so the better picture of a pair is known. In 100 pairs, the
-    model that learnt from the experiments must order at least 3 pairs more correctly than the other model. The 95 %
-    interval of this difference must be above 0.
+    The catalogue contains the quality of each picture, so the better picture of a pair is known. Of 100 pairs, the
+    model that learnt from the experiments must put at least 3 more pairs in the right order than the other model. The
+    95 % interval of this difference must be above 0.
     """
     ids = [video.video_id for video in planted.catalogue.channels[learnt.channel].videos]
     drawn = [

@@ -213,8 +213,8 @@ def test_a_row_has_the_latest_count_and_views_at_fixed_ages_by_the_same_definiti
     # YouTube used one definition of a view for this count, and another definition for the latest count.
     assert np.isnan(video.views_at_24)
     assert video.views_at_72 == 1_500
-    # The estimate at 168 hours is 3,300 views, but the count at 200 hours is only 3,000, as if YouTube had removed
-    # views. The row has 3,000, because views at an age never exceed a later count.
+    # The estimate for the age of 168 hours is 3,300 views. But the count at the age of 200 hours is only 3,000, as if
+    # YouTube had removed views. The row has 3,000, because views at an age never exceed a later count.
     assert video.views_at_168 == 3_000
     assert np.isnan(video.views_at_720)
     assert np.isnan(video.click_through_rate)

@@ -158,8 +158,8 @@ def test_the_asset_graph_is_as_expected(specs: dict[str, dg.AssetSpec]) -> None:
 
 def test_data_flows_in_one_direction_between_the_groups(specs: dict[str, dg.AssetSpec]) -> None:
     order = {name: place for place, group in enumerate(GROUPS.values()) for name in group}
-    # The arrows leave out the table `videos`. This table is in the group `library`, but assets of every group read or
-    # write it.
+    # `arrows` has no arrow to or from the table `videos`. This table is in the group `library`, but assets of every
+    # group read or write this table.
     arrows = {
         (dep.asset_key.to_user_string(), name)
         for name, spec in specs.items()

@@ -62,7 +62,9 @@ BACKWARD = {
     ("faiss_index", "served_index"): "the size of a new index is compared with that of the served one",
     ("training_pairs", "served_model"): "the pairs of the served model are not deleted",
 }
-"""Reads of data that an earlier run has made. A read against the direction of the graph is not a dependency."""
+"""Pairs of assets with a reason. The first asset reads data that an earlier run of the second asset has made. In the
+graph of assets, the second asset comes later, so this reading is not a dependency.
+"""
 
 CLEANERS = {"retention"}
 """Assets that search all tables for data that must be deleted. A search of a table is not a dependency."""
@@ -154,8 +156,8 @@ def traces(
                         given = given_planted(planted, channel, date(2026, 11, 1), folder / str(number))
                         ExperimentWriter(lab).add(given)
                 # The clock moves 3 days ahead before `view_history` is made, because the lab observes views only after
-                # some time. It moves 27 days ahead before `retention` is made, so that the facts of videos have to be
-                # refreshed.
+                # some time. The clock moves 27 days ahead before `retention` is made, so that the facts of videos have
+                # to be refreshed.
                 emulator.advance(
                     {"view_history": timedelta(days=3), "retention": timedelta(days=27)}.get(asset, NO_TIME)
                 )
@@ -177,7 +179,7 @@ def deps(definitions: dg.Definitions) -> dict[str, set[str]]:
 
 
 def read_assets(asset: str, touched: Touched) -> dict[str, set[str]]:
-    """Return the tables and releases that a step read and that belong to other assets, by the name of the asset."""
+    """Return the tables and releases of other assets that a step read, by the name of the other asset."""
     read: dict[str, set[str]] = {}
     for name in touched.reads - set(UNOWNED):
         owner = OWNER[name]

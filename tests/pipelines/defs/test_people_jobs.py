@@ -28,7 +28,8 @@ from thumblab_pipelines.people.folder import add_folder
 from thumblab_serving.schemas.people.people_requests import ClusterFacesRequest, TrainFacesRequest
 
 BACKWARD = {("matching_head", "face_clusters"), ("faces", "face_clusters")}
-"""Reads that go against the direction of the graph, and are not dependencies.
+"""Pairs of assets. The first asset reads data of the second asset, although the second comes later in the graph. This
+reading is not a dependency.
 
 The matching head learns from a person's changes to earlier clusters. A search for faces counts the faces with and
 without a cluster.

@@ -165,8 +165,8 @@ def histories(shared_data: Path) -> Path:
 def errors_on_real_histories(folder: Path) -> "np.ndarray":
     """Estimate known view counts of trending videos, and return the relative errors of the estimates.
 
-    Each count is estimated from other counts of the same video. The video was at least 1.35 times as old at these
-    counts, or at least 1.35 times as young.
+    Each count is estimated from other counts of the same video. The ages of the video at these counts differ from its
+    age at the known count by at least the factor 1.35.
     """
     import pandas as pd
 

@@ -33,8 +33,9 @@ def test_the_fixed_ages_are_a_day_three_days_a_week_and_thirty_days() -> None:
 def test_views_are_saved_for_each_age_that_the_observations_enclose(seen: Observed) -> None:
     seen.video("a", (18, 1_000), (32, 2_000), (72, 5_000), (160, None), (200, 9_000), (900, 10_000))
     computed = compute_views_at_age(seen.lab, "tech")
-    # 168 h lies between observations at 72 h and 200 h. 720 h lies between observations at 200 h and 900 h. In both
-    # cases, the two observations are too far apart for an estimate.
+    # The age of 168 h lies between the observations at the ages of 72 h and 200 h. The age of 720 h lies between the
+    # observations at the ages of 200 h and 900 h. In both cases, the two observations are too far apart for an
+    # estimate.
     assert seen.rows(STORED) == [("a", 24, pytest.approx(1_500), ERA, 18, 32), ("a", 72, 5_000, ERA, 72, 72)]
     assert (computed.videos, computed.observed_again, computed.known) == (1, 1, {24: 1, 72: 1, 168: 0, 720: 0})
 

@@ -63,7 +63,7 @@ def given(people_lab: Lab, shared_data: Path, tmp_path: Path) -> Lab:
 
 
 def named(lab: Lab) -> list[str]:
-    """Name all clusters, and return their ids."""
+    """Give every cluster a name, and return the ids of the clusters."""
     with lab.engine.begin() as connection:
         clusters = list_clusters(connection).clusters
         return [label(connection, cluster.id, f"Ann Marie {number}").id for number, cluster in enumerate(clusters)]

@@ -251,9 +251,10 @@ def test_an_answer_about_a_video_is_judged_by_its_views_once_it_is_collected(
 def claimed_of_winners(planted: list[PlantedExperiment], answers: list[dict[str, Any]]) -> list[float]:
     """Return the probabilities that the answers gave to the winners of experiments.
 
-    There is one probability for each other variant of an experiment: that the winner is better than this variant. It is
-    won / (won + lost), where `won` and `lost` are the win probabilities of the two variants in the answer. Variants
-    that the answer did not rank are left out. `answers[i]` is the answer about the variants of `planted[i]`.
+    There is one probability for each variant that did not win: that the winner is better than this variant. The
+    probability is won / (won + lost), where `won` and `lost` are the win probabilities of the two variants in the
+    answer. Variants that the answer did not rank are left out. `answers[i]` is the answer about the variants of
+    `planted[i]`.
     """
     claims = []
     for experiment, answer in zip(planted, answers, strict=True):

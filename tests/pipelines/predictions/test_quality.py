@@ -36,7 +36,7 @@ def claim(lab: Lab, chance: float, wins: bool, number: int, **facts: Any) -> Non
 def claim_many(lab: Lab, count: int, claimed: float, true: float, **facts: Any) -> None:
     """Call `claim` `count` times. Each prediction gives its first picture the win probability `claimed`.
 
-    The first picture wins the fraction `true` of the experiments.
+    The first picture wins in the fraction `true` of the experiments.
     """
     for number in range(count):
         claim(lab, claimed, number < round(true * count), number, **facts)
@@ -98,8 +98,8 @@ def test_figures_are_given_by_release_and_a_repeated_question_counts_once(lab: L
     assert [quality.predictions for quality in measured.values()] == [3, 1, 2]
     losses = [quality.experiments.log_loss for quality in measured.values() if quality.experiments is not None]
     # All three predictions are about the same pair. If several predictions are about one pair, only the latest counts.
-    # Among the predictions of all releases, the one by r2 is the latest. Among the two predictions by r1, the second is
-    # the latest.
+    # Among the predictions of all releases, the prediction by r2 is the latest. Among the two predictions by r1, the
+    # second prediction is the latest.
     assert losses == pytest.approx([-np.log(0.7), -np.log(0.7), -np.log(0.2)])
 
 

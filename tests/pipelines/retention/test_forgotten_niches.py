@@ -86,7 +86,7 @@ def is_active(full: FullLab) -> bool | None:
 class SlowRun:
     """A progress listener that acts like a run that began before the niche was retired.
 
-    Each time all videos have been deleted, the run saves a video again. It does this `times` times.
+    The run saves a video again each time that all videos have been deleted, but at most `times` times.
     """
 
     def __init__(self, full: FullLab, times: int) -> None:

@@ -1,7 +1,7 @@
 """Test how long kept predictions are stored.
 
 A prediction is deleted when it is older than the number of days in the setting `prediction_days`. If a channel is
-deleted earlier, its predictions stay. Outcomes that name a video of this channel are deleted.
+deleted earlier, its predictions stay. Outcomes about a video of this channel are deleted.
 """
 
 import uuid

@@ -65,8 +65,8 @@ def test_a_restart_with_other_settings_serves_the_promoted_releases(new_lab, run
 
 
 def refusal(lab, run, draw, encoder):
-    """Promote an index whose release names an encoder that did not make its vectors. Return why the service refuses
-    this index.
+    """Promote an index whose release names the wrong encoder: another encoder made the vectors of the index. Return why
+    the service refuses this index.
     """
     old = lab.promote(lab.index(name="builtin"))
     lab.promote(lab.model(name="builtin"))

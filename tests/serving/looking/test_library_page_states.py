@@ -14,11 +14,11 @@ from thumblab_core.library_map.files import LIBRARY_MAP
 from thumblab_core.library_map.points import POINTS, read_table, write_table
 
 UNKNOWN_DAY = -(2**31)
-"""The day of publication of a video for which it is not known."""
+"""The value that stands for an unknown day of publication."""
 LARGE = 12_000
 """The number of points of the planted map that has tiles."""
 MOST_PAGES = 16
-"""The page shows pictures of a size for which it needs at most this many pages of an atlas."""
+"""The page chooses the size of the pictures so that it needs at most this many pages of an atlas."""
 
 
 def opened(page, library, niche):

@@ -1,6 +1,7 @@
 """Test when a change of people is refused.
 
-A change is refused if its name is taken or if the lab is storing a grouping. Some changes also cannot be undone.
+A change is refused if another person has the new name already, or if the lab is storing a grouping. Some changes also
+cannot be undone.
 """
 
 import time

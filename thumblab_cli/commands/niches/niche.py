@@ -154,7 +154,7 @@ def edit(name: str, yes: bool, as_json: bool, chosen: "Settings", **given: Any) 
 @demo_option
 @_json
 def retire(name: str, keep: bool, yes: bool, as_json: bool, chosen: "Settings") -> None:
-    """Stop collecting, training on and serving NICHE.
+    """Stop collecting and serving NICHE, and stop training on its videos.
 
     With --keep, the videos, pictures and releases of the niche stay, and `thumblab niche restore` makes the niche
     active again. With --forget, they are deleted, and the niche itself is deleted too.

@@ -69,7 +69,7 @@ def close(cause: str, as_json: bool, chosen: "Settings") -> None:
         closed = book.close(state, cause)
         names = ", ".join(state.alerts) or "none"
     if closed is None:
-        raise LabError(f"no open alert has the cause {cause!r}; the open ones are: {names}")
+        raise LabError(f"no open alert has the cause {cause!r}; the open alerts are: {names}")
     click.echo(json.dumps(closed.model_dump(mode="json"), indent=2) if as_json else f"Closed: {closed.what}")
 
 
