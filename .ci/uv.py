@@ -1,7 +1,7 @@
 """Run uv with the package index that pip is configured to use: `python .ci/uv.py pip install ...`.
 
-uv reads neither pip's configuration files nor the variables PIP_*. Without them, it would not find the packages of a
-company's index or of a folder of wheels. A variable UV_* that is set already keeps its value.
+uv reads neither pip's configuration files nor the variables PIP_*. Without these settings, uv would not find the
+packages of a company's index or of a folder of wheels. A variable UV_* that is set already keeps its value.
 """
 
 import ast

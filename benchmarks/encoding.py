@@ -163,7 +163,7 @@ def encoding(models: Sequence[str], pictures: Path | None, console: Console) -> 
 
 
 def title_encoding() -> Table:
-    """Return a table of the processor time per title of two encoders, with 1 and with 64 titles at once.
+    """Return a table of the processor time per title of two encoders. A call encodes 1 title or 64 titles.
 
     The title of the table says how well the vectors of the two encoders agree.
     """

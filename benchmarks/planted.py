@@ -13,8 +13,8 @@ For each size of the catalogue, three models are trained with the lab's default 
 - The second model also learns from these pictures, but with `TrainConfig.partial_out` off. The weights of its pictures
   are then fitted to the views themselves. Normally, they are fitted to the part of the views that the context does not
   explain.
-- The third model learns from the attributes from which the pictures are drawn. It shows which AUC is possible with a
-  perfect encoder. The tables call this model `perfect eye`.
+- The third model learns from the attributes from which the pictures are drawn. This model shows which AUC is possible
+  with a perfect encoder. The tables call this model `perfect eye`.
 
 `--effects` adds effects to the catalogue (`demo.catalogues.effects`). With `confounded`, the topic of a video affects
 both its picture and its views. `one_title` adds this effect and three more: the effect of the words in a picture

@@ -4,7 +4,7 @@
 
 CATALOGUE is a folder with `videos.csv` and `images/`. The default is the synthetic catalogue. The views of the
 synthetic catalogue are computed, so correlations with these views show nothing about real videos. MODEL is the file of
-the face model. The default is the file that the settings name.
+the face model. The default is the file in the settings.
 
 The cost is the processor time of all threads together, in milliseconds. When the machine is busy with other work,
 processor time changes less than elapsed time.

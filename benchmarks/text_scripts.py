@@ -3,7 +3,7 @@
     python -m benchmarks.text_scripts [FOLDER]
 
 The program looks for fonts in FOLDER and in the folders below it. The default is /usr/share/fonts. A writing system
-without a font is left out, and the output names it. Debian's packages fonts-noto-core, fonts-nanum and
+without a font is left out, and the output says so. Debian's packages fonts-noto-core, fonts-nanum and
 fonts-droid-fallback have the fonts for all writing systems of this benchmark.
 
 Each line is drawn in three styles: white on a dark background, black on yellow, and yellow with an outline on a blurred

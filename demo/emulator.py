@@ -126,7 +126,7 @@ class Emulator:
     def advance(self, by: timedelta) -> None:
         """Move the clock forward. Views grow with the time, and midnight in Los Angeles resets the quotas.
 
-        This method also makes the changes of thumbnails that the catalogue planned for the time that passes.
+        If the catalogue planned changes of thumbnails for the time that passes, this method makes these changes.
         """
         before = self._clock.now
         self._clock.advance(by)

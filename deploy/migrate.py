@@ -1,7 +1,7 @@
 """Create or migrate the tables of the lab, of Dagster and of MLflow: `python deploy/migrate.py`.
 
-docker-compose.yml runs this script before the other services. Otherwise two servers might create the same tables at
-once, or a server might find tables of an earlier version after an update.
+docker-compose.yml runs this script before the other services. Otherwise two servers might create the same tables at the
+same time, or a server might find tables of an earlier version after an update.
 """
 
 import sys

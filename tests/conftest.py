@@ -67,8 +67,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the tests in the folders of `_LONGEST_FIRST` first. In each folder, run tests marked `last` at the end.
 
     The tests of tests/e2e take the longest, and a single worker process runs all of these tests. If this process began
-    with other tests, the other worker processes would have to wait for it at the end. The files of tests/serving come
-    next, because some of these files take half a minute.
+    with other tests, the other worker processes would have to wait for this process at the end. The files of
+    tests/serving come next, because some of these files take half a minute.
     """
 
     def rank(item: pytest.Item) -> tuple[int, bool]:

@@ -14,8 +14,9 @@ from PIL import Image
 
 COLUMNS = ("video_id", "niche", "channel", "title", "views", "published_on", "observed_at", "duration_s", "image")
 RED, FOOD = (6.0, 0.0, -6.0, 0.0), (0.0, 0.0, 0.0, 2.0)
-"""Two values of `tastes` in `plant`. With `RED`, red pictures get more views than blue ones. With `FOOD`, videos about
-cooking get more views than others."""
+"""Two values of `tastes` in `plant`. With `RED`, red pictures get more views than blue pictures. With `FOOD`, videos
+about cooking get more views than other videos.
+"""
 
 
 def plant(

@@ -118,8 +118,8 @@ class LazyGroup(click.Group):
 
 
 def _other_lab(ctx: click.Context, error: NoServedModelError) -> str:
-    """Return a clause for the end of an error message. It names another lab that is running, and says how to use the
-    other lab.
+    """Return a clause for the end of an error message. The clause names another lab that is running, and says how to
+    use the other lab.
 
     Return an empty text if no other lab is running.
     """

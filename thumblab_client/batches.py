@@ -20,7 +20,7 @@ _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
 @dataclass(frozen=True)
 class Item:
-    """A scoring request of a batch. `id` is a name that you choose. It must be unique in the batch.
+    """A scoring request of a batch. `id` is a name that you choose. The name must be unique in the batch.
 
     `titles` is one title or several. `categories` is one niche or several; the service's default is tech.
     """

@@ -1,6 +1,6 @@
 """Measure the niche report on synthetic niches, and print three results:
 - how often the report has a false finding, if the views are shuffled;
-- how often the report finds an effect that was planted, which means added to the synthetic views;
+- how often the report finds a planted effect, which was added to the synthetic views;
 - how often the intervals of the report cover the true figure.
 
     python -m benchmarks.niche_reports [--shuffles 100]

@@ -71,7 +71,8 @@ class Bar:
         return best[1:]
 
     def choose_shared(self, known: Flags) -> float:
-        """Return the penalty with which a regression of many channels orders the videos of other channels best.
+        """Return the best penalty for a regression that is fitted to many channels and scores the videos of other
+        channels.
 
         To compare penalties, the regression is fitted to four fifths of the channels. The regression is then evaluated
         on the pairs of the last fifth. Only known videos are used.

@@ -1,10 +1,10 @@
 """Make a lab with many synthetic videos in an embedded PostgreSQL server, as if the lab had crawled and encoded them.
 
 A channel has 133 videos, published 18 hours apart, so the number of channels grows with the number of videos. Half of
-the videos have one view count each, and the others have six. The views of a video depend on its channel, its age, its
-picture and the words of its title. The vectors of pictures have 768 dimensions. The vectors come from the generator
-that the stages of the family `vectors` use. The vectors of titles have 384 random numbers. Nothing is downloaded or
-encoded.
+the videos have one view count each, and the other half have six view counts each. The views of a video depend on its
+channel, its age, its picture and the words of its title. The vectors of pictures have 768 dimensions. The vectors come
+from the generator that the stages of the family `vectors` use. The vectors of titles have 384 random numbers. Nothing
+is downloaded or encoded.
 
 The rows are written with COPY. No column of a row depends on the time at which the benchmark runs.
 """

@@ -102,7 +102,10 @@ def main() -> None:
     console = Console()
     console.print(table)
     (few, _), (many, _) = rows.values()
-    console.print(f"With one code server, Dagster takes {few / many:.0%} of the processor time that it takes with two.")
+    console.print(
+        f"With one code server, Dagster takes {few / many:.0%} of the processor time that it takes "
+        f"with two code servers."
+    )
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ KEY = "key-of-the-benchmark-0123456789"
 NICHE = "tech"
 LIBRARY = 10_000
 MOST_CLIENTS = 256
-"""The number of clients that the service of the benchmark admits at once."""
+"""The number of clients that the service of the benchmark admits at the same time."""
 TITLE = "I tested every phone of this year"
 VIT = "ViT-B-32"
 _FITTED = 300

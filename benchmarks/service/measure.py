@@ -136,7 +136,7 @@ def _answers(port: int, path: str) -> bool:
 
 
 def ask(server: Server, bodies: Sequence[bytes], clients: int, into: Seconds) -> None:
-    """Send the requests from several clients at once, and add the seconds of the requests to `into`."""
+    """Send the requests from several clients at the same time, and add the seconds of the requests to `into`."""
     waiting, lock, seconds, before = list(bodies), threading.Lock(), list[float](), server.used()
     errors: list[str] = []
 

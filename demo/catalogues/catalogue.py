@@ -128,7 +128,9 @@ def read_catalogue(folder: Path) -> FolderCatalogue:
     """
     table = folder / "videos.csv"
     if not table.is_file():
-        raise LabError(f"There is no videos.csv in {folder}. Name a folder with videos.csv and the images it lists.")
+        raise LabError(
+            f"There is no videos.csv in {folder}. Give a folder with videos.csv and the images that videos.csv lists."
+        )
     videos: dict[str, CatalogueVideo] = {}
     images: dict[str, tuple[Path, tuple[int, int]]] = {}
     observation_times: list[datetime] = []

@@ -53,7 +53,7 @@ class PlantedEffects:
         taste: how far the picture weights of a channel are from `PICTURE_WEIGHTS`. The weights of a channel are
             `PICTURE_WEIGHTS` plus a random vector of about this length, scaled to length 1.
         changes: whether a new thumbnail changes how fast a video gains views. If `swaps` is above 0, a new thumbnail
-            always does so.
+            always changes this.
         swaps: the share of videos whose thumbnail the owner changes in the two weeks after the catalogue was observed.
 
     Raises:

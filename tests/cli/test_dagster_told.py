@@ -1,4 +1,4 @@
-"""Test that commands and jobs that change the served releases record an observation in Dagster."""
+"""Test that a command or job that changes the served releases also records an observation in Dagster."""
 
 import shutil
 from collections.abc import Callable, Iterator

@@ -127,7 +127,7 @@ LONG = "/home/somebody/Videos/2026/November/a project with a long name/thumbnail
 
 
 def test_long_paths_are_folded_so_that_file_names_stay_visible_in_80_columns() -> None:
-    """Check that a path that is wider than its column continues on the next line of the same column."""
+    """Check a path that is wider than its column. The rest of the path must be on the next line of the same column."""
     files = table("rank", "thumbnail", "score", "closest winner", words=("thumbnail", "closest winner"))
     for letter in "abc":
         files.add_row("1", f"{LONG}/{letter}.jpg", "57", f"{letter}: the title of a winner (its channel)")

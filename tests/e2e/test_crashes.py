@@ -128,7 +128,7 @@ class Outside:
 def pictures(data_dir: Path) -> list[Path]:
     """Return the complete files of the image store.
 
-    The name of a file begins with a dot while it is written.
+    While a file is being written, its name begins with a dot.
     """
     paths = []
     # `os.scandir` is many times faster than a glob.

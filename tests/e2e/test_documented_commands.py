@@ -35,7 +35,7 @@ STUDIO_COLUMNS = (
 
 @dataclass
 class Shell:
-    """A shell in a folder with the files that the documents name. The shell has the settings of one lab."""
+    """A shell with the settings of one lab. The shell runs in a folder with all files that the documents mention."""
 
     folder: Path
     environment: dict[str, str]

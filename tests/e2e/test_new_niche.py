@@ -1,5 +1,5 @@
-"""Test a niche that a person adds to a running lab. Without a restart, its videos are collected, its index is served,
-and pictures are scored in it.
+"""Test a niche that a person adds to a running lab. Without a restart of the lab, the videos of this niche are
+collected, its index is served, and pictures are scored in it.
 """
 
 import json

@@ -57,9 +57,9 @@ def add(names: tuple[str, ...], as_json: bool, **given: Any) -> None:
     CHANNEL is the channel's id, its exact title, its @handle or its link. The command uses the channel's videos that
     the lab has. If the lab has no video of the channel, the videos are collected from YouTube, which needs an API key.
 
-    EXPORT is a .zip or .csv file that YouTube Studio made, in any language. The export names the videos of your
-    channel, so no API key is needed. The thumbnails are downloaded by the ids of the videos. Several exports are
-    merged.
+    EXPORT is a .zip or .csv file that YouTube Studio made, in any language. The export contains the ids of your
+    channel's videos, so no API key is needed. The thumbnails are downloaded by the ids of the videos. Several exports
+    are merged.
 
     Prints whether the adapter helps. To measure this, the lab fits an adapter to the oldest 80 % of the channel's
     videos. The lab then lets the model order pairs of the newest 20 % of the videos, with and without the adapter, and

@@ -24,7 +24,7 @@ def command(ctx: click.Context, chosen: "Settings") -> None:
 
     If the service of another lab is running, a message on stderr says so, and no key is generated.
 
-    The subcommands keep named keys for other people and programs. A running service uses each change at once.
+    The subcommands manage named keys for other people and programs. A running service uses each change at once.
     """
     if ctx.invoked_subcommand is None:
         _print_own_key(chosen)

@@ -46,7 +46,7 @@ def command(demo: bool, catalogue: Path | None, dagster_port: int | None, mlflow
     is longer, from 0 seconds to 5 minutes. `thumblab logs` shows what the servers log.
 
     Ctrl-C, SIGTERM and SIGHUP stop everything within 10 seconds. Dagster tries the stopped runs again at the next
-    start. The runs continue from what they have stored.
+    start. A stopped run continues from the results that it has stored.
     """
     from thumblab_cli.demo.lab import demo_lab
     from thumblab_cli.printing.tables import wide_console

@@ -103,7 +103,8 @@ def title_encoder(examined: Examined) -> Iterator[Finding]:
             yield fine(f"{name}: its weights are on this machine")
         else:
             yield warning(
-                f"the title encoder {name} is not on this machine", f"run a refresh while this machine can reach the hub, or {mend}"
+                f"the title encoder {name} is not on this machine",
+                f"run a refresh while this machine can reach the hub, or {mend}",
             )
 
 

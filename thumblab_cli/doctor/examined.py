@@ -61,7 +61,7 @@ class Examined:
 
     @property
     def exists(self) -> bool:
-        """Whether the lab exists: it has a data folder, or the settings name an external database."""
+        """Whether the lab exists: it has a data folder, or its settings have the URL of an external database."""
         return self.settings.data_dir.is_dir() or self.settings.database_url is not None
 
     @property

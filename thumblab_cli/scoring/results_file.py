@@ -23,10 +23,10 @@ class ResultsFile:
     """The file with the results of the scored requests. Close this object after use.
 
     If an interrupted write left only some rows of a request, these rows are removed when the file is opened. With
-    `again`, requests that have a row with an error are removed too.
+    `again`, a request is also removed if one of its rows has an error.
 
-    `done` has the keys of all requests that remain in the file. `with_errors` has the keys of the remaining requests
-    that have a row with an error.
+    `done` has the keys of all requests that remain in the file. `with_errors` has the keys of the remaining requests in
+    which a row has an error.
 
     Raises `LabError` if the file exists with other columns, or if it cannot be written.
     """

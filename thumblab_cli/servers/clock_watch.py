@@ -3,7 +3,7 @@
 import time
 
 _LEAST_S = 60.0
-"""A step of the clock by fewer seconds is ignored, because it makes no schedule of Dagster late."""
+"""A step of the clock by fewer seconds is ignored, because such a small step makes no schedule of Dagster late."""
 
 
 class ClockWatch:

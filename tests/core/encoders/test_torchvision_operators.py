@@ -1,5 +1,5 @@
-"""Test that open_clip can be imported after the lab's module that declares torchvision's operators, with any build of
-PyTorch.
+"""Import the lab's module that declares torchvision's operators, and then open_clip. Both imports must work with any
+build of PyTorch.
 """
 
 import subprocess

@@ -130,6 +130,6 @@ def test_faces_of_one_person_are_more_alike_than_faces_of_different_people(
     found = [faces[0].vector for faces in find_faces_in(images, detector, embedder)]
     own = np.stack([vector for vector in found if vector is not None])
     assert len(own) == 240
-    # The landmarks that the detector finds are less exact than the landmarks by which the pictures were aligned, so the
-    # limit is lower than for the aligned pictures.
+    # The pictures in `images` were aligned by exact landmarks. The landmarks that the detector finds are less exact,
+    # so this limit is lower.
     assert same_person_auc(own, names) > 0.98

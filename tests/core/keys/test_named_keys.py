@@ -1,4 +1,4 @@
-"""Test the named API keys: their file, their names, and changes by several processes at once."""
+"""Test the named API keys: their file, their names, and changes by several processes at the same time."""
 
 import json
 import os

@@ -1,6 +1,6 @@
-"""Test that storing a clustering keeps the changes of people.
+"""Test that the changes of people are kept when a clustering is stored.
 
-The stored clustering also keeps changes that people make while the clustering runs.
+Changes that people make while the clustering runs are kept too.
 """
 
 import numpy as np

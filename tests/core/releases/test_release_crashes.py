@@ -1,4 +1,4 @@
-"""Test the release store with crashes, full disks, and many writers and readers at once."""
+"""Test the release store with crashes, full disks, and many writers and readers at the same time."""
 
 import os
 import signal

@@ -299,7 +299,7 @@ def test_measure_many_keeps_the_order_and_returns_the_errors_of_bad_pictures(
     for together, alone in zip(good, measured, strict=True):
         match, expected = together.scores["title_match"].value, alone.scores["title_match"].value
         assert together.evidence == alone.evidence
-        # The last digits of `title_match` depend on how many texts are encoded at once.
+        # The last digits of `title_match` depend on how many texts are encoded together.
         assert match == expected or math.isclose(match or 0, expected or 0, abs_tol=1e-4)
 
 

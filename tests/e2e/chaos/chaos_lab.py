@@ -42,7 +42,7 @@ ENDED = ("SUCCESS", "FAILURE", "CANCELED")
 
 @dataclass(frozen=True)
 class Job:
-    """A job that a trial starts, with the niche that it runs for."""
+    """A job that a trial starts, and the niche of this job."""
 
     name: str
     niche: str | None = None

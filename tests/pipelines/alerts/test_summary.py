@@ -71,7 +71,7 @@ def test_the_summary_has_the_refreshes_the_new_videos_and_why_a_model_was_refuse
 
 @pytest.fixture
 def without_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The data folder of a lab whose database does not answer. The environment variables name this lab."""
+    """The data folder of a lab whose database does not answer. The environment variables choose this lab."""
     monkeypatch.setenv("THUMBLAB_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("THUMBLAB_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
     settings.cache_clear()

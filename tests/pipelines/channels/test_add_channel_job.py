@@ -153,7 +153,7 @@ def test_a_run_changes_only_channels_of_the_key_whose_exports_it_imports(run: Ru
     channel.
 
     The service writes the name of the key that sent an export into the folder of the import. The configuration of the
-    run names no key.
+    run contains no key.
     """
     _, report = run(owner.rows(6), owner_of_key="alice#1", name="Alice cooks")
     assert (report.state, report.imported and report.imported.title) == ("done", "Alice cooks")

@@ -12,7 +12,7 @@ IMPORTS = [
     "thumblab_pipelines.collection.crawl",
     "thumblab_pipelines.lab",
 ]
-"""The modules whose imports take most of the time before a crawl's first call to YouTube."""
+"""Before its first call to YouTube, a crawl spends most of the time on importing these modules."""
 
 
 def crawl_all(environment: dict[str, str], stderr_path: str, niches: list[str]) -> None:

@@ -67,7 +67,7 @@ def with_copies(planted: Planted, random: np.random.Generator) -> None:
 
 
 def with_chains(planted: Planted, random: np.random.Generator) -> None:
-    """Make chains in which each picture looks like the one before it, but not like the others."""
+    """Make chains in which each picture looks like the picture before it, but not like earlier pictures of the chain."""
     rows = random.permutation(len(planted.files))
     for before, row in pairwise(rows[:100]):
         value = planted.hashes[before]

@@ -40,7 +40,7 @@ def step(value):
 def version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
     """A function that writes a Python package, and returns the code version of the package's function `step`.
 
-    The arguments name a module, and a text in this module that is replaced by another text.
+    The arguments are the name of a module, a text in this module, and the text that replaces this text.
     """
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(code_versions, "_PACKAGES", ("versioned",))

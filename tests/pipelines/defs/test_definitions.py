@@ -268,9 +268,9 @@ def test_each_job_selects_its_own_assets(definitions: dg.Definitions) -> None:
 def test_no_scheduled_job_depends_on_the_optional_crawl(graph: Any, name: str) -> None:
     """Check that the job `name` needs nothing from the crawl.
 
-    The job may read only the tables in `TABLES`, and assets that it makes itself. If an asset upstream of a job was
-    never materialized, Dagster's UI asks "Are you sure?" before it starts the job. Some labs never run the crawl, so
-    this question would come each time.
+    The job may read only the tables in `TABLES`, and assets that the job makes itself. If an asset upstream of a job
+    was never materialized, Dagster's UI asks "Are you sure?" before it starts the job. Some labs never run the crawl,
+    so this question would come each time.
     """
     first = [key for parent in JOBS[name] for key in graph.get(dg.AssetKey(parent)).parent_keys]
     outside = {key.to_user_string() for key in first} - JOBS[name]

@@ -109,8 +109,8 @@ def test_every_niche_is_refreshed_once_a_day_when_the_clock_changes_and_after_th
     scheduler: Scheduler,
 ) -> None:
     # The clock changes on the day OCTOBER. The daemon is down for 30 hours, from 02:00 on the next day to 08:00 on the
-    # day after. In this time, it misses the refresh at 03:00 on two days. Afterwards, the daemon runs only the refresh
-    # of the second of these days.
+    # day after. In this time, the daemon misses the refresh at 03:00 on two days. Afterwards, the daemon runs only the
+    # refresh of the second of these days.
     day = timedelta(days=1)
     pause = (at(OCTOBER + day, 2), at(OCTOBER + 2 * day, 8))
     runs = scheduler.simulate(at(OCTOBER, 0), at(OCTOBER + 2 * day, 12), [pause])

@@ -92,7 +92,7 @@ def test_the_memory_of_a_comparison_does_not_grow_with_the_videos(monkeypatch: p
     finally:
         tracemalloc.stop()
     assert peak < 24 * 2**20
-    # The result must be the same if all draws are made at once.
+    # The result must be the same if all draws are made in one step.
     monkeypatch.setattr(appearances_module, "_AT_ONCE", 2**30)
     assert compared(outcome, shows) == figures
 

@@ -42,8 +42,8 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Divide the few pictures of the test lab into many blocks."""
     monkeypatch.setattr(computed, "_BLOCK", 4)
     monkeypatch.setattr(encoding, "_SAVED_AT_ONCE", 32)
-    # MiniLM encodes several titles at once. The last digits of a vector depend on the longest of these titles, so both
-    # labs must encode the same number of titles at once.
+    # MiniLM encodes several titles together. The last digits of a vector depend on the longest of these titles, so both
+    # labs must encode the same number of titles together.
     monkeypatch.setattr(encoding_work, "_TITLES_AT_ONCE", 4)
 
 

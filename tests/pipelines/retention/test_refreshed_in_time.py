@@ -97,8 +97,8 @@ def test_a_video_that_left_the_library_is_not_collected_again(full: FullLab) -> 
 @pytest.mark.parametrize("how", ["unreachable", "key refused", "no key"])
 def test_videos_older_than_30_days_are_deleted_also_when_youtube_cannot_be_asked(full: FullLab, how: str) -> None:
     # If YouTube answers, the lab uses the time in the answer, which comes from the emulator's clock. If there is no
-    # answer, the lab uses the clock of its machine. By both clocks, one video is new and all others are over 30 days
-    # old.
+    # answer, the lab uses the clock of its machine. By both clocks, one video is new and all other videos are over 30
+    # days old.
     clocks = (full.emulator.now, datetime.now(UTC))
     long_ago = min(clocks) - timedelta(days=31)
     with full.lab.engine.begin() as connection:

@@ -65,7 +65,7 @@ def test_two_processes_have_the_losses_of_one(tmp_path: Path) -> None:
     )
     for name, value in single.items():
         # The bias is added to every score. The pair loss uses only differences of scores, so no loss depends on the
-        # bias. Only rounding errors change it.
+        # bias. Only rounding errors change the bias.
         if name != "pairwise.bias":
             torch.testing.assert_close(first[name], value, rtol=0.01, atol=0.01)
     assert not (tmp_path / "two" / "state").exists()

@@ -69,7 +69,7 @@ def test_experiments_that_the_model_learnt_do_not_make_it_sure_of_itself(planted
     """Check that the slopes are small although the model learns the noise in the experiments.
 
     The model cannot predict the gaps of new experiments from this noise, so the right slope is near 0. If the slope
-    were fitted to the same experiments as the model, it would be too steep.
+    were fitted to the same experiments as the model, the slope would be too steep.
     """
     calibration = train(with_experiments(planted, 120, 6, noise=0.5), BRIEF).ranker.calibration
     assert calibration.one_title_from == (EXPERIMENTS, EXPERIMENTS)

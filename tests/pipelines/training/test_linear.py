@@ -1,9 +1,9 @@
 """Tests of the linear part of the ranking model.
 
 The linear part predicts the views of a video by the sum of a picture part and a title part. The weights of the picture
-part should measure what a picture adds under the same title. They are therefore fitted in two steps, which is called
-partialling out. First, the views and the inputs of the picture part are predicted from the video's context. Then the
-picture part is fitted to the residuals: the true values minus these predictions.
+part should measure what a picture adds under the same title. These weights are therefore fitted in two steps, which is
+called partialling out. First, the views and the inputs of the picture part are predicted from the video's context. Then
+the picture part is fitted to the residuals: the true values minus these predictions.
 """
 
 import dataclasses

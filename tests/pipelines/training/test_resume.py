@@ -105,7 +105,8 @@ def stopped_at(epoch: int, folder: Path, **options: Any) -> None:
 
     def stop(finished: Epoch) -> None:
         if finished.epoch == epoch:
-            # The signal goes to this thread. If it went to the process, a thread of a library could get it.
+            # The signal goes to this thread. If the signal went to the whole process, a thread of a library could get
+            # the signal.
             signal.raise_signal(signal.SIGTERM)
 
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""Tests of endless lists, in which every page names a next page. The tests use real sockets.
+"""Tests of endless lists, in which every page has the token of a next page. The tests use real sockets.
 
 The lab reads such a list with a few calls and counts it as read. The next run therefore does not read the list again.
 """
@@ -147,7 +147,8 @@ def connected(lab: Lab, endpoint: str) -> Lab:
 
 
 def read_to_the_end_at(lab: Lab, table: Any) -> Any:
-    """Return the time at which the channel's list of uploads was last read to its end, or None if it never was.
+    """Return the time at which the channel's list of uploads was last read to its end, or None if it was never read to
+    its end.
 
     `table` is the table that stores this time.
     """

@@ -4,7 +4,7 @@
 
 The script prints a line when it begins to watch, and stops when its standard input ends. Then it prints a line of JSON.
 The JSON has three parts. The first is the most memory, in resident bytes, that the service and its child processes
-used. The others are the seconds of each request to `/health`, and the failures.
+used. The other two parts are the seconds of each request to `/health`, and the failures.
 
 The clients of an attack run in another process, so that they do not make the measured times longer.
 """

@@ -49,7 +49,7 @@ def test_with_index_and_model_of_the_new_encoder_only_that_encoder_is_loaded(new
     lab = new_lab()
     lab.promote(lab.index(name=tiny.setting))
     model = lab.promote(lab.model(name=tiny.setting))
-    with run(lab.settings) as service:  # The settings name the built-in encoder, and the releases name another one.
+    with run(lab.settings) as service:  # The settings name the built-in encoder, and the releases name another encoder.
         assert service.score(draw(1))["releases"]["model"] == model.release_id
         assert service.health()["encoders"]["images"] == [fingerprint(lab, tiny.setting)]
 

@@ -95,7 +95,7 @@ def test_a_meter_that_failed_at_start_is_made_later_without_a_request(new_lab, r
         while service.health()["meter"]["state"] != "failed":
             assert time.monotonic() < deadline
         assert "faces.onnx" in service.client.get("/ready").json()["detail"]
-        service.app.state.scorer.measuring._settings = lab.settings  # These settings name no face model.
+        service.app.state.scorer.measuring._settings = lab.settings  # These settings have no face model.
         while service.client.get("/ready").status_code != 200:
             assert time.monotonic() < deadline
 

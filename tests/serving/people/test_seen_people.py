@@ -36,8 +36,8 @@ KNOWN, STRANGERS, SEEN = 5, 2, 12
 
 @dataclass
 class Seen:
-    """A service whose lab knows some people by name: the first `KNOWN` people of the list `people`. The others are
-    strangers.
+    """A service whose lab knows some people by name: the first `KNOWN` people of the list `people`. All other people in
+    `people` are strangers.
 
     `pictures` has, for each person, pictures that the lab does not have.
     """

@@ -52,8 +52,8 @@ class Tally:
 
 
 class Clients:
-    """Clients that send requests without a pause until `stop` is called. A failed request is sent a second time at
-    once.
+    """Clients that send requests without a pause until `stop` is called. A failed request is immediately sent a second
+    time.
     """
 
     def __init__(

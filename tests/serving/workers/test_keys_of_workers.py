@@ -1,4 +1,4 @@
-"""Test that both workers of a service use a change of the lab's keys at once."""
+"""Test that a change of the lab's keys has an immediate effect in both workers of a service."""
 
 import json
 import os

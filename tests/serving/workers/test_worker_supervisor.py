@@ -1,4 +1,4 @@
-"""Test that a worker that dies or hangs is replaced. During the replacement, the other workers answer requests."""
+"""Test that a worker is replaced if it dies or hangs. During the replacement, the other workers answer requests."""
 
 import errno
 import os

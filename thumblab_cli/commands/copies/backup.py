@@ -66,7 +66,7 @@ def _lines(folder: Path, manifest: "Manifest", made: "BackedUp | None") -> list[
 
 
 def settings_line(manifest: "Manifest") -> str:
-    """Return a sentence that names the settings that a person has to set again in the restored lab."""
+    """Return a sentence with the settings that a person has to set again in the restored lab."""
     if not manifest.settings:
         return "The lab had no settings of its own."
     names = ", ".join(f"THUMBLAB_{name.upper()}" for name in manifest.settings)

@@ -22,8 +22,9 @@ def command(files: tuple[Path, ...], as_of: datetime | None, columns: dict[str, 
     export. This command imports only the rates. `thumblab channel add FILE` also imports the videos and their
     thumbnails.
 
-    Each video keeps the impressions and the click-through rate of its newest export. A row that cannot be read is
-    reported and skipped. If a file cannot be read, the other files are imported and the exit status is not zero.
+    For each video, the lab keeps the impressions and the click-through rate of the newest export. A row that cannot be
+    read is reported and skipped. If a file cannot be read, the other files are imported and the exit status is not
+    zero.
     """
     from rich.console import Console
 

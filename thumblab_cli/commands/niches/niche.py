@@ -46,7 +46,7 @@ def _sources(function: Function) -> Function:
 def command() -> None:
     """List, add, change, retire and propose niches.
 
-    A running lab follows every change without a restart: the service within a second, Dagster within half a minute.
+    A running lab uses every change without a restart: the service within a second, Dagster within half a minute.
     """
 
 

@@ -26,7 +26,7 @@ _SUBCOMMANDS = {
 
 
 class _People(click.Group):
-    """A group that imports only the module of the subcommand that is called."""
+    """A group that imports only the module of the called subcommand."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_SUBCOMMANDS)
