@@ -183,8 +183,8 @@ class World:
     def search(self, query: Query, text: str | None = None) -> SearchResult:
         """Search the catalogue, and return only the videos that are public at the present time.
 
-        If `text` is given, only videos whose title contains `text` are returned. In `text`, `|` separates alternatives,
-        of which a title must contain one. Upper and lower case count as the same.
+        If `text` is given, only videos whose title contains `text` are returned. In `text`, `|` separates alternatives.
+        A title must contain one of the alternatives. Upper and lower case count as the same.
         """
         result = self._source.search(query, self._clock.now)
         public = [self._current(video) for video in result.videos if self._public(video)]

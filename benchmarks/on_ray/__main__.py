@@ -7,7 +7,7 @@ so their start is not included. The table has two ratios of the speeds:
 - by the clock. Other programs that use the two cores lower this ratio, because two workers then share the cores with
   these programs.
 - by processor time: pictures per second of processor time, times the number of workers. This ratio shows how much two
-  workers slow each other down. Other programs that use whole cores do not change it.
+  workers slow each other down. Other programs that use whole cores do not change this ratio.
 """
 
 import argparse

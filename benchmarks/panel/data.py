@@ -96,7 +96,8 @@ class PairSet:
 
     @classmethod
     def of(cls, panel: Panel, target: Floats, within: Flags, twice: bool = False) -> PairSet:
-        """Return the pairs of the panel whose two videos are both in the rows `within` [n], and differ in `target` [n].
+        """Return the pairs of the panel that have both videos in the rows `within` [n], and different values of
+        `target` [n].
 
         `target` contains log views. The winner of a pair is the video with the larger `target`. If `twice` is true,
         only pairs whose winner has at least twice the views of the loser are kept. A channel with fewer than

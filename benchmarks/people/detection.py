@@ -4,8 +4,8 @@
 
 DIR contains pictures. First, the pictures are stored in a lab in a temporary folder, with an embedded database. This
 step is not measured. Then the lab and the bare networks search the pictures for faces. They take turns after each block
-of pictures, so that other programs on the machine slow down both equally. The benchmark measures three times, in
-seconds on the clock:
+of pictures, so that other programs on the machine slow down both equally. Three durations are measured, in seconds on
+the clock:
 - the time in which `detect_faces` reads and decodes the pictures, finds and embeds their faces, and records the
   results;
 - the time inside the calls of the two networks, when the pictures are searched in one thread without the lab;

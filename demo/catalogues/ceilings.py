@@ -65,7 +65,7 @@ def best_auc(variances: Sequence[float], noise_variance: float, interaction: flo
 def changed_winners(
     variance: float, interaction: float, repeated_share: float, overlap: tuple[tuple[float, float], ...]
 ) -> float:
-    """Return the share of pairs in which another picture is better under the other title.
+    """Return the share of pairs in which the better picture depends on the title.
 
     A pair has two videos. Both pictures are judged once under the title of the first video, and once under the title of
     the second. The interactions of the two pictures differ by m under the first title, and by n under the second. The

@@ -22,7 +22,7 @@ from demo.catalogues.motifs import HEIGHT, MOTIFS, WIDTH, Canvas, Colour, lit, r
 JPEG_QUALITY = 88
 
 ATTRIBUTES = ("subject_size", "warmth", "saturation", "contrast", "calm", "text_size")
-"""The planted attributes, in the order in which every attribute vector contains them.
+"""The planted attributes. The numbers of every attribute vector are in this order.
 
 A larger value has these effects:
 - `subject_size`: the head is larger.
@@ -41,8 +41,8 @@ _LIMIT = 2.5
 _SKINS = ((250, 214, 186), (238, 190, 152), (214, 158, 116), (176, 118, 82), (124, 80, 56))
 _HAIRS = ((38, 28, 26), (74, 46, 30), (128, 84, 44), (206, 168, 98), (150, 62, 34), (112, 112, 118))
 INKS = ((255, 255, 255), (255, 226, 40), (255, 255, 255), (120, 240, 255))
-"""The colours from which a channel's large text gets its colour at random. White is listed twice, so it is drawn twice
-as often.
+"""The colours of large text. The colour of a channel's text is chosen from them at random. White is listed twice, so it
+is drawn twice as often.
 """
 _SMALLEST_LETTERS = 18
 """The smallest size of the large text in pixels."""

@@ -94,7 +94,7 @@ best possible AUC minus 0.5. `tests/demo/test_planted_effects.py` measures this 
 """
 
 ONE_TITLE = PlantedEffects(interaction=0.5, topic_effect=0.8, topic_correlation=0.6, taste=0.5, swaps=0.1)
-"""All effects together. In 26 % of the pairs, another picture is better under the other title (see `changed_winners`)."""
+"""All effects together. In 26 % of the pairs, the better picture depends on the title (see `changed_winners`)."""
 
 
 def topic_of(title: str) -> str | None:

@@ -126,7 +126,7 @@ class Formula:
         return self._best_auc(self._picture_variances(1))
 
     def changed_winners(self) -> float:
-        """Return the share of the pairs of a channel's videos in which another picture is better under the other title.
+        """Return the share of the pairs of a channel's videos in which the better picture depends on the title.
 
         Both pictures of a pair are judged under the titles of both videos.
         """

@@ -225,7 +225,7 @@ class SyntheticCatalogue(Catalogue):
         return self._formula.fitted_one_title_ceiling()
 
     def changed_winners(self) -> float:
-        """Return the share of the pairs of a channel's videos in which another picture is better under the other title.
+        """Return the share of the pairs of a channel's videos in which the better picture depends on the title.
 
         Both pictures are judged under the titles of both videos. `ceilings.changed_winners` has the formula.
         """

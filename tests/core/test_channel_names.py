@@ -1,4 +1,4 @@
-"""Test the names by which a person can give a channel: an id, a title, a @handle or a link."""
+"""Test the names by which a person can choose a channel: an id, a title, a @handle or a link."""
 
 import pytest
 

@@ -131,7 +131,8 @@ class Machine:
 
     def container(self, name: str, service: dict[str, Any]) -> Container:
         """Return a service of docker-compose.yml that runs the lab's code, as a process with the service's own command."""
-        # A container gets no environment variable of this process, so pass on none of these variables.
+        # A container gets no environment variable of this process, so the new process must not get these variables
+        # either.
         path = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
         given = {**image_environment(service["build"]["target"]), **self.dotenv, **service["environment"]}
         environment = {key: self.here(str(value)) for key, value in given.items()} | {"PATH": path}

@@ -61,8 +61,8 @@ def command(
         raise click.UsageError("--seed is only for training a model. Use it with --catalogue and without --model.")
     if adapt not in (None, _SHARE) and (catalogue is None or model is None):
         raise click.UsageError(
-            f"A model that this command trains is always adapted to {_SHARE} of each channel's videos. For another "
-            "--adapt, use --catalogue and --model."
+            f"A model that this command trains is always adapted to {_SHARE} of each channel's videos. To adapt "
+            f"a model to another share, use --adapt with --catalogue and --model."
         )
     console = wide_console(stderr=as_json)
     if catalogue is None:

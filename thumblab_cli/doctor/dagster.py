@@ -135,7 +135,7 @@ def _hours(age: timedelta) -> str:
 def _served_since(examined: Examined) -> dict[str, datetime]:
     """Return, for each niche, the time at which the data of its served index were read.
 
-    A niche without a served index, or whose index cannot be read, is left out.
+    A niche is left out if it serves no index, or if its index cannot be read.
     """
     store, found = ReleaseStore(release_place(examined.settings)), dict[str, datetime]()
     for niche in NicheFile(examined.settings.data_dir).names:

@@ -11,8 +11,8 @@ DIRECTIONS = np.eye(8, dtype=np.float32)
 
 
 def known(count: int = 3, calibration: Calibration | None = CALIBRATION) -> KnownPeople:
-    """Return `count` clusters. The centroid of cluster i is row i of `DIRECTIONS`. All clusters but the last have a
-    name.
+    """Return `count` clusters. The centroid of cluster i is row i of `DIRECTIONS`. All clusters except the last cluster
+    have a name.
     """
     keys = tuple(f"{number:012x}" for number in range(count))
     names = {key: f"Person {number}" for number, key in enumerate(keys[:-1])}

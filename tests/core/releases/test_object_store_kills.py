@@ -1,4 +1,4 @@
-"""Test that killed publishers and simultaneous writers leave an object store whole. The processes are real."""
+"""Test that killed publishers and simultaneous writers do not damage an object store. The processes are real."""
 
 import os
 import random

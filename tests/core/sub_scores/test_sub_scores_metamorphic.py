@@ -94,7 +94,7 @@ def reals(files: list[tuple[bytes, str]], engines: Engines) -> list[Real]:
 
 @pytest.fixture(scope="module")
 def read(files: list[tuple[bytes, str]], meter: Meter) -> list[Real]:
-    """Thumbnails that were measured with reading text.
+    """Thumbnails that were measured, and whose text was also read.
 
     At least `READ` of these thumbnails have text to compare with the title.
     """

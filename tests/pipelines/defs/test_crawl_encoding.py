@@ -1,4 +1,4 @@
-"""Test for which niche the sensor `crawl_encoding` requests the next run.
+"""Test which niche the sensor `crawl_encoding` chooses for the next run.
 
 One run, called a turn, encodes videos of one niche that the crawl has found.
 """

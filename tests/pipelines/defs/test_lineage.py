@@ -51,7 +51,9 @@ JOBS = {
     "library_map": "map_library",
     "retention": "apply_retention",
 }
-"""The order in which the assets are made, and the job of each. An asset without a job is materialized by itself."""
+"""The order in which the assets are made, and the job that makes each asset. An asset without a job is materialized by
+itself.
+"""
 
 NO_TIME = timedelta(0)
 

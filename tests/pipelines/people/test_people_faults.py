@@ -1,4 +1,5 @@
-"""Test the steps that find people: without faces, with unreadable files, a damaged matching head, or excluded faces.
+"""Test the steps that find people in difficult cases: no faces, unreadable files, a damaged matching head, or excluded
+faces.
 
 The networks and the pictures of people are in the folder of real data, which is not in the repository.
 """

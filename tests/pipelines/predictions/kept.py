@@ -61,8 +61,7 @@ def predict(
     """Store a prediction whose candidates are `pictures`, and return the prediction.
 
     `chances` are the win probabilities of the pictures. The score of a picture is a hundred times this probability.
-    `hashes` has other perceptual hashes for some pictures, by name. `facts` has other values for fields of the
-    prediction.
+    `hashes` replaces the perceptual hashes of some pictures, by name. `facts` replaces fields of the prediction.
     """
     candidates = tuple(
         KeptCandidate(
@@ -91,8 +90,8 @@ def predict(
 def experiment(lab: Lab, *pictures: str, winner: int | None = None, **facts: Any) -> int:
     """Store an experiment whose variants show `pictures`, and return the number that the lab gives to the experiment.
 
-    `winner` is the position of the winner, from 1. If `winner` is None, the experiment is inconclusive. `facts` has
-    other values for fields of the experiment. The titles of the variants are given as `titles`.
+    `winner` is the position of the winner, from 1. If `winner` is None, the experiment is inconclusive. `facts`
+    replaces fields of the experiment. The titles of the variants are given as `titles`.
     """
     titles = facts.pop("titles", [None] * len(pictures))
     variants = tuple(Variant(sha(name), title) for name, title in zip(pictures, titles, strict=True))

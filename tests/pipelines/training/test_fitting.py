@@ -253,7 +253,7 @@ def test_without_validation_pairs_the_last_epoch_is_kept() -> None:
 
 
 # The AUC rises for six epochs and then falls. In a training of 4 epochs, the last epoch is better than the average of
-# all epochs. In a training of 10 epochs, the average of all epochs but the first is better than the last epoch.
+# all epochs. In a training of 10 epochs, the average without the first epoch is better than the last epoch.
 @pytest.mark.parametrize(("epochs", "start", "averaged"), [(10, 1, True), (4, 0, False)])
 def test_averaged_weights_are_kept_if_their_validation_auc_is_not_lower(
     epochs: int, start: int, averaged: bool

@@ -183,7 +183,7 @@ def test_a_difference_moves_the_weights_by_its_precision() -> None:
 
 
 def test_differences_that_no_linear_model_explains_weigh_less() -> None:
-    """Fit the linear part twice. Each fit uses the same videos and another set of compared pictures.
+    """Fit the linear part twice. Both fits use the same videos. Each fit uses its own set of compared pictures.
 
     The gaps of both sets have the same measured variance. The second set has an additional error with the variance 4,
     which the measured variance does not include.

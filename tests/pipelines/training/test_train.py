@@ -27,8 +27,8 @@ FILES = ("model.safetensors", "adapters.safetensors", "calibration.json", "confi
 
 
 def gaps(data: Dataset, scores: Any, part: str = TEST, channel: str | None = None) -> npt.NDArray[np.float64]:
-    """Return the winner's score minus the loser's score for each pair of `part`. If `channel` is given, use only its
-    pairs.
+    """Return the winner's score minus the loser's score for each pair of `part`. If `channel` is given, use only the
+    pairs of this channel.
     """
     pairs = data.pairs[data.pairs.part == part]
     if channel is not None:

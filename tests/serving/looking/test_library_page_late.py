@@ -1,6 +1,6 @@
 """Test in a browser how the page `/library` treats late answers.
 
-A late answer belongs to an earlier request. The page must ignore it.
+A late answer belongs to an earlier request. The page must ignore the late answer.
 """
 
 import json

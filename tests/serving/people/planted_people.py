@@ -1,4 +1,6 @@
-"""Plant pictures with faces directly into the tables and the image store of a lab, and fake the lab's Dagster."""
+"""Plant pictures with faces directly into the tables and the image store of a lab, and replace the lab's Dagster by a
+fake.
+"""
 
 import json
 from collections.abc import Iterator, Sequence

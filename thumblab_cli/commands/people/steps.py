@@ -26,7 +26,7 @@ _limit = click.option("--limit", type=click.IntRange(1), help="The largest numbe
 _threshold = click.option(
     "--person-threshold",
     type=click.FloatRange(0.1, 1, min_open=True),
-    help="The match score from which a face joins a person, 0.1 to 1; higher is more careful. "
+    help="The smallest match score with which a face joins a person, 0.1 to 1; higher is more careful. "
     "Default: FACE_PERSON_MATCH_THRESHOLD, 0.7.",
 )
 _method = click.option(
