@@ -1,4 +1,5 @@
-"""Stages from view counts to a published model. They use the synthetic lab of `benchmarks.scale.planted_lab`.
+"""The stages that begin with view counts and end with a published model. They use the synthetic lab of
+`benchmarks.scale.planted_lab`.
 
 The stages `evaluation` and `publication` need the result of `training`, which is stored in the folder with `pickle`.
 Only this benchmark writes and reads this file.

@@ -21,7 +21,7 @@ _MARKS = {
 def print_result(console: Console, result: Result, quiet: bool) -> None:
     """Print a line for each finding.
 
-    Below a warning or an error, print how to repair it. If `quiet`, print only warnings and errors.
+    Below a warning or an error, print how to repair it. If `quiet` is true, print only warnings and errors.
     """
     for finding in result.findings:
         if quiet and finding.mend is None:

@@ -33,7 +33,7 @@ class Ran:
     """The result of a run.
 
     The object contains the metadata of the asset, the asset's checks by name, and every event and log as text.
-    `failure` is the error of the step that failed, or empty.
+    `failure` is the error of the step that failed, or an empty text.
     """
 
     success: bool

@@ -1,6 +1,6 @@
 """Test which niche the sensor `crawl_encoding` chooses for the next run.
 
-One run, called a turn, encodes videos of one niche that the crawl has found.
+One run, which is called a turn, encodes videos that the crawl has found for one niche.
 """
 
 import json

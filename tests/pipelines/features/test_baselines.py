@@ -44,8 +44,8 @@ def test_baselines_are_medians_of_the_latest_counts_over_all_ages_and_per_band(s
     seen.video("c", (40, 1_200))
     seen.video("d", (200, 9_000))
     computed = compute_baselines(seen.lab, "tech")
-    # The videos a, b, c and d have 10, 10, 30 and 45 views per hour. Only d, at 200 hours, is in the age band of 7-30
-    # days.
+    # The videos a, b, c and d have 10, 10, 30 and 45 views per hour. Only d, which is 200 hours old, is in the age band
+    # of 7-30 days.
     assert seen.rows(STORED) == [("c", "0-2 days", 3, 200, 10), ("c", "all", 4, 700, 20)]
     assert computed == Baselines(channels=1, bands={"0-2 days": 1}, silent=0, lowest=20, highest=20)
 

@@ -154,7 +154,7 @@ def test_a_persons_move_requests_one_run_and_another_every_hour(monkeypatch: pyt
     now += 3_600
     assert [tick(), tick()] == [requested, []]
     # The lab now serves the model "older", as the person chose. In the same hour, the person moves the alias to version
-    # 2 and then back to version 1. Each move of the alias requests one run.
+    # 2 and then back to version 1. For each move of the alias, the sensor must request exactly one run.
     for number, release_id, crowned, served in [("2", "newer", "1", "older"), ("1", "older", "2", "newer")]:
         alias, serving = champion(number, release_id, crowned), served
         assert [tick(), tick()] == [[{"release_id": release_id, "by_alias": True}], []]

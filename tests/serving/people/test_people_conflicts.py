@@ -1,4 +1,4 @@
-"""Test when a change of people is refused.
+"""Test when the service refuses a change to a cluster of faces.
 
 A change is refused if another person has the new name already, or if the lab is storing a grouping. Some changes also
 cannot be undone.

@@ -171,7 +171,9 @@ def test_all_workers_end_with_the_service(tmp_path, sent):
 
 
 def test_the_service_ends_while_a_new_worker_does_not_come_to_serve(tmp_path):
-    """Check that the supervisor can stop while it waits for a worker. Without the stop, it would wait for ten minutes."""
+    """Check that the supervisor can stop while it waits for a worker. If the supervisor did not stop, it would wait for
+    ten minutes.
+    """
     with small_service(tmp_path, "waiting") as service:
         service.process.send_signal(signal.SIGHUP)
         service.wait_for(lambda: len(service.pids()) == 3)
