@@ -28,7 +28,7 @@ ways.
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture with its `id`, the name that the answer gives it. Exactly one of `data` and `url` is not None.
+    """A picture. The answer refers to it by its `id`. Exactly one of `data` and `url` is not None.
 
     `title` is the picture's own title. It replaces the titles of the request for this picture.
     """

@@ -113,7 +113,7 @@ class Client:
         return self.send(batches.show(batch_id))
 
     def wait_for_batch(self, batch_id: str, *, every_s: float = 2.0, timeout_s: float | None = None) -> BatchOut:
-        """Request a batch every `every_s` seconds until the batch has ended, and return the batch.
+        """Ask for the state of a batch every `every_s` seconds until the batch has ended, and return the batch.
 
         Raises `StillRunningError` after `timeout_s` seconds. The service then still works on the batch.
         """
@@ -188,7 +188,8 @@ class Client:
     def wait_for_channel(
         self, import_id: str, *, every_s: float = 2.0, timeout_s: float | None = None
     ) -> ChannelImportOut:
-        """Request an import every `every_s` seconds until its state is `done` or `failed`, and return the import.
+        """Ask for the state of an import every `every_s` seconds until the state is `done` or `failed`. Return the
+        import.
 
         If the import has failed, `reason` says why, and `needs` says what to send next time. Raises `StillRunningError`
         after `timeout_s` seconds. The service then still works on the import.

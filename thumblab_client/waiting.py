@@ -24,7 +24,7 @@ class Patience:
     def wait(self, status: int, retry_after: str | None, retried: int, waited: float) -> float | None:
         """Return the seconds to wait before the request is sent again. Return None if it should not be sent again.
 
-        `retried` is how often the request was sent again already. `waited` is the sum of the waits until now, in
+        `retried` is how often the request was already sent again. `waited` is the sum of the waits until now, in
         seconds.
         """
         if status not in _RETRIED or retried >= self.retries:

@@ -15,7 +15,8 @@ BEAT_SECONDS = 1.0
 """Seconds between two beats."""
 
 SILENT_SECONDS = 30.0
-"""After so many seconds without a beat, a process counts as ended. A busy disk delays a beat by a few seconds."""
+"""A process counts as ended if it wrote no beat for this number of seconds. A busy disk delays a beat by a few
+seconds."""
 
 
 def beat(path: Path) -> None:

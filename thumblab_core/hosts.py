@@ -30,7 +30,8 @@ def split_authority(text: str) -> tuple[str, int | None]:
     """Return the host and the port of `host`, `host:port`, `[address]` or `[address]:port`.
 
     The host is normalised by `host_name`. Raises `ValueError` for any other text, and for a text with credentials. The
-    standard library is not used, because it reads `[::1]evil.com` as `::1`, while other parsers read another host.
+    standard library is not used, because it reads `[::1]evil.com` as `::1`, while other parsers find another host in
+    this text.
     """
     match = _AUTHORITY.fullmatch(text)
     if match is None:

@@ -65,7 +65,7 @@ class ImportFolder:
             return None
 
     def write_facts(self, facts: ImportFacts) -> None:
-        """Write the facts as a whole. Raises `OSError` if they cannot be written."""
+        """Write the facts, either completely or not at all. Raises `OSError` if they cannot be written."""
         new = self.path / f"{FACTS}.new"
         new.write_bytes(_FACTS_FORM.dump_json(facts))
         new.replace(self.path / FACTS)

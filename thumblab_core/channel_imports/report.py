@@ -58,11 +58,11 @@ class ImportedVideos(_Part):
     videos: int = Field(ge=0, description="The number of videos of the exports that the lab has now.")
     new: int = Field(ge=0, description="The number of videos of the exports that were new to the lab.")
     left_out: dict[str, int] = Field(description="How many videos were not imported, by reason.")
-    pictures: int = Field(ge=0, description="Videos with a thumbnail.")
-    downloaded: int = Field(ge=0, description="Thumbnails that were downloaded now.")
+    pictures: int = Field(ge=0, description="The number of videos with a thumbnail.")
+    downloaded: int = Field(ge=0, description="The number of thumbnails that this import downloaded.")
     without_picture: int = Field(ge=0)
     missing: list[str] = Field(description="For each of the first videos without a thumbnail, why it has no thumbnail.")
-    with_ctr: int = Field(ge=0, description="Videos with a true click-through rate.")
+    with_ctr: int = Field(ge=0, description="The number of videos with a true click-through rate.")
     library_needs: int = Field(
         default=0,
         ge=0,

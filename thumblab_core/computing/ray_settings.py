@@ -18,16 +18,16 @@ class RaySettings(BaseSettings):
         "this machine belongs to, or `local` for a cluster inside the process. Blank: the lab uses no cluster. See "
         "[Ray](ray.md).",
     )
-    ray_worker_cpus: int = setting(1, "The cores of one worker process of the cluster.", "cores", ge=1)
+    ray_worker_cpus: int = setting(1, "The number of cores that one worker process of the cluster uses.", "cores", ge=1)
     ray_worker_gpus: float = setting(
         0.0,
-        "The GPUs of one worker process of the cluster. A share such as 0.5 lets two workers use one GPU.",
+        "The number of GPUs that one worker process of the cluster uses. With 0.5, two workers share one GPU.",
         "GPUs",
         ge=0,
     )
     ray_training_workers: int = setting(
         1,
-        "The worker processes that train one model together. With 1, the weights are the same as without a cluster.",
+        "The number of worker processes that train one model. With 1, the weights are the same as without a cluster.",
         "processes",
         ge=1,
     )

@@ -44,8 +44,8 @@ def find_channel(connection: Connection, name: str) -> Channel | None:
     if not rows and name.startswith("@"):
         of_handle = statement.where(channels.c.handle == name.lower())
         # Two channels may have the same @handle in the database: the @handle was given to another channel, and an
-        # earlier version of the lab kept it with the first channel too. The channel whose facts came last from YouTube
-        # has the @handle now.
+        # earlier version of the lab did not remove the @handle from the first channel. The channel whose facts came
+        # last from YouTube has the @handle now.
         rows = connection.execute(of_handle.order_by(channels.c.refreshed_at.desc().nulls_last()).limit(1)).all()
     rows = rows or connection.execute(statement.where(channels.c.title == name).limit(10)).all()
     if len(rows) > 1:

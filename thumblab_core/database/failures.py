@@ -1,8 +1,8 @@
 """Explain a failure of the disk or of the database in one sentence.
 
 Examples are a full disk, a read-only folder, and a database that was restarted. The program itself has no error in
-these cases. Finished work stays. The user can start the same command or run again, and only the rest of the work is
-then done.
+these cases. Finished work stays. If the user starts the same command or the same run again, it does only the rest of
+the work.
 """
 
 import errno

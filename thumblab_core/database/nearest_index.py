@@ -90,8 +90,8 @@ def lock_of(encoder: str) -> dict[str, int]:
 
 
 def _make(connection: Connection, schema: str, encoder: str, dimension: int, vector_count: int) -> None:
-    # The build is many times as fast if the whole index fits into memory. Each vector takes memory for its numbers and
-    # for about 32 links to other vectors.
+    # Making the index takes much less time if the whole index fits into memory. Each vector takes memory for its
+    # numbers and for about 32 links to other vectors.
     memory = min(_MOST_MEMORY_MB, 64 + vector_count * (4 * dimension + 500) // 2**20)
     connection.execute(text(f"SET maintenance_work_mem = '{memory}MB'"))
     statement = sql.SQL(

@@ -8,8 +8,8 @@ Three files beside the server's data say which host the cluster belongs to:
     heartbeat     rewritten every second by the watcher of the server, see `heartbeat.py`
 
 A host does not see the processes of another host. On many shared file systems, the host does not see the other host's
-locks either. Therefore host.json decides which host may use the cluster. The lock decides only in two cases, because
-only then this host surely sees it. In one case, both hosts are containers on the same kernel. In the other case, the
+locks either. Therefore host.json decides which host may use the cluster. The lock decides only in the two cases in
+which this host surely sees the locks. In one case, both hosts are containers on the same kernel. In the other case, the
 host has restarted since it wrote host.json.
 
 In all other cases, a person decides with the command `thumblab db take-over`. The command refuses if the heartbeat of
@@ -78,8 +78,8 @@ def other_holder(home: Path) -> Host | None:
     recorded, this = _read(home), this_host()
     if recorded is None or this.shares_processes_with(recorded):
         return None
-    # The record is out of date if no process of the server is alive. This host can only be sure of that if the record
-    # was written on the same kernel, or on this machine before a restart.
+    # The record is out of date if no process of the server is alive. This host can see that only in two cases: the
+    # record was written on the same kernel, or on this machine before a restart.
     if not server_lives(home) and (recorded.boot == this.boot != "" or this.is_machine_of(recorded)):
         return None
     return recorded

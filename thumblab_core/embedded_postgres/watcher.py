@@ -51,7 +51,7 @@ def in_use(home: Path) -> bool:
 
 
 def processes(home: Path) -> list[psutil.Process]:
-    """Return every process that this host has of the server in `home`, the postmaster first if it is alive.
+    """Return every process of the server in `home` that runs on this host. If the postmaster is alive, it comes first.
 
     The processes are found by name and command line, which every user may read. A process id would not be enough: when
     a process of the server has ended, another process may get its id.
@@ -78,8 +78,8 @@ def _is_of_this_host(process: psutil.Process) -> bool:
     except FileNotFoundError:
         return not owner.this_host().namespace  # The system has no namespaces, or the process has ended.
     except PermissionError:
-        # This process may not look into processes of another user. Only root may run a server as another user, so root
-        # started this server. Assume that it runs on this host.
+        # This process has no right to look into processes of another user. Only root may run a server as another user,
+        # so root started this server. Assume that it runs on this host.
         return True
 
 

@@ -11,7 +11,7 @@ LEAST_COSINE = 0.99
 LEAST_ORDER = 0.98
 """Two encoders agree only if they put at least this share of neighbour pairs into the same order, see `Agreement`."""
 NEIGHBOURS = 10
-"""The number of nearest neighbours of each picture whose order is compared."""
+"""For each picture, the order of this number of nearest neighbours is compared."""
 TOLERANCE = 0.1
 """The order of two neighbours is compared only if their cosines differ enough.
 
@@ -24,7 +24,7 @@ class Agreement:
     """The agreement of a candidate encoder's vectors with the float32 vectors of the same pictures.
 
     The order is measured on neighbour pairs. For each picture, a neighbour pair is two of its ten nearest neighbours in
-    float32. The candidate agrees on the pair if it puts the same neighbour of the two nearer to the picture.
+    float32. The candidate agrees on the pair if the same neighbour is nearer to the picture in both encoders.
 
     A pair is left out if both neighbours are almost equally near in float32: their cosines differ by at most a tenth of
     the standard deviation of all cosines. This limit is relative, because the cosines of some encoders are all almost

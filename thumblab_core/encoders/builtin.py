@@ -1,6 +1,6 @@
 """The built-in image encoder: a classical descriptor of 768 numbers that needs no weights and no neural network.
 
-The encoder describes where edges run, where colours lie, and the picture as a whole. The third part measures
+The descriptor has three parts: where edges run, where colours lie, and the picture as a whole. The third part measures
 brightness, vividness, warmth, fineness of detail and the number of colours. The encoder is **not** CLIP, and does not
 recognise objects. A cat and a dog on the same sofa get similar vectors.
 

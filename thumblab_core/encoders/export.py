@@ -38,7 +38,8 @@ _PROBES = (
     "",
     "very long title " * 40,
 )
-"""Texts that an export is tried on: capital letters, entities, emoji, other scripts, an empty text and a long text."""
+"""Texts with which an export is tested: capital letters, entities, emoji, other scripts, an empty text and a long
+text."""
 
 
 def published_export(store: ReleaseStore, base: str, tower: str) -> Release | None:

@@ -86,7 +86,8 @@ def encode_stream(
     picture per thread are in memory. A picture that cannot be read is reported in its batch. Any other error ends the
     stream.
 
-    `size` continues the search for the batch size of an earlier stream. Without `size`, a new search begins.
+    `size` is the search for the batch size that an earlier stream began, and is continued. Without `size`, a new search
+    begins.
     """
     size = size or BatchSize(encoder.largest_batch)
     source = iter(pictures)

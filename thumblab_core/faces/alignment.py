@@ -20,12 +20,13 @@ This is the template of ArcFace (Deng et al., CVPR 2019), which SFace and Mobile
 """
 
 _SMALLEST_SPREAD = 2.0
-"""Root mean square distance in pixels of the landmarks from their centre, below which a face cannot be aligned."""
+"""The smallest root mean square distance, in pixels, of the landmarks of a face from their centre. A face with a
+smaller distance cannot be aligned."""
 _LARGEST_ERROR = 0.35
 """Largest share of the landmarks' variance that the best similarity transform may leave unexplained.
 
-A face that is seen from the side leaves 0.18, because its landmarks are a third as wide. Points on one straight line
-leave 0.38 or more.
+A face that is seen from the side leaves 0.18, because its landmarks cover only a third of the usual width. Points on
+one straight line leave 0.38 or more.
 """
 _COARSE = 0.5
 """A picture that is scaled by less than this factor is reduced first. Otherwise, some pixels would have no effect."""

@@ -101,7 +101,7 @@ class FaceDetector:
         import cv2
         from cv2.utils import logging
 
-        size = (_SMALLEST_SIDE, _SMALLEST_SIDE)  # Each look sets the size of its picture.
+        size = (_SMALLEST_SIDE, _SMALLEST_SIDE)  # Each call of `look` sets another size.
         no_configuration = np.zeros(0, np.uint8)
         with _LOADING:
             level = logging.getLogLevel()

@@ -100,7 +100,8 @@ def parse(url: str) -> Target:
 def refuse_control_characters(url: str) -> None:
     """Raise `RefusedError` if the URL has control characters.
 
-    Python's parser removes line breaks and tabs. Other parsers keep them, and so may read another host.
+    Python's parser removes line breaks and tabs. Other parsers keep them, and may therefore find another host in the
+    URL.
     """
     if _CONTROL.search(url):
         raise RefusedError(f"this is not a URL: {_without_credentials(url)!r}")

@@ -53,8 +53,8 @@ class Projection:
 
     @classmethod
     def of(cls, vectors: Vectors, read: Callable[[int], None] = lambda rows: None) -> "Projection | None":
-        """Return the projection of unit vectors, float32 [n, d]. `read` is called with the number of rows after each
-        read.
+        """Return the projection of unit vectors, float32 [n, d]. Each time some rows were read, `read` is called with
+        their number.
 
         Return None if a few components contain too little of the vectors. The bounds would then exclude too few
         vectors.
@@ -77,7 +77,7 @@ class Projection:
         return cls(basis, first, others)
 
     def candidates(self, rows: Rows, query: Vectors, k: int, cosines_of: Callable[[Rows], Vectors]) -> Rows | None:
-        """Return those of `rows` whose vectors can be among the k nearest to a unit vector [d]. All other rows cannot.
+        """Return those of `rows` whose vectors can be among the k nearest to a unit vector [d].
 
         `rows` must be rising, and so is the result. `cosines_of` returns the cosines of the query and the vectors of
         some rows. Return None if too many rows are left, see `_MOST_COMPARED`.

@@ -101,8 +101,8 @@ def read_pictures(content: bytes) -> list[str | None]:
 
 @dataclass(frozen=True)
 class _Earlier:
-    """The atlases of an earlier map in `folder`. Its pages are reused if they show the same pictures. They have the
-    same sizes as the pages that this version of the lab writes.
+    """The atlases of an earlier map in `folder`. Its pages are reused if they show the same pictures. All pages have
+    the same sizes as the pages that this version of the lab writes.
     """
 
     folder: Path

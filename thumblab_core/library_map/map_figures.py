@@ -15,7 +15,7 @@ class Multiple(_Record):
     )
     low: float = Field(description="Lower end of the 95 % interval.")
     high: float = Field(description="Upper end of the 95 % interval.")
-    videos: int = Field(description="Videos with a known outlier multiple.")
+    videos: int = Field(description="The number of videos with a known outlier multiple.")
 
 
 class Growth(_Record):
@@ -26,10 +26,10 @@ class Growth(_Record):
     """
 
     weeks: tuple[int, ...] = Field(
-        description="Published videos in each of the last weeks of the library, the oldest week first."
+        description="The number of videos published in each of the last weeks of the library, the oldest week first."
     )
-    recent: int = Field(description="Videos of the last four weeks.")
-    before: int = Field(description="Videos of the eight weeks before.")
+    recent: int = Field(description="The number of videos of the last four weeks.")
+    before: int = Field(description="The number of videos of the eight weeks before these four weeks.")
     ratio: float | None = Field(description="Null if one of the two periods has too few videos.")
     low: float | None = Field(description="Lower end of the 95 % interval of `ratio`.")
     high: float | None = Field(description="Upper end of the 95 % interval of `ratio`.")

@@ -137,7 +137,7 @@ def read_points(path: Path) -> Points:
     for field in expected:
         found = table.column(field.name) if table.schema.get_field_index(field.name) >= 0 else None
         if found is None or found.type != field.type or found.null_count:
-            raise MapFileError(f"{path.name} lacks a column {field.name} of {field.type} without nulls")
+            raise MapFileError(f"{path.name} lacks a column {field.name} of type {field.type} that has no nulls")
 
     def value(name: str) -> Any:
         if name == "sub_scores":

@@ -86,7 +86,9 @@ class Finding(_Record):
     winners: int
     videos: int
     channels: int
-    channels_agreeing: int = Field(description="Channels whose difference has the same sign as in the niche.")
+    channels_agreeing: int = Field(
+        description="The number of channels whose difference has the same sign as in the niche."
+    )
     change: Change | None = Field(
         description="How `share` changed in the last 28 days, compared with the time before. Null if no change was found."
     )
@@ -96,13 +98,13 @@ class Finding(_Record):
 class Coverage(_Record):
     """What a report is made from, and what was left out of it."""
 
-    videos: int = Field(description="Videos that were compared.")
-    channels: int = Field(description="Channels that have winners and other videos to compare.")
+    videos: int = Field(description="The number of videos that were compared.")
+    channels: int = Field(description="The number of channels that have both winners and other videos to compare.")
     winners: int
     least_multiple: float | None = Field(
         description="A winner has at least this multiple of the views that its channel usually gets."
     )
-    features: int = Field(description="How many things were compared.")
+    features: int = Field(description="The number of features that were compared.")
     left_out: dict[str, int] = Field(description="Why videos of the niche were left out, and how many.")
 
 

@@ -107,7 +107,7 @@ def described(niche: Niche) -> str:
 def _texts(kind: str, given: Sequence[str], most: int) -> tuple[str, ...]:
     texts = tuple(dict.fromkeys(text.strip() for text in given))
     if len(texts) > most:
-        raise LabError(f"a niche has at most {most} texts as {kind}, but {len(texts)} were given; leave some out")
+        raise LabError(f"{len(texts)} texts were given as {kind}, and a niche has at most {most}; leave some out")
     for text in texts:
         if len(text) > LONGEST_TEXT or has_hidden(text) or not visible(text):
             raise LabError(

@@ -47,7 +47,7 @@ def active_niche(connection: Connection, name: str) -> Niche:
     """
     niche = niche_named(connection, name)
     if niche.retired_at is not None:
-        raise LabError(f"{name} is retired, so it is not collected; `thumblab niche restore {name}` takes it up again")
+        raise LabError(f"{name} is retired, so it is not collected; `thumblab niche restore {name}` restores it")
     return niche
 
 
@@ -82,7 +82,7 @@ def require_new(connection: Connection, niche: Niche) -> Niche:
         hint = (
             f"change it with `thumblab niche edit {niche.name}`"
             if known.retired_at is None
-            else f"it is retired; `thumblab niche restore {niche.name}` takes it up again"
+            else f"it is retired; `thumblab niche restore {niche.name}` restores it"
         )
         raise NicheConflictError(f"there is a niche {niche.name} already; {hint}")
     _refuse_too_many(connection)
@@ -158,7 +158,7 @@ def restore_niche(engine: Engine, data_dir: Path, name: str) -> bool:
 
 
 def restore(connection: Connection, name: str) -> bool:
-    """Take up a retired niche again in the transaction of `connection`, and return whether it was retired. The file is
+    """Restore a retired niche in the transaction of `connection`, and return whether it was retired. The file is
     not written.
 
     Raises `UnknownNicheError` if there is no such niche, and `NicheConflictError` if the lab has too many niches.

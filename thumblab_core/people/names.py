@@ -18,7 +18,7 @@ _ID = re.compile(rf"(?:{PERSON}|{UNKNOWN}|{ANY})?([0-9a-f]{{12}})")
 _BLANK = "\u2800\u115f\u1160\u3164\uffa0"
 """Letters and symbols that look blank: the empty Braille pattern and the fillers of Hangul."""
 _SHOWN = 40
-"""An error message shows at most this many characters of a value."""
+"""Maximum number of characters of a value that an error message shows."""
 
 
 def clean_name(given: str) -> str:

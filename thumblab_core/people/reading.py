@@ -186,7 +186,7 @@ def pictures_of_person(
 def require_part(limit: int, offset: int) -> None:
     """Raise `LabError` if `limit` or `offset` is out of its range."""
     if not 1 <= limit <= MOST_LISTED:
-        raise LabError(f"the limit is {limit}; use 1 to {MOST_LISTED}, and an offset for the entries after that")
+        raise LabError(f"the limit is {limit}; use 1 to {MOST_LISTED}, and read later entries with an offset")
     if not 0 <= offset <= _LARGEST_OFFSET:
         raise LabError(f"the offset is {offset}; use 0 to {_LARGEST_OFFSET}")
 

@@ -18,7 +18,7 @@ from thumblab_core.arrays import Flags, Float64s
 from thumblab_core.database.tables import LATEST_STATS
 
 LEAST_VIDEOS = 5
-"""Views are compared only if there are at least this many videos with the person, and this many without the person."""
+"""Minimum number of videos with the person, and also of videos without the person, for which views are compared."""
 
 _NEIGHBOURS = 10
 """A video is compared with this number of videos before it on its channel, and with the same number after it."""

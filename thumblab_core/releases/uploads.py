@@ -147,7 +147,7 @@ class Uploads:
 
         def sign() -> None:
             while not ended.wait(_SIGN_S):
-                with suppress(StoreError):  # The next sign tries again.
+                with suppress(StoreError):  # The object is written again a minute later.
                     self.bucket.write(key, secrets.token_hex(8).encode())
 
         self.bucket.write(key, b"")
