@@ -56,10 +56,10 @@ class YouTubeSettings(BaseSettings):
     quota_searches: int = setting(100, "Daily quota of search.list.", "calls a day", ge=0)
     quota_stats: int = setting(10_000, "Daily quota of videos.batchGetStats.", "calls a day", ge=0)
     quota_kept_units: int = setting(
-        200, "Quota units that the crawl does not use, so that the daily jobs have them.", "units a day", ge=0
+        200, "The number of quota units that the crawl leaves to the daily jobs.", "units a day", ge=0
     )
     quota_kept_searches: int = setting(
-        20, "Searches that the crawl does not use, so that the daily refresh has them.", "calls a day", ge=0
+        20, "The number of searches that the crawl leaves to the daily refresh.", "calls a day", ge=0
     )
 
 
@@ -71,39 +71,42 @@ class CollectionSettings(BaseSettings):
     )
     language: str = setting(
         "en",
-        "The language (BCP 47) of the videos that the crawl keeps. Blank keeps every language. A niche may have its own.",
+        "The language (BCP 47) of the videos that the crawl keeps. With a blank value, the crawl keeps videos in every "
+        "language. A niche may have its own language.",
     )
-    videos_per_niche: int = setting(30, "Trending videos collected per niche and refresh.", "videos", ge=1)
+    videos_per_niche: int = setting(
+        30, "The number of trending videos that one refresh of a niche collects.", "videos", ge=1
+    )
     uploads_per_channel: int = setting(
         30,
-        "Recent uploads that the refresh collects from each channel. They are needed because a thumbnail is compared "
-        "with other thumbnails of its channel.",
+        "The number of recent uploads that the refresh collects from each channel. They are needed because a thumbnail is "
+        "compared with other thumbnails of its channel.",
         "videos",
         ge=0,
     )
     channels_per_refresh: int = setting(
         3,
-        "Channels of a niche whose uploads one refresh reads. The channels that were not read for the longest time "
-        "come first. With the defaults, the seven niches of a new lab together cost at most 60 units and 15 searches a day. "
-        "The crawl reads hundreds of channels.",
+        "The number of channels of a niche whose uploads one refresh reads. The channels that were not read for the "
+        "longest time come first. With the defaults, the seven niches of a new lab together cost at most 60 units and 15 "
+        "searches a day. The crawl reads hundreds of channels.",
         "channels",
         ge=0,
     )
     search_days: int = setting(90, "How far back the search for trending videos looks.", "days", ge=1, le=_MOST_DAYS)
     crawl_channels: int = setting(
         215,
-        "Channels that the crawl looks for in each niche. With the default, these are 1,505 channels in the "
+        "The number of channels that the crawl looks for in each niche. With the default, these are 1,505 channels in the "
         "seven niches of a new lab. The training guide advises at least 1,500.",
         "channels",
         ge=1,
     )
     crawl_days: int = setting(
-        90, "The crawl reads the uploads of a channel up to this age.", "days", ge=1, le=_MOST_DAYS
+        90, "The crawl does not read uploads that are older than this age.", "days", ge=1, le=_MOST_DAYS
     )
     crawl_again_days: float = setting(
         7, "After this time, the crawl reads a channel again to find new uploads.", "days", gt=0, le=_MOST_DAYS
     )
-    crawl_threads: int = setting(8, "Threads with which the crawl calls YouTube.", "threads", ge=1, le=32)
+    crawl_threads: int = setting(8, "The number of threads with which the crawl calls YouTube.", "threads", ge=1, le=32)
     thumbnail_recheck_days: float = setting(
         7,
         "A thumbnail is requested again after this time, because creators change thumbnails. If its video is younger "
@@ -114,8 +117,8 @@ class CollectionSettings(BaseSettings):
     )
     thumbnail_rechecks: int = setting(
         2_000,
-        "Thumbnails that one refresh of a niche requests again. Thumbnails that were not checked for the longest time "
-        "come first.",
+        "The number of thumbnails that one refresh of a niche requests again. Thumbnails that were not checked for the "
+        "longest time come first.",
         "thumbnails",
         ge=0,
     )
@@ -194,7 +197,10 @@ class RetentionSettings(BaseSettings):
         le=1,
     )
     releases_kept: int = setting(
-        5, "Releases kept per kind and scope, in addition to the served release.", "releases", ge=2
+        5,
+        "The number of releases of each kind and scope that are kept in addition to the served release.",
+        "releases",
+        ge=2,
     )
 
 
@@ -272,8 +278,8 @@ class ServingSettings(BaseSettings):
     )
     serving_workers: int = setting(
         1,
-        "Processes of the scoring service. Each process loads its own encoders and releases. Even a single process "
-        "uses all cores.",
+        "The number of processes of the scoring service. Each process loads its own encoders and releases. Even a single "
+        "process uses all cores.",
         "processes",
         ge=1,
         le=32,

@@ -127,7 +127,7 @@ class Settings(
         "The address of Dagster. The runs in MLflow link to it, and the scoring service starts runs there. If this "
         "setting is unset, the service uses only the Dagster of the lab's `thumblab up`.",
     )
-    demo_videos: int = setting(1_800, "Videos in the synthetic catalogue of the demo.", "videos", ge=60)
+    demo_videos: int = setting(1_800, "The number of videos in the synthetic catalogue of the demo.", "videos", ge=60)
 
     @classmethod
     def settings_customise_sources(

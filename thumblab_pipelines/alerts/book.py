@@ -104,8 +104,8 @@ def due(state: WatchState, now: datetime, wait: timedelta, dagster: str) -> Iter
 
 
 def hobart(moment: datetime) -> str:
-    """Return the moment as text for a person: the date and the time in Hobart, where the lab's schedules have their
-    time.
+    """Return the moment as text for a person: the date and the time in Hobart. The lab's schedules use the time of
+    Hobart too.
     """
     return f"{moment.astimezone(_HOBART):%a %d %b %Y, %H:%M} in Hobart"
 

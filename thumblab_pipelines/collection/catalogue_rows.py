@@ -151,7 +151,7 @@ def _parse(cells: dict[str, str], line: int, folder: Path) -> Row:
     catalogue.
     """
     if len(cells["video_id"]) > _LONGEST_ID:
-        raise ValueError(f"video_id has {len(cells['video_id'])} characters; at most {_LONGEST_ID} are kept")
+        raise ValueError(f"video_id has {len(cells['video_id'])} characters; at most {_LONGEST_ID} are allowed")
     views = whole(cells["views"], "views")
     published, observed = moment(cells["published_on"], "published_on"), moment(cells["observed_at"], "observed_at")
     if observed < published:

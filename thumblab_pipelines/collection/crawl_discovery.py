@@ -18,8 +18,8 @@ from thumblab_pipelines.youtube.paging import MAX_SEARCH_PAGES, Paging
 from thumblab_pipelines.youtube.quota import SEARCHES
 
 _MOST_BARREN = 4
-"""If this many pages of searches in a row bring no new channel, the lab assumes that it knows all channels. The lab
-then ends all unfinished searches of the niche. A later run searches only weeks that were not searched before."""
+"""The lab assumes that it knows all channels if this number of successive search pages brought no new channel. It then
+ends all unfinished searches of the niche. A later run searches only weeks that were not searched before."""
 
 _RECHECK_AFTER = timedelta(days=30)
 """Time after which an excluded channel is checked again, because it may have gained subscribers."""

@@ -13,8 +13,8 @@ TRIES = 4
 LONGEST_WAIT_S = 60.0
 """Maximum number of seconds that a request waits before it is sent.
 
-A host may ask for a longer wait. As long as more than this many seconds of the wait are left, every request to the host
-fails at once. When fewer seconds are left, requests wait for the rest.
+A host may ask for a longer wait. While the rest of this wait is longer than this number of seconds, every request to
+the host fails immediately. After that, requests wait for the rest.
 """
 
 _BUSY = {429, 500, 502, 503, 504}

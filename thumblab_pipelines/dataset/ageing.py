@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 TYPICAL_HALF_AGE = 48.0
 """Half age in hours for a corpus with too few view series, see `LEAST_HISTORIES`.
 
-Fits to three real data sets gave half ages of 17, 35 and 470 hours. 48 hours lie between the fitted half ages.
+Fits to three real data sets gave half ages of 17, 35 and 470 hours. The half age of 48 hours is between these three
+half ages.
 """
 
 LEAST_HISTORIES = 50

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 LEAST_VIDEOS = 10
 _SIGMA_PER_MAD = 1.4826
-"""The standard deviation of a normal distribution is this many times its median absolute deviation."""
+"""The standard deviation of a normal distribution, divided by its median absolute deviation."""
 
 
 def training_outliers(corpus: pd.DataFrame) -> Flags:

@@ -39,7 +39,7 @@ _TRAINED_PER_CELL = 64
 """The centres of the cells are computed from a sample of vectors. The sample has this number of vectors per cell."""
 _KMEANS_ITERATIONS = 5
 _FOUND = 2**24
-"""Maximum number of pairs of short forms that one step can find. So many pairs take 200 MB."""
+"""Maximum number of pairs of short forms that one step can find. This number of pairs takes 200 MB."""
 _PAIRS = 2**14
 """Maximum number of pairs of vectors that are compared at once. With 768 dimensions, copying the vectors takes 100 MB."""
 _DENSE = 16
@@ -188,7 +188,7 @@ class VectorSearch:
     def _empty_lists(self) -> Any:
         faiss = faiss_module()
         dimension = self._short.shape[1]
-        # This class assigns the vectors to cells by itself, so the quantizer of FAISS is never asked.
+        # This class assigns the vectors to cells by itself, so the quantizer of FAISS is never used.
         self._quantizer = faiss.IndexFlatIP(dimension)
         lists = faiss.IndexIVFFlat(self._quantizer, dimension, len(self._centres), faiss.METRIC_INNER_PRODUCT)
         lists.is_trained = True

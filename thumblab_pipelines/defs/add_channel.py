@@ -46,7 +46,7 @@ class ExportsToAdd(dg.Config):
     )
     import_id: str = Field(
         default="",
-        description="The id of the service's import that shows the progress of this run. Default: no import.",
+        description="The id of an import in the service. This import shows the progress of the run. Default: no import.",
     )
 
 

@@ -18,7 +18,7 @@ from thumblab_pipelines.alerts.book import Failed, Succeeded
 from thumblab_pipelines.alerts.causes import CHECK_ADVICE, cause_of, first_sentence
 
 _OVERLAP = timedelta(minutes=5)
-"""Time before the end of the newest run that the sensor has read. Runs that ended in this time are read again, because
+"""The sensor reads runs again if they ended within this time before the end of the newest run that it has read, because
 a process may record the end of a run late."""
 
 _UNDECIDED = timedelta(seconds=30)
