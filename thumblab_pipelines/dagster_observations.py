@@ -1,4 +1,4 @@
-"""Report changes of the served release to Dagster that no materialization made, such as a rollback.
+"""Report to Dagster those changes of the served release that no materialization made, such as a rollback.
 
 Dagster stores the report as an observation of the asset. So the asset's page shows the change among its
 materializations.

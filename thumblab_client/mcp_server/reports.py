@@ -110,7 +110,8 @@ class Similar:
 
 @dataclass(frozen=True)
 class Contribution:
-    """The contribution of the picture, the title, their match or the channel's history to a difference of two scores.
+    """What one part contributes to a difference of two scores. The part is the picture, the title, the match of picture
+    and title, or the channel's history.
 
     `share` is positive if this part raises the score of the picture, and negative if it lowers the score. The absolute
     values of all shares add up to 1.

@@ -34,7 +34,8 @@ Niche = Annotated[str, Field(description="The niche to compare with, such as tec
 Picture = Annotated[str, Field(description="The full path of a picture file, or a URL of an allowed image host.")]
 Pictures = Annotated[list[Picture], Field(description="The candidates.", min_length=1, max_length=20)]
 Others = Annotated[
-    Sequence[Picture], Field(description="The other candidates for the same video, to compare with.", max_length=19)
+    Sequence[Picture],
+    Field(description="The other candidates for the same video.", max_length=19),
 ]
 Channel = Annotated[
     str | None, Field(description="The user's channel, by its exact name, its @handle, its id (UC...) or its URL.")
@@ -63,8 +64,8 @@ def build(connect: Callable[[], AsyncClient]) -> MCPServer:
 
     @server.tool(title="Rank thumbnails", annotations=_READ_ONLY)
     async def score(title: Title, thumbnails: Pictures, niche: Niche, channel: Channel = None) -> reports.Ranking:
-        """Rank thumbnails for a title in a niche. The answer has the winner if there is one, the confidence, and the
-        weak sub-scores.
+        """Rank thumbnails for a title in a niche. The answer has the confidence and the weak sub-scores, and also the
+        winner if there is one.
         """
         with _told():
             return reports.ranking(await ask(title, thumbnails, niche, channel))

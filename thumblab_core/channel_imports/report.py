@@ -86,8 +86,8 @@ class ImportedVideos(_Part):
 class OwnPastSkill(_Part):
     """How well an adapter orders the channel's newest videos, if it is fitted only to the channel's older videos.
 
-    The newest videos are a fifth of the channel's videos. A pair is two of the newest videos that were published near
-    each other.
+    The newest videos are a fifth of the channel's videos. A pair is two of the newest videos that were published at
+    about the same time.
     """
 
     videos: int = Field(ge=0, description="The number of these newest videos.")

@@ -55,8 +55,8 @@ def use(home: Path, keep: bool = False) -> None:
 def release(home: Path, force: bool) -> bool:
     """Undo a call of `use` with `keep`. Stop the server if no process uses it.
 
-    If `force` is true, stop the server even if processes use it. Return False if processes use the server, so that it
-    still runs. Raises LabError if the server belongs to another host, or does not end.
+    If `force` is true, stop the server even if processes use it. Return False if the server still runs, because
+    processes use it. Raises LabError if the server belongs to another host, or does not end.
     """
     with owner.locked(home, "start.lock"):
         owner.refuse_other(home)
@@ -240,8 +240,8 @@ def _run(home: Path, user: tuple[int, int] | None, command: list[str], inherited
     # Lines with FATAL, PANIC or error give PostgreSQL's reason. The last line only says that something failed.
     reasons = re.findall(r"(?:FATAL|PANIC|error): +(.*)", printed) or printed.split("\n")[-2:-1] or ["no reason given"]
     full = [reason for reason in reasons if "No space left" in reason]
-    # Look for this reason among all reasons, because PostgreSQL may fail once more afterwards, while it undoes its
-    # work.
+    # The last reason may hide the full disk, because PostgreSQL may fail once more while it undoes its work. So all
+    # reasons are searched.
     if full:
         raise LabError(
             f"The embedded database did not start, because no room is left on the disk ({full[0]}). Make room; the "

@@ -9,8 +9,8 @@ beside the server's data:
     start.lock   an exclusive lock of a process that starts or stops the server
     watch.lock   an exclusive lock of the watcher, which waits until users.lock is free and then stops the server
 
-The watcher also shows other hosts that this host runs the server, by a heartbeat. If another host has taken the cluster
-over, the watcher kills the server of this host, because two servers would destroy the data.
+The watcher also writes a heartbeat, by which other hosts see that this host runs the server. If another host has taken
+the cluster over, the watcher kills the server of this host, because two servers would destroy the data.
 
 `owner.py` decides which host may start and stop the server. This module imports neither settings nor SQLAlchemy, so
 that the watcher process needs little memory.

@@ -1,4 +1,5 @@
-"""Create the encoder whose name is in the settings or in a release. A process shares one encoder per name."""
+"""Create the encoder whose name is in the settings or in a release. All code of a process shares one encoder for each
+name."""
 
 import importlib.util
 from functools import lru_cache

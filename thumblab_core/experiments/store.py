@@ -79,7 +79,8 @@ def read_experiments(
     limit: int | None = None,
     owner: str | None = None,
 ) -> list[StoredExperiment]:
-    """Return the experiments of a channel, or of all channels. The experiment that started last comes first.
+    """Return the experiments of a channel, or of all channels. The experiments are sorted by their first day, the
+    newest first.
 
     If `owner` is given, the experiments of channels that belong to another API key are left out.
 

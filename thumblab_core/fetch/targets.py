@@ -27,7 +27,7 @@ _NOT_PUBLIC = (
     *("alt", "home.arpa", "internal", "invalid", "local", "localhost", "onion", "test"),  # IANA and ICANN
     *("corp", "home", "intranet", "lan", "localdomain", "mail", "private"),  # never delegated, used in local networks
 )
-"""Ends of names that no public host has: top-level domains, and the domain `home.arpa`."""
+"""Endings that the name of a public host never has: top-level domains, and the domain `home.arpa`."""
 
 ADVICE = "send the picture itself, or name the host in THUMBLAB_EXTRA_IMAGE_HOSTS"
 

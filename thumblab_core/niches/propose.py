@@ -21,7 +21,7 @@ from thumblab_core.niches.cost import DailyCost, daily_cost
 from thumblab_core.settings import Settings
 
 _LEAST_SIMILARITY = 0.35
-"""A channel counts as near if the cosine of the mean title vectors is at least this number."""
+"""A channel counts as near if its mean title vector and the mean title vector of the seed have at least this cosine."""
 
 _MOST_SEARCHES, _LEAST_USES, _SHORTEST_WORD = 3, 2, 4
 _WORD = re.compile(r"[^\W\d_][\w'’-]*")

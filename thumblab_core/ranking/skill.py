@@ -36,7 +36,7 @@ A slice is a subset of the held-out pairs, with a rule that says which video of 
 """
 
 EXPERIMENT = "experiment"
-"""Name of the slice of `ONE_VIDEO` in which experiments say which picture is better."""
+"""Name of the slice of `ONE_VIDEO` whose better pictures are known from experiments."""
 
 _SLICES = {PACKAGE: "all", ONE_TITLE: RESIDUAL, ONE_VIDEO: EXPERIMENT}
 """The slice whose AUC is the skill of a model, for each question."""

@@ -58,7 +58,7 @@ class FileCache:
 
     @contextmanager
     def staging(self, kind: str, scope: str) -> Iterator[Path]:
-        """Return a new empty folder, which is deleted at the end unless it was renamed."""
+        """Return a new empty folder, which is deleted at the end of the `with` block unless it was renamed."""
         parent = self.folder / kind / scope
         parent.mkdir(parents=True, exist_ok=True)
         staging = parent / f"{_STAGING}{secrets.token_hex(6)}"

@@ -23,7 +23,8 @@ _WAIT_S = 0.25
 long.
 """
 _RETRY_S = 2.0
-"""Seconds after a failed read in which the state is not read again. In this time, readers get the error at once."""
+"""After a failed read, the state is not read again for this number of seconds. In this time, readers get the error
+immediately."""
 _CHANGE_S = 30.0
 """Seconds in which a change must succeed. A change is tried again only if another process has changed the state at the
 same time.

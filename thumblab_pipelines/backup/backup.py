@@ -5,11 +5,10 @@ Other processes go on writing. The copy is still consistent because of the order
 1. Copy pictures, artifacts and releases. These three kinds of files never change, so copying them needs no lock.
 2. Lock each scope of the release store for a moment. Copy the scope's pointers, and the releases made since step 1. So
    a pointer always names a release that is in the copy.
-3. Take a snapshot of the lab's database. Copy the pictures that the snapshot names and that the copy lacks, then dump
-   the snapshot. If a missing picture was deleted meanwhile, take a later snapshot, which no longer has the picture's
-   row.
+3. Take a snapshot of the lab's database. Copy the pictures that are in the snapshot but not in the copy, then dump the
+   snapshot. If a missing picture was deleted meanwhile, take a later snapshot, which no longer has the picture's row.
 4. Dump Dagster's database, and then MLflow's database. After that, copy the artifacts made since step 1. MLflow stores
-   an artifact before the row that names the artifact, so the copy has all artifacts that the dump names.
+   an artifact before the row that names the artifact, so the copy has all artifacts of the rows in the dump.
 5. Copy the counters of the release store again. A counter gives each release its number, and a dumped row may contain a
    number that was given after step 2.
 """
@@ -69,7 +68,7 @@ def back_up(lab: Lab, folder: Path, progress: Progress = silent) -> BackedUp:
 
     If the folder contains an earlier or an unfinished backup of this lab, only missing files are copied. At the end,
     files that the lab has deleted are removed. The earlier backup stays usable until the new backup is complete. A
-    picture that the lab's database names stays in the backup, even if the lab has lost the file.
+    picture to which the lab's database refers stays in the backup, even if the lab has lost the file.
 
     Raises `LabError` in these cases:
     - A folder of the lab is missing or empty, but the earlier backup has files of this folder.
@@ -256,8 +255,8 @@ class _Copy:
                 del self.sums[key]
 
     def _dump(self, state: str) -> set[str]:
-        """Dump all databases. Return the SHA-256 of each picture that the lab's database names but whose file the lab
-        has lost.
+        """Dump all databases. Return the SHA-256 of each picture to which the lab's database refers, but whose file the
+        lab has lost.
         """
         folder = self.folder / state / contents.DATABASES
         missing: set[str] = set()

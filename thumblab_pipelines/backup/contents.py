@@ -70,8 +70,8 @@ class Manifest:
     `schema`: revision of the lab's tables. `release_format`: newest format of the lab's releases. `data_dir`: the
     folder that was copied. `state`: name of the folder with the files that may change. `sums`: checksum of the file
     SHA256SUMS. `databases`: names of the dumps. `settings`: names of the settings that the lab had. `missing`: SHA-256
-    of the pictures that the database names but the lab had lost; the backup may still contain these pictures.
-    `left_out`: files of the data folder that were not copied because this version does not know these files.
+    of the pictures to which the database refers, but which the lab had lost; the backup may still contain these
+    pictures. `left_out`: files of the data folder that were not copied because this version does not know these files.
     """
 
     format: int

@@ -1,4 +1,4 @@
-"""Find the channel that exports of YouTube Studio belong to, and check whether their sender may change this channel.
+"""Find the channel to which exports of YouTube Studio belong, and check whether their sender may change this channel.
 
 A channel whose exports were sent over HTTP belongs to the API key of the sender, see
 `thumblab_core.database.channels.Channel`.

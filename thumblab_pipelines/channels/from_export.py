@@ -99,7 +99,8 @@ def import_exports(lab: Lab, given: GivenExports, progress: Progress = silent) -
 
     If the channel of the exports is in another niche than the given niche, the channel is moved, see `move_channel`.
 
-    Exports that an API key sent change only the videos and click-through rates of this key's own channels.
+    If the exports were sent with an API key, they change only the videos and click-through rates of this key's own
+    channels.
 
     Raises `LabError` if no export can be read, or if no video of the exports can be used. Raises `NoNameError`,
     `NotYoursError` or `LabError` if `channel_of_exports` finds no channel for the exports. Raises `NoNicheError` if the

@@ -69,9 +69,9 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
     If a host has encoded the same picture again, only its bytes differ. The thumbnail then counts as unchanged, and the
     stored file is kept. A different picture becomes a new version, and the earlier version is kept too.
 
-    The run commits after every 64 videos. The time of a check is the time that the host's answer names, or this
-    machine's time if the answer names no time. Raises `LabError` if the niche has no thumbnail yet and no thumbnail
-    could be reached, or if the image store cannot be written.
+    The run commits after every 64 videos. The time of a check is the time in the host's answer. If the answer contains
+    no time, this machine's time is used. Raises `LabError` if the niche has no thumbnail yet and no thumbnail could be
+    reached, or if the image store cannot be written.
     """
     lab.images.sweep()
     _hash_unhashed(lab, niche)

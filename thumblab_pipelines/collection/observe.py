@@ -61,7 +61,7 @@ class Observed:
 
 
 def observe(lab: Lab, niche: str, progress: Progress = silent, confirmed: bool = False) -> Observed:
-    """Store the present counts of every video of the niche whose counts are due.
+    """Store the present counts of every due video of the niche.
 
     A video is due every 6 hours up to an age of 3 days, daily up to 14 days, and weekly up to 90 days. A video that is
     no longer on YouTube is deleted. YouTube may leave a video out of an answer by mistake. So the run asks again before

@@ -84,7 +84,7 @@ def pair_up(corpus: pd.DataFrame, days: float) -> pd.DataFrame:
     - `channel_id`
     - `part`: the part of both videos, or "mixed" if they are in different parts
     - `label`: see `ComparableViews`
-    - `margin`: 1 - loser's views / winner's views, computed from the views that the label names
+    - `margin`: 1 - loser's views / winner's views, computed from the views to which the label refers
 
     `channel_id`, `part` and `label` are categorical: millions of pairs have few different values.
 

@@ -125,7 +125,7 @@ def encoding_of(lab: Lab, model: Release) -> dict[str, Any]:
 
 
 def mirror_catalogue(lab: Lab, folder: Path, progress: Progress = silent) -> Imported:
-    """Import `videos.csv` of the folder. Then delete the videos of the lab that `videos.csv` no longer lists.
+    """Import `videos.csv` of the folder. Then delete the videos of the lab that are no longer in `videos.csv`.
 
     The lab must contain only this catalogue. If the row of a video cannot be read, the video keeps the data of an
     earlier import. If a row has no readable id, no video is deleted. Raises `LabError` in the same cases as
