@@ -104,8 +104,8 @@ def _network(text: str) -> IPv4Network | IPv6Network:
 
 
 def _hint(text: str) -> str:
-    """Return a hint if `text` is an address with the length of a network. For 10.1.2.3/16, the hint suggests
-    10.1.0.0/16 or 10.1.2.3.
+    """Return a hint if `text` is an address followed by the prefix length of a network. For 10.1.2.3/16, the hint
+    suggests 10.1.0.0/16 or 10.1.2.3.
     """
     try:
         return f" (do you mean {ip_network(text, strict=False)} or {ip_address(text.partition('/')[0])}?)"

@@ -1,4 +1,5 @@
-"""Names for the types of NumPy arrays. A name says the element type only. The docstrings of functions give shapes."""
+"""Names for the types of NumPy arrays. A name states only the type of the elements. The docstrings of functions give
+shapes."""
 
 import numpy as np
 import numpy.typing as npt

@@ -66,9 +66,9 @@ def replace_file(path: Path, text: str, mode: int) -> None:
 
 
 def give_to_owner(handle: int, folder: Path) -> None:
-    """Change the owner of a file that root made to the owner of the file's folder. `handle` is the open file.
+    """If root made a file, make the owner of the file's folder the owner of the file. `handle` is the open file.
 
-    Otherwise, the processes of the folder's owner could not use a file that a command with `sudo` made.
+    Without this change, the processes of the folder's owner could not use a file that a command with `sudo` made.
     """
     if os.geteuid() == 0:
         owner = folder.stat()

@@ -32,7 +32,7 @@ class YouTubeSettings(BaseSettings):
         validation_alias=AliasChoices("THUMBLAB_YOUTUBE_API_KEY", "YOUTUBE_API_KEY"),
     )
     youtube_endpoint: str | None = setting(
-        None, "The address of the YouTube Data API, such as `http://127.0.0.1:8090/`. Unset: YouTube's own."
+        None, "The address of the YouTube Data API, such as `http://127.0.0.1:8090/`. Unset: YouTube's own address."
     )
     youtube_first_wait_s: float = setting(
         1.0,
@@ -67,7 +67,8 @@ class CollectionSettings(BaseSettings):
     """Collection."""
 
     region: str = setting(
-        "US", "The country (ISO 3166-1) whose charts and search results are collected. A niche may have its own."
+        "US",
+        "The country (ISO 3166-1) whose charts and search results are collected. A niche may have its own country.",
     )
     language: str = setting(
         "en",
@@ -314,7 +315,8 @@ class ServingSettings(BaseSettings):
     serving_requests: int = setting(
         64,
         "How many requests with pictures one process of the service holds at a time, from the first byte of the body to "
-        "the answer. One key has a quarter of the places. Further requests get status 503 with `Retry-After`.",
+        "the answer. One key can have at most a quarter of these requests. Further requests get status 503 with "
+        "`Retry-After`.",
         "requests",
         ge=1,
         le=1024,

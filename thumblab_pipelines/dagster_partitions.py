@@ -1,6 +1,6 @@
 """Keep Dagster's partitions equal to the niches of the lab.
 
-The partitions are dynamic: Dagster stores their names, and no deploy is needed to add one.
+The partitions are dynamic: Dagster stores their names, so a partition is added without a new deployment.
 """
 
 from collections.abc import Sequence

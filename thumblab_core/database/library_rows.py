@@ -21,7 +21,7 @@ import numpy as np
 from thumblab_core.encoders.protocol import Vectors, unit
 
 _VECTOR_HEADER = 4
-"""The number of bytes before the numbers of a vector in pgvector's binary form.
+"""The length in bytes of the header of a vector in pgvector's binary form.
 
 Two bytes contain the dimension, and two are unused.
 """
@@ -70,7 +70,7 @@ ITEM_FIELDS = """r.video_id, r.title, r.channel_title, r.thumbnail_url, r.views_
          r.view_count AS views, r.channel_id"""
 """The columns of a row `r` of the view `ref_thumbnails` that become the fields of an `Item`.
 
-An `Item` describes a video of the library. The columns have the order of its fields.
+An `Item` describes a video of the library. The columns are in the order of the fields of `Item`.
 """
 
 

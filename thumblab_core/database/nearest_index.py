@@ -2,8 +2,8 @@
 
 HNSW is a kind of index that finds nearest neighbours fast, but may miss some.
 
-The column `embeddings.vector` has no dimension, because the vectors of different encoders differ in length. An index
-therefore covers the vectors of one encoder, cast to the dimension of that encoder.
+The column `embeddings.vector` has no dimension, because the vectors of different encoders differ in length. Therefore
+an index contains the vectors of one encoder only, and casts them to the dimension of this encoder.
 """
 
 import hashlib

@@ -197,8 +197,8 @@ def server_lives(home: Path) -> bool:
     """Return whether a process of a server in `home` is alive, in any PID namespace of this kernel."""
     descriptor = open_file(home, _LOCK)
     try:
-        # A shared lock is enough for this check. If two processes checked with exclusive locks at the same time, one of
-        # them would see the lock of the other. It would conclude that the server is alive.
+        # A shared lock is enough for this check. If two processes checked with exclusive locks at the same time, one
+        # process would see the lock of the other process, and conclude that the server is alive.
         return not try_lock(descriptor, fcntl.LOCK_SH)
     finally:
         os.close(descriptor)

@@ -40,8 +40,8 @@ def folder_tag(home: Path) -> str:
 def in_use(home: Path) -> bool:
     """Return whether any process uses the server. The result is also true if only this process uses it."""
     # Each process that uses the server holds a shared lock on users.lock. To detect these locks, this process tries to
-    # lock the file exclusively. If two processes tried at the same time, one process could find the lock of the other.
-    # It would then conclude that the server is in use. So look.lock lets only one process try at a time.
+    # lock the file exclusively. If two processes tried at the same time, one process could find the lock of the other
+    # process, and conclude that the server is in use. So look.lock lets only one process try at a time.
     with locked(home, "look.lock"):
         descriptor = open_file(home, "users.lock")
         try:

@@ -65,7 +65,7 @@ class OnnxEncoder(NeuralEncoder):
         if len(graph.inputs) != 1 or len(graph.outputs) != 1:
             raise LabError(
                 f"{self._path} has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; "
-                "an image encoder has one of each"
+                "an image encoder has 1 input and 1 output"
             )
         kind = graph.input(0).get_element_type().get_type_name()
         if kind not in ("u8", "f32"):

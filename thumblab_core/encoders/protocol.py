@@ -15,7 +15,8 @@ Vectors = npt.NDArray[np.float32]
 class ImageEncoder(Protocol):
     """An encoder that turns pictures into unit vectors.
 
-    Preparing and encoding are separate steps, so that one thread can run the model while others prepare pictures.
+    Preparing and encoding are separate steps, so that one thread can run the model while other threads prepare
+    pictures.
     """
 
     fingerprint: str

@@ -45,7 +45,7 @@ class FaceEmbedder(Protocol):
     def embed(self, crops: Crops) -> Vectors:
         """Turn aligned faces, uint8 [n, 112, 112, 3] RGB, into vectors, float32 [n, d].
 
-        The network may fail on a face, and its row is then not a unit vector. The function
+        If the network fails on a face, the row of this face is not a unit vector. The function
         `thumblab_core.encoders.protocol.usable` says for each row whether it is a unit vector.
         """
         ...
@@ -63,7 +63,7 @@ class OnnxFaceEmbedder:
         unscaled = self.fingerprint.endswith(_UNSCALED_NAME)
         graph = read_graph(path)
         _check(graph, path)
-        # One face at a time on each core takes less time than larger batches on all cores.
+        # Embedding one face at a time on each core takes less time than embedding larger batches on all cores.
         graph.reshape([1, 3, SIDE, SIDE])
         self._tower = CompiledTower(graph, _UNSCALED if unscaled else _ARCFACE)
         self.dimension = int(self._tower(np.zeros((1, SIDE, SIDE, 3), np.uint8)).shape[1])

@@ -34,7 +34,7 @@ ADVICE = "send the picture itself, or name the host in THUMBLAB_EXTRA_IMAGE_HOST
 
 @dataclass(frozen=True)
 class Target:
-    """The parts of a URL that a request is sent to. `host` is in ASCII. `port` is None if the URL does not state it.
+    """The parts of a URL to which a request is sent. `host` is in ASCII. `port` is None if the URL does not state it.
 
     Send requests to `url`, so that exactly the checked URL is read.
     """

@@ -120,7 +120,8 @@ def _add(faiss: Any, index: Any, vectors: Vectors) -> None:
     blocks = [slice(start, start + _ADDED) for start in range(0, len(vectors), _ADDED)]
     if isinstance(index, faiss.IndexIVF):
         lists = np.concatenate([index.quantizer.assign(np.ascontiguousarray(vectors[b]), 1).ravel() for b in blocks])
-        # A list that grows reserves up to twice the memory that it needs. So each list gets its memory at once.
+        # A list that grows reserves up to twice the memory that it needs. So each list gets all of its memory in one
+        # step.
         for number, count in enumerate(np.bincount(lists, minlength=index.nlist).tolist()):
             index.invlists.resize(number, count)
             index.invlists.resize(number, 0)

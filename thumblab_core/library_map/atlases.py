@@ -69,8 +69,8 @@ def write_atlases(
     """Write the pages of all levels, `atlases.json` and `pictures.json`. Return the atlases and the empty tiles.
 
     `pictures` has the SHA-256 of the picture of each tile, or None for an empty tile. `load` returns the pixels of a
-    picture, [HEIGHT, WIDTH, 3], or None if the picture cannot be read. The tile is then empty. Pages of the map in the
-    folder `earlier` that have the same pictures are linked, not drawn again.
+    picture, [HEIGHT, WIDTH, 3], or None if the picture cannot be read. The tile is then empty. If a page of the map in
+    the folder `earlier` has the same pictures, this page is linked and not drawn again.
     """
     (folder / "atlases").mkdir(parents=True)
     before = None if earlier is None else _Earlier.read(earlier)

@@ -47,7 +47,8 @@ class Cluster(_Record):
         description="The coarse cluster that contains this fine cluster. Null for a coarse cluster."
     )
     label: tuple[str, ...] = Field(
-        description="The words that are more frequent in the cluster's titles and read texts than in other videos."
+        description="The words that are more frequent in the cluster's titles, and in the texts on its thumbnails, than "
+        "in other videos."
     )
     traits: tuple[str, ...] = Field(
         description="Sentences that say how the cluster's thumbnails differ from other thumbnails."

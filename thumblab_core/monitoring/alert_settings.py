@@ -14,7 +14,7 @@ class AlertSettings(BaseSettings):
 
     alert_webhook_url: SecretStr | None = setting(
         None,
-        "The URL of the incoming webhook that alerts are sent to, of Slack, Mattermost or Discord. Add `/slack` to the end "
+        "The URL of an incoming webhook of Slack, Mattermost or Discord, to which alerts are sent. Add `/slack` to the end "
         "of a Discord URL. See [Alerts](alerts.md).",
     )
     alert_mail_to: str = setting("", "The e-mail addresses that alerts are sent to, separated by commas.")
@@ -32,7 +32,7 @@ class AlertSettings(BaseSettings):
     alert_smtp_password: SecretStr | None = setting(None, "The password of the user.")
     alert_dagster_url: str = setting(
         "",
-        "The address of Dagster in a browser, to which alerts link. Unset: the address of the lab's `thumblab up`, or "
+        "The address at which a browser opens Dagster. Alerts link to it. Unset: the address of the lab's `thumblab up`, or "
         "`THUMBLAB_DAGSTER_URL`.",
     )
     alert_wait_s: float = setting(
@@ -43,7 +43,10 @@ class AlertSettings(BaseSettings):
         le=3_600,
     )
     alert_stale_h: float = setting(
-        36.0, "If a niche has no good refresh for this long, an alert reports it as late.", "hours", gt=0
+        36.0,
+        "If a niche has had no successful refresh for this time, an alert reports the niche as late.",
+        "hours",
+        gt=0,
     )
 
     @field_validator("alert_webhook_url", "alert_smtp_user", "alert_smtp_password", mode="before")

@@ -78,7 +78,9 @@ class Message(BaseModel):
 
 
 class Delivery(BaseModel):
-    """A message that is not sent yet. `channel` is the way it is sent, such as e-mail. `next_at` is the next attempt."""
+    """A message that is not sent yet. `channel` is the way it is sent, such as e-mail. `next_at` is the time of the
+    next attempt.
+    """
 
     channel: str
     message: Message

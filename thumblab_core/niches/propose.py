@@ -105,9 +105,9 @@ def propose(
 def suggested_searches(titles: Sequence[str], others: Iterable[str]) -> list[str]:
     """Return at most three words or pairs of words that are frequent in `titles` and rare in `others`.
 
-    A text must be in two titles. The texts are ranked by c^2 / o, the highest first: c is the number of `titles` with
-    the text, and o is the number of `others` with the text, but at least 1. So words that are frequent in every topic
-    come last. A text that shares a word with a chosen text is not chosen.
+    A text must be in at least two titles. The texts are ranked by c^2 / o, the highest first: c is the number of
+    `titles` with the text, and o is the number of `others` with the text, but at least 1. So words that are frequent in
+    every topic come last. A text that shares a word with a chosen text is not chosen.
     """
     counted = Counter(itertools.chain.from_iterable(map(_texts, titles)))
     candidates = {word for word, uses in counted.items() if uses >= _LEAST_USES}

@@ -82,7 +82,9 @@ class Bucket:
         return self._shown
 
     def read(self, key: str, known: Stored | None = None) -> Stored | None:
-        """Return a small object, or None if there is none. If the object is still `known`, return `known` itself."""
+        """Return a small object, or None if there is none. If the object still has the version `known`, return `known`
+        itself.
+        """
         import obstore
         from obstore.exceptions import NotModifiedError
 

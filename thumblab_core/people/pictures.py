@@ -1,4 +1,5 @@
-"""Find the pictures that the lab shows, and the pictures that must still be searched for faces. List given pictures.
+"""Find the pictures that the lab shows, and the pictures that must still be searched for faces. Also keep the list of
+given pictures.
 
 A picture is shown if a video has or had it as its thumbnail, or if a person gave it (`people_pictures`).
 """

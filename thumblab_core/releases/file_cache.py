@@ -96,7 +96,7 @@ class FileCache:
                     os.close(handle)
 
     def forget(self, place: Path) -> None:
-        """Delete the copy of a deleted release. If a process uses the copy, it stays, and `shrink` deletes it later."""
+        """Delete the copy of a deleted release. A copy that a process uses stays, and `shrink` deletes it later."""
         with suppress(OSError), _locked(place, fcntl.LOCK_EX | fcntl.LOCK_NB):
             _delete_copy(place)
 

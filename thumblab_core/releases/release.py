@@ -110,8 +110,8 @@ class Release:
         """Raise `ReleaseError` if the manifest has changed since its publication, or if a file does not match its
         checksum.
 
-        `known` maps the names of files that the caller has already verified to their checksums. If the manifest has the
-        same checksum for such a file, the file is not read again.
+        `known` has the checksums of the files that the caller has already verified, by file name. If the manifest has
+        the same checksum for such a file, the file is not read again.
         """
         if not self.release_id.endswith(content_digest(self.files, self.info)):
             raise ReleaseError(

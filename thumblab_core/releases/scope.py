@@ -34,7 +34,7 @@ class Hold:
 class Scope(Protocol):
     """The releases, the pointer, the history and the hold of one scope.
 
-    Methods that read never wait for a writer. Call the methods that write inside `writing`.
+    Methods that read never wait for a writer. Methods that write must be called inside `writing`.
     """
 
     @property
@@ -79,10 +79,10 @@ class Scope(Protocol):
         """Make the complete staging folder a release. Its files may be the same as files of the release `sharing`."""
 
     def promote(self, release: Release) -> None:
-        """Make the pointer name a release, and add the release to the history."""
+        """Move the pointer to a release, and add the release to the history."""
 
     def move_pointer(self, release_id: str) -> None:
-        """Make the pointer name a release, or no release if the id is ""."""
+        """Move the pointer to a release, or to no release if the id is ""."""
 
     def hold(self, hold: Hold) -> None: ...
 

@@ -57,7 +57,7 @@ class ScopeFolder:
             return None
 
     def move_pointer(self, release_id: str) -> None:
-        """Make the pointer name a release, or no release if the id is "". Call this inside `writing`."""
+        """Move the pointer to a release, or to no release if the id is "". Call this inside `writing`."""
         self.replace_file(_POINTER, release_id)
 
     def promoted(self) -> list[str]:
@@ -78,7 +78,7 @@ class ScopeFolder:
         return [*history, served] if served and history[-1:] != [served] else history
 
     def promote(self, release: Release) -> None:
-        """Make the pointer name a release, and add the release to the history. Call this inside `writing`."""
+        """Move the pointer to a release, and add the release to the history. Call this inside `writing`."""
         # The history is read before the pointer moves. A process that was killed may have moved the pointer without
         # writing the history. `promoted` then adds the release that the pointer names.
         history = [*self.promoted(), release.release_id]
@@ -111,7 +111,7 @@ class ScopeFolder:
         yield staging
 
     def publish(self, staging: Path, release_id: str, sharing: Release | None = None) -> None:
-        """Give the staging folder, whose files are synced, the name of the release. Call this inside `writing`."""
+        """Rename the staging folder, whose files are synced, to the name of the release. Call this inside `writing`."""
         sync(staging)
         staging.rename(self.path / release_id)
         sync(self.path)

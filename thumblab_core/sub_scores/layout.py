@@ -41,7 +41,9 @@ def surviving_edges(picture: ScaledPicture) -> float:
 
 
 def contrast(picture: ScaledPicture, line: Line) -> float:
-    """Return the WCAG contrast ratio between the light and the dark parts of a line at 120 pixels wide, 1 to 21."""
+    """Return the WCAG contrast ratio between the light and the dark parts of a line when the picture is 120 pixels
+    wide, 1 to 21.
+    """
     return _contrast_ratio(picture.part(picture.shown, line.box))
 
 

@@ -192,7 +192,7 @@ class _Copy:
         return state
 
     def _copy_fixed(self, name: str, only: Collection[PurePosixPath] | None = None) -> None:
-        """Copy the files of a folder that contains unchanging files. Skip files that are already in the backup, and
+        """Copy the files of a folder whose files never change. Skip files that are already in the backup, and
         files that are deleted meanwhile.
         """
         source = lab_folder(self.lab.settings, name)

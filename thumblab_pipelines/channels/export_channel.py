@@ -90,8 +90,8 @@ def channel_of_exports(connection: Connection, given: GivenExports, video_ids: C
     of a key could first send the public ids of the videos, and then see the click-through rates that the command
     imports.
 
-    Some videos of the exports may belong to channels that the sender must not change. If less than half of the videos
-    do, these videos are barred, and all other videos are imported. So the owner of a key cannot block an import by
+    Some videos of the exports may belong to channels that the sender must not change. If these are less than half of
+    the videos, they are barred, and all other videos are imported. So the owner of a key cannot block an import by
     claiming a few of its videos.
 
     Raises `NoNameError` if there is no name, or if no channel can have the name. Raises `NotYoursError` if the channel

@@ -5,7 +5,7 @@ video is published first (see `pairs.publish_successor`). A release is needed if
 the served model or the newest model was trained on it.
 
 The successor of the newest pairs release is published in the same scope and becomes the newest pairs release. The
-successor of an older release is published in the scope `SUCCEEDED`. In the usual scope, it would be taken for the
+successor of an older release is published in the scope `SUCCEEDED`. In the usual scope, it would be mistaken for the
 newest pairs release. `info["succeeds"]` of a successor lists the releases that it replaces.
 """
 

@@ -76,7 +76,7 @@ CHECKS = [
         "beats_simple_rankings",
         served.check_against_baselines,
         "On the same held-out pairs, the AUC of the served model is not lower than the AUC of any simple ranking, "
-        "such as by age.",
+        "such as the ranking by age.",
     ),
     _check(
         "prediction_quality",

@@ -37,8 +37,8 @@ class LabResource(dg.ConfigurableResource):
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Check the config. The lab itself is opened by the first step or sensor that needs it, see `open`.
 
-        A step can be retried if the database does not answer. A failure in this method would fail the whole run at
-        once.
+        A step can be retried if the database does not answer. A failure in this method would fail the whole run
+        immediately.
         """
         if self.data_dir and not Path(self.data_dir).is_absolute():
             raise LabError(f"data_dir is {self.data_dir!r}; give the whole path, which begins with a slash")

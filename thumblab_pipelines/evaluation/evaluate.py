@@ -1,6 +1,6 @@
 """Evaluate the ranking model and the reference models on held-out pairs.
 
-In each of the three splits, the model was fitted to other videos of a pair's channel:
+The three splits differ in the videos of a pair's channel to which the model was fitted:
 - `future`: the model and its channel adapter were fitted to videos from the oldest 80 % of the channel's videos
 - `new_channels`: the model was fitted to no video of the channel
 - `adapted`: the model was fitted to no video of the channel, but a channel adapter was fitted to the oldest 80 % of its
@@ -202,7 +202,8 @@ def _folds(data: Dataset) -> list[Flags]:
 def _without_folds(data: Dataset, known: Rows) -> list[tuple[Rows, Rows | None]]:
     """Return two arrays for each fold: the rows outside the fold, and the known rows inside the fold.
 
-    The reference models are fitted to the rows outside the fold. Partial pooling then adapts to the known rows inside.
+    The reference models are fitted to the rows outside the fold. Partial pooling then adapts to the known rows inside
+    the fold.
     """
     return [(np.flatnonzero(~in_fold), known[in_fold[known]]) for in_fold in _folds(data)]
 
@@ -212,7 +213,7 @@ def _references_without_channel(
 ) -> tuple[dict[str, Floats], dict[str, Floats]]:
     """Return the scores [n] of reference models. Each video is scored by models that were fitted without its channel.
 
-    `fitted`: the scores of the reference models that lack each fold, see `_without_folds`.
+    `fitted`: the scores of the reference models that were fitted without each fold, see `_without_folds`.
 
     The first result has the scores without adaptation. The second result has the scores of partial pooling, the only
     reference model that adapts to a channel. Partial pooling adds a regression for each channel, fitted to the known

@@ -18,7 +18,7 @@ from thumblab_pipelines.defs.resources import LabResource
         *blocking("crawled_videos", corpus="The crawl kept at least one video of the niche."),
         *advisory("crawled_videos", **FINISHED),
     ],
-    description="Every upload of the niche's channels from the last 90 days that is fit for training. The crawl stops "
+    description="All uploads of the niche's channels that are fit for training and at most 90 days old. The crawl stops "
     "when the day's quota is spent, and the next run continues it. `thumblab crawl plan` estimates the cost.",
     **about("crawled_videos", "collection.md", crawl, check_crawl),
     **BY_NICHE,

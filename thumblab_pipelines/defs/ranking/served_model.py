@@ -33,8 +33,8 @@ class ServedModelConfig(dg.Config):
         *advisory("served_model", promoted="The newest model was served, because it is not worse than the champion."),
     ],
     description="Serves the newest model: moves the pointer and the champion alias to its release. The checks of the "
-    "release must pass, and it must not be worse than the served model on the same held-out pairs. A release that a "
-    "person chose is not compared.",
+    "release must pass, and the release must not be worse than the served model on the same held-out pairs. A release "
+    "that a person chose is not compared.",
     **about("served_model", "model-card.md", serve_newest, serve_chosen, refit_channel_adapters),
     **RANKING,
 )
