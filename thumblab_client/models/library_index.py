@@ -42,7 +42,7 @@ class Multiple:
     """Upper end of the 95 % interval."""
 
     videos: int
-    """Videos with a known outlier multiple."""
+    """The number of videos with a known outlier multiple."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,13 +54,13 @@ class Growth:
     """
 
     weeks: list[int]
-    """Published videos in each of the last weeks of the library, the oldest week first."""
+    """The number of videos published in each of the last weeks of the library, the oldest week first."""
 
     recent: int
-    """Videos of the last four weeks."""
+    """The number of videos of the last four weeks."""
 
     before: int
-    """Videos of the eight weeks before."""
+    """The number of videos of the eight weeks before these four weeks."""
 
     ratio: float | None
     """Null if one of the two periods has too few videos."""
@@ -89,7 +89,9 @@ class Cluster:
     """The coarse cluster that contains this fine cluster. Null for a coarse cluster."""
 
     label: list[str]
-    """The words that are more frequent in the cluster's titles and read texts than in other videos."""
+    """The words that are more frequent in the cluster's titles, and in the texts on its thumbnails, than in other
+    videos.
+    """
 
     traits: list[str]
     """Sentences that say how the cluster's thumbnails differ from other thumbnails."""

@@ -99,7 +99,7 @@ class Finding:
     videos: int
     channels: int
     channels_agreeing: int
-    """Channels whose difference has the same sign as in the niche."""
+    """The number of channels whose difference has the same sign as in the niche."""
 
     change: Change | None
     """How `share` changed in the last 28 days, compared with the time before. Null if no change was found."""
@@ -113,17 +113,17 @@ class Coverage:
     """What a report is made from, and what was left out of it."""
 
     videos: int
-    """Videos that were compared."""
+    """The number of videos that were compared."""
 
     channels: int
-    """Channels that have winners and other videos to compare."""
+    """The number of channels that have both winners and other videos to compare."""
 
     winners: int
     least_multiple: float | None
     """A winner has at least this multiple of the views that its channel usually gets."""
 
     features: int
-    """How many things were compared."""
+    """The number of features that were compared."""
 
     left_out: dict[str, int]
     """Why videos of the niche were left out, and how many."""

@@ -30,7 +30,7 @@ class ExportTable:
     """The names of the columns, in the order of the file."""
 
     found: dict[str, int]
-    """The recognised columns: for the lab's name of each column, its number in the table, from 1."""
+    """The number of each recognised column in the table, from 1, by the lab's name of the column."""
 
     missing: list[
         Literal[
@@ -68,17 +68,17 @@ class ImportedVideos:
     """How many videos were not imported, by reason."""
 
     pictures: int
-    """Videos with a thumbnail."""
+    """The number of videos with a thumbnail."""
 
     downloaded: int
-    """Thumbnails that were downloaded now."""
+    """The number of thumbnails that this import downloaded."""
 
     without_picture: int
     missing: list[str]
     """For each of the first videos without a thumbnail, why it has no thumbnail."""
 
     with_ctr: int
-    """Videos with a true click-through rate."""
+    """The number of videos with a true click-through rate."""
 
     library_needs: int = 0
     """How many more videos with a thumbnail the niche needs before it can have a library. This is 0 if the niche has a
@@ -102,8 +102,8 @@ class ImportedVideos:
 class OwnPastSkill:
     """How well an adapter orders the channel's newest videos, if it is fitted only to the channel's older videos.
 
-    The newest videos are a fifth of the channel's videos. A pair is two of the newest videos that were published
-    near each other.
+    The newest videos are a fifth of the channel's videos. A pair is two of the newest videos that were published at
+    about the same time.
     """
 
     videos: int
