@@ -19,7 +19,7 @@ ColumnName = Literal[
 ]
 """The lab's names of the columns of a Studio export."""
 
-Need = Literal["columns", "name", "niche"]
+Need = Literal["columns", "name", "niche", "encoder"]
 
 
 class _Part(BaseModel):
@@ -119,6 +119,19 @@ class FittedChannel(_Part):
     skill: OwnPastSkill | None = Field(description="The skill on the newest videos. Null if there are too few pairs.")
 
 
+class NicheProposal(_Part):
+    """The niche that the lab proposes for a new channel. A person decides."""
+
+    niche: str | None = Field(
+        description="The proposed niche. Null if no niche fits, or if the lab has nothing to compare with."
+    )
+    reason: str = Field(description="A sentence that says why the niche is proposed, or why none is.")
+    searches: list[str] = Field(
+        description="Texts that are frequent in the titles of the exports, and rare in the lab's other titles. They can "
+        "be the searches of a new niche."
+    )
+
+
 class ImportReport(_Part):
     """The progress of an import, and what the lab has learnt from its exports. An import that has ended is either
     `done` or `failed`.
@@ -132,4 +145,5 @@ class ImportReport(_Part):
     fitted: FittedChannel | None = None
     reason: str | None = None
     needs: Need | None = None
+    proposal: NicheProposal | None = None
     unrecognised: list[ExportTable] = Field(default_factory=list)

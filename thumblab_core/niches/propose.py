@@ -20,7 +20,7 @@ from thumblab_core.niches import Niche
 from thumblab_core.niches.cost import DailyCost, daily_cost
 from thumblab_core.settings import Settings
 
-_LEAST_SIMILARITY = 0.35
+LEAST_SIMILARITY = 0.35
 """A channel counts as near if its mean title vector and the mean title vector of the seed have at least this cosine."""
 
 _MOST_SEARCHES, _LEAST_USES, _SHORTEST_WORD = 3, 2, 4
@@ -94,7 +94,7 @@ def propose(
     near = [
         NearChannel(row.channel_id, row.title, row.videos, round(float(cosine), 3))
         for row, cosine in zip(rows, cosines, strict=True)
-        if cosine >= _LEAST_SIMILARITY or row.channel_id in ids
+        if cosine >= LEAST_SIMILARITY or row.channel_id in ids
     ]
     near = sorted(near, key=lambda channel: -channel.similarity)[:most]
     searches = suggested_searches(titles, others)

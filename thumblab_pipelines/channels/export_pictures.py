@@ -1,7 +1,7 @@
 """Download the thumbnails of a channel's exported videos, which the exports do not contain."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import ARRAY, Text, any_, literal, select
@@ -52,8 +52,13 @@ def picture_urls(lab: Lab, video_id: str) -> tuple[str, ...]:
     return tuple(f"{base.rstrip('/')}/vi/{video_id}/{size}.jpg" for size in _SIZES)
 
 
-def fetch_pictures(lab: Lab, ids: Sequence[str], progress: Progress) -> ExportPictures:
-    """Download the missing pictures of the videos. Return which videos still have no picture, and why."""
+def fetch_pictures(
+    lab: Lab, ids: Sequence[str], progress: Progress, prepare: Callable[[], None] = lambda: None
+) -> ExportPictures:
+    """Download the missing pictures of the videos. Return which videos still have no picture, and why.
+
+    `prepare` is called before the first download, if a picture is missing.
+    """
     joined = videos.outerjoin(thumbnails, thumbnails.c.video_id == videos.c.video_id)
     chosen = videos.c.video_id == any_(literal(list(ids), ARRAY(Text)))
     newest_first = (videos.c.published_at.desc(), videos.c.video_id)
@@ -63,6 +68,8 @@ def fetch_pictures(lab: Lab, ids: Sequence[str], progress: Progress) -> ExportPi
         wanted = [
             Wanted(row.video_id, picture_urls(lab, row.video_id), None, False) for row in connection.execute(lacking)
         ]
+    if wanted:
+        prepare()
     fetched = fetch_thumbnails(lab, wanted, "pictures", progress)
     with lab.engine.connect() as connection:
         rows = connection.execute(lacking).all()

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import ARRAY, ColumnElement, Row, Text, any_, func, literal, select, text
 
+from thumblab_core.channel_imports.report import NicheProposal
 from thumblab_core.database.channels import Channel
 from thumblab_core.database.tables import videos
 from thumblab_core.errors import LabError
@@ -29,7 +30,9 @@ from thumblab_pipelines.channels.export_channel import (
 )
 from thumblab_pipelines.channels.export_pictures import fetch_pictures, picture_urls
 from thumblab_pipelines.channels.move_channel import move_channel
+from thumblab_pipelines.channels.ready_encoders import load_encoders
 from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.niches.of_titles import propose_niche
 from thumblab_pipelines.owner_ctr.studio import StudioImport, export_day, import_studio
 from thumblab_pipelines.owner_ctr.studio_columns import TableColumns, UnknownColumnsError, joined
 from thumblab_pipelines.owner_ctr.studio_videos import ExportedVideo, read_videos
@@ -51,7 +54,14 @@ WHERE c.is_short IS NOT TRUE AND t.sha256 IS NOT NULL
 
 
 class NoNicheError(LabError):
-    """Raised if a new channel has no niche, or if the given niche does not exist."""
+    """Raised if a new channel has no niche, or if the given niche does not exist.
+
+    `proposal`: the niche that the lab proposes for a new channel, or None if the given niche does not exist.
+    """
+
+    def __init__(self, message: str, proposal: NicheProposal | None = None) -> None:
+        super().__init__(message)
+        self.proposal = proposal
 
 
 @dataclass
@@ -102,9 +112,11 @@ def import_exports(lab: Lab, given: GivenExports, progress: Progress = silent) -
     If the exports were sent with an API key, they change only the videos and click-through rates of this key's own
     channels.
 
-    Raises `LabError` if no export can be read, or if no video of the exports can be used. Raises `NoNameError`,
-    `NotYoursError` or `LabError` if `channel_of_exports` finds no channel for the exports. Raises `NoNicheError` if the
-    niche is missing or does not exist. After one of the errors above, nothing has changed.
+    Raises `EncoderMissingError` before the first thumbnail is downloaded, if an encoder cannot be loaded. The videos
+    are then stored already. After each of the following errors, nothing has changed. Raises `LabError` if no export can
+    be read, or if no video of the exports can be used. Raises `NoNameError`, `NotYoursError` or `LabError` if
+    `channel_of_exports` finds no channel for the exports. Raises `NoNicheError` if the niche is missing or does not
+    exist.
     """
     niches = lab.niches
     if given.niche is not None and given.niche not in niches:
@@ -127,9 +139,7 @@ def import_exports(lab: Lab, given: GivenExports, progress: Progress = silent) -
             raise NotYoursError(f"no video of the exports may be imported into {channel.title!r}; {chosen.remarks[-1]}")
         known_niche = niche_of(lab, channel.channel_id)
         if (niche := known_niche or given.niche) is None:
-            raise NoNicheError(
-                f"no niche of the lab has a video of {channel.title!r} yet; say with --niche which niche the channel is in"
-            )
+            raise _without_niche(lab, channel, usable)
         moved = ""
         if known_niche is not None and given.niche not in (None, known_niche):
             moved = move_channel(lab, channel, known_niche, given.niche or "", SOURCE)
@@ -146,7 +156,8 @@ def import_exports(lab: Lab, given: GivenExports, progress: Progress = silent) -
                 result.ctr.append(import_studio(lab, file, given.as_of, given.columns, rated))
             except LabError as error:
                 result.remarks.append(f"no click-through rates: {error}")
-    pictures = fetch_pictures(lab, [video.video_id for video in usable], progress)
+    ids = [video.video_id for video in usable]
+    pictures = fetch_pictures(lab, ids, progress, lambda: load_encoders(lab, progress))
     result.downloaded, result.without_picture, result.missing = pictures.downloaded, pictures.lacking, pictures.missing
     result.pictures = result.videos - pictures.lacking
     result.no_pictures = "" if result.pictures else pictures.why
@@ -156,6 +167,18 @@ def import_exports(lab: Lab, given: GivenExports, progress: Progress = silent) -
         usual = usual_ctr(connection, channel.channel_id)
     result.usual_ctr = None if usual is None else usual.ctr
     return result
+
+
+def _without_niche(lab: Lab, channel: Channel, usable: Sequence[ExportedVideo]) -> NoNicheError:
+    """Return the error for a new channel without a niche, with the niche that the lab proposes."""
+    newest_first = sorted(usable, key=lambda video: video.published or date.min, reverse=True)
+    proposal = propose_niche(lab, [video.title or "" for video in newest_first])
+    proposed = "" if proposal.niche is None else f" So the lab proposes --niche {proposal.niche}."
+    return NoNicheError(
+        f"no niche of the lab has a video of {channel.title!r} yet; say with --niche which niche the channel is in. "
+        f"{proposal.reason}{proposed}",
+        proposal,
+    )
 
 
 @dataclass

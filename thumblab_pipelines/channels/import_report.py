@@ -21,6 +21,7 @@ from thumblab_core.errors import LabError
 from thumblab_pipelines.channels.adapter import FittedAdapter
 from thumblab_pipelines.channels.export_channel import NoNameError
 from thumblab_pipelines.channels.from_export import ImportedExports, NoNicheError
+from thumblab_pipelines.channels.ready_encoders import EncoderMissingError
 from thumblab_pipelines.owner_ctr.studio_columns import TableColumns, UnknownColumnsError
 
 _PAUSE_S = 0.5
@@ -89,6 +90,7 @@ class ImportReporter:
         """
         self._fields["reason"] = self._of_request(str(error))
         self._fields["needs"] = _need(error)
+        self._fields["proposal"] = error.proposal if isinstance(error, NoNicheError) else None
         if isinstance(error, UnknownColumnsError):
             self._fields["unrecognised"] = [self._table(table) for table in error.tables[:_MOST_TABLES]]
         return self._report("failed")
@@ -180,5 +182,6 @@ def _need(error: LabError) -> Need | None:
         UnknownColumnsError: "columns",
         NoNameError: "name",
         NoNicheError: "niche",
+        EncoderMissingError: "encoder",
     }
     return needs.get(type(error))

@@ -72,6 +72,7 @@ async def describe(stored: StoredImport, runs: DagsterRuns, run_id: str | None =
         fitted=shown.fitted,
         reason=shown.reason or unknown,
         needs=shown.needs,
+        proposal=shown.proposal,
         unrecognised=shown.unrecognised,
     )
 

@@ -8,8 +8,10 @@ import { currentKey, NO_KEY, onKeyGiven, showKeyField } from "./key.js";
 import { askForChannels, find, learnt, nameOf } from "./known_channels.js";
 import { hasModel, showLab } from "./lab.js";
 import { chooseNiche } from "./niche_menu.js";
+import { openForm } from "./niches/form.js";
+import { FOLLOWED_MS } from "./niches/service.js";
 import { addChannel, channelImport, channelImports } from "./service.js";
-import { NICHES } from "./words.js";
+import { NICHES, nicheName } from "./words.js";
 
 const POLL_MS = 1000;
 const FOLLOWED = "thumblab-channel-import"; // sessionStorage keeps the id of the import under this name.
@@ -87,6 +89,8 @@ export function wireChannel(onCompare) {
   onKeyGiven(checkKey);
   document.addEventListener("visibilitychange", () => document.hidden || followOwn());
   byId("compare-for-channel").addEventListener("click", compareForLearnt);
+  byId("niche-from-export").addEventListener("click", makeNiche);
+  byId("channel-niche").addEventListener("change", () => say("channel-niche-why", ""));
 }
 
 function choose(files) {
@@ -121,7 +125,6 @@ function firstInvalid() {
   if (chosen.length > MOST_FILES) return ["exports", `At most ${MOST_FILES} files can be sent at once; remove some.`];
   const size = chosen.reduce((sum, file) => sum + file.size, 0);
   if (size > MOST_BYTES) return ["exports", `The files have ${bytes(size)}; at most ${bytes(MOST_BYTES)} can be sent at once.`];
-  if (!byId("channel-niche").value) return ["channel-niche", "Choose the niche of your channel."];
   if (!currentKey()) return ["channel-key", NO_KEY];
   return null;
 }
@@ -240,8 +243,26 @@ function ended(answer) {
     const again = chosen.length > 0 ? "then press the button again." : "choose the export once more, then press the button.";
     showColumns(answer.unrecognised, `The lab did not recognise every column. Choose them, ${again}`);
   } else if (answer.needs === "name") byId("channel-name").focus();
-  else if (answer.needs === "niche") byId("channel-niche").focus();
+  else if (answer.needs === "niche") propose(answer.proposal);
   else byId("learning-title").focus();
+}
+
+// Choose the niche that the lab proposes, and say why. The person confirms it with the button, or chooses another one.
+function propose(proposal) {
+  const niche = proposal?.niche ?? null;
+  if (niche !== null) chooseNiche(byId("channel-niche"), niche);
+  say("channel-niche-why", niche === null ? "" : `Proposed: ${proposal.reason}`);
+  byId("channel-niche").focus();
+}
+
+// A person adds a niche for the channel. The form begins with texts from the titles of the export.
+function makeNiche() {
+  openForm(null, { searches: current.proposal.searches }, (niche) => {
+    chooseNiche(byId("channel-niche"), niche.name);
+    say("channel-niche-why", `${nicheName(niche.name)} is added, and chosen for your channel.`);
+    byId("channel-niche").focus();
+    setTimeout(showLab, FOLLOWED_MS); // The menus of niches would lose the new niche if they were filled earlier.
+  });
 }
 
 async function drawKnownChannels() {

@@ -23,7 +23,8 @@ export function drawImport(answer, known, onColumns) {
   byId("learning").dataset.state = state;
   byId("learning-title").textContent = titleOf(answer);
   drawNow(answer, known.hasModel);
-  byId("learning-steps").hidden = done;
+  byId("learning-actions").hidden = !answer.proposal || answer.proposal.niche !== null;
+  byId("learning-steps").hidden = done || answer.needs === "niche";
   byId("learning-steps").replaceChildren(...shownSteps(answer).map(step));
   byId("learnt").hidden = imported === null;
   if (imported === null) return;
@@ -40,7 +41,8 @@ export function drawImport(answer, known, onColumns) {
   byId("compare-for-channel").className = done && fitted.adapted ? "main" : "quiet";
 }
 
-function titleOf({ state, imported, fitted }) {
+function titleOf({ state, needs, imported, fitted }) {
+  if (needs === "niche") return "Which niche is your channel in?";
   if (state !== "done") return TITLES[state];
   return fitted.adapted ? `The lab has learnt ${imported.title}` : `Too few videos to learn from: ${imported.title}`;
 }
@@ -54,15 +56,23 @@ function nicheNote({ title, niche }, asked) {
 
 const NEEDED = {
   name: "The name of the file does not name the channel. Write the name of your channel into the field, then press the button again.",
-  niche: "The lab does not know this channel yet. Choose its niche, then press the button again.",
+  encoder:
+    "Your videos are stored, but the lab cannot look at thumbnails yet, because a part of it is not installed. Ask the person who runs the lab. Then give the export again: nothing is done twice.",
 };
+
+// Return what to do if the lab does not know the niche of the channel.
+function nicheNeeded({ proposal }) {
+  if (!proposal) return "The lab does not know this channel yet. Choose its niche, then press the button again.";
+  const chosen = `So ${nicheName(proposal.niche ?? "")} is chosen above. If that is right, press the button again. If not, choose another niche first.`;
+  return `${withoutCommands(proposal.reason)} ${proposal.niche === null ? "Choose the niche yourself, or make a new one." : chosen}`;
+}
 
 function drawNow(answer, hasModel) {
   const { state, reason, needs } = answer;
-  let words = NEEDED[needs] ?? (reason === null ? "" : sentence(withoutCommands(reason) || "The person who runs the lab has to do something"));
+  let words = (needs === "niche" ? nicheNeeded(answer) : NEEDED[needs]) ?? (reason === null ? "" : sentence(withoutCommands(reason) || "The person who runs the lab has to do something"));
   if (!words && state === "queued") words = "The lab begins in a few seconds.";
   else if (!words && state === "running") words = stepNow(answer, hasModel);
-  byId("learning-now").classList.toggle("problem", state === "failed");
+  byId("learning-now").classList.toggle("problem", state === "failed" && needs !== "niche");
   say("learning-now", words);
   say("learning-elapsed", state === "queued" || state === "running" ? elapsed(answer) : "");
   // The details of a reason are drawn again only if the reason has changed, because a person may have opened them.

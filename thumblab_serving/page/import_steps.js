@@ -2,6 +2,7 @@
 
 const WORDS = {
   "reading exports": "Reading your export",
+  "loading the encoders": "Getting ready to look at thumbnails",
   pictures: "Downloading your thumbnails",
   "encoding thumbnails": "Looking at your thumbnails",
   "encoding titles": "Reading your titles",
@@ -12,7 +13,8 @@ const WORDS = {
 };
 const OF_FIRST_MODEL = ["measuring", "building the index", "building the training pairs", "training"];
 const OF_FIRST_LIBRARY = OF_FIRST_MODEL.slice(0, 2);
-const ALL = Object.keys(WORDS);
+const UNCOUNTED = "loading the encoders"; // This step is left out if no thumbnail is missing.
+const ALL = Object.keys(WORDS).filter((name) => name !== UNCOUNTED);
 const ALWAYS = ALL.filter((name) => !OF_FIRST_MODEL.includes(name));
 
 // Return the name of a step without the niche that may stand before it.

@@ -12,6 +12,7 @@ from thumblab_core.channel_imports.report import (
     ImportedVideos,
     ImportStep,
     Need,
+    NicheProposal,
     OwnPastSkill,
 )
 from thumblab_core.given_text import has_hidden, visible
@@ -61,7 +62,10 @@ class ExportsForm(StrictModel):
     )
     niche: Niche | None = Field(
         default=None,
-        description="The niche of the channel. This field is needed if the lab has no video of the channel.",
+        description=(
+            "The niche of the channel. This field is needed if the lab has no video of the channel. Without this field, "
+            "such an import stops before it stores anything, and its report proposes a niche."
+        ),
     )
     columns: dict[ColumnName, _Text] = Field(
         default_factory=dict,
@@ -89,7 +93,13 @@ class ChannelImportOut(StrictModel):
     fitted: FittedChannel | None = Field(description="The adapter of the channel. Null until it is served.")
     reason: str | None = Field(description="Why the import failed, or why nothing is known about its progress.")
     needs: Need | None = Field(
-        description="If something was missing in the request: what to send with the exports next time."
+        description=(
+            "What is missing: `columns`, `name` or `niche` must be sent with the exports next time. With `encoder`, the "
+            "lab cannot load an encoder, and the person who runs the lab must act first."
+        )
+    )
+    proposal: NicheProposal | None = Field(
+        description="If `needs` is `niche` and the channel is new: the niche that the lab proposes."
     )
     unrecognised: list[ExportTable] = Field(
         description=(

@@ -133,10 +133,6 @@ def test_an_incomplete_form_says_what_to_do_and_a_lab_without_dagster_what_to_st
     assert "Choose the export" in browser.text("#channel-problem")
     browser.choose(export, field="#exports")
     browser.click("#learn")
-    assert "niche" in browser.text("#channel-problem")
-    assert focused(browser) == "channel-niche"
-    browser.evaluate("document.getElementById('channel-niche').value = 'tech'")
-    browser.click("#learn")
     assert "API key" in browser.text("#channel-problem")
     assert focused(browser) == "channel-key"
     browser.evaluate(f"document.getElementById('channel-key').value = '{KEY}'")

@@ -12,18 +12,22 @@ let edited = null; // The niche that is changed, as it was read. Null while a ne
 let checked = null; // The values that the service has checked, or null.
 let opened = 0; // How often the form was opened. An answer to an earlier form is not shown in the present form.
 let stored = () => {};
+let storedFor = null; // What follows after the niche is stored, if the form was opened for another part of the page.
 
 const LISTS = ["searches", "channels", "exclude"];
 const field = (name) => byId(`niche-${name}`);
 
-export function openForm(niche) {
+// Open the form for a change of a niche, or for a new niche if `niche` is null. `draft` has values of a new niche that are filled
+// in. With `onStored`, the stored niche is given to this function, and the list of niches is not drawn.
+export function openForm(niche, draft = {}, onStored = null) {
   edited = niche;
+  storedFor = onStored;
   opened += 1;
   byId("niche-form").reset();
   byId("niche-form-title").textContent = niche === null ? "Add a niche" : `Edit ${nicheName(niche.name)}`;
   field("name-field").hidden = niche !== null;
   field("name").value = niche?.name ?? "";
-  for (const name of LISTS) field(name).value = (niche?.[name] ?? []).join("\n");
+  for (const name of LISTS) field(name).value = ((niche ?? draft)[name] ?? []).join("\n");
   offerCategories(niche?.category_id ?? null);
   field("region").value = niche?.region ?? "";
   field("language").value = niche?.language ?? "";
@@ -74,6 +78,7 @@ async function submit(event) {
     // A field may have changed while the service checked the values.
     if (isCheck) return JSON.stringify(values()) === JSON.stringify(given) ? showCost(given, niche) : backToFirst();
     byId("niche-dialog").close();
+    if (storedFor !== null) return storedFor(niche);
     stored(`${nicheName(niche.name)} is ${edited === null ? "added" : "changed"}. Its next refresh collects it.`);
   } catch (error) {
     if (mine !== opened) return;

@@ -6,10 +6,8 @@ import { currentKey } from "../key.js";
 import { showLab } from "../lab.js";
 import { nicheName } from "../words.js";
 import { openForm, wireForm } from "./form.js";
-import { allNiches, restoreNiche, retireNiche } from "./service.js";
+import { allNiches, FOLLOWED_MS, restoreNiche, retireNiche } from "./service.js";
 import { costWords, sources, totalWords } from "./words.js";
-
-const FOLLOWED_MS = 1200; // The service follows a change of the niches about a second later.
 
 let niches = [];
 let draws = 0; // The number of the newest call of `drawNicheList`.

@@ -2,6 +2,8 @@
 
 import { call } from "../service.js";
 
+export const FOLLOWED_MS = 1200; // The service follows a change of the niches about a second later.
+
 const PATH = "api/v1/niches";
 
 const sent = (method, path, body) =>

@@ -1,0 +1,109 @@
+"""Propose a niche of the lab for a new channel, from the titles of its videos. Nothing is stored."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import Connection, text
+
+from thumblab_core.channel_imports.report import NicheProposal
+from thumblab_core.encoders.load import title_encoder
+from thumblab_core.encoders.protocol import unit
+from thumblab_core.errors import LabError
+from thumblab_core.niches import Niche
+from thumblab_core.niches.propose import LEAST_SIMILARITY, suggested_searches
+from thumblab_core.niches.store import all_niches
+from thumblab_pipelines.lab import Lab
+
+_MOST_TITLES = 100
+"""The largest number of titles of the channel that are compared."""
+
+_NEAREST = 10
+"""The number of channels of the lab that vote for a niche."""
+
+_LEAST_VOTES = 0.5
+"""The least share of the votes for a niche that is proposed."""
+
+_LEAST_WITH_WORD = 0.2
+"""The least share of the titles that have a search word of a niche that is proposed."""
+
+_MOST_VIDEOS = 20_000
+"""The titles of at most so many videos of the lab are read. The lab draws them, always the same ones."""
+
+_CHANNELS = text("""
+WITH drawn AS (SELECT video_id, channel_id, niche FROM videos WHERE niche = ANY(CAST(:niches AS varchar[]))
+               ORDER BY md5(video_id) LIMIT :most)
+SELECT mode() WITHIN GROUP (ORDER BY v.niche) AS niche, avg(e.vector)::real[] AS mean
+FROM drawn v JOIN embeddings e ON e.video_id = v.video_id AND e.encoder = :encoder
+GROUP BY v.channel_id ORDER BY v.channel_id
+""")
+_TITLES = text("SELECT title FROM videos ORDER BY md5(video_id) LIMIT :most")
+
+
+def propose_niche(lab: Lab, titles: Sequence[str]) -> NicheProposal:
+    """Propose the niche that a channel belongs to. `titles`: the titles of the channel's videos, the newest first.
+
+    The channels of the lab with the nearest mean title vectors vote, each with the cosine as its weight. If no niche
+    has half of the votes, the niche is proposed whose searches are in the most titles. The proposal names no niche if
+    less than a fifth of the titles has such a search, or if the lab has no title to compare with.
+    """
+    titles = titles[:_MOST_TITLES]
+    with lab.engine.connect() as connection:
+        niches = all_niches(connection)
+        voted, why_not = _by_channels(lab, connection, niches, titles)
+        proposed = voted or _by_searches(niches, titles)
+        others = list(connection.scalars(_TITLES, {"most": _MOST_VIDEOS}))
+    searches = suggested_searches(titles, others)
+    if proposed is None:
+        return NicheProposal(niche=None, reason=why_not, searches=searches)
+    return NicheProposal(niche=proposed[0], reason=proposed[1], searches=searches)
+
+
+def _by_channels(
+    lab: Lab, connection: Connection, niches: Sequence[Niche], titles: Sequence[str]
+) -> tuple[tuple[str, str] | None, str]:
+    """Return the niche of the nearest channels with the reason, or None. Also return why no niche was found."""
+    try:
+        encoder = title_encoder(lab.settings.title_encoder)
+        query = {"encoder": encoder.fingerprint, "niches": [niche.name for niche in niches], "most": _MOST_VIDEOS}
+        rows = connection.execute(_CHANNELS, query).all()
+        if not rows:
+            return None, "The lab cannot propose a niche, because it has no library yet."
+        mean = encoder.encode_texts(list(titles)).mean(axis=0, keepdims=True)
+    except (LabError, OSError) as error:
+        return None, f"The lab cannot propose a niche, because titles cannot be compared: {error}."
+    cosines = unit(np.array([row.mean for row in rows], np.float32)) @ unit(mean)[0]
+    return _vote([row.niche for row in rows], cosines), "No niche of the lab has channels with titles like these."
+
+
+def _vote(niches: Sequence[str], cosines: npt.NDArray[np.float32]) -> tuple[str, str] | None:
+    nearest = [row for row in np.argsort(-cosines)[:_NEAREST] if cosines[row] >= LEAST_SIMILARITY]
+    votes: Counter[str] = Counter()
+    for row in nearest:
+        votes[niches[row]] += float(cosines[row])
+    if not nearest:
+        return None
+    niche, weight = votes.most_common(1)[0]
+    if weight < _LEAST_VOTES * votes.total():
+        return None
+    count = sum(niches[row] == niche for row in nearest)
+    if len(nearest) == 1:
+        return niche, f"The titles are like those of one channel of the lab, which is in {niche}."
+    return niche, f"Of the {len(nearest)} channels of the lab with the most similar titles, {count} are in {niche}."
+
+
+def _by_searches(niches: Sequence[Niche], titles: Sequence[str]) -> tuple[str, str] | None:
+    """Return the niche whose searches are in the most titles, with the reason, or None."""
+    counts = {niche.name: _with_search(niche, titles) for niche in niches}
+    niche = max(counts, key=lambda name: counts[name])
+    if counts[niche] < max(2, _LEAST_WITH_WORD * len(titles)):
+        return None
+    return niche, f"{counts[niche]} of {len(titles)} titles have a text that the niche {niche} searches for."
+
+
+def _with_search(niche: Niche, titles: Sequence[str]) -> int:
+    """Return how many titles have one of the niche's searches. A search is not found inside a longer word."""
+    searches = [re.compile(rf"(?<!\w){re.escape(search.casefold())}(?!\w)") for search in niche.searches]
+    return sum(any(search.search(title.casefold()) for search in searches) for title in titles)
