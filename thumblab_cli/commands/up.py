@@ -17,6 +17,7 @@ from thumblab_cli.which_lab import demo_and_catalogue, lab_settings
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from thumblab_cli.doctor.encoder_at_start import EncoderCheck
     from thumblab_cli.servers.ports import Ports
     from thumblab_cli.servers.supervisor import Server, Supervisor
     from thumblab_core.running import Running
@@ -90,6 +91,7 @@ def _run(
     environment: dict[str, str],
 ) -> None:
     """Start the servers in order, and watch them until this process is interrupted. `stack` ends the servers."""
+    from thumblab_cli.doctor.encoder_at_start import EncoderCheck
     from thumblab_cli.servers import lab_servers, ports
     from thumblab_cli.servers.supervisor import Supervisor
     from thumblab_core.database.schema import migrate
@@ -107,6 +109,8 @@ def _run(
     # Start the database first, because every other server needs it. If a newer version of the lab has changed the
     # tables, this call raises an error.
     migrate(database_url(chosen))
+    encoder = EncoderCheck(chosen, environment)
+    stack.callback(encoder.stop)
     mlflow = lab_servers.mlflow_server(chosen, planned.mlflow)
     code, dagster, *daemon = lab_servers.dagster_servers(planned.dagster, dagster_home)
     scoring = lab_servers.scoring_server(chosen, planned.scoring)
@@ -128,7 +132,7 @@ def _run(
     # whether the daemon is alive, so the webserver must run already.
     _start(console, supervisor, daemon)
     console.print("Ctrl-C stops everything.")
-    _supervise(console, supervisor, chosen, dagster_home)
+    _supervise(console, supervisor, chosen, dagster_home, encoder)
 
 
 def _stop_on_signals() -> None:
@@ -181,8 +185,13 @@ def _start(console: "Console", supervisor: "Supervisor", servers: "Sequence[Serv
     wait_for(console, supervisor, servers)
 
 
-def _supervise(console: "Console", supervisor: "Supervisor", chosen: "Settings", dagster_home: Path) -> None:
-    """Watch the servers and the database until Ctrl-C. Restart a server, or the database, when it has ended."""
+def _supervise(
+    console: "Console", supervisor: "Supervisor", chosen: "Settings", dagster_home: Path, encoder: "EncoderCheck"
+) -> None:
+    """Watch the servers and the database until Ctrl-C. Restart a server, or the database, when it has ended.
+
+    When the check of the image encoder has ended, print what is wrong.
+    """
     from thumblab_cli.servers import lab_servers, log_keeper
     from thumblab_cli.servers.clock_watch import ClockWatch
     from thumblab_cli.servers.database_watch import DatabaseWatch
@@ -200,6 +209,8 @@ def _supervise(console: "Console", supervisor: "Supervisor", chosen: "Settings",
 
     database, clock = DatabaseWatch(chosen), ClockWatch()
     for second in count():
+        if problem := encoder.result():
+            print_line(problem)
         if back := clock.seconds_set_back():
             # The daemon keeps the time of its last check of each schedule. After the clock was set back, the daemon
             # starts no run until the clock has passed the kept time. A restarted daemon no longer has the kept time.

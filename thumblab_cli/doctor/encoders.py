@@ -58,7 +58,8 @@ def _open_clip(name: str, model: str, weights: str) -> Iterator[Finding]:
         yield fine(f"{name}: its weights are on this machine")
     else:
         yield warning(
-            f"the weights of {name} are not on this machine; the first run downloads up to 2 GB from the hub",
+            f"the weights of {name} are not on this machine; the first run downloads up to 2 GB from the hub, and stops if "
+            "the hub cannot be reached",
             f"run a refresh while this machine can reach the hub, {_OTHER}",
         )
 

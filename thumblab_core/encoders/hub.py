@@ -20,7 +20,7 @@ def hub_in_reach() -> Iterator[str | None]:
     from huggingface_hub import constants
 
     with _loading:
-        reason = _unreachable()
+        reason = hub_problem()
         offline = constants.HF_HUB_OFFLINE
         constants.HF_HUB_OFFLINE = offline or reason is not None
         try:
@@ -29,7 +29,7 @@ def hub_in_reach() -> Iterator[str | None]:
             constants.HF_HUB_OFFLINE = offline
 
 
-def _unreachable() -> str | None:
+def hub_problem() -> str | None:
     """Return why the hub cannot be reached, or None if the hub can be reached.
 
     The request uses the same address, proxies and certificates as the package huggingface_hub.

@@ -18,10 +18,13 @@ from thumblab_pipelines.channels.add import list_channels
 from thumblab_pipelines.channels.export_channel import GivenExports
 from thumblab_pipelines.channels.from_export import (
     ImportedExports,
+    NoNicheError,
     add_imported_channel,
     import_exports,
     picture_urls,
 )
+from thumblab_pipelines.channels.ready_encoders import EncoderMissingError
+from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library.rebuild_requests import open_rebuild_requests
 
@@ -222,6 +225,35 @@ def test_a_silent_image_host_is_named_and_the_videos_stay(owner: Owner, tmp_path
     imported = add(owner, path)
     assert (imported.videos, imported.pictures) == (6, 0)
     assert any("the image host did not answer" in remark for remark in imported.remarks)
+
+
+def test_an_encoder_that_cannot_be_loaded_stops_the_import_before_a_picture_is_requested(
+    open_lab: Callable[..., Lab], owner: Owner, tmp_path: Path
+) -> None:
+    given = GivenExports([write(tmp_path / NAME, owner.rows(6))], niche="tech")
+    broken = open_lab(youtube_endpoint=owner.emulator.endpoint, image_encoder="open_clip:ViT-B-32//nowhere/weights.pt")
+    with pytest.raises(EncoderMissingError, match=r"^the image encoder ViT-B-32//nowhere/weights.pt could not be loaded"):
+        import_exports(broken, given)
+    assert (count(broken, videos), owner.emulator.counts.images) == (6, 0)
+    mended = open_lab(beside=broken, image_encoder="builtin")
+    again = import_exports(mended, given)
+    assert (again.new, again.downloaded) == (0, 6)
+    assert import_exports(broken, given).pictures == 6, "with all pictures there is nothing to prepare for"
+
+
+def test_a_new_channel_without_a_niche_gets_a_proposal_and_nothing_is_stored(owner: Owner, tmp_path: Path) -> None:
+    path = write(tmp_path / NAME, owner.rows(6))
+    with pytest.raises(NoNicheError, match="The lab cannot propose a niche, because it has no library yet") as raised:
+        add(owner, path, niche=None)
+    assert raised.value.proposal is not None
+    assert (raised.value.proposal.niche, count(owner.lab, videos)) == (None, 0)
+    add(owner, path)
+    embed(owner.lab, "tech")
+    other = write(tmp_path / "Content 2015-01-01_2026-11-26 Other.csv", owner.rows(12)[6:])
+    with pytest.raises(NoNicheError, match="So the lab proposes --niche tech") as raised:
+        add(owner, other, niche=None)
+    assert raised.value.proposal is not None
+    assert (raised.value.proposal.niche, count(owner.lab, videos)) == ("tech", 6)
 
 
 def test_without_a_niche_or_a_name_the_error_says_what_to_give(owner: Owner, tmp_path: Path) -> None:

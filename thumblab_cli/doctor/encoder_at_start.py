@@ -1,0 +1,72 @@
+"""Look at the image encoder while `thumblab up` starts, and say if it cannot be loaded.
+
+The lab loads the encoder only when it needs it. Without this check, the first refresh or the first import would say it.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+
+from thumblab_cli.doctor.encoders import image_encoder
+from thumblab_cli.doctor.examined import Examined
+from thumblab_cli.doctor.finding import Level
+from thumblab_cli.doctor.machine import Machine
+from thumblab_core.settings import Settings, settings
+
+
+class EncoderCheck:
+    """The check, in a process of its own: it imports PyTorch, whose memory `thumblab up` would keep until its end."""
+
+    def __init__(self, chosen: Settings, environment: Mapping[str, str]) -> None:
+        """`environment`: variables that the lab's servers get in addition to those of this process.
+
+        Nothing starts for the encoder `builtin`, which needs no weights.
+        """
+        self._process: subprocess.Popen[str] | None = None
+        if chosen.image_encoder != "builtin":
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", __name__],
+                env={**os.environ, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+
+    def result(self) -> str | None:
+        """Return what is wrong with the encoder, once. Return None if nothing is wrong or the check still runs."""
+        if self._process is None or self._process.poll() is None:
+            return None
+        process, self._process = self._process, None
+        return process.communicate()[0].strip() or None
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+
+
+def encoder_problem(chosen: Settings) -> str | None:
+    """Return why the image encoder cannot be loaded now, and what to do, or None if its weights are here.
+
+    If the weights are missing, the hub is asked whether it can be reached.
+    """
+    for finding in image_encoder(Examined(chosen, Machine.this())):
+        if finding.level is Level.WARNING:  # The hub may have the weights.
+            from thumblab_core.encoders.hub import hub_problem
+
+            problem = hub_problem()
+            later = (
+                ""
+                if problem is None
+                else f" Now {problem}, so no channel can be learnt."
+            )
+            return f"{finding.what}.{later} To mend this, {finding.mend}."
+        if finding.level is Level.ERROR:
+            return f"{finding.what}, so no picture can be encoded and no channel learnt. To mend this, {finding.mend}."
+    return None
+
+
+if __name__ == "__main__":
+    print(encoder_problem(settings()) or "")
