@@ -20,7 +20,7 @@ from thumblab_pipelines.lab import Lab
 _MOST_TITLES = 100
 """The largest number of titles of the channel that are compared."""
 
-_NEAREST = 10
+_NEAREST = 5
 """The number of channels of the lab that vote for a niche."""
 
 _LEAST_VOTES = 0.5

@@ -18,7 +18,7 @@ from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.owner_ctr.reach_api.client import ReachReports, Report
 from thumblab_pipelines.owner_ctr.reach_table import ReachRow, read_report
-from thumblab_pipelines.owner_ctr.studio import in_library
+from thumblab_pipelines.owner_ctr.studio import in_library, not_of_keys
 from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.tables.problems import RowProblem
 from thumblab_pipelines.youtube.errors import ErrorKind, YouTubeError
@@ -43,7 +43,7 @@ class ReachImport:
     `reports`: number of reports that this import stored. `corrected`: number of stored reports that replaced an older
     report of the same day. `note`: why no report was imported. `note` is empty if a report was imported. `refused`: a
     sentence for each report that could not be read; the next run tries these reports again. `remarks`: a sentence for
-    each list from YouTube that was not read to its last page.
+    each list from YouTube that was not read to its last page, and a sentence about videos whose reach was not stored.
     """
 
     reports: int = 0
@@ -65,14 +65,17 @@ class ReachImport:
 
 
 def import_reach(lab: Lab, progress: Progress = silent) -> ReachImport:
-    """Create the reporting job if there is none, and import every new report. A report is stored as a whole or not at
-    all.
+    """Create the reporting job if there is none, and import every new report. The rows of a report are stored together
+    or not at all. The file of the report is not stored.
+
+    The reach of videos in channels that belong to an API key is not stored, see `import_studio`.
 
     Raises `LabError` if the settings name no sign-in file, if YouTube refuses the sign-in or a call, or if YouTube
     cannot be reached. Also raises `LabError` if there are new reports but no new report can be read.
     """
     result = ReachImport()
     video_ids: set[str] = set()
+    of_keys: set[str] = set()
     days: set[date] = set()
     with ReachReports.connect(lab.settings) as client:
         job = client.ensure_job()
@@ -89,13 +92,21 @@ def import_reach(lab: Lab, progress: Progress = silent) -> ReachImport:
                     raise
                 result.refused.append(f"{_name_of(report)}: {error}")
                 continue
+            stored_ids = not_of_keys(lab, {row.video_id for row in table.rows})
+            of_keys |= {row.video_id for row in table.rows} - stored_ids
+            rows = [row for row in table.rows if row.video_id in stored_ids]
             with lab.engine.begin() as connection:
-                _save(connection, report, table.rows, result)
+                _save(connection, report, rows, result)
             result.rows += table.lines
             result.without_impressions += table.without_impressions
             result.problems += table.problems
-            video_ids |= {row.video_id for row in table.rows}
-            days |= {row.day for row in table.rows}
+            video_ids |= stored_ids
+            days |= {row.day for row in rows}
+    if of_keys:
+        result.remarks.append(
+            f"{len(of_keys)} videos are in channels that belong to an API key, so their reach was not stored; after "
+            "`thumblab channel give CHANNEL --lab`, the reach of later reports is stored"
+        )
     if result.refused and not result.reports:
         raise LabError(result.refused[0])
     if not available:

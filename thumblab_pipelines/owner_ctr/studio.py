@@ -109,7 +109,7 @@ def import_studio(
         first = f"; line {report.problems[0].line}: {report.problems[0].problem}" if report.problems else ""
         raise LabError(f"none of the {report.rows} videos of {path} has a click-through rate{first}")
     if only is None:
-        only = _not_of_keys(lab, reach_by_video)
+        only = not_of_keys(lab, reach_by_video)
         if count := len(reach_by_video) - len(only):
             report.remarks.append(
                 f"{count} videos are in channels that belong to an API key, so their rates were not stored; "
@@ -125,7 +125,7 @@ def import_studio(
     return report
 
 
-def _not_of_keys(lab: Lab, video_ids: Collection[str]) -> set[str]:
+def not_of_keys(lab: Lab, video_ids: Collection[str]) -> set[str]:
     """Return the videos in `video_ids`, without the videos of channels that belong to an API key."""
     of_keys = select(videos.c.video_id).join(channels, channels.c.channel_id == videos.c.channel_id)
     of_keys = of_keys.where(

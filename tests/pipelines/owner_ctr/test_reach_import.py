@@ -14,12 +14,12 @@ import dagster as dg
 import pytest
 from collected_videos import collect_video
 from reach_owner import DAY, A, B, C, Owner, Row, import_error, lab_with, report
-from sqlalchemy import insert, text
+from sqlalchemy import insert, text, update
 
 from demo import faults
 from demo.faults import Fault
 from demo.messages import Reply, json_reply
-from thumblab_core.database.tables import reach_reports, video_reach
+from thumblab_core.database.tables import channels, reach_reports, video_reach
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.owner_ctr.reach import ReachImport, check_reach
 from thumblab_pipelines.owner_ctr.reach_api import client
@@ -47,6 +47,16 @@ def test_reports_are_stored_by_day_and_downloaded_once(owner: Owner) -> None:
     assert (again.reports, again.rows) == (0, 0)
     assert "All 2 reports" in again.note
     assert owner.stored() == expected
+
+
+def test_the_reach_of_videos_in_the_channel_of_a_key_is_not_stored(owner: Owner) -> None:
+    collect_video(owner.lab, A)
+    with owner.lab.engine.begin() as connection:
+        connection.execute(update(channels).values(owner="a key"))
+    result = owner.import_reports(report(DAY, (A, 100, 0.05), (B, 50, 0.1), (C, 9, 0.2)))
+    assert set(owner.stored()) == {(B, DAY), (C, DAY)}
+    assert (result.reports, result.videos, result.impressions) == (1, 2, 59)
+    assert [remark.split(",")[0] for remark in result.remarks] == ["1 videos are in channels that belong to an API key"]
 
 
 def test_true_ctr_view_weights_days_by_impressions(owner: Owner) -> None:
