@@ -70,7 +70,7 @@ from thumblab_serving.routes.people import forgetting as people_forgetting
 from thumblab_serving.routes.people import runs as people_runs
 from thumblab_serving.schemas.batches import BatchRequest, ItemResult
 from thumblab_serving.schemas.experiments import ExperimentRequest
-from thumblab_serving.schemas.lab import NicheChange, NicheRequest, ProposalRequest
+from thumblab_serving.schemas.lab import NewNiche, NicheChange, ProposalRequest
 from thumblab_serving.schemas.lab_runs import ItemsRequest, NichesRequest, RebuildRequest
 from thumblab_serving.schemas.people import people_requests
 from thumblab_serving.schemas.request import ScoreRequest
@@ -248,7 +248,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         schemas["ItemResult"] = result
         bodies: list[type[StrictModel]] = [ScoreRequest, BatchRequest, ExperimentRequest, SimilarRequest]
         bodies += [NichesRequest, RebuildRequest, ItemsRequest, *people_requests.BODIES]
-        bodies += [NicheRequest, NicheChange, ProposalRequest]
+        bodies += [NewNiche, NicheChange, ProposalRequest]
         for model in bodies:
             body = model.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas |= body.pop("$defs", {})

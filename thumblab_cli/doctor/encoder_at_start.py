@@ -57,11 +57,7 @@ def encoder_problem(chosen: Settings) -> str | None:
             from thumblab_core.encoders.hub import hub_problem
 
             problem = hub_problem()
-            later = (
-                ""
-                if problem is None
-                else f" Now {problem}, so no channel can be learnt."
-            )
+            later = "" if problem is None else f" Now {problem}, so no channel can be learnt."
             return f"{finding.what}.{later} To mend this, {finding.mend}."
         if finding.level is Level.ERROR:
             return f"{finding.what}, so no picture can be encoded and no channel learnt. To mend this, {finding.mend}."

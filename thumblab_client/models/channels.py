@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from thumblab_client.models.report import ExportTable, FittedChannel, ImportedVideos, ImportStep, OwnPastSkill
+from thumblab_client.models.report import (
+    ExportTable,
+    FittedChannel,
+    ImportedVideos,
+    ImportStep,
+    OwnPastSkill,
+    ProposedNiche,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +51,13 @@ class ChannelImportOut:
     reason: str | None
     """Why the import failed, or why nothing is known about its progress."""
 
-    needs: Literal["columns", "name", "niche"] | None
-    """If something was missing in the request: what to send with the exports next time."""
+    needs: Literal["columns", "name", "niche", "encoder"] | None
+    """What is missing: `columns`, `name` or `niche` must be sent with the exports next time. With `encoder`, the lab
+    cannot load an encoder, and the person who runs the lab must act first.
+    """
+
+    proposal: ProposedNiche | None
+    """If `needs` is `niche` and the channel is new: the niche that the lab proposes."""
 
     unrecognised: list[ExportTable]
     """If `needs` is `columns`: the tables with their column names. Send `columns` to say which columns to use."""

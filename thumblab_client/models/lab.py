@@ -89,10 +89,14 @@ class NicheCostOut:
     """Calls of YouTube's search."""
 
     quota_searches: int
+    """Calls of YouTube's search that the lab may make in a day."""
+
     units: int
     """Quota units of all calls that are not searches."""
 
     quota_units: int
+    """Quota units that the lab may spend in a day."""
+
     first_units: int
     """Quota units of the first refresh, which also fetches the given channels."""
 
@@ -102,12 +106,26 @@ class NicheOut:
     """A niche of the lab, and where its videos come from."""
 
     name: str
+    """The name of the niche, which never changes."""
+
     category_id: int | None
+    """The id of a YouTube category."""
+
     region: str | None
+    """The country of the searches. Null stands for the lab's region."""
+
     language: str | None
+    """The language of the videos. Null stands for the lab's language."""
+
     searches: list[str]
+    """Texts for which YouTube is searched."""
+
     channels: list[str]
+    """Ids and @handles of channels whose uploads are collected."""
+
     exclude: list[str]
+    """A video is left out if its title has one of these words."""
+
     added_at: datetime | None
     """When the niche was added; null in a dry run of an addition."""
 
@@ -123,6 +141,7 @@ class NicheOut:
     """How many stored videos are in the niche."""
 
     cost: NicheCostOut
+    """What a refresh of the niche costs at most in a day."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,8 +156,14 @@ class NearChannelOut:
     """A channel of the lab whose titles are similar to the titles of the given channels and videos."""
 
     channel_id: str
+    """The id of the channel at YouTube, or of an imported channel."""
+
     title: str
+    """The name of the channel."""
+
     videos: int
+    """How many of its videos were compared."""
+
     similarity: float
     """Cosine of the mean title vectors, -1 to 1."""
 
@@ -154,6 +179,8 @@ class ProposalOut:
     """Texts that are frequent in the titles of the given channels and videos, and rare in other titles."""
 
     cost: NicheCostOut
+    """What a refresh of such a niche costs at most in a day."""
+
     preview: dict[str, int]
     """The number of stored videos that are from these channels, or that have one of these searches in their title.
     There is a number for each present niche of these videos.

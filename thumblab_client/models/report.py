@@ -156,3 +156,19 @@ class FittedChannel:
 
     skill: OwnPastSkill | None
     """The skill on the newest videos. Null if there are too few pairs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProposedNiche:
+    """The niche that the lab proposes for a new channel. A person decides."""
+
+    niche: str | None
+    """The proposed niche. Null if no niche fits, or if the lab has nothing to compare with."""
+
+    reason: str
+    """A sentence that says why the niche is proposed, or why none is."""
+
+    searches: list[str]
+    """Texts that are frequent in the titles of the exports, and rare in the lab's other titles. They can be the
+    searches of a new niche.
+    """

@@ -119,7 +119,7 @@ class FittedChannel(_Part):
     skill: OwnPastSkill | None = Field(description="The skill on the newest videos. Null if there are too few pairs.")
 
 
-class NicheProposal(_Part):
+class ProposedNiche(_Part):
     """The niche that the lab proposes for a new channel. A person decides."""
 
     niche: str | None = Field(
@@ -145,5 +145,5 @@ class ImportReport(_Part):
     fitted: FittedChannel | None = None
     reason: str | None = None
     needs: Need | None = None
-    proposal: NicheProposal | None = None
+    proposal: ProposedNiche | None = None
     unrecognised: list[ExportTable] = Field(default_factory=list)

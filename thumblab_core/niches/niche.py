@@ -16,8 +16,9 @@ MOST_SEARCHES, MOST_CHANNELS, MOST_EXCLUDED = 10, 50, 50
 LONGEST_TEXT = 100
 """Maximum number of characters of a search, a channel or an excluded word."""
 
-_REGION = re.compile("[A-Z]{2}")
-_LANGUAGE = re.compile("[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}")
+REGION_PATTERN, LANGUAGE_PATTERN = "^[A-Z]{2}$", "^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}$"
+"""Regular expressions that match a whole ISO 3166-1 code, and a whole BCP 47 code."""
+
 _HANDLE = re.compile(r"@\S{1,99}")
 _LARGEST_CATEGORY = 999
 
@@ -66,9 +67,9 @@ def checked(niche: Niche) -> Niche:
     check_name(niche.name)
     if niche.category_id is not None and not 1 <= niche.category_id <= _LARGEST_CATEGORY:
         raise LabError(f"the category {niche.category_id} is not the id of a YouTube category, such as 26")
-    if niche.region is not None and _REGION.fullmatch(niche.region) is None:
+    if niche.region is not None and re.fullmatch(REGION_PATTERN, niche.region) is None:
         raise LabError(f"the region {niche.region[:20]!r} is not a country code of two capital letters, such as AU")
-    if niche.language is not None and _LANGUAGE.fullmatch(niche.language) is None:
+    if niche.language is not None and re.fullmatch(LANGUAGE_PATTERN, niche.language) is None:
         raise LabError(f"the language {niche.language[:20]!r} is not a language code, such as en or pt-BR")
     searches = _texts("search", niche.searches, MOST_SEARCHES)
     channels = tuple(dict.fromkeys(_channel(text) for text in _texts("channel", niche.channels, MOST_CHANNELS)))

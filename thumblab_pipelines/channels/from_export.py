@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import ARRAY, ColumnElement, Row, Text, any_, func, literal, select, text
 
-from thumblab_core.channel_imports.report import NicheProposal
+from thumblab_core.channel_imports.report import ProposedNiche
 from thumblab_core.database.channels import Channel
 from thumblab_core.database.tables import videos
 from thumblab_core.errors import LabError
@@ -59,7 +59,7 @@ class NoNicheError(LabError):
     `proposal`: the niche that the lab proposes for a new channel, or None if the given niche does not exist.
     """
 
-    def __init__(self, message: str, proposal: NicheProposal | None = None) -> None:
+    def __init__(self, message: str, proposal: ProposedNiche | None = None) -> None:
         super().__init__(message)
         self.proposal = proposal
 

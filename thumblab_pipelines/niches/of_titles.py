@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Connection, text
 
-from thumblab_core.channel_imports.report import NicheProposal
+from thumblab_core.channel_imports.report import ProposedNiche
 from thumblab_core.encoders.load import title_encoder
 from thumblab_core.encoders.protocol import unit
 from thumblab_core.errors import LabError
@@ -42,7 +42,7 @@ GROUP BY v.channel_id ORDER BY v.channel_id
 _TITLES = text("SELECT title FROM videos ORDER BY md5(video_id) LIMIT :most")
 
 
-def propose_niche(lab: Lab, titles: Sequence[str]) -> NicheProposal:
+def propose_niche(lab: Lab, titles: Sequence[str]) -> ProposedNiche:
     """Propose the niche that a channel belongs to. `titles`: the titles of the channel's videos, the newest first.
 
     The channels of the lab with the nearest mean title vectors vote, each with the cosine as its weight. If no niche
@@ -57,8 +57,8 @@ def propose_niche(lab: Lab, titles: Sequence[str]) -> NicheProposal:
         others = list(connection.scalars(_TITLES, {"most": _MOST_VIDEOS}))
     searches = suggested_searches(titles, others)
     if proposed is None:
-        return NicheProposal(niche=None, reason=why_not, searches=searches)
-    return NicheProposal(niche=proposed[0], reason=proposed[1], searches=searches)
+        return ProposedNiche(niche=None, reason=why_not, searches=searches)
+    return ProposedNiche(niche=proposed[0], reason=proposed[1], searches=searches)
 
 
 def _by_channels(

@@ -20,10 +20,10 @@ from thumblab_serving.loading.database import NoDatabaseError, ServiceDatabase
 from thumblab_serving.routes.no_database import no_database
 from thumblab_serving.schemas.lab import (
     NearChannelOut,
+    NewNiche,
     NicheChange,
     NicheCostOut,
     NicheOut,
-    NicheRequest,
     NicheSources,
     NichesOut,
     ProposalOut,
@@ -44,8 +44,12 @@ T = TypeVar("T")
 _log = logging.getLogger("thumblab_serving")
 
 _PATH = "/api/v1/niches"
-_NAME: dict[str, Any] = {"parameters": [path_documentation("name", pattern=NICHE_PATTERN)]}
-_DRY_RUN: dict[int | str, dict[str, Any]] = {200: {"model": NicheOut, "description": "The niche of a dry run"}}
+_NAME: dict[str, Any] = {"parameters": [path_documentation("name", "The name of the niche.", pattern=NICHE_PATTERN)]}
+_ADDED: dict[int | str, dict[str, Any]] = {
+    200: {"model": NicheOut, "description": "The niche of a dry run. Nothing was stored."},
+    201: {"description": "The niche, as it was stored."},
+}
+_CHANGED: dict[int | str, dict[str, Any]] = {200: {"description": "The niche after the change."}}
 
 CONCURRENT_PROPOSALS = 1
 """Maximum number of proposals that are computed at the same time."""
@@ -79,15 +83,15 @@ async def niches(request: Request) -> NichesOut:
     _PATH,
     summary="Add a niche",
     status_code=HTTPStatus.CREATED,
-    responses=error_responses(401, 408, 409, 413, 415, 422, 503) | _DRY_RUN,
-    openapi_extra=_body(NicheRequest),
+    responses=error_responses(401, 408, 409, 413, 415, 422, 503) | _ADDED,
+    openapi_extra=_body(NewNiche),
 )
 async def add(request: Request, response: Response) -> NicheOut:
     """The service accepts requests for the niche at once, and Dagster shows the niche within half a minute. The next
     refresh collects the niche's videos, and builds and serves its index. With `dry_run`, the answer has status 200, and
     nothing is stored.
     """
-    body = await body_of(request, NicheRequest)
+    body = await body_of(request, NewNiche)
     given = Niche(body.name, **_sources(body))
     if body.dry_run:
         response.status_code = HTTPStatus.OK
@@ -103,7 +107,7 @@ async def add(request: Request, response: Response) -> NicheOut:
 @router.put(
     f"{_PATH}/{{name}}",
     summary="Change a niche",
-    responses=error_responses(401, 404, 408, 409, 413, 415, 422, 503),
+    responses=error_responses(401, 404, 408, 409, 413, 415, 422, 503) | _CHANGED,
     openapi_extra=_NAME | _body(NicheChange),
 )
 async def change(request: Request) -> NicheOut:

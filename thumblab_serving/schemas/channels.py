@@ -12,8 +12,8 @@ from thumblab_core.channel_imports.report import (
     ImportedVideos,
     ImportStep,
     Need,
-    NicheProposal,
     OwnPastSkill,
+    ProposedNiche,
 )
 from thumblab_core.given_text import has_hidden, visible
 from thumblab_serving.schemas.niche import Niche
@@ -98,7 +98,7 @@ class ChannelImportOut(StrictModel):
             "lab cannot load an encoder, and the person who runs the lab must act first."
         )
     )
-    proposal: NicheProposal | None = Field(
+    proposal: ProposedNiche | None = Field(
         description="If `needs` is `niche` and the channel is new: the niche that the lab proposes."
     )
     unrecognised: list[ExportTable] = Field(

@@ -6,7 +6,14 @@ from typing import Annotated
 from pydantic import Field, Strict, StringConstraints, WithJsonSchema
 
 from thumblab_core.niches import NICHE_PATTERN
-from thumblab_core.niches.niche import LONGEST_TEXT, MOST_CHANNELS, MOST_EXCLUDED, MOST_SEARCHES
+from thumblab_core.niches.niche import (
+    LANGUAGE_PATTERN,
+    LONGEST_TEXT,
+    MOST_CHANNELS,
+    MOST_EXCLUDED,
+    MOST_SEARCHES,
+    REGION_PATTERN,
+)
 from thumblab_serving.schemas.strict import AS_WHOLE, StrictModel
 from thumblab_serving.schemas.verdict import SkillOut
 
@@ -71,6 +78,14 @@ class LabOut(StrictModel):
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TEXT)]
 
+# The document states the patterns. `checked` examines the values, because its errors say what to write.
+_Region = Annotated[str, StringConstraints(max_length=2), WithJsonSchema({"type": "string", "pattern": REGION_PATTERN})]
+_Language = Annotated[
+    str,
+    StringConstraints(max_length=35),
+    WithJsonSchema({"type": "string", "maxLength": 35, "pattern": LANGUAGE_PATTERN}),
+]
+
 
 class NicheSources(StrictModel):
     """Where the videos of a niche come from. A niche needs a category, a search or a channel."""
@@ -81,17 +96,27 @@ class NicheSources(StrictModel):
             "The id of a YouTube category. If the niche has searches, the category only limits their results."
         ),
     )
-    region: Annotated[str, StringConstraints(max_length=2)] | None = Field(
-        default=None, description="ISO 3166-1 code. Default: the lab's region.", examples=["AU"]
+    region: _Region | None = Field(
+        default=None,
+        description="The country of the searches: an ISO 3166-1 code. Default: the lab's region.",
+        examples=["AU"],
     )
-    language: Annotated[str, StringConstraints(max_length=35)] | None = Field(
-        default=None, description="BCP 47 code. Default: the lab's language.", examples=["en"]
+    language: _Language | None = Field(
+        default=None,
+        description="The language of the videos: a BCP 47 code. Default: the lab's language.",
+        examples=["en"],
     )
     searches: list[Text] = Field(
-        default_factory=list, max_length=MOST_SEARCHES, description="Texts for which YouTube is searched."
+        default_factory=list,
+        max_length=MOST_SEARCHES,
+        description="Texts for which YouTube is searched.",
+        examples=[["recipe", "meal prep"]],
     )
     channels: list[Text] = Field(
-        default_factory=list, max_length=MOST_CHANNELS, description="Ids or @handles of channels to collect."
+        default_factory=list,
+        max_length=MOST_CHANNELS,
+        description="Ids, @handles or links of channels. Each refresh collects their newest uploads.",
+        examples=[["@chef"]],
     )
     exclude: list[Text] = Field(
         default_factory=list,
@@ -103,12 +128,15 @@ class NicheSources(StrictModel):
     )
 
 
-class NicheRequest(NicheSources):
-    """A niche to add. It needs a category, a search or a channel."""
+class NewNiche(NicheSources):
+    """A niche to add. It needs a category, a search or a channel. Its name never changes."""
 
     name: Annotated[
         str, StringConstraints(max_length=40), WithJsonSchema({"type": "string", "pattern": NICHE_PATTERN})
-    ] = Field(description="The name of the niche, in requests, in Dagster and in URLs.", examples=["cooking"])
+    ] = Field(
+        description="The name of the niche, in requests, in Dagster and in URLs. No other niche of the lab has it.",
+        examples=["cooking"],
+    )
 
 
 class NicheChange(NicheSources):
@@ -123,22 +151,22 @@ class NicheCostOut(StrictModel):
     """The maximum cost of refreshing the niche in one day, and the daily quota of the whole lab."""
 
     searches: int = Field(description="Calls of YouTube's search.")
-    quota_searches: int
+    quota_searches: int = Field(description="Calls of YouTube's search that the lab may make in a day.")
     units: int = Field(description="Quota units of all calls that are not searches.")
-    quota_units: int
+    quota_units: int = Field(description="Quota units that the lab may spend in a day.")
     first_units: int = Field(description="Quota units of the first refresh, which also fetches the given channels.")
 
 
 class NicheOut(StrictModel):
     """A niche of the lab, and where its videos come from."""
 
-    name: str
-    category_id: int | None
-    region: str | None
-    language: str | None
-    searches: list[str]
-    channels: list[str]
-    exclude: list[str]
+    name: str = Field(description="The name of the niche, which never changes.")
+    category_id: int | None = Field(description="The id of a YouTube category.")
+    region: str | None = Field(description="The country of the searches. Null stands for the lab's region.")
+    language: str | None = Field(description="The language of the videos. Null stands for the lab's language.")
+    searches: list[str] = Field(description="Texts for which YouTube is searched.")
+    channels: list[str] = Field(description="Ids and @handles of channels whose uploads are collected.")
+    exclude: list[str] = Field(description="A video is left out if its title has one of these words.")
     added_at: datetime | None = Field(description="When the niche was added; null in a dry run of an addition.")
     retired_at: datetime | None = Field(
         description="When the niche was retired; null while it is collected and served."
@@ -150,7 +178,7 @@ class NicheOut(StrictModel):
         )
     )
     videos: int = Field(description="How many stored videos are in the niche.")
-    cost: NicheCostOut
+    cost: NicheCostOut = Field(description="What a refresh of the niche costs at most in a day.")
 
 
 class NichesOut(StrictModel):
@@ -178,9 +206,9 @@ class ProposalRequest(StrictModel):
 class NearChannelOut(StrictModel):
     """A channel of the lab whose titles are similar to the titles of the given channels and videos."""
 
-    channel_id: str
-    title: str
-    videos: int
+    channel_id: str = Field(description="The id of the channel at YouTube, or of an imported channel.")
+    title: str = Field(description="The name of the channel.")
+    videos: int = Field(description="How many of its videos were compared.")
     similarity: float = Field(description="Cosine of the mean title vectors, -1 to 1.")
 
 
@@ -193,7 +221,7 @@ class ProposalOut(StrictModel):
             "Texts that are frequent in the titles of the given channels and videos, and rare in other titles."
         )
     )
-    cost: NicheCostOut
+    cost: NicheCostOut = Field(description="What a refresh of such a niche costs at most in a day.")
     preview: dict[str, int] = Field(
         description=(
             "The number of stored videos that are from these channels, or that have one of these searches in their "

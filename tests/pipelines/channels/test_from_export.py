@@ -232,7 +232,9 @@ def test_an_encoder_that_cannot_be_loaded_stops_the_import_before_a_picture_is_r
 ) -> None:
     given = GivenExports([write(tmp_path / NAME, owner.rows(6))], niche="tech")
     broken = open_lab(youtube_endpoint=owner.emulator.endpoint, image_encoder="open_clip:ViT-B-32//nowhere/weights.pt")
-    with pytest.raises(EncoderMissingError, match=r"^the image encoder ViT-B-32//nowhere/weights.pt could not be loaded"):
+    with pytest.raises(
+        EncoderMissingError, match=r"^the image encoder ViT-B-32//nowhere/weights.pt could not be loaded"
+    ):
         import_exports(broken, given)
     assert (count(broken, videos), owner.emulator.counts.images) == (6, 0)
     mended = open_lab(beside=broken, image_encoder="builtin")

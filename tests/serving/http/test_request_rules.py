@@ -11,16 +11,29 @@ import unicodedata
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from thumblab_core.errors import LabError
+from thumblab_core.niches import Niche
+from thumblab_core.niches.niche import checked
 from thumblab_serving.http.problems import validation_message
 from thumblab_serving.http.submission import _ids
 from thumblab_serving.schemas.batches import BatchesQuery, BatchRequest
 from thumblab_serving.schemas.experiments import ExperimentQuery, ExperimentRequest
 from thumblab_serving.schemas.item_id import MAX_ID, PATTERN, cleaned_id, is_item_id
+from thumblab_serving.schemas.lab import (
+    NearChannelOut,
+    NewNiche,
+    NicheChange,
+    NicheCostOut,
+    NicheOut,
+    ProposalOut,
+    ProposalRequest,
+)
 from thumblab_serving.schemas.lab_runs import ItemsRequest, NichesRequest, RebuildRequest, WaitQuery
 from thumblab_serving.schemas.library import LibraryPicturesQuery
 from thumblab_serving.schemas.request import ScoreForm, ScoreRequest
 
-BODIES = (ScoreRequest, BatchRequest, ExperimentRequest, NichesRequest, RebuildRequest, ItemsRequest)
+OF_NICHES = (NewNiche, NicheChange, ProposalRequest)
+BODIES = (ScoreRequest, BatchRequest, ExperimentRequest, NichesRequest, RebuildRequest, ItemsRequest, *OF_NICHES)
 QUERIES = (BatchesQuery, ExperimentQuery, WaitQuery, LibraryPicturesQuery)
 PYDANTIC = re.compile(r"should|Input|Field|Extra|valid (string|integer|number|list|dict|enum)|\\[xdsuU]|\^|instance")
 """Words of pydantic and characters of regular expressions, which no error message may contain."""
@@ -53,6 +66,24 @@ def numbers_in(model: type[BaseModel]):
 
 NUMBERS = [(model, path) for model in BODIES for path in numbers_in(model) if model is not ItemsRequest]
 """All numbers in JSON bodies. `ItemsRequest` is left out, because it accepts a number as the text of an id."""
+
+
+def test_every_field_of_a_request_or_an_answer_about_niches_is_described():
+    for model in (*OF_NICHES, NicheOut, NicheCostOut, NearChannelOut, ProposalOut):
+        fields = model.model_json_schema()["properties"]
+        assert [name for name, field in fields.items() if not field.get("description")] == [], model.__name__
+
+
+def test_a_region_and_a_language_are_documented_with_the_pattern_that_a_niche_checks():
+    for model in (NewNiche, NicheChange):
+        fields = model.model_json_schema()["properties"]
+        for name, good, bad in (("region", "AU", "au"), ("language", "pt-BR", "Portuguese")):
+            pattern = fields[name]["anyOf"][0]["pattern"]
+            assert re.search(pattern, good)
+            assert not re.search(pattern, bad)
+            checked(Niche("cooking", 26, **{name: good}))
+            with pytest.raises(LabError, match=f"the {name} {bad!r} is not"):
+                checked(Niche("cooking", 26, **{name: bad}))
 
 
 def test_the_numbers_of_all_bodies_are_found():

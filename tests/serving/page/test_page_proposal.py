@@ -8,7 +8,7 @@ import pytest
 from accessibility import LOOKS, focused, scheme, violations
 from browser import KEY
 
-from thumblab_core.channel_imports.report import ImportReport, ImportStep, NicheProposal
+from thumblab_core.channel_imports.report import ImportReport, ImportStep, ProposedNiche
 from thumblab_core.keys.named_keys import OWN_KEY
 from thumblab_serving.channels.export_store import ExportStore
 
@@ -16,9 +16,9 @@ NAME = "Content 2015-01-01_2026-11-01 My channel.csv"
 READ = [ImportStep(name="reading exports", done=1, total=1)]
 WHY = "Of the 10 channels of the lab with the most similar titles, 9 are in gaming."
 UNKNOWN = "no niche of the lab has a video of 'My channel' yet; say with `niche` which niche the channel is in."
-PROPOSED = NicheProposal(niche="gaming", reason=WHY, searches=["minecraft", "speedrun"])
+PROPOSED = ProposedNiche(niche="gaming", reason=WHY, searches=["minecraft", "speedrun"])
 EMPTY = "The lab cannot propose a niche, because it has no library yet."
-NOTHING = NicheProposal(niche=None, reason=EMPTY, searches=["limestone", "dry stone"])
+NOTHING = ProposedNiche(niche=None, reason=EMPTY, searches=["limestone", "dry stone"])
 NO_ENCODER = (
     "the image encoder ViT-L-14/openai could not be loaded (the hub https://huggingface.co cannot be reached: "
     "ConnectError); give a local checkpoint (THUMBLAB_IMAGE_ENCODER=open_clip:MODEL//path/to/file) or set "
