@@ -6,7 +6,7 @@ import { button, byId, bytes, capital, line, say } from "./dom.js";
 import { withoutCommands } from "./for_operators.js";
 import { currentKey, NO_KEY, onKeyGiven, showKeyField } from "./key.js";
 import { askForChannels, find, learnt, nameOf } from "./known_channels.js";
-import { hasModel, showLab } from "./lab.js";
+import { hasLibrary, hasModel, showLab } from "./lab.js";
 import { chooseNiche } from "./niche_menu.js";
 import { openForm } from "./niches/form.js";
 import { FOLLOWED_MS } from "./niches/service.js";
@@ -125,6 +125,7 @@ function firstInvalid() {
   if (chosen.length > MOST_FILES) return ["exports", `At most ${MOST_FILES} files can be sent at once; remove some.`];
   const size = chosen.reduce((sum, file) => sum + file.size, 0);
   if (size > MOST_BYTES) return ["exports", `The files have ${bytes(size)}; at most ${bytes(MOST_BYTES)} can be sent at once.`];
+  if (!byId("channel-niche").value && !hasLibrary()) return ["channel-niche", "Choose the niche of your channel: the lab has no library yet, so it cannot propose one."];
   if (!currentKey()) return ["channel-key", NO_KEY];
   return null;
 }

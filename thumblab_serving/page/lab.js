@@ -24,6 +24,9 @@ export const missingOfLab = () => missing;
 
 export const hasModel = () => model !== false;
 
+// Whether the lab has a library, so that it can propose a niche. True until the service has answered.
+export const hasLibrary = () => libraries === null || libraries.length > 0;
+
 // Each answer keeps this note, so that no export of it can pass for a result on real thumbnails.
 export const noteOfLab = () => note;
 
@@ -81,6 +84,8 @@ function drawNiches(niches) {
   const first = menu.dataset.known !== "yes";
   const gone = fillNiches(menu, niches) ?? (first ? noNicheOfAddress() : null);
   fillNiches(byId("channel-niche"), niches);
+  byId("channel-niche").options[0].textContent = hasLibrary() ? "Let the lab propose one" : "Choose one";
+  say("channel-niche-none", hasLibrary() ? "" : "The lab cannot propose a niche, because it has no library yet.");
   menu.dataset.known = "yes";
   if (gone !== null) delete menu.dataset.chosen;
   for (const option of menu.options) {

@@ -114,6 +114,19 @@ def test_a_lab_that_cannot_propose_says_so_and_a_new_niche_begins_with_words_of_
     assert stored[-1]["searches"] == ["limestone", "dry stone"]
 
 
+def test_without_a_library_the_form_says_that_nothing_can_be_proposed_and_asks_for_the_niche(browser, service, tmp_path):
+    export = tmp_path / NAME
+    export.write_text("Content,Video title\n")
+    browser.open(f"{service.url}/#key={KEY}")
+    browser.click("nav a[href='#channel']")
+    browser.wait("document.getElementById('channel-niche').options[0].textContent === 'Choose one'")
+    assert browser.text("#channel-niche-none") == "The lab cannot propose a niche, because it has no library yet."
+    browser.choose(export, field="#exports")
+    browser.click("#learn")
+    assert browser.text("#channel-problem").startswith("Choose the niche of your channel: the lab has no library yet")
+    assert focused(browser) == "channel-niche"
+
+
 def test_without_an_encoder_the_page_says_whom_to_ask_and_offers_no_comparison(show):
     page = show(failed(reason=NO_ENCODER, needs="encoder"))
     assert page.text("#learning-title") == "The lab could not learn your channel"
