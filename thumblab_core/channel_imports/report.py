@@ -19,7 +19,7 @@ ColumnName = Literal[
 ]
 """The lab's names of the columns of a Studio export."""
 
-Need = Literal["columns", "name", "niche", "encoder"]
+Need = Literal["columns", "name", "niche", "encoder", "model"]
 
 
 class _Part(BaseModel):
@@ -128,7 +128,7 @@ class ProposedNiche(_Part):
     reason: str = Field(description="A sentence that says why the niche is proposed, or why none is.")
     searches: list[str] = Field(
         description="Texts that are frequent in the titles of the exports, and rare in the lab's other titles. They can "
-        "be the searches of a new niche."
+        "be the searches of a new niche. Empty if the lab has no other titles."
     )
 
 

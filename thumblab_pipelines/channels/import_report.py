@@ -46,6 +46,10 @@ _OPTIONS = (
 """Options of the command in messages, and the fields of the service's request that replace them."""
 
 
+class NoFirstModelError(LabError):
+    """Raised if the lab has no model, and the model that an import trained does not pass its checks."""
+
+
 class ImportReporter:
     """Writes reports on an import by calling `write` with each new report.
 
@@ -183,5 +187,6 @@ def _need(error: LabError) -> Need | None:
         NoNameError: "name",
         NoNicheError: "niche",
         EncoderMissingError: "encoder",
+        NoFirstModelError: "model",
     }
     return needs.get(type(error))

@@ -15,6 +15,7 @@ from thumblab_pipelines.channels.adapter import served_model
 from thumblab_pipelines.channels.add import AddedChannel
 from thumblab_pipelines.channels.export_channel import GivenExports
 from thumblab_pipelines.channels.from_export import ImportedExports, add_imported_channel, import_exports
+from thumblab_pipelines.channels.import_report import NoFirstModelError
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.models.refresh import RefreshListener, refresh_all, refresh_niche
 from thumblab_pipelines.models.tracking import Tracker
@@ -106,6 +107,6 @@ def _train_first(lab: Lab, niche: str, connect: Callable[[], Tracker], listener:
     refreshed = refresh_all(lab, [niche], connect, refreshing)
     refreshed.require_all()
     if refreshed.model is not None and refreshed.model.served is None:
-        raise LabError(
+        raise NoFirstModelError(
             f"the videos are imported, but the lab has no model that can be adapted to them: {refreshed.model.explanation}"
         )

@@ -55,7 +55,8 @@ def propose_niche(lab: Lab, titles: Sequence[str]) -> ProposedNiche:
         voted, why_not = _by_channels(lab, connection, niches, titles)
         proposed = voted or _by_searches(niches, titles)
         others = list(connection.scalars(_TITLES, {"most": _MOST_VIDEOS}))
-    searches = suggested_searches(titles, others)
+    # Without other titles, the most frequent words would be those of every topic.
+    searches = suggested_searches(titles, others) if others else []
     if proposed is None:
         return ProposedNiche(niche=None, reason=why_not, searches=searches)
     return ProposedNiche(niche=proposed[0], reason=proposed[1], searches=searches)

@@ -58,7 +58,10 @@ const NEEDED = {
   name: "The name of the file does not name the channel. Write the name of your channel into the field, then press the button again.",
   encoder:
     "Your videos are stored, but the lab cannot look at thumbnails yet, because a part of it is not installed. Ask the person who runs the lab. Then give the export again: nothing is done twice.",
+  model:
+    "Your videos are stored, but the lab has no model yet, and what it learnt from these videos does not pass its checks. More videos help: give an export with more of them, or ask the person who runs the lab to add videos of other channels.",
 };
+const FOR_OPERATORS = ["encoder", "model"]; // The reasons of these failures are for the person who runs the lab.
 
 // Return what to do if the lab does not know the niche of the channel.
 function nicheNeeded({ proposal }) {
@@ -78,7 +81,7 @@ function drawNow(answer, hasModel) {
   // The details of a reason are drawn again only if the reason has changed, because a person may have opened them.
   if (byId("learning-operator").dataset.reason !== String(reason)) {
     byId("learning-operator").dataset.reason = String(reason);
-    const fold = operatorsFold(reason !== null && namesCommand(reason) ? [reason] : []);
+    const fold = operatorsFold(reason !== null && (FOR_OPERATORS.includes(needs) || namesCommand(reason)) ? [reason] : []);
     byId("learning-operator").replaceChildren(...(fold ? [fold] : []));
   }
   const key = `${state} ${answer.steps.at(-1)?.name} ${reason}`;

@@ -2,6 +2,7 @@
 
 import { drawAnswer } from "./answer.js";
 import { byId, say } from "./dom.js";
+import { forCreator } from "./for_operators.js";
 import { currentKey, NO_KEY, showKeyField } from "./key.js";
 import { find } from "./known_channels.js";
 import { noteOfLab, rememberVisit, showLab } from "./lab.js";
@@ -97,7 +98,7 @@ async function ask(live) {
     answered(current, live);
   } catch (error) {
     // A request that was given up may also fail with another error, while its answer is read.
-    if (!mine.signal.aborted) say("problem", error.message);
+    if (!mine.signal.aborted) say("problem", forCreator(error.message));
   } finally {
     if (asking === mine) {
       asking = null;

@@ -14,6 +14,12 @@ export function withoutCommands(sentence) {
   return sentence.split(CLAUSES).filter((clause) => !namesCommand(clause)).join("; ").replace(/[.,:]$/, "");
 }
 
+// Return the reason of an error for a person at the page. The reason stays as it is if it names no command.
+export function forCreator(reason) {
+  const left = namesCommand(reason) ? withoutCommands(reason) : "";
+  return left ? sentence(left) : reason;
+}
+
 // Return a closed section (<details>) with these sentences, or null if there are none.
 export function operatorsFold(sentences) {
   if (sentences.length === 0) return null;

@@ -95,7 +95,8 @@ class ChannelImportOut(StrictModel):
     needs: Need | None = Field(
         description=(
             "What is missing: `columns`, `name` or `niche` must be sent with the exports next time. With `encoder`, the "
-            "lab cannot load an encoder, and the person who runs the lab must act first."
+            "lab cannot load an encoder. With `model`, the lab has no model, and the one that it trained fails its "
+            "checks."
         )
     )
     proposal: ProposedNiche | None = Field(

@@ -259,7 +259,7 @@ def test_without_a_model_and_with_too_few_videos_the_import_stays_and_the_error_
         add_exports(lab, given, no_mlflow, listener)
     report = reporter.failed(raised.value)
     assert report.imported is not None
-    assert (report.imported.videos, report.fitted, report.state) == (8, None, "failed")
+    assert (report.imported.videos, report.fitted, report.state, report.needs) == (8, None, "failed", "model")
     assert any("No model is served yet" in note for note in report.notes)
     assert [earlier.state for earlier in reports[:-1]] == ["running"] * (len(reports) - 1)
 

@@ -59,7 +59,7 @@ def test_an_empty_lab_names_the_missing_parts_and_the_shortest_way_and_notices_n
         assert browser.count("#stage .yours img") == 1, "the pictures must be shown before they can be ranked"
         browser.evaluate("document.getElementById('title').value = 't'; document.getElementById('go').click()")
         browser.wait("!document.getElementById('problem').hidden")
-        assert "model" in browser.text("#problem")
+        assert browser.text("#problem") == "No ranking model is served yet."
         lab.promote(lab.index("tech"))
         lab.promote(lab.model())
         browser.wait("document.getElementById('setup').hidden", seconds=60)

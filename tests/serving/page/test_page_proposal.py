@@ -114,7 +114,9 @@ def test_a_lab_that_cannot_propose_says_so_and_a_new_niche_begins_with_words_of_
     assert stored[-1]["searches"] == ["limestone", "dry stone"]
 
 
-def test_without_a_library_the_form_says_that_nothing_can_be_proposed_and_asks_for_the_niche(browser, service, tmp_path):
+def test_without_a_library_the_form_says_that_nothing_can_be_proposed_and_asks_for_the_niche(
+    browser, service, tmp_path
+):
     export = tmp_path / NAME
     export.write_text("Content,Video title\n")
     browser.open(f"{service.url}/#key={KEY}")
@@ -136,6 +138,18 @@ def test_without_an_encoder_the_page_says_whom_to_ask_and_offers_no_comparison(s
     assert hidden(page, "compare-for-channel")
     assert hidden(page, "niche-from-export")
     assert not page.evaluate("document.getElementById('learn').disabled")
+
+
+def test_if_a_first_model_fails_its_checks_the_page_says_what_helps_and_hides_the_figures(show):
+    reason = (
+        "the videos are imported, but the lab has no model that can be adapted to them: 66 held-out pairs; at least 100"
+    )
+    page = show(failed(reason=reason, needs="model"))
+    assert page.text("#learning-now").startswith(
+        "Your videos are stored, but the lab has no model yet, and what it learnt"
+    )
+    assert "66 held-out pairs" in page.text("#learning-operator")
+    assert hidden(page, "compare-for-channel")
 
 
 @pytest.mark.parametrize(("width", "dark"), LOOKS)
