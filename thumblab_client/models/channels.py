@@ -51,9 +51,9 @@ class ChannelImportOut:
     reason: str | None
     """Why the import failed, or why nothing is known about its progress."""
 
-    needs: Literal["columns", "name", "niche", "encoder"] | None
+    needs: Literal["columns", "name", "niche", "encoder", "model"] | None
     """What is missing: `columns`, `name` or `niche` must be sent with the exports next time. With `encoder`, the lab
-    cannot load an encoder, and the person who runs the lab must act first.
+    cannot load an encoder. With `model`, the lab has no model, and the one that it trained fails its checks.
     """
 
     proposal: ProposedNiche | None

@@ -170,5 +170,5 @@ class ProposedNiche:
 
     searches: list[str]
     """Texts that are frequent in the titles of the exports, and rare in the lab's other titles. They can be the
-    searches of a new niche.
+    searches of a new niche. Empty if the lab has no other titles.
     """

@@ -1,7 +1,7 @@
 """Propose a niche of the lab for a new channel, from the titles of its videos. Nothing is stored."""
 
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -81,13 +81,13 @@ def _by_channels(
 
 def _vote(niches: Sequence[str], cosines: npt.NDArray[np.float32]) -> tuple[str, str] | None:
     nearest = [row for row in np.argsort(-cosines)[:_NEAREST] if cosines[row] >= LEAST_SIMILARITY]
-    votes: Counter[str] = Counter()
+    votes: dict[str, float] = defaultdict(float)
     for row in nearest:
         votes[niches[row]] += float(cosines[row])
     if not nearest:
         return None
-    niche, weight = votes.most_common(1)[0]
-    if weight < _LEAST_VOTES * votes.total():
+    niche, weight = max(votes.items(), key=lambda vote: vote[1])
+    if weight < _LEAST_VOTES * sum(votes.values()):
         return None
     count = sum(niches[row] == niche for row in nearest)
     if len(nearest) == 1:
