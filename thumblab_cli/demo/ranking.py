@@ -39,7 +39,7 @@ def rank_candidates(console: Console, url: str, settings: "Settings", candidates
     best = max(candidates, key=lambda candidate: candidate.truth_value)
     verdict = answer["verdict"].replace("_", " ")
     if answer["winner"] is None:
-        console.print(f"No winner ({verdict}); the truth is {best.name}.")
+        console.print(f"No winner ({verdict}); the thumbnail that is really the best is {best.name}.")
     else:
         truth = "which is the truth" if answer["winner"] == best.name else f"where the truth is {best.name}"
         console.print(f"Winner: {answer['winner']} ({verdict}), {truth}.")

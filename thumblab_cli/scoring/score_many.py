@@ -38,7 +38,7 @@ def score_path(path: Path, defaults: Defaults, out: Path, again: bool, ask: Ask)
     known = f", {counts.before} were done before" if counts.before else ""
     click.echo(f"Scored {counts.scored} requests{known}. The results are in {out}.")
     if counts.failed:
-        click.echo(f"{counts.failed} of the scored requests have no scored thumbnail.")
+        click.echo(f"{counts.failed} requests were answered, but none of their thumbnails has a score.")
     if counts.with_errors:
         click.echo(
             f"{counts.with_errors} of all requests have a row with an error; the column `error` says why. "

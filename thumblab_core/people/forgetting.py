@@ -107,7 +107,7 @@ def faces_of_known_picture(connection: Connection, sha256: str) -> int:
 
 
 def _note(connection: Connection, face_ids: Sequence[str]) -> list[str]:
-    """Store where the faces are, so that no search records the faces again. Return the pictures of the faces."""
+    """Store the places of the faces. A later search then leaves these faces out. Return the pictures of the faces."""
     connection.execute(_NOTE_FACES, {"face_ids": list(face_ids)})
     return list(
         connection.scalars(select(faces.c.sha256).where(faces.c.face_id == func.any(list(face_ids))).distinct())

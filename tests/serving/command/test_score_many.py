@@ -181,7 +181,7 @@ def test_a_group_of_too_many_pictures_is_an_error_in_its_row(score, rows, folder
         (folder / "video" / f"more-{number}.jpg").write_bytes(draw(number))
     done = score(folder, "--title", TITLE, "--niche", "tech")
     assert done.exit_code == 1
-    assert "1 of the scored requests have no scored thumbnail" in done.stdout
+    assert "1 requests were answered, but none of their thumbnails has a score" in done.stdout
     assert "at most 20 thumbnails" in rows()[2]["error"]
 
 

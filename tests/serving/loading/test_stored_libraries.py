@@ -1,7 +1,7 @@
 """Test the service without an index.
 
 Without an index, the service searches the library in the database. The neighbours and the percentile of a picture are
-nearly the same as with an index. If the database does not answer, only one request is delayed.
+nearly the same as with an index. If the database does not answer, only the first request waits for it.
 """
 
 import logging
