@@ -50,10 +50,14 @@ class Succeeded:
 
 @dataclass(frozen=True)
 class NotExpected:
-    """A thing whose success is no longer expected, such as a refresh after a person has turned off its schedule."""
+    """A thing whose success is no longer expected, such as a refresh after a person has turned off its schedule.
+
+    `reason` is a text without an end, such as "Its schedule was turned off". The time follows it in the message.
+    """
 
     thing: str
     at: datetime
+    reason: str
 
 
 Event = Failed | Succeeded | NotExpected
@@ -159,7 +163,7 @@ def _told(alert: OpenAlert, now: datetime, dagster: str) -> Message:
 
 def _recovered(alert: OpenAlert, event: Succeeded | NotExpected) -> Message:
     if isinstance(event, NotExpected):
-        lines = [f"Its schedule was turned off: {hobart(event.at)}", f"It began: {hobart(alert.first_at)}"]
+        lines = [f"{event.reason}: {hobart(event.at)}", f"It began: {hobart(alert.first_at)}"]
         return Message(title=f"Not expected any more: {alert.what}", lines=lines)
     failures = f"after {alert.count} failures" if alert.count > 1 else "after one failure"
     lines = [f"It succeeded {failures}: {hobart(event.at)}", f"It began: {hobart(alert.first_at)}"]

@@ -17,7 +17,9 @@ from prometheus_client.registry import Collector
 
 from thumblab_core.errors import LabError
 from thumblab_core.monitoring.watch_state import WatchState, read_state
+from thumblab_core.niches import NicheFile
 from thumblab_core.releases.place import polled_place
+from thumblab_core.releases.release import INDEX
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
 
@@ -57,7 +59,10 @@ class _PipelineCollector(Collector):
             scopes = store.scopes()
         except LabError:  # The object store cannot be reached. `/health` says so.
             scopes = []
+        niches = NicheFile(self._settings.data_dir).names
         for kind, scope in scopes:
+            if kind == INDEX and scope not in niches:  # Nobody refreshes the index of a retired niche, or serves it.
+                continue
             try:
                 release = store.serving.current(kind, scope)
             except (LabError, UnicodeDecodeError):

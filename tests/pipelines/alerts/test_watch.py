@@ -202,19 +202,6 @@ def test_a_late_niche_is_reported_once_after_an_hour(watch: Watch) -> None:
     assert watch.look()[0].startswith("*Recovered: the refresh of tech is late*")
 
 
-def test_the_alert_of_a_late_niche_is_closed_when_the_niche_is_retired(watch: Watch) -> None:
-    watch.run(refresh_library, "news")
-    watch.look()
-    with changing_state(watch.folder) as state:
-        state.refreshed["news"] = watch.now - timedelta(hours=40)
-    for _ in range(10):
-        watch.look(9 * MINUTE)
-    assert set(watch.state.alerts) == {"late"}
-    (watch.folder / "niches.json").write_text('{"niches": ["tech"]}')
-    watch.look()
-    assert watch.state.alerts == {}
-
-
 def test_a_restored_niche_is_late_only_when_it_could_have_been_refreshed(watch: Watch) -> None:
     watch.run(refresh_library, "tech")
     watch.look()

@@ -60,6 +60,22 @@ def test_rules_and_dashboard_use_only_metrics_that_a_running_service_has(service
     assert used - set(after) == set()
 
 
+def test_the_index_of_a_retired_niche_has_no_age(new_lab, run):
+    made = new_lab()
+    made.promote(made.model())
+    for niche in ("tech", "news"):
+        made.promote(made.index(niche))
+    with run(made.settings) as service:
+
+        def aged() -> set[str]:
+            answer = httpx.get(f"{service.url}/metrics", trust_env=False)
+            return set(samples(answer.text)["thumblab_release_made_timestamp_seconds"])
+
+        assert aged() == {"index/news", "index/tech", "model/all"}
+        (made.settings.data_dir / "niches.json").write_text('{"niches": ["tech"]}')
+        assert aged() == {"index/tech", "model/all"}
+
+
 def test_the_dashboard_has_panels_with_queries_that_do_not_overlap():
     panels = json.loads(DASHBOARD.read_text())["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)

@@ -24,9 +24,11 @@ starts the runs that it missed. These runs need some time."""
 _GAP = timedelta(minutes=10)
 _CAUSE = "late"
 
+REFRESH_OF = "the refresh of "
+"""The begin of the text that names the refresh of a niche in alerts."""
+
 _NOT_EXPECTED = ""
-"""The reason for a niche that nobody expects to be refreshed: a person has turned off the schedule, or has retired the
-niche."""
+"""The reason for a niche that nobody expects to be refreshed, because a person has turned off the schedule."""
 
 
 def late(
@@ -45,7 +47,7 @@ def late(
         if reason is None:
             yield Succeeded(thing, now)
         elif reason == _NOT_EXPECTED:
-            yield NotExpected(thing, now)
+            yield NotExpected(thing, now, "Its schedule was turned off")
         elif now - state.late_since.setdefault(thing, now) >= GRACE:
             yield Failed(_CAUSE, thing, f"{thing} is late", reason, LATE_ADVICE, now, lasting=True)
 
@@ -53,15 +55,14 @@ def late(
 def _niches(instance: dg.DagsterInstance, state: WatchState, chosen: Settings, now: datetime) -> dict[str, str | None]:
     """Return why each niche that was ever refreshed is late, or None for a niche that is not late.
 
-    The reason is `_NOT_EXPECTED` for a retired niche. It is also `_NOT_EXPECTED` if the last refresh of a niche is too
-    old, but a person has turned off the schedule. A served index counts as a refresh, because `thumblab refresh` makes
-    an index without Dagster.
+    The reason is `_NOT_EXPECTED` if the last refresh of a niche is too old, but a person has turned off the schedule. A
+    served index counts as a refresh, because `thumblab refresh` makes an index without Dagster.
     """
     expected = _is_on(instance, "daily_refresh")
     store, found = ReleaseStore(release_place(chosen)), dict[str, str | None]()
     file = NicheFile(chosen.data_dir)
-    niches, restored = file.names, file.restored
-    for niche in niches:
+    restored = file.restored
+    for niche in file.names:
         moments = [state.refreshed[niche]] if niche in state.refreshed else []
         try:
             release = store.serving.current(INDEX, niche)
@@ -75,8 +76,7 @@ def _niches(instance: dg.DagsterInstance, state: WatchState, chosen: Settings, n
             # A retired niche is not refreshed. So for a niche that was restored, the hours count from its restoration.
             is_late = now - max(last, restored.get(niche, last)) > stale
             reason = f"the last good refresh was {hours:.0f} hours ago" if expected else _NOT_EXPECTED
-            found[f"the refresh of {niche}"] = reason if is_late else None
-    found |= {f"the refresh of {niche}": _NOT_EXPECTED for niche in state.refreshed if niche not in niches}
+            found[f"{REFRESH_OF}{niche}"] = reason if is_late else None
     return found
 
 

@@ -11,11 +11,13 @@ from thumblab_core.database.failures import explained_failure
 from thumblab_core.errors import LabError
 from thumblab_core.keys.secret_texts import secret_texts
 from thumblab_core.monitoring.watch_state import Message, Quota, WatchState, changing_state, without_future
+from thumblab_core.niches import NicheFile
 from thumblab_core.running import running_lab
 from thumblab_core.settings import Settings
-from thumblab_pipelines.alerts.book import due, record
+from thumblab_pipelines.alerts.book import Event, due, record
 from thumblab_pipelines.alerts.delivery import LONGEST_PAUSE, announce, channels, deliver
 from thumblab_pipelines.defs.alerts.late import late
+from thumblab_pipelines.defs.alerts.retired import drop_retired
 from thumblab_pipelines.defs.alerts.seen_runs import read_runs
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.youtube.quota import balances_of
@@ -51,7 +53,11 @@ def look(
     seen = without_future(state, now, LONGEST_PAUSE)
     first = seen.checked_at is None or seen.without_channel != (not senders)
     seen.without_channel = not senders
-    events = [*read_runs(instance, seen, now, secrets), *late(instance, seen, chosen, fresh, now)]
+    events: list[Event] = [
+        *read_runs(instance, seen, now, secrets),
+        *drop_retired(seen, NicheFile(chosen.data_dir).names, now),
+    ]
+    events += late(instance, seen, chosen, fresh, now)
     seen.checked_at = now
     messages = [*record(seen, events), *due(seen, now, timedelta(seconds=chosen.alert_wait_s), dagster_page(chosen))]
     announce(seen, [*_about_channels(first, senders), *messages], senders, now, secrets)
