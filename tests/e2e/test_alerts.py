@@ -1,11 +1,16 @@
-"""Test that the failed runs of a running lab cause exactly one message in a chat and one e-mail."""
+"""Test that the failed runs of a running lab cause exactly one message in a chat, one e-mail and one alert of a real
+Prometheus.
+"""
 
 import time
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from alert_sinks import chat, mail_server
+from prometheus_server import PROGRAM, prometheus
 from real_processes import REPOSITORY, RunningLab, free_ports, new_folder, running, wait_until
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1_200)]
@@ -29,7 +34,7 @@ def fail(lab: RunningLab, niche: str) -> str:
     return str(launched["run"]["runId"])
 
 
-def test_three_failed_runs_of_one_cause_make_one_message_in_the_chat_and_one_email() -> None:
+def test_three_failed_runs_of_one_cause_make_one_message_in_the_chat_and_one_email(tmp_path: Path) -> None:
     with chat() as webhook, mail_server(free_ports(1)[0]) as mails, new_folder() as folder:
         told = {
             "THUMBLAB_ALERT_WEBHOOK_URL": webhook.url,
@@ -39,9 +44,11 @@ def test_three_failed_runs_of_one_cause_make_one_message_in_the_chat_and_one_ema
             "THUMBLAB_ALERT_MAIL_TO": "owner@example.com",
             "THUMBLAB_ALERT_WAIT_S": "180",
         }
-        with running(folder, "--demo", **told) as up:
+        with ExitStack() as servers:
+            up = servers.enter_context(running(folder, "--demo", **told))
             lab = RunningLab(up, folder / "demo")
             wait_until(lambda: (lab.data_dir / "monitoring.json").is_file(), 300, "the sensor looked once", every=1)
+            scraper = servers.enter_context(prometheus(tmp_path / "prometheus", up.url("scoring"))) if PROGRAM else None
             runs = [fail(lab, niche) for niche in NICHES]
 
             def ended() -> bool:
@@ -57,5 +64,8 @@ def test_three_failed_runs_of_one_cause_make_one_message_in_the_chat_and_one_ema
             assert any(f"{up.url('dagster')}/runs/{run}" in text for run in runs)
             assert mail["Subject"].startswith("[Thumbnail Lab] roll_back_index of ")
             metrics = httpx.get(f"{up.url('scoring')}/metrics", trust_env=False, timeout=30).text
-            assert 'thumblab_runs_ended_total{job="roll_back_index",outcome="failure"} 3.0' in metrics
+            assert 'thumblab_runs_ended_total{dagster_job="roll_back_index",outcome="failure"} 3.0' in metrics
             assert "thumblab_alerts_open 1.0" in metrics
+            # The job had never run, so its first failures must count as an increase.
+            fired = {("ThumbnailLabRunsFail", "Runs of roll_back_index failed in the last hour.")}
+            assert scraper is None or scraper.firing() == fired

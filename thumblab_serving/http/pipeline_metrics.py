@@ -101,7 +101,10 @@ def _of_state(state: WatchState, checked_at: datetime) -> Iterator[Metric]:
     runs = GaugeMetricFamily("thumblab_runs", "Runs of Dagster that wait or run now.", labels=["state"])
     for name, number in state.going_on.items():
         runs.add_metric([name], number)
-    ended = CounterMetricFamily("thumblab_runs_ended", "Runs of Dagster that have ended.", labels=["job", "outcome"])
+    # Prometheus itself sets the labels `job` and `instance`, and would rename a label of the service with these names.
+    ended = CounterMetricFamily(
+        "thumblab_runs_ended", "Runs of Dagster that have ended.", labels=["dagster_job", "outcome"]
+    )
     for slot, number in state.totals.items():
         ended.add_metric(slot.rsplit("/", 1), number)
     checks = GaugeMetricFamily(

@@ -7,6 +7,7 @@ import json
 from datetime import timedelta
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from click.testing import CliRunner
 from watched_runs import DAY, MINUTE, OUTAGE, Watch, refresh_library, train_ranker
@@ -15,6 +16,8 @@ from thumblab_cli.main import cli
 from thumblab_core.monitoring import watch_state
 from thumblab_core.monitoring.watch_state import changing_state
 from thumblab_core.settings import settings
+from thumblab_pipelines.defs.alerts.watch import alerts
+from thumblab_pipelines.defs.resources import LabResource
 
 
 def test_an_outage_that_fails_many_runs_makes_one_alert_with_the_count_and_one_message_at_its_end(watch: Watch) -> None:
@@ -217,3 +220,17 @@ def test_a_restored_niche_is_late_only_when_it_could_have_been_refreshed(watch: 
     restored(timedelta(hours=40))
     (text,) = [text for _ in range(10) for text in watch.look(9 * MINUTE)]
     assert text.startswith("*the refresh of tech is late*")
+
+
+def test_a_job_that_has_never_run_counts_from_zero_so_that_prometheus_sees_its_first_failure(watch: Watch) -> None:
+    repository = dg.Definitions(jobs=[refresh_library, train_ranker], sensors=[alerts]).get_repository_def()
+    context = dg.build_sensor_context(
+        instance=watch.instance, repository_def=repository, resources={"lab": LabResource()}
+    )
+    with context:
+        alerts.evaluate_tick(context)
+    zeros = {f"{job}/{outcome}": 0 for job in repository.job_names for outcome in ("success", "failure")}
+    assert watch.state.totals == zeros
+    watch.run(train_ranker, None, "boom")
+    watch.look()
+    assert watch.state.totals == zeros | {"train_ranker/failure": 1}

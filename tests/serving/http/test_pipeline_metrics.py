@@ -60,6 +60,16 @@ def test_rules_and_dashboard_use_only_metrics_that_a_running_service_has(service
     assert used - set(after) == set()
 
 
+def test_no_metric_has_a_label_that_prometheus_sets_itself(service, draw):
+    service.score(draw(4711))
+    with changing_state(service.app.state.settings.data_dir) as state:
+        state.checked_at, state.totals = NOW, {"refresh_library/failure": 3}
+    text = httpx.get(f"{service.url}/metrics", trust_env=False).text
+    labels = {name for family in text_string_to_metric_families(text) for one in family.samples for name in one.labels}
+    assert "dagster_job" in labels
+    assert labels & {"job", "instance"} == set()
+
+
 def test_the_index_of_a_retired_niche_has_no_age(new_lab, run):
     made = new_lab()
     made.promote(made.model())

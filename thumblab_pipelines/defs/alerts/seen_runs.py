@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 import dagster as dg
@@ -28,10 +28,20 @@ not retried."""
 _KEPT = timedelta(hours=72)
 _MOST_RUNS, _MOST_KEPT = 500, 2_000
 _REFRESH = "refresh_library"
+_OUTCOMES = ("success", "failure")
 _OF_CONFIG = {"add_channel", "change_index"}
 """Jobs whose config names the subject of a run, such as the exports of one person."""
 
 _EVENTS = {DagsterEventType.STEP_FAILURE, DagsterEventType.RUN_FAILURE, DagsterEventType.ASSET_CHECK_EVALUATION}
+
+
+def count_from_zero(state: WatchState, jobs: Iterable[str]) -> None:
+    """Count 0 ended runs for each job without any. Prometheus cannot see the first failure of a job as an increase if
+    the job's counter appears with this failure.
+    """
+    for job in jobs:
+        for outcome in _OUTCOMES:
+            state.totals.setdefault(f"{job}/{outcome}", 0)
 
 
 def read_runs(
@@ -93,7 +103,7 @@ def _read_run(
         event.event_specific_data for event in happened if isinstance(event.event_specific_data, AssetCheckEvaluation)
     ]
     of_checks = [_check(state, check, niche, record, secrets) for check in checks]
-    outcome = "failure" if failed else "success"
+    outcome = _OUTCOMES[failed]
     state.totals[f"{run.job_name}/{outcome}"] = state.totals.get(f"{run.job_name}/{outcome}", 0) + 1
     step, said = _error(happened) if failed else (None, None)
     error = said and first_sentence(without_secrets(said, secrets))

@@ -18,7 +18,7 @@ from thumblab_pipelines.alerts.book import Event, due, record
 from thumblab_pipelines.alerts.delivery import LONGEST_PAUSE, announce, channels, deliver
 from thumblab_pipelines.defs.alerts.late import late
 from thumblab_pipelines.defs.alerts.retired import drop_retired
-from thumblab_pipelines.defs.alerts.seen_runs import read_runs
+from thumblab_pipelines.defs.alerts.seen_runs import count_from_zero, read_runs
 from thumblab_pipelines.defs.resources import LabResource
 from thumblab_pipelines.youtube.quota import balances_of
 
@@ -35,6 +35,7 @@ def alerts(context: dg.SensorEvaluationContext, lab: LabResource) -> dg.SkipReas
     repository = context.repository_def
     fresh = [] if repository is None else _with_freshness_policy(repository)
     with changing_state(chosen.data_dir, keep_unwritten=True) as state:
+        count_from_zero(state, [] if repository is None else repository.job_names)
         look(context.instance, state, lab, fresh, datetime.now(UTC))
         return dg.SkipReason(_said(state))
 
