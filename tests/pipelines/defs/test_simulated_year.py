@@ -36,13 +36,17 @@ Pause = tuple[datetime, datetime]
 class Scheduler:
     """Dagster's scheduler, with the lab's code server and `dagster.yaml`. Only `daily_refresh` is turned on.
 
-    All tests of a process share Dagster's database. The stored states of schedules are removed first. `earlier` has the
-    ids of the runs that other tests left in the database.
+    All tests of a process share Dagster's database. `earlier` has the ids of the runs that other tests left in it.
     """
 
     workspace: WorkspaceProcessContext
     instance: DagsterInstance
     earlier: set[str]
+
+    @property
+    def runs(self) -> list[DagsterRun]:
+        """The runs that this scheduler has started."""
+        return [run for run in self.instance.get_runs() if run.run_id not in self.earlier]
 
     def simulate(self, start: datetime, end: datetime, pauses: Sequence[Pause] = (), seed: int = 0) -> list[DagsterRun]:
         """Let the scheduler evaluate the schedule at irregular times from `start` to `end`, but never in one of the
@@ -59,7 +63,7 @@ class Scheduler:
                     now, times = stop, {}  # A new process of the daemon has no state in its memory.
             self.look(now, times)
             self.look(now, times)  # A second evaluation at the same time must not start a run again.
-        return [run for run in self.instance.get_runs() if run.run_id not in self.earlier]
+        return self.runs
 
     def look(self, now: datetime, times: dict[str, ScheduleIterationTimes]) -> None:
         with freeze_time(now):
@@ -77,7 +81,12 @@ def scheduler(dagster_home: Path) -> Iterator[Scheduler]:
         for schedule in repository.get_schedules():
             if schedule.name != "daily_refresh":
                 instance.stop_schedule(schedule.get_remote_origin_id(), schedule.selector_id, schedule)
-        yield Scheduler(workspace, instance, {run.run_id for run in instance.get_runs()})
+        made = Scheduler(workspace, instance, {run.run_id for run in instance.get_runs()})
+        yield made
+        # Dagster starts no second run with the same key. So in the next test, the refreshes of these days would be
+        # missing.
+        for run in made.runs:
+            instance.delete_run(run.run_id)
 
 
 def refreshes(runs: Sequence[DagsterRun]) -> Counter[tuple[date, str]]:
