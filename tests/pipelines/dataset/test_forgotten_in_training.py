@@ -1,15 +1,18 @@
-"""Tests that a video may be deleted while a model is trained on it, or before that model is served.
+"""Tests that videos may be deleted while a model is trained on them, or before that model is served.
 
-The model loses only the data of this video. Each test deletes the rows of the video and then runs the clean-ups of
-`retention`.
+The model loses only the data of these videos. The first test deletes the rows of single videos and then runs the
+clean-ups of `retention`. The second test forgets a niche.
 """
 
 import pandas as pd
 import pytest
 from safetensors.numpy import load_file
+from sqlalchemy import select, update
 from test_deleted_videos import QUICK, delete_one
 
 from thumblab_core.arrays import Float32s
+from thumblab_core.database.tables import videos as videos_table
+from thumblab_core.niches.store import retire_niche
 from thumblab_core.ranking.familiarity import FILE as FAMILIAR
 from thumblab_core.ranking.trained_ranker import TrainedRanker
 from thumblab_core.releases.release import Release
@@ -20,6 +23,7 @@ from thumblab_pipelines.dataset.splits import TEST, TRAIN, VALIDATION
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.models.build import build_model
 from thumblab_pipelines.models.promotion import promote_newest
+from thumblab_pipelines.retention.forget_niche import forget_niche
 from thumblab_pipelines.retention.retention import retain
 
 
@@ -83,3 +87,28 @@ def test_a_video_deleted_during_training_or_before_promotion_loses_only_itself(l
     count = len(videos) - len(gone)
     assert (newest_pairs(lab).info["videos"], build_pairs(lab).release.info["videos"]) == (count, count)
     assert promote_newest(lab)[2].reason == "it is served already"
+
+
+@pytest.mark.slow
+def test_a_niche_that_is_forgotten_during_training_loses_only_its_own_videos(lab: Lab) -> None:
+    with lab.engine.begin() as connection:
+        channel = connection.scalars(select(videos_table.c.channel_id).order_by(videos_table.c.channel_id)).first()
+        connection.execute(update(videos_table).where(videos_table.c.channel_id == channel).values(niche="news"))
+    pairs = build_pairs(lab)
+    data = load_dataset(lab, pairs.release)
+    deleted = data.videos.channel_id == channel
+    forgotten: list[int] = []
+
+    def forget_once(what: str, epoch: int, epochs: int) -> None:
+        if not forgotten:
+            assert retire_niche(lab.engine, lab.settings.data_dir, "news")
+            forgotten.append(forget_niche(lab, "news").videos)
+
+    built = build_model(lab, QUICK, forget_once)
+    assert forgotten == [32]
+    assert built.forgotten == int(deleted.sum()) > 20
+    learnt = data.videos.index[(data.videos.part == TRAIN) & data.videos.learnt]
+    assert familiar(built.release, data.images[learnt]) == (~deleted[learnt]).tolist()
+    assert channel not in adapter_videos(built.release, data)
+    assert promote_newest(lab)[1] == built.release
+    assert build_pairs(lab).release.info["videos"] == len(data.videos) - built.forgotten
