@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 from real_processes import free_ports, wait_until
 
-DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 PROGRAM = shutil.which("prometheus")
 
 _TARGET, _INTERVAL = '"127.0.0.1:8000"', ": 30s"
