@@ -192,7 +192,10 @@ def require_part(limit: int, offset: int) -> None:
 
 
 def _clusters(kind: str | None) -> Select[tuple[object, ...]]:
-    """Select the clusters in use, each with the number of its faces. If `kind` is None, empty unknown clusters are included."""
+    """Select the clusters in use, each with the number of its faces.
+
+    If `kind` is None, empty unknown clusters are included.
+    """
     count, pinned = func.count(face_assignments.c.face_id), func.count(case((face_assignments.c.pinned, 1)))
     statement = (
         select(
