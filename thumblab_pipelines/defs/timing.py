@@ -13,12 +13,13 @@ from thumblab_pipelines.features.crawl_turn import BACKGROUND_SECONDS
 HOBART = "Australia/Hobart"
 
 
-URGENT, DAILY, BACKGROUND = ({"dagster/priority": str(number)} for number in (10, 5, -5))
-"""Tags with the priority of a run. The priority counts in the queue of runs and in the pools.
+URGENT, DAILY, AFTER_DAILY, BACKGROUND = ({"dagster/priority": str(number)} for number in (10, 5, 4, -5))
+"""Tags with the priority of a run, both in the queue of runs and in the pools.
 
 `URGENT`: a person waits for the run, or the run must happen at a certain time, such as an observation of views at a
-fixed age. `DAILY`: the run keeps the answers fresh. `BACKGROUND`: the run may wait for days, such as the crawl and the
-encoding of its videos. A run without a tag has the priority 0.
+fixed age. `DAILY`: the run keeps the answers fresh. `AFTER_DAILY`: the run follows the daily runs that wait at the same
+time. `BACKGROUND`: the run may wait for days, such as the crawl and the encoding of its videos. A run without a tag has
+the priority 0.
 """
 
 

@@ -106,10 +106,9 @@ def shorten_histories(connection: Connection, niche: str, before: datetime) -> N
 
 
 def delete_stale(lab: Lab, niche: str, now: datetime, deletion: Deletion) -> None:
-    """Delete rows that were not refreshed from YouTube within 30 days.
+    """Delete the niche's rows that were not refreshed from YouTube within 30 days.
 
-    The deleted rows are rows of videos, rows of channels without videos, and rows of `crawl_videos` for videos that the
-    crawl did not keep.
+    The deleted rows are rows of videos, and rows of `crawl_videos` for videos that the crawl did not keep.
     """
     before = now - LONGEST
     window = now - timedelta(days=lab.settings.crawl_days)
@@ -118,5 +117,9 @@ def delete_stale(lab: Lab, niche: str, now: datetime, deletion: Deletion) -> Non
             _DELETE_EXCLUDED, {"niche": niche, "before": before, "window": window, "kept": KEPT, "outlier": OUTLIER}
         )
     deletion.delete(STALE, due_videos(lab, niche, before))
+
+
+def delete_unused_channels(lab: Lab, now: datetime) -> int:
+    """Delete the channels that have no video and were not refreshed within 30 days. Return their number."""
     with lab.engine.begin() as connection:
-        connection.execute(_DELETE_UNUSED_CHANNELS, {"before": before})
+        return connection.execute(_DELETE_UNUSED_CHANNELS, {"before": now - LONGEST}).rowcount

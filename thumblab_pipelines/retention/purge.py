@@ -6,7 +6,6 @@ know which videos were deleted, or when.
 
 import logging
 import shutil
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -127,7 +126,7 @@ def _publish_trimmed(lab: Lab, release: Release, alive: set[str], run_id: str | 
     return lab.releases.publish(INDEX, release.scope, trimmed.save, info, run_id)
 
 
-def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta(0), successors: bool = True) -> int:
+def clean_pairs(lab: Lab, run_id: str | None = None, successors: bool = True) -> int:
     """Delete the pairs releases that contain deleted videos, and return the number of deleted releases.
 
     A release is needed if it is the newest pairs release, or if the served or the newest model was trained on it.
@@ -136,8 +135,6 @@ def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta
     Args:
         lab: The lab.
         run_id: The Dagster run that publishes the successors.
-        rest: A needed release that is younger than `rest` is not replaced yet. A successor may take gigabytes, so it is
-            not written after every run that deletes videos.
         successors: Whether successors are published. If false, a needed release is deleted without a successor.
 
     Raises:
@@ -155,8 +152,6 @@ def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta
                 if not deleted_ids:
                     continue
                 if successors and is_needed(lab, release):
-                    if _is_younger(release, rest):
-                        continue
                     remaining = load_dataset(lab, release, deleted_ids)
             except LabError as error:
                 if was_not_read(error):
@@ -176,15 +171,6 @@ def clean_pairs(lab: Lab, run_id: str | None = None, rest: timedelta = timedelta
     if failed is not None:
         raise UnreadError(str(failed)) from failed
     return deleted
-
-
-def _is_younger(release: Release, rest: timedelta) -> bool:
-    """Return whether the release is younger than `rest`.
-
-    The age is measured by this machine's clock, which also gave the release its date. A date in the future comes from a
-    wrong clock, so a release with such a date does not count as young.
-    """
-    return timedelta(0) <= datetime.now(UTC) - datetime.fromisoformat(release.created_at) < rest
 
 
 def clean_images(lab: Lab, ahead: float = 0.0) -> int:

@@ -7,6 +7,8 @@ from sqlalchemy import select
 from thumblab_core.database.failures import explained_failure
 from thumblab_core.database.tables import niches, videos
 from thumblab_core.errors import LabError
+from thumblab_core.library_map.files import LIBRARY_MAP
+from thumblab_core.releases.release import ALL, INDEX
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.retention.retention import check_retention, retain
@@ -38,32 +40,23 @@ class RetainedNiches:
             raise combined
 
 
-def retired_with_videos(lab: Lab, niche: str) -> list[str]:
-    """Return the retired niches that have videos, if `niche` is the first niche of the lab. Otherwise return no niche.
+def retired_niches(lab: Lab) -> list[str]:
+    """Return the retired niches of which the lab still has videos, an index or a map, in alphabetical order.
 
-    Each active niche has a daily run. Only the run of the first niche handles the retired niches, so each retired niche
-    is handled once a day. Forgotten niches count as retired. A forgotten niche may have videos that a run saved while
-    the niche was being forgotten.
+    Forgotten niches count as retired. A run that began before a niche was retired may save its videos, or publish its
+    index or its map, at any later time.
     """
-    active = lab.niches
-    if active[:1] != (niche,):
-        return []
-    statement = select(videos.c.niche).distinct().where(videos.c.niche.not_in(active)).order_by(videos.c.niche)
+    scopes = [scope for kind in (INDEX, LIBRARY_MAP) for scope in lab.releases.scopes(kind)]
+    kept = {niche for kind, niche in scopes if lab.releases.all(kind, niche)}
     with lab.engine.connect() as connection:
-        return list(connection.scalars(statement))
+        kept |= set(connection.scalars(select(videos.c.niche).distinct()))
+    return sorted(kept - set(lab.niches) - {ALL})
 
 
-def retain_retired_niches(
-    lab: Lab, niche: str, progress: Progress = silent, run_id: str | None = None
-) -> RetainedNiches:
-    """Apply `retain_retired` to each niche that `retired_with_videos` returns. If one niche fails, the other niches are
-    still handled.
-
-    If a person has confirmed the deletions of this run, the confirmation is only for `niche`, and not for the retired
-    niches.
-    """
+def retain_retired_niches(lab: Lab, progress: Progress = silent, run_id: str | None = None) -> RetainedNiches:
+    """Apply `retain_retired` to each of the `retired_niches`. If one niche fails, the other niches are still handled."""
     found = RetainedNiches()
-    for name in retired_with_videos(lab, niche):
+    for name in retired_niches(lab):
         try:
             found.texts[name] = retain_retired(lab, name, progress, run_id)
         except Exception as error:  # noqa: BLE001  the other niches are still due; `raise_failures` raises it later

@@ -24,18 +24,13 @@ from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.models.build import build_model
 from thumblab_pipelines.models.promotion import promote_newest
 from thumblab_pipelines.retention.forget_niche import forget_niche
-from thumblab_pipelines.retention.retention import retain
+from thumblab_pipelines.retention.lab_clean_up import clean_lab
 
 
 def forget(lab: Lab, *parts: str) -> list[str]:
     """Delete a video of each part of the split, with all data that `retention` deletes. Return the ids of the videos."""
     gone = [delete_one(lab, part) for part in parts]
-    for release in lab.releases.all("pairs", "all"):
-        # Once a day, `retention` replaces the pairs releases that a model needs. Make `retention` treat these pairs as
-        # older than a day.
-        path = release.path / "manifest.json"
-        path.write_text(path.read_text().replace(release.created_at, "2026-01-01T00:00:00+00:00"))
-    retain(lab, "tech")
+    clean_lab(lab)
     return gone
 
 

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -58,13 +57,11 @@ def full(
     copied_database: Callable[[str], str],
     catalogue: SyntheticCatalogue,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[FullLab]:
     """A copy of the prepared lab, and an emulator with the same videos.
 
     The settings of the copy allow one run of the retention to delete all videos.
     """
-    monkeypatch.setattr("thumblab_pipelines.retention.retention._PAIRS_REST", timedelta(0))
     original, endpoint = prepared
     original.engine.dispose()  # PostgreSQL copies a database only while nobody is connected to it.
     assert original.settings.database_url is not None

@@ -20,6 +20,8 @@ from thumblab_core.library_map.points import POINTS, read_points
 from thumblab_core.releases.release import ALL, INDEX, PAIRS
 from thumblab_core.settings import Settings
 from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.retention.lab_clean_up import clean_lab
+from thumblab_pipelines.retention.retention import Retained, retain
 
 SECRET = "AIzaSecretOfTheTests"
 NICHE = "tech"
@@ -70,12 +72,19 @@ class FullLab:
             query = select(thumbnail_versions.c.sha256).where(thumbnail_versions.c.video_id == video_id)
             return connection.execute(query).scalars().first() or ""
 
-    def age_files(self) -> None:
-        """Make the pictures two hours old.
+    def retain_day(self, lab: Lab | None = None) -> Retained:
+        """Do the whole work of a day: the retention of the niche, and then the clean-up of the lab."""
+        retained = retain(lab or self.lab, NICHE)
+        clean_lab(lab or self.lab)
+        return retained
 
-        Retention deletes no picture that is less than an hour old, because a download may still need it.
+    def age_files(self) -> None:
+        """Make the pictures ten years old.
+
+        Retention deletes no picture that is less than an hour old, because a download may still need it. The age counts
+        from the emulator's time, which may be years behind the clock.
         """
-        long_ago = time.time() - 7_200
+        long_ago = time.time() - 10 * 365 * 86_400
         for path in self.lab.images.root.glob("??/*"):
             os.utime(path, (long_ago, long_ago))
 

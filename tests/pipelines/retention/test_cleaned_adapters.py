@@ -18,9 +18,9 @@ from thumblab_core.ranking.channel_adapters import ADAPTER, ChannelAdapterInfo, 
 from thumblab_core.ranking.packed_rows import PackedRows
 from thumblab_core.releases.release import ALL, MODEL
 from thumblab_pipelines.channels.adapter import RefitResult
-from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.retention import purge_adapters, retention
+from thumblab_pipelines.retention import lab_clean_up, purge_adapters
+from thumblab_pipelines.retention.lab_clean_up import CleanedLab, check_clean_up, clean_lab
 from thumblab_pipelines.retention.purge import clean_unfinished
 from thumblab_pipelines.retention.purge_adapters import CleanedAdapters, clean_adapters, stale_adapters
 
@@ -110,9 +110,7 @@ def test_an_adapter_that_cannot_be_cleaned_is_named_and_fails_the_check(lab: Lab
     delete_videos(lab, f"{ONE}-1", f"{OTHER}-1")
     cleaned = clean_adapters(lab)
     assert cleaned == CleanedAdapters(1, {OTHER: "the fit failed"})
-    nothing_withheld = CheckResult("not_too_many", True, "")
-    retained = retention.Retained(0, 0, {}, 0, 0, cleaned, 0, None, None, nothing_withheld)  # type: ignore[arg-type]
-    check, _ = retention.check_retention(lab, "tech", retained)
+    (check,) = check_clean_up(lab, CleanedLab(0, 0, 0, 0, 0, 0, cleaned))
     assert not check.passed
     assert f"1 releases still hold deleted videos; adapter/{OTHER}: the fit failed" in check.explanation
 
@@ -200,14 +198,14 @@ def age(folder: Path, days: float, but: str = "") -> None:
         os.utime(path, (moment, moment))
 
 
-def test_retention_cleans_adapters_and_trainings_also_when_youtube_cannot_be_asked(lab: Lab, refits: Any) -> None:
+def test_the_lab_is_cleaned_without_a_call_to_youtube(lab: Lab, refits: Any) -> None:
     delete_videos(lab, f"{ONE}-1")
     collect_from_youtube(lab, f"{OTHER}-0")
     folder = lab.settings.data_dir / "training" / "old"
     folder.mkdir(parents=True)
     age(folder, 8)
-    with pytest.raises(LabError, match="THUMBLAB_YOUTUBE_API_KEY"):
-        retention.retain(lab, "tech")
+    cleaned = clean_lab(lab)
+    assert (cleaned.adapters.cleaned, cleaned.unfinished) == (1, 1)
     assert named_videos(lab, ONE) == [f'["{ONE}-0"]']
     assert not folder.exists()
 
@@ -218,10 +216,9 @@ def test_a_failed_clean_up_stops_no_other_and_every_reason_is_named(
     def busy(*_: Any) -> int:
         raise LabError("the pairs are busy")
 
-    monkeypatch.setattr(retention, "clean_indices", lambda *_: 1 / 0)
-    monkeypatch.setattr(retention, "clean_pairs", busy)
+    monkeypatch.setattr(lab_clean_up, "clean_pairs", busy)
+    monkeypatch.setattr(lab_clean_up, "clean_images", lambda *_: 1 / 0)
     delete_videos(lab, f"{ONE}-1")
-    collect_from_youtube(lab, f"{OTHER}-0")
-    with pytest.raises(LabError, match=r"THUMBLAB_YOUTUBE_API_KEY.*ZeroDivisionError: .*the pairs are busy"):
-        retention.retain(lab, "tech")
+    with pytest.raises(LabError, match=r"the pairs are busy; ZeroDivisionError: "):
+        clean_lab(lab)
     assert named_videos(lab, ONE) == [f'["{ONE}-0"]']

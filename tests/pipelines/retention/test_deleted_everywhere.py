@@ -33,7 +33,7 @@ def test_a_removed_or_private_video_is_deleted_everywhere_within_30_days(full: F
     getattr(full.emulator, how)(victim)
     full.emulator.advance(timedelta(days=26))
     full.age_files()
-    retained = retain(full.lab, NICHE)
+    retained = full.retain_day()
     assert retained.deleted == {"removed or private": 1}
     assert retained.refreshed == len(full.ids) - 1
     assert_deleted_everywhere(full, victim, picture)
@@ -60,7 +60,7 @@ def test_a_closed_channel_is_deleted_with_all_its_videos(full: FullLab) -> None:
     full.emulator.close_channel(str(channel_id))
     full.emulator.advance(timedelta(days=26))
     full.age_files()
-    retained = retain(full.lab, NICHE)
+    retained = full.retain_day()
     assert retained.deleted == {"channel gone": len(video_ids)}
     for video_id, picture in zip(video_ids, pictures, strict=True):
         assert_deleted_everywhere(full, video_id, picture)
@@ -87,7 +87,7 @@ def test_the_next_run_finishes_the_work_of_a_killed_run(full: FullLab, monkeypat
             retain(full.lab, NICHE)
     assert full.rows(victim) == {}
     assert full.lab.images.path(picture).exists()
-    retain(full.lab, NICHE)
+    full.retain_day()
     assert_deleted_everywhere(full, victim, picture)
 
 
@@ -97,7 +97,7 @@ def test_a_damaged_index_is_deleted_and_the_rest_is_cleaned(full: FullLab) -> No
     (served.path / "items.json").write_text("{")
     full.emulator.remove(full.ids[0])
     full.emulator.advance(timedelta(days=26))
-    retained = retain(full.lab, NICHE)
+    retained = full.retain_day()
     assert retained.deleted == {"removed or private": 1}
     assert full.lab.releases.serving.current_id(INDEX, NICHE) is None
     assert all(check.passed for check in check_retention(full.lab, NICHE, retained))
@@ -115,7 +115,7 @@ def test_a_picture_that_another_video_shows_stays(full: FullLab) -> None:
     full.emulator.remove(victim)
     full.emulator.advance(timedelta(days=26))
     full.age_files()
-    retain(full.lab, NICHE)
+    full.retain_day()
     assert full.lab.images.path(shared).is_file()
 
 

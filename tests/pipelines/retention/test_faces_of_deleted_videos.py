@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from full_lab import NICHE, FullLab
+from full_lab import FullLab
 from sqlalchemy import Connection, delete, select, text, update
 
 from thumblab_core.database.tables import (
@@ -24,7 +24,6 @@ from thumblab_core.people.naming import label
 from thumblab_core.people.pictures import Scope, add_given_pictures, wanted_pictures
 from thumblab_core.people.reading import list_clusters
 from thumblab_core.people.records import SearchedPicture
-from thumblab_pipelines.retention.retention import retain
 
 
 class FoundFace:
@@ -73,7 +72,7 @@ def test_a_deleted_video_takes_its_faces_with_it(full: FullLab) -> None:
         assert holding(connection, gone) == everywhere
     full.emulator.remove(victim)
     full.emulator.advance(timedelta(days=26))
-    retain(full.lab, NICHE)
+    full.retain_day()
     with full.lab.engine.connect() as connection:
         assert holding(connection, gone) == set()
         assert holding(connection, stays) == everywhere
@@ -98,7 +97,7 @@ def test_the_faces_of_a_picture_that_something_else_shows_stay(full: FullLab) ->
         full.emulator.remove(video)
     full.emulator.advance(timedelta(days=26))
     full.age_files()
-    retain(full.lab, NICHE)
+    full.retain_day()
     with full.lab.engine.connect() as connection:
         assert {face_of[shared], face_of[given]} <= set(connection.scalars(select(faces.c.face_id)))
     assert full.lab.images.path(shared).is_file()
@@ -112,7 +111,7 @@ def test_the_next_run_deletes_faces_of_rows_that_something_else_deleted(full: Fu
         for table in (thumbnails, thumbnail_versions):
             connection.execute(delete(table).where(table.c.video_id == full.ids[0]))
         assert face_id in set(connection.scalars(select(face_embeddings.c.face_id)))
-    retain(full.lab, NICHE)
+    full.retain_day()
     with full.lab.engine.connect() as connection:
         assert holding(connection, face_id) == set()
         assert picture not in set(connection.scalars(select(face_pictures.c.sha256)))

@@ -4,7 +4,9 @@ If the data of a retired niche are kept, YouTube's rules still apply to them. If
 the data are deleted everywhere.
 """
 
+import shutil
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,13 +16,15 @@ from sqlalchemy import delete, insert, select
 from thumblab_core.database.tables import niches, videos
 from thumblab_core.errors import LabError
 from thumblab_core.index import NicheIndex
+from thumblab_core.library_map.files import LIBRARY_MAP
 from thumblab_core.niches import DEFAULT_NAMES, NicheFile
 from thumblab_core.niches.counts import videos_by_niche
 from thumblab_core.niches.store import all_niches, restore_niche, retire_niche
 from thumblab_core.releases.release import INDEX
 from thumblab_pipelines.retention import forget_niche as forgetting
 from thumblab_pipelines.retention.forget_niche import forget_niche
-from thumblab_pipelines.retention.retired import retain_retired, retired_with_videos
+from thumblab_pipelines.retention.lab_clean_up import clean_lab
+from thumblab_pipelines.retention.retired import retain_retired, retain_retired_niches, retired_niches
 
 LEFT = DEFAULT_NAMES[1:]
 
@@ -58,18 +62,31 @@ def test_a_kept_niche_has_all_its_videos_and_its_release_when_it_is_restored(ret
     assert retired.lab.releases.serving.current_id(INDEX, NICHE) == served is not None
 
 
-def test_the_first_niche_of_the_lab_looks_after_the_videos_of_retired_niches(retired: FullLab) -> None:
-    assert {niche: retired_with_videos(retired.lab, niche) for niche in LEFT} == {
-        niche: [NICHE] if niche == LEFT[0] else [] for niche in LEFT
-    }
+def test_the_videos_of_a_retired_niche_are_deleted_when_they_are_gone_from_youtube(retired: FullLab) -> None:
+    assert retired_niches(retired.lab) == [NICHE]
     victim, picture = retired.ids[0], retired.picture(retired.ids[0])
     retired.emulator.remove(victim)
     retired.emulator.advance(timedelta(days=26))
     retired.age_files()
-    retain_retired(retired.lab, NICHE)
+    assert retain_retired_niches(retired.lab).texts == {NICHE: "39 videos, 39 refreshed, 1 deleted"}
+    clean_lab(retired.lab)
     assert_deleted_everywhere(retired, victim, picture)
-    with retired.lab.engine.connect() as connection:
-        assert videos_by_niche(connection)[NICHE] == len(retired.ids) - 1
+
+
+def test_an_index_and_a_map_that_a_slow_run_publishes_after_its_niche_was_forgotten_are_deleted(
+    retired: FullLab, tmp_path: Path
+) -> None:
+    releases, folder = retired.lab.releases, retired.lab.settings.data_dir / "releases"
+    shutil.copytree(folder, tmp_path / "published")
+    forget_niche(retired.lab, NICHE)
+    assert retired_niches(retired.lab) == []
+    for kind in (INDEX, LIBRARY_MAP):
+        shutil.copytree(tmp_path / "published" / kind / NICHE, folder / kind / NICHE, dirs_exist_ok=True)
+        assert releases.serving.current(kind, NICHE) is not None
+    assert retired_niches(retired.lab) == [NICHE]
+    assert retain_retired_niches(retired.lab).failures == {}
+    assert (releases.all(INDEX, NICHE), releases.all(LIBRARY_MAP, NICHE)) == ([], [])
+    assert (releases.serving.current_id(INDEX, NICHE), retired_niches(retired.lab)) == (None, [])
 
 
 def number_of_videos(full: FullLab) -> int:
@@ -166,7 +183,7 @@ def test_the_videos_of_a_niche_without_a_row_are_refreshed_and_deleted_without_a
     with retired.lab.engine.begin() as connection:
         connection.execute(delete(niches).where(niches.c.name == NICHE))
     careful = retired.with_settings(forget_share=0.01)
-    assert retired_with_videos(careful, LEFT[0]) == [NICHE]
+    assert retired_niches(careful) == [NICHE]
     for video_id in retired.ids[:-1]:
         retired.emulator.remove(video_id)
     retired.emulator.advance(timedelta(days=26))

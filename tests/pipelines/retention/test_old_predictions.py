@@ -15,7 +15,7 @@ from thumblab_core.database.predictions import insert_predictions
 from thumblab_core.database.tables import channels, prediction_candidates, prediction_outcomes, predictions, videos
 from thumblab_core.predictions import KeptCandidate, KeptPrediction
 from thumblab_pipelines.lab import Lab
-from thumblab_pipelines.retention.retention import retain
+from thumblab_pipelines.retention.lab_clean_up import clean_lab
 from thumblab_pipelines.videos.records import ChannelRecord, save_channels
 
 NOW = datetime.now(UTC)
@@ -46,9 +46,9 @@ def test_retention_deletes_predictions_that_are_older_than_their_days(
             connection,
             [prediction(1, timedelta(days=29)), prediction(2, timedelta(days=31)), prediction(3, timedelta(days=366))],
         )
-    assert retain(lab, "tech").predictions_deleted == 3 - len(left)
+    assert clean_lab(lab).predictions == 3 - len(left)
     assert kept(lab) == left
-    assert retain(lab, "news").predictions_deleted == 0
+    assert clean_lab(lab).predictions == 0
 
 
 def test_a_prediction_stays_when_its_channel_is_deleted_and_the_outcome_of_a_video_does_not(

@@ -26,7 +26,7 @@ from thumblab_pipelines.retention.retention import retain
 
 def test_videos_that_are_not_due_cost_nothing_and_stay_as_they_are(full: FullLab) -> None:
     retained = retain(full.lab, NICHE)
-    assert (retained.refreshed, retained.deleted, retained.images_deleted, retained.releases_deleted) == (0, {}, 0, 0)
+    assert (retained.refreshed, retained.deleted, retained.releases_deleted) == (0, {}, 0)
     assert retained.quota.spent == {"units": 0, "searches": 0, "stats": 0}
     assert retained.videos == len(full.ids)
 
@@ -48,7 +48,7 @@ def test_without_quota_videos_are_deleted_when_their_30_days_are_over_and_not_be
     assert (retained.deleted, retained.videos) == ({}, len(full.ids))
     full.emulator.advance(timedelta(days=2))
     full.age_files()
-    retained = retain(strict, NICHE)
+    retained = full.retain_day(strict)
     assert retained.deleted == {"not refreshed in 30 days": len(full.ids)}
     assert retained.videos == 0
     assert list(full.lab.images.root.glob("??/*")) == []
@@ -130,7 +130,7 @@ def test_with_history_days_old_counts_and_replaced_thumbnails_are_deleted(
     collect(full.lab, NICHE)
     download_thumbnails(full.lab, NICHE)
     full.age_files()
-    retain(full.with_settings(history_days=10), NICHE)
+    full.retain_day(full.with_settings(history_days=10))
     rows = full.rows(full.ids[-1])
     assert (rows["thumbnail_versions"], rows["video_stats"]) == (1, 1)
     assert full.picture(full.ids[-1]) != old

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from thumblab_pipelines.defs.timing import DAILY, URGENT, max_runtime, niche_schedule
+from thumblab_pipelines.defs.timing import AFTER_DAILY, DAILY, HOBART, URGENT, max_runtime, niche_schedule
 
 observe_views = dg.define_asset_job(
     "observe_views",
@@ -22,7 +22,7 @@ frequent_observation = niche_schedule(
 apply_retention = dg.define_asset_job(
     "apply_retention",
     selection=dg.AssetSelection.assets("retention"),
-    description="Refresh videos before they are too old, and delete removed and expired videos.",
+    description="Refresh the videos of a niche before they are too old, and delete removed and expired videos.",
     tags=max_runtime(hours=2) | DAILY,
 )
 
@@ -33,4 +33,22 @@ daily_retention = niche_schedule(
     # model is trained on videos that retention would delete soon after.
     "30 4 * * *",
     "Applies retention to every niche, daily at 04:30 in Hobart.",
+)
+
+apply_lab_retention = dg.define_asset_job(
+    "apply_lab_retention",
+    selection=dg.AssetSelection.assets("lab_retention"),
+    description="Remove deleted videos from what all niches share, and apply retention to retired niches.",
+    tags=max_runtime(hours=2) | AFTER_DAILY,
+)
+
+daily_lab_retention = dg.ScheduleDefinition(
+    name="daily_lab_retention",
+    job=apply_lab_retention,
+    # By 04:40, the runs of the schedule `daily_retention` are in the queue. They have a higher priority and use the same
+    # pool, so this run starts its work after theirs. If one of them fails, this run still does its own work.
+    cron_schedule="40 4 * * *",
+    execution_timezone=HOBART,
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Cleans what all niches share, daily at 04:40 in Hobart, after the retention of the niches.",
 )
