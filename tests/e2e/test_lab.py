@@ -76,6 +76,7 @@ def test_all_schedules_but_four_run_by_default_and_all_on_hobart_time(
         "daily_checks": ("check_lab", "30 6 * * *"),
         "daily_summary": ("send_summary", "0 7 * * *"),
         "daily_retention": ("apply_retention", "30 4 * * *"),
+        "daily_lab_retention": ("apply_lab_retention", "40 4 * * *"),
         "frequent_observation": ("observe_views", "15 */6 * * *"),
         "daily_crawl": ("crawl_corpus", "30 19 * * *"),
         "daily_prediction_quality": ("judge_predictions", "0 6 * * *"),

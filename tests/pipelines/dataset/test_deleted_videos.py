@@ -16,6 +16,7 @@ from sqlalchemy import select, text, update
 from thumblab_core.database.tables import video_stats, videos
 from thumblab_core.errors import LabError
 from thumblab_core.releases.release import ALL, MODEL, PAIRS, Release
+from thumblab_pipelines.dataset import retained_pairs
 from thumblab_pipelines.dataset.checks import check_pairs
 from thumblab_pipelines.dataset.load import Dataset, load_dataset, with_vectors_of
 from thumblab_pipelines.dataset.pairs import build_pairs

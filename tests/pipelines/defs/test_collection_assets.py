@@ -4,10 +4,14 @@ The tests cover how a run ends, what its metadata show, and that no event and no
 """
 
 import logging
+import os
+import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -19,6 +23,7 @@ from demo.catalogues.synthetic import SyntheticCatalogue
 from demo.emulator import Emulator
 from thumblab_core.database.tables import videos
 from thumblab_core.errors import LabError
+from thumblab_core.niches import DEFAULT_NAMES
 from thumblab_core.niches.store import retire_niche
 from thumblab_core.settings import settings
 from thumblab_pipelines.dagster_partitions import add_partitions
@@ -52,15 +57,15 @@ def definitions() -> dg.Definitions:
 def run(
     open_lab: Callable[..., Lab], definitions: dg.Definitions, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Ran]]:
-    """A function that materializes one asset for the niche `tech`, through a job. The lab collects from the given
-    emulator.
+    """A function that materializes one asset through its job, with the given emulator. The asset of a partitioned job is
+    materialized for one niche.
     """
     lab = open_lab()
     assert lab.settings.database_url is not None
     with dg.DagsterInstance.ephemeral() as instance:
-        add_partitions(instance, ["tech"])
+        add_partitions(instance, DEFAULT_NAMES)
 
-        def materialize(job: str, asset: str, emulator: Emulator) -> Ran:
+        def materialize(job: str, asset: str, emulator: Emulator, niche: str = "tech") -> Ran:
             environment = {
                 "THUMBLAB_DATA_DIR": str(lab.settings.data_dir),
                 "THUMBLAB_DATABASE_URL": lab.settings.database_url.get_secret_value(),
@@ -73,9 +78,10 @@ def run(
             for name, value in environment.items():
                 monkeypatch.setenv(name, value)
             settings.cache_clear()
-            result = definitions.resolve_job_def(job).execute_in_process(
+            resolved = definitions.resolve_job_def(job)
+            result = resolved.execute_in_process(
                 instance=instance,
-                partition_key="tech",
+                partition_key=None if resolved.partitions_def is None else niche,
                 asset_selection=[dg.AssetKey(asset)],
                 raise_on_error=False,
             )
@@ -224,29 +230,67 @@ def test_a_retired_niche_with_too_many_deletions_stops_no_other_and_names_comman
         for video_id in gaming[:6]:
             emulator.remove(video_id)
         emulator.advance(timedelta(days=26))
-        ran = run("apply_retention", "retention", emulator)
+        ran = run("apply_lab_retention", "lab_retention", emulator)
     assert not ran.success
     assert "`thumblab niche retire gaming --forget`" in ran.failure
     assert "`thumblab niche restore gaming`" in ran.failure
     assert "confirmed: true" not in ran.failure
     assert ran.metadata["retired_niche_gaming"] in ran.failure
     assert ran.metadata["retired_niche_news"] == "4 videos, 4 refreshed, 0 deleted"
-    assert set(ran.checks) == {"forgotten_everywhere", "not_too_many", "finished"}
-    assert all(check.passed for check in ran.checks.values())
+    assert {name: check.passed for name, check in ran.checks.items()} == {"forgotten_everywhere": True}
 
 
-def test_retired_niches_are_refreshed_although_the_retention_of_the_first_niche_fails(
+def test_what_all_niches_share_is_cleaned_although_the_retention_of_a_niche_and_of_a_retired_niche_fails(
     run: Callable[..., Ran], catalogue: SyntheticCatalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any) -> None:
-        raise LabError("the disk of the first niche is full")
+        raise LabError("the disk is full")
 
     with Emulator(catalogue, key=SECRET) as emulator:
         run("refresh_library", "raw_videos", emulator)
         retire_parts(news=4)
-        emulator.advance(timedelta(days=26))
-        monkeypatch.setattr("thumblab_pipelines.defs.upkeep.retention.retain", fail)
-        ran = run("apply_retention", "retention", emulator)
-    assert (ran.success, ran.metadata) == (False, {})
-    assert "the disk of the first niche is full" in ran.failure
-    assert "retired niche news: 4 videos, 4 refreshed, 0 deleted" in ran.event_text
+        unused = unused_picture(Lab.open())
+        for module in ("defs.upkeep.retention", "retention.retired"):
+            monkeypatch.setattr(f"thumblab_pipelines.{module}.retain", fail)
+        of_niche = run("apply_retention", "retention", emulator)
+        assert (of_niche.success, unused.exists()) == (False, True)
+        ran = run("apply_lab_retention", "lab_retention", emulator)
+    assert not ran.success
+    assert "the retention of the retired niche news is not complete: the disk is full" in ran.failure
+    assert (ran.metadata["images_deleted"], unused.exists()) == (1, False)
+
+
+def unused_picture(lab: Lab) -> Path:
+    """Store an old picture that no row names, and return its path."""
+    path = lab.images.path(lab.images.put(b"an old picture"))
+    os.utime(path, (0, 0))
+    return path
+
+
+def test_on_a_day_each_niche_is_refreshed_once_and_what_all_niches_share_is_cleaned_once(
+    run: Callable[..., Ran], catalogue: SyntheticCatalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: Counter[str] = Counter()
+    for name in ("clean_images", "clean_faces", "clean_pairs", "clean_unfinished", "clean_indices", "purge_predictions",
+                 "clean_adapters", "delete_unused_channels", "refresh_due"):  # fmt: skip
+        count_calls(monkeypatch, name, counts)
+    with Emulator(catalogue, key=SECRET) as emulator:
+        for niche in DEFAULT_NAMES:
+            assert run("apply_retention", "retention", emulator, niche).success
+        assert run("apply_lab_retention", "lab_retention", emulator).success
+    per_niche = {"clean_indices", "refresh_due"}
+    assert counts == {name: len(DEFAULT_NAMES) if name in per_niche else 1 for name in counts}
+    assert len(counts) == 9
+
+
+def count_calls(monkeypatch: pytest.MonkeyPatch, name: str, counts: Counter[str]) -> None:
+    """Count the calls of the function `name` in all modules that import it."""
+    for module in [module for key, module in sys.modules.items() if key.startswith("thumblab_pipelines.")]:
+        function = vars(module).get(name)
+        if function is not None:
+
+            def counted(*given: Any, _function: Callable[..., Any] = function, **named: Any) -> Any:
+                counts[name] += 1
+                return _function(*given, **named)
+
+            monkeypatch.setattr(module, name, counted)

@@ -15,7 +15,7 @@ LIBRARY = {
 }  # fmt: skip
 COLLECTION, TABLES = {"crawled_videos", "true_ctr", "experiments"}, {"videos", "kept_predictions"}
 """The tables that Dagster shows as assets but does not materialize."""
-UPKEEP, RANKING = {"view_history", "retention"}, {"training_pairs", "ranking_model", "served_model"}
+UPKEEP, RANKING = {"view_history", "retention", "lab_retention"}, {"training_pairs", "ranking_model", "served_model"}
 PREDICTIONS, REPORTS = {"prediction_quality"}, {"niche_report"}
 MAPS = {"library_map", "library_map_of_all"}
 PEOPLE = {"faces", "face_clusters", "matching_head", "people"}
@@ -41,6 +41,7 @@ GRAPH: dict[str, set[str]] = {
     "videos": {"raw_videos", "crawled_videos"},
     "view_history": {"videos"},
     "retention": {"videos"},
+    "lab_retention": {"videos"},
     "true_ctr": {"videos"},
     "experiments": {"videos"},
     "thumbnails": {"raw_videos", "videos"},
@@ -85,6 +86,7 @@ CHECKS = {
         "crawled_videos": ("corpus", "finished"),
         "view_history": ("answered", "not_too_many", "finished"),
         "retention": ("forgotten_everywhere", "not_too_many", "finished"),
+        "lab_retention": ("forgotten_everywhere",),
         "true_ctr": ("readable", "plausible"),
         "experiments": ("pictures", "consistent"),
         "thumbnails": ("mostly_readable", "stored"),
@@ -184,13 +186,15 @@ def test_every_asset_has_a_check(specs: dict[str, dg.AssetSpec]) -> None:
 
 
 def test_the_library_is_partitioned_by_niche_and_the_model_is_not(specs: dict[str, dg.AssetSpec], graph: Any) -> None:
-    for name in LIBRARY | UPKEEP | REPORTS | {"videos", "crawled_videos", "faces", "library_map"}:
+    for name in LIBRARY | UPKEEP - {"lab_retention"} | REPORTS | {"videos", "crawled_videos", "faces", "library_map"}:
         partitions = specs[name].partitions_def
         assert partitions == dg.DynamicPartitionsDefinition(name="niche")
         # With a backfill policy, the runs of a backfill have no tag `dagster/partition`. `dagster.yaml` needs this tag
         # to allow only one run of a niche at a time.
         assert graph.get(specs[name].key).backfill_policy is None
-    assert all(specs[name].partitions_def is None for name in RANKING | ON_REQUEST | {"library_map_of_all"})
+    assert all(
+        specs[name].partitions_def is None for name in RANKING | ON_REQUEST | {"library_map_of_all", "lab_retention"}
+    )
 
 
 def test_every_asset_has_a_description_and_an_owner(specs: dict[str, dg.AssetSpec], graph: Any) -> None:
@@ -223,6 +227,7 @@ JOBS = {
     "encode_crawl": {"embeddings", "visual_features"},
     "observe_views": {"view_history"},
     "apply_retention": {"retention"},
+    "apply_lab_retention": {"lab_retention"},
     "train_ranker": RANKING,
     "rebuild_index": {"faiss_index", "served_index"},
     "embed_library": {"embeddings", "faiss_index", "served_index"},
@@ -239,6 +244,7 @@ JOBS = {
 UNPARTITIONED = {
     "train_ranker", "serve_model", "refresh_imported", "judge_predictions", "change_index", "add_channel", "check_lab",
     "send_summary", "group_people", "train_people", "map_all_libraries", "roll_back_map",
+    "apply_lab_retention",
 }  # fmt: skip
 
 
@@ -264,7 +270,7 @@ def test_each_job_selects_its_own_assets(definitions: dg.Definitions) -> None:
             assert partitions == dg.DynamicPartitionsDefinition(name="niche")
 
 
-@pytest.mark.parametrize("name", ["refresh_library", "observe_views", "apply_retention"])
+@pytest.mark.parametrize("name", ["refresh_library", "observe_views", "apply_retention", "apply_lab_retention"])
 def test_no_scheduled_job_depends_on_the_optional_crawl(graph: Any, name: str) -> None:
     """Check that the job `name` needs nothing from the crawl.
 
@@ -328,8 +334,9 @@ def test_pools_and_priorities_keep_one_encoder_one_caller_of_youtube_and_one_tra
         if isinstance(asset, dg.AssetsDefinition):
             pools.setdefault(asset.node_def.pool, set()).add(asset.key.to_user_string())  # type: ignore[attr-defined]
     assert pools["encoder"] == {"embeddings", "visual_features", "faces"}
-    assert pools["youtube"] == {"raw_videos", "crawled_videos", "view_history", "retention"}
+    assert pools["youtube"] == {"raw_videos", "crawled_videos", "view_history", "retention", "lab_retention"}
     assert pools["trainer"] == {"ranking_model", "matching_head", "face_clusters"}
     priority = {job.name: int((job.tags or {}).get("dagster/priority", "0")) for job in definitions.jobs or []}
     assert priority["observe_views"] > priority["refresh_library"] > 0 > priority["crawl_corpus"]
+    assert priority["refresh_library"] == priority["apply_retention"] > priority["apply_lab_retention"] > 0
     assert priority["embed_library"] == priority["crawl_corpus"] == priority["encode_crawl"]

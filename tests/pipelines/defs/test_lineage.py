@@ -50,6 +50,7 @@ JOBS = {
     "niche_report": "report_niche",
     "library_map": "map_library",
     "retention": "apply_retention",
+    "lab_retention": "apply_lab_retention",
 }
 """The order in which the assets are made, and the job that makes each asset. An asset without a job is materialized by
 itself.
@@ -57,7 +58,7 @@ itself.
 
 NO_TIME = timedelta(0)
 
-WRITERS = {"videos": {"raw_videos", "crawled_videos", "view_history", "retention"}}
+WRITERS = {"videos": {"raw_videos", "crawled_videos", "view_history", "retention", "lab_retention"}}
 """For each asset that Dagster does not materialize, the assets that write its tables."""
 
 BACKWARD = {
@@ -68,7 +69,7 @@ BACKWARD = {
 graph of assets, the second asset comes later, so this reading is not a dependency.
 """
 
-CLEANERS = {"retention"}
+CLEANERS = {"retention", "lab_retention"}
 """Assets that search all tables for data that must be deleted. A search of a table is not a dependency."""
 
 OWNER = {table.name: asset for asset, tables in TABLES.items() for table in tables}

@@ -136,6 +136,7 @@ def test_these_are_the_schedules_and_the_sensors_and_nothing_else_starts_work() 
     assert {name: (s.job_name, s.cron_schedule, s.default_status) for name, s in schedules.items()} == {
         "daily_refresh": ("refresh_library", "0 3 * * *", running),
         "daily_retention": ("apply_retention", "30 4 * * *", running),
+        "daily_lab_retention": ("apply_lab_retention", "40 4 * * *", running),
         "frequent_observation": ("observe_views", "15 */6 * * *", running),
         # The crawl may spend most of a day's quota, so a person has to turn it on.
         "daily_crawl": ("crawl_corpus", "30 19 * * *", stopped),

@@ -16,9 +16,9 @@ from thumblab_pipelines.retention.retired import RetainedNiches, retain_retired_
 
 
 @dg.asset(
-    deps=["videos", "retention"],
+    deps=["videos"],
     kinds={"youtube", "postgres"},
-    # By this pool, the clean-up of a day waits for the runs of `retention` that run or wait for the pool.
+    # The steps of `retention` use this pool too. So this step waits for those that run or wait for the pool.
     pool=YOUTUBE,
     check_specs=blocking(
         "lab_retention",
