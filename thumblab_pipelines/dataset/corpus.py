@@ -1,4 +1,4 @@
-"""Read all videos in one query, and exclude videos by rules. The remaining videos are the corpus.
+"""Read all videos as columns with one query, and exclude videos by rules. The remaining videos are the corpus.
 
 A model may be trained on the videos of the corpus, except videos of more than an hour. Videos of more than an hour are
 used only for channel adapters and for evaluation.
@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import text
 
-from thumblab_core.images.stored_hashes import known_hashes
 from thumblab_core.inclusion import LEAST_SUBSCRIBERS, LEAST_VIEWS, LONGEST_S, SHORTEST_S
 from thumblab_pipelines.collection.crawl_rules import GONE, OUTLIER
+from thumblab_pipelines.columns import read_columns
 from thumblab_pipelines.dataset.ageing import views_at
 from thumblab_pipelines.features.fixed_age import FIXED_AGES
 from thumblab_pipelines.features.picture_words import PICTURE_WORDS
@@ -46,16 +45,23 @@ _RULE_COLUMNS = (
 # their last day is before the day of the first change.
 _AT_AGES = ", ".join(f"max(views) FILTER (WHERE age_hours = {age}) AS {views_at(age)}" for age in FIXED_AGES)
 _OWNERS = "c.is_short IS NOT TRUE AND (p.until IS NULL OR p.until = 'infinity' OR c.last_day < p.until::date)"
+
+
+def _microseconds(moment: str) -> str:
+    """Return an SQL expression for the microseconds since 1970, whatever time zone the server uses."""
+    return f"(EXTRACT(EPOCH FROM {moment}) * 1000000)::bigint"
+
+
 _CORPUS = f"""
 WITH learnt AS ({first_versions_query()}),
 vectors AS (SELECT DISTINCT video_id, encoder, source_digest FROM ({stored_vectors_query()}) encoded_videos)
-SELECT v.video_id, v.niche, v.channel_id, p.title, v.published_at, v.duration_s, s.view_count AS views,
-       s.observed_at, s.era,
+SELECT v.video_id, v.niche, v.channel_id, p.title, {_microseconds("v.published_at")},
+       v.duration_s, s.view_count AS views, {_microseconds("s.observed_at")}, s.era,
        GREATEST(EXTRACT(EPOCH FROM s.observed_at - v.published_at) / 3600.0, 1.0)::float AS age_hours,
        {", ".join(f"a.{views_at(age)}" for age in FIXED_AGES)},
        CASE WHEN {_OWNERS} THEN c.impressions END::float AS impressions,
        CASE WHEN {_OWNERS} THEN c.click_through_rate END AS click_through_rate,
-       p.sha256, p.phash::text AS phash, i.video_id IS NOT NULL AND n.video_id IS NOT NULL AS encoded,
+       p.sha256, p.phash, i.video_id IS NOT NULL AND n.video_id IS NOT NULL AS encoded,
        v.format, v.aspect_ratio, v.may_train IS TRUE OR v.source = 'catalogue' AS may_train, h.subscriber_count,
        k.outcome, {LACKS_COUNT} AS lacks_count, {PICTURE_WORDS} AS picture_words, c.is_short
 FROM videos v
@@ -78,6 +84,33 @@ LEFT JOIN vectors n ON n.video_id = v.video_id AND n.encoder = :title AND n.sour
 WHERE v.niche = ANY(:niches)
 ORDER BY v.published_at, v.video_id
 """  # noqa: S608  (built from constants; values are bound)
+_TYPES = {
+    "video_id": "string",
+    "niche": "string",
+    "channel_id": "string",
+    "title": "string",
+    "published_at": "int64",
+    "duration_s": "int64",
+    "views": "int64",
+    "observed_at": "int64",
+    "era": "string",
+    "age_hours": "float64",
+    **{views_at(age): "float64" for age in FIXED_AGES},
+    "impressions": "float64",
+    "click_through_rate": "float64",
+    "sha256": "string",
+    "phash": "int64",
+    "encoded": "bool",
+    "format": "string",
+    "aspect_ratio": "float64",
+    "may_train": "bool",
+    "subscriber_count": "float64",
+    "outcome": "string",
+    "lacks_count": "string",
+    "picture_words": "string",
+    "is_short": "bool",
+}
+"""The columns of `_CORPUS`, in its order, with the types for `read_columns`."""
 
 
 def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFrame:
@@ -98,15 +131,16 @@ def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFram
     Unknown figures are NaN. `image_encoder` and `title_encoder` are fingerprints of encoders.
     """
     import pandas as pd
+    import pyarrow as pa
 
     parameters = {"image": image_encoder, "title": title_encoder, "niches": list(lab.niches)}
     with lab.engine.connect() as connection:
-        rows = connection.execute(text(_CORPUS), parameters)
-        corpus = pd.DataFrame(rows.all(), columns=list(rows.keys()))
-    numbers = [views_at(age) for age in FIXED_AGES] + ["impressions", "click_through_rate", "subscriber_count"]
-    corpus = corpus.astype(dict.fromkeys(numbers, float)).assign(
-        phash=pd.array(known_hashes(corpus.phash), dtype="Int64")
-    )
+        table = read_columns(connection, _CORPUS, _TYPES, parameters)
+    for name in ("published_at", "observed_at"):
+        column = table.column_names.index(name)
+        table = table.set_column(column, name, table[name].cast(pa.timestamp("us", "UTC")))
+    hashes = pd.Int64Dtype().__from_arrow__(table["phash"])  # Floats would be exact only up to 53 bits.
+    corpus = table.to_pandas(split_blocks=True, self_destruct=True).assign(phash=hashes)
     for age in FIXED_AGES:
         corpus[views_at(age)] = np.minimum(corpus[views_at(age)], corpus.views.astype(float))
     return corpus
@@ -123,16 +157,15 @@ def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, di
     excluded.
     """
     excluded: dict[str, int] = {}
+    left = np.ones(len(corpus), bool)
 
     def drop(reason: str, bad: Any) -> None:
-        nonlocal corpus
-        bad = np.asarray(bad, bool)
-        excluded[reason] = int(bad.sum())
-        corpus = corpus[~bad]
+        dropped = left & np.asarray(bad, bool)
+        excluded[reason] = int(dropped.sum())
+        left[dropped] = False
 
     for reason in (NOT_KEPT, CHANGED_FIRST, NEVER_COUNTED):
         drop(reason, corpus.lacks_count == reason)
-    corpus = corpus.astype({"views": np.int64})  # The views were floats only because a missing count is NaN.
     drop("no picture", corpus.sha256.isna())
     drop("not encoded", ~corpus.encoded.astype(bool))
     drop(GONE, corpus.outcome == GONE)
@@ -149,9 +182,11 @@ def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, di
     drop("counted before it was published", corpus.observed_at < corpus.published_at)
     # If a channel hides its number of subscribers, the number is NaN. A channel with a hidden number is not excluded.
     drop(f"of a channel under {LEAST_SUBSCRIBERS} subscribers", corpus.subscriber_count < LEAST_SUBSCRIBERS)
+    corpus = corpus.drop(columns=[name for name in _RULE_COLUMNS if name != "outcome"])[left]
+    corpus = corpus.astype({"views": np.int64})  # The views were floats only because a missing count is NaN.
     # The model is not trained on very long videos. But channel adapters are fitted on them, because a channel may
     # publish no shorter videos. A video of unknown length counts as short enough.
     learnt = ~(corpus.duration_s > LONGEST_S).astype(bool)
     excluded[f"over {LONGEST_S} s, from all but its channel's own history"] = int((~learnt).sum())
     corpus = corpus.assign(crawl_outlier=corpus.outcome == OUTLIER, learnt=learnt)
-    return corpus.drop(columns=list(_RULE_COLUMNS)).reset_index(drop=True), excluded
+    return corpus.drop(columns="outcome").reset_index(drop=True), excluded

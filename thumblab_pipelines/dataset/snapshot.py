@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from sqlalchemy import text
 
 from thumblab_core.arrays import Flags, Float32s
 from thumblab_core.encoders.protocol import Vectors
 from thumblab_core.errors import LabError
 from thumblab_core.releases.release import Release
 from thumblab_core.sub_scores import NAMES
+from thumblab_pipelines.columns import read_columns
 from thumblab_pipelines.features.stored_vectors import digests, read_vectors
 from thumblab_pipelines.lab import Lab
 
@@ -35,8 +35,9 @@ FILE = "vectors.safetensors"
 _REMEDY = "materialize training_pairs again"
 
 _SUB_SCORES = f"""
-SELECT video_id, {", ".join(NAMES)} FROM visual_features
-JOIN unnest(CAST(:ids AS text[]), CAST(:pictures AS text[])) AS asked (video_id, sha256) USING (video_id, sha256)
+SELECT asked.row, {", ".join(NAMES)} FROM visual_features
+JOIN unnest(CAST(:ids AS text[]), CAST(:pictures AS text[])) WITH ORDINALITY AS asked (video_id, sha256, row)
+     USING (video_id, sha256)
 """  # noqa: S608  (constant names only)
 
 
@@ -106,10 +107,11 @@ def read_snapshot(lab: Lab, videos: pd.DataFrame, image_encoder: str, title_enco
 
 
 def _sub_scores(lab: Lab, ids: Sequence[str], pictures: Sequence[str]) -> Float32s:
+    types = {"row": "int64"} | dict.fromkeys(NAMES, "float64")
     with lab.engine.connect() as connection:
-        rows = connection.execute(text(_SUB_SCORES), {"ids": list(ids), "pictures": list(pictures)}).all()
-    measured = {row[0]: [np.nan if value is None else value for value in row[1:]] for row in rows}
-    not_measured = [np.nan] * len(NAMES)
-    return np.array([measured.get(video_id, not_measured) for video_id in ids], np.float32).reshape(
-        len(ids), len(NAMES)
-    )
+        table = read_columns(connection, _SUB_SCORES, types, {"ids": list(ids), "pictures": list(pictures)})
+    scores = np.full((len(ids), len(NAMES)), np.nan, np.float32)
+    rows = table["row"].to_numpy() - 1
+    for column, name in enumerate(NAMES):
+        scores[rows, column] = table[name].to_numpy()
+    return scores

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thumblab_core.encoders.protocol import Vectors
+from thumblab_core.errors import LabError
 from thumblab_core.images import digest
 from thumblab_pipelines.lab import Lab
 
@@ -31,16 +32,14 @@ def stored_vectors_query(where: str = "true") -> str:
 # COPY sends the vectors in PostgreSQL's binary format. Reading a vector of 768 numbers as decimal text takes five times
 # as long.
 _COPY = f"""
-COPY (SELECT asked.video_id, asked.source_digest, stored.vector
-      FROM unnest(%(ids)s::text[], %(digests)s::text[]) AS asked (video_id, source_digest)
+COPY (SELECT asked.row::integer, stored.vector
+      FROM unnest(%(ids)s::text[], %(digests)s::text[]) WITH ORDINALITY AS asked (video_id, source_digest, row)
       JOIN ({stored_vectors_query()}) stored USING (video_id, source_digest)
       WHERE stored.encoder = %(encoder)s)
 TO STDOUT (FORMAT BINARY)
 """  # noqa: S608  (the query comes from this project's code)
-_HEADER = 4
-"""Number of bytes before the numbers in pgvector's binary format: two give the dimension, and two are unused."""
-_NUMBER = 4
-"""Number of bytes of a number in pgvector's binary format."""
+_HEADER, _TRAILER = 19, 2
+"""Numbers of bytes before and after the rows in PostgreSQL's binary format."""
 _CHUNK = 5_000
 """Number of videos in one query."""
 
@@ -69,16 +68,36 @@ def read_vectors(
     with lab.engine.connect() as connection:
         cursor: Any = connection.connection.cursor()
         for start in range(0, len(ids), _CHUNK):
-            asked = list(zip(ids[start : start + _CHUNK], digests[start : start + _CHUNK], strict=True))
-            part = {"ids": [video_id for video_id, _ in asked], "digests": [digest for _, digest in asked]}
+            part = {"ids": list(ids[start : start + _CHUNK]), "digests": list(digests[start : start + _CHUNK])}
             with cursor.copy(_COPY, {**part, "encoder": encoder}) as copy:
-                copy.set_types(("text", "text", "bytea"))
-                stored = {(video_id, source): vector[_HEADER:] for video_id, source, vector in copy.rows()}
-            if stored and not vectors.size:
+                stored = _rows(b"".join(copy), encoder)
+            if len(stored) and not vectors.size:
                 # The dimension is known from the first vector. All vectors are then written into one array, so that
                 # they are never in memory twice.
-                vectors = np.zeros((len(ids), len(next(iter(stored.values()))) // _NUMBER), np.float32)
-            for row, key in enumerate(asked, start):
-                if key in stored:
-                    vectors[row], is_stored[row] = np.frombuffer(stored[key], ">f4"), True
+                vectors = np.zeros((len(ids), stored["vector"].shape[1]), np.float32)
+            rows = start + stored["row"] - 1
+            vectors[rows], is_stored[rows] = stored["vector"], True
     return (vectors if vectors.size else np.zeros((len(ids), 0), np.float32)), is_stored
+
+
+def _rows(binary: bytes, encoder: str) -> npt.NDArray[Any]:
+    """Return the rows of `_COPY` as an array with the fields `row` and `vector`. It reads from `binary`.
+
+    All vectors of an encoder have one dimension, so all rows have the same number of bytes. Raises `LabError` if not.
+    """
+    rows = memoryview(binary)[_HEADER:-_TRAILER]
+    size = len(rows) and int(np.frombuffer(rows, ">i4", 1, 10)[0])
+    layout = np.dtype(
+        [
+            ("fields", ">i2"),
+            ("row_size", ">i4"),
+            ("row", ">i4"),
+            ("vector_size", ">i4"),
+            ("dimension", ">i2"),
+            ("unused", ">i2"),
+            ("vector", ">f4", (max(size - 4, 0) // 4,)),
+        ]
+    )
+    if len(rows) % layout.itemsize or ((stored := np.frombuffer(rows, layout))["vector_size"] != size).any():
+        raise LabError(f"the vectors of the encoder {encoder} do not have one dimension; encode their videos again")
+    return stored
