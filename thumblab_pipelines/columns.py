@@ -26,8 +26,8 @@ def read_columns(
     Args:
         connection: A connection to PostgreSQL.
         query: The query, with parameters in the form :name.
-        types: The type of each column of the result, by its name, in the order of the query: "string", "int64",
-            "float64" or "bool". Numbers are exact. An unknown value (NULL) stays different from an empty text.
+        types: The type of each column of the result, by its name: "string", "int64", "float64" or "bool".
+            Numbers are exact. An unknown value (NULL) stays different from an empty text.
         parameters: The values of the parameters.
     """
     import pyarrow as pa
@@ -35,14 +35,15 @@ def read_columns(
 
     # SQLAlchemy has no function for COPY, so the database driver is called directly. The driver needs parameters in the
     # form %(name)s, and this line converts them from the form :name.
-    statement = str(text(f"COPY ({query}) TO STDOUT (FORMAT CSV)").compile(dialect=connection.dialect))
+    statement = str(text(f"COPY ({query}) TO STDOUT (FORMAT CSV, HEADER)").compile(dialect=connection.dialect))
     cursor: Any = connection.connection.cursor()
     with cursor.copy(statement, parameters) as copy:
         return csv.read_csv(
             pa.PythonFile(_Stream(copy), "r"),
-            csv.ReadOptions(column_names=list(types), block_size=_BLOCK),
+            csv.ReadOptions(block_size=_BLOCK),
             csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
             csv.ConvertOptions(
+                include_columns=list(types),
                 column_types={name: pa.type_for_alias(alias) for name, alias in types.items()},
                 null_values=[""],
                 strings_can_be_null=True,

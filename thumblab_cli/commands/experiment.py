@@ -196,9 +196,8 @@ def report(channel: str | None, as_json: bool) -> None:
 @command.command()
 @click.argument("experiment_id", type=click.IntRange(1, 2**31 - 1))
 def remove(experiment_id: int) -> None:
-    """Delete the experiment with the id EXPERIMENT_ID. The next run of the Dagster asset `retention` deletes the
-    pictures of the experiment.
-    """
+    """Delete the experiment with the id EXPERIMENT_ID. The next run of the Dagster asset `lab_retention` deletes its
+    pictures."""
     from thumblab_core.experiments.store import remove_experiment
     from thumblab_pipelines.lab import Lab
 

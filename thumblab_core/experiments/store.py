@@ -116,8 +116,8 @@ def count_experiments(connection: Connection, channel_id: str | None = None) -> 
 def remove_experiment(connection: Connection, experiment_id: int) -> bool:
     """Delete an experiment. Return whether there was an experiment with this number.
 
-    If no video and no other experiment uses the pictures of the experiment, the next run of the asset `retention`
-    deletes them.
+    The next run of the asset `lab_retention` deletes the pictures of the experiment, unless a video or another experiment
+    uses them.
     """
     statement = delete(experiments).where(experiments.c.experiment_id == experiment_id)
     return bool(connection.execute(statement).rowcount)

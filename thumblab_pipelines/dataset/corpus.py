@@ -55,8 +55,8 @@ def _microseconds(moment: str) -> str:
 _CORPUS = f"""
 WITH learnt AS ({first_versions_query()}),
 vectors AS (SELECT DISTINCT video_id, encoder, source_digest FROM ({stored_vectors_query()}) encoded_videos)
-SELECT v.video_id, v.niche, v.channel_id, p.title, {_microseconds("v.published_at")},
-       v.duration_s, s.view_count AS views, {_microseconds("s.observed_at")}, s.era,
+SELECT v.video_id, v.niche, v.channel_id, p.title, {_microseconds("v.published_at")} AS published_at,
+       v.duration_s, s.view_count AS views, {_microseconds("s.observed_at")} AS observed_at, s.era,
        GREATEST(EXTRACT(EPOCH FROM s.observed_at - v.published_at) / 3600.0, 1.0)::float AS age_hours,
        {", ".join(f"a.{views_at(age)}" for age in FIXED_AGES)},
        CASE WHEN {_OWNERS} THEN c.impressions END::float AS impressions,
@@ -110,7 +110,7 @@ _TYPES = {
     "picture_words": "string",
     "is_short": "bool",
 }
-"""The columns of `_CORPUS`, in its order, with the types for `read_columns`."""
+"""The columns of the corpus, with the types for `read_columns`."""
 
 
 def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFrame:

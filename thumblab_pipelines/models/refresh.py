@@ -193,18 +193,23 @@ def refresh_niches(
 ) -> tuple[list[RefreshedNiche], dict[str, LabError]]:
     """Refresh the niches. Return the refreshed niches, and the errors of the failed niches.
 
-    If a niche fails, the other niches are still refreshed. If the niches need an encoder that cannot be loaded,
-    `LabError` is raised before any work.
+    If a niche fails, the other niches are still refreshed. A niche that a person retires in the meantime is left out, and
+    is no failure. If the niches need an encoder that cannot be loaded, `LabError` is raised before any work.
     """
     load_encoders(lab, niches)
     done: list[RefreshedNiche] = []
     failed: dict[str, LabError] = {}
     for niche in niches:
         try:
-            refreshed = refresh_niche(lab, niche, listener)
+            refreshed = refresh_niche(lab, niche, listener) if niche in lab.niches else None
         except LabError as error:
-            failed[niche] = error
-            listener.warn(f"{niche} was not refreshed: {error}")
+            if niche in lab.niches:
+                failed[niche] = error
+                listener.warn(f"{niche} was not refreshed: {error}")
+                continue
+            refreshed = None
+        if refreshed is None:
+            listener.warn(f"{niche} was not refreshed, because it was retired in the meantime")
             continue
         done.append(refreshed)
         for remark in refreshed.remarks:

@@ -20,6 +20,7 @@ from sqlalchemy import delete, func, select
 from thumblab_core.database.tables import embeddings, library_exclusions, thumbnails
 from thumblab_core.errors import LabError
 from thumblab_core.library_map.files import LIBRARY_MAP
+from thumblab_core.niches.store import restore_niche, retire_niche
 from thumblab_core.releases.release import ALL, INDEX, MODEL
 from thumblab_pipelines.collection.catalogue import import_catalogue
 from thumblab_pipelines.collection.observe import check_observation, observe
@@ -36,6 +37,7 @@ from thumblab_pipelines.models.refresh import (
     refresh_all,
     refresh_model,
     refresh_niche,
+    refresh_niches,
 )
 from thumblab_pipelines.retention.retention import check_retention, retain
 
@@ -156,6 +158,29 @@ def test_a_refresh_serves_a_catalogue_and_a_second_one_has_nothing_to_do(lab: La
     )
     assert lab.releases.serving.current_id(MODEL, ALL) == model.served.release_id
     assert refresh_model(lab, lambda: None).served == model.served
+
+
+@pytest.mark.parametrize("when", ["before its turn", "during its turn"])
+def test_a_niche_that_is_retired_during_a_refresh_is_left_out_and_is_no_failure(lab: Lab, when: str) -> None:
+    notes: list[str] = []
+
+    def retire(*_: object) -> None:
+        if "news" in lab.niches:
+            retire_niche(lab.engine, lab.settings.data_dir, "news")
+
+    def retire_during_its_turn(what: str, *_: object) -> None:
+        if what.startswith("news: "):
+            retire()
+
+    listener = RefreshListener(info=retire, warn=notes.append)
+    if when == "during its turn":
+        listener = RefreshListener(retire_during_its_turn, warn=notes.append)
+    try:
+        done, failed = refresh_niches(lab, ["tech", "news"], listener)
+    finally:
+        restore_niche(lab.engine, lab.settings.data_dir, "news")
+    assert ([niche.niche for niche in done], failed) == (["tech"], {})
+    assert "news was not refreshed, because it was retired in the meantime" in notes
 
 
 def materializations(result: dg.ExecuteInProcessResult) -> set[tuple[str, str | None]]:
