@@ -139,8 +139,9 @@ def read_corpus(lab: Lab, image_encoder: str, title_encoder: str) -> pd.DataFram
     for name in ("published_at", "observed_at"):
         column = table.column_names.index(name)
         table = table.set_column(column, name, table[name].cast(pa.timestamp("us", "UTC")))
-    hashes = pd.Int64Dtype().__from_arrow__(table["phash"])  # Floats would be exact only up to 53 bits.
-    corpus = table.to_pandas(split_blocks=True, self_destruct=True).assign(phash=hashes)
+    # Hashes as floats would be exact only up to 53 bits.
+    hashes = table.select(["phash"]).to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+    corpus: pd.DataFrame = table.to_pandas(split_blocks=True, self_destruct=True).assign(phash=hashes.phash)
     for age in FIXED_AGES:
         corpus[views_at(age)] = np.minimum(corpus[views_at(age)], corpus.views.astype(float))
     return corpus
