@@ -78,8 +78,18 @@ class MixedRows:
             yield place, self[place]
 
     def dense(self) -> Any:
-        """Return all rows as a dense array [n, d]."""
-        return self[:]
+        """Return all rows as a dense array [n, d].
+
+        The array is filled block by block. So the arrays from which `function` computes its result are small.
+        """
+        if len(self) <= BLOCK:
+            return self[:]
+        filled: npt.NDArray[Any] | None = None
+        for place, block in self.blocks():
+            if filled is None:
+                filled = np.empty((len(self), block.shape[1]), block.dtype)
+            filled[place] = block
+        return filled
 
     def mapped(self, function: Callable[[Any], npt.NDArray[Any]]) -> Any:
         """Return the concatenated results of `function`, which is called for one dense block [m, d] at a time."""

@@ -24,7 +24,7 @@ import numpy as np
 from thumblab_core.arrays import Float32s, Float64s, Floats, Rows
 from thumblab_core.ranking.architecture import CONSTANT, FACTS_LENGTH, FARTHEST
 from thumblab_pipelines.dataset.load import Dataset
-from thumblab_pipelines.statistics.mixed_rows import MixedRows
+from thumblab_pipelines.statistics.mixed_rows import BLOCK, MixedRows
 from thumblab_pipelines.statistics.trend import publication_days, slope_within_channels
 from thumblab_pipelines.training.adaptation import ScoredVideos, above_trend, scores_from_others
 from thumblab_pipelines.training.cross_fitting import ridges_without_runs, runs_in_time
@@ -128,8 +128,15 @@ def _log_length(videos: pd.DataFrame, rows: Rows) -> Float64s:
 
 def _scaled(block: Floats, length: float, rows: Rows) -> Float32s:
     """Return the features [n, d], standardised, clipped, and scaled so that a typical row has the length `length`."""
-    centred = block - block[rows].mean(axis=0)
-    spread = centred[rows].std(axis=0)
-    standardised = np.where(spread > CONSTANT, centred / np.maximum(spread, CONSTANT), 0.0)
-    limited = np.clip(standardised, -FARTHEST, FARTHEST)
-    return np.asarray(limited * (length / np.sqrt(block.shape[1])), np.float32)
+    chosen = block[rows]
+    mean = chosen.mean(axis=0)
+    chosen -= mean
+    spread = chosen.std(axis=0)
+    del chosen
+    factor = length / np.sqrt(block.shape[1])
+    scaled = np.empty(block.shape, np.float32)
+    for start in range(0, len(block), BLOCK):
+        place = slice(start, start + BLOCK)
+        standardised = np.where(spread > CONSTANT, (block[place] - mean) / np.maximum(spread, CONSTANT), 0.0)
+        scaled[place] = np.clip(standardised, -FARTHEST, FARTHEST) * factor
+    return scaled
