@@ -15,7 +15,7 @@ from thumblab_pipelines.collection.crawl_rules import GONE
 from thumblab_pipelines.collection.refetch import observe_counts, refetch
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, batches, silent
-from thumblab_pipelines.videos.deletion import Deletion
+from thumblab_pipelines.videos.limited_deletion import LimitedDeletion
 from thumblab_pipelines.videos.records import SHORT, VIDEO
 from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.quota import QuotaError, Spending
@@ -66,7 +66,7 @@ def observe(lab: Lab, niche: str, progress: Progress = silent, confirmed: bool =
     A video is due every 6 hours up to an age of 3 days, daily up to 14 days, and weekly up to 90 days. A video that is
     no longer on YouTube is deleted. YouTube may leave a video out of an answer by mistake. So the run asks again before
     it deletes a video. The run asks up to two times more for an ordinary video or a Short, and once more for a live or
-    upcoming video. If more videos are gone than `Deletion` allows, no video is deleted, unless a person has `confirmed`
+    upcoming video. If more videos are gone than `LimitedDeletion` allows, no video is deleted, unless a person has `confirmed`
     the deletion.
 
     If the quota is spent, the run ends early, and `stopped` gives the reason. If no API key is set, a niche without
@@ -76,7 +76,7 @@ def observe(lab: Lab, niche: str, progress: Progress = silent, confirmed: bool =
     observed = due = asked = 0
     gone: list[str] = []
     stopped = None
-    deletion = Deletion(lab, niche, "view_history", confirmed)
+    deletion = LimitedDeletion(lab, niche, "view_history", confirmed)
     not_asked = reason_not_to_ask(lab, niche)
     if not_asked is not None:
         return Observed(0, 0, 0, Spending({}, []), None, deletion.check(), [not_asked])

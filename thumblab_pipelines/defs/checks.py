@@ -9,7 +9,7 @@ import dagster as dg
 from thumblab_core.database.failures import explained_failure
 from thumblab_core.errors import LabError
 from thumblab_pipelines.checks import CheckResult
-from thumblab_pipelines.videos.deletion import CHECK
+from thumblab_pipelines.videos.limited_deletion import CHECK
 
 
 class Confirmation(dg.Config):

@@ -9,7 +9,7 @@ from thumblab_core.ranking.channel_adapters import ChannelAdapters
 from thumblab_pipelines.collection.crawl_rules import KEPT, OUTLIER
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.retention.refreshing import due_videos
-from thumblab_pipelines.videos.deletion import Deletion
+from thumblab_pipelines.videos.limited_deletion import LimitedDeletion
 
 EXPIRED, STALE = "out of the library's days", "not refreshed in 30 days"
 """The reasons that `expire` and `delete_stale` give for deleting videos."""
@@ -56,7 +56,7 @@ WHERE NOT EXISTS (SELECT 1 FROM videos v WHERE v.channel_id = c.channel_id)
 """This statement deletes the channels that have no video and were not refreshed since `before`."""
 
 
-def expire(lab: Lab, niche: str, now: datetime, deletion: Deletion, oldest: bool = False) -> None:
+def expire(lab: Lab, niche: str, now: datetime, deletion: LimitedDeletion, oldest: bool = False) -> None:
     """Delete the videos whose time in the library has ended. The time starts when the lab first collected the video.
 
     `_EXPIRED` says which videos stay longer. `deletion` limits how many videos the run may delete. If more videos than
@@ -105,7 +105,7 @@ def shorten_histories(connection: Connection, niche: str, before: datetime) -> N
             connection.execute(update(thumbnail_versions).where(remaining).values(earlier_deleted=True))
 
 
-def delete_stale(lab: Lab, niche: str, now: datetime, deletion: Deletion) -> None:
+def delete_stale(lab: Lab, niche: str, now: datetime, deletion: LimitedDeletion) -> None:
     """Delete the niche's rows that were not refreshed from YouTube within 30 days.
 
     The deleted rows are rows of videos, and rows of `crawl_videos` for videos that the crawl did not keep.

@@ -19,7 +19,7 @@ from thumblab_pipelines.retention.expiry import delete_unused_channels
 from thumblab_pipelines.retention.purge import clean_faces, clean_images, clean_pairs, clean_unfinished
 from thumblab_pipelines.retention.purge_adapters import CleanedAdapters, clean_adapters
 from thumblab_pipelines.retention.retention import check_forgotten
-from thumblab_pipelines.videos.deletion import earlier_clock, last_heard
+from thumblab_pipelines.videos.limited_deletion import earlier_clock, last_heard
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from thumblab_pipelines.collection.crawl_rules import GONE
 from thumblab_pipelines.collection.refetch import refetch
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, batches
-from thumblab_pipelines.videos.deletion import Deletion, delete_videos
+from thumblab_pipelines.videos.deletion import delete_videos
+from thumblab_pipelines.videos.limited_deletion import LimitedDeletion
 from thumblab_pipelines.videos.records import save_channels
 from thumblab_pipelines.youtube.client import PAGE_SIZE, YouTube
 from thumblab_pipelines.youtube.errors import ErrorKind, YouTubeError
@@ -69,7 +70,9 @@ def due_videos(lab: Lab, niche: str, before: datetime) -> list[str]:
         return list(connection.scalars(statement))
 
 
-def refresh_due(lab: Lab, youtube: YouTube, niche: str, deletion: Deletion, progress: Progress) -> RefreshedFacts:
+def refresh_due(
+    lab: Lab, youtube: YouTube, niche: str, deletion: LimitedDeletion, progress: Progress
+) -> RefreshedFacts:
     """Refresh the channels and videos that are due. Delete the channels and videos that are no longer on YouTube.
 
     Channels are refreshed first. The videos of a closed channel are deleted with the channel, so no quota is spent on
@@ -96,7 +99,7 @@ def refresh_due(lab: Lab, youtube: YouTube, niche: str, deletion: Deletion, prog
 
 
 def _refresh_channels(
-    lab: Lab, youtube: YouTube, niche: str, before: datetime, deletion: Deletion, progress: Progress
+    lab: Lab, youtube: YouTube, niche: str, before: datetime, deletion: LimitedDeletion, progress: Progress
 ) -> None:
     """Refresh the channels that are due. Then delete the channels that are no longer on YouTube, with their videos.
 

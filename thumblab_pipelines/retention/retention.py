@@ -21,7 +21,7 @@ from thumblab_pipelines.retention.attempts import Attempts
 from thumblab_pipelines.retention.expiry import LONGEST, STALE, delete_stale, expire
 from thumblab_pipelines.retention.purge import alive_videos, clean_indices, stale_indices
 from thumblab_pipelines.retention.refreshing import RefreshedFacts, due_videos, refresh_due
-from thumblab_pipelines.videos.deletion import Deletion, earlier_clock, last_heard
+from thumblab_pipelines.videos.limited_deletion import LimitedDeletion, earlier_clock, last_heard
 from thumblab_pipelines.youtube.client import YouTube
 from thumblab_pipelines.youtube.quota import Spending
 from thumblab_pipelines.youtube.without_key import reason_not_to_ask
@@ -58,7 +58,7 @@ def retain(
     share.
 
     If the quota of the day is spent, videos that were not refreshed stay until their facts are 30 days old. A run
-    deletes at most a share of the niche's videos, unless a person has `confirmed` the deletion, see `Deletion`.
+    deletes at most a share of the niche's videos, unless a person has `confirmed` the deletion, see `LimitedDeletion`.
 
     The present time comes from YouTube, because a wrong clock of this machine could delete everything. If YouTube
     cannot be asked, a `confirmed` run uses the earlier of two times: of this machine's clock, and of the database
@@ -70,7 +70,7 @@ def retain(
             that are certainly too old are deleted before the error is raised.
         Exception: The first error of a clean-up. The error is raised after all clean-ups were tried.
     """
-    deletion = Deletion(lab, niche, "retention", confirmed)
+    deletion = LimitedDeletion(lab, niche, "retention", confirmed)
     now: datetime | None = None
     refreshed: RefreshedFacts | None = None
     attempts = Attempts()
