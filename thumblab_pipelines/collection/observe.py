@@ -66,8 +66,8 @@ def observe(lab: Lab, niche: str, progress: Progress = silent, confirmed: bool =
     A video is due every 6 hours up to an age of 3 days, daily up to 14 days, and weekly up to 90 days. A video that is
     no longer on YouTube is deleted. YouTube may leave a video out of an answer by mistake. So the run asks again before
     it deletes a video. The run asks up to two times more for an ordinary video or a Short, and once more for a live or
-    upcoming video. If more videos are gone than `LimitedDeletion` allows, no video is deleted, unless a person has `confirmed`
-    the deletion.
+    upcoming video. If more videos are gone than `LimitedDeletion` allows, no video is deleted, unless a person has
+    `confirmed` the deletion.
 
     If the quota is spent, the run ends early, and `stopped` gives the reason. If no API key is set, a niche without
     videos from YouTube is not observed, and no error is raised. Raises `LabError` if no key is set and the niche has
