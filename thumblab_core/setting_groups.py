@@ -131,7 +131,7 @@ class CollectionSettings(BaseSettings):
 
 
 class ObjectStoreSettings(BaseSettings):
-    """The object store of the releases."""
+    """The object stores of the releases and of the pictures."""
 
     release_store: SecretStr | None = setting(
         None,
@@ -140,6 +140,14 @@ class ObjectStoreSettings(BaseSettings):
     )
     release_cache_gib: float = setting(
         20.0, "The space on this disk that the copies of releases from an object store should not exceed.", "GiB", gt=0
+    )
+    image_store: SecretStr | None = setting(
+        None,
+        "The URL of an object store for the pictures, such as `s3://BUCKET/PREFIX`, see [Object store](object-store.md)."
+        " Unset: the folder `images` in the data folder.",
+    )
+    image_cache_gib: float = setting(
+        5.0, "The space on this disk that the copies of pictures from an object store should not exceed.", "GiB", gt=0
     )
 
 

@@ -3,11 +3,10 @@
 Every setting has a default that suits a laptop. `thumblab_core.settings_page` makes docs/settings.md from `Settings`.
 """
 
-import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Self
@@ -18,6 +17,7 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSe
 
 from thumblab_core.access_settings import AccessSettings
 from thumblab_core.computing.ray_settings import RaySettings
+from thumblab_core.dotenv_lines import unreadable_lines, without_warnings_of_dotenv
 from thumblab_core.encoders.names import is_encoder_name, name_help
 from thumblab_core.errors import LabError
 from thumblab_core.faces.people_settings import PeopleSettings
@@ -51,6 +51,7 @@ _OWN_PLACES = (
     "database_url",
     "release_dir",
     "release_store",
+    "image_store",
     "mlflow_tracking_uri",
     "mlflow_page_url",
     "serving_url",
@@ -146,6 +147,7 @@ class Settings(
         "youtube_owner_credentials",
         "release_dir",
         "release_store",
+        "image_store",
         "face_model",
         "face_embedder",
         "title_prior",
@@ -229,7 +231,18 @@ class Settings(
 
     @property
     def images(self) -> Path:
+        """The folder of the pictures. Raises `LabError` if the pictures are in an object store."""
+        if self.image_store is not None:
+            raise LabError(
+                "the pictures are in an object store (THUMBLAB_IMAGE_STORE), and this command works only with pictures in "
+                "a folder; unset THUMBLAB_IMAGE_STORE for it"
+            )
         return self.data_dir / "images"
+
+    @property
+    def image_cache(self) -> Path:
+        """The folder with copies of pictures from an object store."""
+        return self.data_dir / "image-cache"
 
     @property
     def mlflow_url(self) -> str:
@@ -267,14 +280,14 @@ def settings() -> Settings:
     """
     file = Settings.model_config.get("env_file")
     try:
-        with _without_warnings_of_dotenv():
+        with without_warnings_of_dotenv():
             in_file = DotEnvSettingsSource(Settings).env_vars
             # A file in UTF-16 can be read as UTF-8 without an error. UTF-16 writes each ASCII letter as two bytes: the
             # byte that UTF-8 has, and a null byte. So a null byte in a name shows that the file is in UTF-16.
             if any("\0" in name for name in in_file):
                 raise UnicodeError
             values = Settings()
-        unreadable = _unreadable_lines(Path(str(file)))
+        unreadable = unreadable_lines(Path(str(file)))
     except ValidationError as error:
         problems = "; ".join(
             f"{variable(str(problem['loc'][0]))}: {problem['msg'].removeprefix('Value error, ')}"
@@ -291,33 +304,6 @@ def settings() -> Settings:
     for line in _misspelt([*os.environ, *in_file]):
         _warn(line)
     return values
-
-
-@contextmanager
-def _without_warnings_of_dotenv() -> Iterator[None]:
-    """Silence python-dotenv's warnings about bad lines of `.env`.
-
-    The lab warns about these lines itself, and names the file.
-    """
-    logger = logging.getLogger("dotenv.main")
-    disabled, logger.disabled = logger.disabled, True
-    try:
-        yield
-    finally:
-        logger.disabled = disabled
-
-
-def _unreadable_lines(file: Path) -> list[int]:
-    """Return the numbers, from 1, of the lines of a `.env` file that are neither a setting nor a comment."""
-    from dotenv.parser import parse_stream
-
-    if not file.is_file():
-        return []
-    with file.open(encoding="utf-8-sig") as stream:
-        failed = [binding.original for binding in parse_stream(stream) if binding.error]
-    # The parser puts the blank lines above a failed line into the text of this line, and gives the number of the first
-    # blank line. So the number of blank lines is added.
-    return [text.line + text.string[: -len(text.string.lstrip())].count("\n") for text in failed]
 
 
 def variable(field: str) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from thumblab_core.data_folder import make_data_folder, require_lab
 from thumblab_core.database.schema import open_database
 from thumblab_core.database.urls import database_url
-from thumblab_core.images import ImageStore
+from thumblab_core.image_store import ImageStore, image_store
 from thumblab_core.niches.store import niche_names, update_niche_file
 from thumblab_core.releases.place import release_place
 from thumblab_core.releases.release_store import ReleaseStore
@@ -39,7 +39,7 @@ class Lab:
         make_data_folder(chosen.data_dir)
         engine = open_database(database_url(chosen))
         update_niche_file(engine, chosen.data_dir)
-        return cls(chosen, engine, ImageStore(chosen.images), ReleaseStore(release_place(chosen)))
+        return cls(chosen, engine, image_store(chosen), ReleaseStore(release_place(chosen)))
 
     @classmethod
     def existing(cls, chosen: Settings | None = None) -> Self:

@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 
 import thumblab_core.settings
 from thumblab_core.hosts import is_loopback
-from thumblab_core.images import ImageStore
+from thumblab_core.image_store import ImageStore, image_store
 from thumblab_core.keys.generated_key import api_key
 from thumblab_core.loopback import bypass_proxy_for_loopback
 from thumblab_core.releases.place import polled_place
@@ -101,8 +101,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     keeper = PredictionKeeper(settings) if settings.keep_predictions else None
     cache_folder = shared_folder("cache")
     shared = None if cache_folder is None else SharedCache(cache_folder / "values")
-    scorer = Scorer(settings, keeper, shared)
-    app.state.scorer, app.state.shared_cache = scorer, shared
+    scorer, images = Scorer(settings, keeper, shared), image_store(settings)
+    app.state.scorer, app.state.images, app.state.shared_cache = scorer, images, shared
     app.state.niches = scorer.releases.niches
     app.state.workers = WorkerRegistry(shared_folder("workers"), lambda: scorer.state)
     budget = Budget(settings.serving_bodies_mib * 2**20)
@@ -117,14 +117,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.experiments_admission = Admission(settings.serving_requests)
     app.state.parsing_limiter = CapacityLimiter(received.PARSING)
     app.state.health_limiter = CapacityLimiter(health.CONCURRENT)
-    app.state.experiments = StoredExperiments(scorer.database, scorer.intake, ImageStore(settings.images))
+    app.state.experiments = StoredExperiments(scorer.database, scorer.intake, images)
     app.state.experiments_limiters = {
         queue: CapacityLimiter(experiments.CONCURRENT) for queue in ("storing", "listing")
     }
     app.state.dagster = DagsterGraphql(settings)
     app.state.dagster_runs, app.state.scheduler = DagsterRuns(app.state.dagster), SchedulerWatch(app.state.dagster)
     app.state.waiting_for_runs = asyncio.Semaphore(requested_runs.WAITING)
-    app.state.library_pictures = LibraryPictures(scorer.database, ImageStore(settings.images))
+    app.state.library_pictures = LibraryPictures(scorer.database, images)
     app.state.library_limiter = CapacityLimiter(library.CONCURRENT)
     app.state.proposals = ServiceDatabase(settings, niches.PROPOSAL_SECONDS)
     app.state.proposals_limiter = CapacityLimiter(niches.CONCURRENT_PROPOSALS)
@@ -151,7 +151,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.channels_admission = Admission(settings.serving_requests)
     app.state.channels_limiter = CapacityLimiter(channels.CONCURRENT)
-    app.state.people = StoredPeople(settings)
+    app.state.people = StoredPeople(settings, images)
     app.state.people_limiter = CapacityLimiter(people_calls.CONCURRENT)
     app.state.people_changes_limiter = CapacityLimiter(people_calls.CONCURRENT_CHANGES)
     app.state.crops_limiter = CapacityLimiter(people_calls.CONCURRENT_CROPS)
@@ -205,7 +205,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Limits]]:
     following = asyncio.create_task(follow(scorer, workers))
     batch_worker: BatchWorker = app.state.batch_worker
     batch_worker.start()
-    sweeping = asyncio.create_task(_sweep(app.state.channel_exports))
+    sweeping = asyncio.create_task(_sweep(app.state.channel_exports, app.state.images))
     scorer.canary.start()
     await take_over(scorer, workers)
     try:
@@ -226,11 +226,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Limits]]:
             app.state.shared_cache.close()
 
 
-async def _sweep(exports: ExportStore) -> None:
-    """Delete expired imports, with their exports and reports, now and every hour."""
+async def _sweep(exports: ExportStore, images: ImageStore) -> None:
+    """Delete expired imports, with their exports and reports, and expired copies of pictures, now and every hour."""
     while True:
-        with contextlib.suppress(OSError):
-            await to_thread.run_sync(exports.sweep)
+        for sweep in (exports.sweep, images.sweep):
+            with contextlib.suppress(OSError):
+                await to_thread.run_sync(sweep)
         await asyncio.sleep(_SWEEP_S)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.encoding import synthetic_files
 from thumblab_core.encoders.load import named_image_encoder
 from thumblab_core.encoders.protocol import ImageEncoder
-from thumblab_core.images import ImageStore
+from thumblab_core.image_store import ImageFolder
 from thumblab_core.settings import Settings
 from thumblab_pipelines.features.encoding_work import PictureEncoding, Source
 from thumblab_pipelines.ray_cluster.cluster import Cluster, cluster_of
@@ -79,7 +79,7 @@ class TimedEncoding(PictureEncoding):
         return _timed_encoding, (self.name, self.releases, self.images)
 
 
-def _timed_encoding(name: str, releases: Path, images: ImageStore) -> TimedEncoding:
+def _timed_encoding(name: str, releases: Path, images: ImageFolder) -> TimedEncoding:
     return TimedEncoding(named_image_encoder(name, releases), name, releases, images)
 
 
@@ -87,7 +87,7 @@ def measured(folder: Path, model: str, blocks: int, rounds: int) -> dict[int, li
     """Return the speed in each round, by the number of workers (one or two). `folder` is an empty folder for the
     pictures.
     """
-    images = ImageStore(folder / "images")
+    images = ImageFolder(folder / "images")
     (folder / "files").mkdir()
     digests = [images.put(file.read_bytes()) for file in synthetic_files(folder / "files", _FILES)]
     name = f"open_clip:{model}/{_random_weights(model, folder)}"

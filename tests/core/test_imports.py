@@ -65,6 +65,7 @@ ORDER = {
         "encoders",
         "embedded_postgres",
         "fetch",
+        "image_store",
         "images",
         "keys",
         "channel_imports",

@@ -174,7 +174,7 @@ def _lab_of(catalogue: Path, changes: dict[str, Any]) -> "Lab":
 
     chosen = settings()
     folder = hashlib.sha256(str(catalogue.resolve()).encode()).hexdigest()[:12]
-    own = dict.fromkeys(("database_url", "release_dir", "release_store"))
+    own = dict.fromkeys(("database_url", "release_dir", "release_store", "image_store"))
     apart = {"data_dir": chosen.data_dir / "evaluations" / folder, **own}
     return Lab.open(chosen.model_copy(update=apart | changes))
 

@@ -32,6 +32,7 @@ def write_winners(lab: "Lab", niche: str, path: Path) -> int:
     pictures in the image store. If the niche has no winner, nothing is written.
     """
     from thumblab_core.database.tables import thumbnails
+    from thumblab_core.image_store import ImageFolder
     from thumblab_core.index.items import WINNER_RULE
     from thumblab_core.index.niche_index import NicheIndex
     from thumblab_core.releases.release import INDEX
@@ -44,8 +45,9 @@ def write_winners(lab: "Lab", niche: str, path: Path) -> int:
     statement = select(thumbnails.c.video_id, thumbnails.c.sha256).where(
         thumbnails.c.video_id.in_([item.video_id for item in winners]), thumbnails.c.sha256.is_not(None)
     )
+    folder = ImageFolder(lab.settings.images)  # The demo has its pictures on the disk.
     with lab.engine.connect() as connection:
-        pictures = {row.video_id: lab.images.path(row.sha256) for row in connection.execute(statement)}
+        pictures = {row.video_id: folder.path(row.sha256) for row in connection.execute(statement)}
     shown = [(item, pictures[item.video_id]) for item in winners if item.video_id in pictures]
     if not shown:
         return 0

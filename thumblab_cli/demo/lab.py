@@ -29,6 +29,7 @@ _CHANGED = (
     "database_url",
     "release_dir",
     "release_store",
+    "image_store",
     "mlflow_tracking_uri",
     "serving_url",
     "image_encoder",

@@ -1,9 +1,10 @@
-"""Check and decode pictures from untrusted files, and store them under the hash of their bytes.
+"""Check and decode pictures from untrusted files.
 
 docs/pictures.md describes which formats, sizes and colours are read, and how much memory a picture takes at most.
 """
 
 from thumblab_core.images.decode import Picture, decode
+from thumblab_core.images.digests import digest
 from thumblab_core.images.letterbox import WIDE
 from thumblab_core.images.limits import (
     FORMAT_NAMES,
@@ -17,7 +18,6 @@ from thumblab_core.images.limits import (
     too_long,
 )
 from thumblab_core.images.parsed_file import Pixels
-from thumblab_core.images.store import ImageStore, digest
 
 __all__ = [
     "FORMATS",
@@ -28,7 +28,6 @@ __all__ = [
     "MIN_SIDE",
     "WIDE",
     "ImageError",
-    "ImageStore",
     "Picture",
     "Pixels",
     "decode",

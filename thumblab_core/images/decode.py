@@ -12,6 +12,7 @@ from PIL import Image
 
 from thumblab_core.images import limits
 from thumblab_core.images.bmp import parse_bmp
+from thumblab_core.images.digests import digest
 from thumblab_core.images.gif import parse_gif
 from thumblab_core.images.heif import parse_avif, parse_heic
 from thumblab_core.images.jpeg import parse_jpeg
@@ -22,7 +23,6 @@ from thumblab_core.images.parsed_file import Pixels
 from thumblab_core.images.png import parse_png
 from thumblab_core.images.profiles import to_srgb
 from thumblab_core.images.reduction import FULL_SIZE, Reduction, reduction
-from thumblab_core.images.store import digest
 from thumblab_core.images.webp import parse_webp
 
 _PARSERS = {

@@ -38,6 +38,10 @@ class StoreError(OSError, LabError):
         return str(self.strerror)
 
 
+class StoreAwayError(StoreError):
+    """The error that is raised if many requests in a row have failed, see `Outage`. Work on many objects must stop."""
+
+
 @dataclass(frozen=True)
 class Stored:
     """The content of an object, and the tag by which the store recognises this version of the object."""
@@ -139,22 +143,37 @@ class Bucket:
             for start in range(0, size, _CHUNK):
                 yield bytes(obstore.get_range(self._bulk, key, start=start, length=min(_CHUNK, size - start)))
 
-    def modified(self, key: str) -> datetime:
-        """Return when an object was written, by the clock of the store."""
+    def find(self, key: str) -> Entry | None:
+        """Return the size and the time of an object, or None if there is no such object."""
         import obstore
 
         with self._explained(key):
-            return obstore.head(self._quick, key)["last_modified"]
+            try:
+                found = obstore.head(self._quick, key)
+            except FileNotFoundError as error:
+                _require_bucket(error)
+                return None
+        return Entry(found["path"], found["size"], found["last_modified"])
 
-    def entries(self, folder: str) -> list[Entry]:
-        """Return all objects below a folder."""
+    def entries(self, folder: str) -> Iterator[Entry]:
+        """Yield all objects below a folder, in the order of their keys. The folder "" is the prefix of the URL."""
         import obstore
 
         with self._explained(folder):
-            return [
-                Entry(found["path"], found["size"], found["last_modified"])
-                for found in obstore.list(self._quick, folder).collect()
-            ]
+            for page in obstore.list(self._quick, folder or None):
+                yield from (Entry(found["path"], found["size"], found["last_modified"]) for found in page)
+
+    def now(self, folder: str = "") -> datetime:
+        """Return the time by the clock of the store. The clock of this machine may be wrong."""
+        key = f"{folder}/.clock-{secrets.token_hex(6)}".lstrip("/")
+        self.write(key, b"now")
+        try:
+            written = self.find(key)
+        finally:
+            self.delete([key])
+        if written is None:
+            raise StoreError(f"{self} has lost an object that was written a moment ago; check the store")
+        return written.modified
 
     def folders(self, folder: str) -> list[str]:
         """Return the names of the folders in a folder. The folder "" is the prefix of the URL."""

@@ -34,26 +34,33 @@ class StoreUrl:
     endpoint: str | None = None
     region: str | None = None
 
+    def overlaps(self, other: "StoreUrl") -> bool:
+        """Return whether one of the two folders contains the other."""
+        if (self.scheme, self.bucket) != (other.scheme, other.bucket):
+            return False
+        mine, its = (url.prefix.split("/") if url.prefix else [] for url in (self, other))
+        return all(part == same for part, same in zip(mine, its, strict=False))
+
     def __str__(self) -> str:
         return f"{self.scheme}://{self.bucket}" + (f"/{self.prefix}" if self.prefix else "")
 
 
-def parse_store_url(text: str) -> StoreUrl:
-    """Return the parts of a URL. Raises `LabError`, which never shows the URL, because the URL may hold a secret."""
+def parse_store_url(text: str, what: str = "release store") -> StoreUrl:
+    """Return the parts of the URL of the `what`. Raises `LabError`, which never shows the URL, as it may hold a secret."""
     try:
         parts = urlsplit(text)
         named = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
     except ValueError:
-        raise LabError("the URL of the release store cannot be read; write s3://BUCKET/PREFIX") from None
+        raise LabError(f"the URL of the {what} cannot be read; write s3://BUCKET/PREFIX") from None
     if parts.scheme not in _SCHEMES:
         raise LabError(
-            "the URL of the release store must begin with s3://, gs:// or az://; for a folder on a disk, leave "
-            "THUMBLAB_RELEASE_STORE unset and set THUMBLAB_RELEASE_DIR"
+            f"the URL of the {what} must begin with s3://, gs:// or az://; for a folder on a disk, leave "
+            f"THUMBLAB_{what.upper().replace(' ', '_')} unset"
         )
     _, _, bucket = parts.netloc.rpartition("@")
     prefix = parts.path.strip("/")
     if not bucket or ":" in bucket or parts.fragment or any(part in ("", ".", "..") for part in prefix.split("/")[:-1]):
-        raise LabError(f"the URL of the release store names no bucket and prefix; write {parts.scheme}://BUCKET/PREFIX")
+        raise LabError(f"the URL of the {what} names no bucket and prefix; write {parts.scheme}://BUCKET/PREFIX")
     has_credentials = "@" in parts.netloc
     if parts.scheme != "s3" and (has_credentials or named):
         raise LabError(
@@ -64,8 +71,7 @@ def parse_store_url(text: str) -> StoreUrl:
         raise LabError("the URL of the release store lacks the key or the secret; write s3://KEY:SECRET@...")
     if unknown := sorted(set(named) - set(_S3_OPTIONS)):
         raise LabError(
-            f"the URL of the release store has an unknown option; use only {' and '.join(_S3_OPTIONS)}"
-            f" ({len(unknown)} others)"
+            f"the URL of the {what} has an unknown option; use only {' and '.join(_S3_OPTIONS)} ({len(unknown)} others)"
         )
     return StoreUrl(
         parts.scheme,
@@ -78,8 +84,10 @@ def parse_store_url(text: str) -> StoreUrl:
     )
 
 
-def open_bucket(url: StoreUrl) -> Bucket:
+def open_bucket(url: StoreUrl, quick: dict[str, str] = QUICK) -> Bucket:
     """Return the folder of an object store that a URL names. No request is sent yet.
+
+    `quick`: the limits of a request for a small object.
 
     Raises `LabError` if the package of the object stores is not installed, or if the configuration cannot be used.
     """
@@ -88,7 +96,7 @@ def open_bucket(url: StoreUrl) -> Bucket:
         from obstore.store import AzureStore, GCSStore, S3Store
     except ImportError:
         raise LabError(
-            f"the releases are in {url}, and the package obstore is not installed; pip install 'thumblab[object-store]'"
+            f"{url} cannot be used, because the package obstore is not installed; pip install 'thumblab[object-store]'"
         ) from None
     endpoint = url.endpoint or next(filter(None, map(os.environ.get, _ENDPOINT_VARIABLES)), None)
     config: Any = {"endpoint": url.endpoint, "region": url.region}
@@ -106,7 +114,7 @@ def open_bucket(url: StoreUrl) -> Bucket:
         return S3Store(url.bucket, config=config, **named)
 
     try:
-        return Bucket(store(QUICK, 5), store(BULK, 600), str(url))
+        return Bucket(store(quick, 5), store(BULK, 600), str(url))
     except (BaseError, ValueError) as error:
         # The text of the error may contain a value of the configuration, so only its type is shown.
         raise LabError(

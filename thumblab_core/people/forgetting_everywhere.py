@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from thumblab_core.faces.head import remove_heads_of
-from thumblab_core.images import ImageStore
+from thumblab_core.image_store import ImageStore
 from thumblab_core.people.records import Forgotten
 from thumblab_core.releases.release_store import ReleaseStore
 

@@ -19,7 +19,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from thumblab_core.object_store.bucket import Bucket, Entry, StoreError
@@ -93,7 +93,7 @@ class Uploads:
         unfinished = {id: entries for id, entries in self._by_release().items() if _manifest_size(entries) <= len(MARK)}
         if not unfinished:
             return
-        now = self._now()
+        now = self.bucket.now(self.folder)
         for release_id, entries in unfinished.items():
             manifest = f"{self.folder}/{release_id}/{MANIFEST}"
             rest = [entry.key for entry in entries if entry.key != manifest]
@@ -130,15 +130,6 @@ class Uploads:
             if is_release_id(release_id):
                 releases[release_id].append(entry)
         return releases
-
-    def _now(self) -> datetime:
-        """Return the time by the clock of the store. The clock of this machine may be wrong."""
-        key = f"{self.folder}/.clock-{secrets.token_hex(6)}"
-        self.bucket.write(key, b"now")
-        try:
-            return self.bucket.modified(key)
-        finally:
-            self.bucket.delete([key])
 
     @contextmanager
     def _signing(self, key: str) -> Iterator[None]:

@@ -18,6 +18,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.images import MAX_BYTES, ImageError, decode
 from thumblab_core.images.limits import SUFFIXES
 from thumblab_core.images.perceptual import perceptual_hash
+from thumblab_core.object_store.bucket import StoreAwayError
 from thumblab_pipelines.collection.catalogue_rows import CatalogueTable, Row
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, batches, silent
@@ -92,8 +93,8 @@ def _read_pictures(lab: Lab, rows: Sequence[Row], report: Imported) -> list[tupl
         except ImageError as error:
             report.problems.append(_problem(row, f"image {row.image.name[:40]}: {error}"))
         except Exception as error:
-            if isinstance(error, OSError) and error.errno in NOT_WRITABLE:
-                raise  # The image store is full or cannot be written, so every later row would fail too.
+            if isinstance(error, StoreAwayError) or (isinstance(error, OSError) and error.errno in NOT_WRITABLE):
+                raise  # The image store is away, full or cannot be written, so every later row would fail too.
             reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {str(error)[:120]}"
             report.problems.append(_problem(row, f"image {row.image.name[:40]} cannot be read ({reason})"))
     return good

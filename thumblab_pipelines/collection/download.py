@@ -12,6 +12,7 @@ from thumblab_core.fetch import Fetcher
 from thumblab_core.images import ImageError, decode
 from thumblab_core.images.hash_search import near_duplicates
 from thumblab_core.images.perceptual import perceptual_hash
+from thumblab_core.object_store.bucket import StoreAwayError, StoreError
 from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.collection.retrying_fetch import RetryingFetcher
 from thumblab_pipelines.collection.thumbnail_request import Kind, request_thumbnail
@@ -139,16 +140,27 @@ def fetch_thumbnails(lab: Lab, wanted: Sequence[Wanted], what: str, progress: Pr
                 fetched.unreachable += outcome.kind is Kind.POSTPONED and not outcome.refused
                 fetched.refused += outcome.refused
                 if outcome.store_error is not None:
-                    raise LabError(
-                        f"the image store {lab.images.root} cannot be written ({outcome.store_error.strerror}); "
-                        "free disk space or allow writing there, and run again"
-                    )
+                    _require_usable(lab, outcome.store_error)
             if len(batch) == _BATCH and all(o.kind is Kind.POSTPONED and not o.refused for o in outcomes):
                 # If no host answered for a whole batch, requests for the remaining videos would probably fail too.
                 # There may be thousands of remaining videos, so this run stops.
                 break
     fetched.counts[Kind.POSTPONED] += len(wanted) - fetched.done
     return fetched
+
+
+def _require_usable(lab: Lab, error: OSError) -> None:
+    """Raise `LabError` for an error of the image store that further pictures would meet too.
+
+    A single request to an object store may fail, and the next run requests its thumbnail again.
+    """
+    if isinstance(error, StoreAwayError):
+        raise error
+    if not isinstance(error, StoreError):
+        raise LabError(
+            f"the image store {lab.images} cannot be written ({error.strerror}); "
+            "free disk space or allow writing there, and run again"
+        ) from error
 
 
 def _hash_unhashed(lab: Lab, niche: str) -> None:
@@ -169,7 +181,7 @@ def _hash_unhashed(lab: Lab, niche: str) -> None:
             for row in batch:
                 try:
                     picture = decode(lab.images.get(row.sha256))
-                except ImageError:
+                except (ImageError, StoreError):
                     continue
                 phash = perceptual_hash(picture.pixels)
                 for table, values in (
@@ -208,7 +220,7 @@ def check_thumbnails(lab: Lab, niche: str) -> list[CheckResult]:
             .order_by(func.random())
             .limit(_SAMPLE)
         ).all()
-    lost = sum(not lab.images.path(sha256).is_file() for sha256 in hashes)
+    lost = sum(not lab.images.has(sha256) for sha256 in hashes)
     return [
         CheckResult(
             "mostly_readable",

@@ -40,9 +40,9 @@ class Kind(StrEnum):
 class Outcome:
     """The outcome of a request for a thumbnail.
 
-    `sighting`: the row for the database. The row says which picture the video shows now, or that it shows no picture.
-    `size`: number of bytes that were read. `refused`: whether no request was made, because the setting `image_hosts`
-    does not allow the URL. `store_error`: the error of the image store if it could not be written, else None.
+    `sighting`: the row for the database, which says that the video now shows this picture, or no picture. `size`:
+    number of bytes that were read. `refused`: whether no request was made, because the setting `image_hosts` does not
+    allow the URL. `store_error`: the error of the image store if it could not be used, else None.
     """
 
     kind: Kind
@@ -65,6 +65,8 @@ def request_thumbnail(lab: Lab, fetcher: RetryingFetcher, wanted: Wanted) -> Out
                 missing = missing or (str(error), error.date)
                 continue
             return Outcome(Kind.POSTPONED, size=size, refused=isinstance(error, RefusedError))
+        except OSError as error:
+            return Outcome(Kind.POSTPONED, size=size, store_error=error)
         size += len(answer.body)
         at = answer.date or datetime.now(UTC)
         if answer.unchanged:
@@ -78,7 +80,10 @@ def request_thumbnail(lab: Lab, fetcher: RetryingFetcher, wanted: Wanted) -> Out
         if _is_placeholder(picture, url):
             missing = missing or (f"{url[:200]} answered with YouTube's placeholder", answer.date)
             continue
-        return _compare(lab, wanted, picture, answer, Origin(url, answer.etag, answer.last_modified), size)
+        try:
+            return _compare(lab, wanted, picture, answer, Origin(url, answer.etag, answer.last_modified), size)
+        except OSError as error:
+            return Outcome(Kind.POSTPONED, size=size, store_error=error)
     assert missing is not None  # A wanted video has at least one URL. At each URL, the picture was missing.
     problem, date = missing
     kind = Kind.UNREADABLE if wanted.known is None else Kind.GONE
@@ -86,7 +91,7 @@ def request_thumbnail(lab: Lab, fetcher: RetryingFetcher, wanted: Wanted) -> Out
 
 
 def _fetch(lab: Lab, fetcher: RetryingFetcher, url: str, known: Row[Any] | None) -> FetchedAnswer:
-    if known is None or known.url != url or not lab.images.path(known.sha256).is_file():
+    if known is None or known.url != url or not lab.images.has(known.sha256):
         return fetcher.get(url)
     return fetcher.get(url, etag=known.etag, last_modified=known.last_modified)
 
@@ -95,16 +100,14 @@ def _compare(lab: Lab, wanted: Wanted, picture: Picture, answer: FetchedAnswer, 
     """Compare the downloaded picture with the picture that the lab has of this video. If the two show different things,
     store the downloaded picture.
 
-    If the two files have exactly the same bytes, the picture is stored again, because the lab may have lost its file.
+    A picture with exactly the same bytes is stored again, because the lab may have lost its file. Raises `OSError` if
+    the image store cannot be used.
     """
     at = answer.date or datetime.now(UTC)
     known = wanted.known
     same = known is not None and still_shows(lab.images, known.sha256, picture)
     if not same or (known is not None and picture.sha256 == known.sha256):
-        try:
-            lab.images.put(answer.body)
-        except OSError as error:
-            return Outcome(Kind.POSTPONED, size=size, store_error=error)
+        lab.images.put(answer.body)
     if same:
         return Outcome(Kind.UNCHANGED, Unchanged(wanted.video_id, at, origin), size)
     phash = perceptual_hash(picture.pixels)

@@ -141,7 +141,7 @@ def check_experiments(lab: Lab, stored: Sequence[StoredExperiment]) -> list[Chec
 
 def _missing(lab: Lab, experiment: Experiment) -> bool:
     named = [variant.sha256 for variant in experiment.variants if variant.sha256 is not None]
-    return any(not lab.images.path(sha256).is_file() for sha256 in named)
+    return any(not lab.images.has(sha256) for sha256 in named)
 
 
 def _numbers(stored: Sequence[StoredExperiment]) -> str:

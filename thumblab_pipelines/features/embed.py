@@ -21,6 +21,7 @@ from thumblab_core.encoders.load import (
 from thumblab_core.encoders.neural import NeuralEncoder
 from thumblab_core.encoders.precision import CALIBRATION, HELD_OUT, choose_precision
 from thumblab_core.encoders.protocol import NO_VECTOR
+from thumblab_core.image_store.reading_ahead import read_ahead
 from thumblab_core.images import ImageError, decode
 from thumblab_pipelines.features.compared import compared_without_vector
 from thumblab_pipelines.features.crawl_turn import CrawlTurn, kept_by_crawl
@@ -193,9 +194,9 @@ def settle_precision(lab: Lab, progress: Progress = silent) -> str | None:
     if len(hashes) < needed or not encoder.quantisable:
         return None
     prepared = []
-    for sha256 in hashes:
+    for _, read in read_ahead(lab.images, hashes, str):
         with suppress(ImageError):  # An unreadable picture is skipped, because `embed` reports it later.
-            prepared.append(encoder.prepare(decode(lab.images.get(sha256), encoder.decode_size).pixels))
+            prepared.append(encoder.prepare(decode(read(), encoder.decode_size).pixels))
         if len(prepared) == needed:
             chosen = choose_precision(encoder, lab.releases, precision, prepared, progress)
             # `cache_clear` frees the memory of the float32 model, which is 1.7 GB for ViT-L/14.

@@ -1,12 +1,12 @@
 """Encode pictures and titles, without the database. Any process that sees the lab's data folder can do this work.
 
-The work gets the digests of pictures and not their bytes. The work reads the pictures, and the releases of encoders,
-from the data folder.
+The work gets the digests of pictures and not their bytes. It reads the pictures from the image store, and the releases of
+encoders from the data folder.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +15,8 @@ from thumblab_core.encoders.load import named_image_encoder, title_encoder
 from thumblab_core.encoders.protocol import ImageEncoder, TextEncoder, usable
 from thumblab_core.encoders.stream import BatchSize, EncodedBatch, encode_stream
 from thumblab_core.errors import LabError
-from thumblab_core.images import ImageStore
+from thumblab_core.image_store import ImageStore
+from thumblab_core.image_store.reading_ahead import read_ahead
 
 _TITLES_AT_ONCE = 64
 
@@ -43,7 +44,7 @@ class PictureEncoding:
 
     def __call__(self, sources: Iterable[Source]) -> Iterator[EncodedBatch[Source]]:
         """Yield the vectors of the pictures in batches."""
-        pictures = ((source, partial(self.images.get, source.digest)) for source in sources)
+        pictures = read_ahead(self.images, sources, lambda source: source.digest)
         return encode_stream(self.encoder, pictures, self._size)
 
     @cached_property
@@ -51,9 +52,7 @@ class PictureEncoding:
         return BatchSize(self.encoder.largest_batch)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The path must be absolute, because a worker has another working directory.
-        images = ImageStore(self.images.root.resolve())
-        return _picture_encoding, (self.encoder.fingerprint, self.name, self.releases, images)
+        return _picture_encoding, (self.encoder.fingerprint, self.name, self.releases, self.images)
 
 
 def _picture_encoding(fingerprint: str, name: str, releases: Path, images: ImageStore) -> PictureEncoding:

@@ -11,7 +11,10 @@ from typing import Any
 from thumblab_core.encoders.load import named_image_encoder, title_encoder
 from thumblab_core.encoders.protocol import CrossModalEncoder, Vectors, text_tower, usable
 from thumblab_core.errors import LabError
-from thumblab_core.images import ImageError, ImageStore, Pixels, decode
+from thumblab_core.image_store import ImageStore
+from thumblab_core.image_store.reading_ahead import Read, read_ahead
+from thumblab_core.images import ImageError, Pixels, decode
+from thumblab_core.object_store.bucket import StoreAwayError
 from thumblab_core.sub_scores import Measurement, Meter, Sample, Title
 
 _AT_ONCE = 64
@@ -55,12 +58,13 @@ class Measuring:
 
     def __call__(self, pictures: Iterable[Unmeasured]) -> Iterator[Measurement | LabError]:
         """Yield the measurement of each picture, or the reason why it cannot be measured."""
-        return self.meter.measure_many(self._samples(pictures))
+        for result in self.meter.measure_many(self._samples(pictures)):
+            if isinstance(result, StoreAwayError):
+                raise result
+            yield result
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The path must be absolute, because a worker has another working directory.
-        images = ImageStore(self.images.root.resolve())
-        return _measuring, (self.version, self.models, images)
+        return _measuring, (self.version, self.models, self.images)
 
     def _samples(self, pictures: Iterable[Unmeasured]) -> Iterator[Sample]:
         """Yield a sample, the input of the meter, for each picture.
@@ -68,27 +72,30 @@ class Measuring:
         A sample consists of the title and of a function that decodes the picture. So a picture is decoded only when it
         is measured. If there is a tower, the samples also have the vectors of pictures and titles.
         """
-        left, tower = iter(pictures), self.tower
+        left, tower = read_ahead(self.images, pictures, lambda picture: picture.sha256), self.tower
         while batch := list(islice(left, _AT_ONCE)):
             vectors: Sequence[tuple[Vectors | None, Vectors | None]] = [(None, None)] * len(batch)
             if tower is not None:
-                titles = tower.encode_texts([picture.title for picture in batch])
-                vectors = [(self._image_vector(tower, one), title) for one, title in zip(batch, titles, strict=True)]
-            for picture, (image, title) in zip(batch, vectors, strict=True):
+                titles = tower.encode_texts([picture.title for picture, _ in batch])
+                images = [_image_vector(tower, picture, read) for picture, read in batch]
+                vectors = list(zip(images, titles, strict=True))
+            for (picture, read), (image, title) in zip(batch, vectors, strict=True):
                 # The picture and the title are compared only if both have a vector.
                 compared = Title(picture.title, _usable_or_none(image), _usable_or_none(title))
-                yield Sample(partial(self._pixels, picture.sha256), compared)
+                yield Sample(partial(_pixels, read), compared)
 
-    def _image_vector(self, tower: CrossModalEncoder, picture: Unmeasured) -> Vectors | None:
-        if picture.image_vector is not None:
-            return picture.image_vector
-        with suppress(ImageError):  # An unreadable picture is reported later, when it is measured.
-            vector: Vectors = tower.encode_images([self._pixels(picture.sha256)])[0]
-            return vector
-        return None
 
-    def _pixels(self, sha256: str) -> Pixels:
-        return decode(self.images.get(sha256)).pixels
+def _image_vector(tower: CrossModalEncoder, picture: Unmeasured, read: Read) -> Vectors | None:
+    if picture.image_vector is not None:
+        return picture.image_vector
+    with suppress(ImageError):  # An unreadable picture is reported later, when it is measured.
+        vector: Vectors = tower.encode_images([_pixels(read)])[0]
+        return vector
+    return None
+
+
+def _pixels(read: Read) -> Pixels:
+    return decode(read()).pixels
 
 
 def _measuring(version: str, models: Models, images: ImageStore) -> Measuring:

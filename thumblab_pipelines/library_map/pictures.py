@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thumblab_core.arrays import Float64s, Rows
-from thumblab_core.images import ImageStore
+from thumblab_core.image_store import ImageStore
 from thumblab_core.images.limits import ImageError
 from thumblab_core.images.small_copy import small_picture
 from thumblab_core.library_map.atlases import WIDTH, Pixels

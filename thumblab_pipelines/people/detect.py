@@ -12,7 +12,9 @@ from thumblab_core.errors import LabError
 from thumblab_core.faces.detector import Detection
 from thumblab_core.faces.head import served_head
 from thumblab_core.faces.measure import FORGOTTEN, FoundFace, find_faces_in
+from thumblab_core.image_store.reading_ahead import read_ahead
 from thumblab_core.images import Pixels, decode
+from thumblab_core.object_store.bucket import StoreAwayError
 from thumblab_core.people.detection import Places, forgotten_places, record_detection
 from thumblab_core.people.figures import people_statistics
 from thumblab_core.people.learned import delete_other_spaces, delete_other_vectors, faces_wait
@@ -130,9 +132,11 @@ def _searched(
     readable: list[str] = []
 
     def pixels() -> Iterator[Pixels]:
-        for sha256 in pictures:
+        for sha256, read in read_ahead(lab.images, pictures, str):
             try:
-                data = lab.images.get(sha256)
+                data = read()
+            except StoreAwayError:
+                raise
             except (LabError, OSError) as error:
                 unread[sha256] = str(error)
                 continue

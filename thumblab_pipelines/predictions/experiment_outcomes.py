@@ -7,7 +7,8 @@ from uuid import UUID
 
 from thumblab_core.errors import LabError
 from thumblab_core.experiments.records import WINNER, Experiment, StoredExperiment
-from thumblab_core.images import ImageError, ImageStore, decode
+from thumblab_core.image_store import ImageStore
+from thumblab_core.images import ImageError, decode
 from thumblab_core.images.perceptual import perceptual_hash
 from thumblab_core.predictions import KeptPrediction
 from thumblab_pipelines.predictions.matching import ShownPicture, matching_candidate

@@ -182,7 +182,7 @@ def clean_images(lab: Lab, ahead: float = 0.0) -> int:
     """
     with lab.engine.connect() as connection:
         named = named_pictures(connection)
-    return sum(lab.images.remove(sha256) for sha256 in lab.images.older_than(_UNUSED_S + ahead) if sha256 not in named)
+    return lab.images.remove_unnamed(named, _UNUSED_S + ahead)
 
 
 def clean_faces(lab: Lab) -> int:

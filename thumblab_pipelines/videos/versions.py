@@ -18,7 +18,8 @@ from sqlalchemy import Connection, bindparam, case, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from thumblab_core.database.tables import thumbnail_versions, thumbnails, videos
-from thumblab_core.images import ImageError, ImageStore, Picture, decode
+from thumblab_core.image_store import ImageStore
+from thumblab_core.images import ImageError, Picture, decode
 from thumblab_core.images.perceptual import same_picture
 
 NOT_KEPT = "what it showed first is not kept"

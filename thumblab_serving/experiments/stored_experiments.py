@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from thumblab_core.errors import LabError
 from thumblab_core.experiments.records import Experiment, GivenExperiment, Place, StoredExperiment
 from thumblab_core.experiments.rules import RuleError, check_rules
-from thumblab_core.images import ImageStore, digest
+from thumblab_core.image_store import ImageStore
+from thumblab_core.images import digest
 from thumblab_serving.loading.database import ServiceDatabase
 from thumblab_serving.scoring.intake import Intake, Source
 
@@ -93,7 +94,7 @@ class StoredExperiments:
                     self._images.put(data)
         except OSError as error:
             raise NotStoredError(
-                f"a picture could not be written to the lab's data folder ({error.strerror}); give the service the right "
+                f"a picture could not be written to the lab's image store ({error.strerror}); give the service the right "
                 "to write there and enough space"
             ) from None
 

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from thumblab_core.images import ImageError, ImageStore
+from thumblab_core.image_store import ImageStore
+from thumblab_core.image_store.reading_ahead import read_ahead
+from thumblab_core.images import ImageError
 from thumblab_core.images.small_copy import small_copy
 from thumblab_serving.loading.database import NoDatabaseError, ServiceDatabase
 
@@ -46,9 +48,9 @@ class LibraryPictures:
         except NoDatabaseError as error:
             found.degraded.append(f"the pictures of the library were not read, because {error}")
             return found
-        for video_id, sha256 in stored.items():
+        for video_id, read in read_ahead(self._images, stored, stored.__getitem__):
             try:
-                found.pictures[video_id] = reduced(self._images.get(sha256))
+                found.pictures[video_id] = reduced(read())
             except (ImageError, OSError) as error:
                 reason = str(error) if isinstance(error, ImageError) else str(error.strerror)
                 found.degraded.append(f"the picture of video {video_id} could not be read ({reason})")
@@ -59,7 +61,8 @@ class LibraryPictures:
 
         Return None if the video never had this thumbnail, or if the lab no longer has its file.
 
-        Blocks the calling thread. Raises `NoDatabaseError` if the database cannot answer.
+        Blocks the calling thread. Raises `NoDatabaseError` if the database cannot answer, and `StoreError` if the image
+        store cannot be used.
         """
         if not self._database.read(lambda connection: _is_of(connection, video_id, sha256)):
             return None

@@ -7,7 +7,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from thumblab_core.errors import LabError
-from thumblab_core.images import ImageError, ImageStore
+from thumblab_core.image_store import ImageStore
+from thumblab_core.image_store.reading_ahead import read_ahead
+from thumblab_core.images import ImageError
 from thumblab_core.people.errors import FaceConflictError, UnknownFaceError
 from thumblab_core.people.records import (
     Change,
@@ -61,9 +63,9 @@ class StoredPeople:
     queries.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, images: ImageStore) -> None:
         self.database = ServiceDatabase(settings, _STATEMENT_SECONDS)
-        self._images = ImageStore(settings.images)
+        self._images = images
         self._releases = ReleaseStore(polled_place(settings))
 
     def close(self) -> None:
@@ -150,9 +152,10 @@ class StoredPeople:
         from thumblab_core.people.reading import read_faces
 
         crops = {}
-        for face in self.database.read(lambda connection: read_faces(connection, face_ids)):
+        faces = self.database.read(lambda connection: read_faces(connection, face_ids))
+        for face, read in read_ahead(self._images, faces, lambda face: face.sha256):
             with suppress(ImageError, OSError):
-                crops[face.face_id] = cropped(self._images.get(face.sha256), face.box)
+                crops[face.face_id] = cropped(read(), face.box)
         return crops
 
     def picture(self, sha256: str) -> bytes:
@@ -306,7 +309,7 @@ class StoredPeople:
 def _cannot(error: OSError | ReleaseError) -> str:
     """Return the end of a sentence about a file that cannot be deleted."""
     reason = error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error)
-    return f"cannot be deleted ({reason}); give the service the right to change the lab's data folder"
+    return f"cannot be deleted ({reason}); give the service the right to change the lab's files"
 
 
 def _thumbnail_of(connection: "Connection", video_id: str) -> str:

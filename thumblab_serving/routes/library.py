@@ -10,6 +10,7 @@ from http import HTTPStatus
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, Request, Response
 
+from thumblab_core.object_store.bucket import StoreError
 from thumblab_serving.http.auth import require_key
 from thumblab_serving.http.problems import Problem, error_responses
 from thumblab_serving.http.queries import lists_in_query
@@ -88,6 +89,10 @@ async def version(request: Request) -> Response:
         except NoDatabaseError as error:
             database = request.app.state.scorer.database
             raise no_database("the thumbnails are in the lab's database", error, database) from None
+        except StoreError as error:
+            raise Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE, "no-picture", f"the picture cannot be read: {error}"
+            ) from None
     if picture is None:
         detail = "the lab has no such thumbnail of this video; GET /v1/videos/{video_id} lists those that it had"
         raise Problem(HTTPStatus.NOT_FOUND, "unknown-picture", detail)

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from thumblab_core.images import MAX_BYTES, ImageError, ImageStore, decode, digest
+from thumblab_core.image_store import ImageFolder
+from thumblab_core.images import MAX_BYTES, ImageError, decode, digest
 
 Draw = Callable[..., bytes]
 
@@ -165,7 +166,7 @@ def test_the_first_frame_of_an_animation_is_read() -> None:
 
 
 def test_a_picture_stored_twice_is_kept_once_and_can_be_read(tmp_path: Path, drawn: Draw) -> None:
-    store = ImageStore(tmp_path)
+    store = ImageFolder(tmp_path)
     data = drawn(1)
     name = store.put(data)
     written = store.path(name).stat()
@@ -176,19 +177,23 @@ def test_a_picture_stored_twice_is_kept_once_and_can_be_read(tmp_path: Path, dra
 
 
 def test_storing_a_picture_again_restarts_its_age_for_retention(tmp_path: Path, drawn: Draw) -> None:
-    store = ImageStore(tmp_path)
+    store = ImageFolder(tmp_path)
     path = store.path(store.put(drawn(1)))
     os.utime(path, (0, 0))
     (path.parent / ".new-dead").touch()
     os.utime(path.parent / ".new-dead", (0, 0))
     store.put(drawn(2))
-    assert list(store.older_than(3_600)) == [digest(drawn(1))]
     store.put(drawn(1))
-    assert list(store.older_than(3_600)) == []
+    assert store.remove_unnamed((), 3_600) == 0
+    os.utime(path, (0, 0))
+    assert store.remove_unnamed({digest(drawn(1))}, 3_600) == 0
+    assert store.remove_unnamed((), 3_600) == 1
+    assert [stored.sha256 for stored in store.stored()] == [digest(drawn(2))]
+    assert (path.parent / ".new-dead").exists()
 
 
 def test_a_removed_picture_is_gone_and_removing_it_again_is_not_an_error(tmp_path: Path, drawn: Draw) -> None:
-    store = ImageStore(tmp_path)
+    store = ImageFolder(tmp_path)
     kept, name = store.put(drawn(1)), store.put(drawn(2))
     assert store.remove(name)
     assert not store.remove(name)
@@ -198,7 +203,7 @@ def test_a_removed_picture_is_gone_and_removing_it_again_is_not_an_error(tmp_pat
 
 
 def test_a_sweep_deletes_files_of_killed_writers_but_not_of_running_ones(tmp_path: Path, drawn: Draw) -> None:
-    store = ImageStore(tmp_path)
+    store = ImageFolder(tmp_path)
     path = store.path(store.put(drawn(1)))
     dead, living = path.parent / ".new-dead", path.parent / ".new-living"
     for file in (dead, living):
@@ -208,7 +213,7 @@ def test_a_sweep_deletes_files_of_killed_writers_but_not_of_running_ones(tmp_pat
     assert store.sweep() == 1
     assert [dead.exists(), living.exists(), path.exists()] == [False, True, True]
     assert store.sweep() == 0
-    assert ImageStore(tmp_path / "none").sweep() == 0
+    assert ImageFolder(tmp_path / "none").sweep() == 0
 
 
 def letterboxed(image: Image.Image, size: tuple[int, int] = (640, 480), quality: int = 75) -> bytes:
@@ -278,7 +283,7 @@ def test_bars_at_the_sides_are_kept() -> None:
 
 
 def test_a_file_that_was_damaged_in_the_store_is_not_returned(tmp_path: Path, drawn: Draw) -> None:
-    store = ImageStore(tmp_path)
+    store = ImageFolder(tmp_path)
     name = store.put(drawn(1))
     bad = bytearray(drawn(1))
     bad[len(bad) // 2] ^= 1
@@ -293,7 +298,7 @@ def test_a_failed_write_leaves_no_file(tmp_path: Path, drawn: Draw, monkeypatch:
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    store = ImageStore(tmp_path)
+    store = ImageFolder(tmp_path)
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         store.put(drawn(1))
@@ -308,17 +313,17 @@ def test_a_kill_while_writing_leaves_no_partial_picture_and_the_next_write_succe
     (tmp_path / "picture").write_bytes(data)
     script = f"""
 import os, pathlib, signal
-from thumblab_core.images import ImageStore
+from thumblab_core.image_store import ImageFolder
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 if {step!r} == "fsync":
     os.fsync = die
 else:
     pathlib.Path.replace = die
-ImageStore(pathlib.Path({str(tmp_path / "store")!r})).put(pathlib.Path({str(tmp_path / "picture")!r}).read_bytes())
+ImageFolder(pathlib.Path({str(tmp_path / "store")!r})).put(pathlib.Path({str(tmp_path / "picture")!r}).read_bytes())
 """
     done = subprocess.run([sys.executable, "-c", script])
     assert done.returncode == -signal.SIGKILL
-    store = ImageStore(tmp_path / "store")
+    store = ImageFolder(tmp_path / "store")
     assert not store.path(digest(data)).exists()
     assert store.get(store.put(data)) == data

@@ -30,7 +30,8 @@ from thumblab_core.encoders.load import image_encoder, title_encoder
 from thumblab_core.encoders.open_clip import OpenClipEncoder
 from thumblab_core.encoders.tower import normalised
 from thumblab_core.errors import LabError
-from thumblab_core.images import ImageStore, decode
+from thumblab_core.image_store import ImageFolder
+from thumblab_core.images import decode
 from thumblab_core.ranking.architecture import RankerConfig
 from thumblab_core.ranking.trained_ranker import Calibration, TrainedRanker
 from thumblab_core.releases.release import ALL, MODEL, PAIRS, Release
@@ -309,7 +310,7 @@ def test_the_heads_start_from_the_newest_ranking_model(coloured: Coloured, tmp_p
 def test_an_unreadable_picture_drops_its_own_pairs_only(coloured: Coloured, tmp_path: Path) -> None:
     lab = coloured.with_data_in(tmp_path)
     shutil.copytree(lab.images.root, tmp_path / "pictures")
-    lab = dataclasses.replace(lab, images=ImageStore(tmp_path / "pictures"))
+    lab = dataclasses.replace(lab, images=ImageFolder(tmp_path / "pictures"))
     table = pd.read_parquet(coloured.pairs.path / "videos.parquet")
     pairs = pd.read_parquet(coloured.pairs.path / "pairs.parquet")
     deleted, damaged = 0, PER_CHANNEL + 1

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, func, select, update
 
 from thumblab_core.database.tables import index_rebuilds, video_stats, videos
 from thumblab_core.durable_files import age
-from thumblab_core.images import ImageStore
+from thumblab_core.image_store import ImageFolder
 from thumblab_core.index import NicheIndex
 from thumblab_core.releases.release import INDEX
 from thumblab_pipelines.lab import Lab
@@ -120,10 +120,10 @@ def test_a_request_is_closed_only_by_a_build_that_began_after_it(lab: Lab, step_
 def test_a_file_dated_in_the_future_ages_from_the_moment_it_is_found(
     tmp_path: Path, drawn: Callable[..., bytes]
 ) -> None:
-    images = ImageStore(tmp_path)
+    images = ImageFolder(tmp_path)
     path = images.path(images.put(drawn()))
     os.utime(path, (time.time() + 1e8,) * 2)
-    assert list(images.older_than(3_600)) == []
+    assert images.remove_unnamed((), 3_600) == 0
     assert 0 <= age(path) < 60
     os.utime(path, (time.time() - 4_000,) * 2)
-    assert len(list(images.older_than(3_600))) == 1
+    assert images.remove_unnamed((), 3_600) == 1

@@ -14,7 +14,7 @@ from typing import Any
 from thumblab_core.encoders.builtin import BuiltinEncoder
 from thumblab_core.encoders.stream import EncodedBatch
 from thumblab_core.errors import LabError
-from thumblab_core.images import ImageStore
+from thumblab_core.image_store import ImageFolder
 from thumblab_core.settings import settings
 from thumblab_pipelines.features.encoding_work import PictureEncoding, Source
 from thumblab_pipelines.lab import Lab
@@ -86,7 +86,7 @@ class SlowEncoding(PictureEncoding):
         return _slow_encoding, (self.releases, self.images, self.log, self.seconds)
 
 
-def _slow_encoding(releases: Path, images: ImageStore, log: Path, seconds: float) -> SlowEncoding:
+def _slow_encoding(releases: Path, images: ImageFolder, log: Path, seconds: float) -> SlowEncoding:
     return SlowEncoding(BUILTIN, "builtin", releases, images, log, seconds)
 
 

@@ -18,7 +18,8 @@ import pytest
 from sqlalchemy import Engine, func, insert, select
 
 from thumblab_core.database.tables import channels, experiment_variants, experiments, videos
-from thumblab_core.images import ImageStore, digest
+from thumblab_core.image_store import ImageFolder
+from thumblab_core.images import digest
 
 CHANNEL = "UC" + "a" * 22
 Draw = Callable[..., bytes]
@@ -77,7 +78,7 @@ def test_an_experiment_is_stored_with_its_pictures_and_listed(with_database: Any
     assert (stored["channel_id"], stored["channel_title"], stored["ended_on"]) == (CHANNEL, None, "2026-11-09")
     assert [v["sha256"] for v in stored["variants"]] == [digest(data) for data in pictures]
     assert [v["watch_time_share"] for v in stored["variants"]] == pytest.approx([0.461, 0.539])
-    images = ImageStore(with_database.lab.settings.images)
+    images = ImageFolder(with_database.lab.settings.images)
     assert [images.get(v["sha256"]) for v in stored["variants"]] == pictures
     listed = with_database.client.get("/v1/experiments").json()
     assert listed == {"experiments": [{k: v for k, v in stored.items() if k != "state"}], "next_cursor": None}

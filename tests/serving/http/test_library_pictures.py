@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from thumblab_core.database.tables import channels, thumbnail_versions, thumbnails, videos
-from thumblab_core.images import ImageStore
+from thumblab_core.image_store import ImageFolder
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -19,7 +19,7 @@ def library(with_database, engine, draw):
     """Store three videos: a video with a 4:3 picture, a video whose picture file is gone, and a video without a
     picture.
     """
-    store = ImageStore(with_database.lab.settings.images)
+    store = ImageFolder(with_database.lab.settings.images)
     sha256 = store.put(draw(3, (800, 600)))
     with engine.begin() as connection:
         connection.execute(channels.insert(), {"channel_id": "UCa", "title": "A"})
@@ -82,7 +82,7 @@ def test_the_pictures_need_the_key(service):
 
 
 def test_a_thumbnail_that_a_video_had_before_is_shown_and_none_of_another_video(library, engine, draw):
-    earlier = ImageStore(library.lab.settings.images).put(draw(9, (640, 360)))
+    earlier = ImageFolder(library.lab.settings.images).put(draw(9, (640, 360)))
     with engine.begin() as connection:
         row = {"video_id": "there", "title": "T", "first_seen": NOW, "last_seen": NOW}
         for sha256 in (earlier, "1" * 64):

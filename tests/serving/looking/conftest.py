@@ -24,7 +24,8 @@ from thumblab_core.database.tables import (
 from thumblab_core.database.vectors import save_vectors
 from thumblab_core.encoders.load import named_image_encoder, title_encoder
 from thumblab_core.encoders.protocol import Vectors
-from thumblab_core.images import ImageStore, decode, digest
+from thumblab_core.image_store import ImageFolder
+from thumblab_core.images import decode, digest
 from thumblab_core.index import Item, NicheIndex
 from thumblab_core.releases.release import INDEX, Release
 
@@ -173,7 +174,7 @@ def library(
     All tests of the page `/library` share the service. A test may publish a map for another niche.
     """
     with looked_lab(tmp_path_factory.mktemp("library"), migrated_database(), draw, lab_at, run) as made:
-        images = ImageStore(made.lab.settings.images)
+        images = ImageFolder(made.lab.settings.images)
         for data in made.data.pictures:
             images.put(data)
         with made.engine.begin() as connection:

@@ -8,7 +8,8 @@ from library_page import found, open_library, settle
 from sqlalchemy import insert
 
 from thumblab_core.database.tables import thumbnail_versions, video_reach, visual_features
-from thumblab_core.images import ImageStore, decode, digest
+from thumblab_core.image_store import ImageFolder
+from thumblab_core.images import decode, digest
 from thumblab_core.keys.named_keys import NamedKeys
 from thumblab_core.sub_scores import Meter
 
@@ -19,7 +20,7 @@ FIRST = datetime(2026, 10, 1, tzinfo=UTC)
 @pytest.fixture(scope="module")
 def told(library, draw):
     """The library, with every kind of data that a lab can store about a video. The data belong to the video v12."""
-    data, store = library.data, ImageStore(library.lab.settings.images)
+    data, store = library.data, ImageFolder(library.lab.settings.images)
     earlier, present = store.put(draw(77, (640, 360))), digest(data.pictures[12])
     measurement = Meter(None).measure(decode(data.pictures[12]).pixels)
     values = {name: score.value for name, score in measurement.scores.items()}

@@ -12,7 +12,7 @@ from people_page import open_page
 from planted_people import FakeDagster, Planted, PlantedGallery, empty, fake_dagster, group, plant, show
 
 from thumblab_core.database.engine import make_engine
-from thumblab_core.images import ImageStore
+from thumblab_core.image_store import ImageFolder
 
 __all__ = ["browser", "opened_browser"]
 
@@ -36,7 +36,7 @@ def people_service(
 @pytest.fixture
 def planted(people_service: Any, people_database: str, draw: Callable[..., bytes]) -> Iterator[Planted]:
     engine = make_engine(people_database)
-    images = ImageStore(people_service.lab.settings.images)
+    images = ImageFolder(people_service.lab.settings.images)
     sha256 = [images.put(draw(seed, (640, 360))) for seed in range(6)]
     with engine.begin() as connection:
         empty(connection)
@@ -69,7 +69,7 @@ def gallery_service(
 def gallery(gallery_service: Any, people_database: str) -> Iterator[PlantedGallery]:
     """Drawn people in a lab, see `PlantedGallery`."""
     engine = make_engine(people_database)
-    images = ImageStore(gallery_service.lab.settings.images)
+    images = ImageFolder(gallery_service.lab.settings.images)
     people = [[0], [0], [0], [0, 1], [1], [1], [2], [2], [3, 2], [4], [5]]
     sha256 = [images.put(drawn_picture(each, seed)) for seed, each in enumerate(people)]
     with engine.begin() as connection:

@@ -24,7 +24,7 @@ from thumblab_core.database.tables import (
     thumbnails,
     videos,
 )
-from thumblab_core.images import ImageStore
+from thumblab_core.image_store import ImageFolder
 from thumblab_core.people.clustering import NONE, faces_for_clustering, store_clustering
 from thumblab_core.people.detection import record_detection
 from thumblab_core.people.pictures import add_given_pictures
@@ -105,7 +105,7 @@ class Planted:
 
     service: Any
     engine: Engine
-    images: ImageStore
+    images: ImageFolder
     sha256: list[str]
     alone: list[str]
     pair: list[str]

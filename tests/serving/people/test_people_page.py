@@ -20,7 +20,7 @@ from people_page import (
 )
 from planted_people import RUN_ID, group, plant
 
-from thumblab_core.images import ImageStore
+from thumblab_core.image_store import ImageFolder
 from thumblab_core.keys.named_keys import NamedKeys
 
 
@@ -277,7 +277,7 @@ def test_on_a_phone_every_button_is_in_sight_and_the_faces_have_most_of_the_wind
 
 
 def test_many_clusters_are_shown_in_parts_and_crops_only_in_sight(page, gallery, draw):
-    images = ImageStore(gallery.service.lab.settings.images)
+    images = ImageFolder(gallery.service.lab.settings.images)
     count = 60
     sha256 = [images.put(draw(1000 + seed, (64, 36))) for seed in range(count)]
     with gallery.engine.begin() as connection:

@@ -11,6 +11,7 @@ from starlette.convertors import StringConvertor, register_url_convertor
 
 from thumblab_core.errors import LabError
 from thumblab_core.images import ImageError
+from thumblab_core.object_store.bucket import StoreError
 from thumblab_core.people.errors import BUSY, FaceConflictError, KnownNameError, PeopleBusyError, UnknownFaceError
 from thumblab_core.people.names import ANY
 from thumblab_core.people.records import Change, Cluster, Face, ShownPicture
@@ -85,7 +86,8 @@ async def call(request: Request, work: Callable[[StoredPeople], T], limiter: str
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not-forgotten", str(error), {"Retry-After": "60"}) from None
     except (ImageError, OSError) as error:
         reason = str(error) if isinstance(error, ImageError) else error.strerror or type(error).__name__
-        raise Problem(HTTPStatus.NOT_FOUND, "no-picture", f"the picture cannot be read: {reason}") from None
+        status = HTTPStatus.SERVICE_UNAVAILABLE if isinstance(error, StoreError) else HTTPStatus.NOT_FOUND
+        raise Problem(status, "no-picture", f"the picture cannot be read: {reason}") from None
     except LabError as error:
         raise invalid(str(error)) from None
 

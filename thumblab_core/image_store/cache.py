@@ -1,0 +1,81 @@
+"""Keep copies of pictures from an object store on this machine's disk, within a limit, and for at most a day."""
+
+import logging
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from thumblab_core.durable_files import age
+from thumblab_core.image_store.folder import ImageFolder
+from thumblab_core.images import ImageError
+
+_KEPT_S = 86_400.0
+"""A copy is used and kept for so long. A host that forgets a picture cannot delete the copies of other hosts."""
+_SHRUNK_S = 3_600.0
+_SLACK = 1 / 16
+"""The share of the limit that is written before the size of the folder is measured again."""
+
+_log = logging.getLogger(__name__)
+
+
+class ImageCache:
+    """A folder of copies. `limit` is the most bytes that it should hold. The oldest copies are deleted first.
+
+    Many threads and processes may use the same folder at the same time. Each of them may exceed the limit by a sixteenth.
+    """
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        self.images = ImageFolder(folder)
+        self._limit = limit
+        self._unmeasured = float(limit)  # The first copy of a process makes it measure the folder.
+        self._shrunk_at = 0.0
+        self._lock = threading.Lock()
+
+    def get(self, sha256: str) -> bytes | None:
+        """Return the bytes of a copy, or None if there is none, or none that can be used. A damaged copy is deleted."""
+        try:
+            if age(self.images.path(sha256)) <= _KEPT_S:
+                return self.images.get(sha256)
+        except ImageError as error:
+            _log.warning("the copy in %s is fetched again: %s", self.images, error)
+        except OSError:  # There is no copy, or it cannot be read.
+            return None
+        self.forget(sha256)
+        return None
+
+    def keep(self, data: bytes) -> None:
+        """Keep a copy. If it cannot be written, a warning in the log says so, and the picture is fetched each time."""
+        try:
+            self.images.put(data)
+        except OSError as error:
+            _log.warning("a picture cannot be kept in %s (%s)", self.images, error.strerror)
+            return
+        with self._lock:
+            self._unmeasured += len(data)
+            due = self._unmeasured > self._limit * _SLACK or time.monotonic() - self._shrunk_at > _SHRUNK_S
+        if due:
+            self.shrink()
+
+    def forget(self, sha256: str) -> None:
+        """Delete a copy, if there is one. Raises `OSError` if it cannot be deleted."""
+        self.images.remove(sha256)
+
+    def shrink(self) -> int:
+        """Delete copies older than a day, and then the oldest copies, until the cache is within its limit.
+
+        Return the number of deleted copies.
+        """
+        with self._lock:
+            self._unmeasured, self._shrunk_at = 0.0, time.monotonic()
+        copies: list[tuple[float, int, str]] = []
+        for sha256, size in self.images.stored():
+            with suppress(FileNotFoundError):
+                copies.append((age(self.images.path(sha256)), size, sha256))
+        total, removed = sum(size for _, size, _ in copies), 0
+        for seconds, size, sha256 in sorted(copies, reverse=True):
+            if total <= self._limit and seconds <= _KEPT_S:
+                break
+            removed += self.images.remove(sha256)
+            total -= size
+        return removed

@@ -1,0 +1,57 @@
+"""Open the place of the pictures that the settings choose: a folder, or an object store."""
+
+from functools import lru_cache
+from pathlib import Path
+
+from thumblab_core.errors import LabError
+from thumblab_core.image_store.cache import ImageCache
+from thumblab_core.image_store.folder import ImageFolder
+from thumblab_core.image_store.objects import ImageObjects
+from thumblab_core.image_store.store import ImageStore
+from thumblab_core.object_store.store_url import StoreUrl, open_bucket, parse_store_url
+from thumblab_core.settings import Settings
+from thumblab_core.settings import settings as settings_of_process
+
+_WHAT = "image store"
+_LIMITS = {"connect_timeout": "2s", "timeout": "10s"}
+"""Limits of a request for a picture. A thumbnail has about 100 KB, and a picture at most 50 MiB."""
+_GIB = 2**30
+
+
+def image_store(settings: Settings) -> ImageStore:
+    """Return the store of the pictures. Raises `LabError` if the URL of an object store cannot be used."""
+    if settings.image_store is None:
+        return ImageFolder(settings.images)
+    return object_images(settings, settings.image_store.get_secret_value())
+
+
+def object_images(settings: Settings, text: str) -> ImageObjects:
+    """Return the pictures in the object store with the URL `text`. Raises `LabError` if the URL cannot be used.
+
+    The releases must be in another folder of the bucket, because the names of folders in theirs are kinds of releases.
+    """
+    url = parse_store_url(text, _WHAT)
+    if settings.release_store is not None:
+        releases = parse_store_url(settings.release_store.get_secret_value())
+        if url.overlaps(releases):
+            raise LabError(
+                f"the pictures ({url}) and the releases ({releases}) need two folders, neither inside the other; set "
+                "THUMBLAB_IMAGE_STORE and THUMBLAB_RELEASE_STORE to two prefixes such as lab/images and lab/releases"
+            )
+    return _opened(url, settings.image_cache, settings.image_cache_gib)
+
+
+@lru_cache(maxsize=4)
+def _opened(url: StoreUrl, cache: Path, gib: float) -> ImageObjects:
+    return ImageObjects(open_bucket(url, _LIMITS), ImageCache(cache, int(gib * _GIB)), _reopened)
+
+
+def _reopened(shown: str) -> ImageStore:
+    """Return the image store of this process's settings. Raises `LabError` unless it is the store `shown`."""
+    here = image_store(settings_of_process())
+    if str(here) != shown:
+        raise LabError(
+            f"a worker reads pictures from {here}, but they are in {shown}; set THUMBLAB_IMAGE_STORE and its credentials "
+            "in the environment of every node"
+        )
+    return here

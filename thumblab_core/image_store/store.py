@@ -1,0 +1,50 @@
+"""What the lab needs from the place of its pictures."""
+
+from collections.abc import Collection, Iterator
+from typing import NamedTuple, Protocol
+
+
+class StoredImage(NamedTuple):
+    """A stored picture. `size`: number of bytes."""
+
+    sha256: str
+    size: int
+
+
+class ImageStore(Protocol):
+    """A place of pictures, each stored once under the SHA-256 of its bytes. A stored picture never changes.
+
+    Many threads may use a store at the same time. Every method raises `OSError` if the place cannot be used now. With a
+    pickled store, another process uses the same place.
+    """
+
+    @property
+    def reads_at_once(self) -> int:
+        """Number of `get` calls that are worth making at the same time."""
+
+    def put(self, data: bytes) -> str:
+        """Store the bytes and return their SHA-256. After a crash, the picture is whole or does not exist."""
+
+    def get(self, sha256: str) -> bytes:
+        """Return the bytes stored under `sha256`.
+
+        Raises `ImageError` if the picture is missing or its bytes have changed.
+        """
+
+    def has(self, sha256: str) -> bool:
+        """Return whether a picture is stored, without a look at its bytes."""
+
+    def remove(self, sha256: str) -> bool:
+        """Delete a picture. Returns False if the store did not have the picture."""
+
+    def remove_unnamed(self, named: Collection[str], older_than_s: float) -> int:
+        """Delete the pictures that are not `named` and for which `put` was last called more than `older_than_s` ago.
+
+        Return the number of deleted pictures.
+        """
+
+    def stored(self) -> Iterator[StoredImage]:
+        """Yield every picture, in the order of their names."""
+
+    def sweep(self) -> int:
+        """Delete what is left of killed writers, and copies that are too old. Return the number of deleted files."""

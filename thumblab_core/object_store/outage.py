@@ -1,0 +1,45 @@
+"""Notice that an object store cannot be used, so that work on many objects stops instead of waiting for each of them."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from thumblab_core.object_store.bucket import StoreAwayError, StoreError
+
+_MOST = 16
+"""So many requests that fail one after the other are an outage. A single request may fail for another reason."""
+_REST_S = 30.0
+"""Seconds after a failure during an outage in which no request is sent. Then one failure more prolongs the outage."""
+
+
+class Outage:
+    """Counts the requests that have failed since the last one that succeeded. Many threads may use this object."""
+
+    def __init__(self, most: int = _MOST, rest_s: float = _REST_S) -> None:
+        self._most = most
+        self._rest_s = rest_s
+        self._failed = 0
+        self._last = 0.0
+        self._reason = ""
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Send a request in the `with` block. Raises `StoreAwayError` without a request during an outage."""
+        with self._lock:
+            if self._failed >= self._most and time.monotonic() - self._last < self._rest_s:
+                raise self._error()
+        try:
+            yield
+        except StoreError as error:
+            with self._lock:
+                self._failed, self._last, self._reason = self._failed + 1, time.monotonic(), str(error)
+                if self._failed < self._most:
+                    raise
+                raise self._error() from None
+        with self._lock:
+            self._failed = 0
+
+    def _error(self) -> StoreAwayError:
+        return StoreAwayError(f"{self._reason}; {self._failed} requests in a row have failed, so no more are sent now")
