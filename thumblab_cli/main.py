@@ -61,6 +61,7 @@ COMMANDS = {
     "mcp": ("mcp", "Let an assistant ask the scoring service (Model Context Protocol)."),
     "backup": ("copies.backup", "Copy the lab into a folder while it runs, or check such a copy."),
     "restore": ("copies.restore", "Restore a lab from a backup, on this or another machine."),
+    "move": ("copies.move", "Copy releases and pictures to an object store, or back to this disk."),
     "db": ("db", "Start, stop and migrate the database."),
     "key": ("key", "Print the API key of the scoring service; make, list and revoke more keys."),
 }
@@ -68,7 +69,7 @@ COMMANDS = {
 of one line.
 """
 
-_RESUMED = {"demo", "import", "refresh", "train", "fine-tune", "backup"}
+_RESUMED = {"demo", "import", "refresh", "train", "fine-tune", "backup", "move"}
 """The subcommands that continue where they were stopped when they are run again."""
 
 

@@ -45,7 +45,12 @@ class ImageCache:
         return None
 
     def keep(self, data: bytes) -> None:
-        """Keep a copy. If it cannot be written, a warning in the log says so, and the picture is fetched each time."""
+        """Keep a copy, unless it would take more than a sixteenth of the limit. With the limit 0, no copy is kept.
+
+        If it cannot be written, a warning in the log says so, and the picture is fetched each time.
+        """
+        if len(data) > self._limit * _SLACK:
+            return
         try:
             self.images.put(data)
         except OSError as error:

@@ -25,8 +25,10 @@ def image_store(settings: Settings) -> ImageStore:
     return object_images(settings, settings.image_store.get_secret_value())
 
 
-def object_images(settings: Settings, text: str) -> ImageObjects:
+def object_images(settings: Settings, text: str, cache_gib: float | None = None) -> ImageObjects:
     """Return the pictures in the object store with the URL `text`. Raises `LabError` if the URL cannot be used.
+
+    `cache_gib`: the limit of the cache instead of the one in the settings. With 0, no picture is kept on this disk.
 
     The releases must be in another folder of the bucket, because the names of folders in theirs are kinds of releases.
     """
@@ -38,7 +40,7 @@ def object_images(settings: Settings, text: str) -> ImageObjects:
                 f"the pictures ({url}) and the releases ({releases}) need two folders, neither inside the other; set "
                 "THUMBLAB_IMAGE_STORE and THUMBLAB_RELEASE_STORE to two prefixes such as lab/images and lab/releases"
             )
-    return _opened(url, settings.image_cache, settings.image_cache_gib)
+    return _opened(url, settings.image_cache, settings.image_cache_gib if cache_gib is None else cache_gib)
 
 
 @lru_cache(maxsize=4)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from thumblab_core.durable_files import NO_LINKS, sync
+from thumblab_core.releases.copying import bring
 from thumblab_core.releases.release import (
     FORMAT,
     Release,
@@ -20,9 +21,8 @@ from thumblab_core.releases.release import (
     UnreadError,
     content_digest,
     file_checksum,
-    read_release,
 )
-from thumblab_core.releases.scope import ScopePlaces, readable_releases
+from thumblab_core.releases.scope import Scope, ScopePlaces, readable_releases
 from thumblab_core.releases.scope_folder import FolderOfScopes
 from thumblab_core.releases.serving import Serving
 
@@ -92,22 +92,12 @@ class ReleaseStore:
         """
         place = self._scope(kind, scope)
         with place.writing():
-            if not place.has(release_id):
-                with place.staging() as staging:
-                    shutil.copytree(copy, staging, dirs_exist_ok=True)
-                    try:
-                        release = read_release(kind, scope, release_id, staging)
-                        release.verify()
-                    except ReleaseError:
-                        shutil.rmtree(staging)
-                        raise
-                    # The copy may come from another store, which has given its releases higher numbers. The next number
-                    # of this store must be above the number of the copy.
-                    place.next_number(above=release.number)
-                    for path in (*staging.rglob("*"), staging):
-                        sync(path)
-                    place.publish(staging, release_id)
+            bring(place, release_id, copy)
         return place.get(release_id)
+
+    def place(self, kind: str, scope: str) -> Scope:
+        """Return the place of one scope, for `copying`."""
+        return self._scope(kind, scope)
 
     def mark(self, kind: str, scope: str) -> int:
         """Return a mark, which is a new number of the scope. Later releases and marks get higher numbers."""

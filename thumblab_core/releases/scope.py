@@ -31,6 +31,16 @@ class Hold:
         return f"{self.reason}, since {self.since}"
 
 
+@dataclass(frozen=True)
+class ScopeRecord:
+    """What a scope records beside its releases: the pointer, the promotions, the hold, and the last number."""
+
+    pointer: str | None
+    promoted: tuple[str, ...]
+    hold: Hold | None
+    number: int
+
+
 class Scope(Protocol):
     """The releases, the pointer, the history and the hold of one scope.
 
@@ -60,6 +70,12 @@ class Scope(Protocol):
 
     def held(self) -> Hold | None:
         """Return the hold, or None if there is none."""
+
+    def record(self) -> ScopeRecord:
+        """Return what the scope records, as of one moment if this place can do that."""
+
+    def write_record(self, record: ScopeRecord) -> None:
+        """Serve what another place serves. The number never falls. Raises `ReleaseError` if the release is missing."""
 
     def writing(self) -> AbstractContextManager[None]:
         """Prepare the `with` block for writing. `ReleaseError` is raised if the place cannot be written."""

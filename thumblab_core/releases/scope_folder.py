@@ -13,7 +13,7 @@ from pathlib import Path
 
 from thumblab_core.durable_files import sync
 from thumblab_core.releases.release import BusyError, Release, ReleaseError, is_release_id, read_release
-from thumblab_core.releases.scope import HISTORY_LENGTH, Hold, readable_releases
+from thumblab_core.releases.scope import HISTORY_LENGTH, Hold, ScopeRecord, readable_releases
 
 STAGING = ".staging-"
 """Prefix of folders that are being written or deleted."""
@@ -103,6 +103,21 @@ class ScopeFolder:
         (self.path / _HELD).unlink(missing_ok=True)
         sync(self.path)
 
+    def record(self) -> ScopeRecord:
+        """Return what the scope records. Call this inside `writing` if another process may promote meanwhile."""
+        return ScopeRecord(self.pointer(), tuple(self.promoted()), self.held(), self._number())
+
+    def write_record(self, record: ScopeRecord) -> None:
+        """Serve what another place serves. Call this inside `writing`."""
+        self._write_number(max(self._number(), record.number))
+        if record.hold is None:
+            (self.path / _HELD).unlink(missing_ok=True)
+        else:
+            self.hold(record.hold)
+        if record.pointer is not None:
+            self.replace_file(_HISTORY, "\n".join(record.promoted[-HISTORY_LENGTH:]))
+            self.move_pointer(record.pointer)
+
     @contextmanager
     def staging(self) -> Iterator[Path]:
         """Return a new empty folder, in which a release is made. If the release is not published, `sweep` deletes it."""
@@ -188,17 +203,22 @@ class ScopeFolder:
         The number is written to the disk before it is returned. So the same number is never returned again, even if its
         release is deleted.
         """
-        path = self.path / "NUMBER"
+        number = 1 + max(self._number(), above)
+        self._write_number(number)
+        return number
+
+    def _number(self) -> int:
+        """Return the last number that was given."""
         try:
-            last = int(path.read_text())
+            return int((self.path / "NUMBER").read_text())
         except (FileNotFoundError, ValueError):  # There is no number yet, or a power cut emptied the file.
-            last = max((release.number for release in readable_releases(self)), default=0)
-        number = 1 + max(last, above)
-        with path.open("w") as file:
+            return max((release.number for release in readable_releases(self)), default=0)
+
+    def _write_number(self, number: int) -> None:
+        with (self.path / "NUMBER").open("w") as file:
             file.write(str(number))
             file.flush()
             os.fsync(file.fileno())
-        return number
 
     @contextmanager
     def _explained_write_errors(self) -> Iterator[None]:

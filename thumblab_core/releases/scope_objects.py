@@ -22,7 +22,7 @@ from thumblab_core.releases.release import (
     parse_manifest,
     read_release,
 )
-from thumblab_core.releases.scope import Hold, readable_releases
+from thumblab_core.releases.scope import Hold, ScopeRecord, readable_releases
 from thumblab_core.releases.scope_state import ScopeState
 from thumblab_core.releases.uploads import MARK, Uploads
 
@@ -108,6 +108,24 @@ class ScopeObjects:
 
     def held(self) -> Hold | None:
         return self._state.hold
+
+    def record(self) -> ScopeRecord:
+        state = self._state
+        return ScopeRecord(state.pointer, state.served, state.hold, state.number)
+
+    def write_record(self, record: ScopeRecord) -> None:
+        """Serve what another place serves, as `promote` does."""
+        if record.pointer:
+            self._uploads.require_whole(self.get(record.pointer))
+        self._change(
+            lambda state: replace(
+                state,
+                pointer=record.pointer,
+                served=record.promoted,
+                hold=record.hold,
+                number=max(state.number, record.number),
+            )
+        )
 
     @contextmanager
     def writing(self) -> Iterator[None]:

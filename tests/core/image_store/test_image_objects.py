@@ -169,7 +169,7 @@ def test_many_failures_in_a_row_are_an_outage_that_ends_with_the_first_answer() 
             fail()
         errors.append(type(raised.value))
     assert errors == [StoreError, StoreError, StoreAwayError]
-    with pytest.raises(StoreAwayError, match="no connection.*3 requests in a row have failed"), outage.watched():
+    with pytest.raises(StoreAwayError, match=r"no connection.*3 requests in a row have failed"), outage.watched():
         pytest.fail("a request was sent during the outage")
     time.sleep(0.25)
     with outage.watched():
@@ -240,7 +240,7 @@ def test_pictures_and_releases_in_the_same_folder_of_a_bucket_are_refused(tmp_pa
 
 
 def test_a_bad_url_names_the_setting_of_the_pictures(tmp_path: Path) -> None:
-    with pytest.raises(LabError, match="the URL of the image store must begin .* leave THUMBLAB_IMAGE_STORE unset"):
+    with pytest.raises(LabError, match=r"the URL of the image store must begin .* leave THUMBLAB_IMAGE_STORE unset"):
         image_store(Settings(_env_file=None, data_dir=tmp_path, image_store="http://x/y"))
 
 

@@ -1,0 +1,88 @@
+"""Copy releases, and the record of what was served, from one place to another."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from thumblab_core.durable_files import sync
+from thumblab_core.releases.release import Release, ReleaseError, read_release
+from thumblab_core.releases.scope import Scope, ScopeRecord, readable_releases
+
+_MOMENTS = 10
+"""Maximum number of times that a scope is read, if its served release is deleted while it is copied."""
+
+
+def bring(place: Scope, release_id: str, copy: Path) -> None:
+    """Make a release from a copy of its folder, unless the place has the release. Call this inside `place.writing`.
+
+    Raises `ReleaseError` unless the copy is the complete and undamaged release that was published.
+    """
+    if place.has(release_id):
+        return
+    with place.staging() as staging:
+        shutil.copytree(copy, staging, dirs_exist_ok=True)
+        try:
+            release = read_release(place.kind, place.scope, release_id, staging)
+            release.verify()
+        except ReleaseError:
+            shutil.rmtree(staging)
+            raise
+        # The copy may come from a store that has given higher numbers to its releases.
+        place.next_number(above=release.number)
+        for path in (*staging.rglob("*"), staging):
+            sync(path)
+        place.publish(staging, release_id)
+
+
+def read_scope(source: Scope, take: Callable[[Release], None]) -> ScopeRecord:
+    """Call `take` with every release of a scope, oldest first. Return a record whose served release was taken.
+
+    A release that is deleted meanwhile is left out, and so is a damaged one. Raises `ReleaseError` if that is the served
+    release.
+    """
+    for _ in range(_MOMENTS):
+        # The record is read first. The release that it names is then found, unless it is deleted in this moment.
+        record, taken = source.record(), set()
+        for release in readable_releases(source):
+            try:
+                take(release)
+            except ReleaseError as error:
+                if release.release_id == record.pointer and source.has(release.release_id):
+                    raise
+                if error.transient and source.has(release.release_id):
+                    raise
+            else:
+                taken.add(release.release_id)
+        if not record.pointer or record.pointer in taken:
+            return record
+    raise ReleaseError(f"{source} serves {record.pointer}, which cannot be read; promote another release")
+
+
+def copy_scope(source: Scope, target: Scope) -> int:
+    """Copy the releases of a scope that the target lacks, and what the scope serves. Return their number.
+
+    Nothing is deleted in the target. Raises `ReleaseError` if the target has a release that is newer than those of the
+    source, because the source is then not the place where this scope was changed last.
+    """
+    release_ids, releases = set(source.release_ids()), readable_releases(source)
+    newest = max((release.order for release in releases), default=None)
+    for release in readable_releases(target):
+        if release.release_id not in release_ids and (newest is None or release.order > newest):
+            raise ReleaseError(
+                f"{release} is newer than what is copied to {target}, so nothing was changed there; name an empty place, "
+                "or copy in the other direction"
+            )
+    copied = 0
+
+    def take(release: Release) -> None:
+        nonlocal copied
+        if not target.has(release.release_id):
+            folder = release.path
+            with target.writing():
+                bring(target, release.release_id, folder)
+            copied += 1
+
+    record = read_scope(source, take)
+    with target.writing():
+        target.write_record(record)
+    return copied

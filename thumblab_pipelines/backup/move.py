@@ -1,0 +1,112 @@
+"""Copy a lab's releases and pictures from where they are to an object store, or from an object store to this disk.
+
+Nothing is deleted. The lab uses the new places after a person has changed its settings. A copy that was stopped
+continues with the same command, and a second copy takes only what is new.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from thumblab_core.errors import LabError
+from thumblab_core.image_store import ImageFolder, ImageStore
+from thumblab_core.image_store.copying import copy_images
+from thumblab_core.image_store.place import object_images
+from thumblab_core.object_store.bucket import StoreError
+from thumblab_core.releases.copying import copy_scope
+from thumblab_core.releases.place import release_place
+from thumblab_core.releases.release_store import ReleaseStore
+from thumblab_core.settings import Settings
+from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.progress import Progress, silent
+
+FOLDER = "folder"
+"""The name of the place on this disk, instead of the URL of an object store."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """The counts of a copy. `there`: how many were there before. `lost`: SHA-256 of pictures that could not be read."""
+
+    what: str
+    source: str
+    target: str
+    copied: int
+    there: int
+    lost: tuple[str, ...] = ()
+
+
+def require_other_places(lab: Lab, releases: str | None, pictures: str | None) -> None:
+    """Raise `LabError` unless each given place can be opened, is another place, and is apart from the other one."""
+    if releases is None and pictures is None:
+        raise LabError("nothing to copy: name a new place with --releases, --pictures or both")
+    chosen = _with_release_store(lab.settings, releases)
+    if releases is not None:
+        _require_other("the releases", str(lab.releases.root), str(_releases_at(chosen).root))
+    if pictures is not None:
+        _require_other("the pictures", str(lab.images), str(_images_at(chosen, pictures)))
+
+
+def move_releases(lab: Lab, to: str, progress: Progress = silent) -> Moved:
+    """Copy the releases to `to`, with what is served. `to`: the URL of an object store, or `FOLDER`.
+
+    Raises `LabError` if a release that is served cannot be read, or if the new place has newer releases.
+    """
+    target = _releases_at(_with_release_store(lab.settings, to))
+    scopes, copied, there = lab.releases.scopes(), 0, 0
+    for done, (kind, scope) in enumerate(scopes, 1):
+        before = set(target.place(kind, scope).release_ids())
+        copied += copy_scope(lab.releases.place(kind, scope), target.place(kind, scope))
+        there += len(before)
+        progress("copying releases", done, len(scopes))
+    return Moved("releases", str(lab.releases.root), str(target.root), copied, there)
+
+
+def move_pictures(lab: Lab, to: str, releases: str | None = None, progress: Progress = silent) -> Moved:
+    """Copy the pictures to `to`: the URL of an object store, or `FOLDER`. `releases`: the new place of the releases.
+
+    Raises `LabError` if one of the places cannot be used.
+    """
+    target = _images_at(_with_release_store(lab.settings, releases), to)
+    try:
+        present = {(one.sha256, one.size) for one in target.stored()}
+        stored = list(lab.images.stored())
+        wanted = [one.sha256 for one in stored if (one.sha256, one.size) not in present]
+        lost = copy_images(
+            lab.images, target, wanted, lambda done: progress("copying pictures", done, max(len(wanted), 1))
+        )
+    except StoreError:
+        raise
+    except OSError as error:
+        raise LabError(
+            f"the pictures cannot be copied to {target} ({error.strerror or error}); make room or mend the folder, and run "
+            "the same command again: it continues where it stopped"
+        ) from error
+    copied = len(wanted) - len(lost)
+    return Moved("pictures", str(lab.images), str(target), copied, len(stored) - len(wanted), tuple(lost))
+
+
+def _with_release_store(settings: Settings, to: str | None) -> Settings:
+    """Return the settings with the releases in `to`. None means no change."""
+    if to is None:
+        return settings
+    from pydantic import SecretStr
+
+    return settings.model_copy(update={"release_store": None if to == FOLDER else SecretStr(to)})
+
+
+def _releases_at(chosen: Settings) -> ReleaseStore:
+    place = release_place(chosen)
+    if isinstance(place, Path):
+        place.mkdir(parents=True, exist_ok=True)
+    return ReleaseStore(place)
+
+
+def _images_at(chosen: Settings, to: str) -> ImageStore:
+    if to == FOLDER:
+        return ImageFolder(chosen.model_copy(update={"image_store": None}).images)
+    return object_images(chosen, to, cache_gib=0)
+
+
+def _require_other(what: str, source: str, target: str) -> None:
+    if source == target:
+        raise LabError(f"{what} are in {target} already; name another place, or change the settings back first")
