@@ -109,7 +109,7 @@ class ScopeFolder:
 
     def write_record(self, record: ScopeRecord) -> None:
         """Serve what another place serves. Call this inside `writing`."""
-        self._write_number(max(self._number(), record.number))
+        self.write_number(max(self._number(), record.number))
         if record.hold is None:
             (self.path / _HELD).unlink(missing_ok=True)
         else:
@@ -204,7 +204,7 @@ class ScopeFolder:
         release is deleted.
         """
         number = 1 + max(self._number(), above)
-        self._write_number(number)
+        self.write_number(number)
         return number
 
     def _number(self) -> int:
@@ -214,7 +214,8 @@ class ScopeFolder:
         except (FileNotFoundError, ValueError):  # There is no number yet, or a power cut emptied the file.
             return max((release.number for release in readable_releases(self)), default=0)
 
-    def _write_number(self, number: int) -> None:
+    def write_number(self, number: int) -> None:
+        """Write the last number that was given. Call this inside `writing`."""
         with (self.path / "NUMBER").open("w") as file:
             file.write(str(number))
             file.flush()

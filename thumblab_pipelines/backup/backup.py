@@ -18,7 +18,7 @@ import importlib.metadata
 import os
 import shutil
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,9 +29,9 @@ from thumblab_core.database.revisions import revision_of
 from thumblab_core.errors import LabError
 from thumblab_core.releases.release import FORMAT as RELEASE_FORMAT
 from thumblab_core.releases.release import file_checksum, is_release_id
-from thumblab_core.releases.scope_folder import ScopeFolder
+from thumblab_core.releases.scope_folder import FolderOfScopes, ScopeFolder
 from thumblab_core.settings import Settings
-from thumblab_pipelines.backup import contents, databases
+from thumblab_pipelines.backup import contents, databases, from_stores
 from thumblab_pipelines.backup.contents import (
     ARTIFACTS,
     CHANGING,
@@ -96,7 +96,7 @@ def _prepared(folder: Path, settings: Settings) -> Iterator[dict[str, str]]:
     made.
     """
     lab_dir = settings.data_dir.resolve()
-    for place in (lab_dir, settings.releases.resolve()):
+    for place in {lab_dir, *(lab_folder(settings, name).resolve() for name in contents.in_folders(settings))}:
         if folder.resolve().is_relative_to(place):
             raise LabError(
                 f"{folder} is inside the lab ({place}); name a folder outside the lab, preferably on another disk"
@@ -160,7 +160,7 @@ class _Copy:
             state=state,
             sums=sums,
             databases=list(databases.NAMES),
-            settings=sorted(settings.model_fields_set - {"data_dir", "database_url", "release_dir"}),
+            settings=sorted(settings.model_fields_set - contents.PLACES),
             missing=sorted(missing),
             left_out=contents.unknown_files(settings.data_dir),
         )
@@ -174,7 +174,7 @@ class _Copy:
 
         The lab has probably lost the folder, and the backup may contain the last copy of its files.
         """
-        for name in contents.FIXED:
+        for name in contents.in_folders(self.lab.settings):
             source, target = lab_folder(self.lab.settings, name), self.folder / name
             if _has_files(name, target) and not _has_files(name, source):
                 what = "is empty" if source.is_dir() else "is missing"
@@ -192,9 +192,12 @@ class _Copy:
         return state
 
     def _copy_fixed(self, name: str, only: Collection[PurePosixPath] | None = None) -> None:
-        """Copy the files of a folder whose files never change. Skip files that are already in the backup, and
-        files that are deleted meanwhile.
-        """
+        """Copy the unchanging files of a folder, except files that are already in the backup. Skip a file that is
+        deleted meanwhile."""
+        if name not in contents.in_folders(self.lab.settings):
+            if name == IMAGES:
+                self._copy_pictures(only)
+            return
         source = lab_folder(self.lab.settings, name)
         paths = list(walk(source)) if only is None else list(only)
         wanted = [path for path in paths if _is_fixed(name, path)]
@@ -242,6 +245,9 @@ class _Copy:
 
         Releases that were deleted since the first copy are left out of the backup.
         """
+        if RELEASES not in contents.in_folders(self.lab.settings):
+            self._copy_stored_scopes(state)
+            return
         root = self.lab.settings.releases
         for scope in sorted(path for path in root.glob("*/*") if path.is_dir()):
             place = PurePosixPath(scope.relative_to(root).as_posix())
@@ -306,9 +312,56 @@ class _Copy:
                     self._copy(self.lab.settings.data_dir / path, target / path)
 
     def _copy_numbers(self, state: str) -> None:
+        state_of_releases = self.folder / state / contents.FILES / RELEASES
+        if RELEASES not in contents.in_folders(self.lab.settings):
+            for kind, scope in FolderOfScopes(state_of_releases).scopes():
+                number = self.lab.releases.place(kind, scope).record().number
+                ScopeFolder(state_of_releases, kind, scope).write_number(number)
+            return
         root = self.lab.settings.releases
-        for number in root.glob("*/*/NUMBER"):
-            self._copy(number, self.folder / state / contents.FILES / RELEASES / number.relative_to(root))
+        for file in root.glob("*/*/NUMBER"):
+            self._copy(file, state_of_releases / file.relative_to(root))
+
+    def _copy_pictures(self, only: Collection[PurePosixPath] | None) -> None:
+        """Copy the pictures of an object store, like `_copy_fixed`."""
+        images = self.lab.images
+        names = [one.sha256 for one in images.stored()] if only is None else ["".join(path.parts) for path in only]
+        if only is None and not names and _has_files(IMAGES, self.folder / IMAGES):
+            raise LabError(
+                f"{images} has no picture, and a new backup would delete the copies in {self.folder / IMAGES}; check "
+                "THUMBLAB_IMAGE_STORE, or, if the lab itself has deleted all its pictures, name an empty folder"
+            )
+        sums, new = from_stores.copy_pictures(
+            images,
+            [name for name in names if f"{IMAGES}/{name[:2]}/{name[2:]}" not in self.sums],
+            self.folder,
+            self._usable,
+            lambda done: self.progress("copying images", done, len(names)),
+        )
+        self.sums |= sums
+        self.copied += len(new)
+        self.kept += len(sums) - len(new)
+        self.bytes += sum((self.folder / IMAGES / name[:2] / name[2:]).stat().st_size for name in new)
+
+    def _copy_stored_scopes(self, state: str) -> None:
+        """Copy the releases of an object store, and what its scopes serve, like `_copy_fixed` and `_copy_scopes`."""
+
+        def copy(files: Mapping[PurePosixPath, Path | None]) -> None:
+            for path, source in files.items():
+                key = f"{RELEASES}/{path}"
+                if source is not None:
+                    self.sums[key] = self._copy(source, self.folder / key)
+                elif key not in self.sums:
+                    self.sums[key] = self.earlier[key]
+                    self.kept += 1
+
+        state_of_releases = self.folder / state / contents.FILES / RELEASES
+        for done, total in from_stores.copy_scopes(self.lab.releases, state_of_releases, copy, self._usable):
+            self.progress("copying releases", done, total)
+
+    def _usable(self, key: str) -> str | None:
+        """Return the checksum of a file that an earlier backup has written, if the file is still there."""
+        return self.earlier.get(key) if (self.folder / key).is_file() else None
 
     def _remove_others(self, state: str) -> None:
         """Remove the files that the new backup does not name: states of earlier backups, and files that the lab has

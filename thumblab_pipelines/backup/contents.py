@@ -27,6 +27,9 @@ IMAGES, RELEASES, ARTIFACTS = "images", "releases", "mlflow-artifacts"
 FIXED = (IMAGES, RELEASES, ARTIFACTS)
 """The folders whose files never change. The exceptions are a few small files of the release store, see `is_state`."""
 
+PLACES = frozenset(("data_dir", "database_url", "release_dir", "release_store", "image_store"))
+"""The settings that say where a lab keeps its data. A restored lab has other values of them."""
+
 CHANGING = (
     "api-key",
     "api-keys.json",
@@ -51,6 +54,8 @@ LEFT_OUT = {
     "fine-tuning": "checkpoints of unfinished fine-tunings",
     "evaluations": "labs of `thumblab evaluate --catalogue`, which are made again",
     "niches.json": "it is made again from the table of niches",
+    "release-cache": "copies from an object store",
+    "image-cache": "copies from an object store",
     "demo.lock": "a lock",
     "api-keys.lock": "a lock",
     "monitoring.lock": "a lock",
@@ -133,9 +138,17 @@ def is_state(path: PurePosixPath) -> bool:
     return len(path.parts) == 3 and not path.name.startswith(".")
 
 
+def in_folders(settings: Settings) -> tuple[str, ...]:
+    """Return which of `FIXED` are folders of this lab. The others are in an object store."""
+    stores = {RELEASES: settings.release_store, IMAGES: settings.image_store}
+    return tuple(name for name in FIXED if stores.get(name) is None)
+
+
 def lab_folder(settings: Settings, name: str) -> Path:
     """Return the folder of the lab that the backup stores under `name`."""
-    return {IMAGES: settings.images, RELEASES: settings.releases}.get(name, settings.data_dir / name)
+    if name == RELEASES:
+        return settings.releases
+    return settings.images if name == IMAGES else settings.data_dir / name
 
 
 def unknown_files(data_dir: Path) -> list[str]:

@@ -81,6 +81,11 @@ def restore(backup: Path, settings: Settings, progress: Progress = silent) -> Re
     """
     backup = backup.expanduser().absolute()
     data_dir = settings.data_dir
+    if len(contents.in_folders(settings)) < len(FIXED):
+        raise LabError(
+            "a lab is restored into folders on this disk; unset THUMBLAB_RELEASE_STORE and THUMBLAB_IMAGE_STORE, restore, "
+            "and then copy the files to an object store with `thumblab move`"
+        )
     if not (data_dir / RESTORING).exists():
         _require_room(settings)
     manifest = verify(backup, progress)

@@ -1,0 +1,129 @@
+"""Test the copying of releases between a folder and an object store, in both directions."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from object_store_server import object_store
+from release_helpers import KIND, SCOPE, publish, serve, text_of
+
+from thumblab_core.releases.copying import copy_scope
+from thumblab_core.releases.moves import serve_older
+from thumblab_core.releases.release import Release, ReleaseError
+from thumblab_core.releases.release_store import ReleaseStore
+
+
+@pytest.fixture(params=["to the object store", "to the folder"])
+def stores(request: pytest.FixtureRequest, store: ReleaseStore, objects: ReleaseStore) -> tuple[ReleaseStore, ...]:
+    """The store to copy from, and the store to copy to."""
+    return (store, objects) if request.param == "to the object store" else (objects, store)
+
+
+def copy(source: ReleaseStore, target: ReleaseStore) -> int:
+    return copy_scope(source.place(KIND, SCOPE), target.place(KIND, SCOPE))
+
+
+def test_a_copied_scope_serves_the_same_with_its_history_its_hold_and_its_numbers(
+    stores: tuple[ReleaseStore, ReleaseStore],
+) -> None:
+    source, target = stores
+    made = [serve(source, f"{n}") for n in range(3)]
+    serve_older(source, KIND, SCOPE, made[1].release_id, Release.verify)
+    marked = source.mark(KIND, SCOPE)
+    assert copy(source, target) == 3
+    assert [text_of(release) for release in target.all(KIND, SCOPE)] == ["0", "1", "2"]
+    assert target.serving.current_id(KIND, SCOPE) == made[1].release_id
+    assert target.serving.promoted(KIND, SCOPE) == source.serving.promoted(KIND, SCOPE)
+    assert target.serving.held(KIND, SCOPE) == source.serving.held(KIND, SCOPE)
+    assert target.mark(KIND, SCOPE) > marked
+    assert copy(source, target) == 0
+    source.serving.resume(KIND, SCOPE)
+    serve(source, "3")
+    assert copy(source, target) == 1
+    assert target.serving.held(KIND, SCOPE) is None
+    current = target.serving.current(KIND, SCOPE)
+    assert current is not None
+    current.verify()
+    assert text_of(current) == "3"
+    source.serving.withdraw(KIND, SCOPE)
+    copy(source, target)
+    assert target.serving.withdrawn(KIND, SCOPE)
+
+
+def test_a_place_with_newer_releases_is_refused_and_not_changed(stores: tuple[ReleaseStore, ReleaseStore]) -> None:
+    source, target = stores
+    serve(source, "old")
+    copy(source, target)
+    newer = serve(target, "newer")
+    with pytest.raises(ReleaseError, match="is newer than what is copied .* so nothing was changed there"):
+        copy(source, target)
+    assert target.serving.current_id(KIND, SCOPE) == newer.release_id
+    assert copy(target, source) == 1
+
+
+def test_a_damaged_old_release_is_left_out_and_a_damaged_served_one_stops_the_copy(
+    store: ReleaseStore, objects: ReleaseStore
+) -> None:
+    old, served = serve(store, "old"), serve(store, "served")
+    (old.path / "a.bin").write_bytes(b"lie")
+    assert copy(store, objects) == 1
+    assert [release.release_id for release in objects.all(KIND, SCOPE)] == [served.release_id]
+    last = serve(store, "last")
+    (last.path / "a.bin").write_bytes(b"lie")
+    with pytest.raises(ReleaseError, match=r"a\.bin"):
+        copy(store, objects)
+    assert objects.serving.current_id(KIND, SCOPE) == served.release_id
+
+
+def test_a_copy_that_was_stopped_serves_nothing_yet_and_continues(
+    store: ReleaseStore, objects: ReleaseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [serve(store, f"{n}") for n in range(3)]
+    real, calls = type(objects.place(KIND, SCOPE)).publish, list[str]()
+
+    def stop(place: object, staging: Path, release_id: str) -> None:
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        calls.append(release_id)
+        real(place, staging, release_id)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(objects.place(KIND, SCOPE)), "publish", stop)
+    with pytest.raises(KeyboardInterrupt):
+        copy(store, objects)
+    assert objects.serving.current_id(KIND, SCOPE) is None
+    monkeypatch.undo()
+    assert copy(store, objects) == 1
+    assert objects.serving.current_id(KIND, SCOPE) == made[2].release_id
+
+
+def test_a_release_that_is_replaced_during_the_copy_does_not_leave_a_pointer_to_nothing(
+    store: ReleaseStore, objects: ReleaseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve(store, "first")
+    real: Callable[..., object] = type(store.place(KIND, SCOPE)).record
+    changed: list[Release] = []
+
+    def record(place: object) -> object:
+        now = real(place)
+        if not changed:  # Another process replaces and deletes the release after the pointer was read.
+            changed.append(serve(store, "second"))
+            store.prune(KIND, SCOPE, keep=1)
+        return now
+
+    monkeypatch.setattr(type(store.place(KIND, SCOPE)), "record", record)
+    copy(store, objects)
+    assert objects.serving.current_id(KIND, SCOPE) == changed[0].release_id
+
+
+def test_a_copy_of_the_copy_on_another_host_is_whole(
+    store: ReleaseStore, objects: ReleaseStore, url: str, tmp_path: Path
+) -> None:
+    release = publish(store, "x", inputs="abc")
+    copy(store, objects)
+    reader = object_store(url, tmp_path / "reader")
+    [there] = reader.all(KIND, SCOPE)
+    there.verify()
+    assert json.loads((there.path / "manifest.json").read_text()) == json.loads(
+        (release.path / "manifest.json").read_text()
+    )
