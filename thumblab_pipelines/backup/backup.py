@@ -13,12 +13,11 @@ Other processes go on writing. The copy is still consistent because of the order
    number that was given after step 2.
 """
 
-import hashlib
 import importlib.metadata
 import os
 import shutil
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,7 +28,7 @@ from thumblab_core.database.revisions import revision_of
 from thumblab_core.errors import LabError
 from thumblab_core.releases.release import FORMAT as RELEASE_FORMAT
 from thumblab_core.releases.release import file_checksum, is_release_id
-from thumblab_core.releases.scope_folder import FolderOfScopes, ScopeFolder
+from thumblab_core.releases.scope_folder import ScopeFolder
 from thumblab_core.settings import Settings
 from thumblab_pipelines.backup import contents, databases, from_stores
 from thumblab_pipelines.backup.contents import (
@@ -42,6 +41,7 @@ from thumblab_pipelines.backup.contents import (
     lab_folder,
     walk,
 )
+from thumblab_pipelines.backup.copied_files import CopiedFiles
 from thumblab_pipelines.backup.marks import held_mark, write_mark
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
@@ -87,7 +87,7 @@ def back_up(lab: Lab, folder: Path, progress: Progress = silent) -> BackedUp:
             f"the backup stopped at {error.filename or folder} ({error.strerror or error}); make room or mend the folder, "
             "and run the same command again: it continues where it stopped"
         ) from error
-    return BackedUp(folder, manifest, copy.copied, copy.kept, copy.bytes, time.monotonic() - start)
+    return BackedUp(folder, manifest, copy.files.copied, copy.files.kept, copy.files.bytes, time.monotonic() - start)
 
 
 @contextmanager
@@ -122,17 +122,17 @@ def _prepared(folder: Path, settings: Settings) -> Iterator[dict[str, str]]:
 
 @dataclass
 class _Copy:
-    """One running backup. `sums`: the checksum of every file that is in the backup so far, by its path."""
+    """One running backup."""
 
     lab: Lab
     folder: Path
     earlier: dict[str, str]
     progress: Progress
-    sums: dict[str, str] = field(default_factory=dict)
     schema: str = ""
-    copied: int = 0
-    kept: int = 0
-    bytes: int = 0
+    files: CopiedFiles = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.files = CopiedFiles(self.folder, self.earlier)
 
     def make(self) -> Manifest:
         """Copy everything in the order that this module's docstring gives. Write the manifest, and return it."""
@@ -147,8 +147,8 @@ class _Copy:
         self._copy_numbers(state)
         self._require_sources()  # Check again, because a network folder may have been disconnected during the copy.
         for path in walk(self.folder / state):
-            self.sums[f"{state}/{path}"] = file_checksum(self.folder / state / path)
-        sums = contents.write_sums(self.folder / state, self.sums)
+            self.files.sums[f"{state}/{path}"] = file_checksum(self.folder / state / path)
+        sums = contents.write_sums(self.folder / state, self.files.sums)
         settings = self.lab.settings
         manifest = Manifest(
             format=contents.FORMAT,
@@ -196,49 +196,18 @@ class _Copy:
         deleted meanwhile."""
         if name not in contents.in_folders(self.lab.settings):
             if name == IMAGES:
-                self._copy_pictures(only)
+                from_stores.copy_pictures(self.lab.images, self.files, only, self.progress)
             return
         source = lab_folder(self.lab.settings, name)
         paths = list(walk(source)) if only is None else list(only)
         wanted = [path for path in paths if _is_fixed(name, path)]
         for done, path in enumerate(wanted, 1):
-            if (key := f"{name}/{path}") not in self.sums:
+            if (key := f"{name}/{path}") not in self.files.sums:
                 with suppress(FileNotFoundError):
-                    self.sums[key] = self._kept(source / path, key) or self._copy(source / path, self.folder / key)
+                    kept = self.files.keep_same(source / path, key)
+                    self.files.sums[key] = kept or self.files.copy(source / path, self.folder / key)
             if not done % 50 or done == len(wanted):
                 self.progress(f"copying {name}", done, len(wanted))
-
-    def _kept(self, source: Path, key: str) -> str | None:
-        """Return the checksum of the copy of `source` in the backup, or None if the backup has no usable copy.
-
-        Raises `FileNotFoundError` if the lab has deleted the file.
-        """
-        size, target = source.stat().st_size, self.folder / key
-        if not target.is_file() or target.stat().st_size != size:
-            return None
-        checksum = self.earlier.get(key)
-        # A copy without a stored checksum may be damaged, because the machine may have crashed during an earlier
-        # backup. So the copy is compared with `source`.
-        if checksum is None:
-            checksum = file_checksum(target)
-            if checksum != file_checksum(source):
-                return None
-        self.kept += 1
-        return checksum
-
-    def _copy(self, source: Path, target: Path) -> str:
-        """Copy a file, and return the checksum of the copied bytes. `target` exists only after the copy is complete."""
-        target.parent.mkdir(parents=True, exist_ok=True)
-        aside, digest = target.with_name(f".new-{target.name}"), hashlib.sha256()
-        with source.open("rb") as reading, aside.open("wb") as writing:
-            while block := reading.read(2**20):
-                digest.update(block)
-                writing.write(block)
-                self.bytes += len(block)
-        shutil.copymode(source, aside)
-        aside.replace(target)
-        self.copied += 1
-        return digest.hexdigest()
 
     def _copy_scopes(self, state: str) -> None:
         """Copy the new releases and the pointers of each scope, while no process writes to the scope.
@@ -246,7 +215,7 @@ class _Copy:
         Releases that were deleted since the first copy are left out of the backup.
         """
         if RELEASES not in contents.in_folders(self.lab.settings):
-            self._copy_stored_scopes(state)
+            from_stores.copy_scopes(self.lab.releases, self.files, self._releases_in(state), self.progress)
             return
         root = self.lab.settings.releases
         for scope in sorted(path for path in root.glob("*/*") if path.is_dir()):
@@ -255,10 +224,10 @@ class _Copy:
                 files = [place / path for path in walk(scope)]
                 self._copy_fixed(RELEASES, files)
                 for path in [path for path in files if is_state(path)]:
-                    self._copy(root / path, self.folder / state / contents.FILES / RELEASES / path)
+                    self.files.copy(root / path, self._releases_in(state) / path)
             prefix, present = f"{RELEASES}/{place}/", {f"{RELEASES}/{path}" for path in files}
-            for key in [key for key in self.sums if key.startswith(prefix) and key not in present]:
-                del self.sums[key]
+            for key in [key for key in self.files.sums if key.startswith(prefix) and key not in present]:
+                del self.files.sums[key]
 
     def _dump(self, state: str) -> set[str]:
         """Dump all databases. Return the SHA-256 of each picture to which the lab's database refers, but whose file the
@@ -281,7 +250,7 @@ class _Copy:
             with databases.snapshot(url) as (connection, snapshot_id):
                 named = {PurePosixPath(sha256[:2], sha256[2:]) for sha256 in named_pictures(connection)}
                 self._copy_fixed(IMAGES, sorted(named))
-                missing = {"".join(path.parts) for path in named if f"{IMAGES}/{path}" not in self.sums}
+                missing = {"".join(path.parts) for path in named if f"{IMAGES}/{path}" not in self.files.sums}
                 if not missing or moment == _MOMENTS or not self._deleted_meanwhile(missing):
                     databases.dump(url, file, snapshot_id)
                     self.schema = revision_of(connection) or ""
@@ -295,8 +264,8 @@ class _Copy:
         key = f"{IMAGES}/{sha256[:2]}/{sha256[2:]}"
         with suppress(FileNotFoundError):
             if file_checksum(self.folder / key) == sha256:
-                self.sums[key] = sha256
-                self.kept += 1
+                self.files.sums[key] = sha256
+                self.files.kept += 1
 
     def _deleted_meanwhile(self, missing: set[str]) -> bool:
         """Return whether the lab's database has meanwhile deleted a picture in `missing`."""
@@ -309,59 +278,18 @@ class _Copy:
             paths = [PurePosixPath(name) / path for path in walk(source)] if source.is_dir() else [PurePosixPath(name)]
             for path in paths:
                 with suppress(FileNotFoundError):
-                    self._copy(self.lab.settings.data_dir / path, target / path)
+                    self.files.copy(self.lab.settings.data_dir / path, target / path)
 
     def _copy_numbers(self, state: str) -> None:
-        state_of_releases = self.folder / state / contents.FILES / RELEASES
         if RELEASES not in contents.in_folders(self.lab.settings):
-            for kind, scope in FolderOfScopes(state_of_releases).scopes():
-                number = self.lab.releases.place(kind, scope).record().number
-                ScopeFolder(state_of_releases, kind, scope).write_number(number)
+            from_stores.copy_numbers(self.lab.releases, self._releases_in(state))
             return
         root = self.lab.settings.releases
         for file in root.glob("*/*/NUMBER"):
-            self._copy(file, state_of_releases / file.relative_to(root))
+            self.files.copy(file, self._releases_in(state) / file.relative_to(root))
 
-    def _copy_pictures(self, only: Collection[PurePosixPath] | None) -> None:
-        """Copy the pictures of an object store, like `_copy_fixed`."""
-        images = self.lab.images
-        names = [one.sha256 for one in images.stored()] if only is None else ["".join(path.parts) for path in only]
-        if only is None and not names and _has_files(IMAGES, self.folder / IMAGES):
-            raise LabError(
-                f"{images} has no picture, and a new backup would delete the copies in {self.folder / IMAGES}; check "
-                "THUMBLAB_IMAGE_STORE, or, if the lab itself has deleted all its pictures, name an empty folder"
-            )
-        sums, new = from_stores.copy_pictures(
-            images,
-            [name for name in names if f"{IMAGES}/{name[:2]}/{name[2:]}" not in self.sums],
-            self.folder,
-            self._usable,
-            lambda done: self.progress("copying images", done, len(names)),
-        )
-        self.sums |= sums
-        self.copied += len(new)
-        self.kept += len(sums) - len(new)
-        self.bytes += sum((self.folder / IMAGES / name[:2] / name[2:]).stat().st_size for name in new)
-
-    def _copy_stored_scopes(self, state: str) -> None:
-        """Copy the releases of an object store, and what its scopes serve, like `_copy_fixed` and `_copy_scopes`."""
-
-        def copy(files: Mapping[PurePosixPath, Path | None]) -> None:
-            for path, source in files.items():
-                key = f"{RELEASES}/{path}"
-                if source is not None:
-                    self.sums[key] = self._copy(source, self.folder / key)
-                elif key not in self.sums:
-                    self.sums[key] = self.earlier[key]
-                    self.kept += 1
-
-        state_of_releases = self.folder / state / contents.FILES / RELEASES
-        for done, total in from_stores.copy_scopes(self.lab.releases, state_of_releases, copy, self._usable):
-            self.progress("copying releases", done, total)
-
-    def _usable(self, key: str) -> str | None:
-        """Return the checksum of a file that an earlier backup has written, if the file is still there."""
-        return self.earlier.get(key) if (self.folder / key).is_file() else None
+    def _releases_in(self, state: str) -> Path:
+        return self.folder / state / contents.FILES / RELEASES
 
     def _remove_others(self, state: str) -> None:
         """Remove the files that the new backup does not name: states of earlier backups, and files that the lab has
@@ -372,7 +300,7 @@ class _Copy:
                 shutil.rmtree(earlier)
         for name in contents.FIXED:
             for kept in walk(self.folder / name):
-                if f"{name}/{kept}" not in self.sums:
+                if f"{name}/{kept}" not in self.files.sums:
                     (self.folder / name / kept).unlink()
             _remove_empty(self.folder / name)
 

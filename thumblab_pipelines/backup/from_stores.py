@@ -1,63 +1,99 @@
-"""Read the pictures and the releases of a lab for its backup, if they are in an object store.
+"""Copy the pictures and the releases of a lab into its backup, if they are in an object store.
 
 The backup has the same files as the backup of a lab with folders. So it is restored into folders, and `thumblab move`
 copies them to an object store again.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
+from thumblab_core.errors import LabError
 from thumblab_core.image_store import ImageFolder, ImageStore
 from thumblab_core.image_store.copying import copy_images
+from thumblab_core.images import ImageError
 from thumblab_core.releases.copying import read_scope
 from thumblab_core.releases.file_cache import MANIFEST
 from thumblab_core.releases.release import Release
 from thumblab_core.releases.release_store import ReleaseStore
-from thumblab_core.releases.scope_folder import ScopeFolder
+from thumblab_core.releases.scope_folder import FolderOfScopes, ScopeFolder
 from thumblab_pipelines.backup.contents import IMAGES, RELEASES
-
-KeptOf = Callable[[str], str | None]
-"""Return the checksum of a file of the backup by its path, or None if the backup has no usable copy."""
+from thumblab_pipelines.backup.copied_files import CopiedFiles
+from thumblab_pipelines.progress import Progress
 
 
 def copy_pictures(
-    images: ImageStore, names: Iterable[str], backup: Path, kept: KeptOf, copied: Callable[[int], None]
-) -> tuple[dict[str, str], list[str]]:
-    """Copy pictures into the backup. Return the checksum of each picture by its path, and the names of the new ones.
+    images: ImageStore, files: CopiedFiles, only: Collection[PurePosixPath] | None, progress: Progress
+) -> None:
+    """Copy all pictures, or the pictures with the paths `only`. A lost or damaged picture is left out.
 
-    A picture that the store lacks, or whose bytes are damaged, is left out.
+    Raises `LabError` if the store has no picture and the backup has some, because the URL of the store may be wrong.
     """
-    target, paths = ImageFolder(backup / IMAGES), {f"{IMAGES}/{name[:2]}/{name[2:]}": name for name in names}
-    there = {path: name for path, name in paths.items() if kept(path) == name}
-    wanted = [name for path, name in paths.items() if path not in there]
-    for name in wanted:
-        target.remove(name)  # A copy that is not usable would otherwise be kept.
-    lost = set(copy_images(images, target, wanted, copied))
-    new = [name for name in wanted if name not in lost]
-    return there | {f"{IMAGES}/{name[:2]}/{name[2:]}": name for name in new}, new
+    target = ImageFolder(files.folder / IMAGES)
+    if only is None:
+        names = [one.sha256 for one in images.stored()]
+        if not names and next(target.stored(), None) is not None:
+            raise LabError(
+                f"{images} has no picture, and a new backup would delete the copies in {target}; check "
+                "THUMBLAB_IMAGE_STORE, or, if the lab itself has deleted all its pictures, name an empty folder"
+            )
+    else:
+        names = ["".join(path.parts) for path in only]
+    wanted = []
+    for name in names:
+        if _key(name) in files.sums:
+            continue
+        # The pictures in `only` may be lost. The list of the store has the others, so their copies can be kept.
+        if only is None and files.usable(_key(name)) == name:
+            files.keep(_key(name))
+            continue
+        wanted.append(name)
+        try:
+            target.get(name)
+        except ImageError:
+            target.remove(name)  # A stopped backup may have left a damaged file, which `put` would keep.
+    lost = copy_images(images, target, wanted, lambda done: progress(f"copying {IMAGES}", done, len(wanted)))
+    for name in set(wanted) - set(lost):
+        files.sums[_key(name)] = name
+        files.copied += 1
+        files.bytes += target.path(name).stat().st_size
 
 
-def copy_scopes(
-    releases: ReleaseStore, state: Path, copy: Callable[[Mapping[PurePosixPath, Path | None]], None], kept: KeptOf
-) -> Iterator[tuple[int, int]]:
-    """Copy all releases, and write what each scope serves into the folder `state`. Yield done and total.
+def copy_scopes(releases: ReleaseStore, files: CopiedFiles, state: Path, progress: Progress) -> None:
+    """Copy all releases, and write what each scope serves into the folder `state`.
 
-    `copy` copies files, and is given None for a file that the backup has.
+    Raises `LabError` if the store has no release and the backup has some, because the URL of the store may be wrong.
     """
-    scopes = releases.scopes()
+    scopes, earlier = releases.scopes(), FolderOfScopes(files.folder / RELEASES)
+    if not scopes and earlier.scopes():
+        raise LabError(
+            f"{releases.root} has no release, and a new backup would delete the copies in {earlier.root}; check "
+            "THUMBLAB_RELEASE_STORE, or, if the lab itself has deleted all its releases, name an empty folder"
+        )
+
+    def take(release: Release) -> None:
+        place = PurePosixPath(RELEASES, release.kind, release.scope, release.release_id)
+        keys = {str(place / name): name for name in (MANIFEST, *release.files)}
+        if all(map(files.usable, keys)):
+            for key in keys:
+                files.keep(key)
+        else:
+            folder = release.path
+            for key, name in keys.items():
+                files.sums[key] = files.copy(folder / name, files.folder / key)
+
     for done, (kind, scope) in enumerate(scopes, 1):
-
-        def take(release: Release) -> None:
-            names = [MANIFEST, *release.files]
-            paths = {PurePosixPath(release.kind, release.scope, release.release_id, name): name for name in names}
-            if all(kept(f"{RELEASES}/{path}") for path in paths):
-                copy(dict.fromkeys(paths))
-            else:
-                folder = release.path
-                copy({path: folder / name for path, name in paths.items()})
-
         record = read_scope(releases.place(kind, scope), take)
         target = ScopeFolder(state, kind, scope)
         target.path.mkdir(parents=True, exist_ok=True)
         target.write_record(record)
-        yield done, len(scopes)
+        progress(f"copying {RELEASES}", done, len(scopes))
+
+
+def copy_numbers(releases: ReleaseStore, state: Path) -> None:
+    """Write the last number of each scope in the folder `state` again."""
+    for kind, scope in FolderOfScopes(state).scopes():
+        ScopeFolder(state, kind, scope).write_number(releases.place(kind, scope).record().number)
+
+
+def _key(sha256: str) -> str:
+    return f"{IMAGES}/{sha256[:2]}/{sha256[2:]}"
