@@ -15,6 +15,7 @@ The seconds depend on the machine, so compare only ratios, such as "twice as fas
 More benchmarks have their own commands. `python -m benchmarks.recipe CATALOGUE` compares variants of the training
 recipe on your data. `python -m benchmarks.planted` measures the model on synthetic videos, for which the best possible
 result is known. `python -m benchmarks.title_panel` compares models of titles on many real channels.
+`python -m benchmarks.image_store` measures how the latency of an object store slows down embedding.
 `python -m benchmarks.scale` measures how time and memory grow with the number of vectors.
 `python -m benchmarks.title_prior` measures how much a lab with few channels gains if its training starts from a model of
 other channels' titles.

@@ -10,6 +10,7 @@ writes.
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -20,19 +21,22 @@ _CONDITIONS = ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH")
 
 
 class OneAtATime:
-    def __init__(self, application: Any, ignore_conditions: bool) -> None:
+    def __init__(self, application: Any, ignore_conditions: bool, latency_s: float) -> None:
         self._application = application
         self._ignores = ignore_conditions
+        self._latency_s = latency_s
         self._lock = threading.Lock()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if self._ignores and environ["REQUEST_METHOD"] == "PUT":
             for name in _CONDITIONS:
                 environ.pop(name, None)
+        time.sleep(self._latency_s)
         with self._lock:
             return list(self._application(environ, start_response))
 
 
 if __name__ == "__main__":
-    served = OneAtATime(DomainDispatcherApplication(create_backend_app), "--ignore-conditions" in sys.argv)
+    waits = [float(option.partition("=")[2]) / 1000 for option in sys.argv if option.startswith("--latency-ms=")]
+    served = OneAtATime(DomainDispatcherApplication(create_backend_app), "--ignore-conditions" in sys.argv, sum(waits))
     run_simple("127.0.0.1", int(sys.argv[1]), served, threaded=True)

@@ -12,6 +12,7 @@ from thumblab_cli.doctor import (
     database,
     encoders,
     folder,
+    pictures,
     proxy,
     releases,
     servers,
@@ -53,6 +54,7 @@ CHECKS = (
     Check("schedules", dagster.schedules),
     Check("refreshes", dagster.refreshed),
     Check("alerts", alerts.alerts),
+    Check("pictures", pictures.pictures),
     Check("releases", releases.releases, releases.SECONDS),
     Check("model", releases.model),
 )
