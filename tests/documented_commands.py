@@ -191,6 +191,7 @@ NOT_RUN_STARTS: dict[str, str] = {
     'curl -H "X-API-Key: $KEY" http://127.0.0.1:8000/v1/similar': _LOOKING,
     'curl -H "X-API-Key: $KEY" http://127.0.0.1:8000/v1/videos': _LOOKING,
     "curl -X POST -H": _DAGSTER,
+    "thumblab move ": "tests/serving/moved/test_move_to_store.py runs it with a store",
     "thumblab niche ": "tests/cli/test_niche_commands.py runs these",
     "thumblab people ": "the face networks are not shipped; tests/pipelines/people and tests/cli/people run these",
 }
