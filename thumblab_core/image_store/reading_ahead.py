@@ -15,11 +15,17 @@ T = TypeVar("T")
 Read = Callable[[], bytes]
 
 
+class UnreadImageError(ImageError):
+    """The error for a picture that cannot be fetched now. A later attempt may succeed."""
+
+    transient = True
+
+
 def read_ahead(images: ImageStore, wanted: Iterable[T], name: Callable[[T], str]) -> Iterator[tuple[T, Read]]:
     """Yield each wanted picture with a function that returns its bytes. `name` returns the SHA-256 of a picture.
 
     While the caller works on a picture, the next `reads_at_once` pictures are read in other threads. If one picture
-    cannot be fetched now, the function raises `ImageError`, so that the work on the other pictures goes on. During an
+    cannot be fetched now, the function raises `UnreadImageError`, so that the work on the other pictures goes on. During an
     outage of the store, it raises `StoreAwayError`.
     """
     left = iter(wanted)
@@ -46,4 +52,4 @@ def _result(future: "Future[bytes]") -> bytes:
     except StoreAwayError:
         raise
     except StoreError as error:
-        raise ImageError(f"the picture cannot be read now ({error})") from None
+        raise UnreadImageError(f"the picture cannot be read now ({error})") from None

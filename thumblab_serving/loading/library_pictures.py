@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from thumblab_core.image_store import ImageStore
-from thumblab_core.image_store.reading_ahead import read_ahead
+from thumblab_core.image_store.reading_ahead import UnreadImageError, read_ahead
 from thumblab_core.images import ImageError
 from thumblab_core.images.small_copy import small_copy
+from thumblab_core.object_store.bucket import StoreError
 from thumblab_serving.loading.database import NoDatabaseError, ServiceDatabase
 
 if TYPE_CHECKING:  # Only type checkers import SQLAlchemy here, because the import is slow.
@@ -16,6 +17,8 @@ if TYPE_CHECKING:  # Only type checkers import SQLAlchemy here, because the impo
 WIDTH = 480
 """Width of a picture in pixels. The page shows pictures at most 390 pixels wide."""
 _QUALITY = 80
+
+NO_STORE = "the image store cannot be used now; try again later"
 
 
 @dataclass
@@ -51,6 +54,9 @@ class LibraryPictures:
         for video_id, read in read_ahead(self._images, stored, stored.__getitem__):
             try:
                 found.pictures[video_id] = reduced(read())
+            except (StoreError, UnreadImageError):
+                # The reason names the bucket, which is not for everybody who has a key.
+                found.degraded.append(f"the picture of video {video_id} could not be read ({NO_STORE})")
             except (ImageError, OSError) as error:
                 reason = str(error) if isinstance(error, ImageError) else str(error.strerror)
                 found.degraded.append(f"the picture of video {video_id} could not be read ({reason})")

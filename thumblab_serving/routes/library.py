@@ -15,7 +15,7 @@ from thumblab_serving.http.auth import require_key
 from thumblab_serving.http.problems import Problem, error_responses
 from thumblab_serving.http.queries import lists_in_query
 from thumblab_serving.loading.database import NoDatabaseError
-from thumblab_serving.loading.library_pictures import LibraryPictures
+from thumblab_serving.loading.library_pictures import NO_STORE, LibraryPictures
 from thumblab_serving.routes.no_database import no_database
 from thumblab_serving.routes.people.calls import in_path, video_id_in
 from thumblab_serving.schemas.library import LibraryPictureOut, LibraryPicturesOut, LibraryPicturesQuery
@@ -89,10 +89,8 @@ async def version(request: Request) -> Response:
         except NoDatabaseError as error:
             database = request.app.state.scorer.database
             raise no_database("the thumbnails are in the lab's database", error, database) from None
-        except StoreError as error:
-            raise Problem(
-                HTTPStatus.SERVICE_UNAVAILABLE, "no-picture", f"the picture cannot be read: {error}"
-            ) from None
+        except StoreError:
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "no-picture", NO_STORE) from None
     if picture is None:
         detail = "the lab has no such thumbnail of this video; GET /v1/videos/{video_id} lists those that it had"
         raise Problem(HTTPStatus.NOT_FOUND, "unknown-picture", detail)

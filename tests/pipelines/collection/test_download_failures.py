@@ -1,10 +1,13 @@
 """Tests that a run loses as few pictures as possible when a host, the network or the disk fails."""
 
+import dataclasses
 import os
 import time
 
 import pytest
 from downloading import asked, move, rows, video_ids
+from object_store_server import running_s3
+from pydantic import SecretStr
 from sqlalchemy import delete
 
 from demo import faults
@@ -13,6 +16,8 @@ from demo.emulator import Emulator
 from thumblab_core.database.tables import videos
 from thumblab_core.errors import LabError
 from thumblab_core.fetch import Fetcher
+from thumblab_core.image_store import image_store
+from thumblab_core.image_store.objects import ImageObjects
 from thumblab_pipelines.collection import download, retrying_fetch
 from thumblab_pipelines.collection.download import download_thumbnails
 from thumblab_pipelines.lab import Lab
@@ -148,6 +153,26 @@ def test_a_full_disk_is_named_and_stored_data_stay(
         with pytest.raises(LabError, match=r"cannot be written \(No space left on device\)"):
             download_thumbnails(lab, "tech")
     assert len(rows(lab)) == 4
+
+
+def test_while_the_image_store_is_away_the_download_stops_with_its_name_and_the_next_run_continues(
+    lab: Lab, catalogue: SyntheticCatalogue
+) -> None:
+    with running_s3() as server:
+        url = server.url("pictures", "images")
+        chosen = lab.settings.model_copy(update={"image_store": SecretStr(url)})
+        lab = dataclasses.replace(lab, settings=chosen, images=image_store(chosen))
+        with Emulator(catalogue) as emulator:
+            server.process.kill()
+            server.process.wait()
+            with pytest.raises(LabError, match=r"s3://pictures/images cannot be used .* requests in a row have failed"):
+                download_thumbnails(move(lab, emulator), "tech")
+        assert rows(lab) == []
+    with running_s3(port=server.port) as server, Emulator(catalogue) as emulator:
+        server.url("pictures", "images")
+        lab = dataclasses.replace(lab, images=ImageObjects(lab.images.bucket, lab.images.cache))  # type: ignore[attr-defined]
+        downloaded = download_thumbnails(move(lab, emulator), "tech").downloaded
+        assert downloaded == len(rows(lab)) == len(list(lab.images.stored())) > 15
 
 
 def test_a_video_that_is_deleted_during_the_download_does_not_stop_it(

@@ -6,10 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+from object_store_server import url_at
 from PIL import Image
+from sqlalchemy import select
 
 from thumblab_core.database.tables import channels, thumbnail_versions, thumbnails, videos
 from thumblab_core.image_store import ImageFolder
+from thumblab_core.image_store.cache import ImageCache
+from thumblab_core.image_store.objects import ImageObjects
+from thumblab_core.object_store.store_url import open_bucket, parse_store_url
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -104,3 +109,21 @@ def test_a_thumbnail_that_a_video_had_before_is_shown_and_none_of_another_video(
     assert version("there", "A" * 64).json()["type"] == "urn:thumblab:unknown-picture"
     url = f"{library.url}/v1/videos/there/thumbnails/{earlier}"
     assert httpx.get(url, trust_env=False).status_code == 401
+
+
+def test_while_the_image_store_is_away_the_answer_says_so_without_its_name(library, engine, draw, monkeypatch):
+    store = ImageObjects(
+        open_bucket(parse_store_url(url_at("http://127.0.0.1:9", "secret-bucket", "images"))),
+        ImageCache(library.lab.settings.data_dir / "copies", 2**20),
+    )
+    monkeypatch.setattr(library.app.state.library_pictures, "_images", store)
+    answer = ask(library, "there")
+    assert answer.json()["missing"] == ["there"]
+    assert answer.json()["degraded"] == [
+        "the picture of video there could not be read (the image store cannot be used now; try again later)"
+    ]
+    with engine.begin() as connection:
+        sha256 = connection.scalar(select(thumbnails.c.sha256).where(thumbnails.c.video_id == "there"))
+    version = library.client.get(f"/v1/videos/there/thumbnails/{sha256}")
+    assert (version.status_code, version.json()["detail"][:38]) == (503, "the image store cannot be used now; tr")
+    assert "secret-bucket" not in answer.text + version.text

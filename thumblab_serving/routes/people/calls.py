@@ -19,6 +19,7 @@ from thumblab_serving.http.problems import Problem
 from thumblab_serving.http.queries import path_documentation
 from thumblab_serving.http.received import invalid
 from thumblab_serving.loading.database import NoDatabaseError
+from thumblab_serving.loading.library_pictures import NO_STORE
 from thumblab_serving.people.stored_people import NotForgottenError, StoredPeople
 from thumblab_serving.routes.no_database import no_database
 from thumblab_serving.schemas.people.clusters import (
@@ -84,10 +85,11 @@ async def call(request: Request, work: Callable[[StoredPeople], T], limiter: str
         raise Problem(HTTPStatus.CONFLICT, "face-conflict", str(error)) from None
     except NotForgottenError as error:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not-forgotten", str(error), {"Retry-After": "60"}) from None
+    except StoreError:
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "no-picture", NO_STORE) from None
     except (ImageError, OSError) as error:
         reason = str(error) if isinstance(error, ImageError) else error.strerror or type(error).__name__
-        status = HTTPStatus.SERVICE_UNAVAILABLE if isinstance(error, StoreError) else HTTPStatus.NOT_FOUND
-        raise Problem(status, "no-picture", f"the picture cannot be read: {reason}") from None
+        raise Problem(HTTPStatus.NOT_FOUND, "no-picture", f"the picture cannot be read: {reason}") from None
     except LabError as error:
         raise invalid(str(error)) from None
 
