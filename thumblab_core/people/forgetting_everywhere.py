@@ -42,7 +42,8 @@ def forget_everywhere(
     no row refers any more.
 
     `forget` is a function of the module `forgetting`. Its errors are raised unchanged. If a head cannot be deleted, no
-    row is deleted either, so that the same call can be repeated. Raises `OSError` if a file cannot be deleted.
+    row is deleted either, so that the same call can be repeated. Raises `OSError` if a picture cannot be deleted.
+    `retention` then deletes it, because no row names it.
     """
 
     def rows_and_heads(connection: Connection) -> Removed:
@@ -53,5 +54,13 @@ def forget_everywhere(
     # The heads are deleted a second time, because a training that ended before the rows were deleted may have published
     # a new head. A training that ends later detects that the rows are deleted.
     heads += remove_heads_of(releases, forgotten.cluster_keys, forgotten.face_ids).removed
-    pictures = sum(images.remove(sha256) for sha256 in forgotten.unnamed_pictures)
+    pictures = 0
+    failed: OSError | None = None
+    for sha256 in forgotten.unnamed_pictures:
+        try:
+            pictures += images.remove(sha256)
+        except OSError as error:  # The copies of the other pictures on this disk can still be deleted.
+            failed = failed or error
+    if failed is not None:
+        raise failed
     return ForgottenEverywhere(len(forgotten.face_ids), pictures, heads)
