@@ -72,8 +72,8 @@ def lab(s3: S3Server, tmp_path: Path, migrated_database: Callable[[], str]) -> I
 def _insert(connection: Connection, video_id: str, sha256: str) -> None:
     connection.execute(
         text(
-            "INSERT INTO videos (video_id, channel_id, niche, title, published_at, tags, source) "
-            "VALUES (:video_id, 'UC', 'tech', 't', now(), '{}', 'catalogue')"
+            "INSERT INTO videos (video_id, channel_id, niche, title, published_at, tags, source, refreshed_at) "
+            "VALUES (:video_id, 'UC', 'tech', 't', now(), '{}', 'catalogue', now())"
         ),
         {"video_id": video_id},
     )
