@@ -138,17 +138,13 @@ class ObjectStoreSettings(BaseSettings):
         "The URL of an object store for the releases, such as `s3://BUCKET/PREFIX`, see [Object store](object-store.md)."
         " Unset: the folder of `THUMBLAB_RELEASE_DIR`.",
     )
-    release_cache_gib: float = setting(
-        20.0, "The space on this disk that the copies of releases from an object store should not exceed.", "GiB", gt=0
-    )
+    release_cache_gib: float = setting(20.0, "The limit of the copies of releases from an object store.", "GiB", gt=0)
     image_store: SecretStr | None = setting(
         None,
         "The URL of an object store for the pictures, such as `s3://BUCKET/PREFIX`, see [Object store](object-store.md)."
         " Unset: the folder `images` in the data folder.",
     )
-    image_cache_gib: float = setting(
-        5.0, "The space on this disk that the copies of pictures from an object store should not exceed.", "GiB", gt=0
-    )
+    image_cache_gib: float = setting(5.0, "The limit of the copies of pictures from an object store.", "GiB", gt=0)
 
 
 class RetentionSettings(BaseSettings):
