@@ -165,7 +165,6 @@ NOT_RUN: dict[str, str] = {
     "thumblab train --logs runs                and in another shell: tensorboard --logdir runs": _LONG,
     "accelerate launch --multi_gpu --num_processes 2 -m thumblab_cli.main train": "it needs two GPUs",
     "python -m benchmarks.sub_scores CATALOGUE [--faces MODEL]": _LONG,
-    "python -m benchmarks.image_store --pictures 150": _LONG,
     "python -m benchmarks.recipe CATALOGUE --encoder onnx:mobilenet_v1_embedding.onnx --sub-scores": _LONG,
     "python -m benchmarks.title_panel DIR": _LONG,
     "python -m benchmarks.title_prior DIR [--final]": _LONG,
