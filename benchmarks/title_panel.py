@@ -14,8 +14,9 @@ The AUC of each channel with at least ten pairs is computed. The result is the m
 The result is computed twice. First, the winner of a pair is the video with more views after a correction for age, which
 is fitted to the known videos. Then the winner is the video with more raw views.
 
-The title recipe (`thumblab_pipelines.training.titles`) is also fitted with the hour and the weekday of publication, for
-the question `future`.
+For the question `future`, the title recipe (`thumblab_pipelines.training.titles`) also scores videos with the drift of
+the channel's level, and is also fitted with the hour and the weekday of publication. The drift and the moment help to
+predict views, but they are equal for all titles of one video.
 
 The lab's models are compared with the bar. The bar is a ridge regression on hashed words. For the question `future`,
 the bar also has a regression for each channel (partial pooling). The penalties of the bar are chosen on parts of the
@@ -55,7 +56,7 @@ FUTURE, UNSEEN = "future", "unseen"
 AGE, TIME = "the older one", "the later one"
 RIDGE, POOLED = "ridge on hashed words", "with partial pooling"
 LAB, LAB_ADAPTED, RECIPE = "the lab's linear model", "the lab's, with adapters", "title recipe"
-WITH_MOMENT = "title recipe, with the moment"
+WITH_DRIFT, WITH_MOMENT = "title recipe, with the drift", "title recipe, with the moment"
 BARS = {FUTURE: POOLED, UNSEEN: RIDGE}
 
 
@@ -86,14 +87,16 @@ def measure(panel: Panel, vectors: Float32s | None, seed: int, tell: Progress) -
     bar, lab = Bar.of(panel), LabTitles(panel, vectors) if vectors is not None else None
     known = panel.place < KNOWN_SHARE
     tell("future of known channels")
-    labels, scores = _future(panel, bar, lab, known)
+    labels, scores = _future(panel, bar, lab, known, vectors)
     figures = _figures(panel, FUTURE, {"corrected": labels, "raw": panel.views}, ~known, scores)
-    labels, scores = _unseen(panel, bar, lab, seed, tell)
+    labels, scores = _unseen(panel, bar, lab, seed, tell, vectors)
     everything = np.ones(len(known), bool)
     return figures + _figures(panel, UNSEEN, {"corrected": labels, "raw": panel.views}, everything, scores)
 
 
-def _future(panel: Panel, bar: Bar, lab: LabTitles | None, known: Flags) -> tuple[Float64s, dict[str, Float64s]]:
+def _future(
+    panel: Panel, bar: Bar, lab: LabTitles | None, known: Flags, vectors: Float32s | None
+) -> tuple[Float64s, dict[str, Float64s]]:
     """Return the log views [n] corrected for age, and the scores [n] of each model.
 
     The age curve and the models are fitted to the known videos.
@@ -103,19 +106,20 @@ def _future(panel: Panel, bar: Bar, lab: LabTitles | None, known: Flags) -> tupl
     penalty, own = bar.choose(known)
     ridge = bar.shared(above, known, penalty)
     rows = np.flatnonzero(known)
-    inputs = TitleInputs.of(panel.titles, panel.channel, panel.published, rows)
+    inputs = TitleInputs.of(panel.titles, panel.channel, panel.published, rows, vectors)
     scores = {AGE: panel.age, TIME: panel.published, RIDGE: ridge, POOLED: bar.pooled(ridge, above, known, own)}
     if lab is not None:
         scores |= {LAB: lab.shared(above, known), LAB_ADAPTED: lab.adapted(above, known)}
-    with_moments = inputs.with_moments(panel.published, rows)
+    recipe, with_moments = title_scores(inputs, above, rows), inputs.with_moments(panel.published, rows)
     return labels, scores | {
-        RECIPE: title_scores(inputs, above, rows).total,
+        RECIPE: recipe.total,
+        WITH_DRIFT: recipe.with_drift,
         WITH_MOMENT: title_scores(with_moments, above, rows).total,
     }
 
 
 def _unseen(
-    panel: Panel, bar: Bar, lab: LabTitles | None, seed: int, tell: Progress
+    panel: Panel, bar: Bar, lab: LabTitles | None, seed: int, tell: Progress, vectors: Float32s | None
 ) -> tuple[Float64s, dict[str, Float64s]]:
     """Return the log views [n] corrected for age, and the scores [n] of each model.
 
@@ -132,7 +136,7 @@ def _unseen(
         above, rows = panel.above_trend(target, ~out), np.flatnonzero(~out)
         labels[out] = target[out]
         scores[RIDGE][out] = bar.shared(above, ~out, bar.choose_shared(~out))[out]
-        inputs = TitleInputs.of(panel.titles, panel.channel, panel.published, rows)
+        inputs = TitleInputs.of(panel.titles, panel.channel, panel.published, rows, vectors)
         scores[RECIPE][out] = title_scores(inputs, above, rows).total[out]
         if lab is not None:
             scores[LAB][out] = lab.shared(above, ~out)[out]
@@ -147,7 +151,7 @@ def _figures(
         for which in ("all", "2x"):
             pairs = PairSet.of(panel, target, within, which == "2x")
             by_scorer = {scorer: pairs.by_channel(values) for scorer, values in scores.items()}
-            for recipe in (RECIPE, WITH_MOMENT):
+            for recipe in (RECIPE, WITH_DRIFT, WITH_MOMENT):
                 if recipe in by_scorer:
                     by_scorer[f"{recipe}: lead over the bar"] = by_scorer[recipe] - by_scorer[BARS[question]]
             for scorer, values in by_scorer.items():
