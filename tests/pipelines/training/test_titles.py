@@ -115,6 +115,29 @@ def test_the_weekday_of_publication_predicts_views_and_does_not_change_the_order
     assert np.ptp(one_day[later]) < np.ptp(scores[later]) / 2
 
 
+def test_a_drift_of_the_channels_level_raises_its_next_videos_and_leaves_the_order_of_titles() -> None:
+    random = np.random.default_rng(4)
+    published = np.concatenate([np.arange(100.0), np.full(2, 101.0), np.full(2, 400.0)])
+    titles = [f"video {random.integers(50)}" for _ in published]
+    above = np.where(published >= 80, 1.5, -0.4) + random.normal(0, 0.2, len(published))
+    known, channel = np.arange(100), np.zeros(len(published), np.intp)
+    scores = title_scores(TitleInputs.of(titles, channel, published, known), above, known)
+    soon, much_later = scores.drift[100], scores.drift[102]
+    assert soon > 0.3 and abs(much_later) < soon / 10
+    assert scores.drift[100] == scores.drift[101]
+
+
+def test_titles_that_mean_what_won_on_the_channel_score_higher_without_a_shared_word() -> None:
+    random = np.random.default_rng(5)
+    titles = ["".join(random.choice(list("abcdefghijklmnop"), 12)) for _ in range(120)]
+    wins = random.random(120) < 0.5
+    vectors = np.where(wins[:, None], [0.8, 0.6, 0.0], [0.8, 0.0, 0.6]).astype(np.float32)
+    above = np.where(wins, 0.5, -0.5) + random.normal(0, 0.3, 120)
+    known, channel, published = np.arange(80), np.zeros(120, np.intp), np.arange(120.0)
+    scores = title_scores(TitleInputs.of(titles, channel, published, known, vectors), above, known).own[80:]
+    assert scores[wins[80:]].mean() - scores[~wins[80:]].mean() > 0.3
+
+
 def test_without_known_videos_all_titles_are_equal() -> None:
     none = np.zeros(0, np.intp)
     inputs = TitleInputs.of(["one", "two"], np.array([0, 0]), np.arange(2.0), np.arange(2))
