@@ -151,7 +151,8 @@ def _bare(lab: Lab, networks: FaceNetworks, pictures: Sequence[str]) -> None:
         for face in networks.detector.find(image):
             with suppress(UnalignableError):
                 crops.append(aligned(image, face.landmarks))
-    networks.embedder.embed(np.stack(crops))
+    if crops:
+        networks.embedder.embed(np.stack(crops))
 
 
 def _run(lab: Lab, limit: int | None) -> tuple[Detected, float]:
