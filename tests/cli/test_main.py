@@ -143,7 +143,7 @@ def test_ctrl_c_prints_one_line_that_says_whether_the_same_command_continues(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     done = failed_with(monkeypatch, KeyboardInterrupt(), name)
-    continues = name in {"demo", "import", "refresh", "train", "fine-tune", "backup"}
+    continues = name in {"demo", "import", "refresh", "train", "fine-tune", "backup", "move"}
     more = "; the same command continues where it was stopped" if continues else ""
     assert (done.stdout, done.stderr) == ("", f"thumblab: stopped{more}\n")
 

@@ -59,7 +59,7 @@ def test_a_jpeg_that_contains_a_second_picture_is_accepted(tmp_path: Path) -> No
 
 
 def test_a_folder_without_videos_csv_is_an_error_with_advice(tmp_path: Path) -> None:
-    with pytest.raises(LabError, match=r"no videos\.csv.*Name a folder"):
+    with pytest.raises(LabError, match=r"no videos\.csv.*Give a folder"):
         read_catalogue(tmp_path)
 
 

@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from thumblab_cli.commands import up
+from thumblab_cli.doctor.encoder_at_start import EncoderCheck
 from thumblab_cli.servers.database_watch import DatabaseWatch
 from thumblab_cli.servers.lab_servers import dagster_servers
 from thumblab_cli.servers.readiness import listens_on
@@ -61,8 +62,9 @@ def test_up_makes_the_link_to_the_socket_again_after_the_system_deleted_it(
     monkeypatch.setattr(DatabaseWatch, "mend", lambda *_: None)
     monkeypatch.setattr(time, "sleep", end)
     (home.parent / "logs").mkdir()
+    settings = Settings(_env_file=None, data_dir=home.parent, image_encoder="builtin")
     with pytest.raises(KeyboardInterrupt):
-        up._supervise(Console(), Supervisor(tmp_path, {}), Settings(_env_file=None, data_dir=home.parent), home)
+        up._supervise(Console(), Supervisor(tmp_path, {}), settings, home, EncoderCheck(settings, {}))
     assert link.readlink() == home
     link.unlink()
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import URL, Connection, Engine, event
 
-from thumblab_core.releases import release_store, scope_folder
+from thumblab_core.releases import scope_folder
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.releases.scope_folder import ScopeFolder
 
@@ -76,8 +76,7 @@ def tracing(database: URL) -> Iterator[Touched]:
             note_tables(connection)
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (release_store, scope_folder):
-            patch.setattr(module, "read_release", note("release", True, module.read_release))
+        patch.setattr(scope_folder, "read_release", note("release", True, scope_folder.read_release))
         patch.setattr(ReleaseStore, "publish", note("release", False, ReleaseStore.publish))
         patch.setattr(ScopeFolder, "pointer", note("pointer", True, ScopeFolder.pointer))
         patch.setattr(ScopeFolder, "move_pointer", note("pointer", False, ScopeFolder.move_pointer))

@@ -118,5 +118,5 @@ def test_a_picture_that_cannot_be_written_is_a_problem_and_nothing_is_stored(
         pictures = [base64.b64encode(draw(n)).decode() for n in range(2)]
         body = FACTS | {"variants": [{"image_base64": picture} for picture in pictures]}
         reply = service.client.post("/v1/experiments", json=body)
-        assert "could not be written to the lab's data folder" in unavailable(reply, "not-stored")
+        assert "could not be written to the lab's image store" in unavailable(reply, "not-stored")
         assert service.client.get("/v1/experiments").json()["experiments"] == []
