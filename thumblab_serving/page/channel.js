@@ -3,11 +3,11 @@
 import { chosenColumns, hideColumns, showColumns } from "./channel_columns.js";
 import { drawImport, drawKnown } from "./channel_view.js";
 import { button, byId, bytes, capital, line, say } from "./dom.js";
-import { withoutCommands } from "./for_operators.js";
+import { sentence, withoutCommands } from "./for_operators.js";
 import { currentKey, NO_KEY, onKeyGiven, showKeyField } from "./key.js";
 import { askForChannels, find, learnt, nameOf } from "./known_channels.js";
 import { hasLibrary, hasModel, showLab } from "./lab.js";
-import { chooseNiche } from "./niche_menu.js";
+import { chooseNiche, unchooseNiche } from "./niche_menu.js";
 import { openForm } from "./niches/form.js";
 import { FOLLOWED_MS } from "./niches/service.js";
 import { addChannel, channelImport, channelImports } from "./service.js";
@@ -29,6 +29,7 @@ let keyRefused = false; // Whether the page shows that its key was refused.
 let refused = null; // The id of the import for which the service refused the key. A new key lets the page follow it again.
 let sending = false;
 let asked = ""; // The niche that a person chose for the import on the page.
+let suggested = false; // Whether the niche in the form was proposed or made for the exports of the import on the page.
 let compare = () => {};
 
 // Choose those files that are exports. Return whether there are any.
@@ -90,7 +91,10 @@ export function wireChannel(onCompare) {
   document.addEventListener("visibilitychange", () => document.hidden || followOwn());
   byId("compare-for-channel").addEventListener("click", compareForLearnt);
   byId("niche-from-export").addEventListener("click", makeNiche);
-  byId("channel-niche").addEventListener("change", () => say("channel-niche-why", ""));
+  byId("channel-niche").addEventListener("change", () => {
+    suggested = false;
+    say("channel-niche-why", "");
+  });
 }
 
 function choose(files) {
@@ -104,6 +108,12 @@ function choose(files) {
 }
 
 function drawChosen() {
+  // The next channel may be in another niche, and a channel that the lab knows would be moved to the niche in the form.
+  if (suggested && !chosen.some(({ name }) => current.files.includes(name))) {
+    suggested = false;
+    unchooseNiche(byId("channel-niche"));
+    say("channel-niche-why", "");
+  }
   byId("exports-chosen").replaceChildren(
     ...chosen.map((file) => {
       const item = line("li", "", "file");
@@ -251,15 +261,20 @@ function ended(answer) {
 // Choose the niche that the lab proposes, and say why. The person confirms it with the button, or chooses another one.
 function propose(proposal) {
   const niche = proposal?.niche ?? null;
-  if (niche !== null) chooseNiche(byId("channel-niche"), niche);
-  say("channel-niche-why", niche === null ? "" : `Proposed: ${proposal.reason}`);
+  if (niche !== null) suggest(niche);
+  say("channel-niche-why", niche === null ? "" : `Proposed: ${sentence(withoutCommands(proposal.reason))}`);
   byId("channel-niche").focus();
+}
+
+function suggest(niche) {
+  chooseNiche(byId("channel-niche"), niche);
+  suggested = true;
 }
 
 // A person adds a niche for the channel. The form begins with texts from the titles of the export.
 function makeNiche() {
   openForm(null, { searches: current.proposal.searches }, (niche) => {
-    chooseNiche(byId("channel-niche"), niche.name);
+    suggest(niche.name);
     say("channel-niche-why", `${nicheName(niche.name)} is added, and chosen for your channel.`);
     byId("channel-niche").focus();
     setTimeout(showLab, FOLLOWED_MS); // The menus of niches would lose the new niche if they were filled earlier.

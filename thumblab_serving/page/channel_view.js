@@ -67,7 +67,7 @@ const FOR_OPERATORS = ["encoder", "model"]; // The reasons of these failures are
 function nicheNeeded({ proposal }) {
   if (!proposal) return "The lab does not know this channel yet. Choose its niche, then press the button again.";
   const chosen = `So ${nicheName(proposal.niche ?? "")} is chosen above. If that is right, press the button again. If not, choose another niche first.`;
-  return `${withoutCommands(proposal.reason)} ${proposal.niche === null ? "Choose the niche yourself, or make a new one." : chosen}`;
+  return `${sentence(withoutCommands(proposal.reason) || "The lab cannot propose a niche")} ${proposal.niche === null ? "Choose the niche yourself, or make a new one." : chosen}`;
 }
 
 function drawNow(answer, hasModel) {

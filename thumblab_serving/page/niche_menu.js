@@ -26,6 +26,12 @@ export function chooseNiche(menu, niche) {
   menu.dataset.chosen = "yes";
 }
 
+// Choose the first option again, which is no niche.
+export function unchooseNiche(menu) {
+  menu.selectedIndex = 0;
+  delete menu.dataset.chosen;
+}
+
 // Return the niche that the address names, or null. A name that no niche can have is returned too.
 export const nicheOfAddress = () => new URLSearchParams(location.search).get("niche");
 

@@ -8,13 +8,13 @@ import pytest
 from accessibility import LOOKS, focused, scheme, violations
 from browser import KEY
 
-from thumblab_core.channel_imports.report import ImportReport, ImportStep, ProposedNiche
+from thumblab_core.channel_imports.report import FittedChannel, ImportedVideos, ImportReport, ImportStep, ProposedNiche
 from thumblab_core.keys.named_keys import OWN_KEY
 from thumblab_serving.channels.export_store import ExportStore
 
 NAME = "Content 2015-01-01_2026-11-01 My channel.csv"
 READ = [ImportStep(name="reading exports", done=1, total=1)]
-WHY = "Of the 10 channels of the lab with the most similar titles, 9 are in gaming."
+WHY = "Of the 5 channels of the lab with the most similar titles, 4 are in gaming."
 UNKNOWN = "no niche of the lab has a video of 'My channel' yet; say with `niche` which niche the channel is in."
 PROPOSED = ProposedNiche(niche="gaming", reason=WHY, searches=["minecraft", "speedrun"])
 EMPTY = "The lab cannot propose a niche, because it has no library yet."
@@ -32,6 +32,25 @@ def failed(**more):
 
 def without_niche(proposal):
     return failed(reason=f"{UNKNOWN} {proposal.reason}", needs="niche", proposal=proposal)
+FITTED = FittedChannel(adapted=False, videos=3, left_out={}, compared=0, release="r", model="m", skill=None)
+IMPORTED = ImportedVideos(
+    channel_id="UCmy",
+    title="My channel",
+    niche="gaming",
+    videos=3,
+    new=3,
+    left_out={},
+    pictures=3,
+    downloaded=3,
+    without_picture=0,
+    missing=[],
+    with_ctr=3,
+    library_needs=0,
+    usual_ctr=None,
+    refused=[],
+    remarks=[],
+    tables=[],
+)
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +67,16 @@ def show(browser, service):
     store = ExportStore(service.app.state.settings)
     imports = []
 
-    def end(report):
+    def end(report, reload=True):
         stored, _ = store.add([(NAME, b"")], OWN_KEY)
         imports.append(stored)
         stored.folder.write_report(ImportReport(state="running", updated_at=datetime.now(UTC), steps=READ))
+        if not reload:
+            browser.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+            browser.wait("document.getElementById('learning').dataset.state === 'running'")
+            stored.folder.write_report(report)
+            browser.wait(f"document.getElementById('learning').dataset.state === '{report.state}'")
+            return browser
         browser.open(f"{service.url}/#key={KEY}")
         browser.evaluate(f"sessionStorage.setItem('thumblab-channel-import', '{stored.folder.import_id}')")
         browser.click("nav a[href='#channel']")
@@ -93,6 +118,42 @@ def test_the_proposed_niche_is_chosen_with_its_reason_and_a_person_can_choose_an
         "(document.getElementById('channel-niche'))"
     )
     assert hidden(page, "channel-niche-why"), "the reason is not the reason of another niche"
+
+
+def niche_in_form(page):
+    return page.evaluate("document.getElementById('channel-niche').value")
+
+
+def test_a_proposed_niche_stays_for_its_export_but_not_for_another(show, tmp_path):
+    own, other = tmp_path / NAME, tmp_path / "Content 2015-01-01_2026-11-01 Other.csv"
+    for file in (own, other):
+        file.write_text("Content,Video title\n")
+    page = show(without_niche(PROPOSED))
+    page.choose(own, field="#exports")
+    page.wait("document.querySelectorAll('#exports-chosen li').length === 1")
+    assert niche_in_form(page) == "gaming"
+    page.click("#exports-chosen button")
+    page.choose(other, field="#exports")
+    page.wait("document.querySelectorAll('#exports-chosen li').length === 1")
+    assert niche_in_form(page) == "", "another channel would be stored in this niche, or moved to it"
+    assert hidden(page, "channel-niche-why")
+
+
+def test_a_proposed_niche_is_not_kept_for_the_next_channel_after_an_import(show):
+    page = show(without_niche(PROPOSED))
+    assert niche_in_form(page) == "gaming"
+    done = ImportReport(state="done", updated_at=datetime.now(UTC), steps=READ, imported=IMPORTED, fitted=FITTED)
+    show(done, reload=False)
+    page.wait("document.getElementById('channel-niche').value === ''")
+    assert hidden(page, "channel-niche-why")
+
+
+def test_a_reason_that_names_a_command_is_shown_without_it_and_as_a_sentence(show):
+    reason = "Titles cannot be compared: the encoder could not be loaded; set THUMBLAB_TITLE_ENCODER=builtin."
+    page = show(without_niche(ProposedNiche(niche=None, reason=reason, searches=[])))
+    assert page.text("#learning-now") == (
+        "Titles cannot be compared: the encoder could not be loaded. Choose the niche yourself, or make a new one."
+    )
 
 
 def test_a_lab_that_cannot_propose_says_so_and_a_new_niche_begins_with_words_of_the_titles(show, service):
