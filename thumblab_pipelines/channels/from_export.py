@@ -23,6 +23,7 @@ from thumblab_pipelines.channels.adapter_videos import encode_channel_videos
 from thumblab_pipelines.channels.add import AddedChannel
 from thumblab_pipelines.channels.collect import niche_of
 from thumblab_pipelines.channels.export_channel import (
+    ExportChannel,
     GivenExports,
     NotYoursError,
     channel_of_exports,
@@ -100,6 +101,17 @@ class ImportedExports:
     usual_ctr: float | None = None
 
 
+@dataclass
+class _ReadExports:
+    """The contents of the exports: their videos by id, the files that were read, and the errors of the remaining
+    files."""
+
+    videos: dict[str, ExportedVideo] = field(default_factory=dict)
+    files: list[Path] = field(default_factory=list)
+    refused: list[LabError] = field(default_factory=list)
+    tables: list[TableColumns] = field(default_factory=list)
+
+
 def import_exports(lab: Lab, given: GivenExports, progress: Progress = silent) -> ImportedExports:
     """Import the videos, the click-through rates and the thumbnails of a channel from its exports.
 
@@ -138,24 +150,11 @@ def import_exports(lab: Lab, given: GivenExports, progress: Progress = silent) -
         if not usable:
             raise NotYoursError(f"no video of the exports may be imported into {channel.title!r}; {chosen.remarks[-1]}")
         known_niche = niche_of(lab, channel.channel_id)
-        if (niche := known_niche or given.niche) is None:
-            raise _without_niche(lab, channel, usable)
-        moved = ""
-        if known_niche is not None and given.niche not in (None, known_niche):
-            moved = move_channel(lab, channel, known_niche, given.niche or "", SOURCE)
-            niche = niche_of(lab, channel.channel_id) or known_niche
-        result = ImportedExports(channel, niche, left_out=dict(left_out), remarks=chosen.remarks, tables=tables)
-        result.refused = [str(error) for error in read.refused]
-        result.tables += [t for error in read.refused if isinstance(error, UnknownColumnsError) for t in error.tables]
-        result.remarks += [moved] if moved else []
-        result.remarks.extend(_without_length(lab, usable, tables))
-        _save(lab, usable, result)
-        rated = _videos_of(lab, channel, exported) if given.owner else set(exported) - chosen.barred
-        for file in read.files:
-            try:
-                result.ctr.append(import_studio(lab, file, given.as_of, given.columns, rated))
-            except LabError as error:
-                result.remarks.append(f"no click-through rates: {error}")
+        niche = known_niche or given.niche
+        result = None if niche is None else _store(lab, given, read, usable, chosen, known_niche)
+    if result is None:  # Only now, because other imports need not wait until the lab has compared the titles.
+        raise _without_niche(lab, channel, usable)
+    result.left_out = dict(left_out)
     ids = [video.video_id for video in usable]
     pictures = fetch_pictures(lab, ids, progress, lambda: load_encoders(lab, progress))
     result.downloaded, result.without_picture, result.missing = pictures.downloaded, pictures.lacking, pictures.missing
@@ -169,6 +168,35 @@ def import_exports(lab: Lab, given: GivenExports, progress: Progress = silent) -
     return result
 
 
+def _store(
+    lab: Lab,
+    given: GivenExports,
+    read: _ReadExports,
+    usable: Sequence[ExportedVideo],
+    chosen: ExportChannel,
+    known_niche: str | None,
+) -> ImportedExports:
+    """Store the videos and the click-through rates of the exports. `known_niche`: the niche that the channel has."""
+    channel, tables = chosen.channel, read.tables
+    niche, moved = known_niche or given.niche or "", ""
+    if known_niche is not None and given.niche not in (None, known_niche):
+        moved = move_channel(lab, channel, known_niche, given.niche or "", SOURCE)
+        niche = niche_of(lab, channel.channel_id) or known_niche
+    result = ImportedExports(channel, niche, remarks=chosen.remarks, tables=tables)
+    result.refused = [str(error) for error in read.refused]
+    result.tables += [t for error in read.refused if isinstance(error, UnknownColumnsError) for t in error.tables]
+    result.remarks += [moved] if moved else []
+    result.remarks.extend(_without_length(lab, usable, tables))
+    _save(lab, usable, result)
+    rated = _videos_of(lab, channel, read.videos) if given.owner else set(read.videos) - chosen.barred
+    for file in read.files:
+        try:
+            result.ctr.append(import_studio(lab, file, given.as_of, given.columns, rated))
+        except LabError as error:
+            result.remarks.append(f"no click-through rates: {error}")
+    return result
+
+
 def _without_niche(lab: Lab, channel: Channel, usable: Sequence[ExportedVideo]) -> NoNicheError:
     """Return the error for a new channel without a niche, with the niche that the lab proposes."""
     newest_first = sorted(usable, key=lambda video: video.published or date.min, reverse=True)
@@ -179,17 +207,6 @@ def _without_niche(lab: Lab, channel: Channel, usable: Sequence[ExportedVideo]) 
         f"{proposal.reason}{proposed}",
         proposal,
     )
-
-
-@dataclass
-class _ReadExports:
-    """The contents of the exports: their videos by id, the files that were read, and the errors of the remaining
-    files."""
-
-    videos: dict[str, ExportedVideo] = field(default_factory=dict)
-    files: list[Path] = field(default_factory=list)
-    refused: list[LabError] = field(default_factory=list)
-    tables: list[TableColumns] = field(default_factory=list)
 
 
 def _read(given: GivenExports, progress: Progress) -> _ReadExports:

@@ -18,10 +18,12 @@ from thumblab_core.channel_imports.report import (
     OwnPastSkill,
 )
 from thumblab_core.errors import LabError
+from thumblab_core.object_store.bucket import StoreError
 from thumblab_pipelines.channels.adapter import FittedAdapter
 from thumblab_pipelines.channels.export_channel import NoNameError
 from thumblab_pipelines.channels.from_export import ImportedExports, NoNicheError
 from thumblab_pipelines.channels.ready_encoders import EncoderMissingError
+from thumblab_pipelines.collection.download import UnwritableImagesError
 from thumblab_pipelines.owner_ctr.studio_columns import TableColumns, UnknownColumnsError
 
 _PAUSE_S = 0.5
@@ -44,6 +46,15 @@ _OPTIONS = (
     (re.compile(r"--(name|niche)\b"), r"`\1`"),
 )
 """Options of the command in messages, and the fields of the service's request that replace them."""
+
+_STORE_URL = re.compile(r"\b(?:s3|gs|az)://[^\s,;:()]+")
+"""Regular expression for the URL of an object store, which names a bucket. Any key may read a report."""
+
+_STORAGE = (
+    "the lab cannot use its storage now; give the export again later, or ask the person who runs the lab, who finds the "
+    "details on the run's page in Dagster"
+)
+"""The reason of an import that failed because of the storage. It names no bucket or folder."""
 
 
 class NoFirstModelError(LabError):
@@ -75,7 +86,7 @@ class ImportReporter:
 
     def note(self, sentence: str) -> None:
         """Add a remark to the report."""
-        self._notes = [*self._notes, self._without_folders(sentence)][-_MOST_NOTES:]
+        self._notes = [*self._notes, self._without_places(sentence)][-_MOST_NOTES:]
         self._report("running")
 
     def imported(self, exports: ImportedExports) -> None:
@@ -92,7 +103,7 @@ class ImportReporter:
         """Report that the import ended without an adapter. Also report which facts the sender must add to the next
         import.
         """
-        self._fields["reason"] = self._of_request(str(error))
+        self._fields["reason"] = _STORAGE if _is_of_storage(error) else self._of_request(str(error))
         self._fields["needs"] = _need(error)
         self._fields["proposal"] = error.proposal if isinstance(error, NoNicheError) else None
         if isinstance(error, UnknownColumnsError):
@@ -137,7 +148,7 @@ class ImportReporter:
     def _table(self, table: TableColumns) -> ExportTable:
         known = get_args(ColumnName)
         return ExportTable(
-            where=self._without_folders(table.where),
+            where=self._without_places(table.where),
             headers=[name[:_LONGEST_HEADER] for name in table.header[:_MOST_COLUMNS]],
             found={name: at + 1 for name, at in table.at.items() if name in known},
             missing=list(table.missing),
@@ -147,12 +158,12 @@ class ImportReporter:
         """Return `sentence`, with each option of the command replaced by the field of the service's request."""
         for option, field in _OPTIONS:
             sentence = option.sub(field, sentence)
-        return self._without_folders(sentence)
+        return self._without_places(sentence)
 
-    def _without_folders(self, sentence: str) -> str:
+    def _without_places(self, sentence: str) -> str:
         for folder in self._folders:
             sentence = sentence.replace(folder, "")
-        return sentence
+        return _STORE_URL.sub("the lab's object store", sentence)
 
 
 def _fitted(fitted: FittedAdapter) -> FittedChannel:
@@ -190,3 +201,13 @@ def _need(error: LabError) -> Need | None:
         NoFirstModelError: "model",
     }
     return needs.get(type(error))
+
+
+def _is_of_storage(error: BaseException) -> bool:
+    """Return whether an object store or the image store caused `error`. Its message may then name a bucket or folder."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, StoreError | UnwritableImagesError):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False

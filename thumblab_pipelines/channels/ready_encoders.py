@@ -17,6 +17,7 @@ def load_encoders(lab: Lab, progress: Progress) -> None:
     """Load the encoders of the served model, or those of the settings if no model is served. The process keeps them.
 
     Nothing is loaded if the lab encodes on a Ray cluster. Raises `EncoderMissingError` if an encoder cannot be loaded.
+    Transient errors and `OSError` pass, so that the caller can try again.
     """
     if lab.settings.ray_address:
         return
@@ -29,6 +30,8 @@ def load_encoders(lab: Lab, progress: Progress) -> None:
         # Reading these properties loads the models.
         _ = named_image_encoder(name, release_place(lab.settings)).decode_size
         _ = title_encoder(lab.settings.title_encoder).dimension
-    except (LabError, OSError) as error:
+    except LabError as error:
+        if error.transient:  # The encoder is there, but could not be read this time.
+            raise
         raise EncoderMissingError(str(error)) from error
     progress("loading the encoders", 1, 1)

@@ -27,6 +27,10 @@ _SAMPLE = 50
 """Number of thumbnails of the niche whose files `check_thumbnails` looks for in the image store."""
 
 
+class UnwritableImagesError(LabError):
+    """Raised if the image store cannot be written. The message names the place of the image store."""
+
+
 @dataclass(frozen=True)
 class Downloaded:
     """The counts of one run over a niche. Most counts are numbers of videos.
@@ -157,7 +161,7 @@ def _require_usable(lab: Lab, error: OSError) -> None:
     if isinstance(error, StoreAwayError):
         raise error
     if not isinstance(error, StoreError):
-        raise LabError(
+        raise UnwritableImagesError(
             f"the image store {lab.images} cannot be written ({error.strerror}); "
             "free disk space or allow writing there, and run again"
         ) from error

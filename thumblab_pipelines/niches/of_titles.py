@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from psycopg.errors import QueryCanceled
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
 
 from thumblab_core.channel_imports.report import ProposedNiche
 from thumblab_core.encoders.load import title_encoder
@@ -23,14 +25,17 @@ _MOST_TITLES = 100
 _NEAREST = 5
 """The number of channels of the lab that vote for a niche."""
 
-_LEAST_VOTES = 0.5
-"""The least share of the votes for a niche that is proposed."""
+_HALF = 0.5
+"""A niche that is proposed has more than this share of the votes."""
 
 _LEAST_WITH_WORD = 0.2
 """The least share of the titles that have a search word of a niche that is proposed."""
 
 _MOST_VIDEOS = 20_000
 """The titles of at most so many videos of the lab are read. The lab draws them, always the same ones."""
+
+_STATEMENT_MS = 15_000
+"""The time limit of each statement in milliseconds, as for the proposals of the service."""
 
 _CHANNELS = text("""
 WITH drawn AS (SELECT video_id, channel_id, niche FROM videos WHERE niche = ANY(CAST(:niches AS varchar[]))
@@ -46,15 +51,34 @@ def propose_niche(lab: Lab, titles: Sequence[str]) -> ProposedNiche:
     """Propose the niche that a channel belongs to. `titles`: the titles of the channel's videos, the newest first.
 
     The channels of the lab with the nearest mean title vectors vote, each with the cosine as its weight. If no niche
-    has half of the votes, the niche is proposed whose searches are in the most titles. The proposal names no niche if
-    less than a fifth of the titles has such a search, or if the lab has no title to compare with.
+    has more than half of the votes, the niche is proposed whose searches are in the most titles. The proposal names no
+    niche if less than a fifth of the titles has such a search, or if the database takes too long.
     """
     titles = titles[:_MOST_TITLES]
-    with lab.engine.connect() as connection:
-        niches = all_niches(connection)
-        voted, why_not = _by_channels(lab, connection, niches, titles)
-        proposed = voted or _by_searches(niches, titles)
-        others = list(connection.scalars(_TITLES, {"most": _MOST_VIDEOS}))
+    try:
+        with lab.engine.connect() as connection:
+            connection.execute(text(f"SET LOCAL statement_timeout = {_STATEMENT_MS}"))
+            return _proposal(lab, connection, titles)
+    except OperationalError as error:
+        if not isinstance(error.orig, QueryCanceled):
+            raise
+        reason = (
+            f"The lab cannot propose a niche, because its database took more than {_STATEMENT_MS / 1000:g} seconds."
+        )
+        return ProposedNiche(niche=None, reason=reason, searches=[])
+
+
+def _proposal(lab: Lab, connection: Connection, titles: Sequence[str]) -> ProposedNiche:
+    niches, problem = all_niches(connection), ""
+    try:
+        proposed, why_not = _by_channels(lab, connection, niches, titles)
+    except (LabError, OSError) as error:
+        proposed, problem = None, f"titles cannot be compared: {error}"
+        why_not = f"The lab cannot propose a niche, because {problem}."
+    if proposed is None and (searched := _by_searches(niches, titles)) is not None:
+        niche, reason = searched
+        proposed = niche, f"{reason}; {problem}." if problem else f"{reason}."
+    others = list(connection.scalars(_TITLES, {"most": _MOST_VIDEOS}))
     # Without other titles, the most frequent words would be those of every topic.
     searches = suggested_searches(titles, others) if others else []
     if proposed is None:
@@ -65,16 +89,16 @@ def propose_niche(lab: Lab, titles: Sequence[str]) -> ProposedNiche:
 def _by_channels(
     lab: Lab, connection: Connection, niches: Sequence[Niche], titles: Sequence[str]
 ) -> tuple[tuple[str, str] | None, str]:
-    """Return the niche of the nearest channels with the reason, or None. Also return why no niche was found."""
-    try:
-        encoder = title_encoder(lab.settings.title_encoder)
-        query = {"encoder": encoder.fingerprint, "niches": [niche.name for niche in niches], "most": _MOST_VIDEOS}
-        rows = connection.execute(_CHANNELS, query).all()
-        if not rows:
-            return None, "The lab cannot propose a niche, because it has no library yet."
-        mean = encoder.encode_texts(list(titles)).mean(axis=0, keepdims=True)
-    except (LabError, OSError) as error:
-        return None, f"The lab cannot propose a niche, because titles cannot be compared: {error}."
+    """Return the niche of the nearest channels with the reason, or None. Also return why no niche was found.
+
+    Raises `LabError` or `OSError` if the title encoder cannot be loaded.
+    """
+    encoder = title_encoder(lab.settings.title_encoder)
+    query = {"encoder": encoder.fingerprint, "niches": [niche.name for niche in niches], "most": _MOST_VIDEOS}
+    rows = connection.execute(_CHANNELS, query).all()
+    if not rows:
+        return None, "The lab cannot propose a niche, because it has no titles that its title encoder has read."
+    mean = encoder.encode_texts(list(titles)).mean(axis=0, keepdims=True)
     cosines = unit(np.array([row.mean for row in rows], np.float32)) @ unit(mean)[0]
     return _vote([row.niche for row in rows], cosines), "No niche of the lab has channels with titles like these."
 
@@ -87,21 +111,22 @@ def _vote(niches: Sequence[str], cosines: npt.NDArray[np.float32]) -> tuple[str,
     if not nearest:
         return None
     niche, weight = max(votes.items(), key=lambda vote: vote[1])
-    if weight < _LEAST_VOTES * sum(votes.values()):
+    if weight <= _HALF * sum(votes.values()):
         return None
     count = sum(niches[row] == niche for row in nearest)
     if len(nearest) == 1:
         return niche, f"The titles are like those of one channel of the lab, which is in {niche}."
-    return niche, f"Of the {len(nearest)} channels of the lab with the most similar titles, {count} are in {niche}."
+    are = "is" if count == 1 else "are"
+    return niche, f"Of the {len(nearest)} channels of the lab with the most similar titles, {count} {are} in {niche}."
 
 
 def _by_searches(niches: Sequence[Niche], titles: Sequence[str]) -> tuple[str, str] | None:
-    """Return the niche whose searches are in the most titles, with the reason, or None."""
+    """Return the niche whose searches are in the most titles, with the reason as a clause, or None."""
     counts = {niche.name: _with_search(niche, titles) for niche in niches}
     niche = max(counts, key=lambda name: counts[name])
     if counts[niche] < max(2, _LEAST_WITH_WORD * len(titles)):
         return None
-    return niche, f"{counts[niche]} of {len(titles)} titles have a text that the niche {niche} searches for."
+    return niche, f"{counts[niche]} of {len(titles)} titles have a text that the niche {niche} searches for"
 
 
 def _with_search(niche: Niche, titles: Sequence[str]) -> int:

@@ -141,7 +141,7 @@ def test_a_channel_without_a_name_or_a_niche_asks_for_it(run: Run, owner: Owner)
     assert "give its title or its id with `name`" in str(report.reason)
     _, report = run(owner.rows(6), niche="")
     assert (report.state, report.needs, report.proposal.niche) == ("failed", "niche", None)
-    assert report.proposal.reason == "The lab cannot propose a niche, because it has no library yet."
+    assert report.proposal.reason.endswith("because it has no titles that its title encoder has read.")
     _, report = run(owner.rows(6), file="Table data.csv", name="Chosen")
     assert (report.state, report.imported and report.imported.title) == ("done", "Chosen")
     assert report.imported is not None

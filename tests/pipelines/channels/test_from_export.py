@@ -1,5 +1,6 @@
 """Tests of making a channel from Studio exports, with an emulator of YouTube's image host and without an API key."""
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from demo.faults import html_error
 from thumblab_core.database.tables import thumbnails, video_reach, video_stats, videos
 from thumblab_core.errors import LabError, NoServedModelError
 from thumblab_core.niches.store import retire_niche
+from thumblab_core.releases.release import UnreadError
 from thumblab_core.releases.serving import Serving
 from thumblab_pipelines.channels.add import list_channels
 from thumblab_pipelines.channels.export_channel import GivenExports
@@ -23,10 +25,11 @@ from thumblab_pipelines.channels.from_export import (
     import_exports,
     picture_urls,
 )
-from thumblab_pipelines.channels.ready_encoders import EncoderMissingError
+from thumblab_pipelines.channels.ready_encoders import EncoderMissingError, load_encoders
 from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.library.rebuild_requests import open_rebuild_requests
+from thumblab_pipelines.progress import silent
 
 
 def add(owner: Owner, *files: Path, **given: Any) -> ImportedExports:
@@ -243,9 +246,24 @@ def test_an_encoder_that_cannot_be_loaded_stops_the_import_before_a_picture_is_r
     assert import_exports(broken, given).pictures == 6, "with all pictures there is nothing to prepare for"
 
 
+@pytest.mark.parametrize("error", [UnreadError("the precision cannot be read now"), OSError(errno.EIO, "disk")])
+def test_an_encoder_that_could_not_be_read_this_time_does_not_count_as_missing(
+    owner: Owner, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unread(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("thumblab_pipelines.channels.ready_encoders.named_image_encoder", unread)
+    with pytest.raises(type(error)) as raised:
+        load_encoders(owner.lab, silent)
+    assert raised.value is error
+
+
 def test_a_new_channel_without_a_niche_gets_a_proposal_and_nothing_is_stored(owner: Owner, tmp_path: Path) -> None:
     path = write(tmp_path / NAME, owner.rows(6))
-    with pytest.raises(NoNicheError, match="The lab cannot propose a niche, because it has no library yet") as raised:
+    with pytest.raises(
+        NoNicheError, match="The lab cannot propose a niche, because it has no titles that its title encoder has read"
+    ) as raised:
         add(owner, path, niche=None)
     assert raised.value.proposal is not None
     assert (raised.value.proposal.niche, count(owner.lab, videos)) == (None, 0)

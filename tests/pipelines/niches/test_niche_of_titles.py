@@ -4,11 +4,14 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import text
 
+from thumblab_core.errors import LabError
 from thumblab_core.niches import Niche
 from thumblab_core.niches.store import add_niche, retire_niche
 from thumblab_pipelines.features.embed import embed
 from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.niches import of_titles
 from thumblab_pipelines.niches.of_titles import propose_niche
 from thumblab_pipelines.videos.records import ChannelRecord, VideoRecord, save_channels, save_videos
 
@@ -63,6 +66,48 @@ def test_the_searches_of_a_niche_without_videos_decide_if_no_channel_is_similar(
     assert proposal.reason == "2 of 4 titles have a text that the niche stonework searches for."
 
 
+@pytest.mark.parametrize("niches", [("tech", "news"), ("tech", "news", "tech", "news")])
+def test_a_tie_of_two_niches_is_no_proposal(open_lab: Callable[..., Lab], niches: Sequence[str]) -> None:
+    lab = open_lab()
+    for n, niche in enumerate(niches):
+        store(lab, niche, f"UC{n}", ["The moon landing, minute by minute"])
+    assert propose_niche(lab, ["The moon landing, minute by minute"]).niche is None
+
+
+def test_one_channel_that_outweighs_another_is_counted_in_the_singular(open_lab: Callable[..., Lab]) -> None:
+    lab = open_lab()
+    store(lab, "tech", "UC0", ["The moon landing, minute by minute"])
+    store(lab, "news", "UC1", ["A visit to the moon of Saturn with a telescope"])
+    proposal = propose_niche(lab, ["The moon landing, minute by minute"])
+    assert proposal.reason == "Of the 2 channels of the lab with the most similar titles, 1 is in tech."
+
+
+def test_a_proposal_by_searches_says_that_titles_could_not_be_compared(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(name: str) -> None:
+        raise LabError(f"the title encoder {name} could not be loaded")
+
+    monkeypatch.setattr(of_titles, "title_encoder", broken)
+    add_niche(lab.engine, lab.settings.data_dir, Niche("stonework", searches=("limestone",)))
+    proposal = propose_niche(lab, ["A limestone wall", "Why limestone crumbles"])
+    assert (proposal.niche, proposal.reason) == (
+        "stonework",
+        "2 of 2 titles have a text that the niche stonework searches for; titles cannot be compared: "
+        "the title encoder minilm could not be loaded.",
+    )
+    failed = propose_niche(lab, ["Why marble crumbles"]).reason
+    assert failed.startswith("The lab cannot propose a niche, because titles cannot be compared: the title encoder")
+
+
+def test_a_database_that_takes_too_long_is_named_instead_of_a_niche(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(of_titles, "_TITLES", text("SELECT pg_sleep(2)::text WHERE :most > 0"))
+    monkeypatch.setattr(of_titles, "_STATEMENT_MS", 300)
+    proposal = propose_niche(lab, GAMES)
+    assert (proposal.niche, proposal.searches) == (None, [])
+    assert proposal.reason == "The lab cannot propose a niche, because its database took more than 0.3 seconds."
+
+
 def test_a_tie_is_no_proposal_and_a_retired_niche_is_never_proposed(lab: Lab) -> None:
     for n, niche in enumerate(("tech", "news", "people")):
         store(lab, niche, f"UCsame{n}", ["The moon landing, minute by minute"])
@@ -75,5 +120,7 @@ def test_a_tie_is_no_proposal_and_a_retired_niche_is_never_proposed(lab: Lab) ->
 def test_an_empty_lab_says_that_it_cannot_propose_and_why(open_lab: Callable[..., Lab]) -> None:
     proposal = propose_niche(open_lab(), GAMES)
     assert proposal.niche is None
-    assert proposal.reason == "The lab cannot propose a niche, because it has no library yet."
+    assert (
+        proposal.reason == "The lab cannot propose a niche, because it has no titles that its title encoder has read."
+    )
     assert proposal.searches == [], "no other title shows which words are of this topic"

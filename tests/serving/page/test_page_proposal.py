@@ -17,7 +17,7 @@ READ = [ImportStep(name="reading exports", done=1, total=1)]
 WHY = "Of the 5 channels of the lab with the most similar titles, 4 are in gaming."
 UNKNOWN = "no niche of the lab has a video of 'My channel' yet; say with `niche` which niche the channel is in."
 PROPOSED = ProposedNiche(niche="gaming", reason=WHY, searches=["minecraft", "speedrun"])
-EMPTY = "The lab cannot propose a niche, because it has no library yet."
+EMPTY = "The lab cannot propose a niche, because it has no titles that its title encoder has read."
 NOTHING = ProposedNiche(niche=None, reason=EMPTY, searches=["limestone", "dry stone"])
 NO_ENCODER = (
     "the image encoder ViT-L-14/openai could not be loaded (the hub https://huggingface.co cannot be reached: "
@@ -32,6 +32,8 @@ def failed(**more):
 
 def without_niche(proposal):
     return failed(reason=f"{UNKNOWN} {proposal.reason}", needs="niche", proposal=proposal)
+
+
 FITTED = FittedChannel(adapted=False, videos=3, left_out={}, compared=0, release="r", model="m", skill=None)
 IMPORTED = ImportedVideos(
     channel_id="UCmy",
