@@ -28,7 +28,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +57,7 @@ AGE, TIME = "the older one", "the later one"
 RIDGE, POOLED = "ridge on hashed words", "with partial pooling"
 LAB, LAB_ADAPTED, RECIPE = "the lab's linear model", "the lab's, with adapters", "title recipe"
 WITH_DRIFT, WITH_MOMENT = "title recipe, with the drift", "title recipe, with the moment"
+WITHOUT_MEANING = "title recipe without meaning"
 BARS = {FUTURE: POOLED, UNSEEN: RIDGE}
 
 
@@ -82,7 +83,8 @@ class Figure:
 def measure(panel: Panel, vectors: Float32s | None, seed: int, tell: Progress) -> list[Figure]:
     """Return the figures of all models on both questions.
 
-    `vectors` [n, d] are the vectors of the titles. If `vectors` is None, the models that need vectors are left out.
+    `vectors` [n, d] are the vectors of the titles. If `vectors` is None, the lab's models are left out, and the title
+    recipe is fitted without the meaning of titles. Its rows then say so.
     """
     bar, lab = Bar.of(panel), LabTitles(panel, vectors) if vectors is not None else None
     known = panel.place < KNOWN_SHARE
@@ -91,7 +93,10 @@ def measure(panel: Panel, vectors: Float32s | None, seed: int, tell: Progress) -
     figures = _figures(panel, FUTURE, {"corrected": labels, "raw": panel.views}, ~known, scores)
     labels, scores = _unseen(panel, bar, lab, seed, tell, vectors)
     everything = np.ones(len(known), bool)
-    return figures + _figures(panel, UNSEEN, {"corrected": labels, "raw": panel.views}, everything, scores)
+    figures += _figures(panel, UNSEEN, {"corrected": labels, "raw": panel.views}, everything, scores)
+    if vectors is not None:
+        return figures
+    return [replace(figure, scorer=figure.scorer.replace(RECIPE, WITHOUT_MEANING)) for figure in figures]
 
 
 def _future(
@@ -228,7 +233,8 @@ def main() -> None:
     parser.add_argument(
         "--without-lab",
         action="store_true",
-        help="leave out the lab's present models, which need the vectors of the titles",
+        help="leave out the lab's present models, and fit the title recipe without the meaning of titles; this needs no "
+        "vectors of the titles",
     )
     options = parser.parse_args()
     panel, tell = panel_in(options.folder, "benchmarks.title_panel"), timed_progress()

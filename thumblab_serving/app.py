@@ -12,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 import thumblab_core.settings
 from thumblab_core.hosts import is_loopback
 from thumblab_core.image_store import ImageStore, image_store
+from thumblab_core.image_store.objects import ImageObjects
 from thumblab_core.keys.generated_key import api_key
 from thumblab_core.loopback import bypass_proxy_for_loopback
 from thumblab_core.releases.place import polled_place
@@ -227,9 +228,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Limits]]:
 
 
 async def _sweep(exports: ExportStore, images: ImageStore) -> None:
-    """Delete expired imports, with their exports and reports, and expired copies of pictures, now and every hour."""
+    """Delete expired imports, with their exports and reports, and expired copies of pictures, now and every hour.
+
+    A folder of pictures has no copies. The pipelines sweep it before a download: each sweep reads the whole folder.
+    """
+    sweeps = [exports.sweep, images.sweep] if isinstance(images, ImageObjects) else [exports.sweep]
     while True:
-        for sweep in (exports.sweep, images.sweep):
+        for sweep in sweeps:
             with contextlib.suppress(OSError):
                 await to_thread.run_sync(sweep)
         await asyncio.sleep(_SWEEP_S)

@@ -14,11 +14,11 @@ NO_EMBEDDER = "there is no face embedder; run `thumblab models pull sface`, or s
 
 @dataclass(frozen=True)
 class FaceNetworks:
-    """The networks that find and embed faces. One thread at a time may use them.
+    """The networks that find and embed faces.
 
     Attributes:
-        detector: finds the faces of a picture.
-        embedder: turns an aligned face into a unit vector.
+        detector: finds the faces of a picture. Several threads may use it at the same time.
+        embedder: turns an aligned face into a unit vector. One thread at a time may use it.
     """
 
     detector: FaceDetector

@@ -13,7 +13,7 @@ _MOST = 50
 
 
 class FaceFinder:
-    """A face detector for use by one thread at a time.
+    """A face detector for the sub-scores. Several threads may use it at the same time.
 
     Raises `LabError` if the model file is not a YuNet model.
     """

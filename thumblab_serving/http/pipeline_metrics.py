@@ -26,16 +26,20 @@ from thumblab_core.settings import Settings
 _LEVELS = {"passed": 0, "warning": 1, "error": 2}
 
 
-def pipeline_metrics(settings: Settings) -> bytes:
-    """Return the metrics in the text format of Prometheus. The function reads files, so call it in a thread."""
+def pipeline_metrics(settings: Settings, niches: NicheFile) -> bytes:
+    """Return the metrics in the text format of Prometheus. The function reads files, so call it in a thread.
+
+    `niches`: an object that lives longer than a request, because it keeps the names while the file is damaged.
+    """
     registry = CollectorRegistry()
-    registry.register(_PipelineCollector(settings))
+    registry.register(_PipelineCollector(settings, niches))
     return generate_latest(registry)
 
 
 class _PipelineCollector(Collector):
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, niches: NicheFile) -> None:
         self._settings = settings
+        self._niches = niches
 
     def collect(self) -> Iterable[Metric]:
         yield from self._releases()
@@ -59,7 +63,7 @@ class _PipelineCollector(Collector):
             scopes = store.scopes()
         except LabError:  # The object store cannot be reached. `/health` says so.
             scopes = []
-        niches = NicheFile(self._settings.data_dir).names
+        niches = self._niches.names
         for kind, scope in scopes:
             if kind == INDEX and scope not in niches:  # Nobody refreshes the index of a retired niche, or serves it.
                 continue

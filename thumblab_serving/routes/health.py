@@ -69,7 +69,8 @@ async def metrics(request: Request) -> Response:
     """Return the metrics of the service and of the pipelines in the text format of Prometheus."""
     service_metrics: Metrics = request.app.state.metrics
     limiter: CapacityLimiter = request.app.state.health_limiter
-    of_pipelines = await to_thread.run_sync(pipeline_metrics, request.app.state.settings, limiter=limiter)
+    state = request.app.state
+    of_pipelines = await to_thread.run_sync(pipeline_metrics, state.settings, state.niches, limiter=limiter)
     return Response(service_metrics.text() + of_pipelines, media_type=CONTENT_TYPE_LATEST)
 
 

@@ -49,6 +49,18 @@ def test_the_alerts_of_failed_runs_and_checks_of_a_retired_niche_are_closed_and_
     assert watch.state.alerts == {}
 
 
+def test_no_niche_counts_as_retired_while_the_file_of_the_niches_is_damaged(watch: Watch) -> None:
+    keep_niches(watch, ["stonework"])
+    watch.run(refresh_library, "stonework", passed=False)
+    watch.run(refresh_library, "stonework", "boom")
+    watch.look(5 * MINUTE)
+    before = watch.state
+    assert set(before.refreshed) == {"stonework"}
+    (watch.folder / "niches.json").write_text('{"niches": ["stonew')
+    assert watch.look() == []
+    assert (set(watch.state.refreshed), set(watch.state.alerts)) == ({"stonework"}, set(before.alerts))
+
+
 def test_the_figures_of_a_retired_niche_are_dropped_and_come_back_with_its_next_refresh(watch: Watch) -> None:
     for niche in ("news", "tech"):
         watch.run(refresh_library, niche)

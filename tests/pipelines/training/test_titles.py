@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.panel.data import FILE, KNOWN_SHARE, PairSet, Panel
-from benchmarks.title_panel import BARS, FUTURE, RECIPE, UNSEEN, measure, table
+from benchmarks.title_panel import BARS, FUTURE, UNSEEN, WITHOUT_MEANING, measure, table
 from thumblab_core.arrays import Float64s, Rows
 from thumblab_pipelines.features.hashed_titles import RARITY, HashedTitles, word_rarity
 from thumblab_pipelines.training.titles import TitleInputs, TitleScores, relative_to_spread, title_scores
@@ -194,7 +194,7 @@ def test_the_benchmark_finds_planted_words_and_nothing_in_age_or_time(planted: P
     figures = measure(_panel(planted), None, 0, lambda what: None)
     of = {(f.question, f.labels, f.pairs, f.scorer): f for f in figures}
     for question in (FUTURE, UNSEEN):
-        recipe = of[question, "corrected", "all", RECIPE]
+        recipe = of[question, "corrected", "all", WITHOUT_MEANING]
         assert recipe.low > 0.55
         assert of[question, "corrected", "all", BARS[question]].value > 0.55
         assert abs(of[question, "corrected", "all", "the later one"].value - 0.5) < 0.05
@@ -213,8 +213,8 @@ def test_the_benchmark_runs_on_a_slice_of_the_panel(shared_data: Path) -> None:
     figures = measure(Panel.of(slice_of), None, 0, lambda what: None)
     of = {(f.question, f.labels, f.pairs, f.scorer): f for f in figures}
     for question in (FUTURE, UNSEEN):
-        recipe = of[question, "raw", "all", RECIPE]
+        recipe = of[question, "raw", "all", WITHOUT_MEANING]
         assert 0 < recipe.low <= recipe.value <= recipe.high < 1
         assert recipe.channels >= 10
-        lead = of[question, "raw", "all", f"{RECIPE}: lead over the bar"]
+        lead = of[question, "raw", "all", f"{WITHOUT_MEANING}: lead over the bar"]
         assert lead.value == pytest.approx(recipe.value - of[question, "raw", "all", BARS[question]].value)

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from thumblab_core.monitoring.watch_state import CheckState, Delivery, Message, 
 
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 RULES, DASHBOARD = DEPLOY / "prometheus" / "rules.yml", DEPLOY / "grafana" / "thumbnail-lab.json"
+LOOKED_AGAIN_S = 0.6
+"""Seconds after which the service surely looks at the file of the niches again."""
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
@@ -83,7 +86,11 @@ def test_the_index_of_a_retired_niche_has_no_age(new_lab, run):
 
         assert aged() == {"index/news", "index/tech", "model/all"}
         (made.settings.data_dir / "niches.json").write_text('{"niches": ["tech"]}')
+        time.sleep(LOOKED_AGAIN_S)
         assert aged() == {"index/tech", "model/all"}
+        (made.settings.data_dir / "niches.json").write_text('{"niches": ["tech", "news"]')
+        time.sleep(LOOKED_AGAIN_S)
+        assert aged() == {"index/tech", "model/all"}, "a damaged file must not bring back the niches of a new lab"
 
 
 def test_the_dashboard_has_panels_with_queries_that_do_not_overlap():

@@ -25,7 +25,7 @@ _GAP = timedelta(minutes=10)
 _CAUSE = "late"
 
 REFRESH_OF = "the refresh of "
-"""The begin of the text that names the refresh of a niche in alerts."""
+"""The beginning of the text that names the refresh of a niche in alerts."""
 
 _NOT_EXPECTED = ""
 """The reason for a niche that nobody expects to be refreshed, because a person has turned off the schedule."""

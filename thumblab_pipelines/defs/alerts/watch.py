@@ -11,7 +11,7 @@ from thumblab_core.database.failures import explained_failure
 from thumblab_core.errors import LabError
 from thumblab_core.keys.secret_texts import secret_texts
 from thumblab_core.monitoring.watch_state import Message, Quota, WatchState, changing_state, without_future
-from thumblab_core.niches import NicheFile
+from thumblab_core.niches.niche_file import NICHE_FILE, read_names
 from thumblab_core.running import running_lab
 from thumblab_core.settings import Settings
 from thumblab_pipelines.alerts.book import Event, due, record
@@ -54,10 +54,10 @@ def look(
     seen = without_future(state, now, LONGEST_PAUSE)
     first = seen.checked_at is None or seen.without_channel != (not senders)
     seen.without_channel = not senders
-    events: list[Event] = [
-        *read_runs(instance, seen, now, secrets),
-        *drop_retired(seen, NicheFile(chosen.data_dir).names, now),
-    ]
+    events: list[Event] = [*read_runs(instance, seen, now, secrets)]
+    niches = read_names(chosen.data_dir / NICHE_FILE)
+    if niches is not None:  # While the file is damaged, nobody knows here which niches are retired.
+        events += drop_retired(seen, niches, now)
     events += late(instance, seen, chosen, fresh, now)
     seen.checked_at = now
     messages = [*record(seen, events), *due(seen, now, timedelta(seconds=chosen.alert_wait_s), dagster_page(chosen))]
