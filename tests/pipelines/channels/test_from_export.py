@@ -11,11 +11,13 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from demo.faults import html_error
+from thumblab_core.channel_imports.report import ProposedNiche
 from thumblab_core.database.tables import thumbnails, video_reach, video_stats, videos
 from thumblab_core.errors import LabError, NoServedModelError
 from thumblab_core.niches.store import retire_niche
 from thumblab_core.releases.release import UnreadError
 from thumblab_core.releases.serving import Serving
+from thumblab_pipelines.channels import export_channel
 from thumblab_pipelines.channels.add import list_channels
 from thumblab_pipelines.channels.export_channel import GivenExports
 from thumblab_pipelines.channels.from_export import (
@@ -274,6 +276,23 @@ def test_a_new_channel_without_a_niche_gets_a_proposal_and_nothing_is_stored(own
         add(owner, other, niche=None)
     assert raised.value.proposal is not None
     assert (raised.value.proposal.niche, count(owner.lab, videos)) == ("tech", 6)
+
+
+def test_other_imports_need_not_wait_while_a_niche_is_proposed(
+    owner: Owner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free: list[bool] = []
+
+    def propose(lab: Lab, _: object) -> ProposedNiche:
+        with lab.engine.begin() as connection:
+            lock = {"lock": export_channel._LOCK}
+            free.append(bool(connection.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), lock)))
+        return ProposedNiche(niche=None, reason="None fits.", searches=[])
+
+    monkeypatch.setattr("thumblab_pipelines.channels.from_export.propose_niche", propose)
+    with pytest.raises(NoNicheError, match="None fits"):
+        add(owner, write(tmp_path / NAME, owner.rows(6)), niche=None)
+    assert free == [True]
 
 
 def test_without_a_niche_or_a_name_the_error_says_what_to_give(owner: Owner, tmp_path: Path) -> None:
