@@ -41,30 +41,40 @@ class ImageCache:
             _log.warning("the copy in %s is fetched again: %s", self.images, error)
         except OSError:  # There is no copy, or it cannot be read.
             return None
-        self.forget(sha256)
+        try:
+            self.forget(sha256)
+        except OSError as error:
+            _log.warning("a copy cannot be deleted from %s (%s)", self.images, error.strerror)
         return None
 
     def keep(self, data: bytes) -> None:
         """Keep a copy, unless it would take more than a sixteenth of the limit. With the limit 0, no copy is kept.
 
-        If it cannot be written, a warning in the log says so, and the picture is fetched each time.
+        If it cannot be written, or an old copy cannot be deleted, a warning in the log says so. Without a copy, the
+        picture is fetched each time.
         """
         if len(data) > self._limit * _SLACK:
             return
         try:
             self.images.put(data)
+            if self._is_due(len(data)):
+                self.shrink()
         except OSError as error:
             _log.warning("a picture cannot be kept in %s (%s)", self.images, error.strerror)
-            return
+
+    def _is_due(self, written: int) -> bool:
+        """Count written bytes. Return whether the folder must be measured again."""
         with self._lock:
-            self._unmeasured += len(data)
-            due = self._unmeasured > self._limit * _SLACK or time.monotonic() - self._shrunk_at > _SHRUNK_S
-        if due:
-            self.shrink()
+            self._unmeasured += written
+            return self._unmeasured > self._limit * _SLACK or time.monotonic() - self._shrunk_at > _SHRUNK_S
 
     def forget(self, sha256: str) -> None:
         """Delete a copy, if there is one. Raises `OSError` if it cannot be deleted."""
-        self.images.remove(sha256)
+        try:
+            self.images.remove(sha256)
+        except OSError:  # A disk without the right to write refuses the deletion of a file that it does not have.
+            if self.images.has(sha256):
+                raise
 
     def shrink(self) -> int:
         """Delete copies older than a day, and then the oldest copies, until the cache is within its limit.

@@ -31,14 +31,18 @@ class ImageFolder:
         return self.root / sha256[:2] / sha256[2:]
 
     def put(self, data: bytes) -> str:
-        """Store the bytes and return their SHA-256. After a crash, the file is whole or does not exist."""
+        """Store the bytes and return their SHA-256. After a crash, the file is whole or does not exist.
+
+        A damaged file is replaced.
+        """
         sha256 = digest(data)
         path = self.path(sha256)
         with contextlib.suppress(FileNotFoundError):
             # The lab deletes old files to which no row of the database refers. The row for this picture is written
             # after this call. The new modification time keeps the file until the row is written.
             os.utime(path)
-            return sha256
+            if path.read_bytes() == data:
+                return sha256
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=_UNFINISHED)
         unfinished = Path(name)

@@ -6,6 +6,7 @@ name stands for. So writers need no lock, and a second write changes only the ti
 
 import re
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from typing import Any
 
 from thumblab_core.image_store.cache import ImageCache
@@ -58,8 +59,12 @@ class ImageObjects:
         return self._find(sha256) is not None
 
     def remove(self, sha256: str) -> bool:
-        """Delete a picture, and the copy on this machine even if the store cannot be used."""
-        self.cache.forget(sha256)
+        """Delete a picture, and the copy on this machine even if the store cannot be used.
+
+        Raises `OSError` if one of the two cannot be deleted. The other one is then deleted.
+        """
+        with suppress(OSError):  # The second call raises the error again.
+            self.cache.forget(sha256)
         found = self.has(sha256)
         with self._outage.watched():
             self.bucket.delete([_key(sha256)])
@@ -72,9 +77,10 @@ class ImageObjects:
             sha256 = entry.key.replace("/", "")
             if sha256 in named or (now - entry.modified).total_seconds() <= older_than_s:
                 continue
-            # The list may be minutes old, and `put` may have renewed the object meanwhile.
+            # The list may be minutes old, and `put` may have renewed the object meanwhile. The two times of an unchanged
+            # object may differ, because MinIO, R2 and GCS list milliseconds and answer a single object in whole seconds.
             found = self._find(sha256)
-            if found is not None and found.modified == entry.modified:
+            if found is not None and (now - found.modified).total_seconds() > older_than_s:
                 removed += self.remove(sha256)
         return removed
 

@@ -18,6 +18,9 @@ _CHUNK = 64 * 2**20
 _PART = 16 * 2**20
 """The number of bytes in one part of an upload."""
 
+_SMALL = 2**20
+"""The most bytes that `write` sends within the limits of `quick`. A slow line needs minutes for a picture of 50 MiB."""
+
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
 _STATUS = re.compile(r"status code: (\d+ [A-Za-z ]+)")
@@ -114,11 +117,15 @@ class Bucket:
         return self._write_if(key, content, {name: value for name, value in tag.items() if value is not None})
 
     def write(self, key: str, content: bytes) -> None:
-        """Write an object, whether it exists or not."""
+        """Write an object in one request, whether it exists or not.
+
+        A writer that is killed leaves nothing. An upload in parts would leave parts that no list shows.
+        """
         import obstore
 
+        store = self._quick if len(content) <= _SMALL else self._bulk
         with self._explained(key):
-            obstore.put(self._quick, key, content)
+            obstore.put(store, key, content, use_multipart=False)
 
     def upload(self, key: str, path: Path) -> None:
         """Write an object with the content of a file."""

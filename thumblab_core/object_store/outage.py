@@ -7,19 +7,26 @@ from contextlib import contextmanager
 
 from thumblab_core.object_store.bucket import StoreAwayError, StoreError
 
-_MOST = 16
-"""So many requests that fail one after the other are an outage. A single request may fail for another reason."""
+_MOST = 8
+"""So many requests that fail one after the other are an outage. A single request may fail for another reason.
+
+Requests that are in flight together may fail together in one bad moment, so they count as one.
+"""
 _REST_S = 30.0
 """Seconds after a failure during an outage in which no request is sent. Then one failure more prolongs the outage."""
 
 
 class Outage:
-    """Counts the requests that have failed since the last one that succeeded. Many threads may use this object."""
+    """Counts the requests that have failed since the last one that succeeded. Many threads may use this object.
+
+    A request that was in flight at the first failure is not counted.
+    """
 
     def __init__(self, most: int = _MOST, rest_s: float = _REST_S) -> None:
         self._most = most
         self._rest_s = rest_s
         self._failed = 0
+        self._first = 0.0
         self._last = 0.0
         self._reason = ""
         self._lock = threading.Lock()
@@ -28,13 +35,18 @@ class Outage:
     def watched(self) -> Iterator[None]:
         """Send a request in the `with` block. Raises `StoreAwayError` without a request during an outage."""
         with self._lock:
-            if self._failed >= self._most and time.monotonic() - self._last < self._rest_s:
+            began = time.monotonic()
+            if self._failed >= self._most and began - self._last < self._rest_s:
                 raise self._error()
         try:
             yield
         except StoreError as error:
             with self._lock:
-                self._failed, self._last, self._reason = self._failed + 1, time.monotonic(), str(error)
+                self._last, self._reason = time.monotonic(), str(error)
+                if not self._failed:
+                    self._failed, self._first = 1, self._last
+                elif began >= self._first:
+                    self._failed += 1
                 if self._failed < self._most:
                     raise
                 raise self._error() from None

@@ -9,7 +9,9 @@ from thumblab_core.experiments.records import Experiment, GivenExperiment, Place
 from thumblab_core.experiments.rules import RuleError, check_rules
 from thumblab_core.image_store import ImageStore
 from thumblab_core.images import digest
+from thumblab_core.object_store.bucket import StoreError
 from thumblab_serving.loading.database import ServiceDatabase
+from thumblab_serving.loading.library_pictures import NO_STORE
 from thumblab_serving.scoring.intake import Intake, Source
 
 if TYPE_CHECKING:  # Only type checkers import SQLAlchemy here, because the import is slow.
@@ -92,6 +94,8 @@ class StoredExperiments:
             for data in pictures:
                 if data is not None:
                     self._images.put(data)
+        except StoreError:  # Its reason names the bucket, which is not for everybody who has a key.
+            raise NotStoredError(f"a picture could not be stored: {NO_STORE}") from None
         except OSError as error:
             raise NotStoredError(
                 f"a picture could not be written to the lab's image store ({error.strerror}); give the service the right "

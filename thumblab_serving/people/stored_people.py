@@ -10,6 +10,7 @@ from thumblab_core.errors import LabError
 from thumblab_core.image_store import ImageStore
 from thumblab_core.image_store.reading_ahead import read_ahead
 from thumblab_core.images import ImageError
+from thumblab_core.object_store.bucket import StoreError
 from thumblab_core.people.errors import FaceConflictError, UnknownFaceError
 from thumblab_core.people.records import (
     Change,
@@ -26,6 +27,7 @@ from thumblab_core.releases.release import ReleaseError
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
 from thumblab_serving.loading.database import ServiceDatabase
+from thumblab_serving.loading.library_pictures import NO_STORE
 from thumblab_serving.people.face_crops import cropped, whole
 
 if TYPE_CHECKING:  # Only type checkers import SQLAlchemy here, because the import is slow.
@@ -43,6 +45,9 @@ _STATEMENT_SECONDS = 15.0
 
 _LOCK_SECONDS = 4.0
 """Seconds that a change waits for another change, or for a run of Dagster that stores its clusters."""
+
+
+_NO_RELEASES = "the release store cannot be used now; try again later"
 
 
 class NotForgottenError(LabError):
@@ -307,7 +312,14 @@ class StoredPeople:
 
 
 def _cannot(error: OSError | ReleaseError) -> str:
-    """Return the end of a sentence about a file that cannot be deleted."""
+    """Return the end of a sentence about a file that cannot be deleted.
+
+    It leaves out the reason of an object store, which names the bucket, because not everybody who has a key may know it.
+    """
+    if isinstance(error, StoreError):
+        return f"cannot be deleted: {NO_STORE}"
+    if isinstance(error.__cause__, StoreError):
+        return f"cannot be deleted: {_NO_RELEASES}"
     reason = error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error)
     return f"cannot be deleted ({reason}); give the service the right to change the lab's files"
 

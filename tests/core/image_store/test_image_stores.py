@@ -85,3 +85,14 @@ def test_the_names_of_other_files_are_no_pictures(images: ImageStore) -> None:
         images.bucket.write("ab/.new-1", b"half")  # type: ignore[attr-defined]
         images.bucket.write("note", b"x")  # type: ignore[attr-defined]
     assert [one.sha256 for one in images.stored()] == [digest(_PICTURES[0])]
+
+
+def test_a_second_put_mends_a_damaged_picture(images: ImageStore) -> None:
+    name = images.put(_PICTURES[0])
+    for damage in (b"short", b"x" * len(_PICTURES[0])):
+        if isinstance(images, ImageFolder):
+            images.path(name).write_bytes(damage)
+        else:
+            images.bucket.write(f"{name[:2]}/{name[2:]}", damage)  # type: ignore[attr-defined]
+        images.put(_PICTURES[0])
+        assert images.get(name) == _PICTURES[0]

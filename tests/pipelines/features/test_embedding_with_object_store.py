@@ -13,6 +13,7 @@ from thumblab_core.image_store import image_store
 from thumblab_core.image_store.copying import copy_images
 from thumblab_core.image_store.objects import ImageObjects
 from thumblab_core.object_store.bucket import Bucket, StoreAwayError, StoreError
+from thumblab_core.object_store.outage import Outage
 from thumblab_pipelines.features import embed, sub_scores
 from thumblab_pipelines.features.encoding_work import PictureEncoding
 from thumblab_pipelines.lab import Lab
@@ -76,6 +77,7 @@ def test_pictures_in_an_object_store_are_encoded_and_measured_and_one_that_fails
 def test_while_the_image_store_is_away_embedding_and_measuring_stop_with_its_name(
     stored: Lab, server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(stored.images, "_outage", Outage(most=2))  # An outage needs more pictures than this lab has.
     server.process.kill()
     server.process.wait()
     for work in (embed.embed, sub_scores.measure_features):

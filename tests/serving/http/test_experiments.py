@@ -20,6 +20,7 @@ from sqlalchemy import Engine, func, insert, select
 from thumblab_core.database.tables import channels, experiment_variants, experiments, videos
 from thumblab_core.image_store import ImageFolder
 from thumblab_core.images import digest
+from thumblab_core.object_store.bucket import StoreError
 
 CHANNEL = "UC" + "a" * 22
 Draw = Callable[..., bytes]
@@ -332,3 +333,14 @@ def test_a_list_may_be_of_one_channel(with_database: Any, engine: Engine) -> Non
 )
 def test_a_query_that_is_not_as_documented_is_refused(with_database: Any, query: str, sentence: str) -> None:
     assert sentence in problem(with_database.client.get(f"/v1/experiments?{query}"))
+
+
+def test_the_answer_does_not_name_the_bucket_if_the_image_store_is_away(
+    with_database: Any, engine: Engine, draw: Draw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> str:
+        raise StoreError("s3://secret-bucket/lab cannot be used for ab/cd (no connection)")
+
+    monkeypatch.setattr(ImageFolder, "put", refuse)
+    said = problem(upload(with_database, [draw(1), draw(2)]), 503)
+    assert said == "a picture could not be stored: the image store cannot be used now; try again later"

@@ -11,7 +11,9 @@ from sqlalchemy import text
 
 from thumblab_core.database.tables import metadata
 from thumblab_core.faces.head import TRAINED_ON, WEIGHTS, FaceHead, save_trained_on, served_head
-from thumblab_core.releases.release import FACE_HEAD, Release
+from thumblab_core.image_store import ImageFolder
+from thumblab_core.object_store.bucket import StoreError
+from thumblab_core.releases.release import FACE_HEAD, Release, UnreadError
 from thumblab_core.releases.release_store import ReleaseStore
 
 SALT = "00" * 16
@@ -98,3 +100,27 @@ def test_if_a_head_cannot_be_deleted_nothing_is_forgotten_and_it_can_be_repeated
     assert reply.headers["retry-after"] == "60"
     assert planted.faces(planted.one) == set(planted.alone[:2])
     assert planted.done(planted.delete(f"/people/{planted.one}"))["faces"] == 2
+
+
+def test_the_answer_does_not_name_the_bucket_if_an_object_store_is_away(
+    planted: Planted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from thumblab_core.people import forgetting_everywhere
+
+    away = StoreError("s3://secret-bucket/lab cannot be used for ab/cd (no connection)")
+
+    def unread(*_: object) -> None:
+        raise UnreadError(f"the releases cannot be listed now ({away}); try again later") from away
+
+    def refuse(*_: object) -> bool:
+        raise away
+
+    with monkeypatch.context() as patch:
+        patch.setattr(forgetting_everywhere, "remove_heads_of", unread)
+        head = planted.refused(planted.delete(f"/people/{planted.one}"), 503, "not-forgotten")
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageFolder, "remove", refuse)
+        file = planted.refused(planted.delete(f"/pictures/{planted.sha256[5]}"), 503, "not-forgotten")
+    assert "cannot be deleted: the release store cannot be used now" in head
+    assert "cannot be deleted: the image store cannot be used now" in file
+    assert not any(word in head + file for word in ("s3://", "secret-bucket", "ab/cd"))

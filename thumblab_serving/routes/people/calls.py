@@ -10,6 +10,7 @@ from fastapi import Request
 from starlette.convertors import StringConvertor, register_url_convertor
 
 from thumblab_core.errors import LabError
+from thumblab_core.image_store.reading_ahead import UnreadImageError
 from thumblab_core.images import ImageError
 from thumblab_core.object_store.bucket import StoreError
 from thumblab_core.people.errors import BUSY, FaceConflictError, KnownNameError, PeopleBusyError, UnknownFaceError
@@ -85,7 +86,7 @@ async def call(request: Request, work: Callable[[StoredPeople], T], limiter: str
         raise Problem(HTTPStatus.CONFLICT, "face-conflict", str(error)) from None
     except NotForgottenError as error:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not-forgotten", str(error), {"Retry-After": "60"}) from None
-    except StoreError:
+    except (StoreError, UnreadImageError):
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "no-picture", NO_STORE) from None
     except (ImageError, OSError) as error:
         reason = str(error) if isinstance(error, ImageError) else error.strerror or type(error).__name__
