@@ -61,13 +61,13 @@ def read_scope(source: Scope, take: Callable[[Release], None]) -> ScopeRecord:
 def copy_scope(source: Scope, target: Scope) -> int:
     """Copy the releases of a scope that the target lacks, and what the scope serves. Return their number.
 
-    Nothing is deleted in the target. Raises `ReleaseError` if the target has a release that is newer than those of the
-    source, because the source is then not the place where this scope was changed last.
+    Nothing is deleted in the target. Raises `ReleaseError` if the target has a release with a number that the source has
+    never given, because the source is then not the place where this scope was changed last.
     """
-    release_ids, releases = set(source.release_ids()), readable_releases(source)
-    newest = max((release.order for release in releases), default=None)
+    release_ids, number = set(source.release_ids()), source.record().number
     for release in readable_releases(target):
-        if release.release_id not in release_ids and (newest is None or release.order > newest):
+        # A release that an earlier copy brought, and that the source has deleted since, has a lower number.
+        if release.release_id not in release_ids and release.number > number:
             raise ReleaseError(
                 f"{release} is newer than what is copied to {target}, so nothing was changed there; name an empty place, "
                 "or copy in the other direction"

@@ -62,6 +62,21 @@ def test_a_place_with_newer_releases_is_refused_and_not_changed(stores: tuple[Re
     assert copy(target, source) == 1
 
 
+def test_a_copy_continues_if_its_newest_release_was_deleted_in_between(
+    stores: tuple[ReleaseStore, ReleaseStore],
+) -> None:
+    source, target = stores
+    made = [serve(source, f"{n}") for n in range(2)]
+    copy(source, target)
+    serve_older(source, KIND, SCOPE, made[0].release_id, Release.verify)
+    source.remove(made[1])
+    assert copy(source, target) == 0
+    assert target.serving.current_id(KIND, SCOPE) == made[0].release_id
+    last = serve(source, "2")
+    assert copy(source, target) == 1
+    assert target.serving.current_id(KIND, SCOPE) == last.release_id
+
+
 def test_a_damaged_old_release_is_left_out_and_a_damaged_served_one_stops_the_copy(
     store: ReleaseStore, objects: ReleaseStore
 ) -> None:
