@@ -28,7 +28,7 @@ class ImageObjects:
 
     reads_at_once = 16
 
-    def __init__(self, bucket: Bucket, cache: ImageCache, reopen: Callable[[str], ImageStore] | None = None) -> None:
+    def __init__(self, bucket: Bucket, cache: ImageCache, reopen: Callable[[], ImageStore] | None = None) -> None:
         self.bucket = bucket
         self.cache = cache
         self._reopen = reopen
@@ -100,7 +100,7 @@ class ImageObjects:
     def __reduce__(self) -> tuple[Any, ...]:
         if self._reopen is None:
             raise TypeError("this image store was not opened from the settings, so no other process can open it")
-        return self._reopen, (str(self),)
+        return self._reopen, ()
 
     def __str__(self) -> str:
         return str(self.bucket)

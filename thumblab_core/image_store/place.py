@@ -1,6 +1,6 @@
 """Open the place of the pictures that the settings choose: a folder, or an object store."""
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from thumblab_core.errors import LabError
@@ -45,15 +45,22 @@ def object_images(settings: Settings, text: str, cache_gib: float | None = None)
 
 @lru_cache(maxsize=4)
 def _opened(url: StoreUrl, cache: Path, gib: float) -> ImageObjects:
-    return ImageObjects(open_bucket(url, _LIMITS), ImageCache(cache, int(gib * _GIB)), _reopened)
+    return ImageObjects(
+        open_bucket(url, _LIMITS), ImageCache(cache, int(gib * _GIB)), partial(_reopened, url.place, str(url))
+    )
 
 
-def _reopened(shown: str) -> ImageStore:
-    """Return the image store of this process's settings. Raises `LabError` unless it is the store `shown`."""
-    here = image_store(settings_of_process())
-    if str(here) != shown:
+def _reopened(place: tuple[str, ...], shown: str) -> ImageStore:
+    """Return the image store of this process's settings. Raises `LabError` unless it is the store at `place`.
+
+    `place`: see `StoreUrl.place`. `shown`: the URL for the error.
+    """
+    chosen = settings_of_process()
+    here, host = image_store(chosen), place[1]
+    url = chosen.image_store
+    if url is None or parse_store_url(url.get_secret_value(), _WHAT).place != place:
         raise LabError(
-            f"a worker reads pictures from {here}, but they are in {shown}; set THUMBLAB_IMAGE_STORE and its credentials "
-            "in the environment of every node"
+            f"a worker reads pictures from {here}, but they are in {shown}{f' at {host}' if host else ''}; set "
+            "THUMBLAB_IMAGE_STORE and its credentials in the environment of every node"
         )
     return here

@@ -34,9 +34,23 @@ class StoreUrl:
     endpoint: str | None = None
     region: str | None = None
 
+    @property
+    def place(self) -> tuple[str, str, str, str]:
+        """The scheme, the host of the endpoint, the bucket and the prefix, which tell one folder from another.
+
+        The host contains no credentials. It is "" if the store has its usual endpoint.
+        """
+        endpoint = self.endpoint_here() if self.scheme == "s3" else None
+        host = urlsplit(endpoint).netloc.rpartition("@")[2] if endpoint else ""
+        return self.scheme, host, self.bucket, self.prefix
+
+    def endpoint_here(self) -> str | None:
+        """Return the endpoint in the URL or else in this process's environment, or None."""
+        return self.endpoint or next(filter(None, map(os.environ.get, _ENDPOINT_VARIABLES)), None)
+
     def overlaps(self, other: "StoreUrl") -> bool:
         """Return whether one of the two folders contains the other."""
-        if (self.scheme, self.bucket) != (other.scheme, other.bucket):
+        if self.place[:3] != other.place[:3]:
             return False
         mine, its = (url.prefix.split("/") if url.prefix else [] for url in (self, other))
         return all(part == same for part, same in zip(mine, its, strict=False))
@@ -68,7 +82,7 @@ def parse_store_url(text: str, what: str = "release store") -> StoreUrl:
             "the environment that docs/object-store.md lists"
         )
     if has_credentials and not (parts.username and parts.password):
-        raise LabError("the URL of the release store lacks the key or the secret; write s3://KEY:SECRET@...")
+        raise LabError(f"the URL of the {what} lacks the key or the secret; write s3://KEY:SECRET@...")
     if unknown := sorted(set(named) - set(_S3_OPTIONS)):
         raise LabError(
             f"the URL of the {what} has an unknown option; use only {' and '.join(_S3_OPTIONS)} ({len(unknown)} others)"
@@ -98,7 +112,7 @@ def open_bucket(url: StoreUrl, quick: dict[str, str] = QUICK) -> Bucket:
         raise LabError(
             f"{url} cannot be used, because the package obstore is not installed; pip install 'thumblab[object-store]'"
         ) from None
-    endpoint = url.endpoint or next(filter(None, map(os.environ.get, _ENDPOINT_VARIABLES)), None)
+    endpoint = url.endpoint_here()
     config: Any = {"endpoint": url.endpoint, "region": url.region}
     config |= {"access_key_id": url.key, "secret_access_key": url.secret}
     config = {name: value for name, value in config.items() if value is not None}

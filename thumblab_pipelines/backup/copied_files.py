@@ -59,8 +59,8 @@ class CopiedFiles:
         """Return the checksum of a file that an earlier backup has written, if the file is still there."""
         return self.earlier.get(key) if (self.folder / key).is_file() else None
 
-    def keep(self, key: str) -> None:
-        """Keep a file that `usable` has found."""
+    def keep(self, key: str, checksum: str) -> None:
+        """Keep an undamaged file that is in the backup already."""
         if key not in self.sums:
-            self.sums[key] = self.earlier[key]
+            self.sums[key] = checksum
             self.kept += 1

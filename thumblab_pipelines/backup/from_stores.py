@@ -43,19 +43,24 @@ def copy_pictures(
         if _key(name) in files.sums:
             continue
         # The pictures in `only` may be lost. The list of the store has the others, so their copies can be kept.
-        if only is None and files.usable(_key(name)) == name:
-            files.keep(_key(name))
+        if only is None and (files.usable(_key(name)) == name or _has(target, name)):
+            files.keep(_key(name), name)
             continue
         wanted.append(name)
-        try:
-            target.get(name)
-        except ImageError:
-            target.remove(name)  # A stopped backup may have left a damaged file, which `put` would keep.
     lost = copy_images(images, target, wanted, lambda done: progress(f"copying {IMAGES}", done, len(wanted)))
     for name in set(wanted) - set(lost):
         files.sums[_key(name)] = name
         files.copied += 1
         files.bytes += target.path(name).stat().st_size
+
+
+def _has(target: ImageFolder, name: str) -> bool:
+    """Return whether the backup has an undamaged copy of a picture, which a stopped backup may have left."""
+    try:
+        target.get(name)
+    except ImageError:
+        return False
+    return True
 
 
 def copy_scopes(releases: ReleaseStore, files: CopiedFiles, state: Path, progress: Progress) -> None:
@@ -75,7 +80,7 @@ def copy_scopes(releases: ReleaseStore, files: CopiedFiles, state: Path, progres
         keys = {str(place / name): name for name in (MANIFEST, *release.files)}
         if all(map(files.usable, keys)):
             for key in keys:
-                files.keep(key)
+                files.keep(key, files.earlier[key])
         else:
             folder = release.path
             for key, name in keys.items():

@@ -6,18 +6,23 @@ continues with the same command, and a second copy takes only what is new.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from thumblab_core.errors import LabError
 from thumblab_core.image_store import ImageFolder, ImageStore
 from thumblab_core.image_store.copying import copy_images
-from thumblab_core.image_store.place import object_images
+from thumblab_core.image_store.place import image_store, object_images
 from thumblab_core.object_store.bucket import StoreError
+from thumblab_core.object_store.store_url import parse_store_url
 from thumblab_core.releases.copying import copy_scope
 from thumblab_core.releases.place import release_place
 from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.settings import Settings
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
 
 FOLDER = "folder"
 """The name of the place on this disk, instead of the URL of an object store."""
@@ -41,9 +46,12 @@ def require_other_places(lab: Lab, releases: str | None, pictures: str | None) -
         raise LabError("nothing to copy: name a new place with --releases, --pictures or both")
     chosen = _with_release_store(lab.settings, releases)
     if releases is not None:
-        _require_other("the releases", str(lab.releases.root), str(_releases_at(chosen).root))
+        target = str(_releases_at(chosen).root)
+        _require_other("the releases", target, lab.settings.release_store, releases)
+        if pictures is None:
+            image_store(chosen)  # Refuses the place if it contains the pictures, which stay where they are.
     if pictures is not None:
-        _require_other("the pictures", str(lab.images), str(_images_at(chosen, pictures)))
+        _require_other("the pictures", str(_images_at(chosen, pictures)), lab.settings.image_store, pictures)
 
 
 def move_releases(lab: Lab, to: str, progress: Progress = silent) -> Moved:
@@ -107,6 +115,11 @@ def _images_at(chosen: Settings, to: str) -> ImageStore:
     return object_images(chosen, to, cache_gib=0)
 
 
-def _require_other(what: str, source: str, target: str) -> None:
-    if source == target:
+def _require_other(what: str, target: str, present: "SecretStr | None", to: str) -> None:
+    """Raise `LabError` if `to` is the present place. `present`: the URL of the present store. None is the folder."""
+    if present is None or to == FOLDER:
+        same = present is None and to == FOLDER
+    else:
+        same = parse_store_url(present.get_secret_value()).place == parse_store_url(to).place
+    if same:
         raise LabError(f"{what} are in {target} already; name another place, or change the settings back first")

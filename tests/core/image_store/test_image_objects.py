@@ -325,6 +325,18 @@ def test_pictures_and_releases_in_the_same_folder_of_a_bucket_are_refused(tmp_pa
 def test_a_bad_url_names_the_setting_of_the_pictures(tmp_path: Path) -> None:
     with pytest.raises(LabError, match=r"the URL of the image store must begin .* leave THUMBLAB_IMAGE_STORE unset"):
         image_store(Settings(_env_file=None, data_dir=tmp_path, image_store="http://x/y"))
+    with pytest.raises(LabError, match="the URL of the image store lacks the key or the secret"):
+        image_store(Settings(_env_file=None, data_dir=tmp_path, image_store="s3://key@bucket/images"))
+
+
+def test_a_folder_is_another_one_at_another_endpoint_or_in_another_bucket() -> None:
+    def place(text: str) -> tuple[str, ...]:
+        return parse_store_url(text).place
+
+    assert place("s3://a:b@lab/x?endpoint=http://u:p@one:9") == ("s3", "one:9", "lab", "x")
+    assert place("s3://lab/x/") == place("s3://c:d@lab/x?region=us-east-1")
+    assert place("s3://lab/x?endpoint=http://one") != place("s3://lab/x?endpoint=http://two")
+    assert place("s3://lab/x") != place("gs://lab/x") != place("gs://other/x")
 
 
 def test_another_process_opens_the_store_from_its_own_settings_and_refuses_another_store(
@@ -341,6 +353,10 @@ def test_another_process_opens_the_store_from_its_own_settings_and_refuses_anoth
         monkeypatch.setenv("THUMBLAB_IMAGE_STORE", s3.url("of-another-lab", "images"))
         settings.cache_clear()
         with pytest.raises(LabError, match="set THUMBLAB_IMAGE_STORE and its credentials in the environment of every"):
+            pickle.loads(sent)
+        monkeypatch.setenv("THUMBLAB_IMAGE_STORE", url.replace(str(s3.port), "9"))
+        settings.cache_clear()
+        with pytest.raises(LabError, match=rf"but they are in {images} at 127\.0\.0\.1:{s3.port}; set THUMBLAB_IMAGE"):
             pickle.loads(sent)
     finally:
         monkeypatch.undo()

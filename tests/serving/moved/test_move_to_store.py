@@ -14,10 +14,14 @@ from pydantic import SecretStr
 from thumblab_cli.main import cli
 from thumblab_core.database.pictures import named_pictures
 from thumblab_core.image_store import ImageFolder
+from thumblab_core.image_store.place import object_images
 from thumblab_core.releases.release import INDEX
 from thumblab_core.settings import Settings, settings
+from thumblab_pipelines.backup.copied_files import CopiedFiles
+from thumblab_pipelines.backup.from_stores import copy_pictures
 from thumblab_pipelines.collection.catalogue import import_catalogue
 from thumblab_pipelines.lab import Lab
+from thumblab_pipelines.progress import silent
 
 Run = Callable[..., Result]
 
@@ -128,6 +132,51 @@ def test_pictures_move_back_to_a_folder_and_a_damaged_one_is_named_as_lost(
     assert not folder.has(bad)
     folder.remove(good)
     stored.engine.dispose()
+
+
+def test_a_backup_that_was_stopped_downloads_only_what_it_lacks(
+    s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = Settings(_env_file=None, data_dir=tmp_path / "lab", image_store=s3.url("stopped", "images"))
+    images = object_images(chosen, s3.url("stopped", "images"), cache_gib=0)
+    whole, damaged, absent = (images.put(data * 99) for data in (b"a", b"b", b"c"))
+    target = ImageFolder(tmp_path / "backup" / "images")
+    target.put(b"a" * 99)
+    target.put(b"b" * 99)
+    target.path(damaged).write_bytes(b"x" * 99)
+    asked, real = list[str](), type(images).get
+    monkeypatch.setattr(type(images), "get", lambda store, sha256: asked.append(sha256) or real(store, sha256))
+    files = CopiedFiles(tmp_path / "backup", {})
+    copy_pictures(images, files, None, silent)
+    assert set(asked) == {damaged, absent}
+    assert (files.kept, files.copied) == (1, 2)
+    assert sorted(files.sums.values()) == sorted([whole, damaged, absent])
+    assert [target.get(name) for name in (whole, damaged, absent)] == [b"a" * 99, b"b" * 99, b"c" * 99]
+
+
+def test_pictures_move_to_a_bucket_of_the_same_name_at_another_endpoint(lab: Any, s3: S3Server, shell: Run) -> None:
+    url = s3.url("same", "images")
+    away = lab.settings.model_copy(update={"image_store": SecretStr(url)})
+    result = shell(away, "move", "--pictures", url)
+    assert "the pictures are in s3://same/images already; name another place" in result.output
+    stored = Lab.existing(away)
+    name = stored.images.put(b"here" * 9)
+    with running_s3() as other:
+        other.url("same")
+        there = url.replace(str(s3.port), str(other.port))
+        [told] = printed(shell(away, "move", "--pictures", there, "--json"))
+        assert told["copied"] == 1
+        opened = Lab.existing(lab.settings.model_copy(update={"image_store": SecretStr(there)}))
+        assert names(opened) == {name}
+        opened.engine.dispose()
+    stored.engine.dispose()
+
+
+def test_releases_do_not_move_to_a_folder_that_contains_the_pictures(lab: Any, s3: S3Server, shell: Run) -> None:
+    away = lab.settings.model_copy(update={"image_store": SecretStr(s3.url("above", "lab/images"))})
+    result = shell(away, "move", "--releases", s3.url("above", "lab"))
+    assert result.exit_code == 1
+    assert "need two folders, neither inside the other" in result.output
 
 
 @pytest.mark.parametrize(
