@@ -35,11 +35,19 @@ class EncoderCheck:
             )
 
     def result(self) -> str | None:
-        """Return what is wrong with the encoder, once. Return None if nothing is wrong or the check still runs."""
+        """Return what is wrong with the encoder or with the check, once.
+
+        Return None if nothing is wrong or the check still runs.
+        """
         if self._process is None or self._process.poll() is None:
             return None
         process, self._process = self._process, None
-        return process.communicate()[0].strip() or None
+        said = process.communicate()[0].strip()
+        if process.returncode:
+            return (
+                f"the image encoder could not be checked (exit {process.returncode}); to see why, run: thumblab doctor"
+            )
+        return said or None
 
     def stop(self) -> None:
         if self._process is not None:

@@ -7,7 +7,7 @@ from thumblab_cli.doctor.finding import Finding, error, fine, skipped, warning
 from thumblab_core.errors import LabError
 from thumblab_core.image_store import image_store
 from thumblab_core.image_store.objects import ImageObjects
-from thumblab_core.image_store.reading_ahead import read_ahead
+from thumblab_core.image_store.reading_ahead import UnreadImageError, read_ahead
 from thumblab_core.images import ImageError
 from thumblab_core.object_store.bucket import StoreError
 
@@ -38,10 +38,11 @@ def pictures(examined: Examined) -> Iterator[Finding]:
             try:
                 read()
             except (ImageError, OSError) as problem:
-                if isinstance(problem, StoreError):
+                # A request that failed says nothing about the picture, so a restored backup would not mend it.
+                if isinstance(problem, LabError) and problem.transient:
                     raise
                 unread.append(str(problem))
-    except StoreError as problem:
+    except (UnreadImageError, StoreError) as problem:
         yield error(str(problem), "check THUMBLAB_IMAGE_STORE, its credentials and the network")
         return
     if unread:

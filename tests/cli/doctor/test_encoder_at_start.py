@@ -52,3 +52,14 @@ def test_a_check_that_still_runs_ends_with_the_lab(tmp_path: Path) -> None:
     check.stop()
     with pytest.raises(ProcessLookupError):
         os.kill(number, 0)
+
+
+def test_a_check_that_crashes_is_not_taken_for_a_good_encoder(tmp_path: Path) -> None:
+    chosen = Settings(data_dir=tmp_path, image_encoder="onnx:/nowhere/tower.onnx")
+    check = EncoderCheck(chosen, {"THUMBLAB_IMAGE_CACHE_GIB": "none"})
+    try:
+        assert (
+            waited_for(check, 20) == "the image encoder could not be checked (exit 1); to see why, run: thumblab doctor"
+        )
+    finally:
+        check.stop()

@@ -11,6 +11,7 @@ from thumblab_cli.doctor import pictures, releases
 from thumblab_cli.doctor.examined import Examined
 from thumblab_cli.doctor.finding import Finding, Level
 from thumblab_cli.doctor.machine import Machine
+from thumblab_core.object_store.bucket import Bucket, StoreError
 from thumblab_core.object_store.store_url import open_bucket, parse_store_url
 from thumblab_core.releases.place import release_place
 from thumblab_core.releases.release_store import ReleaseStore
@@ -95,6 +96,20 @@ def test_the_doctor_reads_a_sample_of_the_pictures_and_names_a_damaged_one(lab: 
     assert found.level == Level.WARNING
     assert "1 of 2 sampled pictures" in found.what
     assert f"picture {bad[:12]}… in the image store is damaged" in found.what
+
+
+def test_a_request_for_a_picture_that_fails_is_no_damaged_picture(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    for one in list(lab.images.stored()):
+        lab.images.cache.forget(one.sha256)  # type: ignore[attr-defined]
+
+    def fail(bucket: Bucket, key: str) -> None:
+        raise StoreError(f"{bucket} cannot be used for {key} (no answer in time)")
+
+    monkeypatch.setattr(Bucket, "read", fail)
+    [found] = pictures.pictures(Examined(lab.settings, Machine.this()))
+    assert found.level == Level.ERROR
+    assert "the picture cannot be read now" in found.what
+    assert "check THUMBLAB_IMAGE_STORE, its credentials and the network" in str(found.mend)
 
 
 def test_the_doctor_names_an_image_store_that_cannot_be_reached_without_its_secret(tmp_path: Path) -> None:
