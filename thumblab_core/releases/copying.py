@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from thumblab_core.durable_files import sync
@@ -34,7 +35,23 @@ def bring(place: Scope, release_id: str, copy: Path) -> None:
         place.publish(staging, release_id)
 
 
-def read_scope(source: Scope, take: Callable[[Release], None]) -> ScopeRecord:
+@dataclass(frozen=True)
+class ReadScope:
+    """What `read_scope` has found. `left_out`: sorted ids of the damaged releases, which were not taken."""
+
+    record: ScopeRecord
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CopiedScope:
+    """What `copy_scope` has done. `copied`: number of releases. `left_out`: see `ReadScope`."""
+
+    copied: int
+    left_out: tuple[str, ...]
+
+
+def read_scope(source: Scope, take: Callable[[Release], None]) -> ReadScope:
     """Call `take` with every release of a scope, oldest first. Return a record whose served release was taken.
 
     A release that is deleted meanwhile is left out, and so is a damaged one. Raises `ReleaseError` if that is the served
@@ -42,7 +59,7 @@ def read_scope(source: Scope, take: Callable[[Release], None]) -> ScopeRecord:
     """
     for _ in range(_MOMENTS):
         # The record is read first. The release that it names is then found, unless it is deleted in this moment.
-        record, taken = source.record(), set()
+        record, before, taken = source.record(), set(source.release_ids()), set()
         for release in readable_releases(source):
             try:
                 take(release)
@@ -54,12 +71,13 @@ def read_scope(source: Scope, take: Callable[[Release], None]) -> ScopeRecord:
             else:
                 taken.add(release.release_id)
         if not record.pointer or record.pointer in taken:
-            return record
+            left_out = (before - taken).intersection(source.release_ids())
+            return ReadScope(record, tuple(sorted(left_out)))
     raise ReleaseError(f"{source} serves {record.pointer}, which cannot be read; promote another release")
 
 
-def copy_scope(source: Scope, target: Scope) -> int:
-    """Copy the releases of a scope that the target lacks, and what the scope serves. Return their number.
+def copy_scope(source: Scope, target: Scope) -> CopiedScope:
+    """Copy the releases of a scope that the target lacks, and what the scope serves.
 
     Nothing is deleted in the target. Raises `ReleaseError` if the target has a release with a number that the source has
     never given, because the source is then not the place where this scope was changed last.
@@ -82,7 +100,7 @@ def copy_scope(source: Scope, target: Scope) -> int:
                 bring(target, release.release_id, folder)
             copied += 1
 
-    record = read_scope(source, take)
+    read = read_scope(source, take)
     with target.writing():
-        target.write_record(record)
-    return copied
+        target.write_record(read.record)
+    return CopiedScope(copied, read.left_out)

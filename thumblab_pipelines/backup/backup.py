@@ -53,7 +53,7 @@ _MOMENTS = 10
 @dataclass(frozen=True)
 class BackedUp:
     """A finished backup. `copied`: number of files that this run wrote. `kept`: number of files from an earlier
-    backup."""
+    backup. `damaged`: `KIND/SCOPE/ID` of the releases in the object store that could not be copied."""
 
     folder: Path
     manifest: Manifest
@@ -61,6 +61,7 @@ class BackedUp:
     kept: int
     bytes: int
     seconds: float
+    damaged: tuple[str, ...]
 
 
 def back_up(lab: Lab, folder: Path, progress: Progress = silent) -> BackedUp:
@@ -87,7 +88,8 @@ def back_up(lab: Lab, folder: Path, progress: Progress = silent) -> BackedUp:
             f"the backup stopped at {error.filename or folder} ({error.strerror or error}); make room or mend the folder, "
             "and run the same command again: it continues where it stopped"
         ) from error
-    return BackedUp(folder, manifest, copy.files.copied, copy.files.kept, copy.files.bytes, time.monotonic() - start)
+    files, seconds = copy.files, time.monotonic() - start
+    return BackedUp(folder, manifest, files.copied, files.kept, files.bytes, seconds, tuple(copy.damaged))
 
 
 @contextmanager
@@ -129,6 +131,7 @@ class _Copy:
     earlier: dict[str, str]
     progress: Progress
     schema: str = ""
+    damaged: list[str] = field(default_factory=list)
     files: CopiedFiles = field(init=False)
 
     def __post_init__(self) -> None:
@@ -215,7 +218,8 @@ class _Copy:
         Releases that were deleted since the first copy are left out of the backup.
         """
         if RELEASES not in contents.in_folders(self.lab.settings):
-            from_stores.copy_scopes(self.lab.releases, self.files, self._releases_in(state), self.progress)
+            state_of = self._releases_in(state)
+            self.damaged = from_stores.copy_scopes(self.lab.releases, self.files, state_of, self.progress)
             return
         root = self.lab.settings.releases
         for scope in sorted(path for path in root.glob("*/*") if path.is_dir()):

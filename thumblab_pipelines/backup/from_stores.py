@@ -63,9 +63,10 @@ def _has(target: ImageFolder, name: str) -> bool:
     return True
 
 
-def copy_scopes(releases: ReleaseStore, files: CopiedFiles, state: Path, progress: Progress) -> None:
+def copy_scopes(releases: ReleaseStore, files: CopiedFiles, state: Path, progress: Progress) -> list[str]:
     """Copy all releases, and write what each scope serves into the folder `state`.
 
+    Return `KIND/SCOPE/ID` of each damaged release. If an earlier backup has it, its copy stays in the backup.
     Raises `LabError` if the store has no release and the backup has some, because the URL of the store may be wrong.
     """
     scopes, earlier = releases.scopes(), FolderOfScopes(files.folder / RELEASES)
@@ -86,12 +87,20 @@ def copy_scopes(releases: ReleaseStore, files: CopiedFiles, state: Path, progres
             for key, name in keys.items():
                 files.sums[key] = files.copy(folder / name, files.folder / key)
 
+    damaged: list[str] = []
     for done, (kind, scope) in enumerate(scopes, 1):
-        record = read_scope(releases.place(kind, scope), take)
+        read = read_scope(releases.place(kind, scope), take)
+        damaged += [f"{kind}/{scope}/{release_id}" for release_id in read.left_out]
         target = ScopeFolder(state, kind, scope)
         target.path.mkdir(parents=True, exist_ok=True)
-        target.write_record(record)
+        target.write_record(read.record)
         progress(f"copying {RELEASES}", done, len(scopes))
+    for release in damaged:
+        keys = [key for key in files.earlier if key.startswith(f"{RELEASES}/{release}/")]
+        if all(map(files.usable, keys)):
+            for key in keys:
+                files.keep(key, files.earlier[key])
+    return damaged
 
 
 def copy_numbers(releases: ReleaseStore, state: Path) -> None:

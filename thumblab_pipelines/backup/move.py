@@ -30,7 +30,10 @@ FOLDER = "folder"
 
 @dataclass(frozen=True)
 class Moved:
-    """The counts of a copy. `there`: how many were there before. `lost`: SHA-256 of pictures that could not be read."""
+    """The counts of a copy. `there`: how many were there before.
+
+    `lost`: what was left out, because it is lost or damaged: SHA-256 of pictures, or `KIND/SCOPE/ID` of releases.
+    """
 
     what: str
     source: str
@@ -61,12 +64,15 @@ def move_releases(lab: Lab, to: str, progress: Progress = silent) -> Moved:
     """
     target = _releases_at(_with_release_store(lab.settings, to))
     scopes, copied, there = lab.releases.scopes(), 0, 0
+    lost: list[str] = []
     for done, (kind, scope) in enumerate(scopes, 1):
         before = set(target.place(kind, scope).release_ids())
-        copied += copy_scope(lab.releases.place(kind, scope), target.place(kind, scope))
+        done_here = copy_scope(lab.releases.place(kind, scope), target.place(kind, scope))
+        copied += done_here.copied
+        lost += [f"{kind}/{scope}/{release_id}" for release_id in done_here.left_out]
         there += len(before)
         progress("copying releases", done, len(scopes))
-    return Moved("releases", str(lab.releases.root), str(target.root), copied, there)
+    return Moved("releases", str(lab.releases.root), str(target.root), copied, there, tuple(lost))
 
 
 def move_pictures(lab: Lab, to: str, releases: str | None = None, progress: Progress = silent) -> Moved:

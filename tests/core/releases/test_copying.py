@@ -21,7 +21,7 @@ def stores(request: pytest.FixtureRequest, store: ReleaseStore, objects: Release
 
 
 def copy(source: ReleaseStore, target: ReleaseStore) -> int:
-    return copy_scope(source.place(KIND, SCOPE), target.place(KIND, SCOPE))
+    return copy_scope(source.place(KIND, SCOPE), target.place(KIND, SCOPE)).copied
 
 
 def test_a_copied_scope_serves_the_same_with_its_history_its_hold_and_its_numbers(
@@ -77,12 +77,14 @@ def test_a_copy_continues_if_its_newest_release_was_deleted_in_between(
     assert target.serving.current_id(KIND, SCOPE) == last.release_id
 
 
-def test_a_damaged_old_release_is_left_out_and_a_damaged_served_one_stops_the_copy(
+def test_a_damaged_old_release_is_left_out_and_named_and_a_damaged_served_one_stops_the_copy(
     store: ReleaseStore, objects: ReleaseStore
 ) -> None:
-    old, served = serve(store, "old"), serve(store, "served")
+    oldest, old, served = (serve(store, text) for text in ("oldest", "old", "served"))
+    (oldest.path / "manifest.json").write_bytes(b"lie")
     (old.path / "a.bin").write_bytes(b"lie")
-    assert copy(store, objects) == 1
+    copied = copy_scope(store.place(KIND, SCOPE), objects.place(KIND, SCOPE))
+    assert (copied.copied, copied.left_out) == (1, tuple(sorted([oldest.release_id, old.release_id])))
     assert [release.release_id for release in objects.all(KIND, SCOPE)] == [served.release_id]
     last = serve(store, "last")
     (last.path / "a.bin").write_bytes(b"lie")

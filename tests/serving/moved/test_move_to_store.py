@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from object_store_server import SECRET, S3Server, running_s3
+from object_store_server import SECRET, S3Server, object_store, running_s3
 from planted_catalogue import RED, plant
 from pydantic import SecretStr
 
@@ -18,7 +18,7 @@ from thumblab_core.image_store.place import object_images
 from thumblab_core.releases.release import INDEX
 from thumblab_core.settings import Settings, settings
 from thumblab_pipelines.backup.copied_files import CopiedFiles
-from thumblab_pipelines.backup.from_stores import copy_pictures
+from thumblab_pipelines.backup.from_stores import copy_pictures, copy_scopes
 from thumblab_pipelines.collection.catalogue import import_catalogue
 from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.progress import silent
@@ -152,6 +152,31 @@ def test_a_backup_that_was_stopped_downloads_only_what_it_lacks(
     assert (files.kept, files.copied) == (1, 2)
     assert sorted(files.sums.values()) == sorted([whole, damaged, absent])
     assert [target.get(name) for name in (whole, damaged, absent)] == [b"a" * 99, b"b" * 99, b"c" * 99]
+
+
+def test_a_damaged_release_is_named_and_the_backup_keeps_its_earlier_copy(
+    s3: S3Server, tmp_path: Path, lab: Any, shell: Run
+) -> None:
+    url = s3.url("harmed", "releases")
+    releases = object_store(url, tmp_path / "cache")
+    made = [
+        releases.publish("index", "tech", lambda folder: (folder / "a.txt").write_text("good") and None, {})
+        for _ in range(2)
+    ]
+    releases.serving.promote(made[1])
+    folder, old = tmp_path / "backup", f"index/tech/{made[0].release_id}"
+    first = CopiedFiles(folder, {})
+    assert copy_scopes(releases, first, tmp_path / "state-1", silent) == []
+    releases.place("index", "tech").places.bucket.write(f"{old}/manifest.json", b"lie")  # type: ignore[attr-defined]
+    second = CopiedFiles(folder, first.sums)
+    assert copy_scopes(releases, second, tmp_path / "state-2", silent) == [old]
+    assert second.sums == first.sums
+    away = lab.settings.model_copy(update={"release_store": SecretStr(url), "data_dir": tmp_path / "away"})
+    result = shell(away, "move", "--releases", "folder")
+    assert result.exit_code == 0, result.output
+    assert (
+        f"note: 1 releases are lost or damaged in s3://harmed/releases, so they were not copied: {old}" in result.output
+    )
 
 
 def test_pictures_move_to_a_bucket_of_the_same_name_at_another_endpoint(lab: Any, s3: S3Server, shell: Run) -> None:

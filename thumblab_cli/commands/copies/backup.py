@@ -40,11 +40,15 @@ def command(folder: Path, only_verify: bool, as_json: bool, chosen: "Settings") 
             made = back_up(Lab.existing(chosen), folder, progress)
             manifest = made.manifest
     if as_json:
-        counts = {} if made is None else {"copied": made.copied, "kept": made.kept, "bytes": made.bytes}
+        counts = {} if made is None else _counts(made)
         click.echo(json.dumps(asdict(manifest) | counts))
         return
     for line in _lines(folder, manifest, made):
         click.echo(line)
+
+
+def _counts(made: "BackedUp") -> dict[str, object]:
+    return {"copied": made.copied, "kept": made.kept, "bytes": made.bytes, "damaged": made.damaged}
 
 
 def _lines(folder: Path, manifest: "Manifest", made: "BackedUp | None") -> list[str]:
@@ -59,6 +63,11 @@ def _lines(folder: Path, manifest: "Manifest", made: "BackedUp | None") -> list[
     if manifest.missing:
         lines.append(
             f"note: the lab itself has lost {len(manifest.missing)} pictures; the next refresh fetches them again"
+        )
+    if made.damaged:
+        lines.append(
+            f"note: these releases are damaged in the lab; the backup has only what an earlier one copied: "
+            f"{', '.join(made.damaged)}"
         )
     if manifest.left_out:
         lines.append(f"note: these files are unknown to the lab and were not copied: {', '.join(manifest.left_out)}")

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from thumblab_core.settings import Settings
     from thumblab_pipelines.backup.move import Moved
 
+_NAMED = 5
+"""So many lost pictures or releases are named. `--json` names all."""
+
 
 @click.command(name="move")
 @click.option("--releases", metavar="PLACE", help="Where the releases go: the URL of an object store, or `folder`.")
@@ -43,7 +46,10 @@ def command(releases: str | None, pictures: str | None, as_json: bool, chosen: "
     for one in moved:
         click.echo(f"{one.copied:,} {one.what} copied from {one.source} to {one.target}; {one.there:,} were there.")
         if one.lost:
-            click.echo(f"note: {len(one.lost):,} pictures are lost or damaged in {one.source}; they were not copied")
+            click.echo(
+                f"note: {len(one.lost):,} {one.what} are lost or damaged in {one.source}, so they were not copied: "
+                f"{', '.join(one.lost[:_NAMED])}{', ...' if len(one.lost) > _NAMED else ''}"
+            )
     if running_lab(chosen.data_dir) is not None:
         click.echo("The lab is running, and may make more. Stop `thumblab up`, and run this command again.")
     click.echo(f"To use the new place, set {' and '.join(map(_setting, moved))}, start the lab, run: thumblab doctor")
