@@ -1,5 +1,7 @@
 """Open the place of the pictures that the settings choose: a folder, or an object store."""
 
+import shutil
+from contextlib import suppress
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -41,6 +43,16 @@ def object_images(settings: Settings, text: str, cache_gib: float | None = None)
                 "THUMBLAB_IMAGE_STORE and THUMBLAB_RELEASE_STORE to two prefixes such as lab/images and lab/releases"
             )
     return _opened(url, settings.image_cache, settings.image_cache_gib if cache_gib is None else cache_gib)
+
+
+def delete_unused_cache(settings: Settings) -> None:
+    """Delete the copies from an object store that the lab no longer uses. Nothing else would delete them after a day.
+
+    Raises `OSError` if they cannot be deleted.
+    """
+    if settings.image_store is None:
+        with suppress(FileNotFoundError):
+            shutil.rmtree(settings.image_cache)
 
 
 @lru_cache(maxsize=4)

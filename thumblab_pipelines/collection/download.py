@@ -9,6 +9,7 @@ from sqlalchemy import and_, func, select, update
 from thumblab_core.database.tables import thumbnail_versions, thumbnails, videos
 from thumblab_core.errors import LabError
 from thumblab_core.fetch import Fetcher
+from thumblab_core.image_store.place import delete_unused_cache
 from thumblab_core.images import ImageError, decode
 from thumblab_core.images.hash_search import near_duplicates
 from thumblab_core.images.perceptual import perceptual_hash
@@ -79,6 +80,7 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
     reached, or if the image store cannot be written.
     """
     lab.images.sweep()
+    delete_unused_cache(lab.settings)
     _hash_unhashed(lab, niche)
     had, missing = missing_thumbnails(lab, niche)
     wanted = missing + due_thumbnails(lab, niche)

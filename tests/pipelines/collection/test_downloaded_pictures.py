@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 from downloading import asked, encoded_anew, later, move, row_of, rows, versions, video_ids
 from PIL import Image
+from pydantic import SecretStr
 from sqlalchemy import update
 
 from demo.catalogues.synthetic import SyntheticCatalogue
 from demo.emulator import Emulator
 from demo.pictures import missing
 from thumblab_core.database.tables import thumbnail_versions, thumbnails, videos
+from thumblab_core.image_store import ImageFolder
+from thumblab_core.image_store.place import delete_unused_cache
 from thumblab_core.niches import DEFAULT_NAMES
 from thumblab_pipelines.collection.download import check_thumbnails, download_thumbnails
 from thumblab_pipelines.lab import Lab
@@ -164,6 +167,14 @@ def test_pictures_that_were_stored_without_a_hash_get_one(lab: Lab, catalogue: S
     assert rows(lab)[0].phash is None
     assert rows(lab)[1:] == before[1:]
     assert versions(lab, before[1].video_id)[0].phash == before[1].phash
+
+
+def test_the_next_download_deletes_the_copies_from_an_object_store_that_the_lab_has_left(lab: Lab) -> None:
+    ImageFolder(lab.settings.image_cache).put(b"a picture that is forgotten")
+    delete_unused_cache(lab.settings.model_copy(update={"image_store": SecretStr("s3://bucket/images")}))
+    assert any(path.is_file() for path in lab.settings.image_cache.rglob("*"))
+    download_thumbnails(lab, "tech")
+    assert not lab.settings.image_cache.exists()
 
 
 def test_the_next_download_removes_the_files_of_killed_writers(lab: Lab, catalogue: SyntheticCatalogue) -> None:
