@@ -75,7 +75,11 @@ class Scope(Protocol):
         """Return what the scope records, as of one moment if this place can do that."""
 
     def write_record(self, record: ScopeRecord) -> None:
-        """Serve what another place serves. The number never falls. Raises `ReleaseError` if the release is missing."""
+        """Serve what another place serves. The number never falls.
+
+        If nothing was ever promoted there, the pointer and the history stay. The served release must be here already. An
+        object store raises `ReleaseError` otherwise.
+        """
 
     def writing(self) -> AbstractContextManager[None]:
         """Prepare the `with` block for writing. `ReleaseError` is raised if the place cannot be written."""

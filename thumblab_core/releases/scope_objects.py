@@ -22,7 +22,7 @@ from thumblab_core.releases.release import (
     parse_manifest,
     read_release,
 )
-from thumblab_core.releases.scope import Hold, ScopeRecord, readable_releases
+from thumblab_core.releases.scope import HISTORY_LENGTH, Hold, ScopeRecord, readable_releases
 from thumblab_core.releases.scope_state import ScopeState
 from thumblab_core.releases.uploads import MARK, Uploads
 
@@ -114,18 +114,17 @@ class ScopeObjects:
         return ScopeRecord(state.pointer, state.served, state.hold, state.number)
 
     def write_record(self, record: ScopeRecord) -> None:
-        """Serve what another place serves, as `promote` does."""
-        if record.pointer:
-            self._uploads.require_whole(self.get(record.pointer))
-        self._change(
-            lambda state: replace(
-                state,
-                pointer=record.pointer,
-                served=record.promoted,
-                hold=record.hold,
-                number=max(state.number, record.number),
-            )
-        )
+        """Serve what another place serves. Raises `ReleaseError` as `promote` does."""
+
+        def recorded(state: ScopeState) -> ScopeState:
+            state = replace(state, hold=record.hold, number=max(state.number, record.number))
+            if record.pointer is None:
+                return state
+            if record.pointer:
+                self._require_servable(record.pointer, state)
+            return replace(state, pointer=record.pointer, served=record.promoted[-HISTORY_LENGTH:])
+
+        self._change(recorded)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -166,16 +165,21 @@ class ScopeObjects:
 
     def promote(self, release: Release) -> None:
         def promoted(state: ScopeState) -> ScopeState:
-            self.places.locks.require(self.folder, state)
-            if release.release_id in state.deleting:
-                raise ReleaseError(f"{release} is being deleted; promote another release")
-            # Another process may delete the release at the same time. Such a process changes the state before it
-            # deletes files. The state was read before this check, and is replaced only if it has not changed since
-            # then. So a promoted release has all its files.
-            self._uploads.require_whole(self.get(release.release_id))
+            self._require_servable(release.release_id, state)
             return state.promoted(release.release_id)
 
-        self.places.states.change(self.folder, promoted)
+        self._change(promoted)
+
+    def _require_servable(self, release_id: str, state: ScopeState) -> None:
+        """Raise `ReleaseError` if a release is being deleted, or is not whole. Call this inside a change of `state`.
+
+        Another process may delete the release at the same time. Such a process changes the state before it deletes
+        files. The state was read before this check, and is replaced only if it has not changed since then. So a served
+        release has all its files.
+        """
+        if release_id in state.deleting:
+            raise ReleaseError(f"{self.folder}/{release_id} is being deleted; promote another release")
+        self._uploads.require_whole(self.get(release_id))
 
     def move_pointer(self, release_id: str) -> None:
         self._change(lambda state: replace(state, pointer=release_id))

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from object_store_server import object_store
@@ -12,6 +14,7 @@ from thumblab_core.releases.copying import copy_scope
 from thumblab_core.releases.moves import serve_older
 from thumblab_core.releases.release import Release, ReleaseError
 from thumblab_core.releases.release_store import ReleaseStore
+from thumblab_core.releases.scope import ScopeRecord
 
 
 @pytest.fixture(params=["to the object store", "to the folder"])
@@ -91,6 +94,23 @@ def test_a_damaged_old_release_is_left_out_and_named_and_a_damaged_served_one_st
     with pytest.raises(ReleaseError, match=r"a\.bin"):
         copy(store, objects)
     assert objects.serving.current_id(KIND, SCOPE) == served.release_id
+
+
+def test_a_record_without_a_promotion_keeps_what_is_served(any_store: ReleaseStore) -> None:
+    made = serve(any_store, "x")
+    place = any_store.place(KIND, SCOPE)
+    with place.writing():
+        place.write_record(ScopeRecord(None, (), None, 7))
+    assert (place.pointer(), list(place.promoted()), place.record().number) == (made.release_id, [made.release_id], 7)
+
+
+def test_a_record_does_not_serve_a_release_that_another_process_deletes(objects: ReleaseStore) -> None:
+    old, served = serve(objects, "old"), serve(objects, "served")
+    place: Any = objects.place(KIND, SCOPE)
+    place.places.states.change(place.folder, lambda state: replace(state, deleting=(old.release_id,)))
+    with pytest.raises(ReleaseError, match="is being deleted"):
+        place.write_record(ScopeRecord(old.release_id, (old.release_id,), None, 2))
+    assert place.pointer() == served.release_id
 
 
 def test_a_copy_that_was_stopped_serves_nothing_yet_and_continues(
