@@ -317,7 +317,7 @@ class ServingSettings(BaseSettings):
         ge=128,
     )
     serving_requests: int = setting(
-        64,
+        96,
         "How many requests with pictures one process of the service holds at a time, from the first byte of the body to "
         "the answer. One key can have at most a quarter of these requests. Further requests get status 503 with "
         "`Retry-After`.",
