@@ -1,7 +1,7 @@
 """Propose a niche of the lab for a new channel, from the titles of its videos. Nothing is stored."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -29,10 +29,10 @@ _HALF = 0.5
 """A niche that is proposed has more than this share of the votes."""
 
 _LEAST_WITH_WORD = 0.2
-"""The least share of the titles that have a search word of a niche that is proposed."""
+"""A niche is proposed because of its searches only if at least this share of the titles has one of them."""
 
 _MOST_VIDEOS = 20_000
-"""The titles of at most so many videos of the lab are read. The lab draws them, always the same ones."""
+"""The largest number of videos of the lab whose titles are read. They are drawn by the hash of their ids."""
 
 _STATEMENT_MS = 15_000
 """The time limit of each statement in milliseconds, as for the proposals of the service."""
@@ -121,12 +121,15 @@ def _vote(niches: Sequence[str], cosines: npt.NDArray[np.float32]) -> tuple[str,
 
 
 def _by_searches(niches: Sequence[Niche], titles: Sequence[str]) -> tuple[str, str] | None:
-    """Return the niche whose searches are in the most titles, with the reason as a clause, or None."""
-    counts = {niche.name: _with_search(niche, titles) for niche in niches}
-    niche = max(counts, key=lambda name: counts[name])
-    if counts[niche] < max(2, _LEAST_WITH_WORD * len(titles)):
+    """Return the niche whose searches are in the most titles, with the reason as a clause.
+
+    Return None if too few titles have a search, or if two niches are equal.
+    """
+    counts = Counter({niche.name: _with_search(niche, titles) for niche in niches})
+    (niche, count), (_, second) = [*counts.most_common(2), ("", 0), ("", 0)][:2]
+    if count < max(2, _LEAST_WITH_WORD * len(titles)) or count == second:
         return None
-    return niche, f"{counts[niche]} of {len(titles)} titles have a text that the niche {niche} searches for"
+    return niche, f"{count} of {len(titles)} titles have a text that the niche {niche} searches for"
 
 
 def _with_search(niche: Niche, titles: Sequence[str]) -> int:

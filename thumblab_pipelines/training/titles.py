@@ -218,7 +218,7 @@ def _blocks(inputs: TitleInputs, words: float, groups: float, facts: float) -> S
 
 @dataclass(frozen=True)
 class _Channel:
-    """The covariances between the a videos of a channel and its v known videos.
+    """The covariances between all videos of a channel, of which there are a, and its v known videos.
 
     `rows` [a]: the rows of the channel's videos. `known` [v]: which of `rows` are known. `places` [v]: the places of the
     known videos among all known videos. `own` [a, v] and `drift` [a, v]: the covariances of the channel's deviations

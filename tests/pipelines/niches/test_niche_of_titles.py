@@ -66,6 +66,14 @@ def test_the_searches_of_a_niche_without_videos_decide_if_no_channel_is_similar(
     assert proposal.reason == "2 of 4 titles have a text that the niche stonework searches for."
 
 
+def test_two_niches_with_searches_in_equally_many_titles_are_no_proposal(lab: Lab) -> None:
+    for name, search in (("stonework", "limestone"), ("masonry", "mortar")):
+        add_niche(lab.engine, lab.settings.data_dir, Niche(name, searches=(search,)))
+    titles = ["Limestone and mortar", "Mortar for limestone walls"]
+    assert propose_niche(lab, titles).niche is None
+    assert propose_niche(lab, [*titles, "Old mortar"]).niche == "masonry"
+
+
 @pytest.mark.parametrize("niches", [("tech", "news"), ("tech", "news", "tech", "news")])
 def test_a_tie_of_two_niches_is_no_proposal(open_lab: Callable[..., Lab], niches: Sequence[str]) -> None:
     lab = open_lab()
