@@ -107,7 +107,10 @@ async function hint() {
   const wanted = nameKey(byId("name").value);
   const same = people.find(({ name }) => nameKey(name) === wanted);
   const isOther = same !== undefined && keyOf(same.cluster_id) !== keyOf(open.cluster.cluster_id);
-  announced = isOther ? byId("name").value.trim() : null;
+  const text = byId("name").value.trim();
+  if (isOther) announced = text;
+  // The service may have announced this person while the list of known people was read. Then the announcement holds.
+  else if (announced !== text) announced = null;
   byId("name-hint").textContent = isOther ? `“${same.name}” is known already. These faces will join that person.` : "";
 }
 
