@@ -70,7 +70,12 @@ class Browser:
         return answer["result"].get("value")
 
     def wait(self, expression, seconds=20):
-        wait_for(lambda: self.evaluate(expression), seconds)
+        """Wait until `expression` is true. If it does not become true, the error shows the text of the page."""
+        wait_for(
+            lambda: self.evaluate(expression),
+            seconds,
+            lambda: f"{expression} did not become true; the page shows:\n{self.evaluate('document.body.innerText')}",
+        )
 
     def leave(self):
         """Leave the page, and delete the events that the browser has reported about the page."""
@@ -130,10 +135,10 @@ class Browser:
         ]
 
 
-def wait_for(condition, seconds=20):
+def wait_for(condition, seconds=20, problem=lambda: "the condition did not become true"):
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "the condition did not become true"
+        assert time.monotonic() < deadline, problem()
         time.sleep(0.05)
 
 
