@@ -114,7 +114,7 @@ def save_search(
 
 
 def end_searches(connection: Connection, niche: Niche, now: datetime) -> None:
-    """Mark all searches for the niche's present texts or category as finished."""
+    """Mark as finished all searches for the search texts that the niche has now, or for its category."""
     table = crawl_searches.c
     connection.execute(
         update(crawl_searches)

@@ -43,10 +43,10 @@ ORDER BY v.published_at DESC, v.video_id
 
 @dataclass(frozen=True)
 class Observed:
-    """The counts of one run over a niche.
+    """The result of one run that observed the videos of a niche.
 
-    `due`: videos that were to be observed. Among the due videos, `observed` got new counts, and `gone` are no longer on
-    YouTube. `quota`: quota that the run spent. `stopped`: why the run ended early, or None. `withheld`: the result of a
+    `due`: number of videos that were to be observed. Among the due videos, `observed` got new counts, and `gone` are no
+    longer on YouTube. `quota`: quota that the run spent. `stopped`: why the run ended early, or None. `withheld`: a
     check. The check fails if the lab refused to delete the gone videos, because they were too many. `remarks`: if
     YouTube was not asked, a sentence that says why.
     """

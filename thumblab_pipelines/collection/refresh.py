@@ -43,7 +43,7 @@ _CHECKED = text("""
 
 @dataclass(frozen=True)
 class Collected:
-    """The counts of one refresh of a niche.
+    """The result of one refresh of a niche.
 
     `seen`: videos that were found or observed. `formats`: number of saved videos by format (see `videos.records`).
     `trending_from`: source of the trending videos. `quota`: quota that the run spent, by bucket. `stopped`: why the run

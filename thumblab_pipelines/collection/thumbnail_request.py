@@ -40,7 +40,7 @@ class Kind(StrEnum):
 class Outcome:
     """The outcome of a request for a thumbnail.
 
-    `sighting`: the row for the database, which says that the video now shows this picture, or no picture. `size`:
+    `sighting`: a row for the database. The row says that the video now shows this picture, or no picture. `size`:
     number of bytes that were read. `refused`: whether no request was made, because the setting `image_hosts` does not
     allow the URL. `store_error`: the error of the image store if it could not be used, else None.
     """

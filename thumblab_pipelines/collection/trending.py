@@ -1,7 +1,7 @@
 """Collect the videos that trend in a niche.
 
-If the niche has a category, the videos come from YouTube's chart for this category. They may also come from a search for
-the most viewed videos of the category. If the niche has searches, the videos come from these searches.
+If the niche has searches, the videos come from these searches. Otherwise, the videos come from YouTube's chart for the
+niche's category, and perhaps also from a search for the most viewed videos of the category.
 """
 
 from collections.abc import Iterable
@@ -29,9 +29,10 @@ def collect_trending(lab: Lab, youtube: YouTube, niche: Niche, collecting: Colle
     """Save the videos that trend in the niche.
 
     The setting `videos_per_niche` is the wanted number of ordinary videos of a category, and of each search. If the
-    niche has searches, save the most viewed videos of each search, only from the niche's category if it has one.
-    Otherwise, save the videos of YouTube's chart for the category, if there is such a chart. If there is no chart, or if
-    the chart has fewer ordinary videos, also save the most viewed videos of a search in the category.
+    niche has searches, save the most viewed videos of each search. If the niche also has a category, save only videos
+    of this category. If the niche has no searches, save the videos of YouTube's chart for the category, if there is
+    such a chart. If there is no chart, or if the chart has fewer ordinary videos, also save the most viewed videos of a
+    search in the category.
     """
     wanted = lab.settings.videos_per_niche
     if niche.searches:

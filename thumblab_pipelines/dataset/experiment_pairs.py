@@ -46,7 +46,7 @@ the constant is 1 + r^2. The value is 2 if watch times have an exponential distr
 """
 
 LEAST_SHARE = 0.005
-"""The share that replaces every smaller share.
+"""The share of watch time that replaces every smaller share.
 
 YouTube shows shares as whole percentages, so it shows a very small share as 0. The logarithm of 0 is not defined.
 """

@@ -7,8 +7,8 @@ other components. s keeps the lengths of vectors, and never makes a distance lon
 least t. Then the inner product of their short forms is at least t, and the distance is at most sqrt(2 - 2 t).
 
 The short forms are divided into cells. Each cell has a centre, and a short form belongs to the cell of its nearest
-centre. Suppose that q is in cell A, and that x is in cell B. Then x is on the side of B of the plane between the
-centres a and b, and q is this far from the plane:
+centre. Suppose that q is in cell A, and that x is in cell B. A plane halfway between the centres a and b separates
+the cells, and x is on the side of b. The distance of q from this plane is:
 
     (|q - b|^2 - |q - a|^2) / (2 |a - b|)
 
@@ -118,7 +118,7 @@ class VectorSearch:
                     yield several[some][of[near]], found[near]
 
     def any_near(self, rows: Rows) -> Flags:
-        """Return for each row in `rows` whether a row that was added is near."""
+        """Return for each row in `rows` whether an added row is near it."""
         near = np.zeros(len(rows), np.bool_)
         for asked, _ in self.near(rows):
             near[asked] = True

@@ -31,7 +31,9 @@ def fingerprints(video_ids: Iterable[str]) -> npt.NDArray[np.uint64]:
 
 
 def encoder_fingerprints(name: str) -> npt.NDArray[np.uint64]:
-    """Return the fingerprints of the videos that an image encoder was fine-tuned on, from the file beside its weights.
+    """Return the fingerprints of the videos that an image encoder was fine-tuned on.
+
+    The fingerprints are in a file beside the encoder's weights.
 
     `name`: a value of `THUMBLAB_IMAGE_ENCODER`, with or without a precision. The result is empty for an encoder that
     this lab did not fine-tune.

@@ -166,7 +166,7 @@ def _evaluate_pictures(
 
 
 def _evaluate_one_video(data: Dataset, held: HeldOutScores) -> list[Evaluation]:
-    """Return the figures of the question of one video, on the splits that have one-video pairs."""
+    """Return the figures for the question *one video*, on each split that has one-video pairs."""
     unadapted_slope, adapted_slope = held.one_title_slopes or (held.slope, held.slope_adapted)
     splits = {
         FUTURE: ("future", "future_unadapted", adapted_slope),

@@ -1,4 +1,4 @@
-"""Report experiments: count outcomes, count how often a model scored the winner highest, and check the data."""
+"""Make a report on experiments: the outcomes, how often a model scored the winner highest, and checks of the data."""
 
 import re
 from collections import Counter
@@ -17,7 +17,7 @@ from thumblab_pipelines.checks import CheckResult
 from thumblab_pipelines.lab import Lab
 
 Scores = Mapping[int, Sequence[float]]
-"""The scores of each experiment's variants, in the order of the variants, by the number of the experiment."""
+"""A key is the number of an experiment. Its value has the scores of the experiment's variants, in their order."""
 
 _PREVIEWED = 10
 """Maximum number of experiments in a preview."""

@@ -183,7 +183,7 @@ def settle_precision(lab: Lab, progress: Progress = silent) -> str | None:
     precision is chosen, and all pictures are encoded again.
     """
     encoder, precision = image_encoder(lab.settings), lab.settings.encoder_precision
-    # If the name of the encoder contains a precision, the user has already chosen it.
+    # If the setting names the encoder with a precision, the user has already chosen the precision.
     if not isinstance(encoder, NeuralEncoder) or precision == "float32" or "@" in image_encoder_name(lab.settings):
         return None
     needed = CALIBRATION + HELD_OUT

@@ -1,8 +1,8 @@
 """Estimate the views of a video at a fixed age, so that videos of different ages can be compared.
 
 An era is a time in which YouTube used one definition of a view. Views are never interpolated between counts of two
-eras. The method and the maximum distance of two observations were chosen by measuring the errors of the estimates. The
-measurements are in docs/view-histories.md and `benchmarks.fixed_age`.
+eras. The method and the maximum ratio of the ages at two observations were chosen after the errors of the estimates had
+been measured. The measurements are in docs/view-histories.md and `benchmarks.fixed_age`.
 """
 
 import math

@@ -158,7 +158,7 @@ def meter_version(lab: Lab) -> str:
 
 
 def _current(version: str) -> ColumnElement[bool]:
-    """Return the SQL condition that sub-scores belong to the current thumbnail and to this version of the meter."""
+    """Return an SQL condition. It holds for sub-scores of the current thumbnail and of this version of the meter."""
     return and_(
         visual_features.c.video_id == thumbnails.c.video_id,
         visual_features.c.sha256 == thumbnails.c.sha256,

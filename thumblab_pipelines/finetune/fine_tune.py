@@ -249,8 +249,8 @@ def _train_and_publish(lab: Lab, tuning: _FineTuning, folder: Path, progress: Pr
         (release_folder / "history.json").write_text(json.dumps([asdict(epoch) for epoch in trained.history], indent=1))
         # The best epoch was chosen on the validation pairs. So the validation videos count as training videos too.
         own = fingerprints(data.videos.video_id.to_numpy(object)[rows])
-        # The encoder in the settings, from which this training started, may itself be fine-tuned. So the file also gets
-        # the fingerprints of the videos that the encoder in the settings was fine-tuned on.
+        # This training started from the encoder in the settings, which may itself be fine-tuned. So the file of
+        # fingerprints also gets the fingerprints of the videos that this encoder was fine-tuned on.
         seen_before = encoder_fingerprints(lab.settings.image_encoder)
         np.save(release_folder / FINGERPRINTS_FILE, np.union1d(own, seen_before), allow_pickle=False)
 

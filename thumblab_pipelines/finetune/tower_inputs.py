@@ -120,7 +120,7 @@ def tower_inputs(
 
 
 def _below(tower: TrainableTower, batch: npt.NDArray[np.uint8], preprocessing: Preprocessing) -> Tensor:
-    """Return the output of the frozen part for prepared pictures [n, height, width, 3]."""
+    """Return the output of the tower's frozen part for prepared pictures [n, height, width, 3]."""
     return tower.below(torch.from_numpy(normalised(batch, preprocessing)).to(tower.device))
 
 

@@ -20,7 +20,7 @@ WEEKS = 4
 """The last day or week is compared with this number of earlier weeks."""
 
 LEAST_SHARE = 0.5
-"""Minimum number of observations of the last day, as a share of the median day in the weeks before."""
+"""Minimum number of observations of the last day, as a share of the number on a median day of the weeks before."""
 
 LEAST_DAYS = 7
 """The last day is compared with at least this number of earlier days. A niche with fewer days is not checked."""

@@ -249,7 +249,7 @@ def _trustworthiness(release: Release) -> CheckResult:
     return CheckResult(
         "trustworthiness",
         value >= LEAST_TRUSTWORTHINESS,
-        f"{value:.3f} for {NEIGHBOURS} neighbours; a map of two principal components has {of_pca:.3f}",
+        f"trustworthiness {value:.3f} for {NEIGHBOURS} neighbours; a map of two principal components has {of_pca:.3f}",
         advisory=True,
         figures={"trustworthiness": value, "continuity": quality["continuity"], "of_pca": of_pca},
     )

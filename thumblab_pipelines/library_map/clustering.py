@@ -1,4 +1,4 @@
-"""Find clusters on a map at two levels by HDBSCAN [1]_, and keep their numbers from one map to the next.
+"""Find clusters on a map at two levels by HDBSCAN [1]_. A cluster keeps its number (its id) on the next map.
 
 .. [1] R. Campello, D. Moulavi and J. Sander, "Density-based clustering based on hierarchical density estimates", PAKDD,
    2013.

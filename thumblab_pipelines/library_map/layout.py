@@ -47,7 +47,7 @@ _TOLERATED = 0.1
 than the trustworthiness of new places.
 """
 _NEAR = 5
-"""A new video starts at the mean of the earlier places of this number of its nearest videos."""
+"""A new video starts at the mean place of its `_NEAR` nearest videos on the earlier map."""
 _COMMON = 0.5
 """A layout starts from an earlier map only if at least this share of the videos is in the earlier map."""
 _ONE_PLACE = 1e-6

@@ -195,7 +195,7 @@ def _pairs(release_id: str, store: ReleaseStore) -> Source:
     where = {"release": f"{PAIRS}/{ALL}/{release_id}"}
     try:
         info = store.get(PAIRS, ALL, release_id).info
-    except LabError:  # The release was deleted. The end of its id is a digest of its content, which is used instead.
+    except LabError:  # The release was deleted. The digest of its content is the end of its id.
         return Source("training_pairs", release_id[-8:], where, {})
     facts = ("videos", "channels", "pairs", "excluded", "pair_days", "age_exponent")
     profile = {name: info[name] for name in facts if name in info}

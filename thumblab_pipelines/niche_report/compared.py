@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TOP = 0.1
-"""Share of a niche's videos that can be winners: the videos with the largest outlier multiples."""
+"""This share of a niche's videos can be winners: the videos with the largest outlier multiples."""
 
 LEAST_CARRIERS = 20
 """Minimum number of compared videos that have a flag, and minimum number of compared videos that lack the flag."""
@@ -236,10 +236,11 @@ def _weights(compared: Compared) -> Float64s:
 
 
 def _scores(compared: Compared, values: Float64s, weights: Float64s, pairs: Float64s) -> Float64s:
-    """Return a score of each video [k]. The sum of the winners' scores is the share of the niche plus a constant.
+    """Return a score of each video [k]. The sum of the winners' scores is the share of the niche (see this module's
+    docstring) plus a constant.
 
     The constant depends only on the number of winners in each stratum. So the permutation test can use this sum instead
-    of the share.
+    of the share of the niche.
     """
     return stratum_ranks(values, compared.stratum) * (weights / pairs)[compared.channel]
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _LEAST_MEASURED = 0.5
-"""Minimum share of the videos whose pictures must be measured. With fewer measured pictures, the report would mostly be
-about titles."""
+"""The check fails if a smaller share of the videos has a measured picture. With fewer measured pictures, the report
+would mostly be about titles."""
 
 
 @dataclass(frozen=True)

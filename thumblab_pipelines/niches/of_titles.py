@@ -35,7 +35,7 @@ _MOST_VIDEOS = 20_000
 """The largest number of videos of the lab whose titles are read. They are drawn by the hash of their ids."""
 
 _STATEMENT_MS = 15_000
-"""The time limit of each statement in milliseconds, as for the proposals of the service."""
+"""The time limit of each SQL statement, in milliseconds."""
 
 _CHANNELS = text("""
 WITH drawn AS (SELECT video_id, channel_id, niche FROM videos WHERE niche = ANY(CAST(:niches AS varchar[]))

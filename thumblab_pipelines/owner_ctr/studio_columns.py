@@ -23,8 +23,8 @@ REQUIRED = (VIDEO, IMPRESSIONS, RATE)
 """The columns without which a table cannot be imported."""
 
 _LOOKED_AT = 20
-"""Number of rows whose first cells are read if columns are missing. If they are dates, each row is a day, not a
-video."""
+"""Number of rows whose first cells are read if columns are missing. If these cells are dates, each row is about a day
+and not about a video."""
 
 HOW_TO_NAME = "name it, for example --column rate='COLUMN' (a column's name or its number)"
 

@@ -25,7 +25,7 @@ _LARGEST_ZIP = 64 * 2**20
 """Maximum size of a .zip file in bytes. The total size of the files that are unpacked from it has the same limit."""
 
 _MAX_FILES = 50
-"""Maximum number of tables in a file, and maximum number of .zip files in it."""
+"""Maximum number of tables in an imported file. Also the maximum number of .zip files inside the file."""
 
 _OTHER_NAME = re.compile(r"(chart data|totals)( ?\(\d+\))?\.csv")
 """Regular expression for the files that Studio puts beside each table. The import does not need these files."""

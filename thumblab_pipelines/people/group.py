@@ -46,7 +46,7 @@ class Grouped:
         overruled: number of faces that a person moved while the grouping ran. These faces stay where the person put
             them.
         calibration: the distribution of the similarities of different people for this embedder.
-        distances: the similarities of pairs of faces, with the threshold.
+        distances: a histogram of the similarities of pairs of faces. It also has the threshold.
         seconds: how long the grouping took.
     """
 

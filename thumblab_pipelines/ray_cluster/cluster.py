@@ -25,8 +25,8 @@ B = TypeVar("B")
 R = TypeVar("R")
 
 _RETRIES = 3
-"""How often a block or task is tried again after the death of its worker. A picture that ends its worker each time
-must not be tried for ever."""
+"""How often a block or task is tried again after the death of its worker. A picture that
+kills every worker must not be tried for ever."""
 _DONE, _FAILED = "done", "failed"
 
 

@@ -1,4 +1,4 @@
-"""Run several steps of which one may fail without stopping the others."""
+"""Run several steps. If one step fails, the later steps still run."""
 
 from collections.abc import Callable
 from typing import NoReturn, TypeVar

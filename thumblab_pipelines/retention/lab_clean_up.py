@@ -26,7 +26,7 @@ from thumblab_pipelines.videos.limited_deletion import earlier_clock, last_heard
 class CleanedLab:
     """The numbers of deleted items.
 
-    `channels`: channels without videos. `pictures`: pictures that nothing shows. `faces`: pictures whose faces were
+    `channels`: channels without videos. `pictures`: pictures that no video uses. `faces`: pictures whose faces were
     deleted. `releases`: maps of all niches and pairs releases. `unfinished`: folders of abandoned trainings.
     `predictions`: kept predictions that were too old. `adapters`: channel adapters that were fitted again or removed.
     """
@@ -53,7 +53,7 @@ def clean_lab(lab: Lab, progress: Progress = silent, run_id: str | None = None) 
     """
     own_clock = datetime.now(UTC)
     now = min(earlier_clock(lab, own_clock), last_heard(lab))
-    # This machine's clock gave the files their dates.
+    # The dates of the files come from this machine's clock, so they are ahead by the same time.
     ahead = (own_clock - now).total_seconds()
     attempts = Attempts()
     channels = attempts.run(0, lambda: delete_unused_channels(lab, now))

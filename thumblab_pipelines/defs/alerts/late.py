@@ -53,7 +53,7 @@ def late(
 
 
 def _niches(instance: dg.DagsterInstance, state: WatchState, chosen: Settings, now: datetime) -> dict[str, str | None]:
-    """Return why each niche that was ever refreshed is late, or None for a niche that is not late.
+    """Return the reason why a niche is late, or None if it is not late, for each niche that was refreshed before.
 
     The reason is `_NOT_EXPECTED` if the last refresh of a niche is too old, but a person has turned off the schedule. A
     served index counts as a refresh, because `thumblab refresh` makes an index without Dagster.

@@ -30,7 +30,8 @@ _MOST_RUNS, _MOST_KEPT = 500, 2_000
 _REFRESH = "refresh_library"
 _OUTCOMES = ("success", "failure")
 _OF_CONFIG = {"add_channel", "change_index"}
-"""Jobs whose config names the subject of a run, such as the exports of one person."""
+"""Jobs whose runs differ in their config, for example in the imported files. The alerts of two runs of such a job are
+kept apart by a digest of the config."""
 
 _EVENTS = {DagsterEventType.STEP_FAILURE, DagsterEventType.RUN_FAILURE, DagsterEventType.ASSET_CHECK_EVALUATION}
 

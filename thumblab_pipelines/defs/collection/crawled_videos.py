@@ -18,8 +18,8 @@ from thumblab_pipelines.defs.resources import LabResource
         *blocking("crawled_videos", corpus="The crawl kept at least one video of the niche."),
         *advisory("crawled_videos", **FINISHED),
     ],
-    description="All uploads of the niche's channels that are fit for training and at most 90 days old. The crawl stops "
-    "when the day's quota is spent, and the next run continues it. `thumblab crawl plan` estimates the cost.",
+    description="Those uploads of the niche's channels that are fit for training and at most 90 days old. The crawl "
+    "stops when the day's quota is spent, and the next run continues it. `thumblab crawl plan` estimates the cost.",
     **about("crawled_videos", "collection.md", crawl, check_crawl),
     **BY_NICHE,
     **COLLECTION,

@@ -112,7 +112,7 @@ class ReachReports:
         return None
 
     def _items(self, resource: Any, name: str, **parameters: str) -> Iterator[dict[str, Any]]:
-        """Yield every item of a list once. `parameters` are sent with each call."""
+        """Yield each item of the list `name` of the API once. `parameters` are sent with the request of each page."""
 
         def ask(cursor: str | None) -> Page[dict[str, Any]]:
             body = self._session.call(resource.list(pageSize=_PAGE, pageToken=cursor, **parameters))

@@ -20,7 +20,7 @@ from thumblab_pipelines.youtube.errors import ErrorKind, Refusal, YouTubeError, 
 SCOPE = "https://www.googleapis.com/auth/yt-analytics.readonly"
 _REAL_ENDPOINT = "https://youtubereporting.googleapis.com/"
 _LARGEST_ERROR = 64 * 2**10
-"""Maximum number of bytes that are read of an error answer."""
+"""Maximum number of bytes that are read from an error answer."""
 
 _TIMEOUT_S = 30
 _TRIES = 5

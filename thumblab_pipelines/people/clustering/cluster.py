@@ -25,7 +25,7 @@ _FEW_CHANGES = 0.001
 """If a round of improvement changes the cluster of at most this share of the faces, no further round follows."""
 _LOOSER = 10.0
 _FALSE_LINKS = 1.0
-"""Maximum mean number of links of a face with faces of other people."""
+"""A face may on average have at most this many links with faces of other people."""
 
 
 def cluster_faces(

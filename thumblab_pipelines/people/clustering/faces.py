@@ -42,8 +42,8 @@ class ClusterSettings:
     Parameters
     ----------
     person_match_threshold
-        The minimum match score of a face that joins a cluster, above 0.1 and at most 1. With a higher value, fewer
-        faces join.
+        A face joins a cluster only if its match score is at least this value, which is above 0.1 and at most 1. With a
+        higher value, fewer faces join.
     unknown_method
         The algorithm that groups the faces without a matching cluster.
     minimum_cluster_size

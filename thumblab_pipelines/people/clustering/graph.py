@@ -23,7 +23,7 @@ _STEP = 0.02
 
 @dataclass(frozen=True)
 class Links:
-    """m links between two faces, each with the two rows and the cosine. `first` is the smaller row."""
+    """m links. Each link joins two faces, and has their rows and their cosine. `first` is the smaller row."""
 
     first: Rows
     second: Rows

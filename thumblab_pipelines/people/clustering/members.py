@@ -17,7 +17,7 @@ class Members:
     """
 
     def __init__(self, faces: Faces, anchors: Rows, count: int) -> None:
-        """Make `count` empty clusters. `anchors`: the codes of the first k clusters, shape [k]."""
+        """Make `count` empty clusters. The first k of them are the anchors, and `anchors` [k] has their codes."""
         self._pictures = faces.pictures.tolist()
         self._banned: dict[int, set[int]] = {}
         number = {code: anchor for anchor, code in enumerate(anchors.tolist())}

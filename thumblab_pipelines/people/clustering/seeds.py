@@ -14,7 +14,7 @@ from thumblab_pipelines.people.clustering.graph import Links, components
 from thumblab_pipelines.progress import Progress, silent
 
 _MOST = 1500
-"""Maximum number of faces in a component. The matrix of distances of such a component has 18 MB."""
+"""Maximum number of faces in a component. The matrix of the distances between so many faces has 18 MB."""
 
 
 def seed_groups(

@@ -1,9 +1,8 @@
-"""Score pairs of faces by heads that were trained on neither person of the pair.
+"""Score each pair of faces with a face head (see `fitting`) that was trained on neither person of the pair.
 
 The people are split into five folds. For each pair of folds, a head is trained on the people of the three remaining
-folds. The head judges (scores) the pairs of faces in the two left-out folds. So every pair of two people is judged. The
-number of such pairs is large even with few people. If only one fold were left out at a time, only pairs within a fold
-would be judged.
+folds. The head judges (scores) the pairs of faces in the two left-out folds. So faces of every two people are compared
+by a head. If only one fold were left out at a time, a head would compare only people of the same fold.
 """
 
 import itertools

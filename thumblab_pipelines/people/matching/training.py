@@ -20,8 +20,8 @@ from thumblab_pipelines.progress import Progress, silent
 from thumblab_pipelines.ray_cluster.tasks import IN_THIS_PROCESS, Tasks
 
 MOST_LOSS = 0.01
-"""Maximum loss of TAR by a head that may be served. The upper end of the 95 % interval of the loss is compared with
-this number.
+"""A head may be served only if it lowers the true accept rate (TAR) by at most this much. The upper end of the 95 %
+interval of this loss is compared with this number.
 """
 
 _NO_GAIN = (
