@@ -1,6 +1,6 @@
 """Read the result of a query as columns.
 
-A column needs a fraction of the time and memory of one Python object per value. PostgreSQL sends the rows as CSV, and
+Columns need much less time and memory than one Python object for each value. PostgreSQL sends the rows as CSV, and
 pyarrow parses them while they arrive.
 """
 
@@ -72,4 +72,4 @@ class _Stream:
         return part
 
     def close(self) -> None:
-        """Leave the COPY open. Its `with` block ends it."""
+        """Do nothing. The `with` block of the COPY ends the COPY."""

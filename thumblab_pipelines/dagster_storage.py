@@ -80,8 +80,8 @@ class LabStorage(DagsterPostgresStorage):  # type: ignore[misc]
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:
         data_dir, chosen = config_value["data_dir"], settings()
-        # `in_folder` drops an external database from the settings. So it is called only if the lab is in another
-        # folder.
+        # `in_folder` drops an external database from the settings. So it is called only if the lab is not in the
+        # folder of the settings.
         if data_dir and Path(data_dir).resolve() != chosen.data_dir.resolve():
             chosen = chosen.in_folder(Path(data_dir))
         url = named_database_url("dagster", "psycopg2", chosen)

@@ -145,7 +145,7 @@ def any_to_walk(connection: Connection, niche: str, before: datetime) -> bool:
 def save_walk(connection: Connection, walk: Walk, cursor: str | None, walked_at: datetime | None) -> None:
     """Store the token of the walk's next page. If the walk has ended, `walked_at` is the time of its end."""
     pages = 0 if walked_at else walk.pages + 1
-    # The column `walked_at` says when a walk over this channel last ended. So it is not changed while a walk still
+    # The column `walked_at` says when a walk over this channel last ended. So the column stays as it is while a walk
     # runs.
     ended = {"walked_at": walked_at, "restarts": 0} if walked_at else {}
     _update(connection, walk.channel_id, pages=pages, cursor=cursor, **ended)

@@ -42,9 +42,9 @@ class Search:
 
 
 def query_of(niche: Niche) -> str:
-    """Return a text that says what is searched for the niche: its texts and its category.
+    """Return a text that says what is searched for the niche: its search texts and its category.
 
-    If the texts or the category change, the returned text changes too. All weeks are then searched again.
+    If the search texts or the category change, the returned text changes too. All weeks are then searched again.
     """
     return "|".join(niche.searches) + ("" if niche.category_id is None else f" in category {niche.category_id}")
 

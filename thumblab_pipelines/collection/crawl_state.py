@@ -54,7 +54,7 @@ WHERE crawl_videos.video_id = judged.video_id AND judged.outcome <> judged.shoul
 
 @dataclass(frozen=True)
 class Counted:
-    """The counts of a niche: its channels, its videos, and the work that is left.
+    """How many channels and videos the crawl of a niche has, and how much work is left.
 
     `channels` counts all channels. `channels_excluded` counts the channels that are left out, by reason.
     `channels_to_check` and `channels_to_walk` count the channels that are still to be checked and walked. `videos`

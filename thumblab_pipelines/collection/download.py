@@ -34,7 +34,7 @@ class UnwritableImagesError(LabError):
 
 @dataclass(frozen=True)
 class Downloaded:
-    """The counts of one run over a niche. Most counts are numbers of videos.
+    """The result of one run that downloads thumbnails of a niche. Most fields are numbers of videos.
 
     `had`: videos that had a picture before the run. `downloaded`: videos that got their first picture in this run.
     `bytes`: number of bytes that were read.
@@ -105,7 +105,7 @@ def download_thumbnails(lab: Lab, niche: str, progress: Progress = silent) -> Do
 
 @dataclass
 class Fetched:
-    """The counts of requests for thumbnails. `counts`: number of videos for each `Kind`.
+    """The results of requests for thumbnails. `counts`: number of videos for each `Kind`.
 
     `done`: number of videos that were handled. Of the handled videos, `unreachable` got no answer, and `refused` were
     not requested, because the settings do not allow their URL. `size`: number of bytes that were read.

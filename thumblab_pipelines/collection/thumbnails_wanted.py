@@ -11,7 +11,7 @@ from thumblab_core.database.tables import thumbnails, videos
 from thumblab_pipelines.lab import Lab
 
 _YOUNG = timedelta(days=14)
-"""The thumbnail of a video that is younger than this is checked daily."""
+"""The thumbnail of a video below this age is checked daily."""
 
 _DAILY = timedelta(days=1)
 _EARLY = timedelta(hours=4)

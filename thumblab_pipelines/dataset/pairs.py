@@ -177,7 +177,7 @@ def _split(corpus: pd.DataFrame) -> tuple[pd.DataFrame, Flags]:
     corpus = corpus.assign(part=split_by_time(corpus), fold=split_by_channel(corpus))
     train = (corpus.part == TRAIN).to_numpy(bool)
     with_target = corpus.assign(target=fit_growth(corpus[train]).target(corpus))
-    # The crawl has marked outliers among all videos. Its marks are applied only to training videos, because no held-out
+    # The crawl has marked outliers among all videos. The marks are applied only to training videos, because no held-out
     # video may be left out because of its views.
     outliers = training_outliers(with_target) | (train & corpus.crawl_outlier.to_numpy(bool))
     return corpus[~outliers].drop(columns=list(LATER_RULES)).reset_index(drop=True), outliers

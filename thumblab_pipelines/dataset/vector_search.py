@@ -162,7 +162,7 @@ class VectorSearch:
         return near
 
     def _cells_near(self, short: Float32s, own: Rows) -> Rows:
-        """Return the cells [m, k] that may have vectors near each short form [m]. Unused places are -1.
+        """Return the cells [m, k] that may have vectors near each short form [m]. An unused element is -1.
 
         `own`: the cell of each short form.
         """

@@ -1,6 +1,6 @@
 """Evaluate the ranking model and the reference models on held-out pairs.
 
-The three splits differ in the videos of a pair's channel to which the model was fitted:
+The three splits differ in how much the model has learnt about the channel of a pair:
 - `future`: the model and its channel adapter were fitted to videos from the oldest 80 % of the channel's videos
 - `new_channels`: the model was fitted to no video of the channel
 - `adapted`: the model was fitted to no video of the channel, but a channel adapter was fitted to the oldest 80 % of its

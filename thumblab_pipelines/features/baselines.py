@@ -94,7 +94,7 @@ def compute_baselines(lab: Lab, niche: str) -> Baselines:
         # Only changed rows are written, because most channels have no new counts between two runs.
         place = [columns.index(name) for name in ("channel_id", "age_band")]
         if outdated := [tuple(row[column] for column in place) for row in stored - wanted]:
-            # The keys are two arrays. With a parameter for each key, PostgreSQL's limit of parameters could be exceeded.
+            # The keys are passed as two arrays. A parameter for each key could exceed PostgreSQL's limit of parameters.
             channel_ids, bands = zip(*outdated, strict=True)
             parameters = {"niche": niche, "channels": list(channel_ids), "bands": list(bands)}
             connection.execute(text(_DELETE), parameters)

@@ -25,7 +25,7 @@ RARITY = 4
 _WORD = r"(?u)\w+|[^\w\s]"
 """Regular expression for a word of any length in any script, or for a single punctuation mark or emoji."""
 _PRIOR_TITLES, _PRIOR_USES = 50.0, 0.5
-"""Numbers that `word_rarity` adds: the first to the count of earlier titles, the second to the count of a word's uses.
+"""`word_rarity` adds the first number to the number of earlier titles, and the second to the number of a word's uses.
 
 Without these numbers, the words in the first titles would have an extreme rarity.
 """

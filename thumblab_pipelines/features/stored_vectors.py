@@ -61,8 +61,8 @@ def read_vectors(
         encoder: the fingerprint of the encoder.
 
     Returns:
-        The vectors, float32 [n, d], and whether each is stored, bool [n]. A vector that is not stored, for example
-        because the video was deleted in the meantime, is returned as zeros.
+        The vectors, float32 [n, d], and whether each vector is stored, bool [n]. A vector that is not stored, for
+        example because the video was deleted in the meantime, is returned as zeros.
     """
     vectors, is_stored = np.zeros((0, 0), np.float32), np.zeros(len(ids), bool)
     with lab.engine.connect() as connection:
@@ -81,7 +81,7 @@ def read_vectors(
 
 
 def _rows(binary: bytes, encoder: str) -> npt.NDArray[Any]:
-    """Return the rows of `_COPY` as an array with the fields `row` and `vector`. It reads from `binary`.
+    """Return the rows in `binary`, the output of `_COPY`, as an array with the fields `row` and `vector`.
 
     All vectors of an encoder have one dimension, so all rows have the same number of bytes. Raises `LabError` if not.
     """

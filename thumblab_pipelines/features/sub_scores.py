@@ -34,7 +34,7 @@ class Measured:
         measured: number of thumbnails that were measured.
         unreadable: a sentence for each thumbnail that could not be read.
         pictures_per_second: measured thumbnails per second.
-        matched: three counts of titles: compared with the picture, compared with the text in the picture, and not
+        matched: three numbers of titles: compared with the picture, compared with the text in the picture, and not
             compared.
         missing: a sentence for each program that is not installed: the text reader or the face model. The sentence says
             what was not measured without this program, and what to install.
@@ -102,7 +102,7 @@ def measure_features(lab: Lab, niche: str, progress: Progress = silent, crawl_se
 
 
 def _unmeasured(lab: Lab, tower: CrossModalEncoder | None, rows: Sequence[Any]) -> Iterator[Unmeasured]:
-    """Yield the picture of each row. If there is a tower, a picture also has its stored vector."""
+    """Yield the picture of each row. If `tower` is given, each picture also has its stored vector."""
     for start in range(0, len(rows), _BATCH):
         batch = rows[start : start + _BATCH]
         vectors = {} if tower is None else _image_vectors(lab, tower.fingerprint, batch)

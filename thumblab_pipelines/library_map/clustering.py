@@ -23,14 +23,14 @@ _SAMPLES = 3
 cluster.
 """
 _SAME = 0.3
-"""A cluster gets the number of an earlier cluster if the two clusters have enough videos in common. The videos in both
-clusters must be at least this share of all videos in the two clusters.
+"""A cluster gets the number of an earlier cluster if the two clusters have enough videos in common. The common videos
+must be at least this share of all videos in the two clusters.
 """
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """The number of each video's cluster at both levels, or `NONE`. A fine cluster is a part of one coarse cluster."""
+    """The cluster number of each video at both levels, or `NONE`. A fine cluster is a part of one coarse cluster."""
 
     coarse: Rows
     fine: Rows

@@ -20,7 +20,7 @@ from thumblab_core.niches.store import all_niches
 from thumblab_pipelines.lab import Lab
 
 _MOST_TITLES = 100
-"""The largest number of titles of the channel that are compared."""
+"""At most this many titles of the channel are compared."""
 
 _NEAREST = 5
 """The number of channels of the lab that vote for a niche."""
@@ -32,7 +32,7 @@ _LEAST_WITH_WORD = 0.2
 """A niche is proposed because of its searches only if at least this share of the titles has one of them."""
 
 _MOST_VIDEOS = 20_000
-"""The largest number of videos of the lab whose titles are read. They are drawn by the hash of their ids."""
+"""The titles of at most this many videos of the lab are read. The videos are chosen by the hash of their ids."""
 
 _STATEMENT_MS = 15_000
 """The time limit of each SQL statement, in milliseconds."""
@@ -121,9 +121,9 @@ def _vote(niches: Sequence[str], cosines: npt.NDArray[np.float32]) -> tuple[str,
 
 
 def _by_searches(niches: Sequence[Niche], titles: Sequence[str]) -> tuple[str, str] | None:
-    """Return the niche whose searches are in the most titles, with the reason as a clause.
+    """Return the niche whose search texts are in the most titles. Also return the reason as a clause.
 
-    Return None if too few titles have a search, or if two niches are equal.
+    Return None if too few titles contain a search text, or if the texts of two niches are in equally many titles.
     """
     counts = Counter({niche.name: _with_search(niche, titles) for niche in niches})
     (niche, count), (_, second) = [*counts.most_common(2), ("", 0), ("", 0)][:2]
@@ -133,6 +133,6 @@ def _by_searches(niches: Sequence[Niche], titles: Sequence[str]) -> tuple[str, s
 
 
 def _with_search(niche: Niche, titles: Sequence[str]) -> int:
-    """Return how many titles have one of the niche's searches. A search is not found inside a longer word."""
+    """Return how many titles contain one of the niche's search texts. A text inside a longer word does not count."""
     searches = [re.compile(rf"(?<!\w){re.escape(search.casefold())}(?!\w)") for search in niche.searches]
     return sum(any(search.search(title.casefold()) for search in searches) for title in titles)

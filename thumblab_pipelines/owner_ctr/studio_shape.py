@@ -52,7 +52,7 @@ _ROUNDING = 0.03
 """Maximum difference between the weighted mean of the rates and the total. Studio rounds the rates to two decimals."""
 
 _COMPLETE = 0.005
-"""Maximum difference between the impressions and their total, as a share, at which a table counts as complete."""
+"""A table counts as complete if the sum of its impressions differs by at most this share from the row of totals."""
 
 _MOST_SHARE_OF_DATES = 0.8
 _MONEY = re.compile(r"\([A-Z]{3}\)\s*$")
@@ -121,7 +121,7 @@ class _Table:
         return [row[at].strip() if at < len(row) else "" for row in self.rows]
 
     def _column(self, at: int) -> _Column | None:
-        """Return the numbers of the column, or None if one of its cells is neither a number nor empty."""
+        """Return the numbers in the cells of the column, or None if a cell is neither a number nor empty."""
         cells = [without_percent(cell) for cell in self._cells(at)]
         percent = _is_percent(self.header[at])
         commas = has_decimal_commas(cells) if percent else decimal_commas_in(cells, False)
@@ -267,10 +267,10 @@ def _is_percent(name: str) -> bool:
 
 
 def _fits(shown: _Column, rates: _Column) -> bool | None:
-    """Return whether `rates` are the shares of the counts in `shown`, judged by the row of totals. Return None if the
-    totals cannot decide this.
+    """Return whether `rates` are the click-through rates of the impressions in `shown`. Return None if the totals do not
+    show this.
 
-    If the table has all videos, the total of the rates is the mean of the rates, weighted by the counts.
+    If the table has all videos, the total of the rates is the mean of the rates, weighted by the impressions.
     """
     if shown.total is None or rates.total is None:
         return None

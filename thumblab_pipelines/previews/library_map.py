@@ -14,7 +14,7 @@ from thumblab_pipelines.previews.markdown import plot
 
 _MOST_POINTS = 20_000
 _NAMED = 12
-"""Number of clusters whose labels are drawn, and that are in the table. The largest clusters are chosen."""
+"""The labels of this many clusters are drawn, and the table lists these clusters. The largest clusters are chosen."""
 
 
 def map_preview(release: Release) -> str:

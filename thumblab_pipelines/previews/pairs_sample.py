@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _PAIRS = 12
 _DRAWN = 60
-"""Number of drawn pairs. More pairs are drawn than shown, because some pictures may be unreadable."""
+"""Number of pairs that are chosen at random. Only `_PAIRS` are shown, but some pictures may be unreadable."""
 _ACROSS = 3
 
 

@@ -43,11 +43,11 @@ class CleanedLab:
 def clean_lab(lab: Lab, progress: Progress = silent, run_id: str | None = None) -> CleanedLab:
     """Remove deleted videos from what all niches share. If one clean-up fails, all other clean-ups still run.
 
-    Each clean-up compares the stored data with the current rows of the database. So the function needs no run of the
-    retention to have succeeded, and a later call does what an earlier one could not.
+    Each clean-up compares the stored data with the current rows of the database. So the function does not rely on an
+    earlier run, and the next call repeats a clean-up that failed.
 
-    The present time is the time of YouTube's newest answer, or the time of an earlier clock. So a clock that is ahead
-    deletes nothing.
+    If a clock is ahead, nothing is deleted too early: the present time is the earliest of three times, see
+    `earlier_clock` and `last_heard`.
 
     Raises the first error of a clean-up, after all clean-ups were tried.
     """

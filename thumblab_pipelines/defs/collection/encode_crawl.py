@@ -45,7 +45,7 @@ _UNFINISHED = [
 def crawl_encoding(context: dg.SensorEvaluationContext, lab: LabResource) -> Iterator[dg.RunRequest | dg.SkipReason]:
     filters = dg.RunsFilter(job_name=encode_crawl.name, statuses=_UNFINISHED)
     if context.instance.get_runs(filters=filters, limit=1):
-        yield dg.SkipReason("a turn has not ended yet")
+        yield dg.SkipReason("the last turn of this job has not ended yet")
         return
     try:
         with explained():

@@ -25,7 +25,7 @@ class IndexConfig(dg.Config):
     kinds={"python", "file"},
     check_specs=blocking(
         "faiss_index",
-        intact="The release loads, and its files match their checksums.",
+        intact="The release can be loaded, and its files match their checksums.",
         encoder="The index was made with the encoder that the settings name.",
         finds_itself="A search with the vector of a sampled thumbnail finds this thumbnail first.",
         size="The index is not much smaller than the served index.",

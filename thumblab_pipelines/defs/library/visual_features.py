@@ -23,7 +23,7 @@ from thumblab_pipelines.features.sub_scores import check_features, measure_featu
         "may still wait to be measured.",
         in_range="Every sub-score is between 0 and 1.",
     ),
-    description=f"Sub-scores with their evidence, each 0 to 1: {', '.join(NAMES).replace('_', ' ')}.",
+    description=f"Sub-scores, each 0 to 1, with their evidence: {', '.join(NAMES).replace('_', ' ')}.",
     **about("visual_features", "sub-scores.md", measure_features, check_features),
     **LIBRARY,
 )

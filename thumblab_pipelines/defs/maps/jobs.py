@@ -30,7 +30,7 @@ daily_maps = niche_schedule(
     map_library,
     # By 06:00, the daily refresh, retention and the weekly reports have ended.
     "0 6 * * *",
-    "Maps every niche, daily at 06:00 in Hobart.",
+    "Makes the map of every niche, daily at 06:00 in Hobart.",
 )
 
 daily_map_of_all = dg.ScheduleDefinition(
@@ -39,7 +39,7 @@ daily_map_of_all = dg.ScheduleDefinition(
     cron_schedule="30 6 * * *",
     execution_timezone=HOBART,
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Maps all niches together, daily at 06:30 in Hobart.",
+    description="Makes the map of all niches together, daily at 06:30 in Hobart.",
 )
 
 

@@ -17,7 +17,8 @@ from thumblab_pipelines.people.detect import check_faces, detect_faces
     pool=ENCODER,
     check_specs=advisory(
         "faces",
-        searched="At least 99 % of the pictures that may be searched were searched with the present networks.",
+        searched="At least 99 % of the pictures that may be searched were searched with the networks that the lab uses "
+        "now.",
         embedded="At least 99 % of the faces that were found have a vector.",
     ),
     description="Finds and embeds the faces of every thumbnail (docs/people.md). Off by default: THUMBLAB_PEOPLE decides "

@@ -1,4 +1,4 @@
-"""Define the asset `matching_head`: a small map of face vectors that brings faces of one person closer together."""
+"""Define the asset `matching_head`: a linear map that brings the face vectors of one person closer together."""
 
 import dagster as dg
 from pydantic import Field

@@ -15,8 +15,8 @@ from thumblab_pipelines.people.report import check_names, people_report
     check_specs=advisory(
         "people", enough_names="At least five people have a name, so that the matching head can learn from them."
     ),
-    description="Counts the thumbnails of each channel that show each named person, and measures how well these "
-    "videos performed (docs/people.md). No name is written into the metadata.",
+    description="Counts, for each channel and each named person, the thumbnails that show the person. Measures how "
+    "well the videos of these thumbnails performed (docs/people.md). No name is written into the metadata.",
     **about("people", "people.md", people_report, check_names),
     **PEOPLE,
 )

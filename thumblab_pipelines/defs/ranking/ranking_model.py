@@ -25,7 +25,7 @@ from thumblab_pipelines.ray_cluster.computed import place_of
     pool=TRAINER,
     check_specs=blocking(
         "ranking_model",
-        intact="The release loads, and its files match their checksums.",
+        intact="The release can be loaded, and its files match their checksums.",
         encoders="The model was trained on vectors of the encoders that the settings name.",
         alive="The scores of random inputs are finite and not all equal.",
         judged="The evaluation has enough held-out pairs.",

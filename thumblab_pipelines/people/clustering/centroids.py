@@ -23,7 +23,7 @@ class Centroids:
     Parameters
     ----------
     sums
-        The sum of the faces of each centroid [c, d].
+        The sum of the face vectors of each centroid [c, d].
     owners
         The cluster of each centroid [c].
     of_face

@@ -121,8 +121,8 @@ def _clustered(
 
 
 def _base(faces: Faces) -> tuple[Rows, Rows]:
-    """Return the codes of the anchors [k]. Also return the number of the anchor in which each face [n] stays, or
-    `NONE`."""
+    """Return the codes [k] of the clusters that are anchors. For each face [n], also return the number of the anchor in
+    which the face stays, or `NONE`."""
     anchors = np.unique(np.concatenate([faces.named, faces.pinned, faces.banned[:, 1]])).astype(np.intp)
     anchors = anchors[anchors >= 0]
     held = (faces.pinned < 0) & np.isin(faces.before, np.setdiff1d(anchors, faces.pinned))

@@ -60,7 +60,9 @@ class ClusterSettings:
 
     def __post_init__(self) -> None:
         if not 0.1 < self.person_match_threshold <= 1:
-            raise FacesError(f"The person match threshold is {self.person_match_threshold}; use above 0.1 and up to 1.")
+            raise FacesError(
+                f"The person match threshold is {self.person_match_threshold}; use a number above 0.1 and up to 1."
+            )
         if self.minimum_cluster_size < 2:
             raise FacesError(f"The minimum cluster size is {self.minimum_cluster_size}; use 2 or more.")
         if self.unknown_method not in ("hdbscan", "dbscan", "agglomerative"):

@@ -40,7 +40,8 @@ class Work:
     vectors
         The vectors of the faces [n, d] in double precision.
     anchors
-        The codes of the anchors [k], see `cluster_faces`. In `assign_faces`, all existing clusters are anchors.
+        The codes [k] of the clusters that are anchors, see `cluster_faces`. In `assign_faces`, all existing clusters
+        are anchors.
     base
         The number of the anchor in which each face [n] stays, or `NONE`.
     """

@@ -1,4 +1,4 @@
-"""Decide how alike a face must be to a cluster or to a named person to join it, and two clusters to be merged."""
+"""Compute the minimum similarity of a face and a cluster that it joins, and of two clusters that are merged."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from thumblab_core.errors import LabError
 from thumblab_pipelines.ray_cluster.tasks import IN_THIS_PROCESS, Tasks
 
 FAR = 0.001
-"""The share of false accepts at which the TAR is measured, if there are enough pairs of two people."""
+"""The false accept rate at which the TAR is measured, if there are enough pairs of two people."""
 
 _DRAWS = 1_000
 _DRAWS_OF_A_TASK = 50
@@ -187,7 +187,7 @@ class _Curve:
             _Sorted(scores[kind], first[kind], second[kind], pairs.weight[kind]) for kind in (pairs.same, ~pairs.same)
         )
         # A genuine pair shows one person, and an impostor pair shows two people. For each impostor pair, `higher` has
-        # the number of genuine pairs with a higher score, and `not_lower` the number with a higher or equal score.
+        # the number of genuine pairs with a higher score, and `not_lower` has the number with a higher or equal score.
         rising, of_impostor = -self.genuine.scores, -self.impostor.scores
         self.higher = np.searchsorted(rising, of_impostor, side="left")
         self.not_lower = np.searchsorted(rising, of_impostor, side="right")
