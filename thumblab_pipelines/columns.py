@@ -47,7 +47,7 @@ def read_columns(
                 column_types={name: pa.type_for_alias(alias) for name, alias in types.items()},
                 null_values=[""],
                 strings_can_be_null=True,
-                quoted_strings_can_be_null=False,  # PostgreSQL writes an empty text in quotes, and NULL without.
+                quoted_strings_can_be_null=False,  # PostgreSQL quotes an empty text, but not NULL.
                 true_values=["t"],
                 false_values=["f"],
             ),

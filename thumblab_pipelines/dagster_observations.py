@@ -1,4 +1,4 @@
-"""Report to Dagster those changes of the served release that no materialization made, such as a rollback.
+"""Report a change of the served release to Dagster if no materialization made the change, as after a rollback.
 
 Dagster stores the report as an observation of the asset. So the asset's page shows the change among its
 materializations.

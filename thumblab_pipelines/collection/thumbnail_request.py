@@ -26,7 +26,7 @@ _SMALLEST = "default"
 
 
 class Kind(StrEnum):
-    """The result of a request for a thumbnail. Each value is the name of a count in `Downloaded`."""
+    """The result of a request for a thumbnail. Each value is the name of a field of `Downloaded`."""
 
     NEW = "downloaded"
     UNCHANGED = "unchanged"

@@ -30,7 +30,8 @@ half ages.
 """
 
 LEAST_HISTORIES = 50
-"""Minimum number of videos with at least two counts for fitting a half age. With fewer, `TYPICAL_HALF_AGE` is used."""
+"""Minimum number of videos with at least two counts for fitting a half age. With fewer videos, `TYPICAL_HALF_AGE` is
+used."""
 
 _HALF_AGES = np.geomspace(6, 2_160, 50)
 """Half ages in hours that the fit tries.

@@ -47,7 +47,7 @@ the minimum number of views that the video gained between these two counts."""
 LEAST_UNCHANGED = 30
 """Minimum number of values of `excess` from unchanged videos of a similar age.
 
-With fewer, `drift` is 0 and the variance is `ASSUMED_VARIANCE`.
+With fewer values, `drift` is 0 and the variance is `ASSUMED_VARIANCE`.
 """
 
 SIMILAR_AGE = 1.5
@@ -130,9 +130,10 @@ class Counts:
     eras: tuple[str, ...]
 
     def excess(self, growth: Growth, before: tuple[float, float], after: tuple[float, float]) -> float | None:
-        """Return how much faster than expected the video gained views in the interval `after` than in `before`.
+        """Return the `excess` of the video, see the docstring of this module.
 
-        The docstring of this module has the formula. An interval is a first and a last age in hours.
+        `before` and `after` are the intervals before and after the change. An interval is a first and a last age in
+        hours.
 
         Return None in these cases: the first and the last count of an interval are less than `LEAST_HOURS` apart; the
         video gained fewer than `LEAST_GAINED` views between these counts; the counts follow different definitions of a

@@ -184,7 +184,7 @@ def exclude(corpus: pd.DataFrame, only_opted_in: bool) -> tuple[pd.DataFrame, di
     # If a channel hides its number of subscribers, the number is NaN. A channel with a hidden number is not excluded.
     drop(f"of a channel under {LEAST_SUBSCRIBERS} subscribers", corpus.subscriber_count < LEAST_SUBSCRIBERS)
     corpus = corpus.drop(columns=[name for name in _RULE_COLUMNS if name != "outcome"])[left]
-    corpus = corpus.astype({"views": np.int64})  # The views were floats only because a missing count is NaN.
+    corpus = corpus.astype({"views": np.int64})  # A missing count was NaN, so the views were floats.
     # The model is not trained on very long videos. But channel adapters are fitted on them, because a channel may
     # publish no shorter videos. A video of unknown length counts as short enough.
     learnt = ~(corpus.duration_s > LONGEST_S).astype(bool)

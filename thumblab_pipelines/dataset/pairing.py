@@ -27,7 +27,7 @@ The label is used if there is no fixed age at which the views of both videos are
 
 TRAIN_PAIRS_PER_VIDEO = 20
 TRAIN_PAIRS_PER_CHANNEL = 10_000
-"""Maximum number of training pairs of a channel. A second limit is `TRAIN_PAIRS_PER_VIDEO` times its number of videos.
+"""Maximum number of training pairs of a channel. A second limit is `TRAIN_PAIRS_PER_VIDEO` for each of its videos.
 
 Without these two limits, large channels would dominate the training.
 

@@ -106,9 +106,9 @@ def build_pairs(lab: Lab, run_id: str | None = None) -> BuiltPairs:
         "one_video": one_video_counts,
     }
     write = _writer(corpus, pairs, snapshot, one_video)
-    # Another process may replace an older release by a successor at any moment, after a deletion of videos. The newest
-    # pairs are the release that was published last. So if the successor were published after the new release, it would
-    # count as the newest pairs. The lock prevents this.
+    # Another process may replace an older release by a successor at any moment, after a deletion of videos. The release
+    # that was published last counts as the newest. So a successor that was published after the new release would count
+    # as the newest pairs. The lock prevents this.
     with holding_pairs(lab):
         release = lab.releases.publish(PAIRS, ALL, write, info, run_id)
         prune_pairs(lab)

@@ -1,4 +1,4 @@
-"""Define the job `add_channel`, which makes a channel from exports of YouTube Studio. The scoring service starts the
+"""Define the job `add_channel`, which adds a channel from exports of YouTube Studio. The scoring service starts the
 job."""
 
 from collections.abc import Callable, Iterator
@@ -80,12 +80,12 @@ def add_exported_channel(
     context.add_output_metadata(_metadata(report))
 
 
-# The job is not partitioned by niche. Of each partition, only one run happens at a time. So the person who sent the
-# exports might have to wait for hours while the niche is refreshed.
+# The job is not partitioned by niche, because a partition has only one run at a time. The person who sent the exports
+# would have to wait for hours if the niche were being refreshed.
 @dg.job(
     op_retry_policy=RETRY,
     tags=max_runtime(hours=2) | URGENT | OF_EXPORTS,
-    description="Make a channel from exports of YouTube Studio, and fit its adapter. The service starts this job.",
+    description="Add a channel from exports of YouTube Studio, and fit its adapter. The service starts this job.",
 )
 def add_channel() -> None:
     add_exported_channel()

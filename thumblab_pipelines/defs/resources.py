@@ -28,7 +28,8 @@ class LabResource(dg.ConfigurableResource):
 
     data_dir: str = Field(
         default="",
-        description="A data folder with its own database and releases. If it is empty, the lab of the settings is used.",
+        description="The path of a data folder with its own database and releases. Without a path, the lab of the "
+        "settings is used.",
     )
     _settings: Settings | None = PrivateAttr(default=None)
     _listener: Progress | None = PrivateAttr(default=None)

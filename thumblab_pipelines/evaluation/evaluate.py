@@ -138,11 +138,11 @@ def _evaluate_split(
 def _evaluate_pictures(
     data: Dataset, held: HeldOutScores, known_image: Floats | None, unseen_image: Floats | None
 ) -> list[Evaluation]:
-    """Return the figures of the question of one title, on the splits for which picture gaps were computed.
+    """Return the figures for the question *one title*, on the splits for which picture gaps were computed.
 
     `known_image` and `unseen_image` [n] are scores of the reference model that uses only pictures. For `known_image`,
-    the reference model was fitted with the older videos of each channel. For `unseen_image`, it was fitted without the
-    channel.
+    the reference model was fitted with the older videos of each channel. For `unseen_image`, the
+    reference model was fitted without the channel.
     """
     unadapted_slope, adapted_slope = held.one_title_slopes or (held.slope, held.slope_adapted)
     splits = {
@@ -183,8 +183,8 @@ def _evaluate_one_video(data: Dataset, held: HeldOutScores) -> list[Evaluation]:
 
 
 def _references(data: Dataset, rows: tuple[Rows, Rows | None]) -> dict[str, Float64s]:
-    """Return `references(data, *rows)`. `Tasks.map` passes a single argument, so `rows` has two arguments of
-    `references`.
+    """Return `references(data, *rows)`. `Tasks.map` passes a single argument, so `rows` holds the
+    arguments `known` and `own` of `references`.
     """
     return references(data, *rows)
 

@@ -45,7 +45,7 @@ See `MARGINS` for the meaning of a margin. At a margin of 0.5, the winner has tw
 """
 
 MARGINS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
-"""The limits between the slices by margin. The margin of a pair is 1 - (views of the loser) / (views of the winner)."""
+"""Limits of the slices by margin. The margin of a pair is 1 - (views of the loser) / (views of the winner)."""
 
 LEAST_SLICE_PAIRS, MOST_CHANNELS = 30, 50
 """Conditions for a channel or niche to get its own figures.

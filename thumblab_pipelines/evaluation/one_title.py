@@ -1,4 +1,4 @@
-"""Evaluate the question of one title: which of two pictures gets more views under the same title?
+"""Evaluate the question *one title*: which of two pictures gets more views under the same title?
 
 Two observed videos of a channel differ in title *and* picture, so the video with more views may have won by its title.
 So the pairs are evaluated in slices. All slices except `swap` reduce the effect of the title:
@@ -49,7 +49,7 @@ _TWOFOLD = float(np.log(2))
 
 @dataclass(frozen=True)
 class OneTitlePairs:
-    """Held-out pairs of one split, on which the question of one title is evaluated."""
+    """Held-out pairs of one split, on which the question *one title* is evaluated."""
 
     split: str
     data: Dataset
@@ -114,7 +114,7 @@ class OneTitlePairs:
 def evaluate_one_title(
     split: str, data: Dataset, context: Context, scorers: Mapping[str, PictureGaps], slope: float
 ) -> list[Evaluation]:
-    """Return the figures of one split for the question of one title.
+    """Return the figures of one split for the question *one title*.
 
     `scorers` has the picture gaps of each scorer by its name, and must contain the model. `slope` turns a difference of
     the model's scores into the log odds of winning.

@@ -70,7 +70,7 @@ class Measuring:
         """Yield a sample, the input of the meter, for each picture.
 
         A sample consists of the title and of a function that decodes the picture. So a picture is decoded only when it
-        is measured. If there is a tower, the samples also have the vectors of pictures and titles.
+        is measured. If `tower` is not None, the samples also have the vectors of pictures and titles.
         """
         left, tower = read_ahead(self.images, pictures, lambda picture: picture.sha256), self.tower
         while batch := list(islice(left, _AT_ONCE)):

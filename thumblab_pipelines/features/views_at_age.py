@@ -1,7 +1,7 @@
 """Fill the table `views_at_age` with the views of each video at fixed ages, estimated from its observations.
 
 Only videos whose counts changed are estimated again. A niche may have a hundred thousand videos, and few of them are
-counted in one day.
+observed in one day.
 """
 
 from dataclasses import dataclass

@@ -29,8 +29,8 @@ WEIGHTS = "weights.safetensors"
 """The file with the weights of the whole CLIP model in an encoder release. open_clip and the lab can both read it."""
 
 _VERSION = 3
-"""A number in the digest of the inputs. Raise this number if a change of the code makes another encoder from the same
-inputs."""
+"""Version of the training code, which is part of the digest of the inputs. Raise this number if a change of the code
+makes another encoder from the same inputs."""
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import numpy as np
 from thumblab_core.arrays import Floats
 
 LEAST, LEAST_CHANNELS = 40, 5
-"""Minimum number of new pictures, and of their channels, for measuring drift. The old pictures need as many
-channels."""
+"""Minimum number of new pictures, and of their channels, for measuring drift. The old pictures must come from at least
+`LEAST_CHANNELS` channels too."""
 
 _MOST = 500
 """Maximum number of new pictures, and of old pictures, in a comparison."""

@@ -117,7 +117,7 @@ def roll_back(lab: Lab, niche: str, release_id: str | None = None) -> Release:
     try:
         return serve_older(lab.releases, INDEX, niche, release_id, NicheIndex.load)
     except NoOlderReleaseError as error:
-        raise LabError(f"{error}; name a release with --to (`thumblab index verify {niche}` lists them)") from None
+        raise LabError(f"{error}; give a release with --to (`thumblab index verify {niche}` lists them)") from None
 
 
 def resume(lab: Lab, niche: str) -> Release:

@@ -23,8 +23,8 @@ from thumblab_pipelines.library_map.quality import neighbourhoods
 
 COMPONENTS = 50
 SMALL, PERPLEXITY_OF_SMALL, PERPLEXITY = 2_000, 80.0, 50.0
-"""The perplexity of t-SNE is about the number of neighbours that t-SNE keeps near. Up to `SMALL` videos, the perplexity
-is `PERPLEXITY_OF_SMALL`, but at most a third of the number of videos.
+"""The perplexity of t-SNE is roughly the number of neighbours that t-SNE keeps near each video. Up to `SMALL` videos,
+the perplexity is `PERPLEXITY_OF_SMALL`, but at most a third of the number of videos.
 """
 MARGIN = 0.08
 """The free space at each side of a first map, as a share of the width. Later maps may grow into this space, so their

@@ -1,4 +1,4 @@
-"""Build and serve the indexes and the model from the videos that the lab has, without a call to YouTube.
+"""Build and serve the indices and the model from the videos that the lab has, without a call to YouTube.
 
 This refresh is for a lab without an API key. The videos of such a lab come from imported catalogues. The refresh runs
 the steps of the Dagster assets one after the other. Work that an earlier refresh has finished is not repeated. So after

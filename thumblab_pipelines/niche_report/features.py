@@ -88,7 +88,11 @@ FEATURES: tuple[Feature, ...] = (
     Feature("text_height", TEXT, "The largest text is larger", "The largest text is smaller", "% of the height"),
     Feature("text_contrast", TEXT, "The text has more contrast", "The text has less contrast", ": 1"),
     Feature(
-        "legibility", TEXT, "More of the text is legible at a small size", "Less of the text is legible at a small size", "%"
+        "legibility",
+        TEXT,
+        "More of the text is legible at a small size",
+        "Less of the text is legible at a small size",
+        "%",
     ),
     Feature("text_x", TEXT, "The text is further right", "The text is further left", "% from the left"),
     Feature("text_y", TEXT, "The text is further down", "The text is further up", "% from the top"),

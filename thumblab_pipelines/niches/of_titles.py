@@ -29,7 +29,8 @@ _HALF = 0.5
 """A niche that is proposed has more than this share of the votes."""
 
 _LEAST_WITH_WORD = 0.2
-"""A niche is proposed because of its searches only if at least this share of the titles has one of them."""
+"""A niche is proposed because of its search texts only if at least this share of the titles contains one of these
+texts."""
 
 _MOST_VIDEOS = 20_000
 """The titles of at most this many videos of the lab are read. The videos are chosen by the hash of their ids."""
@@ -51,8 +52,8 @@ def propose_niche(lab: Lab, titles: Sequence[str]) -> ProposedNiche:
     """Propose the niche that a channel belongs to. `titles`: the titles of the channel's videos, the newest first.
 
     The channels of the lab with the nearest mean title vectors vote, each with the cosine as its weight. If no niche
-    has more than half of the votes, the niche is proposed whose searches are in the most titles. The proposal names no
-    niche if less than a fifth of the titles has such a search, or if the database takes too long.
+    has more than half of the votes, the niche whose search texts are in the most titles is proposed. The proposal names
+    no niche if less than a fifth of the titles contain such a text, or if the database takes too long.
     """
     titles = titles[:_MOST_TITLES]
     try:
@@ -79,7 +80,7 @@ def _proposal(lab: Lab, connection: Connection, titles: Sequence[str]) -> Propos
         niche, reason = searched
         proposed = niche, f"{reason}; {problem}." if problem else f"{reason}."
     others = list(connection.scalars(_TITLES, {"most": _MOST_VIDEOS}))
-    # Without other titles, the most frequent words would be those of every topic.
+    # Without other titles, the most frequent words would be words that every topic has.
     searches = suggested_searches(titles, others) if others else []
     if proposed is None:
         return ProposedNiche(niche=None, reason=why_not, searches=searches)

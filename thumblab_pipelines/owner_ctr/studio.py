@@ -33,7 +33,7 @@ class StudioImport:
     Each row of the file is counted in `with_ctr`, is in `problems`, or is ignored because another table of the file has
     the same video. `shorts`: number of videos that are Shorts or may be Shorts.
 
-    Four counts compare the videos of the file with their rows from earlier exports in the table `video_reach`. `new`:
+    Four numbers compare the videos of the file with their rows from earlier exports in the table `video_reach`. `new`:
     videos without a row from an earlier export. `changed`: videos whose figures differ from their row. `unchanged`:
     videos with the same figures. `older`: videos whose row comes from a newer export than this file; their row is kept.
     """

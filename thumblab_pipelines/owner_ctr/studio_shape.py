@@ -267,8 +267,8 @@ def _is_percent(name: str) -> bool:
 
 
 def _fits(shown: _Column, rates: _Column) -> bool | None:
-    """Return whether `rates` are the click-through rates of the impressions in `shown`. Return None if the totals do not
-    show this.
+    """Return whether `rates` are the click-through rates of the impressions in `shown`. Return None if the totals do
+    not show this.
 
     If the table has all videos, the total of the rates is the mean of the rates, weighted by the impressions.
     """

@@ -13,8 +13,8 @@ With 30 pairs, the 95 % interval of an accuracy is still about 35 percentage poi
 """
 
 MOST_OFF = 0.05
-"""Maximum difference between the claimed probabilities and the share of wins that counts as calibrated: 5 percentage
-points."""
+"""The check fails if the mean probability differs from the share of wins by more than this: 5 percentage points. The
+whole 95 % interval of the difference must be beyond this limit."""
 
 _DIGITS = 4
 

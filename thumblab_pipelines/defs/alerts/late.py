@@ -18,14 +18,14 @@ from thumblab_pipelines.alerts.book import Event, Failed, NotExpected, Succeeded
 from thumblab_pipelines.alerts.causes import LATE_ADVICE
 
 GRACE = timedelta(hours=1)
-"""A niche or an asset is reported only after it was late for this time. When Dagster starts after a pause, it first
+"""A niche or an asset is reported only if it has been late for this long. When Dagster starts after a pause, it first
 starts the runs that it missed. These runs need some time."""
 
 _GAP = timedelta(minutes=10)
 _CAUSE = "late"
 
 REFRESH_OF = "the refresh of "
-"""The beginning of the text that names the refresh of a niche in alerts."""
+"""In alerts, this text and the name of the niche stand for the refresh of the niche."""
 
 _NOT_EXPECTED = ""
 """The reason for a niche that nobody expects to be refreshed, because a person has turned off the schedule."""

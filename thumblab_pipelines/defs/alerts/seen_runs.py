@@ -37,8 +37,9 @@ _EVENTS = {DagsterEventType.STEP_FAILURE, DagsterEventType.RUN_FAILURE, DagsterE
 
 
 def count_from_zero(state: WatchState, jobs: Iterable[str]) -> None:
-    """Count 0 ended runs for each job without any. Prometheus cannot see the first failure of a job as an increase if
-    the job's counter appears with this failure.
+    """Set the number of ended runs to 0 for each job that has no ended run.
+
+    Prometheus cannot see the first failure of a job as an increase if the job's counter appears with this failure.
     """
     for job in jobs:
         for outcome in _OUTCOMES:

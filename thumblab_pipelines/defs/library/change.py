@@ -38,9 +38,9 @@ def change_items_in_index(context: dg.OpExecutionContext, lab: LabResource, conf
     context.add_output_metadata({"changed_items": dg.MetadataValue.json(asdict(changed))})
 
 
-# The job is not partitioned by niche. Of each partition, only one run happens at a time. So a small change might have
-# to wait for hours while the niche is refreshed. The lock of the index already lets only one process write to the index
-# at a time.
+# The job is not partitioned by niche, because a partition has only one run at a time. A small change would have to wait
+# for hours if the niche were being refreshed. The lock of the index already lets only one process write to the index at
+# a time.
 @dg.job(
     tags=max_runtime(hours=1) | URGENT,
     description="Add videos to the served index of a niche, or remove them. The service starts this job.",

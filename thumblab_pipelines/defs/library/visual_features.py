@@ -19,8 +19,8 @@ from thumblab_pipelines.features.sub_scores import check_features, measure_featu
     pool=ENCODER,
     check_specs=blocking(
         "visual_features",
-        complete="At least 99 % of the niche's thumbnails were measured with the present meter. The crawl's videos "
-        "may still wait to be measured.",
+        complete="At least 99 % of the niche's thumbnails were measured with the present version of the meter. The "
+        "crawl's videos may still wait to be measured.",
         in_range="Every sub-score is between 0 and 1.",
     ),
     description=f"Sub-scores, each 0 to 1, with their evidence: {', '.join(NAMES).replace('_', ' ')}.",

@@ -15,9 +15,7 @@ class Training(dg.Config):
 
     epochs: int | None = Field(default=None, description="The maximum number of epochs.")
     margin: float | None = Field(default=None, description="The margin of the triplet loss.")
-    min_faces: int | None = Field(
-        default=None, description="The smallest number of labelled faces. Other people are left out."
-    )
+    min_faces: int | None = Field(default=None, description="People with fewer labelled faces than this are left out.")
 
 
 @dg.asset(

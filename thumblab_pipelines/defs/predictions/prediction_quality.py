@@ -20,7 +20,7 @@ from thumblab_pipelines.predictions.report import LEAST_PAIRS, MOST_OFF, check_q
         enough_outcomes=f"The kept predictions ranked at least {LEAST_PAIRS} pairs of candidates whose winner was later "
         "found by an experiment.",
         calibrated="The favourites win about as often as predicted. The check fails if the whole 95 % interval of the "
-        f"difference between the two shares is more than {100 * MOST_OFF:g} percentage points away from 0.",
+        f"difference between predicted and real wins is more than {100 * MOST_OFF:g} percentage points away from 0.",
     ),
     description="Joins the answers of the scoring service with the outcomes: experiments and published videos. "
     "Measures accuracy and calibration by release (docs/predictions.md).",

@@ -15,9 +15,9 @@ class Agreement(NamedTuple):
     Parameters
     ----------
     precision
-        The share of the pairs in the same cluster that show the same person.
+        Of all pairs of faces in the same cluster, the share that shows the same person.
     recall
-        The share of the pairs of the same person that are in the same cluster.
+        Of all pairs of faces of the same person, the share that is in the same cluster.
     f
         The harmonic mean of precision and recall.
     impurity

@@ -182,7 +182,7 @@ def halves(vectors: Float64s) -> Rows:
 def mean_within(sums: Float64s, sizes: Rows) -> Float64s:
     """Return the mean cosine [k] of the pairs of faces in each cluster. The result is 1 for a cluster of one face.
 
-    `sums` [k, d]: the sum of the faces of each cluster. `sizes` [k]: the number of faces of each cluster.
+    `sums` [k, d]: the sum of the face vectors of each cluster. `sizes` [k]: the number of faces of each cluster.
     """
     squared = np.einsum("kd,kd->k", sums, sums)
     return np.where(sizes > 1, (squared - sizes) / np.maximum(sizes * (sizes - 1), 1), 1.0)

@@ -176,7 +176,7 @@ class Clustering:
         The cluster code of each face [n], or `NONE`.
     similarity
         The cosine of each face [n] to the nearest centroid of its cluster. The face itself is left out of the centroid.
-        0 if the face is in no cluster.
+        The value is 0 if the face is in no cluster.
     how
         The `How` of each face [n].
     """

@@ -50,8 +50,8 @@ def train_and_publish(
 
     Nothing is trained if the newest release was made from the same inputs. `confirm` is called before the head is
     published, under the lock that `remove_heads_of` also takes. `confirm` must raise an error if a face of `faces` was
-    deleted in the meantime. So no head is published that was trained on a person who was forgotten during the training.
-    `train`: trains the head, as `train_head` does. Raises `LabError` as `train_head` does.
+    deleted in the meantime. So a head is not published if a person was forgotten while the head was trained on this
+    person. `train`: trains the head, as `train_head` does. Raises `LabError` as `train_head` does.
     """
     config, scope = config or HeadConfig(), head_scope(embedder)
     inputs = _inputs(faces.with_enough(config.min_faces), embedder, config)
