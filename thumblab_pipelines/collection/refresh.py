@@ -114,8 +114,8 @@ def _walk_channels(lab: Lab, youtube: YouTube, sources: Niche, collecting: Colle
     """
     # The search for a category's trending videos may read several pages. For each page after the first, the refresh
     # lists the uploads of two fewer channels. So the refreshes of all niches together cost at most 60 units a day (see
-    # docs/collection.md). Searches for the texts of a niche do not reduce the number of channels, because the person
-    # who gave the texts accepted their cost.
+    # docs/collection.md). Searches for the search texts of a niche do not reduce the number of channels, because the
+    # person who gave the texts accepted their cost.
     niche = sources.name
     saved_channels = 2 * max(0, collecting.search_pages - max(1, len(sources.searches)))
     given = given_channels(lab, youtube, sources.channels, collecting.remarks)

@@ -14,7 +14,7 @@ LONGEST_WAIT_S = 60.0
 """Maximum number of seconds that a request waits before it is sent.
 
 A host may ask for a longer wait. While the rest of this wait is longer than this number of seconds, every request to
-the host fails immediately. After that, requests wait for the rest.
+the host fails immediately. After that, a request waits until the host's wait has ended.
 """
 
 _BUSY = {429, 500, 502, 503, 504}

@@ -170,8 +170,8 @@ def with_parts(pairs: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFrame:
     The fold of a pair is the fold of its channel. If a channel has at least `LEAST_TO_LEARN` pairs, the older half of
     its pairs is in the part `TRAIN`. Pairs of the same day are in the same half. If a video is in the validation part
     or the test part of the corpus, its pairs are never in `TRAIN`. A pair is `MIXED` if it is not in `TRAIN`, but
-    another pair of its video is. A mixed pair is used neither for training nor for evaluation. All remaining pairs are
-    in `TEST`.
+    another pair of the same video is in `TRAIN`. A mixed pair is used neither for training nor for evaluation. All
+    remaining pairs are in `TEST`.
     """
     folds = corpus.groupby("channel_id").fold.first()
     size = pairs.groupby("channel_id").pair_id.transform("size").to_numpy(float)

@@ -141,8 +141,8 @@ def _evaluate_pictures(
     """Return the figures for the question *one title*, on the splits for which picture gaps were computed.
 
     `known_image` and `unseen_image` [n] are scores of the reference model that uses only pictures. For `known_image`,
-    the reference model was fitted with the older videos of each channel. For `unseen_image`, the
-    reference model was fitted without the channel.
+    the reference model was fitted with the older videos of each channel. For `unseen_image`, the reference model was
+    fitted without the channel.
     """
     unadapted_slope, adapted_slope = held.one_title_slopes or (held.slope, held.slope_adapted)
     splits = {

@@ -34,8 +34,8 @@ class TableColumns:
     """The columns of a table, and which of them were recognised.
 
     `header`: names of the columns. `at`: positions of the recognised columns, by the lab's name. `missing`: the lab's
-    names of columns that a person has to name. A person has to name a needed column if the lab recognised no column of
-    the table, or several columns, as this column.
+    names of the columns that a person has to name. For each of these names, the lab found no column in the table, or
+    several columns that may be meant.
     """
 
     where: str

@@ -25,7 +25,7 @@ class PeopleReport:
         statistics: numbers of pictures, faces and clusters, and the share of thumbnails of each person.
         appearances: for each channel, how often each person appears.
         folders: how well the clusters agree with the subfolders of the pictures that users added with `add_folder`.
-        None if none of these pictures is in a subfolder.
+            If no added picture is in a subfolder, the value is None.
     """
 
     statistics: PeopleStatistics

@@ -53,7 +53,7 @@ def late(
 
 
 def _niches(instance: dg.DagsterInstance, state: WatchState, chosen: Settings, now: datetime) -> dict[str, str | None]:
-    """Return the reason why a niche is late, or None if it is not late, for each niche that was refreshed before.
+    """For each niche that was refreshed before, return the reason why it is late, or None if it is not late.
 
     The reason is `_NOT_EXPECTED` if the last refresh of a niche is too old, but a person has turned off the schedule. A
     served index counts as a refresh, because `thumblab refresh` makes an index without Dagster.

@@ -27,7 +27,7 @@ class Centroids:
     owners
         The cluster of each centroid [c].
     of_face
-        The number of the centroid whose sum includes the face, for each face [n]. -1 if no sum includes the face.
+        For each face [n], the number of the centroid whose sum includes the face, or -1 if no sum includes the face.
     """
 
     sums: Float64s

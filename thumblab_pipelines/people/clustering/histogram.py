@@ -13,7 +13,7 @@ from thumblab_pipelines.people.clustering.pairs import labelled_pairs, picture_p
 
 @dataclass(frozen=True)
 class Histogram:
-    """Counts of pairs by their cosine.
+    """How many pairs of faces have a cosine in each bin.
 
     Parameters
     ----------

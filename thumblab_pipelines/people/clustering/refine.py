@@ -87,8 +87,8 @@ class Work:
 def assign(work: Work, clusters: Rows, count: int) -> Rows:
     """Put each face into the nearest cluster that it may join. Return the cluster of each face [n].
 
-    The nearest pairs of a face and a cluster come first. When all faces are placed, a cluster with too few faces of
-    good quality is dissolved, unless it is an anchor.
+    The nearest pairs of a face and a cluster are handled first. When all faces are placed, a cluster with too few faces
+    of good quality is dissolved, unless it is an anchor.
     """
     centroids = work.centroids(clusters, count)
     members = work.members(count)
