@@ -11,7 +11,7 @@ from thumblab_pipelines.lab import Lab
 from thumblab_pipelines.retention.refreshing import due_videos
 from thumblab_pipelines.videos.limited_deletion import LimitedDeletion
 
-EXPIRED, STALE = "out of the library's days", "not refreshed in 30 days"
+EXPIRED, STALE = "at the end of their time in the library", "not refreshed in 30 days"
 """The reasons that `expire` and `delete_stale` give for deleting videos."""
 
 LONGEST = timedelta(days=30)

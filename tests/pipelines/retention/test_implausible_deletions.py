@@ -120,12 +120,12 @@ def test_if_too_many_videos_expire_the_oldest_are_deleted_up_to_the_allowed_shar
             connection.execute(of_video.values(collected_at=full.emulator.now - timedelta(days=days)))
     full.emulator.advance(timedelta(days=21))
     retained = retain(careful, NICHE)
-    assert retained.deleted == {"out of the library's days": 8}
+    assert retained.deleted == {"at the end of their time in the library": 8}
     assert "videos" in full.rows(full.ids[0])
     assert full.rows(full.ids[1]) == {}
     assert not retained.withheld.passed
-    assert retained.withheld.explanation.startswith("1 out of the library's days. At most 8 of 40 videos")
-    assert retain(careful, NICHE).deleted == {"out of the library's days": 1}
+    assert retained.withheld.explanation.startswith("1 at the end of their time in the library. At most 8 of 40 videos")
+    assert retain(careful, NICHE).deleted == {"at the end of their time in the library": 1}
 
 
 @pytest.mark.parametrize("why", ["videos are gone", "a channel is closed", "no quota for 30 days"])

@@ -80,14 +80,14 @@ def test_a_video_is_deleted_after_the_librarys_days_also_if_its_history_was_shor
         assert retain(refreshed, NICHE).deleted == {}
     full.emulator.advance(timedelta(days=5))
     retained = retain(refreshed, NICHE)
-    assert retained.deleted == {"out of the library's days": len(full.ids)}
+    assert retained.deleted == {"at the end of their time in the library": len(full.ids)}
 
 
 def test_a_video_that_left_the_library_is_not_collected_again(full: FullLab) -> None:
     days = {"library_days": 20, "training_days": 20, "search_days": 1}
     refreshed = full.with_settings(**days, channels_per_refresh=10, uploads_per_channel=500)
     full.emulator.advance(timedelta(days=21))
-    assert retain(refreshed, NICHE).deleted == {"out of the library's days": len(full.ids)}
+    assert retain(refreshed, NICHE).deleted == {"at the end of their time in the library": len(full.ids)}
     collect(refreshed, NICHE)
     with full.lab.engine.connect() as connection:
         published = connection.scalars(select(videos.c.published_at)).all()

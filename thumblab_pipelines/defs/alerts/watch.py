@@ -116,5 +116,5 @@ def _said(state: WatchState) -> str:
         parts.append("alerts go to the log only")
     for name in sorted({delivery.channel for delivery in state.deliveries}):
         waiting = [delivery for delivery in state.deliveries if delivery.channel == name]
-        parts.append(f"{name}: {len(waiting)} messages wait ({waiting[0].problem or 'not tried yet'})")
+        parts.append(f"{name}: waiting messages: {len(waiting)} ({waiting[0].problem or 'not tried yet'})")
     return "; ".join(parts)

@@ -23,7 +23,7 @@ class Histogram:
         The number of pairs in each bin [b]: pairs of one person, pairs of different people, and pairs with a face that
         has no label.
     threshold
-        The cosine of the threshold.
+        The threshold for joining a cluster, as a cosine.
     """
 
     edges: list[float]
@@ -42,7 +42,7 @@ def histogram(vectors: Float32s, pictures: Rows, people: Rows, threshold: float,
     Parameters
     ----------
     threshold
-        The cosine of the threshold, from `Calibration.cosine`.
+        The threshold for joining a cluster, as a cosine. `Calibration.cosine` computes it.
     """
     order = canonical_order(vectors, pictures, people)
     vectors, pictures, people = vectors[order], pictures[order], people[order]
