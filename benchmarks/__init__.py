@@ -1,4 +1,4 @@
 """Benchmarks that compare the lab with other programs and methods.
 
-A benchmark measures all programs that it compares in one run. `make bench` runs some of the benchmarks.
+In one run, a benchmark measures all programs that it compares. `make bench` runs some of the benchmarks.
 """

@@ -181,10 +181,10 @@ def on_histories(histories: Sequence[Points], at: float) -> dict[str, tuple[Eval
     A pair has one random observation of each of its two videos. The true order of a pair is the order of the two
     videos' views at one age: `at`, in hours.
 
-    These views are simulated. Two random videos usually belong to channels of different size, but the lab compares only
-    videos of one channel. Ln views at the age `at` are therefore drawn from a normal distribution with the spread that
-    videos of one channel have. The views at the age of the observation follow from the drawn views and from the real
-    growth of the video.
+    The views are simulated, because two random videos usually belong to channels of different size, but the lab
+    compares only videos of one channel. Ln views at the age `at` are drawn from a normal distribution with the spread
+    that videos of one channel have. The views at the age of the observation follow from the drawn views and from the
+    real growth of the video.
 
     The result has two evaluations for each correction. The first is on all pairs. The second is on the pairs in which
     the older video is at most twice as old as the younger video.
@@ -251,7 +251,7 @@ def synthetic(seed: int) -> pd.DataFrame:
 def on_synthetic(corpora: Sequence[pd.DataFrame]) -> Iterator[tuple[str, Evaluation, Evaluation]]:
     """Yield the name of each age correction with its two evaluations on the pairs of the test part.
 
-    The first evaluation is on all pairs, and the second on pairs of similar age.
+    The first evaluation is on all pairs, and the second is on pairs of videos of similar age.
 
     Each correction is fitted to the training part. A synthetic video has only one observation, so the videos of a
     channel are used as if they were the observations of one video.

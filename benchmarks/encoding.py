@@ -188,7 +188,7 @@ def title_encoding() -> Table:
                 best[name, count] = min(best.get((name, count), spent), spent)
     reference, candidate = vectors.values()
     cosine, largest = (reference * candidate).sum(axis=1).min(), np.abs(reference - candidate).max()
-    table = Table(title=f"milliseconds a title; vectors: least cosine {cosine:.7f}, largest difference {largest:.1e}")
+    table = Table(title=f"ms per title (vectors: least cosine {cosine:.7f}, largest difference {largest:.1e})")
     for column in ("encoder", "1 at once", f"{_TITLES} at once"):
         table.add_column(column)
     for name in encoders:
@@ -201,7 +201,7 @@ def main() -> None:
     parser.add_argument(
         "models", nargs="*", default=list(MODELS), choices=[*MODELS, []], help="models to measure (default: both)"
     )
-    parser.add_argument("--pictures", type=Path, help="a folder of JPEG files (default: synthetic ones)")
+    parser.add_argument("--pictures", type=Path, help="a folder of JPEG files (default: synthetic files)")
     parser.add_argument("--titles", action="store_true", help="measure only the title encoder")
     options = parser.parse_args()
     console = Console()

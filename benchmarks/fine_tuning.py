@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--model", default="ViT-B-32", help="an open_clip model")
     parser.add_argument("--pictures", type=int, default=128, help="number of random pictures (default: %(default)s)")
     parser.add_argument(
-        "--blocks", type=int, nargs="+", default=[2, 4], help="numbers of trained blocks (default: 2 4)"
+        "--blocks", type=int, nargs="+", default=[2, 4], help="how many of the model's blocks to train (default: 2 4)"
     )
     options = parser.parse_args()
     Console().print(measure(options.model, options.pictures, options.blocks))

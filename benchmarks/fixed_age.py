@@ -87,8 +87,8 @@ def _histories(rows: pd.DataFrame) -> list[History]:
 
 
 def _product(at: Float64s, ages: Float64s, views: Float64s) -> Float64s:
-    """Estimate views with the lab's own function. The lab refuses long gaps; this benchmark also estimates views in
-    long gaps.
+    """Estimate views with the lab's own function. The lab refuses to estimate views in a long gap between two
+    observations. This benchmark estimates these views too.
     """
     estimates = views_at_ages(at.tolist(), ages, views, [_ERA] * len(ages), max_ratio=np.inf)
     return np.array([estimate.views for estimate in estimates])
@@ -111,7 +111,8 @@ METHODS: dict[str, Method] = {
 Keeps = Callable[[float, float], bool]
 """A function that says whether to keep an observation.
 
-The arguments of the function are two ages in hours: of the last kept observation, and of the observation to decide on.
+The arguments of the function are two ages in hours: the age of the last kept observation, and the age of the
+observation that may be kept.
 """
 
 
@@ -134,10 +135,10 @@ def missing_one(before: float, age: float) -> bool:
 def errors(histories: Sequence[History], keeps: Keeps) -> pd.DataFrame:
     """Hide some observations, and return a table of the errors with which each method estimates them.
 
-    A row belongs to a hidden observation. The columns are `video_id`, `age`, `ratio` and one for each method. `ratio`
-    is the age at the next kept observation, divided by the age at the previous kept observation. Each view series is
-    thinned several times, and the first kept observation differs each time. An observation may therefore have several
-    rows.
+    A row belongs to a hidden observation. The columns are `video_id`, `age`, `ratio`, and one column for each method.
+    `ratio` is the age at the next kept observation, divided by the age at the previous kept observation. Each view
+    series is thinned several times, and the first kept observation differs each time. An observation may therefore have
+    several rows.
     """
     frames = []
     for history in histories:
@@ -178,8 +179,8 @@ def by_gap(histories: Sequence[History]) -> pd.DataFrame:
 def in_the_middle(histories: Sequence[History], side: float) -> pd.DataFrame:
     """Return the errors of estimates in the middle of gaps, where the errors are largest.
 
-    Each count is hidden and estimated from other observations of the video. An observation is used if its age differs
-    from the age of the hidden count by at least the factor `side`.
+    Each view count is hidden in turn, and is estimated from other observations of the video. Another observation is
+    used if its age differs from the age of the hidden count by at least the factor `side`.
     """
     rows = []
     for history in histories:

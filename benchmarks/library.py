@@ -233,11 +233,12 @@ def upserts(lab: Lab, size: int, console: Console) -> Table:
 
 @contextmanager
 def temporary_settings() -> Iterator[Settings]:
-    """Yield the settings of a temporary lab. After the `with` block, its database server is stopped and its folder
+    """Yield the settings of a temporary lab. After the `with` block, its database server is stopped, and its folder is
     deleted.
     """
     with tempfile.TemporaryDirectory(prefix="thumblab-bench-") as name:
-        # If root starts the database server, the server runs as another user. This user must read the folder.
+        # If root starts the database server, the server runs as another user. This user must be able to read the
+        # folder.
         Path(name).chmod(0o755)
         server_settings = Settings(data_dir=Path(name), release_dir=None, database_url=None)
         try:

@@ -214,7 +214,7 @@ def tables(found: Sequence[Result], legible: Mapping[int, Floats]) -> list[Table
     package = Table(title="package: (AUC - 0.5) / (best possible AUC - 0.5)", **_STYLE)
     for column in ("videos", "model", "test pairs", "known channels", "not adapted", "unseen channels"):
         package.add_column(column, justify="left" if column == "model" else "right")
-    one_title = Table(title="one title: figures on held-out pairs, expected from the known qualities", **_STYLE)
+    one_title = Table(title="one title: expected figures on held-out pairs, from the known qualities", **_STYLE)
     columns = ("videos", "model", "split", "pairs", "AUC", "ceiling", "way", "ECE", "changes", "planted changes")
     for column in columns:
         one_title.add_column(column, justify="left" if column in ("model", "split") else "right")

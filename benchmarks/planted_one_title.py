@@ -100,7 +100,7 @@ def _figures(split: str, gaps: Float64s, planted: Float64s, slope: float, is_tes
 def expected_error(claimed: Float64s, true: Float64s) -> float:
     """Return the expected calibration error of claimed win probabilities [m], if the true probabilities [m] are known.
 
-    Each pair counts in both orders. The ten bins have about the same number of pairs.
+    Each pair counts twice, once in each order of its pictures. The ten bins have about the same number of pairs.
     """
     claims, truth = np.concatenate([claimed, 1 - claimed]), np.concatenate([true, 1 - true])
     edges = np.unique(np.quantile(claims, np.linspace(0, 1, _BINS + 1)[1:-1]))

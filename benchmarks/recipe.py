@@ -164,7 +164,9 @@ def truncated(data: Dataset, share: float) -> Dataset:
 
 
 class Window:
-    """A window of the catalogue, with the models of the default recipe and the value of `kept` for all variants."""
+    """A window of the catalogue, with the models that the default recipe fits to this window. `kept` is the factor by
+    which the channel adapters multiply the score of the global model.
+    """
 
     def __init__(self, data: Dataset, seeds: Sequence[int]) -> None:
         self.data, self.seeds = data, seeds

@@ -21,9 +21,9 @@ _PICTURES = 200
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.reduced_decode", description=__doc__)
     parser.add_argument(
-        "--encoder", default="builtin", help="builtin, onnx:PATH or open_clip:MODEL/WEIGHTS (default: %(default)s)"
+        "--encoder", default="builtin", help="use builtin, onnx:PATH or open_clip:MODEL/WEIGHTS (default: %(default)s)"
     )
-    parser.add_argument("--pictures", type=Path, help="a folder of JPEG files (default: synthetic ones of 1280x720)")
+    parser.add_argument("--pictures", type=Path, help="a folder of JPEG files (default: synthetic files of 1280x720)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         if options.pictures is None:

@@ -41,14 +41,16 @@ from thumblab_core.sub_scores.text import DETECTION_SIDE, TextReader
 
 _PICTURES = 80
 _SIDES = (320, 384, 512, 640, 736)
-"""The sizes of the text detector's input that are compared. A size is the longer side in pixels."""
+"""The sizes of the text detector's input that this benchmark compares. A size is the longer side of a picture in
+pixels.
+"""
 _REFERENCE = 1280
-"""The size in pixels of the text detector's input that is the reference. The words that are found with other sizes are
-compared with the words found with this size.
+"""The reference size of the text detector's input, in pixels. The words that are found with other sizes are compared
+with the words that are found with this size.
 """
 _LEGIBLE = 5.0
-"""A line of text counts as small if it is lower than this number of pixels in a picture scaled to a width of 120
-pixels.
+"""A line of text counts as small if its height is below this number of pixels, in a picture that is scaled to a width
+of 120 pixels.
 """
 _FEWEST = 20
 """A channel with fewer videos than this is left out of the correlation within channels."""
@@ -140,8 +142,8 @@ def measured(catalogue: Catalogue, meter: Meter, console: Console) -> dict[str, 
     good = {v.video_id: result for v, result in zip(videos, results, strict=True) if isinstance(result, Measurement)}
     console.print(
         f"{len(videos)} pictures, {len(videos) - len(good)} unreadable, on {os.cpu_count()} cores: "
-        f"{len(videos) / clock:.1f} a second by the clock ({clock / len(videos) * 1e3:.0f} ms a picture), "
-        f"{cpu / len(videos) * 1e3:.0f} ms of processor time a picture; load of the machine {os.getloadavg()[0]:.1f}"
+        f"{len(videos) / clock:.1f} pictures per second ({clock / len(videos) * 1e3:.0f} ms per picture), "
+        f"{cpu / len(videos) * 1e3:.0f} ms of processor time per picture; load average {os.getloadavg()[0]:.1f}"
     )
     return good
 
@@ -204,7 +206,8 @@ def _daily(
 
 
 def _untrended(videos: Sequence[CatalogueVideo], measurements: dict[str, Measurement], name: str) -> Float64s:
-    """Return the sub-score `name` and ln(1 + views) minus the local level of each video, [n, 2].
+    """Return a row for each video [n, 2]: the sub-score `name`, and the difference between ln(1 + views) and the local
+    level.
 
     The local level is the median of ln(1 + views) of the channel's videos that were published just before and just
     after the video. Subtracting the local level removes the effects of age and of the growth of the channel.

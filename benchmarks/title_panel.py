@@ -63,7 +63,8 @@ BARS = {FUTURE: POOLED, UNSEEN: RIDGE}
 
 @dataclass(frozen=True)
 class Figure:
-    """The AUC of a scorer, or this AUC minus the AUC of the bar, with its 95 % interval.
+    """The AUC of a scorer, or this AUC minus the AUC of the bar, with its 95 % interval. The bar is the ridge
+    regression that the other models must beat.
 
     `question` and `pairs` say on which pairs the AUC was measured. `labels` says which views decide the winner of a
     pair: `corrected` or `raw`. `count` is the number of the pairs, and `channels` the number of their channels.
@@ -84,7 +85,8 @@ def measure(panel: Panel, vectors: Float32s | None, seed: int, tell: Progress) -
     """Return the figures of all models on both questions.
 
     `vectors` [n, d] are the vectors of the titles. If `vectors` is None, the lab's models are left out, and the title
-    recipe is fitted without the meaning of titles. Its rows then say so.
+    recipe is fitted without the meaning of titles. The name of the recipe in the table then says that the meaning is
+    left out.
     """
     bar, lab = Bar.of(panel), LabTitles(panel, vectors) if vectors is not None else None
     known = panel.place < KNOWN_SHARE
@@ -190,7 +192,7 @@ def table(figures: list[Figure], question: str) -> Table:
 
 
 def encoded(titles: list[str], file: Path | None, tell: Progress) -> Float32s:
-    """Return the vectors [n, d] of the titles by the lab's title encoder.
+    """Return the vectors [n, d] that the lab's title encoder makes of the titles.
 
     If `file` exists, the vectors are read from it. Otherwise the titles are encoded, and the vectors are written to
     `file`.

@@ -1,5 +1,5 @@
 """Measure how much a title prior improves the model of a lab with few channels. A title prior is a model of titles that
-is fitted to other channels. The training in the lab starts from it.
+is fitted to other channels. The lab's own training starts from this prior.
 
     python -m benchmarks.title_prior [DIR] [--vectors FILE] [--final]
 
@@ -57,7 +57,8 @@ Question = tuple[str, str]
 
 @dataclass(frozen=True)
 class Shares:
-    """How the videos of each channel are divided, oldest first. `known` and `end` are shares of the channel's videos.
+    """How the videos of each channel are divided, in the order of publication. `known` and `end` are shares of the
+    channel's videos.
 
     A lab learns from the videos up to `known`, and is tested on the videos from `known` to `end`.
     """

@@ -79,7 +79,7 @@ def planted(pairs: int, seed: int = 0) -> TrainingArrays:
 
 
 def plain(problem: TrainingArrays, config: TrainConfig, epochs: int, threads: int) -> Run:
-    """Run the plain loop for `epochs` epochs. The learning rate follows the schedule for `config.epochs` epochs."""
+    """Train for `epochs` epochs with the plain loop. The learning rate follows the schedule of `config.epochs` epochs."""
     torch.set_num_threads(threads)
     model = fresh(config)
     pairs = TensorDataset(torch.from_numpy(problem.winners), torch.from_numpy(problem.losers))
@@ -137,7 +137,7 @@ def validate(model: nn.Module, inputs: Tensor, problem: TrainingArrays) -> float
 
 
 def training(pairs: int, epochs: int, plain_epochs: int, threads: int) -> Table:
-    """Return a table that compares the two trainings.
+    """Return a table that compares the plain loop with the lab's training.
 
     Both trainings run for `plain_epochs` epochs, with the learning rates of a complete training of that length. Then
     the lab trains for `epochs` epochs.

@@ -1,7 +1,8 @@
 """Encode pictures from a folder, and from an object store whose requests wait for some milliseconds.
 
-The store is moto's S3 server, which answers one request at a time, so its own time limits the speed. No picture is in
-the cache, except in the last row. The encoder is the built-in one, because a slow encoder would hide the reading.
+The object store is moto's S3 server. The server answers one request at a time, which limits the speed. The pictures are
+in the cache only for the last row of the printed table. The encoder is the built-in one, because a slow encoder would
+hide the reading.
 """
 
 import argparse

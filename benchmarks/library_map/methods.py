@@ -1,4 +1,6 @@
-"""The layout methods that are compared, and the quality of their maps of a library's vectors."""
+"""The layout methods that this benchmark compares. The module also measures the quality of the maps that these methods
+make.
+"""
 
 from __future__ import annotations
 

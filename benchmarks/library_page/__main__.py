@@ -12,7 +12,7 @@ The maps have random points. The columns of the table are:
 *frame* and *near* have three numbers each. The first is the time of the fastest frame, which other programs on the
 machine slowed down the least. The next two are the median and the 95th percentile.
 
-A screen with 60 frames a second leaves 16.7 ms for a frame. No graphics card is used here, also not for *WebGL*. The
+A screen with 60 frames a second leaves 16.7 ms for a frame. No measurement uses a graphics card, not even *WebGL*. The
 times depend on the machine, and on the other work of the machine.
 """
 

@@ -99,7 +99,7 @@ def measure(points: Sequence[int], console: Console) -> None:
     only a line that says so.
     """
     if not _CHROMIUM.exists():
-        console.print(f"The page of the library was not measured, because there is no {_CHROMIUM}.")
+        console.print(f"The page of the library was not measured, because the browser {_CHROMIUM} is missing.")
         return
     table = Table(title="The page of the library in a headless Chromium", title_justify="left", box=SIMPLE_HEAD)
     for column in ("points", "load, s", "frame, ms", "p50", "p95", "near, ms", "p50", "p95", "WebGL"):

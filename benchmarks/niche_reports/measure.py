@@ -30,7 +30,9 @@ def true_shares(effects: dict[str, float] = PLANTED) -> dict[str, float]:
 
 
 def share_of(niche: PlantedNiche, name: str) -> tuple[float, float, float]:
-    """Return the share of a feature, and the ends of its interval."""
+    """Return the share of comparisons in which the winner has more of the feature `name`, and the ends of the interval
+    of this share.
+    """
     column = niche.values[name].to_numpy()
     everything = Compared.of(niche.videos, winners_of(niche.videos))
     compared = everything.informative(np.isfinite(column[everything.rows]))

@@ -13,7 +13,8 @@ from thumblab_pipelines.niche_report.features import FEATURES
 
 PLANTED = {"text_area": -0.4, "has_face": 0.5, "title_length": -0.25, "colour_contrast": 0.3}
 """The effect of each planted feature on the logarithm of the views. If the feature is a number, this is the effect of
-raising the number by one standard deviation. If the feature is true or false, this is the effect of true.
+raising the number by one standard deviation. If the feature is true or false, the views of a video get this effect if
+the feature is true.
 """
 
 _SPREAD = 0.1
@@ -98,7 +99,7 @@ def with_multiples(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def shuffled(niche: PlantedNiche, seed: int) -> PlantedNiche:
-    """Return the niche with the views of each channel shuffled among its videos."""
+    """Return a copy of the niche in which the views are shuffled among the videos of each channel."""
     random = np.random.default_rng(seed)
     views = niche.videos.log_views.groupby(niche.videos.channel_id).transform(lambda some: random.permutation(some))
     return PlantedNiche(with_multiples(niche.videos.assign(log_views=views)), niche.values)

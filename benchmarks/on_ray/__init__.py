@@ -1,1 +1,1 @@
-"""Measure how embedding on a Ray cluster scales from one worker to two."""
+"""Compare the speed of embedding on a Ray cluster with one worker and with two workers."""

@@ -32,7 +32,7 @@ _TWICE = np.log(2.0) - 1e-12
 
 @dataclass(frozen=True)
 class Panel(TitleTable):
-    """The n videos of the title panel, sorted by channel and publication, and the m pairs of these videos.
+    """The n videos of the title panel, sorted by channel and publication time, and the m pairs of these videos.
 
     `place` [n]: the share of the channel's videos that were published before this video. `first` [m] and `second` [m]:
     the rows of the two videos of each pair.
@@ -96,7 +96,7 @@ class PairSet:
 
     @classmethod
     def of(cls, panel: Panel, target: Floats, within: Flags, twice: bool = False) -> PairSet:
-        """Return the pairs of the panel that have both videos in the rows `within` [n], and different values of
+        """Return the pairs of the panel whose two videos are both in the rows `within` [n] and have different values of
         `target` [n].
 
         `target` contains log views. The winner of a pair is the video with the larger `target`. If `twice` is true,
@@ -154,5 +154,5 @@ def panel_in(folder: Path, program: str) -> Panel:
     If the folder has no panel, end the process. The error message says how to run `program` with another folder.
     """
     if not (folder / FILE).is_file():
-        sys.exit(f"There is no {FILE} in {folder}. Name its folder: python -m {program} DIR")
+        sys.exit(f"There is no {FILE} in {folder}. Give the folder of this file: python -m {program} DIR")
     return Panel.read(folder)

@@ -38,8 +38,8 @@ class Bar:
     channels. The residuals of this regression are the log views above the channel's trend, minus the scores. For each
     channel, a second regression can be fitted to the residuals (partial pooling).
 
-    `inputs` [n, 2 * BUCKETS] is a sparse matrix. One half of a row is for words, and one for groups of characters. Each
-    half is a unit vector.
+    `inputs` [n, 2 * BUCKETS] is a sparse matrix. One half of a row is for words, and the other half is for groups of
+    characters. Each half is a unit vector.
     """
 
     panel: Panel

@@ -39,11 +39,11 @@ from thumblab_pipelines.people.detect import Detected, detect_faces
 from thumblab_pipelines.people.folder import add_folder
 
 _BLOCK = 256
-"""The number of pictures in a block. The lab and the bare networks search a block one after the other."""
+"""The number of pictures in a block. Both the lab and the bare networks search a block before the next block begins."""
 
 
 class _Timed:
-    """An object that behaves as `inner`, but measures the time of each call of `method`."""
+    """An object that behaves like `inner`, but measures the time of each call of `method`."""
 
     def __init__(self, inner: Any, method: str, seconds: list[float]) -> None:
         self._inner, self._method, self._seconds = inner, method, seconds
@@ -112,9 +112,9 @@ def _both(
 ) -> tuple[float, tuple[float, float], Detected]:
     """Search all pictures, block by block, by the lab and by the bare networks.
 
-    Return the seconds of the lab, the seconds inside the detector and inside the embedder, and the sums of what the lab
-    found. The first block is searched twice by the bare networks, and the first time does not count: the networks are
-    slower until they have run once.
+    Return the seconds of the lab, the seconds inside the detector and inside the embedder, and the counts of pictures
+    and faces that the lab searched and found. Before the measurement, the bare networks search the first block once,
+    because the networks are slower until they have run once.
     """
     networks = load_networks(lab.settings)
     with lab.engine.connect() as connection:

@@ -2,9 +2,9 @@
 
 A channel has 133 videos, published 18 hours apart, so the number of channels grows with the number of videos. Half of
 the videos have one view count each, and the other half have six view counts each. The views of a video depend on its
-channel, its age, its picture and the words of its title. The vectors of pictures have 768 dimensions. The vectors come
-from the generator that the stages of the family `vectors` use. The vectors of titles have 384 random numbers. Nothing
-is downloaded or encoded.
+channel, its age, its picture and the words of its title. The vectors of pictures have 768 dimensions. They come from
+the same generator as the vectors of the benchmark's module `vectors`. The vectors of titles have 384 random numbers.
+Nothing is downloaded or encoded.
 
 The rows are written with COPY. No column of a row depends on the time at which the benchmark runs.
 """
@@ -31,7 +31,7 @@ NOW = datetime(2026, 8, 1, tzinfo=UTC)
 _OF_CHANNEL = 133
 _HOURS_APART = 18.0
 _AGES = (20.0, 30.0, 65.0, 90.0, 160.0, 190.0)
-"""Ages in hours at which half of the videos were counted, in addition to the count at `NOW`."""
+"""The ages in hours at which half of the videos have a view count, in addition to the count at `NOW`."""
 _TITLE_DIMENSION = 384
 _VOCABULARY = 5_000
 _BLOCK = 10_000
@@ -178,9 +178,7 @@ class _Videos:
 
 
 def observe_again(lab: Lab, every: int) -> None:
-    """Add a view count to some videos: if `every` is 100, to one video in 100. The time of the count is an hour after
-    `NOW`.
-    """
+    """Add a view count to one of every `every` videos. The new counts are observed an hour after `NOW`."""
     from sqlalchemy import text
 
     later = text("""

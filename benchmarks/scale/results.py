@@ -1,5 +1,5 @@
-"""Keep the measurements of the benchmark in a file. Fit the exponents, and compare exponents and memory with their
-limits.
+"""Keep the measurements of the benchmark in a file. Compute the exponent by which the time of each stage grows with the
+size. Compare the exponents and the memory with their limits.
 """
 
 import json
@@ -12,9 +12,11 @@ from benchmarks.scale.stage import Measurement
 
 LARGEST_EXPONENT = 1.1
 LARGEST_MEMORY = 6 * 10**9
-"""The largest peak memory of a stage, in bytes."""
+"""The peak memory that a stage may use, in bytes. A stage that uses more is reported as a fault."""
 _LEAST_SECONDS = 0.5
-"""Sizes with less processor time do not count in a fit. Their time is mostly the start of the program."""
+"""A size with less processor time than this is left out of a fit, because most of this time is the start of the
+program.
+"""
 
 
 @dataclass
@@ -66,8 +68,8 @@ def exponent(seconds: dict[int, float]) -> float | None:
 
 
 def last_exponent(seconds: dict[int, float]) -> float | None:
-    """Return the exponent of the fit to only the two largest sizes. There, the start of the program takes the smallest
-    share of the time.
+    """Return the exponent of the fit to only the two largest sizes. At these sizes, the start of the program takes the
+    smallest share of the time.
     """
     return exponent({size: seconds[size] for size in sorted(seconds)[-2:]})
 

@@ -9,7 +9,7 @@ FAMILIES = {"vectors": (10_000, 100_000, 1_000_000), "videos": (2_000, 20_000, 2
 """The sizes at which the stages of a family are measured, by the name of the family."""
 
 Work = Callable[[int, Path], Mapping[str, float] | None]
-"""A function of a size and a folder. The function may return figures, which are shown with the measurement."""
+"""A function that takes a size and a folder. The function may return figures, which are shown with the measurement."""
 
 
 def nothing(size: int, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""List all stages, in the order in which they run."""
+"""All stages of this benchmark, in the order in which they run."""
 
 from benchmarks.scale import vectors, videos
 from benchmarks.scale.stage import Stage
@@ -7,12 +7,12 @@ STAGES: tuple[Stage, ...] = (*vectors.STAGES, *videos.STAGES)
 
 
 def named(name: str) -> Stage:
-    """Return the stage called `name`."""
+    """Return the stage with the name `name`."""
     return next(stage for stage in STAGES if stage.name == name)
 
 
 def chosen(names: list[str]) -> list[Stage]:
-    """Return the stages that `names` chooses: names of stages or of families. Without names, return all stages.
+    """Return the stages whose name or family is in `names`. If `names` is empty, return all stages.
 
     Raises ValueError if a name is unknown.
     """

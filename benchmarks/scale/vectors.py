@@ -1,5 +1,5 @@
-"""Stages that find near-duplicates, and that build, search and change a library index. The vectors are synthetic, with
-768 dimensions.
+"""The stages that measure near-duplicates and the library index. They find near-duplicates, and build, search and
+change an index of synthetic vectors with 768 dimensions.
 """
 
 from pathlib import Path
@@ -97,8 +97,8 @@ def search_index(size: int, folder: Path) -> dict[str, float]:
 
 
 def change_index(size: int, folder: Path) -> dict[str, float]:
-    """Load the served release, add a video, and publish the changed index. Then load the change into the loaded old
-    release.
+    """Load the served release, add a video, and publish the changed index. Then apply the change to the old release in
+    memory.
 
     The figure is the number of seconds from the start of the change until the new index is loaded and has the video.
     """

@@ -1,4 +1,4 @@
-"""The stages that begin with view counts and end with a published model. They use the synthetic lab of
+"""The stages that lead from view counts to a published model. They use the synthetic lab of
 `benchmarks.scale.planted_lab`.
 
 The stages `evaluation` and `publication` need the result of `training`, which is stored in the folder with `pickle`.
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from thumblab_pipelines.lab import Lab
 
 _OBSERVED_AGAIN = 100
-"""One video in this many is counted again before the stage `histories-again`."""
+"""One of every 100 videos gets another observation before the stage `histories-again`."""
 
 
 def plant(size: int, folder: Path) -> None:
@@ -33,7 +33,9 @@ def histories(size: int, folder: Path) -> dict[str, float]:
 
 
 def plant_new_counts(size: int, folder: Path) -> None:
-    """Estimate the views at fixed ages if an earlier stage did not. Then add a new view count to one in 100 videos."""
+    """Estimate the views at fixed ages if no earlier stage has estimated them. Then add a new view count to one in 100
+    videos.
+    """
     from benchmarks.scale.planted_lab import observe_again, planted
 
     plant(size, folder)
@@ -108,7 +110,9 @@ def evaluation(size: int, folder: Path) -> dict[str, float]:
 
 
 def publication(size: int, folder: Path) -> dict[str, float]:
-    """Publish the trained model as a release with one figure. Load the release, which also checks it."""
+    """Publish the trained model as a release with one figure. Load the release, because loading also checks the files
+    of the release.
+    """
     from benchmarks.scale.planted_lab import planted
     from thumblab_core.ranking.trained_ranker import TrainedRanker
     from thumblab_pipelines.evaluation.figures import FUTURE, MODEL, Place

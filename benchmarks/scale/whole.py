@@ -102,7 +102,7 @@ def _cpu() -> float:
 
 @contextmanager
 def _emulator(channels: int, videos: int) -> Iterator[str]:
-    """Serve the catalogue from another process, whose memory does not count, and yield the address of the server."""
+    """Serve the catalogue from another process, so that its memory is not measured. Yield the address of the server."""
     here, there = get_context("spawn").Pipe()
     process = get_context("spawn").Process(target=_serve, args=(there, channels, videos))
     process.start()

@@ -42,8 +42,8 @@ _NICHE = "tech"
 _TITLE = "I tested every phone under $200"
 _COLUMNS = ("Content", "Video title", "Video publish time", "Duration", "Views", "Impressions")
 _CTR = "Impressions click-through rate (%)"
-_LONGEST = 1200.0  # seconds
-_PAUSE = 0.2  # seconds between two requests for the state of the import
+_LONGEST = 1200.0  # The benchmark waits at most this number of seconds.
+_PAUSE = 0.2  # The seconds between two requests for the state of the import.
 _ENDED = ("done", "failed")
 
 

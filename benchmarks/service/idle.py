@@ -31,11 +31,11 @@ from thumblab_core.embedded_postgres.server import stop
 from thumblab_core.settings import CHECKOUT, Settings
 
 SECONDS = 130
-_FIRST = 60.0  # seconds that are not measured, because the daemon stores its schedules after the start
+_FIRST = 60.0  # In these first seconds, nothing is measured, because the daemon stores its schedules.
 
 
 def cost(chosen: Settings, servers: list[Server], seconds: float) -> tuple[float, float]:
-    """Return the processor seconds per minute, and the memory in MiB at the end, of idle servers."""
+    """Return two figures of the idle servers: the processor seconds per minute, and the memory in MiB at the end."""
     home = str(dagster_home(chosen))
     with Supervisor(chosen.data_dir, {"DAGSTER_HOME": home, "THUMBLAB_DATA_DIR": str(chosen.data_dir)}) as supervisor:
         for server in servers:

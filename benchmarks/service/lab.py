@@ -49,7 +49,7 @@ def weights(folder: Path) -> Path:
 
 
 def make_lab(folder: Path, encoder: str) -> Settings:
-    """Write random weights if `encoder` needs weights. Publish and promote a library and a model."""
+    """Write random weights if `encoder` needs weights. Publish and promote a library index and a model."""
     if encoder == VIT:
         _write_weights(folder)
     settings = settings_of(folder, encoder)

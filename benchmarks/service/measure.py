@@ -1,5 +1,5 @@
-"""Measure how long the scoring service takes to answer. Compare it with a plain handler, and with the same work without
-a server.
+"""Measure how long the scoring service takes to answer. Compare the service with a plain handler, and with the same
+work without a server.
 
     python -m benchmarks.service.measure [--encoder ViT-B-32] [--clients 1 8 32] [--rounds 5]
 
@@ -76,8 +76,8 @@ class Server:
 
 @dataclass
 class Seconds:
-    """The seconds of the requests of one kind, for one number of clients: the waiting time of each request, and the
-    processor time of all requests.
+    """The times of all requests of one kind, sent by the same number of clients, in seconds. `waited` has the waiting
+    time of each request. `used` is the processor time of all requests together.
     """
 
     waited: list[float] = field(default_factory=list)
@@ -211,7 +211,7 @@ def measure(encoder: str, clients: Sequence[int], rounds: int, console: Console)
         for pair in pairs[:4]:
             work(pair)
         for number in range(rounds):
-            console.print(f"round {number + 1} of {rounds}, load {os.getloadavg()[0]:.1f}", style="dim")
+            console.print(f"round {number + 1} of {rounds}, load average {os.getloadavg()[0]:.1f}", style="dim")
             for n in range(_PER_ROUND):
                 start, used = time.perf_counter(), time.process_time()
                 work(pairs[n % _PICTURES])
@@ -243,11 +243,15 @@ def _table(title: str, clients: Sequence[int], seconds: dict[tuple[str, int], fl
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.service.measure", description=__doc__)
-    parser.add_argument("--encoder", choices=[VIT, "builtin"], default=VIT, help="default: ViT-B-32")
+    parser.add_argument("--encoder", choices=[VIT, "builtin"], default=VIT, help="image encoder (default: ViT-B-32)")
     parser.add_argument(
-        "--clients", nargs="+", type=int, default=list(CLIENTS), help=f"default: 1 8 32; at most {MOST_CLIENTS}"
+        "--clients",
+        nargs="+",
+        type=int,
+        default=list(CLIENTS),
+        help=f"numbers of clients, at most {MOST_CLIENTS} (default: 1 8 32)",
     )
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="default: 5")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="number of rounds (default: 5)")
     options = parser.parse_args()
     measure(options.encoder, options.clients, options.rounds, Console())
 

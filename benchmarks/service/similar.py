@@ -43,7 +43,7 @@ _KINDS = {
 
 
 def plant(settings: Settings, count: int) -> NicheIndex:
-    """Publish and promote a library of `count` planted vectors, and return it."""
+    """Publish and promote a library index of `count` planted vectors, and return the index."""
     vectors = Space().draw(count)
     items = [
         Item(
