@@ -58,9 +58,10 @@ class Emulator:
 
     Args:
         catalogue: the channels, videos and pictures to serve.
-        port: the port to listen on. 0 chooses a free port, which is then part of `endpoint`.
-        key: the only API key that is accepted. None accepts any key that is not empty.
-        refresh_token: the only OAuth refresh token that `/token` accepts. None accepts any token that is not empty.
+        port: the port to listen on. If it is 0, a free port is chosen, which is then part of `endpoint`.
+        key: the only API key that is accepted. If it is None, any key is accepted that is not empty.
+        refresh_token: the only OAuth refresh token that `/token` accepts. If it is None, any token is accepted that is
+            not empty.
         quota: the fields of `QuotaOptions` as keyword arguments: `daily_units`, `daily_searches`, `daily_stats` and
             `quota_style`.
 
@@ -226,7 +227,7 @@ class Emulator:
         return fault.upon(reply)
 
     def picture(self, video_id: str, file: str) -> bytes | None:
-        """Return a thumbnail as JPEG bytes, or None where YouTube would answer 404."""
+        """Return a thumbnail as JPEG bytes, or None if YouTube would answer with status 404."""
         return self._images.picture(video_id, file)
 
     def _call(self, request: Request, endpoint: str, fault: Fault) -> Reply:
@@ -260,8 +261,8 @@ class Emulator:
 def _endpoint(path: str) -> str:
     """Return the name of the endpoint that a path belongs to. `inject` and `Counts.calls` use these names.
 
-    For a path of the Data API, the name is the rest of the path, even if there is no such endpoint. For an unknown
-    path, the name is an empty text.
+    For a path of the Data API, the name is the part after `/youtube/v3/`, even if the API has no endpoint of this name.
+    For an unknown path, the name is an empty text.
     """
     if path.startswith(_API):
         return path.removeprefix(_API)

@@ -32,7 +32,7 @@ class ApiError(Exception):
         location: the name of the wrong parameter, or None if no parameter is wrong.
         details: the entries of `error.details`. An error with details, or with status 429, also has the field
             `error.status`, which names the HTTP status.
-        retry_after: the seconds in the header `Retry-After`. None sends no such header.
+        retry_after: the seconds in the header `Retry-After`. If it is None, the answer does not have this header.
     """
 
     def __init__(

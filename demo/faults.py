@@ -60,7 +60,7 @@ def refusal(
         message: a sentence for people.
         quota_limit: the name of the limit in an error with status 429. The name is `defaultPerMinutePerProject` or
             `defaultPerDayPerProject`.
-        retry_after: the seconds in the header `Retry-After`. None sends no such header.
+        retry_after: the seconds in the header `Retry-After`. If it is None, the answer does not have this header.
     """
     details: list[Json] = []
     if quota_limit is not None:
@@ -102,7 +102,9 @@ def hang_up() -> Fault:
 
 
 def garbage() -> Fault:
-    """Return a fault that answers with status 200 and broken JSON. A picture is replaced by a broken JPEG instead."""
+    """Return a fault that answers with status 200 and broken JSON. If the answer is a picture, the fault sends a broken
+    JPEG.
+    """
 
     def spoil(reply: Reply) -> Reply:
         if reply.content_type == JPEG:
@@ -150,7 +152,7 @@ class Faults:
         """
         if after < 0 or (times is not None and times < 1):
             raise ValueError(
-                f"times must be None or at least 1, and after at least 0; got times={times}, after={after}"
+                f"times must be None or at least 1, and after must be at least 0; got times={times}, after={after}"
             )
         with self._lock:
             self._injected.append(_Injection(fault, endpoint, times, after))

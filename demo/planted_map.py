@@ -22,7 +22,7 @@ from thumblab_core.releases.release_store import ReleaseStore
 from thumblab_core.sub_scores.evidence import NAMES
 
 CLUSTERED, FINE_IN_EACH = 24, 3
-"""The numbers of coarse clusters, and of fine clusters in each of them."""
+"""The number of coarse clusters, and the number of fine clusters in each coarse cluster."""
 MOST_TILES = 4_096
 """The largest number of tiles. Larger maps show the same tile for many points, so that they take little space."""
 FIRST_DAY, DAYS = 20_000, 700

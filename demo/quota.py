@@ -51,8 +51,8 @@ class Quota:
 
     At midnight in Los Angeles, the count of the day starts again at 0.
 
-    `limits` contains the largest number of calls per day, by bucket. The limit None allows any number. A test may
-    change `limits` at any time.
+    `limits` contains the largest number of calls per day, by bucket. If a limit is None, any number of calls is
+    allowed. A test may change `limits` at any time.
 
     Args:
         clock: the clock that gives the present day.

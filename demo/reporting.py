@@ -82,7 +82,7 @@ class Reporting:
     Args:
         clock: the clock by which access tokens expire.
         base: the start of the addresses of downloads, such as `http://127.0.0.1:8090`.
-        refresh_token: the only refresh token that is accepted. None accepts any token that is not empty.
+        refresh_token: the only refresh token that is accepted. If it is None, any token is accepted that is not empty.
     """
 
     def __init__(self, clock: Clock, base: str, refresh_token: str | None) -> None:

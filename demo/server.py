@@ -23,7 +23,7 @@ class Site(Protocol):
 
 
 class Server(ThreadingHTTPServer):
-    """A server on 127.0.0.1. The port 0 chooses a free port."""
+    """A server on 127.0.0.1. If the port is 0, the operating system chooses a free port."""
 
     daemon_threads = True
     block_on_close = False

@@ -1,4 +1,6 @@
-"""The state of a catalogue that the API shows at the time of the clock. Videos may be removed, hidden or changed."""
+"""The state of a catalogue at the time of the clock. The API shows this state. Videos may be removed, hidden or
+changed.
+"""
 
 import dataclasses
 import hashlib
@@ -126,7 +128,7 @@ class World:
         return None if channel is None or channel.channel_id in self._closed else channel
 
     def uploads(self, channel: CatalogueChannel, start: int, stop: int) -> list[CatalogueVideo]:
-        """Return the uploads of a channel, the newest first, from position `start` to before `stop`.
+        """Return the uploads of a channel, the newest first, from the position `start` to the position before `stop`.
 
         Private videos are included.
         """

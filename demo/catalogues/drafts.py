@@ -1,5 +1,5 @@
-"""Make drafts: the videos of a synthetic channel, with view counts that depend on the channel only. Describe how to
-draw the pictures of the videos.
+"""Make drafts: the videos of a synthetic channel, with view counts that depend on the channel only. Each draft comes
+with a description of the video's picture.
 
 The module `synthetic` then adds the effects of quality, age and noise to the view counts.
 """

@@ -139,8 +139,8 @@ def _background(paint: _Paint, ground: float, rng: np.random.Generator) -> Canva
         ],
         dtype=np.uint8,
     )
-    # The colours of the four corners are enlarged to a smooth gradient. Two enlargements are faster than one. The first
-    # enlargement leaves a rim of constant colour, which is cut off before the second.
+    # Enlarging the colours of the four corners makes a smooth gradient. Two enlargements take less time than one. The
+    # first enlargement leaves a rim of constant colour, which is cut off before the second enlargement.
     small: Any = cv2.resize(np.ascontiguousarray(corners), (128, 72), interpolation=cv2.INTER_LINEAR)
     background: Canvas = cv2.resize(
         np.ascontiguousarray(small[18:54, 32:96]), (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR
@@ -231,7 +231,7 @@ def _lettering(word: str, size: int, ink: Colour) -> tuple[Canvas, Canvas]:
 
 @lru_cache(maxsize=2048)
 def _width(word: str, size: int) -> int:
-    """Return the width of a word with its rim in pixels."""
+    """Return the width of a word in pixels, including the rim of its letters."""
     with _font_lock:
         rim, weight = max(2, size // 11), max(1, size // 34)
         left, _, right, _ = ImageFont.load_default(size).getbbox(word, stroke_width=rim + weight)

@@ -26,7 +26,7 @@ CHANCE_OVERLAP = ((0.0, 11 / 12 * 5 / 6), (0.5, 1 / 12 * 5 / 6 + 11 / 12 * 1 / 6
 and its probability. The redundancy is the share of the words in the picture that the title contains.
 
 The picture has two words: a keyword of one of 12 topics, and one of 6 plural nouns. By chance, the title contains the
-keyword with a probability of about 1/12, and the noun with about 1/6.
+keyword with a probability of about 1/12, and the noun with a probability of about 1/6.
 """
 
 TOPIC_SIGNS = np.array([0.0, 0.0, 0.0, -1.0, -1.0, 0.0])
@@ -53,7 +53,7 @@ class PlantedEffects:
         taste: how far the picture weights of a channel are from `PICTURE_WEIGHTS`. The weights of a channel are
             `PICTURE_WEIGHTS` plus a random vector of about this length, scaled to length 1.
         changes: whether a new thumbnail changes how fast a video gains views. If `swaps` is above 0, a new thumbnail
-            always changes this.
+            always has this effect.
         swaps: the share of videos whose thumbnail the owner changes in the two weeks after the catalogue was observed.
 
     Raises:
@@ -166,7 +166,7 @@ def interaction_part(words: tuple[str, str], title: str, size: float) -> float:
 def picture_variance(weights: npt.NDArray[np.float64], correlation: float) -> tuple[float, float]:
     """Return two variances of the weighted sum of a picture's attributes.
 
-    The first is the variance over all pictures, and the second the variance over the pictures of one topic.
+    The first is the variance over all pictures, and the second is the variance over the pictures of one topic.
 
     Args:
         weights: the weights w of the attributes, float64 (6,), of length 1.

@@ -1,4 +1,5 @@
-"""Compute the planted quality, which determines the views of a synthetic video, and the best AUC of any ranker.
+"""Compute the planted quality, which determines the views of a synthetic video, and the best AUC that a ranker can
+reach.
 
 The docstring of the module `synthetic` has the formula and explains its terms.
 """
@@ -113,8 +114,8 @@ class Formula:
         )
 
     def one_title_ceiling(self) -> float:
-        """Return the best AUC on pairs whose labels depend on the pictures and noise, but not on the titles' own
-        effect.
+        """Return the best AUC on pairs whose labels depend on the pictures and on noise, but not on the effect of the
+        titles alone.
         """
         return self._best_auc(self._picture_variances(0))
 

@@ -51,7 +51,7 @@ class VideoIds:
     def index(self, video_id: str) -> int | None:
         """Return the number that an id encodes, or None if the id is not valid.
 
-        Nearly every text in the right format encodes a number, so a video with this number need not exist.
+        Nearly every text in the right format encodes a number, so a video with this number may not exist.
         """
         raw = _decoded(video_id, 11)
         if raw is None:

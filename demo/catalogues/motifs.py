@@ -99,4 +99,6 @@ MOTIFS = {
     "flower": _flower,
     "stripe": _stripe,
 }
-"""The drawing functions by name. Each draws one shape on the canvas (uint8 RGB), in shades of the given colour."""
+"""The drawing functions by name. Each function draws one shape on the canvas (uint8 RGB), in shades of the given
+colour.
+"""

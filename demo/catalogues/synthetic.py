@@ -75,7 +75,7 @@ _SWAP_DAYS = (1.0, 14.0)
 
 @dataclass(frozen=True)
 class PlantedThumbnail:
-    """A picture with a title, for which the planted quality is known. `image` contains the bytes of a JPEG file.
+    """A picture with a title and a planted quality. `image` contains the bytes of a JPEG file.
 
     `quality` is the planted quality q of the picture under the title, in standard deviations.
     """
@@ -185,8 +185,8 @@ class SyntheticCatalogue(Catalogue):
 
         The title and the channel are from `title_of`.
 
-        The result is sqrt(0.7) * picture + interaction. Differences of this value rank several pictures for one title.
-        For two equal ids, the result is `planted_quality` minus `title_quality`. Raise KeyError for an unknown id.
+        The result is sqrt(0.7) * picture + interaction. This result ranks several pictures for one title. For two equal
+        ids, the result is `planted_quality` minus `title_quality`. Raise KeyError for an unknown id.
         """
         return self._picture_part(self._drawings[picture_of], self.videos[title_of])
 
@@ -206,21 +206,21 @@ class SyntheticCatalogue(Catalogue):
     def one_title_ceiling(self) -> float:
         """Return the best possible AUC for the question "one title, several pictures".
 
-        Each pair has two videos of one channel. The label of a pair says which video has the larger value of ln views,
-        corrected for age, minus SIGMA_Q * `title_quality`. The best ranker orders the two videos by
-        `one_title_quality(id, id)`. `ceilings.best_auc` computes the AUC of this ranker from the variance of
-        `one_title_quality`. Without an interaction, `best_auc` uses Sheppard's formula. With an interaction, `best_auc`
-        simulates `DRAWS` pairs.
+        Each pair has two videos of one channel. For each video, ln views are corrected for age, and SIGMA_Q *
+        `title_quality` is subtracted. The label of a pair says for which video the result is larger. The best ranker
+        orders the two videos by `one_title_quality(id, id)`. `ceilings.best_auc` computes the AUC of this ranker from
+        the variance of `one_title_quality`. Without an interaction, `best_auc` uses Sheppard's formula. With an
+        interaction, `best_auc` simulates `DRAWS` pairs.
         """
         return self._formula.one_title_ceiling()
 
     def fitted_one_title_ceiling(self) -> float:
         """Return the best possible AUC on pairs whose labels are residuals of a perfect regression on the title.
 
-        Such a regression predicts the ln views of a video from its title. The label of a pair compares the residuals:
-        ln views minus the prediction (Robinson 1988, "Root-N-consistent semiparametric regression", Econometrica 56).
-        With confounding, the prediction contains the effect of the average picture of the title's topic. The labels
-        then contain less of the picture's effect than the labels of `one_title_ceiling`, and the result is lower.
+        The regression predicts the ln views of a video from its title. The label of a pair compares the residuals: ln
+        views minus the prediction (Robinson 1988, "Root-N-consistent semiparametric regression", Econometrica 56). With
+        confounding, the prediction contains the effect of the average picture of the title's topic. The labels then
+        contain less of the picture's effect than the labels of `one_title_ceiling`, and the result is lower.
         """
         return self._formula.fitted_one_title_ceiling()
 
@@ -290,8 +290,8 @@ class SyntheticCatalogue(Catalogue):
         candidates = []
         for letter, quality in zip("abc", rng.permutation([1.5, 0.0, -1.5]), strict=True):
             picture = (float(quality) - words_part - self._formula.title_part(title)) / math.sqrt(PICTURE_SHARE)
-            # Draw the attributes with only half of the usual standard deviation. The attributes then stay in the range
-            # that can be drawn, even after the next line shifts them to reach the quality.
+            # The next line shifts these random attributes, so that the picture reaches the wanted quality. With only
+            # half of the usual standard deviation, the shifted attributes stay in the range that `draw` can show.
             unshifted = 0.5 * rng.standard_normal(len(ATTRIBUTES))
             attributes = unshifted + (picture - unshifted @ PICTURE_WEIGHTS) * PICTURE_WEIGHTS
             image = draw(attributes, style, words, rng)

@@ -158,7 +158,7 @@ def compose(niche: str, rng: np.random.Generator) -> str:
         title = f"{int(rng.integers(3, 31))} {adjective} {pick(words.plurals)} About {pick(words.topics)}"
     else:
         title = f"{pick(words.deeds)} {pick(words.topics)}: {adjective} {pick(words.plurals)}"
-    tails = int(rng.integers(0, 4))  # Bit 0 adds an ending from `_HOW`, and bit 1 an ending from `_WHY`.
+    tails = int(rng.integers(0, 4))  # Bit 0 adds an ending from `_HOW`, and bit 1 adds an ending from `_WHY`.
     return " ".join([title, *([pick(_HOW)] if tails & 1 else []), *([pick(_WHY)] if tails & 2 else [])])
 
 

@@ -24,7 +24,7 @@ A `PLAIN` video is in English and in landscape format, lasts 181 to 1,980 s, and
 """
 
 SHARE = 0.03
-"""The share of each special kind among all videos."""
+"""Each special kind of video, such as `live`, makes up this share of all videos."""
 
 Dice = tuple[int, ...]
 """Eight random numbers below 2^64. The numbers give the age, kind, views, duration, wording and language. Two of the

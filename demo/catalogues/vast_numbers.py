@@ -18,7 +18,7 @@ from demo.catalogues.vast_fields import SPAN_DAYS, Dice, age_seconds
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The numbers of a channel's videos: `size` numbers from `start` on.
+    """The videos of one channel. Their numbers are the `size` numbers from `start` on.
 
     `level` is the final number of views that videos of the channel usually reach.
     """
