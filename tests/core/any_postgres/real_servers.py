@@ -159,7 +159,7 @@ def has_pgbouncer() -> bool:
 
 
 def _owner() -> tuple[int, int] | None:
-    """Return the user that must run the servers, or None for the present user.
+    """Return the ids of the user and the group that must run the servers, or None for the present user.
 
     PostgreSQL and PgBouncer refuse to run as root.
     """

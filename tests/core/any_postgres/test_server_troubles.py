@@ -140,7 +140,7 @@ def test_a_server_that_restarts_in_the_middle_is_transient_and_works_again(
 
 def test_a_server_that_starts_up_is_explained(server: RealServer, complaint: Complaint) -> None:
     # After SIGTERM, PostgreSQL waits for the end of its sessions and refuses new sessions. The lab reports this refusal
-    # in the same way as the refusal by a starting server.
+    # in the same way as a refusal by a server that is still starting.
     with server.connect() as session:
         session.execute("SELECT 1")
         assert server._process is not None

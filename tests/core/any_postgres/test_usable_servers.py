@@ -41,7 +41,7 @@ class Case:
     parameters: str = ""
     scheme: str = "postgresql"
     pooler: str = ""
-    """The mode of a PgBouncer in front of the server, or an empty text for no PgBouncer."""
+    """The mode of a PgBouncer in front of the server, or an empty text if there is no PgBouncer."""
     places: str = ""
     """The place of the tables of Dagster and MLflow: databases of their own, or schemas of the lab's database."""
 

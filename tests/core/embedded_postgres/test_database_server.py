@@ -124,7 +124,7 @@ for _ in sys.stdin:
 
 @pytest.mark.slow
 def test_up_starts_a_killed_server_again_and_keeps_its_log_small(data_dir: Path) -> None:
-    """Watch the database server in a process, in the same way as `thumblab up`."""
+    """In a separate process, watch the database server in the same way as `thumblab up`."""
     watch = python(data_dir, WATCH)
 
     def mend() -> list[str]:

@@ -40,7 +40,9 @@ print("from", server.take_over(settings()))
 
 
 class Machine:
-    """A second machine, with another name, boot id and machine id than the machine of the tests."""
+    """A simulated second machine. Its name, boot id and machine id differ from those of the machine that runs the
+    tests.
+    """
 
     def __init__(self, folder: Path, data_dir: Path) -> None:
         self._data_dir = data_dir
@@ -92,7 +94,7 @@ def test_a_second_machine_is_refused_by_name_while_the_first_machine_lives(data_
             connection.execute("CREATE TABLE acknowledged AS SELECT 1 AS n")
             connection.commit()
             without_shared_locks(data_dir)
-            # The socket leads to this machine, so a real second machine could not use it.
+            # A real second machine could not connect through this socket file, so the test moves the file away.
             (home / ".s.PGSQL.5432").rename(home / "aside")
             _, refused = second.run("from thumblab_core.database.urls import database_url; database_url()")
             assert f"in use by host {owner.this_host().name}" in refused
@@ -178,7 +180,8 @@ def test_up_is_refused_while_up_runs_on_another_machine(tmp_path: Path, monkeypa
     record = tmp_path / "running.json"
     with announced(tmp_path, LAB):
         written = json.loads(record.read_text()) | {"host": asdict(ELSEWHERE)}
-        # A new file has no lock, as on a disk on which one machine does not see the locks of another.
+        # A new file has no lock. Some disks that two machines share behave in the same way: neither machine sees the
+        # locks of the other machine.
         record.unlink()
         record.write_text(json.dumps(written))
         with pytest.raises(LabError, match=r"up` runs on .* on host elsewhere: Dagster is at http://127.0.0.1:3000"):

@@ -44,7 +44,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyClip:
 
 @pytest.fixture(scope="module")
 def exported(tiny: TinyClip, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[OpenClipEncoder, Path]]:
-    """An encoder that computes with PyTorch, and the folder of releases with its export."""
+    """An encoder that computes with PyTorch, and the folder of releases that contains the export of this encoder."""
     releases = tmp_path_factory.mktemp("releases")
     encoder = OpenClipEncoder(tiny.name, str(tiny.weights))
     assert len(encoder.export(ReleaseStore(releases))) == 2

@@ -1,4 +1,4 @@
-"""Test the title encoder `minilm` against the package sentence-transformers, which loads the same weights."""
+"""Compare the title encoder `minilm` with the package sentence-transformers, which loads the same weights."""
 
 import subprocess
 import sys

@@ -1,4 +1,6 @@
-"""Test the face embedder that runs a file with OpenVINO: scaling, unit vectors, wrong files and real faces."""
+"""Test the face embedder, whose network is a file that OpenVINO runs. The tests cover the scaling of the pixels, unit
+vectors, wrong files and real faces.
+"""
 
 import hashlib
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Test that each factor changes the quality of a face in the right direction."""
+"""Test that each factor of the quality of a face, such as its sharpness, changes the quality in the right direction."""
 
 from collections.abc import Callable
 from dataclasses import replace

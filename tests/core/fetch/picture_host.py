@@ -30,7 +30,7 @@ class Host:
                 self.reply(200, b"picture")
 
             def page(self) -> None:
-                """Answer with an HTML page whose header states the media type image/jpeg."""
+                """Answer with an HTML page, although the header of the answer states the media type image/jpeg."""
                 self.reply(200, b"<html>secret</html>", Content_Type="image/jpeg")
 
             def gone(self) -> None:

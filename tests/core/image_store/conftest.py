@@ -21,7 +21,7 @@ def s3() -> Iterator[S3Server]:
 
 @pytest.fixture
 def url(s3: S3Server) -> str:
-    """The URL of an empty bucket, whose name only this test has."""
+    """The URL of an empty bucket. No other test uses this bucket."""
     return s3.url(f"pictures-{next(_numbers)}", "lab/images")
 
 
@@ -30,7 +30,7 @@ Host = Callable[..., ImageObjects]
 
 @pytest.fixture
 def host(url: str, tmp_path: Path) -> Host:
-    """Return a function that opens the store of this test on a host of this name, which has its own cache."""
+    """Return a function that opens the store of this test, as the host `name` would. Each host has its own cache."""
 
     def opened(name: str = "host", limit: int = 2**30) -> ImageObjects:
         return ImageObjects(open_bucket(parse_store_url(url)), ImageCache(tmp_path / name, limit))

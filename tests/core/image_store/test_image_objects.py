@@ -1,4 +1,6 @@
-"""Test pictures in an object store: its cache, damaged and deleted objects, a store that is away, and its settings."""
+"""Test an image store whose pictures are in an object store. The tests cover the cache, the settings, damaged and
+deleted objects, and an object store that does not answer.
+"""
 
 import logging
 import os
@@ -142,7 +144,7 @@ def test_a_disk_without_room_for_copies_makes_reading_slower_and_says_so(
 def test_a_picture_that_is_stored_again_meanwhile_is_not_removed(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     images = host()
     images.put(_DATA)
-    time.sleep(1.1)  # The store has times of whole seconds.
+    time.sleep(1.1)  # The object store gives times in whole seconds.
     real = Bucket.find
 
     def put_first(bucket: Bucket, key: str) -> object:
@@ -207,7 +209,7 @@ def test_an_old_copy_that_cannot_be_deleted_does_not_stop_the_reading(
     assert images.get(_NAME) == _DATA
     assert "a copy cannot be deleted from" in caplog.text
     os.utime(images.cache.images.path(_NAME), (time.time() - 86_500,) * 2)
-    images.put(b"another" * 100)  # The cache measures its folder, because it is due, and finds the old copy.
+    images.put(b"another" * 100)  # The cache now measures its folder, and finds the old copy.
 
 
 def test_a_large_picture_is_written_in_one_request(host: Host) -> None:
@@ -217,7 +219,7 @@ def test_a_large_picture_is_written_in_one_request(host: Host) -> None:
     stored = images.bucket.read(f"{sha256[:2]}/{sha256[2:]}")
     assert stored is not None
     assert stored.content == data
-    assert "-" not in str(stored.tag.e_tag)  # The tag of an upload in parts ends with the number of its parts.
+    assert "-" not in str(stored.tag.e_tag)  # The ETag of an upload in parts ends with - and the number of parts.
 
 
 def test_the_settings_choose_the_store_and_its_secret_is_never_shown(tmp_path: Path, url: str) -> None:

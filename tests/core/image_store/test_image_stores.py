@@ -1,4 +1,4 @@
-"""Test what the lab needs from a place of pictures, with a folder and with an object store on a real server."""
+"""Test what the lab requires of an image store. Each test runs with a folder and with an object store on a real server."""
 
 import threading
 
@@ -43,7 +43,7 @@ def test_the_next_pictures_are_read_while_the_caller_works_and_come_in_order(
 
     def get(store: ImageStore, sha256: str) -> bytes:
         if sha256 in names[: images.reads_at_once]:
-            together.wait(20)  # Ends only if so many reads are in flight at the same time.
+            together.wait(20)  # This call returns only if all these reads are in flight at the same time.
         return real(store, sha256)  # type: ignore[arg-type]
 
     monkeypatch.setattr(type(images), "get", get)

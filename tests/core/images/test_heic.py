@@ -30,7 +30,7 @@ def near(pixel: np.ndarray, wanted: tuple[int, int, int], most: int = 4) -> bool
 
 
 def stating(data: bytes, width: int, height: int) -> bytes:
-    """Return a copy of the HEIC whose header states a different size."""
+    """Return a copy of the HEIC file `data`. The header of the copy states the size `width` x `height`."""
     changed = bytearray(data)
     at = changed.index(b"ispe") + 8
     changed[at : at + 8] = struct.pack(">II", width, height)

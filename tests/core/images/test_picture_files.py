@@ -80,7 +80,7 @@ def test_recorded_phone_pictures_and_pngs_are_read(shared_data: Path) -> None:
     ],
 )
 def test_a_png_is_read_with_any_content_in_other_chunks(notes: list[bytes] | Callable[[], list[bytes]]) -> None:
-    notes = notes() if callable(notes) else notes  # Compressing 64 MiB is slow, so this file is made only in its test.
+    notes = notes() if callable(notes) else notes  # Compressing 64 MiB is slow, so only one test does it.
     plain = encoded(painted())
     assert same(with_chunks(plain, *notes), plain)
     assert same(plain[:-12] + b"".join(notes) + plain[-12:], plain)

@@ -75,10 +75,10 @@ WORK = {"publish": publish, "upsert": upsert, "prune": prune}
 
 
 def work(root: str, name: str, version: int, line: int, done: str) -> None:
-    """Call the function `WORK[name]`, and count the lines that it runs in the folders `TRACED`.
+    """Call the function `WORK[name]`, and count the lines of code that it executes in the folders `TRACED`.
 
-    Kill this process when the count reaches `line`, before that line runs. If `line` is 0, do not kill the process. If
-    the function returns, write the count to the file `done`.
+    Kill this process when the count reaches `line`, before that line is executed. If `line` is 0, do not kill the
+    process. If the function returns, write the count to the file `done`.
     """
     seen = 0
 

@@ -1,4 +1,4 @@
-"""Test the order by maximal marginal relevance."""
+"""Test the function `diversified`, which orders candidates by maximal marginal relevance."""
 
 import numpy as np
 import pytest

@@ -93,6 +93,6 @@ def test_a_filtered_search_of_a_large_library_is_exact_in_any_index(factory: str
             nearest = rows[np.argsort(-cosines, kind="stable")][:k]
             assert list(similarities) == pytest.approx(np.sort(cosines)[::-1][:k].tolist(), abs=1e-6)
             # If several videos have the same picture, the search returns the videos with the lowest numbers first. This
-            # does not depend on how many videos are requested.
+            # order does not depend on how many videos are requested.
             assert [v for v in ids if 500 <= int(v[1:]) < 600] == [f"v{n}" for n in nearest if 500 <= n < 600]
             assert len(set(ids)) == len(ids)

@@ -43,7 +43,7 @@ class Library(RuleBasedStateMachine):
     @initialize(count=st.integers(0, 40))
     def begin(self, count: int) -> None:
         self.truth = {number: (number, 0) for number in range(count)}
-        """A dictionary by the number of a video: the seed of the video's vector, and the version of its title."""
+        """For the number of each video: the seed of the video's vector, and the version of its title."""
         self.index = build(list(range(count)), self.factory)
         self._publish(None)
 
@@ -148,7 +148,7 @@ def test_a_change_writes_two_small_files_and_shares_the_others(tmp_path: Path) -
     assert own == {"manifest.json", "changes.json", "changes.npy"}
     assert second.info["count"] == 50
     assert second.info["changed_since"] == 3
-    store.remove(first)  # The second release keeps the files that it shared with the first.
+    store.remove(first)  # The second release keeps the files that both releases shared.
     loaded = NicheIndex.load(second)
     assert "v4" not in loaded
     assert {"v3", "v90"} <= {item.video_id for item in loaded.items}

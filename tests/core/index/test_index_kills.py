@@ -39,8 +39,8 @@ def test_a_reader_sees_no_incomplete_missing_or_older_release_when_a_writer_is_k
 ) -> None:
     """Start processes that run a function of `dying.WORK`, and kill each. There are `trials` processes per function.
 
-    Each trial kills the writer at a different line. These lines are spread evenly over all lines that the function
-    runs.
+    Each trial kills the writer at a different line of its code. These lines are spread evenly over all lines that the
+    function executes.
     """
     store, acknowledged, done = ReleaseStore(tmp_path / "releases"), tmp_path / "acknowledged", tmp_path / "done"
     version = 1
@@ -58,8 +58,8 @@ def test_a_reader_sees_no_incomplete_missing_or_older_release_when_a_writer_is_k
             version += 1
             line = 1 + trial * (lines - 1) // (trials - 1)
             code = run(store, name, version, line, done)
-            # The number of lines that a writer runs varies a little with the number of releases. If a writer runs fewer
-            # than `line` lines, the writer is not killed.
+            # The more releases exist, the more lines of code a writer may execute. A writer that executes fewer than
+            # `line` lines is not killed.
             assert code in (0, -signal.SIGKILL)
             killed += code == -signal.SIGKILL
             if code == 0:

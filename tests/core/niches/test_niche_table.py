@@ -1,5 +1,5 @@
-"""Test the table of niches: what can be stored in the table. Also test that the file in the data folder always has the
-same niches as the table.
+"""Test which changes of the table of niches are accepted and which are refused. Also test that the file of niches in
+the data folder always agrees with the table.
 """
 
 import os

@@ -68,7 +68,9 @@ def give(connection: Connection, *names: str) -> None:
 
 
 def detect(connection: Connection, *pictures: SearchedPicture, detector: str = DETECTOR) -> list[str]:
-    """Record pictures that a person gave, with their faces. Return the ids of the faces, from left to right."""
+    """Record pictures that a person gave to the lab, and the faces in these pictures. Return the ids of the faces, from
+    left to right.
+    """
     add_given_pictures(connection, [(each.sha256, "picture.jpg") for each in pictures])
     record_detection(connection, pictures, detector, EMBEDDER)
     return face_ids(connection, *(each.sha256 for each in pictures))

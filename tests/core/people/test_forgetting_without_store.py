@@ -1,4 +1,6 @@
-"""Test that a person is forgotten on this disk even while the object store of the pictures is away."""
+"""Test that forgetting a person deletes the data on this disk, even while the object store with the pictures does not
+answer.
+"""
 
 from pathlib import Path
 

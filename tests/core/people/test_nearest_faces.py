@@ -1,4 +1,4 @@
-"""Test which faces are found as the nearest to a face."""
+"""Test the search for the faces that are nearest to a given face."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,5 @@
-"""Test that the changes of people are kept when a clustering is stored.
-
-Changes that people make while the clustering runs are kept too.
+"""Test that storing a clustering keeps the changes that a person has made, including changes that are made while the
+clustering runs.
 """
 
 import numpy as np

@@ -120,8 +120,8 @@ def test_another_detector_keeps_the_id_and_the_cluster_of_a_face(connection: Con
     (found,) = faces_of_picture(connection, AN_IMAGE)
     assert (found.face_id, found.cluster_key, found.detector) == (first, key, "other")
     assert found.box == moved.box
-    # The vector of the face at its earlier place is deleted. The face that the new detector does not find is deleted
-    # too.
+    # The new detector finds the first face at another place, so the old vector of this face is deleted. The second
+    # face, which the new detector does not find, is deleted too.
     assert set(connection.scalars(select(face_embeddings.c.embedder))) == {"other embedder"}
     assert second != found.face_id
 

@@ -1,4 +1,4 @@
-"""Test which names people may have."""
+"""Test which names of people the lab accepts."""
 
 import pytest
 

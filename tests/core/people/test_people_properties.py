@@ -149,8 +149,8 @@ class People(RuleBasedStateMachine):
         with self.step() as connection:
             if keys := self.clusters(connection):
                 self.found.difference_update(forget_person(connection, keys[at % len(keys)]).face_ids)
-            # The record of an unmerge may be deleted with the person. In this case, neither the unmerge nor its merge
-            # can be undone.
+            # The record of an unmerge may be deleted with the person. In this case, the person can undo neither the
+            # unmerge nor the merge that it reverted.
             reverts = select(face_changes.c.reverts).where(face_changes.c.reverts.is_not(None))
             left = face_changes.c.undone_at.is_(None) | face_changes.c.change_id.in_(reverts)
             self.before = [None] * len(connection.execute(select(face_changes).where(left)).all())

@@ -166,7 +166,7 @@ def test_an_adapter_of_fewer_than_twenty_videos_has_no_percentiles() -> None:
 
 
 def saved(folder: Path) -> tuple[Adapters, Adapters]:
-    """Return adapters in memory, and the same adapters read from a file."""
+    """Return adapters that are in memory, and the same adapters after they were read from a file."""
     in_memory = Adapters(
         {"UC-one": fitted(score_slope=0.4), "UC-two": fitted(20, score_slope=0.7, seed=5), "odd/name": fitted(9)}
     )

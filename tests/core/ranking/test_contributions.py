@@ -1,4 +1,4 @@
-"""Test the split of a difference of two scores into contributions."""
+"""Test how a difference of two scores is divided into contributions."""
 
 import numpy as np
 import pytest

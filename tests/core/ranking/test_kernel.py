@@ -37,7 +37,7 @@ def pictures(count: int, seed: int = 0) -> Float32s:
 
 
 def random_inputs(count: int, seed: int = 0) -> Float32s:
-    """Return random inputs [count, WIDTH]. In each row, the numbers of each block have a norm near 1."""
+    """Return random inputs [count, WIDTH]. In each row, each block is a vector with a norm near 1."""
     random, inputs = np.random.default_rng(seed), np.zeros((count, WIDTH), np.float32)
     for block, size in LAYOUT.sizes.items():
         inputs[:, LAYOUT.columns(block)] = random.standard_normal((count, size)) / np.sqrt(size)

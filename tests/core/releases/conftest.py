@@ -20,7 +20,7 @@ def s3() -> Iterator[S3Server]:
 
 @pytest.fixture
 def url(s3: S3Server, tmp_path: Path) -> str:
-    """The URL of an empty bucket, whose name only this test has."""
+    """The URL of an empty bucket. No other test uses this bucket."""
     return s3.url(f"lab-{abs(hash(tmp_path))}")
 
 

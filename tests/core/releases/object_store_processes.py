@@ -35,8 +35,8 @@ def read(url: str, cache: Path) -> None:
         try:
             folder = release.path
         except ReleaseError as error:
-            # A release may be pruned after another release has replaced it. A release that the pointer still names must
-            # not be missing.
+            # A release may be pruned after another release has replaced it. But a release that the pointer still names
+            # must exist.
             if error.transient and store.serving.current_id(KIND, SCOPE) != release.release_id:
                 continue
             raise

@@ -36,7 +36,7 @@ def bucket(url: str) -> Bucket:
 
 @pytest.fixture
 def elsewhere(url: str, tmp_path: Path) -> ReleaseStore:
-    """The same store on another host, which has its own cache."""
+    """The same store on another host. That host has its own cache."""
     return object_store(url, tmp_path / "elsewhere")
 
 
@@ -303,7 +303,7 @@ def test_a_url_shows_neither_its_key_nor_its_secret() -> None:
 
 
 class Pause:
-    """Pause the call number `at` of a method. The paused call continues after `end` is called."""
+    """Pause one call of a method: the call with the number `at`. The paused call continues after `end` is called."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, owner: type, name: str, at: int) -> None:
         self._reached, self._may_go = threading.Event(), threading.Event()

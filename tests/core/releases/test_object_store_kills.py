@@ -32,7 +32,8 @@ def test_a_reader_meets_no_torn_release_while_publishers_are_killed(url: str, tm
     for _ in range(kills):
         publisher = started("publish", url, str(tmp_path / "publisher"))
         assert publisher.stdout is not None
-        # The imports take a second. After the first line of output, the kill stops the publisher while it publishes.
+        # The publisher needs a second to import its modules. Its first line of output shows that the first release is
+        # promoted.
         first = publisher.stdout.readline()
         assert first == "promoted\n", publisher.stderr and publisher.stderr.read()
         time.sleep(chance.uniform(0, 0.3))

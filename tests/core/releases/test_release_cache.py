@@ -1,4 +1,6 @@
-"""Test the cache of an object store: copies that have changed, a store whose files are damaged, and the cache's limit."""
+"""Test the cache of a release store that is in an object store: changed copies, damaged files in the store, and the
+limit of the cache.
+"""
 
 import json
 import logging
@@ -19,7 +21,7 @@ from thumblab_core.releases.release_store import ReleaseStore
 
 @pytest.fixture
 def reader(url: str, tmp_path: Path) -> ReleaseStore:
-    """The same store on another host, which has published no release."""
+    """The same store on another host. That host has published no release itself."""
     return object_store(url, tmp_path / "reader")
 
 

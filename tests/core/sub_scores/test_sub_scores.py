@@ -47,7 +47,7 @@ def measured(plain: Meter, pictures: list[Pixels]) -> list[Measurement]:
 
 
 def values(picture: Pixels) -> Values:
-    """Return the sub-scores of a picture. To save time, neither text nor faces are searched."""
+    """Return the sub-scores of a picture. To save time, the meter looks for neither text nor faces."""
     return measure_picture(picture, Engines(None, None)).values
 
 
@@ -123,7 +123,7 @@ def test_measuring_again_and_from_many_threads_gives_equal_values(
 
 
 def test_edge_energy_is_exact_and_so_the_same_in_every_measurement(pictures: list[Pixels]) -> None:
-    # An earlier version used cv2.magnitude. The result of this function is off by 1e-7, and varies from call to call.
+    # An earlier `edge_energy` called cv2.magnitude, whose result is off by 1e-7 and varies from call to call.
     for picture in pictures:
         grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
         dx, dy = cv2.Sobel(grey, cv2.CV_64F, 1, 0), cv2.Sobel(grey, cv2.CV_64F, 0, 1)

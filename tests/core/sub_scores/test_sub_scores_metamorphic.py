@@ -1,7 +1,8 @@
 """Test that the sub-scores of real thumbnails change as expected if the picture or its title is changed.
 
 Every test changes one thing, such as the largest face, in `PICTURES` or `READ` random pictures. Each test prints in how
-many of these pictures the sub-score moved in the expected direction. A test fails if this number is below 90 %.
+many of these pictures the sub-score moved in the expected direction. A test fails if these are fewer than 90 % of the
+pictures.
 """
 
 import os
@@ -26,7 +27,9 @@ from thumblab_core.sub_scores.title_match import by_text
 PICTURES = int(os.environ.get("THUMBLAB_TEST_PICTURES", "40"))
 """The number of pictures that each test changes. `make test-all` sets this number to 100."""
 READ = PICTURES // 2 if PICTURES < 100 else PICTURES
-"""The number of pictures that each test of the text in pictures changes. Reading the text takes the most time."""
+"""The number of pictures that a test changes if the test also reads the text in the pictures. Reading text takes most
+of the time of such a test.
+"""
 PROMISED = 0.9
 _SEED = 20261121
 _STEP = 40
