@@ -1,4 +1,4 @@
-"""Tests of the watch over the runs, which sends alerts about failed runs and checks. The Dagster instance is real.
+"""Tests of the sensor that sends alerts about failed runs and failed checks. The Dagster instance is real.
 
 The tests check which alerts are sent, and how often.
 """

@@ -1,6 +1,6 @@
-"""Tests of the watch over the runs, which sends alerts about failed runs and checks.
+"""Tests of faults around the sensor that sends alerts about failed runs and failed checks.
 
-In each test, something has a fault: the file of the watch, the clock, the disk or Dagster's database.
+The fault is in the sensor's state file, the clock, the disk or Dagster's database.
 """
 
 import os

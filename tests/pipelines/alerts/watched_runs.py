@@ -1,4 +1,4 @@
-"""A watch over the runs of a real Dagster instance. The watch sends alerts to a chat."""
+"""The sensor `alerts`, which reads the runs of a real Dagster instance and sends alerts to a chat."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -45,7 +45,7 @@ def train_ranker() -> None:
 
 
 class Watch:
-    """A watch over the runs of a lab: repeated evaluations of the sensor `alerts`.
+    """A lab with failed and successful runs, in which a test evaluates the sensor `alerts` repeatedly.
 
     `now` is the time of the latest evaluation. The tests set `now` ahead of the clock of this machine.
     """

@@ -1,4 +1,6 @@
-"""Test the programs of PostgreSQL that a backup and a restore run, and the check of the server before a restore."""
+"""Test how a backup runs pg_dump, and how a restore runs pg_restore. A restore first checks that the server fits the
+dump.
+"""
 
 from collections.abc import Callable
 from pathlib import Path

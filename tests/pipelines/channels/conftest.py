@@ -66,7 +66,7 @@ def serve(drawn: Callable[..., bytes]) -> Callable[..., Release]:
 
 @pytest.fixture(scope="module")
 def lab(open_lab: Callable[..., Lab], serve: Callable[..., Release]) -> Lab:
-    """A lab with a served model, shared by the tests of a module."""
+    """A lab with a served model. All tests of a module share this lab."""
     lab = open_lab()
     serve(lab)
     return lab

@@ -1,4 +1,4 @@
-"""Tests of the job `add_channel`, which Dagster runs in the process of the tests, and of the report of this job."""
+"""Tests of the job `add_channel` and of its report. Dagster runs the job in the process of the tests."""
 
 import errno
 from collections.abc import Callable, Sequence
@@ -29,8 +29,8 @@ from thumblab_pipelines.owner_ctr.studio_columns import HOW_TO_NAME, TableColumn
 
 IMPORT_ID = "0123456789abcdef" * 2
 UNKNOWN = ("A", "B", "C", "D", "E", "F", "G", "H", "I")
-"""Names of columns that occur in no language. No value has a % sign, so the column of the rate is not recognised by its
-values either.
+"""Column names that YouTube Studio uses in no language. The lab can also recognise the column of click-through rates by
+the % signs of its values, but these tests write no % signs.
 """
 
 

@@ -1,4 +1,4 @@
-"""A crawl that a test runs in its own process, in the same way as the Dagster asset `crawled_videos` runs it."""
+"""A crawl that a test runs in a separate process, in the same way as the Dagster asset `crawled_videos` runs a crawl."""
 
 import os
 import signal

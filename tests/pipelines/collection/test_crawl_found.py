@@ -98,8 +98,8 @@ def test_a_crawl_of_several_days_stops_with_the_quota_and_ends_with_the_same_vid
             emulator.advance(timedelta(days=1))
     assert 2 < len(days) < 8
     assert days[-1].stopped is None
-    # The crawl of several days made the same decisions as the crawl of one day. It may have found fewer videos, because
-    # some videos became too old before the crawl reached their channel.
+    # The crawl of several days made the same decisions as the crawl of one day. The crawl of several days may have
+    # found fewer videos, because some videos became too old before the crawl reached their channel.
     assert {name: whole[name] for name in outcomes(other)} == outcomes(other)
     assert len(outcomes(other)) > 0.9 * len(whole)
     assert emulator.counts.spent["units"] <= at_once + 2

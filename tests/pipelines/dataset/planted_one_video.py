@@ -76,7 +76,9 @@ def planted_lab(
 
 
 def store(lab: Lab, folder: Path, channel: str, day: date, planted: PlantedExperiment) -> int:
-    """Store the experiment `planted` in the lab as started on `day`. Return the number that the lab gives to it."""
+    """Store the experiment `planted` in the lab, as if it had started on `day`. Return the number that the lab gives to
+    the experiment.
+    """
     given = given_planted(planted, channel, day, folder / str(day))
     # A lab refuses experiments that start in the future. The dates of these experiments are fixed, and a test may run
     # before these dates. With this patch, the lab accepts any date.

@@ -1,4 +1,4 @@
-"""Tests that results which are read as columns have exactly the values of the database."""
+"""Test that reading the result of a query as columns gives exactly the values in the database."""
 
 from collections.abc import Callable
 from typing import Any

@@ -39,7 +39,7 @@ def videos_of(release: Release) -> pd.DataFrame:
 
 
 def delete_one(lab: Lab, part: str) -> str:
-    """Delete one video of the newest pairs release, and return its id.
+    """Delete one video of the newest pairs release, and return the id of the video.
 
     The video is in `part`, such as the training part. It is the first video of this part that still exists.
     """

@@ -89,8 +89,8 @@ def test_a_winner_without_shares_has_an_assumed_gap_with_its_sign(read: Read) ->
 def test_the_gap_is_the_log_ratio_of_the_shares_and_more_impressions_give_less_variance(read: Read) -> None:
     ((_, gap, variance, decided),), _ = read(*variants(0.6, 0.4, impressions=10_000), winner=1)
     # Both variants together got 20,000 impressions. 5 % of the impressions are assumed to be clicks, which makes 1,000
-    # clicks. The shares are 60 % and 40 %, so 600 of the clicks belong to the first variant, and 400 to the second. A
-    # share of watch time is assumed to have twice the variance of a share of clicks.
+    # clicks. The shares are 60 % and 40 %, so 600 of the clicks belong to the first variant, and 400 belong to the
+    # second. A share of watch time is assumed to have twice the variance of a share of clicks.
     assert (gap, decided) == (pytest.approx(np.log(1.5)), True)
     assert variance == pytest.approx(2 * (1 / 600 + 1 / 400))
     ((_, _, without, _),), _ = read(*variants(0.6, 0.4), winner=1)

@@ -180,8 +180,8 @@ def wrong_label(corpus: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
 def growth_fitted_to_all_parts(corpus: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
     """Correct the views for age with a growth curve that was fitted to all videos instead of the training videos.
 
-    In these pairs, training videos have half of their final views at an age of 24 hours, and held-out videos at 500
-    hours. The curve of all videos therefore differs from the curve of the training videos.
+    In these pairs, training videos have half of their final views at an age of 24 hours, but held-out videos only at an
+    age of 500 hours. The curve of all videos therefore differs from the curve of the training videos.
     """
     half = np.where(corpus.part == "train", 24.0, 500.0)
     level = corpus.views * (corpus.age_hours + half) / corpus.age_hours

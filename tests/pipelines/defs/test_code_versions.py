@@ -40,7 +40,7 @@ def step(value):
 def version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
     """A function that writes a Python package, and returns the code version of the package's function `step`.
 
-    The arguments are the name of a module, a text in this module, and the text that replaces this text.
+    The arguments are the name of a module, a text in this module, and a new text that replaces the text in the module.
     """
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(code_versions, "_PACKAGES", ("versioned",))

@@ -143,7 +143,7 @@ def test_a_run_reports_its_spent_quota_and_the_rest_of_today(
 class _HastyClock:
     """A replacement for the module `time`.
 
-    The replaced `sleep` does not wait, but moves the clock forward by `seconds`.
+    The function `sleep` of this clock does not wait, but moves the clock forward by `seconds`.
     """
 
     def __init__(self) -> None:

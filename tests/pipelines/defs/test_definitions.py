@@ -14,7 +14,7 @@ LIBRARY = {
     "raw_videos", "thumbnails", "embeddings", "visual_features", "channel_baselines", "faiss_index", "served_index",
 }  # fmt: skip
 COLLECTION, TABLES = {"crawled_videos", "true_ctr", "experiments"}, {"videos", "kept_predictions"}
-"""The tables that Dagster shows as assets but does not materialize."""
+"""The assets of the group `collection`, and the tables that Dagster shows as assets but does not materialize."""
 UPKEEP, RANKING = {"view_history", "retention", "lab_retention"}, {"training_pairs", "ranking_model", "served_model"}
 PREDICTIONS, REPORTS = {"prediction_quality"}, {"niche_report"}
 MAPS = {"library_map", "library_map_of_all"}
@@ -281,7 +281,7 @@ def test_no_scheduled_job_depends_on_the_optional_crawl(graph: Any, name: str) -
     first = [key for parent in JOBS[name] for key in graph.get(dg.AssetKey(parent)).parent_keys]
     outside = {key.to_user_string() for key in first} - JOBS[name]
     assert outside <= {"videos", "experiments"}
-    # Dagster's UI asks this question only about partitions. The asset `experiments` has no partitions, so a job may
+    # Dagster's UI asks "Are you sure?" only about partitions. The asset `experiments` has no partitions, so a job may
     # read it.
     assert [key for key in outside if graph.get(dg.AssetKey(key)).is_materializable] in ([], ["experiments"])
     assert graph.get(dg.AssetKey("experiments")).partitions_def is None

@@ -52,8 +52,8 @@ JOBS = {
     "retention": "apply_retention",
     "lab_retention": "apply_lab_retention",
 }
-"""The order in which the assets are made, and the job that makes each asset. An asset without a job is materialized by
-itself.
+"""The order in which the assets are made, and the job that makes each asset. An asset without a job is materialized
+alone.
 """
 
 NO_TIME = timedelta(0)
@@ -85,7 +85,7 @@ class Making:
     instance: dg.DagsterInstance
 
     def make(self, asset: str, job_name: str) -> Touched:
-        """Materialize an asset, for the niche `tech` if it is partitioned by niche.
+        """Materialize an asset. If the asset is partitioned by niche, materialize the partition `tech`.
 
         Return the tables and releases that its step read and wrote.
         """

@@ -1,4 +1,4 @@
-"""Test the jobs of the people in thumbnails, with Dagster and the real networks.
+"""Test the jobs that find the people in thumbnails, with Dagster and the real networks.
 
 The networks and the pictures of people are in the folder of real data, which is not in the repository.
 """
@@ -31,14 +31,16 @@ BACKWARD = {("matching_head", "face_clusters"), ("faces", "face_clusters")}
 """Pairs of assets. The first asset reads data of the second asset, although the second comes later in the graph. This
 reading is not a dependency.
 
-The matching head learns from a person's changes to earlier clusters. A search for faces counts the faces with and
-without a cluster.
+The matching head learns from a person's changes to earlier clusters. The asset `faces` counts how many stored faces
+have a cluster.
 """
 
 
 @dataclass
 class People:
-    """A lab with the pictures of twelve people, and a function that runs a job and traces its reads and its writes."""
+    """A lab with the pictures of twelve people, and a function that runs a job and traces what the job reads and
+    writes.
+    """
 
     lab: Lab
     run: Callable[..., tuple[dg.ExecuteInProcessResult, Touched]]

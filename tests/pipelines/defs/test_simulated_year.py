@@ -83,8 +83,8 @@ def scheduler(dagster_home: Path) -> Iterator[Scheduler]:
                 instance.stop_schedule(schedule.get_remote_origin_id(), schedule.selector_id, schedule)
         made = Scheduler(workspace, instance, {run.run_id for run in instance.get_runs()})
         yield made
-        # Dagster starts no second run with the same key. So in the next test, the refreshes of these days would be
-        # missing.
+        # Delete the runs, because Dagster starts no second run with the same key. Otherwise the next test would miss
+        # the refreshes of these days.
         for run in made.runs:
             instance.delete_run(run.run_id)
 
@@ -135,8 +135,8 @@ def test_in_a_year_with_both_clock_changes_and_outages_every_niche_is_refreshed_
     # events. Without this patch, storing the events would take four fifths of the time.
     monkeypatch.setattr(RunDomain, "_log_asset_planned_events", lambda *_: None)
     start, end = date(2026, 7, 1), date(2027, 6, 30)
-    # Each pause takes 30 hours. A clock change falls into each of the first two pauses. Each of these two pauses misses
-    # 03:00 on two days.
+    # Each pause takes 30 hours. A clock change falls into each of the first two pauses. Each of these two pauses
+    # includes 03:00 on two days.
     pauses = [
         (at(OCTOBER, 1), at(OCTOBER, 1) + timedelta(hours=30)),
         (at(APRIL - timedelta(days=1), 23), at(APRIL - timedelta(days=1), 23) + timedelta(hours=30)),

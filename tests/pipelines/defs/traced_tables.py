@@ -39,10 +39,10 @@ class Touched:
 
 @contextmanager
 def tracing(database: URL) -> Iterator[Touched]:
-    """Record the reads and writes of this process inside the `with` block, and yield the record.
+    """Record what this process reads and writes inside the `with` block, and yield the record.
 
-    The record has the tables of `database` and the releases that any thread reads or writes. Database engines that are
-    made inside the block are traced too.
+    The record contains each table of `database` and each release that any thread reads or writes. Database engines that
+    are made inside the block are traced too.
     """
     touched = Touched()
 

@@ -1,7 +1,7 @@
 """Tests of the reference models.
 
-The reference models find relations between their inputs and the target, the age-corrected log views. The reference
-models do not use the targets of held-out videos.
+The target is the age-corrected log views. The tests check that the reference models find relations between their inputs
+and the target, and that they do not use the targets of held-out videos.
 """
 
 from collections.abc import Callable

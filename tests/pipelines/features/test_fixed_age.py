@@ -118,7 +118,8 @@ def test_a_later_count_of_another_era_corrects_no_count() -> None:
 
 
 def test_the_closer_observations_are_used_if_two_eras_enclose_an_age() -> None:
-    """Check the estimate for the age of 24 h. Each of two eras has an observation before and one after this age.
+    """Check the estimate for the age of 24 h. Each of two eras has an observation before this age, and an observation
+    after this age.
 
     The estimate must use the era whose observations are closer to 24 h. A video may have two eras if the lab first took
     it for a Short, because YouTube counts the views of Shorts differently.
@@ -165,8 +166,8 @@ def histories(shared_data: Path) -> Path:
 def errors_on_real_histories(folder: Path) -> "np.ndarray":
     """Estimate known view counts of trending videos, and return the relative errors of the estimates.
 
-    Each count is estimated from other counts of the same video. The ages of the video at these counts differ from its
-    age at the known count by at least the factor 1.35.
+    The views at each age are estimated only from the views of the same video at much lower or much higher ages. These
+    ages differ from the estimated age by at least the factor 1.35.
     """
     import pandas as pd
 

@@ -1,7 +1,7 @@
 """Tests of measuring a library.
 
 Each thumbnail is measured once. The sub-scores of a thumbnail are stored with their evidence: the measurements in the
-picture. If a picture is damaged, the other pictures are measured.
+picture. If a picture is damaged, the other pictures are still measured.
 """
 
 import csv

@@ -40,7 +40,7 @@ def lab(small: Any, open_lab: Callable[..., Lab], copied_database: Callable[[str
 
 @pytest.fixture
 def step_back(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """A function that sets back the time that the lab reads from the database, by `hours`."""
+    """A function that sets the time that the lab reads from the database back by `hours` hours."""
     real = rows.now
 
     def step(hours: float) -> None:

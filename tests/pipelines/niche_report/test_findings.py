@@ -12,7 +12,9 @@ from thumblab_pipelines.niche_report.findings import find
 
 
 def names(niche: PlantedNiche) -> dict[str, float]:
-    """Return the share of comparisons that the winners win, for each finding, by the name of the feature."""
+    """Return a dictionary from the feature of each finding to the share of comparisons in which the winner has more of
+    the feature.
+    """
     return {finding.feature: finding.share.value for finding in find(niche.videos, niche.values)[0]}
 
 

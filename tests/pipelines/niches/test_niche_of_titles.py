@@ -1,4 +1,4 @@
-"""Test the niche that is proposed for a new channel, from the titles of its videos."""
+"""Test which niche the lab proposes for a new channel. The lab decides this by the titles of the channel's videos."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime

@@ -22,7 +22,7 @@ def lab(emptied_lab: Callable[..., Lab]) -> Lab:
 
 @pytest.fixture
 def export(tmp_path: Path) -> Callable[..., Path]:
-    """A function that writes rows, text or bytes to a file, as an export of YouTube Studio, and returns its path."""
+    """A function that writes an export of YouTube Studio from rows, text or bytes, and returns the path of the file."""
 
     def write(content: Any, columns: Sequence[str] = COLUMNS, name: str = "Table data.csv") -> Path:
         if isinstance(content, list):

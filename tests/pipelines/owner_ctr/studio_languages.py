@@ -1,4 +1,4 @@
-"""Write the same table of YouTube Studio in many languages, for tests."""
+"""Write a table as YouTube Studio writes it in each of its languages, for tests."""
 
 import csv
 import io
@@ -14,10 +14,9 @@ ORDER = ("video", "title", "published", "duration", "views", "watch_hours", "sub
 
 @dataclass(frozen=True)
 class Language:
-    """The form of a table of YouTube Studio in a language.
-
-    `names` has the names of the columns that the lab uses. `total` is the word for the total. `number` formats a number
-    with the given number of decimals, and `day` formats a date.
+    """How YouTube Studio writes a table in one language. `names` contains the names of the columns that the lab uses.
+    `total` is the word for the total. `number` formats a number with the given number of decimals, and `day` formats a
+    date.
     """
 
     names: Mapping[str, str]
@@ -170,7 +169,7 @@ VIDEOS = [
     }
     for n in range(15)
 ]
-"""The videos of the table. There is a date in every month of the year."""
+"""The videos of the table. Their publication dates cover all months of the year."""
 
 _DECIMALS = {"watch_hours": 4, "rate": 2}
 

@@ -1,5 +1,5 @@
-"""Tests of the sign-in of a channel's owner. An error names the next step. Secrets are sent only to Google and over
-TLS.
+"""Tests of the sign-in of a channel's owner. An error names the next step. Secrets are sent only to Google, and only
+over TLS.
 """
 
 import json

@@ -20,12 +20,14 @@ from thumblab_pipelines.owner_ctr.studio import StudioImport, import_studio
 
 
 def outcome(report: StudioImport) -> tuple[int, int, int, int]:
-    """Return the numbers of new, changed and unchanged videos, and of videos whose stored row is from a newer export."""
+    """Return four numbers: the new videos, the changed videos, the unchanged videos, and the videos whose stored row is
+    from a newer export.
+    """
     return report.new, report.changed, report.unchanged, report.older
 
 
 REAL = {"channel_a_videos.csv": (223, 0), "channel_b_videos.csv": (220, 2), "channel_c_shorts.csv": (102, 100)}
-"""The numbers of videos and of Shorts in each real export."""
+"""For each real export: how many videos it has, and how many of these videos are Shorts."""
 
 
 @pytest.mark.parametrize("name", REAL)
@@ -47,8 +49,8 @@ def test_videos_of_a_real_export_get_the_rate_and_impressions_in_the_file(
         row = rows[line[0].strip()]
         assert abs(row.click_through_rate * 100 - float(line[rate])) < 1e-9
         assert row.impressions == int(line[impressions])
-    # The table of channel A has no lengths. The views and the hours of watching show that most of its videos are not
-    # Shorts.
+    # The table of channel A does not contain the lengths of the videos. The views and the hours of watching show that
+    # most of its videos are not Shorts.
     unknown = sum(row.is_short is None for row in rows.values())
     assert unknown == (13 if name == "channel_a_videos.csv" else 0)
     assert sum(row.is_short is True for row in rows.values()) == REAL[name][1]

@@ -44,7 +44,9 @@ def views_of(number: int, factor: float) -> int:
 
 @pytest.fixture
 def channel(open_lab: Callable[..., Lab]) -> Lab:
-    """A lab with 60 videos of a channel. Ada is on every third thumbnail, and her videos have twice the views."""
+    """A lab with 60 videos of a channel. Ada is on every third thumbnail, and her videos have twice as many views as
+    the other videos.
+    """
     lab, now = open_lab(), datetime.now(UTC)
     with lab.engine.begin() as connection:
         connection.execute(insert(channels).values(channel_id=CHANNEL, title="Alpha"))

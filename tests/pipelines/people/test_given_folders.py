@@ -1,6 +1,4 @@
-"""Test adding folders of pictures. Only the folder's own files are stored, and no picture of a forgotten person is
-stored.
-"""
+"""Test adding folders of pictures. Pictures outside the folder, and pictures of a forgotten person, are not stored."""
 
 import io
 from collections.abc import Callable

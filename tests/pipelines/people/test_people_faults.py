@@ -1,4 +1,4 @@
-"""Test the steps that find people in difficult cases: no faces, unreadable files, a damaged matching head, or excluded
+"""Test difficult cases of the steps that find people: no faces, unreadable files, a damaged matching head, and excluded
 faces.
 
 The networks and the pictures of people are in the folder of real data, which is not in the repository.

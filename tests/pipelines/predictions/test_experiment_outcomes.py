@@ -45,8 +45,8 @@ def test_a_variant_in_another_file_than_the_candidate_is_recognised_by_its_hash(
     for data in files:
         lab.images.put(data)
     hashes = [perceptual_hash(decode(data).pixels) for data in files]
-    # The candidates and the variants have the same perceptual hashes, but other file digests. This happens if a person
-    # sends the same pictures in other files.
+    # The candidates and the variants have the same perceptual hashes, but different file digests. This happens if a
+    # person sends the same pictures in other files.
     predict(lab, "first", "second", hashes={"first": hashes[0], "second": hashes[1]})
     variants = tuple(Variant(digest(data), None) for data in files)
     facts = ("video_aaaaa", SCORED.date(), None, "winner", 2)

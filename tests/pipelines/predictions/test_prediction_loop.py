@@ -126,7 +126,7 @@ def publish_later(source: SyntheticCatalogue, now: datetime) -> Edited:
 def answering(lab: Lab) -> Iterator[httpx.Client]:
     """Run the scoring service of the lab on a real socket during the `with` block, and yield an HTTP client.
 
-    The client is yielded once the service can measure sub-scores without a delay.
+    The client is yielded as soon as the service can measure sub-scores without a delay.
     """
     server = uvicorn.Server(config(create_app(lab.settings), host="127.0.0.1", port=0, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
@@ -251,7 +251,7 @@ def test_an_answer_about_a_video_is_judged_by_its_views_once_it_is_collected(
 def claimed_of_winners(planted: list[PlantedExperiment], answers: list[dict[str, Any]]) -> list[float]:
     """Return the probabilities that the answers gave to the winners of experiments.
 
-    There is one probability for each variant that did not win: that the winner is better than this variant. The
+    For each variant that did not win, the result has the probability that the winner is better than this variant. This
     probability is won / (won + lost), where `won` and `lost` are the win probabilities of the two variants in the
     answer. Variants that the answer did not rank are left out. `answers[i]` is the answer about the variants of
     `planted[i]`.

@@ -22,7 +22,7 @@ def copies(
 ) -> Callable[[], Callable[..., Lab]]:
     """A function that copies the database of the lab `small`, and returns another function.
 
-    The returned function opens the copy. Its arguments are changed settings.
+    The returned function opens the copy. Each keyword argument of this function replaces a setting of the lab.
     """
 
     def copy() -> Callable[..., Lab]:

@@ -12,13 +12,13 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
     # Ray ends workers if the machine has little free memory. Other programs on the machine may need much memory, so the
-    # tests turn this off.
+    # tests turn this monitor off.
     "RAY_memory_monitor_refresh_ms": "0",
     "RAY_DEDUP_LOGS": "0",
 }
 _STORE = 80 * 2**20
 FOLDERS = [Path(__file__).resolve().parents[1] / folder for folder in ("ray_cluster", "training")]
-"""The folders of the modules that the workers import in addition to the lab's."""
+"""The folders of the test modules that the workers import in addition to the lab's own modules."""
 
 
 @contextmanager

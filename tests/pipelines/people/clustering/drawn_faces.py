@@ -37,7 +37,7 @@ def faces_of(vectors: Float32s) -> Faces:
 def messy_faces(seed: int, count: int, said: bool = True) -> Faces:
     """Return faces in pictures that often show several faces. The quality of some faces is bad.
 
-    If `said` is true, the faces have random previous clusters, and random changes by persons: names, pins and bans. A
+    If `said` is true, the faces have random previous clusters, and random changes by a person: names, pins and bans. A
     pin keeps a face in a cluster, and a ban keeps a face out of a cluster. The changes have no relation to the vectors,
     so clustering these faces is harder than clustering the faces of a real lab. The changes do not contradict each
     other.

@@ -1,4 +1,4 @@
-"""Tests of the rules that every clustering obeys, whatever the faces are and whatever changes persons have made."""
+"""Tests of the rules that every clustering obeys, whatever the faces are, and whatever changes a person has made."""
 
 from dataclasses import replace
 

@@ -112,8 +112,8 @@ def test_no_file_of_a_release_holds_a_key_of_a_person_or_of_a_face(heads: Releas
     for key in {*faces.people, *faces.faces, *faces.pictures}:
         assert key.encode() not in content
     assert json.loads((release.path / "manifest.json").read_text())["info"]["people"] == 8
-    # The digests of a key differ between two releases. The digests in one release therefore do not reveal a person in
-    # another release.
+    # Two releases have different digests of the same key. The digests in one release therefore do not reveal a person
+    # in another release.
     other = train_and_publish(heads, planted(seed=4), EMBEDDER, CONFIG).release
     rows = [{row.tobytes() for row in np.load(r.path / "trained_on.npy")} for r in (release, other)]
     assert len(rows[0]) == len(rows[1]) == 8 + 96

@@ -50,8 +50,8 @@ def test_a_negative_is_the_nearest_that_is_farther_than_the_positive() -> None:
     different[0, 2:] = True
     anchor, positive = np.array([0]), np.array([1])
     assert semi_hard(distances, anchor, positive, different).tolist() == [3]
-    # A negative must be farther away than the positive. The face 3 is now at the same distance, so the face 4 is
-    # chosen.
+    # A negative must be farther away than the positive. The face 3 now has the same distance as the positive, so the
+    # face 4 is chosen as the negative.
     distances[0, 1] = 0.6
     assert semi_hard(distances, anchor, positive, different).tolist() == [4]
     distances[0, 1] = 1.0  # Now all other faces are nearer than the positive, so the farthest face is chosen.
