@@ -35,8 +35,8 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
 def _in_the_book(link: re.Match[str], source: str, page: str) -> str:
     """Return the link, changed for the book.
 
-    `source` is the path of the file that contains the link, in the repository. `page` is the path of the page of this
-    file in the book.
+    `source` is the path in the repository of the file that contains the link. The book shows this file as the page with
+    the path `page`.
     """
     mark, text, target = link.groups()
     path, hash_, anchor = target.partition("#")

@@ -17,8 +17,8 @@ _VARIABLES = {
     "cert": "SSL_CERT_FILE",
     "no-index": "UV_NO_INDEX",
 }
-"""The environment variable of uv that has the same meaning as an option of pip, by the name of the option. If an option
-has several values, spaces separate them in the variable.
+"""For each option of pip, the environment variable of uv that has the same meaning. If an option has several values,
+spaces separate them in the variable.
 """
 
 

@@ -131,8 +131,8 @@ def session_folder() -> Iterator[Path]:
 def nothing_leaked(session_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Check that the tests wrote no secret into a log record or a table, and no YouTube key into a file.
 
-    Each worker process of pytest checks once, after its last test. If the process finds a leak, pytest reports an error
-    of the last test.
+    Each worker process of pytest checks once, after its last test. If the process finds a leak, pytest reports the leak
+    as an error of the last test.
     """
     yield
     leaks = [*LEAKS.found, *tables_with_a_secret(session_folder), *files_with_a_key(tmp_path_factory.getbasetemp())]
@@ -194,7 +194,9 @@ def refuse(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real data, such as thumbnails and recorded answers of YouTube. The repository lacks this folder."""
+    """The folder of real data, such as thumbnails and recorded answers of YouTube. This folder is not in the
+    repository.
+    """
     folder = Path(__file__).resolve().parents[1].parent / "shared" / "data"
     if not folder.is_dir():
         pytest.skip(f"there is no real data in {folder}")

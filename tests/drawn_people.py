@@ -1,4 +1,4 @@
-"""Draw pictures of people who do not exist, for the tests of the page of people. No real face is needed or shown."""
+"""Draw pictures of people who do not exist, for the tests of the page about people. The tests need no real faces."""
 
 import io
 

@@ -105,7 +105,7 @@ def _has_a_piece(folder: Path) -> bool:
 
 
 def tables_of_database(url: str) -> list[str]:
-    """Return the names of the tables of a database in which any column of any row contains a secret."""
+    """Return the names of the database's tables that contain a secret, in any column of any row."""
     address = make_url(url)
     patterns = [f"%{secret}%" for secret in SECRETS]
     with _connected(address, str(address.database)) as connection:

@@ -56,7 +56,7 @@ def calls(text: str) -> Iterator[list[str]]:
 def problem(words: list[str]) -> str | None:
     """Return why the library click refuses the words after `thumblab`, or None if click accepts the words.
 
-    The files among the words need not exist.
+    Files that the words name do not have to exist.
     """
     command: click.Command = cli
     context = click.Context(cli, info_name="thumblab", **cli.context_settings)

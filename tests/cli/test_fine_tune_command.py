@@ -77,7 +77,9 @@ def test_a_model_on_the_new_encoder_is_evaluated_without_videos_that_it_has_seen
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Follow the printed steps. Then evaluate the model on the lab's own channels and on one other channel."""
+    """Follow the steps that the command `fine-tune` has printed. Then evaluate the model on the lab's own channels and
+    on one other channel.
+    """
     from pydantic import SecretStr
 
     from thumblab_pipelines.dataset.pairs import build_pairs

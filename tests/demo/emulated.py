@@ -21,7 +21,9 @@ def client(emulator: Emulator, key: str = "any key") -> Any:
 
 
 def error(request: Any) -> tuple[HttpError, dict[str, Any]]:
-    """Send the request, which must fail. Return the exception of Google's client, and `error` of the JSON answer."""
+    """Send the request, which must fail. Return the exception of Google's client, and the object `error` in the JSON
+    answer.
+    """
     with pytest.raises(HttpError) as caught:
         request.execute()
     body_error = json.loads(caught.value.content)["error"]

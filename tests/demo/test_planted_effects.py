@@ -254,7 +254,7 @@ def test_without_an_interaction_no_winner_changes(confounded: SyntheticCatalogue
 def test_channels_have_tastes_of_their_own(one_title: SyntheticCatalogue, confounded: SyntheticCatalogue) -> None:
     """Compare the weights of the picture attributes in each channel with `PICTURE_WEIGHTS`.
 
-    With planted tastes, the cosine of the two vectors of weights is 0.80 to 0.95, as the mean over all channels.
+    With planted tastes, the cosine of the two vectors of weights has a mean over all channels from 0.80 to 0.95.
     Without planted tastes, the cosine is 1 in each channel.
     """
 

@@ -110,7 +110,9 @@ class Machine:
     dotenv: dict[str, str] = field(default_factory=dict)
 
     def here(self, text: str) -> str:
-        """Return `text` with the hosts, ports and paths of this machine in place of those of the containers."""
+        """Return `text` after replacing the containers' hosts, ports and paths by the hosts, ports and paths of this
+        machine.
+        """
         for path, place in (("/data", self.data), ("/run/secrets", self.secrets), ("/lab", self.lab)):
             text = re.sub(rf"(?<![\w.-]){path}(?![\w-])", str(place), text)
         text = re.sub(rf"(?<![\w-])({'|'.join(self.hosts)})(?=:\d)", "127.0.0.1", text)
@@ -130,7 +132,7 @@ class Machine:
         (self.lab / "dagster-home" / "dagster.yaml").write_text(self.here(settings))
 
     def container(self, name: str, service: dict[str, Any]) -> Container:
-        """Return a service of docker-compose.yml that runs the lab's code, as a process with the service's own command."""
+        """Return the `Container` of a service that runs the lab's code. The container has the service's own command."""
         # A container gets no environment variable of this process, so the new process must not get these variables
         # either.
         path = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
@@ -174,7 +176,7 @@ class Postgres:
         self._password = password
 
     def start(self) -> None:
-        """Start the server, and create the database `thumblab` as the image of PostgreSQL does."""
+        """Start the server, and create the database `thumblab` as the Docker image of PostgreSQL does."""
         options = f"-k {self.folder} -h 127.0.0.1 -p {self._port} -c fsync=off"
         self._run("pg_ctl", "start", "-w", "-s", "-D", "data", "-l", "log", "-o", options)
         import psycopg
@@ -188,8 +190,8 @@ class Postgres:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _run(self, program: str, *arguments: str, check: bool = True) -> None:
-        # Write the output to a file. The database server would keep a pipe open, and `subprocess.run` would wait until
-        # the pipe is closed.
+        # The output goes to a file and not to a pipe. The started database server would keep the pipe open, and
+        # `subprocess.run` would wait until the server ends.
         with (self.folder.parent / "postgres-programs.log").open("ab") as log:
             command = [str(self._programs / program), *arguments]
             subprocess.run(

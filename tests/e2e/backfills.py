@@ -23,7 +23,9 @@ def runs_of_backfill(lab: RunningLab, backfill_id: str) -> dict[str, Any]:
 
 
 def begin_backfill(lab: RunningLab) -> str:
-    """Start a backfill of `refresh_library` over all niches, wait until its first run has begun, and return its id."""
+    """Start a backfill of `refresh_library` over all niches, wait until its first run has begun, and return the id of
+    the backfill.
+    """
     launched = lab.graphql(
         """mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
             __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message stack } } }""",

@@ -19,7 +19,7 @@ from thumblab_core.releases.release_store import ReleaseStore
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(5400)]
 
 SHOTS = os.environ.get("BACKFILL_SCREENSHOTS")
-"""A folder for screenshots of the pages. If the folder is not set, no screenshots are made."""
+"""A folder for screenshots of the pages. If the variable BACKFILL_SCREENSHOTS is not set, no screenshots are made."""
 
 ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
 
@@ -140,7 +140,7 @@ def test_a_backfill_that_was_cancelled_in_the_ui_ends_green_when_it_is_executed_
 
 
 def launch(page: DagsterPage) -> str:
-    """Launch a backfill of all niches from the page of the assets, open its page, and return its id."""
+    """Launch a backfill of all niches from the page of the assets, open the page of the backfill, and return its id."""
     page.open("/locations/thumblab/asset-groups/library")
     page.click(r"Materialize all \(7\)…")
     # Dagster asks for a confirmation first, because no asset was materialized before.

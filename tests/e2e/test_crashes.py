@@ -148,10 +148,7 @@ def downloading(demo: Outside) -> bool:
 
 
 def encoding(demo: Outside) -> bool:
-    """Return whether the database has some vectors of titles, but fewer than vectors of pictures.
-
-    In this state, a niche has the vectors of its pictures, but not yet the vectors of its titles.
-    """
+    """Return whether the database has vectors of titles, and has more vectors of pictures."""
     return demo.count("SELECT max(n) - min(n) FROM (SELECT count(*) n FROM embeddings GROUP BY encoder) each") > 0
 
 

@@ -5,7 +5,7 @@ writes. If two requests ran at the same time, both could pass the check before o
 other write can come between the check and the write. This server therefore lets only one request run at a time.
 
 With the option `--ignore-conditions`, the server ignores conditions, like an old server that does not know conditional
-writes. With `--latency-ms=20`, each request first waits for 20 ms, beside other requests.
+writes. With `--latency-ms=20`, each request first waits for 20 ms. Several requests can wait at the same time.
 """
 
 import sys

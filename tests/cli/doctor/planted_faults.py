@@ -33,7 +33,7 @@ class Patient:
 
     examined: Examined
     copied: Callable[[str], str]
-    """A function that copies the database with a URL, and returns the URL of the copy."""
+    """A function that takes the URL of a database, copies the database, and returns the URL of the copy."""
 
     @property
     def folder(self) -> Path:

@@ -1,4 +1,4 @@
-"""Test what the commands of people print, without networks and without a database."""
+"""Test what the commands `thumblab people` print. The tests need no networks and no database."""
 
 import io
 from typing import Any

@@ -200,7 +200,7 @@ class ChaosLab:
         return found
 
     def differences(self, job: Job) -> list[str]:
-        """Return the names of the tables, files and releases that differ from the state after the job without a kill."""
+        """Return the names of the tables, files and releases that differ from those that the job makes without a kill."""
         wanted, have = self.undisturbed[job].after, digests(self.data_dir)
         return sorted(name for name in {*wanted, *have} if wanted.get(name) != have.get(name))
 

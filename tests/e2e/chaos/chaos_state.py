@@ -132,8 +132,8 @@ def digests(data_dir: Path, copy: Path | None = None) -> dict[str, str]:
             found[f"served {kind} {scope} {name}"] = checksum
         if kind == MODEL:
             config = json.loads(served.read("config.json"))
-            # Leave out the release ids, because they are made of times. The training pairs determine all other data of
-            # the release.
+            # Leave out the release ids, because they contain the time of publication. The training pairs determine all
+            # other data of the release.
             del config["training"]["pairs_release"]
             found[f"served {kind} {scope} config.json"] = _digest([config])
     return found

@@ -25,7 +25,9 @@ _SETTLED_SECONDS = 12.0
 SERVICE_VICTIMS = ("service",)
 
 DATABASES = ("database", "a process of the database")
-"""A step that fails because the database is down has two retries of its own. Then Dagster does not retry the run."""
+"""The victims whose kill stops the database. Dagster retries a step twice if the database is down. If all tries fail,
+Dagster does not retry the run, and this is no fault.
+"""
 
 NOTHING = "nothing: there was no such process"
 
@@ -51,7 +53,7 @@ class Plan:
 class Outcome:
     """The outcome of a trial.
 
-    The times are seconds after the kill. `during` is true if the run had not ended at the kill.
+    The times are seconds after the kill. `during` is true if the run had not yet ended when the process was killed.
     """
 
     plan: Plan

@@ -48,7 +48,7 @@ def keep() -> Path:
 def new_lab(stack: ExitStack) -> ChaosLab:
     """Start a lab that is stopped when `stack` closes.
 
-    If CHAOS_LAB is set, the lab stays in that folder and is used again.
+    If the variable CHAOS_LAB names a folder, the lab stays in this folder and is used again.
     """
     folder = Path(LAB) if LAB else stack.enter_context(new_folder())
     folder.mkdir(exist_ok=True)

@@ -25,7 +25,7 @@ class Prometheus:
     url: str
 
     def ask(self, path: str, **parameters: Any) -> Any:
-        """Return the data of an answer of Prometheus's API. A refused query fails."""
+        """Return the data in an answer of Prometheus's API. If Prometheus refuses the request, the test fails."""
         answer = httpx.get(f"{self.url}/api/v1/{path}", params=parameters, trust_env=False, timeout=30).json()
         assert answer["status"] == "success", answer
         return answer["data"]
@@ -50,7 +50,7 @@ class Prometheus:
 def prometheus(folder: Path, scoring_url: str) -> Iterator[Prometheus]:
     """Run a Prometheus that reads the metrics of a scoring service every two seconds, until the block ends.
 
-    Its configuration is the one in `deploy/prometheus`, with another target and a shorter interval.
+    Prometheus uses the configuration in `deploy/prometheus`, but with another target and a shorter interval.
     """
     assert PROGRAM is not None
     folder.mkdir()

@@ -22,7 +22,7 @@ _STATUS = "query($filter: RunsFilter) { runsOrError(filter: $filter) { ... on Ru
 
 
 def fail(lab: RunningLab, niche: str) -> str:
-    """Start a run that fails, because there is no index to roll back, and return its id."""
+    """Start a run that fails, because there is no index to roll back. Return the id of the run."""
     params: dict[str, Any] = {
         "selector": {**REPOSITORY, "jobName": "roll_back_index"},
         "runConfigData": {"ops": {"move_pointer": {"config": {}}}},
