@@ -243,10 +243,10 @@ def _onnx(path: Path, name: str) -> Path:
             start = file.read(1)
     except OSError as error:
         raise ModelFileError(
-            f"{name} names {path}, which cannot be read ({error.strerror}); correct or unset {name}"
+            f"{name} is set to {path}, which cannot be read ({error.strerror}); correct or unset {name}"
         ) from None
     if start != _ONNX_STARTS_WITH:
-        raise ModelFileError(f"{name} names {path}, which is not an ONNX file; correct or unset {name}")
+        raise ModelFileError(f"{name} is set to {path}, which is not an ONNX file; correct or unset {name}")
     return path
 
 

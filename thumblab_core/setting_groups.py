@@ -118,8 +118,8 @@ class CollectionSettings(BaseSettings):
     )
     thumbnail_rechecks: int = setting(
         2_000,
-        "The number of thumbnails that one refresh of a niche requests again. Thumbnails that were not checked for the "
-        "longest time come first.",
+        "The number of thumbnails that one refresh of a niche checks for a change. Thumbnails that were not checked for "
+        "the longest time come first.",
         "thumbnails",
         ge=0,
     )
@@ -138,7 +138,7 @@ class ObjectStoreSettings(BaseSettings):
         "The URL of an object store for the releases, such as `s3://BUCKET/PREFIX`, see [Object store](object-store.md)."
         " Unset: the folder of `THUMBLAB_RELEASE_DIR`.",
     )
-    release_cache_gib: float = setting(20.0, "The limit of the copies of releases from an object store.", "GiB", gt=0)
+    release_cache_gib: float = setting(20.0, "Disk space for copies of releases from the object store.", "GiB", gt=0)
     image_store: SecretStr | None = setting(
         None,
         "The URL of an object store for the pictures, such as `s3://BUCKET/PREFIX`, see [Object store](object-store.md)."
@@ -309,7 +309,7 @@ class ServingSettings(BaseSettings):
     serving_idle_s: float = setting(
         15.0, "A request that is still being sent is aborted if no byte arrives for this long.", "seconds", gt=0
     )
-    serving_body_s: float = setting(120.0, "How long the whole body of a request may take.", "seconds", gt=0)
+    serving_body_s: float = setting(120.0, "How long the whole body of a request may take to arrive.", "seconds", gt=0)
     serving_bodies_mib: int = setting(
         384,
         "How much memory request bodies may take at a time. Further requests get status 503 with `Retry-After`.",
@@ -333,7 +333,7 @@ class ServingSettings(BaseSettings):
     )
     serving_batch_disk_mib: int = setting(
         2_048,
-        "How much of the disk all batches may take. One key may take a quarter of it. Further batches get status 503.",
+        "Disk space for all batches together. One key may use a quarter of it. Further batches get status 503.",
         "MiB",
         ge=1,
     )

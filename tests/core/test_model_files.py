@@ -234,7 +234,7 @@ class TestFaceEmbedder:
         with pytest.raises(ModelFileError, match="damaged; `thumblab models pull faces` replaces it"):
             face_embedder(lab)
         (tmp_path / "page.html").write_text("<html>")
-        with pytest.raises(ModelFileError, match=r"THUMBLAB_FACE_EMBEDDER names .* not an ONNX file"):
+        with pytest.raises(ModelFileError, match=r"THUMBLAB_FACE_EMBEDDER is set to .* not an ONNX file"):
             face_embedder(lab.model_copy(update={"face_embedder": tmp_path / "page.html"}))
 
 

@@ -70,7 +70,7 @@ class CheckedExperiment:
     shares: tuple[float | None, ...]
 
     def with_pictures(self, channel_id: str, sha256s: Sequence[str | None]) -> Experiment:
-        """Return the experiment to store. `sha256s` [n] names the picture of each variant in the image store.
+        """Return the experiment to store. `sha256s` [n] are the keys of the variants' pictures in the image store.
 
         Raises `RuleError` if two variants have the same picture and the same title.
         """
@@ -170,10 +170,10 @@ def _require_days(started_on: date, ended_on: date | None) -> None:
         if day is not None and day < FIRST_DAY:
             raise RuleError(name, f"{day} is before YouTube existed; give the days on which the variants were shown")
     if ended_on is not None and ended_on < started_on:
-        raise RuleError("ended_on", f"the test ended on {ended_on}, before it started on {started_on}; check both days")
+        raise RuleError("ended_on", f"the test ended on {ended_on}, before it started on {started_on}; correct the days")
     if ended_on is not None and ended_on - started_on > LONGEST_TEST:
         days = (ended_on - started_on).days
-        raise RuleError("ended_on", f"the test would have run for {days:,} days; check both days")
+        raise RuleError("ended_on", f"the test would have run for {days:,} days; check its first and last day")
 
 
 def _require_variants(variants: Sequence[GivenVariant[Any]]) -> None:

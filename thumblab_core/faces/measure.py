@@ -140,7 +140,7 @@ def _cut_out(image: Pixels, detector: FaceDetector, is_forgotten: Callable[[Dete
 
 
 def _embedded(pictures: Iterable[list[FoundFace]], embedder: FaceEmbedder) -> Iterator[list[FoundFace]]:
-    """Yield the faces of each picture again, now with vectors. All crops are embedded together."""
+    """Yield the faces of each picture with their vectors. The crops of all pictures are embedded together."""
     pictures = list(pictures)
     crops = [face.crop for faces in pictures for face in faces if face.crop is not None]
     if not crops:

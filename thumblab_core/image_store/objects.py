@@ -68,7 +68,7 @@ class ImageObjects:
         found = self.has(sha256)
         with self._outage.watched():
             self.bucket.delete([_key(sha256)])
-        self.cache.forget(sha256)  # Another thread may have read the picture meanwhile.
+        self.cache.forget(sha256)  # Another thread may have cached the picture meanwhile.
         return found
 
     def remove_unnamed(self, named: Collection[str], older_than_s: float) -> int:

@@ -46,9 +46,9 @@ def object_images(settings: Settings, text: str, cache_gib: float | None = None)
 
 
 def delete_unused_cache(settings: Settings) -> None:
-    """Delete the copies from an object store that the lab no longer uses. Nothing else would delete them after a day.
+    """Delete the cache of pictures if the lab no longer keeps pictures in an object store.
 
-    Raises `OSError` if they cannot be deleted.
+    A cache that is not used deletes none of its copies. Raises `OSError` if the cache cannot be deleted.
     """
     if settings.image_store is None:
         with suppress(FileNotFoundError):

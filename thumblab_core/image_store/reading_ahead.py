@@ -40,7 +40,8 @@ def read_ahead(images: ImageStore, wanted: Iterable[T], name: Callable[[T], str]
             picture, future = reading.popleft()
             yield picture, partial(_result, future)
     finally:
-        # Pictures that were yielded are still wanted, so only the reads of the others are given up.
+        # The caller may still read pictures that were yielded. Only the reads of pictures that were not yielded are
+        # cancelled.
         for _, future in reading:
             future.cancel()
         threads.shutdown(wait=False)

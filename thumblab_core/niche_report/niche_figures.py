@@ -56,7 +56,7 @@ class Example(_Record):
     """A winner and another video of its channel, chosen because they differ in the feature of the finding."""
 
     winner: str = Field(description="The video id of the winner.")
-    other: str = Field(description="The video id of the other video.")
+    other: str = Field(description="The video id of the video that is compared with the winner.")
 
 
 class Finding(_Record):

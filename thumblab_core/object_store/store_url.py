@@ -60,7 +60,9 @@ class StoreUrl:
 
 
 def parse_store_url(text: str, what: str = "release store") -> StoreUrl:
-    """Return the parts of the URL of the `what`. Raises `LabError`, which never shows the URL, as it may hold a secret."""
+    """Return the parts of a URL. `what`: what the URL is for. A `LabError` never shows the URL, which may hold a
+    secret.
+    """
     try:
         parts = urlsplit(text)
         named = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
@@ -99,7 +101,7 @@ def parse_store_url(text: str, what: str = "release store") -> StoreUrl:
 
 
 def open_bucket(url: StoreUrl, quick: dict[str, str] = QUICK) -> Bucket:
-    """Return the folder of an object store that a URL names. No request is sent yet.
+    """Return the folder in an object store to which a URL points. No request is sent yet.
 
     `quick`: the limits of a request for a small object.
 
@@ -132,5 +134,5 @@ def open_bucket(url: StoreUrl, quick: dict[str, str] = QUICK) -> Bucket:
     except (BaseError, ValueError) as error:
         # The text of the error may contain a value of the configuration, so only its type is shown.
         raise LabError(
-            f"{url} cannot be opened ({type(error).__name__}); check the variables of its credentials and its endpoint"
+            f"{url} cannot be opened ({type(error).__name__}); check the environment variables of the store"
         ) from None

@@ -21,9 +21,9 @@ def delete_face_pictures(connection: Connection, pictures: Sequence[str]) -> lis
 def delete_faces(connection: Connection, face_ids: Sequence[str]) -> list[str]:
     """Delete these faces, and the unknown clusters that become empty. Return the keys of the deleted clusters.
 
-    By the foreign keys, the database deletes the vectors, the assignments and the changes that a person made to the
-    faces. The database also deletes the centroids of the clusters of these faces. A centroid is a mean of vectors, so
-    it depends on the deleted vectors.
+    Because of foreign keys, the database also deletes the vectors, the assignments and the changes that a person made
+    to the faces. The database also deletes the centroids of the clusters of these faces. A centroid is a mean of
+    vectors, so it depends on the deleted vectors.
     """
     if not face_ids:
         return []

@@ -49,7 +49,7 @@ def move(connection: Connection, face_ids: Sequence[str], to: str | None = None)
 
     Raises:
         UnknownFaceError: The lab has no such face or cluster.
-        FaceConflictError: Two of the faces are of one picture, or a person put another face of the picture there.
+        FaceConflictError: Two of the faces are in one picture, or a person put another face of the picture there.
         LabError: No face is given, or more than `MOST_FACES`.
     """
     pictures = _pictures_of(connection, face_ids)
@@ -102,7 +102,7 @@ def _pictures_of(connection: Connection, face_ids: Sequence[str]) -> dict[str, s
     """Return the picture of each face.
 
     Raises `LabError` if no face is given, or more than `MOST_FACES`. Raises `UnknownFaceError` if the lab has no such
-    face, and `FaceConflictError` if two of the faces are of one picture.
+    face, and `FaceConflictError` if two of the faces are in one picture.
     """
     ids = [each.encode(errors="replace").decode() for each in dict.fromkeys(face_ids)]
     if not ids:
@@ -119,7 +119,7 @@ def _pictures_of(connection: Connection, face_ids: Sequence[str]) -> dict[str, s
         other = by_picture.setdefault(pictures[face_id], face_id)
         if other != face_id:
             raise FaceConflictError(
-                f"the faces {other} and {face_id} are of one picture, so they cannot be one person; move one of them"
+                f"the faces {other} and {face_id} are in one picture, so they cannot be one person; move one of them"
             )
     return {face_id: pictures[face_id] for face_id in ids}
 
@@ -140,8 +140,8 @@ def _evicted(connection: Connection, target: ClusterRow, pictures: dict[str, str
         if row.pinned:
             moved = next(face_id for face_id, picture in pictures.items() if picture == row.sha256)
             raise FaceConflictError(
-                f"a person put the face {row.face_id} in {target.id}, and the face {moved} is of the same picture, so "
-                f"they cannot be one person; take {row.face_id} out first"
+                f"a person put the face {row.face_id} in {target.id}, and the face {moved} is in the same picture, so "
+                f"the two faces cannot be one person; take {row.face_id} out first"
             )
     return [row.face_id for row in rows]
 

@@ -117,7 +117,7 @@ def _refuse_conflicts(connection: Connection, merged: ClusterRow, into: ClusterR
     if both:
         more = "" if len(both) == 1 else f", and both clusters have a face of {len(both) - 1} more pictures"
         raise FaceConflictError(
-            f"the face {both[0].face_id} of {merged.id} and the face {both[0].other_id} of {into.id} are of one "
+            f"the face {both[0].face_id} of {merged.id} and the face {both[0].other_id} of {into.id} are in one "
             f"picture{more}, so they cannot be one person; first move one face of each picture out of its cluster"
         )
     members = select(face_assignments.c.face_id, face_assignments.c.cluster_key).where(

@@ -39,8 +39,8 @@ def channels_of_clusters(connection: Connection, keys: Sequence[str]) -> dict[st
 
 
 def where_shown(connection: Connection, sha256: str) -> tuple[ShownPicture, ...]:
-    """Return the videos that show or showed a picture, the newest first. If a person gave the picture, also return the
-    given file.
+    """Return the videos that show or showed a picture, the newest first. If a person gave the picture to the lab, also
+    return the file that the person gave.
 
     If there are more than 100 videos, only the newest 100 are returned.
     """

@@ -39,7 +39,7 @@ _EPSILON = 1e-5
 
 
 def weight_shapes(config: RankerConfig) -> dict[str, tuple[int, ...]]:
-    """Return the name and shape of each array of a ranker. The numbers in the names are PyTorch's numbers of layers."""
+    """Return the name and shape of each array of a ranker. A number in a name is the position of a layer."""
     hidden = config.hidden
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("mean", "scale", "reach", "gain"), (config.inputs,))
     shapes |= {"unit": (), "linear.weight": (1, config.inputs)}

@@ -16,8 +16,8 @@ FUTURE, NEW_CHANNELS, ADAPTED = "future", "new_channels", "adapted"
 """Splits of the evaluation: the future of known channels, unseen channels, and unseen channels with an adapter."""
 
 OWN_PAST = "own_past"
-"""The name of a skill that is not measured on a split of the evaluation. The skill says how well an adapter of a
-channel's older videos orders the channel's newest videos.
+"""The name of a skill that is not measured on a split of the evaluation. The skill says how well an adapter that was
+fitted on a channel's older videos orders the channel's newest videos.
 """
 
 PACKAGE: Final = "package"

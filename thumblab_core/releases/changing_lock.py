@@ -31,7 +31,7 @@ _LOOK_SECONDS = 0.25
 
 
 class ChangingLocks:
-    """The locks that this process holds, among the locks of all scopes in a bucket."""
+    """The locks of scopes in a bucket. `_owned` has the locks that this process holds now."""
 
     def __init__(self, states: KnownStates, silent_s: float = SILENT_SECONDS) -> None:
         self._states = states

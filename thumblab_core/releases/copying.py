@@ -84,7 +84,7 @@ def copy_scope(source: Scope, target: Scope) -> CopiedScope:
     """
     release_ids, number = set(source.release_ids()), source.record().number
     for release in readable_releases(target):
-        # A release that an earlier copy brought, and that the source has deleted since, has a lower number.
+        # If the source has deleted a release since an earlier copy, the release in `target` has a lower number.
         if release.release_id not in release_ids and release.number > number:
             raise ReleaseError(
                 f"{release} is newer than what is copied to {target}, so nothing was changed there; name an empty place, "

@@ -28,7 +28,7 @@ from thumblab_core.releases.uploads import MARK, Uploads
 
 
 class ObjectPlaces:
-    """All scopes of a release store in a bucket. `cache` keeps copies of the releases on this machine.
+    """The scopes of a release store whose files are in a bucket. `cache` keeps copies of the releases on this machine.
 
     `fresh_s`: seconds for which this process uses a pointer that it has read, see `KnownStates`.
     """

@@ -135,7 +135,7 @@ class Evidence:
 
     @property
     def lines(self) -> tuple[Line, ...]:
-        """All lines of text, read and unread."""
+        """All lines of text in the picture: those that were read, and those that could not be read."""
         return (*(self.texts or ()), *self.unread)
 
     @property

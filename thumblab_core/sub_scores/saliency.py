@@ -18,7 +18,7 @@ _FLAT = 0.5
 
 
 def saliency(lab: Plane) -> Map:
-    """Return the saliency map of a picture, L*a*b* [h, w, 3].
+    """Return the saliency map of a picture. `lab` is the picture in the colour space L*a*b*, [h, w, 3].
 
     The map is float64 [36, 64] with sum 1. If nothing stands out, all its values are 0.
     """

@@ -43,7 +43,7 @@ class ScaledPicture:
 
     @cached_property
     def lab(self) -> Plane:
-        """CIE L*a*b*, float32 [h, w, 3]; L* is 0 to 100."""
+        """The picture in the colour space CIE L*a*b*, float32 [h, w, 3]. L* is 0 to 100."""
         import cv2
 
         lab: Plane = cv2.cvtColor(self.rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)

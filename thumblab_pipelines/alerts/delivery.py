@@ -17,8 +17,9 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=1)
 GIVEN_UP = timedelta(days=3)
 _MOST_WAITING = 100
 _SECONDS = 20.0
-"""Seconds that one run of the sensor may wait for all channels together. Dagster ends a run of a sensor after a
-minute."""
+"""Seconds that one run of the sensor may wait until all alert channels have answered. Dagster ends a run of a sensor
+after a minute.
+"""
 
 _log = logging.getLogger(__name__)
 

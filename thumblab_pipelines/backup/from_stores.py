@@ -66,7 +66,7 @@ def _has(target: ImageFolder, name: str) -> bool:
 def copy_scopes(releases: ReleaseStore, files: CopiedFiles, state: Path, progress: Progress) -> list[str]:
     """Copy all releases, and write what each scope serves into the folder `state`.
 
-    Return `KIND/SCOPE/ID` of each damaged release. If an earlier backup has it, its copy stays in the backup.
+    Return `KIND/SCOPE/ID` of each damaged release. If an earlier backup has copied such a release, the copy stays.
     Raises `LabError` if the store has no release and the backup has some, because the URL of the store may be wrong.
     """
     scopes, earlier = releases.scopes(), FolderOfScopes(files.folder / RELEASES)
@@ -104,7 +104,7 @@ def copy_scopes(releases: ReleaseStore, files: CopiedFiles, state: Path, progres
 
 
 def copy_numbers(releases: ReleaseStore, state: Path) -> None:
-    """Write the last number of each scope in the folder `state` again."""
+    """Replace the last number of each scope in the folder `state` by the current one of the release store."""
     for kind, scope in FolderOfScopes(state).scopes():
         ScopeFolder(state, kind, scope).write_number(releases.place(kind, scope).record().number)
 

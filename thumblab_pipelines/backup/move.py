@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
 FOLDER = "folder"
-"""The name of the place on this disk, instead of the URL of an object store."""
+"""The word that stands for this disk where the URL of an object store can be given."""
 
 
 @dataclass(frozen=True)

@@ -34,12 +34,12 @@ So without a stored threshold, near-duplicates are found only by equal files and
 
 @dataclass(frozen=True)
 class AdapterEvaluation:
-    """The AUC with and without an adapter, on `pairs` pairs of the channel's newest `videos` videos.
+    """The AUC with and without an adapter, on pairs of the channel's newest videos.
 
-    The AUC is the share of pairs that are ordered correctly. `adapted`: AUC with an adapter that was fitted on the
-    older videos. `adapted_low`, `adapted_high`: the 95 % interval of `adapted`. `unadapted`: AUC of the model alone.
-    `gained`: `adapted` minus `unadapted`. `low`, `high`: the 95 % interval of `gained`. An interval shows how much a
-    figure would change with other videos of the channel.
+    The AUC is the share of pairs that are ordered correctly. `videos`, `pairs`: the number of these videos and pairs.
+    `adapted`: AUC with an adapter that was fitted on the older videos. `adapted_low`, `adapted_high`: the 95 % interval
+    of `adapted`. `unadapted`: AUC of the model alone. `gained`: `adapted` minus `unadapted`. `low`, `high`: the 95 %
+    interval of `gained`. An interval shows how much a figure would change with other videos of the channel.
     """
 
     videos: int

@@ -152,7 +152,7 @@ def import_exports(lab: Lab, given: GivenExports, progress: Progress = silent) -
         known_niche = niche_of(lab, channel.channel_id)
         niche = known_niche or given.niche
         result = None if niche is None else _store(lab, given, read, usable, chosen, known_niche)
-    if result is None:  # Only now, because other imports need not wait until the lab has compared the titles.
+    if result is None:  # The lab compares titles here, without the lock, so that other imports need not wait.
         raise _without_niche(lab, channel, usable)
     result.left_out = dict(left_out)
     ids = [video.video_id for video in usable]

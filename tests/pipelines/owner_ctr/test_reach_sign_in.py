@@ -82,7 +82,7 @@ def test_wrong_credentials_file_is_an_error_that_does_not_quote_it(
 def test_missing_credentials_file_is_an_error_that_says_what_to_do(owner: Owner, tmp_path: Path) -> None:
     with pytest.raises(LabError, match="put THUMBLAB_YOUTUBE_OWNER_CREDENTIALS=FILE into"):
         import_reach(lab_with(owner, youtube_owner_credentials=None))
-    with pytest.raises(LabError, match=r"names .*none\.json, which cannot be read \(No such file"):
+    with pytest.raises(LabError, match=r"is set to .*none\.json, which cannot be read \(No such file"):
         import_reach(lab_with(owner, youtube_owner_credentials=tmp_path / "none.json"))
 
 

@@ -114,7 +114,7 @@ def test_faces_are_moved_one_by_one_or_together_also_to_a_new_cluster(planted: P
 def test_two_faces_of_one_picture_are_never_put_together(planted: Planted) -> None:
     before = planted.faces(planted.two)
     both = planted.refused(planted.post("/move", {"faces": planted.pair, "to": planted.one}), 409, "face-conflict")
-    assert "are of one picture, so they cannot be one person" in both
+    assert "are in one picture, so they cannot be one person" in both
     other = planted.done(planted.post(f"/{planted.pair[1]}/move", {"to": planted.one}))["cluster_id"]
     merged = planted.refused(planted.post(f"/clusters/{other}/merge", {"into": planted.two}), 409, "face-conflict")
     assert "they cannot be one person" in merged

@@ -67,7 +67,7 @@ def _read(path: Path) -> dict[str, str]:
             data = file.read(_LARGEST_FILE + 1)
     except OSError as error:
         raise LabError(
-            f"THUMBLAB_YOUTUBE_OWNER_CREDENTIALS names {path}, which cannot be read ({error.strerror}); {_GUIDE}"
+            f"THUMBLAB_YOUTUBE_OWNER_CREDENTIALS is set to {path}, which cannot be read ({error.strerror}); {_GUIDE}"
         ) from None
     try:
         content = json.loads(data) if len(data) <= _LARGEST_FILE else None
