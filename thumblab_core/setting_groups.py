@@ -118,8 +118,8 @@ class CollectionSettings(BaseSettings):
     )
     thumbnail_rechecks: int = setting(
         2_000,
-        "The number of thumbnails that one refresh of a niche checks for a change. Thumbnails that were not checked for "
-        "the longest time come first.",
+        "The number of thumbnails that one refresh of a niche checks for a change. Thumbnails that were not checked "
+        "for the longest time come first.",
         "thumbnails",
         ge=0,
     )
@@ -229,7 +229,7 @@ class ModelSettings(BaseSettings):
     )
     title_prior: Path | None = setting(
         None,
-        "A table of titles and views of other channels, a Parquet or CSV file. Each training starts from a title "
+        "A Parquet or CSV file with titles and views of other channels. Each training starts from a title "
         "prior that is fitted to this table. See [Training "
         "recipe](training-recipe.md#a-title-prior-for-a-lab-with-few-channels). Unset: trainings start without a "
         "title prior.",

@@ -125,8 +125,8 @@ class Settings(
     )
     dagster_url: str = setting(
         "http://127.0.0.1:3000",
-        "The address of Dagster. The runs in MLflow link to it, and the scoring service starts runs there. If this "
-        "setting is unset, the service uses only the Dagster of the lab's `thumblab up`.",
+        "The address of Dagster. MLflow's pages link to it, and the scoring service starts Dagster's jobs there. If "
+        "this setting is unset, the service uses only the Dagster of the lab's `thumblab up`.",
     )
     demo_videos: int = setting(1_800, "The number of videos in the synthetic catalogue of the demo.", "videos", ge=60)
 
@@ -208,7 +208,7 @@ class Settings(
         return self.model_copy(update={"data_dir": data_dir, **dict.fromkeys(_OWN_PLACES)})
 
     def as_environment(self, fields: Iterable[str]) -> dict[str, str]:
-        """Return environment variables with the values of the settings `fields`, for a child process.
+        """Return environment variables with the values of the settings in `fields`, for a child process.
 
         None becomes a blank value, which unsets the setting.
         """
@@ -235,7 +235,7 @@ class Settings(
         if self.image_store is not None:
             raise LabError(
                 "the pictures are in an object store (THUMBLAB_IMAGE_STORE), and this command works only with pictures in "
-                "a folder; unset THUMBLAB_IMAGE_STORE for it"
+                "a folder; unset THUMBLAB_IMAGE_STORE for this command"
             )
         return self.data_dir / "images"
 

@@ -53,7 +53,7 @@ class GivenExperiment(Generic[P]):
 
 @dataclass(frozen=True)
 class Variant:
-    """A variant to store. `sha256` names its picture in the image store. `watch_time_share`: a fraction from 0 to 1."""
+    """A variant to store. `sha256`: the key of its picture in the image store. `watch_time_share`: from 0 to 1."""
 
     sha256: str | None
     title: str | None

@@ -170,7 +170,7 @@ def _require_days(started_on: date, ended_on: date | None) -> None:
         if day is not None and day < FIRST_DAY:
             raise RuleError(name, f"{day} is before YouTube existed; give the days on which the variants were shown")
     if ended_on is not None and ended_on < started_on:
-        raise RuleError("ended_on", f"the test ended on {ended_on}, before it started on {started_on}; correct the days")
+        raise RuleError("ended_on", f"the test ended on {ended_on}, before it started on {started_on}; check the days")
     if ended_on is not None and ended_on - started_on > LONGEST_TEST:
         days = (ended_on - started_on).days
         raise RuleError("ended_on", f"the test would have run for {days:,} days; check its first and last day")

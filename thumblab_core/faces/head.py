@@ -52,7 +52,7 @@ class FaceHead:
     def apply(self, vectors: Floats) -> Float32s:
         """Return the mapped vectors, float32 [n, d'], of length 1. `vectors` [n, d] are from the head's embedder.
 
-        Raises `LabError` for vectors of another dimension, and for vectors that have no direction after the map.
+        Raises `LabError` for vectors of another dimension, and for vectors whose length is zero after the map.
         """
         given = np.asarray(vectors, np.float32)
         if given.ndim != 2 or given.shape[1] != self.matrix.shape[1]:

@@ -11,7 +11,8 @@ from thumblab_core.image_store.folder import ImageFolder
 from thumblab_core.images import ImageError
 
 _KEPT_S = 86_400.0
-"""A copy is used and kept for so long. A host that forgets a picture cannot delete the copies of other hosts."""
+"""The longest time for which a copy is used and kept. A host that forgets a picture cannot delete other hosts' copies.
+"""
 _SHRUNK_S = 3_600.0
 _SLACK = 1 / 16
 """The share of the limit that is written before the size of the folder is measured again."""

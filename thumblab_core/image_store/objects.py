@@ -59,9 +59,10 @@ class ImageObjects:
         return self._find(sha256) is not None
 
     def remove(self, sha256: str) -> bool:
-        """Delete a picture, and the copy on this machine even if the store cannot be used.
+        """Delete a picture from the store, and its copy from this machine.
 
-        Raises `OSError` if one of the two cannot be deleted. The other one is then deleted.
+        If the store cannot be used, the copy is still deleted. If the copy cannot be deleted, the picture is still
+        deleted from the store. In both cases, raises `OSError`.
         """
         with suppress(OSError):  # The second call raises the error again.
             self.cache.forget(sha256)

@@ -32,7 +32,8 @@ def object_images(settings: Settings, text: str, cache_gib: float | None = None)
 
     `cache_gib`: the limit of the cache instead of the one in the settings. With 0, no picture is kept on this disk.
 
-    The releases must be in another folder of the bucket, because the names of folders in theirs are kinds of releases.
+    The releases must be in another folder of the bucket, because every folder next to them counts as a kind of
+    releases.
     """
     url = parse_store_url(text, _WHAT)
     if settings.release_store is not None:

@@ -34,7 +34,7 @@ def main() -> None:
         profile, frames = image.info.get("icc_profile") or b"", getattr(image, "n_frames", 1)
         decoded = image.width * image.height <= most_pixels
         if decoded:
-            image.load()  # The decoder refuses a picture whose size differs from the header.
+            image.load()  # The decoder refuses a picture whose size differs from the size in the header.
         facts = {
             "width": image.width,
             "height": image.height,

@@ -33,5 +33,5 @@ def as_jpeg(image: "Image", quality: int) -> bytes:
 
 
 def small_copy(data: bytes, width: int, quality: int) -> bytes:
-    """Return `small_picture` as a JPEG. Raises `ImageError` if the picture cannot be decoded."""
+    """Return the result of `small_picture` as a JPEG. Raises `ImageError` if the picture cannot be decoded."""
     return as_jpeg(small_picture(data, width), quality)

@@ -19,5 +19,5 @@ def clusters_json(clusters: Sequence[Cluster]) -> bytes:
 
 
 def read_clusters(content: bytes) -> tuple[Cluster, ...]:
-    """Return the clusters of `clusters.json`. Raises `ValueError` if `content` is not such a list."""
+    """Return the clusters of `clusters.json`. Raises `ValueError` if `content` is not a list of clusters."""
     return _LIST.validate_json(content)

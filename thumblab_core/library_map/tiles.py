@@ -86,7 +86,7 @@ def write_tiles(folder: Path, points: Points) -> Tiles:
 
 
 def read_tiles(content: bytes) -> Tiles:
-    """Return the list of tiles of a map. Raises `ValueError` if `content` is not such a list."""
+    """Return the list of tiles of a map. Raises `ValueError` if `content` is not a list of tiles."""
     return Tiles.model_validate(json.loads(content))
 
 

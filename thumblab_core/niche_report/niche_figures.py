@@ -99,7 +99,9 @@ class Coverage(_Record):
     """What a report is made from, and what was left out of it."""
 
     videos: int = Field(description="The number of videos that were compared.")
-    channels: int = Field(description="The number of channels that have both winners and other videos to compare.")
+    channels: int = Field(
+        description="The number of channels that have at least one winner and one video that is not a winner."
+    )
     winners: int
     least_multiple: float | None = Field(
         description="A winner has at least this multiple of the views that its channel usually gets."
@@ -113,7 +115,7 @@ class NicheReport(_Record):
 
     niche: str
     made_at: datetime
-    as_of: datetime | None = Field(description="The newest observation of the niche's views.")
+    as_of: datetime | None = Field(description="The moment of the niche's newest observation of views.")
     too_few: str | None
     coverage: Coverage
     findings: tuple[Finding, ...] = Field(description="The differences, the largest first.")

@@ -110,10 +110,10 @@ def require_unchanged(connection: Connection, niche: Niche) -> Niche:
     """Check a changed niche, and return it as `update_niche` would store it, but with its old version. Nothing is
     stored.
 
-    No other change is made until the transaction of `connection` ends. `niche.version` must be the version that the
-    caller has read and changed. Raises `LabError` if a value of `niche` is not allowed, and `UnknownNicheError` if
-    there is no such niche. If another person has changed the niche since then, raises `NicheConflictError` with the
-    present state of the niche.
+    Nobody else can change a niche until the transaction of `connection` ends. `niche.version` must be the version that
+    the caller has read and changed. Raises `LabError` if a value of `niche` is not allowed, and `UnknownNicheError` if
+    there is no such niche. If another person has changed the niche since the caller read it, raises
+    `NicheConflictError` with the present state of the niche.
     """
     niche = checked(niche)
     _lock(connection)
@@ -192,7 +192,7 @@ def delete_retired(connection: Connection, name: str) -> None:
 def update_niche_file(engine: Engine, data_dir: Path) -> None:
     """Write the file as `write_niche_file` does. If the file cannot be written, log a warning.
 
-    An error would be wrong here: the caller has already changed the table, or only reads the lab.
+    An error would be wrong here, because the caller has already changed the table, or only opens the lab.
     """
     try:
         write_niche_file(engine, data_dir)

@@ -60,9 +60,7 @@ class StoreUrl:
 
 
 def parse_store_url(text: str, what: str = "release store") -> StoreUrl:
-    """Return the parts of a URL. `what`: what the URL is for. A `LabError` never shows the URL, which may hold a
-    secret.
-    """
+    """Return the parts of a URL. `what`: what the URL is for. A `LabError` never shows the URL with its secrets."""
     try:
         parts = urlsplit(text)
         named = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))

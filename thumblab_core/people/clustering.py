@@ -67,9 +67,9 @@ class FacesToCluster:
 class StoredClustering:
     """The changes that `store_clustering` made.
 
-    `moved`: faces that are now in another cluster than before, or in no cluster. `new`: the keys of new clusters by
-    their code. `dropped`: keys of unknown clusters that were deleted because they were empty. `left_out`: faces that
-    the result put in a cluster, but that a later change by a person keeps out of this cluster.
+    `moved`: faces that are now in another cluster than before, or in no cluster. `new`: the keys of new clusters, by
+    the clusters' codes in the result. `dropped`: keys of unknown clusters that were deleted because they were empty.
+    `left_out`: faces that the result put in a cluster, but that a later change by a person keeps out of this cluster.
     """
 
     moved: int
@@ -135,7 +135,7 @@ def require_legal(given: FacesToCluster, codes: Rows) -> None:
     """Raise `ValueError` if a clustering moves a pinned face, breaks a ban, or joins two faces of one picture."""
     pinned = given.pinned != NONE
     if codes.shape != given.pinned.shape or (codes[pinned] != given.pinned[pinned]).any():
-        raise ValueError("the clustering has another number of faces, or moves a pinned face")
+        raise ValueError("the clustering has a wrong number of faces, or moves a pinned face")
     if (codes[given.banned[:, 0]] == given.banned[:, 1]).any():
         raise ValueError("the clustering puts a face in a cluster that a person took it out of")
     placed = codes != NONE

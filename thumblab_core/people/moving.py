@@ -1,5 +1,5 @@
-"""Change the clusters of faces at the request of a person: move faces to a cluster, or take out a face that is not this
-person.
+"""Change the clusters of faces at the request of a person: move faces to a cluster, or take out a face that does not
+show the person.
 
 A face that a person put in a cluster is pinned: the lab never moves this face by itself.
 """

@@ -17,8 +17,9 @@ from thumblab_core.people.names import clean_name, name_key
 def label(connection: Connection, cluster_id: str, name: str, may_merge: bool = True) -> ClusterRow:
     """Give a cluster the name of a person, and pin its faces if the cluster was unknown. Return the cluster.
 
-    If another cluster has this name already, the cluster is merged into that person, and the person is returned. If
-    `may_merge` is false, `KnownNameError` is raised instead. If the cluster has this name already, nothing changes.
+    If a person has this name already, the cluster is merged into this person's cluster, and the person's cluster is
+    returned. If `may_merge` is false, `KnownNameError` is raised instead. If the cluster has this name already, nothing
+    changes.
 
     Raises:
         LabError: The name is not allowed, see `clean_name`.
@@ -106,7 +107,7 @@ def _merge(connection: Connection, merged: ClusterRow, into: ClusterRow) -> Clus
 
 
 def _refuse_conflicts(connection: Connection, merged: ClusterRow, into: ClusterRow) -> None:
-    """Raise `FaceConflictError` if the clusters cannot be one person."""
+    """Raise `FaceConflictError` if the faces of the two clusters cannot belong to one person."""
     one, other = face_assignments.alias(), face_assignments.alias()
     both = connection.execute(
         select(one.c.face_id, other.c.face_id.label("other_id"))

@@ -214,7 +214,7 @@ class PersonShare:
 
 @dataclass(frozen=True)
 class PeopleStatistics:
-    """The figures of a lab, or of a niche or channel."""
+    """The numbers of pictures, faces and people in a lab, in a niche, or on a channel."""
 
     pictures: int
     pictures_with_faces: int

@@ -69,8 +69,8 @@ def _shapley_values(model: Ranker, first: Float32s, second: Float32s) -> Float64
     )
     replaced = np.flatnonzero(differs.any(axis=0)).tolist()  # The other groups contribute 0 to each difference.
     count = len(replaced)
-    # For the groups in the set s, `mixed[s]` has the inputs of the first candidates. For all other groups, `mixed[s]`
-    # has the inputs of the second candidates. Bit b of s says whether the group `replaced[b]` is in the set.
+    # `mixed[s]` takes the groups in the set s from the first candidates, and all other groups from the second
+    # candidates. Bit b of s says whether the group `replaced[b]` is in the set.
     mixed = np.repeat(second[None], 2**count, axis=0)
     for members in range(2**count):
         for bit, group in enumerate(replaced):

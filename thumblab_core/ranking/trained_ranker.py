@@ -167,7 +167,7 @@ class TrainedRanker:
     def inputs(
         self, images: Vectors, titles: Vectors, texts: Sequence[str], in_pictures: Sequence[str | None] | None = None
     ) -> npt.NDArray[np.float32]:
-        """Return the inputs [n, d] of n pictures with titles, of the version that the model was trained with."""
+        """Return the inputs [n, d] of n pictures with their titles, in the input version of the model."""
         return model_inputs(images, titles, texts, self.model.config.version, in_pictures)
 
     def predict_inputs(self, inputs: npt.NDArray[np.float32], adapter: Adapter | None = None) -> Predictions:

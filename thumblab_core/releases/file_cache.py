@@ -224,7 +224,10 @@ def _beside(place: Path, suffix: str) -> Path:
 
 
 def _link_same(place: Path, sha256: str, target: Path) -> bool:
-    """Link an unchanged file with this checksum from another copy of the scope. Return whether there is one."""
+    """Make `target` a hard link of an unchanged file with this checksum in another copied release.
+
+    Return False if there is no such file.
+    """
     for other in _copies(place.parent):
         for name, facts in _recorded(other).items() if other != place else ():
             if facts == [sha256, *_stat(other / name)]:

@@ -75,7 +75,7 @@ class Scope(Protocol):
         """Return what the scope records, as of one moment if this place can do that."""
 
     def write_record(self, record: ScopeRecord) -> None:
-        """Serve what another place serves. The number never falls.
+        """Replace the pointer, history, hold and number of the scope by those of another place. The number never falls.
 
         If nothing was ever promoted there, the pointer and the history stay. The served release must be here already. An
         object store raises `ReleaseError` otherwise.

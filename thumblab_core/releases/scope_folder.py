@@ -108,7 +108,7 @@ class ScopeFolder:
         return ScopeRecord(self.pointer(), tuple(self.promoted()), self.held(), self._number())
 
     def write_record(self, record: ScopeRecord) -> None:
-        """Serve what another place serves. Call this inside `writing`."""
+        """Replace the pointer, history, hold and number by those of another place. Call this inside `writing`."""
         self.write_number(max(self._number(), record.number))
         if record.hold is None:
             (self.path / _HELD).unlink(missing_ok=True)
@@ -208,7 +208,7 @@ class ScopeFolder:
         return number
 
     def _number(self) -> int:
-        """Return the last number that was given."""
+        """Return the highest number that a release of the scope has got so far."""
         try:
             return int((self.path / "NUMBER").read_text())
         except (FileNotFoundError, ValueError):  # There is no number yet, or a power cut emptied the file.

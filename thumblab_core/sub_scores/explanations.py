@@ -25,7 +25,7 @@ _QUOTED = 40
 """Maximum number of characters of a quoted text."""
 
 Sentences = tuple[str, str]
-"""The reason for a value, and what would raise it."""
+"""The reason for a value, and what would raise the value."""
 
 
 def explain(name: str, value: float, evidence: Evidence, weak: bool | None = None) -> SubScore:

@@ -18,7 +18,7 @@ SIDE = 320
 SHOWN = 120
 """Width in pixels of a thumbnail in the list beside a video. This is about the smallest width that most viewers see."""
 _SHORTEST = 8
-"""Minimum pixels of the shorter side after scaling."""
+"""Minimum number of pixels of the shorter side after scaling."""
 
 Plane = npt.NDArray[np.float32]
 

@@ -36,7 +36,7 @@ class NicheDay:
 
 @dataclass(frozen=True)
 class Summary:
-    """The state of a lab at the moment `at`, and the runs since the moment `since`."""
+    """The state of a lab at the moment `at`, and the counts of Dagster's runs since the moment `since`."""
 
     at: datetime
     since: datetime

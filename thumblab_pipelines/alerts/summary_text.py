@@ -18,7 +18,7 @@ def summary_lines(summary: Summary) -> list[str]:
     lines = [f"The day until {hobart(summary.at)}"]
     if not summary.watched:
         lines.append(
-            "Nobody watches the runs now: Dagster's daemon or its sensor `alerts` is off, so this summary lacks runs"
+            "Nobody watches the runs now: Dagster's daemon or its sensor `alerts` is off, so some runs are missing here"
         )
     lines += [_niche(day) for day in summary.niches if day.release or day.refreshed or day.failed or day.new_videos]
     lines += [f"Failed run: {failure}" for failure in summary.failures[:_MOST_FAILURES]]

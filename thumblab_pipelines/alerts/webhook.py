@@ -8,7 +8,9 @@ from thumblab_pipelines.alerts.undelivered import RefusedMessageError, Undeliver
 
 _SECONDS = 10.0
 _MOST, _MOST_OF_A_PART = 2_000, 500
-"""Maximum number of characters. Discord refuses a text of over 2,000 characters, and Slack cuts a text after 4,000."""
+"""Maximum number of characters of a message, and of one part of it. Discord refuses a text of over 2,000 characters,
+and Slack cuts a text after 4,000.
+"""
 
 _OF_THE_MESSAGE = {400, 413, 422}
 """HTTP errors that mean that the server refuses this message. The errors 401, 403 and 404 mean that the address is

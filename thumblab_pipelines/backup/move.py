@@ -44,7 +44,7 @@ class Moved:
 
 
 def require_other_places(lab: Lab, releases: str | None, pictures: str | None) -> None:
-    """Raise `LabError` unless each given place can be opened, is another place, and is apart from the other one."""
+    """Raise `LabError` if a given place cannot be opened, is in use now, or overlaps the place of the other files."""
     if releases is None and pictures is None:
         raise LabError("nothing to copy: name a new place with --releases, --pictures or both")
     chosen = _with_release_store(lab.settings, releases)
@@ -122,7 +122,9 @@ def _images_at(chosen: Settings, to: str) -> ImageStore:
 
 
 def _require_other(what: str, target: str, present: "SecretStr | None", to: str) -> None:
-    """Raise `LabError` if `to` is the present place. `present`: the URL of the present store. None is the folder."""
+    """Raise `LabError` if `to` is the present place. `present`: the URL of the present store, or None if the files are
+    on this disk.
+    """
     if present is None or to == FOLDER:
         same = present is None and to == FOLDER
     else:

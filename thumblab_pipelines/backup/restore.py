@@ -73,8 +73,8 @@ def verify(backup: Path, progress: Progress = silent) -> Manifest:
 
 
 def restore(backup: Path, settings: Settings, progress: Progress = silent) -> Restored:
-    """Restore a lab from a backup. The settings name the data folder and the databases of the new lab, which must be
-    empty.
+    """Restore a backup into a new lab. `settings` says where the new lab has its data folder and databases.
+    The folder and the databases must be empty.
 
     Raises `LabError` if the folder or a database is not empty, if `verify` finds a fault, or if a file or a database
     cannot be written. Also raises `LabError` if another process is restoring a lab into the same data folder.
@@ -158,7 +158,7 @@ def _restored(
 def _remove_stopped(mark: str, settings: Settings) -> None:
     """Remove the files of a stopped restore from the data folder, and from the folder of the releases.
 
-    `mark`: the content of the mark, which names the folder of the releases.
+    `mark`: the content of the mark file. It says which folder has the releases.
     """
     data_dir = settings.data_dir
     if settings.database_url is None:

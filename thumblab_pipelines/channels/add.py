@@ -132,8 +132,8 @@ def remove_channel(lab: Lab, name: str) -> str:
 def _id_of_handle(lab: Lab, name: str) -> str | None:
     """Return the id of the channel with the @handle `name` on YouTube. Return None if the lab has no such channel.
 
-    The @handle that the adapter stores is not used, because the @handle may have moved to another channel since the
-    fit.
+    The @handle that the adapter stores is not used, because another channel may have got the @handle since the adapter
+    was fitted.
     """
     if not name.startswith("@"):
         return None
