@@ -1,4 +1,4 @@
-"""Open the place of the pictures that the settings choose: a folder, or an object store."""
+"""Open the place where the lab keeps its pictures. By the settings, this place is a folder or an object store."""
 
 import shutil
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Name pictures by their content."""
+"""Compute the name of a picture from its content."""
 
 import hashlib
 

@@ -45,7 +45,7 @@ class StoreUrl:
         return self.scheme, host, self.bucket, self.prefix
 
     def endpoint_here(self) -> str | None:
-        """Return the endpoint in the URL or else in this process's environment, or None."""
+        """Return the endpoint in the URL. Without one, return the endpoint in this process's environment, or None."""
         return self.endpoint or next(filter(None, map(os.environ.get, _ENDPOINT_VARIABLES)), None)
 
     def overlaps(self, other: "StoreUrl") -> bool:
@@ -85,7 +85,7 @@ def parse_store_url(text: str, what: str = "release store") -> StoreUrl:
         raise LabError(f"the URL of the {what} lacks the key or the secret; write s3://KEY:SECRET@...")
     if unknown := sorted(set(named) - set(_S3_OPTIONS)):
         raise LabError(
-            f"the URL of the {what} has an unknown option; use only {' and '.join(_S3_OPTIONS)} ({len(unknown)} others)"
+            f"the URL of the {what} has an unknown option ({len(unknown)} in all); use only {' and '.join(_S3_OPTIONS)}"
         )
     return StoreUrl(
         parts.scheme,

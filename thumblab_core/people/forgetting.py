@@ -170,7 +170,7 @@ def _holds(words: Sequence[str], some: Sequence[str]) -> bool:
 
 
 def _drop_given(connection: Connection, pictures: Sequence[str]) -> tuple[str, ...]:
-    """Take given pictures without faces off the list. Return the `pictures` to which no row refers any more."""
+    """Remove the `pictures` without faces from the list of given pictures. Return those that no row names now."""
     some = people_pictures.c.sha256 == func.any(list(pictures))
     with_faces = select(faces.c.sha256)
     connection.execute(delete(people_pictures).where(some, people_pictures.c.sha256.not_in(with_faces)))

@@ -122,8 +122,8 @@ def lock_shown(connection: Connection, pictures: Iterable[str]) -> set[str]:
 
 
 def add_given_pictures(connection: Connection, pictures: Sequence[tuple[str, str]]) -> int:
-    """List pictures that a person gave: pairs of SHA-256 and file name. Return how many pictures were not listed
-    before.
+    """Put pictures on the list of given pictures. `pictures` are pairs of SHA-256 and file name. Return how many
+    pictures were not listed before.
 
     The pictures must be in the image store. While they are listed, the store keeps them.
     """

@@ -87,7 +87,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class ClusterPage:
-    """A part of the list of clusters. `total` counts the clusters of the whole list."""
+    """A part of the list of clusters. `total`: number of clusters in the whole list."""
 
     total: int
     clusters: tuple[Cluster, ...]

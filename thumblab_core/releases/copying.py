@@ -52,10 +52,10 @@ class CopiedScope:
 
 
 def read_scope(source: Scope, take: Callable[[Release], None]) -> ReadScope:
-    """Call `take` with every release of a scope, oldest first. Return a record whose served release was taken.
+    """Call `take` with every release of a scope, oldest first. Return the record of the scope.
 
-    A release that is deleted meanwhile is left out, and so is a damaged one. Raises `ReleaseError` if that is the served
-    release.
+    Damaged releases, and releases that are deleted meanwhile, are left out. The release that the record names as served
+    is never left out. Raises `ReleaseError` if it is damaged.
     """
     for _ in range(_MOMENTS):
         # The record is read first. The release that it names is then found, unless it is deleted in this moment.

@@ -28,7 +28,7 @@ FIXED = (IMAGES, RELEASES, ARTIFACTS)
 """The folders whose files never change. The exceptions are a few small files of the release store, see `is_state`."""
 
 PLACES = frozenset(("data_dir", "database_url", "release_dir", "release_store", "image_store"))
-"""The settings that say where a lab keeps its data. A restored lab has other values of them."""
+"""The settings that say where a lab keeps its data. A restored lab has other values for these settings."""
 
 CHANGING = (
     "api-key",

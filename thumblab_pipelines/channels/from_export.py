@@ -78,7 +78,7 @@ class ImportedExports:
     `ctr`: the result of importing the click-through rates.
 
     `library_needs` is set by `add_exports`: how many more videos the niche needs before an import builds the niche's
-    library. `learnable`: number of videos of all channels with a click-through rate that training can use. `usual_ctr`:
+    library. `learnable`: number of the lab's videos whose click-through rate can be used in training. `usual_ctr`:
     the channel's click-through rate over all impressions, or None if it has too few impressions.
     """
 
