@@ -144,7 +144,7 @@ class ObjectStoreSettings(BaseSettings):
         "The URL of an object store for the pictures, such as `s3://BUCKET/PREFIX`, see [Object store](object-store.md)."
         " Unset: the folder `images` in the data folder.",
     )
-    image_cache_gib: float = setting(5.0, "The limit of the copies of pictures from an object store.", "GiB", gt=0)
+    image_cache_gib: float = setting(5.0, "Disk space for copies of pictures from the object store.", "GiB", gt=0)
 
 
 class RetentionSettings(BaseSettings):

@@ -1,7 +1,7 @@
 """Store each picture as an object of an object store, under the hash of its bytes.
 
-An object is named like the file in an `ImageFolder`. It is written in one request, and only ever with the bytes that its
-name stands for. So writers need no lock, and a second write changes only the time of the object.
+An object is named like the file in an `ImageFolder`. It is written in one request, and its bytes always match its name.
+So writers need no lock, and a second write changes only the time of the object.
 """
 
 import re

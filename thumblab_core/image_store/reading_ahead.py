@@ -1,4 +1,4 @@
-"""Read pictures before they are needed, so that the latency of a store is not paid for each picture."""
+"""Read pictures before they are needed, so that the latency of a store does not delay every picture."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator

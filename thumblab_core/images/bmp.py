@@ -39,7 +39,7 @@ def parse_bmp(data: bytes) -> ParsedFile:
         compression, colours = (struct.unpack_from("<I", data, _FILE_HEADER + at)[0] for at in (16, 32))
     limits.check_size(width, abs(height))
     if compression not in (_RAW, _BIT_FIELDS):
-        raise ImageError("the BMP file is compressed, which the lab does not read; save the picture as PNG")
+        raise ImageError("the lab does not read compressed BMP files; save the picture as PNG")
     if colours > _MOST_COLOURS:
         raise limits.damaged(f"its palette has {colours} colours")
     image = BmpImageFile(io.BytesIO(data))

@@ -16,7 +16,7 @@ import numpy as np
 from thumblab_core.encoders.protocol import Vectors
 
 _MOST_RESIDENT = 2**29
-"""The largest memory, in bytes, of pages that are not given back."""
+"""The memory, in bytes, that the pages may take before they are given back to the operating system."""
 _AROUND = 2**16
 """The number of bytes that Linux maps around each row that is read."""
 

@@ -44,9 +44,10 @@ PACKAGES: FittedTo = "packages"
 """Names of the data to which the slope of win probabilities was fitted.
 
 `VIDEOS`: the views of pairs of videos, without the part that their titles and contexts explain. `EXPERIMENTS`: results
-of experiments, in which one video showed two pictures. `PACKAGES`: the views of pairs of videos, to which the slope for
-packages of a title and a picture is always fitted. In models of older versions of the lab, the slope for pictures is
-fitted to `PACKAGES` or to `RESIDUALS`: the views that the contexts of two videos leave unexplained.
+of experiments, in which one video showed two pictures. `PACKAGES`: the views of pairs of videos. The slope for packages
+of a title and a picture is always fitted to `PACKAGES`. `RESIDUALS`: the views of pairs of videos, without the part
+that their contexts explain. In models of older versions of the lab, the slope for pictures was fitted to `PACKAGES` or
+to `RESIDUALS`.
 """
 
 _LEAST_SPREAD = {ENGAGEMENT: 0.01, CTR: 0.001}

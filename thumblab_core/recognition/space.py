@@ -58,7 +58,7 @@ def face_space(settings: Settings, releases: ReleaseStore) -> FaceSpace:
 
 
 def space_of(embedder: str, releases: ReleaseStore) -> FaceSpace:
-    """Return the space of an embedder, given by its fingerprint, and of its served head.
+    """Return the space of an embedder and of its served head. `embedder` is the fingerprint of the embedder.
 
     Raises `LabError` if the served head is damaged.
     """

@@ -31,7 +31,7 @@ GRACE = timedelta(hours=1)
 MARK_KEPT = timedelta(days=7)
 """The time after which a mark is deleted."""
 MARK = b"{}"
-"""The content of the manifest of a release that was given up. No real manifest is so short."""
+"""The content of the manifest of a release whose upload was abandoned. No real manifest is so short."""
 
 _UPLOAD_S = 24 * 3600.0
 """The longest time that an upload may take. This time is much shorter than `MARK_KEPT`, so no upload is still running
@@ -52,7 +52,7 @@ class Uploads:
         """Upload the files of a release from the folder `staging`, and then its manifest.
 
         Files that are the same as files of the release `sharing` are copied inside the store. Raises `ReleaseError` if
-        `sweep` has given the upload up.
+        the upload took so long that `sweep` has abandoned it.
         """
         began, place = _seconds(), f"{self.folder}/{release_id}"
         with self._signing(f"{place}/{_SIGN}"):

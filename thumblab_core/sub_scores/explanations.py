@@ -20,7 +20,7 @@ WEAK = {
 _LEGIBLE = 0.5
 """The legibility below which the explanation names the line that is hardest to read."""
 _HIDDEN = 0.25
-"""The explanation names the length badge if it hides at least this share of a line."""
+"""The explanation mentions the length badge if the badge hides at least this share of a line."""
 _QUOTED = 40
 """Maximum number of characters of a quoted text."""
 

@@ -52,7 +52,7 @@ class Succeeded:
 class NotExpected:
     """A thing whose success is no longer expected, such as a refresh after a person has turned off its schedule.
 
-    `reason` is a text without an end, such as "Its schedule was turned off". The time follows it in the message.
+    `reason` is the beginning of a sentence, such as "Its schedule was turned off". The message adds the time.
     """
 
     thing: str

@@ -10,6 +10,6 @@ class UndeliveredError(LabError):
 
 
 class RefusedMessageError(UndeliveredError):
-    """Raised if a channel will never accept this message. The channel may accept other messages."""
+    """Raised if an alert channel will never accept this message. The channel may accept other messages."""
 
     transient = False

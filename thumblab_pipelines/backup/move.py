@@ -30,9 +30,9 @@ FOLDER = "folder"
 
 @dataclass(frozen=True)
 class Moved:
-    """The counts of a copy. `there`: how many were there before.
+    """The result of copying releases or pictures. `there`: how many of them the new place had before the copy.
 
-    `lost`: what was left out, because it is lost or damaged: SHA-256 of pictures, or `KIND/SCOPE/ID` of releases.
+    `lost`: the files that are lost or damaged and were left out, as SHA-256 of pictures or `KIND/SCOPE/ID` of releases.
     """
 
     what: str

@@ -247,7 +247,7 @@ def require_title(title: str, option: str = "--name") -> None:
     """
     key = channel_key(title)
     if not key:
-        raise NoNameError("the names of the files do not name the channel; give its title or its id with --name")
+        raise NoNameError("the file names do not contain the channel's name; give its title or its id with --name")
     if has_hidden(title):
         raise NoNameError(
             f"the title {title!r} has characters that are invisible or change the direction of text; give it without them, "

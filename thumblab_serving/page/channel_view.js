@@ -55,7 +55,7 @@ function nicheNote({ title, niche }, asked) {
 }
 
 const NEEDED = {
-  name: "The name of the file does not name the channel. Write the name of your channel into the field, then press the button again.",
+  name: "The name of the file does not contain the channel's name. Write the name of your channel into the field, then press the button again.",
   encoder:
     "Your videos are stored, but the lab cannot look at thumbnails yet, because a part of it is not installed. Ask the person who runs the lab. Then give the export again: nothing is done twice.",
   model:
