@@ -1,7 +1,7 @@
 """The interface of face embedders, and a face embedder that runs an ONNX file with OpenVINO.
 
-A face embedder turns aligned faces into unit vectors. The cosine of two vectors says how alike the two faces are. The
-cosine at which two faces are the same person depends on the embedder.
+A face embedder turns aligned faces into unit vectors. The cosine of two vectors says how alike the two faces are. Each
+embedder has its own limit above which two faces count as the same person.
 """
 
 from pathlib import Path

@@ -56,7 +56,7 @@ class Projection:
         """Return the projection of unit vectors, float32 [n, d]. Each time some rows were read, `read` is called with
         their number.
 
-        Return None if a few components contain too little of the vectors. The bounds would then exclude too few
+        Return None if a few components contain too little of the vectors' length. The bounds would then exclude too few
         vectors.
         """
         shares, axes = principal_axes(vectors)

@@ -23,7 +23,7 @@ MOST = 4_000
 _DEEPEST = 6
 _SPREAD = 4
 """If n points were evenly spread, n / `MOST` tiles would be enough. Because points are not evenly spread, the last
-level has at least this number times n / `MOST` tiles.
+level has at least `_SPREAD` * n / `MOST` tiles.
 """
 
 

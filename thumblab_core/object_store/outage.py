@@ -13,7 +13,9 @@ _MOST = 8
 Requests that are in flight together may fail together in one bad moment, so they count as one.
 """
 _REST_S = 30.0
-"""Seconds after a failure during an outage in which no request is sent. Then one failure more prolongs the outage."""
+"""During an outage, no request is sent for this number of seconds after a failure. If the next request fails too, the
+outage goes on.
+"""
 
 
 class Outage:

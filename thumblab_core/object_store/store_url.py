@@ -36,7 +36,7 @@ class StoreUrl:
 
     @property
     def place(self) -> tuple[str, str, str, str]:
-        """The scheme, the host of the endpoint, the bucket and the prefix, which tell one folder from another.
+        """The scheme, the host of the endpoint, the bucket and the prefix. Together they identify a folder.
 
         The host contains no credentials. It is "" if the store has its usual endpoint.
         """

@@ -1,4 +1,4 @@
-"""Upload a release to an object store, and delete releases and uploads that were given up.
+"""Upload a release to an object store, and delete releases and abandoned uploads.
 
 A release exists in the store if its manifest exists. All other files are uploaded first, and the manifest is created
 last. So a reader finds the complete release or no release.
@@ -65,7 +65,7 @@ class Uploads:
         manifest = (staging / MANIFEST).read_bytes()
         if not whole or _seconds() - began > _UPLOAD_S or not self._create(f"{place}/{MANIFEST}", manifest):
             raise ReleaseError(
-                f"the upload of {place} to {self.bucket} took so long that it was given up; publish the release again"
+                f"the upload of {place} to {self.bucket} took so long that it was abandoned; publish the release again"
             )
 
     def require_whole(self, release: Release) -> None:
@@ -89,7 +89,7 @@ class Uploads:
         return [release_id for release_id, entries in self._by_release().items() if _manifest_size(entries) > len(MARK)]
 
     def sweep(self) -> None:
-        """Delete the files of uploads that were given up, and marks that are no longer needed."""
+        """Delete the files of abandoned uploads, and marks that are no longer needed."""
         unfinished = {id: entries for id, entries in self._by_release().items() if _manifest_size(entries) <= len(MARK)}
         if not unfinished:
             return
@@ -98,7 +98,7 @@ class Uploads:
             manifest = f"{self.folder}/{release_id}/{MANIFEST}"
             rest = [entry.key for entry in entries if entry.key != manifest]
             age = now - max(entry.modified for entry in entries)
-            if len(rest) < len(entries):  # There is a mark, so an earlier sweep has given up the upload.
+            if len(rest) < len(entries):  # There is a mark, so an earlier sweep has abandoned the upload.
                 self.bucket.delete(rest)
                 if age > MARK_KEPT:
                     self.bucket.delete([manifest])

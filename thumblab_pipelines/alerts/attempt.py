@@ -16,10 +16,10 @@ class Attempt(Thread):
     """A thread that tries to send the messages `waiting` in their order. After `seconds` seconds, the thread does not
     begin to send another message.
 
-    `handled`: the messages that need no further attempt, each with a reason. The reason is None if the channel accepted
-    the message. Otherwise it says why the channel will never accept the message. `current`: the message that was tried
-    last. `problem`: why the channel has not yet accepted `current`, or None. `postponed`: whether the sensor has stored
-    `problem` and planned the next attempt for `current`.
+    `handled`: the messages that need no further attempt, each with a reason. The reason is None if the alert channel
+    accepted the message. Otherwise the reason says why the channel will never accept the message. `current`: the
+    message that was tried last. `problem`: why the channel has not yet accepted `current`, or None. `postponed`:
+    whether the sensor has stored `problem` and planned the next attempt for `current`.
     """
 
     def __init__(self, send: Send, waiting: list[Delivery], began_at: datetime, seconds: float) -> None:

@@ -4,7 +4,7 @@ from thumblab_core.errors import LabError
 
 
 class UndeliveredError(LabError):
-    """Raised if a channel did not accept a message. The text gives the channel's answer."""
+    """Raised if an alert channel did not accept a message. The text gives the channel's answer."""
 
     transient = True
 
