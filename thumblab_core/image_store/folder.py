@@ -16,7 +16,9 @@ _UNFINISHED = ".new-"
 """Prefix of files that are still being written."""
 _REST = re.compile("[0-9a-f]{62}")
 _SWEPT_S = 3_600.0
-"""A writer finishes a file within seconds. If nothing was written to a file for so long, its writer was killed."""
+"""A writer finishes a file within seconds. If nothing was written to a file for this number of seconds, its writer was
+killed.
+"""
 
 
 class ImageFolder:

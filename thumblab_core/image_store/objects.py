@@ -36,7 +36,8 @@ class ImageObjects:
 
     def put(self, data: bytes) -> str:
         sha256 = digest(data)
-        # The object is written even if it exists. This renews its time, as `remove_unnamed` needs, and mends its bytes.
+        # An object that exists is written again. So its bytes are right, and its time is new, which `remove_unnamed`
+        # needs.
         with self._outage.watched():
             self.bucket.write(_key(sha256), data)
         self.cache.keep(data)
@@ -79,7 +80,8 @@ class ImageObjects:
             if sha256 in named or (now - entry.modified).total_seconds() <= older_than_s:
                 continue
             # The list may be minutes old, and `put` may have renewed the object meanwhile. The two times of an unchanged
-            # object may differ, because MinIO, R2 and GCS list milliseconds and answer a single object in whole seconds.
+            # object may differ, because MinIO, R2 and GCS give milliseconds in a list, but only whole seconds for a
+            # single object.
             found = self._find(sha256)
             if found is not None and (now - found.modified).total_seconds() > older_than_s:
                 removed += self.remove(sha256)

@@ -1,4 +1,4 @@
-"""What the lab needs from the place of its pictures."""
+"""The interface of a place that keeps the pictures of the lab."""
 
 from collections.abc import Collection, Iterator
 from typing import NamedTuple, Protocol
@@ -47,4 +47,6 @@ class ImageStore(Protocol):
         """Yield every picture, in the order of their names."""
 
     def sweep(self) -> int:
-        """Delete what is left of killed writers, and copies that are too old. Return the number of deleted files."""
+        """Delete the unfinished files of killed writers, and copies that are too old. Return the number of deleted
+        files.
+        """

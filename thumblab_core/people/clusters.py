@@ -82,8 +82,8 @@ def banned_clusters(connection: Connection, face_ids: Iterable[str] | None = Non
 
 
 def drop_empty_clusters(connection: Connection) -> list[str]:
-    """Delete the unknown clusters without faces to which no merge and no other change by a person refers. Return their
-    keys.
+    """Delete the unknown clusters that have no faces, unless a merge or another change by a person refers to the
+    cluster. Return the keys of the deleted clusters.
     """
     key, other = face_clusters.c.cluster_key, face_clusters.alias()
     referred = or_(

@@ -122,7 +122,7 @@ class Face:
 
 @dataclass(frozen=True)
 class FacePage:
-    """A part of the faces of a cluster. `total` counts all faces of the cluster."""
+    """A part of the faces of a cluster. `total`: number of all faces of the cluster."""
 
     cluster: Cluster
     total: int

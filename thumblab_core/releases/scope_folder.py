@@ -215,7 +215,7 @@ class ScopeFolder:
             return max((release.number for release in readable_releases(self)), default=0)
 
     def write_number(self, number: int) -> None:
-        """Write the last number that was given. Call this inside `writing`."""
+        """Write the highest number that a release of the scope has got. Call this inside `writing`."""
         with (self.path / "NUMBER").open("w") as file:
             file.write(str(number))
             file.flush()

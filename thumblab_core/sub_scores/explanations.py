@@ -115,7 +115,9 @@ def _explain_title_match(value: float, evidence: Evidence, weak: bool) -> tuple[
 
 
 def _text_problem(evidence: Evidence) -> Sentences | None:
-    """Return the reason and the fix for a text that the length badge hides or that is hard to read, or None.
+    """Return the reason and the fix for a text that the length badge hides or that is hard to read.
+
+    Return None if the picture has no such text.
 
     The text is the first line of which the badge hides at least a quarter. If there is no such line and the legibility
     is below a half, the text is the line that is hardest to read.

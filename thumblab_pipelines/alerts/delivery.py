@@ -24,8 +24,9 @@ after a minute.
 _log = logging.getLogger(__name__)
 
 _attempts: dict[str, Attempt] = {}
-"""The last attempt of each channel. An attempt may go on after the run of the sensor that began it. All runs of the sensor
-happen in one process, so the attempts are kept in memory."""
+"""The last attempt to send messages to each alert channel. An attempt may go on after the run of the sensor that began
+it. All runs of the sensor happen in one process, so the attempts are kept in memory.
+"""
 
 
 def channels(chosen: Settings) -> dict[str, Send]:
@@ -44,7 +45,7 @@ def channels(chosen: Settings) -> dict[str, Send]:
 def announce(
     state: WatchState, messages: Iterable[Message], names: Iterable[str], now: datetime, secrets: list[str]
 ) -> None:
-    """Log each message, and queue it for each channel in `names`. Remove the secrets from the message first."""
+    """Log each message, and queue it for each alert channel in `names`. Remove the secrets from the message first."""
     names = list(names)
     for found in messages:
         message = _clean(found, secrets)
@@ -61,8 +62,8 @@ def announce(
 def deliver(
     state: WatchState, senders: Mapping[str, Send], now: datetime, secrets: list[str], seconds: float = _SECONDS
 ) -> None:
-    """Send the messages whose next attempt is due, to all channels at the same time. Wait at most `seconds` for each
-    channel.
+    """Send the messages whose next attempt is due, to all alert channels at the same time. Wait at most `seconds` for
+    each channel.
     """
     state.deliveries = [delivery for delivery in state.deliveries if delivery.channel in senders]
     begun = []
