@@ -186,7 +186,7 @@ class FaceDetector:
 
 
 def _scaled(image: Pixels, side: int) -> Pixels:
-    """Return the picture with the longer side `side`."""
+    """Return the picture, scaled so that its longer side has `side` pixels."""
     import cv2
 
     scale = side / max(image.shape[:2])

@@ -32,7 +32,7 @@ class ImageStore(Protocol):
         """
 
     def has(self, sha256: str) -> bool:
-        """Return whether a picture is stored, without a look at its bytes."""
+        """Return whether a picture is stored, without reading its bytes."""
 
     def remove(self, sha256: str) -> bool:
         """Delete a picture. Returns False if the store did not have the picture."""

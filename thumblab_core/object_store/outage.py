@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from thumblab_core.object_store.bucket import StoreAwayError, StoreError
 
 _MOST = 8
-"""So many requests that fail one after the other are an outage. A single request may fail for another reason.
+"""If this number of requests fail one after the other, this is an outage. A single request may fail for another reason.
 
 Requests that are in flight together may fail together in one bad moment, so they count as one.
 """
@@ -35,7 +35,7 @@ class Outage:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Send a request in the `with` block. Raises `StoreAwayError` without a request during an outage."""
+        """Send a request in the `with` block. During an outage, raises `StoreAwayError` and sends no request."""
         with self._lock:
             began = time.monotonic()
             if self._failed >= self._most and began - self._last < self._rest_s:

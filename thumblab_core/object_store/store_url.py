@@ -74,7 +74,7 @@ def parse_store_url(text: str, what: str = "release store") -> StoreUrl:
     _, _, bucket = parts.netloc.rpartition("@")
     prefix = parts.path.strip("/")
     if not bucket or ":" in bucket or parts.fragment or any(part in ("", ".", "..") for part in prefix.split("/")[:-1]):
-        raise LabError(f"the URL of the {what} names no bucket and prefix; write {parts.scheme}://BUCKET/PREFIX")
+        raise LabError(f"the URL of the {what} has no valid bucket or prefix; write {parts.scheme}://BUCKET/PREFIX")
     has_credentials = "@" in parts.netloc
     if parts.scheme != "s3" and (has_credentials or named):
         raise LabError(

@@ -175,7 +175,7 @@ def _plan_picture(
     unmatched = [face for face in known if face.face_id not in matches.values()]
     kept = [face for face in unmatched if face.said or face.detector == detector or picture.problem is not None]
     plan.deleted += [face.face_id for face in unmatched if face not in kept]
-    # The detector did not find these kept faces, so they get no vector by this embedder. The rows record this.
+    # The detector did not find these kept faces, so they get no vector by this embedder. These rows store that fact.
     # Otherwise, every run would search the picture again for the missing vectors.
     if picture.problem is None:
         plan.missing += [

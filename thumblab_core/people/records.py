@@ -200,7 +200,7 @@ class Forgotten:
 
 @dataclass(frozen=True)
 class PersonShare:
-    """How often a person is on thumbnails. `thumbnails` counts the current thumbnails that show the person.
+    """How often a person is on thumbnails. `thumbnails`: number of current thumbnails that show the person.
 
     `searched`: how many current thumbnails were searched for faces. `share`: `thumbnails` divided by `searched`, or
     None if no thumbnail was searched.

@@ -74,8 +74,8 @@ class ChannelAdapterInfo:
 class ChannelAdapter:
     """A channel adapter that was read from its release. `adapter` is None if the channel has too few videos.
 
-    `own_past`: how accurately an adapter of the channel's older videos orders its newest videos, or None if the newest
-    videos make too few pairs.
+    `own_past`: how accurately an adapter that was fitted on the channel's older videos orders its newest videos, or
+    None if the newest videos make too few pairs.
     """
 
     release_id: str

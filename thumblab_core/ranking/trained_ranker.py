@@ -113,7 +113,7 @@ class Calibration:
         return slope_adapted if adapted else slope
 
     def fitted_to(self, adapted: bool, question: str = ONE_TITLE) -> FittedTo:
-        """Return what `slope_of` was fitted to."""
+        """Return which data the result of `slope_of` was fitted to."""
         if question == PACKAGE or self.one_title is None:
             return PACKAGES
         return (self.one_title_from or (RESIDUALS, RESIDUALS))[int(adapted)]

@@ -72,7 +72,7 @@ class Scope(Protocol):
         """Return the hold, or None if there is none."""
 
     def record(self) -> ScopeRecord:
-        """Return what the scope records, as of one moment if this place can do that."""
+        """Return what the scope records. All parts are from one moment if this place can read them together."""
 
     def write_record(self, record: ScopeRecord) -> None:
         """Replace the pointer, history, hold and number of the scope by those of another place. The number never falls.

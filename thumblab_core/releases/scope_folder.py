@@ -104,7 +104,8 @@ class ScopeFolder:
         sync(self.path)
 
     def record(self) -> ScopeRecord:
-        """Return what the scope records. Call this inside `writing` if another process may promote meanwhile."""
+        """Return what the scope records. Call this inside `writing` if another process may promote a release meanwhile.
+        """
         return ScopeRecord(self.pointer(), tuple(self.promoted()), self.held(), self._number())
 
     def write_record(self, record: ScopeRecord) -> None:

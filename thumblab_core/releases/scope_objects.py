@@ -114,7 +114,9 @@ class ScopeObjects:
         return ScopeRecord(state.pointer, state.served, state.hold, state.number)
 
     def write_record(self, record: ScopeRecord) -> None:
-        """Serve what another place serves. Raises `ReleaseError` as `promote` does."""
+        """Replace the pointer, history, hold and number by those of another place. Raises `ReleaseError` as `promote`
+        does.
+        """
 
         def recorded(state: ScopeState) -> ScopeState:
             state = replace(state, hold=record.hold, number=max(state.number, record.number))

@@ -14,7 +14,7 @@ from thumblab_core.images import Pixels
 from thumblab_core.sub_scores.evidence import Box
 
 SIDE = 320
-"""Pixels of the longer side of a `ScaledPicture`."""
+"""Number of pixels of the longer side of a `ScaledPicture`."""
 SHOWN = 120
 """Width in pixels of a thumbnail in the list beside a video. This is about the smallest width that most viewers see."""
 _SHORTEST = 8

@@ -1,5 +1,5 @@
-"""Send messages to the channels in the settings. If a channel does not accept a message, the message is sent again
-after longer and longer pauses.
+"""Send messages to the alert channels in the settings. If a channel does not accept a message, the message is sent
+again after longer and longer pauses.
 """
 
 import logging
@@ -30,8 +30,8 @@ it. All runs of the sensor happen in one process, so the attempts are kept in me
 
 
 def channels(chosen: Settings) -> dict[str, Send]:
-    """Return a function for each channel in the settings, by the channel's name. The function sends a message, and
-    returns the channel's answer.
+    """Return a function for each alert channel in the settings, by the channel's name. The function sends a message,
+    and returns the channel's answer.
     """
     found: dict[str, Send] = {}
     if chosen.alert_webhook_url is not None:

@@ -42,7 +42,7 @@ def copy_pictures(
     for name in names:
         if _key(name) in files.sums:
             continue
-        # The pictures in `only` may be lost. The list of the store has the others, so their copies can be kept.
+        # Without `only`, the store has listed the picture, so its copy can be kept. A picture in `only` may be lost.
         if only is None and (files.usable(_key(name)) == name or _has(target, name)):
             files.keep(_key(name), name)
             continue

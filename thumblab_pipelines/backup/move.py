@@ -52,13 +52,14 @@ def require_other_places(lab: Lab, releases: str | None, pictures: str | None) -
         target = str(_releases_at(chosen).root)
         _require_other("the releases", target, lab.settings.release_store, releases)
         if pictures is None:
-            image_store(chosen)  # Refuses the place if it contains the pictures, which stay where they are.
+            image_store(chosen)  # Raises an error if the new place contains the pictures, which are not moved.
     if pictures is not None:
         _require_other("the pictures", str(_images_at(chosen, pictures)), lab.settings.image_store, pictures)
 
 
 def move_releases(lab: Lab, to: str, progress: Progress = silent) -> Moved:
-    """Copy the releases to `to`, with what is served. `to`: the URL of an object store, or `FOLDER`.
+    """Copy the releases, and the pointers to the served releases, to another place. `to`: the URL of an object store,
+    or `FOLDER`.
 
     Raises `LabError` if a release that is served cannot be read, or if the new place has newer releases.
     """
@@ -100,7 +101,7 @@ def move_pictures(lab: Lab, to: str, releases: str | None = None, progress: Prog
 
 
 def _with_release_store(settings: Settings, to: str | None) -> Settings:
-    """Return the settings with the releases in `to`. None means no change."""
+    """Return the settings of a lab that keeps its releases in `to`. If `to` is None, return the settings unchanged."""
     if to is None:
         return settings
     from pydantic import SecretStr

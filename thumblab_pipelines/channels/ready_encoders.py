@@ -17,7 +17,7 @@ def load_encoders(lab: Lab, progress: Progress) -> None:
     """Load the encoders of the served model, or those of the settings if no model is served. The process keeps them.
 
     Nothing is loaded if the lab encodes on a Ray cluster. Raises `EncoderMissingError` if an encoder cannot be loaded.
-    Transient errors and `OSError` pass, so that the caller can try again.
+    Transient errors and `OSError` are raised unchanged, so that the caller can try again.
     """
     if lab.settings.ray_address:
         return

@@ -280,9 +280,9 @@ def test_an_unreachable_store_and_a_missing_bucket_are_named_without_a_secret(s3
     ("text", "problem"),
     [
         (f"http://key:{SECRET}@host/bucket", "must begin with s3://, gs:// or az://"),
-        (f"s3://key:{SECRET}@", "names no bucket and prefix"),
+        (f"s3://key:{SECRET}@", "has no valid bucket or prefix"),
         (f"s3://{SECRET}@bucket/prefix", "lacks the key or the secret"),
-        (f"s3://bucket/../{SECRET}/x", "names no bucket and prefix"),
+        (f"s3://bucket/../{SECRET}/x", "has no valid bucket or prefix"),
         (f"s3://bucket/prefix?token={SECRET}", "an unknown option"),
         (f"gs://key:{SECRET}@bucket", "neither credentials nor options"),
         (f"s3://[{SECRET}", "cannot be read"),
