@@ -80,8 +80,8 @@ class CollectionSettings(BaseSettings):
     )
     uploads_per_channel: int = setting(
         30,
-        "The number of recent uploads that the refresh collects from each channel. They are needed because a thumbnail is "
-        "compared with other thumbnails of its channel.",
+        "The number of recent uploads that the refresh collects from each channel. The lab needs them because it "
+        "compares a thumbnail with other thumbnails of its channel.",
         "videos",
         ge=0,
     )
@@ -152,7 +152,7 @@ class RetentionSettings(BaseSettings):
 
     refresh_days: float = setting(
         25,
-        "The age at which data from YouTube is requested again. This concerns data that was read without the "
+        "The age at which data from YouTube is requested again. The setting concerns data that was read without the "
         "authorisation of the channel's owner. Such data is deleted when it is 30 days old.",
         "days",
         gt=0,

@@ -39,7 +39,8 @@ class GivenVariant(Generic[P]):
 class GivenExperiment(Generic[P]):
     """An experiment as a person gave it. `channel` is an id, an exact title or a @handle.
 
-    `winner` is the position of the winning variant, from 1. It may be None if the shares of watch time show the winner.
+    `winner` is the position of the winning variant, from 1. `winner` may be None if the shares of watch time show who
+    won.
     """
 
     channel: str
@@ -65,7 +66,7 @@ class Variant:
 class Experiment:
     """An experiment to store.
 
-    `winner`: the position of the winning variant, from 1. It is None if the outcome is not `winner`.
+    `winner`: the position of the winning variant, from 1. `winner` is None if the outcome is not `winner`.
     """
 
     channel_id: str

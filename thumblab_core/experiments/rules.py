@@ -86,7 +86,7 @@ class CheckedExperiment:
 
 
 def check_rules(given: GivenExperiment[Any]) -> CheckedExperiment:
-    """Check all rules of an experiment that can be checked without the database and without reading its pictures.
+    """Check an experiment by all rules that need neither the database nor the pictures.
 
     Raises `RuleError` if a rule is broken. The message says which rule is broken, and what to do.
     """

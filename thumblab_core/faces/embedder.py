@@ -55,7 +55,7 @@ class OnnxFaceEmbedder:
     """A face embedder from an ONNX file: one input of [n, 3, 112, 112] RGB, and one output of d numbers per face.
 
     SFace is recognised by its digest and gets channels from 0 to 255. Every other file gets the scaling of ArcFace.
-    Raises `LabError` if the file is not such a network.
+    Raises `LabError` if the file is not a network with this input and output.
     """
 
     def __init__(self, path: Path) -> None:

@@ -15,7 +15,7 @@ _KEPT_S = 86_400.0
 """
 _SHRUNK_S = 3_600.0
 _SLACK = 1 / 16
-"""The share of the limit that is written before the size of the folder is measured again."""
+"""After a process has written this share of the limit, it measures the size of the folder again."""
 
 _log = logging.getLogger(__name__)
 

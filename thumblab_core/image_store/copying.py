@@ -12,7 +12,8 @@ _BATCH = 256
 def copy_images(
     source: ImageStore, target: ImageStore, names: Iterable[str], copied: Callable[[int], None] = lambda count: None
 ) -> list[str]:
-    """Copy pictures, several at the same time. Return the names of those that the source lacks or that are damaged.
+    """Copy pictures, several at the same time. Return the names of the pictures that are missing in the source or
+    damaged.
 
     Each picture is compared with its name when it is read. `copied` is called with the number of pictures so far. Raises
     `OSError` if one of the stores cannot be used now.

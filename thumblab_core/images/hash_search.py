@@ -35,7 +35,7 @@ _QUERIES = 1_024
 
 
 class HashSearch:
-    """An index of distinct hashes [m], which finds those that are near to a given hash.
+    """An index of distinct hashes [m]. It finds the hashes that are near to a given hash.
 
     A search finds only the hashes that were opened. At first, no hash is opened, and `open` opens more of them, in
     their order.

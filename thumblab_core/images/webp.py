@@ -30,7 +30,7 @@ _ALPHA = 0x10
 class _Still:
     """The chunks of one picture, and the place of the picture on its canvas.
 
-    `canvas` is the width and height of the canvas. It is None if the canvas has the size of the picture.
+    `canvas` is the width and height of the canvas, or None if the canvas has the size of the picture.
     """
 
     chunks: _Chunks

@@ -77,7 +77,7 @@ class Projection:
         return cls(basis, first, others)
 
     def candidates(self, rows: Rows, query: Vectors, k: int, cosines_of: Callable[[Rows], Vectors]) -> Rows | None:
-        """Return those of `rows` whose vectors can be among the k nearest to a unit vector [d].
+        """Return the rows in `rows` whose vectors can be among the k nearest to a unit vector [d].
 
         `rows` must be rising, and so is the result. `cosines_of` returns the cosines of the query and the vectors of
         some rows. Return None if too many rows are left, see `_MOST_COMPARED`.

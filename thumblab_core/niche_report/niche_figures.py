@@ -74,8 +74,8 @@ class Finding(_Record):
         "half, so 0.5 is no difference."
     )
     standardized: Estimate | None = Field(
-        description="For a number: the difference in standard deviations (Cohen's d). It is computed from `share`, as "
-        "if the values were normally distributed."
+        description="For a number: the difference in standard deviations (Cohen's d). The lab computes it from `share`, "
+        "as if the values were normally distributed."
     )
     odds_ratio: float | None = Field(description="For a flag: the odds ratio of Mantel and Haenszel over the channels.")
     winners_usual: float = Field(

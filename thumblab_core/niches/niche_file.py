@@ -1,4 +1,4 @@
-"""The file with the names of the niches, which a process without a connection to the database reads.
+"""The file with the names of the niches. A process without a connection to the database reads this file.
 
 The file is a copy of the table `niches`. Each process that changes the table also writes the file. Each process that
 opens the lab's database compares the file with the table, and writes the file again if they differ.

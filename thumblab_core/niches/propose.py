@@ -60,9 +60,9 @@ class Proposal:
     """A niche that a person could add. It is made from the seed and from the videos of the lab.
 
     `channels`: the nearest channels, the most similar first; the channels of the seed are among them. `searches`: texts
-    that are frequent in the titles of the seed and rare in other titles. `cost`: the quota of such a niche. `preview`:
-    how many stored videos would belong to the proposed niche, counted by their present niche. Such a video is from one
-    of the channels, or its title contains one of the searches.
+    that are frequent in the titles of the seed and rare in other titles. `cost`: the quota that the niche would need.
+    `preview`: how many stored videos would belong to the proposed niche, counted by their present niche. Such a video
+    is from one of the channels, or its title contains one of the searches.
     """
 
     channels: list[NearChannel]

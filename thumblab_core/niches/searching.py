@@ -4,7 +4,7 @@ from thumblab_core.niches import Niche
 from thumblab_core.settings import Settings
 
 PAGE_SIZE = 50
-"""Number of ids or items per call of the YouTube Data API, which is the maximum of the API."""
+"""Number of ids or items per call of the YouTube Data API. The API allows no larger number."""
 
 
 def region_of(niche: Niche, settings: Settings) -> str:

@@ -46,10 +46,10 @@ class FacesToCluster:
     """The n faces that have a vector of one embedder, in the order of their ids.
 
     `vectors`: float32 [n, d], unit vectors. `pictures`: [n], the same number for faces of one picture. `quality`: [n],
-    0 to 1. `keys`: the keys of the clusters in use; a cluster's place in this list is its code. `named`: [k], which
-    clusters are named people. `pinned`: [n], the code of the cluster that a person put the face in, or -1. `previous`:
-    [n], the code of the cluster that the face is in, or -1. `banned`: [m, 2], pairs of a face's row and a cluster's
-    code. For each pair, a person said that the face does not belong to the cluster.
+    0 to 1. `keys`: the keys of the clusters in use; a cluster's place in this list is its code. `named`: [k], whether
+    each cluster is a person with a name. `pinned`: [n], the code of the cluster that a person put the face in, or -1.
+    `previous`: [n], the code of the cluster that the face is in, or -1. `banned`: [m, 2], pairs of a face's row and a
+    cluster's code. For each pair, a person said that the face does not belong to the cluster.
     """
 
     face_ids: tuple[str, ...]

@@ -127,7 +127,7 @@ def _pictures_of(connection: Connection, face_ids: Sequence[str]) -> dict[str, s
 def _evicted(connection: Connection, target: ClusterRow, pictures: dict[str, str]) -> list[str]:
     """Return the faces that must leave the cluster `target`, because other faces of their pictures are moved there.
 
-    Raises `FaceConflictError` if a person put such a face there.
+    Raises `FaceConflictError` if a person put one of these faces in `target`.
     """
     rows = connection.execute(
         select(face_assignments.c.face_id, face_assignments.c.sha256, face_assignments.c.pinned).where(

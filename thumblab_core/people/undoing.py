@@ -33,7 +33,7 @@ DELETE FROM face_assignments a USING face_change_faces c JOIN faces f USING (fac
 WHERE c.change_id = :change_id AND a.cluster_key = c.cluster_before AND a.sha256 = f.sha256 AND NOT a.pinned
 """)
 # Select the faces of a change. For each face, `holder` is the pinned face of the same picture that is now in the face's
-# earlier cluster. It is null if there is no such face.
+# earlier cluster. `holder` is null if there is no such face.
 _PLACES = text("""
 SELECT c.face_id, a.face_id AS holder FROM face_change_faces c JOIN faces f USING (face_id)
 LEFT JOIN face_assignments a

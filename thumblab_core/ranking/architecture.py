@@ -26,7 +26,7 @@ class RankerConfig:
 
     @property
     def layout(self) -> InputLayout:
-        """The layout of the inputs, which says what each column means."""
+        """The layout of the inputs. It says what each column means."""
         return InputLayout(self.image_dimension, self.title_dimension, self.version)
 
     @property

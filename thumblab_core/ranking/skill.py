@@ -36,7 +36,7 @@ A slice is a subset of the held-out pairs, with a rule that says which video of 
 """
 
 EXPERIMENT = "experiment"
-"""Name of the slice of `ONE_VIDEO` whose better pictures are known from experiments."""
+"""Name of the slice of `ONE_VIDEO` with the pairs whose better picture is known from an experiment."""
 
 _SLICES = {PACKAGE: "all", ONE_TITLE: RESIDUAL, ONE_VIDEO: EXPERIMENT}
 """The slice whose AUC is the skill of a model, for each question."""

@@ -59,7 +59,8 @@ With a smaller spread, an answer would show the same number for every thumbnail.
 
 @dataclass(frozen=True)
 class EngagementAccuracy:
-    """The accuracy of the absolute head, which predicts engagement or CTR. It was measured on `videos` held-out videos.
+    """The accuracy of the absolute head, which predicts engagement or CTR. The accuracy was measured on `videos`
+    held-out videos.
 
     `correlation`: rank correlation of its predictions with the true values. `low`: the lower end of the correlation's
     95 % interval. `spread`: the 95th percentile of the predictions minus their 5th percentile.
@@ -73,7 +74,7 @@ class EngagementAccuracy:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The calibration of a model, which converts scores to win probabilities and percentiles.
+    """The calibration of a model. It converts scores to win probabilities and percentiles.
 
     `slope`: log odds that one of two videos wins, per unit of the difference of their scores, without an adapter.
     `slope_adapted`: the same slope with an adapter. `one_title`: both slopes for two pictures under one title. None in

@@ -74,7 +74,7 @@ class Calibration:
         return np.asarray(np.clip(0.1 - 0.2 * log_rate / math.log(10), 0.0, 1.0), np.float64)
 
     def cosine(self, score: float) -> float:
-        """Return the cosine that has the match score `score`, which is above 0.1 and at most 1."""
+        """Return the cosine that has the match score `score`. The match score must be above 0.1 and at most 1."""
         return self.cosine_at_rate(false_accept_rate(score))
 
     def cosine_at_rate(self, rate: float) -> float:

@@ -77,7 +77,7 @@ def read_scope(source: Scope, take: Callable[[Release], None]) -> ReadScope:
 
 
 def copy_scope(source: Scope, target: Scope) -> CopiedScope:
-    """Copy the releases of a scope that the target lacks, and what the scope serves.
+    """Copy the releases that `target` lacks from `source`, and the pointer, history, hold and number.
 
     Nothing is deleted in the target. Raises `ReleaseError` if the target has a release with a number that the source has
     never given, because the source is then not the place where this scope was changed last.

@@ -20,7 +20,7 @@ def release_place(settings: Settings) -> Path | ObjectPlaces:
 
 
 def polled_place(settings: Settings) -> Path | ObjectPlaces:
-    """Return the place of the releases for the service, which does not ask an object store at every request.
+    """Return the place of the releases for the service. The service does not ask an object store at every request.
 
     If a pointer moves, the service sees the new pointer after at most `POLL_S` seconds and one request to the store.
     """

@@ -1,6 +1,6 @@
 """The interface of a place that keeps the releases of one scope. The release store uses this interface only.
 
-Two classes are such places: `ScopeFolder` on a disk, and `ScopeObjects` in an object store.
+Two classes have this interface: `ScopeFolder` on a disk, and `ScopeObjects` in an object store.
 """
 
 from collections.abc import Sequence

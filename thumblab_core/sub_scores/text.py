@@ -26,7 +26,7 @@ DETECTION_SIDE = 512
 LINES = 12
 """Maximum number of lines that are read. If there are more, the largest lines are read.
 
-This limits the time for a picture of a page full of text.
+Without this limit, a picture of a page full of text would take too long.
 """
 CONFIDENCE, CONFIDENCE_LONG = 0.6, 0.8
 """Minimum mean confidence of the recogniser for a word, and for a line of about four letters or more.

@@ -259,7 +259,7 @@ def require_title(title: str, option: str = "--name") -> None:
             + f"a title cannot begin with @; give the channel's title with {option}"
         )
     if CHANNEL_ID.fullmatch(key):
-        raise NoNameError(f"{title!r} is the id of a channel, which cannot be its title; give the title with {option}")
+        raise NoNameError(f"{title!r} is a channel's id, and an id cannot be a title; give the title with {option}")
 
 
 def _is_taken(connection: Connection, channel: Channel) -> bool:

@@ -1,4 +1,4 @@
-"""Download the thumbnails of a channel's exported videos, which the exports do not contain."""
+"""Download the thumbnails of a channel's exported videos. The exports themselves contain no pictures."""
 
 import re
 from collections.abc import Callable, Sequence

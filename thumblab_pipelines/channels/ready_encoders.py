@@ -14,7 +14,8 @@ class EncoderMissingError(LabError):
 
 
 def load_encoders(lab: Lab, progress: Progress) -> None:
-    """Load the encoders of the served model, or those of the settings if no model is served. The process keeps them.
+    """Load the encoders of the served model. If no model is served, load the encoders that the settings choose. The
+    process keeps the encoders.
 
     Nothing is loaded if the lab encodes on a Ray cluster. Raises `EncoderMissingError` if an encoder cannot be loaded.
     Transient errors and `OSError` are raised unchanged, so that the caller can try again.

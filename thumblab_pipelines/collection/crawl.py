@@ -197,7 +197,7 @@ class _Run:
     def _walk(self) -> bool:
         """Read one page of the uploads of a channel that no other worker has locked, and return True.
 
-        Return False if no such channel has uploads that are still to be read.
+        Return False if no channel with unread uploads is free.
         """
         with self._engine.begin() as connection:
             walk = crawl_channels.take_walk(connection, self._niche, self.walk_before)

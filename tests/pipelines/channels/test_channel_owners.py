@@ -186,7 +186,7 @@ def test_a_key_cannot_take_rates_that_the_lab_has_imported_without_the_videos(ow
         ("https://www.youtube.com/@carolbakes", "a title cannot begin with @"),
         ("Carol\u202ebakes", "invisible or change the direction of text"),
         ("Carol\u200bbakes", "invisible or change the direction of text"),
-        (f"\uff35C{'a' * 22}", "is the id of a channel, which cannot be its title"),
+        (f"\uff35C{'a' * 22}", "is a channel's id, and an id cannot be a title"),
     ],
 )
 def test_no_channel_gets_a_title_that_is_a_handle_or_an_id_or_has_hidden_characters(
