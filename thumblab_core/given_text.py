@@ -41,7 +41,7 @@ _ANY_LINK = re.compile(r"(?:\w+:)?//|(?:(?:www|m|music|studio)\.)?youtube\.com/|
 
 
 def channel_name(text: str) -> str:
-    """Return the id, the @handle or the title with which a person names a channel.
+    """Return the id, the @handle or the title that a person gave for a channel.
 
     If `text` is a link to a channel on YouTube, return the id or the @handle in the link. Raises `LabError` for any
     other link, for a link with an impossible @handle, and for a text that is blank or not valid UTF-8.

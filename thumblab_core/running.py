@@ -3,8 +3,8 @@
 `up` holds a lock on the record, `running.json`, as long as it runs. The kernel releases the lock, no matter how `up`
 ends. A record without a lock therefore belongs to a lab that has stopped.
 
-On some shared disks, a host does not see the locks of another host. `up` therefore also names its host in the record
-and writes a heartbeat, see `heartbeat.py`.
+On some shared disks, a host does not see the locks of another host. `up` therefore also writes the name of its host
+into the record, and writes a heartbeat, see `heartbeat.py`.
 """
 
 import fcntl
@@ -126,7 +126,7 @@ def _read(record: TextIO) -> Running | None:
 
 
 def _host(record: TextIO) -> Host | None:
-    """Return the host that wrote the record, or None if the record names no host."""
+    """Return the host that wrote the record, or None if the record contains no host."""
     record.seek(0)
     try:
         return Host(**json.load(record)["host"])

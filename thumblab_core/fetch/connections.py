@@ -121,7 +121,7 @@ class PublicBackend(TimedBackend):
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
         # A name that does not exist and a name with a private address give the same error. With two different errors, a
-        # client could find out which names the local network has.
+        # client could find out which host names exist in the local network.
         reason = "is not a public address" if is_address(host) else "has no public address"
         raise failure or RefusedError(f"{host[:100]} {reason}; {ADVICE}")
 

@@ -82,7 +82,9 @@ _OTHER_SIGNATURES = (
     (0, b"\0\0\0\x0cjP  ", "a JPEG 2000"),
     (4, b"ftyp", "a video"),
 )
-"""Offset, signature and name of formats that are refused. The error about a refused file names its format."""
+"""Offset, signature and name of formats that are refused. The error about a refused file says which format the file
+has.
+"""
 
 
 class ImageError(LabError):
@@ -97,8 +99,8 @@ def damaged(reason: object) -> ImageError:
 def format_of(data: bytes) -> str:
     """Return which of `FORMATS` a file has. At most its first 1,024 bytes are read.
 
-    Raises `ImageError` if the file is empty or has another format. The message names the other format if it is SVG or
-    one of `_OTHER_SIGNATURES`.
+    Raises `ImageError` if the file is empty or has another format. The message says which format the file has, if the
+    format is SVG or one of `_OTHER_SIGNATURES`.
     """
     if not data:
         raise ImageError("the file is empty")

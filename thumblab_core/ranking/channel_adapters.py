@@ -6,7 +6,8 @@ The scope of the release is the channel.
     adapter/<channel_id>/<release_id>/videos.json               the ids of all videos whose data the adapter uses
 
 If the channel has fewer than five videos, `adapters.safetensors` contains no adapter. An adapter is fitted on the
-inputs of one model and works with this model only. The manifest of the adapter's release names the model's release.
+inputs of one model and works with this model only. The manifest of the adapter's release contains the id of the model's
+release.
 """
 
 import json
@@ -104,7 +105,9 @@ class ChannelAdapters:
         return {channel_id: title for channel_id, (title, _) in self._names().items()}
 
     def title(self, channel_id: str) -> str | None:
-        """Return the title of a channel, or None if the channel has no adapter, or if its manifest cannot be read."""
+        """Return the title of a channel. Return None if the channel has no adapter, or if the adapter's manifest is
+        unreadable.
+        """
         return self._name(_checked(channel_id))[0] or None
 
     def find(self, name: str) -> str | None:

@@ -58,8 +58,8 @@ class Appearance:
         thumbnails: number of thumbnails that show the person.
         searched: number of the channel's thumbnails that were searched.
         views_factor: geometric mean of the views of videos with the person, divided by the same mean of videos without
-            the person. The views of each video are first divided by the median of the videos around it. None if fewer
-            than `LEAST_VIDEOS` videos show the person, or fewer than `LEAST_VIDEOS` do not show the person.
+            the person. The views of each video are first divided by the median of the videos around it. None if there
+            are fewer than `LEAST_VIDEOS` videos with the person, or without the person.
         low, high: the ends of the 95 % interval of `views_factor`, from a bootstrap over videos.
     """
 
@@ -150,8 +150,8 @@ def compared(outcome: Float64s, shows: Flags) -> tuple[float | None, float | Non
     the views of other videos.
 
     `outcome` [n]: log views as `over_neighbours` returns them. `shows` [n]: whether the video shows the person. All
-    three results are None if fewer than `LEAST_VIDEOS` videos show the person, or fewer than `LEAST_VIDEOS` do not show
-    the person.
+    three results are None if there are fewer than `LEAST_VIDEOS` videos with the person, or fewer than `LEAST_VIDEOS`
+    videos without the person.
     """
     known = np.isfinite(outcome)
     with_person, without = outcome[known & shows], outcome[known & ~shows]

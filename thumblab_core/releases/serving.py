@@ -81,7 +81,7 @@ class Serving:
         """
         place = self._scope(release.kind, release.scope)
         with place.writing():
-            # After a second rollback, `displaced` still names the release that was served before the first rollback.
+            # After a second rollback, `displaced` is still the release that was served before the first rollback.
             earlier = self.held(release.kind, release.scope)
             displaced = self.current_id(release.kind, release.scope) if earlier is None else earlier.displaced
             place.hold(Hold(datetime.now(UTC).isoformat(timespec="minutes"), reason, displaced))

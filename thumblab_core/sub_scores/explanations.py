@@ -18,7 +18,7 @@ WEAK = {
 """Values below which each sub-score is weak. They are the 10th percentiles of 2,252 thumbnails of 7 niches."""
 
 _LEGIBLE = 0.5
-"""The legibility below which the explanation names the line that is hardest to read."""
+"""The legibility below which the explanation mentions the line that is hardest to read."""
 _HIDDEN = 0.25
 """The explanation mentions the length badge if the badge hides at least this share of a line."""
 _QUOTED = 40

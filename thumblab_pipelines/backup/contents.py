@@ -220,4 +220,4 @@ def _safe(name: str) -> None:
     trusted."""
     path = PurePosixPath(name)
     if not name or path.is_absolute() or ".." in path.parts or "\\" in name:
-        raise LabError(f"the backup names the file {name!r}, which is outside the backup; use another backup")
+        raise LabError(f"the backup lists the file {name!r}, which is outside the backup; use another backup")

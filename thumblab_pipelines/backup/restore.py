@@ -2,7 +2,8 @@
 
 The whole backup is verified before anything is written. While the restore runs, a mark (the file `restoring`) in the
 data folder stops every other command. A restore that was stopped is started from the beginning. The new restore first
-removes the files that the stopped restore wrote. The mark names the folder of the releases, which may be elsewhere.
+removes the files that the stopped restore wrote. The mark contains the path of the folder of the releases, because this
+folder may be elsewhere.
 """
 
 import json

@@ -187,8 +187,8 @@ def fit_channel_adapter(
         if release is None or not unchanged:
             more: dict[str, Any] = {"inputs": inputs, **{e: model.info[e] for e in _ENCODERS}}
             more["check"] = None if evaluation is None else vars(evaluation)
-            # The release must name every video whose data the adapter uses. The adapter also uses the one-video pairs,
-            # so the release names the videos of these pairs too.
+            # The release must list every video whose data the adapter uses. The adapter also uses the one-video pairs,
+            # so the release lists the videos of these pairs too.
             named = sorted({*ids, *compared.video_ids.tolist()})
             release = adapters.publish(about, adapter, ranker.model.config.inputs, named, more, run_id)
     return FittedAdapter(
