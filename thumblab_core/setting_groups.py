@@ -229,7 +229,7 @@ class ModelSettings(BaseSettings):
     )
     title_prior: Path | None = setting(
         None,
-        "A Parquet or CSV file with titles and views of other channels. Each training starts from a title "
+        "A Parquet or CSV file with titles and views of other channels' videos. Each training starts from a title "
         "prior that is fitted to this table. See [Training "
         "recipe](training-recipe.md#a-title-prior-for-a-lab-with-few-channels). Unset: trainings start without a "
         "title prior.",

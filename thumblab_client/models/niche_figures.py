@@ -51,7 +51,7 @@ class Example:
     """The video id of the winner."""
 
     other: str
-    """The video id of the other video."""
+    """The video id of the video that is compared with the winner."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +79,8 @@ class Finding:
     """
 
     standardized: Estimate | None
-    """For a number: the difference in standard deviations (Cohen's d). It is computed from `share`, as if the values
-    were normally distributed.
+    """For a number: the difference in standard deviations (Cohen's d). The lab computes it from `share`, as if the
+    values were normally distributed.
     """
 
     odds_ratio: float | None
@@ -90,7 +90,7 @@ class Finding:
     """The mean of the winners. For a flag: the share of the winners with this feature."""
 
     others_usual: float
-    """The same figure for the other videos of their channels."""
+    """The mean or share of the compared videos that are not winners."""
 
     q_value: float
     """The p value, corrected for all compared features (Benjamini and Yekutieli)."""
@@ -116,7 +116,7 @@ class Coverage:
     """The number of videos that were compared."""
 
     channels: int
-    """The number of channels that have both winners and other videos to compare."""
+    """The number of channels that have at least one winner and one video that is not a winner."""
 
     winners: int
     least_multiple: float | None
@@ -136,7 +136,7 @@ class NicheReport:
     niche: str
     made_at: datetime
     as_of: datetime | None
-    """The newest observation of the niche's views."""
+    """The moment of the niche's newest observation of views."""
 
     too_few: str | None
     coverage: Coverage

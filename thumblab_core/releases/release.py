@@ -202,8 +202,7 @@ def is_release_id(name: str) -> bool:
 
 
 def content_digest(files: Mapping[str, str], info: Mapping[str, Any]) -> str:
-    """Return eight hex digits of the SHA-256 of `files` and `info`. A release id ends with the digits of its release.
-    """
+    """Return eight hex digits of the SHA-256 of `files` and `info`. A release id ends with the digits of its release."""
     return hashlib.sha256(json.dumps([files, info], sort_keys=True).encode()).hexdigest()[:8]
 
 

@@ -104,8 +104,7 @@ class ScopeFolder:
         sync(self.path)
 
     def record(self) -> ScopeRecord:
-        """Return what the scope records. Call this inside `writing` if another process may promote a release meanwhile.
-        """
+        """Return what the scope records. Call this inside `writing` if another process may promote a release meanwhile."""
         return ScopeRecord(self.pointer(), tuple(self.promoted()), self.held(), self._number())
 
     def write_record(self, record: ScopeRecord) -> None:
