@@ -85,7 +85,7 @@ def test_a_failure_is_one_sentence_and_a_nonzero_exit(
 def test_the_status_reports_a_setting_that_names_no_model(model: ModelFile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THUMBLAB_FACE_MODEL", "/nowhere.onnx")
     settings.cache_clear()
-    assert "THUMBLAB_FACE_MODEL names /nowhere.onnx" in run("status").stdout
+    assert "THUMBLAB_FACE_MODEL is set to /nowhere.onnx" in run("status").stdout
     assert "THUMBLAB_FACE_MODEL" in json.loads(run("status", "--json").stdout)["problem"]
 
 

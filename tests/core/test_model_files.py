@@ -196,7 +196,7 @@ class TestFaceModel:
         path = tmp_path / "own.onnx"
         if content is not None:
             path.write_bytes(content)
-        with pytest.raises(ModelFileError, match=f"THUMBLAB_FACE_MODEL names .*{why}"):
+        with pytest.raises(ModelFileError, match=f"THUMBLAB_FACE_MODEL is set to .*{why}"):
             face_model(Settings(data_dir=tmp_path, face_model=path))
 
     def test_a_damaged_pulled_file_is_an_error(self, lab: Settings, pulled: Path) -> None:

@@ -158,7 +158,7 @@ def test_an_upload_is_given_up_only_after_the_grace_and_then_cannot_be_completed
     assert unfinished(elsewhere) == ["manifest.json"], "only the mark is left"
     paused.end()
     publishing.join()
-    assert "given up; publish the release again" in str(failures[0])
+    assert "abandoned; publish the release again" in str(failures[0])
     assert elsewhere.all(KIND, SCOPE) == [elsewhere.get(KIND, SCOPE, good.release_id)]
 
 
