@@ -2,8 +2,8 @@
 
 These rules protect the lab against a hostile URL or host:
 
-    hosts            The URL must name a host and a port from the list that the fetcher was given. A fetcher may also be
-                     made to read from any public host. Such a fetcher also reads https URLs on port 443 of public hosts.
+    hosts            The URL must name a host and a port from the list that the fetcher was given. A fetcher can also be
+                     allowed to read from any public host. It then also reads https URLs on port 443 of public hosts.
     addresses        The name of a public host is looked up once per connection. The lab connects only to the public
                      addresses of the answer, so a second answer of the name server cannot change the address.
     credentials      A URL with credentials is refused.

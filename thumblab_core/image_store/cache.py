@@ -34,9 +34,7 @@ class ImageCache:
         self._lock = threading.Lock()
 
     def get(self, sha256: str) -> bytes | None:
-        """Return the bytes of a copy, or None if no copy exists or can be used. A copy that is damaged or too old is
-        deleted.
-        """
+        """Return the bytes of a copy, or None if there is no usable copy. A copy that is damaged or too old is deleted."""
         try:
             if age(self.images.path(sha256)) <= _KEPT_S:
                 return self.images.get(sha256)

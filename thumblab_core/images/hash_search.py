@@ -5,9 +5,9 @@ one of the first three bands, or they agree in the last band. Otherwise, they wo
 bits.
 
 All hashes with the same 16 bits in one band form a bucket. Therefore, each hash is compared only with the hashes in 52
-buckets. For each of the first three bands, these are the bucket with the same 16 bits and the 16 buckets that differ in
-one bit. For the last band, it is the bucket with the same bits. The method is from Norouzi, Punjani and Fleet, "Fast
-search in Hamming space with multi-index hashing" (2012).
+buckets. In each of the first three bands, these are 17 buckets: the bucket with the same 16 bits, and the 16 buckets
+that differ in one bit. In the last band, this is only the bucket with the same 16 bits. The method is from Norouzi,
+Punjani and Fleet, "Fast search in Hamming space with multi-index hashing" (2012).
 """
 
 from collections.abc import Iterator

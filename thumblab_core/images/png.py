@@ -5,10 +5,10 @@ unreadable. These checks are made before decoding:
 
     chunks                at most 100,000 (`limits.check_parts`)
     size                  `limits.check_size`
-    transparency,         used only if the chunk is whole and its checksum is right; only the first of each kind is
-    used; colours, EXIF         transparency and colours are used only if they come before the pixels ICC profile
-    at most 4 MiB are decompressed (`MAX_PROFILE`); a longer or broken profile is ignored text                  never
-    decompressed
+    transparency,         used only if the chunk is whole and its checksum is right; only the first of each kind is used;
+    colours, EXIF         transparency and colours are used only if they come before the pixels
+    ICC profile           at most 4 MiB are decompressed (`MAX_PROFILE`); a longer or broken profile is ignored
+    text                  never decompressed
 """
 
 import io

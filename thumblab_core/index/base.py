@@ -40,8 +40,8 @@ _MEASURED_QUERIES = 256
 vectors that a search finds.
 """
 _BLOCK = 1024
-"""Maximum number of queries that are searched at a time. If a query is compared without the index, this is the number
-of vectors that it is compared with at a time.
+"""Maximum number of queries that are searched at a time. Without the index, a query is compared with this number of
+vectors at a time.
 """
 _COMPARED = 100_000
 """Number of vectors that are compared with many queries at a time."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from thumblab_core.object_store.bucket import StoreAwayError, StoreError
 
 _MOST = 8
-"""If this number of requests fail one after the other, this is an outage. A single request may fail for another reason.
+"""There is an outage if this number of requests fail one after the other. A single request may fail for another reason.
 
 Requests that are in flight together may fail together in one bad moment, so they count as one.
 """

@@ -85,7 +85,7 @@ def parse_store_url(text: str, what: str = "release store") -> StoreUrl:
         raise LabError(f"the URL of the {what} lacks the key or the secret; write s3://KEY:SECRET@...")
     if unknown := sorted(set(named) - set(_S3_OPTIONS)):
         raise LabError(
-            f"the URL of the {what} has an unknown option ({len(unknown)} in all); use only {' and '.join(_S3_OPTIONS)}"
+            f"unknown options in the URL of the {what}: {len(unknown)}; use only {' and '.join(_S3_OPTIONS)}"
         )
     return StoreUrl(
         parts.scheme,

@@ -170,7 +170,10 @@ def _holds(words: Sequence[str], some: Sequence[str]) -> bool:
 
 
 def _drop_given(connection: Connection, pictures: Sequence[str]) -> tuple[str, ...]:
-    """Remove the `pictures` without faces from the list of given pictures. Return those that no row names now."""
+    """Remove the `pictures` without faces from the list of given pictures.
+
+    Return the pictures to which no row refers any more.
+    """
     some = people_pictures.c.sha256 == func.any(list(pictures))
     with_faces = select(faces.c.sha256)
     connection.execute(delete(people_pictures).where(some, people_pictures.c.sha256.not_in(with_faces)))

@@ -283,7 +283,7 @@ def test_an_unreachable_store_and_a_missing_bucket_are_named_without_a_secret(s3
         (f"s3://key:{SECRET}@", "has no valid bucket or prefix"),
         (f"s3://{SECRET}@bucket/prefix", "lacks the key or the secret"),
         (f"s3://bucket/../{SECRET}/x", "has no valid bucket or prefix"),
-        (f"s3://bucket/prefix?token={SECRET}", "an unknown option"),
+        (f"s3://bucket/prefix?token={SECRET}", "unknown options in the URL"),
         (f"gs://key:{SECRET}@bucket", "neither credentials nor options"),
         (f"s3://[{SECRET}", "cannot be read"),
     ],
