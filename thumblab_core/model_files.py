@@ -127,8 +127,9 @@ def face_model(settings: Settings | None = None) -> Path | None:
     """Return the path of the face detector, or None if there is none.
 
     The path is the setting `THUMBLAB_FACE_MODEL`, or else the path of the file that `thumblab models pull` fetched.
-    Raises `ModelFileError` if the setting does not name an ONNX file, or if the fetched file has changed. No file is
-    silently ignored: otherwise the lab would measure sub-scores without faces, although the user has set up a detector.
+    Raises `ModelFileError` if the setting is not the path of an ONNX file, or if the fetched file has changed. No file
+    is silently ignored: otherwise the lab would measure sub-scores without faces, although the user has set up a
+    detector.
     """
     settings = settings or current_settings()
     return _chosen(YUNET, "face_model", settings.face_model, settings)
@@ -138,7 +139,7 @@ def face_embedder(settings: Settings | None = None) -> Path | None:
     """Return the path of the face embedder, or None if there is none.
 
     The path is the setting `THUMBLAB_FACE_EMBEDDER`, or else the path of SFace if `thumblab models pull sface` fetched
-    it. Raises `ModelFileError` if the setting does not name an ONNX file, or if the fetched file has changed. The
+    it. Raises `ModelFileError` if the setting is not the path of an ONNX file, or if the fetched file has changed. The
     setting that switches on the recognition of people has no effect on the result.
     """
     settings = settings or current_settings()

@@ -48,9 +48,9 @@ class CheckState(BaseModel):
 class OpenAlert(BaseModel):
     """A cause of failures that still exists.
 
-    `things` names what has failed and has not succeeded again, such as niches and jobs. `told_at` is when the last
-    message about the alert was made, or None if the alert still waits for more failures. `count` is the number of
-    failures. If `lasting` is true, the cause is a state, such as a late refresh, and `count` is 1.
+    `things`: the names of the things that have failed and not succeeded again, such as niches and jobs. `told_at` is
+    when the last message about the alert was made, or None if the alert still waits for more failures. `count` is the
+    number of failures. If `lasting` is true, the cause is a state, such as a late refresh, and `count` is 1.
     """
 
     cause: str

@@ -61,8 +61,8 @@ class Proposal:
 
     `channels`: the nearest channels, the most similar first; the channels of the seed are among them. `searches`: texts
     that are frequent in the titles of the seed and rare in other titles. `cost`: the quota that the niche would need.
-    `preview`: how many stored videos would belong to the proposed niche, counted by their present niche. Such a video
-    is from one of the channels, or its title contains one of the searches.
+    `preview`: for each present niche, how many of its stored videos would also fit the proposed niche. Such a video is
+    from one of the channels, or its title contains one of the searches.
     """
 
     channels: list[NearChannel]

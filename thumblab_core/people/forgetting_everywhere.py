@@ -43,7 +43,7 @@ def forget_everywhere(
 
     `forget` is a function of the module `forgetting`. Its errors are raised unchanged. If a head cannot be deleted, no
     row is deleted either, so that the same call can be repeated. Raises `OSError` if a picture cannot be deleted.
-    `lab_retention` then deletes it, because no row names it.
+    `lab_retention` then deletes the picture later, because no row refers to it.
     """
 
     def rows_and_heads(connection: Connection) -> Removed:

@@ -44,12 +44,13 @@ ON CONFLICT (face_id) DO UPDATE SET
 def move(connection: Connection, face_ids: Sequence[str], to: str | None = None) -> ClusterRow:
     """Put faces in a cluster, and pin the faces there. Return this cluster.
 
-    `to`: the id of the cluster, or None for a new cluster. If the lab itself put another face of one of the pictures in
-    this cluster, this other face is taken out. If a moved face was banned from this cluster, the ban is deleted.
+    `to`: the id of the cluster, or None for a new cluster. If the cluster has another face of one of the pictures, and
+    the lab itself put it there, that face is taken out. If a moved face was banned from this cluster, the ban is
+    deleted.
 
     Raises:
         UnknownFaceError: The lab has no such face or cluster.
-        FaceConflictError: Two of the faces are in one picture, or a person put another face of the picture there.
+        FaceConflictError: Two of the faces are in one picture, or a person put another face of the picture in `to`.
         LabError: No face is given, or more than `MOST_FACES`.
     """
     pictures = _pictures_of(connection, face_ids)

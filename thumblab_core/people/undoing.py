@@ -147,7 +147,7 @@ def undo(connection: Connection) -> Change:
 
 def _kept_out(connection: Connection, change_id: int) -> dict[str, str]:
     """Return the faces of a change that cannot go back to their earlier cluster. A face cannot go back if a person put
-    another face of the same picture there. The result maps each such face to that other face.
+    another face of the same picture there. The result maps each of these faces to the face that the person put there.
 
     A cluster has at most one face of a picture. Usually, the latest change is undone first, so the earlier cluster is
     free. But when a person is forgotten, changes are deleted from the log without being undone. Then another face of

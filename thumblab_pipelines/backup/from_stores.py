@@ -1,7 +1,7 @@
 """Copy the pictures and the releases of a lab into its backup, if they are in an object store.
 
-The backup has the same files as the backup of a lab with folders. So the backup is restored into folders. `thumblab
-move` can then copy these folders to an object store.
+The backup has the same files as the backup of a lab with folders. So the backup is restored into folders. The command
+`thumblab move` can then copy these folders to an object store.
 """
 
 from collections.abc import Collection

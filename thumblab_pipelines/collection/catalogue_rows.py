@@ -42,9 +42,9 @@ class CatalogueTable(ReadTable):
     """The table `folder/videos.csv`, and the problems that were found while reading it.
 
     `niches`: names of the lab's niches. `rows`: number of rows that were read so far. `problems`: an entry for each
-    skipped row, and for each row whose length of the video could not be read. The latter rows are used without a length.
-    `remarks`: sentences about the whole table. The remarks name missing optional columns, and columns in which HTML
-    entities were decoded.
+    skipped row, and for each row in which the length of the video could not be read. A row without a readable length is
+    still used. `remarks`: sentences about the whole table. The remarks list missing optional columns, and columns in
+    which HTML entities were decoded.
     """
 
     folder: Path
