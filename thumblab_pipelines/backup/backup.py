@@ -4,7 +4,7 @@ Other processes go on writing. The copy is still consistent because of the order
 
 1. Copy pictures, artifacts and releases. These three kinds of files never change, so copying them needs no lock.
 2. Lock each scope of the release store for a moment. Copy the scope's pointers, and the releases made since step 1. So
-a pointer always points to a release that is in the copy.
+   a pointer always points to a release that is in the copy.
 3. Take a snapshot of the lab's database. Copy the pictures that are in the snapshot but not in the copy, then dump the
    snapshot. If a missing picture was deleted meanwhile, take a later snapshot, which no longer has the picture's row.
 4. Dump Dagster's database, and then MLflow's database. After that, copy the artifacts made since step 1. MLflow stores
