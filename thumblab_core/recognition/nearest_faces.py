@@ -35,7 +35,7 @@ class NearFace:
 
 
 def nearest_faces(connection: Connection, face_id: str, limit: int = 100) -> tuple[NearFace, ...]:
-    """Return the faces that look most like a face, the nearest first.
+    """Return the faces that look most like a given face. The most similar face comes first.
 
     Raises `UnknownFaceError` if the lab has no such face, and `LabError` if the face has no vector or `limit` is not
     allowed.

@@ -116,7 +116,7 @@ def _refresh_channels(
         if len(gone) == len(batch) >= _IMPLAUSIBLE_CLOSURES:
             raise YouTubeError(
                 f"YouTube says that none of {len(gone)} channels exists any more. This is implausible, so nothing of "
-                "these channels was deleted; run again later",
+                "these channels was deleted; start the run again later",
                 ErrorKind.SERVER,
             )
         with lab.engine.begin() as connection:

@@ -61,9 +61,9 @@ def retain(
     deletes at most a share of the niche's videos, unless a person has `confirmed` the deletion, see `LimitedDeletion`.
 
     The present time comes from YouTube, because a wrong clock of this machine could delete everything. If YouTube
-    cannot be asked, a `confirmed` run uses the earlier of two times: of this machine's clock, and of the database
-    server's clock. Any other run uses the newest time that the lab has received from YouTube. If one clean-up fails,
-    all other clean-ups still run. If no API key is set and the niche has no videos from YouTube, YouTube is not asked.
+    cannot be asked, a `confirmed` run uses the clock of this machine or of the database server, whichever shows the
+    earlier time. Any other run uses the newest time that the lab has received from YouTube. If one clean-up fails, all
+    other clean-ups still run. If no API key is set and the niche has no videos from YouTube, YouTube is not asked.
 
     Raises:
         LabError: No key is set and the niche has videos from YouTube, or YouTube refuses or cannot be reached. Videos

@@ -27,7 +27,7 @@ class PictureGaps:
 
 @dataclass(frozen=True)
 class OneVideoGaps:
-    """The gaps of one-video pairs: the score of picture a minus the score of picture b, each with its own title.
+    """The gaps of one-video pairs: the score of picture a minus the score of picture b. Each picture has its own title.
 
     Parameters
     ----------

@@ -98,7 +98,8 @@ class Checkpoint:
             return None
 
     def remove(self) -> None:
-        """Delete the state and temporary files older than an hour. If the folder is then empty, delete it too."""
+        """Delete the state, and temporary files that are older than an hour. If the folder is then empty, delete it
+        too."""
         self.path.unlink(missing_ok=True)
         for aside in self.path.parent.glob(f"{self.path.stem}*{_ASIDE}"):
             with suppress(FileNotFoundError):

@@ -23,7 +23,8 @@ RUNS = 5
 
 
 def runs_in_time(channel: npt.NDArray[np.str_]) -> Rows:
-    """Return the number of each row's run [n], 0 to 4. A run is a fifth of the channel's rows.
+    """Divide the rows of each channel into five runs of equal length. Return the number 0 to 4 of the run of each row
+    [n].
 
     The rows of each channel must be in order of time. Run 0 has the first rows.
     """

@@ -24,7 +24,7 @@ from thumblab_pipelines.training.corpus import Corpus
 from thumblab_pipelines.training.picture_gaps import pair_sides
 
 LEAST_PAIRS_FOR_SLOPE = 50
-"""Minimum number of pairs for fitting a slope. With fewer pairs, the slope of whole videos is used."""
+"""Minimum number of pairs for fitting a slope. With fewer pairs, the slope that was fitted to whole videos is used."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ def one_title_slopes(
     """Return the slopes for unadapted and for adapted scores of pictures under one title, and the data that each slope
     was fitted to.
 
-    Without enough experiments, a slope is fitted to pairs of known videos, and is at most the slope of whole videos. A
-    steeper slope would claim more certainty. Only tests of pictures under one title could justify such a claim.
+    If there are too few experiments, a slope is fitted to pairs of known videos. Then it is at most the slope that was
+    fitted to whole videos. A steeper slope would claim more certainty, and only experiments could justify this claim.
     """
     context = Context.of(corpus.data, corpus.known)
     (first, first_from), (second, second_from) = (_slope(corpus, context, data) for data in (unadapted, adapted))

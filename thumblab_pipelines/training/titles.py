@@ -48,7 +48,7 @@ _FARTHEST = 4.0
 _CLIP = 3.0
 """The targets of a channel's videos are clipped at this number of robust standard deviations of the channel."""
 _PRIOR_VIDEOS = 10.0
-"""In the estimate of a channel's spread, the spread over all channels has the weight of this many videos."""
+"""The estimate of a channel's spread includes the spread over all channels, with the weight of this many videos."""
 _MEANING_LENGTH = 0.5
 """How far below 1 the cosine of two titles must be, so that the covariance of their meanings falls to 1/e."""
 _TASTE_DAYS, _SLOW_DAYS, _QUICK_DAYS = 120.0, 60.0, 10.0

@@ -147,7 +147,7 @@ def _without_videos(corpus: Corpus, gone: Collection[str]) -> tuple[Corpus, Flag
 
 @dataclass(frozen=True)
 class _Part:
-    """The rows that one model learns from, and the rows of its validation. `what` and `folder`: see `Training.fit`."""
+    """The rows that train one model, and the rows that validate it. `what` and `folder`: see `Training.fit`."""
 
     train: Rows
     validation: Rows

@@ -112,8 +112,8 @@ class StoredBatch:
 
     @contextmanager
     def claim(self) -> Iterator[bool]:
-        """Lock the batch until the `with` block ends. Yield whether this process got the lock. Only then may it work on
-        the batch.
+        """Lock the batch until the `with` block ends. Yield whether this process got the lock. Without the lock, it must
+        not work on the batch.
 
         Does not wait for the lock. If a process dies, the kernel frees the lock of this process.
         """

@@ -24,7 +24,7 @@ from thumblab_core.settings import Settings
 from thumblab_serving.folder_lock import locked
 
 MOST_IMPORTS = 20
-"""Maximum number of imports of all keys that are kept."""
+"""Maximum number of imports that are kept, of all keys together."""
 
 MOST_UNFINISHED = 3
 """Maximum number of imports of one API key that have not ended."""

@@ -153,13 +153,13 @@ class Event(Answer):
 
 
 class Tick(Answer):
-    """A future tick of a schedule, in seconds since 1970."""
+    """A future moment at which a schedule starts its job, in seconds since 1970."""
 
     timestamp: float | None
 
 
 class Ticks(Answer):
-    """The next ticks of a schedule."""
+    """The next moments at which a schedule starts its job."""
 
     results: list[Tick]
 

@@ -94,7 +94,7 @@ class StoredExperiments:
             for data in pictures:
                 if data is not None:
                     self._images.put(data)
-        except StoreError:  # Its reason names the bucket, which is not for everybody who has a key.
+        except StoreError:  # Do not repeat the error, because not every owner of a key may know the bucket in it.
             raise NotStoredError(f"a picture could not be stored: {NO_STORE}") from None
         except OSError as error:
             raise NotStoredError(

@@ -42,7 +42,7 @@ async def read(request: Request) -> tuple[BatchRequest, str | None]:
 
 
 def results_query(request: Request) -> ResultsQuery:
-    """Return the query of a request for results. Raises a 422 `Problem` if the query breaks the schema."""
+    """Return the query parameters of a request for results. Raises a 422 `Problem` if they break the schema."""
     return query_of(request, ResultsQuery)
 
 
@@ -72,10 +72,10 @@ def list_query(request: Request) -> BatchesQuery:
 
 
 def list_documentation() -> list[dict[str, Any]]:
-    """Return the description of the query of a request for the list of batches, for the OpenAPI document."""
+    """Return the description of the query parameters of a request for the list of batches, for the OpenAPI document."""
     return query_documentation(BatchesQuery)
 
 
 def results_documentation() -> list[dict[str, Any]]:
-    """Return the description of the path and the query of a request for results, for the OpenAPI document."""
+    """Return the description of the path and query parameters of a request for results, for the OpenAPI document."""
     return [ID_DOCUMENTATION, *query_documentation(ResultsQuery)]

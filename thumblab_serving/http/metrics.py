@@ -92,7 +92,7 @@ class Metrics:
         self._update_memory()
 
     def key_request(self, name: str, outcome: Literal["allowed", "forbidden", "too_many"]) -> None:
-        """Count a request that had the key `name`."""
+        """Count a request that was sent with the key called `name`."""
         self._keys.labels(name, outcome).inc()
         self._keys_used.labels(name).set_to_current_time()
 

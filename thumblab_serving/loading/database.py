@@ -138,7 +138,7 @@ class ServiceDatabase:
         except NewerDatabaseError as error:
             raise self._failed(str(error)) from None
         except LabError:
-            self._failure = None  # The error comes from `work`, so the database did answer.
+            self._failure = None  # `work` raised the error, so the database can be reached.
             raise
         except DeadlineError:
             # `cancel` only prevents `work` that has not started. If `work` already runs, it continues in its thread.

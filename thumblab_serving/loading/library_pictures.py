@@ -23,7 +23,7 @@ NO_STORE = "the image store cannot be used now; try again later"
 
 @dataclass
 class Found:
-    """The JPEG bytes of the found thumbnails by video id, and why other thumbnails could not be read."""
+    """The JPEG bytes of each thumbnail that was found, by video id, and why the remaining thumbnails were not read."""
 
     pictures: dict[str, bytes] = field(default_factory=dict)
     degraded: list[str] = field(default_factory=list)
@@ -55,7 +55,7 @@ class LibraryPictures:
             try:
                 found.pictures[video_id] = reduced(read())
             except (StoreError, UnreadImageError):
-                # The reason names the bucket, which is not for everybody who has a key.
+                # Do not repeat the error, because not every owner of a key may know the bucket in it.
                 found.degraded.append(f"the picture of video {video_id} could not be read ({NO_STORE})")
             except (ImageError, OSError) as error:
                 reason = str(error) if isinstance(error, ImageError) else str(error.strerror)

@@ -28,7 +28,7 @@ _MOST_FIELDS = len(SimilarForm.model_fields)
 
 
 def read_query(request: Request) -> Asked:
-    """Return the request in the query of a `GET`. Raises a 422 `Problem` if the query breaks the schema."""
+    """Return the request from the query parameters of a `GET`. Raises a 422 `Problem` if they break the schema."""
     query = query_of(request, SimilarQuery)
     return Asked(query, video_id=query.video_id)
 
@@ -68,7 +68,7 @@ async def _of_form(request: Request) -> Asked:
 
 
 def query_documentation() -> list[dict[str, Any]]:
-    """Return the description of the query of `GET` for the OpenAPI document."""
+    """Return the description of the query parameters of `GET` for the OpenAPI document."""
     properties = _without_null(SimilarQuery)
     return [
         {

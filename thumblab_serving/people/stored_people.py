@@ -84,7 +84,7 @@ class StoredPeople:
         return self.database.read(lambda connection: list_clusters(connection, limit, offset, kind))
 
     def cluster(self, cluster_id: str, limit: int, offset: int) -> FacePage:
-        """Return a cluster with its faces, the best quality first."""
+        """Return a cluster with its faces. Faces of the best quality come first."""
         from thumblab_core.people.reading import faces_of_cluster
 
         return self.database.read(lambda connection: faces_of_cluster(connection, cluster_id, limit, offset))
@@ -128,7 +128,7 @@ class StoredPeople:
         return self.database.read(read)
 
     def pictures_of_person(self, cluster_id: str, limit: int, offset: int) -> tuple[PersonPicture, ...]:
-        """Return the pictures that show a person, the newest videos first."""
+        """Return the pictures that show a person. Pictures of the newest videos come first."""
         from thumblab_core.people.reading import pictures_of_person
 
         return self.database.read(lambda connection: pictures_of_person(connection, cluster_id, limit, offset))

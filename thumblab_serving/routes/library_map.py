@@ -89,8 +89,8 @@ async def points(request: Request) -> Response:
     openapi_extra={"parameters": [_NICHE]},
 )
 async def atlases(request: Request) -> MapAtlasesOut:
-    """Return the pages that contain the pictures, by size. The column `tile` of the points has the number of each
-    video's picture.
+    """Return the image files that contain the small pictures, in several sizes. The column `tile` of the points has the
+    number of each video's picture.
     """
     scope = _scope(request)
     release, found, tiles = await _run(request, partial(_maps(request).atlases, scope))

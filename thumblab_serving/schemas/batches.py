@@ -151,7 +151,7 @@ class BatchesQuery(StrictModel):
 class ItemResult(StrictModel):
     """The result of an item: a line of the results. Exactly one of `answer` and `error` is not null."""
 
-    item: int = Field(ge=1, description="The place of the item in the batch, from 1.")
+    item: int = Field(ge=1, description="The place of the item in the batch, counted from 1.")
     id: str
     answer: ScoreAnswer | None = None
     error: str | None = None

@@ -210,7 +210,7 @@ def facts_of(stored: StoredExperiment) -> dict[str, object]:
 
 
 def page_of(stored: list[StoredExperiment], limit: int) -> ExperimentsOut:
-    """Return a page of at most `limit` experiments. `stored` has one more experiment if there is another page."""
+    """Return a page of at most `limit` experiments. `stored` has `limit` + 1 experiments if there is a next page."""
     shown = stored[:limit]
     last = shown[-1] if len(stored) > limit else None
     return ExperimentsOut(

@@ -111,7 +111,7 @@ class ScheduleOut(BaseModel):
     cron: str
     timezone: str | None
     state: Literal["running", "stopped"] = Field(description="Whether the schedule is turned on in Dagster.")
-    next_run: datetime | None = Field(description="The time of the next run. Null if the schedule is off.")
+    next_run: datetime | None = Field(description="When the schedule starts its job next. Null if it is off.")
 
 
 class SchedulerOut(BaseModel):

@@ -206,7 +206,7 @@ class ProposalRequest(StrictModel):
 class NearChannelOut(StrictModel):
     """A channel of the lab whose titles are similar to the titles of the given channels and videos."""
 
-    channel_id: str = Field(description="The id of the channel at YouTube, or of an imported channel.")
+    channel_id: str = Field(description="The id that YouTube gave to the channel, or the id of an imported channel.")
     title: str = Field(description="The name of the channel.")
     videos: int = Field(description="How many of its videos were compared.")
     similarity: float = Field(description="Cosine of the mean title vectors, -1 to 1.")
@@ -225,6 +225,6 @@ class ProposalOut(StrictModel):
     preview: dict[str, int] = Field(
         description=(
             "The number of stored videos that are from these channels, or that have one of these searches in their "
-            "title. There is a number for each present niche of these videos."
+            "title, by the niche to which the videos belong now."
         )
     )

@@ -235,7 +235,7 @@ class RefreshOut(RunsOut):
 
 
 class RebuildOut(RunsOut):
-    """The answer of a rebuild, or of a full embedding with a rebuild."""
+    """The answer to a request for a rebuild, or for a full embedding with a rebuild."""
 
     results: dict[str, bool | None] = Field(
         description="Whether the rebuild of each niche succeeded; null while it has not ended."
@@ -243,7 +243,7 @@ class RebuildOut(RunsOut):
 
 
 class ItemsOut(ChangedItemsOut, RunsOut):
-    """The answer of a change of items. The lists are empty while the run has not ended."""
+    """The answer to a request that changes items. The lists are empty while the run has not ended."""
 
     outcome: Literal["changed", "unchanged", "rebuild_required", "failed", "pending"] = Field(
         description=(

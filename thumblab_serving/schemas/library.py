@@ -19,7 +19,7 @@ MOST_PICTURES = 24
 
 def _without_nul(text: str) -> str:
     if "\0" in text:
-        raise ValueError("the id of a video has no NUL character")
+        raise ValueError("the id of a video must not contain a NUL character")
     return text
 
 
@@ -142,7 +142,9 @@ class ViewsOut(StrictModel):
     views: int | None
     likes: int | None
     comments: int | None
-    era: str = Field(description="The definition of a view at that time. Counts of different eras cannot be compared.")
+    era: str = Field(
+        description="Which definition of a view YouTube used then. Counts by different definitions cannot be compared."
+    )
 
 
 class ThumbnailVersionOut(StrictModel):

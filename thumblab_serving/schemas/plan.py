@@ -59,7 +59,7 @@ class PlanOut(StrictModel):
     alpha: float = Field(description="The probability that the test finds a difference that does not exist.")
     impressions_per_variant: int = Field(ge=1, description="Impressions that each of the two candidates needs.")
     pair: PairOut | None = Field(
-        description="The candidates to test. Null if no two candidates are worth a test, see `advice`."
+        description="The candidates to test. Null if no two candidates are worth a test (see `advice`)."
     )
     too_alike: list[AlikeOut] = Field(description="Candidates whose test would hardly find a difference.")
     advice: str | None = Field(description="What to do instead if `pair` is null.")

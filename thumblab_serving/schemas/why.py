@@ -18,8 +18,8 @@ class ContributionOut(StrictModel):
         )
     )
     difference: float = Field(
-        description="The contribution in log views, above 0 if it speaks for this candidate. All contributions add up "
-        "to `difference`."
+        description="The contribution in log views. It is above 0 if it is in favour of this candidate. All "
+        "contributions add up to `difference`."
     )
     share: float = Field(
         ge=-1,

@@ -20,16 +20,16 @@ from thumblab_serving.scoring.why import explain
 
 @dataclass(frozen=True)
 class GridTitles:
-    """The titles of a grid. `own` maps the id of a picture to its own title. Each picture without a title of its own is
-    combined with each title in `shared`.
+    """The titles of the packages. `own` maps the id of a picture to its own title. Each picture without a title of its
+    own is combined with each title in `shared`.
     """
 
     shared: Sequence[EncodedTitle]
     own: Mapping[str, EncodedTitle]
 
     def of(self, picture: str) -> EncodedTitle:
-        """Return the title under which a picture is ranked outside the grid: its own title, or else the first shared
-        title.
+        """Return the title with which a picture is ranked against the other pictures: its own title, or else the first
+        shared title.
         """
         return self.own.get(picture) or self.shared[0]
 

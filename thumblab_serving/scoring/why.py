@@ -82,7 +82,7 @@ def _opponent(name: str, ranking: Ranking) -> str | None:
 
 
 def _reason(name: str, ranking: Ranking, question: Question) -> str:
-    """Return why there is no explanation of a picture's score, as a clause."""
+    """Return a clause that says why a picture's score cannot be explained."""
     if ranking.verdict is Verdict.NO_SKILL:
         what = "such packages" if question == PACKAGE else "such pictures"
         return f"the model was not shown to order {what} better than chance, so its score says nothing about views"

@@ -12,8 +12,8 @@ from uvicorn.config import STARTUP_FAILURE, Config
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 _SHORTEST_LIFE_S = 60.0
-"""A worker that dies within this many seconds is replaced only after a wait. If further workers die so early, the wait
-doubles each time.
+"""A worker that dies within this many seconds of its start is replaced only after a wait. If the next worker dies so
+early too, the wait doubles.
 """
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 60.0
 _START_S = 180.0

@@ -14,7 +14,7 @@ _SUBCOMMANDS = {
     "show": ("look", "List the clusters, or the faces of one of them."),
     "changes": ("look", "List what people changed, the newest first."),
     "label": ("change", "Give a cluster the name of a person."),
-    "unlabel": ("change", "Take the name from a cluster."),
+    "unlabel": ("change", "Remove the name of a cluster."),
     "owner": ("change", "Say that a person runs the channel."),
     "merge": ("change", "Merge a cluster into another one."),
     "unmerge": ("change", "Take a merge back."),

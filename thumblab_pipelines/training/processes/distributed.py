@@ -2,7 +2,7 @@
 
 - `accelerate launch --multi_gpu --num_processes 2 ...`, on one machine. The option `--multi_gpu` is needed even on
   CPUs, because with `--cpu` the launcher starts only one process.
-- Ray Train, on several machines, see the module `on_cluster`. Ray Train connects the processes before
+- Ray Train, on several machines (see the module `on_cluster`). Ray Train connects the processes before
   this module is used.
 
 No other module uses ranks or the number of processes. Every process finds out which pairs each step has, and trains on

@@ -1,8 +1,8 @@
 """Train one model in worker processes of a Ray cluster, with the function that trains it in one process.
 
 Ray Train starts the processes and connects them. `ProcessGroup` then divides the pairs of each step, as it does under
-`accelerate launch`. A single worker computes the same weights as this process. Several workers add up their gradients
-in another order, so the last digits of the weights differ.
+`accelerate launch`. A single worker computes the same weights as a training without Ray. Several workers add up their
+gradients in another order, so the last digits of the weights differ.
 """
 
 import os
@@ -23,7 +23,7 @@ from thumblab_pipelines.training.fitting import fit
 Model = TypeVar("Model", bound=nn.Module)
 
 _RETRIES = 3
-"""How often a training whose worker died is started again. The training resumes from its checkpoint."""
+"""Maximum number of times that a training is started again after a worker has died. It resumes from its checkpoint."""
 
 
 def fit_on_cluster(

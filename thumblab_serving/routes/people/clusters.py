@@ -101,7 +101,7 @@ async def label(request: Request) -> LabelledClusterOut:
 
 @router.delete(
     f"{PREFIX}/clusters/{{cluster_id}}/label",
-    summary="Take the name from a cluster",
+    summary="Remove the name of a cluster",
     response_model=FaceClusterOut,
     responses=error_responses(401, 404, 503),
     openapi_extra={"parameters": [in_path("cluster_id")]},
@@ -154,7 +154,7 @@ async def unmerge(request: Request) -> FaceClusterOut:
 
 @router.get(
     f"{PREFIX}/changes",
-    summary="The changes that people made by hand, the latest first",
+    summary="The changes that people made by hand, from the latest to the oldest",
     response_model=FaceChangesOut,
     responses=error_responses(401, 422, 503),
     openapi_extra={"parameters": query_documentation(ChangesQuery)},

@@ -155,7 +155,7 @@ async def pictures(request: Request) -> PersonPicturesOut:
 
 @router.post(
     f"{PREFIX}/move",
-    summary="Put several faces in a cluster, or in a new one",
+    summary="Put several faces in a cluster, or in a new cluster",
     **changing(FaceClusterOut, MoveFacesRequest, required=True),
 )
 async def move_several(request: Request) -> FaceClusterOut:
@@ -180,7 +180,7 @@ async def face(request: Request) -> StoredFaceOut:
 
 @router.get(
     f"{PREFIX}/{{face_id:face_id}}/nearest",
-    summary="The faces that look most like a face",
+    summary="The faces that look most like a given face",
     response_model=NearFacesOut,
     responses=error_responses(401, 404, 422, 503),
     openapi_extra={"parameters": [in_path("face_id"), *query_documentation(NearestQuery)]},
@@ -232,7 +232,7 @@ async def crops(request: Request) -> FaceCropsOut:
 
 @router.post(
     f"{PREFIX}/{{face_id:face_id}}/move",
-    summary="Put a face in a cluster, or in a new one",
+    summary="Put a face in a cluster, or in a new cluster",
     **changing(FaceClusterOut, MoveFaceRequest, "face_id"),
 )
 async def move(request: Request) -> FaceClusterOut:

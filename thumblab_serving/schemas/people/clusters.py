@@ -14,9 +14,9 @@ class FaceClusterOut(StrictModel):
 
     cluster_id: str = Field(
         description=(
-            "`person_` or `unknown_cluster_`, followed by a key of 12 digits. In a request, the key may also stand "
-            "alone or follow `clu_`. A request may also use an id that the cluster had before it was named or "
-            "merged."
+            "`person_` or `unknown_cluster_`, followed by a key of 12 hexadecimal digits. In a request, the key may "
+            "also stand alone or follow `clu_`. A request may also use an id that the cluster had before it was named "
+            "or merged."
         )
     )
     person_id: str | None = Field(description="The same id if the cluster has a name, otherwise null.")
@@ -46,7 +46,7 @@ class LabelledClusterOut(FaceClusterOut):
 
 
 class FaceClustersOut(StrictModel):
-    """A part of the list of clusters, the largest first."""
+    """A part of the list of clusters. The largest cluster comes first."""
 
     total: int = Field(description="How many clusters the whole list has.")
     clusters: list[FaceClusterOut]
@@ -89,7 +89,7 @@ class StoredFaceOut(StrictModel):
 
 
 class FaceClusterFacesOut(FaceClusterOut):
-    """A cluster with a part of its faces, the best quality first. `faces` is the number of all its faces."""
+    """A cluster with a part of its faces. The best faces come first. `faces` is the number of all its faces."""
 
     members: list[StoredFaceOut]
 
@@ -103,13 +103,13 @@ class NearFaceOut(StoredFaceOut):
 
 
 class NearFacesOut(StrictModel):
-    """The faces that look most like a face, the nearest first."""
+    """The faces that look most like a given face. The most similar face comes first."""
 
     faces: list[NearFaceOut]
 
 
 class UnassignedFacesOut(StrictModel):
-    """A part of the faces that are in no cluster, the best quality first."""
+    """A part of the faces that are in no cluster. Faces of the best quality come first."""
 
     faces: list[StoredFaceOut]
 
@@ -158,7 +158,7 @@ class FaceChangeOut(StrictModel):
 
 
 class FaceChangesOut(StrictModel):
-    """The latest changes, the latest first. Changes that were undone are left out."""
+    """The latest changes. The newest change comes first. Changes that were undone are left out."""
 
     changes: list[FaceChangeOut]
 

@@ -51,13 +51,13 @@ class PersonPictureOut(StrictModel):
 
 
 class PersonPicturesOut(StrictModel):
-    """A part of the pictures of a person, the newest videos first."""
+    """A part of the pictures of a person. Pictures of the newest videos come first."""
 
     pictures: list[PersonPictureOut]
 
 
 class DetectedFacesOut(StrictModel):
-    """The result of a search for faces. A field is null where the run did not report it."""
+    """The result of a search for faces. A field is null if the run did not report its value."""
 
     searched: int | None = Field(description="How many pictures were searched now.")
     new_faces: int | None
@@ -68,17 +68,17 @@ class DetectedFacesOut(StrictModel):
 
 
 class TrainingResultOut(StrictModel):
-    """The result of a training. A field is null where the run did not report it."""
+    """The result of a training. A field is null if the run did not report its value."""
 
-    people: int | None = Field(description="How many people the head has learnt from.")
-    faces: int | None = Field(description="How many faces the head has learnt from.")
+    people: int | None = Field(description="The number of people on whose faces the head was trained.")
+    faces: int | None = Field(description="The number of faces on which the head was trained.")
     epochs: int | None
     release: str | None
     reason: str | None = Field(description="Why the head is served, or why not.")
 
 
 class GroupedFacesOut(StrictModel):
-    """The result of a grouping. A field is null where the run did not report it."""
+    """The result of a grouping. A field is null if the run did not report its value."""
 
     faces: int | None = Field(description="How many faces have a vector.")
     people: int | None = Field(description="How many clusters with a name have faces.")
@@ -88,7 +88,7 @@ class GroupedFacesOut(StrictModel):
     in_none: int | None = Field(description="How many faces are in no cluster.")
     left_for_later: int | None = Field(description="How many faces `max_faces` left out.")
     moved: int | None = Field(
-        description="How many faces are in another cluster than before, or in no cluster any more."
+        description="How many faces moved to another cluster, or are now in no cluster."
     )
     new: int | None = Field(description="How many unknown clusters were made.")
     dropped: int | None = Field(description="How many unknown clusters were deleted.")

@@ -66,4 +66,4 @@ class PeopleSeenOut(StrictModel):
     people: list[PersonOnChannelOut] = Field(
         description="The figures on this channel of the people who are seen. A person without figures is left out."
     )
-    note: str = Field(description="What the figures do not show.")
+    note: str = Field(description="A sentence about what the figures do not show.")
