@@ -61,7 +61,7 @@ class MixedRows:
         return block if self.function is None else self.function(block)
 
     def take(self, chosen: Rows | Flags) -> MixedRows:
-        """Return the chosen rows, as a view of the same parts."""
+        """Return the chosen rows. The arrays in `parts` are shared and not copied."""
         rows = np.flatnonzero(chosen) if np.asarray(chosen).dtype == bool else np.asarray(chosen, np.intp)
         return replace(self, rows=rows if self.rows is None else self.rows[rows])
 
@@ -71,7 +71,7 @@ class MixedRows:
         return replace(self, function=function if first is None else lambda block: function(first(block)))
 
     def blocks(self) -> Iterator[tuple[slice, Any]]:
-        """Yield all rows in dense blocks of at most `BLOCK` rows. Each block comes after a slice, which says which rows
+        """Yield all rows in dense blocks of at most `BLOCK` rows, as pairs (slice, block). The slice says which rows
         the block has."""
         for start in range(0, len(self), BLOCK):
             place = slice(start, min(start + BLOCK, len(self)))
@@ -108,7 +108,7 @@ class MixedRows:
         return mean, np.sqrt(squares / len(self))
 
     def buffers(self) -> list[npt.NDArray[Any]]:
-        """Return the arrays of the parts, from which the caller computes a digest."""
+        """Return all arrays of which the rows consist. The caller computes a digest from these arrays."""
         arrays: list[npt.NDArray[Any]] = [] if self.rows is None else [self.rows]
         for part in self.parts:
             arrays += [part] if isinstance(part, np.ndarray) else [part.data, part.indices, part.indptr]

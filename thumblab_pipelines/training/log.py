@@ -13,7 +13,7 @@ def training_log(folder: Path | None, first: int) -> Iterator[Callable[[Epoch, f
     nothing.
 
     `first`: the number of the first epoch of this run. An earlier run that was stopped may already have logged this
-    epoch or later epochs. Log entries of the earlier run from this epoch on are discarded.
+    epoch or later epochs. The entries that the earlier run logged for these epochs are discarded.
     """
     if folder is None:
         yield lambda epoch, learning_rate: None

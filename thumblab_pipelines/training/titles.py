@@ -135,8 +135,8 @@ class TitleScores:
     """The scores of n titles, in parts.
 
     `shared` [n]: the part from the coefficients that all channels share. `own` [n]: the part from the deviations of the
-    title's channel. `drift` [n]: how far the level of the channel has drifted from its constant at the publication of
-    the video. The unit is the robust standard deviation of the channel's log views. The unit differs between channels,
+    title's channel. `drift` [n]: how far the channel's level had drifted from the channel's constant when the video was
+    published. The unit is the robust standard deviation of the channel's log views. The unit differs between channels,
     so only scores of titles of one channel can be compared.
     """
 
@@ -209,7 +209,8 @@ def relative_to_spread(above: Float64s, channel: Rows) -> Float64s:
 
 
 def _blocks(inputs: TitleInputs, words: float, groups: float, facts: float) -> SparseRows:
-    """Return the words, groups of characters and facts side by side [n, s], each times the root of its weight."""
+    """Return the words, groups of characters and facts side by side [n, s]. Each block is multiplied by the square root
+    of its weight."""
     from scipy.sparse import csr_array, hstack
 
     weighted = (inputs.hashed.words, words), (inputs.hashed.groups, groups), (csr_array(inputs.facts), facts)

@@ -1,9 +1,9 @@
 """Delete videos, but never too many in one run. So a wrong clock or a wrong answer of YouTube cannot empty a niche.
 
 A run may delete at most a share of the niche's videos (`THUMBLAB_FORGET_SHARE`), or a few videos of a small niche. If
-several videos are to be deleted for the same reason, the run deletes all or none of them. Only `delete_oldest` deletes
-a part, the oldest videos first. A person can confirm the deletion of more videos. Without a confirmation, the deletion
-of too many videos is withheld: the videos stay, and the run reports their number.
+several videos are to be deleted for the same reason, the run deletes all or none of them. Only `delete_oldest` may
+delete a part of them: the oldest videos. A person can confirm the deletion of more videos. Without a confirmation, the
+deletion of too many videos is withheld: the videos stay, and the run reports their number.
 """
 
 from collections import Counter

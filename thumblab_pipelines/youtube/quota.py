@@ -43,7 +43,7 @@ class QuotaError(LabError):
     """
 
     def __init__(self, bucket: str, until: datetime, why: str) -> None:
-        super().__init__(f"{why}; what was collected is kept. Run again after {until:%Y-%m-%d %H:%M} UTC to continue")
+        super().__init__(f"{why}; what was collected is kept. Start again after {until:%Y-%m-%d %H:%M} UTC to continue")
         self.bucket = bucket
         self.until = until
 

@@ -1,4 +1,4 @@
-"""Page through the uploads of a channel. YouTube lists the uploads in a playlist, newest first."""
+"""Read the uploads of a channel page by page. YouTube lists them in a playlist, from the newest to the oldest."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -36,7 +36,7 @@ class Foreground:
                 self._changed.notify_all()
 
     def wait_until_quiet(self, patience_s: float, check: Callable[[], None]) -> None:
-        """Wait until the foreground is quiet, but at most `patience_s` seconds.
+        """Wait until no request has arrived or been answered for `quiet_s` seconds, but at most `patience_s` seconds.
 
         `check` is called about twice a second. If `check` raises an error, the wait ends with this error.
         """

@@ -11,7 +11,7 @@ A batch is a folder with these files:
     deleted          marks a batch that has to be deleted
     webhook.json     the delivery of the webhook; exists if the batch has one
     lock             locked by the process that works on the batch
-    damaged          names the damaged file; exists once a worker has found the damage
+    damaged          the name of the damaged file; exists once a worker has found the damage
 
 A process may die at any instruction. A result is valid only when `progress.json` counts it. So the next process
 continues after the last counted item.
@@ -112,8 +112,8 @@ class StoredBatch:
 
     @contextmanager
     def claim(self) -> Iterator[bool]:
-        """Lock the batch until the `with` block ends. Yield whether this process got the lock. Without the lock, it must
-        not work on the batch.
+        """Lock the batch until the `with` block ends. Yield whether this process got the lock. A process without the
+        lock must not work on the batch.
 
         Does not wait for the lock. If a process dies, the kernel frees the lock of this process.
         """
@@ -135,7 +135,7 @@ class StoredBatch:
             os.close(handle)
 
     def unfinished_items(self, passed: Passed | None = None) -> Generator[tuple[int, bytes], None, None]:
-        """Yield the items without a result: the number of each item, from 1, and the JSON of the item.
+        """Yield the items without a result: the number of each item, counted from 1, and the JSON of the item.
 
         `passed` says how far an earlier call has read. This call updates `passed`.
         """

@@ -16,7 +16,7 @@ from thumblab_serving.schemas.channels import KnownChannelOut
 def added_channels(store: ReleaseStore) -> list[KnownChannelOut]:
     """Return the channels that have an added adapter, sorted by title. Only the manifest of each adapter is read.
 
-    A channel whose manifest cannot be read is left out. `thumblab channel list` names such a channel.
+    A channel whose manifest cannot be read is left out. `thumblab channel list` lists such a channel too.
     """
     try:
         served = store.serving.current_id(MODEL, ALL)

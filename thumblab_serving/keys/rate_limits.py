@@ -27,7 +27,8 @@ _ACCOUNT = struct.Struct("<dd")
 
 
 class RateLimits:
-    """The levels of all keys, each in a file of 16 bytes. Threads and processes may share the folder of the files.
+    """The level of each API key, in one file of 16 bytes per key. Threads and processes may share the folder of the
+    files.
 
     Without a `folder`, the files are in a temporary folder that no other process uses. `clock` returns seconds.
     """

@@ -170,7 +170,7 @@ class ServiceDatabase:
 
     def _failed(self, reason: str) -> NoDatabaseError:
         self._failure, self._failed_at = reason, time.monotonic()
-        _log.warning("%s; it is asked again in %.0f seconds", reason, _RETRY_SECONDS)
+        _log.warning("%s; the next attempt is in %.0f seconds", reason, _RETRY_SECONDS)
         return NoDatabaseError(reason)
 
     def _engine(self, url: str) -> "Engine":

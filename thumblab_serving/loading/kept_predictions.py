@@ -84,7 +84,7 @@ class PredictionKeeper:
         self._report = listener
 
     def warm(self) -> None:
-        """Import the modules that writing needs. Does not query the database."""
+        """Import the modules that are needed to write predictions. Does not query the database."""
         import thumblab_core.database.predictions  # noqa: F401
 
     def state(self) -> KeeperState:

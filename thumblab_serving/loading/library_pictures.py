@@ -63,7 +63,7 @@ class LibraryPictures:
         return found
 
     def version(self, video_id: str, sha256: str) -> bytes | None:
-        """Return a thumbnail that the video has, or had before. `sha256` names the thumbnail.
+        """Return a thumbnail that the video has, or had before. `sha256` identifies the thumbnail.
 
         Return None if the video never had this thumbnail, or if the lab no longer has its file.
 

@@ -111,7 +111,7 @@ def _of_vector(numbers: list[float], libraries: Libraries, scorer: Scorer) -> Qu
     largest = max(map(abs, numbers))
     vector = unit(np.array([numbers], np.float64) / (largest or 1.0))[0]
     if not usable(vector):
-        raise BadQueryError("vector", "its length is 0, so it has no direction")
+        raise BadQueryError("vector", "all numbers are 0, so the vector has no direction")
     return Query("vector", vector, chosen, chosen)
 
 

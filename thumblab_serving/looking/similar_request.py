@@ -129,7 +129,7 @@ class SimilarRequest(SimilarForm):
         ),
     )
     text_by: Literal["picture", "title"] | None = Field(
-        default=None, description="What the text is compared with. By default the service chooses, see `text`."
+        default=None, description="What the text is compared with. By default, the service chooses (see `text`)."
     )
     vector: list[Number] | None = Field(
         default=None,

@@ -149,7 +149,7 @@ class SimilarSearch:
             results.degraded.append(
                 f"the filters were applied only to the {MAX_NEIGHBOURS} nearest videos of {library.niche}"
             )
-        blank = np.zeros(len(query.vector), np.float32)  # Used if a video was deleted between the two reads.
+        blank = np.zeros(len(query.vector), np.float32)  # For a video that was deleted after the search.
         results.add(library.niche, kept, np.array([known.get(n.item.video_id, blank) for n in kept]))
         results.count(None)
         results.searched.append(
@@ -234,7 +234,7 @@ def _merged(hits: Sequence[_Hit]) -> list[_Hit]:
 
 
 def _item(hit: _Hit, rank: int, total: int | None) -> SimilarItemOut:
-    """Return a hit as the answer shows it. `rank` is its place by similarity, from 0."""
+    """Return a hit as the answer shows it. `rank` is its place by similarity, counted from 0."""
     item = hit.item
     is_ranked = total is not None and total >= _LEAST_RANKED
     return SimilarItemOut(

@@ -189,7 +189,7 @@ async def delete(request: Request) -> None:
     openapi_extra={"parameters": batch_submission.results_documentation()},
 )
 async def results(request: Request) -> Response:
-    """Send the results as JSON lines or as CSV. The batch need not have ended."""
+    """Send the results as JSON lines or as CSV. The batch may still be running."""
     wanted = batch_submission.results_query(request).format
 
     def open_results(batch: StoredBatch) -> Any:

@@ -71,7 +71,7 @@ def _file(media_type: str, description: str, *errors: int) -> dict[int | str, An
     summary="The points of the map of a library",
     response_class=Response,
     dependencies=[_require_key],
-    responses=_file(ARROW, "An Arrow IPC file with a row for each video, see docs/library-map.md.", 401, 404, 503),
+    responses=_file(ARROW, "An Arrow IPC file with a row for each video (see docs/library-map.md).", 401, 404, 503),
     openapi_extra={"parameters": [_NICHE, _IF_NONE_MATCH]},
 )
 async def points(request: Request) -> Response:

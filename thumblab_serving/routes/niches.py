@@ -55,7 +55,7 @@ CONCURRENT_PROPOSALS = 1
 """Maximum number of proposals that are computed at the same time."""
 
 PROPOSAL_SECONDS = 15.0
-"""Time limit of the statements of a proposal, which read the titles and vectors of all videos."""
+"""Time limit of each database statement for a proposal. The statements read the titles and vectors of all videos."""
 
 
 def _body(model: type[StrictModel]) -> dict[str, Any]:

@@ -37,8 +37,8 @@ class PackageOut(StrictModel):
     )
     why: WhyOut = Field(
         description=(
-            "Why the score differs from the score of the best package. The best package is compared with the second "
-            "package. If there is no best package, `unknown` says so."
+            "Why the score differs from the score of the best package. The best package is compared with the "
+            "second-best package. If there is no best package, `unknown` gives the reason."
         )
     )
 
@@ -50,7 +50,9 @@ class UnderTitleOut(StrictModel):
     winner: str | None = Field(
         description="The id of the best picture under this title. Null if the model names no winner."
     )
-    verdict: Verdict | None = Field(description="How sure the winner is, by the skill for pictures under one title.")
+    verdict: Verdict | None = Field(
+        description="How sure the model is of this winner. Its skill for pictures under one title counts."
+    )
     confidence: float | None = Field(
         ge=0, le=1, description="Probability that the winner beats the second picture under this title."
     )
@@ -96,8 +98,8 @@ class PackagesOut(StrictModel):
     under_titles: list[UnderTitleOut] = Field(description="The verdict on the pictures under each of the titles.")
     why: WhyOut | None = Field(
         description=(
-            "The field `why` of the best package. If there is no best package, `unknown` says so. Null if no picture "
-            "could be read."
+            "The field `why` of the best package. If there is no best package, its `unknown` gives the reason. Null if "
+            "no picture could be read."
         )
     )
     first_title_limits: list[str] = Field(

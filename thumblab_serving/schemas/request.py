@@ -28,7 +28,7 @@ MOST_CATEGORIES = 7
 """Maximum number of niches of a request. Each niche needs a search of its own."""
 
 MAX_URL = 2048
-"""Maximum number of characters of a URL or the name of a channel."""
+"""Maximum number of characters of a URL, and of the name of a channel."""
 
 URL_HELP = (
     "https URL of a picture on one of YouTube's image hosts, or on a host that the service is set to read from. A URL "

@@ -38,7 +38,7 @@ class Evidence:
 
 
 def evidence_of(pictures: Mapping[str, ExaminedPicture], placements: Placements) -> Evidence:
-    """Return the evidence of the pictures of a request. `placements` has their places in the niche's library."""
+    """Return the evidence of the pictures of a request. `placements` has the place of each picture in the library."""
     placed = {name: _percentiles(name, picture, placements) for name, picture in pictures.items()}
     common = tuple(
         measured for measured in (*NAMES, SIMILARITY) if placed and all(measured in of for of in placed.values())

@@ -49,7 +49,7 @@ def rank_packages(
     query: RankingContext,
     ranker: TrainedRanker,
 ) -> PackagesOut:
-    """Return the grid of several titles and the pictures of a request, with the verdict on the packages.
+    """Return the ranked packages of a request with several titles, and the verdict on the packages.
 
     `query` has the niche and the channel. The titles of `query` are not used. `near_identical` has the groups of
     near-identical pictures, even if their titles differ.

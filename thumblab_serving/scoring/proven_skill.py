@@ -20,8 +20,8 @@ def measured_skill(
       evaluate this split. For packages, the adapter's skill on the channel's own past is then used instead. This skill
       was measured on videos that differ in title and picture, so it proves nothing for pictures under one title.
 
-    The skill is None if it was not measured. For pictures under one title, an older model may have only its skill for
-    packages (`PACKAGE`), see `read_skills`.
+    The skill is None if it was not measured. A model that an older version of the lab made may have only its skill for
+    packages (`PACKAGE`). This skill is then also returned for pictures under one title (see `read_skills`).
     """
     split = _split_of(channel)
     skill = (ranker.package_skills if question == PACKAGE else ranker.skills).get(split)
@@ -33,8 +33,8 @@ def measured_skill(
 def has_proven_skill(ranker: TrainedRanker, channel: AdapterChoice | None, question: Question) -> bool:
     """Return whether the model was shown to be better than chance at this question.
 
-    The whole 95 % interval must be above chance. An older model was evaluated only on one question: which of two videos
-    got more views? This is the question of packages, so the evaluation proves nothing for pictures under one title.
+    The whole 95 % interval must be above chance. An older version of the lab evaluated its models only on the question
+    for packages: which of two videos got more views? Such an evaluation proves nothing for pictures under one title.
     """
     _, skill = measured_skill(ranker, channel, question)
     return skill is not None and skill.proven and (question == PACKAGE or skill.question != PACKAGE)

@@ -61,7 +61,7 @@ class RankingContext:
 
 @dataclass(frozen=True)
 class RankedPicture:
-    """The result for one picture. The fields have the meaning that they have in `ThumbnailScore`."""
+    """The result for one picture. The fields mean the same as the fields of `ThumbnailScore`."""
 
     familiar: bool | None
     rank: int | None = None

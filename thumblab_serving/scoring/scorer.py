@@ -257,7 +257,7 @@ class Scorer:
         fingerprints: tuple[str, ...],
         how: "_How",
     ) -> list[Candidate]:
-        """Examine the pictures with the encoders of the fingerprints, and return the candidates."""
+        """Examine the pictures with the encoders that have these fingerprints, and return the candidates."""
         pace, search = how
         also = None if search is None else search.look
         if pace is None:
@@ -323,7 +323,7 @@ class Scorer:
 
 
 _How = tuple[Callable[[], None] | None, FaceSearch | None]
-"""How pictures are examined: the `pace` of `score`, and the search for people."""
+"""How pictures are examined: the argument `pace` of `Scorer.score`, and the search for people. Each may be None."""
 
 
 @dataclass(frozen=True)

@@ -203,7 +203,7 @@ def test_without_index_and_database_the_answer_has_the_default_and_both_reasons(
         assert "and the database cannot be reached: every similarity is the default of 50" in answer["degraded"][0]
         assert service.health()["database"] == {"state": "failed", "reason": "the database cannot be reached"}
         texts = [reply.text, service.client.get("/health").text, service.client.get("/metrics").text, caplog.text]
-    assert "the database cannot be reached; it is asked again" in caplog.text
+    assert "the database cannot be reached; the next attempt is in" in caplog.text
     assert not any(secret in text_ for text_ in texts for secret in (PASSWORD, "somebody", f"127.0.0.1:{port}"))
 
 

@@ -7,7 +7,7 @@ import click
 _SUBCOMMANDS = {
     "pipeline": ("steps", "Detect faces, group them and show the figures. With --full, train and group again."),
     "detect": ("steps", "Find and embed the faces of pictures that were not searched yet."),
-    "cluster": ("steps", "Match faces to named people, and group the rest into unknown clusters."),
+    "cluster": ("steps", "Match faces to named people, and group all other faces into unknown clusters."),
     "assign": ("steps", "Put new faces into the clusters that there are. No other face moves."),
     "train": ("steps", "Train the matching head on the people who have a name."),
     "stats": ("look", "Show how many faces there are, and who is on how many thumbnails."),

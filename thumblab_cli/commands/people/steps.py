@@ -86,7 +86,7 @@ def cluster_(
     max_faces: int | None,
     as_json: bool,
 ) -> None:
-    """Match faces to named people, and group the rest into unknown clusters.
+    """Match faces to named people, and group all other faces into unknown clusters.
 
     Your changes stay: names, faces that you moved, and faces that you took out with `thumblab people not`. A cluster
     keeps its id.

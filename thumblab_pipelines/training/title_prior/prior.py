@@ -54,7 +54,7 @@ class TitlePrior:
     channels: int
 
     def scores(self, titles: list[str]) -> Float64s:
-        """Return the effect of each title [n], up to a constant."""
+        """Return the effect of each title [n]. All effects may be too high or too low by the same constant."""
         return np.asarray(title_facts(titles) @ self.facts + sparse_title_words(titles) @ self.words, np.float64)
 
     def weights(self, ranker: Ranker) -> Float32s:

@@ -72,7 +72,7 @@ async def clusters(request: Request) -> FaceClustersOut:
 
 @router.get(
     f"{PREFIX}/clusters/{{cluster_id}}",
-    summary="A cluster with its faces, the best quality first",
+    summary="A cluster with its faces, from the best quality to the worst",
     response_model=FaceClusterFacesOut,
     responses=error_responses(401, 404, 422, 503),
     openapi_extra={"parameters": [in_path("cluster_id"), *query_documentation(PartQuery)]},

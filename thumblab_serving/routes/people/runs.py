@@ -47,7 +47,7 @@ def _described(answer: type[BaseModel], body: type[StrictModel]) -> dict[str, An
 
 @router.post(
     f"{PREFIX}/cluster/dual",
-    summary="Match faces to named people, and group the rest",
+    summary="Match faces to named people, and group all other faces",
     **_described(GroupingOut, ClusterFacesRequest),
 )
 async def cluster(request: Request, response: Response) -> GroupingOut:

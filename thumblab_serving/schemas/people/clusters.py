@@ -39,7 +39,7 @@ class LabelledClusterOut(FaceClusterOut):
     merged: bool = Field(
         description=(
             "Whether another cluster had this name already. If so, the cluster of the request was merged into the "
-            "other cluster, which is the answer."
+            "other cluster, and the answer describes the other cluster."
         )
     )
     merge_id: int | None = Field(description="The number with which the merge can be undone. Null without a merge.")
@@ -137,7 +137,7 @@ class PictureFacesOut(StrictModel):
 
 
 class FaceChangeOut(StrictModel):
-    """A change that a person made. `ban` is "not this person"."""
+    """A change that a person made. The kind `ban`: the person said that a face is not the person of the cluster."""
 
     change_id: int
     kind: Literal["label", "unlabel", "owner", "merge", "unmerge", "move", "ban"]

@@ -30,7 +30,7 @@ class PeopleStatsOut(StrictModel):
     faces_in_unknown_clusters: int
     faces_in_none: int = Field(description="How many faces are in no cluster.")
     pinned: int = Field(description="How many faces a person put into their cluster.")
-    people: int = Field(description="How many people with a name have faces.")
+    people: int = Field(description="How many named people have at least one face.")
     unknown_clusters: int
     forgotten: int = Field(
         description="How many faces and pictures the lab has forgotten because a person asked for it."
@@ -39,15 +39,15 @@ class PeopleStatsOut(StrictModel):
 
 
 class PersonPictureOut(StrictModel):
-    """A picture that shows a person: the thumbnail of a video, or a picture that a user gave."""
+    """A picture that shows a person: the thumbnail of a video, or a picture that a person added."""
 
     sha256: str
     face_id: str
-    video_id: str | None = Field(description="Null for a picture that a person gave.")
+    video_id: str | None = Field(description="Null for a picture that a person added.")
     title: str | None
     channel_id: str | None
     current: bool = Field(description="Whether the video shows this picture now.")
-    file_name: str | None = Field(description="The name of a picture that a person gave. Null for any other picture.")
+    file_name: str | None = Field(description="The file name, if a person added the picture. Null for a thumbnail.")
 
 
 class PersonPicturesOut(StrictModel):
@@ -81,7 +81,7 @@ class GroupedFacesOut(StrictModel):
     """The result of a grouping. A field is null if the run did not report its value."""
 
     faces: int | None = Field(description="How many faces have a vector.")
-    people: int | None = Field(description="How many clusters with a name have faces.")
+    people: int | None = Field(description="How many named clusters have at least one face.")
     unknown_clusters: int | None
     in_people: int | None = Field(description="How many faces are in clusters with a name.")
     in_unknown: int | None = Field(description="How many faces are in unknown clusters.")
