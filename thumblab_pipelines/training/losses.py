@@ -135,7 +135,7 @@ def mixup_batch(targets: Targets, pairs: Rows, alpha: float, random: np.random.G
 def batch_losses(outputs: tuple[Tensor, Tensor, Tensor], batch: Batch, config: TrainConfig) -> tuple[Tensor, Tensor]:
     """Return three sums of losses, and three totals of weights. A sum divided by its total is a mean loss.
 
-    The first sum is over pairs, the second over engagement, and the third over sub-scores.
+    The first sum is over pairs. The second sum is over engagement values, and the third sum is over sub-scores.
 
     `outputs` are the outputs of the model: score [m], engagement [m] and sub-scores [m, k].
     """

@@ -1,1 +1,3 @@
-"""Store videos and channels in the database, record which thumbnails and titles videos show, and delete videos."""
+"""Store videos and channels in the database, record the thumbnails and titles that each video has shown, and delete
+videos.
+"""

@@ -186,7 +186,7 @@ class BatchStore:
             with self.sparing_others(batch):
                 ended_at = batch.ended_at
                 if ended_at is not None:
-                    batch.drop_items()  # The items were usually deleted when the batch ended.
+                    batch.drop_items()  # Usually, the items were deleted already when the batch ended.
                     if datetime.now(UTC) >= ended_at + timedelta(hours=self._kept_h):
                         self._delete(batch)
         for folder in self._root.glob(f"{_NEW}*"):

@@ -81,9 +81,9 @@ class Metrics:
             registry=self._registry,
         )
         self._counted_lookups = Tally[tuple[str, str]]()
-        self._used = self._gauge("thumblab_memory_bytes", "Bytes of memory in use, by what uses them.")
+        self._used = self._gauge("thumblab_memory_bytes", "Bytes of memory in use, for each user of memory.")
         self._limit = self._gauge(
-            "thumblab_memory_limit_bytes", "Limit of the bytes of memory in use, by what uses them."
+            "thumblab_memory_limit_bytes", "Maximum number of bytes of memory, for each user of memory."
         )
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:

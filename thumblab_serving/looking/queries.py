@@ -106,7 +106,7 @@ def _of_vector(numbers: list[float], libraries: Libraries, scorer: Scorer) -> Qu
     chosen = by_length.get(len(numbers))
     if chosen is None:
         lengths = " or ".join(map(str, sorted(by_length)))
-        raise BadQueryError("vector", f"{len(numbers)} numbers were sent, and the libraries have vectors of {lengths}")
+        raise BadQueryError("vector", f"{len(numbers)} numbers were sent, but the vectors have {lengths} numbers each")
     # The numbers are scaled first, because their squares may be too large or too small for float32.
     largest = max(map(abs, numbers))
     vector = unit(np.array([numbers], np.float64) / (largest or 1.0))[0]

@@ -151,5 +151,5 @@ class SimilarRequest(SimilarForm):
             sent = f"{len(given)} were sent: {', '.join(given)}" if given else "none was sent"
             raise ValueError(f"give exactly one of {', '.join(QUERIES)}; {sent}")
         if self.text_by is not None and self.text is None:
-            raise ValueError("text_by is only for a text")
+            raise ValueError("text_by can only be sent with text")
         return self

@@ -143,7 +143,7 @@ class SimilarSearch:
                 f"the library of {library.niche} was not searched: {library.why_stored}, and {error}"
             )
             return
-        results.degraded.append(f"{library.why_stored}: its library was searched in the database")
+        results.degraded.append(f"{library.why_stored}: the library was searched in the database")
         kept = [near for near in nearest if only.admits(near.item)]
         if not only.admits_all_but_one and len(nearest) == MAX_NEIGHBOURS:
             results.degraded.append(

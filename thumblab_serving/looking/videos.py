@@ -98,7 +98,7 @@ class Videos:
             return None
         same = library if library is not None and library.version == row["version"] else None
         if library is not None and same is None:
-            degraded.append("the sub-scores have no percentiles: another version measured the library")
+            degraded.append("the sub-scores have no percentiles: another version of the meter measured the library")
         evidence = None
         try:
             evidence = None if row["evidence"] is None else self._evidence.validate_python(row["evidence"])

@@ -314,7 +314,8 @@ class StoredPeople:
 def _cannot(error: OSError | ReleaseError) -> str:
     """Return the end of a sentence about a file that cannot be deleted.
 
-    It leaves out the reason of an object store, which names the bucket, because not everybody who has a key may know it.
+    The error of an object store is left out, because it contains the bucket. Not every owner of a key may know the
+    bucket.
     """
     if isinstance(error, StoreError):
         return f"cannot be deleted: {NO_STORE}"

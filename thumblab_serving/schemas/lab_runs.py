@@ -224,7 +224,7 @@ class RunStateOut(RunOut):
 
 
 class RefreshOut(RunsOut):
-    """The answer of a refresh of the library."""
+    """The answer to a request that refreshes the library."""
 
     index_results: dict[str, bool | None] = Field(
         description="Whether the refresh of each niche succeeded; null while it has not ended."

@@ -8,7 +8,7 @@ from thumblab_serving.schemas.why import WhyOut
 
 
 class PackageOut(StrictModel):
-    """A package: a title together with a picture. It is one cell of the grid."""
+    """A package: a title together with a picture."""
 
     title: str
     thumbnail: str = Field(description="The id of the picture.")
@@ -32,7 +32,7 @@ class PackageOut(StrictModel):
         le=1,
         description=(
             "Probability that the best package beats this package. For the best package, the probability "
-            "that it beats the second package. Null if `rank` is null, or if only one package is ranked."
+            "that it beats the second-best package. Null if `rank` is null, or if only one package is ranked."
         ),
     )
     why: WhyOut = Field(
@@ -73,15 +73,15 @@ class PackagesOut(StrictModel):
     )
     verdict: Verdict | None = Field(
         description=(
-            "How sure the best package is, by the percentage of `confidence`. The values mean the same as in the "
-            "answer's field `verdict`. `no_skill`: the skill for packages is not proven, so there is no best "
+            "How sure the model is of the best package, by the percentage of `confidence`. The values mean the same as "
+            "in the answer's field `verdict`. `no_skill`: the skill for packages is not proven, so there is no best "
             "package. Null if no picture could be read."
         )
     )
     confidence: float | None = Field(
         ge=0,
         le=1,
-        description="Probability that the best package beats the second package. Null without a best package.",
+        description="Probability that the best package beats the second-best. Null if there is no best package.",
     )
     skill: SkillOut | None = Field(
         description="The accuracy of the model for packages (`question` is `package`). Null if it was not measured."

@@ -46,7 +46,7 @@ def _whole(value: object) -> object:
 
 
 AS_WHOLE = BeforeValidator(_whole)
-"""Makes a type accept 5.0 for 5. A whole number of a JSON body is `Annotated[int, Strict(), Field(limits), AS_WHOLE]`,
+"""Makes a type accept 5.0 for 5. A whole number in a JSON body is `Annotated[int, Strict(), Field(limits), AS_WHOLE]`,
 which refuses texts and booleans. Write the limits before `AS_WHOLE`, because pydantic leaves later limits out of the
 OpenAPI document.
 

@@ -78,7 +78,7 @@ class Ranking:
 
     `unfamiliar` has the pictures that are unlike all training pictures, with their cosine to the nearest training
     picture. The model does not rank these pictures. `near_identical` has the groups of near-identical pictures.
-    `ordered_by` is None if no picture has a rank. `evidence` names the percentiles that the order by evidence uses, or
+    `ordered_by` is None if no picture has a rank. `evidence` lists the percentiles that the order by evidence uses, or
     is None if the model's order is used. `strengths` has a number for each picture that the model ranks. By the
     Bradley-Terry model, the difference of two strengths is the log odds that one of the two pictures beats the other.
     `strengths` is empty if the model's order is not used. `inputs` has the model's inputs [d] of each picture that the

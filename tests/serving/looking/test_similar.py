@@ -164,7 +164,7 @@ def one_pixel() -> str:
         ({"video_id": "v1", "diversity": 1.5}, 422, "diversity: send a number of at most 1"),
         ({"video_id": "v1", "published_after": 5}, 422, "write the day as YYYY-MM-DD"),
         ({"video_id": "v1", "published_after": "2026-02-02", "published_before": "2026-01-01"}, 422, "is later than"),
-        ({"vector": [0.0] * 9}, 422, "vector: 9 numbers were sent, and the libraries have vectors of"),
+        ({"vector": [0.0] * 9}, 422, "vector: 9 numbers were sent, but the vectors have"),
         ({"vector": []}, 422, "vector: send at least 1"),
         ({"vector": ["1"]}, 422, "vector.0: send a number"),
         ({"image_base64": one_pixel()}, 422, "image_base64: the picture has 1x1 pixels"),
@@ -172,7 +172,7 @@ def one_pixel() -> str:
         ({"url": "https://example.com/a.jpg"}, 422, "url: "),
         ({"text": "a" * 2**20}, 422, "text: send at most 300 characters"),
         ({"text": "\u200b"}, 422, "text: give a title that can be seen"),
-        ({"video_id": "v1", "text_by": "title"}, 422, "text_by is only for a text"),
+        ({"video_id": "v1", "text_by": "title"}, 422, "text_by can only be sent with text"),
     ],
 )
 def test_a_bad_query_is_a_clear_error(looked: Any, body: dict[str, Any], status: int, said: str) -> None:
@@ -242,7 +242,7 @@ def test_a_niche_without_an_index_is_searched_in_the_database(looked: Any) -> No
         nearest = sorted((36, 37, 39), key=lambda n: -float(looked.data.vectors[n] @ looked.data.vectors[38]))
         assert ids(answer) == [f"v{n}" for n in nearest]
         assert [one["source"] for one in answer["searched"]] == ["pgvector"]
-        assert answer["degraded"] == ["no index of news is served: its library was searched in the database"]
+        assert answer["degraded"] == ["no index of news is served: the library was searched in the database"]
         assert answer["total"] is None
     finally:
         with looked.engine.begin() as connection:

@@ -1,1 +1,1 @@
-"""Train one model in several processes, on one machine or on several."""
+"""Train one model in several processes, on one machine or on several machines."""

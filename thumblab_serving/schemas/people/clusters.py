@@ -42,7 +42,7 @@ class LabelledClusterOut(FaceClusterOut):
             "other cluster, and the answer describes the other cluster."
         )
     )
-    merge_id: int | None = Field(description="The number with which the merge can be undone. Null without a merge.")
+    merge_id: int | None = Field(description="The number with which the merge can be undone. Null if none was made.")
 
 
 class FaceClustersOut(StrictModel):
@@ -115,14 +115,14 @@ class UnassignedFacesOut(StrictModel):
 
 
 class ShownPictureOut(StrictModel):
-    """A place where a picture is shown: a video that shows or showed the picture, or a file that a person gave."""
+    """A place where a picture is shown: a video that shows or showed the picture, or a file that a person added."""
 
-    video_id: str | None = Field(description="Null for a picture that a person gave.")
+    video_id: str | None = Field(description="Null for a picture that a person added.")
     title: str | None
     channel_id: str | None
     channel: str | None = Field(description="The title of the channel.")
     current: bool = Field(description="Whether the video shows this picture now.")
-    file_name: str | None = Field(description="The name of a picture that a person gave. Null for any other picture.")
+    file_name: str | None = Field(description="The file name, if a person added the picture. Null for a thumbnail.")
 
 
 class PictureFacesOut(StrictModel):

@@ -59,7 +59,7 @@ class PersonPicturesOut(StrictModel):
 class DetectedFacesOut(StrictModel):
     """The result of a search for faces. A field is null if the run did not report its value."""
 
-    searched: int | None = Field(description="How many pictures were searched now.")
+    searched: int | None = Field(description="How many pictures this run searched.")
     new_faces: int | None
     without_vector: int | None = Field(
         description="How many faces have no vector, because the embedder could not make one."
@@ -86,7 +86,7 @@ class GroupedFacesOut(StrictModel):
     in_people: int | None = Field(description="How many faces are in clusters with a name.")
     in_unknown: int | None = Field(description="How many faces are in unknown clusters.")
     in_none: int | None = Field(description="How many faces are in no cluster.")
-    left_for_later: int | None = Field(description="How many faces `max_faces` left out.")
+    left_for_later: int | None = Field(description="How many faces were left out because of `max_faces`.")
     moved: int | None = Field(
         description="How many faces moved to another cluster, or are now in no cluster."
     )

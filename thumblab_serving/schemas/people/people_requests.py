@@ -165,7 +165,7 @@ class OwnerRequest(StrictModel):
 
 
 class MergeRequest(StrictModel):
-    """The cluster into which to merge."""
+    """The cluster into which the cluster in the path is merged."""
 
     into: ClusterId = Field(description="The cluster that gets the faces of both clusters.")
 
