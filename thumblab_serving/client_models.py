@@ -178,7 +178,7 @@ def _class(name: str, schemas: dict[str, Any]) -> str:
     lines.append("")
     for field, described in schema["properties"].items():
         default = "" if field in schema.get("required", ()) else _default(described)
-        # A class that refers to itself must be named in quotes.
+        # A class that refers to itself must be written in quotes.
         annotation = re.sub(rf"\b{name}\b", f'"{name}"', _type(described, schemas))
         lines.append(f"    {field}: {annotation}{default}")
         explained = _docstring(described.get("description", ""))

@@ -12,7 +12,7 @@ from thumblab_serving.scoring.scorer import Scorer
 from thumblab_serving.workers.registry import WorkerRegistry, is_orphan
 
 _POLL_S = 1.0
-"""Seconds between two reads of the pointers, and between two attempts to load what could not be loaded.
+"""Seconds after which a worker reads the pointers again, and tries again to load parts that could not be loaded.
 
 A part that could not be loaded is skipped until its `Backoff` says that it is time to try again.
 """

@@ -18,7 +18,7 @@ class PictureGaps:
     pairs
         The k evaluated pairs, as row numbers of the dataset's pairs.
     gaps
-        The differences of the scores [k, 2]. Column 0 is under the winner's title, column 1 under the loser's title.
+        The differences of the scores [k, 2]: in column 0 under the winner's title, in column 1 under the loser's title.
     """
 
     pairs: Rows

@@ -112,7 +112,8 @@ class Corpus:
 def crossed_inputs(data: Dataset, pictures: Rows, titles: Rows, version: int = VERSION) -> Float32s:
     """Return the inputs of the ranking model for k pictures under k titles, float32 [k, d].
 
-    `pictures` and `titles` [k] are rows of the videos that have the picture and the title.
+    `pictures` [k]: the row numbers of the videos whose pictures are used. `titles` [k]: the row numbers of the videos
+    whose titles are used.
     """
     words, texts = data.picture_words, data.videos.title.tolist()
     shown, under = [words[row] for row in pictures], [texts[row] for row in titles]

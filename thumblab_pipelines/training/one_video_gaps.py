@@ -63,8 +63,9 @@ def training_experiment_gaps(corpus: Corpus, scorers: Sequence[tuple[Flags, OneT
     not have been fitted to these pairs.
 
     An experiment without a winner counts as half a win for each picture. So the result has the difference of a decided
-    pair twice, and the difference of an undecided pair once with each sign. The result is empty if there are fewer than
-    `LEAST_EXPERIMENTS` tested videos, or if the tested videos are of fewer than `LEAST_CHANNELS` channels.
+    pair twice. It has the difference of an undecided pair once, and once with the opposite sign. The result is empty if
+    there are fewer than `LEAST_EXPERIMENTS` tested videos, or if the tested videos are of fewer than `LEAST_CHANNELS`
+    channels.
     """
     pairs = corpus.data.one_video.pairs
     chosen = np.flatnonzero(((pairs.part == TRAIN) & (pairs.source == EXPERIMENT)).to_numpy(bool))

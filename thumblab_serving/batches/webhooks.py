@@ -55,7 +55,7 @@ class Webhooks:
             self._fetcher.check(url)
         except FetchError:
             raise WebhookError(
-                "its host is not among THUMBLAB_SERVING_WEBHOOK_HOSTS, or the URL contains credentials"
+                "the host is not among THUMBLAB_SERVING_WEBHOOK_HOSTS, or the URL contains credentials"
             ) from None
 
     def deliver(self, url: str, batch: BatchOut, delivery: Delivery) -> Delivery:

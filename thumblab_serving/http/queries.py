@@ -1,4 +1,4 @@
-"""Read the query of a request. Describe the query and the parameters in the path for the OpenAPI document."""
+"""Read the query parameters of a request. Describe the query and path parameters for the OpenAPI document."""
 
 from typing import Any, TypeVar
 

@@ -66,7 +66,7 @@ class ServedAdapters:
 
     @property
     def caches(self) -> dict[str, Cache[Any]]:
-        """The two caches, by their names in the metrics."""
+        """The caches of the added adapters and of the model's own adapters, by their names in the metrics."""
         return {"added-histories": self._added, "own-histories": self._own}
 
     def choose(self, channel_id: str, model: Loaded[TrainedRanker]) -> AdapterChoice:

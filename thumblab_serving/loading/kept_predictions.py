@@ -47,7 +47,7 @@ _log = logging.getLogger("thumblab_serving")
 
 @dataclass(frozen=True)
 class KeeperState:
-    """The counts of a `PredictionKeeper` since it was made.
+    """How many predictions a `PredictionKeeper` has kept and lost since it was made, and how many wait.
 
     `failure` says why predictions cannot be written now, or why a prediction is lost. `failure` is None after an
     attempt that wrote every prediction.
@@ -88,7 +88,7 @@ class PredictionKeeper:
         import thumblab_core.database.predictions  # noqa: F401
 
     def state(self) -> KeeperState:
-        """Return the counts since this object was made."""
+        """Return how many predictions were kept and lost since this object was made, and how many wait."""
         with self._changed:
             return KeeperState(self._kept, self._lost, len(self._queue), self._failure)
 

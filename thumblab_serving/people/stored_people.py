@@ -140,7 +140,7 @@ class StoredPeople:
         return self.database.read(people_statistics)
 
     def changes(self, limit: int, kind: str | None) -> list[Change]:
-        """Return the latest changes that a person made and did not take back, the latest first."""
+        """Return the latest changes that a person made and did not take back. The newest change comes first."""
         from thumblab_core.people.log import list_changes
 
         return self.database.read(lambda connection: list_changes(connection, limit, kind))
@@ -177,7 +177,7 @@ class StoredPeople:
         """Give a cluster the name of a person. If a person has this name already, merge the cluster into this person.
 
         Return the cluster, or the person that it was merged into. The second result is the number of the merge, or None
-        without a merge. Raises `KnownNameError` if a person has this name already and `may_merge` is false.
+        if nothing was merged. Raises `KnownNameError` if a person has this name already and `may_merge` is false.
         """
         from thumblab_core.people.clusters import require_cluster
         from thumblab_core.people.log import MERGE, list_changes

@@ -102,7 +102,7 @@ async def page(request: Request) -> ExperimentsOut:
 async def _run(request: Request, queue: str, work: Callable[[], T]) -> T:
     """Return the result of `work`, which runs in a thread. Raises a `Problem` for an error of the lab.
 
-    `queue` names the queue in which the request waits, see `CONCURRENT`.
+    `queue` is the name of the queue in which the request waits (see `CONCURRENT`).
     """
     limiter: CapacityLimiter = request.app.state.experiments_limiters[queue]
     scorer: Scorer = request.app.state.scorer

@@ -44,7 +44,7 @@ requests occupy.
 """
 
 
-@router.get("/health", summary="Alive, and the state of every component")
+@router.get("/health", summary="Whether the service is alive, and the state of every component")
 async def health(request: Request) -> HealthOut:
     """Answer with the state of every component. The status is 200 as long as the process lives."""
     return await _state(request)

@@ -87,7 +87,7 @@ def _model(store: ReleaseStore, releases: ServedReleases) -> ModelStateOut:
 
 
 def _skills(ranker: TrainedRanker) -> list[SkillOut]:
-    # An older model has the same skill for pictures under one title and for packages. This skill is listed once.
+    # A model of an older version of the lab may have one skill for both questions. This skill is listed once.
     skills = {
         (skill.question, split): described_skill(skill, split)
         for by_split in (ranker.skills, ranker.package_skills)

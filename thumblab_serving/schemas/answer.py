@@ -180,7 +180,7 @@ class ScoreAnswer(StrictModel):
     winner: str | None = Field(
         description=(
             "The id of the best candidate by the model. If the best candidates are near-identical, the id of the "
-            "first. Null if the model can rank no candidate or if its skill is not proven."
+            "first of them. Null if the model can rank no candidate or if its skill is not proven."
         )
     )
     verdict: Verdict | None = Field(
@@ -223,9 +223,9 @@ class ScoreAnswer(StrictModel):
             "What the win probabilities were fitted to. `experiments`: tests of pictures on at least 50 videos of "
             "five channels. `videos`: views of whole videos, without the part that their titles and contexts "
             "explain. For the same difference of scores, these probabilities are never more certain than the "
-            "probabilities for whole videos. `packages`: views of whole videos, if `question` is `package`. "
-            "`residuals` and `packages` under one title: views of whole videos, in older models. Null if there are "
-            "no win probabilities."
+            "probabilities for whole videos. `packages`: views of whole videos. If `question` is `one_title`, "
+            "`residuals` and `packages` come only from models that an older version of the lab made, and both mean: "
+            "views of whole videos. Null if there are no win probabilities."
         ),
     )
     score_among: Literal["niche", "channel"] = Field(
@@ -260,7 +260,7 @@ class ScoreAnswer(StrictModel):
     )
     packages: PackagesOut | None = Field(
         default=None,
-        description="The grid of titles and pictures. Null if the request has no second title in `titles`.",
+        description="The ranked packages of titles and pictures. Null if `titles` has no second title.",
     )
     people: PeopleSeenOut | None = Field(
         default=None,

@@ -70,8 +70,8 @@ class ExportsForm(StrictModel):
     columns: dict[ColumnName, _Text] = Field(
         default_factory=dict,
         description=(
-            "Maps the lab's name of a column to the name or the number of this column in the files. For these "
-            "columns, the lab does not use the columns that it recognises by itself."
+            "Maps the lab's name of a column to the name or the number of this column in the files. The lab itself "
+            "looks only for columns that are not in this map."
         ),
     )
 
@@ -95,8 +95,8 @@ class ChannelImportOut(StrictModel):
     needs: Need | None = Field(
         description=(
             "What is missing: `columns`, `name` or `niche` must be sent with the exports next time. With `encoder`, the "
-            "lab cannot load an encoder. With `model`, the lab has no model, and the one that it trained fails its "
-            "checks."
+            "lab cannot load an encoder. With `model`, the lab has no model, and the model that it trained did not "
+            "pass its checks."
         )
     )
     proposal: ProposedNiche | None = Field(

@@ -78,7 +78,7 @@ class LabOut(StrictModel):
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TEXT)]
 
-# The document states the patterns. `checked` examines the values, because its errors say what to write.
+# The patterns are only for the OpenAPI document. `checked` checks the values, because its errors say what to write.
 _Region = Annotated[str, StringConstraints(max_length=2), WithJsonSchema({"type": "string", "pattern": REGION_PATTERN})]
 _Language = Annotated[
     str,
@@ -167,7 +167,7 @@ class NicheOut(StrictModel):
     searches: list[str] = Field(description="Texts for which YouTube is searched.")
     channels: list[str] = Field(description="Ids and @handles of channels whose uploads are collected.")
     exclude: list[str] = Field(description="A video is left out if its title has one of these words.")
-    added_at: datetime | None = Field(description="When the niche was added; null in a dry run of an addition.")
+    added_at: datetime | None = Field(description="When the niche was added; null if `dry_run` was true.")
     retired_at: datetime | None = Field(
         description="When the niche was retired; null while it is collected and served."
     )

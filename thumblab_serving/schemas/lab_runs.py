@@ -211,9 +211,9 @@ class RunStateOut(RunOut):
     """The state and the report of a run. The last four fields are null for jobs that do not report them."""
 
     job: str
-    library_stats: NicheStats | None = Field(description="What a refresh, a rebuild or an embedding did.")
-    changed_items: ChangedItemsOut | None = Field(description="What a change of items did.")
-    people: PeopleRunOut | None = Field(description="What a search for faces, a grouping or a training of people did.")
+    library_stats: NicheStats | None = Field(description="The report of a refresh, a rebuild or an embedding.")
+    changed_items: ChangedItemsOut | None = Field(description="The report of a change of items.")
+    people: PeopleRunOut | None = Field(description="The report of a run about people, such as a search for faces.")
     progress: RunProgressOut | None = Field(
         description=(
             "The progress of a search for faces, a grouping or a training that is running. A run reports its "

@@ -159,12 +159,12 @@ class Scorer:
     def follow_pointers(self) -> None:
         """Load the releases that were promoted since the last call.
 
-        If a release takes longer than a second to load, loading continues in the background. As long as no model is
-        loaded, the call waits up to a few seconds for the loading.
+        If a release takes longer than a second to load, loading continues in the background. If no model is loaded yet,
+        the call waits a few seconds for the model.
 
-        Then make a rehearsal, if no rehearsal has succeeded yet and everything that a rehearsal needs is loaded. If
-        another thread already makes a rehearsal, this call does not wait for that thread. `Backoff` says when a failed
-        rehearsal is tried again.
+        Then make a rehearsal if none has succeeded yet, and if all parts that a rehearsal needs are loaded. If another
+        thread is making a rehearsal, this call does not wait for that thread. `Backoff` says when a failed rehearsal is
+        tried again.
         """
         self.releases.follow_pointers(PATIENCE_S if self.releases.model.loaded is None else _SHORT_WAIT_S)
         indices = self.releases.indices.values()
@@ -339,8 +339,8 @@ class _Asked:
 def _fingerprints(releases: Resolved) -> tuple[str, ...]:
     """Return the fingerprints of the image encoders that a request needs.
 
-    The first fingerprint names the encoder that measures `title_match`. This is the encoder of the niche's index,
-    because the same encoder measured the sub-scores of the library. Without an index, this is the encoder of the model.
+    The first fingerprint identifies the encoder that measures `title_match`. It is the encoder of the niche's index,
+    because the same encoder measured the sub-scores of the library. Without an index, it is the encoder of the model.
     """
     of_index = [releases.index.value.encoder] if releases.index is not None else []
     return tuple(dict.fromkeys([*of_index, releases.model.value.model.config.image_encoder]))

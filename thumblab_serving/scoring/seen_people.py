@@ -232,7 +232,7 @@ class SeenPeople:
         threshold = self._settings.face_person_match_threshold
         known = self._database.read(lambda connection: read_known_people(connection, space.fingerprint, threshold))
         if not known.names:
-            raise _UnsaidError("no person has a name yet: `thumblab people label` gives one")
+            raise _UnsaidError("no person has a name yet: `thumblab people label` gives a person a name")
         if known.calibration is None or not known.owners:
             raise _UnsaidError(
                 "faces were not grouped with the networks that this process has loaded: run `thumblab people cluster`, and "

@@ -130,7 +130,7 @@ class TrainFacesRequest(_Queued):
         default=None, description="The margin of the triplet loss.", examples=[0.2]
     )
     min_faces: Annotated[int, Strict(), Field(ge=3, le=10_000), AS_WHOLE] | None = Field(
-        default=None, description="People with fewer labelled faces are left out.", examples=[10]
+        default=None, description="People with fewer labelled faces than this number are left out.", examples=[10]
     )
 
 
