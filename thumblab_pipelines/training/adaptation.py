@@ -19,7 +19,7 @@ Standardise = Callable[[Float32s], Float32s]
 
 @dataclass(frozen=True)
 class ScoredVideos:
-    """The inputs and scores of n videos. The scores come from the global model, the ranking model without adapters.
+    """The inputs and scores of n videos. The scores come from the global model (the ranking model without adapters).
 
     The videos of each channel are in order of publication.
 

@@ -172,8 +172,8 @@ class Training:
     def fit_without_folds(self, corpus: Corpus) -> list[tuple[Flags, GlobalModel]]:
         """Return up to three models. Each model was trained without a third of the channels.
 
-        The flags [n] before each model mark the videos that the model was trained without. A model is left out if the
-        remaining channels have no pair to learn from.
+        Each model comes with flags [n], which mark the videos of the channels without which it was trained. A model is
+        left out if the remaining channels have no pair to learn from.
         """
         folds = corpus.data.videos.fold.to_numpy(int)
         flags, parts = [], []

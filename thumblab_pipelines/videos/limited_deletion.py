@@ -95,7 +95,7 @@ class LimitedDeletion:
                 self.deleted[reason] += delete_videos(connection, video_ids)
 
     def delete_oldest(self, reason: str, video_ids: Sequence[str]) -> None:
-        """Delete as many of these videos as the run may still delete, and withhold the deletion of the rest.
+        """Delete as many of these videos as the run may still delete, and withhold the deletion of the other videos.
 
         `video_ids` must begin with the oldest video.
         """

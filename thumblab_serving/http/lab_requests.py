@@ -30,7 +30,10 @@ async def body_of(request: Request, model: type[T]) -> T:
 
 
 def documentation(body: type[StrictModel], query: type[StrictModel], required: bool = False) -> dict[str, Any]:
-    """Return the description of a body and of query parameters for the OpenAPI document. `app.py` adds the schema of the body."""
+    """Return the description of a body and of query parameters for the OpenAPI document.
+
+    `app.py` adds the schema of the body.
+    """
     return {
         "requestBody": {
             "required": required,

@@ -13,7 +13,7 @@ T = TypeVar("T", bound=StrictModel)
 
 
 def query_of(request: Request, model: type[T]) -> T:
-    """Return the query of a request as a `model`. Raises a 422 `Problem` if the query breaks the schema."""
+    """Return the query parameters of a request as a `model`. Raises a 422 `Problem` if they break the schema."""
     try:
         return model.model_validate(fields_of(request.query_params.multi_items()), context=niches_of(request))
     except ValidationError as error:
@@ -21,8 +21,8 @@ def query_of(request: Request, model: type[T]) -> T:
 
 
 def lists_in_query(request: Request, model: type[T]) -> T:
-    """Return the query of a request as a `model`. All fields of `model` are lists. A query repeats the name of a field
-    for each value.
+    """Return the query parameters of a request as a `model`. All fields of `model` are lists. A query has the name of
+    a field once for each value.
 
     Raises a 422 `Problem` if the query breaks the schema.
     """

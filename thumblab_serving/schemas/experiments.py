@@ -124,14 +124,14 @@ class ExperimentRequest(StrictModel):
     video_id: str = Field(
         min_length=1,
         max_length=LONGEST_TEXT,
-        description="The id of the video on YouTube, or of a video that the lab has.",
+        description="The YouTube id of the video, or the id of a video that the lab has.",
     )
     started_on: Day = Field(description="The first day of the test.")
     ended_on: Day | None = Field(default=None, description="The last day of the test.")
     outcome: Outcome = Field(description="The outcome that YouTube shows for the test.")
     winner: Annotated[int, Strict(), Field(ge=1, le=MOST_VARIANTS), AS_WHOLE] | None = Field(
         default=None,
-        description="The number of the winning variant, from 1. Default: the variant with the largest share.",
+        description="The number of the winning variant, counted from 1. Default: the variant with the largest share.",
     )
     variants: list[VariantIn] = Field(min_length=LEAST_VARIANTS, max_length=MOST_VARIANTS)
 
@@ -163,7 +163,7 @@ class ExperimentOut(StrictModel):
     started_on: date
     ended_on: date | None
     outcome: Outcome
-    winner: int | None = Field(description="The number of the winning variant, from 1.")
+    winner: int | None = Field(description="The number of the winning variant, counted from 1.")
     tested: Literal["pictures", "titles", "pictures and titles"] = Field(description="What the variants differ in.")
     note: str | None = Field(description="How the shares of watch time contradict the outcome; null if they do not.")
     changed_at: datetime = Field(description="When the lab stored or last changed the experiment.")

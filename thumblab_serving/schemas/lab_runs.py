@@ -137,7 +137,7 @@ class ItemsRequest(StrictModel):
         default=None, description="The niche of the videos. Default: the niche of the first video that the lab knows."
     )
     media_type: Annotated[str, StringConstraints(max_length=40)] | None = Field(
-        default=None, description="Has no effect, because the lab holds only videos. `notes` says so."
+        default=None, description="This field has no effect, because the lab holds only videos. `notes` says so."
     )
 
     @model_validator(mode="after")

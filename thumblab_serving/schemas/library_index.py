@@ -93,7 +93,7 @@ class ClearCacheOut(StrictModel):
 
 
 class MapAtlasesOut(StrictModel):
-    """The pages with the small pictures of a map, and the tiles of a large map."""
+    """The image files with the small pictures of a map, called pages, and the tiles of a large map."""
 
     niche: str = Field(description="A niche, or `all`.")
     release: str

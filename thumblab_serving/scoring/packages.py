@@ -121,7 +121,7 @@ def _package(key: str, cell: _Cell, ranking: Ranking, why: WhyOut) -> PackageOut
 def _margin(key: str, ranking: Ranking) -> float | None:
     """Return the probability that the best package beats the package `key`.
 
-    For the best package itself, return the probability that it beats the second package.
+    For the best package itself, return the probability that it beats the second-best package.
     """
     if key not in ranking.strengths or ranking.winner is None:
         return None

@@ -148,7 +148,7 @@ class Supervisor(Multiprocess):
             self.processes.append(new)
 
     def handle_ttou(self) -> None:
-        """End the newest worker, unless it is the only one."""
+        """End the newest worker, unless it is the only worker."""
         if len(self.processes) > 1:
             self._retire(self.processes.pop())
 

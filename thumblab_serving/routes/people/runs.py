@@ -67,7 +67,7 @@ async def cluster(request: Request, response: Response) -> GroupingOut:
 
 @router.post(
     f"{PREFIX}/train",
-    summary="Train the matching head on named people, then group again",
+    summary="Train the matching head on named people, then group the faces again",
     **_described(TrainingOut, TrainFacesRequest),
 )
 async def train(request: Request, response: Response) -> TrainingOut:

@@ -18,7 +18,7 @@ class TrainingOut(RunsOut):
 
     run_id: str | None
     result: TrainingResultOut | None = Field(description="Null until the run has succeeded.")
-    grouped: GroupedFacesOut | None = Field(description="What the grouping after the training did.")
+    grouped: GroupedFacesOut | None = Field(description="The report of the grouping after the training.")
 
 
 class DetectionOut(RunsOut):
