@@ -230,7 +230,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Limits]]:
 async def _sweep(exports: ExportStore, images: ImageStore) -> None:
     """Delete expired imports, with their exports and reports, and expired copies of pictures, now and every hour.
 
-    A folder of pictures has no copies. The pipelines sweep it before a download: each sweep reads the whole folder.
+    An image store in a folder has no copies, so it is not swept here. The pipelines sweep the folder before a download,
+    because each sweep reads the whole folder.
     """
     sweeps = [exports.sweep, images.sweep] if isinstance(images, ImageObjects) else [exports.sweep]
     while True:

@@ -58,8 +58,8 @@ class Appearance:
         thumbnails: number of thumbnails that show the person.
         searched: number of the channel's thumbnails that were searched.
         views_factor: geometric mean of the views of videos with the person, divided by the same mean of videos without
-            the person. The views of each video are first divided by the median of the videos around it. None if there
-            are fewer than `LEAST_VIDEOS` videos with the person, or without the person.
+            the person. The views of each video are first divided by the median of the videos near it in time. None if
+            fewer than `LEAST_VIDEOS` videos show the person, or fewer than `LEAST_VIDEOS` do not show the person.
         low, high: the ends of the 95 % interval of `views_factor`, from a bootstrap over videos.
     """
 

@@ -137,12 +137,12 @@ def error_if_calibrated(
     The ECE of a calibrated model is above 0, because the share of wins in a bin differs by chance from the probability
     of a win. So if a measured ECE is below `high` of the result, it does not show that the probabilities are wrong.
 
-    `gaps` [m]: the gaps of the pairs, at least one. `winners` and `losers` [m]: the numbers of the two videos of each
-    pair. The winners are drawn `_DRAWS` times. For each draw, every video gets a random number from the Gumbel
-    distribution. The first video of a pair wins if slope * gap + (number of the first video) - (number of the second
-    video) is above 0. The difference of two Gumbel numbers has the logistic distribution, so the first video wins with
-    the claimed probability sigmoid(slope * gap) [1]_. Pairs that share a video are therefore not independent, as in
-    real data. If both sides of a pair are the same video, each side gets its own random number.
+    `gaps` [m]: the gaps of the pairs, at least one. `winners` and `losers` [m]: the row numbers of the two videos of
+    each pair. The winners are drawn `_DRAWS` times. For each draw, every video gets a random number from the Gumbel
+    distribution. The first video of a pair wins if slope * gap + (random number of the first video) - (random number of
+    the second video) is above 0. The difference of two Gumbel numbers has the logistic distribution, so the first video
+    wins with the claimed probability sigmoid(slope * gap) [1]_. Pairs that share a video are therefore not independent,
+    as in real data. If both sides of a pair are the same video, each side gets its own random number.
 
     .. [1] R. Luce, "Individual Choice Behavior", Wiley, 1959.
     """

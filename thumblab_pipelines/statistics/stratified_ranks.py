@@ -53,7 +53,7 @@ processor."""
 
 
 def stratum_ranks(values: Float64s, stratum: Rows) -> Float64s:
-    """Return the rank of each value [n] within its stratum, from 1. Equal values get the mean of their ranks."""
+    """Return the rank of each value [n] within its stratum, at least 1. Equal values get the mean of their ranks."""
     import pandas as pd
 
     return np.asarray(pd.Series(values).groupby(stratum).rank(), np.float64)

@@ -81,9 +81,9 @@ def adapted_scores(videos: ScoredVideos, adapters: dict[str, Adapter]) -> Float6
 def scores_from_others(videos: ScoredVideos, above: Floats, known: Rows, score_slope: float, out: Rows) -> Float64s:
     """Return the scores [len(out)] of the rows `out`, which come from adapters that are fitted to the rows `known`.
 
-    `out` has no row of `known`. No adapter is kept, so the memory does not depend on the number of channels. If a
-    channel has too few known videos for an adapter, the result is `score_slope` times the score. For the other
-    parameters, see `fit_adapters`.
+    `out` and `known` must have no row in common. No adapter is kept, so the memory does not depend on the number of
+    channels. If a channel has too few known videos for an adapter, the result is `score_slope` times the score. For the
+    other parameters, see `fit_adapters`.
     """
     scores = score_slope * np.asarray(videos.scores, np.float64)
     known_rows = dict(_rows_by_channel(videos.channel, known))

@@ -55,7 +55,7 @@ def differences(corpus: Corpus, model: Ranker, train: Rows, picture: Rows) -> Di
     """Return the training pairs as differences. Only pairs of channels that have a video in `train` are used.
 
     A pair with two different titles is left out, because the titles may have decided which picture got more views.
-    Return None if no pair is left. `picture`: the numbers of the columns of the picture part.
+    Return None if no pair is left. `picture`: the column numbers of the picture part.
     """
     pairs = corpus.data.one_video.pairs
     one_title = (pairs.title_a == pairs.title_b).to_numpy(bool)

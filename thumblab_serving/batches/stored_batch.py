@@ -177,7 +177,7 @@ class StoredBatch:
         line = result.model_dump_json(exclude_none=False).encode() + b"\n"
         if room is not None and len(line) > room:
             raise FullError(
-                "the batches take all of the disk that they may take, so a result cannot be stored; wait until results "
+                "the batches use all of the disk that they may use, so a result cannot be stored; wait until results "
                 "expire, or raise THUMBLAB_SERVING_BATCH_DISK_MIB"
             )
         size = append(self.folder / RESULTS, progress.size, line)

@@ -22,7 +22,7 @@ _TIMEOUT = httpx.Timeout(30, connect=2)
 """Seconds that Dagster has to answer. To start a run, Dagster needs an answer of its code server, which may be slow."""
 
 _MOST_BYTES = 16 * 2**20
-"""Maximum size of an answer."""
+"""Maximum number of bytes of an answer of Dagster."""
 
 
 class DagsterError(LabError):

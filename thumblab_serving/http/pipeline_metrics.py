@@ -119,7 +119,7 @@ def _of_state(state: WatchState, checked_at: datetime) -> Iterator[Metric]:
     for key, check in state.checks.items():
         checks.add_metric([text or "" for text in json.loads(key)], _LEVELS[check.level])
     left = GaugeMetricFamily("thumblab_quota_left", "Calls that YouTube still allows today.", labels=["bucket"])
-    limit = GaugeMetricFamily("thumblab_quota_limit", "Calls that YouTube's quota allows a day.", labels=["bucket"])
+    limit = GaugeMetricFamily("thumblab_quota_limit", "Calls that YouTube's quota allows in a day.", labels=["bucket"])
     for bucket, quota in state.quota.items():
         left.add_metric([bucket], quota.left)
         limit.add_metric([bucket], quota.limit)

@@ -131,8 +131,8 @@ class ServedRelease(Generic[T]):
             follower.join(patience)
 
     def watch_pointer(self) -> None:
-        """Begin to load the release that the pointer names. Do nothing if the pointer has not moved, unless it is time
-        to try a refused release again.
+        """Begin to load the release that the pointer names, if the pointer has moved. Otherwise, only try a refused
+        release again if its wait is over.
 
         This call does not wait. A forgotten release is not read again before a request needs it.
         """

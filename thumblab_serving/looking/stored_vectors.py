@@ -69,7 +69,7 @@ def stored_video(connection: "Connection", video_id: str, encoder: str) -> Store
 
 
 def near_titles(connection: "Connection", vector: Vectors, encoder: str, niches: Sequence[str]) -> list[NearTitle]:
-    """Return the titles of the niches that are nearest to a unit vector of a title encoder, nearest first."""
+    """Return the titles in the niches that are nearest to a unit vector of a title encoder. The nearest comes first."""
     query = f"[{','.join(map(repr, vector.tolist()))}]"
     rows = _execute(connection, _TITLES, vector=query, encoder=encoder, niches=list(niches), most=MOST_TITLES)
     return [NearTitle(row.video_id, row.source_digest, row.similarity) for row in rows]

@@ -107,7 +107,7 @@ def _worker(worker: Worker) -> WorkerOut:
 
 
 def _shared_cache(request: Request) -> SharedCacheOut:
-    """Describe whether the workers can share their cache and their states."""
+    """Return whether the workers can share their cache and their states."""
     shared: SharedCache | None = request.app.state.shared_cache
     workers: WorkerRegistry = request.app.state.workers
     if shared is None:

@@ -120,7 +120,7 @@ class BatchOut(StrictModel):
     items: int = Field(ge=1)
     done: int = Field(ge=0, description="The number of items that have a result. An error counts as a result.")
     failed: int = Field(
-        ge=0, description="The number of items of which no thumbnail could be scored. `done` counts them too."
+        ge=0, description="How many items have no thumbnail that could be scored. `done` includes these items."
     )
     created_at: datetime
     deadline_at: datetime

@@ -114,7 +114,7 @@ class EvidenceOut(StrictModel):
         ge=0,
         le=1,
         description=(
-            "The share of the characters that can be read if the picture is 120 pixels wide. Null without text."
+            "The share of the characters that can be read if the picture is 120 pixels wide. Null if there is no text."
         ),
     )
     badge_overlap: float = Field(

@@ -119,7 +119,7 @@ class RebuildRequest(NichesRequest):
     )
     dim: Annotated[int, Strict(), Field(ge=1, le=65_536), AS_WHOLE] | None = Field(
         default=None,
-        description="Has no effect, because the encoder decides the dimension of the vectors. `notes` says so.",
+        description="No effect, because the encoder decides the dimension of the vectors. `notes` says so.",
         examples=[768],
     )
 

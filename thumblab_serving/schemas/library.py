@@ -36,7 +36,7 @@ class LibraryPicturesQuery(StrictModel):
     """The query of `GET /v1/library/pictures`."""
 
     video_id: list[VideoId] = Field(
-        min_length=1, max_length=MOST_PICTURES, description="The ids of the videos, such as the `neighbours` of an answer."
+        min_length=1, max_length=MOST_PICTURES, description="Ids of videos, such as the `neighbours` of an answer."
     )
 
 

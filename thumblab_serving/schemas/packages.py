@@ -1,4 +1,4 @@
-"""The field `packages` of an answer: the grid of several titles and several pictures."""
+"""The field `packages` of an answer: the ranked packages of several titles and several pictures."""
 
 from pydantic import Field
 
@@ -54,7 +54,7 @@ class UnderTitleOut(StrictModel):
         description="How sure the model is of this winner. Its skill for pictures under one title counts."
     )
     confidence: float | None = Field(
-        ge=0, le=1, description="Probability that the winner beats the second picture under this title."
+        ge=0, le=1, description="Probability that the winner beats the second-best picture under this title."
     )
 
 

@@ -23,7 +23,7 @@ def compose_answer(
 ) -> ScoreAnswer:
     """Return the answer to a request. `candidates` has each candidate with its title, in the order of the request.
 
-    A candidate that could not be read has its error in the answer. The answer has no test plan and no grid of packages.
+    A candidate that could not be read has its error in the answer. The answer has no test plan and no packages.
     """
     ranker, index = releases.model.value, releases.index
     pictures = {candidate.id: candidate.picture for candidate, _ in candidates if candidate.picture is not None}

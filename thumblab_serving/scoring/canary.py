@@ -59,8 +59,9 @@ class Canary:
 
     @property
     def state(self) -> State:
-        """`unused` until the first failure. `checking` from a failure to the end of the check that follows the
-        failure."""
+        """The state is `unused` until the first failure. After a failure, it is `checking` until the following check
+        has ended.
+        """
         if self.failure is not None:
             return "failed"
         if self._checking or self._wanted.is_set():

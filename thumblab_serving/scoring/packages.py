@@ -84,7 +84,7 @@ def _cells(pictures: Mapping[str, ExaminedPicture], titles: GridTitles) -> list[
 
 
 def _groups(cells: Mapping[str, _Cell], near_identical: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
-    """Return the groups of cells that have the same title and near-identical pictures."""
+    """Return the groups of packages that have the same title and near-identical pictures."""
     group_of = {name: number for number, group in enumerate(near_identical) for name in group}
     members: dict[tuple[str, int], list[str]] = {}
     for key, cell in cells.items():

@@ -87,9 +87,7 @@ class GroupedFacesOut(StrictModel):
     in_unknown: int | None = Field(description="How many faces are in unknown clusters.")
     in_none: int | None = Field(description="How many faces are in no cluster.")
     left_for_later: int | None = Field(description="How many faces were left out because of `max_faces`.")
-    moved: int | None = Field(
-        description="How many faces moved to another cluster, or are now in no cluster."
-    )
+    moved: int | None = Field(description="How many faces moved to another cluster, or are now in no cluster.")
     new: int | None = Field(description="How many unknown clusters were made.")
     dropped: int | None = Field(description="How many unknown clusters were deleted.")
     overruled: int | None = Field(

@@ -38,8 +38,8 @@ class SeenThumbnailOut(StrictModel):
 
 
 class PersonOnChannelOut(StrictModel):
-    """The figures of a seen person on the channel: how many thumbnails show the person, and how many views videos with
-    the person get.
+    """The figures of a seen person on the channel: how many thumbnails show the person, and how many views the videos
+    with these thumbnails get.
     """
 
     person_id: str
@@ -50,8 +50,8 @@ class PersonOnChannelOut(StrictModel):
     views_factor: float | None = Field(
         description=(
             "The views of videos with the person, divided by the views of videos without the person. The views of "
-            "each video are first divided by the median views of the videos around it. Null with fewer than five "
-            "videos of either kind."
+            "each video are first divided by the median views of the channel's videos before and after it. Null if "
+            "fewer than five videos show the person, or fewer than five do not show the person."
         )
     )
     low: float | None = Field(description="The lower end of the 95 % interval of `views_factor`.")
