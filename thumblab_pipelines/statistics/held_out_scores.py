@@ -64,7 +64,7 @@ class HeldOutScores:
         Factors that turn a difference of two scores into the log odds of winning. `slope` is for scores without
         adapters, and `slope_adapted` is for scores with adapters.
     pictures
-        The picture gaps on held-out pairs. The keys `future`, `future_unadapted`, `new` and `adapted` name the same
+        The picture gaps on held-out pairs. The keys `future`, `future_unadapted`, `new` and `adapted` mean the same
         models as the fields above. The key `adapted_unadapted` has the gaps of the pairs of `adapted` without adapters,
         by the models of `new`.
     one_title_slopes

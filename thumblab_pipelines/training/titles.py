@@ -219,7 +219,7 @@ def _blocks(inputs: TitleInputs, words: float, groups: float, facts: float) -> S
 
 @dataclass(frozen=True)
 class _Channel:
-    """The covariances between all videos of a channel, of which there are a, and its v known videos.
+    """The covariances between the videos of a channel (a videos) and the known videos of the channel (v videos).
 
     `rows` [a]: the rows of the channel's videos. `known` [v]: which of `rows` are known. `places` [v]: the places of the
     known videos among all known videos. `own` [a, v] and `drift` [a, v]: the covariances of the channel's deviations

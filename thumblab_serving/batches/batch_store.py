@@ -288,7 +288,7 @@ class BatchStore:
                     own, unfinished = own + 1, unfinished + (not batch.has_ended)
         if unfinished >= MOST_UNFINISHED:
             raise FullError(
-                f"{MOST_UNFINISHED} batches of this key have not ended yet; send this batch when another has ended"
+                f"{MOST_UNFINISHED} batches of this key have not ended yet; send this batch when one of them has ended"
             )
         if own >= MOST_KEPT:
             raise FullError(f"{MOST_KEPT:,} batches of this key are kept; delete some, or wait until they expire")

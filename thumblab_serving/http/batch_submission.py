@@ -67,7 +67,10 @@ def documentation() -> dict[str, Any]:
 
 
 def list_query(request: Request) -> BatchesQuery:
-    """Return the query of a request for the list of batches. Raises a 422 `Problem` if the query breaks the schema."""
+    """Return the query parameters of a request for the list of batches.
+
+    Raises a 422 `Problem` if they break the schema.
+    """
     return query_of(request, BatchesQuery)
 
 

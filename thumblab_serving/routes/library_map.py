@@ -110,7 +110,7 @@ async def atlases(request: Request) -> MapAtlasesOut:
 
 @router.get(
     "/v1/library/{niche}/map/atlases/{sha256}",
-    summary="A page of small pictures of a map",
+    summary="An image with many small pictures of a map",
     response_class=Response,
     dependencies=[_require_key],
     responses=_file("image/jpeg", "A JPEG with many small pictures.", 401, 404, 503),

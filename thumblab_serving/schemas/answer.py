@@ -93,7 +93,7 @@ class ThumbnailScore(StrictModel):
         ge=0,
         le=100,
         description=(
-            "Percentile of the model's score among the scores that `score_among` names. Null if there are too few of "
+            "Percentile of the model's score among other scores (see `score_among`). Null if there are too few of "
             "these scores. The percentile is also given if the skill of the model is not proven."
         ),
     )

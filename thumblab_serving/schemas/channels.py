@@ -123,7 +123,7 @@ class KnownChannelOut(StrictModel):
     niche: str | None = Field(
         description="The niche of most of the channel's videos. Null for an adapter of an old version of the lab."
     )
-    videos: int = Field(ge=0, description="Videos that the adapter is fitted to.")
+    videos: int = Field(ge=0, description="The number of videos to which the adapter is fitted.")
     newest: datetime | None = Field(description="When the newest video was published to which the adapter is fitted.")
     release: str
     in_use: bool = Field(description="Whether answers for this channel use the adapter.")

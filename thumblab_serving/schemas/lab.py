@@ -192,7 +192,7 @@ MOST_SEEDS = 20
 
 
 class ProposalRequest(StrictModel):
-    """Channels and videos of the lab from which a niche is proposed: at least one."""
+    """Channels and videos of the lab from which a niche is proposed. At least one channel or video must be given."""
 
     channels: list[Annotated[str, StringConstraints(min_length=1, max_length=300)]] = Field(
         default_factory=list, max_length=MOST_SEEDS, description="Ids, @handles or exact titles of channels of the lab."

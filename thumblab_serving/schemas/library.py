@@ -104,7 +104,7 @@ class SearchedLibraryOut(StrictModel):
         le=100,
         description=(
             "How similar the query is to the library, as a percentile, as in `/v1/score`. Null for texts, for searches "
-            "with filters, and without an index."
+            "with filters, and for a library without an index."
         ),
     )
 

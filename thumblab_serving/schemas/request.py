@@ -98,7 +98,7 @@ class ScoreForm(StrictModel):
         default=None,
         min_length=1,
         max_length=MOST_CATEGORIES,
-        description="Several niches, in place of `category`. Each niche gets its own answer, see `other_niches`.",
+        description="Several niches, in place of `category`. Each niche gets its own answer (see `other_niches`).",
         json_schema_extra={"uniqueItems": True},
     )
 

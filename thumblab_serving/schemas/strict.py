@@ -58,7 +58,7 @@ Number = Annotated[float, Strict(), AllowInfNan(False)]
 
 
 class StrictModel(BaseModel):
-    """A frozen model that refuses unknown fields. The error message names the fields that the model has."""
+    """A frozen model that refuses unknown fields. The error message lists the fields that the model has."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -35,7 +35,7 @@ def test_re_encoded_copies_are_one_group_and_the_answer_names_them(service, draw
     assert answer["near_identical"] == [["p0.jpg", "p2.jpg", "p4.jpg"]]
     [sentence] = says(answer, "near-identical")
     assert sentence.startswith("the pictures p0.jpg, p2.jpg and p4.jpg are near-identical: they count as one candidate")
-    assert "a test between them would learn nothing" in sentence
+    assert "a test of them would show nothing" in sentence
 
 
 def test_different_pictures_are_in_no_group(service, draw):

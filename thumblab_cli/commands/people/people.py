@@ -16,7 +16,7 @@ _SUBCOMMANDS = {
     "label": ("change", "Give a cluster the name of a person."),
     "unlabel": ("change", "Remove the name of a cluster."),
     "owner": ("change", "Say that a person runs the channel."),
-    "merge": ("change", "Merge a cluster into another one."),
+    "merge": ("change", "Merge a cluster into another cluster."),
     "unmerge": ("change", "Take a merge back."),
     "move": ("change", "Put faces into a cluster, or into a new one."),
     "not": ("change", "Say that a face is not this person."),

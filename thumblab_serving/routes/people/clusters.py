@@ -124,7 +124,7 @@ async def owner(request: Request) -> FaceClusterOut:
 
 @router.post(
     f"{PREFIX}/clusters/{{cluster_id}}/merge",
-    summary="Merge a cluster into another one",
+    summary="Merge a cluster into another cluster",
     **changing(FaceClusterOut, MergeRequest, "cluster_id", required=True),
 )
 async def merge(request: Request) -> FaceClusterOut:

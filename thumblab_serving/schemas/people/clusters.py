@@ -148,8 +148,8 @@ class FaceChangeOut(StrictModel):
     name: str | None = Field(description="The name that the changed cluster has now.")
     name_before: str | None = Field(
         description=(
-            "The name that a cluster had before the change: the merged cluster or, for other changes, the changed "
-            "cluster."
+            "The name before the change. For a merge, this is the name of the cluster that was merged into the changed "
+            "cluster. For any other change, this is the name of the changed cluster."
         )
     )
     faces: int = Field(description="How many faces the change concerned.")
@@ -170,6 +170,6 @@ class ForgottenOut(StrictModel):
         description="How many faces were deleted, with their vectors and the changes that people made to them."
     )
     pictures: int = Field(
-        description="How many pictures that a person had given were deleted. The thumbnails of videos stay."
+        description="The number of deleted pictures that a person had added. The thumbnails of videos stay."
     )
     heads: list[str] = Field(description="The deleted releases of trained heads that had learnt from these faces.")
