@@ -154,7 +154,7 @@ class BatchStore:
         return [batch for _, batch in sorted(batches, key=lambda pair: pair[0])]
 
     def unfinished_by_key(self) -> dict[str, list[StoredBatch]]:
-        """Return the batches of each owner that have not ended, the oldest first."""
+        """Return the batches that have not ended, by owner. The oldest batch of each owner comes first."""
         of_owner: dict[str, list[StoredBatch]] = {}
         for batch in self.unfinished():
             with suppress(OSError, DamagedError):

@@ -162,7 +162,7 @@ class ExportStore:
 
 
 def _write(folder: ImportFolder, place: int, name: str | None, data: bytes) -> Path:
-    """Write an export. The file keeps its name, because Studio writes the channel and the period into the name."""
+    """Write an export to a file. The file keeps its name, because Studio writes the channel and the period into it."""
     path = folder.path / EXPORTS / str(place) / file_name(name, place)
     path.parent.mkdir(mode=0o700, parents=True)
     path.write_bytes(data)

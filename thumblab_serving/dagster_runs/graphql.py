@@ -46,8 +46,8 @@ class DagsterGraphql:
     def address(self) -> str | None:
         """The address of the lab's Dagster, or None if no Dagster of this lab is known.
 
-        If the setting `dagster_url` is set, its value is the address. Otherwise, the address is that of the running
-        `thumblab up`. The default address is not used, because the Dagster of another lab may listen at this address.
+        If the setting `dagster_url` is set, its value is the address. Otherwise, it is the address of Dagster in the
+        running `thumblab up`. The default address is not used, because the Dagster of another lab may listen there.
         """
         if "dagster_url" in self._settings.model_fields_set:
             return self._settings.dagster_url.rstrip("/")

@@ -122,7 +122,7 @@ class EvidenceOut(StrictModel):
         le=1,
         description=(
             "YouTube's badge with the video's length covers a part of the picture. For each text, each face and the "
-            "subject, the covered share is measured. This is the largest of these shares."
+            "subject, the covered share is measured. The value is the largest of these shares."
         ),
     )
     title_match_by: Literal["picture", "text"] | None = Field(

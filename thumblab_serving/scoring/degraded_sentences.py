@@ -143,8 +143,8 @@ def near_identical_pictures(ranking: Ranking) -> Sequence[str]:
         listed = _listed([name[:_LONGEST_NAME] for name in group])
         won = ", which is the winner" if ranking.winner in group else ""
         sentences.append(
-            f"the pictures {listed} are near-identical: they count as one candidate{won}, and a test of them would show "
-            "nothing, unless they differ in a small detail that you want to test"
+            f"the pictures {listed} are near-identical: they count as one candidate{won}, and a test of them would "
+            "show nothing, unless they differ in a small detail that you want to test"
         )
     return sentences
 
