@@ -75,7 +75,7 @@ class ThumbnailScore:
     """
 
     score: float | None = None
-    """Percentile of the model's score among the scores that `score_among` names. Null if there are too few of these
+    """Percentile of the model's score among other scores (see `score_among`). Null if there are too few of these
     scores. The percentile is also given if the skill of the model is not proven.
     """
 
@@ -150,15 +150,15 @@ class ScoreAnswer:
 
     niche: str
     winner: str | None
-    """The id of the best candidate by the model. If the best candidates are near-identical, the id of the first. Null
-    if the model can rank no candidate or if its skill is not proven.
+    """The id of the best candidate by the model. If the best candidates are near-identical, the id of the first of
+    them. Null if the model can rank no candidate or if its skill is not proven.
     """
 
     verdict: Literal["clear", "leaning", "too_close_to_call", "only_one", "no_verdict", "no_skill"] | None
-    """How sure the winner is, by the percentage of `confidence`: `clear` from 75 %, `leaning` from 60 %. `no_verdict`:
-    fewer than two candidates resemble a picture that the model was trained on. `no_skill`: the model's `skill` at
-    this `question` is not proven, so there is no winner. The 95 % interval of `skill` includes chance, or was not
-    measured. Null if no candidate could be read.
+    """How sure the model is of the winner, by the percentage of `confidence`: `clear` from 75 %, `leaning` from 60 %.
+    `no_verdict`: fewer than two candidates resemble a picture that the model was trained on. `no_skill`: the
+    model's `skill` at this `question` is not proven, so there is no winner. The 95 % interval of `skill` includes
+    chance, or was not measured. Null if no candidate could be read.
     """
 
     confidence: float | None
@@ -183,8 +183,9 @@ class ScoreAnswer:
     """What the win probabilities were fitted to. `experiments`: tests of pictures on at least 50 videos of five
     channels. `videos`: views of whole videos, without the part that their titles and contexts explain. For the same
     difference of scores, these probabilities are never more certain than the probabilities for whole videos.
-    `packages`: views of whole videos, if `question` is `package`. `residuals` and `packages` under one title: views
-    of whole videos, in older models. Null if there are no win probabilities.
+    `packages`: views of whole videos. If `question` is `one_title`, `residuals` and `packages` come only from
+    models that an older version of the lab made, and both mean: views of whole videos. Null if there are no win
+    probabilities.
     """
 
     score_among: Literal["niche", "channel"] = "niche"
@@ -210,7 +211,7 @@ class ScoreAnswer:
     """
 
     packages: PackagesOut | None = None
-    """The grid of titles and pictures. Null if the request has no second title in `titles`."""
+    """The ranked packages of titles and pictures. Null if `titles` has no second title."""
 
     people: PeopleSeenOut | None = None
     """Who is seen on the pictures. Null unless the service has `THUMBLAB_SCORE_PEOPLE`, the request names one of the

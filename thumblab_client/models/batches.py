@@ -35,7 +35,7 @@ class BatchOut:
     """The number of items that have a result. An error counts as a result."""
 
     failed: int
-    """The number of items of which no thumbnail could be scored. `done` counts them too."""
+    """How many items have no thumbnail that could be scored. `done` includes these items."""
 
     created_at: datetime
     deadline_at: datetime
@@ -63,7 +63,7 @@ class ItemResult:
     """The result of an item: a line of the results. Exactly one of `answer` and `error` is not null."""
 
     item: int
-    """The place of the item in the batch, from 1."""
+    """The place of the item in the batch, counted from 1."""
 
     id: str
     answer: ScoreAnswer | None = None

@@ -53,7 +53,8 @@ class ChannelImportOut:
 
     needs: Literal["columns", "name", "niche", "encoder", "model"] | None
     """What is missing: `columns`, `name` or `niche` must be sent with the exports next time. With `encoder`, the lab
-    cannot load an encoder. With `model`, the lab has no model, and the one that it trained fails its checks.
+    cannot load an encoder. With `model`, the lab has no model, and the model that it trained did not pass its
+    checks.
     """
 
     proposal: ProposedNiche | None
@@ -80,10 +81,10 @@ class KnownChannelOut:
     """The niche of most of the channel's videos. Null for an adapter of an old version of the lab."""
 
     videos: int
-    """Videos that the adapter is fitted to."""
+    """The number of videos to which the adapter is fitted."""
 
     newest: datetime | None
-    """When the newest video that the adapter is fitted to was published."""
+    """When the newest video was published to which the adapter is fitted."""
 
     release: str
     in_use: bool

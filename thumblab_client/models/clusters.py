@@ -14,8 +14,8 @@ class FaceClusterOut:
     """A cluster of faces. A cluster that was given a name is a person."""
 
     cluster_id: str
-    """`person_` or `unknown_cluster_`, followed by a key of 12 digits. In a request, the key may also stand alone or
-    follow `clu_`. A request may also use an id that the cluster had before it was named or merged.
+    """`person_` or `unknown_cluster_`, followed by a key of 12 hexadecimal digits. In a request, the key may also
+    stand alone or follow `clu_`. A request may also use an id that the cluster had before it was named or merged.
     """
 
     person_id: str | None
@@ -47,8 +47,8 @@ class LabelledClusterOut:
     """The answer of a request that names a cluster: the cluster that has this name now."""
 
     cluster_id: str
-    """`person_` or `unknown_cluster_`, followed by a key of 12 digits. In a request, the key may also stand alone or
-    follow `clu_`. A request may also use an id that the cluster had before it was named or merged.
+    """`person_` or `unknown_cluster_`, followed by a key of 12 hexadecimal digits. In a request, the key may also
+    stand alone or follow `clu_`. A request may also use an id that the cluster had before it was named or merged.
     """
 
     person_id: str | None
@@ -75,16 +75,16 @@ class LabelledClusterOut:
     created_at: datetime
     merged: bool
     """Whether another cluster had this name already. If so, the cluster of the request was merged into the other
-    cluster, which is the answer.
+    cluster, and the answer describes the other cluster.
     """
 
     merge_id: int | None
-    """The number with which the merge can be undone. Null without a merge."""
+    """The number with which the merge can be undone. Null if none was made."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FaceClustersOut:
-    """A part of the list of clusters, the largest first."""
+    """A part of the list of clusters. The largest cluster comes first."""
 
     total: int
     """How many clusters the whole list has."""
@@ -145,11 +145,11 @@ class StoredFaceOut:
 
 @dataclass(frozen=True, kw_only=True)
 class FaceClusterFacesOut:
-    """A cluster with a part of its faces, the best quality first. `faces` is the number of all its faces."""
+    """A cluster with a part of its faces. The best faces come first. `faces` is the number of all its faces."""
 
     cluster_id: str
-    """`person_` or `unknown_cluster_`, followed by a key of 12 digits. In a request, the key may also stand alone or
-    follow `clu_`. A request may also use an id that the cluster had before it was named or merged.
+    """`person_` or `unknown_cluster_`, followed by a key of 12 hexadecimal digits. In a request, the key may also
+    stand alone or follow `clu_`. A request may also use an id that the cluster had before it was named or merged.
     """
 
     person_id: str | None
@@ -213,24 +213,24 @@ class NearFaceOut:
 
 @dataclass(frozen=True, kw_only=True)
 class NearFacesOut:
-    """The faces that look most like a face, the nearest first."""
+    """The faces that look most like a given face. The most similar face comes first."""
 
     faces: list[NearFaceOut]
 
 
 @dataclass(frozen=True, kw_only=True)
 class UnassignedFacesOut:
-    """A part of the faces that are in no cluster, the best quality first."""
+    """A part of the faces that are in no cluster. Faces of the best quality come first."""
 
     faces: list[StoredFaceOut]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShownPictureOut:
-    """A place where a picture is shown: a video that shows or showed the picture, or a file that a person gave."""
+    """A place where a picture is shown: a video that shows or showed the picture, or a file that a person added."""
 
     video_id: str | None
-    """Null for a picture that a person gave."""
+    """Null for a picture that a person added."""
 
     title: str | None
     channel_id: str | None
@@ -241,7 +241,7 @@ class ShownPictureOut:
     """Whether the video shows this picture now."""
 
     file_name: str | None
-    """The name of a picture that a person gave. Null for any other picture."""
+    """The file name, if a person added the picture. Null for a thumbnail."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,7 +259,7 @@ class PictureFacesOut:
 
 @dataclass(frozen=True, kw_only=True)
 class FaceChangeOut:
-    """A change that a person made. `ban` is "not this person"."""
+    """A change that a person made. The kind `ban`: the person said that a face is not the person of the cluster."""
 
     change_id: int
     kind: Literal["label", "unlabel", "owner", "merge", "unmerge", "move", "ban"]
@@ -273,7 +273,8 @@ class FaceChangeOut:
     """The name that the changed cluster has now."""
 
     name_before: str | None
-    """The name that a cluster had before the change: the merged cluster or, for other changes, the changed cluster.
+    """The name before the change. For a merge, this is the name of the cluster that was merged into the changed
+    cluster. For any other change, this is the name of the changed cluster.
     """
 
     faces: int
@@ -287,7 +288,7 @@ class FaceChangeOut:
 
 @dataclass(frozen=True, kw_only=True)
 class FaceChangesOut:
-    """The latest changes, the latest first. Changes that were undone are left out."""
+    """The latest changes. The newest change comes first. Changes that were undone are left out."""
 
     changes: list[FaceChangeOut]
 
@@ -300,7 +301,7 @@ class ForgottenOut:
     """How many faces were deleted, with their vectors and the changes that people made to them."""
 
     pictures: int
-    """How many pictures that a person had given were deleted. The thumbnails of videos stay."""
+    """The number of deleted pictures that a person had added. The thumbnails of videos stay."""
 
     heads: list[str]
     """The deleted releases of trained heads that had learnt from these faces."""

@@ -122,11 +122,11 @@ class EvidenceOut:
     """Difference in colour between the subject and its surroundings."""
 
     legibility: float | None
-    """The share of the characters that can be read if the picture is 120 pixels wide. Null without text."""
+    """The share of the characters that can be read if the picture is 120 pixels wide. Null if there is no text."""
 
     badge_overlap: float
     """YouTube's badge with the video's length covers a part of the picture. For each text, each face and the subject,
-    the covered share is measured. This is the largest of these shares.
+    the covered share is measured. The value is the largest of these shares.
     """
 
     title_match_by: Literal["picture", "text"] | None

@@ -37,7 +37,7 @@ class ExperimentOut:
     ended_on: date | None
     outcome: Literal["winner", "performed_the_same", "inconclusive"]
     winner: int | None
-    """The number of the winning variant, from 1."""
+    """The number of the winning variant, counted from 1."""
 
     tested: Literal["pictures", "titles", "pictures and titles"]
     """What the variants differ in."""
@@ -65,7 +65,7 @@ class StoredExperimentOut:
     ended_on: date | None
     outcome: Literal["winner", "performed_the_same", "inconclusive"]
     winner: int | None
-    """The number of the winning variant, from 1."""
+    """The number of the winning variant, counted from 1."""
 
     tested: Literal["pictures", "titles", "pictures and titles"]
     """What the variants differ in."""

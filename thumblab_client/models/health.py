@@ -133,7 +133,7 @@ class ScheduleOut:
     """Whether the schedule is turned on in Dagster."""
 
     next_run: datetime | None
-    """The time of the next run. Null if the schedule is off."""
+    """When the schedule starts its job next. Null if it is off."""
 
 
 @dataclass(frozen=True, kw_only=True)

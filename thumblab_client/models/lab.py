@@ -127,7 +127,7 @@ class NicheOut:
     """A video is left out if its title has one of these words."""
 
     added_at: datetime | None
-    """When the niche was added; null in a dry run of an addition."""
+    """When the niche was added; null if `dry_run` was true."""
 
     retired_at: datetime | None
     """When the niche was retired; null while it is collected and served."""
@@ -156,7 +156,7 @@ class NearChannelOut:
     """A channel of the lab whose titles are similar to the titles of the given channels and videos."""
 
     channel_id: str
-    """The id of the channel at YouTube, or of an imported channel."""
+    """The id that YouTube gave to the channel, or the id of an imported channel."""
 
     title: str
     """The name of the channel."""
@@ -182,6 +182,6 @@ class ProposalOut:
     """What a refresh of such a niche costs at most in a day."""
 
     preview: dict[str, int]
-    """The number of stored videos that are from these channels, or that have one of these searches in their title.
-    There is a number for each present niche of these videos.
+    """The number of stored videos that are from these channels, or that have one of these searches in their title, by
+    the niche to which the videos belong now.
     """

@@ -94,13 +94,13 @@ class RunStateOut:
 
     job: str
     library_stats: NicheStats | None
-    """What a refresh, a rebuild or an embedding did."""
+    """The report of a refresh, a rebuild or an embedding."""
 
     changed_items: ChangedItemsOut | None
-    """What a change of items did."""
+    """The report of a change of items."""
 
     people: PeopleRunOut | None
-    """What a search for faces, a grouping or a training of people did."""
+    """The report of a run about people, such as a search for faces."""
 
     progress: RunProgressOut | None
     """The progress of a search for faces, a grouping or a training that is running. A run reports its progress every
@@ -110,7 +110,7 @@ class RunStateOut:
 
 @dataclass(frozen=True, kw_only=True)
 class RefreshOut:
-    """The answer of a refresh of the library."""
+    """The answer to a request that refreshes the library."""
 
     status: Literal["ok", "partial", "failed", "started", "running"]
     """`ok`: every run succeeded. `partial`: some runs failed. `failed`: every run failed. `started`: the runs were
@@ -132,7 +132,7 @@ class RefreshOut:
 
 @dataclass(frozen=True, kw_only=True)
 class RebuildOut:
-    """The answer of a rebuild, or of a full embedding with a rebuild."""
+    """The answer to a request for a rebuild, or for a full embedding with a rebuild."""
 
     status: Literal["ok", "partial", "failed", "started", "running"]
     """`ok`: every run succeeded. `partial`: some runs failed. `failed`: every run failed. `started`: the runs were
@@ -151,7 +151,7 @@ class RebuildOut:
 
 @dataclass(frozen=True, kw_only=True)
 class ItemsOut:
-    """The answer of a change of items. The lists are empty while the run has not ended."""
+    """The answer to a request that changes items. The lists are empty while the run has not ended."""
 
     status: Literal["ok", "partial", "failed", "started", "running"]
     """`ok`: every run succeeded. `partial`: some runs failed. `failed`: every run failed. `started`: the runs were

@@ -91,7 +91,7 @@ class SearchedLibraryOut:
 
     similarity_score: float | None
     """How similar the query is to the library, as a percentile, as in `/v1/score`. Null for texts, for searches with
-    filters, and without an index.
+    filters, and for a library without an index.
     """
 
 
@@ -135,7 +135,7 @@ class ViewsOut:
     likes: int | None
     comments: int | None
     era: str
-    """The definition of a view at that time. Counts of different eras cannot be compared."""
+    """Which definition of a view YouTube used then. Counts by different definitions cannot be compared."""
 
 
 @dataclass(frozen=True, kw_only=True)

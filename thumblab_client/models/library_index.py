@@ -263,7 +263,7 @@ class ClearCacheOut:
 
 @dataclass(frozen=True, kw_only=True)
 class MapAtlasesOut:
-    """The pages with the small pictures of a map, and the tiles of a large map."""
+    """The image files with the small pictures of a map, called pages, and the tiles of a large map."""
 
     niche: str
     """A niche, or `all`."""
@@ -278,7 +278,7 @@ class MapAtlasesOut:
     """The number of small pictures in the atlases."""
 
     levels: list[AtlasLevel]
-    """From the smallest pictures to the largest."""
+    """The sizes of the pictures, from the smallest to the largest."""
 
     tiles: Tiles | None
     """Null for a map of fewer than 150,000 videos."""

@@ -1,4 +1,4 @@
-"""The field `packages` of an answer: the grid of several titles and several pictures.
+"""The field `packages` of an answer: the ranked packages of several titles and several pictures.
 
 This file is generated: change `thumblab_serving/schemas/packages.py`, then run
 `python -m thumblab_serving.client_models`.
@@ -13,7 +13,7 @@ from thumblab_client.models.why import WhyOut
 
 @dataclass(frozen=True, kw_only=True)
 class PackageOut:
-    """A package: a title together with a picture. It is one cell of the grid."""
+    """A package: a title together with a picture."""
 
     title: str
     thumbnail: str
@@ -33,12 +33,12 @@ class PackageOut:
 
     margin: float | None
     """Probability that the best package beats this package. For the best package, the probability that it beats the
-    second package. Null if `rank` is null, or if only one package is ranked.
+    second-best package. Null if `rank` is null, or if only one package is ranked.
     """
 
     why: WhyOut
-    """Why the score differs from the score of the best package. The best package is compared with the second package.
-    If there is no best package, `unknown` says so.
+    """Why the score differs from the score of the best package. The best package is compared with the second-best
+    package. If there is no best package, `unknown` gives the reason.
     """
 
 
@@ -51,10 +51,10 @@ class UnderTitleOut:
     """The id of the best picture under this title. Null if the model names no winner."""
 
     verdict: Literal["clear", "leaning", "too_close_to_call", "only_one", "no_verdict", "no_skill"] | None
-    """How sure the winner is, by the skill for pictures under one title."""
+    """How sure the model is of this winner. Its skill for pictures under one title counts."""
 
     confidence: float | None
-    """Probability that the winner beats the second picture under this title."""
+    """Probability that the winner beats the second-best picture under this title."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,13 +75,13 @@ class PackagesOut:
     """
 
     verdict: Literal["clear", "leaning", "too_close_to_call", "only_one", "no_verdict", "no_skill"] | None
-    """How sure the best package is, by the percentage of `confidence`. The values mean the same as in the answer's
-    field `verdict`. `no_skill`: the skill for packages is not proven, so there is no best package. Null if no
-    picture could be read.
+    """How sure the model is of the best package, by the percentage of `confidence`. The values mean the same as in the
+    answer's field `verdict`. `no_skill`: the skill for packages is not proven, so there is no best package. Null if
+    no picture could be read.
     """
 
     confidence: float | None
-    """Probability that the best package beats the second package. Null without a best package."""
+    """Probability that the best package beats the second-best. Null if there is no best package."""
 
     skill: SkillOut | None
     """The accuracy of the model for packages (`question` is `package`). Null if it was not measured."""
@@ -98,8 +98,8 @@ class PackagesOut:
     """The verdict on the pictures under each of the titles."""
 
     why: WhyOut | None
-    """The field `why` of the best package. If there is no best package, `unknown` says so. Null if no picture could be
-    read.
+    """The field `why` of the best package. If there is no best package, its `unknown` gives the reason. Null if no
+    picture could be read.
     """
 
     first_title_limits: list[str] = field(default_factory=list)

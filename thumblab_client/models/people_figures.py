@@ -50,7 +50,7 @@ class PeopleStatsOut:
     """How many faces a person put into their cluster."""
 
     people: int
-    """How many people with a name have faces."""
+    """How many named people have at least one face."""
 
     unknown_clusters: int
     forgotten: int
@@ -62,12 +62,12 @@ class PeopleStatsOut:
 
 @dataclass(frozen=True, kw_only=True)
 class PersonPictureOut:
-    """A picture that shows a person: the thumbnail of a video, or a picture that a user gave."""
+    """A picture that shows a person: the thumbnail of a video, or a picture that a person added."""
 
     sha256: str
     face_id: str
     video_id: str | None
-    """Null for a picture that a person gave."""
+    """Null for a picture that a person added."""
 
     title: str | None
     channel_id: str | None
@@ -75,22 +75,22 @@ class PersonPictureOut:
     """Whether the video shows this picture now."""
 
     file_name: str | None
-    """The name of a picture that a person gave. Null for any other picture."""
+    """The file name, if a person added the picture. Null for a thumbnail."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PersonPicturesOut:
-    """A part of the pictures of a person, the newest videos first."""
+    """A part of the pictures of a person. Pictures of the newest videos come first."""
 
     pictures: list[PersonPictureOut]
 
 
 @dataclass(frozen=True, kw_only=True)
 class DetectedFacesOut:
-    """The result of a search for faces. A field is null where the run did not report it."""
+    """The result of a search for faces. A field is null if the run did not report its value."""
 
     searched: int | None
-    """How many pictures were searched now."""
+    """How many pictures this run searched."""
 
     new_faces: int | None
     without_vector: int | None
@@ -102,13 +102,13 @@ class DetectedFacesOut:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingResultOut:
-    """The result of a training. A field is null where the run did not report it."""
+    """The result of a training. A field is null if the run did not report its value."""
 
     people: int | None
-    """How many people the head has learnt from."""
+    """The number of people on whose faces the head was trained."""
 
     faces: int | None
-    """How many faces the head has learnt from."""
+    """The number of faces on which the head was trained."""
 
     epochs: int | None
     release: str | None
@@ -118,13 +118,13 @@ class TrainingResultOut:
 
 @dataclass(frozen=True, kw_only=True)
 class GroupedFacesOut:
-    """The result of a grouping. A field is null where the run did not report it."""
+    """The result of a grouping. A field is null if the run did not report its value."""
 
     faces: int | None
     """How many faces have a vector."""
 
     people: int | None
-    """How many clusters with a name have faces."""
+    """How many named clusters have at least one face."""
 
     unknown_clusters: int | None
     in_people: int | None
@@ -137,10 +137,10 @@ class GroupedFacesOut:
     """How many faces are in no cluster."""
 
     left_for_later: int | None
-    """How many faces `max_faces` left out."""
+    """How many faces were left out because of `max_faces`."""
 
     moved: int | None
-    """How many faces are in another cluster than before, or in no cluster any more."""
+    """How many faces moved to another cluster, or are now in no cluster."""
 
     new: int | None
     """How many unknown clusters were made."""

@@ -52,7 +52,7 @@ class TrainingOut:
     """Null until the run has succeeded."""
 
     grouped: GroupedFacesOut | None
-    """What the grouping after the training did."""
+    """The report of the grouping after the training."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,8 +52,8 @@ class SeenThumbnailOut:
 
 @dataclass(frozen=True, kw_only=True)
 class PersonOnChannelOut:
-    """The figures of a seen person on the channel: how many thumbnails show the person, and how many views videos with
-    the person get.
+    """The figures of a seen person on the channel: how many thumbnails show the person, and how many views the videos
+    with these thumbnails get.
     """
 
     person_id: str
@@ -69,7 +69,8 @@ class PersonOnChannelOut:
 
     views_factor: float | None
     """The views of videos with the person, divided by the views of videos without the person. The views of each video
-    are first divided by the median views of the videos around it. Null with fewer than five videos of either kind.
+    are first divided by the median views of the channel's videos before and after it. Null if fewer than five
+    videos show the person, or fewer than five do not show the person.
     """
 
     low: float | None
@@ -93,4 +94,4 @@ class PeopleSeenOut:
     """The figures on this channel of the people who are seen. A person without figures is left out."""
 
     note: str
-    """What the figures do not show."""
+    """A sentence about what the figures do not show."""

@@ -67,10 +67,10 @@ class PlanOut:
     """Impressions that each of the two candidates needs."""
 
     pair: PairOut | None
-    """The candidates to test. Null if no two candidates are worth a test, see `advice`."""
+    """The candidates to test. Null if no two candidates are worth a test (see `advice`)."""
 
     too_alike: list[AlikeOut]
-    """Candidates whose test would hardly find a difference."""
+    """Pairs of candidates whose test would hardly find a difference."""
 
     advice: str | None
     """What to do instead if `pair` is null."""

@@ -19,7 +19,7 @@ class ContributionOut:
     """
 
     difference: float
-    """The contribution in log views, above 0 if it speaks for this candidate. All contributions add up to
+    """The contribution in log views. It is above 0 if it is in favour of this candidate. All contributions add up to
     `difference`.
     """
 
