@@ -104,7 +104,7 @@ def _refresh_channels(
     """Refresh the channels that are due. Then delete the channels that are no longer on YouTube, with their videos.
 
     If `deletion` does not allow deleting all these videos, no channel is deleted. Raises `YouTubeError` if YouTube
-    reports an implausible number of closed channels, see `_IMPLAUSIBLE_CLOSURES`.
+    reports an implausible number of closed channels (see `_IMPLAUSIBLE_CLOSURES`).
     """
     with lab.engine.connect() as connection:
         due = list(connection.scalars(_DUE_CHANNELS, {"before": before, "niche": niche}))

@@ -5,8 +5,8 @@ are deleted.
 
 A deleted video is removed from every table, and from every release except model releases. The pictures of a deleted
 video are removed from the image store. Each clean-up compares the stored data with the current rows of the table
-`videos`. So if a run is killed, the next run does the rest. docs/retention.md states the rules, and says which data
-stay in models.
+`videos`. So if a run is killed, the next run finishes its work. docs/retention.md states the rules, and says which
+data stay in models.
 """
 
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ def retain(
     share.
 
     If the quota of the day is spent, videos that were not refreshed stay until their facts are 30 days old. A run
-    deletes at most a share of the niche's videos, unless a person has `confirmed` the deletion, see `LimitedDeletion`.
+    deletes at most a share of the niche's videos, unless a person has `confirmed` the deletion (see `LimitedDeletion`).
 
     The present time comes from YouTube, because a wrong clock of this machine could delete everything. If YouTube
     cannot be asked, a `confirmed` run uses the clock of this machine or of the database server, whichever shows the

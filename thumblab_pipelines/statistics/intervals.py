@@ -59,7 +59,7 @@ _RANDOM_VARIANCE = 0.25
 """The variance of the outcome (0 or 1) of a pair that is decided by chance."""
 
 _IMAGINED_PAIRS = 4
-"""Number of imagined pairs that are added to the real pairs, see `_spread`."""
+"""Number of imagined pairs that are added to the real pairs (see `_spread`)."""
 
 _TYPICAL_DIFFERENCE = 0.05
 """Distance of the imagined channel's mean from the overall mean. The square of the distance is the imagined channel's

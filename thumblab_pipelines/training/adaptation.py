@@ -14,7 +14,7 @@ from thumblab_pipelines.statistics.mixed_rows import MixedRows
 from thumblab_pipelines.statistics.trend import local_trend
 
 Standardise = Callable[[Float32s], Float32s]
-"""A function that standardises inputs [n, d], see `Ranker.standardise`."""
+"""A function that standardises inputs [n, d] (see `Ranker.standardise`)."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class ScoredVideos:
     The videos of each channel are in order of publication.
 
     `inputs` [n, d]: inputs of the model. `scores` [n]: scores of the model, in log views. `channel` [n]: the channel of
-    each video. `kernel`: the kernel of the adapters, see `Adapter`. `compared`: the one-video pairs that the adapter of
-    each channel may learn from, by channel.
+    each video. `kernel`: the kernel of the adapters (see `Adapter`). `compared`: the one-video pairs that the adapter
+    of each channel may learn from, by channel.
 
     `standardise` is applied to the inputs of one channel at a time, because the standardised inputs of a whole corpus
     take gigabytes.
@@ -83,7 +83,7 @@ def scores_from_others(videos: ScoredVideos, above: Floats, known: Rows, score_s
 
     `out` and `known` must have no row in common. No adapter is kept, so the memory does not depend on the number of
     channels. If a channel has too few known videos for an adapter, the result is `score_slope` times the score. For the
-    other parameters, see `fit_adapters`.
+    other parameters (see `fit_adapters`).
     """
     scores = score_slope * np.asarray(videos.scores, np.float64)
     known_rows = dict(_rows_by_channel(videos.channel, known))

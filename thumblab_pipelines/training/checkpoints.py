@@ -48,7 +48,7 @@ class State:
 
 
 class Checkpoint:
-    """The file with the state of one training. `digest` identifies the training, see `training_digest`."""
+    """The file with the state of one training. `digest` identifies the training (see `training_digest`)."""
 
     def __init__(self, folder: Path, digest: str) -> None:
         self.path = folder / _NAME

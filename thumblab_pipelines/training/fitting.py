@@ -2,7 +2,7 @@
 
 The training is fast on two cores, gives the same weights for the same seed, and can be resumed. The model maps inputs
 [m, d] to a pairwise score [m], engagement [m] and sub-scores [m, k]. This module does not depend on the meaning of the
-inputs. If `accelerate launch` started several processes, the same call trains in all of them, see `ProcessGroup`.
+inputs. If `accelerate launch` started several processes, the same call trains in all of them (see `ProcessGroup`).
 """
 
 import math

@@ -44,7 +44,7 @@ _ROWS = 2_000
 
 @dataclass(frozen=True)
 class LineParameters:
-    """The penalties of the three ridge regressions, see the docstring of the module.
+    """The penalties of the three ridge regressions (see the docstring of the module).
 
     `partialled`: whether the context was partialled out. If false, the picture part was fitted to the views themselves.
     """

@@ -223,7 +223,7 @@ class _Channel:
 
     `rows` [a]: the rows of the channel's videos. `known` [v]: which of `rows` are known. `places` [v]: the places of the
     known videos among all known videos. `own` [a, v] and `drift` [a, v]: the covariances of the channel's deviations
-    and of the drift of its level, see the docstring of the module.
+    and of the drift of its level (see the docstring of the module).
     """
 
     rows: Rows
@@ -250,7 +250,7 @@ class _Channel:
 
 
 def _alike_in_meaning(vectors: Float32s, known: Rows) -> Floats:
-    """Return how alike in meaning the titles [a, d] of a channel and its known titles are, from 0 to 1, as [a, v].
+    """Return how alike in meaning each title [a, d] of a channel is to each known title of the channel: 0 to 1, [a, v].
 
     The mean of the known titles is subtracted first. Otherwise, all titles of a channel about one topic would be alike.
     """

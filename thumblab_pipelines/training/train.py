@@ -79,7 +79,7 @@ def train(
     ranks videos of unseen channels. An interrupted training is resumed from `folders.checkpoints`.
 
     `deleted` returns the ids of the videos that the lab has deleted since `data` was read. Two parts of the result
-    contain vectors of videos: the channel adapters, and a set of pictures that shows whether a new picture is familiar.
+    contain vectors of videos: the channel adapters, and the pictures that decide whether a new picture is familiar.
     These parts are made last, after the long training of the global models, and `deleted` is called just before that.
     So the result has no vectors of the deleted videos.
 

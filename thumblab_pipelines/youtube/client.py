@@ -54,7 +54,7 @@ class YouTube:
     def connect(cls, settings: Settings, engine: Engine, keep: dict[str, int] | None = None) -> Self:
         """Read the current time from YouTube, and return a client for these settings.
 
-        `keep`: the number of calls per bucket that stay reserved for other runs, see `Ledger`. Raises `LabError` if no
+        `keep`: the number of calls per bucket that stay reserved for other runs (see `Ledger`). Raises `LabError` if no
         API key is set, and `YouTubeError` if YouTube cannot be reached.
         """
         if settings.youtube_api_key is None:

@@ -45,7 +45,7 @@ class BatchWorker:
     has one such thread.
 
     `on_answer` is called with each answer. `acts_for` gets the owner of a batch, and returns the owner whose channels
-    the batch may use, see `KeyRing.acts_for`.
+    the batch may use (see `KeyRing.acts_for`).
     """
 
     def __init__(

@@ -45,7 +45,7 @@ class StoredExperiments:
     def add(self, given: GivenExperiment[Source], owner: str | None) -> tuple[StoredExperiment, str]:
         """Check and store an experiment. A stored experiment with the same channel, video and first day is replaced.
 
-        `owner` names the API key of the request, see `thumblab_core.database.channels.Channel.belongs_to`. Raises
+        `owner` identifies the API key of the request (see `thumblab_core.database.channels.Channel.belongs_to`). Raises
         `NotYourChannelError` if the channel does not belong to this key.
 
         Returns the stored experiment, and the state `new`, `changed` or `unchanged`. Stores nothing and raises

@@ -45,7 +45,8 @@ def require(scope: Scope, account: str = "") -> Callable[..., None]:
             detail = "send the API key, as X-API-Key or as a bearer token; `thumblab key` prints it"
             if key:
                 detail = (
-                    "the service does not know this API key, or not any more; `thumblab key` prints the lab's own key"
+                    "the service does not know this API key, or the key is not valid any more; "
+                    "`thumblab key` prints the lab's own key"
                 )
             raise Problem(HTTPStatus.UNAUTHORIZED, "unauthorized", detail, {"WWW-Authenticate": "Bearer"})
         request.state.key, request.state.scopes = grant.name, grant.scopes

@@ -17,7 +17,7 @@ _KEY = "Idempotency-Key"
 _LONGEST_KEY = 255
 
 _MOST_MARKS = 500_000
-"""Maximum number of double quotes, commas and opening brackets in a batch, see `json_body`.
+"""Maximum number of double quotes, commas and opening brackets in a batch (see `json_body`).
 
 The JSON of the largest batch needs 136,000 of these characters: up to 72 for each item with ten titles and seven
 niches, and 16 for each picture. The other 364,000 characters may occur in texts: 26 in each of the 14,000 titles that a

@@ -86,13 +86,13 @@ def _field(parts: tuple[int | str, ...]) -> str:
 def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
     """Make the app answer every HTTP error of its routes in the format `application/problem+json`.
 
-    An answer with the status 405 names all methods that the path allows in the routes of `routers` and of the app.
+    An answer with the status 405 lists all methods that the path allows in the routes of `routers` and of the app.
     """
 
     async def http_error(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and not isinstance(error, Problem):
-            # Starlette names only the methods of the first route of the path. The path may have one route per method,
+            # Starlette lists only the methods of the first route of the path. The path may have one route per method,
             # so collect the methods of all routes.
             routes = [*app.routes, *(route for router in routers for route in router.routes)]
             error.headers = {"Allow": ", ".join(sorted(_methods(routes, request.scope)))}

@@ -138,7 +138,7 @@ async def json_body(request: Request, model: type[M], may_be_empty: bool = False
     With `may_be_empty`, an empty body stands for an object without fields.
 
     Raises a 422 `Problem` as soon as the body has more than `most_marks` of the characters in `_MARKS`: double quotes,
-    commas and opening brackets. Raises a 422 `Problem` if the body is not valid JSON, see `_parsed`. Raises
+    commas and opening brackets. Raises a 422 `Problem` if the body is not valid JSON (see `_parsed`). Raises
     `ValidationError` if the body breaks the schema.
 
     Counting these characters limits the memory. Each unknown field is parsed and reported, so a body with very many

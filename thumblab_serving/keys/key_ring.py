@@ -38,7 +38,7 @@ class Grant:
 
     @property
     def acts_for(self) -> str | None:
-        """The owner whose channels the key may change, see `thumblab_core.database.channels.Channel.belongs_to`.
+        """The owner whose channels the key may change (see `thumblab_core.database.channels.Channel.belongs_to`).
 
         None stands for the lab: a key with the scope `admin` may change all channels.
         """

@@ -76,8 +76,8 @@ class ServedAdapters:
         """
         if not is_channel_id(channel_id):
             unknown = (
-                f"the lab knows no channel, or more than one, called {channel_id[:_SHOWN]!r}; give its id (UC...), or "
-                "add the channel with `thumblab channel add`"
+                f"the lab knows no channel, or several channels, called {channel_id[:_SHOWN]!r}; give its id (UC...), "
+                "or add the channel with `thumblab channel add`"
             )
             return AdapterChoice(channel_id, None, None, unknown)
         again = f"run `thumblab channel add {channel_id}` again"

@@ -39,8 +39,8 @@ class Videos:
         self._evidence = TypeAdapter(Evidence)
 
     def show(self, video_id: str, owner: str | None) -> VideoOut:
-        """Return the data that the lab has about a video. `owner` names the API key of the request, see
-        `Channel.belongs_to`.
+        """Return the data that the lab has about a video. `owner` identifies the API key of the request
+        (see `Channel.belongs_to`).
 
         Raises `UnknownVideoError`, or `NoDatabaseError` if the database cannot answer.
         """

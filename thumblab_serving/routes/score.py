@@ -43,7 +43,7 @@ async def score(request: Request) -> ScoreAnswer:
     With several `titles`, `packages` ranks each combination of a title and a thumbnail. With several `categories`, each
     niche has its own answer.
 
-    A thumbnail that cannot be read has an `error`, and the other thumbnails are ranked without it. Every answer names
+    A thumbnail that cannot be read has an `error`, and the other thumbnails are ranked without it. Every answer lists
     the releases that it used. If something was missing, the field `degraded` says what was missing.
     """
     scorer: Scorer = request.app.state.scorer

@@ -37,7 +37,7 @@ class Engagement(StrictModel):
 
     @classmethod
     def of(cls, value: float, target: str) -> Self:
-        """Return the prediction `value`. `target` says what the model predicts, see `TrainedRanker.absolute`."""
+        """Return the prediction `value`. `target` says what the model predicts (see `TrainedRanker.absolute`)."""
         if target == "click_through_rate":
             return cls(value=value, kind="click_through_rate", meaning="expected share of impressions that are clicked")
         return cls(value=value)

@@ -28,7 +28,8 @@ class LibraryStateOut(StrictModel):
         description="How many videos are winners. Null until this process has loaded the library."
     )
     newest_video: date | None = Field(
-        description="When the newest video was published. Null if `winners` is null, and in old releases."
+        description="When the newest video was published. Null if `winners` is null, or "
+        "if the release is of an old version of the lab."
     )
     changed: int | None = Field(description="How many videos were put in or taken out since the library was built.")
     encoder: str | None = Field(description="The image encoder of the vectors, by its name in the settings.")
@@ -41,7 +42,9 @@ class ModelStateOut(StrictModel):
 
     release: str | None
     made_at: datetime | None
-    videos: int | None = Field(description="How many videos the model was trained on. Null in old releases.")
+    videos: int | None = Field(
+        description="How many videos the model was trained on. Null if the release is of an old version of the lab."
+    )
     channels_adapted: int | None = Field(
         description="The number of channels for which the model has an adapter of its own."
     )
@@ -174,7 +177,7 @@ class NicheOut(StrictModel):
     version: int = Field(
         description=(
             "The number of the niche's present version, from 1. Each change raises the number. A request for a "
-            "change names the version on which it is based."
+            "change contains the version on which it is based."
         )
     )
     videos: int = Field(description="How many stored videos are in the niche.")
@@ -224,7 +227,7 @@ class ProposalOut(StrictModel):
     cost: NicheCostOut = Field(description="What a refresh of such a niche costs at most in a day.")
     preview: dict[str, int] = Field(
         description=(
-            "The number of stored videos that are from these channels, or that have one of these searches in their "
-            "title, by the niche to which the videos belong now."
+            "For each niche, the number of its stored videos that are from these channels, or that have one of these "
+            "searches in their title."
         )
     )

@@ -74,7 +74,7 @@ class SimilarItemOut(StrictModel):
         ),
     )
     views: int | None = Field(
-        description="The views at the latest observation. Null if the release is of an older version."
+        description="The views at the latest observation. Null if the release is of an older version of the lab."
     )
     views_per_hour: float
     outlier_multiple: float | None = Field(description="Null if the channel has no baseline.")

@@ -21,7 +21,9 @@ class IndexInfoOut(StrictModel):
     file_size_mb: float = Field(description="The size of the files of the served release, in units of 1,000,000 bytes.")
     last_modified: datetime | None = Field(description="When the served release was made.")
     model: str | None = Field(description="The fingerprint of the encoder that made the vectors.")
-    encoder: str | None = Field(description="The name of this encoder in the settings; null in old releases.")
+    encoder: str | None = Field(
+        description="The name of this encoder in the settings. Null if the release is of an old version of the lab."
+    )
     release: str | None
     changed: int = Field(description="How many videos were put in or taken out since the index was built.")
     kind: str | None = Field(description="The FAISS factory string.")

@@ -63,10 +63,10 @@ def _near_identical(first: ExaminedPicture, second: ExaminedPicture, encoder: st
 
 
 def _same_words(first: ExaminedPicture, second: ExaminedPicture) -> bool:
-    """Return whether two pictures show the same words, in the same order. Upper and lower case are the same.
+    """Return whether two pictures show the same words, in the same order. Upper and lower case count as equal.
 
     If different words were read, the text reader may have misread one picture. In this case, the result is True if the
-    pictures have nearly the same colours in every cell of a grid, see `Appearance.has_colours_of`. If no words were
+    pictures have nearly the same colours in every cell of a grid (see `Appearance.has_colours_of`). If no words were
     read in either picture, for example because the text reader is not installed, the result is True.
     """
     one, other = ((picture.measurement.evidence.words or "").casefold().split() for picture in (first, second))

@@ -188,8 +188,8 @@ class Scorer:
     ) -> ScoreAnswer:
         """Return the answer for the pictures of a request. A picture that cannot be read has an error in the answer.
 
-        `owner` names the API key of the request. Private figures of a channel are used only if the channel belongs to
-        this owner (see `thumblab_core.database.channels.Channel.belongs_to`). None stands for the lab.
+        `owner` identifies the API key of the request. Private figures of a channel are used only if the channel belongs
+        to this owner (see `thumblab_core.database.channels.Channel.belongs_to`). None stands for the lab.
 
         With `keep`, the answer is kept as a prediction, if this object has a keeper and a picture could be read. With
         several niches, only the answer for the first niche is kept. With several titles, no answer is kept.

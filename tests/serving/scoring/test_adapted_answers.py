@@ -116,7 +116,7 @@ def test_a_hostile_channel_name_opens_no_file_and_is_refused_by_the_store(servic
     for reply in replies:
         if hostile.isprintable():
             assert reply.json()["channel"]["adapted"] is False
-            assert "the lab knows no channel, or more than one, called" in reply.json()["channel"]["reason"]
+            assert "the lab knows no channel, or several channels, called" in reply.json()["channel"]["reason"]
         else:
             assert reply.status_code == 422
             assert "channel_id: " in reply.json()["detail"]

@@ -34,7 +34,7 @@ class FaceClusterOut(StrictModel):
 
 
 class LabelledClusterOut(FaceClusterOut):
-    """The answer of a request that names a cluster: the cluster that has this name now."""
+    """The answer to a request that gives a name to a cluster: the cluster that has this name now."""
 
     merged: bool = Field(
         description=(
