@@ -84,7 +84,7 @@ class KnownChannelOut:
     """The number of videos to which the adapter is fitted."""
 
     newest: datetime | None
-    """When the newest video was published to which the adapter is fitted."""
+    """When the newest of these videos was published."""
 
     release: str
     in_use: bool

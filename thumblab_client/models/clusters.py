@@ -44,7 +44,7 @@ class FaceClusterOut:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledClusterOut:
-    """The answer of a request that names a cluster: the cluster that has this name now."""
+    """The answer to a request that gives a name to a cluster: the cluster that has this name now."""
 
     cluster_id: str
     """`person_` or `unknown_cluster_`, followed by a key of 12 hexadecimal digits. In a request, the key may also
@@ -79,7 +79,7 @@ class LabelledClusterOut:
     """
 
     merge_id: int | None
-    """The number with which the merge can be undone. Null if none was made."""
+    """The number with which the merge can be undone. Null if nothing was merged."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,7 +259,7 @@ class PictureFacesOut:
 
 @dataclass(frozen=True, kw_only=True)
 class FaceChangeOut:
-    """A change that a person made. The kind `ban`: the person said that a face is not the person of the cluster."""
+    """A change that a person made. The kind `ban`: the person said that a face does not belong to the cluster."""
 
     change_id: int
     kind: Literal["label", "unlabel", "owner", "merge", "unmerge", "move", "ban"]

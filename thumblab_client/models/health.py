@@ -96,7 +96,7 @@ class DatabaseOut:
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionsOut:
-    """Whether the service keeps predictions, and how many. The counts begin at the start of this process."""
+    """Whether the service keeps predictions, and how many were kept or lost since this process started."""
 
     state: Literal["off", "fine", "failed"]
     kept: int

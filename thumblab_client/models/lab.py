@@ -23,7 +23,9 @@ class LibraryStateOut:
     """How many videos are winners. Null until this process has loaded the library."""
 
     newest_video: date | None
-    """When the newest video was published. Null if `winners` is null, and in old releases."""
+    """When the newest video was published. Null if `winners` is null, or if the release is of an old version of the
+    lab.
+    """
 
     changed: int | None
     """How many videos were put in or taken out since the library was built."""
@@ -45,7 +47,7 @@ class ModelStateOut:
     release: str | None
     made_at: datetime | None
     videos: int | None
-    """How many videos the model was trained on. Null in old releases."""
+    """How many videos the model was trained on. Null if the release is of an old version of the lab."""
 
     channels_adapted: int | None
     """The number of channels for which the model has an adapter of its own."""
@@ -133,8 +135,8 @@ class NicheOut:
     """When the niche was retired; null while it is collected and served."""
 
     version: int
-    """The number of the niche's present version, from 1. Each change raises the number. A request for a change names
-    the version on which it is based.
+    """The number of the niche's present version, counted from 1. Each change raises the number. A request for a change
+    contains the version on which it is based.
     """
 
     videos: int
@@ -182,6 +184,6 @@ class ProposalOut:
     """What a refresh of such a niche costs at most in a day."""
 
     preview: dict[str, int]
-    """The number of stored videos that are from these channels, or that have one of these searches in their title, by
-    the niche to which the videos belong now.
+    """For each niche, the number of its stored videos that are from these channels, or that have one of these searches
+    in their title.
     """

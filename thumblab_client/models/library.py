@@ -51,7 +51,7 @@ class SimilarItemOut:
     """
 
     views: int | None
-    """The views at the latest observation. Null if the release is of an older version."""
+    """The views at the latest observation. Null if the release is of an older version of the lab."""
 
     views_per_hour: float
     outlier_multiple: float | None
@@ -135,7 +135,7 @@ class ViewsOut:
     likes: int | None
     comments: int | None
     era: str
-    """Which definition of a view YouTube used then. Counts by different definitions cannot be compared."""
+    """The definition of a view that YouTube used. Counts by different definitions cannot be compared."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -158,7 +158,7 @@ class IndexInfoOut:
     """The fingerprint of the encoder that made the vectors."""
 
     encoder: str | None
-    """The name of this encoder in the settings; null in old releases."""
+    """The name of this encoder in the settings. Null if the release is of an old version of the lab."""
 
     release: str | None
     changed: int

@@ -51,7 +51,7 @@ class UnderTitleOut:
     """The id of the best picture under this title. Null if the model names no winner."""
 
     verdict: Literal["clear", "leaning", "too_close_to_call", "only_one", "no_verdict", "no_skill"] | None
-    """How sure the model is of this winner. Its skill for pictures under one title counts."""
+    """How sure the model is of this winner, by its skill for pictures under one title."""
 
     confidence: float | None
     """Probability that the winner beats the second-best picture under this title."""
@@ -81,7 +81,7 @@ class PackagesOut:
     """
 
     confidence: float | None
-    """Probability that the best package beats the second-best. Null if there is no best package."""
+    """Probability that the best package beats the second-best package. Null if there is none."""
 
     skill: SkillOut | None
     """The accuracy of the model for packages (`question` is `package`). Null if it was not measured."""

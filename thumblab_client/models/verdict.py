@@ -22,7 +22,7 @@ class SkillOut:
     least 50 pairs of five channels. `one_title`: which of two pictures is better under one title. The views of each
     video are compared with the views that its title, length and time predict. The better picture belongs to the
     video that exceeds this prediction by more. `package`: which of two videos with different titles got more views.
-    This question is used for packages and, in older models, for pictures under one title.
+    This question is used for packages and, in models of old versions of the lab, for pictures under one title.
     """
 
     summary: str = ""

@@ -27,7 +27,7 @@ from thumblab_pipelines.youtube.quota import Spending
 from thumblab_pipelines.youtube.without_key import reason_not_to_ask
 
 RELEASES_NAMED = 5
-"""Maximum number of releases that the explanation of the check `forgotten_everywhere` names."""
+"""Maximum number of releases that the explanation of the check `forgotten_everywhere` lists."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ def retain(
     lab: Lab, niche: str, progress: Progress = silent, run_id: str | None = None, confirmed: bool = False
 ) -> Retained:
     """Refresh the facts in a niche that are nearly 30 days old, and delete the videos that the lab may no longer keep.
-    Then remove the deleted videos from the indices and maps of the niche. `clean_lab` removes them from what all niches
-    share.
+    Then remove the deleted videos from the indices and maps of the niche. `clean_lab` removes them from the data of all
+    niches.
 
     If the quota of the day is spent, videos that were not refreshed stay until their facts are 30 days old. A run
     deletes at most a share of the niche's videos, unless a person has `confirmed` the deletion (see `LimitedDeletion`).

@@ -59,7 +59,7 @@ def retain_retired_niches(lab: Lab, progress: Progress = silent, run_id: str | N
     for name in retired_niches(lab):
         try:
             found.texts[name] = retain_retired(lab, name, progress, run_id)
-        except Exception as error:  # noqa: BLE001  the other niches are still due; `raise_failures` raises it later
+        except Exception as error:  # noqa: BLE001  go on with the other niches; `raise_failures` raises it later
             found.failures[name] = error
             known = error if isinstance(error, LabError) else explained_failure(error)
             found.texts[name] = f"{type(error).__name__}: {error}" if known is None else str(known)

@@ -80,7 +80,7 @@ class MixedRows:
     def dense(self) -> Any:
         """Return all rows as a dense array [n, d].
 
-        The array is filled block by block. So the arrays from which `function` computes its result are small.
+        The array is filled block by block. So `function` never gets all rows at once.
         """
         if len(self) <= BLOCK:
             return self[:]

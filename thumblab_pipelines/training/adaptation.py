@@ -83,7 +83,7 @@ def scores_from_others(videos: ScoredVideos, above: Floats, known: Rows, score_s
 
     `out` and `known` must have no row in common. No adapter is kept, so the memory does not depend on the number of
     channels. If a channel has too few known videos for an adapter, the result is `score_slope` times the score. For the
-    other parameters (see `fit_adapters`).
+    other parameters, see `fit_adapters`.
     """
     scores = score_slope * np.asarray(videos.scores, np.float64)
     known_rows = dict(_rows_by_channel(videos.channel, known))

@@ -82,8 +82,8 @@ def residuals(values: Floats | MixedRows, context: Floats | MixedRows, run: Rows
 
 
 def _subtract_by_products(left: Float32s, context: Float32s, run: Rows, penalty: float) -> None:
-    """Subtract the predictions of the centred values `left` [n, k] from these values, in place. Used if there are fewer
-    rows than columns of the context: the linear systems have at most n equations.
+    """Subtract the predictions of the centred values `left` [n, k] from these values, in place. This function is for a
+    context that has more columns than rows. The linear systems have at most n equations.
     """
     from scipy.linalg import cho_factor, cho_solve
 
@@ -100,8 +100,8 @@ def _subtract_by_products(left: Float32s, context: Float32s, run: Rows, penalty:
 
 
 def _subtract_by_sums(left: Float32s, context: MixedRows, run: Rows, penalty: float) -> None:
-    """Do the same as `_subtract_by_products`, with linear systems of as many equations as the context has columns. The
-    context is read twice.
+    """Do the same as `_subtract_by_products`, but with one equation for each column of the context in the linear
+    systems. The context is read twice.
     """
     for out, fitted in ridges_without_runs(context, left, run, penalty):
         for place, block in context.take(out).blocks():

@@ -22,7 +22,7 @@ from thumblab_serving.folder_lock import locked
 from thumblab_serving.schemas.batches import BatchOut, BatchRequest, BatchState, ItemResult, Place
 
 MOST_UNFINISHED = 20
-"""Maximum number of batches of one API key that have not ended. Further batches are refused until one has ended."""
+"""Maximum number of batches of one API key that have not ended. Further batches are refused until a batch has ended."""
 
 MOST_KEPT = 1_000
 """Maximum number of batches of one API key. The service checks all batches every few seconds."""

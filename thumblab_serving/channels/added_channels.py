@@ -52,7 +52,7 @@ def _described(release: Release, served: str | None) -> KnownChannelOut:
 def _skill(check: Mapping[str, Any] | None) -> OwnPastSkill | None:
     """Return the skill of an added adapter from the entry `check` of its manifest.
 
-    Return None if the skill was not measured, or if an older manifest lacks some figures.
+    Return None if the skill was not measured, or if the manifest of an older version of the lab lacks some figures.
     """
     if not check:
         return None

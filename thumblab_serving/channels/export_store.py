@@ -92,8 +92,8 @@ class ExportStore:
     ) -> tuple[StoredImport, list[str]]:
         """Store exports, each with the name that its file had. Return the import, and the paths of the files.
 
-        The paths are relative to the data folder. `owner` and `by_lab` say which API key sent the exports, see
-        `ImportFacts`. Raises `TooManyImportsError` if too many imports are kept, and `OSError` if the files cannot be
+        The paths are relative to the data folder. `owner` and `by_lab` say which API key sent the exports (see
+        `ImportFacts`). Raises `TooManyImportsError` if too many imports are kept, and `OSError` if the files cannot be
         written.
         """
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -172,7 +172,7 @@ class _WorkerCollector(Collector):
             return
         for name, value in (("bytes", self._shared.used), ("limit_bytes", self._shared.limit)):
             metric = GaugeMetricFamily(
-                f"thumblab_shared_cache_{name}", "Bytes in the file of the workers' shared cache, and the maximum."
+                f"thumblab_shared_cache_{name}", "Bytes in the file of the shared cache: now, or at most."
             )
             metric.add_metric([], value)
             yield metric

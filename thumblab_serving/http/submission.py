@@ -40,7 +40,7 @@ title.
 """
 
 _LISTS = ("titles", "categories")
-"""Names of the form fields with lists of words. Each of these fields may be sent several times."""
+"""Names of the form fields that contain lists. Each of these fields may be sent several times."""
 
 _MOST_FIELDS = 8 + MAX_TITLES + MOST_CATEGORIES + MAX_THUMBNAILS
 

@@ -54,7 +54,7 @@ class ServedMaps:
         return self._open(self._release(scope), POINTS)
 
     def page(self, scope: str, sha256: str) -> MapFile:
-        """Return a page of the atlases. Raises `NoMapError` if the served map does not have this page."""
+        """Return a page (an image file) of the atlases. Raises `NoMapError` if the served map lacks this page."""
         return self._open(self._release(scope), page_name(sha256) if _SHA256.fullmatch(sha256) else "")
 
     def tile(self, scope: str, level: int, x: int, y: int) -> MapFile:

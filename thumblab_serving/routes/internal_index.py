@@ -53,7 +53,7 @@ async def index_stats(request: Request) -> IndexStatsOut:
     router.get,
     "/internal/index-status",
     "/admin/faiss/status",
-    summary="Whether each niche has an index, what its vectors are, and whether it is cached",
+    summary="The index of each niche: whether it exists, what its vectors are, and whether it is cached",
     responses=error_responses(401),
 )
 async def index_status(request: Request) -> FaissStatusOut:

@@ -117,8 +117,8 @@ async def atlases(request: Request) -> MapAtlasesOut:
     openapi_extra={"parameters": [_NICHE, _HASH, _IF_NONE_MATCH]},
 )
 async def atlas_page(request: Request) -> Response:
-    """Return a page of the atlases. The name of a page is its SHA-256, so the page never changes, and a browser may
-    keep it.
+    """Return a page (an image file) of the atlases. The name of a page is its SHA-256, so the page never changes, and a
+    browser may keep it.
     """
     page = str(request.path_params["sha256"])
     found = await _run(request, partial(_maps(request).page, _scope(request), page))

@@ -251,8 +251,8 @@ async def _run(
 ) -> T:
     """Return the result of `work`, which runs in a thread. Raises a `Problem` for an error of the lab.
 
-    `database`: the database access that `work` uses; None means the scorer's. `limiter`: limits how many calls run at
-    the same time; None means the limiter of all requests about the library.
+    `database`: the database access that `work` uses; None means the access of the scorer. `limiter`: limits how
+    many calls run at the same time; None means the limiter of all requests about the library.
     """
     scorer: Scorer = request.app.state.scorer
     try:

@@ -210,8 +210,8 @@ class ScoreAnswer(StrictModel):
     near_identical: list[list[str]] = Field(
         default_factory=list,
         description=(
-            "Groups of near-identical candidates, by id. The encoder, the perceptual hash and the colours decide which "
-            "candidates are near-identical. A group counts as one candidate."
+            "The ids of the candidates in each near-identical group. The encoder, the perceptual hash and the colours "
+            "decide which candidates are near-identical. A group counts as one candidate."
         ),
     )
     skill: SkillOut | None = Field(

@@ -85,7 +85,7 @@ class DatabaseOut(BaseModel):
 
 
 class PredictionsOut(BaseModel):
-    """Whether the service keeps predictions, and how many. The counts begin at the start of this process."""
+    """Whether the service keeps predictions, and how many were kept or lost since this process started."""
 
     state: Literal["off", "fine", "failed"]
     kept: int

@@ -176,7 +176,7 @@ class NicheOut(StrictModel):
     )
     version: int = Field(
         description=(
-            "The number of the niche's present version, from 1. Each change raises the number. A request for a "
+            "The number of the niche's present version, counted from 1. Each change raises the number. A request for a "
             "change contains the version on which it is based."
         )
     )

@@ -143,7 +143,7 @@ class ViewsOut(StrictModel):
     likes: int | None
     comments: int | None
     era: str = Field(
-        description="Which definition of a view YouTube used then. Counts by different definitions cannot be compared."
+        description="The definition of a view that YouTube used. Counts by different definitions cannot be compared."
     )
 
 

@@ -51,7 +51,7 @@ class UnderTitleOut(StrictModel):
         description="The id of the best picture under this title. Null if the model names no winner."
     )
     verdict: Verdict | None = Field(
-        description="How sure the model is of this winner. Its skill for pictures under one title counts."
+        description="How sure the model is of this winner, by its skill for pictures under one title."
     )
     confidence: float | None = Field(
         ge=0, le=1, description="Probability that the winner beats the second-best picture under this title."
@@ -81,7 +81,7 @@ class PackagesOut(StrictModel):
     confidence: float | None = Field(
         ge=0,
         le=1,
-        description="Probability that the best package beats the second-best. Null if there is no best package.",
+        description="Probability that the best package beats the second-best package. Null if there is none.",
     )
     skill: SkillOut | None = Field(
         description="The accuracy of the model for packages (`question` is `package`). Null if it was not measured."

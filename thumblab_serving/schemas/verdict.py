@@ -51,7 +51,8 @@ class SkillOut(StrictModel):
             "The views of each "
             "video are compared with the views that its title, length and time predict. The better picture belongs "
             "to the video that exceeds this prediction by more. `package`: which of two videos with different titles "
-            "got more views. This question is used for packages and, in older models, for pictures under one title."
+            "got more views. This question is used for packages and, in models of old versions of the lab, for "
+            "pictures under one title."
         ),
     )
     summary: str = Field(default="", description="The skill in a sentence.")

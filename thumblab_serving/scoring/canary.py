@@ -46,7 +46,7 @@ class Canary:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop the thread after the running check."""
+        """Stop the thread when the present check has ended."""
         self._closed.set()
         self._wanted.set()
         if self._thread is not None:

@@ -54,7 +54,7 @@ def rank_packages(
     `query` has the niche and the channel. The titles of `query` are not used. `near_identical` has the groups of
     near-identical pictures, even if their titles differ.
     """
-    # `rank` ranks pictures by their ids, so each cell gets an id: its number.
+    # `rank` ranks pictures by their ids, so each package gets an id: its number.
     cells = {str(number): cell for number, cell in enumerate(_cells(pictures, titles))}
     of_cells = RankingContext({key: cell.title for key, cell in cells.items()}, query.niche, query.channel)
     pictures_of_cells = {key: pictures[cell.picture] for key, cell in cells.items()}

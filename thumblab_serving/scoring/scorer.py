@@ -160,7 +160,7 @@ class Scorer:
         """Load the releases that were promoted since the last call.
 
         If a release takes longer than a second to load, loading continues in the background. If no model is loaded yet,
-        the call waits a few seconds for the model.
+        the call waits at most a few seconds for the model.
 
         Then make a rehearsal if none has succeeded yet, and if all parts that a rehearsal needs are loaded. If another
         thread is making a rehearsal, this call does not wait for that thread. `Backoff` says when a failed rehearsal is

@@ -236,7 +236,7 @@ class SeenPeople:
         if known.calibration is None or not known.owners:
             raise _UnsaidError(
                 "faces were not grouped with the networks that this process has loaded: run `thumblab people cluster`, and "
-                "after a change of networks restart the service"
+                "if the networks were changed, restart the service too"
             )
         return FaceSearch(networks, space, known, channel_id, self._turns, self._database)
 

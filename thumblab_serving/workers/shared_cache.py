@@ -174,7 +174,7 @@ def _owned_file(path: Path, size: int) -> int:
         if found.st_uid != os.geteuid() or not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
             raise PermissionError(0, "it is not a regular file that only this user can read and write")
         if found.st_size != size:
-            os.ftruncate(file, size)  # The file is sparse: it occupies memory only for the entries in it.
+            os.ftruncate(file, size)  # The file is sparse: only its entries take space on the disk.
     except BaseException:
         os.close(file)
         raise

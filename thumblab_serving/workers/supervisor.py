@@ -48,8 +48,8 @@ class _Place:
         self.next_start: float | None = None
 
     def postpone(self) -> None:
-        """Set the time at which the next worker starts. The wait is longer each time, unless the last worker lived
-        long.
+        """Set the time at which the next worker starts. The wait is longer each time, unless the last worker ran
+        for a long time.
         """
         now = time.monotonic()
         has_lived = self.next_start is None and now - self.started > _SHORTEST_LIFE_S

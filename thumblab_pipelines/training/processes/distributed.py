@@ -85,7 +85,7 @@ class ProcessGroup:
     def share(self, pairs: Rows) -> tuple[Rows, Rows]:
         """Divide the pairs of a step among the processes.
 
-        Returns the part of this process, and then the parts of all processes with lower numbers in one array.
+        Returns two arrays: the part of this process, and the parts of all processes with lower numbers.
         Each part consists of consecutive pairs, so that the pairs of a block stay together. Raises `LabError` when
         there are fewer pairs than processes.
         """

@@ -34,8 +34,8 @@ _OLDEST, _OUTLIER, _AGE_PENALTY = 25.0, 2.5, 5.0
 
 
 def read_observations(path: Path) -> pd.DataFrame:
-    """Return the observations in a file. A file whose name ends with `.parquet` is read as Parquet, any other file as
-    CSV.
+    """Return the observations in a file. A file whose name ends with `.parquet` is read as Parquet. Any other file is
+    read as CSV.
 
     Observations with an empty cell in a needed column are left out. Raises `LabError` if the file cannot be read, or if
     a column is missing.

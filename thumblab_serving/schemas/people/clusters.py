@@ -42,7 +42,9 @@ class LabelledClusterOut(FaceClusterOut):
             "other cluster, and the answer describes the other cluster."
         )
     )
-    merge_id: int | None = Field(description="The number with which the merge can be undone. Null if none was made.")
+    merge_id: int | None = Field(
+        description="The number with which the merge can be undone. Null if nothing was merged."
+    )
 
 
 class FaceClustersOut(StrictModel):
@@ -137,7 +139,7 @@ class PictureFacesOut(StrictModel):
 
 
 class FaceChangeOut(StrictModel):
-    """A change that a person made. The kind `ban`: the person said that a face is not the person of the cluster."""
+    """A change that a person made. The kind `ban`: the person said that a face does not belong to the cluster."""
 
     change_id: int
     kind: Literal["label", "unlabel", "owner", "merge", "unmerge", "move", "ban"]
