@@ -12,7 +12,7 @@ from pathlib import Path
 from thumblab_client.errors import PictureError
 
 MAX_BYTES = 50 * 2**20
-"""The largest picture that the service reads."""
+"""The size in bytes of the largest picture that the service reads."""
 
 MAX_ID = 128
 """Maximum number of characters of an id."""

@@ -45,7 +45,7 @@ def command() -> None:
 @click.option("--refresh", is_flag=True, help="Collect the newest uploads first, even if the lab has some already.")
 @click.option(
     "--name",
-    help="With EXPORT: the title or the id of the channel. Default: the channel's name in the name of the file.",
+    help="With EXPORT: the title or the id of the channel. Default: the title that the file's name contains.",
 )
 @as_of_option
 @column_option

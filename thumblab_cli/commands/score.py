@@ -209,7 +209,7 @@ def _form(titles: "Sequence[str]", niches: "Sequence[str]", channel_id: str | No
 
 @contextmanager
 def _asking(settings: "Settings", local: bool) -> "Iterator[Callable[[ScoreRequest], ScoreAnswer]]":
-    """Yield a function that answers many requests, by one service or by this process.
+    """Yield a function that answers many requests. One service or this process computes the answers.
 
     The function raises `RefusedRequestError` for a request that cannot be answered. The function raises another
     `LabError` for a temporary failure that affects every request, such as a service that is down.

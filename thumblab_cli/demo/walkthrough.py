@@ -91,8 +91,8 @@ def _start_mlflow(console: Console, supervisor: Supervisor, lab: DemoLab) -> lis
     usual = ports.mlflow_port(lab.data_dir)
     if lab.mlflow_port != usual:
         console.print(
-            f"Something else listens on port {usual}, which MLflow had before. MLflow is now on {lab.mlflow_port}, and "
-            "links to it stop working when the demo ends.",
+            f"Another program listens on port {usual}, which MLflow used before. MLflow now uses port "
+            f"{lab.mlflow_port}, and links to this port stop working when the demo ends.",
             soft_wrap=True,
         )
     server = lab_servers.mlflow_server(lab.settings, lab.mlflow_port)

@@ -1,6 +1,7 @@
 """Look at the image encoder while `thumblab up` starts, and say if it cannot be loaded.
 
-The lab loads the encoder only when it needs it. Without this check, the first refresh or the first import would say it.
+The lab loads the encoder only when it needs it. Without this check, a user would see the fault only at the first
+refresh or the first import.
 """
 
 import os

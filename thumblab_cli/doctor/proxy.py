@@ -36,7 +36,7 @@ def proxy(examined: Examined) -> Iterator[Finding]:
             f"export no_proxy={','.join(NAMES)}",
         )
     elif not faults:
-        yield fine(f"{', '.join(proxies)} set and answering; this machine is excluded")
+        yield fine(f"the proxy of {', '.join(proxies)} answers; this machine's own addresses do not use it")
 
 
 def _faults_of_proxy(name: str, value: str) -> Iterator[Finding]:

@@ -77,7 +77,7 @@ def plan_ports(settings: Settings, dagster: int | None = None, mlflow: int | Non
 
 
 def keep_ports(settings: Settings, ports: Ports) -> None:
-    """Store the ports for later starts. The port of the service is not stored if the user's settings have it."""
+    """Store the ports for later starts. The port of the service is not stored if the user's settings contain this port."""
     _keep_port(_memory(settings.data_dir, "dagster"), ports.dagster)
     _keep_port(_memory(settings.data_dir, "mlflow"), ports.mlflow)
     if "serving_port" not in settings.model_fields_set:

@@ -46,7 +46,7 @@ class Server:
     name: str
     command: list[str]
     url: str | None
-    """The address of the server for a person. The address is None for Dagster's code server and daemon."""
+    """The address that a person opens in the browser, or None for Dagster's code server and daemon."""
     is_ready: Ready | None
     """A function that takes the Unix time of the server's last start, and returns whether the server is ready. If
     `is_ready` is None, the supervisor does not wait for the server.

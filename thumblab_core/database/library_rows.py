@@ -33,8 +33,8 @@ since AS (
 )"""
 """A common table expression that gives the moment `days` days before the newest observation of the niche.
 
-A video of the library was last observed after this moment. If the facts of the video come from YouTube, the video was
-also first collected after this moment.
+A video belongs to the library only if it was last observed after this moment. If the facts of the video come from
+YouTube, the video must also have been first collected after this moment.
 
 The moment is NULL in a niche without observations.
 """

@@ -53,7 +53,7 @@ def use(home: Path, keep: bool = False) -> None:
 
 
 def release(home: Path, force: bool) -> bool:
-    """Undo a call of `use` with `keep`. Stop the server if no process uses it.
+    """Undo `use(home, keep=True)`. Stop the server if no process uses it.
 
     If `force` is true, stop the server even if processes use it. Return False if the server still runs, because
     processes use it. Raises LabError if the server belongs to another host, or does not end.

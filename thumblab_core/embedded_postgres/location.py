@@ -40,8 +40,8 @@ def find_home(data_dir: Path) -> Path | None:
     if place.is_symlink() and not place.exists():
         raise LabError(
             f"The database of {data_dir} was in {place.readlink()}, which is gone. "
-            "If the data folder is shared between hosts, use it on the host that made it. Otherwise restore that folder, "
-            f"or delete {place} to start with an empty database."
+            "If the data folder is shared between hosts, use the data folder on the host that made it. Otherwise "
+            f"restore the missing folder, or delete {place} to start with an empty database."
         )
     return place.resolve() if place.is_dir() else None
 

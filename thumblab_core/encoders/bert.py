@@ -35,8 +35,8 @@ class Bert:
     def encode(self, ids: Tokens, mask: Tokens) -> Vectors:
         """Return the vectors of n texts, float32 [n, d]. Any thread may call this.
 
-        `ids`, [n, t], are the numbers of the tokens of each text, padded to equal length. `mask`, [n, t], is 0 at
-        padding, and 1 elsewhere.
+        `ids`, [n, t], are the token ids of each text, padded to equal length. `mask`, [n, t], is 0 at padding, and 1
+        elsewhere.
         """
         with self._one_at_a_time:
             vectors: Vectors = self._compiled([ids, mask])[0]

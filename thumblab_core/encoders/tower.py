@@ -51,7 +51,7 @@ class CompiledTower:
 
     def _in_fixed_batches(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
         assert self._fixed_batch is not None and self._queue is not None
-        # Copies of the last picture fill the last part up to the fixed batch size.
+        # Copies of the last picture fill the last batch up to the fixed batch size.
         padded = np.concatenate([batch, np.repeat(batch[-1:], -len(batch) % self._fixed_batch, axis=0)])
         outputs: list[npt.NDArray[Any] | None] = [None] * (len(padded) // self._fixed_batch)
 

@@ -98,7 +98,7 @@ def impressions_per_variant(ctr: float, lift: float, power: float = POWER, alpha
             "that keep both between 0 and 100 %"
         )
     if other == ctr:
-        raise LabError("no number of impressions shows a difference of 0; give the smallest lift that matters to you")
+        raise LabError("an experiment cannot find a difference of 0; give the smallest lift that matters to you")
     if not (0 < power < 1 and 0 < alpha < 1):
         raise LabError(
             f"power {power:g} and alpha {alpha:g} must be between 0 and 1; the usual values are 0.8 and 0.05"

@@ -170,7 +170,7 @@ def test_the_interval_within_one_channel_depends_on_its_videos_not_on_its_pairs(
 
 @pytest.mark.parametrize("channels", [1, 3, 10])
 def test_intervals_of_pairs_of_one_video_cover_the_true_mean(channels: int) -> None:
-    """Draw channels with 20 videos. Each video has one to five pairs of its own pictures, as from experiments.
+    """Draw channels with 20 videos. Each video has one to five pairs of pictures that it showed in experiments.
 
     The model orders a pair correctly with a random probability, which is the same for all pairs of one video. The pairs
     of one video are therefore not independent.

@@ -30,7 +30,7 @@ DIMENSION = BuiltinEncoder().dimension
 PICTURES = drawn_pictures(3)
 
 NICHE = DEFAULT_NAMES[0]
-"""A niche of the tested service. `before_call` does not let a request retire it."""
+"""A niche of the tested service. `before_call` changes requests that would retire this niche."""
 
 
 @schemathesis.hook

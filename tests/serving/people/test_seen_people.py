@@ -47,7 +47,7 @@ class Seen:
     people: list[str]
     pictures: dict[str, list[bytes]]
     embedded: list[int] = field(default_factory=list)
-    """The number of faces of each call of the embedder."""
+    """For each call of the embedder, the number of faces that it got."""
 
     def ask(self, *pictures: bytes, channel: str | None = CHANNEL, key: str | None = None) -> dict[str, Any]:
         fields = {"title": "A title"} | ({} if channel is None else {"channel_id": channel})

@@ -21,7 +21,7 @@ BOUNDARY = "boundary-of-the-long-run"
 
 @dataclass(frozen=True)
 class Question:
-    """A request: two pictures and a title. `known` has the numbers of the two pictures in the list of all pictures."""
+    """A request: a title and two pictures. `known` has their positions in the list of all pictures."""
 
     known: tuple[int, int]
     title: str

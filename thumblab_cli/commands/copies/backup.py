@@ -1,4 +1,4 @@
-"""`thumblab backup`: copy the lab into a folder while it runs, or check such a copy."""
+"""`thumblab backup`: copy the lab into a folder while the lab runs, or check such a copy."""
 
 import json
 from dataclasses import asdict

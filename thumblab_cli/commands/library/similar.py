@@ -31,7 +31,7 @@ class _NoAnswerError(LabError):
 @click.option("--niche", type=NICHE_OF_SERVICE, help="Search this niche only. Default: all niches.")
 @click.option("-k", "--k", "k", type=click.IntRange(1, 100), default=10, show_default=True, help="How many to find.")
 @click.option(
-    "--offset", type=click.IntRange(0, 900), default=0, help="The number of thumbnails to leave out at the beginning."
+    "--offset", type=click.IntRange(0, 900), default=0, help="The number of thumbnails to skip at the beginning of the list."
 )
 @click.option("--since", "published_after", type=_DAY, help="Published on this day or later.")
 @click.option("--until", "published_before", type=_DAY, help="Published on this day or earlier.")

@@ -53,7 +53,7 @@ def forget_(kind: str, given: str | None, yes: bool, as_json: bool) -> None:
 
 
 def _what(lab: "Lab", kind: str, identifier: str | None) -> str:
-    """Return the person, the face or the picture to delete, in words for the question to the user.
+    """Describe the person, the face or the picture to delete, for the question to the user.
 
     Raises `UnknownFaceError` if the lab has no such person, face or picture.
     """

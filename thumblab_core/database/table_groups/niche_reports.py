@@ -36,5 +36,5 @@ niche_report_examples = Table(
     ),
     Index("ix_niche_report_examples_winner_id", "winner_id"),
     Index("ix_niche_report_examples_other_id", "other_id"),
-    comment="pairs of videos that show a difference of a niche report",
+    comment="example pairs of videos for each difference in a niche report",
 )

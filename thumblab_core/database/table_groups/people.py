@@ -41,7 +41,7 @@ people_pictures = Table(
     "people_pictures",
     metadata,
     Column("sha256", String(64), primary_key=True, comment="the picture in the image store"),
-    Column("name", Text, nullable=False, comment="name of the file that was given"),
+    Column("name", Text, nullable=False, comment="name of the file that the user gave"),
     Column("added_at", MOMENT, nullable=False, server_default=func.now()),
     comment="the user's own pictures, given to find people in; they stay while they are listed here",
 )
@@ -215,7 +215,7 @@ forgotten_faces = Table(
     ),
     Column("forgotten_at", MOMENT, nullable=False),
     CheckConstraint(_BOX_RULE, name="box"),
-    comment="where a person had a face forgotten; no face is recorded there again",
+    comment="parts of pictures in which a user deleted a face; no face is stored there again",
 )
 
 face_centroids = Table(
@@ -225,7 +225,7 @@ face_centroids = Table(
     Column("embedder", String, primary_key=True, comment="fingerprint of the network"),
     Column("position", Integer, primary_key=True, autoincrement=False, comment="0, 1 and so on"),
     Column("vector", Vector(), nullable=False, comment="unit vector"),
-    Column("face_count", Integer, nullable=False, comment="faces of which it is the mean"),
+    Column("face_count", Integer, nullable=False, comment="number of the faces whose mean is the vector"),
     Column("made_at", MOMENT, nullable=False),
     CheckConstraint("position >= 0", name="position"),
     comment="mean vectors of the people, several where the faces of one person spread",

@@ -42,7 +42,8 @@ predictions = Table(
         "knowledge",
         String,
         nullable=False,
-        comment="new_channels: ranked like an unseen channel; future: adapted by the model; adapted: by an added adapter",
+        comment="new_channels: ranked like an unseen channel; future: with the adapter in the model; "
+        "adapted: with an added adapter",
     ),
     Column("ordered_by", String, comment="what the ranks follow: model or evidence; NULL where nothing is ranked"),
     CheckConstraint("ordered_by IN ('model', 'evidence')", name="ordered_by"),

@@ -26,8 +26,8 @@ def upgrade() -> None:
             "knowledge",
             sa.String(),
             nullable=False,
-            comment="new_channels: ranked like an unseen channel; future: adapted by the model; "
-            "adapted: by an added adapter",
+            comment="new_channels: ranked like an unseen channel; future: with the adapter in the model; "
+            "adapted: with an added adapter",
         ),
         sa.Column(
             "ordered_by", sa.String(), comment="what the ranks follow: model or evidence; NULL where nothing is ranked"

@@ -17,7 +17,7 @@ def upgrade() -> None:
     op.create_table(
         "people_pictures",
         sa.Column("sha256", sa.String(length=64), nullable=False, comment="the picture in the image store"),
-        sa.Column("name", sa.Text(), nullable=False, comment="name of the file that was given"),
+        sa.Column("name", sa.Text(), nullable=False, comment="name of the file that the user gave"),
         sa.Column("added_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("sha256", name=op.f("pk_people_pictures")),
         comment="the user's own pictures, given to find people in; they stay while they are listed here",
@@ -254,7 +254,7 @@ def upgrade() -> None:
             "x0 >= 0 AND y0 >= 0 AND x1 <= 1 AND y1 <= 1 AND x0 < x1 AND y0 < y1", name=op.f("ck_forgotten_faces_box")
         ),
         sa.PrimaryKeyConstraint("sha256", "x0", "y0", "x1", "y1", name=op.f("pk_forgotten_faces")),
-        comment="where a person had a face forgotten; no face is recorded there again",
+        comment="parts of pictures in which a user deleted a face; no face is stored there again",
     )
     op.create_table(
         "face_centroids",
@@ -262,7 +262,7 @@ def upgrade() -> None:
         sa.Column("embedder", sa.String(), nullable=False, comment="fingerprint of the network"),
         sa.Column("position", sa.Integer(), autoincrement=False, nullable=False, comment="0, 1 and so on"),
         sa.Column("vector", Vector(), nullable=False, comment="unit vector"),
-        sa.Column("face_count", sa.Integer(), nullable=False, comment="faces of which it is the mean"),
+        sa.Column("face_count", sa.Integer(), nullable=False, comment="number of the faces whose mean is the vector"),
         sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("position >= 0", name=op.f("ck_face_centroids_position")),
         sa.ForeignKeyConstraint(

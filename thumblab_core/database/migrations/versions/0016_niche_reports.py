@@ -50,7 +50,7 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("niche", "feature", "position", name=op.f("pk_niche_report_examples")),
-        comment="pairs of videos that show a difference of a niche report",
+        comment="example pairs of videos for each difference in a niche report",
     )
     op.create_index("ix_niche_report_examples_winner_id", "niche_report_examples", ["winner_id"])
     op.create_index("ix_niche_report_examples_other_id", "niche_report_examples", ["other_id"])
