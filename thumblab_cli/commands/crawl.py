@@ -32,8 +32,8 @@ def command() -> None:
 @click.option(
     "--videos-per-channel",
     type=click.FloatRange(1),
-    help="Videos expected per channel. Default: the mean of the crawled channels, or 133 if there are none "
-    "(200,000 videos of 1,500 channels).",
+    help="The expected number of videos per channel. Default: the mean of the crawled channels, or 133 (200,000 videos "
+    "of 1,500 channels) before the first crawl.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def plan(niches: tuple[str, ...], channels: int | None, videos_per_channel: float | None, as_json: bool) -> None:
@@ -69,7 +69,7 @@ def _in_days(days: int) -> str:
 @command.command()
 @click.argument("channels", nargs=-1)
 @click.option("--niche", required=True, type=NICHE)
-@click.option("--file", "source", type=click.File(encoding="utf-8"), help="One channel per line; - for standard input.")
+@click.option("--file", "source", type=click.File(encoding="utf-8"), help="A file with one channel per line, or - for standard input.")
 def add(channels: tuple[str, ...], niche: str, source: TextIO | None) -> None:
     """Add CHANNELS to the crawl of a niche. The crawl also finds channels by itself, with searches.
 

@@ -189,7 +189,9 @@ def report(channel: str | None, as_json: bool) -> None:
         print_line(console, "No ranking model is served, so no order was compared with the outcomes.")
     elif not scores:
         print_line(
-            console, "The lab has no vectors of the pictures and titles of these experiments, so no order was compared."
+            console,
+            "The lab has no vectors of the pictures and titles of these experiments, so no order was compared with the "
+            "outcomes.",
         )
 
 

@@ -54,8 +54,9 @@ class Examined:
         return f"THUMBLAB_DATA_DIR={self.settings.data_dir} thumblab {command}" if self.demo else f"thumblab {command}"
 
     def up(self, command: str = "up") -> str:
-        """Return the shell command that runs the subcommand `command` on this lab, for a subcommand with the option
-        `--demo`.
+        """Return the shell command that runs the subcommand `command` on this lab.
+
+        The subcommand must have the option `--demo`.
         """
         return f"thumblab {command} --demo{self._catalogue}" if self.demo else f"thumblab {command}"
 
@@ -66,7 +67,7 @@ class Examined:
 
     @property
     def has_dagster(self) -> bool:
-        """Whether this lab has a Dagster: from a running `thumblab up`, or from the settings."""
+        """Whether a Dagster of this lab is known, from a running `thumblab up` or from the settings."""
         return self.dagster_page is not None
 
     @property

@@ -92,7 +92,7 @@ def evaluation_table(evaluations: Sequence["Evaluation"], split: str) -> Table:
 
 
 def one_title_table(evaluations: Sequence["Evaluation"]) -> Table:
-    """Return a table of AUCs with their 95 % intervals for two pictures under the same title, by split and scorer.
+    """Return a table of AUCs by split and scorer, with 95 % intervals. Each AUC is for two pictures under one title.
 
     A scorer is the model or a reference model.
 

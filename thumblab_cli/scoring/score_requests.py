@@ -70,7 +70,7 @@ def folder_requests(folder: Path, defaults: Defaults) -> list[ScoreRequest]:
         if images:
             groups.append((below.name, images))
     if not groups:
-        raise LabError(f"{folder} has no pictures; their names end in {', '.join(sorted(SUFFIXES))}")
+        raise LabError(f"{folder} has no pictures; the name of a picture ends in {', '.join(sorted(SUFFIXES))}")
     titles, niches = defaults.titles, defaults.niches
     return [ScoreRequest(name, titles, niches, defaults.channel, images) for name, images in groups]
 

@@ -13,7 +13,7 @@ class ClockWatch:
         self._difference = _difference()
 
     def seconds_set_back(self) -> float:
-        """Return how many seconds the clock was set back since the last call. Return 0 if the clock was set back by less than a minute."""
+        """Return how many seconds the clock was set back since the last call. Less than a minute counts as 0."""
         before, self._difference = self._difference, _difference()
         step = before - self._difference
         return step if step > _LEAST_S else 0.0

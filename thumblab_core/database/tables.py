@@ -116,7 +116,7 @@ thumbnails = Table(
     "thumbnails",
     metadata,
     Column("video_id", String, ForeignKey("videos.video_id", ondelete="CASCADE"), primary_key=True),
-    Column("sha256", String(64), comment="the picture in the image store; NULL when there is none, see problem"),
+    Column("sha256", String(64), comment="the picture in the image store; NULL if there is none, see `problem`"),
     Column("width", Integer),
     Column("height", Integer),
     Column("phash", BigInteger, comment="64-bit perceptual hash of the picture, as a signed number"),
@@ -179,7 +179,7 @@ encoding_failures = Table(
         primary_key=True,
         comment="SHA-256 of the picture or title that it makes no vector of",
     ),
-    comment="what is not encoded again in vain: another encoder, picture or title is tried",
+    comment="pictures and titles that an encoder could not encode; it does not try them again",
 )
 
 visual_features = Table(

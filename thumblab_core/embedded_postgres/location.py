@@ -76,7 +76,7 @@ def make_home(data_dir: Path) -> Path:
     elif os.geteuid() not in (0, status.st_uid):
         raise LabError(
             f"The database in {home} belongs to the user with id {status.st_uid}. "
-            "Run as that user, or set THUMBLAB_DATA_DIR to a folder of your own."
+            "Run the command as that user, or set THUMBLAB_DATA_DIR to a folder of your own."
         )
     if status.st_mode & 0o077:
         home.chmod(0o700)  # Only the owner may enter the folder, because the server trusts every user who can enter it.

@@ -41,7 +41,7 @@ def start(settings: Settings, keep: bool = False) -> Path:
 
 
 def stop(settings: Settings, force: bool = False) -> bool:
-    """Undo a call of `start` with `keep`, and stop the server if no process uses it.
+    """Undo `start(settings, keep=True)`, and stop the server if no process uses it.
 
     If `force` is true, the server is stopped even if processes use it. Returns False if the server still runs, because
     processes use it. The server then stops when the last of these processes ends. Raises LabError if the settings name

@@ -20,7 +20,10 @@ class ImageEncoder(Protocol):
     """
 
     fingerprint: str
-    """A name for the model, weights, preprocessing and precision. Only vectors of equal fingerprints are comparable."""
+    """A name for the model, weights, preprocessing and precision.
+
+    Only vectors from encoders with equal fingerprints are comparable.
+        """
     near_duplicate: float
     """The least cosine of the vectors of two pictures that count as the same picture."""
     largest_batch: int
@@ -92,7 +95,10 @@ def usable(vectors: Vectors) -> npt.NDArray[np.bool_]:
 
 
 def unit(vectors: npt.ArrayLike) -> Vectors:
-    """Scale every row to length 1. A row of zeros stays zero, and a row with NaN or an infinity keeps such values."""
+    """Scale every row to length 1. A row of zeros stays zero, and a row with NaN becomes zero.
+
+    A row with an infinity becomes a row with NaN.
+    """
     array = np.asarray(vectors, dtype=np.float32)
     with np.errstate(invalid="ignore", over="ignore"):
         norms = np.linalg.norm(array, axis=-1, keepdims=True)

@@ -86,8 +86,8 @@ def encode_stream(
     picture per thread are in memory. A picture that cannot be read is reported in its batch. Any other error ends the
     stream.
 
-    `size` is the search for the batch size that an earlier stream began, and is continued. Without `size`, a new search
-    begins.
+    `size` is an earlier stream's search for the best batch size, which this stream continues. Without `size`, a new
+        search begins.
     """
     size = size or BatchSize(encoder.largest_batch)
     source = iter(pictures)

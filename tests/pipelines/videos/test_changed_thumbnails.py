@@ -214,9 +214,9 @@ def test_a_changed_title_ends_the_first_version_before_the_picture_is_fetched_ag
 def test_the_second_of_two_titles_at_the_same_moment_replaces_the_first(changing: Changing) -> None:
     lab = changing.lab
     with lab.engine.begin() as connection:
-        # At 100 hours, each of the two videos gets another title. The newest title of the video `title` was first seen
-        # at this time too, so the other title replaces it. The newest title of the video `same` was first seen at 20
-        # hours, so the other title makes a new version.
+        # At 100 hours, each of the two videos gets a new title. The earlier title of the video `title` was first seen
+        # at 100 hours too, so the new title replaces it. The earlier title of the video `same` was first seen at 20
+        # hours, so the new title makes a new version.
         connection.execute(update(videos).where(videos.c.video_id != "picture").values(title="Corrected"))
         for _ in range(2):
             record(connection, [Unchanged("title", after(100)), Unchanged("same", after(100))])

@@ -68,7 +68,7 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwar
         if repaired != case.body:
             case.body = repaired
     elif case.media_type == "multipart/form-data" and case.operation.path == "/v1/score":
-        # Schemathesis makes a form of the examples in the document. The form has both `title` and `titles`, which the
+        # Schemathesis makes a form from the examples in the document. The form has both `title` and `titles`, which the
         # service refuses. Schemathesis does not call `filter_case` for this form, so the next lines repair it.
         repaired = scoring_form(case.body)
         if repaired != case.body:

@@ -43,7 +43,7 @@ people_pictures = Table(
     Column("sha256", String(64), primary_key=True, comment="the picture in the image store"),
     Column("name", Text, nullable=False, comment="name of the file that the user gave"),
     Column("added_at", MOMENT, nullable=False, server_default=func.now()),
-    comment="the user's own pictures, given to find people in; they stay while they are listed here",
+    comment="the user's own pictures in which the lab finds people; the lab keeps a picture while it is listed here",
 )
 
 face_pictures = Table(
@@ -51,7 +51,11 @@ face_pictures = Table(
     metadata,
     Column("sha256", String(64), primary_key=True, comment="the picture in the image store"),
     Column("detector", String, nullable=False, comment="fingerprint of the detector that searched the picture last"),
-    Column("face_count", Integer, comment="faces that the detector found, forgotten faces left out; NULL: see problem"),
+    Column(
+        "face_count",
+        Integer,
+        comment="faces that the detector found, forgotten faces left out; NULL: `problem` says why",
+    ),
     Column("problem", Text, comment="why the picture could not be searched"),
     Column("searched_at", MOMENT, nullable=False),
     CheckConstraint("(face_count IS NULL) <> (problem IS NULL)", name="count_or_problem"),
@@ -82,7 +86,7 @@ face_embeddings = Table(
     metadata,
     Column("face_id", String, ForeignKey("faces.face_id", ondelete="CASCADE"), primary_key=True),
     Column("embedder", String, primary_key=True, comment="fingerprint of the network"),
-    Column("vector", Vector(), comment="unit vector; NULL: see problem"),
+    Column("vector", Vector(), comment="unit vector; NULL: `problem` says why"),
     Column("problem", Text, comment="why the network makes no vector of this face"),
     CheckConstraint("(vector IS NULL) <> (problem IS NULL)", name="vector_or_problem"),
     Index("ix_face_embeddings_embedder", "embedder"),
@@ -93,7 +97,7 @@ face_clusters = Table(
     "face_clusters",
     metadata,
     Column("cluster_key", String(12), primary_key=True, comment="12 hexadecimal digits; it never changes"),
-    Column("name", Text, comment="as a person gave it; NULL: unknown"),
+    Column("name", Text, comment="the name that a user gave; NULL: unknown"),
     Column("name_key", Text, comment="the name in the form in which names are compared"),
     Column("is_owner", Boolean, nullable=False, server_default="false", comment="the person who runs the channel"),
     Column(
@@ -180,7 +184,7 @@ face_changes = Table(
     Index("ix_face_changes_cluster_key", "cluster_key"),
     Index("ix_face_changes_other_key", "other_key"),
     Index("ix_face_changes_reverts", "reverts"),
-    comment="what a person changed in clusters, for undo and for taking a merge back",
+    comment="the user's changes of clusters, kept so that they can be undone",
 )
 
 face_change_faces = Table(
@@ -200,7 +204,7 @@ face_change_faces = Table(
     Column("bans_before", ARRAY(String(12)), nullable=False, comment="clusters that the face was banned from"),
     Index("ix_face_change_faces_face_id", "face_id"),
     Index("ix_face_change_faces_cluster_before", "cluster_before"),
-    comment="where the faces of a change were before",
+    comment="the clusters of the faces that a change moved, as they were before the change",
 )
 
 forgotten_faces = Table(

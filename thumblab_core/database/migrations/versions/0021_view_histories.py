@@ -17,7 +17,9 @@ def upgrade() -> None:
         "view_histories",
         sa.Column("video_id", sa.String(), nullable=False),
         sa.Column("counts", sa.Integer(), nullable=False, comment="how many counts of views the digest covers"),
-        sa.Column("digest", sa.BigInteger(), nullable=False, comment="digest of the counts, the publication and the method"),
+        sa.Column(
+            "digest", sa.BigInteger(), nullable=False, comment="digest of the counts, the publication and the method"
+        ),
         sa.ForeignKeyConstraint(
             ["video_id"], ["videos.video_id"], name="fk_view_histories_video_id_videos", ondelete="CASCADE"
         ),
