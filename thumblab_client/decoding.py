@@ -16,7 +16,7 @@ def decode(kind: type[T], document: object) -> T:
     """Return `document`, a parsed JSON value, as an instance of the dataclass `kind`.
 
     A newer service may send more than `kind` describes. So fields that `kind` does not have are ignored, and a text is
-    accepted even if its `Literal` does not list it.
+    accepted even if the `Literal` of its field does not list the text.
 
     Raises `UnexpectedAnswerError` if a field is missing or has another type. The message names the field.
     """

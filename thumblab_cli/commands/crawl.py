@@ -69,7 +69,12 @@ def _in_days(days: int) -> str:
 @command.command()
 @click.argument("channels", nargs=-1)
 @click.option("--niche", required=True, type=NICHE)
-@click.option("--file", "source", type=click.File(encoding="utf-8"), help="A file with one channel per line, or - for standard input.")
+@click.option(
+    "--file",
+    "source",
+    type=click.File(encoding="utf-8"),
+    help="A file with one channel per line, or - for standard input.",
+)
 def add(channels: tuple[str, ...], niche: str, source: TextIO | None) -> None:
     """Add CHANNELS to the crawl of a niche. The crawl also finds channels by itself, with searches.
 

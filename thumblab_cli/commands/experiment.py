@@ -231,9 +231,9 @@ def plan(images: tuple[Path, ...], channel: str | None, as_json: bool, **options
 
     The plan says how many impressions the test needs, which two images to test, and which images are too alike.
 
-    The lift is relative: 10 % lifts a click-through rate of 5 % to 5.5 %. If one picture is better by the lift, the
-    test finds this difference with a probability of 80 %. If the pictures are equally good, the test still reports a
-    difference with a probability of 5 %.
+    The lift is relative: a lift of 10 % raises a click-through rate of 5 % to 5.5 %. If one picture is better by the
+    lift, the test finds this difference with a probability of 80 %. If the pictures are equally good, the test still
+    reports a difference with a probability of 5 %.
     """
     from thumblab_core.experiments.planning import ASSUMED_CTR
     from thumblab_core.experiments.usual_ctr import usual_ctr

@@ -24,7 +24,7 @@ def alerts(examined: Examined) -> Iterator[Finding]:
     for channel, delivery in refused.items():
         waiting = sum(delivery.channel == channel for delivery in state.deliveries)
         yield warning(
-            f"the channel {channel} refuses messages ({waiting} waiting): {delivery.problem}",
+            f"the alert channel {channel} refuses messages ({waiting} waiting): {delivery.problem}",
             "correct the settings of the channel, then run `thumblab alert test`; the messages are sent again",
         )
     for alert in state.alerts.values():

@@ -63,7 +63,7 @@ def daemon(examined: Examined) -> Iterator[Finding]:
 def schedules(examined: Examined) -> Iterator[Finding]:
     """Check that no schedule or sensor is turned off, except the schedules and sensors that are off by default."""
     if not examined.has_dagster:
-        yield skipped(f"`{examined.up()}` does not run, so nothing runs on schedule")
+        yield skipped(f"`{examined.up()}` does not run, so no schedule runs")
         return
     try:
         state = _state(examined)

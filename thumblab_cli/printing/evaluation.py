@@ -105,7 +105,7 @@ def one_title_table(evaluations: Sequence["Evaluation"]) -> Table:
 
 
 def one_video_table(evaluations: Sequence["Evaluation"]) -> Table:
-    """Return a table of AUCs with their 95 % intervals for two pictures that the same video used, by split and scorer.
+    """Return a table of AUCs by split and scorer, with 95 % intervals. Each AUC is for two pictures of one video.
 
     The number of pairs differs from split to split. The title of the table shows, for each column, the largest of these
     numbers.

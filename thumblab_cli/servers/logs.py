@@ -144,7 +144,9 @@ def _end(file: Path, server: str, count: int) -> list[Line]:
                         break
                     wanted *= 4
         except PermissionError as error:
-            raise LabError(f"{file} cannot be read ({error.strerror}); run the command as the user of the lab") from None
+            raise LabError(
+                f"{file} cannot be read ({error.strerror}); run the command as the user of the lab"
+            ) from None
         lines, last = [], ""
         for line in found if wanted >= size else found[1:]:
             lines.append(_parsed(line, server, last))

@@ -125,7 +125,7 @@ class ProposedNiche(_Part):
     niche: str | None = Field(
         description="The proposed niche. Null if no niche fits, or if the lab has nothing to compare with."
     )
-    reason: str = Field(description="A sentence that says why the niche is proposed, or why none is.")
+    reason: str = Field(description="A sentence that says why the niche is proposed, or why no niche is proposed.")
     searches: list[str] = Field(
         description="Texts that are frequent in the titles of the exports, and rare in the lab's other titles. They can "
         "be the searches of a new niche. Empty if the lab has no other titles."

@@ -127,8 +127,8 @@ def stop(home: Path) -> bool:
 def fence(home: Path) -> None:
     """Kill all processes of a server in `home` that are still on this host. The cluster now belongs to another host.
 
-    After any other signal, PostgreSQL could still write to the data, or remove the pid file of the other host's server.
-    Committed transactions are in the write-ahead log, so none of them is lost.
+    The signal is SIGKILL. After any other signal, PostgreSQL could still write to the data, or remove the pid file of
+    the other host's server. Committed transactions are in the write-ahead log, so none of them is lost.
     """
     for process in processes(home):
         with suppress(psutil.NoSuchProcess):

@@ -67,7 +67,7 @@ class Preprocessing:
     def prepare(self, image: Pixels) -> Prepared:
         """Resize a picture, uint8 [h, w, 3] RGB of any size, to uint8 [height, width, 3]. Any thread may call this.
 
-        If `resize` is `shortest`, the result has the same pixels as the preprocessing of open_clip, which is
+        If `resize` is `shortest`, the result has the same pixels as the result of open_clip's preprocessing, which is
         torchvision's Resize and CenterCrop. But this function computes only the pixels inside the crop.
         """
         from PIL import Image

@@ -81,8 +81,8 @@ class FullLab:
     def age_files(self) -> None:
         """Make the pictures ten years old.
 
-        Retention deletes no picture that is less than an hour old, because a download may still need it. The age counts
-        from the emulator's time, which may be years behind the clock.
+        Retention deletes no picture that is less than an hour old, because a download may still need it. The age is
+        computed with the emulator's time, which may be years behind the clock.
         """
         long_ago = time.time() - 10 * 365 * 86_400
         for path in self.lab.images.root.glob("??/*"):

@@ -27,8 +27,8 @@ percentage points.
 Sample = tuple[Float64s, Rows, Rows, Rows]
 """Four arrays with one value for each pair.
 
-The first array has 1 if the scores rank the pair right, and 0 if they rank it wrong. The other arrays have the number
-of the winning video, the number of the losing video, and the number of the channel.
+The first array has 1 if the scores rank the pair right, and 0 if they rank it wrong. The other arrays have the indices
+of the winning video, of the losing video and of the channel.
 """
 
 

@@ -43,7 +43,7 @@ def emulator(catalogue: SyntheticCatalogue) -> Iterator[Emulator]:
 
 
 def connect(lab: Lab, emulator: Emulator, **changes: Any) -> YouTube:
-    """Return a client for the emulator. `changes` replaces settings."""
+    """Return a client for the emulator. `changes` has settings that replace the settings of the lab."""
     chosen = {"youtube_endpoint": emulator.endpoint, "youtube_api_key": SECRET, "youtube_first_wait_s": 0.01} | changes
     return YouTube.connect(Settings(**(lab.settings.model_dump(exclude_unset=True) | chosen)), lab.engine)
 

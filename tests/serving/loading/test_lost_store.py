@@ -1,4 +1,4 @@
-"""Test that the service continues while the folder of the releases is missing, such as a lost network folder."""
+"""Test that the service continues while the folder of the releases is missing, as when a network folder is lost."""
 
 import time
 

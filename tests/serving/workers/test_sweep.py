@@ -13,7 +13,7 @@ from thumblab_serving.channels.export_store import ExportStore
 
 
 def leave_unfinished(folder):
-    """Write what a writer leaves in a folder of pictures if it was killed two hours ago."""
+    """Write the files that a process killed two hours ago would have left in a folder of pictures."""
     unfinished = folder / "aa" / ".new-1"
     unfinished.parent.mkdir(parents=True)
     unfinished.write_bytes(b"half a picture")

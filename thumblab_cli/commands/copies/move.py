@@ -51,7 +51,9 @@ def command(releases: str | None, pictures: str | None, as_json: bool, chosen: "
                 f"{', '.join(one.lost[:_NAMED])}{', ...' if len(one.lost) > _NAMED else ''}"
             )
     if running_lab(chosen.data_dir) is not None:
-        click.echo("The lab is running, and may make more. Stop `thumblab up`, and run this command again.")
+        click.echo(
+            "The lab is running, and may store new files in the old place. Stop `thumblab up`, and run this command again."
+        )
     click.echo(f"To use the new place, set {' and '.join(map(_setting, moved))}, start the lab, run: thumblab doctor")
     if any(one.what == "pictures" and "://" in one.source and "://" not in one.target for one in moved):
         click.echo(f"The asset `thumbnails` then deletes {chosen.image_cache}. On other hosts, delete it by hand.")

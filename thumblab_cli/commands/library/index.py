@@ -238,8 +238,12 @@ def prune(niches: tuple[str, ...], keep: int | None) -> None:
 @click.option(
     "-k", "count", type=click.IntRange(1, 1000), default=10, show_default=True, help="The number of thumbnails to find."
 )
-@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Published on this day or later.")
-@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="Published on this day or earlier.")
+@click.option(
+    "--since", type=click.DateTime(["%Y-%m-%d"]), help="Find only videos that were published on this day or later."
+)
+@click.option(
+    "--until", type=click.DateTime(["%Y-%m-%d"]), help="Find only videos that were published on this day or earlier."
+)
 @_json
 def search(
     niches: tuple[str, ...],

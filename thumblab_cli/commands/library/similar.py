@@ -31,10 +31,17 @@ class _NoAnswerError(LabError):
 @click.option("--niche", type=NICHE_OF_SERVICE, help="Search this niche only. Default: all niches.")
 @click.option("-k", "--k", "k", type=click.IntRange(1, 100), default=10, show_default=True, help="How many to find.")
 @click.option(
-    "--offset", type=click.IntRange(0, 900), default=0, help="The number of thumbnails to skip at the beginning of the list."
+    "--offset",
+    type=click.IntRange(0, 900),
+    default=0,
+    help="The number of thumbnails to skip at the beginning of the list.",
 )
-@click.option("--since", "published_after", type=_DAY, help="Published on this day or later.")
-@click.option("--until", "published_before", type=_DAY, help="Published on this day or earlier.")
+@click.option(
+    "--since", "published_after", type=_DAY, help="Find only videos that were published on this day or later."
+)
+@click.option(
+    "--until", "published_before", type=_DAY, help="Find only videos that were published on this day or earlier."
+)
 @click.option("--min-multiple", "min_outlier_multiple", type=click.FloatRange(0), help="The minimum outlier multiple.")
 @click.option("--exclude-channel", help="Leave out the videos of this channel: its id, exact title, @handle or link.")
 @click.option(

@@ -24,8 +24,8 @@ def forget_(kind: str, given: str | None, yes: bool, as_json: bool) -> None:
     no ID. After THUMBLAB_PEOPLE was changed from `all` to `own` or `off`, `outside` deletes the faces of all pictures
     that the lab may no longer search.
 
-    The pictures of videos stay, but the lab records no face in these pictures again. Matching heads that learnt from
-    the faces are deleted too. Earlier backups still contain the faces.
+    The pictures of videos stay, but the lab never stores a face from these pictures again. Matching heads that learnt
+    from the faces are deleted too. Earlier backups still contain the faces.
     """
     from thumblab_cli.commands.people.given_cluster import cluster_id_of
     from thumblab_pipelines.lab import Lab

@@ -33,7 +33,7 @@ experiments = Table(
     metadata,
     Column("experiment_id", Integer, Identity(), primary_key=True),
     Column("channel_id", String, nullable=False, comment="a channel that the lab may not have collected"),
-    Column("video_id", String, nullable=False, comment="also of videos that the lab has not collected"),
+    Column("video_id", String, nullable=False, comment="a video that the lab may not have collected"),
     Column("started_on", Date, nullable=False, comment="the first day on which the variants were shown"),
     Column("ended_on", Date, comment="the last day on which the variants were shown; NULL where unknown"),
     Column("outcome", String, nullable=False, comment="winner, performed_the_same or inconclusive, as YouTube says"),

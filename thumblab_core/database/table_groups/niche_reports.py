@@ -17,7 +17,7 @@ niche_reports = Table(
     Column(
         "report", JSONB, nullable=False, comment="see thumblab_core.niche_report.niche_figures; without its examples"
     ),
-    comment="what winners of each niche do that other videos of their channels do not; the newest report",
+    comment="the newest report of each niche: how its winners differ from other videos of their channels",
 )
 
 niche_report_examples = Table(

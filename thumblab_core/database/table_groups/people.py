@@ -162,13 +162,13 @@ face_changes = Table(
         ForeignKey("face_clusters.cluster_key", ondelete="CASCADE"),
         comment="cluster that was merged into the changed one",
     ),
-    Column("name_before", Text, comment="of the changed cluster; of a merge: of the other cluster"),
+    Column("name_before", Text, comment="earlier name of the changed cluster; for a merge, of the other cluster"),
     Column(
         "owner_before",
         Boolean,
         nullable=False,
         server_default="false",
-        comment="is_owner of the cluster that name_before is of",
+        comment="earlier is_owner of the same cluster",
     ),
     Column(
         "reverts",

@@ -10,5 +10,5 @@ view_histories = Table(
     Column("video_id", String, ForeignKey("videos.video_id", ondelete="CASCADE"), primary_key=True),
     Column("counts", Integer, nullable=False, comment="how many counts of views the digest covers"),
     Column("digest", BigInteger, nullable=False, comment="digest of the counts, the publication and the method"),
-    comment="the counts from which the rows of views_at_age were estimated; another digest means: estimate again",
+    comment="the counts from which the rows of views_at_age were estimated; they are estimated again if the digest changes",
 )

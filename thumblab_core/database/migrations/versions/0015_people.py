@@ -167,14 +167,17 @@ def upgrade() -> None:
             "other_key", sa.String(length=12), nullable=True, comment="cluster that was merged into the changed one"
         ),
         sa.Column(
-            "name_before", sa.Text(), nullable=True, comment="of the changed cluster; of a merge: of the other cluster"
+            "name_before",
+            sa.Text(),
+            nullable=True,
+            comment="earlier name of the changed cluster; for a merge, of the other cluster",
         ),
         sa.Column(
             "owner_before",
             sa.Boolean(),
             server_default="false",
             nullable=False,
-            comment="is_owner of the cluster that name_before is of",
+            comment="earlier is_owner of the same cluster",
         ),
         sa.Column("reverts", sa.BigInteger(), nullable=True, comment="the merge that this change took back"),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),

@@ -22,7 +22,7 @@ def upgrade() -> None:
             comment="see thumblab_core.niche_report.niche_figures; without its examples",
         ),
         sa.PrimaryKeyConstraint("niche", name=op.f("pk_niche_reports")),
-        comment="what winners of each niche do that other videos of their channels do not; the newest report",
+        comment="the newest report of each niche: how its winners differ from other videos of their channels",
     )
     op.create_table(
         "niche_report_examples",

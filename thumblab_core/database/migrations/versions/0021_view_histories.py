@@ -24,7 +24,8 @@ def upgrade() -> None:
             ["video_id"], ["videos.video_id"], name="fk_view_histories_video_id_videos", ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("video_id", name="pk_view_histories"),
-        comment="the counts from which the rows of views_at_age were estimated; another digest means: estimate again",
+        comment="the counts from which the rows of views_at_age were estimated; they are estimated again if the digest "
+        "changes",
     )
 
 
