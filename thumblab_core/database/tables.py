@@ -79,9 +79,7 @@ videos = Table(
         "thumbnail_urls", ARRAY(Text), nullable=False, server_default="{}", comment="sizes on offer, the best first"
     ),
     Column("source", String, nullable=False, comment="youtube or catalogue"),
-    Column(
-        "collected_at", MOMENT, nullable=False, server_default=func.now(), comment="when the lab first saw the video"
-    ),
+    Column("collected_at", MOMENT, nullable=False, server_default=func.now(), comment="when the lab first saw it"),
     Column(
         "refreshed_at", MOMENT, nullable=False, comment="when these facts were last given by the API or a catalogue"
     ),
@@ -118,7 +116,7 @@ thumbnails = Table(
     "thumbnails",
     metadata,
     Column("video_id", String, ForeignKey("videos.video_id", ondelete="CASCADE"), primary_key=True),
-    Column("sha256", String(64), comment="the picture in the image store; NULL if there is none, see `problem`"),
+    Column("sha256", String(64), comment="the picture in the image store; NULL when there is none, see problem"),
     Column("width", Integer),
     Column("height", Integer),
     Column("phash", BigInteger, comment="64-bit perceptual hash of the picture, as a signed number"),
@@ -127,7 +125,7 @@ thumbnails = Table(
     Column("etag", Text, comment="the ETag that the server gave this version"),
     Column("last_modified", Text),
     Column("fetched_at", MOMENT, nullable=False, comment="when this picture was first seen"),
-    Column("checked_at", MOMENT, nullable=False, comment="when the lab last asked the server for the picture"),
+    Column("checked_at", MOMENT, nullable=False, comment="when the server was last asked"),
     CheckConstraint("(sha256 IS NULL) <> (problem IS NULL)", name="picture_or_problem"),
     Index("ix_thumbnails_sha256", "sha256"),
 )
@@ -181,7 +179,7 @@ encoding_failures = Table(
         primary_key=True,
         comment="SHA-256 of the picture or title that it makes no vector of",
     ),
-    comment="pictures and titles that an encoder could not encode; it does not try them again",
+    comment="what is not encoded again in vain: another encoder, picture or title is tried",
 )
 
 visual_features = Table(
@@ -211,7 +209,7 @@ index_rebuilds = Table(
     Column("niche", String, primary_key=True),
     Column("asked_at", MOMENT, nullable=False, server_default=func.now()),
     Column("reason", Text, nullable=False),
-    comment="niches whose index must be built again; the row is deleted after that",
+    comment="niches whose index is to be built anew; the row goes when it was",
 )
 
 channel_baselines = Table(
@@ -267,14 +265,9 @@ reach_reports = Table(
 video_reach = Table(
     "video_reach",
     metadata,
-    Column("video_id", String, primary_key=True, comment="a video that the lab may not have collected"),
-    Column(
-        "source",
-        String,
-        primary_key=True,
-        comment="studio: an export of YouTube Studio; reach: a daily report of the Reporting API",
-    ),
-    Column("day", Date, primary_key=True, comment="day of the report; for a Studio export, the day it was made"),
+    Column("video_id", String, primary_key=True, comment="also of videos that the lab has not collected"),
+    Column("source", String, primary_key=True, comment="studio: an export; reach: a day of the Reporting API"),
+    Column("day", Date, primary_key=True, comment="of the report; of a Studio export the day it was made"),
     Column("impressions", BigInteger, nullable=False),
     Column("click_through_rate", Float, nullable=False, comment="fraction of the impressions, 0 to 1"),
     Column(
@@ -296,7 +289,7 @@ quota_ledger = Table(
     Column(
         "exhausted_at",
         MOMENT,
-        comment="when YouTube refused a call because the quota was spent, even if the lab had counted fewer calls",
+        comment="when YouTube refused a call because the quota was spent, whatever the lab had counted",
     ),
 )
 
@@ -328,18 +321,12 @@ crawl_channels = Table(
     Column("channel_id", String, ForeignKey("channels.channel_id", ondelete="CASCADE"), primary_key=True),
     Column("niche", String, nullable=False),
     Column("found_at", MOMENT, nullable=False),
-    Column("checked_at", MOMENT, comment="when the lab called channels.list for this channel"),
-    Column("excluded", String, comment="why the lab keeps none of the channel's videos"),
-    Column("pages", Integer, nullable=False, server_default="0", comment="pages of uploads that this walk has read"),
+    Column("checked_at", MOMENT, comment="when channels.list was asked"),
+    Column("excluded", String, comment="why none of its videos is kept"),
+    Column("pages", Integer, nullable=False, server_default="0", comment="of its uploads, in this walk"),
     Column("cursor", Text, comment="the token of the next page"),
-    Column(
-        "restarts",
-        Integer,
-        nullable=False,
-        server_default="0",
-        comment="how often this walk began again because a token was refused",
-    ),
-    Column("walked_at", MOMENT, comment="when a walk last read all uploads of the channel"),
+    Column("restarts", Integer, nullable=False, server_default="0", comment="of this walk, after a token was refused"),
+    Column("walked_at", MOMENT, comment="when its uploads were last walked to the end"),
     Index("ix_crawl_channels_niche", "niche"),
 )
 

@@ -17,7 +17,7 @@ niche_reports = Table(
     Column(
         "report", JSONB, nullable=False, comment="see thumblab_core.niche_report.niche_figures; without its examples"
     ),
-    comment="the newest report of each niche: how its winners differ from other videos of their channels",
+    comment="what winners of each niche do that other videos of their channels do not; the newest report",
 )
 
 niche_report_examples = Table(
@@ -36,5 +36,5 @@ niche_report_examples = Table(
     ),
     Index("ix_niche_report_examples_winner_id", "winner_id"),
     Index("ix_niche_report_examples_other_id", "other_id"),
-    comment="example pairs of videos for each difference in a niche report",
+    comment="pairs of videos that show a difference of a niche report",
 )

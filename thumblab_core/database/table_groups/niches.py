@@ -10,11 +10,9 @@ _NONE = text("'{}'")
 niches = Table(
     "niches",
     metadata,
-    Column("name", String, primary_key=True, comment="name of the niche, and its partition key in Dagster"),
+    Column("name", String, primary_key=True, comment="also the partition key in Dagster"),
     Column("number", Integer, Identity(always=True), nullable=False, comment="the order of the niches"),
-    Column(
-        "category_id", Integer, comment="videoCategoryId of YouTube; NULL if the niche has only searches and channels"
-    ),
+    Column("category_id", Integer, comment="videoCategoryId of YouTube; NULL where only searches and channels count"),
     Column("region", String, comment="ISO 3166-1; NULL for the setting THUMBLAB_REGION"),
     Column("language", String, comment="BCP 47; NULL for the setting THUMBLAB_LANGUAGE"),
     Column("searches", ARRAY(String), nullable=False, server_default=_NONE, comment="texts to search YouTube for"),

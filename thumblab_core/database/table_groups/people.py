@@ -41,9 +41,9 @@ people_pictures = Table(
     "people_pictures",
     metadata,
     Column("sha256", String(64), primary_key=True, comment="the picture in the image store"),
-    Column("name", Text, nullable=False, comment="name of the file that the user gave"),
+    Column("name", Text, nullable=False, comment="name of the file that was given"),
     Column("added_at", MOMENT, nullable=False, server_default=func.now()),
-    comment="the user's own pictures in which the lab finds people; the lab keeps a picture while it is listed here",
+    comment="the user's own pictures, given to find people in; they stay while they are listed here",
 )
 
 face_pictures = Table(
@@ -51,11 +51,7 @@ face_pictures = Table(
     metadata,
     Column("sha256", String(64), primary_key=True, comment="the picture in the image store"),
     Column("detector", String, nullable=False, comment="fingerprint of the detector that searched the picture last"),
-    Column(
-        "face_count",
-        Integer,
-        comment="faces that the detector found, forgotten faces left out; NULL: `problem` says why",
-    ),
+    Column("face_count", Integer, comment="faces that the detector found, forgotten faces left out; NULL: see problem"),
     Column("problem", Text, comment="why the picture could not be searched"),
     Column("searched_at", MOMENT, nullable=False),
     CheckConstraint("(face_count IS NULL) <> (problem IS NULL)", name="count_or_problem"),
@@ -86,7 +82,7 @@ face_embeddings = Table(
     metadata,
     Column("face_id", String, ForeignKey("faces.face_id", ondelete="CASCADE"), primary_key=True),
     Column("embedder", String, primary_key=True, comment="fingerprint of the network"),
-    Column("vector", Vector(), comment="unit vector; NULL: `problem` says why"),
+    Column("vector", Vector(), comment="unit vector; NULL: see problem"),
     Column("problem", Text, comment="why the network makes no vector of this face"),
     CheckConstraint("(vector IS NULL) <> (problem IS NULL)", name="vector_or_problem"),
     Index("ix_face_embeddings_embedder", "embedder"),
@@ -97,7 +93,7 @@ face_clusters = Table(
     "face_clusters",
     metadata,
     Column("cluster_key", String(12), primary_key=True, comment="12 hexadecimal digits; it never changes"),
-    Column("name", Text, comment="the name that a user gave; NULL: unknown"),
+    Column("name", Text, comment="as a person gave it; NULL: unknown"),
     Column("name_key", Text, comment="the name in the form in which names are compared"),
     Column("is_owner", Boolean, nullable=False, server_default="false", comment="the person who runs the channel"),
     Column(
@@ -162,13 +158,13 @@ face_changes = Table(
         ForeignKey("face_clusters.cluster_key", ondelete="CASCADE"),
         comment="cluster that was merged into the changed one",
     ),
-    Column("name_before", Text, comment="earlier name of the changed cluster; for a merge, of the other cluster"),
+    Column("name_before", Text, comment="of the changed cluster; of a merge: of the other cluster"),
     Column(
         "owner_before",
         Boolean,
         nullable=False,
         server_default="false",
-        comment="earlier is_owner of the same cluster",
+        comment="is_owner of the cluster that name_before is of",
     ),
     Column(
         "reverts",
@@ -184,7 +180,7 @@ face_changes = Table(
     Index("ix_face_changes_cluster_key", "cluster_key"),
     Index("ix_face_changes_other_key", "other_key"),
     Index("ix_face_changes_reverts", "reverts"),
-    comment="the user's changes of clusters, kept so that they can be undone",
+    comment="what a person changed in clusters, for undo and for taking a merge back",
 )
 
 face_change_faces = Table(
@@ -204,7 +200,7 @@ face_change_faces = Table(
     Column("bans_before", ARRAY(String(12)), nullable=False, comment="clusters that the face was banned from"),
     Index("ix_face_change_faces_face_id", "face_id"),
     Index("ix_face_change_faces_cluster_before", "cluster_before"),
-    comment="the clusters of the faces that a change moved, as they were before the change",
+    comment="where the faces of a change were before",
 )
 
 forgotten_faces = Table(
@@ -219,7 +215,7 @@ forgotten_faces = Table(
     ),
     Column("forgotten_at", MOMENT, nullable=False),
     CheckConstraint(_BOX_RULE, name="box"),
-    comment="parts of pictures in which a user deleted a face; no face is stored there again",
+    comment="where a person had a face forgotten; no face is recorded there again",
 )
 
 face_centroids = Table(
@@ -229,7 +225,7 @@ face_centroids = Table(
     Column("embedder", String, primary_key=True, comment="fingerprint of the network"),
     Column("position", Integer, primary_key=True, autoincrement=False, comment="0, 1 and so on"),
     Column("vector", Vector(), nullable=False, comment="unit vector"),
-    Column("face_count", Integer, nullable=False, comment="number of the faces whose mean is the vector"),
+    Column("face_count", Integer, nullable=False, comment="faces of which it is the mean"),
     Column("made_at", MOMENT, nullable=False),
     CheckConstraint("position >= 0", name="position"),
     comment="mean vectors of the people, several where the faces of one person spread",

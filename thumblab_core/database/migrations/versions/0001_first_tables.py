@@ -115,7 +115,7 @@ def upgrade() -> None:
             "sha256",
             sa.String(length=64),
             nullable=True,
-            comment="the picture in the image store; NULL if there is none, see `problem`",
+            comment="the picture in the image store; NULL when there is none, see problem",
         ),
         sa.Column("width", sa.Integer(), nullable=True),
         sa.Column("height", sa.Integer(), nullable=True),

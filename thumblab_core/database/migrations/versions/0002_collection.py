@@ -150,7 +150,7 @@ def upgrade() -> None:
     )
     op.execute("UPDATE videos SET thumbnail_urls = ARRAY[thumbnail_url] WHERE thumbnail_url IS NOT NULL")
     op.drop_column("videos", "thumbnail_url")
-    op.add_column("videos", sa.Column("collected_at", moment, comment="when the lab first saw the video"))
+    op.add_column("videos", sa.Column("collected_at", moment, comment="when the lab first saw it"))
     op.add_column("videos", sa.Column("refreshed_at", moment, comment="when these facts were last told"))
     op.execute("""
         UPDATE videos SET collected_at = COALESCE(seen.first, now()), refreshed_at = COALESCE(seen.last, now())
@@ -198,7 +198,7 @@ def upgrade() -> None:
         ("url", sa.Text(), "where the picture was read"),
         ("etag", sa.Text(), "what its server named this version"),
         ("last_modified", sa.Text(), None),
-        ("checked_at", moment, "when the lab last asked the server for the picture"),
+        ("checked_at", moment, "when the server was last asked"),
     ):
         op.add_column("thumbnails", sa.Column(name, kind, comment=comment))
     op.execute("UPDATE thumbnails SET checked_at = fetched_at")
@@ -254,16 +254,11 @@ def upgrade() -> None:
     )
     op.create_table(
         "video_reach",
-        sa.Column("video_id", sa.String(), nullable=False, comment="a video that the lab may not have collected"),
+        sa.Column("video_id", sa.String(), nullable=False, comment="also of videos that the lab has not collected"),
         sa.Column(
-            "source",
-            sa.String(),
-            nullable=False,
-            comment="studio: an export of YouTube Studio; reach: a daily report of the Reporting API",
+            "source", sa.String(), nullable=False, comment="studio: an export; reach: a day of the Reporting API"
         ),
-        sa.Column(
-            "day", sa.Date(), nullable=False, comment="day of the report; for a Studio export, the day it was made"
-        ),
+        sa.Column("day", sa.Date(), nullable=False, comment="of the report; of a Studio export the day it was made"),
         sa.Column("impressions", sa.BigInteger(), nullable=False),
         sa.Column("click_through_rate", sa.Float(), nullable=False, comment="fraction of the impressions, 0 to 1"),
         sa.Column(
@@ -317,24 +312,18 @@ def upgrade() -> None:
         sa.Column("channel_id", sa.String(), nullable=False),
         sa.Column("niche", sa.String(), nullable=False),
         sa.Column("found_at", moment, nullable=False),
-        sa.Column("checked_at", moment, nullable=True, comment="when the lab called channels.list for this channel"),
-        sa.Column("excluded", sa.String(), nullable=True, comment="why the lab keeps none of the channel's videos"),
-        sa.Column(
-            "pages",
-            sa.Integer(),
-            nullable=False,
-            server_default="0",
-            comment="pages of uploads that this walk has read",
-        ),
+        sa.Column("checked_at", moment, nullable=True, comment="when channels.list was asked"),
+        sa.Column("excluded", sa.String(), nullable=True, comment="why none of its videos is kept"),
+        sa.Column("pages", sa.Integer(), nullable=False, server_default="0", comment="of its uploads, in this walk"),
         sa.Column("cursor", sa.Text(), nullable=True, comment="the token of the next page"),
         sa.Column(
             "restarts",
             sa.Integer(),
             nullable=False,
             server_default="0",
-            comment="how often this walk began again because a token was refused",
+            comment="of this walk, after a token was refused",
         ),
-        sa.Column("walked_at", moment, nullable=True, comment="when a walk last read all uploads of the channel"),
+        sa.Column("walked_at", moment, nullable=True, comment="when its uploads were last walked to the end"),
         sa.ForeignKeyConstraint(
             ["channel_id"], ["channels.channel_id"], name=op.f("fk_crawl_channels_channel_id"), ondelete="CASCADE"
         ),

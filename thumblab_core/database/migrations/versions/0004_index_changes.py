@@ -29,7 +29,7 @@ def upgrade() -> None:
         sa.Column("asked_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("niche", name=op.f("pk_index_rebuilds")),
-        comment="niches whose index must be built again; the row is deleted after that",
+        comment="niches whose index is to be built anew; the row goes when it was",
     )
 
 

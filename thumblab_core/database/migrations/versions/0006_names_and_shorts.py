@@ -84,7 +84,7 @@ def upgrade() -> None:
             ["video_id"], ["videos.video_id"], name=op.f("fk_encoding_failures_video_id_videos"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("video_id", "encoder", "source_digest", name=op.f("pk_encoding_failures")),
-        comment="pictures and titles that an encoder could not encode; it does not try them again",
+        comment="what is not encoded again in vain: another encoder, picture or title is tried",
     )
     op.alter_column("video_reach", "is_short", comment=_MAYBE_SHORT)
     op.execute("DROP VIEW true_ctr")

@@ -68,7 +68,7 @@ _COMMENTS: dict[tuple[str, str | None], tuple[str, str]] = {
     ),
     ("quota_ledger", "exhausted_at"): (
         "when YouTube said that there is no more, whatever was counted here",
-        "when YouTube refused a call because the quota was spent, even if the lab had counted fewer calls",
+        "when YouTube refused a call because the quota was spent, whatever the lab had counted",
     ),
 }
 """The old and the new comment of each column, by table and column. The column None means the table itself."""

@@ -52,8 +52,8 @@ def upgrade() -> None:
     op.create_table(
         "experiments",
         sa.Column("experiment_id", sa.Integer(), sa.Identity(), nullable=False),
-        sa.Column("channel_id", sa.String(), nullable=False, comment="a channel that the lab may not have collected"),
-        sa.Column("video_id", sa.String(), nullable=False, comment="a video that the lab may not have collected"),
+        sa.Column("channel_id", sa.String(), nullable=False, comment="also of channels that the lab has not collected"),
+        sa.Column("video_id", sa.String(), nullable=False, comment="also of videos that the lab has not collected"),
         sa.Column("started_on", sa.Date(), nullable=False, comment="the first day on which the variants were shown"),
         sa.Column("ended_on", sa.Date(), comment="the last day on which the variants were shown; NULL where unknown"),
         sa.Column(

@@ -13,9 +13,7 @@ def upgrade() -> None:
     op.create_table(
         "predictions",
         sa.Column("prediction_id", sa.Uuid(), nullable=False, comment="chosen by the service"),
-        sa.Column(
-            "scored_at", sa.DateTime(timezone=True), nullable=False, comment="when the service answered, by its clock"
-        ),
+        sa.Column("scored_at", sa.DateTime(timezone=True), nullable=False, comment="by the clock of the service"),
         sa.Column("model_release", sa.String(), nullable=False),
         sa.Column("channel_id", sa.String(), comment="as the request named it; NULL where it named none"),
         sa.Column("niche", sa.String(), nullable=False),
@@ -28,8 +26,8 @@ def upgrade() -> None:
             "knowledge",
             sa.String(),
             nullable=False,
-            comment="new_channels: ranked like an unseen channel; future: with the adapter in the model; "
-            "adapted: with an added adapter",
+            comment="new_channels: ranked like an unseen channel; future: adapted by the model; "
+            "adapted: by an added adapter",
         ),
         sa.Column(
             "ordered_by", sa.String(), comment="what the ranks follow: model or evidence; NULL where nothing is ranked"
@@ -45,9 +43,7 @@ def upgrade() -> None:
         "prediction_candidates",
         sa.Column("prediction_id", sa.Uuid(), nullable=False),
         sa.Column("position", sa.SmallInteger(), autoincrement=False, nullable=False, comment="in the request, from 1"),
-        sa.Column(
-            "sha256", sa.String(length=64), nullable=False, comment="digest of the picture's file; the file is not kept"
-        ),
+        sa.Column("sha256", sa.String(length=64), nullable=False, comment="of the picture's file, which is not kept"),
         sa.Column("phash", sa.BigInteger(), nullable=False, comment="64-bit perceptual hash, as a signed number"),
         sa.Column("score", sa.Float(), comment="percentile, 0 to 100; NULL where none was answered"),
         sa.Column("win_probability", sa.Float(), comment="NULL where the candidate was not ranked against others"),

@@ -17,10 +17,10 @@ def upgrade() -> None:
     op.create_table(
         "people_pictures",
         sa.Column("sha256", sa.String(length=64), nullable=False, comment="the picture in the image store"),
-        sa.Column("name", sa.Text(), nullable=False, comment="name of the file that the user gave"),
+        sa.Column("name", sa.Text(), nullable=False, comment="name of the file that was given"),
         sa.Column("added_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("sha256", name=op.f("pk_people_pictures")),
-        comment="the user's own pictures in which the lab finds people; the lab keeps a picture while it is listed here",
+        comment="the user's own pictures, given to find people in; they stay while they are listed here",
     )
     op.create_table(
         "face_pictures",
@@ -35,7 +35,7 @@ def upgrade() -> None:
             "face_count",
             sa.Integer(),
             nullable=True,
-            comment="faces that the detector found, forgotten faces left out; NULL: `problem` says why",
+            comment="faces that the detector found, forgotten faces left out; NULL: see problem",
         ),
         sa.Column("problem", sa.Text(), nullable=True, comment="why the picture could not be searched"),
         sa.Column("searched_at", sa.DateTime(timezone=True), nullable=False),
@@ -81,7 +81,7 @@ def upgrade() -> None:
         "face_embeddings",
         sa.Column("face_id", sa.String(), nullable=False),
         sa.Column("embedder", sa.String(), nullable=False, comment="fingerprint of the network"),
-        sa.Column("vector", Vector(), nullable=True, comment="unit vector; NULL: `problem` says why"),
+        sa.Column("vector", Vector(), nullable=True, comment="unit vector; NULL: see problem"),
         sa.Column("problem", sa.Text(), nullable=True, comment="why the network makes no vector of this face"),
         sa.CheckConstraint("(vector IS NULL) <> (problem IS NULL)", name=op.f("ck_face_embeddings_vector_or_problem")),
         sa.ForeignKeyConstraint(
@@ -96,7 +96,7 @@ def upgrade() -> None:
         sa.Column(
             "cluster_key", sa.String(length=12), nullable=False, comment="12 hexadecimal digits; it never changes"
         ),
-        sa.Column("name", sa.Text(), nullable=True, comment="the name that a user gave; NULL: unknown"),
+        sa.Column("name", sa.Text(), nullable=True, comment="as a person gave it; NULL: unknown"),
         sa.Column("name_key", sa.Text(), nullable=True, comment="the name in the form in which names are compared"),
         sa.Column(
             "is_owner", sa.Boolean(), server_default="false", nullable=False, comment="the person who runs the channel"
@@ -167,17 +167,14 @@ def upgrade() -> None:
             "other_key", sa.String(length=12), nullable=True, comment="cluster that was merged into the changed one"
         ),
         sa.Column(
-            "name_before",
-            sa.Text(),
-            nullable=True,
-            comment="earlier name of the changed cluster; for a merge, of the other cluster",
+            "name_before", sa.Text(), nullable=True, comment="of the changed cluster; of a merge: of the other cluster"
         ),
         sa.Column(
             "owner_before",
             sa.Boolean(),
             server_default="false",
             nullable=False,
-            comment="earlier is_owner of the same cluster",
+            comment="is_owner of the cluster that name_before is of",
         ),
         sa.Column("reverts", sa.BigInteger(), nullable=True, comment="the merge that this change took back"),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
@@ -201,7 +198,7 @@ def upgrade() -> None:
             ["reverts"], ["face_changes.change_id"], name=op.f("fk_face_changes_reverts"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("change_id", name=op.f("pk_face_changes")),
-        comment="the user's changes of clusters, kept so that they can be undone",
+        comment="what a person changed in clusters, for undo and for taking a merge back",
     )
     op.create_index("ix_face_changes_cluster_key", "face_changes", ["cluster_key"], unique=False)
     op.create_index("ix_face_changes_other_key", "face_changes", ["other_key"], unique=False)
@@ -233,7 +230,7 @@ def upgrade() -> None:
             ["face_id"], ["faces.face_id"], name=op.f("fk_face_change_faces_face_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("change_id", "face_id", name=op.f("pk_face_change_faces")),
-        comment="the clusters of the faces that a change moved, as they were before the change",
+        comment="where the faces of a change were before",
     )
     op.create_index("ix_face_change_faces_cluster_before", "face_change_faces", ["cluster_before"], unique=False)
     op.create_index("ix_face_change_faces_face_id", "face_change_faces", ["face_id"], unique=False)
@@ -257,7 +254,7 @@ def upgrade() -> None:
             "x0 >= 0 AND y0 >= 0 AND x1 <= 1 AND y1 <= 1 AND x0 < x1 AND y0 < y1", name=op.f("ck_forgotten_faces_box")
         ),
         sa.PrimaryKeyConstraint("sha256", "x0", "y0", "x1", "y1", name=op.f("pk_forgotten_faces")),
-        comment="parts of pictures in which a user deleted a face; no face is stored there again",
+        comment="where a person had a face forgotten; no face is recorded there again",
     )
     op.create_table(
         "face_centroids",
@@ -265,7 +262,7 @@ def upgrade() -> None:
         sa.Column("embedder", sa.String(), nullable=False, comment="fingerprint of the network"),
         sa.Column("position", sa.Integer(), autoincrement=False, nullable=False, comment="0, 1 and so on"),
         sa.Column("vector", Vector(), nullable=False, comment="unit vector"),
-        sa.Column("face_count", sa.Integer(), nullable=False, comment="number of the faces whose mean is the vector"),
+        sa.Column("face_count", sa.Integer(), nullable=False, comment="faces of which it is the mean"),
         sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("position >= 0", name=op.f("ck_face_centroids_position")),
         sa.ForeignKeyConstraint(

@@ -22,7 +22,7 @@ def upgrade() -> None:
             comment="see thumblab_core.niche_report.niche_figures; without its examples",
         ),
         sa.PrimaryKeyConstraint("niche", name=op.f("pk_niche_reports")),
-        comment="the newest report of each niche: how its winners differ from other videos of their channels",
+        comment="what winners of each niche do that other videos of their channels do not; the newest report",
     )
     op.create_table(
         "niche_report_examples",
@@ -50,7 +50,7 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("niche", "feature", "position", name=op.f("pk_niche_report_examples")),
-        comment="example pairs of videos for each difference in a niche report",
+        comment="pairs of videos that show a difference of a niche report",
     )
     op.create_index("ix_niche_report_examples_winner_id", "niche_report_examples", ["winner_id"])
     op.create_index("ix_niche_report_examples_other_id", "niche_report_examples", ["other_id"])

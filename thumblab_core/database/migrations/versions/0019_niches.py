@@ -25,12 +25,12 @@ def upgrade() -> None:
     texts = postgresql.ARRAY(sa.String())
     niches = op.create_table(
         "niches",
-        sa.Column("name", sa.String(), nullable=False, comment="name of the niche, and its partition key in Dagster"),
+        sa.Column("name", sa.String(), nullable=False, comment="also the partition key in Dagster"),
         sa.Column("number", sa.Integer(), sa.Identity(always=True), nullable=False, comment="the order of the niches"),
         sa.Column(
             "category_id",
             sa.Integer(),
-            comment="videoCategoryId of YouTube; NULL if the niche has only searches and channels",
+            comment="videoCategoryId of YouTube; NULL where only searches and channels count",
         ),
         sa.Column("region", sa.String(), comment="ISO 3166-1; NULL for the setting THUMBLAB_REGION"),
         sa.Column("language", sa.String(), comment="BCP 47; NULL for the setting THUMBLAB_LANGUAGE"),

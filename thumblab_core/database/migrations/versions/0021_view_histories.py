@@ -16,16 +16,13 @@ def upgrade() -> None:
     op.create_table(
         "view_histories",
         sa.Column("video_id", sa.String(), nullable=False),
-        sa.Column("counts", sa.Integer(), nullable=False, comment="how many counts of views the digest covers"),
-        sa.Column(
-            "digest", sa.BigInteger(), nullable=False, comment="digest of the counts, the publication and the method"
-        ),
+        sa.Column("counts", sa.Integer(), nullable=False, comment="number of its counts of views"),
+        sa.Column("digest", sa.BigInteger(), nullable=False, comment="of its counts, its publication and the method"),
         sa.ForeignKeyConstraint(
             ["video_id"], ["videos.video_id"], name="fk_view_histories_video_id_videos", ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("video_id", name="pk_view_histories"),
-        comment="the counts from which the rows of views_at_age were estimated; they are estimated again if the digest "
-        "changes",
+        comment="the counts from which the rows of views_at_age were estimated; another digest means: estimate again",
     )
 
 
