@@ -196,7 +196,7 @@ class Lab:
         """Publish and promote a channel adapter for a model.
 
         The adapter is fitted to `videos` videos. If `videos` is less than five, the adapter is empty. `check` is the
-        evaluation of the adapter on videos of the channel, as in the manifest.
+        evaluation of the adapter on videos of the channel. The manifest stores it.
         """
         from thumblab_core.ranking.trained_ranker import TrainedRanker
 

@@ -24,7 +24,9 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _day = click.DateTime(["%Y-%m-%d"])
 _picture = click.Path(exists=True, dir_okay=False, path_type=Path)
 _CHANNEL = "The channel: its id, exact title, @handle or link."
-_only_channel = click.option("--channel", help="Only this channel: its id, exact title, @handle or link.")
+_only_channel = click.option(
+    "--channel", help="Limit the output to this channel: its id, exact title, @handle or link."
+)
 
 
 @click.group()

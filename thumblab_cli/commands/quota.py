@@ -34,7 +34,9 @@ def command(as_json: bool) -> None:
         return
     console = wide_console()
     console.print(quota_table(balances, f"YouTube quota of {pacific_day(now)} (California)"))
-    console.print(f"Reset at {next_reset(now):%Y-%m-%d %H:%M} UTC, in {_hours_and_minutes(next_reset(now) - now)}.")
+    console.print(
+        f"YouTube resets it at {next_reset(now):%Y-%m-%d %H:%M} UTC, in {_hours_and_minutes(next_reset(now) - now)}."
+    )
 
 
 def _hours_and_minutes(duration: timedelta) -> str:

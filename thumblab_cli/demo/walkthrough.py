@@ -113,7 +113,7 @@ def _refresh(console: Console, runner: JobRunner, lab: DemoLab) -> int:
 
     Return how much work was done: the sum of new videos, downloads, vectors and measurements over all niches.
     """
-    console.print("refresh_library, one Dagster run per niche", style="italic")
+    console.print("The job refresh_library makes one Dagster run per niche", style="italic")
     console.print(_row("niche", "videos", "new", "fetched", "encoded", "measured", "indexed", "checks"), style="bold")
     niches_of_catalogue = {video.niche for video in lab.catalogue.videos.values()}
     new, looked = 0, False

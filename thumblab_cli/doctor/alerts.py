@@ -9,7 +9,7 @@ from thumblab_core.monitoring.watch_state import read_state
 
 
 def alerts(examined: Examined) -> Iterator[Finding]:
-    """Report each open alert, and each channel that has refused a message."""
+    """Report each open alert, and each alert channel that has refused a message."""
     try:
         state = read_state(examined.settings.data_dir)
     except LabError as problem:

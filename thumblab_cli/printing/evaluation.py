@@ -143,7 +143,7 @@ def channel_table(evaluations: Sequence["Evaluation"]) -> Table:
     Only channels with at least a hundred such pairs have a row.
     """
     columns = ("", "", "all pairs", "with a 2x gap")
-    made = table(*columns, words=columns, title="Held-out AUC by channel (last 20 % by time)")
+    made = table(*columns, words=columns, title="Held-out AUC by channel (newest 20 % of its videos)")
     cells = {(e.split, e.slice, e.metric): _cell(e) for e in evaluations if e.scorer == "model"}
     for split, channel, metric in cells:
         if (split, metric) == ("future", "auc_2x"):

@@ -16,7 +16,7 @@ from thumblab_serving.dagster_runs.graphql import REPOSITORY
 DAGSTER_ENVIRONMENT = {
     # On a busy machine with two cores, starting the process of a run may take more than Dagster's default of 60 s.
     "DAGSTER_GRPC_TIMEOUT_SECONDS": "180",
-    # Without this variable, a backfill fails for good if the daemon continues the backfill while the code server is
+    # Without this variable, a backfill fails permanently if the daemon continues the backfill while the code server is
     # down.
     "DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR": "1",
 }

@@ -295,7 +295,7 @@ class FaceChangesOut:
 
 @dataclass(frozen=True, kw_only=True)
 class ForgottenOut:
-    """The faces, pictures and heads that were deleted for good."""
+    """The faces, pictures and heads that were deleted permanently."""
 
     faces: int
     """How many faces were deleted, with their vectors and the changes that people made to them."""

@@ -90,7 +90,7 @@ class OwnPastSkill(_Part):
     about the same time.
     """
 
-    videos: int = Field(ge=0, description="The number of these newest videos.")
+    videos: int = Field(ge=0, description="The number of the channel's newest videos.")
     pairs: int = Field(ge=1, description="The number of pairs.")
     right: float = Field(
         ge=0, le=1, description="The share of the pairs in which the adapter gives the better video the higher score."

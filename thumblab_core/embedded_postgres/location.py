@@ -105,7 +105,7 @@ def _system_user() -> pwd.struct_passwd:
             break
     raise LabError(
         f"PostgreSQL does not run as root, and the system user {SYSTEM_USER} could not be created. "
-        "Run as an ordinary user, or set THUMBLAB_DATABASE_URL to a server of your own."
+        "Run the command as an ordinary user, or set THUMBLAB_DATABASE_URL to a server of your own."
     )
 
 

@@ -150,7 +150,7 @@ def _choose(
     held_out = [picture for place, picture in enumerate(pictures) if place % 3][:HELD_OUT]
     graph, preprocessing = encoder.graph(), encoder.preprocessing
     steps = len(_LADDER[setting]) + 1
-    listener(f"{encoder.base}: computing float32 vectors to compare with", 0, steps)
+    listener(f"{encoder.base}: computing the float32 vectors for the comparison", 0, steps)
     reference = _encode(CompiledTower(graph, preprocessing), held_out, preprocessing)
     has_vector = usable(reference)
     if has_vector.sum() < len(has_vector) / 2:

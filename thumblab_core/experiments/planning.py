@@ -33,7 +33,9 @@ YouTube's help says that the rates of half of all channels and videos are from 2
 (https://support.google.com/youtube/answer/7628154).
 """
 
-ALL_ALIKE = "All candidates are too alike. A test would hardly find a difference; make one that looks different."
+ALL_ALIKE = (
+    "All candidates are too alike. A test would hardly find a difference; make a candidate that looks different."
+)
 """The advice if every pair of candidates is too alike to be tested."""
 
 NOT_PROVEN = (

@@ -138,9 +138,9 @@ def test_forgetting_asks_first_and_then_deletes(shell: Shell) -> None:
     faces = answered(shell("show", alice, "--json"))["total"]
     asked = shell("forget", "person", "ALICE")
     assert asked.exit_code == 1
-    assert f"Forget Alice ({faces} faces) for good?" in asked.stderr
+    assert f"Delete Alice ({faces} faces) permanently?" in asked.stderr
     picture = answered(shell("show", alice, "--json"))["faces"][0]["sha256"]
-    assert f"Forget the picture {picture} (1 face) for good?" in shell("forget", "picture", picture).stderr
+    assert f"Delete the picture {picture} (1 face) permanently?" in shell("forget", "picture", picture).stderr
     forgotten = answered(shell("forget", "person", "Alice", "--yes", "--json"))
     assert forgotten["faces"] == forgotten["pictures"] > 0
     assert ids(shell, "--kind", "person") == []
@@ -167,7 +167,7 @@ def test_a_wrong_id_is_a_clear_error(shell: Shell, arguments: list[str], problem
     result = shell(*arguments)
     assert result.exit_code == 1
     assert problem in result.stderr
-    assert "for good?" not in result.stderr
+    assert "permanently?" not in result.stderr
 
 
 def test_while_people_are_off_the_commands_say_how_to_switch_them_on(

@@ -158,12 +158,12 @@ def test_a_plan_without_a_pair_says_what_to_do(candidates: list[Path]) -> None:
         assert plan.pair is None
         return plan.advice
 
-    assert "make one that looks different" in advice(candidates[:2], None)
+    assert "make a candidate that looks different" in advice(candidates[:2], None)
     assert advice(candidates[1:], None) == "Test the two candidates against each other."
     assert "With --title and --niche" in advice(candidates, None)
     assert "fewer than two" in advice(candidates, [None, None, 1.0])
     assert advice(candidates, [None, None, None], proven=False).endswith("any two candidates that are not too alike.")
-    assert "make one that looks different" in advice(candidates[:2], [None, None], proven=False)
+    assert "make a candidate that looks different" in advice(candidates[:2], [None, None], proven=False)
     # Only the first two pictures have scores, and these two pictures look the same.
     assert "looks different from the best one" in advice(candidates, [1.0, 0.9, None])
 

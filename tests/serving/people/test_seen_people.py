@@ -31,7 +31,7 @@ from thumblab_serving.loading.database import NoDatabaseError
 
 CHANNEL = "UC" + "o" * 22
 KNOWN, STRANGERS, SEEN = 5, 2, 12
-"""Three numbers: of people with a name in the lab, of strangers, and of pictures of each named person in the lab."""
+"""The number of people with a name in the lab, the number of strangers, and the number of pictures of each named person."""
 
 
 @dataclass

@@ -55,7 +55,7 @@ def _lines(folder: Path, manifest: "Manifest", made: "BackedUp | None") -> list[
     if made is None:
         return [f"{folder} is whole: a backup of {manifest.data_dir}, made at {manifest.made_at}."]
     lines = [
-        f"The lab is in {folder}: {made.copied:,} files copied ({made.bytes / 2**20:,.0f} MiB), {made.kept:,} were there.",
+        f"The lab is in {folder}: {made.copied:,} files copied ({made.bytes / 2**20:,.0f} MiB), {made.kept:,} were there before.",
         "The backup has the API keys and everything that the lab knows: keep it private.",
         settings_line(manifest),
         f"To check it: thumblab backup {folder} --verify. To use it: thumblab restore {folder}",

@@ -44,7 +44,9 @@ def command(releases: str | None, pictures: str | None, as_json: bool, chosen: "
         click.echo(json.dumps([asdict(one) for one in moved]))
         return
     for one in moved:
-        click.echo(f"{one.copied:,} {one.what} copied from {one.source} to {one.target}; {one.there:,} were there.")
+        click.echo(
+            f"{one.copied:,} {one.what} copied from {one.source} to {one.target}; {one.there:,} were there before."
+        )
         if one.lost:
             click.echo(
                 f"note: {len(one.lost):,} {one.what} are lost or damaged in {one.source}, so they were not copied: "

@@ -33,7 +33,7 @@ def command(folder: Path, as_json: bool, chosen: "Settings") -> None:
         made = {"data_dir": str(restored.data_dir), "files": restored.files, "interrupted": restored.interrupted}
         click.echo(json.dumps(asdict(restored.manifest) | made))
         return
-    click.echo(f"The lab of {restored.manifest.made_at} is in {restored.data_dir}: {restored.files:,} files.")
+    click.echo(f"The lab as of {restored.manifest.made_at} is in {restored.data_dir}: {restored.files:,} files.")
     if restored.interrupted:
         click.echo(
             f"{restored.interrupted} runs were in progress at the backup; Dagster marks them as failed, and retries them."

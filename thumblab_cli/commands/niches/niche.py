@@ -124,7 +124,7 @@ def add(name: str, yes: bool, as_json: bool, chosen: "Settings", **sources: Any)
 def edit(name: str, yes: bool, as_json: bool, chosen: "Settings", **given: Any) -> None:
     """Change where the videos of NICHE come from.
 
-    Options that you do not give stay as they are. A new list of searches, channels or excluded words replaces the old
+    What you give no option for stays as it is. A new list of searches, channels or excluded words replaces the old
     list.
     """
     from thumblab_core.niches.niche import checked

@@ -104,7 +104,7 @@ def move_(faces: tuple[str, ...], to: str | None, as_json: bool) -> None:
 @click.option(
     "--cluster",
     metavar="CLUSTER",
-    help="The id or name of the person whom the face does not show. Default: the face's cluster.",
+    help="The id or name of the person whom the face does not show. Default: the cluster that has the face.",
 )
 @_json
 def not_(face: str, cluster: str | None, as_json: bool) -> None:

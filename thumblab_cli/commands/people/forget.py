@@ -38,7 +38,7 @@ def forget_(kind: str, given: str | None, yes: bool, as_json: bool) -> None:
         with lab.engine.connect() as connection:
             identifier = cluster_id_of(connection, given)
     if not yes:
-        click.confirm(f"Forget {_what(lab, kind, identifier)} for good?", abort=True, err=True)
+        click.confirm(f"Delete {_what(lab, kind, identifier)} permanently?", abort=True, err=True)
     if identifier is None:
         forgotten = forget_outside(lab)
     else:

@@ -1,4 +1,4 @@
-"""The routes that forget people and faces for good. They also work while the search for people is turned off."""
+"""The routes that delete people and faces permanently. They also work while the search for people is turned off."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -166,7 +166,7 @@ class FaceChangesOut(StrictModel):
 
 
 class ForgottenOut(StrictModel):
-    """The faces, pictures and heads that were deleted for good."""
+    """The faces, pictures and heads that were deleted permanently."""
 
     faces: int = Field(
         description="How many faces were deleted, with their vectors and the changes that people made to them."
