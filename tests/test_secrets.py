@@ -71,7 +71,7 @@ def test_a_secret_in_a_compressed_value_of_an_older_database_is_found(
     """Put a secret into an older database, which stores its values compressed.
 
     The tests set their server to store values uncompressed. The setting has an effect only on databases that are made
-    after it.
+    later.
     """
     new_database()
     older = named_database_url("test_0", settings=Settings(data_dir=session_folder))

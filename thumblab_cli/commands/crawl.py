@@ -13,7 +13,7 @@ import click
 from thumblab_cli.niche_type import NICHE
 
 _niches = click.option(
-    "--niche", "niches", multiple=True, type=NICHE, help="Only this niche. Can be given several times."
+    "--niche", "niches", multiple=True, type=NICHE, help="Work on this niche only. Can be given several times."
 )
 
 

@@ -17,7 +17,7 @@ class Level(StrEnum):
 class Finding:
     """A fact about the lab that a check found.
 
-    For a warning or an error, `mend` says how to repair it, if possible as a command.
+    For a warning or an error, `mend` says how to repair the fault, if possible as a command.
     """
 
     level: Level

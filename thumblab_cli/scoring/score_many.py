@@ -89,7 +89,7 @@ def score_many(requests: Sequence[ScoreRequest], out: Path, again: bool, ask: As
 
 
 def _rows(request: ScoreRequest, ask: Ask) -> tuple[Sequence[Row], bool]:
-    """Return the rows of a request for the results file, and whether a thumbnail was scored."""
+    """Return the rows of a request for the results file, and whether at least one thumbnail was scored."""
     try:
         answer = ask(request)
     except RefusedRequestError as error:

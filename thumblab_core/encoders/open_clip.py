@@ -290,7 +290,7 @@ def _converted(module: Any, example: Any) -> Any:
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         with torch.inference_mode(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch warns about tracing, but the converter handles it.
+            warnings.simplefilter("ignore")  # torch warns about tracing. The converter handles these cases.
             return ov.convert_model(module, example_input=example, input=[-1, *example.shape[1:]])
     finally:
         torch.backends.mha.set_fastpath_enabled(fast_path)

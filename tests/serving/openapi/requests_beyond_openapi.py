@@ -140,7 +140,7 @@ def similar_form(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def niches_known(body: dict[str, Any]) -> dict[str, Any]:
-    """Replace the niches with niches of the lab. The document has only the form of their names."""
+    """Replace the niches with niches of the lab. The OpenAPI document states only the form of a niche's name."""
     repaired = dict(body)
     for name in ("niche", "category"):
         if isinstance(body.get(name), str) and body[name] not in DEFAULT_NAMES:

@@ -18,7 +18,7 @@ BODIES = (
     "TrainFacesRequest",
     "UndoRequest",
 )
-"""The bodies with whole numbers."""
+"""The names of the request bodies that contain whole numbers."""
 
 
 @pytest.fixture(scope="module")

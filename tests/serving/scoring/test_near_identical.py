@@ -152,7 +152,7 @@ def test_both_the_encoder_and_the_hash_must_call_two_pictures_near_identical():
 )
 def test_pictures_with_other_words_are_in_no_group(first, second, same):
     other = GREY.copy()
-    other[4, 8] += 40  # One part of the picture differs, as after a letter was replaced.
+    other[4, 8] += 40  # One part of the picture differs, as if a letter was replaced.
     pictures = {"a": examined([1, 0], 0, first), "b": examined([1, 0], 0, second, other)}
     assert bool(group_near_identical(pictures, "e", 0.97)) is same
     reread = {"a": examined([1, 0], 0, first), "b": examined([1, 0], 0, second)}

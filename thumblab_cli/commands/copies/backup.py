@@ -55,7 +55,7 @@ def _lines(folder: Path, manifest: "Manifest", made: "BackedUp | None") -> list[
     if made is None:
         return [f"{folder} is whole: a backup of {manifest.data_dir}, made at {manifest.made_at}."]
     lines = [
-        f"The lab is in {folder}: {made.copied:,} files copied ({made.bytes / 2**20:,.0f} MiB), {made.kept:,} were there before.",
+        f"The lab is in {folder}: {made.copied:,} files copied ({made.bytes / 2**20:,.0f} MiB), {made.kept:,} were kept.",
         "The backup has the API keys and everything that the lab knows: keep it private.",
         settings_line(manifest),
         f"To check it: thumblab backup {folder} --verify. To use it: thumblab restore {folder}",
@@ -66,7 +66,7 @@ def _lines(folder: Path, manifest: "Manifest", made: "BackedUp | None") -> list[
         )
     if made.damaged:
         lines.append(
-            f"note: these releases are damaged in the lab; the backup has only what an earlier one copied: "
+            f"note: these releases are damaged in the lab; the backup has only the files that an earlier backup copied: "
             f"{', '.join(made.damaged)}"
         )
     if manifest.left_out:

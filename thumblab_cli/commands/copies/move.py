@@ -17,8 +17,12 @@ _NAMED = 5
 
 
 @click.command(name="move")
-@click.option("--releases", metavar="PLACE", help="Where the releases go: the URL of an object store, or `folder`.")
-@click.option("--pictures", metavar="PLACE", help="Where the pictures go: the URL of an object store, or `folder`.")
+@click.option(
+    "--releases", metavar="PLACE", help="The new place of the releases: the URL of an object store, or `folder`."
+)
+@click.option(
+    "--pictures", metavar="PLACE", help="The new place of the pictures: the URL of an object store, or `folder`."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @demo_option
 def command(releases: str | None, pictures: str | None, as_json: bool, chosen: "Settings") -> None:
