@@ -57,7 +57,7 @@ def tell_of_model(lab: "Lab", built: "BuiltModel", tracked: "Tracked | None", co
 
 
 def tell_of_niches(lab: "Lab") -> None:
-    """Make Dagster's partitions equal to the niches of the lab. Without this call, the sensor `niches` makes them equal later."""
+    """Make Dagster's partitions equal to the niches of the lab. Without this call, the sensor `niches` does so later."""
     home = _home(lab)
     if home is None:
         return

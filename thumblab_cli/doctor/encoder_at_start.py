@@ -17,7 +17,7 @@ from thumblab_core.settings import Settings, settings
 
 
 class EncoderCheck:
-    """The check, in a process of its own: it imports PyTorch, whose memory `thumblab up` would keep until its end."""
+    """The check. It runs in its own process, because the process of `thumblab up` would never free PyTorch's memory."""
 
     def __init__(self, chosen: Settings, environment: Mapping[str, str]) -> None:
         """`environment`: variables that the lab's servers get in addition to those of this process.
@@ -36,7 +36,7 @@ class EncoderCheck:
             )
 
     def result(self) -> str | None:
-        """Return what is wrong with the encoder or with the check, once.
+        """Return what is wrong with the encoder or with the check. Only one call returns it; later calls return None.
 
         Return None if nothing is wrong or the check still runs.
         """

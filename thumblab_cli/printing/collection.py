@@ -81,7 +81,7 @@ def crawl_table(counted: Mapping[str, "Counted"]) -> Table:
 
 
 def reasons_table(counted: Mapping[str, "Counted"]) -> Table:
-    """Return a table of the reasons why channels and videos were left out. The table counts over all niches together."""
+    """Return a table of the reasons why channels and videos were left out. The counts are for all niches together."""
     from thumblab_pipelines.collection.crawl_rules import KEPT
 
     built = table("what", "why", "how many", words=("what", "why"), title="Left out")

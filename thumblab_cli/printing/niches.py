@@ -51,8 +51,8 @@ def print_proposal(console: Console, proposal: Proposal) -> None:
     line(f"Cost of a refresh: at most {cost.searches} searches and {cost.units} units a day")
     stored = ", ".join(f"{count:,} in {niche}" for niche, count in proposal.preview.items()) or "none"
     line(
-        f"Stored videos of these channels, or with a search in their title: {stored}. These videos stay in their present "
-        "niches. A new niche gets only videos that are not stored yet."
+        f"Stored videos that are of these channels, or have one of the searches in the title: {stored}. These videos "
+        "stay in their present niches. A new niche gets only videos that are not stored yet."
     )
     options = [f'--search "{search}"' for search in proposal.searches]
     options += [

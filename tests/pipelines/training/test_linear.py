@@ -111,9 +111,10 @@ def test_held_out_predictions_and_residuals_are_those_of_regressions_on_the_othe
 
 
 def test_a_run_is_never_predicted_from_its_own_views() -> None:
-    """Change the views of the first run of each channel. A run is a fifth of a channel's videos, in order of time.
+    """Change the views of the first fifth of each channel's videos. The videos are in order of time.
 
-    The predictions for the first runs must stay the same. The predictions for the other runs must change.
+    The model calls a fifth a run. The predictions for the first runs must stay the same. The predictions for the other
+    runs must change.
     """
     rows = planted(videos=25)
     run = runs_in_time(rows.inputs.channel)

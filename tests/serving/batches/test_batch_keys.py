@@ -160,7 +160,7 @@ def test_each_item_of_a_batch_counts_as_a_request_and_the_batch_can_still_be_rea
 
 def test_a_batch_that_is_sent_again_is_counted_once(holder):
     client = holder("repeating", per_minute=10)
-    for _ in range(5):  # The rate limit was charged 6 requests once, and 1 request four times.
+    for _ in range(5):  # The first call counts as 6 requests, and each later call as 1 request.
         stored_by(client, *unreadable(*"abcdef"), **{"Idempotency-Key": "same"})
     assert client.post("/v1/batches", json={"items": unreadable("a")}).status_code == 429
 

@@ -57,8 +57,8 @@ def test_win_probabilities_use_the_adapted_scores_and_the_adapted_slope(service,
         answer = service.score(draw(first), draw(first + 1), channel_id=OWN)
         low, high = sorted(np.interp([t["score"] for t in answer["thumbnails"]], np.arange(101.0), quantiles))
         assert max(chances(answer)) == pytest.approx(answer["confidence"], abs=1e-6)
-        # The answer has each score as a percentile. The test computes the model's score from it. A percentile of 0 or
-        # 100 can belong to many scores, so the test leaves out answers with such percentiles.
+        # The answer has each score as a percentile. The test computes the model's score from the percentile. A
+        # percentile of 0 or 100 can belong to many scores, so the test leaves out answers with such percentiles.
         if quantiles[0] < low and high < quantiles[-1]:
             odds = np.exp(trained.slope_adapted * (high - low))
             assert answer["confidence"] == pytest.approx(odds / (1 + odds), abs=1e-3)

@@ -8,7 +8,7 @@ import click
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _limit = click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True, help="Show so many.")
 _offset = click.option(
-    "--offset", type=click.IntRange(0), default=0, help="The number of entries to leave out at the beginning."
+    "--offset", type=click.IntRange(0), default=0, help="The number of entries to skip at the beginning of the list."
 )
 
 

@@ -20,7 +20,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _folder = click.option(
     "--folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Add the pictures of this folder first. With THUMBLAB_PEOPLE=own, they count as your own.",
+    help="Add the pictures of this folder first. With THUMBLAB_PEOPLE=own, these pictures count as your own.",
 )
 _limit = click.option("--limit", type=click.IntRange(1), help="The largest number of pictures to search.")
 _threshold = click.option(
