@@ -19,7 +19,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--channel", help="Only this channel: its id, exact title, @handle or link.")
+@click.option("--channel", help="Limit the output to this channel: its id, exact title, @handle or link.")
 @click.option(
     "--most",
     type=click.IntRange(min=1),

@@ -38,7 +38,7 @@ def pictures(examined: Examined) -> Iterator[Finding]:
             try:
                 read()
             except (ImageError, OSError) as problem:
-                # A request that failed says nothing about the picture, so a restored backup would not mend it.
+                # A failed request says nothing about the picture itself, so a restored backup would not help.
                 if isinstance(problem, LabError) and problem.transient:
                     raise
                 unread.append(str(problem))

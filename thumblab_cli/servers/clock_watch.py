@@ -3,7 +3,7 @@
 import time
 
 _LEAST_S = 60.0
-"""A step of the clock by fewer seconds is ignored, because such a small step makes no schedule of Dagster late."""
+"""If the clock is set back by less than this number of seconds, the change is ignored, because it delays no schedule of Dagster."""
 
 
 class ClockWatch:

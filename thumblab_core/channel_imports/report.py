@@ -41,7 +41,7 @@ class ExportTable(_Part):
     where: str = Field(description="The name of the file. For a table in a .zip file, also the path in this file.")
     headers: list[str] = Field(description="The names of the columns, in the order of the file.")
     found: dict[ColumnName, int] = Field(
-        description="The number of each recognised column in the table, from 1, by the lab's name of the column."
+        description="The position of each recognised column in the table, from 1, by the lab's name of the column."
     )
     missing: list[ColumnName] = Field(
         description="The needed columns that a person must choose, because no column of the table was recognised, or "

@@ -89,8 +89,8 @@ def test_the_coefficients_are_those_of_the_closed_form_of_ridge_regression(
 def test_held_out_predictions_and_residuals_are_those_of_regressions_on_the_other_runs(columns: int) -> None:
     """Compare the results with ridge regressions that the test computes.
 
-    A run is a fifth of a channel's videos, in order of time. Each regression is fitted to the videos outside one run.
-    With 200 columns, the table has more columns than rows.
+    The videos of each channel, in order of time, are divided into five runs. Each regression is fitted to the videos of
+    four runs. With 200 columns, the table has more columns than rows.
     """
     random = np.random.default_rng(1)
     x, y = (random.standard_normal((60, width)).astype(np.float32) + 2 for width in (columns, 3))
@@ -111,10 +111,9 @@ def test_held_out_predictions_and_residuals_are_those_of_regressions_on_the_othe
 
 
 def test_a_run_is_never_predicted_from_its_own_views() -> None:
-    """Change the views of the first fifth of each channel's videos. The videos are in order of time.
+    """Divide the videos of each channel, in order of time, into five runs. Change the views of the first runs.
 
-    The model calls a fifth a run. The predictions for the first runs must stay the same. The predictions for the other
-    runs must change.
+    The predictions for the first runs must stay the same. The predictions for the other runs must change.
     """
     rows = planted(videos=25)
     run = runs_in_time(rows.inputs.channel)

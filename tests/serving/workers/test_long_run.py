@@ -36,7 +36,7 @@ WARM = REQUESTS // 10
 """Number of requests after which the memory is measured for the first time."""
 CLIENTS, INDICES, MODELS, PICTURES, TITLES = 20, 50, 5, 40, 4
 NEW_EVERY = 50
-"""One in this number of requests has pictures that no cache contains."""
+"""One of every `NEW_EVERY` requests has pictures that no cache contains."""
 KEY = "key-of-the-tests-0123456789"
 LIBRARY = 60
 

@@ -64,7 +64,9 @@ def command(releases: str | None, pictures: str | None, as_json: bool, chosen: "
         f"To use the new place, set {' and '.join(map(_setting, moved))}, start the lab, and run: thumblab doctor"
     )
     if any(one.what == "pictures" and "://" in one.source and "://" not in one.target for one in moved):
-        click.echo(f"The asset `thumbnails` then deletes {chosen.image_cache}. On other hosts, delete this folder yourself.")
+        click.echo(
+            f"The asset `thumbnails` then deletes {chosen.image_cache}. On other hosts, delete this folder yourself."
+        )
     click.echo("Then delete the old copies. A video that the lab deletes later would stay in them.")
 
 
