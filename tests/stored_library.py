@@ -45,7 +45,7 @@ def search_library(
 
 
 def fill(engine: Engine, vectors: Vectors, encoder: str, niches: tuple[str, ...] = ("tech", "beauty")) -> None:
-    """Add one video for each vector. The videos belong to the niches in turn.
+    """Add one video for each vector. Video number n belongs to the niche n modulo the number of niches.
 
     The first video is published 300 days before `NOW`, and each further video one hour after the previous video. After
     every 2,000 videos, the next video is again published 300 days before `NOW`. The latest observation of the last four

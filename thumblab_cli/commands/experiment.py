@@ -115,7 +115,7 @@ def import_command(file: Path, limit: int, as_json: bool) -> None:
     picture_1, title_1, share_1, impressions_1 (then _2, _3);
     optional: ended_on, winner, and title (one title for all variants).
 
-    A row that cannot be read is reported and skipped. The exit status is not zero if no row could be stored.
+    A row that cannot be read is reported and skipped. The exit status is 1 if no row could be stored.
     docs/experiments.md describes the columns.
     """
     from thumblab_cli.printing.experiments import print_experiment_import

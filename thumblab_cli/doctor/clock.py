@@ -35,7 +35,7 @@ def clock(examined: Examined) -> Iterator[Finding]:
     elif ahead:
         yield error(f"the clock says {now:%Y-%m-%d %H:%M} UTC, but the release {ahead[-1]} was made later", mend)
     elif behind is not None:
-        yield fine(f"{now:%Y-%m-%d %H:%M:%S} UTC, {abs(behind):.1f} s from the clock of the database")
+        yield fine(f"{now:%Y-%m-%d %H:%M:%S} UTC, which differs by {abs(behind):.1f} s from the database's clock")
     else:
         yield fine(f"{now:%Y-%m-%d %H:%M:%S} UTC, later than every served release")
 

@@ -61,7 +61,7 @@ def daemon(examined: Examined) -> Iterator[Finding]:
 
 
 def schedules(examined: Examined) -> Iterator[Finding]:
-    """Check that no schedule or sensor is turned off, except the schedules and sensors that are off by default."""
+    """Check that the schedules and sensors are turned on. Those that are off by default may stay off."""
     if not examined.has_dagster:
         yield skipped(f"`{examined.up()}` does not run, so no schedule runs")
         return

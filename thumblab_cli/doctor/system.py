@@ -14,13 +14,13 @@ GIB = 2**30
 _EXTRAS = {"serving": "fastapi", "pipelines": "dagster"}
 """The extras of the lab's distribution, each with a package that shows whether the extra is installed."""
 _LEAST_DISK, _GOOD_DISK = 1 * GIB, 5 * GIB
-"""The check reports an error below `_LEAST_DISK`, because a refresh or a training may fail halfway.
+"""The check reports an error below `_LEAST_DISK`, because a refresh or a training may fail before its end.
 
 The check reports a warning below `_GOOD_DISK`, because the disk will soon be too full for a refresh or a training.
 """
 _LEAST_FILES = 10_000
 _LEAST_MEMORY, _GOOD_MEMORY, _LEAST_FREE = 2 * GIB, 4 * GIB, 1 * GIB
-"""The service takes up to 1.5 GB with the built-in encoder. Dagster, MLflow and a run together take about the same."""
+"""The service takes up to 1.5 GB with the built-in encoder. Dagster, MLflow and a run together take about as much."""
 
 
 def python(examined: Examined) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 import time
 
 _LEAST_S = 60.0
-"""If the clock is set back by less than this number of seconds, the change is ignored, because it delays no schedule of Dagster."""
+"""If the clock is set back by fewer seconds, the change is ignored, because it delays no schedule of Dagster."""
 
 
 class ClockWatch:

@@ -127,8 +127,8 @@ class ProposedNiche(_Part):
     )
     reason: str = Field(description="A sentence that says why the niche is proposed, or why no niche is proposed.")
     searches: list[str] = Field(
-        description="Texts that are frequent in the titles of the exports, and rare in the lab's other titles. They can "
-        "be the searches of a new niche. Empty if the lab has no other titles."
+        description="Texts that are frequent in the titles of the exports, and rare in the lab's other titles. These "
+        "texts can be the searches of a new niche. Empty if the lab has no other titles."
     )
 
 

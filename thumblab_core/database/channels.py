@@ -50,7 +50,7 @@ def find_channel(connection: Connection, name: str) -> Channel | None:
     rows = rows or connection.execute(statement.where(channels.c.title == name).limit(10)).all()
     if len(rows) > 1:
         ids = ", ".join(row.channel_id for row in rows)
-        raise LabError(f"{len(rows)} channels are called {name!r}; give the id of one: {ids}")
+        raise LabError(f"{len(rows)} channels are called {name!r}; give one of the ids {ids}")
     return Channel(*rows[0]) if rows else None
 
 

@@ -178,7 +178,7 @@ def _start(home: Path) -> None:
         for leftover in home.glob("data.*.new"):
             shutil.rmtree(leftover, ignore_errors=True)
         fresh = home / f"data.{os.getpid()}.new"
-        # These options give the same collation on every machine, whatever its language.
+        # These options give the same collation on every machine, even if the machines have different languages.
         locale = ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
         _run(home, user, [str(programs / "initdb"), "-D", str(fresh), "-U", "postgres", "--auth=trust", *locale])
         fresh.rename(data)

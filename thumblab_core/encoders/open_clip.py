@@ -41,7 +41,7 @@ the hub.
 class _Loaded(NamedTuple):
     """A loaded model.
 
-    `metadata` is what `save_checkpoint` wrote into the file of weights. It is empty for weights of any other origin.
+    `metadata` is what `save_checkpoint` wrote into the file of weights. `metadata` is empty for all other weights.
     """
 
     model: Any

@@ -69,8 +69,8 @@ class SentenceEncoder:
 def _weights_digest(folder: str) -> str:
     """Return eight hexadecimal digits that identify the weights.
 
-    They are computed from the local file of weights. If there is no such file, they are computed from the name on the
-    hub.
+    The digits are computed from the local file of weights. If there is no such file, they are computed from the name on
+    the hub.
     """
     weights = Path(folder) / "model.safetensors"
     if not weights.is_file():

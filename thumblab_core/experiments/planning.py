@@ -42,7 +42,7 @@ NOT_PROVEN = (
     "The order of the model is not used, because its skill is not proven. "
     "Test any two candidates that are not too alike."
 )
-"""The advice if the skill of the model is not proven, and at least one pair of candidates is not too alike."""
+"""The advice if the skill of the model is not proven, and at least one pair of candidates can be tested."""
 
 LIFT = 0.1
 """The default for the smallest relative difference of two click-through rates that a test should find."""

@@ -39,7 +39,7 @@ def ask(settings):
 
 @pytest.fixture
 def start(ask):
-    """Return a function that requests several runs in turn, and returns the started runs."""
+    """Return a function that requests several runs, one after the other, and returns the started runs."""
 
     def start_all(*requests):
         async def one_by_one(runs):

@@ -8,7 +8,7 @@ import pytest
 
 @pytest.mark.slow
 def test_ids_and_facts_are_of_the_named_release_while_releases_change(looked: Any) -> None:
-    """Publish five releases, and promote them in turn while four threads send queries.
+    """Publish five releases, and promote one after the other while four threads send queries.
 
     Each release lacks a different fifth of the 35 videos. The items of a release contain the number of the release.
     """

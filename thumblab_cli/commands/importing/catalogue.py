@@ -19,8 +19,8 @@ def command(folder: Path, serve: bool, as_json: bool) -> None:
     The required columns are video_id, niche, channel, title, views, published_on, observed_at and image. The optional
     columns are duration_s and tags.
 
-    A row that cannot be read is reported and skipped. The exit status is not zero if no row could be read, or if
-    --serve fails.
+    A row that cannot be read is reported and skipped. The exit status is 1 if no row could be read, or if --serve
+    fails.
     """
     from rich.console import Console
 

@@ -23,8 +23,7 @@ def command(files: tuple[Path, ...], as_of: datetime | None, columns: dict[str, 
     thumbnails.
 
     For each video, the lab keeps the impressions and the click-through rate of the newest export. A row that cannot be
-    read is reported and skipped. If a file cannot be read, the other files are imported and the exit status is not
-    zero.
+    read is reported and skipped. If a file cannot be read, the other files are imported and the exit status is 1.
     """
     from rich.console import Console
 
