@@ -26,7 +26,7 @@ column_option = click.option(
     multiple=True,
     metavar="NAME=COLUMN",
     callback=_columns,
-    help="COLUMN is the name or the number of the column in the export that holds the figure NAME. NAME is video, "
+    help="COLUMN is the name or the number of the export's column with the figure NAME. NAME is video, "
     "title, published, duration, "
     "views, watch_hours, impressions, rate, shown_in_feed or stayed.",
 )

@@ -54,8 +54,9 @@ def command() -> None:
 def add(names: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Fit an adapter of the served model to the videos of a channel, and serve this adapter.
 
-    CHANNEL is the channel's id, its exact title, its @handle or its link. The command uses the channel's videos that
-    the lab has. If the lab has no video of the channel, the videos are collected from YouTube, which needs an API key.
+    CHANNEL is the channel's id, its exact title, its @handle or its link. The command uses those videos of the channel
+    that the lab has. If the lab has no video of the channel, the videos are collected from YouTube, which needs an API
+    key.
 
     EXPORT is a .zip or .csv file that YouTube Studio made, in any language. The export contains the ids of your
     channel's videos, so no API key is needed. The thumbnails are downloaded by the ids of the videos. Several exports
@@ -148,7 +149,7 @@ def list_command(as_json: bool) -> None:
 @command.command()
 @click.argument("channel")
 def remove(channel: str) -> None:
-    """Delete the adapter of CHANNEL that `thumblab channel add` made, and stop using it.
+    """Delete the adapter that `thumblab channel add` made for CHANNEL, and stop using it.
 
     The channel's videos stay in the lab.
 

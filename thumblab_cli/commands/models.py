@@ -52,7 +52,7 @@ def pull(name: str | None, source: Path | None, as_json: bool) -> None:
         click.echo(f"{row['name']}: {'now at' if row['changed'] else 'already at'} {row['path']}")
     if any(row["changed"] and row["name"] != model_files.SFACE.name for row in rows):
         click.echo(
-            "Next: run `thumblab refresh --no-train`, which measures the videos of the lab again, and restart the "
+            "Next: run `thumblab refresh --no-train`, which measures the videos of the lab again; then restart the "
             "scoring service"
         )
 

@@ -1,4 +1,4 @@
-"""Print the answers of the scoring service that the lab kept."""
+"""Print the kept answers of the scoring service."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -55,7 +55,7 @@ class Counts:
 
     `scored` counts the requests that this call has scored, and `before` the requests that an earlier call had scored.
     `failed` counts the requests of this call for which no thumbnail could be scored. `with_errors` counts the requests
-    of all calls that have a row with an error.
+    with a row that has an error, in all calls.
     """
 
     scored: int

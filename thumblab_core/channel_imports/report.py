@@ -55,8 +55,8 @@ class ImportedVideos(_Part):
     channel_id: str
     title: str
     niche: str
-    videos: int = Field(ge=0, description="The number of videos of the exports that the lab has now.")
-    new: int = Field(ge=0, description="The number of videos of the exports that were new to the lab.")
+    videos: int = Field(ge=0, description="The number of exported videos that the lab has now.")
+    new: int = Field(ge=0, description="The number of exported videos that were new to the lab.")
     left_out: dict[str, int] = Field(description="How many videos were not imported, by reason.")
     pictures: int = Field(ge=0, description="The number of videos with a thumbnail.")
     downloaded: int = Field(ge=0, description="The number of thumbnails that this import downloaded.")
@@ -86,8 +86,8 @@ class ImportedVideos(_Part):
 class OwnPastSkill(_Part):
     """How well an adapter orders the channel's newest videos, if it is fitted only to the channel's older videos.
 
-    The newest videos are a fifth of the channel's videos. A pair is two of the newest videos that were published at
-    about the same time.
+    The newest videos are a fifth of the channel's videos. A pair is two of these videos, published at about the same
+    time.
     """
 
     videos: int = Field(ge=0, description="The number of the channel's newest videos.")

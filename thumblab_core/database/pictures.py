@@ -1,4 +1,4 @@
-"""Find the pictures of the image store to which the database refers."""
+"""Find which pictures in the image store the database refers to."""
 
 from sqlalchemy import Connection, select
 

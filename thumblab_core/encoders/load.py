@@ -127,7 +127,7 @@ def _open_clip(rest: str, precision: str | None, releases: Path | ScopePlaces) -
 
 
 def _scopes_with(store: ReleaseStore, start: str, release_id: str) -> list[str]:
-    """Return the scopes of encoders that begin with `start` and have a release with this id."""
+    """Return the encoder scopes that begin with `start` and have a release with this id."""
     scopes = [scope for _, scope in store.scopes(ENCODER) if scope.startswith(start)]
     return [scope for scope in scopes if any(each.release_id == release_id for each in store.all(ENCODER, scope))]
 

@@ -25,7 +25,7 @@ from thumblab_core.releases.release import Release, ReleaseError
 from thumblab_core.releases.release_store import ReleaseStore
 
 _PREPROCESSING = "p1"
-"""The version of the code in this module that prepares pictures. It is a part of the fingerprint.
+"""The version of this module's code for preparing pictures. It is a part of the fingerprint.
 
 Size, mean and similar values are not part of the version, because the model and its weights determine these values.
 """
