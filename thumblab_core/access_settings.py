@@ -20,7 +20,7 @@ class AccessSettings(BaseSettings):
     requests_per_minute: int | None = setting(
         None,
         "How many requests a key may send per minute, if the key has no limit of its own. See "
-        "[Keys and proxies](keys.md). Unset: no limit.",
+        "[Keys and proxies](keys.md). If this is unset, there is no limit.",
         "requests",
         ge=1,
         le=1_000_000,

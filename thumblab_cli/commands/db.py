@@ -65,7 +65,7 @@ def take_over() -> None:
 @click.option(
     "--database",
     metavar="NAME",
-    help="The name of another database on the same server. If it is missing, it is created.",
+    help="The name of another database on the same server. A missing database is created.",
 )
 @click.option(
     "--driver",

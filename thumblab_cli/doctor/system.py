@@ -90,7 +90,7 @@ def disk(examined: Examined) -> Iterator[Finding]:
             yield error(f"the {what} has room for only {room.files:,} more files", mend)
         if room.bytes < _LEAST_DISK:
             yield error(
-                f"the {what} has {room.bytes / GIB:.1f} GiB left, and a run needs {_LEAST_DISK / GIB:.0f}", mend
+                f"the {what} has {room.bytes / GIB:.1f} GiB left, and a run needs {_LEAST_DISK / GIB:.0f} GiB", mend
             )
         elif room.bytes < _GOOD_DISK:
             yield warning(f"the {what} has {room.bytes / GIB:.1f} GiB left", mend)

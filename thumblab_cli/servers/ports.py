@@ -95,7 +95,7 @@ def mlflow_port(data_dir: Path) -> int:
 def kept_port(memory: Path, preferred: int = 0) -> int:
     """Return the port that is stored in the file `memory`. If no port is stored, choose a free port and store it.
 
-    The free port is `preferred`, if this port is free.
+    If the port `preferred` is free, it is chosen.
     """
     port = _read_port(memory)
     if port is None:

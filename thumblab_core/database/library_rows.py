@@ -68,7 +68,7 @@ A statement with these clauses must also have the common table expression `SINCE
 ITEM_FIELDS = """r.video_id, r.title, r.channel_title, r.thumbnail_url, r.views_per_hour::float8 AS views_per_hour,
          r.outlier_multiple::float8 AS outlier_multiple, (r.published_at AT TIME ZONE 'UTC')::date AS day,
          r.view_count AS views, r.channel_id"""
-"""The columns of a row `r` of the view `ref_thumbnails` that become the fields of an `Item`.
+"""The columns of the view `ref_thumbnails` that become the fields of an `Item`. `r` is a row of this view.
 
 An `Item` describes a video of the library. The columns are in the order of the fields of `Item`.
 """

@@ -1,4 +1,4 @@
-"""Test that the difference of two scores is split into contributions, such as of the picture and of the title.
+"""Test that the difference of two scores is split into contributions, such as those of the picture and of the title.
 
 The contributions must name the effects that were planted in the training data.
 """

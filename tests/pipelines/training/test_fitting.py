@@ -105,8 +105,8 @@ def test_an_epoch_can_be_limited_to_a_number_of_pairs_per_video() -> None:
 def reference(outputs: Any, pairs: np.ndarray, config: TrainConfig) -> list[float]:
     """Return the three losses, computed by their definition.
 
-    The first loss is the mean over pairs of the loss of the pair's order. The second loss is for the predicted
-    engagement, and the third for the predicted sub-scores. The second and third losses are means over videos.
+    The first loss is for the order of the two videos of a pair, and is a mean over pairs. The second loss is for the
+    predicted engagement, and the third for the predicted sub-scores. The second and third losses are means over videos.
     """
     score, absolute, auxiliary = (value.detach().double().numpy() for value in outputs)
     winners, losers = ARRAYS.winners[pairs], ARRAYS.losers[pairs]

@@ -117,9 +117,7 @@ def test_a_key_may_be_the_text_of_a_file(service, files, ending):
 
 
 def fill(budget):
-    """Reserve all memory that the service allows for request bodies. Two other keys could do this by sending large
-    bodies.
-    """
+    """Reserve all memory that the service allows for request bodies, as large requests of two other keys would."""
     assert all(budget.take(budget.limit // 2, key) for key in ("first", "second"))
 
 

@@ -1,7 +1,7 @@
 """Test the service with Schemathesis, which derives requests from the OpenAPI document and checks every answer.
 
 All checks are on. There must be no status 500, and only documented statuses, headers, media types and bodies. Invalid
-requests, undocumented methods and requests without a key must be refused, and valid requests accepted.
+requests, undocumented methods and requests without a key must be refused. Valid requests must be accepted.
 """
 
 import os

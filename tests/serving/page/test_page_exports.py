@@ -1,4 +1,4 @@
-"""Test the files that the page makes of an answer: a picture, a table, and a page to share."""
+"""Test the files that the page makes from an answer: a picture, a table, and a page to share."""
 
 import csv
 import io

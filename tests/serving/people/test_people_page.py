@@ -1,4 +1,4 @@
-"""Test the page `/people` in a browser with drawn people: its content, keys and errors, and the progress of runs."""
+"""Test the page `/people` in a browser with drawn people: what it shows, its keyboard, its errors and its runs."""
 
 import json
 from urllib.parse import unquote_plus

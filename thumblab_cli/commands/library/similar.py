@@ -49,7 +49,7 @@ class _NoAnswerError(LabError):
     type=click.FloatRange(0, 1),
     default=0.3,
     show_default=True,
-    help="0: the most similar thumbnails first. With a higher number, near-duplicates come later.",
+    help="With 0, the most similar thumbnails come first. With a higher number, near-duplicates come later.",
 )
 @click.option("--local", is_flag=True, help="Search in this process, even if a service runs.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")

@@ -49,7 +49,7 @@ def unlabel_(cluster: str, as_json: bool) -> None:
 
 @click.command(name="owner")
 @_cluster
-@click.option("--no", "no", is_flag=True, help="Say that the person does not run the channel.")
+@click.option("--no", "no", is_flag=True, help="Record that the person does not run the channel.")
 @_json
 def owner_(cluster: str, no: bool, as_json: bool) -> None:
     """Record that the person CLUSTER (an id or a name) runs the channel."""
@@ -90,7 +90,7 @@ def unmerge_(merge_id: int, as_json: bool) -> None:
 @click.option("--to", metavar="CLUSTER", help="The id or name of the cluster for the faces. Default: a new cluster.")
 @_json
 def move_(faces: tuple[str, ...], to: str | None, as_json: bool) -> None:
-    """Put each FACE into a cluster, or all faces into a new cluster. The lab does not move the faces again."""
+    """Put each FACE into the cluster of --to, or into a new cluster. The lab does not move the faces again."""
     from thumblab_core.people.moving import move
 
     def change(connection: "Connection") -> "ClusterRow":
