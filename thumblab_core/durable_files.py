@@ -66,7 +66,7 @@ def replace_file(path: Path, text: str, mode: int) -> None:
 
 
 def give_to_owner(handle: int, folder: Path) -> None:
-    """If root made a file, make the owner of the file's folder the owner of the file. `handle` is the open file.
+    """If root made a file, give the file to the owner of its folder. `handle` is the open file.
 
     Without this change, the processes of the folder's owner could not use a file that a command with `sudo` made.
     """

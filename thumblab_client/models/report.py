@@ -30,7 +30,7 @@ class ExportTable:
     """The names of the columns, in the order of the file."""
 
     found: dict[str, int]
-    """The number of each recognised column in the table, from 1, by the lab's name of the column."""
+    """The position of each recognised column in the table, from 1, by the lab's name of the column."""
 
     missing: list[
         Literal[
@@ -59,10 +59,10 @@ class ImportedVideos:
     title: str
     niche: str
     videos: int
-    """The number of videos of the exports that the lab has now."""
+    """The number of exported videos that the lab has now."""
 
     new: int
-    """The number of videos of the exports that were new to the lab."""
+    """The number of exported videos that were new to the lab."""
 
     left_out: dict[str, int]
     """How many videos were not imported, by reason."""
@@ -102,12 +102,12 @@ class ImportedVideos:
 class OwnPastSkill:
     """How well an adapter orders the channel's newest videos, if it is fitted only to the channel's older videos.
 
-    The newest videos are a fifth of the channel's videos. A pair is two of the newest videos that were published at
-    about the same time.
+    The newest videos are a fifth of the channel's videos. A pair is two of these videos, published at about the
+    same time.
     """
 
     videos: int
-    """The number of these newest videos."""
+    """The number of the channel's newest videos."""
 
     pairs: int
     """The number of pairs."""
@@ -166,9 +166,9 @@ class ProposedNiche:
     """The proposed niche. Null if no niche fits, or if the lab has nothing to compare with."""
 
     reason: str
-    """A sentence that says why the niche is proposed, or why none is."""
+    """A sentence that says why the niche is proposed, or why no niche is proposed."""
 
     searches: list[str]
-    """Texts that are frequent in the titles of the exports, and rare in the lab's other titles. They can be the
+    """Texts that are frequent in the titles of the exports, and rare in the lab's other titles. These texts can be the
     searches of a new niche. Empty if the lab has no other titles.
     """

@@ -267,7 +267,7 @@ class OpenClipEncoder(NeuralEncoder):
 
 
 def _is_whole(export: Release | None) -> bool:
-    """Return whether there is an export, and all of its files match their checksums."""
+    """Return whether there is an export whose files all match their checksums."""
     try:
         if export is not None:
             export.verify()

@@ -30,7 +30,7 @@ def queries() -> list[str]:
 
 
 def samples(text: str) -> dict[str, dict[str, float]]:
-    """Return the values of each metric by its labels."""
+    """Return, for each metric, a dictionary of its values by their labels."""
     found: dict[str, dict[str, float]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
