@@ -60,7 +60,7 @@ _KINDS = (
         r"not permitted to log in|server login",
     ),
     _Kind(
-        f"The server does not have the database that {SETTING} names",
+        f"The server has no database with the name in {SETTING}",
         "Correct the name at the end of the URL, or ask the server's administrator to create the database",
         ("3D000",),
         r"database .* does not exist|no such database",

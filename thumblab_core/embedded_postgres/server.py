@@ -105,5 +105,5 @@ def folder_errors(settings: Settings) -> Iterator[None]:
 def _refuse_external(settings: Settings) -> None:
     if settings.database_url is not None:
         raise LabError(
-            "The server of THUMBLAB_DATABASE_URL is not started or stopped by the lab. Unset this setting first."
+            "THUMBLAB_DATABASE_URL names a server that the lab does not start or stop. Unset this setting first."
         )

@@ -49,7 +49,7 @@ def complaint(monkeypatch: pytest.MonkeyPatch) -> Complaint:
             ("nobody", "postgres"),
             r"refuses the user or the password .*password authentication failed.*Correct the user and",
         ),
-        (("postgres", "no_such"), r"no database of the name .*no_such.*Correct the name"),
+        (("postgres", "no_such"), r"no database with the name .*no_such.*Correct the name"),
         (("postgres", "postgres", "127.0.0.1", "?sslmode=require"), r"server has no TLS.*sslmode=prefer"),
     ],
 )

@@ -149,7 +149,7 @@ def test_the_doctor_examines_a_database_behind_a_transaction_pooler(
 
 
 def test_a_pooler_without_a_database_for_mlflow_is_reported_at_once(pooler: int, new_database: NewDatabase) -> None:
-    with pytest.raises(LabError, match=r"no database of the name in THUMBLAB_DATABASE_URL .*Correct"):
+    with pytest.raises(LabError, match=r"no database with the name in THUMBLAB_DATABASE_URL .*Correct"):
         named_database_url("hidden", settings=through(pooler, new_database()))
 
 

@@ -79,7 +79,7 @@ def close(cause: str, as_json: bool, chosen: "Settings") -> None:
 def test(as_json: bool, chosen: "Settings") -> None:
     """Send a test alert to each alert channel in the settings (a webhook or mail), and print the answer of the channel.
 
-    The exit status is 1 if a channel refuses the alert, or if no channel for alerts is set.
+    The exit status is 1 if a channel refuses the alert, or if no alert channel is set.
     """
     import json
 
@@ -91,7 +91,7 @@ def test(as_json: bool, chosen: "Settings") -> None:
     senders = channels(chosen)
     if not senders:
         raise LabError(
-            "no channel for alerts is set, so alerts go to the log only (`thumblab logs dagster-code`); set "
+            "no alert channel is set, so alerts go to the log only (`thumblab logs dagster-code`); set "
             "THUMBLAB_ALERT_WEBHOOK_URL, or THUMBLAB_ALERT_SMTP_HOST and THUMBLAB_ALERT_MAIL_TO (docs/alerts.md)"
         )
     message = Message(title="A test alert", lines=["Somebody ran `thumblab alert test`. Nothing is wrong."])

@@ -49,4 +49,4 @@ def send_summary() -> None:
 def daily_summary() -> dg.RunRequest | dg.SkipReason:
     if channels(settings()):
         return dg.RunRequest()
-    return dg.SkipReason("no channel for alerts is set, see docs/alerts.md; `thumblab summary` prints the summary")
+    return dg.SkipReason("no alert channel is set, see docs/alerts.md; `thumblab summary` prints the summary")
