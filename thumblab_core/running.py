@@ -62,8 +62,10 @@ def announced(data_dir: Path, running: Running) -> Iterator[None]:
         finally:
             ended.set()
             heart.join(2 * BEAT_SECONDS)
-            # An empty record shows that this lab has stopped, so the next start does not watch the heartbeat.
-            record.truncate(0)
+            # An empty record shows that this lab has stopped, so the next start does not watch the heartbeat. On a file
+            # system that has become read-only the record stays, and the next start watches.
+            with suppress(OSError):
+                record.truncate(0)
 
 
 def _beat_until(path: Path, ended: threading.Event) -> None:

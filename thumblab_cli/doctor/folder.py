@@ -1,5 +1,6 @@
 """Check that files can be made in the data folder, that its files belong to this user, and that secrets are private."""
 
+import errno
 import os
 import stat
 import tempfile
@@ -38,8 +39,12 @@ def _unwritable(place: Path, elsewhere: str) -> Iterator[Finding]:
         # Create a file as a test, because the permission bits do not show a read-only file system.
         tempfile.TemporaryFile(dir=place).close()
     except OSError as problem:
-        user = os.geteuid()
-        yield error(f"{place} cannot be written ({problem.strerror})", f"sudo chown -R {user} {place}, or {elsewhere}")
+        mend = f"sudo chown -R {os.geteuid()} {place}"
+        if problem.errno == errno.EROFS:
+            mend = "mount its file system for writing (if nobody mounted it read-only, dmesg says why it is)"
+        elif problem.errno in (errno.ENOSPC, errno.EDQUOT):
+            mend = "make room on its file system"
+        yield error(f"{place} cannot be written ({problem.strerror})", f"{mend}, or {elsewhere}")
 
 
 def _of_others(data: Path) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ the new host. The watcher of the paused host then kills its server, see `watcher
 This module imports few packages, because `watcher.py` imports this module and must need little memory.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -223,7 +224,17 @@ def open_file(home: Path, name: str) -> int:
     Symbolic links are refused. Root opens such files in a folder of a user without rights. With a link, that user could
     make root write to any file.
     """
-    descriptor = os.open(home / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        descriptor = os.open(home / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        # The disk has become read-only. The watcher still needs the locks, to stop the server: a server that goes on
+        # would keep the disk from being mounted again.
+        try:
+            return os.open(home / name, os.O_RDONLY | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            raise error from None
     if os.geteuid() == 0 and os.fstat(descriptor).st_uid == 0:
         owner = home.stat()
         os.fchown(descriptor, owner.st_uid, owner.st_gid)

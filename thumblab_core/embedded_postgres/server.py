@@ -96,6 +96,12 @@ def folder_errors(settings: Settings) -> Iterator[None]:
                 f"The embedded database cannot be used, because no room is left on the disk of {settings.data_dir}. "
                 "Make room; the database then starts with all of its data."
             ) from error
+        if error.errno == errno.EROFS:
+            raise LabError(
+                f"The embedded database cannot be used, because the file system of {settings.data_dir} is read-only. "
+                "Mount it for writing; the database then starts with all of its data. If nobody mounted it read-only, "
+                "its disk may be failing: see the messages of the kernel (dmesg)."
+            ) from error
         raise LabError(
             f"The database folder under {settings.data_dir} cannot be used: {error.filename or ''} {error.strerror}. "
             "Set THUMBLAB_DATA_DIR to a folder of your own."

@@ -16,6 +16,7 @@ the cluster over, the watcher kills the server of this host, because two servers
 that the watcher process needs little memory.
 """
 
+import errno
 import hashlib
 import os
 import signal
@@ -97,6 +98,8 @@ def stop(home: Path) -> bool:
     The server first gets the signal for an orderly stop. If it does not end, it gets stronger signals. No signal loses
     a committed transaction. When the server has ended, its pid file, its socket and host.json are removed.
 
+    If the disk is read-only, these files stay, as they do after a power cut. The next start replaces them.
+
     If the cluster belongs to another host, kill the server that this host still has, and leave these files alone.
     """
     if owner.other_holder(home) is not None:
@@ -118,9 +121,13 @@ def stop(home: Path) -> bool:
             break
     else:
         return False
-    for leftover in (home / "data" / "postmaster.pid", home / ".s.PGSQL.5432", home / ".s.PGSQL.5432.lock"):
-        leftover.unlink(missing_ok=True)
-    owner.remove_record(home)
+    try:
+        for leftover in (home / "data" / "postmaster.pid", home / ".s.PGSQL.5432", home / ".s.PGSQL.5432.lock"):
+            leftover.unlink(missing_ok=True)
+        owner.remove_record(home)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
     return True
 
 

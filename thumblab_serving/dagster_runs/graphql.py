@@ -100,7 +100,12 @@ def _data(status: int, reply: httpx.Response) -> dict[str, Any]:
     if not isinstance(body, dict) or not isinstance(body.get("data"), dict) or body.get("errors"):
         if status in (401, 403):
             raise DagsterError(f"Dagster refuses the service (status {status})")
-        if isinstance(body, dict) and body.get("errors"):
+        errors = body.get("errors") if isinstance(body, dict) else None
+        if isinstance(errors, list) and any(isinstance(error, dict) and error.get("path") for error in errors):
+            # Dagster began to answer the query, so it understands it. The message is left out, because it may quote
+            # the address of Dagster's database.
+            raise NoDagsterError("Dagster fails to answer, as it does without its database; its log says why")
+        if errors:
             raise DagsterError("Dagster does not understand the query; the service and Dagster differ in version")
         raise NoDagsterError(f"Dagster gives no usable answer (status {status})")
     data: dict[str, Any] = body["data"]
