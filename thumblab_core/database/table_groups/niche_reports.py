@@ -15,17 +15,24 @@ niche_reports = Table(
     Column("niche", String, primary_key=True),
     Column("made_at", MOMENT, nullable=False),
     Column(
-        "report", JSONB, nullable=False, comment="see thumblab_core.niche_report.niche_figures; without its examples"
+        "report",
+        JSONB,
+        nullable=False,
+        comment="the report without its examples; see thumblab_core.niche_report.niche_figures",
     ),
-    comment="what winners of each niche do that other videos of their channels do not; the newest report",
+    comment="the newest report of each niche: how its winners differ from other videos of their channels",
 )
 
 niche_report_examples = Table(
     "niche_report_examples",
     metadata,
     Column("niche", String, ForeignKey("niche_reports.niche", ondelete="CASCADE"), primary_key=True),
-    Column("feature", String, primary_key=True, comment="what was measured, such as text_area"),
-    Column("position", SmallInteger, primary_key=True, autoincrement=False, comment="among the examples, from 1"),
+    Column(
+        "feature", String, primary_key=True, comment="the feature in which the two videos differ, such as text_area"
+    ),
+    Column(
+        "position", SmallInteger, primary_key=True, autoincrement=False, comment="the number of the example, from 1"
+    ),
     Column("winner_id", String, ForeignKey("videos.video_id", ondelete="CASCADE"), nullable=False),
     Column(
         "other_id",
@@ -36,5 +43,5 @@ niche_report_examples = Table(
     ),
     Index("ix_niche_report_examples_winner_id", "winner_id"),
     Index("ix_niche_report_examples_other_id", "other_id"),
-    comment="pairs of videos that show a difference of a niche report",
+    comment="example pairs of videos for each difference in a niche report",
 )

@@ -40,18 +40,24 @@ def _box() -> list[Column[float]]:
 people_pictures = Table(
     "people_pictures",
     metadata,
-    Column("sha256", String(64), primary_key=True, comment="the picture in the image store"),
-    Column("name", Text, nullable=False, comment="name of the file that was given"),
+    Column("sha256", String(64), primary_key=True, comment="the SHA-256 of the picture in the image store"),
+    Column("name", Text, nullable=False, comment="name of the file that the user gave"),
     Column("added_at", MOMENT, nullable=False, server_default=func.now()),
-    comment="the user's own pictures, given to find people in; they stay while they are listed here",
+    comment="the user's own pictures in which the lab finds people; the lab keeps a picture while it is listed here",
 )
 
 face_pictures = Table(
     "face_pictures",
     metadata,
-    Column("sha256", String(64), primary_key=True, comment="the picture in the image store"),
-    Column("detector", String, nullable=False, comment="fingerprint of the detector that searched the picture last"),
-    Column("face_count", Integer, comment="faces that the detector found, forgotten faces left out; NULL: see problem"),
+    Column("sha256", String(64), primary_key=True, comment="the SHA-256 of the picture in the image store"),
+    Column(
+        "detector", String, nullable=False, comment="the fingerprint of the detector that searched the picture last"
+    ),
+    Column(
+        "face_count",
+        Integer,
+        comment="faces that the detector found, forgotten faces left out; NULL: `problem` says why",
+    ),
     Column("problem", Text, comment="why the picture could not be searched"),
     Column("searched_at", MOMENT, nullable=False),
     CheckConstraint("(face_count IS NULL) <> (problem IS NULL)", name="count_or_problem"),
@@ -61,13 +67,25 @@ face_pictures = Table(
 faces = Table(
     "faces",
     metadata,
-    Column("face_id", String, primary_key=True, comment="digest of picture, detector and box when it was first found"),
+    Column(
+        "face_id",
+        String,
+        primary_key=True,
+        comment="a digest of the picture, the detector and the box when the face was first found",
+    ),
     Column("sha256", String(64), ForeignKey("face_pictures.sha256", ondelete="CASCADE"), nullable=False),
-    Column("detector", String, nullable=False, comment="fingerprint of the detector that gave this box"),
+    Column("detector", String, nullable=False, comment="the fingerprint of the detector that gave this box"),
     *_box(),
-    Column("landmarks", ARRAY(Float), nullable=False, comment="x and y of five points, as fractions of the picture"),
-    Column("confidence", Float, nullable=False, comment="of the detector, 0 to 1"),
-    Column("quality", Float, nullable=False, comment="0 to 1, see thumblab_core.faces"),
+    Column(
+        "landmarks",
+        ARRAY(Float),
+        nullable=False,
+        comment="x and y of five points of the face, as fractions of the picture's width and height",
+    ),
+    Column("confidence", Float, nullable=False, comment="how sure the detector is that this is a face, 0 to 1"),
+    Column(
+        "quality", Float, nullable=False, comment="the quality of the face's picture, 0 to 1; see thumblab_core.faces"
+    ),
     Column("detected_at", MOMENT, nullable=False, comment="when the face was first found"),
     CheckConstraint(_BOX_RULE, name="box"),
     CheckConstraint("cardinality(landmarks) = 10", name="five_landmarks"),
@@ -81,9 +99,9 @@ face_embeddings = Table(
     "face_embeddings",
     metadata,
     Column("face_id", String, ForeignKey("faces.face_id", ondelete="CASCADE"), primary_key=True),
-    Column("embedder", String, primary_key=True, comment="fingerprint of the network"),
-    Column("vector", Vector(), comment="unit vector; NULL: see problem"),
-    Column("problem", Text, comment="why the network makes no vector of this face"),
+    Column("embedder", String, primary_key=True, comment="the fingerprint of the network that makes the vectors"),
+    Column("vector", Vector(), comment="unit vector; NULL: `problem` says why"),
+    Column("problem", Text, comment="why the network gave no vector for this face"),
     CheckConstraint("(vector IS NULL) <> (problem IS NULL)", name="vector_or_problem"),
     Index("ix_face_embeddings_embedder", "embedder"),
     comment="vectors of faces",
@@ -92,15 +110,20 @@ face_embeddings = Table(
 face_clusters = Table(
     "face_clusters",
     metadata,
-    Column("cluster_key", String(12), primary_key=True, comment="12 hexadecimal digits; it never changes"),
-    Column("name", Text, comment="as a person gave it; NULL: unknown"),
+    Column(
+        "cluster_key",
+        String(12),
+        primary_key=True,
+        comment="the id of the cluster: 12 hexadecimal digits that never change",
+    ),
+    Column("name", Text, comment="the name that a user gave; NULL: unknown"),
     Column("name_key", Text, comment="the name in the form in which names are compared"),
-    Column("is_owner", Boolean, nullable=False, server_default="false", comment="the person who runs the channel"),
+    Column("is_owner", Boolean, nullable=False, server_default="false", comment="whether this person runs the channel"),
     Column(
         "merged_into",
         String(12),
         ForeignKey("face_clusters.cluster_key"),
-        comment="cluster that a person merged this one into; NULL: the cluster is in use",
+        comment="the cluster into which a person merged this cluster; NULL if it was not merged",
     ),
     Column("created_at", MOMENT, nullable=False),
     CheckConstraint("(name IS NULL) = (name_key IS NULL)", name="name_has_key"),
@@ -108,27 +131,32 @@ face_clusters = Table(
     CheckConstraint("merged_into <> cluster_key", name="merged_into_another"),
     Index("ix_face_clusters_name_key", "name_key", unique=True),
     Index("ix_face_clusters_merged_into", "merged_into"),
-    comment="groups of faces: named people, and groups of unknown faces",
+    comment="groups of faces: the faces of a named person, or faces that look alike and have no name",
 )
 
 face_assignments = Table(
     "face_assignments",
     metadata,
     Column("face_id", String, primary_key=True),
-    Column("sha256", String(64), nullable=False, comment="the picture of the face"),
+    Column("sha256", String(64), nullable=False, comment="the SHA-256 of the picture with the face"),
     Column("cluster_key", String(12), ForeignKey("face_clusters.cluster_key"), nullable=False),
-    Column("pinned", Boolean, nullable=False, comment="a person put the face here; the lab never moves it"),
+    Column(
+        "pinned",
+        Boolean,
+        nullable=False,
+        comment="whether a person put the face into this cluster; the lab never moves such a face",
+    ),
     Column(
         "similarity",
         Float,
-        comment="cosine with the centroid of the cluster, when the lab put the face here; NULL where a person did",
+        comment="the cosine of the face and its cluster's centroid when the lab put it there; NULL if a person put it there",
     ),
     Column("assigned_at", MOMENT, nullable=False),
     ForeignKeyConstraint(
         ["sha256", "face_id"], ["faces.sha256", "faces.face_id"], ondelete="CASCADE", name="fk_face_assignments_face"
     ),
     Index("ix_face_assignments_cluster_picture", "cluster_key", "sha256", unique=True),
-    comment="the cluster of each face; a face without a row is in none",
+    comment="the cluster of each face; a face without a row is in no cluster",
 )
 
 face_bans = Table(
@@ -138,7 +166,7 @@ face_bans = Table(
     Column("cluster_key", String(12), ForeignKey("face_clusters.cluster_key", ondelete="CASCADE"), primary_key=True),
     Column("banned_at", MOMENT, nullable=False),
     Index("ix_face_bans_cluster_key", "cluster_key"),
-    comment="what a person said: this face is not this person",
+    comment="faces of which a person said that they do not show this person",
 )
 
 face_changes = Table(
@@ -150,37 +178,37 @@ face_changes = Table(
         "cluster_key",
         String(12),
         ForeignKey("face_clusters.cluster_key", ondelete="CASCADE"),
-        comment="changed cluster",
+        comment="the cluster that was changed",
     ),
     Column(
         "other_key",
         String(12),
         ForeignKey("face_clusters.cluster_key", ondelete="CASCADE"),
-        comment="cluster that was merged into the changed one",
+        comment="the cluster that was merged into the changed cluster",
     ),
-    Column("name_before", Text, comment="of the changed cluster; of a merge: of the other cluster"),
+    Column("name_before", Text, comment="earlier name of the changed cluster; for a merge, of the other cluster"),
     Column(
         "owner_before",
         Boolean,
         nullable=False,
         server_default="false",
-        comment="is_owner of the cluster that name_before is of",
+        comment="earlier is_owner of the same cluster",
     ),
     Column(
         "reverts",
         BigInteger,
         ForeignKey("face_changes.change_id", ondelete="CASCADE"),
-        comment="the merge that this change took back",
+        comment="the merge that this change has undone",
     ),
     Column("changed_at", MOMENT, nullable=False),
-    Column("undone_at", MOMENT, comment="when a person took the change back"),
+    Column("undone_at", MOMENT, comment="when a person undid this change"),
     CheckConstraint("kind IN ('label', 'unlabel', 'owner', 'merge', 'unmerge', 'move', 'ban')", name="kind"),
     CheckConstraint("(kind IN ('merge', 'unmerge')) = (other_key IS NOT NULL)", name="merge_has_two_clusters"),
     CheckConstraint("(kind = 'unmerge') = (reverts IS NOT NULL)", name="unmerge_reverts"),
     Index("ix_face_changes_cluster_key", "cluster_key"),
     Index("ix_face_changes_other_key", "other_key"),
     Index("ix_face_changes_reverts", "reverts"),
-    comment="what a person changed in clusters, for undo and for taking a merge back",
+    comment="the user's changes of clusters, kept so that they can be undone",
 )
 
 face_change_faces = Table(
@@ -192,15 +220,20 @@ face_change_faces = Table(
         "cluster_before",
         String(12),
         ForeignKey("face_clusters.cluster_key", ondelete="CASCADE"),
-        comment="NULL: the face was in no cluster",
+        comment="the cluster of the face before the change; NULL if the face was in no cluster",
     ),
     Column("pinned_before", Boolean, nullable=False),
-    Column("similarity_before", Float, comment="cosine with the centroid of the cluster before the change"),
+    Column("similarity_before", Float, comment="the cosine of the face and its cluster's centroid before the change"),
     Column("assigned_before", MOMENT),
-    Column("bans_before", ARRAY(String(12)), nullable=False, comment="clusters that the face was banned from"),
+    Column(
+        "bans_before",
+        ARRAY(String(12)),
+        nullable=False,
+        comment="the clusters into which the lab was not allowed to put the face before the change",
+    ),
     Index("ix_face_change_faces_face_id", "face_id"),
     Index("ix_face_change_faces_cluster_before", "cluster_before"),
-    comment="where the faces of a change were before",
+    comment="the clusters of the faces that a change moved, as they were before the change",
 )
 
 forgotten_faces = Table(
@@ -215,27 +248,38 @@ forgotten_faces = Table(
     ),
     Column("forgotten_at", MOMENT, nullable=False),
     CheckConstraint(_BOX_RULE, name="box"),
-    comment="where a person had a face forgotten; no face is recorded there again",
+    comment="parts of pictures in which a user deleted a face; no face is stored there again",
 )
 
 face_centroids = Table(
     "face_centroids",
     metadata,
     Column("cluster_key", String(12), ForeignKey("face_clusters.cluster_key", ondelete="CASCADE"), primary_key=True),
-    Column("embedder", String, primary_key=True, comment="fingerprint of the network"),
-    Column("position", Integer, primary_key=True, autoincrement=False, comment="0, 1 and so on"),
-    Column("vector", Vector(), nullable=False, comment="unit vector"),
-    Column("face_count", Integer, nullable=False, comment="faces of which it is the mean"),
+    Column("embedder", String, primary_key=True, comment="the fingerprint of the network that makes the vectors"),
+    Column(
+        "position",
+        Integer,
+        primary_key=True,
+        autoincrement=False,
+        comment="the number of the centroid in its cluster, from 0",
+    ),
+    Column("vector", Vector(), nullable=False, comment="the mean of the faces' vectors, scaled to length 1"),
+    Column("face_count", Integer, nullable=False, comment="number of the faces whose mean is the vector"),
     Column("made_at", MOMENT, nullable=False),
     CheckConstraint("position >= 0", name="position"),
-    comment="mean vectors of the people, several where the faces of one person spread",
+    comment="mean vectors of the people's faces; a person whose faces differ much has several",
 )
 
 face_calibrations = Table(
     "face_calibrations",
     metadata,
-    Column("embedder", String, primary_key=True, comment="fingerprint of the network"),
-    Column("calibration", JSONB, nullable=False, comment="what the cosine of two faces means; see docs"),
+    Column("embedder", String, primary_key=True, comment="the fingerprint of the network that makes the vectors"),
+    Column(
+        "calibration",
+        JSONB,
+        nullable=False,
+        comment="the map from the cosine of two faces to a match score; see docs/people.md",
+    ),
     Column("made_at", MOMENT, nullable=False),
-    comment="what the cosine of two faces means, by network",
+    comment="for each network, what the cosine of two faces means",
 )

@@ -30,41 +30,55 @@ from thumblab_core.database.metadata import MOMENT, metadata
 predictions = Table(
     "predictions",
     metadata,
-    Column("prediction_id", Uuid, primary_key=True, comment="chosen by the service"),
-    Column("scored_at", MOMENT, nullable=False, comment="by the clock of the service"),
+    Column("prediction_id", Uuid, primary_key=True, comment="the id, which the service chooses"),
+    Column("scored_at", MOMENT, nullable=False, comment="when the service answered, by its clock"),
     Column("model_release", String, nullable=False),
-    Column("channel_id", String, comment="as the request named it; NULL where it named none"),
+    Column("channel_id", String, comment="the channel that the request named; NULL if it named no channel"),
     Column("niche", String, nullable=False),
     Column("title", Text, nullable=False),
-    Column("verdict", String, comment="as answered; NULL where no candidate could be ranked"),
-    Column("confidence", Float, comment="probability that the winner beats the second; NULL without a second"),
+    Column("verdict", String, comment="the verdict of the answer; NULL if no candidate could be ranked"),
+    Column(
+        "confidence",
+        Float,
+        comment="the probability that the winner beats the second candidate; NULL if there is no second candidate",
+    ),
     Column(
         "knowledge",
         String,
         nullable=False,
-        comment="new_channels: ranked like an unseen channel; future: adapted by the model; adapted: by an added adapter",
+        comment="new_channels: like an unseen channel; future: with the model's adapter; adapted: with an added adapter",
     ),
-    Column("ordered_by", String, comment="what the ranks follow: model or evidence; NULL where nothing is ranked"),
+    Column("ordered_by", String, comment="what decides the ranks: model or evidence; NULL if no candidate was ranked"),
     CheckConstraint("ordered_by IN ('model', 'evidence')", name="ordered_by"),
     CheckConstraint("knowledge IN ('new_channels', 'future', 'adapted')", name="knowledge"),
     Index("ix_predictions_scored_at", "scored_at"),
     Index("ix_predictions_channel_id", "channel_id"),
-    comment="the user's own data: requests that the scoring service answered",
+    comment="the answers of the scoring service that the lab keeps; this is the user's own data",
 )
 
 prediction_candidates = Table(
     "prediction_candidates",
     metadata,
     Column("prediction_id", Uuid, ForeignKey("predictions.prediction_id", ondelete="CASCADE"), primary_key=True),
-    Column("position", SmallInteger, primary_key=True, autoincrement=False, comment="in the request, from 1"),
-    Column("sha256", String(64), nullable=False, comment="of the picture's file, which is not kept"),
-    Column("phash", BigInteger, nullable=False, comment="64-bit perceptual hash, as a signed number"),
-    Column("score", Float, comment="percentile, 0 to 100; NULL where none was answered"),
-    Column("win_probability", Float, comment="NULL where the candidate was not ranked against others"),
-    Column("rank", SmallInteger, comment="1 is best; NULL where the candidate was not ranked"),
+    Column(
+        "position",
+        SmallInteger,
+        primary_key=True,
+        autoincrement=False,
+        comment="the position of the candidate in the request, from 1",
+    ),
+    Column("sha256", String(64), nullable=False, comment="digest of the picture's file; the file is not kept"),
+    Column(
+        "phash", BigInteger, nullable=False, comment="the 64-bit perceptual hash of the picture, as a signed number"
+    ),
+    Column("score", Float, comment="the percentile of the candidate, 0 to 100; NULL if the answer had no percentile"),
+    Column(
+        "win_probability", Float, comment="the win probability; NULL if the candidate was not ranked against others"
+    ),
+    Column("rank", SmallInteger, comment="the rank, 1 for the best candidate; NULL if the candidate was not ranked"),
     CheckConstraint("position >= 1", name="position"),
     CheckConstraint("win_probability BETWEEN 0 AND 1", name="win_probability"),
-    comment="the readable candidates of a prediction",
+    comment="the candidates of a prediction whose pictures could be read",
 )
 
 prediction_outcomes = Table(
@@ -72,14 +86,19 @@ prediction_outcomes = Table(
     metadata,
     Column("outcome_id", BigInteger, Identity(), primary_key=True),
     Column("prediction_id", Uuid, nullable=False),
-    Column("position", SmallInteger, nullable=False, comment="of the candidate"),
+    Column("position", SmallInteger, nullable=False, comment="the position of the candidate in the request"),
     Column("experiment_id", Integer, ForeignKey("experiments.experiment_id", ondelete="CASCADE")),
-    Column("variant", SmallInteger, comment="position of the variant that shows the candidate's picture"),
+    Column(
+        "variant", SmallInteger, comment="the position of the experiment's variant that shows the candidate's picture"
+    ),
     Column("video_id", String, ForeignKey("videos.video_id", ondelete="CASCADE")),
     Column(
-        "result", String, nullable=False, comment="of the variant in its experiment, or published as a video's picture"
+        "result",
+        String,
+        nullable=False,
+        comment="the result of the variant in its experiment; published if a video used the picture",
     ),
-    Column("excess", Float, comment="log views at age_hours above the channel's trend; NULL where not known"),
+    Column("excess", Float, comment="log views at age_hours above the channel's trend; NULL if they are unknown"),
     Column("age_hours", Integer, comment="age of the video at which its views were compared"),
     Column("joined_at", MOMENT, nullable=False),
     ForeignKeyConstraint(
@@ -96,5 +115,5 @@ prediction_outcomes = Table(
     Index("ix_prediction_outcomes_experiment", "experiment_id", "prediction_id", "variant", unique=True),
     Index("ix_prediction_outcomes_video", "video_id", "prediction_id", unique=True),
     Index("ix_prediction_outcomes_candidate", "prediction_id", "position"),
-    comment="what happened to candidates: results of experiments, and views of videos that were published with them",
+    comment="what happened to candidates: the results of experiments, and the views of videos that used a candidate",
 )

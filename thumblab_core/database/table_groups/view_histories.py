@@ -8,7 +8,7 @@ view_histories = Table(
     "view_histories",
     metadata,
     Column("video_id", String, ForeignKey("videos.video_id", ondelete="CASCADE"), primary_key=True),
-    Column("counts", Integer, nullable=False, comment="number of its counts of views"),
-    Column("digest", BigInteger, nullable=False, comment="of its counts, its publication and the method"),
-    comment="the counts from which the rows of views_at_age were estimated; another digest means: estimate again",
+    Column("counts", Integer, nullable=False, comment="how many counts of views the digest covers"),
+    Column("digest", BigInteger, nullable=False, comment="digest of the counts, the publication and the method"),
+    comment="the counts from which the rows of views_at_age were estimated; they are estimated again if the digest changes",
 )
