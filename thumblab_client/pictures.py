@@ -102,7 +102,7 @@ def fit_into_a_form(pictures: Iterable[Picture]) -> bool:
 
 
 def in_json(picture: Picture) -> dict[str, str]:
-    """Return the JSON object of the picture in a request, without its id."""
+    """Return the JSON object that describes the picture in a request. The id of the picture is left out."""
     if picture.url is not None:
         return {"url": picture.url}
     return {"image_base64": base64.b64encode(picture.data or b"").decode()}

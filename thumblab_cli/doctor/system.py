@@ -48,9 +48,7 @@ def python(examined: Examined) -> Iterator[Finding]:
 
 
 def _wrong_packages(requirements: list[str]) -> Iterator[str]:
-    """Yield each package that is missing or has a wrong version. Packages of extras that are not installed are left
-    out.
-    """
+    """Yield each package that is missing or has a wrong version. An extra that is not installed is left out."""
     extras = ["", *(extra for extra, package in _EXTRAS.items() if _version(package) is not None)]
     for text in requirements:
         requirement = Requirement(text)

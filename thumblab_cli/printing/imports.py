@@ -27,7 +27,7 @@ def print_import(console: Console, report: "Imported") -> None:
 
 
 def print_problems(console: Console, problems: Sequence["RowProblem"]) -> None:
-    """Print a line for each of the first fifty problems, and the number of the other problems."""
+    """Print a line for each of the first fifty problems, and say how many more problems there are."""
     for problem in problems[:_MOST_PROBLEMS]:
         what = "skipped" if problem.skipped else "taken"
         line = f"line {problem.line} {problem.video_id or '(no id)'}: {what}: {problem.problem}"

@@ -159,8 +159,8 @@ def _stats_lines(result: Mapping[str, Any]) -> list[str]:
 
 
 def _mixed(impurity: float) -> str:
-    """Return a sentence about the most mixed cluster. `impurity` is the share of its faces that do not show its main
-    person.
+    """Return a sentence about the most mixed cluster. `impurity` is the share of its faces that do not show the person
+    whom most of its faces show.
     """
     if impurity == 0:
         return "no cluster mixes two people"

@@ -74,9 +74,7 @@ def _seen(answer: ScoreAnswer) -> list[str]:
 
 
 def _common_why(answer: ScoreAnswer) -> list[str]:
-    """Return lines that say why the reasons for the scores are unknown. Return no line if they are known for at least
-    one candidate.
-    """
+    """If no candidate's score has an explanation, return lines that say why. Otherwise return no line."""
     why = [thumbnail.why for thumbnail in answer.thumbnails if thumbnail.why is not None]
     if not why or any(one.unknown is None for one in why):
         return []

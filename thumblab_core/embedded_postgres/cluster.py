@@ -240,7 +240,7 @@ def _run(home: Path, user: tuple[int, int] | None, command: list[str], inherited
     # Lines with FATAL, PANIC or error give PostgreSQL's reason. The last line only says that something failed.
     reasons = re.findall(r"(?:FATAL|PANIC|error): +(.*)", printed) or printed.split("\n")[-2:-1] or ["no reason given"]
     full = [reason for reason in reasons if "No space left" in reason]
-    # The last reason may hide the full disk, because PostgreSQL may fail once more while it undoes its work. So all
+    # After a full disk, PostgreSQL may fail once more while it undoes its work, and give another reason last. So all
     # reasons are searched.
     if full:
         raise LabError(

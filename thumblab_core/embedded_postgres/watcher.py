@@ -100,7 +100,7 @@ def stop(home: Path) -> bool:
 
     If the disk is read-only, these files stay, as they do after a power cut. The next start replaces them.
 
-    If the cluster belongs to another host, kill the server that this host still has, and leave these files alone.
+    If the cluster belongs to another host, kill the server that this host still has, and keep these files.
     """
     if owner.other_holder(home) is not None:
         fence(home)

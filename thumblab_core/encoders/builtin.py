@@ -42,9 +42,9 @@ _HUE_BINS = (1, 2, 3, 4, 6, 8)
 """The bin sizes of the colour axes for counting colours without lightness. Each colour axis has 256 steps."""
 
 _WEIGHT = 1 / 20
-"""The factor by which the third part of the descriptor is multiplied.
+"""The factor by which the last of the descriptor's three parts is multiplied.
 
-For a typical picture, the third part then has length 1/3, while the first and the second part have length 1.
+For a typical picture, this last part then has length 1/3, while each of the two other parts has length 1.
 """
 
 _Array = npt.NDArray[np.float32]

@@ -49,7 +49,7 @@ def published_export(store: ReleaseStore, base: str, tower: str) -> Release | No
 
 
 def export_image(store: ReleaseStore, base: str, graph: Any, preprocessing: Preprocessing) -> Release:
-    """Publish the image tower, an openvino.Model that takes normalised float32 [n, 3, height, width]."""
+    """Publish the image tower, an openvino.Model that takes normalised pictures, float32 [n, 3, height, width]."""
     return store.publish(ENCODER, f"{base}-{IMAGE}", _writer(graph), {"preprocessing": preprocessing.as_json()})
 
 

@@ -20,8 +20,9 @@ This is the template of ArcFace (Deng et al., CVPR 2019), which SFace and Mobile
 """
 
 _SMALLEST_SPREAD = 2.0
-"""The smallest root mean square distance, in pixels, of the landmarks of a face from their centre. A face with a
-smaller distance cannot be aligned."""
+"""The root mean square distance of a face's landmarks from their centre, in pixels. A face with a smaller distance
+cannot be aligned.
+"""
 _LARGEST_ERROR = 0.35
 """Largest share of the landmarks' variance that the best similarity transform may leave unexplained.
 

@@ -28,7 +28,7 @@ from thumblab_core.faces.alignment import TEMPLATE
 from thumblab_core.faces.detector import Detection
 
 EYE_DISTANCE = float(np.hypot(*(TEMPLATE[1] - TEMPLATE[0])))
-"""The distance between the eyes of an aligned face in pixels."""
+"""The distance in pixels between the eyes of an aligned face."""
 _HALF_SHARP = 100.0
 """The variance of the Laplacian at which the sharpness is 1/2."""
 _FACE = (slice(36, 100), slice(28, 84))

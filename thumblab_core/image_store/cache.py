@@ -11,7 +11,8 @@ from thumblab_core.image_store.folder import ImageFolder
 from thumblab_core.images import ImageError
 
 _KEPT_S = 86_400.0
-"""The longest time for which a copy is used and kept. A host that forgets a picture cannot delete other hosts' copies.
+"""The longest time for which a copy is used and kept. If a picture is deleted on one host, other hosts may still have
+a copy.
 """
 _SHRUNK_S = 3_600.0
 _SLACK = 1 / 16
@@ -29,7 +30,7 @@ class ImageCache:
     def __init__(self, folder: Path, limit: int) -> None:
         self.images = ImageFolder(folder)
         self._limit = limit
-        self._unmeasured = float(limit)  # The first copy of a process makes it measure the folder.
+        self._unmeasured = float(limit)  # When this process keeps its first copy, it measures the folder.
         self._shrunk_at = 0.0
         self._lock = threading.Lock()
 
@@ -51,8 +52,8 @@ class ImageCache:
     def keep(self, data: bytes) -> None:
         """Keep a copy, unless it would take more than a sixteenth of the limit. With the limit 0, no copy is kept.
 
-        If it cannot be written, or an old copy cannot be deleted, a warning in the log says so. Without a copy, the
-        picture is fetched each time.
+        If the copy cannot be written, or an old copy cannot be deleted, a warning in the log says so. Without a copy,
+        the picture is fetched each time.
         """
         if len(data) > self._limit * _SLACK:
             return

@@ -77,8 +77,8 @@ class HashSearch:
                 last = max(first + 1, int(np.searchsorted(ends, done + _PAIRS, side="right")))
                 probes = filled[first:last]
                 count = sizes[probes]
-                # A probe is one bucket that is searched for one query. For each of these probes, `places` has the
-                # places of the opened hashes in its bucket.
+                # A probe is one bucket that is searched for one query. `places` are the rows of `stored` with the
+                # opened hashes of these buckets.
                 places = np.arange(done, ends[last - 1]) + np.repeat(begins[probes] - (ends[first:last] - count), count)
                 asked = probes // len(flips)
                 different = np.bitwise_count(np.repeat(queries[asked], count) ^ stored[places])

@@ -109,7 +109,7 @@ def same_picture(old: Pixels, new: Pixels) -> bool:
     """Return whether `new` is the picture `old` in another size or encoding.
 
     If a part of the picture was painted over or cut off, the result is False. The hashes may differ by at most 4 bits,
-    and the colours of all fields must be nearly the same. See `Appearance.has_colours_of`.
+    and the mean colours by at most the difference that `Appearance.has_colours_of` allows.
     """
     one, other = Appearance.of(old), Appearance.of(new)
     return one.bits_from(other) <= _REENCODED and one.has_colours_of(other)

@@ -152,9 +152,9 @@ class NicheIndex:
     def overdue(self) -> str | None:
         """The reason why the library must be built again. None if no rebuild is needed.
 
-        Changes slow down searches, so their number has a limit. The limit is a tenth of the number of items of the
-        base, but at least 100 and at most 1,000. The limit is never above the number of items of the base. The limit is
-        0 if the library is not `calibrated`.
+        Changes slow down searches, so their number has a limit. The limit is 10 % of the number of items of the base,
+        but at least 100 and at most 1,000. The limit is never above the number of items of the base. The limit is 0 if
+        the library is not `calibrated`.
         """
         most = min(max(_LEAST_CHANGES, len(self._base) // 10), _MOST_CHANGES, len(self._base) if self.calibrated else 0)
         if len(self.changes) <= most:

@@ -79,7 +79,7 @@ class Positions:
         if not self._changes.entries:
             return self._base.nearest(query, k)
         # The base also finds rows whose videos were later replaced or taken out. These rows are dropped below, so more
-        # than k rows are requested from the base. While fewer than k rows remain, twice as many rows are requested.
+        # than k rows are requested from the base. If fewer than k rows remain, twice as many rows are requested.
         asked = k + min(self._replaced_count, 16)
         while True:
             similarities, rows = self._base.nearest(query, asked)

@@ -29,7 +29,7 @@ _MOST_COMPONENTS = 128
 _STEP = 16
 """The number of components is a multiple of this number, which suits the registers of processors."""
 _SAMPLE = 5_000
-"""The number of vectors from which the components are computed."""
+"""The principal components are computed from at most this number of vectors, drawn at random."""
 _BLOCK = 10_000
 _ROUNDING = 1e-5
 """The largest error of a squared length and of a bound, because all numbers are float32."""
@@ -79,8 +79,8 @@ class Projection:
     def candidates(self, rows: Rows, query: Vectors, k: int, cosines_of: Callable[[Rows], Vectors]) -> Rows | None:
         """Return the rows in `rows` whose vectors can be among the k nearest to a unit vector [d].
 
-        `rows` must be rising, and so is the result. `cosines_of` returns the cosines of the query and the vectors of
-        some rows. Return None if too many rows are left, see `_MOST_COMPARED`.
+        `rows` must be in rising order. The result is in rising order too. `cosines_of` returns the cosines of the query
+        and the vectors of some rows. Return None if the bounds exclude too few rows (`_MOST_COMPARED`).
         """
         part = query @ self._basis
         rest = rest_lengths(query[None], part[None])[0]
@@ -93,10 +93,10 @@ class Projection:
 
 
 def principal_axes(vectors: Vectors) -> tuple[Float64s, Vectors]:
-    """Return the squared lengths [d] of a sample of vectors [n, d] along its principal axes, and the axes [d, d].
+    """Return the principal axes of a sample of vectors [n, d], and the squared length of the sample along each axis.
 
-    The columns of the second array are the axes. The longest axis comes first. Vectors with NaN or infinite numbers are
-    left out.
+    The lengths [d] are returned before the axes [d, d], whose columns are the axes. The longest axis comes first.
+    Vectors with NaN or infinite numbers are left out.
     """
     chosen = np.random.default_rng(0).permutation(len(vectors))[:_SAMPLE]
     sample = np.asarray(vectors[np.sort(chosen)])

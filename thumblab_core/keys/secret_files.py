@@ -19,7 +19,7 @@ SUFFIX = "_FILE"
 
 
 def secret_file_variables(settings: type[BaseSettings]) -> dict[str, str]:
-    """Return the environment variables that name files of secrets. Each variable comes with the name of the field that
+    """Return each environment variable that gives the path of a file with a secret, and the field of the settings that
     the file sets.
     """
     prefix = str(settings.model_config.get("env_prefix"))
@@ -42,7 +42,7 @@ class SecretFiles(PydanticBaseSettingsSource):
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        """Return the secrets by the name of their field.
+        """Return a dictionary from the field of the settings to the secret.
 
         A blank file unsets its setting, as a blank variable does. Raises LabError if a setting is given both as a value
         and as a file, or if a file cannot be read.

@@ -41,7 +41,7 @@ class Growth(_Record):
 class Cluster(_Record):
     """A cluster. `x` and `y` are the place of its label on the map."""
 
-    level: int = Field(ge=0, le=1, description="0: coarse. 1: a part of a coarse cluster.")
+    level: int = Field(ge=0, le=1, description="0 for a coarse cluster, 1 for a part of a coarse cluster.")
     id: int = Field(ge=0, description="The value of the column `cluster` (level 0) or `fine_cluster` (level 1).")
     parent: int | None = Field(
         description="The coarse cluster that contains this fine cluster. Null for a coarse cluster."

@@ -93,8 +93,8 @@ def read_tiles(content: bytes) -> Tiles:
 def _tiles_of(
     points: Points, order: npt.NDArray[np.int64], level: int
 ) -> Iterator[tuple[int, int, npt.NDArray[np.int64]]]:
-    """Yield each tile of a level, unless the tile has no points: its place, and the rows of its points in the order of
-    `order`.
+    """Yield the place of each tile of a level, and the rows of its points in the order of `order`. A tile without
+    points is left out.
     """
     side = 2**level
     x = np.minimum((points.x[order].astype(np.float64) * side).astype(np.int64), side - 1)

@@ -49,8 +49,8 @@ class NicheFile:
 
     @property
     def restored(self) -> dict[str, datetime]:
-        """The moments at which retired niches were restored, by name. The last refresh of such a niche may be much
-        older than this moment, and does not count as late.
+        """From the name of each restored niche to the moment at which it was restored. Its last refresh may be much
+        older, because it was retired since, and does not count as late.
         """
         with self._lock:
             self._look_if_due()

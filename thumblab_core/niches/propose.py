@@ -77,7 +77,7 @@ def propose(
     """Propose a niche from the channels and videos of a seed. This function sends no request to YouTube, and changes
     nothing.
 
-    `channels`: ids, @handles or exact titles of channels of the lab. `most`: the largest number of near channels.
+    `channels`: ids, @handles or exact titles of channels of the lab. `most`: the largest number of proposed channels.
     Raises `LabError` if the lab does not know a channel or a video, or has no vector of a title of the seed.
     """
     ids = [_channel_id(connection, name) for name in channels]

@@ -60,7 +60,7 @@ def add_niche(engine: Engine, data_dir: Path, niche: Niche) -> Niche:
 
 
 def insert_niche(connection: Connection, niche: Niche) -> Niche:
-    """Add a niche in the transaction of `connection`, and return it as it was stored. The file is not written.
+    """Add a niche in the transaction of `connection`, and return the stored niche. The niche file is not written.
 
     Raises `LabError` if a value of `niche` is not allowed, and `NicheConflictError` if the name is taken or if the lab
     has too many niches.
@@ -135,8 +135,8 @@ def retire_niche(engine: Engine, data_dir: Path, name: str) -> bool:
 
 
 def retire(connection: Connection, name: str) -> bool:
-    """Retire a niche in the transaction of `connection`, and return whether it was not retired before. The file is not
-    written.
+    """Retire a niche in the transaction of `connection`, and return whether it was active before. The niche file is
+    not written.
 
     Raises `UnknownNicheError` if there is no such niche, and `NicheConflictError` if it is the only niche that is left.
     """
@@ -158,8 +158,8 @@ def restore_niche(engine: Engine, data_dir: Path, name: str) -> bool:
 
 
 def restore(connection: Connection, name: str) -> bool:
-    """Restore a retired niche in the transaction of `connection`, and return whether it was retired. The file is
-    not written.
+    """Restore a retired niche in the transaction of `connection`, and return whether it was retired. The niche file
+    is not written.
 
     Raises `UnknownNicheError` if there is no such niche, and `NicheConflictError` if the lab has too many niches.
     """
@@ -183,14 +183,14 @@ def require_retired(connection: Connection, name: str) -> None:
 
 def delete_retired(connection: Connection, name: str) -> None:
     """Delete the row of a retired niche in the transaction of `connection`. If the niche is not retired, nothing is
-    deleted. The file is not written.
+    deleted. The niche file is not written.
     """
     _lock(connection)
     connection.execute(delete(niches).where(niches.c.name == name, niches.c.retired_at.is_not(None)))
 
 
 def update_niche_file(engine: Engine, data_dir: Path) -> None:
-    """Write the file as `write_niche_file` does. If the file cannot be written, log a warning.
+    """Write the niche file as `write_niche_file` does. If the file cannot be written, log a warning.
 
     An error would be wrong here, because the caller has already changed the table, or only opens the lab.
     """
@@ -201,7 +201,7 @@ def update_niche_file(engine: Engine, data_dir: Path) -> None:
 
 
 def write_niche_file(engine: Engine, data_dir: Path) -> None:
-    """Make the file in the data folder equal to the table. The file is not written if it is already equal. A missing
+    """Write the niches of the table to the niche file, unless the file has the same niches already. A missing
     file counts as equal if the lab has the niches of a new lab.
 
     Raises `LabError` if the file cannot be written.

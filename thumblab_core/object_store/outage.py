@@ -35,7 +35,7 @@ class Outage:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Send a request in the `with` block. During an outage, raises `StoreAwayError` and sends no request."""
+        """Watch the request that the `with` block sends. During an outage, raise `StoreAwayError` before the block."""
         with self._lock:
             began = time.monotonic()
             if self._failed >= self._most and began - self._last < self._rest_s:

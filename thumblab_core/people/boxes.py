@@ -12,8 +12,8 @@ SAME = 0.5
 """Two boxes show the same face if the ratio of their common area to their joint area is at least this number."""
 
 _COVERED = 0.5
-"""A box shows a forgotten face if it overlaps the forgotten box enough. The common area must be at least this share of
-the area of the smaller box.
+"""A box shows a forgotten face if it overlaps the box of that face. The common area must be at least this share of the
+area of the smaller box.
 """
 
 

@@ -27,7 +27,7 @@ class ClusterRow:
 
 
 def merged_clusters(connection: Connection) -> dict[str, str]:
-    """Return a dictionary from the key of each merged cluster to the key of the cluster in use that has its faces."""
+    """For the key of each merged cluster, return the key of the cluster that has its faces now."""
     rows = connection.execute(
         select(face_clusters.c.cluster_key, face_clusters.c.merged_into).where(face_clusters.c.merged_into.is_not(None))
     )

@@ -47,7 +47,7 @@ class _Plan:
     missing: list[dict[str, Any]] = field(default_factory=list)
     """Rows of faces that were not found this time. Such a row does not replace an existing vector."""
     changed: list[str] = field(default_factory=list)
-    """Faces that another detector found before. Their stored vectors were made from other crops."""
+    """Ids of faces whose stored rows come from another detector. Their stored vectors were made from other crops."""
     deleted: list[str] = field(default_factory=list)
     new: int = 0
     forgotten: int = 0

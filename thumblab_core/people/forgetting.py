@@ -82,7 +82,9 @@ def forget_face(connection: Connection, face_id: str) -> Forgotten:
 
 @changes_people
 def forget_picture(connection: Connection, sha256: str) -> Forgotten:
-    """Forget all faces of a picture, and never search it again. A picture that a person gave is taken off the list.
+    """Forget all faces of a picture, and never search the picture for faces again.
+
+    If a person gave the lab this picture to search for faces, the picture is deleted from `people_pictures`.
 
     The picture stays in the store if a video shows it. Forgetting the picture again changes nothing. Raises
     `UnknownFaceError` if the lab has no such picture.
@@ -135,9 +137,9 @@ def _names_to_wipe(connection: Connection, name: str | None, keys: Collection[st
 
 
 def _forget_names(connection: Connection, names: set[str], pictures: Collection[str]) -> None:
-    """Remove the names from the log of changes and from the file names of given pictures.
+    """Remove people's names from the log of changes, and from the file names of the pictures that a person gave.
 
-    Each of `pictures` gets another file name, even if no name is found in the old one. The path may contain the
+    Each of `pictures` gets a new file name, even if the old file name contains none of the names. It may contain the
     person's name in another form.
     """
     logged = connection.scalars(select(face_changes.c.name_before).where(face_changes.c.name_before.is_not(None)))

@@ -44,9 +44,9 @@ ON CONFLICT (face_id) DO UPDATE SET
 def move(connection: Connection, face_ids: Sequence[str], to: str | None = None) -> ClusterRow:
     """Put faces in a cluster, and pin the faces there. Return this cluster.
 
-    `to`: the id of the cluster, or None for a new cluster. If the cluster has another face of one of the pictures, and
-    the lab itself put it there, that face is taken out. If a moved face was banned from this cluster, the ban is
-    deleted.
+    `to`: the id of the cluster, or None for a new cluster. If the cluster already has another face from the same
+    picture as a moved face, and the lab itself put that face there, it is taken out. If a moved face was banned from
+    this cluster, the ban is deleted.
 
     Raises:
         UnknownFaceError: The lab has no such face or cluster.

@@ -12,7 +12,7 @@ LONGEST_NAME = 100
 """Maximum number of characters of a person's name."""
 
 PERSON, UNKNOWN, ANY = "person_", "unknown_cluster_", "clu_"
-"""Prefixes before the key in an id: of a named person, of an unknown cluster, and of either kind."""
+"""Prefixes of the ids of clusters. `PERSON` is for a named person, `UNKNOWN` for an unknown cluster, `ANY` for both."""
 
 _ID = re.compile(rf"(?:{PERSON}|{UNKNOWN}|{ANY})?([0-9a-f]{{12}})")
 _BLANK = "\u2800\u115f\u1160\u3164\uffa0"

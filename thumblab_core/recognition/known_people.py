@@ -44,8 +44,8 @@ class KnownPeople:
 
     @property
     def least_cosine(self) -> float:
-        """The least cosine at which a face matches. With the same number of clusters, the grouping of faces uses the
-        same cosine.
+        """The least cosine at which a face matches. The grouping of faces computes its least cosine in the same way
+        from the threshold and the number of clusters.
         """
         if self.calibration is None:
             return 1.0

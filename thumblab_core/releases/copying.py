@@ -58,7 +58,8 @@ def read_scope(source: Scope, take: Callable[[Release], None]) -> ReadScope:
     is never left out. Raises `ReleaseError` if it is damaged.
     """
     for _ in range(_MOMENTS):
-        # The record is read first. The release that it names is then found, unless it is deleted in this moment.
+        # The record is read before the ids. So the ids include the served release of the record, unless this release
+        # is deleted in between.
         record, before, taken = source.record(), set(source.release_ids()), set()
         for release in readable_releases(source):
             try:

@@ -7,7 +7,7 @@ from thumblab_core.images import Pixels
 from thumblab_core.sub_scores.evidence import Box, Face
 
 _SIDE = 320
-"""Longer side in pixels of the picture in which faces are detected."""
+"""Faces are detected in a scaled copy of the picture whose longer side has this many pixels."""
 _MOST = 50
 """Maximum number of boxes that go into non-maximum suppression."""
 

@@ -76,7 +76,7 @@ def factors(line: Line) -> dict[str, float]:
 
 
 def badge_overlap(lines: Iterable[Line], faces: Iterable[Face], subject: Box | None) -> float:
-    """Return the largest share of a text, a face or the subject that the length badge hides, 0 to 1."""
+    """Return how much of a text, a face or the subject the length badge hides: the largest of these shares, 0 to 1."""
     boxes = [line.box for line in lines] + [face.box for face in faces] + ([subject] if subject else [])
     return max((box.covered_by(BADGE) for box in boxes), default=0.0)
 

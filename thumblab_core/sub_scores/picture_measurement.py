@@ -23,7 +23,7 @@ Text that is too small to be read at this size cannot be read at a width of 120 
 _FACES_HALF = 0.15
 """If all faces together take this share of the picture, their prominence is sqrt(1/2)."""
 _SALIENCY_HALF = 0.20
-"""If the saliency has this concentration, its prominence is 1/2."""
+"""If the saliency has this concentration, the prominence is 1/2."""
 _HEAD = 0.2
 """How far the head extends beyond the box of the face on each side, as a share of the box's width or height."""
 

@@ -52,8 +52,8 @@ def grid(saliency_map: Map) -> tuple[tuple[float, ...], ...]:
 def concentration(saliency_map: Map) -> float:
     """Return how concentrated the saliency is, 0 to 1.
 
-    The result depends on the most salient tenth of the map. The result is 0 if this tenth contains a tenth of the
-    saliency, and 1 if this tenth contains all of the saliency.
+    The most salient 10 % of the map are compared with the whole map. The result is 0 if they contain 10 % of the
+    saliency, and 1 if they contain all of it.
     """
     share = float(np.sort(saliency_map.ravel())[-saliency_map.size // 10 :].sum())
     return float(np.clip((share - 0.1) / 0.9, 0, 1))

@@ -18,8 +18,8 @@ KNOWN = frozenset((*_LETTERS, *_SIGNS))
 """Scripts that the text reader can read. Each is named by the first word of the Unicode names of its letters."""
 
 _FOREIGN = 2
-"""A reading with at least this number of letters of unknown scripts is misread. A single such letter may be a symbol
-(Ω, π).
+"""A text counts as misread if it has at least this number of letters of unknown scripts. A single such letter may be a
+symbol (Ω, π).
 """
 _ODD_SURE, _MIXED_SURE = 0.95, 0.85
 """Minimum confidence of an accepted reading: the first number if a part matches `_ODD`, the second if a part matches
@@ -31,12 +31,12 @@ _ODD = re.compile(
     r"[A-Z]{2,}(?!s|(?<=H)z|(?<=W)h)[a-zß-ÿ](?!\w)"  # a small letter after capitals: `UTn`, not `TVs` or `GHz`
     r"|[\u0250-\u02af]"  # letters of phonetic alphabets: `uuñəua`
 )
-"""Parts of a reading that are rare in words of known scripts, but frequent in readings of other scripts."""
+"""Parts that are frequent in what the text reader returns for an unknown script, and rare in words of known scripts."""
 _MIXED = re.compile(
     r"[a-zß-ÿ]\d"  # a digit after a lower-case letter, as in `nix7`; also matches the word `mp3`
     r"|\d[a-zß-ÿ]*[^\W\d_][a-zß-ÿ]{2}"  # letters after a digit, as in `1uvn`; also matches the word `10min`
 )
-"""Parts that readings of other scripts have, and that some words in known scripts have too."""
+"""Parts that occur in what the text reader returns for an unknown script, and also in some words of known scripts."""
 
 
 def script(letter: str) -> str:

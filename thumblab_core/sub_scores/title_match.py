@@ -64,7 +64,7 @@ def by_text(text: Vectors, title: Vectors) -> float:
 
 
 def latin(text: str) -> bool:
-    """Return whether at least nine tenths of the letters are Latin. A text without letters counts as Latin."""
+    """Return whether at least 90 % of the letters are Latin. A text without letters counts as Latin."""
     letters = [letter for letter in unicodedata.normalize("NFKC", text) if letter.isalpha()]
     latin_count = sum(unicodedata.name(letter, "").startswith("LATIN") for letter in letters)
     return latin_count >= _LATIN * len(letters)

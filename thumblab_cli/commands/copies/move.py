@@ -26,7 +26,7 @@ _NAMED = 5
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @demo_option
 def command(releases: str | None, pictures: str | None, as_json: bool, chosen: "Settings") -> None:
-    """Copy the releases and the pictures to another place, and name the settings that make the lab use it.
+    """Copy the releases and the pictures to another place, and print the settings that make the lab use this place.
 
     PLACE is the URL of a folder in an object store, such as s3://BUCKET/lab/images, or the word `folder` for the usual
     folder on this disk. The old copies stay, and the lab uses them until you change its settings. To continue a stopped
