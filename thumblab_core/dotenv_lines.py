@@ -21,7 +21,7 @@ def without_warnings_of_dotenv() -> Iterator[None]:
 
 
 def unreadable_lines(file: Path) -> list[int]:
-    """Return the numbers, from 1, of the lines of a `.env` file that are neither a setting nor a comment."""
+    """Return the numbers, from 1, of the lines in a `.env` file that are neither a setting nor a comment."""
     from dotenv.parser import parse_stream
 
     if not file.is_file():

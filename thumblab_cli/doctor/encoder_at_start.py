@@ -22,7 +22,7 @@ class EncoderCheck:
     def __init__(self, chosen: Settings, environment: Mapping[str, str]) -> None:
         """`environment`: variables that the lab's servers get in addition to those of this process.
 
-        Nothing starts for the encoder `builtin`, which needs no weights.
+        For the encoder `builtin`, no process is started, because this encoder needs no weights.
         """
         self._process: subprocess.Popen[str] | None = None
         if chosen.image_encoder != "builtin":

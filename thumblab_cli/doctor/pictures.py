@@ -16,7 +16,7 @@ _SOME = "SELECT sha256 FROM thumbnails WHERE sha256 IS NOT NULL ORDER BY random(
 
 
 def pictures(examined: Examined) -> Iterator[Finding]:
-    """Read a sample of the pictures that the database names. Write and delete a small object in an object store."""
+    """Read a sample of the lab's pictures. In an object store, also write and delete a small object."""
     try:
         images = image_store(examined.settings)
         if isinstance(images, ImageObjects):

@@ -59,11 +59,11 @@ def print_evaluation(console: Console, evaluations: Sequence["Evaluation"]) -> N
 
 
 def ceiling_lines(planted: Sequence["Evaluation"], expected: float) -> list[str]:
-    """Return a line on the AUC of the planted quality on the pairs of known channels. Return no line if this AUC was
-    not measured.
+    """Return a line with the AUC that the true quality of videos reaches on the pairs of known channels. Return no line
+    if this AUC was not measured.
 
-    The planted quality is the true quality of a video in the synthetic catalogue. So no model is expected to reach a
-    higher AUC on the same pairs. `expected` is the mean AUC of the planted quality over many catalogues.
+    The synthetic catalogue plants a true quality in each video. So no model is expected to reach a higher AUC on the
+    same pairs. `expected` is the mean of this AUC over many catalogues.
     """
     return [
         f"On these pairs of {_SHORT_SPLITS[e.split]} the planted quality itself reaches an AUC of {e.value:.3f} "

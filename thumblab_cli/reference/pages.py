@@ -12,4 +12,4 @@ PAGES = {
     _FOLDER / "tables.md": tables_page.page,
     CHECKOUT / "docs" / "images" / "assets.svg": asset_graph.svg,
 }
-"""The function that returns the text of each generated file, by the path of the file."""
+"""From the path of each generated file to the function that returns its text."""

@@ -39,7 +39,7 @@ steps each.
 """
 
 _HUE_BINS = (1, 2, 3, 4, 6, 8)
-"""The bin sizes of the colour axes for counting colours without lightness. Each colour axis has 256 steps."""
+"""The sizes of the bins of each colour axis, if colours are counted without lightness. Each axis has 256 steps."""
 
 _WEIGHT = 1 / 20
 """The factor by which the last of the descriptor's three parts is multiplied.

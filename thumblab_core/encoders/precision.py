@@ -65,7 +65,7 @@ class Convertible(Protocol):
     def graph(self) -> Any:
         """Return the image tower as an openvino.Model.
 
-        The model takes normalised float32 [n, 3, h, w] and gives vectors [n, d].
+        The model takes normalised pictures, float32 [n, 3, h, w], and gives vectors [n, d].
         """
         ...
 

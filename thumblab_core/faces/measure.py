@@ -22,8 +22,8 @@ FORGOTTEN = "a person told the lab to forget this face"
 """The problem of a face that was forgotten. Such a face is not cut out and not embedded."""
 
 IsForgotten = Callable[[int, Detection], bool]
-"""A function that says whether a face was forgotten. Its arguments are the number of the picture, from 0 on, and the
-detection.
+"""A function that says whether a face was forgotten. Its arguments are the index of the picture (0 for the first) and
+the detection.
 """
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
 _STRIP = 64
-"""Number of rows that are written at a time."""
+"""Number of rows of pixels that are written at a time."""
 
 
 def main() -> None:

@@ -43,8 +43,8 @@ _ROUNDING = 1e-6
 def percentile_among(sorted_means: npt.NDArray[np.float32], mean: np.float32) -> float:
     """Return how typical of a library a picture is: the percentage of `sorted_means` that are at most `mean`.
 
-    `mean` is the picture's mean cosine to its nearest neighbours in the library. `sorted_means` [n] are the same means
-    of the library's own pictures, in rising order.
+    `mean` is the picture's mean cosine to its nearest neighbours in the library. `sorted_means` [n] are these mean
+    cosines of the library's own pictures, in rising order.
     """
     count = np.searchsorted(sorted_means, mean + _ROUNDING, side="right")
     return float(count / len(sorted_means) * 100.0)

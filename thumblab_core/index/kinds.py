@@ -183,7 +183,7 @@ def faiss_module() -> Any:
 
 
 def _rising(first: int, last: int) -> list[int]:
-    """Return rising values from `first` to `last`. Each value is about a fifth larger than the value before it."""
+    """Return rising values from `first` to `last`. Each value is about 20 % larger than the value before it."""
     values = [first]
     while values[-1] < last:
         values.append(min(last, max(values[-1] + 1, round(values[-1] * 1.2))))

@@ -175,7 +175,7 @@ def _draw(
 
 
 def _halve(folder: Path, level: int, columns: int, of: Sequence[str], before: _Earlier | None) -> list[str]:
-    """Write the pages of a level. `of`: the files of the level above. Its tiles are shown at half their size."""
+    """Write the pages of a level. `of`: the files of the level above, whose tiles are shown at half their size."""
     pages = []
     for page, first in enumerate(range(0, len(of), 4)):
         sources = of[first : first + 4]

@@ -29,7 +29,7 @@ class Growth(_Record):
         description="The number of videos published in each of the last weeks of the library, the oldest week first."
     )
     recent: int = Field(description="The number of videos of the last four weeks.")
-    before: int = Field(description="The number of videos of the eight weeks before these four weeks.")
+    before: int = Field(description="The number of videos of the eight weeks before the last four weeks.")
     ratio: float | None = Field(description="Null if one of the two periods has too few videos.")
     low: float | None = Field(description="Lower end of the 95 % interval of `ratio`.")
     high: float | None = Field(description="Upper end of the 95 % interval of `ratio`.")

@@ -81,7 +81,7 @@ class Finding(_Record):
     winners_usual: float = Field(
         description="The mean of the winners. For a flag: the share of the winners with this feature."
     )
-    others_usual: float = Field(description="The mean or share of the compared videos that are not winners.")
+    others_usual: float = Field(description="As `winners_usual`, but for the compared videos that are not winners.")
     q_value: float = Field(description="The p value, corrected for all compared features (Benjamini and Yekutieli).")
     winners: int
     videos: int

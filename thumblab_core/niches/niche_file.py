@@ -116,8 +116,8 @@ def read_restored(path: Path) -> dict[str, datetime]:
 
 
 def write_names(data_dir: Path, names: Sequence[str], restored: Mapping[str, datetime]) -> None:
-    """Write the file, either completely or not at all. Every user of the machine may read the file, because it contains
-    no secret.
+    """Write the niche file, either completely or not at all. Every user of the machine may read the file, because it
+    contains no secret.
 
     `restored`: the moments at which retired niches were restored. Call this function inside a lock. Raises `OSError` if
     the file cannot be written.

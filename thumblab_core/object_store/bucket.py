@@ -19,7 +19,9 @@ _PART = 16 * 2**20
 """The number of bytes in one part of an upload."""
 
 _SMALL = 2**20
-"""The most bytes that `write` sends within the limits of `quick`. A slow line needs minutes for a picture of 50 MiB."""
+"""The largest size, in bytes, of an object that `write` sends with `quick`. The time limits of `quick` are too short
+for a picture of 50 MiB, which takes minutes on a slow line.
+"""
 
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
@@ -119,7 +121,7 @@ class Bucket:
     def write(self, key: str, content: bytes) -> None:
         """Write an object in one request, whether it exists or not.
 
-        A writer that is killed leaves nothing. An upload in parts would leave parts that no list shows.
+        A writer that is killed leaves nothing. An upload in parts would leave parts that a listing of the bucket does not show.
         """
         import obstore
 
@@ -261,7 +263,7 @@ class _NoBucketError(Exception):
 
 
 def _require_bucket(error: FileNotFoundError) -> None:
-    """Raise `_NoBucketError` if an object does not exist because its bucket does not exist."""
+    """Raise `_NoBucketError` if the bucket of a missing object is missing too."""
     code = _CODE.search(str(error))
     if code is not None and code[1] in _NO_BUCKET:
         raise _NoBucketError(code[1]) from None

@@ -50,8 +50,8 @@ def log_change(
 
 
 def list_changes(connection: Connection, limit: int = 50, kind: str | None = None) -> list[Change]:
-    """Return the latest changes that were not undone, the latest first. A merge that was taken back is in the list,
-    with `reverted` set to True.
+    """Return the latest changes, the latest first. A change that `undo` took back is left out. A merge that `unmerge`
+    took back is in the list, with `reverted` set to True.
     """
     counts = select(func.count()).where(face_change_faces.c.change_id == face_changes.c.change_id).scalar_subquery()
     other = face_clusters.alias()

@@ -30,8 +30,9 @@ from thumblab_core.releases.release import Release, ReleaseError, UnreadError
 
 MANIFEST = "manifest.json"
 _UNUSED_S = 7 * 86_400.0
-"""A copy that was not used for this number of seconds is deleted, because its release may name videos that were
-deleted."""
+"""A copy that was not used for this number of seconds is deleted, because its release may contain the ids of
+deleted videos.
+"""
 _COPIED, _LOCK, _FILLING, _STAGING = ".copied", ".lock", ".filling", ".staging-"
 
 _log = logging.getLogger(__name__)

@@ -41,7 +41,7 @@ class Serving:
             return True
 
     def withdrawn(self, kind: str, scope: str) -> bool:
-        """Return whether nothing is served because of `withdraw`.
+        """Return whether `withdraw` has emptied the pointer, so that the scope serves nothing.
 
         The result is False if no release was promoted yet.
         """

@@ -57,8 +57,8 @@ def by_picture(image: Vectors, title: Vectors) -> float:
 
 
 def by_text(text: Vectors, title: Vectors) -> float:
-    """Return the sub-score of the text in a picture and the picture's title. `text` and `title` are unit vectors [d] of
-    the title encoder.
+    """Return how well the text in a picture matches the picture's title, 0 to 1. `text` and `title` are unit vectors
+    [d] of the title encoder.
     """
     return rescaled(float(text @ title), TEXT_RANGE)
 

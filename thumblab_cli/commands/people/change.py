@@ -122,7 +122,7 @@ def not_(face: str, cluster: str | None, as_json: bool) -> None:
 @click.command(name="undo")
 @_json
 def undo_(as_json: bool) -> None:
-    """Take back the latest change that was not taken back yet."""
+    """Undo the latest change that was not undone yet."""
     from thumblab_core.people.errors import FaceConflictError
     from thumblab_core.people.undoing import undo
     from thumblab_pipelines.lab import Lab
