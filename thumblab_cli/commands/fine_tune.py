@@ -44,7 +44,7 @@ class _Blocks(click.ParamType[Any]):
     type=_Blocks(),
     default=FineTuneConfig.blocks,
     show_default=True,
-    help="The number of last blocks to train, or `all`.",
+    help="How many blocks to train, counted back from the last block, or `all`.",
 )
 @options_of(FineTuneConfig, _FIELDS)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -138,7 +138,7 @@ def _trained_on(release: Release) -> set[bytes] | None:
 def heads_that_learnt_from(
     store: ReleaseStore, people: Collection[str] = (), faces: Collection[str] = ()
 ) -> list[Release]:
-    """Return all releases of heads, of every embedder, that learnt from any of these people or faces."""
+    """Return all heads that learnt from any of these people or faces. The heads of every embedder are searched."""
     return [r for scope in _scopes(store) for r in store.all(FACE_HEAD, scope) if learnt_from(r, people, faces)]
 
 

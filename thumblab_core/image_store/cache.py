@@ -74,7 +74,7 @@ class ImageCache:
         """Delete a copy, if there is one. Raises `OSError` if it cannot be deleted."""
         try:
             self.images.remove(sha256)
-        except OSError:  # A disk without the right to write refuses the deletion of a file that it does not have.
+        except OSError:  # A read-only disk refuses even to delete a file that does not exist.
             if self.images.has(sha256):
                 raise
 

@@ -46,7 +46,7 @@ _LARGEST_DIFFERENCE = 36
 See `Appearance.has_colours_of`.
 """
 _NEAR_IN_COLOUR = 12.0
-"""Maximum mean difference of the mean colours, on the scale 0 to 255, between two pictures that look alike.
+"""Two pictures look alike if their mean colours differ by at most this number on average, on the scale 0 to 255.
 
 On 100 real thumbnails, another encoding of quality 20 to 75 changed the mean colours by at most 1.8 on average. Cutting
 1 % off each edge changed the mean colours by at most 9.6.

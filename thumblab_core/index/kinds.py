@@ -136,7 +136,7 @@ def _add(faiss: Any, index: Any, vectors: Vectors) -> None:
 
 
 def parameter_of(factory: str, count: int) -> tuple[str | None, list[int]]:
-    """Return the name of the parameter that trades time for recall, and the values to try, fastest first.
+    """Return the parameter whose higher values raise recall and search time, and the values to try, smallest first.
 
     If the index has no such parameter, return None and no values.
     """

@@ -121,7 +121,8 @@ class Bucket:
     def write(self, key: str, content: bytes) -> None:
         """Write an object in one request, whether it exists or not.
 
-        A writer that is killed leaves nothing. An upload in parts would leave parts that a listing of the bucket does not show.
+        A writer that is killed leaves nothing. An upload in parts would leave parts that a listing of the bucket does
+        not show.
         """
         import obstore
 

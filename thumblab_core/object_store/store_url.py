@@ -14,7 +14,9 @@ _S3_OPTIONS = ("endpoint", "region")
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 
 QUICK = {"connect_timeout": "2s", "timeout": "5s"}
-"""The time limits of a request for a small object. A reader of a pointer must learn soon that the store cannot be reached."""
+"""The time limits of a request for a small object. A reader of a pointer must learn soon that the store cannot be
+reached.
+"""
 BULK = {"connect_timeout": "5s", "timeout": "5m"}
 """Limits of a request for one part of a large object."""
 

@@ -10,7 +10,7 @@ from thumblab_core.releases.release import Release, ReleaseError, read_release
 from thumblab_core.releases.scope import Scope, ScopeRecord, readable_releases
 
 _MOMENTS = 10
-"""Maximum number of times that a scope is read, if its served release is deleted while it is copied."""
+"""A scope is read at most this number of times. It is read again if its served release was deleted meanwhile."""
 
 
 def bring(place: Scope, release_id: str, copy: Path) -> None:

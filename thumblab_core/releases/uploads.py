@@ -27,7 +27,7 @@ from thumblab_core.releases.file_cache import MANIFEST
 from thumblab_core.releases.release import Release, ReleaseError, is_release_id
 
 GRACE = timedelta(hours=1)
-"""An upload counts as abandoned if its newest object is older than this."""
+"""An upload counts as abandoned if its newest object was written longer ago than this time."""
 MARK_KEPT = timedelta(days=7)
 """The time after which a mark is deleted."""
 MARK = b"{}"

@@ -27,7 +27,7 @@ class _NoAnswerError(LabError):
 @click.command("similar")
 @click.option("--image", type=click.Path(path_type=Path), help="Find thumbnails like this picture.")
 @click.option("--video", "video_id", metavar="ID", help="Find thumbnails like the thumbnail of this video of the lab.")
-@click.option("--text", help="Find thumbnails that match this text. If the encoder cannot encode texts, search the titles.")
+@click.option("--text", help="Find thumbnails that match this text. If the encoder takes no texts, search the titles.")
 @click.option("--niche", type=NICHE_OF_SERVICE, help="Search this niche only. Default: all niches.")
 @click.option("-k", "--k", "k", type=click.IntRange(1, 100), default=10, show_default=True, help="How many to find.")
 @click.option(
