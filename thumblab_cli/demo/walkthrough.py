@@ -199,10 +199,10 @@ def _print_training(console: Console, outcome: Outcome, lab: DemoLab) -> int:
 
 
 def _ceiling(lab: DemoLab, pairs_release: str) -> list["Evaluation"]:
-    """Return the evaluations of the planted quality on the held-out pairs of the release `pairs_release`.
+    """Return how well the true quality of videos orders the held-out pairs of the release `pairs_release`.
 
-    The planted quality is the true quality of a video in the synthetic catalogue, so no model can be expected to do
-    better. A catalogue of the user has no planted quality, so the result is empty.
+    The synthetic catalogue plants a true quality in each video, so no model can be expected to do better. A catalogue
+    of the user has no planted quality, so the result is empty.
     """
     import numpy as np
     import pandas as pd

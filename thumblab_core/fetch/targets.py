@@ -54,7 +54,7 @@ class Target:
         return host_in_url(self.host, self.port)
 
     def is_listed(self, hosts: frozenset[str]) -> bool:
-        """Return whether `hosts`, in the form of `host_in_url`, names the host and the port of this target."""
+        """Return whether `hosts`, in the form of `host_in_url`, contains the host and the port of this target."""
         port = USUAL_PORTS.get(self.scheme) if self.port is None else self.port
         by_name = (self.scheme, port) == ("https", 443) and host_in_url(self.host) in hosts
         return by_name or (self.scheme in USUAL_PORTS and host_in_url(self.host, port) in hosts)

@@ -73,9 +73,9 @@ def decode(data: bytes, at_least: tuple[int, int] | None = None) -> Picture:
     this size. The format and the limits are checked before any pixel is decoded, see `limits`. Raises `ImageError` if
     the file exceeds a limit or cannot be decoded.
 
-    If the upper and lower eighths of a 4:3 picture are black, it is a 16:9 picture to which YouTube added bars. Such a
-    picture is cropped to 16:9. Black bars at the left and right stay. Such bars mean that the uploader's own picture is
-    narrow. Viewers see the picture with these bars.
+    If the top 1/8 and the bottom 1/8 of a 4:3 picture are black, it is a 16:9 picture to which YouTube added bars. Such
+    a picture is cropped to 16:9. Black bars at the left and right stay. Such bars mean that the uploader's own picture
+    is narrow. Viewers see the picture with these bars.
     """
     limits.check_length(len(data))
     picture_format = limits.format_of(data)

@@ -89,8 +89,8 @@ def _segments(data: bytes) -> tuple[list[bytes | memoryview], list[bytes], int]:
 def _profile(notes: list[bytes]) -> bytes | None:
     """Return the ICC profile, or None if it is incomplete or longer than `MAX_PROFILE`.
 
-    A profile may be divided among several segments. Each of these segments states its number, from 1 on, and how many
-    segments there are.
+    A profile may be divided among several segments. Each of these segments states its number (1 for the first) and
+    how many segments there are.
     """
     pieces = {note[len(_ICC)]: note for note in notes if note.startswith(_ICC) and len(note) > len(_ICC) + 2}
     if not pieces or any(note[len(_ICC) + 1] != len(pieces) for note in pieces.values()):

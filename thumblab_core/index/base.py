@@ -148,7 +148,7 @@ class Base:
     def nearest_among(self, rows: FaissIds, query: Vectors, k: int) -> tuple[Vectors, FaissIds]:
         """Return the cosines and rows of the k vectors nearest to the unit vector `query` [d] among `rows`.
 
-        The result is exact, nearest first. Of equal cosines, the lower row comes first. `rows` must be rising.
+        The result is exact, nearest first. Of equal cosines, the lower row comes first. `rows` must be in rising order.
         """
         k = min(k, len(rows))
         if k and len(rows) > _BLOCK and self.projection is not None:
@@ -235,7 +235,7 @@ class Base:
         """Return how many rows to request from the index, if the k nearest rows are wanted.
 
         The result is k if the cosines that the index returns have errors of at most 1e-4. An index with less exact
-        cosines may sort the rows wrongly. From such an index, about a quarter more rows are requested, and `_ordered`
+        cosines may sort the rows wrongly. From such an index, about 25 % more rows are requested, and `_ordered`
         chooses the k nearest rows.
         """
         return k if self.kind.keeps_distances else k + k // 4 + 8

@@ -37,7 +37,7 @@ class Pages:
         self._read = 0
 
     def count(self, rows: int) -> None:
-        """Count `rows` vectors as read. If the pages read so far may take too much memory, give all pages back."""
+        """Count `rows` vectors as read. If the pages read so far may take too much memory, free all pages."""
         if self._map is None:
             return
         # No lock is needed. If two threads count at the same time, one count may be lost, and the pages are given back

@@ -97,7 +97,7 @@ class Positions:
     def nearest_of(self, positions: FaissIds, query: Vectors, k: int) -> tuple[Vectors, FaissIds]:
         """Return cosines and positions of the k items nearest to the query, among the items at `positions`.
 
-        The query is compared with each of these items, so the result is exact. `positions` must be rising.
+        The query is compared with each of these items, so the result is exact. `positions` must be in rising order.
         """
         first_change = int(np.searchsorted(positions, len(self._base)))
         similarities, rows = self._base.nearest_among(positions[:first_change], query, k)

@@ -38,7 +38,7 @@ _MOST_COMPARED = 0.25
 faster.
 """
 _FEW = 8
-"""If fewer than one in 8 rows are searched, only the bounds of these rows are computed. Otherwise, the bounds of all
+"""If fewer than 1/8 of all rows are searched, only the bounds of these rows are computed. Otherwise, the bounds of all
 rows are computed, because reading the whole memory in order is then faster.
 """
 
@@ -54,7 +54,7 @@ class Projection:
     @classmethod
     def of(cls, vectors: Vectors, read: Callable[[int], None] = lambda rows: None) -> "Projection | None":
         """Return the projection of unit vectors, float32 [n, d]. Each time some rows were read, `read` is called with
-        their number.
+        the count of these rows.
 
         Return None if a few components contain too little of the vectors' length. The bounds would then exclude too few
         vectors.
@@ -106,9 +106,7 @@ def principal_axes(vectors: Vectors) -> tuple[Float64s, Vectors]:
 
 
 def rest_lengths(vectors: Vectors, first: Vectors) -> Vectors:
-    """Return the lengths of the components of vectors [n, d] that are not in `first` [n, m]. The lengths are rounded
-    up.
-    """
+    """Return the length, rounded up, that each vector [n, d] has without its components `first` [n, m]."""
     squares = np.einsum("ij,ij->i", vectors, vectors) - np.einsum("ij,ij->i", first, first)
     lengths: Vectors = np.sqrt(np.maximum(squares, 0) + _ROUNDING, dtype=np.float32)
     return lengths

@@ -52,7 +52,7 @@ def active_niche(connection: Connection, name: str) -> Niche:
 
 
 def add_niche(engine: Engine, data_dir: Path, niche: Niche) -> Niche:
-    """Add a niche as `insert_niche` does, write the file, and return the niche as it was stored."""
+    """Add a niche as `insert_niche` does, write the niche file, and return the stored niche."""
     with engine.begin() as connection:
         stored = insert_niche(connection, niche)
     update_niche_file(engine, data_dir)
@@ -127,7 +127,7 @@ def require_unchanged(connection: Connection, niche: Niche) -> Niche:
 
 
 def retire_niche(engine: Engine, data_dir: Path, name: str) -> bool:
-    """Retire a niche as `retire` does, and write the file. Return whether the niche was not retired before."""
+    """Retire a niche as `retire` does, and write the niche file. Return whether the niche was active before."""
     with engine.begin() as connection:
         was_active = retire(connection, name)
     update_niche_file(engine, data_dir)
@@ -150,7 +150,7 @@ def retire(connection: Connection, name: str) -> bool:
 
 
 def restore_niche(engine: Engine, data_dir: Path, name: str) -> bool:
-    """Restore a niche as `restore` does, and write the file. Return whether the niche was retired."""
+    """Restore a niche as `restore` does, and write the niche file. Return whether the niche was retired."""
     with engine.begin() as connection:
         was_retired = restore(connection, name)
     update_niche_file(engine, data_dir)
@@ -223,7 +223,7 @@ def write_niche_file(engine: Engine, data_dir: Path) -> None:
 
 
 def _lock(connection: Connection) -> None:
-    """Wait until no other transaction changes the table or the file. The lock ends with the transaction."""
+    """Wait until no other transaction changes the niches or the niche file. The lock ends with the transaction."""
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
 
 

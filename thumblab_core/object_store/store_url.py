@@ -103,7 +103,7 @@ def parse_store_url(text: str, what: str = "release store") -> StoreUrl:
 def open_bucket(url: StoreUrl, quick: dict[str, str] = QUICK) -> Bucket:
     """Return the folder in an object store to which a URL points. No request is sent yet.
 
-    `quick`: the limits of a request for a small object.
+    `quick`: the time limits of a request for a small object.
 
     Raises `LabError` if the package of the object stores is not installed, or if the configuration cannot be used.
     """

@@ -70,9 +70,7 @@ def make_cluster(connection: Connection) -> ClusterRow:
 
 
 def banned_clusters(connection: Connection, face_ids: Iterable[str] | None = None) -> set[tuple[str, str]]:
-    """Return pairs of a face and a cluster in use. For each pair, a person said that the face does not belong to the
-    cluster.
-    """
+    """Return each pair of a face and a cluster in use for which a person said that they do not belong together."""
     into = merged_clusters(connection)
     statement = select(face_bans.c.face_id, face_bans.c.cluster_key)
     if face_ids is not None:

@@ -104,7 +104,7 @@ def false_accept_rate(score: float) -> float:
 
 
 def join_rate(score: float, clusters: int) -> float:
-    """Return the false accept rate that a face must reach to join one of `clusters` clusters. `score`: the match score
+    """Return the highest false accept rate at which a face joins one of `clusters` clusters. `score`: the match score
     that the settings require.
 
     With more clusters, it is more likely that a stranger looks like a person in one of the clusters. So if there are

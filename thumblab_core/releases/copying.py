@@ -85,7 +85,7 @@ def copy_scope(source: Scope, target: Scope) -> CopiedScope:
     """
     release_ids, number = set(source.release_ids()), source.record().number
     for release in readable_releases(target):
-        # If the source has deleted a release since an earlier copy, the release in `target` has a lower number.
+        # A release that the source has deleted since an earlier copy has at most this number. It stays in `target`.
         if release.release_id not in release_ids and release.number > number:
             raise ReleaseError(
                 f"{release} is newer than what is copied to {target}, so nothing was changed there; name an empty place, "

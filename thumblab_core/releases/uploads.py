@@ -29,7 +29,7 @@ from thumblab_core.releases.release import Release, ReleaseError, is_release_id
 GRACE = timedelta(hours=1)
 """An upload counts as abandoned if its newest object was written longer ago than this time."""
 MARK_KEPT = timedelta(days=7)
-"""The time after which a mark is deleted."""
+"""The time after which the mark of an abandoned upload is deleted."""
 MARK = b"{}"
 """The content of the manifest of a release whose upload was abandoned. No real manifest is so short."""
 

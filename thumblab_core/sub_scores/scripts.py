@@ -50,7 +50,7 @@ def has_unknown_letters(text: str) -> bool:
 
 
 def is_misread(text: str, confidence: float) -> bool:
-    """Return whether a reading shows that the line is in a script that the text reader cannot read.
+    """Return whether `text`, which the text reader returned, comes from a line in a script that it cannot read.
 
     `confidence`: the confidence of the text reader, 0 to 1. If all letters of a line look like Latin letters, this
     function cannot distinguish the line from a Latin line.
