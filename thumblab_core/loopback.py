@@ -13,7 +13,7 @@ NAMES = ("localhost", "127.0.0.1", "127.0.0.0/8", "::1")
 """The names and addresses of this machine, the loopback, in the forms that the packages accept."""
 
 _LISTS = ("no_proxy", "NO_PROXY", "no_grpc_proxy")
-"""The environment variables that list hosts without a proxy. gRPC reads `no_grpc_proxy` first, if it is set."""
+"""The environment variables that exclude hosts from the proxy. gRPC reads `no_grpc_proxy` first, if it is set."""
 
 
 def bypass_proxy_for_loopback(environment: MutableMapping[str, str] = os.environ) -> None:

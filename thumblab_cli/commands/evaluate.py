@@ -158,7 +158,7 @@ def _print_json(
 ) -> None:
     """Print the JSON object that docs/evaluation.md describes.
 
-    `left_out` contains the numbers of videos and pairs that were left out because the model was trained on them.
+    `left_out` says how many videos and pairs were left out because the model was trained on them.
     """
     click.echo(json.dumps({"release": model.release_id, "catalogue": counts, **figures, "seen_left_out": left_out}))
 

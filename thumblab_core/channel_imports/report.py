@@ -86,11 +86,11 @@ class ImportedVideos(_Part):
 class OwnPastSkill(_Part):
     """How well an adapter orders the channel's newest videos, if it is fitted only to the channel's older videos.
 
-    The newest videos are a fifth of the channel's videos. A pair is two of these videos, published at about the same
-    time.
+    The newest videos are the newest 20 % of the channel's videos. A pair is two of these videos, published at about the
+    same time.
     """
 
-    videos: int = Field(ge=0, description="The number of the channel's newest videos.")
+    videos: int = Field(ge=0, description="How many videos the newest 20 % are.")
     pairs: int = Field(ge=1, description="The number of pairs.")
     right: float = Field(
         ge=0, le=1, description="The share of the pairs in which the adapter gives the better video the higher score."

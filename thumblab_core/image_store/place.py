@@ -16,7 +16,7 @@ from thumblab_core.settings import settings as settings_of_process
 
 _WHAT = "image store"
 _LIMITS = {"connect_timeout": "2s", "timeout": "10s"}
-"""Limits of a request for a picture. A thumbnail has about 100 KB, and a picture at most 50 MiB."""
+"""The time limits of a request for a picture. A thumbnail has about 100 KB, and a picture at most 50 MiB."""
 _GIB = 2**30
 
 

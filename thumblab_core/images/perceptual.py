@@ -41,7 +41,7 @@ _REENCODED = 4
 """The largest distance of the hash of a re-encoded or resized picture from the hash of the original, in bits."""
 _GRID = (32, 18)
 _LARGEST_DIFFERENCE = 36
-"""The largest difference between the mean colours of a field in two encodings of one picture, on the scale 0 to 255.
+"""Two encodings of one picture differ by at most this number, of 255, in the mean colour of each of the 32x18 fields.
 
 See `Appearance.has_colours_of`.
 """

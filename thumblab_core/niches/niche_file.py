@@ -17,7 +17,7 @@ from thumblab_core.niches.names import LARGEST_NICHES, UnknownNicheError, is_nic
 from thumblab_core.niches.niche import DEFAULT_NAMES
 
 NICHE_FILE = "niches.json"
-"""The name of the file in the data folder."""
+"""The name of the niche file, which is in the data folder."""
 
 _log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ QUICK = {"connect_timeout": "2s", "timeout": "5s"}
 reached.
 """
 BULK = {"connect_timeout": "5s", "timeout": "5m"}
-"""Limits of a request for one part of a large object."""
+"""The time limits of a request for one part of a large object."""
 
 
 @dataclass(frozen=True)

@@ -175,8 +175,8 @@ def _conflict(change: Row[Any], faces: int, kept_out: dict[str, str]) -> str | N
 
 
 def _no_merge(connection: Connection, change_id: int) -> str:
-    """Return the reason why the change `change_id` cannot be taken back as a merge. An undo may have deleted the
-    change, so that only its number is known.
+    """Return the reason why `unmerge` cannot take back the change `change_id`. If `undo` has deleted the change, only
+    its number is known.
     """
     lists = "`thumblab people changes` lists the merges"
     kind = connection.scalar(select(face_changes.c.kind).where(face_changes.c.change_id == change_id))
