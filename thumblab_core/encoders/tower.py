@@ -121,7 +121,7 @@ def _with_uint8_input(graph: Any, preprocessing: Preprocessing) -> Any:
 
 
 def normalised(batch: npt.NDArray[np.uint8], preprocessing: Preprocessing) -> npt.NDArray[np.float32]:
-    """Convert pictures, uint8 [n, h, w, 3], to normalised float32 [n, 3, h, w] for a graph that does not take uint8."""
+    """Normalise pictures, uint8 [n, h, w, 3], to float32 [n, 3, h, w], for a graph that does not take uint8."""
     pixels: npt.NDArray[Any] = batch.astype(np.float32)
     if preprocessing.mean is not None and preprocessing.std is not None:
         mean, std = np.array(preprocessing.mean, np.float32), np.array(preprocessing.std, np.float32)

@@ -26,7 +26,7 @@ cannot be aligned.
 _LARGEST_ERROR = 0.35
 """Largest share of the landmarks' variance that the best similarity transform may leave unexplained.
 
-A face that is seen from the side leaves 0.18, because its landmarks cover only a third of the usual width. Points on
+A face that is seen from the side leaves 0.18, because its landmarks cover only 1/3 of the usual width. Points on
 one straight line leave 0.38 or more.
 """
 _COARSE = 0.5

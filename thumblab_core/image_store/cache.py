@@ -50,7 +50,7 @@ class ImageCache:
         return None
 
     def keep(self, data: bytes) -> None:
-        """Keep a copy, unless it would take more than a sixteenth of the limit. With the limit 0, no copy is kept.
+        """Keep a copy, unless it would take more than 1/16 of the limit. With the limit 0, no copy is kept.
 
         If the copy cannot be written, or an old copy cannot be deleted, a warning in the log says so. Without a copy,
         the picture is fetched each time.

@@ -15,7 +15,7 @@ def copy_images(
     """Copy pictures, several at the same time. Return the names of the pictures that are missing in the source or
     damaged.
 
-    Each picture is compared with its name when it is read. `copied` is called with the number of pictures so far. Raises
+    The SHA-256 of each picture is compared with its name. `copied` is called with the number of pictures so far. Raises
     `OSError` if one of the stores cannot be used now.
     """
     wanted, lacking = list(names), list[str]()

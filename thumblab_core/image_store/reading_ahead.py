@@ -40,7 +40,7 @@ def read_ahead(images: ImageStore, wanted: Iterable[T], name: Callable[[T], str]
             picture, future = reading.popleft()
             yield picture, partial(_result, future)
     finally:
-        # The caller may still read pictures that were yielded. Only the reads of pictures that were not yielded are
+        # The caller may still read pictures that were yielded. Only the reading of pictures that were not yielded is
         # cancelled.
         for _, future in reading:
             future.cancel()

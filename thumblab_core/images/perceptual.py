@@ -35,7 +35,7 @@ from PIL import Image
 from thumblab_core.images import Pixels
 
 NEAR = 6
-"""The largest distance of the hashes of near-duplicates, in bits."""
+"""The hashes of near-duplicates differ in at most this number of bits."""
 
 _REENCODED = 4
 """The largest distance of the hash of a re-encoded or resized picture from the hash of the original, in bits."""

@@ -103,7 +103,7 @@ def read_calibration(release: Release) -> MeanCosines:
 def _without_garbage_collection() -> Iterator[None]:
     """Pause the garbage collector inside the `with` block.
 
-    Without this pause, the collector takes a third of the time that is needed to read 100,000 items, and frees nothing.
+    Without this pause, the collector takes 1/3 of the time that is needed to read 100,000 items, and frees nothing.
     """
     enabled = gc.isenabled()
     gc.disable()

@@ -40,9 +40,9 @@ class Pages:
         """Count `rows` vectors as read. If the pages read so far may take too much memory, free all pages."""
         if self._map is None:
             return
-        # No lock is needed. If two threads count at the same time, one count may be lost, and the pages are given back
-        # a little later. Other threads can read the vectors at the same time. They get the pages from the system's
-        # cache again.
+        # No lock is needed. If two threads count at the same time, one count may be lost, and the pages are freed a
+        # little later. Other threads can read the vectors at the same time. They get the pages from the system's cache
+        # again.
         self._read += rows
         if self._read * _AROUND >= _MOST_RESIDENT:
             self._read = 0

@@ -208,7 +208,7 @@ class NicheIndex:
     def percentile(self, vector: Vectors) -> float:
         """Return how typical of the library a unit vector [d] is, 0 to 100.
 
-        The mean cosine of the vector to its k nearest items is computed. k is a tenth of the number of items, but at
+        The mean cosine of the vector to its k nearest items is computed. k is 10 % of the number of items, but at
         most 200. Items of the base were measured in the same way when the base was built. The result is the percentage
         of these items whose mean cosine is at most the mean cosine of the vector. Raises `LibraryError` if the library
         is not `calibrated`.

@@ -71,7 +71,7 @@ class Finding(_Record):
     unit: str = Field(description="The unit of `winners_usual` and `others_usual`. Empty for a figure from 0 to 1.")
     share: Estimate = Field(
         description="How often a winner has more of the feature than another video of its channel, 0 to 1. A tie counts "
-        "half, so 0.5 is no difference."
+        "as 0.5, so 0.5 means no difference."
     )
     standardized: Estimate | None = Field(
         description="For a number: the difference in standard deviations (Cohen's d). The lab computes it from `share`, "

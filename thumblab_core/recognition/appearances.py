@@ -25,8 +25,8 @@ _NEIGHBOURS = 10
 
 _DRAWS = 2_000
 _AT_ONCE = 2**19
-"""Maximum number of videos in the draws that are in memory at the same time. The limit is for channels with many
-videos.
+"""The draws that are in memory at the same time have at most this number of videos together. The limit matters only
+for channels with many videos.
 """
 
 NOTE = (

@@ -121,7 +121,7 @@ class ScopePlaces(Protocol):
     def scope(self, kind: str, scope: str) -> Scope: ...
 
     def scopes(self, kind: str | None = None) -> list[tuple[str, str]]:
-        """Return the sorted kinds and names of all scopes, or of the scopes of one kind."""
+        """Return the kind and the name of each scope, sorted. With `kind`, only the scopes of this kind."""
 
 
 def readable_releases(scope: Scope) -> list[Release]:

@@ -120,7 +120,7 @@ class ScopeFolder:
 
     @contextmanager
     def staging(self) -> Iterator[Path]:
-        """Return a new empty folder, in which a release is made. If the release is not published, `sweep` deletes it."""
+        """Return a new empty folder, in which a release is made. If the release is not published, `sweep` deletes the folder."""
         staging = self.path / f"{STAGING}{secrets.token_hex(6)}"
         staging.mkdir()
         yield staging
@@ -247,6 +247,6 @@ class FolderOfScopes:
         return ScopeFolder(self.root, kind, scope)
 
     def scopes(self, kind: str | None = None) -> list[tuple[str, str]]:
-        """Return the sorted kinds and names of all scopes, or of the scopes of one kind."""
+        """Return the kind and the name of each scope, sorted. With `kind`, only the scopes of this kind."""
         folders = self.root.glob(f"{kind or '*'}/*")
         return sorted((path.parent.name, path.name) for path in folders if path.is_dir())

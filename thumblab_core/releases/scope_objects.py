@@ -43,7 +43,7 @@ class ObjectPlaces:
         return ScopeObjects(self, kind, scope)
 
     def scopes(self, kind: str | None = None) -> list[tuple[str, str]]:
-        """Return the sorted kinds and names of all scopes, or of the scopes of one kind.
+        """Return the kind and the name of each scope, sorted. With `kind`, only the scopes of this kind.
 
         Raises `UnreadError` if the store cannot be listed at this time.
         """

@@ -28,7 +28,7 @@ from thumblab_core.sub_scores import NAMES
 FILE = "sub_scores.json"
 
 LEAST = 20
-"""Minimum number of values for a distribution. With fewer values, the lowest tenth would be one value or none."""
+"""Minimum number of values for a distribution. With fewer values, the lowest 10 % would be one value or none."""
 
 WEAK_BELOW = 10.0
 """A sub-score below this percentile of the library is weak."""
@@ -61,7 +61,7 @@ class ScoreDistribution:
     def percentile(self, name: str, value: float) -> float | None:
         """Return the percentile of a value, 0 to 100. Return None if the library has no quantiles for this sub-score.
 
-        The percentile is the percentage of the library below the value, plus half the percentage equal to the value.
+        It is the percentage of pictures with a lower value, plus half of the percentage with an equal value.
         """
         quantiles = self.quantiles.get(name)
         if quantiles is None:

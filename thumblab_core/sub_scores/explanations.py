@@ -119,8 +119,8 @@ def _text_problem(evidence: Evidence) -> Sentences | None:
 
     Return None if the picture has no such text.
 
-    The text is the first line of which the badge hides at least a quarter. If there is no such line and the legibility
-    is below a half, the text is the line that is hardest to read.
+    The text is the first line of which the badge hides at least 25 %. If there is no such line and the legibility is
+    below 0.5, the text is the line that is hardest to read.
     """
     for line in evidence.lines:
         hidden = line.box.covered_by(BADGE)

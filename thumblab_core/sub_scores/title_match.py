@@ -50,8 +50,8 @@ def rescaled(cosine: float, between: tuple[float, float]) -> float:
 
 
 def by_picture(image: Vectors, title: Vectors) -> float:
-    """Return the sub-score of a picture and its title. `image` and `title` are unit vectors [d] of an encoder with a
-    text tower.
+    """Return how well a picture matches its title, 0 to 1. `image` and `title` are unit vectors [d] of an encoder with
+    a text tower.
     """
     return rescaled(float(image @ title), CLIP_RANGE)
 

@@ -55,7 +55,7 @@ _margin = click.option(
 _min_faces = click.option(
     "--min-faces",
     type=click.IntRange(3, 10_000),
-    help="Leave out people with fewer labelled faces than this. Default: 10.",
+    help="Leave out people with fewer labelled faces than this number. Default: 10.",
 )
 
 
