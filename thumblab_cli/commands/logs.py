@@ -38,7 +38,7 @@ def command(servers: tuple[str, ...], follow: bool, lines: int, chosen: "Setting
     for server in servers:
         if server not in known:
             if server == "up":
-                raise LabError("no server has ended yet, so `up` has not logged anything")
+                raise LabError("`up` has logged nothing yet, because no server has ended")
             raise LabError(f"{server!r} has no log; the servers with a log are {', '.join(known)}")
     wanted = list(dict.fromkeys(servers)) or known
     width = max(map(len, wanted))

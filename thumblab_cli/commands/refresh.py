@@ -43,7 +43,7 @@ def command(niches: tuple[str, ...], no_train: bool) -> None:
 def serve(console: "Console", lab: "Lab", niches: Sequence[str], train: bool) -> None:
     """Refresh the niches and then the model, and print a line for each step.
 
-    If a niche fails, the other niches are still refreshed. Raise `LabError` at the end, so that the exit status is 1.
+    If a niche fails, the other niches are still refreshed. At the end, `LabError` makes the exit status 1.
     """
     from thumblab_cli.printing.tables import progress_bars
     from thumblab_pipelines.models.refresh import RefreshListener, map_libraries, refresh_all

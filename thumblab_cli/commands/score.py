@@ -323,7 +323,7 @@ def _score_by_service(
         ) from None
 
     def merged(of_niche: ScoreAnswer) -> ScoreAnswer:
-        """Add to the answer the pictures that were not sent to the service because they could not be read."""
+        """Add to the answer the unreadable pictures, which were not sent to the service."""
         by_id = {thumbnail.id: thumbnail for thumbnail in of_niche.thumbnails}
         thumbnails = [
             by_id.get(s.id) or ThumbnailScore(id=s.id, error=s.error, title=s.title or form.all_titles[0])

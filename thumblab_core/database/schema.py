@@ -30,8 +30,8 @@ def migrate(url: str) -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             make_extension(connection)
             refuse_newer(connection)
-            # For most commands, the tables are up to date already. The import of Alembic would take a sixth of the time
-            # of such a command.
+            # For most commands, the tables are up to date already. The import of Alembic would take 1/6 of the time of
+            # such a command.
             if revision_of(connection) != known_revisions()[0]:
                 _upgrade(connection)
     finally:

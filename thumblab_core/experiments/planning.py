@@ -157,7 +157,7 @@ def advice_without_pair(scores: Sequence[float | None], alike: Sequence[AlikePai
     """Return a sentence that says what to do if `pair_to_test` chose no two candidates.
 
     Pass the same `scores` and `alike` as to `pair_to_test`. `proven` says whether the skill of the model is proven. If
-    it is not proven, the scores are not used, so all of them must be None.
+    the skill is not proven, all `scores` must be None.
     """
     if all_alike(len(scores), alike):
         return ALL_ALIKE

@@ -71,8 +71,8 @@ class Target:
         """
         if self.scheme != "https" or self.port not in (None, 443):
             raise RefusedError(
-                f"{self.scheme}://{self.authority[:100]} is not https on port 443; the lab reads nothing else from "
-                f"hosts that are not listed, so {ADVICE}"
+                f"{self.scheme}://{self.authority[:100]} does not use https on port 443, which the lab needs for "
+                f"hosts that are not listed; {ADVICE}"
             )
         return replace(self, host=_public_host(self.host))
 

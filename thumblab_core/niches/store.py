@@ -90,14 +90,14 @@ def require_new(connection: Connection, niche: Niche) -> Niche:
 
 
 def edit_niche(engine: Engine, niche: Niche) -> Niche:
-    """Change a niche as `update_niche` does, and return the niche as it was stored."""
+    """Change a niche as `update_niche` does, and return the stored niche."""
     with engine.begin() as connection:
         return update_niche(connection, niche)
 
 
 def update_niche(connection: Connection, niche: Niche) -> Niche:
-    """Replace the stored values of a niche, except its dates, in the transaction of `connection`. Return the niche as
-    it was stored. Raises the errors of `require_unchanged`.
+    """Replace the stored values of a niche, except its dates, in the transaction of `connection`. Return the stored
+    niche. Raises the errors of `require_unchanged`.
     """
     niche = require_unchanged(connection, niche)
     connection.execute(

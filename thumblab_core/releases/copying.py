@@ -80,16 +80,16 @@ def read_scope(source: Scope, take: Callable[[Release], None]) -> ReadScope:
 def copy_scope(source: Scope, target: Scope) -> CopiedScope:
     """Copy the releases that `target` lacks from `source`, and the pointer, history, hold and number.
 
-    Nothing is deleted in the target. Raises `ReleaseError` if the target has a release with a number that the source has
-    never given, because the source is then not the place where this scope was changed last.
+    Nothing is deleted in the target. Raises `ReleaseError` if the target has a release with a higher number than the
+    source has ever given. The scope was then changed last in another place than the source.
     """
     release_ids, number = set(source.release_ids()), source.record().number
     for release in readable_releases(target):
         # A release that the source has deleted since an earlier copy has at most this number. It stays in `target`.
         if release.release_id not in release_ids and release.number > number:
             raise ReleaseError(
-                f"{release} is newer than what is copied to {target}, so nothing was changed there; name an empty place, "
-                "or copy in the other direction"
+                f"{target} has the newer {release}, so nothing was changed there; name an empty place, or copy in the "
+                "other direction"
             )
     copied = 0
 

@@ -120,7 +120,7 @@ class ScopeFolder:
 
     @contextmanager
     def staging(self) -> Iterator[Path]:
-        """Return a new empty folder, in which a release is made. If the release is not published, `sweep` deletes the folder."""
+        """Return a new empty folder for a release. If the release is not published, `sweep` deletes the folder."""
         staging = self.path / f"{STAGING}{secrets.token_hex(6)}"
         staging.mkdir()
         yield staging
