@@ -79,7 +79,7 @@ def _beat_until(path: Path, ended: threading.Event) -> None:
 def refuse_second(data_dir: Path) -> None:
     """Raise LabError if a `thumblab up` runs on the data folder, on this host or on another host.
 
-    This function does not write the record. If another host wrote the record and did not empty it at its end, this
+    This function does not write the record. If another host wrote the record and has not emptied it since, this
     function watches the heartbeat of that host for `SILENT_SECONDS`.
     """
     running = running_lab(data_dir)

@@ -69,9 +69,9 @@ def release(home: Path, force: bool) -> bool:
 
 
 def take_over(home: Path) -> owner.Host | None:
-    """Let this host use the cluster, even if another host ran its server last.
+    """Let this host use the cluster, even if the server of the cluster last ran on another host.
 
-    Returns the other host, or None if no other host ran the server last.
+    Returns the other host, or None if there is no other host.
 
     If there is another host, this function first watches its heartbeat for 30 seconds. Raises LabError if the heartbeat
     goes on, or if a process of the server is alive on this machine.

@@ -176,7 +176,7 @@ def show_life(home: Path) -> bool:
 
 
 def _remove_record_of(holder: Host, home: Path) -> None:
-    """Remove the record of the host `holder`. Raises LabError if the record is of a third host by now.
+    """Remove the record of the host `holder`. Raises LabError if the record now belongs to a third host.
 
     The record is moved away before it is compared, so that this function never removes a record that it did not read.
     """

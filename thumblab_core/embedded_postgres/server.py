@@ -54,9 +54,9 @@ def stop(settings: Settings, force: bool = False) -> bool:
 
 
 def take_over(settings: Settings) -> str | None:
-    """Let this host run the server, even if another host ran it last.
+    """Let this host run the server, even if the server last ran on another host.
 
-    Returns a description of that other host, or None if no other host ran the server last.
+    Returns a description of the other host, or None if there is no other host.
 
     If there is another host, its heartbeat is watched for 30 seconds. Raises LabError if this heartbeat goes on, if a
     process of the server is alive on this machine, or if the settings name an external server.

@@ -56,7 +56,7 @@ class _Plan:
 def record_detection(
     connection: Connection, searched: Sequence[SearchedPicture], detector: str, embedder: str
 ) -> Recorded:
-    """Record which faces a detector found in the pictures, and their vectors by an embedder.
+    """Record which faces a detector found in the pictures, and the vectors that an embedder gave to these faces.
 
     `detector` and `embedder` are fingerprints. Recording the same faces again changes nothing. Another detector may
     find a stored face in a slightly different box. The face then keeps its id, its cluster and the changes by a person.
