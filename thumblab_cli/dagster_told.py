@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # Only type checkers import these modules here, so that `thum
 
 @contextmanager
 def dagster_told(lab: "Lab", command: str) -> Iterator[None]:
-    """Report to Dagster each served release that the `with` block changes, even if the block fails.
+    """Report to Dagster each change of a served release in the `with` block, even if the block fails.
 
     Dagster shows `command` as the cause. If the report to Dagster fails, a note on stderr says so. Dagster is imported
     only if a served release has changed, because the import takes a second.

@@ -15,9 +15,9 @@ _QUIET_SECONDS = 10.0
 def wait_for(console: Console, supervisor: Supervisor, servers: Sequence[Server]) -> None:
     """Wait until all `servers` answer.
 
-    While waiting, a terminal shows the name of the server, the time when the waiting began, and the seconds since the
-    start of the server. If the output is not a terminal, a line with these three values is printed every ten seconds.
-    Raise LabError if a server ends, or if one of `servers` does not answer in time.
+    While waiting, a terminal shows a server that does not answer yet, the time when the waiting began, and the seconds
+    since the start of the server. If the output is not a terminal, a line with these three values is printed every ten
+    seconds. Raise LabError if a server ends, or if one of `servers` does not answer in time.
     """
     with console.status("starting") as status:
         for server in servers:

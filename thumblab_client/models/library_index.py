@@ -60,7 +60,7 @@ class Growth:
     """The number of videos of the last four weeks."""
 
     before: int
-    """The number of videos of the eight weeks before these four weeks."""
+    """The number of videos of the eight weeks before the last four weeks."""
 
     ratio: float | None
     """Null if one of the two periods has too few videos."""
@@ -80,7 +80,7 @@ class Cluster:
     """A cluster. `x` and `y` are the place of its label on the map."""
 
     level: int
-    """0: coarse. 1: a part of a coarse cluster."""
+    """0 for a coarse cluster, 1 for a part of a coarse cluster."""
 
     id: int
     """The value of the column `cluster` (level 0) or `fine_cluster` (level 1)."""

@@ -74,8 +74,8 @@ class Finding:
     """The unit of `winners_usual` and `others_usual`. Empty for a figure from 0 to 1."""
 
     share: Estimate
-    """How often a winner has more of the feature than another video of its channel, 0 to 1. A tie counts half, so 0.5
-    is no difference.
+    """How often a winner has more of the feature than another video of its channel, 0 to 1. A tie counts as 0.5, so
+    0.5 means no difference.
     """
 
     standardized: Estimate | None
@@ -90,7 +90,7 @@ class Finding:
     """The mean of the winners. For a flag: the share of the winners with this feature."""
 
     others_usual: float
-    """The mean or share of the compared videos that are not winners."""
+    """As `winners_usual`, but for the compared videos that are not winners."""
 
     q_value: float
     """The p value, corrected for all compared features (Benjamini and Yekutieli)."""

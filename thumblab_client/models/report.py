@@ -102,12 +102,12 @@ class ImportedVideos:
 class OwnPastSkill:
     """How well an adapter orders the channel's newest videos, if it is fitted only to the channel's older videos.
 
-    The newest videos are a fifth of the channel's videos. A pair is two of these videos, published at about the
-    same time.
+    The newest videos are the newest 20 % of the channel's videos. A pair is two of these videos, published at about
+    the same time.
     """
 
     videos: int
-    """The number of the channel's newest videos."""
+    """How many videos the newest 20 % are."""
 
     pairs: int
     """The number of pairs."""

@@ -79,9 +79,9 @@ class ImageObjects:
             sha256 = entry.key.replace("/", "")
             if sha256 in named or (now - entry.modified).total_seconds() <= older_than_s:
                 continue
-            # The list may be minutes old, and `put` may have renewed the object meanwhile. The two times of an unchanged
-            # object may differ, because MinIO, R2 and GCS give milliseconds in a list, but only whole seconds for a
-            # single object.
+            # The list may be minutes old, and `put` may have renewed the object meanwhile. So the time of the single
+            # object is read. It may differ from the time in the list even if the object is unchanged, because MinIO, R2
+            # and GCS give milliseconds in a list, but only whole seconds for a single object.
             found = self._find(sha256)
             if found is not None and (now - found.modified).total_seconds() > older_than_s:
                 removed += self.remove(sha256)

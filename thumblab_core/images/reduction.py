@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from thumblab_core.images.letterbox import is_tall
 
 MOST_PIXELS_AT_ONCE = 1920 * 1080
-"""The least number of pixels that a picture keeps when it is made smaller by a whole factor.
+"""The least number of pixels that a picture keeps when it is made smaller by an integer factor.
 
 A picture with fewer pixels is not made smaller. The lab uses at most 640 pixels a side, so this number is enough.
 """

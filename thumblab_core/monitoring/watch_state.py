@@ -134,8 +134,8 @@ class OtherFormatError(LabError):
 _Stamp = tuple[int, int, int]
 
 _unwritten: dict[Path, tuple[_Stamp | None, WatchState]] = {}
-"""States that could not be written, each with the stamp of the file at that time. Without these states, the sensor
-would send the same alerts again while the disk is full.
+"""The state that could not be written to each file, with the `_stamp` that the file had then. Without these states, the
+sensor would send the same alerts again while the disk is full.
 """
 
 

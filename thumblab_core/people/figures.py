@@ -46,7 +46,7 @@ _SEARCHED = text(f"SELECT count(*) FROM ({_CURRENT}) searched")  # noqa: S608
 
 
 def people_statistics(connection: Connection, scope: Scope | None = None) -> PeopleStatistics:
-    """Return the figures of the lab, or of the niche and the channels of a scope.
+    """Return the figures of the whole lab, or only of the niche and the channels in `scope`.
 
     `shares` has the people with the most faces, at most `MOST_LISTED` people. A share is a fraction of the current
     thumbnails that were searched for faces.

@@ -88,8 +88,8 @@ def copy_scope(source: Scope, target: Scope) -> CopiedScope:
         # A release that the source has deleted since an earlier copy has at most this number. It stays in `target`.
         if release.release_id not in release_ids and release.number > number:
             raise ReleaseError(
-                f"{target} has the newer {release}, so nothing was changed there; name an empty place, or copy in the "
-                "other direction"
+                f"{release} is newer than the last copy to {target}, so nothing was changed there; name an empty place "
+                "or copy in the other direction"
             )
     copied = 0
 

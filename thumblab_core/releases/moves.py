@@ -1,5 +1,5 @@
-"""Change which release a scope serves: roll back to an older release, end such a rollback, or replace releases with
-deleted content.
+"""Change which release a scope serves: roll back to an older release, end such a rollback, or replace releases that
+contain deleted data.
 """
 
 from collections.abc import Callable, Sequence

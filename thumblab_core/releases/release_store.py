@@ -106,7 +106,10 @@ class ReleaseStore:
             return place.next_number()
 
     def scopes(self, kind: str | None = None) -> list[tuple[str, str]]:
-        """Return the kind and the name of each scope, sorted. With `kind`, only the scopes of this kind. A scope may have no release."""
+        """Return the kind and the name of each scope, sorted. With `kind`, only the scopes of this kind.
+
+        A scope may have no release.
+        """
         return self._places.scopes(kind)
 
     def get(self, kind: str, scope: str, release_id: str) -> Release:

@@ -77,8 +77,8 @@ class Scope(Protocol):
     def write_record(self, record: ScopeRecord) -> None:
         """Replace the pointer, history, hold and number of the scope by those of another place. The number never falls.
 
-        If nothing was ever promoted there, the pointer and the history stay. The served release must be here already. An
-        object store raises `ReleaseError` otherwise.
+        If nothing was ever promoted in the other place, the pointer and the history stay. This place must have the
+        served release already. Otherwise, an object store raises `ReleaseError`.
         """
 
     def writing(self) -> AbstractContextManager[None]:

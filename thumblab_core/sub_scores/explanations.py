@@ -99,8 +99,8 @@ def _weak_hierarchy(evidence: Evidence) -> Sentences:
 def _explain_title_match(value: float, evidence: Evidence, weak: bool) -> tuple[str, str | None]:
     """Return the reason and the fix of `title_match`.
 
-    If the text in the picture was compared with the title, the text and the title match at a value of
-    `TEXT_MATCHES_FROM` or more. If the picture itself was compared, no such limit is known.
+    A text in the picture matches the title if the value is at least `TEXT_MATCHES_FROM`. If the picture itself was
+    compared with the title, no such limit is known.
     """
     if evidence.title_match_by == PICTURE:
         if weak:

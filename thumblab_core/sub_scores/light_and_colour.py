@@ -58,7 +58,7 @@ def separation(picture: ScaledPicture, subject: Box | None) -> tuple[float, floa
 
     The colours are compared in CIELAB. The first result is the difference between the mean L* of subject and
     background, divided by 60. The second is the distance between their mean (a*, b*), divided by 60. Without a subject,
-    twice the standard deviation over the whole picture is used instead of each difference.
+    each difference is replaced by twice the standard deviation over the whole picture.
     """
     if subject is None:
         spread = picture.lab.reshape(-1, 3).std(axis=0)

@@ -59,7 +59,7 @@ def test_a_place_with_newer_releases_is_refused_and_not_changed(stores: tuple[Re
     serve(source, "old")
     copy(source, target)
     newer = serve(target, "newer")
-    with pytest.raises(ReleaseError, match=r"has the newer .* so nothing was changed there"):
+    with pytest.raises(ReleaseError, match=r"is newer than the last copy .* so nothing was changed there"):
         copy(source, target)
     assert target.serving.current_id(KIND, SCOPE) == newer.release_id
     assert copy(target, source) == 1
