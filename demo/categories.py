@@ -1,4 +1,4 @@
-"""YouTube's video categories, by id and as the API returns them."""
+"""The names of YouTube's video categories by id, and the categories in the form that the API returns."""
 
 from demo.errors import Json
 from demo.etags import etag

@@ -20,7 +20,7 @@ _SERVED, _NOT_MODIFIED, _MISSING = "served", "not modified", "missing"
 
 
 class Images:
-    """A writer of the answers to requests for `/vi/<video>/<file>`. The writer counts its answers.
+    """Answers the requests for the pictures of videos, `/vi/<video>/<file>`, and counts its answers.
 
     Args:
         world: the videos and their pictures.

@@ -1,4 +1,4 @@
-"""Control a headless Chromium over the DevTools protocol, for the tests of the page."""
+"""Control a headless Chromium over the DevTools protocol, for the tests of web pages."""
 
 import base64
 import contextlib

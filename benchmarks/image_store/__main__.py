@@ -2,7 +2,7 @@
 
 The object store is moto's S3 server. The server answers one request at a time, which limits the speed. The pictures are
 in the cache only for the last row of the printed table. The encoder is the built-in one, because a slow encoder would
-hide the reading.
+hide the time of reading.
 """
 
 import argparse

@@ -27,7 +27,7 @@ _NOW = pd.Timestamp("2026-11-01", tz="UTC")
 class PlantedNiche:
     """The videos of a niche, and a table of their features with one row for each video.
 
-    `thumblab_pipelines.niche_report.findings.find` takes both.
+    The function `thumblab_pipelines.niche_report.findings.find` takes the videos and the table.
     """
 
     videos: pd.DataFrame

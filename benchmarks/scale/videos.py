@@ -1,4 +1,4 @@
-"""The stages that lead from view counts to a published model. They use the synthetic lab of
+"""Run and measure the stages from view counts to a published model, in the synthetic lab of
 `benchmarks.scale.planted_lab`.
 
 The stages `evaluation` and `publication` need the result of `training`, which is stored in the folder with `pickle`.

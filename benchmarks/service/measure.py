@@ -13,8 +13,8 @@ the time does not depend on the weights. Five kinds of work are compared:
 - *cached*: the service, with pictures that it has scored before;
 - *new*: the service, with pictures that it has never seen. The service also measures the sub-scores of these pictures.
 
-The overhead of the service is the time of *uncached* with one client, compared with the time of *bare*. Other programs
-on the machine change these times. The second table has the processor time of a request, which other programs hardly
+The overhead of the service is the time of *uncached* with one client, divided by the time of *bare*, minus 1. Other
+programs on the machine change these times. The second table has the processor time of a request, which other programs hardly
 change.
 """
 
@@ -76,7 +76,7 @@ class Server:
 
 @dataclass
 class Seconds:
-    """The times of all requests of one kind, sent by the same number of clients, in seconds. `waited` has the waiting
+    """The times, in seconds, of all requests of one kind that a fixed number of clients sent. `waited` has the waiting
     time of each request. `used` is the processor time of all requests together.
     """
 

@@ -33,7 +33,7 @@ assert Tracker.connect(uri)._client.search_experiments() == []
 
 
 class Answers(Handler):
-    """A handler that answers every request with `{}`, as an MLflow server without experiments answers a search."""
+    """A handler that answers every request with `{}`. An MLflow server without experiments answers a search so."""
 
     def do_GET(self) -> None:
         self.body()

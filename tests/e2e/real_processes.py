@@ -1,4 +1,4 @@
-"""Start the lab's commands as processes, and check from the tests' process what these processes do."""
+"""Start the lab's commands as processes, and let a test check what these processes do."""
 
 import os
 import queue

@@ -1,4 +1,4 @@
-"""The servers of a lab, with the commands that start them: MLflow, Dagster and the scoring service."""
+"""The servers of a lab (MLflow, Dagster and the scoring service), and the commands that start these servers."""
 
 import importlib.metadata
 import json

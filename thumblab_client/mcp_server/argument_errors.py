@@ -25,7 +25,7 @@ _WORDS = {
 
 
 class PlainServer(MCPServer):
-    """An MCP server. An error about an argument contains the name and the description of the argument."""
+    """An MCP server whose error about an argument contains the name and the description of the argument."""
 
     async def call_tool(self, name: str, arguments: dict[str, Any], *more: Any, **options: Any) -> Any:
         try:

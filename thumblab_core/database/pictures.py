@@ -1,4 +1,4 @@
-"""Find which pictures in the image store the database refers to."""
+"""List the pictures that the database needs. The pictures are in the image store."""
 
 from sqlalchemy import Connection, select
 

@@ -1,1 +1,1 @@
-"""Run an embedded PostgreSQL server for a lab whose settings name no external server."""
+"""Run an embedded PostgreSQL server for a lab whose settings do not name an external server."""

@@ -1,7 +1,7 @@
 """Define the records of an experiment in two forms: as a person gives it, and as the lab stores it.
 
 An experiment is a test of two or three variants on one video, such as YouTube's Test & Compare. YouTube decides by the
-share of watch time that each variant gets, and names one of three outcomes.
+share of watch time that each variant gets. Its decision is one of three outcomes.
 """
 
 from collections.abc import Sequence

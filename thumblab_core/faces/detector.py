@@ -80,7 +80,7 @@ class Detection:
 
 
 class FaceDetector:
-    """A face detector. Several threads may use it at the same time: each call has a network to itself.
+    """A face detector. Several threads may use it at the same time: each call uses its own network.
 
     Raises `LabError` if the model file is not a YuNet model.
     """

@@ -22,7 +22,7 @@ _NAME = re.compile("[0-9a-f]{2}/[0-9a-f]{62}")
 class ImageObjects:
     """The pictures below one prefix of a bucket, see `ImageStore`. `cache` keeps copies on this machine.
 
-    If the store cannot be used, a method raises `StoreError`, and `StoreAwayError` after many failures in a row.
+    If the store cannot be used, a method raises `StoreError`. After many failures in a row, it raises `StoreAwayError`.
     `reopen`: a picklable function that returns this store in another process. A pickled store has no credentials.
     """
 

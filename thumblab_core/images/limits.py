@@ -4,7 +4,7 @@ A file outside these limits is refused with an `ImageError`:
 
     format             JPEG, PNG, WebP, AVIF, HEIC, GIF or BMP, recognised by the first bytes
     bytes              at most 50 MiB
-    pixels             at most 40 million; of an AVIF 16 million, of a HEIC 25 million
+    pixels             at most 40 million; in an AVIF file at most 16 million, in a HEIC file at most 25 million
     sides              at least 32 pixels; the longer side at most 10 times the shorter one
     scans of a JPEG    at most 32, and at most 800 million pixels in all scans together
     parts of a file    at most 100,000 chunks (PNG, WebP) or segments (JPEG)

@@ -1,4 +1,4 @@
-"""Choose the items of a library that a search may find, by day, outlier multiple and channel."""
+"""Choose by day, outlier multiple and channel which items of a library a search may find."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

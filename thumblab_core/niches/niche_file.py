@@ -26,7 +26,7 @@ _MOST_BYTES = 100_000
 
 
 class NicheFile:
-    """The names of the lab's niches, as the file in a data folder has them. Any number of threads may share an object.
+    """The names of the lab's niches, from the file in a data folder. Any number of threads may share an object.
 
     The object checks at most twice a second whether the file has changed. In a data folder without the file, the niches
     are `DEFAULT_NAMES`. If the file cannot be read, the object keeps the names that it read last.

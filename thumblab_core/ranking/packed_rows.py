@@ -23,10 +23,9 @@ _FIELDS = ("columns", "values", "places", "starts", "width")
 class PackedRows:
     """m rows of d numbers in half precision.
 
-    `dense` [m, a]: the columns with few zeros, float16. `columns` [a]: the column numbers of `dense`. `values` [z]: all
-    values of the other columns that are not zero, row by row, float16. `places` [z]: the column number of each of
-    `values`. `starts` [m + 1]: row i has the values from `starts[i]` to `starts[i + 1]`. `width`: the number of all
-    columns, d.
+    `dense` [m, a]: the columns with few zeros, float16. `columns` [a]: the column numbers of `dense`. `values` [z]: the
+    non-zero values of the other columns, row by row, float16. `places` [z]: the column number of each of these values.
+    `starts` [m + 1]: row i has the values from `starts[i]` to `starts[i + 1]`. `width`: the number of all columns, d.
     """
 
     dense: npt.NDArray[np.float16]

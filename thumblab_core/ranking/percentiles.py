@@ -1,4 +1,4 @@
-"""Find the percentile of a score among the scores of a niche's or a channel's videos.
+"""Find the percentile of a score among the scores of all videos of a niche or of a channel.
 
 A release stores only the 101 percentiles of these scores, not the scores.
 """

@@ -44,7 +44,7 @@ class Calibration:
     method
         The evidence: pairs that are known to show different people, random pairs, or only the dimension.
     mean, spread
-        The mean and the standard deviation of the normal distribution, fitted to the upper tail.
+        The mean and the standard deviation of a normal distribution that is fitted to the highest cosines.
     known_pairs, random_pairs
         The number of pairs of each kind that were counted.
     dimension

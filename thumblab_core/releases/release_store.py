@@ -30,7 +30,7 @@ from thumblab_core.releases.serving import Serving
 class ReleaseStore:
     """The releases under one folder or in one object store. Readers never wait. Writers of one scope wait for each other.
 
-    The attribute `serving` returns and changes which release of a scope is served.
+    The attribute `serving` tells which release of a scope is served, and can serve another release.
     """
 
     def __init__(self, root: Path | ScopePlaces) -> None:

@@ -15,7 +15,7 @@ from thumblab_core.releases.scope import Hold, Scope, readable_releases
 class Serving:
     """The pointers, histories and holds of all scopes of a release store. Readers never wait.
 
-    Writers of one scope wait for each other. `scope_of` returns the scope with a kind and a name.
+    Writers of one scope wait for each other. `scope_of` returns the scope for a kind of release and a name.
     """
 
     def __init__(self, scope_of: Callable[[str, str], Scope]) -> None:

@@ -1,4 +1,4 @@
-"""Measure the six sub-scores of one picture, or of many pictures on all cores, with the class `Meter`."""
+"""Define the class `Meter`, which measures the six sub-scores of one picture, or of many pictures on all cores."""
 
 import hashlib
 import importlib.metadata

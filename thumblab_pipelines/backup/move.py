@@ -32,7 +32,8 @@ FOLDER = "folder"
 class Moved:
     """The result of copying releases or pictures. `there`: how many of them the new place had before the copy.
 
-    `lost`: the files that are lost or damaged and were left out, as SHA-256 of pictures or `KIND/SCOPE/ID` of releases.
+    `lost`: the files that were left out because they are lost or damaged. A picture is named by its SHA-256, and a
+    release by `KIND/SCOPE/ID`.
     """
 
     what: str

@@ -6,8 +6,9 @@ So the pairs are evaluated in slices. All slices except `swap` reduce the effect
     residual     The winner is the video with the higher residual. The residual is the log views minus the log views
                  that the context predicts, see `Context`. `residual 2x` has only the pairs whose residuals differ by at
                  least a factor of two.
-    tied third   The third of the pairs whose contexts predict the most similar views. The winner is the video with more
-                 views. `tied tenth` is stricter: it has only the tenth of the pairs with the most similar predictions.
+    tied third   The contexts of the two videos of a pair predict their views. This slice has one in three pairs: those
+                 with the most similar predictions. The winner is the video with more views. `tied tenth` is stricter:
+                 it has only one in ten pairs.
     swap         All pairs. The winner is the video with more views. The effect of the title on the views remains.
 
 In every slice, the two pictures are scored twice: under the winner's title, and under the loser's title.

@@ -1,4 +1,4 @@
-"""Read the words in pictures from the database. Other queries use the same SQL expression for these words."""
+"""Read from the database which words the pictures contain. Other queries use the same SQL expression for these words."""
 
 from collections.abc import Sequence
 

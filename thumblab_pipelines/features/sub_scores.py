@@ -34,8 +34,8 @@ class Measured:
         measured: number of thumbnails that were measured.
         unreadable: a sentence for each thumbnail that could not be read.
         pictures_per_second: measured thumbnails per second.
-        matched: three numbers of titles: compared with the picture, compared with the text in the picture, and not
-            compared.
+        matched: how many titles were compared with the picture, how many with the text in the picture, and how many
+            with nothing.
         missing: a sentence for each program that is not installed: the text reader or the face model. The sentence says
             what was not measured without this program, and what to install.
         left: number of thumbnails of the crawl's videos that this run has left to runs in the background.

@@ -2,7 +2,7 @@
 
 The vectors are reduced to 50 principal components, and laid out by openTSNE [2]_. A first map starts from the first two
 components [3]_. A later map starts from the places of the earlier map. Then the whole later map is moved, turned and
-scaled. This brings the videos of the earlier map as near as possible to their earlier places [4]_.
+scaled, so that the videos of the earlier map are as near as possible to their earlier places [4]_.
 
 .. [1] L. van der Maaten and G. Hinton, "Visualizing data using t-SNE", JMLR, 2008.
 .. [2] P. Poličar, M. Stražar and B. Zupan, "openTSNE: a modular Python library for t-SNE dimensionality reduction and

@@ -1,7 +1,7 @@
 """Define the features that a niche report compares, and compute their values for each video.
 
-All values come from what the lab has stored: the sub-scores with their evidence, the title that the picture was shown
-with, and the length of the video.
+All values come from what the lab has stored: the sub-scores with their evidence, the title under which the picture was
+shown, and the length of the video.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TEXT, FACES, SUBJECT, COLOUR, SUB_SCORES, TITLE, VIDEO = (
 
 @dataclass(frozen=True)
 class Feature:
-    """A feature of videos that is compared.
+    """A feature that a niche report compares.
 
     `more`: the sentence about winners that have more of the feature than other videos. `less`: the sentence about
     winners that have less of the feature. Both sentences lack the full stop. `flag`: whether the feature is either

@@ -3,8 +3,8 @@
 Studio and spreadsheets write 4,2 or 4.2, and 12.345, 12,345, 12 345 or 1,23,456. A single cell such as 12,345 does not
 show whether its comma is a decimal mark. So `decimal_commas_in` looks at all cells of the column.
 
-`count` and `number` raise `ValueError` if a cell is not such a number. The message is shown to the person who imports
-the export.
+`count` and `number` raise `ValueError` if a cell has none of these notations. The message is shown to the person who
+imports the export.
 """
 
 import re

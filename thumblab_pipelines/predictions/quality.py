@@ -54,9 +54,9 @@ class ExperimentFigures:
         channels, experiments: the numbers of channels and of experiments that these pairs come from.
         accuracy: the share of pairs in which the claimed probability of the winner is above 0.5. A pair with a
             probability of exactly 0.5 counts as half a pair.
-        overconfidence: the mean claimed probability of the favourite minus the share of favourites that won. The
-            favourite of a pair is the candidate with the larger probability. If the answers were too sure, the
-            overconfidence is above 0.
+        overconfidence: the favourite of a pair is the candidate with the larger claimed probability. The
+            overconfidence is the mean probability of the favourites minus the share of the favourites that won. It is
+            above 0 if the answers were too sure.
         ece: the expected calibration error over ten bins. With few pairs, the error is above 0 by chance alone.
         log_loss: the mean of -log(probability that the answer gave to the winner). Guessing gives a mean of 0.693.
         curve: the calibration curve. Each pair is in the curve twice: with the probability of its winner, and of its

@@ -1,4 +1,4 @@
-"""Report the quality of predictions: figures for Dagster, a preview, and checks."""
+"""Make the figures, the preview and the checks that show the quality of predictions in Dagster."""
 
 from collections.abc import Sequence
 from typing import Any

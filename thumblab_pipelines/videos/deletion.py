@@ -1,4 +1,4 @@
-"""Delete videos from the database, with the rows about them."""
+"""Delete videos, and all rows about these videos, from the database."""
 
 from collections.abc import Sequence
 

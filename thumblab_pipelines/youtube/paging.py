@@ -23,7 +23,7 @@ MAX_SEARCH_PAGES = 10
 class Paging(Generic[T]):
     """The reading position in one of YouTube's lists, and the keys of the items that were read.
 
-    `what`: what remarks call the list. `key`: a function that returns the key of an item, such as its id. An item
+    `what`: the name of the list in remarks. `key`: a function that returns the key of an item, such as its id. An item
     is new if no earlier page had its key. An item with the key None, such as a private video, is never new. Reading
     starts at the first page, or where an earlier process stopped after `pages` pages. In the second case, `cursor` is
     the token of the next page. `most`: maximum number of pages.

@@ -1,4 +1,4 @@
-"""Handle failures to load a release or a model: the message to show, and when to try again."""
+"""If a release or a model cannot be loaded, find the message to show, and the time to try again."""
 
 import time
 

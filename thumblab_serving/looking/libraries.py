@@ -1,4 +1,4 @@
-"""Choose the libraries that a search compares with its query, and the encoder of the vectors."""
+"""Choose the libraries in which a search looks, and the encoder whose vectors the search compares."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -64,8 +64,8 @@ class StoredPeople:
     `thumblab_core.people` that the method calls. A method that changes something waits while another command changes
     people. After a few seconds, the method raises `PeopleBusyError`.
 
-    The object has its own database access. So a slow query about people never makes the scorer wait, or stop its own
-    queries.
+    The object has its own database access. So a slow query about people neither delays the scorer nor stops the queries
+    of the scorer.
     """
 
     def __init__(self, settings: Settings, images: ImageStore) -> None:

@@ -95,7 +95,7 @@ class ClearCacheOut(StrictModel):
 
 
 class MapAtlasesOut(StrictModel):
-    """The image files with the small pictures of a map, called pages, and the tiles of a large map."""
+    """The pages and tiles of a map. A page is an image file with many small pictures. Only a large map has tiles."""
 
     niche: str = Field(description="A niche, or `all`.")
     release: str

@@ -1,4 +1,4 @@
-"""Read the pictures of a request, which come as bytes, base64 or a URL. Decode, encode and measure each picture."""
+"""Read the pictures of a request. Each picture comes as bytes, base64 or a URL. Then decode, encode and measure it."""
 
 import base64
 import binascii

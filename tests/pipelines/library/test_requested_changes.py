@@ -1,4 +1,4 @@
-"""Test the changes of the served index that the service requests through the Dagster job `change_index`."""
+"""Test the Dagster job `change_index`, by which the service changes the served index."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Tests of the page of a niche report in a real browser: on a phone and on a desktop, light and dark."""
+"""Test the page of a niche report in a real browser, on small and large screens, and in light and dark colours."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Test packages and batches with `Client` and `AsyncClient` against the real service."""
+"""Test how `Client` and `AsyncClient` compare packages and send batches. The service is real."""
 
 import asyncio
 import inspect

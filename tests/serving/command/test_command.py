@@ -1,6 +1,7 @@
 """Test `thumblab score`.
 
-The command either sends its request to the service or scores in its own process. The answer is the same in both cases.
+The command either sends its request to the service or scores the pictures in its own process. The answer is the same in
+both cases.
 """
 
 import io

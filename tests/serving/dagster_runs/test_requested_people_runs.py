@@ -1,4 +1,4 @@
-"""Test two requests with runs of a real Dagster: to group faces, and to train the matching head.
+"""Test the request to group faces, and the request to train the matching head. Both start runs of a real Dagster.
 
 The service must return the results of the runs.
 """

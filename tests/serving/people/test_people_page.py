@@ -1,4 +1,4 @@
-"""Test the page `/people` in a browser with drawn people: what it shows, its keyboard, its errors and its runs."""
+"""Test the page `/people` in a browser: its contents, its keys, its errors, and the Dagster runs that it starts."""
 
 import json
 from urllib.parse import unquote_plus

@@ -39,7 +39,7 @@ class Seen:
     """A service whose lab knows some people by name: the first `KNOWN` people of the list `people`. All other people in
     `people` are strangers.
 
-    `pictures` has, for each person, pictures that the lab does not have.
+    `pictures` maps each person to pictures of this person that are not in the lab.
     """
 
     service: Any

@@ -1,4 +1,4 @@
-"""`thumblab similar`: find thumbnails of the library like a picture, a video or a text."""
+"""`thumblab similar`: find thumbnails of the library that are similar to a picture, a video or a text."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""`thumblab people forget`: delete a person, a face or the faces of a picture everywhere."""
+"""`thumblab people forget`: delete all data about a person, about a face, or about the faces of a picture."""
 
 import json
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""Define the asset `people`: who is on how many thumbnails of each channel."""
+"""Define the asset `people`. It counts, for each channel and each person, the thumbnails that show the person."""
 
 import dagster as dg
 

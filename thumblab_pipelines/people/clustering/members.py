@@ -13,11 +13,12 @@ from thumblab_pipelines.people.clustering.faces import NONE, Faces
 class Members:
     """The cluster of each face. Methods check whether a face may join a cluster, and whether two clusters may merge.
 
-    The first clusters are the anchors, which have codes. A face can be banned only from an anchor.
+    An anchor is a cluster that already has a code. The anchors are the first clusters. A face can be banned only from
+    an anchor.
     """
 
     def __init__(self, faces: Faces, anchors: Rows, count: int) -> None:
-        """Make `count` empty clusters. The first k of them are the anchors, and `anchors` [k] has their codes."""
+        """Make `count` empty clusters. The first k clusters are the anchors. `anchors` [k]: the codes of the anchors."""
         self._pictures = faces.pictures.tolist()
         self._banned: dict[int, set[int]] = {}
         number = {code: anchor for anchor, code in enumerate(anchors.tolist())}

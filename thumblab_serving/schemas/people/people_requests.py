@@ -165,13 +165,13 @@ class OwnerRequest(StrictModel):
 
 
 class MergeRequest(StrictModel):
-    """The cluster into which the cluster in the path is merged."""
+    """A request to merge the cluster in the path into another cluster, `into`."""
 
     into: ClusterId = Field(description="The cluster that gets the faces of both clusters.")
 
 
 class MoveFaceRequest(StrictModel):
-    """The cluster to move a face to. The body may be left out."""
+    """A request to move a face to another cluster. The body may be left out."""
 
     to: ClusterId | None = Field(default=None, description="The cluster to move to. Null: a new cluster.")
 

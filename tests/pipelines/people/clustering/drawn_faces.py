@@ -1,4 +1,4 @@
-"""Draw small sets of faces, with all kinds of changes that a person can make to clusters of faces."""
+"""Make small random sets of faces, with all kinds of changes that a person can make to clusters of faces."""
 
 from dataclasses import replace
 
