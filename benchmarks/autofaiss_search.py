@@ -70,7 +70,7 @@ class Space:
 
 @dataclass(frozen=True)
 class Task:
-    """The vectors of a library, and queries to search it with.
+    """The vectors of a library, and the vectors of queries for it.
 
     `truth` contains for each query the row numbers of the 200 vectors nearest to it.
     """

@@ -15,7 +15,7 @@ from thumblab_core.setting_groups import setting
 
 
 class AccessSettings(BaseSettings):
-    """The settings that say who may use the scoring service."""
+    """Access to the scoring service."""
 
     requests_per_minute: int | None = setting(
         None,

@@ -1,4 +1,4 @@
-"""Find the lines of a `.env` file that cannot be read."""
+"""Find the unreadable lines of a `.env` file."""
 
 import logging
 from collections.abc import Iterator

@@ -39,7 +39,7 @@ class Permutation:
 
 
 class VideoIds:
-    """The video ids of a catalogue. Each number has an id of 11 URL-safe characters."""
+    """The video ids of a catalogue. An id has 11 URL-safe characters and encodes the number of a video."""
 
     def __init__(self, seed: int) -> None:
         self._permutation = Permutation(f"video:{seed}")

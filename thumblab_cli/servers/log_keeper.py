@@ -1,4 +1,4 @@
-"""Write what a server prints to its log file, with the time before each line, and keep the file small.
+"""Copy the output of a server into its log file, with the time before each line, and keep the file small.
 
 The supervisor runs this module as a script, one process per server. The script's standard input is the pipe that the
 server and its workers print to. The script ends when the server and all its workers have ended. So if the supervisor is

@@ -50,7 +50,7 @@ class ExportTable(_Part):
 
 
 class ImportedVideos(_Part):
-    """The videos and rates that were imported from the exports."""
+    """The videos and the click-through rates that were imported from the exports."""
 
     channel_id: str
     title: str

@@ -37,8 +37,7 @@ _QUERIES = 1_024
 class HashSearch:
     """An index of distinct hashes [m]. It finds the hashes that are near to a given hash.
 
-    A search finds only the hashes that were opened. At first, no hash is opened, and `open` opens more of them, in
-    their order.
+    A search finds only the opened hashes. At first, no hash is opened. `open` opens the first hashes.
     """
 
     def __init__(self, hashes: Hashes) -> None:

@@ -21,8 +21,8 @@ class Multiple(_Record):
 class Growth(_Record):
     """How the cluster's share of new videos has changed.
 
-    `ratio` is the cluster's share of the videos of the last weeks, divided by its share of the videos of the weeks
-    before.
+    `ratio` is the cluster's share of all videos of the last four weeks, divided by its share of all videos of the eight
+    weeks before.
     """
 
     weeks: tuple[int, ...] = Field(

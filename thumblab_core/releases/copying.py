@@ -37,7 +37,7 @@ def bring(place: Scope, release_id: str, copy: Path) -> None:
 
 @dataclass(frozen=True)
 class ReadScope:
-    """What `read_scope` has found. `left_out`: sorted ids of the damaged releases, which were not taken."""
+    """What `read_scope` has found. `left_out`: sorted ids of the damaged releases, which were left out."""
 
     record: ScopeRecord
     left_out: tuple[str, ...]

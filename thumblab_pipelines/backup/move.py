@@ -1,4 +1,5 @@
-"""Copy a lab's releases and pictures from where they are to an object store, or from an object store to this disk.
+"""Copy a lab's releases and pictures from this disk to an object store, from an object store to this disk, or from one
+object store to another.
 
 Nothing is deleted. The lab uses the new places after a person has changed its settings. A copy that was stopped
 continues with the same command, and a second copy takes only what is new.

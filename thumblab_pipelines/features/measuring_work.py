@@ -22,7 +22,7 @@ _AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Unmeasured:
-    """A picture to measure with its title. `image_vector`: the stored vector of the picture [d], or None."""
+    """A picture that is not measured yet, and its title. `image_vector`: the stored vector of the picture [d], or None."""
 
     sha256: str
     title: str

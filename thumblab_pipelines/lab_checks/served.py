@@ -1,4 +1,5 @@
-"""Check the served releases: checksums of their files, recall of the indices, and the model against simple rankings."""
+"""Check the served releases: the checksums of all files, the recall of the indices, and whether the model is better than
+simple rankings."""
 
 from collections.abc import Sequence
 

@@ -8,7 +8,7 @@ therefore estimated in two steps. This method is known as *partialling out* [1]_
 
     1. Predict the views, and every column of the picture part, from the context (title, length, age, moment of
        publication). Residuals are the values minus the predictions. The predictions are cross-fitted: each channel's
-       videos are divided into five runs in order of time, and each run is predicted from the other four runs.
+       videos are sorted by time and divided into five groups, and each group is predicted from the other four groups.
     2. Fit a ridge regression of the residual views on the residual columns. The regression on residuals gives the
        weights of the picture part.
 
@@ -16,7 +16,7 @@ The picture part consists of the picture's vector, and of features for the agree
 the title. The title part is then fitted by a ridge regression to the views minus the prediction of the picture part.
 
 Each of the three regressions (on the context, the picture part and the title part) has its own penalty. The penalty is
-chosen by the smallest squared error in cross-validation over the same runs, inside the training part.
+chosen by the smallest squared error in cross-validation over the same five groups, inside the training part.
 
 .. [1] P. Robinson, "Root-N-consistent semiparametric regression", Econometrica, 1988.
 .. [2] V. Chernozhukov et al., "Double/debiased machine learning for treatment and structural parameters", The

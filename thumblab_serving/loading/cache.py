@@ -25,7 +25,7 @@ class Cache(Generic[T]):
     may make its value. With `shared`, the other workers of the service find the values too. The keys are then tuples of
     strings.
 
-    `lookups` counts the calls of `get` by where the value was found: `memory`, `shared`, or `made`.
+    `lookups` has three counts of calls of `get`: the value was in `memory`, was in the `shared` cache, or was `made`.
     """
 
     def __init__(self, size: int, limit: int = 32 * 2**20, shared: SharedValues[T] | None = None) -> None:

@@ -216,7 +216,7 @@ class NearChannelOut(StrictModel):
 
 
 class ProposalOut(StrictModel):
-    """A niche that could be added. Nothing is changed."""
+    """A niche that could be added. The request does not add the niche."""
 
     channels: list[NearChannelOut] = Field(description="The nearest channels, the most similar first.")
     searches: list[str] = Field(

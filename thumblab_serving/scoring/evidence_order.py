@@ -1,8 +1,9 @@
 """Order the pictures of a request by evidence, if the skill of the model is not proven.
 
-The evidence of a picture is the mean of its percentiles in the niche's library: of its sub-scores and of its similarity
-to the library. A percentile is used only if every picture of the request has it. So all pictures are compared by the
-same measurements. The model is not used, so pictures that are unlike its training data are ordered too.
+A picture has percentiles in the niche's library: one for each sub-score, and one for its similarity to the library. The
+evidence of the picture is the mean of these percentiles. A percentile is used only if every picture of the request has
+it. So all pictures are compared by the same measurements. The model is not used, so pictures that are unlike its
+training data are ordered too.
 """
 
 from collections.abc import Mapping

@@ -76,7 +76,7 @@ def test_a_picture_that_arrives_after_the_deadline_is_not_examined(lab):
 
 
 class SlowAvifs:
-    """A replacement for the image host and the encoders, in which AVIF pictures are not finished until `go_on` is set."""
+    """A replacement for the image host and the encoders, in which no AVIF picture is finished until `go_on` is set."""
 
     def __init__(self, bodies):
         self.bodies, self.go_on = bodies, threading.Event()

@@ -1,4 +1,4 @@
-"""Define the sensor `niches`, which keeps Dagster's partitions equal to the table of niches."""
+"""Define the sensor `niches`, which keeps the list of Dagster's partitions equal to the list of niches."""
 
 import dagster as dg
 

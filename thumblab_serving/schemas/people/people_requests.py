@@ -177,7 +177,7 @@ class MoveFaceRequest(StrictModel):
 
 
 class MoveFacesRequest(MoveFaceRequest):
-    """The faces to move, and the cluster to move them to."""
+    """A request to move faces to another cluster."""
 
     faces: list[FaceId] = Field(min_length=1, max_length=MOST_MOVED, description="The ids of the faces.")
 
