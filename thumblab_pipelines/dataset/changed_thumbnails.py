@@ -198,7 +198,7 @@ class Unchanged:
 
 @dataclass(frozen=True)
 class Changes:
-    """The changed thumbnails of the lab, the counts of their videos, and the counts of unchanged videos.
+    """The changed thumbnails of the lab, the view counts of their videos, and the view counts of unchanged videos.
 
     `rows` has a row for each change. `counts` has the counts of each changed video, by the id of the video.
     """

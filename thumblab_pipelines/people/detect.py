@@ -1,4 +1,4 @@
-"""Find and embed the faces of the stored thumbnails that were not searched yet."""
+"""Search stored thumbnails for faces, and embed the faces. Thumbnails that were searched before are left out."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence

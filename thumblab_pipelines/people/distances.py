@@ -1,4 +1,4 @@
-"""Plot how similar pairs of faces are, and where the threshold lies."""
+"""Plot a histogram of the similarities of two faces, with the threshold."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""Find the candidate of a prediction that shows the same picture as a variant or a video."""
+"""Find, in a prediction, the candidate that shows the same picture as a variant or a video."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -164,7 +164,7 @@ class ThumbnailVersionOut(StrictModel):
 
 
 class ClickThroughOut(StrictModel):
-    """The true click-through rate of the owner's own reports."""
+    """The true click-through rate, from reports of the channel's owner."""
 
     click_through_rate: float = Field(ge=0, le=1, description="Fraction of the impressions.")
     impressions: int

@@ -1,8 +1,8 @@
 """Tests of the rules by which a new model is promoted.
 
-If a new model can be compared with the served model, it is promoted only if it is not worse. A person may replace the
-served model by another model. The replaced model is then never promoted again. A model that is newer than the replaced
-model may replace the person's choice.
+If a new model can be compared with the served model, it is promoted only if it is not worse. A person may serve
+another model than the newest one. The model that the person replaced is then never promoted again. A still newer model
+may replace the person's choice.
 """
 
 import shutil

@@ -1,4 +1,4 @@
-"""Publish maps of the videos of `looked`, and control the page `/library` in the browser."""
+"""Publish library maps of the videos of the fixture `looked`, and control the page `/library` in the browser."""
 
 import io
 import json

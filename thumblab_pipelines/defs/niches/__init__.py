@@ -1,1 +1,1 @@
-"""Define the sensor that keeps Dagster's partitions equal to the table of niches."""
+"""Define the sensor that keeps the list of Dagster's partitions equal to the list of niches."""

@@ -1,4 +1,4 @@
-"""Compare a clustering with the true people."""
+"""Compare the cluster of each face with the true person of each face."""
 
 from __future__ import annotations
 
